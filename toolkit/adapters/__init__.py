@@ -1,0 +1,1 @@
+"""Thin effects, one module for each outside system."""

@@ -1,0 +1,35 @@
+"""Everything the command line prints goes through here: people's tables and machines' JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+
+def say(text: str = "") -> None:
+    """Print a line of the result to standard output."""
+    click.echo(text)
+
+
+def note(text: str) -> None:
+    """Print a remark or progress to standard error, which leaves results clean for pipes."""
+    click.echo(text, err=True)
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows under headers in aligned columns."""
+    cells = [[str(header) for header in headers], *[[str(cell) for cell in row] for row in rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
+    for index, row in enumerate(cells):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        say(click.style(line.rstrip(), bold=True) if index == 0 else line.rstrip())
+
+
+def print_json(data: Any) -> None:
+    """Print `data` as one JSON document."""
+    json.dump(data, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")

@@ -1,0 +1,1 @@
+"""Text to domain: every file a user writes is read and validated here."""

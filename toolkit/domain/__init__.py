@@ -1,0 +1,1 @@
+"""The nouns of the toolkit as frozen dataclasses; standard library only, no I/O."""

@@ -1,0 +1,101 @@
+"""Observed state. Everything here was true on the host at `observed_at` (seconds since the epoch)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from toolkit.domain.model import Accelerator
+from toolkit.domain.release import Release
+
+
+class ProcessState(StrEnum):
+    """What the process supervisor of the host says of a replica."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One accelerator; memory in bytes."""
+
+    index: int
+    name: str
+    memory: int
+    memory_free: int
+    driver: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFacts:
+    """A slot of the host: the release its manifest names and how its replica does.
+
+    `weight` is the share of traffic in the router (0: none); `sessions` the requests the router
+    has open to it, over all router workers; `memory` the resident bytes of its processes.
+    """
+
+    model: str
+    slot: str
+    port: int
+    release: Release | None = None
+    process: ProcessState = ProcessState.ABSENT
+    healthy: bool = False
+    weight: int = 0
+    sessions: int = 0
+    memory: int = 0
+    started_at: float | None = None
+
+    @property
+    def serving(self) -> bool:
+        """Whether traffic goes to it and it answers."""
+        return self.weight > 0 and self.healthy
+
+
+@dataclass(frozen=True, slots=True)
+class RouterFacts:
+    """The router of the host. `workers` counts the processes that still have clients."""
+
+    running: bool = False
+    bind: str = ""
+    version: str = ""
+    workers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """One host as observed. `converged` holds the digest of the last provisioning that succeeded."""
+
+    name: str
+    observed_at: float
+    init: str = ""
+    os: str = ""
+    python: str = ""
+    memory: int = 0
+    memory_available: int = 0
+    disk_free: int = 0
+    cpus: int = 0
+    devices: tuple[Device, ...] = ()
+    engines: tuple[str, ...] = ()
+    snapshots: tuple[str, ...] = ()
+    converged: str = ""
+    missing_libraries: tuple[str, ...] = ()
+    slots: tuple[SlotFacts, ...] = ()
+    router: RouterFacts = field(default_factory=RouterFacts)
+    used_ports: tuple[int, ...] = ()
+
+    @property
+    def accelerator(self) -> Accelerator:
+        """What engines compute on here: CUDA where there is a device, else the CPU."""
+        return Accelerator.CUDA if self.devices else Accelerator.CPU
+
+    def slots_of(self, model: str) -> tuple[SlotFacts, ...]:
+        """Return the slots that belong to `model`."""
+        return tuple(slot for slot in self.slots if slot.model == model)
+
+    def serving_slot(self, model: str) -> SlotFacts | None:
+        """Return the slot that has the model's traffic, healthy or not."""
+        weighted = [slot for slot in self.slots_of(model) if slot.weight > 0]
+        return max(weighted, key=lambda slot: slot.weight, default=None)

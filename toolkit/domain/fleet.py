@@ -1,0 +1,30 @@
+"""Hosts and the fleet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine of the fleet.
+
+    `connection` is `local` or `ssh`; `root` the directory that holds everything the toolkit keeps on it;
+    `router_bind` the address clients use; ports of replicas count up from `port_base`.
+    """
+
+    name: str
+    connection: str = "local"
+    address: str = "127.0.0.1"
+    root: str = "/var/lib/toolkit"
+    router_bind: str = "127.0.0.1:8080"
+    port_base: int = 8100
+    user: str = "toolkit"
+    python: str = "/usr/bin/python3"
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All hosts, in the order of the inventory."""
+
+    hosts: tuple[Host, ...]

@@ -1,0 +1,175 @@
+"""What the registry describes: models, their pinned versions and the policy over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from toolkit.errors import InputError
+
+ServingValue = str | int | float | bool | tuple[str, ...]
+
+
+class Openness(StrEnum):
+    """Whether weights, training data and training code are public, or the weights alone."""
+
+    FULLY_OPEN = "fully-open"
+    OPEN_WEIGHTS = "open-weights"
+
+
+class Accelerator(StrEnum):
+    """What an engine computes on; each has its own engine lock."""
+
+    CUDA = "cuda"
+    CPU = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """A repository of the Hugging Face Hub, `owner/name`."""
+
+    repo: str
+
+    @property
+    def key(self) -> str:
+        """The repository under which a mirror serves it."""
+        return self.repo
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSource:
+    """A directory on the ops machine that holds a model made in house; `name` is the model's."""
+
+    path: str
+    name: str
+
+    @property
+    def key(self) -> str:
+        """The repository under which a mirror serves it."""
+        return f"local/{self.name}"
+
+
+Source = HubSource | LocalSource
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """An engine at a pinned version: `vllm` `0.32.0`."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one replica needs. `memory` is in bytes: device memory on CUDA, system memory on CPU."""
+
+    accelerators: tuple[Accelerator, ...]
+    memory: int
+    devices: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One completion that a replica must give before it takes traffic.
+
+    The answer is never allowed to be empty; `contains`, where given, must occur in it.
+    """
+
+    prompt: str
+    contains: str = ""
+    max_tokens: int = 32
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What policy denies by default and this one version is allowed, with the reason on record."""
+
+    trust_remote_code: bool = False
+    formats: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A pinned entry under a model. `revision` is a full 40-hex commit (or content id of a directory)."""
+
+    model: str
+    name: str
+    source: Source
+    revision: str
+    licence: str
+    openness: Openness
+    engine: EngineSpec
+    resources: Resources
+    serving: Mapping[str, ServingValue] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    permission: Permission = field(default_factory=Permission)
+
+    @property
+    def title(self) -> str:
+        """`model@version`, as typed on the command line."""
+        return f"{self.model}@{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A named entry of the registry. `versions` stand in the file's order, the newest last."""
+
+    name: str
+    description: str
+    versions: tuple[Version, ...]
+
+    @property
+    def newest(self) -> Version:
+        """The last version of the file."""
+        return self.versions[-1]
+
+    def version(self, name: str) -> Version:
+        """Return the version called `name`; raises InputError with near misses."""
+        for version in self.versions:
+            if version.name == name:
+                return version
+        raise unknown("version", name, [v.name for v in self.versions], where=f"of {self.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Licences by SPDX-like id: `allowed`, `denied`, or approved for single models by name."""
+
+    allowed: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
+    approved: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The whole of `model_registry.yaml`."""
+
+    models: Mapping[str, Model]
+    policy: Policy
+    path: str
+
+    def model(self, name: str) -> Model:
+        """Return the model called `name`; raises InputError with near misses."""
+        if name in self.models:
+            return self.models[name]
+        raise unknown("model", name, list(self.models), where=f"in {self.path}")
+
+    def version(self, spec: str) -> Version:
+        """Return the version that `MODEL` (its newest) or `MODEL@VERSION` names."""
+        name, _, version = spec.partition("@")
+        model = self.model(name)
+        return model.version(version) if version else model.newest
+
+
+def unknown(noun: str, name: str, known: list[str], *, where: str) -> InputError:
+    """Return the error for a name that nobody has, with the nearest known names as hint."""
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
+    return InputError(f"no {noun} {name!r} {where}", hint=hint)

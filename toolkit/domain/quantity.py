@@ -1,0 +1,51 @@
+"""Sizes as people write them (`16GiB`) and as code counts them (bytes)."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {
+    "B": 1,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+}
+_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kKMGT]i?B|B)\s*$")
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that `text` names, such as `15.2GB` or `16GiB`.
+
+    Raises ValueError where the text is not a number followed by B, kB, MB, GB, TB, KiB, MiB, GiB or TiB.
+    """
+    found = _SIZE.match(text)
+    if found is None or found[2] not in _UNITS:
+        raise ValueError(f"{text!r} is not a size; write it like 16GiB or 500MB")
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+def format_size(size: int) -> str:
+    """Return `size` bytes in decimal units with three significant digits: `15.2 GB`."""
+    for unit in ("TB", "GB", "MB", "kB"):
+        if size >= _UNITS[unit]:
+            return f"{size / _UNITS[unit]:.3g} {unit}" if size < 999.5 * _UNITS[unit] else (
+                f"{size / _UNITS[unit]:.0f} {unit}"
+            )
+    return f"{size} B"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration as people read it: `0.4 s`, `38 s`, `4 min 05 s`, `2 h 10 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

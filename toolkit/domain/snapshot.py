@@ -1,0 +1,52 @@
+"""The files of one revision, with a digest for each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FileDigest:
+    """One file: `path` inside the snapshot (POSIX), `size` in bytes, `sha256` in hex.
+
+    `git_sha1` is the git blob id, which the Hub names for small files; empty for large ones.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    git_sha1: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The pinned files of one revision. `source` is the repository key, see `Source.key`."""
+
+    source: str
+    revision: str
+    files: tuple[FileDigest, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def digest(self) -> str:
+        """Sha256 hex over paths and file digests: two snapshots with equal bytes share it."""
+        return digest_of_files(self.files)
+
+
+def digest_of_files(files: Iterable[FileDigest]) -> str:
+    """Return the sha256 hex over `path NUL sha256 LF` of the files, ordered by path."""
+    summary = hashlib.sha256()
+    for file in sorted(files, key=lambda each: each.path):
+        summary.update(f"{file.path}\0{file.sha256}\n".encode())
+    return summary.hexdigest()
+
+
+def content_revision(files: Iterable[FileDigest]) -> str:
+    """Return the 40-hex revision of a directory made in house: the head of its files' digest."""
+    return digest_of_files(files)[:40]

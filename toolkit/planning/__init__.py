@@ -1,0 +1,1 @@
+"""Pure decisions: facts in, plans out. No clock, no I/O."""

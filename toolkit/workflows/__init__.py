@@ -1,0 +1,1 @@
+"""Observe, decide, confirm, act, record: where decisions meet effects."""
