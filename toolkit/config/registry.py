@@ -1,0 +1,240 @@
+"""`model_registry.yaml` -> `domain.model.Registry`; each fault is one InputError with its place."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from toolkit.config.registry_faults import empty_value_fault, schema_fault
+from toolkit.config.registry_fields import REVISION_PATTERN, normal_flag
+from toolkit.config.registry_schema import Entry, ModelSpec, RegistrySpec, SourceSpec, VersionSpec
+from toolkit.config.text_file import read_text
+from toolkit.config.yaml_text import Where, YamlText, parse_yaml
+from toolkit.domain.model import (
+    Accelerator,
+    Check,
+    EngineSpec,
+    HubSource,
+    LocalSource,
+    Model,
+    Openness,
+    Permission,
+    Policy,
+    Registry,
+    Resources,
+    ServingValue,
+    Source,
+    Version,
+    unknown,
+)
+from toolkit.domain.quantity import parse_size
+
+MAX_BYTES = 2**20
+_REVISION = re.compile(REVISION_PATTERN.removesuffix("$") + r"\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryFile:
+    """A registry together with its text, for the commands that write into it.
+
+    `unpinned` names the versions, as (model, version), whose revision is still a branch or tag.
+    """
+
+    document: YamlText
+    registry: Registry
+    unpinned: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+def load_registry(path: Path) -> Registry:
+    """Return the registry in the file `path`; raises InputError with `file:line:column`."""
+    return read_registry(path).registry
+
+
+def read_registry(path: Path, *, unpinned: bool = False) -> RegistryFile:
+    """Return registry and text of the file `path`.
+
+    With `unpinned`, revisions that still have to be pinned and models without versions are let
+    through. Raises InputError for anything else that is wrong.
+    """
+    text = read_text(path, limit=MAX_BYTES, hint="toolkit registry init")
+    return parse_registry(path, text, unpinned=unpinned)
+
+
+def parse_registry(path: Path, text: str, *, unpinned: bool = False) -> RegistryFile:
+    """Return registry and text; like `read_registry` for a text that was read already."""
+    document = parse_yaml(path, text)
+    if document.data is None or document.data == {}:
+        raise document.fault((), "the registry is empty", hint="toolkit registry init")
+    _check_values(document, unpinned=unpinned)
+    try:
+        spec = RegistrySpec.model_validate(document.data)
+    except ValidationError as error:
+        raise schema_fault(document, error) from None
+    return _Reader(document, spec, unpinned=unpinned).read()
+
+
+def _check_values(document: YamlText, *, unpinned: bool) -> None:
+    if (
+        unpinned
+        and isinstance(document.data, dict)
+        and isinstance(document.data.get("models"), dict)
+    ):
+        for model in document.data["models"].values():
+            if isinstance(model, dict) and "versions" in model and model["versions"] is None:
+                model["versions"] = {}
+    fault = empty_value_fault(document)
+    if fault:
+        raise fault
+
+
+class _Reader:
+    """Turns the validated file into domain objects; finds what spans several fields."""
+
+    def __init__(self, document: YamlText, spec: RegistrySpec, *, unpinned: bool) -> None:
+        self.document = document
+        self.spec = spec
+        self.allow_unpinned = unpinned
+        self.unpinned: dict[tuple[str, str], str] = {}
+        self.directory = Path(os.path.abspath(document.path)).parent  # noqa: PTH100 - links stay links
+
+    def read(self) -> RegistryFile:
+        models = {name: self._model(name, model) for name, model in self.spec.models.items()}
+        policy = self._policy()
+        return RegistryFile(
+            self.document, Registry(models, policy, str(self.document.path)), self.unpinned
+        )
+
+    def _policy(self) -> Policy:
+        rules = self.spec.policy.licences
+        where: Where = ("policy", "licences")
+        for index, licence in enumerate(rules.denied):
+            if licence in rules.allowed or licence in rules.approved:
+                raise self.document.fault(
+                    (*where, "denied", index),
+                    f"{licence!r} is denied here and allowed or approved above",
+                    hint="keep one of the two",
+                )
+        for licence, names in rules.approved.items():
+            for index, name in enumerate(names):
+                if name not in self.spec.models:
+                    error = unknown("model", name, list(self.spec.models), where="in this registry")
+                    raise self.document.fault(
+                        (*where, "approved", licence, index), error.message, hint=error.hint
+                    )
+        return Policy(
+            tuple(rules.allowed),
+            tuple(rules.denied),
+            {licence: tuple(names) for licence, names in rules.approved.items()},
+        )
+
+    def _model(self, name: str, spec: ModelSpec) -> Model:
+        where: Where = ("models", name)
+        if not spec.versions and not self.allow_unpinned:
+            raise self.document.fault(
+                (*where, "versions"),
+                f"{name!r} has no version",
+                hint=f"toolkit registry pin {name}",
+                at_key=True,
+            )
+        self._check_flags(where, spec)
+        return Model(
+            name,
+            spec.description,
+            tuple(
+                self._version(name, spec, key, version) for key, version in spec.versions.items()
+            ),
+        )
+
+    def _version(self, model: str, base: ModelSpec, name: str, spec: VersionSpec) -> Version:
+        where: Where = ("models", model, "versions", name)
+        self._check_flags(where, spec)
+        revision = self._revision(where, model, name, spec)
+        licence = spec.licence or base.licence
+        openness = spec.openness or base.openness
+        source = spec.source or base.source
+        engine = spec.engine or base.engine
+        resources = spec.resources or base.resources
+        if not licence or not openness or not source or not engine or not resources:
+            values = {
+                "licence": licence,
+                "openness": openness,
+                "source": source,
+                "engine": engine,
+                "resources": resources,
+            }
+            missing = next(key for key, value in values.items() if not value)
+            raise self.document.fault(
+                where,
+                f"{model}@{name} has no {missing!r}",
+                hint=f"add `{missing}:` to the model or to this version; see docs/registry.md",
+                at_key=True,
+            )
+        checks = spec.checks if spec.checks is not None else base.checks or []
+        allowed = spec.permission
+        return Version(
+            model=model,
+            name=name,
+            source=self._source(model, source),
+            revision=revision,
+            licence=licence,
+            openness=Openness(openness),
+            engine=EngineSpec(engine.name, engine.version),
+            resources=Resources(
+                tuple(Accelerator(each) for each in dict.fromkeys(resources.accelerators)),
+                parse_size(resources.memory),
+                resources.devices,
+            ),
+            serving={**_serving(base), **_serving(spec)},
+            env={**base.env, **spec.env},
+            checks=tuple(Check(c.prompt, c.contains, c.max_tokens, c.timeout) for c in checks),
+            permission=Permission(allowed.trust_remote_code, tuple(allowed.formats), allowed.reason)
+            if allowed
+            else Permission(),
+        )
+
+    def _revision(self, where: Where, model: str, name: str, spec: VersionSpec) -> str:
+        if _REVISION.match(spec.revision):
+            return spec.revision
+        if self.allow_unpinned:
+            self.unpinned[model, name] = spec.revision
+            return spec.revision
+        shown = spec.revision if len(spec.revision) <= 60 else f"{spec.revision[:57]}..."
+        raise self.document.fault(
+            (*where, "revision"),
+            f"revision {shown!r} is no full commit (40 of 0-9 a-f)",
+            hint=f"toolkit registry pin {model} {_word(shown)}",
+        )
+
+    def _source(self, model: str, spec: SourceSpec) -> Source:
+        if spec.repo is not None:
+            return HubSource(spec.repo)
+        return LocalSource(os.path.normpath(self.directory / str(spec.path)), model)
+
+    def _check_flags(self, where: Where, spec: Entry) -> None:
+        seen: dict[str, str] = {}
+        for flag in spec.serving:
+            first = seen.setdefault(normal_flag(flag), flag)
+            if first != flag:
+                raise self.document.fault(
+                    (*where, "serving", flag),
+                    f"{flag!r} and {first!r} are the same flag",
+                    hint="keep one of the two",
+                    at_key=True,
+                )
+
+
+def _serving(spec: Entry) -> dict[str, ServingValue]:
+    return {
+        normal_flag(flag): tuple(str(each) for each in value) if isinstance(value, list) else value
+        for flag, value in spec.serving.items()
+    }
+
+
+def _word(text: str) -> str:
+    """Return `text` where it can be typed as it is, else nothing."""
+    return text if re.match(r"[A-Za-z0-9][A-Za-z0-9._/-]*\Z", text) else ""

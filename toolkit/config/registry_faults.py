@@ -1,0 +1,178 @@
+"""What the schema finds wrong, said for the person who wrote the file."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import types
+import typing
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from toolkit.config.registry_fields import short
+from toolkit.config.registry_schema import RegistrySpec
+from toolkit.config.yaml_text import Where, YamlText
+from toolkit.errors import InputError
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping (`key: value` lines)",
+    "model_type": "a mapping (`key: value` lines)",
+    "model_attributes_type": "a mapping (`key: value` lines)",
+}
+
+
+def empty_value_fault(document: YamlText) -> InputError | None:
+    """Return the error for the first key that has no value, if there is one."""
+    for where, span in document.spans.items():
+        value = value_at(document.data, where)
+        if value is None and where:
+            return document.fault_at(
+                span.key_line,
+                span.key_column,
+                f"{short(str(where[-1]))} has no value",
+                hint=_versions_hint(where) or "write one, or remove the line",
+            )
+    return None
+
+
+def schema_fault(document: YamlText, error: ValidationError) -> InputError:
+    """Return the first fault in the file's order that the schema found."""
+    faults = [_fault(document, item) for item in error.errors(include_url=False)]
+    return min(faults, key=lambda each: each[0])[1]
+
+
+def value_at(data: Any, where: Where) -> Any:
+    """Return the value under a path of keys."""
+    for key in where:
+        data = data[key]
+    return data
+
+
+def _fault(document: YamlText, item: Any) -> tuple[tuple[int, int], InputError]:
+    loc: Where = tuple(item["loc"])
+    at_key = bool(loc) and loc[-1] == "[key]"
+    where = loc[:-1] if at_key else loc
+    while where not in document.spans:
+        where = where[:-1]
+    missing = item["type"] == "missing"
+    at_key = at_key or item["type"] == "extra_forbidden" or missing
+    message, hint = _words(document, item, loc, where)
+    span = document.spans[where]
+    place = (span.key_line, span.key_column) if at_key else (span.line, span.column)
+    return place, document.fault(where, message, hint=hint, at_key=at_key)
+
+
+def _words(document: YamlText, item: Any, loc: Where, where: Where) -> tuple[str, str]:
+    """Return message and hint for one finding of pydantic."""
+    kind, value, name = item["type"], item["input"], str(loc[-1]) if loc else ""
+    context = item.get("ctx", {})
+    if kind == "refused":
+        return context["message"], context["hint"]
+    if kind == "extra_forbidden":
+        known = _fields_at(where[:-1])
+        near = difflib.get_close_matches(name.replace("-", "_").lower(), known, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        return f"unknown field {short(name)}", hint
+    if kind == "missing":
+        owner = f"{str(where[-1])!r}" if where else "the file"
+        return f"{owner} has no {name!r}", f"add `{name}:` with {_example(where, name)}"
+    if kind in _EXPECTED:
+        hint = _shape(where)
+        if kind == "string_type" and str(loc[-1]) == "memory":
+            hint = "write it like 16GiB or 500MB"
+        elif kind == "string_type" and isinstance(value, bool | int | float):
+            span = document.spans[where]
+            written = document.text[span.offset : span.end_offset]
+            hint = f'write it in quotes: "{written}"'
+        elif kind in ("list_type",):
+            hint = (
+                f"write it in brackets: [{value}]" if isinstance(value, str | int | float) else ""
+            )
+        return f"{_field(where)}expected {_EXPECTED[kind]}, not {_kind(value)}", hint
+    if kind == "literal_error":
+        known = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
+        near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        return f"{_field(where)}{short(str(value))} is not known", hint
+    return f"{_field(where)}{item['msg'][0].lower()}{item['msg'][1:]}", "see docs/registry.md"
+
+
+def _field(where: Where) -> str:
+    names = [str(part) for part in where if isinstance(part, str)]
+    return f"{names[-1]}: " if names else ""
+
+
+def _kind(value: Any) -> str:
+    """Return how people call the type of `value`."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return f"the text {short(value)}"
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+def _example(where: Where, name: str) -> str:
+    """Return an example of the field `name` of the part at `where`."""
+    model = _model_at(where)
+    field = model.model_fields.get(name) if model else None
+    if field is None or not field.examples:
+        return "a value"
+    return f"a value such as {json.dumps(field.examples[0])}"
+
+
+def _shape(where: Where) -> str:
+    """Return an example of what may stand at `where`."""
+    parent = _model_at(where[:-1]) if where else None
+    field = parent.model_fields.get(str(where[-1])) if parent else None
+    if field is not None and field.examples:
+        return f"for example {json.dumps(field.examples[0])}"
+    model = _model_at(where)
+    return (
+        f"known here: {', '.join(sorted(model.model_fields))}" if model else "see docs/registry.md"
+    )
+
+
+def _fields_at(where: Where) -> list[str]:
+    model = _model_at(where)
+    return sorted(model.model_fields) if model else []
+
+
+def _model_at(where: Where) -> type[BaseModel] | None:
+    """Return the part of the schema that describes the mapping at `where`."""
+    model: Any = RegistrySpec
+    for key in where:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            field = model.model_fields.get(str(key))
+            model = _strip(field.annotation) if field else None
+        else:
+            arguments = typing.get_args(model)
+            model = _strip(arguments[-1]) if arguments else None
+        if model is None:
+            return None
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+
+
+def _strip(annotation: Any) -> Any:
+    """Return an annotation without `| None` and `Annotated`."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _strip(typing.get_args(annotation)[0])
+    if origin in (types.UnionType, typing.Union):
+        return _strip(next(arg for arg in typing.get_args(annotation) if arg is not type(None)))
+    return annotation
+
+
+def _versions_hint(where: Where) -> str:
+    if len(where) == 3 and where[0] == "models" and where[2] == "versions":
+        return f"toolkit registry pin {where[1]}"
+    return ""

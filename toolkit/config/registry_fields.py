@@ -1,0 +1,267 @@
+"""Single fields of the registry: what may stand in them, what to say of anything else."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from toolkit.domain.quantity import parse_size
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+REVISION_PATTERN = r"^[0-9a-f]{40}$"
+LICENCE_PATTERN = r"^[a-z0-9][a-z0-9.+_-]{0,62}$"
+REPO_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
+FLAG_PATTERN = r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*([.][A-Za-z0-9_.-]+)?$"
+ENV_PATTERN = r"^[A-Z_][A-Z0-9_]*$"
+ENGINE_PATTERN = r"^[0-9]+\.[0-9]+\.[0-9]+([.+a-z0-9]*)$"
+
+_SECRET_NAME = re.compile(
+    r"(^|_)(TOKEN|SECRET|CREDENTIALS?|PASSPHRASE)$|(^|_)(API|ACCESS|SECRET|PRIVATE)_?KEY|PASSW(OR)?D"
+)
+_SECRET_VALUE = re.compile(
+    r"\b(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,})"
+)
+_DURATION = re.compile(r"^([0-9]+(?:\.[0-9]+)?)\s*(s|min)$")
+
+_ADDRESS = "the slot decides where a replica listens"
+_PINNED = "the version's source and revision decide it"
+_ROUTER = "the router is the one door, and it decides this"
+_CODE = "it loads code that nothing pins"
+RESERVED_FLAGS = {
+    "host": _ADDRESS,
+    "port": _ADDRESS,
+    "uds": _ADDRESS,
+    "config": "flags stand here in the registry",
+    "model": _PINNED,
+    "tokenizer": _PINNED,
+    "hf-config-path": _PINNED,
+    "revision": _PINNED,
+    "code-revision": _PINNED,
+    "tokenizer-revision": _PINNED,
+    "download-dir": "the host's snapshot is served, nothing is downloaded there",
+    "hf-token": "secrets do not belong here",
+    "api-key": "secrets do not belong here",
+    "served-model-name": "the model's name in the registry is the public name",
+    "lora-modules": _PINNED,
+    "root-path": _ROUTER,
+    "middleware": _CODE,
+    "tool-parser-plugin": _CODE,
+    "reasoning-parser-plugin": _CODE,
+    "worker-cls": _CODE,
+    "worker-extension-cls": _CODE,
+    "scheduler-cls": _CODE,
+    "trust-remote-code": "write it under the version's `permission`, with a reason",
+    "allow-credentials": _ROUTER,
+    "enable-ssl-refresh": _ROUTER,
+}
+RESERVED_PREFIXES = {"ssl-": _ROUTER, "allowed-": _ROUTER}
+RESERVED_ENV = {
+    "PATH": "the engine's environment decides it",
+    "HOME": "the host's service user decides it",
+    "HF_HOME": "hosts have no Hub cache",
+    "HF_ENDPOINT": "hosts reach no Hub",
+    "HF_HUB_OFFLINE": "hosts reach no Hub",
+    "VLLM_SERVER_DEV_MODE": "it opens endpoints that show and change the engine",
+    "VLLM_KEEP_ALIVE_ON_ENGINE_DEATH": "a dead engine must be seen as dead",
+}
+RESERVED_ENV_PREFIXES = {
+    "LD_": "it changes which libraries are loaded",
+    "PYTHON": "the engine's environment decides it",
+}
+
+
+def refuse(message: str, hint: str = "") -> PydanticCustomError:
+    """Return the error of a validator; `hint` travels in its context."""
+    return PydanticCustomError("refused", "{message}", {"message": message, "hint": hint})
+
+
+def _matching(pattern: str, message: str, hint: str) -> AfterValidator:
+    compiled = re.compile(pattern.removesuffix("$") + r"\Z")
+
+    def check(text: str) -> str:
+        if not compiled.match(text):
+            raise refuse(message.format(text=short(text)), hint)
+        return text
+
+    return AfterValidator(check)
+
+
+def short(text: str) -> str:
+    """Return `text` quoted, cut where it is too long for a message."""
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+
+
+def normal_flag(name: str) -> str:
+    """Return a flag's name as vLLM lists it: `max_model_len` is `max-model-len`."""
+    head, dot, rest = name.partition(".")
+    return head.replace("_", "-") + dot + rest
+
+
+def _check_flag(name: str) -> str:
+    flag = normal_flag(name).partition(".")[0]
+    flag = flag.removeprefix("no-") if flag not in RESERVED_FLAGS else flag
+    for prefix, reason in RESERVED_PREFIXES.items():
+        if flag.startswith(prefix):
+            raise refuse(f"serving option {name!r} is reserved", reason)
+    for reserved, reason in RESERVED_FLAGS.items():
+        if flag == reserved:
+            raise refuse(f"serving option {name!r} is reserved", reason)
+        # argparse takes any unambiguous beginning of a flag for the flag.
+        if reserved.startswith(flag):
+            raise refuse(
+                f"serving option {name!r} would be read as {reserved!r}, which is reserved", reason
+            )
+    return name
+
+
+def _check_flag_value(value: Any) -> Any:
+    scalars = value if isinstance(value, list) else [value]
+    for scalar in scalars:
+        if not isinstance(scalar, str | int | float | bool):
+            raise refuse(
+                "a serving option is text, a number, true, false or a list of these",
+                "write nested options as JSON in quotes: '{\"key\": 1}'",
+            )
+        if isinstance(scalar, str):
+            _no_secret(scalar)
+    return value
+
+
+def _check_env_name(name: str) -> str:
+    if _SECRET_NAME.search(name):
+        raise refuse(
+            f"environment variable {name} looks like a secret",
+            "secrets do not belong in the registry; this machine's environment holds tokens",
+        )
+    if name in RESERVED_ENV:
+        raise refuse(f"environment variable {name} is reserved", RESERVED_ENV[name])
+    for prefix, reason in RESERVED_ENV_PREFIXES.items():
+        if name.startswith(prefix):
+            raise refuse(f"environment variable {name} is reserved", reason)
+    return name
+
+
+def _no_secret(text: str) -> str:
+    if _SECRET_VALUE.search(text):
+        raise refuse(
+            "this value looks like an access token",
+            "secrets do not belong in the registry; revoke the token if the file was shared",
+        )
+    if "\n" in text or "\0" in text:
+        raise refuse("a value of more than one line", "write it on one line")
+    return text
+
+
+def _check_repo(repo: str) -> str:
+    if repo.startswith("local/"):
+        raise refuse(
+            "the owner 'local' stands for directories", "write `source: {path: ./directory}`"
+        )
+    if ".." in repo or "--" in repo:
+        raise refuse(f"{short(repo)} is no repository of the Hub", "write it as owner/name")
+    return repo
+
+
+def _check_size(text: str) -> str:
+    try:
+        size = parse_size(text)
+    except ValueError as error:
+        message, _, hint = str(error).partition("; ")
+        raise refuse(message, hint) from None
+    if size <= 0:
+        raise refuse(f"{short(text)} is no memory at all", "write it like 16GiB")
+    return text
+
+
+def _check_duration(value: Any) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(value)
+    else:
+        found = _DURATION.match(value) if isinstance(value, str) else None
+        if found is None:
+            raise refuse(f"{short(str(value))} is not a duration", "write it like 60s or 2min")
+        seconds = float(found[1]) * (60 if found[2] == "min" else 1)
+    if not 0 < seconds <= 3600:
+        raise refuse(
+            "a duration here is more than 0 s and at most 60min", "write it like 60s or 2min"
+        )
+    return seconds
+
+
+Name = Annotated[
+    str,
+    _matching(
+        NAME_PATTERN,
+        "{text} is not a name",
+        "up to 63 of a-z 0-9 . _ - with a letter or digit first, in lower case",
+    ),
+    WithJsonSchema({"type": "string", "pattern": NAME_PATTERN}),
+]
+Licence = Annotated[
+    str,
+    _matching(
+        LICENCE_PATTERN,
+        "{text} is not a licence id",
+        "write the Hub's id in lower case, such as apache-2.0",
+    ),
+    WithJsonSchema({"type": "string", "pattern": LICENCE_PATTERN}),
+]
+Repo = Annotated[
+    str,
+    _matching(REPO_PATTERN, "{text} is no repository of the Hub", "write it as owner/name"),
+    AfterValidator(_check_repo),
+    WithJsonSchema({"type": "string", "pattern": REPO_PATTERN}),
+]
+# That it is a full commit is checked with the model's name at hand, which the hint needs.
+Revision = Annotated[str, WithJsonSchema({"type": "string", "pattern": REVISION_PATTERN})]
+EngineVersion = Annotated[
+    str,
+    _matching(ENGINE_PATTERN, "{text} is no full engine version", "write it like 0.32.0"),
+    WithJsonSchema({"type": "string", "pattern": ENGINE_PATTERN}),
+]
+Flag = Annotated[
+    str,
+    _matching(
+        FLAG_PATTERN, "{text} is no flag of vLLM", "write it without dashes in front: max-model-len"
+    ),
+    AfterValidator(_check_flag),
+    WithJsonSchema({"type": "string", "pattern": FLAG_PATTERN}),
+]
+FlagValue = Annotated[
+    Any,
+    BeforeValidator(_check_flag_value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": ["string", "number", "boolean"]},
+                {"type": "array", "items": {"type": ["string", "number", "boolean"]}},
+            ]
+        }
+    ),
+]
+EnvName = Annotated[
+    str,
+    _matching(
+        ENV_PATTERN,
+        "{text} is no name of an environment variable",
+        "write it in capitals: VLLM_LOGGING_LEVEL",
+    ),
+    AfterValidator(_check_env_name),
+    WithJsonSchema({"type": "string", "pattern": ENV_PATTERN}),
+]
+Line = Annotated[str, AfterValidator(_no_secret)]
+Size = Annotated[
+    str,
+    AfterValidator(_check_size),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]+([.][0-9]+)?\s*([kKMGT]i?B|B)$"}),
+]
+Duration = Annotated[
+    Any,
+    BeforeValidator(_check_duration),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number"}, {"type": "string", "pattern": _DURATION.pattern}]}
+    ),
+]

@@ -1,0 +1,76 @@
+"""Reading a text file that a person wrote: every way it can be unreadable is one clear error."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from toolkit.errors import InputError
+
+_ALLOWED_CONTROL = "\t\n\r"
+
+
+def read_text(path: Path, *, limit: int, hint: str = "") -> str:
+    """Return the text of the UTF-8 file at `path`, at most `limit` bytes.
+
+    Raises InputError where it is missing (with `hint`), no regular file, not readable, larger than
+    `limit`, not UTF-8 or binary.
+    """
+    data = _read_bytes(path, limit, hint)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}:{line}: byte {error.start} is not UTF-8 text", hint="save the file as UTF-8"
+        ) from None
+    for number, line_text in enumerate(text.split("\n"), start=1):
+        column = _control_character(line_text)
+        if column:
+            raise InputError(
+                f"{path}:{number}:{column}: control character {line_text[column - 1]!r}; "
+                "this is no text file",
+                hint="remove it, or name another file",
+            )
+    return text
+
+
+def _read_bytes(path: Path, limit: int, hint: str) -> bytes:
+    try:
+        with open(path, "rb", opener=_open_now) as file:
+            if not path.is_file():
+                raise InputError(f"{path} is not a regular file", hint="name a file")
+            data = file.read(limit + 1)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist", hint=hint) from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a directory", hint="name a file") from None
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}", hint="check the path and its permissions"
+        ) from None
+    except ValueError:
+        raise InputError(f"{str(path)!r} is not a path", hint="name a file") from None
+    if len(data) > limit:
+        raise InputError(
+            f"{path} is larger than {limit // 2**20} MiB; this is not the file that was meant",
+            hint="name another file",
+        )
+    return data
+
+
+def _open_now(name: str, flags: int) -> int:
+    """Open without blocking: a named pipe without a writer is an error and not a wait."""
+    return os.open(name, flags | os.O_NONBLOCK)
+
+
+def _control_character(line: str) -> int:
+    """Return the 1-based column of the first character that no text has, else 0."""
+    if line.isprintable():
+        return 0
+    for column, character in enumerate(line, start=1):
+        code = ord(character)
+        low = code < 0x20 and character not in _ALLOWED_CONTROL
+        if low or (0x7F <= code < 0xA0 and code != 0x85):
+            return column
+    return 0

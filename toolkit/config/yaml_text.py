@@ -1,0 +1,276 @@
+"""YAML as plain data that knows where each value stands.
+
+The text is read as a stream of events and never composed into nodes, so that depth, number and kind
+of what is read are limited before anything is built: no anchors, aliases, tags or duplicate keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLStreamError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from toolkit.errors import InputError
+
+Where = tuple[str | int, ...]
+
+MAX_DEPTH = 16
+MAX_VALUES = 20_000
+MAX_LINE = 20_000
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
+_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?\Z")
+_COMMIT = re.compile(r"[0-9a-f]{40}\Z")
+_CONSTANTS: dict[str, bool | None] = {
+    "": None,
+    "~": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
+
+
+@dataclass(slots=True)
+class Span:
+    """Where a value stands; lines and columns count from 1, `end_line` is its last line.
+
+    The key of an entry of a mapping stands at `key_line`, `key_column`. `offset` and `end_offset`
+    delimit the value's characters in the text.
+    """
+
+    key_line: int
+    key_column: int
+    line: int
+    column: int
+    end_line: int
+    offset: int
+    end_offset: int
+    flow: bool = False
+
+
+@dataclass(slots=True)
+class YamlText:
+    """A YAML file: its text, its data and the span of every value by its path of keys."""
+
+    path: Path
+    text: str
+    data: Any = None
+    spans: dict[Where, Span] = field(default_factory=dict)
+
+    def fault(
+        self, where: Where, message: str, *, hint: str = "", at_key: bool = False
+    ) -> InputError:
+        """Return the error for the value at `where`, or its nearest parent in the file."""
+        found = where
+        while found not in self.spans and found:
+            found = found[:-1]
+        span = self.spans.get(found)
+        if span is None:
+            return InputError(f"{self.path}: {message}", hint=hint)
+        use_key = at_key or found != where
+        line, column = (span.key_line, span.key_column) if use_key else (span.line, span.column)
+        return self.fault_at(line, column, message, hint=hint)
+
+    def fault_at(self, line: int, column: int, message: str, *, hint: str = "") -> InputError:
+        """Return the error at a place of the text."""
+        return InputError(f"{self.path}:{line}:{column}: {message}", hint=hint)
+
+
+def parse_yaml(path: Path, text: str) -> YamlText:
+    """Return the data of `text`, which was read from `path`.
+
+    Raises InputError with file, line and column where it is no YAML, is nested deeper than
+    MAX_DEPTH, has more than MAX_VALUES values, or uses anchors, aliases, tags or equal keys.
+    """
+    document = YamlText(path, text)
+    for number, line in enumerate(text.split("\n"), start=1):
+        if len(line) > MAX_LINE:
+            raise document.fault_at(number, 1, f"a line of {len(line)} characters")
+    try:
+        _Builder(document).build(YAML(typ="safe", pure=True).parse(text))
+    except MarkedYAMLError as error:
+        raise _syntax_fault(document, error) from None
+    except (YAMLError, YAMLStreamError, ValueError, OverflowError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path}: not YAML: {first}", hint="check the file") from None
+    return document
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or sequence that has begun and not yet ended."""
+
+    where: Where
+    value: Any
+    key: str | None = None
+    key_mark: Any = None
+
+
+class _Builder:
+    """Turns events into data and spans without recursion."""
+
+    def __init__(self, document: YamlText) -> None:
+        self.document = document
+        self.stack: list[_Open] = []
+        self.values = 0
+        self.documents = 0
+
+    def build(self, events: Iterator[Event]) -> None:
+        for event in events:
+            if isinstance(event, DocumentStartEvent):
+                self.documents += 1
+                if self.documents > 1:
+                    raise self._fault(event, "a second YAML document", "keep one document per file")
+            elif isinstance(event, AliasEvent):
+                raise self._fault(
+                    event, "a YAML alias", "write the value out; aliases are not read"
+                )
+            elif isinstance(event, MappingStartEvent | SequenceStartEvent):
+                self._begin(event)
+            elif isinstance(event, MappingEndEvent | SequenceEndEvent):
+                self._end(event)
+            elif isinstance(event, ScalarEvent):
+                self._scalar(event)
+
+    def _begin(self, event: Any) -> None:
+        self._check(event)
+        value: Any = {} if isinstance(event, MappingStartEvent) else []
+        if len(self.stack) >= MAX_DEPTH:
+            raise self._fault(
+                event, f"nested deeper than {MAX_DEPTH} levels", "no entry needs that depth"
+            )
+        where = self._place(event, value, flow=bool(event.flow_style))
+        self.stack.append(_Open(where, value))
+
+    def _end(self, event: Any) -> None:
+        closed = self.stack.pop()
+        span = self.document.spans[closed.where]
+        if span.flow:
+            span.end_line, span.end_offset = event.end_mark.line + 1, event.end_mark.index
+        if self.stack:
+            parent = self.document.spans[self.stack[-1].where]
+            parent.end_line = max(parent.end_line, span.end_line)
+
+    def _scalar(self, event: Any) -> None:
+        self._check(event)
+        parent = self.stack[-1] if self.stack else None
+        if parent is not None and isinstance(parent.value, dict) and parent.key is None:
+            if event.value in parent.value:
+                first = self.document.spans[(*parent.where, event.value)].key_line
+                raise self._fault(
+                    event,
+                    f"{_short(event.value)!r} stands here twice",
+                    f"line {first} has it already",
+                )
+            parent.key, parent.key_mark = event.value, event.start_mark
+            return
+        where = self._place(event, _resolve(event))
+        if self.stack:
+            span, outer = self.document.spans[where], self.document.spans[self.stack[-1].where]
+            outer.end_line = max(outer.end_line, span.end_line)
+
+    def _place(self, event: Any, value: Any, *, flow: bool = False) -> Where:
+        """Put `value` into what is open and note where it stands; return its path of keys."""
+        start, key_mark = event.start_mark, event.start_mark
+        if not self.stack:
+            where: Where = ()
+            self.document.data = value
+        else:
+            parent = self.stack[-1]
+            if isinstance(parent.value, dict):
+                if parent.key is None:
+                    raise self._fault(event, "a key that is no single word", "write `key: value`")
+                where, key_mark = (*parent.where, parent.key), parent.key_mark
+                parent.value[parent.key] = value
+                parent.key = None
+            else:
+                where = (*parent.where, len(parent.value))
+                parent.value.append(value)
+        if value is None:
+            # What is not there is seen only at the next token, lines below; it belongs to its key.
+            start = key_mark if event.value == "" else start
+        self.document.spans[where] = Span(
+            key_line=key_mark.line + 1,
+            key_column=key_mark.column + 1,
+            line=start.line + 1,
+            column=start.column + 1,
+            end_line=start.line + 1 if value is None else self._last_line(event),
+            offset=start.index,
+            end_offset=event.end_mark.index,
+            flow=flow,
+        )
+        return where
+
+    def _last_line(self, event: Any) -> int:
+        """Return the last line with something of the value: block scalars end on the line below."""
+        start, end = event.start_mark, event.end_mark
+        body = self.document.text[start.index : end.index].rstrip()
+        return int(start.line) + 1 + body.count("\n")
+
+    def _check(self, event: Any) -> None:
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise self._fault(event, f"more than {MAX_VALUES} values", "split the file")
+        if event.anchor:
+            raise self._fault(
+                event, f"a YAML anchor &{_short(event.anchor)}", "write the value out"
+            )
+        if event.tag:
+            raise self._fault(
+                event, f"a YAML tag {_short(str(event.tag))}", "remove it; values need no tags"
+            )
+
+    def _fault(self, event: Event, message: str, hint: str) -> InputError:
+        mark = event.start_mark
+        return self.document.fault_at(mark.line + 1, mark.column + 1, message, hint=hint)
+
+
+def _resolve(event: Any) -> Any:
+    """Return the value of a scalar: YAML 1.2's core types for plain ones, text for the others."""
+    text: str = event.value
+    # All-digit commits, and those that look like 12e34, are text whatever YAML says.
+    if event.style or _COMMIT.match(text):
+        return text
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _INTEGER.match(text) and len(text) < 20:
+        return int(text)
+    if _FLOAT.match(text) and len(text) < 40:
+        return float(text)
+    return text
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _syntax_fault(document: YamlText, error: MarkedYAMLError) -> InputError:
+    """Return ruamel's complaint with the place where it was seen."""
+    problem = (error.problem or error.context or "not YAML").strip().splitlines()[0]
+    mark = error.problem_mark or error.context_mark
+    hint = "check the indentation and the quotes around this line"
+    if "\\t" in problem:
+        problem, hint = "a tab where YAML allows only spaces", "indent with spaces"
+    if mark is None:
+        return InputError(f"{document.path}: not YAML: {problem}", hint=hint)
+    return document.fault_at(mark.line + 1, mark.column + 1, f"not YAML: {problem}", hint=hint)
