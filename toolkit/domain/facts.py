@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from toolkit.domain.model import Accelerator
 from toolkit.domain.release import Release
@@ -41,6 +43,7 @@ class SlotFacts:
     slot: str
     port: int
     release: Release | None = None
+    devices: tuple[int, ...] = ()
     process: ProcessState = ProcessState.ABSENT
     healthy: bool = False
     weight: int = 0
@@ -66,7 +69,9 @@ class RouterFacts:
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """One host as observed. `converged` holds the digest of the last provisioning that succeeded."""
+    """One host as observed. `converged` holds the digest of the last provisioning that succeeded;
+    `routes` the router's truth as JSON, see `planning.routes`.
+    """
 
     name: str
     observed_at: float
@@ -84,6 +89,7 @@ class HostFacts:
     missing_libraries: tuple[str, ...] = ()
     slots: tuple[SlotFacts, ...] = ()
     router: RouterFacts = field(default_factory=RouterFacts)
+    routes: Mapping[str, Any] = field(default_factory=dict)
     used_ports: tuple[int, ...] = ()
 
     @property

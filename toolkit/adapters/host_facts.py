@@ -1,0 +1,55 @@
+"""The host's JSON to facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
+from toolkit.domain.release import Release
+
+
+def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
+    """Return the facts in what `hostside observe` answered."""
+    router = data["router"]
+    return HostFacts(
+        name=name,
+        observed_at=data["observed_at"],
+        init=data["init"],
+        os=data["os"],
+        python=data["python"],
+        memory=data["memory"],
+        memory_available=data["memory_available"],
+        disk_free=data["disk_free"],
+        cpus=data["cpus"],
+        devices=tuple(Device(**device) for device in data["devices"]),
+        engines=tuple(data["engines"]),
+        snapshots=tuple(data["snapshots"]),
+        converged=data["converged"],
+        missing_libraries=tuple(data["missing_libraries"]),
+        slots=tuple(_slot(slot) for slot in data["slots"]),
+        router=RouterFacts(
+            running=bool(router["running"]),
+            bind=router["bind"] or "",
+            version=router["version"] or "",
+            workers=router["workers"] or 0,
+        ),
+        routes=data["routes"],
+        used_ports=tuple(data["used_ports"]),
+    )
+
+
+def _slot(data: Mapping[str, Any]) -> SlotFacts:
+    return SlotFacts(
+        model=data["model"],
+        slot=data["slot"],
+        port=data["port"],
+        release=Release.from_json(data["release"]) if data["release"] else None,
+        devices=tuple(data["devices"]),
+        process=ProcessState(data["process"]),
+        healthy=data["healthy"],
+        weight=data["weight"],
+        sessions=data["sessions"],
+        memory=data["memory"],
+        started_at=data["started_at"],
+    )

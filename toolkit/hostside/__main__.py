@@ -1,0 +1,135 @@
+"""The host's side of the toolkit: observe, switch and wait, where milliseconds count.
+
+    python3 -I toolkit/hostside COMMAND      (a directory, run from the ops machine's own copy or over SSH)
+
+It reads one JSON document, the request, as the first line of standard input and writes JSON documents, one a
+line: any number of `{"event": ...}` and at the end one `{"result": ...}` or `{"error": "..."}`.
+It needs nothing but Python >= 3.9, changes nothing about what a host looks like (that is Ansible's), and
+ends by itself when its standard input closes, so that nothing outlives a killed ops machine.
+"""
+
+import json
+import os
+import sys
+import threading
+
+
+def main():
+    """Run one command; exit code 0 with a result, 1 with an error."""
+    request = json.loads(sys.stdin.readline() or "{}")
+    command = COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else "")
+    if command is None:
+        emit({"error": "unknown command; known: " + " ".join(sorted(COMMANDS))})
+        return 2
+    if request.pop("until_eof", False):
+        threading.Thread(target=end_with_parent, daemon=True).start()
+    try:
+        emit({"result": command(request, lambda event: emit({"event": event}))})
+    except Exception as error:  # the boundary: whatever happens becomes one line for the ops machine
+        emit({"error": f"{type(error).__name__}: {error}"})
+        return 1
+    return 0
+
+
+def emit(document):
+    """Write one JSON line."""
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
+
+
+def end_with_parent():
+    """End this process as soon as the ops machine's end of the pipe is gone."""
+    while os.read(0, 4096):
+        pass
+    os._exit(3)
+
+
+def _observe(request, report):
+    import observe
+
+    return observe.observe(request["root"])
+
+
+def _hold_lock(request, report):
+    import fleet_lock
+
+    return fleet_lock.hold(request["root"], request["owner"], report)
+
+
+def _read_lock(request, report):
+    import fleet_lock
+
+    return fleet_lock.read(request["root"])
+
+
+def _apply_routes(request, report):
+    import router
+
+    return router.apply(request["root"], request)
+
+
+def _wait_ready(request, report):
+    import replica
+
+    return replica.wait_ready(request, report)
+
+
+def _complete(request, report):
+    import completion
+
+    return completion.complete(request["port"], request["payload"], request["timeout"])
+
+
+def _watch(request, report):
+    import replica
+
+    return replica.watch(request, report)
+
+
+def _drain(request, report):
+    import replica
+
+    return replica.drain(request, report)
+
+
+def _logs(request, report):
+    import logs
+
+    return logs.follow(request, report)
+
+
+def _place(request, report):
+    import snapshots
+
+    return snapshots.place(request, report)
+
+
+def _hash(request, report):
+    import snapshots
+
+    return snapshots.hash_files(request, report)
+
+
+def _remove(request, report):
+    import snapshots
+
+    return snapshots.remove(request)
+
+
+COMMANDS = {
+    "observe": _observe,
+    "hold-lock": _hold_lock,
+    "read-lock": _read_lock,
+    "apply-routes": _apply_routes,
+    "wait-ready": _wait_ready,
+    "complete": _complete,
+    "watch": _watch,
+    "drain": _drain,
+    "logs": _logs,
+    "place": _place,
+    "hash": _hash,
+    "remove": _remove,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

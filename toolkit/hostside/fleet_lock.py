@@ -1,0 +1,55 @@
+"""One deployment at a time: a kernel lock on the host, held for as long as this process lives.
+
+The ops machine keeps this process's standard input open. When the ops machine's command ends in any way, SIGKILL and
+a lost link included, the pipe closes, this process ends and the kernel releases the lock: there is no stale lock to
+break by hand. The file's text only tells others who holds it.
+"""
+
+import fcntl
+import json
+import os
+import sys
+import time
+
+
+def hold(root, owner, report):
+    """Take the lock, report {"held": True} or {"held": False, "owner": {...}}, and keep it until stdin closes."""
+    os.makedirs(root, exist_ok=True)
+    handle = os.open(_path(root), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return {"held": False, "owner": _owner(handle)}
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, json.dumps(dict(owner, since=time.time())).encode(), 0)
+    report({"held": True})
+    while sys.stdin.readline():
+        pass
+    os.ftruncate(handle, 0)
+    return {"held": True}
+
+
+def read(root):
+    """Return {"held": bool, "owner": {...} or None} without taking the lock."""
+    try:
+        handle = os.open(_path(root), os.O_RDONLY)
+    except OSError:
+        return {"held": False, "owner": None}
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return {"held": True, "owner": _owner(handle)}
+    finally:
+        os.close(handle)
+    return {"held": False, "owner": None}
+
+
+def _path(root):
+    return os.path.join(root, "deployment.lock")
+
+
+def _owner(handle):
+    try:
+        return json.loads(os.pread(handle, 65536, 0) or b"{}")
+    except ValueError:
+        return {}

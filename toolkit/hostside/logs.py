@@ -1,0 +1,43 @@
+"""A replica's log on this host."""
+
+import os
+import time
+
+
+def path(root, program):
+    """Return the log file of a replica."""
+    return os.path.join(root, "logs", program + ".log")
+
+
+def tail(file, count):
+    """Return the last `count` lines, without reading more than 256 KiB."""
+    try:
+        with open(file, "rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - 2**18))
+            return log.read().decode("utf-8", "replace").splitlines()[-count:]
+    except OSError:
+        return []
+
+
+def follow(request, report):
+    """Report the last `lines` lines, and with `follow` every new one until the ops machine hangs up."""
+    file = path(request["root"], request["program"])
+    if not os.path.exists(file):
+        return {"found": False}
+    for line in tail(file, request["lines"]):
+        report({"line": line})
+    if not request["follow"]:
+        return {"found": True}
+    log = open(file, encoding="utf-8", errors="replace")
+    log.seek(0, os.SEEK_END)
+    while True:
+        line = log.readline()
+        if line:
+            report({"line": line.rstrip("\n")})
+            continue
+        time.sleep(0.2)
+        # The replica was restarted: its log is a new file under the same name.
+        if os.path.exists(file) and os.stat(file).st_ino != os.fstat(log.fileno()).st_ino:
+            log.close()
+            log = open(file, encoding="utf-8", errors="replace")

@@ -1,0 +1,150 @@
+"""One look at the host: devices, memory, engines, snapshots, slots, router."""
+
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import time
+
+import completion
+import engine
+import processes
+import router
+
+
+def observe(root):
+    """Return the facts as a JSON-able dict; missing parts are empty, never an error."""
+    manifests = _manifests(root)
+    routing = router.observe(root)
+    devices = _nvidia_devices()
+    return {
+        "observed_at": time.time(),
+        "init": processes.init_system(),
+        "os": _os_name(),
+        "python": _system_python(),
+        "memory": _meminfo("MemTotal"),
+        "memory_available": _meminfo("MemAvailable"),
+        "disk_free": _disk_free(root),
+        "cpus": os.cpu_count() or 0,
+        "devices": devices,
+        "engines": engine.engines(root),
+        "missing_libraries": engine.missing_libraries("cuda" if devices else "cpu"),
+        "snapshots": _listing(os.path.join(root, "snapshots")),
+        "converged": _read(os.path.join(root, "converged")).strip(),
+        "slots": [_slot(root, manifest, routing) for manifest in manifests],
+        "routes": json.loads(_read(os.path.join(root, "router", "routes.json")) or "{}"),
+        "router": {key: routing.get(key) for key in ("running", "bind", "version", "workers")},
+        "used_ports": _listening_ports(),
+    }
+
+
+def _manifests(root):
+    found = []
+    for name in _listing(os.path.join(root, "slots")):
+        try:
+            found.append(json.loads(_read(os.path.join(root, "slots", name, "manifest.json"))))
+        except ValueError:
+            continue
+    return found
+
+
+def _slot(root, manifest, routing):
+    model, slot, port = manifest["model"], manifest["slot"], manifest["port"]
+    process = processes.state(root, f"{model}-{slot}")
+    server = routing.get("servers", {}).get(model, {}).get(slot, {})
+    return {
+        "model": model,
+        "slot": slot,
+        "port": port,
+        "devices": manifest.get("devices", []),
+        "release": manifest["release"],
+        "process": process["state"],
+        "started_at": process["started_at"],
+        "healthy": process["state"] == "running" and completion.healthy(port),
+        "weight": server.get("weight", 0),
+        "sessions": server.get("sessions", 0),
+        "memory": processes.resident(process["pid"]),
+    }
+
+
+def _nvidia_devices():
+    if shutil.which("nvidia-smi") is None:
+        return []
+    fields = "index,name,memory.total,memory.free,driver_version"
+    try:
+        shown = subprocess.run(
+            ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            universal_newlines=True,
+            timeout=10,
+            check=True,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    rows = [[cell.strip() for cell in line.split(",")] for line in shown.splitlines() if line.strip()]
+    return [
+        {
+            "index": int(index),
+            "name": name,
+            "memory": int(total) * 2**20,
+            "memory_free": int(free) * 2**20,
+            "driver": driver,
+        }
+        for index, name, total, free, driver in rows
+        if total.isdigit() and free.isdigit()
+    ]
+
+
+def _listening_ports():
+    """Return the TCP ports that something listens on (proc/net/tcp: state 0A)."""
+    ports = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in _read(table).splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":
+                ports.add(int(fields[1].rpartition(":")[2], 16))
+    return sorted(ports)
+
+
+def _disk_free(root):
+    path = root
+    while not os.path.isdir(path):
+        path = os.path.dirname(path) or "/"
+    return shutil.disk_usage(path).free
+
+
+def _meminfo(field):
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _os_name():
+    values = dict(
+        line.split("=", 1) for line in _read("/etc/os-release").splitlines() if "=" in line
+    )
+    name = values.get("PRETTY_NAME", "").strip('"')
+    return name or f"{platform.system()} on {socket.gethostname()}"
+
+
+def _system_python():
+    return ".".join(platform.python_version_tuple()[:2])
+
+
+def _listing(path):
+    try:
+        return sorted(name for name in os.listdir(path) if not name.startswith("."))
+    except OSError:
+        return []
+
+
+def _read(path):
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""

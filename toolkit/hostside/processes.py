@@ -1,0 +1,131 @@
+"""What the host's process supervisor says of a replica: systemd where it runs, else supervisord."""
+
+import http.client
+import os
+import socket
+import subprocess
+import xmlrpc.client
+
+
+def init_system():
+    """Return `systemd` or `supervisord`."""
+    return "systemd" if os.path.isdir("/run/systemd/system") else "supervisord"
+
+
+def state(root, program):
+    """Return {"state": running|stopped|failed|absent, "pid": int, "started_at": float or None}."""
+    if init_system() == "systemd":
+        return _systemd(f"toolkit-{program}.service")
+    return _supervisord(os.path.join(root, "supervisor", "supervisor.sock"), program)
+
+
+def resident(pid):
+    """Return the bytes of memory that the process and its descendants really use (PSS, else RSS)."""
+    return sum(_memory(each) for each in tree(pid))
+
+
+def tree(pid):
+    """Return the pids of the process and its descendants."""
+    children = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    parent = int(file.read().rpartition(b")")[2].split()[1])
+            except (OSError, IndexError, ValueError):
+                continue
+            children.setdefault(parent, []).append(int(name))
+    found, rest = [], [pid] if pid else []
+    while rest:
+        each = rest.pop()
+        found.append(each)
+        rest.extend(children.get(each, ()))
+    return found
+
+
+def _memory(pid):
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            for line in file:
+                if line.startswith("Pss:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+def _systemd(unit):
+    fields = "LoadState,ActiveState,SubState,MainPID,ActiveEnterTimestampMonotonic"
+    shown = subprocess.run(
+        ["systemctl", "show", unit, "--property", fields],
+        stdout=subprocess.PIPE,
+        universal_newlines=True,
+        check=True,
+    ).stdout
+    values = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    active, sub = values.get("ActiveState"), values.get("SubState")
+    if values.get("LoadState") == "not-found":
+        word = "absent"
+    elif active == "failed" or sub == "auto-restart":
+        word = "failed"
+    elif active in ("active", "activating"):
+        word = "running"
+    else:
+        word = "stopped"
+    pid = int(values.get("MainPID") or 0)
+    return {"state": word, "pid": pid, "started_at": _started_at(pid)}
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=5)
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    def __init__(self, path):
+        super().__init__()
+        self._socket_path = path
+
+    def make_connection(self, host):
+        return _UnixConnection(self._socket_path)
+
+
+def supervisor(path):
+    """Return the XML-RPC interface of the supervisord that listens at `path`."""
+    return xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(path)).supervisor
+
+
+def _supervisord(path, program):
+    try:
+        info = supervisor(path).getProcessInfo(program)
+    except xmlrpc.client.Fault:
+        return {"state": "absent", "pid": 0, "started_at": None}
+    except OSError:
+        return {"state": "absent", "pid": 0, "started_at": None}
+    name = info["statename"]
+    if name in ("RUNNING", "STARTING"):
+        word = "running"
+    elif name in ("BACKOFF", "FATAL", "EXITED", "UNKNOWN"):
+        word = "failed"
+    else:
+        word = "stopped"
+    pid = info["pid"] if word == "running" else 0
+    return {"state": word, "pid": pid, "started_at": float(info["start"]) if pid else None}
+
+
+def _started_at(pid):
+    """Return the epoch time at which the process started (proc(5): field 22 in ticks since boot)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            ticks = int(file.read().rpartition(b")")[2].split()[19])
+        with open("/proc/stat") as file:
+            boot = next(int(line.split()[1]) for line in file if line.startswith("btime"))
+    except (OSError, IndexError, ValueError, StopIteration):
+        return None
+    return boot + ticks / os.sysconf("SC_CLK_TCK")

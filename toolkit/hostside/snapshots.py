@@ -1,0 +1,114 @@
+"""Snapshots on this host: put one in place, hash it again, remove one."""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import threading
+
+CHUNK = 2**20
+
+
+def place(request, report):
+    """Put the files of `source` (a directory on this machine) at `<root>/snapshots/<digest>`.
+
+    Hard links where the file system allows (no time, no space), else copies. The directory appears by
+    rename, so it is whole or absent. Result: {"linked": int, "copied": int, "bytes": int}.
+    """
+    parent = os.path.join(request["root"], "snapshots")
+    final = os.path.join(parent, _name(request["digest"]))
+    if os.path.isdir(final):
+        return {"linked": 0, "copied": 0, "bytes": 0}
+    os.makedirs(parent, mode=0o755, exist_ok=True)
+    temporary = os.path.join(parent, f".{request['digest']}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    done = {"linked": 0, "copied": 0, "bytes": 0}
+    for name in request["files"]:
+        source, target = os.path.join(request["source"], name), os.path.join(temporary, name)
+        os.makedirs(os.path.dirname(target), mode=0o755, exist_ok=True)
+        _link_or_copy(os.path.realpath(source), target, done)
+        report(dict(done, file=name))
+    os.rename(temporary, final)
+    return done
+
+
+def hash_files(request, report):
+    """Return {"files": {path: {"size", "sha256"}}} of a snapshot, read from disk now."""
+    top = os.path.join(request["root"], "snapshots", _name(request["digest"]))
+    found, guard = {}, threading.Lock()
+    paths = [
+        os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names
+    ]
+
+    def work():
+        while True:
+            with guard:
+                if not paths:
+                    return
+                path = paths.pop()
+            entry = _digest(path)
+            with guard:
+                found[os.path.relpath(path, top)] = entry
+                report({"file": os.path.relpath(path, top), "bytes": entry["size"]})
+
+    workers = [threading.Thread(target=work) for _ in range(min(4, os.cpu_count() or 1))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return {"files": found}
+
+
+def remove(request):
+    """Remove a snapshot or an engine of this host; `kind` is `snapshots` or `engines`."""
+    if request["kind"] not in ("snapshots", "engines"):
+        raise ValueError(f"nothing called {request['kind']!r} can be removed")
+    path = os.path.join(request["root"], request["kind"], _name(request["name"]))
+    freed = sum(
+        os.lstat(os.path.join(folder, name)).st_size
+        for folder, _, names in os.walk(path)
+        for name in names
+    )
+    # Renamed first: an interrupted removal must not look like a whole snapshot.
+    doomed = os.path.join(request["root"], request["kind"], f".{request['name']}.removed")
+    shutil.rmtree(doomed, ignore_errors=True)
+    if os.path.isdir(path):
+        os.rename(path, doomed)
+        shutil.rmtree(doomed)
+    return {"freed": freed}
+
+
+def _name(name):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
+        raise ValueError(f"{name!r} is not the name of a snapshot or an engine")
+    return name
+
+
+def _link_or_copy(source, target, done):
+    try:
+        os.link(source, target)
+        done["linked"] += 1
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
+            raise
+        shutil.copyfile(source, target)
+        os.chmod(target, 0o444)
+        done["copied"] += 1
+    done["bytes"] += os.stat(target).st_size
+
+
+def _digest(path):
+    size, summary, buffer = 0, hashlib.sha256(), bytearray(CHUNK)
+    view = memoryview(buffer)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while True:
+                count = file.readinto(buffer)
+                if not count:
+                    break
+                summary.update(view[:count])
+                size += count
+    except OSError as error:
+        return {"size": size, "sha256": "", "error": str(error)}
+    return {"size": size, "sha256": summary.hexdigest()}
