@@ -11,11 +11,8 @@ from typing import Any
 import httpx2
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download
 from huggingface_hub.errors import XetDownloadError
-from huggingface_hub.utils import (
-    get_session,
-    hf_raise_for_status,
-    is_xet_available,
-)
+from huggingface_hub.utils import get_session, hf_raise_for_status
+from huggingface_hub.utils._runtime import is_xet_available
 
 from toolkit.adapters.hub import Advance
 from toolkit.adapters.hub_errors import Wanted
