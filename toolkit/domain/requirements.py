@@ -42,7 +42,7 @@ def parse_requirements(text: str) -> tuple[LockedPackage, ...]:
 
 
 def format_requirements(packages: Iterable[LockedPackage]) -> str:
-    """Return the text of a lock: packages by name, digests sorted, equal input gives equal bytes."""
+    """Return the text of a lock: packages by name, digests sorted, equal sets as equal bytes."""
     entries = []
     for package in sorted(packages, key=lambda each: each.name):
         hashes = [f"    --hash=sha256:{digest}" for digest in sorted(set(package.sha256))]
@@ -51,7 +51,8 @@ def format_requirements(packages: Iterable[LockedPackage]) -> str:
 
 
 def _joined_lines(text: str) -> Iterable[tuple[int, str]]:
-    start, parts = 0, []
+    start = 0
+    parts: list[str] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not parts:
             start = number

@@ -1,0 +1,67 @@
+"""Lock files -> EngineLock. A lock made on this ops machine stands before a shipped one."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from toolkit.domain.engine import EngineLock
+from toolkit.domain.model import Accelerator
+from toolkit.domain.requirements import parse_requirements
+from toolkit.errors import InputError
+
+SHIPPED = Path(__file__).parent.parent / "engines"
+_FILE_NAME = re.compile(
+    r"^(?P<name>vllm)-(?P<version>\d[\w.]*)-(?P<accelerator>cpu|cuda)-py(?P<major>3)(?P<minor>\d+)\.lock$"
+)
+
+
+def lock_file_name(version: str, accelerator: Accelerator, python: str) -> str:
+    """Return the file name of a lock: `vllm-0.32.0-cpu-py311.lock`."""
+    return f"vllm-{version}-{accelerator}-py{python.replace('.', '')}.lock"
+
+
+def local_directory(home: Path) -> Path:
+    """Return where the ops machine keeps the locks it made itself."""
+    return home / "engines"
+
+
+def read_lock(path: Path) -> EngineLock:
+    """Return the lock in `path`; raises InputError where name or text are not a lock's."""
+    named = _FILE_NAME.match(path.name)
+    if named is None:
+        raise InputError(
+            f"{path} is not named like an engine lock",
+            hint=f"name it like {lock_file_name('0.32.0', Accelerator.CPU, '3.11')}",
+        )
+    try:
+        text = path.read_bytes()
+        packages = parse_requirements(text.decode())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot read the engine lock {path}: {error}",
+            hint=f"toolkit engine lock {named['version']} --accelerator {named['accelerator']}",
+        ) from error
+    return EngineLock(
+        name=named["name"],
+        version=named["version"],
+        accelerator=Accelerator(named["accelerator"]),
+        python=f"{named['major']}.{named['minor']}",
+        digest=hashlib.sha256(text).hexdigest(),
+        path=str(path),
+        packages=len(packages),
+    )
+
+
+def read_locks(home: Path) -> tuple[EngineLock, ...]:
+    """Return every lock known here, local ones first, then the shipped, each ordered by name."""
+    directories = (local_directory(home), SHIPPED)
+    return tuple(
+        read_lock(path) for directory in directories for path in sorted(directory.glob("*.lock"))
+    )
+
+
+def is_shipped(lock: EngineLock) -> bool:
+    """Whether the lock came with the toolkit rather than from `toolkit engine lock`."""
+    return Path(lock.path).parent == SHIPPED

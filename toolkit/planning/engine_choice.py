@@ -1,0 +1,99 @@
+"""Which engine lock a host gets, and which system libraries it needs before an engine can start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from toolkit.domain.engine import EngineLock
+from toolkit.domain.model import Accelerator, EngineSpec
+from toolkit.domain.requirements import LockedPackage
+from toolkit.errors import InputError, NothingSuitableError
+
+# What a host must have itself, since no wheel brings it: probed name -> Debian package. A driver is
+# not a package that a role may install on its own, hence the empty name.
+SYSTEM_LIBRARIES: Mapping[Accelerator, Mapping[str, str]] = {
+    Accelerator.CPU: {"libnuma.so.1": "libnuma1"},
+    Accelerator.CUDA: {
+        "libcuda.so.1": "",
+        "cc": "gcc",
+        "stdlib.h": "libc6-dev",
+        "Python.h": "python3-dev",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PackageChange:
+    """How one package differs between two locks; an empty version means that it is not there."""
+
+    name: str
+    before: str
+    after: str
+
+
+def choose_lock(
+    locks: Iterable[EngineLock], engine: EngineSpec, accelerator: Accelerator, python: str
+) -> EngineLock:
+    """Return the lock for `engine` on a host whose interpreter is `python` (`3.11`).
+
+    The first match wins, so that callers put the locks they prefer first. Raises InputError for an
+    engine nobody knows, NothingSuitableError where only this Python or accelerator lacks a lock.
+    """
+    named = [lock for lock in locks if (lock.name, lock.version) == (engine.name, engine.version)]
+    title = f"{engine.name} {engine.version}"
+    command = f"toolkit engine lock {engine.version} --accelerator {accelerator} --python {python}"
+    if not named:
+        raise InputError(f"no lock for the engine {title}", hint=command)
+    for lock in named:
+        if (lock.accelerator, lock.python) == (accelerator, python):
+            return lock
+    have = ", ".join(f"{lock.accelerator} on Python {lock.python}" for lock in named)
+    raise NothingSuitableError(
+        f"no lock of {title} for {accelerator} on Python {python}; there is one for {have}",
+        hint=command,
+    )
+
+
+def find_lock(locks: Iterable[EngineLock], wanted: str) -> tuple[EngineLock, ...]:
+    """Return the locks that an id (`vllm-0.32.0-cpu-py311-1a2b3c4d`) or a version names.
+
+    Raises InputError where nothing matches.
+    """
+    known = tuple(locks)
+    found = tuple(lock for lock in known if wanted in (lock.id, lock.version))
+    if not found:
+        names = ", ".join(sorted({lock.version for lock in known})) or "none"
+        raise InputError(
+            f"no engine {wanted!r}; versions with a lock: {names}", hint="toolkit engine list"
+        )
+    return found
+
+
+def explain_missing(accelerator: Accelerator, missing: Iterable[str]) -> str:
+    """Return what a person must install for the `missing` names, one sentence; empty if nothing."""
+    names = list(missing)
+    if not names:
+        return ""
+    packages = [SYSTEM_LIBRARIES[accelerator].get(name, "") for name in names]
+    install = [package for package in packages if package]
+    cure = f"apt-get install {' '.join(install)}" if install else "install the NVIDIA driver"
+    return f"the engine needs {', '.join(names)}, which this host lacks: {cure}"
+
+
+def compare_locks(
+    before: Iterable[LockedPackage], after: Iterable[LockedPackage]
+) -> tuple[PackageChange, ...]:
+    """Return the packages whose version or digests differ, by name.
+
+    Where only the digests differ, both versions are equal in the change.
+    """
+    old = {package.name: package for package in before}
+    new = {package.name: package for package in after}
+    changes = []
+    for name in sorted(old.keys() | new.keys()):
+        was, now = old.get(name), new.get(name)
+        if was and now and (was.version, set(was.sha256)) == (now.version, set(now.sha256)):
+            continue
+        changes.append(PackageChange(name, was.version if was else "", now.version if now else ""))
+    return tuple(changes)
