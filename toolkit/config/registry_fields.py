@@ -57,6 +57,8 @@ RESERVED_FLAGS = {
     "allow-credentials": _ROUTER,
     "enable-ssl-refresh": _ROUTER,
 }
+# Flags of their own, although a reserved one begins like them.
+_WHOLE_FLAGS = ("reasoning-parser",)
 RESERVED_PREFIXES = {"ssl-": _ROUTER, "allowed-": _ROUTER}
 RESERVED_ENV = {
     "PATH": "the engine's environment decides it",
@@ -104,13 +106,13 @@ def _check_flag(name: str) -> str:
     flag = normal_flag(name).partition(".")[0]
     flag = flag.removeprefix("no-") if flag not in RESERVED_FLAGS else flag
     for prefix, reason in RESERVED_PREFIXES.items():
-        if flag.startswith(prefix):
+        if flag.startswith(prefix) or prefix.startswith(flag):
             raise refuse(f"serving option {name!r} is reserved", reason)
     for reserved, reason in RESERVED_FLAGS.items():
         if flag == reserved:
             raise refuse(f"serving option {name!r} is reserved", reason)
         # argparse takes any unambiguous beginning of a flag for the flag.
-        if reserved.startswith(flag):
+        if reserved.startswith(flag) and flag not in _WHOLE_FLAGS:
             raise refuse(
                 f"serving option {name!r} would be read as {reserved!r}, which is reserved", reason
             )

@@ -1,0 +1,199 @@
+"""`model_registry.lock.json`: size and digests of every pinned file, beside the registry.
+
+A pull is checked against this file, and so against what was pinned, not what the server says today.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from toolkit.config.text_file import read_text
+from toolkit.domain.model import Version
+from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.errors import InputError
+
+MAX_BYTES = 16 * 2**20
+FORMAT = 1
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_SHA1 = re.compile(r"[0-9a-f]{40}\Z")
+_MAX_SIZE = 2**53
+_REMADE = "restore it, or remove it and pin again: toolkit registry pin MODEL --lock-only"
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """The pinned files, by source key and revision."""
+
+    path: Path
+    snapshots: Mapping[tuple[str, str], Snapshot]
+
+    def has(self, version: Version) -> bool:
+        """Whether the files of `version` are pinned."""
+        return (version.source.key, version.revision) in self.snapshots
+
+    def snapshot_of(self, version: Version) -> Snapshot:
+        """Return the pinned files of `version`; raises InputError where they are not pinned yet."""
+        snapshot = self.snapshots.get((version.source.key, version.revision))
+        if snapshot is None:
+            raise InputError(
+                f"the files of {version.title} are not pinned in {self.path}",
+                hint=f"toolkit registry pin {version.title} --lock-only",
+            )
+        return snapshot
+
+    def plus(self, snapshot: Snapshot) -> Lock:
+        """Return the lock with `snapshot` in it."""
+        key = (snapshot.source, snapshot.revision)
+        return Lock(self.path, {**self.snapshots, key: snapshot})
+
+
+def lock_path(registry_path: Path) -> Path:
+    """Return where the lock of a registry stands: `model_registry.lock.json` beside it."""
+    return registry_path.with_name(f"{registry_path.stem}.lock.json")
+
+
+def read_lock(registry_path: Path) -> Lock:
+    """Return the lock beside the registry; an absent file is an empty lock.
+
+    Raises InputError where it is too large, no JSON, or names files outside of a snapshot.
+    """
+    path = lock_path(registry_path)
+    if not path.exists() and not path.is_symlink():
+        return Lock(path, {})
+    text = read_text(path, limit=MAX_BYTES)
+    try:
+        data = json.loads(text, object_pairs_hook=_without_duplicates)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}", hint=_REMADE
+        ) from None
+    except _DuplicateKeyError as error:
+        raise InputError(f"{path}: {error.args[0]!r} stands twice", hint=_REMADE) from None
+    except (RecursionError, ValueError):
+        raise InputError(f"{path}: this is no lock file", hint=_REMADE) from None
+    try:
+        return Lock(path, {(s.source, s.revision): s for s in _snapshots(data)})
+    except _WrongError as error:
+        raise InputError(f"{path}: {error.args[0]}", hint=_REMADE) from None
+
+
+def write_lock(lock: Lock) -> None:
+    """Write the lock whole or not at all. Raises InputError where the directory is not writable."""
+    write_text(lock.path, lock_text(lock))
+
+
+def lock_text(lock: Lock) -> str:
+    """Return the lock as text: sorted, so that the same pins always give the same bytes."""
+    sources: dict[str, dict[str, Any]] = {}
+    for (source, revision), snapshot in sorted(lock.snapshots.items()):
+        sources.setdefault(source, {})[revision] = {
+            file.path: {"size": file.size, "sha256": file.sha256}
+            | ({"git_sha1": file.git_sha1} if file.git_sha1 else {})
+            for file in sorted(snapshot.files, key=lambda each: each.path)
+        }
+    return json.dumps({"format": FORMAT, "sources": sources}, indent=1, ensure_ascii=False) + "\n"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the file at `path` by `text`, whole or not at all; its permissions stay."""
+    target = path.resolve()
+    mode = target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask()
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        Path(temporary).replace(target)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}", hint="check the directory's permissions"
+        ) from None
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
+
+
+class _WrongError(Exception):
+    """What is wrong in the lock; carries the message."""
+
+
+class _DuplicateKeyError(Exception):
+    """A key that stands twice in one object; carries the key."""
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise _DuplicateKeyError(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+def _snapshots(data: Any) -> Iterable[Snapshot]:
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise _WrongError(f"this is no lock file of format {FORMAT}")
+    if set(data) != {"format", "sources"}:
+        raise _WrongError("a lock file has `format` and `sources`, nothing else")
+    for source, revisions in _mapping(data["sources"], "sources").items():
+        for revision, files in _mapping(revisions, source).items():
+            title = f"{source}@{revision}"
+            if not _SHA1.match(revision):
+                raise _WrongError(f"{title}: the revision is no full commit")
+            found = tuple(_file(title, *item) for item in _mapping(files, title).items())
+            if not found:
+                raise _WrongError(f"{title} has no files")
+            yield Snapshot(source, revision, found)
+
+
+def _mapping(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _WrongError(f"{name}: expected a mapping")
+    return value
+
+
+def _file(title: str, path: str, value: Any) -> FileDigest:
+    where = f"{title}: {path!r}"
+    if not is_safe_path(path):
+        raise _WrongError(f"{where} does not stay inside the snapshot")
+    entry = _mapping(value, where)
+    if not {"size", "sha256"} <= set(entry) <= {"size", "sha256", "git_sha1"}:
+        raise _WrongError(f"{where}: expected size, sha256 and git_sha1")
+    size, sha256, git_sha1 = entry["size"], entry["sha256"], entry.get("git_sha1", "")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < _MAX_SIZE:
+        raise _WrongError(f"{where}: the size is no number of bytes")
+    if not isinstance(sha256, str) or not _SHA256.match(sha256):
+        raise _WrongError(f"{where}: the sha256 is none")
+    if not isinstance(git_sha1, str) or (git_sha1 and not _SHA1.match(git_sha1)):
+        raise _WrongError(f"{where}: the git_sha1 is none")
+    return FileDigest(path, size, sha256, git_sha1)
+
+
+def is_safe_path(path: str) -> bool:
+    """Whether `path` is a plain relative POSIX path that stays below where it is put."""
+    if not path or len(path) > 1024 or not path.isprintable() or "\\" in path:
+        return False
+    parts = path.split("/")
+    return not PurePosixPath(path).is_absolute() and all(
+        part not in ("", ".", "..") and len(part.encode()) <= 255 for part in parts
+    )
