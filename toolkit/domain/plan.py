@@ -57,6 +57,7 @@ class Plan:
     port: int
     strategy: Strategy
     steps: tuple[Step, ...]
+    devices: tuple[int, ...] = ()
     downtime: str = ""
     notes: tuple[str, ...] = ()
 
@@ -74,6 +75,7 @@ class Plan:
             "previous": self.previous.number if self.previous else None,
             "slot": self.slot,
             "port": self.port,
+            "devices": list(self.devices),
             "strategy": str(self.strategy),
             "downtime": self.downtime or "0 s",
             "notes": list(self.notes),

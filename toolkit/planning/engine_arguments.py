@@ -1,0 +1,57 @@
+"""A version's serving options -> the arguments and environment of vLLM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.model import Accelerator, ServingValue, Version
+
+# Seconds that vLLM itself still gives running requests after SIGTERM. The router has drained the slot
+# before; this is for a stop that nobody announced.
+SHUTDOWN_TIMEOUT = 30
+
+
+def engine_arguments(
+    version: Version, accelerator: Accelerator, facts: HostFacts
+) -> tuple[str, ...]:
+    """Return what follows `vllm serve SNAPSHOT --host 127.0.0.1 --port PORT`."""
+    options: dict[str, ServingValue] = {
+        "served-model-name": version.model,
+        "shutdown-timeout": SHUTDOWN_TIMEOUT,
+        # The router asks /health once a second and writes the access log.
+        "disable-uvicorn-access-log": True,
+    }
+    if version.resources.devices > 1:
+        options["tensor-parallel-size"] = version.resources.devices
+    if accelerator is Accelerator.CUDA:
+        options["gpu-memory-utilization"] = _utilization(version, facts)
+    if version.permission.trust_remote_code:
+        options["trust-remote-code"] = True
+    options.update(version.serving)
+    return tuple(word for name, value in options.items() for word in _words(name, value))
+
+
+def engine_environment(version: Version, accelerator: Accelerator) -> Mapping[str, str]:
+    """Return the environment beyond what every replica gets; the registry's word is last."""
+    # Two replicas side by side would otherwise both bind their threads to the same cores.
+    defaults = {"VLLM_CPU_OMP_THREADS_BIND": "nobind"} if accelerator is Accelerator.CPU else {}
+    return {**defaults, **version.env}
+
+
+def _utilization(version: Version, facts: HostFacts) -> float:
+    """Return the share of a device that the version asked for, so that a second one fits beside it."""
+    share = version.resources.memory / version.resources.devices
+    able = [device.memory for device in facts.devices if device.memory >= share]
+    return max(0.05, min(0.95, round(share / min(able), 2))) if able else 0.9
+
+
+def _words(name: str, value: ServingValue) -> list[str]:
+    flag = f"--{name.replace('_', '-')}"
+    if value is True:
+        return [flag]
+    if value is False:
+        return [f"--no-{name.replace('_', '-')}"]
+    if isinstance(value, tuple):
+        return [flag, *value]
+    return [flag, str(value)]

@@ -1,0 +1,98 @@
+"""What to do about a deployment that did not end: complete it, or undo it.
+
+The same decision serves a step that failed, a Ctrl-C and a command that was killed: it is taken from what the
+host shows now, never from what the command believed it had done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
+from toolkit.domain.plan import Step, StepKind
+from toolkit.domain.release import Deployment, Release
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """The steps that end an open deployment; `completes` says whether as live or as undone."""
+
+    completes: bool
+    reason: str
+    steps: tuple[Step, ...]
+    slot: str
+    previous_slot: str
+
+
+def plan_recovery(
+    deployment: Deployment, previous: Release | None, facts: HostFacts, *, may_complete: bool
+) -> Recovery:
+    """Return how to end `deployment`.
+
+    It is completed only where `may_complete` (no step failed) and its release has the traffic and
+    answers; otherwise the `previous` release gets the traffic back and the new slot is emptied.
+    """
+    slots = {slot.slot: slot for slot in facts.slots_of(deployment.model)}
+    new = slots.get(deployment.slot)
+    old = _slot_of(previous, slots, deployment.slot)
+    if may_complete and _is_live(new, deployment.release):
+        return Recovery(True, *_complete(deployment, old))
+    return Recovery(False, *_undo(deployment, previous, new, old))
+
+
+def _complete(
+    deployment: Deployment, old: SlotFacts | None
+) -> tuple[str, tuple[Step, ...], str, str]:
+    steps = [Step(StepKind.SHIFT, "all traffic to the new release", deployment.slot)]
+    if old is not None:
+        steps.append(Step(StepKind.DRAIN, "its running requests end first", old.slot))
+        steps.append(Step(StepKind.STANDBY, "stays for a rollback", old.slot))
+    reason = "the traffic had been shifted and the new release answers"
+    return reason, tuple(steps), deployment.slot, old.slot if old else ""
+
+
+def _undo(
+    deployment: Deployment, previous: Release | None, new: SlotFacts | None, old: SlotFacts | None
+) -> tuple[str, tuple[Step, ...], str, str]:
+    steps: list[Step] = []
+    old_slot = old.slot if old else ""
+    if previous is None:
+        steps.append(Step(StepKind.REMOVE, "no release served before", deployment.slot))
+    else:
+        if old is None or old.process is not ProcessState.RUNNING:
+            old_slot = old_slot or _other(deployment.slot)
+            steps.append(Step(StepKind.START, f"{previous.title} had been stopped", old_slot))
+            steps.append(Step(StepKind.GATE, "it must answer before it takes traffic", old_slot))
+        if not (old and old.weight > 0 and (new is None or new.weight == 0)):
+            steps.append(Step(StepKind.SHIFT, f"traffic back to {previous.title}", old_slot))
+    if new is not None and not _stays(deployment, new):
+        if new.sessions:
+            steps.append(Step(StepKind.DRAIN, "its running requests end first", deployment.slot))
+        steps.append(Step(StepKind.STOP, "the release that did not become live", deployment.slot))
+    reason = "the new release had not become live"
+    return reason, tuple(steps), deployment.slot, old_slot
+
+
+def _stays(deployment: Deployment, new: SlotFacts) -> bool:
+    """A standby that was there before the deployment, and is well, is no part of what to undo."""
+    started_here = any(
+        step.kind == StepKind.START and step.detail == deployment.slot for step in deployment.steps
+    )
+    return not started_here and new.healthy and new.release is not None
+
+
+def _is_live(new: SlotFacts | None, number: int) -> bool:
+    return bool(new and new.serving and new.release and new.release.number == number)
+
+
+def _slot_of(
+    previous: Release | None, slots: dict[str, SlotFacts], new_slot: str
+) -> SlotFacts | None:
+    for name, slot in slots.items():
+        if previous and name != new_slot and slot.release and slot.release.number == previous.number:
+            return slot
+    return None
+
+
+def _other(slot: str) -> str:
+    return "green" if slot == "blue" else "blue"

@@ -1,0 +1,53 @@
+"""Does a replica fit beside what runs, or only in its place?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from toolkit.domain.facts import HostFacts, SlotFacts
+from toolkit.domain.model import Accelerator
+from toolkit.domain.quantity import format_size
+from toolkit.domain.release import Release
+
+# What the host keeps for itself when replicas are placed in system memory.
+SYSTEM_RESERVE = 512 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Whether a release fits, on which `devices`, and what was compared."""
+
+    fits: bool
+    reason: str
+    devices: tuple[int, ...] = ()
+
+
+def find_room(release: Release, facts: HostFacts, stopped: Sequence[SlotFacts]) -> Room:
+    """Return whether `release` fits once the replicas in `stopped` have given back their memory."""
+    if release.accelerator == Accelerator.CPU:
+        return _system_memory(release, facts, stopped)
+    return _devices(release, facts, stopped)
+
+
+def _system_memory(release: Release, facts: HostFacts, stopped: Sequence[SlotFacts]) -> Room:
+    free = facts.memory_available - SYSTEM_RESERVE + sum(slot.memory for slot in stopped)
+    words = f"needs {format_size(release.memory)} of memory, {format_size(max(free, 0))} free"
+    return Room(release.memory <= free, words)
+
+
+def _devices(release: Release, facts: HostFacts, stopped: Sequence[SlotFacts]) -> Room:
+    share = release.memory // release.devices
+    free = {device.index: device.memory_free for device in facts.devices}
+    for slot in stopped:
+        for index in slot.devices:
+            if slot.release is not None and index in free:
+                free[index] += slot.release.memory // max(1, len(slot.devices))
+    total = {device.index: device.memory for device in facts.devices}
+    able = [index for index in free if min(free[index], total[index]) >= share]
+    able.sort(key=lambda index: (-free[index], index))
+    most = format_size(max(free.values(), default=0))
+    words = f"needs {format_size(share)} on {release.devices} device(s), {most} free on the emptiest"
+    if len(able) < release.devices:
+        return Room(False, words)
+    return Room(True, words, tuple(sorted(able[: release.devices])))
