@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import time
@@ -12,7 +13,6 @@ import httpx2
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download
 from huggingface_hub.errors import XetDownloadError
 from huggingface_hub.utils import get_session, hf_raise_for_status
-from huggingface_hub.utils._runtime import is_xet_available
 
 from toolkit.adapters.hub import Advance
 from toolkit.adapters.hub_errors import Wanted
@@ -40,7 +40,7 @@ def fetch_file(
         if growing.size > file.size:
             growing.restart()
         failures = 0
-        xet = is_xet_available()
+        xet = not constants.HF_HUB_DISABLE_XET and importlib.util.find_spec("hf_xet") is not None
         while growing.size < file.size:
             before = growing.size
             try:

@@ -153,3 +153,14 @@ def digest_file(path: Path, name: str, checked: Callable[[int], None] | None = N
             if checked is not None:
                 checked(len(block))
     return FileDigest(name, seen, summary.hexdigest(), blob.hexdigest() if small else "")
+
+
+def difference(pinned: FileDigest, found: FileDigest) -> str:
+    """Say how the file differs from what was pinned; empty where it does not."""
+    if found.size != pinned.size:
+        return f"{pinned.path}: {found.size} bytes, pinned are {pinned.size}"
+    if found.sha256 != pinned.sha256:
+        return f"{pinned.path}: sha256 {found.sha256}, pinned is {pinned.sha256}"
+    if pinned.git_sha1 and found.git_sha1 and found.git_sha1 != pinned.git_sha1:
+        return f"{pinned.path}: git blob {found.git_sha1}, pinned is {pinned.git_sha1}"
+    return ""

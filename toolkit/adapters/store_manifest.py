@@ -1,0 +1,76 @@
+"""The manifest of a stored snapshot: files, digests, licence, source, and when it was pulled."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.errors import InputError
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSnapshot:
+    """A snapshot that is in the store, verified when it came; `pulled_at` in epoch seconds."""
+
+    snapshot: Snapshot
+    licence: str
+    pulled_at: float
+    path: Path
+
+    @property
+    def source(self) -> str:
+        """The repository key."""
+        return self.snapshot.source
+
+    @property
+    def revision(self) -> str:
+        """The 40-hex revision."""
+        return self.snapshot.revision
+
+
+def snapshot_place(source: str, revision: str) -> PurePosixPath:
+    """Return `owner--name/revision`; raises InputError for names that would lead elsewhere."""
+    parts = [*source.split("/"), revision]
+    if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
+        raise InputError(
+            f"{source!r} at {revision!r} cannot be stored",
+            hint="a source is owner/name, a revision a full commit",
+        )
+    return PurePosixPath(source.replace("/", "--")) / revision
+
+
+def write_manifest(place: Path, snapshot: Snapshot, licence: str, pulled_at: float) -> None:
+    """Write the manifest of the snapshot in `place`, durably."""
+    document = {
+        "format": FORMAT,
+        "source": snapshot.source,
+        "revision": snapshot.revision,
+        "licence": licence,
+        "pulled_at": pulled_at,
+        "files": [asdict(file) for file in snapshot.files],
+    }
+    with (place / MANIFEST).open("w", encoding="utf-8") as file:
+        json.dump(document, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_manifest(place: Path) -> StoredSnapshot | None:
+    """Return the snapshot in `place`; None where there is none, or its manifest is damaged."""
+    try:
+        document = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
+        if document["format"] != FORMAT:
+            return None
+        files = tuple(FileDigest(**file) for file in document["files"])
+        snapshot = Snapshot(document["source"], document["revision"], files)
+        return StoredSnapshot(
+            snapshot, document["licence"], float(document["pulled_at"]), place / "files"
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

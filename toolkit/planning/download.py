@@ -1,0 +1,70 @@
+"""What a pull has to fetch, and whether it fits; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.errors import InputError
+
+# Room for manifests and for what else is written on that disk meanwhile.
+RESERVE = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """`missing` lists each content once, the largest first; `needed` is in bytes."""
+
+    missing: tuple[FileDigest, ...]
+    resumed: int
+    needed: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the missing files, what an earlier pull left of them included."""
+        return self.needed + self.resumed
+
+
+def plan_download(
+    snapshot: Snapshot, present: Collection[str], partial: Mapping[str, int]
+) -> Download:
+    """Return what is missing of `snapshot`.
+
+    `present` holds the sha256 of contents that are there, `partial` the bytes that are there of
+    others. Raises InputError where a path of the snapshot would lead out of its directory.
+    """
+    _check_paths(snapshot)
+    contents = {file.sha256: file for file in snapshot.files if file.sha256 not in present}
+    missing = sorted(contents.values(), key=lambda file: (-file.size, file.path))
+    resumed = sum(min(partial.get(file.sha256, 0), file.size) for file in missing)
+    needed = sum(file.size for file in missing) - resumed
+    return Download(tuple(missing), resumed, needed)
+
+
+def shortfall(download: Download, free: int) -> int:
+    """Return how many bytes the disk lacks; 0 where it all fits. `free` is in bytes."""
+    if not download.needed:
+        return 0
+    return max(download.needed + RESERVE - free, 0)
+
+
+def _check_paths(snapshot: Snapshot) -> None:
+    paths = [file.path for file in snapshot.files]
+    taken = set(paths)
+    for path in paths:
+        parts = path.split("/")
+        if any(part in ("", ".", "..") for part in parts) or "\0" in path or "\\" in path:
+            raise _bad_path(snapshot, path, "it leads out of the snapshot's directory")
+        if any("/".join(parts[:depth]) in taken for depth in range(1, len(parts))):
+            raise _bad_path(snapshot, path, "one of its directories is also a file")
+    if len(taken) != len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise _bad_path(snapshot, twice, "it stands there twice")
+
+
+def _bad_path(snapshot: Snapshot, path: str, why: str) -> InputError:
+    return InputError(
+        f"the lock of {snapshot.source} names the file {path!r}: {why}",
+        hint="pin it again: toolkit registry pin MODEL",
+    )
