@@ -58,6 +58,8 @@ class Wheelhouse:
     def fill(self, lock: EngineLock, progress: Progress = lambda *_: None) -> Path:
         """Download what is missing, check every digest and return the directory.
 
+        The lock itself lies beside the wheels, as `requirements.lock`.
+
         What an interrupted call left is kept as far as its digests hold. Raises SourceError where a
         file cannot be had and IntegrityError where it is not the locked one.
         """
@@ -71,6 +73,7 @@ class Wheelhouse:
             present = _keep_locked_files(packages, directory)
             missing = [p for p in packages if not set(p.sha256) & present.keys()]
             self._download(lock, missing, directory, packages, progress)
+            (directory / "requirements.lock").write_bytes(Path(lock.path).read_bytes())
             _write_stamp(directory, _keep_locked_files(packages, directory), packages)
         return directory
 
