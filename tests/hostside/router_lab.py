@@ -1,0 +1,278 @@
+"""A real router in a directory of its own, with small streaming backends behind it, for the tests of the router.
+
+The base configuration is the role's own template with the role's own defaults.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from toolkit.planning.router_config import render_files
+from toolkit.planning.routes import Routes, needs_reload, runtime_commands
+
+REPO = Path(__file__).parents[2]
+ROLE = REPO / "playbooks/roles/router"
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import router  # noqa: E402
+import router_socket  # noqa: E402
+
+__all__ = ["Backend", "Lab", "free_port", "lab", "router", "router_socket", "until"]
+
+NOBODY = 65534
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Return the first true value of `condition`; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the awaited condition did not come"
+        time.sleep(0.005)
+    return value
+
+
+def write_base(root: Path, **variables: Any) -> None:
+    """Write what the role writes: base, reader of bodies, answers for failures, empty routes."""
+    directory = root / "router"
+    (directory / "errors").mkdir(parents=True)
+    values = {
+        **yaml.safe_load((ROLE / "defaults/main.yml").read_text()),
+        **yaml.safe_load((ROLE / "vars/main.yml").read_text()),
+        "toolkit_root": str(root),
+        **variables,
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ROLE / "templates"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+    )
+    environment.filters["to_json"] = json.dumps
+    base = environment.get_template("haproxy.cfg.j2").render(values)
+    (directory / "haproxy.cfg").write_text(base)
+    for code in values["router_errors"]:
+        text = environment.get_template("error.http.j2").render(values, code=code)
+        (directory / f"errors/{code}.http").write_text(text)
+    shutil.copy(ROLE / "files/model.lua", directory)
+    for empty in (ROLE / "files/empty").iterdir():
+        shutil.copy(empty, directory)
+
+
+class Backend:
+    """An engine's stand-in: answers `/health` and completions that carry its name.
+
+    Body {"tokens": n, "pause": s, "stream": bool}: n pieces, `pause` seconds apart. `gone` counts the
+    requests whose client hung up; `last` is the body (or its length, above 1 kB) and path of the newest request.
+    """
+
+    def __init__(self, name: str, port: int | None = None) -> None:
+        self.name, self.gone, self.open, self.last = name, 0, 0, ("", b"")
+        self.server = _Server(("127.0.0.1", port or 0), _Handler)
+        self.server.backend = self
+        self.port = int(self.server.server_address[1])
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Close the port; running answers go on."""
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 512
+    backend: Backend
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: clients of these tests hang up on purpose."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._answer(b"{}")
+
+    def do_POST(self) -> None:
+        body = self._body()
+        backend = self.server.backend
+        backend.last = (self.path, body)
+        try:
+            wanted = json.loads(body) if len(body) < 4096 else {}
+        except ValueError:
+            wanted = {}
+        if not isinstance(wanted, dict) or not wanted.get("stream"):
+            time.sleep(wanted.get("pause", 0) if isinstance(wanted, dict) else 0)
+            self._answer(json.dumps({"slot": backend.name, "size": len(body)}).encode())
+            return
+        backend.open += 1
+        try:
+            self._stream(wanted["tokens"], wanted.get("pause", 0))
+        except OSError:
+            backend.gone += 1
+        finally:
+            backend.open -= 1
+
+    def _stream(self, tokens: int, pause: float) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for _ in range(tokens):
+            sent = {"slot": self.server.backend.name, "sent": time.monotonic()}
+            self._chunk(f"data: {json.dumps(sent)}\n\n".encode())
+            time.sleep(pause)
+        self._chunk(b"data: [DONE]\n\n")
+        self._chunk(b"")
+
+    def _chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        parts = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+class Lab:
+    """A running router below `root`."""
+
+    def __init__(self, root: Path, port: int) -> None:
+        self.root, self.port, self.routes = root, port, Routes()
+        self.directory = str(root / "router")
+        self.log = root / "log"
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        files = [f"{self.directory}/haproxy.cfg", f"{self.directory}/backends.cfg"]
+        argv = ["/usr/sbin/haproxy", "-W", "-S", f"{self.directory}/master.sock,mode,600"]
+        for file in files:
+            argv += ["-f", file]
+        ordinary = (
+            {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        )
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(argv, stdout=log, stderr=log, cwd="/", **ordinary)  # type: ignore[call-overload]
+        until(lambda: process.poll() is None and router.observe(str(self.root))["running"])
+        return process  # type: ignore[no-any-return]
+
+    def stop(self) -> None:
+        """End the router and all of its workers."""
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+
+    def start(self) -> None:
+        """Start it again from its files."""
+        self.process = self._start()
+
+    def apply(self, new: Routes, **extra: Any) -> dict[str, Any]:
+        """Bring the router to the routes, as the toolkit does."""
+        request = {
+            "files": render_files(new),
+            "commands": list(runtime_commands(self.routes, new)),
+            "reload": needs_reload(self.routes, new),
+            **extra,
+        }
+        done: dict[str, Any] = router.apply(str(self.root), request)
+        self.routes = new
+        return done
+
+    def observe(self) -> dict[str, Any]:
+        facts: dict[str, Any] = router.observe(str(self.root))
+        return facts
+
+    def up(self, model: str, *slots: str) -> None:
+        """Wait until the router's own checks say that the slots are up."""
+
+        def checked() -> bool:
+            pid = router_socket.processes(self.directory)["current"][-1]
+            known = router_socket.servers(self.directory, pid).get(f"model.{model}", {})
+            return all(slot in known and known[slot]["check"] == "L7OK" for slot in slots)
+
+        until(checked)
+
+    def ask(
+        self, path: str, body: Any = None, method: str | None = None, **headers: str
+    ) -> tuple[int, Any, http.client.HTTPMessage]:
+        """Return status, decoded answer and headers of one request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        with contextlib.closing(connection):
+            data = json.dumps(body).encode() if isinstance(body, (dict, list)) else body
+            connection.request(
+                method or ("GET" if body is None else "POST"),
+                path,
+                data,
+                {name.replace("_", "-"): value for name, value in headers.items()},
+            )
+            answer = connection.getresponse()
+            text = answer.read()
+            return answer.status, json.loads(text), answer.headers
+
+
+@contextlib.contextmanager
+def lab(**variables: Any) -> Iterator[Lab]:
+    """A router without routes, ended and removed at the end."""
+    root = Path(tempfile.mkdtemp(prefix="router-"))
+    port = free_port()
+    variables = {
+        "router_bind": f"127.0.0.1:{port}",
+        "router_metrics_bind": f"127.0.0.1:{free_port()}",
+        **variables,
+    }
+    try:
+        write_base(root, **variables)
+        root.chmod(0o755)
+        if os.geteuid() == 0:
+            for path in (root, *root.rglob("*")):
+                os.chown(path, NOBODY, NOBODY)
+        running = Lab(root, port)
+        try:
+            yield running
+        finally:
+            running.stop()
+    finally:
+        shutil.rmtree(root)

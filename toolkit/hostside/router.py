@@ -1,0 +1,336 @@
+"""Change and observe the router of this host.
+
+The files in `<root>/router` are the truth: whatever makes HAProxy read them again (a reload for another model, a
+crash, a reboot) must lead to targets that live. `apply` keeps that at each instant, so that SIGKILL between any
+two statements leaves traffic with a live target, and sending the same request once more completes the work.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import subprocess
+import tempfile
+import time
+
+import router_socket
+from router_socket import RouterDown, RouterError
+
+# HAProxy reads these; the backends come first, so that a map never names one that a start would not know.
+# routes.json is what the ops machine reads back: it comes last, when all that it says is true of the others.
+FILES = ("backends.cfg", "models.map", "models-described.map", "models.json", "routes.json")
+PREFIX = "model."
+
+
+def apply(root, request):
+    """Bring files and running workers to the given state.
+
+    Request: `files` {name: text} (all of FILES, or none), `commands` [runtime command, in order], `reload` bool,
+    and optionally `wait_up` seconds (5) for a target that is to gain traffic. `reload` says that one is needed;
+    a worker that lags behind the files is replaced in any case. Result: {"running", "changed" [names],
+    "reloaded", "workers", "commands", "ms"}. Raises RouterError with the reason; where the router refused the files
+    or a target is not up, files and workers are as before.
+    """
+    started = time.monotonic()
+    directory = os.path.join(root, "router")
+    files, commands = request.get("files", {}), request.get("commands", [])
+    if unknown := set(files) - set(FILES):
+        raise RouterError(f"not files of the router: {', '.join(sorted(unknown))}")
+    with _alone(directory):
+        former = {name: _read(os.path.join(directory, name)) for name in files}
+        changed = [name for name in FILES if name in files and files[name] != former[name]]
+        running = _running(directory)
+        desired = json.loads(files["routes.json"]) if files else _routes(directory)
+        # Also where nothing is left to write: a run killed between files and reload has left a worker behind.
+        reload = bool(changed and request.get("reload")) or (
+            running and _outdated(directory, desired)
+        )
+        if reload:
+            _validate(directory, files)
+        if running:
+            _wait_up(directory, commands, request.get("wait_up", 5.0))
+        # Files before commands. Killed in between, the workers still use the former targets, and those live:
+        # nothing is drained or stopped before this returns. A start from the new files leads to the new
+        # targets, and those live too: _wait_up saw them. The other way round is no worse here, but it would leave
+        # routes.json behind what serves, and it is what the next command plans from.
+        _write(directory, files, changed)
+        if running and reload:
+            _reload(directory, former, changed)
+        told = _tell(directory, commands) if running else 0
+    return {
+        "running": running,
+        "changed": changed,
+        "reloaded": running and reload,
+        "workers": told,
+        "commands": len(commands),
+        "ms": round((time.monotonic() - started) * 1000, 1),
+    }
+
+
+def observe(root):
+    """Return {"running", "bind", "version", "workers", "servers", "routes", "drift"}; never raises for a router down.
+
+    `servers` is {model: {slot: {"weight", "status", "sessions"}}}: weight and status as the newest worker has
+    them, sessions summed over all. Without a router the weights are the files' and the status is "". `drift` lists
+    `model/slot` whose weight in some worker is not the files'.
+    """
+    directory = os.path.join(root, "router")
+    routes = _routes(directory)
+    found = {
+        "running": False,
+        "bind": _bind(directory),
+        "version": "",
+        "workers": 0,
+        "servers": {
+            model: {
+                slot: {"weight": weight, "status": "", "sessions": 0}
+                for slot, weight in slots.items()
+            }
+            for model, slots in _weights(routes).items()
+        },
+        "routes": routes,
+        "drift": [],
+    }
+    try:
+        processes = router_socket.processes(directory)
+        views = _views(directory, processes)
+    except RouterError:
+        return found
+    found.update(running=bool(processes["current"]), version=processes["version"])
+    found["workers"] = len(views)
+    found["servers"] = _merged(views)
+    found["drift"] = _drift(_weights(routes), views)
+    return found
+
+
+def sessions(root, model, slot):
+    """Return the requests that the router has open to a slot, over all its workers; 0 without a router."""
+    server = observe(root)["servers"].get(model, {}).get(slot, {})
+    return server.get("sessions", 0)
+
+
+def _running(directory):
+    try:
+        return bool(router_socket.processes(directory)["current"])
+    except RouterDown:
+        return False
+
+
+def _outdated(directory, routes):
+    """Whether the newest worker has other servers or ports than `routes`, which no command can change."""
+    pid = router_socket.processes(directory)["current"][-1]
+    has = {
+        (_model(backend), slot, server["address"])
+        for backend, slots in (router_socket.servers(directory, pid) or {}).items()
+        if backend.startswith(PREFIX)
+        for slot, server in slots.items()
+    }
+    return has != {
+        (route["model"], target["slot"], f"127.0.0.1:{target['port']}")
+        for route in routes.get("routes", [])
+        for target in route["targets"]
+    }
+
+
+def _validate(directory, files):
+    """Let HAProxy read the new files in a directory of their own; raises RouterError with its words."""
+    with tempfile.TemporaryDirectory(prefix=".next-", dir=directory) as staged:
+        base = _read(os.path.join(directory, "haproxy.cfg")) or ""
+        origin = "default-path origin "
+        texts = {"haproxy.cfg": base.replace(origin + directory, origin + staged)}
+        for name in FILES:
+            texts[name] = files.get(name, _read(os.path.join(directory, name)) or "")
+        for name, text in texts.items():
+            with open(os.path.join(staged, name), "w") as file:
+                file.write(text)
+        os.symlink(os.path.join(directory, "errors"), os.path.join(staged, "errors"))
+        argv = ["haproxy", "-c", "-q"]
+        for name in ("haproxy.cfg", "backends.cfg"):
+            argv += ["-f", os.path.join(staged, name)]
+        environment = dict(
+            os.environ, PATH=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+        )
+        try:
+            checked = subprocess.run(
+                argv,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                universal_newlines=True,
+                timeout=30,
+                env=environment,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise RouterError(f"haproxy could not check the new files: {error}")
+    if checked.returncode:
+        words = checked.stdout.replace(staged + "/", "").strip()
+        raise RouterError(f"the router refuses its new files: {words}")
+
+
+def _wait_up(directory, commands, timeout):
+    """Return once the newest worker's own checks say that each slot about to gain traffic is up.
+
+    A slot that it does not know yet (its model comes with this very change) is not waited for. Raises RouterError.
+    """
+    wanted = re.findall(r"set server (\S+)/(\S+) health up", "\n".join(commands))
+    until = time.monotonic() + timeout
+    while wanted:
+        pid = router_socket.processes(directory)["current"][-1]
+        known = router_socket.servers(directory, pid) or {}
+        late = [
+            (backend, slot, known[backend][slot])
+            for backend, slot in wanted
+            if slot in known.get(backend, {}) and not _is_up(known[backend][slot])
+        ]
+        if not late:
+            return
+        if time.monotonic() > until:
+            backend, slot, server = late[0]
+            raise RouterError(
+                f"{_model(backend)}/{slot} gets no traffic: the router's checks say "
+                f"{server['status']} ({server['check']})"
+            )
+        time.sleep(0.02)
+
+
+def _is_up(server):
+    # "INI": a server counts as up until its first check, which says nothing
+    return server["status"].startswith("UP") and server["check"] != "INI"
+
+
+def _write(directory, files, names):
+    """Replace the files one by one, each whole or not at all, also over a power cut."""
+    owner = os.stat(directory)
+    for name in FILES:
+        if name not in names:
+            continue
+        path = os.path.join(directory, name)
+        temporary = path + ".new"
+        with open(temporary, "w") as file:
+            file.write(files[name])
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        if os.geteuid() == 0:
+            os.chown(temporary, owner.st_uid, owner.st_gid)
+        os.replace(temporary, path)
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _reload(directory, former, changed):
+    """Reload; where the new worker does not come up, put the former files back and say why."""
+    try:
+        router_socket.reload(directory)
+    except RouterError as error:
+        _write(directory, former, [name for name in changed if former[name] is not None])
+        with contextlib.suppress(RouterError):
+            # the workers that serve are untouched; this leads the master out of its waiting mode
+            router_socket.reload(directory)
+        raise RouterError(f"{error}; the files are as before")
+
+
+def _tell(directory, commands):
+    """Send the commands to every worker and check that files and workers agree; return how many workers."""
+    processes = router_socket.processes(directory)
+    # The newest worker first: new clients are its. An old one may not know a model that came after it.
+    for pid in processes["current"]:
+        complaints = router_socket.tell(directory, pid, commands)
+        if complaints:
+            raise RouterError("the router refused: " + "; ".join(complaints))
+    for pid in processes["old"]:
+        router_socket.tell(directory, pid, commands)
+    views = _views(directory, processes)
+    drift = _drift(_weights(_routes(directory)), views)
+    if drift:
+        raise RouterError(f"not every worker has the weights of the files: {', '.join(drift)}")
+    return len(views)
+
+
+def _views(directory, processes):
+    """Return what each worker that still lives says of its servers, the newest first."""
+    pids = [*reversed(processes["current"]), *processes["old"]]
+    views = [router_socket.servers(directory, pid) for pid in pids]
+    return [
+        {_model(backend): slots for backend, slots in view.items() if backend.startswith(PREFIX)}
+        for view in views
+        if view is not None
+    ]
+
+
+def _merged(views):
+    merged = {}
+    for view in views:
+        for model, slots in view.items():
+            for slot, server in slots.items():
+                # weight and status are those of the first view that knows it, the newest worker's
+                entry = merged.setdefault(model, {}).setdefault(
+                    slot, {"weight": server["weight"], "status": server["status"], "sessions": 0}
+                )
+                entry["sessions"] += server["sessions"]
+    return merged
+
+
+def _drift(weights, views):
+    """Return `model/slot` for each weight in a worker that is not the files'."""
+    return sorted(
+        {
+            f"{model}/{slot}"
+            for view in views
+            for model, slots in weights.items()
+            for slot, weight in slots.items()
+            if view.get(model, {}).get(slot, {}).get("weight", weight) != weight
+        }
+    )
+
+
+def _weights(routes):
+    return {
+        route["model"]: {target["slot"]: target["weight"] for target in route["targets"]}
+        for route in routes.get("routes", [])
+    }
+
+
+def _routes(directory):
+    return json.loads(_read(os.path.join(directory, "routes.json")) or "{}")
+
+
+def _model(backend):
+    return backend[len(PREFIX) :].replace(":", "/")
+
+
+def _bind(directory):
+    """Return the address that clients use, as the base configuration has it."""
+    text = _read(os.path.join(directory, "haproxy.cfg")) or ""
+    found = re.search(r"^frontend api\n\s+bind (\S+)", text, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+@contextlib.contextmanager
+def _alone(directory):
+    """One change at a time; the kernel lets go of the lock when its holder dies."""
+    handle = os.open(os.path.join(directory, ".lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        until = time.monotonic() + 30
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise RouterError("another change of the router has not ended within 30 s")
+                time.sleep(0.01)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _read(path):
+    try:
+        with open(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,135 @@
+"""Talk to HAProxy's master process: its workers, their servers, a reload.
+
+After a reload the former worker stays until its last stream has ended, and keeps handing requests of its idle
+connections to servers. So whatever is asked or told here goes to every worker, not just the newest.
+"""
+
+import csv
+import os
+import re
+import socket
+import time
+
+TIMEOUT = 5.0
+
+
+class RouterError(Exception):
+    """The router refused something or did not do it in time."""
+
+
+class RouterDown(RouterError):
+    """Nothing answers on the master socket."""
+
+
+def processes(directory):
+    """Return {"version": str, "reloads": int, "failed": int, "current": [pid], "old": [pid]}.
+
+    Raises RouterDown where no router runs.
+    """
+    found = {"version": "", "reloads": 0, "failed": 0, "current": [], "old": []}
+    for line in _ask(directory, "show proc").splitlines():
+        fields = line.split()
+        if len(fields) < 4 or not fields[0].isdigit():
+            continue
+        if fields[1] == "master":
+            found["version"] = fields[-1]
+            found["reloads"] = int(fields[2])
+            failed = re.search(r"failed: (\d+)", line)
+            found["failed"] = int(failed.group(1)) if failed else 0
+        elif fields[1] == "worker":
+            found["old" if int(fields[2]) else "current"].append(int(fields[0]))
+    return found
+
+
+def servers(directory, pid):
+    """Return {backend: {server: {"weight", "status", "check", "sessions", "address"}}} as the worker `pid` sees it.
+
+    None where that worker is gone.
+    """
+    text = _ask_worker(directory, pid, "show stat -1 4 -1")
+    if text is None:
+        return None
+    found = {}
+    for row in csv.DictReader(text.lstrip("# ").splitlines()):
+        found.setdefault(row["pxname"], {})[row["svname"]] = {
+            "weight": int(row["uweight"] or row["weight"]),
+            "status": row["status"],
+            "check": row["check_status"].lstrip("* "),
+            "sessions": int(row["scur"]),
+            "address": row["addr"],
+        }
+    return found
+
+
+def tell(directory, pid, commands):
+    """Send the commands to the worker `pid` in their order; return what it complained about, as a list.
+
+    A worker that has ended meanwhile complains about nothing.
+    """
+    complaints = []
+    for command in commands:
+        answer = (_ask_worker(directory, pid, command) or "").strip()
+        if answer:
+            complaints.append(f"{command}: {answer}")
+    return complaints
+
+
+def reload(directory, timeout=20.0):
+    """Make the master read its files again; return once the new worker runs.
+
+    Raises RouterError where the new one does not come up; the former then still serves what it served.
+    """
+    before = processes(directory)
+    _ask(directory, "reload")
+    until = time.monotonic() + timeout
+    while time.monotonic() < until:
+        try:
+            now = processes(directory)
+        except RouterDown:
+            now = None  # between two images of the master nobody accepts
+        if now and now["failed"] > before["failed"]:
+            raise RouterError("the router refused its new files; the former ones serve")
+        if now and now["reloads"] > before["reloads"] and _answers(directory, now["current"]):
+            return
+        time.sleep(0.01)
+    raise RouterError(f"the router did not reload within {timeout:.0f} s")
+
+
+def _answers(directory, pids):
+    return bool(pids) and all(_ask_worker(directory, pid, "show info") for pid in pids)
+
+
+def _ask_worker(directory, pid, command):
+    """Return the worker's answer, or None where it is gone."""
+    answer = _ask(directory, f"@!{pid} {command}")
+    if answer.startswith("Can't find the target"):
+        return None
+    return answer
+
+
+def _ask(directory, command):
+    if "\n" in command or ";" in command:
+        raise RouterError(f"not one command: {command!r}")
+    path = os.path.join(directory, "master.sock")
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(TIMEOUT)
+        try:
+            connection.connect(path)
+            connection.sendall(command.encode() + b"\n")
+            connection.shutdown(socket.SHUT_WR)
+            chunks = []
+            while True:
+                chunk = connection.recv(65536)
+                if not chunk:
+                    return b"".join(chunks).decode(errors="replace")
+                chunks.append(chunk)
+        except socket.timeout:
+            raise RouterError(
+                f"the router did not answer {command!r} within {TIMEOUT:.0f} s"
+            ) from None
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise RouterDown(f"no router answers on {path}") from None
+        except ConnectionError:
+            if command == "reload":
+                return ""  # the master replaces itself and drops the connection
+            raise RouterDown(f"the router dropped the connection on {path}") from None
