@@ -1,0 +1,67 @@
+"""The judgement over an answer: what counts as right, truncated, mixed or failed."""
+
+from __future__ import annotations
+
+import pytest
+
+from toolkit.adapters.load import Answer, Load, LoadReport, Verdict, judge
+
+KNOWN = {"v1": "Paris is it.", "v2": "Lyon, of course."}
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "tokens", "asked", "verdict", "word"),
+    [
+        ("Paris is it.", "stop", 4, 0, Verdict.OK, "v1"),
+        ("Lyon, of course.", "length", 4, 0, Verdict.OK, "v2"),
+        ("Paris is", "stop", 2, 0, Verdict.TRUNCATED, "only 'Paris is'"),
+        ("", "stop", 0, 0, Verdict.TRUNCATED, "only ''"),
+        ("Paris is it.", "", 4, 0, Verdict.TRUNCATED, "ended with nothing"),
+        ("Paris is it.", "abort", 4, 0, Verdict.TRUNCATED, "ended with abort"),
+        (
+            "Paris is of course.",
+            "stop",
+            4,
+            0,
+            Verdict.MIXED,
+            "no known answer: 'Paris is of course.'",
+        ),
+        ("Paris is it.!", "stop", 5, 0, Verdict.MIXED, "no known answer: 'Paris is it.!'"),
+        ("Paris is it. and more", "length", 90, 90, Verdict.OK, "v1"),
+        ("Paris is it. and", "length", 80, 90, Verdict.TRUNCATED, "80 of 90 tokens"),
+        ("Lyon is it. and", "length", 90, 90, Verdict.MIXED, "no known answer: 'Lyon is it. and'"),
+    ],
+)
+def test_judge(
+    text: str, finish: str, tokens: int, asked: int, verdict: Verdict, word: str
+) -> None:
+    assert judge(text, finish, tokens, KNOWN, asked) == (verdict, word)
+
+
+def test_a_report_tells_when_a_version_took_its_last_request() -> None:
+    def answer(version: str, sent_at: float, stream: bool = False) -> Answer:
+        return Answer(stream, Verdict.OK, sent_at, sent_at + 1, version, "blue")
+
+    failed = Answer(True, Verdict.FAILED, 6.0, 7.0, detail="503")
+    report = LoadReport((answer("v1", 1.0), answer("v2", 2.0), answer("v1", 3.0, True), failed))
+    assert report.last_sent("v1") == 3.0
+    assert report.last_sent("v1", after=4.0) is None
+    assert report.first_sent("v2") == 2.0
+    assert report.as_json() == {
+        "short": 2,
+        "streams": 2,
+        "versions": {"v1": 2, "v2": 1},
+        "ok": 3,
+        "failed": 1,
+        "truncated": 0,
+        "mixed": 0,
+        "bad": {"failed: 503": 1},
+    }
+
+
+def test_load_on_nothing_fails_and_ends() -> None:
+    load = Load("http://127.0.0.1:1", "tiny", {"q": KNOWN}, short_workers=1, stream_workers=1)
+    load.start().wait_for(lambda report: len(report.answers) >= 4, 10)
+    report = load.stop()
+    assert report.number(Verdict.FAILED) == len(report.answers)
+    assert all("ConnectionRefusedError" in answer.detail for answer in report.bad)
