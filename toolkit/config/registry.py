@@ -12,7 +12,15 @@ from pydantic import ValidationError
 
 from toolkit.config.registry_faults import empty_value_fault, schema_fault
 from toolkit.config.registry_fields import REVISION_PATTERN, normal_flag
-from toolkit.config.registry_schema import Entry, ModelSpec, RegistrySpec, SourceSpec, VersionSpec
+from toolkit.config.registry_schema import (
+    EngineSpecFile,
+    Entry,
+    ModelSpec,
+    RegistrySpec,
+    ResourcesSpec,
+    SourceSpec,
+    VersionSpec,
+)
 from toolkit.config.text_file import read_text
 from toolkit.config.yaml_text import Where, YamlText, parse_yaml
 from toolkit.domain.model import (
@@ -142,6 +150,8 @@ class _Reader:
                 at_key=True,
             )
         self._check_flags(where, spec)
+        if not spec.versions:
+            self._complete(where, name, spec, spec)
         return Model(
             name,
             spec.description,
@@ -154,26 +164,9 @@ class _Reader:
         where: Where = ("models", model, "versions", name)
         self._check_flags(where, spec)
         revision = self._revision(where, model, name, spec)
-        licence = spec.licence or base.licence
-        openness = spec.openness or base.openness
-        source = spec.source or base.source
-        engine = spec.engine or base.engine
-        resources = spec.resources or base.resources
-        if not licence or not openness or not source or not engine or not resources:
-            values = {
-                "licence": licence,
-                "openness": openness,
-                "source": source,
-                "engine": engine,
-                "resources": resources,
-            }
-            missing = next(key for key, value in values.items() if not value)
-            raise self.document.fault(
-                where,
-                f"{model}@{name} has no {missing!r}",
-                hint=f"add `{missing}:` to the model or to this version; see docs/registry.md",
-                at_key=True,
-            )
+        licence, openness, source, engine, resources = self._complete(
+            where, f"{model}@{name}", base, spec
+        )
         checks = spec.checks if spec.checks is not None else base.checks or []
         allowed = spec.permission
         return Version(
@@ -195,6 +188,29 @@ class _Reader:
             permission=Permission(allowed.trust_remote_code, tuple(allowed.formats), allowed.reason)
             if allowed
             else Permission(),
+        )
+
+    def _complete(
+        self, where: Where, title: str, base: Entry, spec: Entry
+    ) -> tuple[str, str, SourceSpec, EngineSpecFile, ResourcesSpec]:
+        """Return the fields that a version must have from somewhere, its own before the model's."""
+        licence = spec.licence or base.licence
+        openness = spec.openness or base.openness
+        source = spec.source or base.source
+        engine = spec.engine or base.engine
+        resources = spec.resources or base.resources
+        if licence and openness and source and engine and resources:
+            return licence, openness, source, engine, resources
+        missing = next(
+            name
+            for name in ("licence", "openness", "source", "engine", "resources")
+            if not (getattr(spec, name) or getattr(base, name))
+        )
+        raise self.document.fault(
+            where,
+            f"{title} has no {missing!r}",
+            hint=f"add `{missing}:` to the model or to the version; see docs/registry.md",
+            at_key=True,
         )
 
     def _revision(self, where: Where, model: str, name: str, spec: VersionSpec) -> str:

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from toolkit.errors import InputError
 
-_ALLOWED_CONTROL = "\t\n\r"
-
 
 def read_text(path: Path, *, limit: int, hint: str = "") -> str:
     """Return the text of the UTF-8 file at `path`, at most `limit` bytes.
@@ -65,12 +63,15 @@ def _open_now(name: str, flags: int) -> int:
 
 
 def _control_character(line: str) -> int:
-    """Return the 1-based column of the first character that no text has, else 0."""
+    """Return the 1-based column of the first character that no text has, else 0.
+
+    Line ends other than LF and CR LF count as such: not every reader sees them as one.
+    """
+    line = line.removesuffix("\r")
     if line.isprintable():
         return 0
     for column, character in enumerate(line, start=1):
         code = ord(character)
-        low = code < 0x20 and character not in _ALLOWED_CONTROL
-        if low or (0x7F <= code < 0xA0 and code != 0x85):
+        if (code < 0x20 and character != "\t") or 0x7F <= code < 0xA0 or code in (0x2028, 0x2029):
             return column
     return 0

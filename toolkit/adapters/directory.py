@@ -1,0 +1,37 @@
+"""A directory on this machine as a source of files: a model made in house."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from toolkit.errors import SourceError
+
+
+def directory_files(root: Path) -> tuple[str, ...]:
+    """Return the files below `root` as POSIX paths relative to it, ordered; hidden ones are left out.
+
+    Links to files count as files; links to directories and special files are not followed.
+    Raises SourceError where the directory is missing or cannot be read.
+    """
+    if not root.is_dir():
+        raise SourceError(
+            f"{root} is no directory", hint="correct `source: {path: ...}` in the registry"
+        )
+    found: list[str] = []
+    try:
+        for folder, folders, names in os.walk(root, onerror=_raise):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in names:
+                path = Path(folder) / name
+                if not name.startswith(".") and path.is_file():
+                    found.append(path.relative_to(root).as_posix())
+    except OSError as error:
+        raise SourceError(
+            f"{error.filename} cannot be read: {error.strerror}", hint="check its permissions"
+        ) from None
+    return tuple(sorted(found))
+
+
+def _raise(error: OSError) -> None:
+    raise error

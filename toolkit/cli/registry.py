@@ -1,0 +1,272 @@
+"""`toolkit registry`: what may be deployed, and pinning it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli.options import json_option, registry_option
+from toolkit.cli.output import note, print_json, say, table
+
+if TYPE_CHECKING:
+    from toolkit.config.lock_file import Lock
+    from toolkit.domain.model import Registry, Version
+    from toolkit.workflows.pin import Pinned
+
+
+@click.group()
+def registry() -> None:
+    """List, show, check and pin what may be deployed."""
+
+
+@registry.command("list")
+@registry_option()
+@json_option()
+def list_models(registry_path: str, as_json: bool) -> None:
+    """List the models with their newest version."""
+    found, lock = _read(registry_path)
+    if as_json:
+        print_json([_version_json(found, lock, model.newest) for model in found.models.values()])
+        return
+    if not found.models:
+        say(f"no models in {found.path}")
+        return
+    table(
+        ("MODEL", "VERSIONS", "REVISION", "LICENCE", "OPENNESS", "NEEDS", "PINNED"),
+        [
+            (
+                model.name,
+                ", ".join(version.name for version in model.versions),
+                model.newest.revision[:12],
+                _licence(found, model.newest),
+                model.newest.openness,
+                _needs(model.newest),
+                "yes" if lock.has(model.newest) else "no files yet",
+            )
+            for model in found.models.values()
+        ],
+    )
+
+
+@registry.command()
+@click.argument("model")
+@registry_option()
+@json_option()
+def show(model: str, registry_path: str, as_json: bool) -> None:
+    """Show everything about MODEL or MODEL@VERSION."""
+    from toolkit.domain.quantity import format_size
+
+    found, lock = _read(registry_path)
+    entry = found.model(model.partition("@")[0])
+    versions = (found.version(model),) if "@" in model else entry.versions
+    if as_json:
+        print_json(
+            {
+                "model": entry.name,
+                "description": entry.description,
+                "versions": [_version_json(found, lock, version) for version in versions],
+            }
+        )
+        return
+    say(
+        click.style(entry.name, bold=True) + (f"  {entry.description}" if entry.description else "")
+    )
+    for version in versions:
+        say()
+        say(click.style(version.title, bold=True))
+        files = lock.snapshot_of(version) if lock.has(version) else None
+        pinned = f"{len(files.files)} files, {format_size(files.size)}" if files else "no files yet"
+        checks = [f"{check.prompt!r} -> {check.contains!r}" for check in version.checks]
+        rows: list[tuple[str, str]] = [
+            ("source", version.source.key),
+            ("revision", version.revision),
+            ("pinned", pinned),
+            ("licence", _licence(found, version)),
+            ("openness", str(version.openness)),
+            ("engine", f"{version.engine.name} {version.engine.version}"),
+            ("needs", _needs(version)),
+            *((f"--{flag}", str(value)) for flag, value in version.serving.items()),
+            *version.env.items(),
+            *(("check", check) for check in checks),
+        ]
+        if version.permission.reason:
+            allowed = ["code"] if version.permission.trust_remote_code else []
+            what = ", ".join([*allowed, *version.permission.formats])
+            rows.append(("permission", f"{what}: {version.permission.reason}"))
+        width = max(len(name) for name, _ in rows)
+        for name, value in rows:
+            say(f"  {name.ljust(width)}  {value}")
+
+
+@registry.command()
+@registry_option()
+@json_option()
+def check(registry_path: str, as_json: bool) -> None:
+    """Check the registry, its lock, licences and directories."""
+    from toolkit.errors import InputError
+    from toolkit.workflows.registry_check import check_registry
+
+    checked = check_registry(Path(registry_path))
+    if as_json:
+        print_json(
+            {
+                "path": registry_path,
+                "models": len(checked.registry.models),
+                "findings": [
+                    {"version": f.version, "fault": f.fault, "message": f.message, "hint": f.hint}
+                    for f in checked.findings
+                ],
+            }
+        )
+    else:
+        for finding in checked.findings:
+            say(f"{'FAULT' if finding.fault else 'note '}  {finding.version}: {finding.message}")
+            if finding.hint:
+                say(f"       {finding.hint}")
+        models = checked.registry.models.values()
+        versions = sum(len(model.versions) for model in models)
+        pinned = sum(checked.lock.has(version) for model in models for version in model.versions)
+        say(f"{len(models)} models, {versions} versions, {pinned} of them with pinned files")
+    if checked.faults:
+        first = checked.faults[0]
+        count = len(checked.faults)
+        raise InputError(
+            f"{registry_path}: {count} fault{'s' if count > 1 else ''}, "
+            f"{'the first' if count > 1 else 'this one'}: {first.message}",
+            hint=first.hint,
+        )
+
+
+@registry.command()
+@click.argument("model")
+@click.argument("ref", default="")
+@click.option("--as", "name", default="", metavar="NAME", help="The name of the new version.")
+@click.option(
+    "--lock-only", is_flag=True, help="Write digests of versions that stand there already."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
+@registry_option()
+@json_option()
+def pin(
+    model: str,
+    ref: str,
+    name: str,
+    lock_only: bool,
+    dry_run: bool,
+    registry_path: str,
+    as_json: bool,
+) -> None:
+    """Pin what REF of MODEL is today (default: main) as its newest version."""
+    from toolkit.adapters.hub import open_hub
+    from toolkit.errors import InputError
+    from toolkit.workflows.pin import lock_versions, pin_version
+
+    path = Path(registry_path)
+    if lock_only and (ref or name):
+        raise InputError(
+            "--lock-only writes digests of versions that stand in the registry; it takes no "
+            f"{'REF' if ref else '--as'}",
+            hint=f"toolkit registry pin {model} --lock-only",
+        )
+    if lock_only:
+        pins = lock_versions(path, model, hub=open_hub(), report=note, dry_run=dry_run)
+    else:
+        pinned = pin_version(
+            path, model, ref, name=name, hub=open_hub(), report=note, dry_run=dry_run
+        )
+        pins = (pinned,)
+    if as_json:
+        print_json([_pin_json(each) for each in pins])
+        return
+    for each in pins:
+        _say_pin(each, dry_run=dry_run)
+
+
+@registry.command()
+@json_option()
+def init(as_json: bool) -> None:
+    """Write the shipped registry and its schema into this directory."""
+    from toolkit.workflows.registry_init import write_shipped
+
+    written = write_shipped(Path.cwd())
+    if as_json:
+        print_json([str(path) for path in written])
+        return
+    for path in written:
+        say(f"wrote {path.name}")
+    say("next: toolkit registry list")
+
+
+def _read(registry_path: str) -> tuple[Registry, Lock]:
+    from toolkit.config.lock_file import read_lock
+    from toolkit.config.registry import load_registry
+
+    path = Path(registry_path)
+    return load_registry(path), read_lock(path)
+
+
+def _licence(found: Registry, version: Version) -> str:
+    from toolkit.planning.licence_policy import licence_verdict
+
+    allowed = licence_verdict(version, found.policy).allowed
+    return version.licence if allowed else f"{version.licence} (refused)"
+
+
+def _needs(version: Version) -> str:
+    from toolkit.domain.quantity import format_size
+
+    needs = version.resources
+    devices = f"{needs.devices} devices, " if needs.devices > 1 else ""
+    return f"{' or '.join(needs.accelerators)}, {devices}{format_size(needs.memory)}"
+
+
+def _version_json(found: Registry, lock: Lock, version: Version) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from toolkit.planning.licence_policy import licence_verdict
+
+    verdict = licence_verdict(version, found.policy)
+    files = lock.snapshot_of(version) if lock.has(version) else None
+    return {
+        **asdict(version),
+        "source": version.source.key,
+        "licence_allowed": verdict.allowed,
+        "pinned": {"files": len(files.files), "size": files.size} if files else None,
+    }
+
+
+def _pin_json(pinned: Pinned) -> dict[str, Any]:
+    return {
+        "version": pinned.version.title,
+        "source": pinned.version.source.key,
+        "revision": pinned.version.revision,
+        "licence": pinned.version.licence,
+        "files": len(pinned.snapshot.files),
+        "size": pinned.snapshot.size,
+        "left_out": dict(pinned.left_out),
+        "notes": list(pinned.notes),
+        "registry_changed": pinned.registry_changed,
+        "lock_changed": pinned.lock_changed,
+    }
+
+
+def _say_pin(pinned: Pinned, *, dry_run: bool) -> None:
+    from toolkit.domain.quantity import format_size
+
+    version = pinned.version
+    for path, reason in pinned.left_out.items():
+        note(f"left out {path}: {reason}")
+    for remark in pinned.notes:
+        note(f"note: {remark}")
+    what = (
+        f"{version.source.key} {version.revision} ({version.licence}, "
+        f"{len(pinned.snapshot.files)} files, {format_size(pinned.snapshot.size)})"
+    )
+    if not pinned.changed:
+        say(f"{version.title} is pinned already: {what}; nothing was changed")
+    elif dry_run:
+        say(f"would pin {version.title}: {what}; nothing was written")
+    else:
+        say(f"pinned {version.title}: {what}")

@@ -1,0 +1,175 @@
+"""Writing a pinned version into the registry's text, which stays the person's own everywhere else."""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.config.lock_file import write_text
+from toolkit.config.registry import RegistryFile, parse_registry
+from toolkit.config.registry_fields import NAME_PATTERN
+from toolkit.config.yaml_text import Span, Where, YamlText
+from toolkit.domain.model import Version
+from toolkit.errors import InputError
+
+_NAME = re.compile(NAME_PATTERN.removesuffix("$") + r"\Z")
+_PLAIN = re.compile(r"[a-z][a-z0-9._-]*\Z")
+_NOT_PLAIN = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
+_NO_REVISION = "0" * 40
+
+
+def with_version(file: RegistryFile, model: str, name: str, revision: str) -> RegistryFile:
+    """Return the registry with a new last version of `model`, by lines inserted and nothing else.
+
+    Raises InputError where the name is none or taken, or where the text has no place for lines.
+    """
+    _check_name(file, model, name)
+    place = _place(file.document, model)
+    lines = [
+        *([f"{' ' * place.key_indent}versions:"] if place.needs_key else []),
+        f"{' ' * place.indent}{_quoted(name)}:",
+        f"{' ' * (place.indent + place.step)}revision: {revision}",
+    ]
+    expected = copy.deepcopy(file.document.data)
+    expected["models"][model].setdefault("versions", {})[name] = {"revision": revision}
+    text = _insert(file.document.text, place.after_line, lines)
+    return _proved(file, text, expected, model, name, revision)
+
+
+def with_revision(file: RegistryFile, model: str, name: str, revision: str) -> RegistryFile:
+    """Return the registry with the branch or tag of an unpinned version replaced by `revision`."""
+    where: Where = ("models", model, "versions", name, "revision")
+    span = file.document.spans[where]
+    text = file.document.text
+    text = text[: span.offset] + revision + text[span.end_offset :]
+    expected = copy.deepcopy(file.document.data)
+    expected["models"][model]["versions"][name]["revision"] = revision
+    return _proved(file, text, expected, model, name, revision)
+
+
+def draft_version(file: RegistryFile, model: str) -> Version:
+    """Return what a new version of `model` would be, before its name and revision are known."""
+    taken = {version.name for version in file.registry.model(model).versions}
+    for field in ("licence", "openness", "source", "engine", "resources"):
+        if field not in file.document.data["models"][model]:
+            raise file.document.fault(
+                ("models", model),
+                f"{model!r} has no {field!r}, which a new version would take from it",
+                hint=f"add `{field}:` to the model; see docs/registry.md",
+                at_key=True,
+            )
+    name = next(f"new{number}" for number in range(len(taken) + 1) if f"new{number}" not in taken)
+    return with_version(file, model, name, _NO_REVISION).registry.model(model).version(name)
+
+
+def write_registry(path: Path, before: RegistryFile, after: RegistryFile) -> None:
+    """Replace the registry's text, whole or not at all.
+
+    Raises InputError where somebody changed the file since it was read.
+    """
+    data = path.read_bytes()
+    if data.decode("utf-8-sig", "replace") != before.document.text:
+        raise InputError(f"{path} was changed meanwhile", hint="run the command again")
+    mark = "\ufeff" if data.startswith(b"\xef\xbb\xbf") else ""
+    write_text(path, mark + after.document.text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """After which line (from 1) new lines go, and how far they are indented."""
+
+    after_line: int
+    indent: int
+    step: int
+    needs_key: bool = False
+    key_indent: int = 0
+
+
+def _place(document: YamlText, model: str) -> _Place:
+    where: Where = ("models", model)
+    entry = document.spans[where]
+    fields = list(document.data["models"][model])
+    if entry.flow or document.spans[("models",)].flow or not fields:
+        raise _by_hand(document, entry, model)
+    field_indent = document.spans[(*where, fields[0])].key_column - 1
+    step = field_indent - (entry.key_column - 1)
+    versions = document.spans.get((*where, "versions"))
+    if versions is None:
+        after = _with_comments(document.text, entry.end_line, field_indent)
+        return _Place(after, field_indent + step, step, needs_key=True, key_indent=field_indent)
+    if versions.flow:
+        raise _by_hand(document, versions, model)
+    names = list(document.data["models"][model]["versions"])
+    if not names:
+        return _Place(versions.key_line, field_indent + step, step)
+    last_where: Where = (*where, "versions", names[-1])
+    last = document.spans[last_where]
+    indent = last.key_column - 1
+    inner = list(document.data["models"][model]["versions"][names[-1]])
+    if not last.flow and inner:
+        step = document.spans[(*last_where, inner[0])].key_column - 1 - indent
+    return _Place(_with_comments(document.text, last.end_line, indent + 1), indent, step)
+
+
+def _with_comments(text: str, line: int, indent: int) -> int:
+    """Return the last of the comment lines below `line` that belong to what ends there."""
+    lines = text.split("\n")
+    while line < len(lines):
+        following = lines[line]
+        spaces = len(following) - len(following.lstrip(" "))
+        if not following.lstrip(" ").startswith("#") or spaces < indent:
+            break
+        line += 1
+    return line
+
+
+def _insert(text: str, after_line: int, lines: list[str]) -> str:
+    end = "\r\n" if "\r\n" in text else "\n"
+    parts = text.split("\n")
+    head, tail = "\n".join(parts[:after_line]), "\n".join(parts[after_line:])
+    if after_line >= len(parts):
+        # The last line of the file has no end: it gets one, the new last line gets none.
+        return head + end + end.join(lines)
+    return head + "\n" + end.join(lines) + end + tail
+
+
+def _proved(
+    file: RegistryFile, text: str, expected: object, model: str, name: str, revision: str
+) -> RegistryFile:
+    """Return the registry of `text` after it was read again and found to say what was meant."""
+    changed = parse_registry(file.document.path, text, unpinned=True)
+    names = list(changed.document.data["models"][model]["versions"])
+    if changed.document.data != expected or (
+        name not in file.document.data["models"][model].get("versions", {}) and names[-1] != name
+    ):
+        raise InputError(
+            f"{file.document.path}: the version cannot be inserted safely",
+            hint=f"write it yourself, as the last version: {_quoted(name)}: {{revision: {revision}}}",
+        )
+    return changed
+
+
+def _check_name(file: RegistryFile, model: str, name: str) -> None:
+    if not _NAME.match(name):
+        raise InputError(
+            f"{name!r} is not a name for a version",
+            hint="up to 63 of a-z 0-9 . _ - with a letter or digit first; give it with --as",
+        )
+    if name in {version.name for version in file.registry.model(model).versions}:
+        raise InputError(f"{model}@{name} exists", hint="give another name with --as")
+
+
+def _by_hand(document: YamlText, span: Span, model: str) -> InputError:
+    return document.fault_at(
+        span.key_line,
+        span.key_column,
+        f"{model!r} is written in braces, where no lines can be inserted",
+        hint="write it as indented lines, then pin again",
+    )
+
+
+def _quoted(name: str) -> str:
+    """Return the name as a YAML key that no reader takes for a number or a truth value."""
+    return name if _PLAIN.match(name) and name not in _NOT_PLAIN else f'"{name}"'
