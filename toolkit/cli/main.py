@@ -12,7 +12,11 @@ from toolkit.errors import ToolkitError
 
 # name -> (module:attribute, one line of help). The help stands here so that listing imports nothing;
 # a test holds it equal to the command's own.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "registry": ("toolkit.cli.registry:registry", "List, show, check and pin what may be deployed."),
+    "pull": ("toolkit.cli.pull:pull", "Fetch a pinned version and verify every file."),
+    "mirror": ("toolkit.cli.mirror:mirror", "Serve the store under the Hub's API."),
+}
 
 
 class LazyGroup(click.Group):

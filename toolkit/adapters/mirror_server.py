@@ -1,0 +1,83 @@
+"""Run a mirror: on the main thread until a signal, or beside other work on a thread."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from toolkit.adapters.mirror import mirror_app
+from toolkit.adapters.mirror_source import MirrorSource
+from toolkit.errors import InputError
+
+# How long running downloads may go on after the signal to stop, in seconds.
+GRACE = 5
+
+
+def serve(source: MirrorSource, bind: str, listening: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `listening` gets the address (`http://HOST:PORT`).
+
+    Raises InputError where `bind` is no HOST:PORT or cannot be bound.
+    """
+    with _bound(bind) as listener:
+        # The server raises the signal again when it is done; to stop as asked is no failure.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        listening(_address(listener))
+        uvicorn.Server(_settings(source)).run(sockets=[listener])
+
+
+@contextmanager
+def serve_on_thread(source: MirrorSource, bind: str = "127.0.0.1:0") -> Iterator[str]:
+    """Serve while the block runs; yields the address."""
+    with _bound(bind) as listener:
+        server = uvicorn.Server(_settings(source))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            # Connections wait in the socket's queue until the server takes them.
+            yield _address(listener)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _settings(source: MirrorSource) -> uvicorn.Config:
+    return uvicorn.Config(
+        mirror_app(source),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=30,
+    )
+
+
+@contextmanager
+def _bound(bind: str) -> Iterator[socket.socket]:
+    host, separator, port = bind.rpartition(":")
+    host = host.strip("[]")
+    if not separator or not host or not port.isdigit() or int(port) > 65535:
+        raise InputError(f"{bind!r} is no address to bind", hint="write it like 127.0.0.1:8090")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, int(port)))
+        except OSError as error:
+            raise InputError(
+                f"{bind} cannot be bound: {error.strerror}",
+                hint="see who has it: ss -ltnp; or choose another: toolkit mirror --bind ADDRESS",
+            ) from error
+        listener.listen(1024)
+        yield listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,174 @@
+"""What a mirror serves, and the answers of a Hub made from it: trees, entries, model cards."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from toolkit.domain.snapshot import FileDigest, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ServedSnapshot:
+    """A snapshot and the directory of its files; `pulled_at` in epoch seconds."""
+
+    snapshot: Snapshot
+    path: Path
+    licence: str
+    pulled_at: float
+
+    def file(self, path: str) -> FileDigest | None:
+        """Return the file of that path; nothing else of the disk can be named."""
+        return next((file for file in self.snapshot.files if file.path == path), None)
+
+    def is_directory(self, path: str) -> bool:
+        """Whether files lie below `path`."""
+        return not path or any(f.path.startswith(f"{path}/") for f in self.snapshot.files)
+
+
+class MirrorSource(Protocol):
+    """What may be given out right now."""
+
+    def revisions(self, repo: str) -> Sequence[ServedSnapshot]:
+        """Return the snapshots of a repository, the newest last; none where it is unknown."""
+        ...
+
+
+def find_revision(revisions: Sequence[ServedSnapshot], name: str) -> ServedSnapshot | None:
+    """Return what a commit, a short hash of seven digits or more, or `main` (the newest) means."""
+    if name in ("main", "HEAD", "refs/heads/main"):
+        return revisions[-1] if revisions else None
+    if len(name) < 7:
+        return None
+    found = [each for each in revisions if each.snapshot.revision.startswith(name)]
+    return found[0] if len(found) == 1 else None
+
+
+def etag(file: FileDigest) -> str:
+    """Return what a Hub names as the file's identity: sha256 if large, else the git blob id."""
+    return file.git_sha1 or file.sha256
+
+
+def tree(served: ServedSnapshot, under: str, *, recursive: bool) -> list[dict[str, Any]]:
+    """Return the entries below the directory `under`, ordered by path."""
+    prefix = f"{under}/" if under else ""
+    entries: dict[str, dict[str, Any]] = {}
+    for file in served.snapshot.files:
+        if not file.path.startswith(prefix):
+            continue
+        for directory in _directories(file.path, prefix):
+            entries[directory] = {
+                "type": "directory",
+                "oid": hashlib.sha1(directory.encode(), usedforsecurity=False).hexdigest(),
+                "size": 0,
+                "path": directory,
+            }
+        if recursive or "/" not in file.path[len(prefix) :]:
+            entries[file.path] = entry(file)
+    if not recursive:
+        entries = {p: e for p, e in entries.items() if "/" not in p[len(prefix) :]}
+    return [entries[path] for path in sorted(entries)]
+
+
+def entry(file: FileDigest) -> dict[str, Any]:
+    """Return a file of a tree. Large files lie in Git LFS, so their blob is the pointer to them."""
+    if file.git_sha1:
+        return {"type": "file", "oid": file.git_sha1, "size": file.size, "path": file.path}
+    pointer = _pointer(file)
+    return {
+        "type": "file",
+        "oid": _blob_id(pointer),
+        "size": file.size,
+        "path": file.path,
+        "lfs": {"oid": file.sha256, "size": file.size, "pointerSize": len(pointer)},
+    }
+
+
+def model_card(repo: str, served: ServedSnapshot, *, blobs: bool) -> dict[str, Any]:
+    """Return what the Hub says of a model; with `blobs`, sizes and digests of its files."""
+    identity = hashlib.sha256(repo.encode()).hexdigest()[:24]
+    licence = served.licence
+    return {
+        "_id": identity,
+        "id": repo,
+        "modelId": repo,
+        "author": repo.partition("/")[0],
+        "sha": served.snapshot.revision,
+        "lastModified": _time(served.pulled_at),
+        "createdAt": _time(served.pulled_at),
+        "private": False,
+        "gated": False,
+        "disabled": False,
+        "downloads": 0,
+        "likes": 0,
+        "tags": [f"license:{licence}"] if licence else [],
+        "cardData": {"license": licence} if licence else {},
+        "usedStorage": served.snapshot.size,
+        "siblings": [_sibling(file, blobs=blobs) for file in served.snapshot.files],
+    }
+
+
+def commits(revisions: Sequence[ServedSnapshot], name: str) -> list[dict[str, Any]]:
+    """Return the history up to the revision `name`, the newest first."""
+    until = find_revision(revisions, name)
+    if until is None:
+        return []
+    known = list(revisions[: list(revisions).index(until) + 1])
+    return [
+        {
+            "id": each.snapshot.revision,
+            "title": "Pinned and verified",
+            "message": "",
+            "authors": [],
+            "date": _time(each.pulled_at),
+        }
+        for each in reversed(known)
+    ]
+
+
+def refs(revisions: Sequence[ServedSnapshot]) -> dict[str, Any]:
+    """Return the branches: `main` alone, at the newest revision."""
+    newest = revisions[-1].snapshot.revision
+    main = {"name": "main", "ref": "refs/heads/main", "targetCommit": newest}
+    return {"branches": [main], "tags": [], "converts": [], "pullRequests": []}
+
+
+def _directories(path: str, prefix: str) -> Iterator[str]:
+    parts = path.split("/")[:-1]
+    for depth in range(1, len(parts) + 1):
+        directory = "/".join(parts[:depth])
+        if directory.startswith(prefix):
+            yield directory
+
+
+def _sibling(file: FileDigest, *, blobs: bool) -> dict[str, Any]:
+    if not blobs:
+        return {"rfilename": file.path}
+    about = entry(file)
+    known: dict[str, Any] = {"rfilename": file.path, "size": file.size, "blobId": about["oid"]}
+    if "lfs" in about:
+        known["lfs"] = {
+            "sha256": file.sha256,
+            "size": file.size,
+            "pointerSize": about["lfs"]["pointerSize"],
+        }
+    return known
+
+
+def _pointer(file: FileDigest) -> bytes:
+    return (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{file.sha256}\nsize {file.size}\n"
+    ).encode()
+
+
+def _blob_id(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _time(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -1,0 +1,91 @@
+"""`toolkit pull`: bring pinned files into the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.cli.options import home_option, json_option, registry_option
+from toolkit.cli.output import note, print_json, say
+
+if TYPE_CHECKING:
+    from toolkit.workflows.pull import Pulled
+
+
+@click.command()
+@click.argument("model", required=False, metavar="MODEL[@VERSION]")
+@click.option("--all", "everything", is_flag=True, help="Every version of every model.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    help="Files fetched at once.",
+)
+@registry_option()
+@home_option()
+@json_option()
+def pull(
+    model: str | None,
+    everything: bool,
+    workers: int,
+    registry_path: str,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Fetch a pinned version and verify every file."""
+    from pathlib import Path
+
+    from toolkit.adapters.hub import open_hub
+    from toolkit.adapters.store import Store
+    from toolkit.cli.pull_progress import PullProgress
+    from toolkit.config.lock_file import read_lock
+    from toolkit.config.registry import load_registry
+    from toolkit.workflows.pull import pull as pull_version
+    from toolkit.workflows.pull import require_licence
+
+    if (model is None) != everything:
+        raise click.UsageError("name a MODEL[@VERSION], or --all for every version")
+    path = Path(registry_path)
+    registry = load_registry(path)
+    lock = read_lock(path)
+    if model is None:
+        versions = [v for each in registry.models.values() for v in each.versions]
+    else:
+        versions = [registry.version(model)]
+    # All refusals come before the first byte.
+    for version in versions:
+        require_licence(version, registry.policy)
+    snapshots = [lock.snapshot_of(version) for version in versions]
+    store = Store((Path(home) if home else Path.home() / ".toolkit") / "store")
+    hub = open_hub()
+    pulled = []
+    for version, snapshot in zip(versions, snapshots, strict=True):
+        progress = PullProgress()
+        done = pull_version(
+            version, snapshot, store, hub, registry.policy, progress, workers=workers
+        )
+        pulled.append(done)
+        if not as_json:
+            _tell(done)
+    if as_json:
+        documents = [each.as_json() for each in pulled]
+        print_json(documents if everything else documents[0])
+    elif everything:
+        note(f"{len(pulled)} versions in the store")
+
+
+def _tell(done: Pulled) -> None:
+    from toolkit.domain.quantity import format_seconds, format_size
+
+    title, snapshot = done.version.title, done.snapshot
+    if done.already_there:
+        say(f"{title} is already there: {done.path} (to hash it again: toolkit verify)")
+        return
+    resumed = f", after {format_size(done.resumed)} of an earlier pull" if done.resumed else ""
+    say(
+        f"{title} pulled and verified: {len(snapshot.files)} files, {format_size(snapshot.size)}; "
+        f"fetched {format_size(done.fetched)} in {format_seconds(done.seconds)}{resumed}"
+    )
+    say(f"{done.path}")
