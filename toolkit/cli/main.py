@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 
 import click
 
 from toolkit import __version__
+from toolkit.cli.output import print_json
+from toolkit.cli.plan_view import DryRun
 from toolkit.errors import ToolkitError
 
 # name -> (module:attribute, one line of help). The help stands here so that listing imports nothing;
 # a test holds it equal to the command's own.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "deploy": (
+        "toolkit.cli.deploy:deploy",
+        "Make a version serve; does nothing where it already does.",
+    ),
+    "upgrade": (
+        "toolkit.cli.deploy:upgrade",
+        "Replace the serving version of a model by a newer one under traffic.",
+    ),
+    "rollback": (
+        "toolkit.cli.deploy:rollback",
+        "Go back to the release that was live before, or to any other.",
+    ),
     "registry": ("toolkit.cli.registry:registry", "List, show, check and pin what may be deployed."),
     "pull": ("toolkit.cli.pull:pull", "Fetch a pinned version and verify every file."),
     "mirror": ("toolkit.cli.mirror:mirror", "Serve the store under the Hub's API."),
@@ -50,10 +65,14 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line; the one place where errors are printed."""
     debug = "--debug" in sys.argv[1:]
+    # An orderly end asked for from outside is an interruption like Ctrl-C: what was begun is undone.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = cli.main(standalone_mode=False)
+    except DryRun:
+        code = 0
     except click.exceptions.Abort:
-        click.echo("aborted; nothing more was changed", err=True)
+        click.echo("interrupted", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()
@@ -61,11 +80,27 @@ def main() -> None:
     except ToolkitError as error:
         if debug:
             raise
-        click.echo(f"error: {error.message}", err=True)
-        if error.hint:
-            click.echo(f"hint: {error.hint}", err=True)
+        _print_error(error, as_json="--json" in sys.argv[1:])
         sys.exit(error.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print_error(error: ToolkitError, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "error": {
+                    "kind": error.kind,
+                    "message": error.message,
+                    "hint": error.hint,
+                    "exit_code": error.exit_code,
+                }
+            }
+        )
+        return
+    click.echo(f"error: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"hint: {error.hint}", err=True)
 
 
 if __name__ == "__main__":

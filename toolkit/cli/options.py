@@ -36,3 +36,53 @@ def home_option() -> Decorator:
         default=None,
         help="Store and history of this ops machine.  [default: ~/.toolkit]",
     )
+
+
+def fleet_option() -> Decorator:
+    """`--fleet FILE`: an Ansible inventory; without one the fleet is this machine."""
+    return click.option(
+        "--fleet",
+        "fleet",
+        envvar="TOOLKIT_FLEET",
+        default=None,
+        help="The fleet, an Ansible inventory.  [default: this machine]",
+    )
+
+
+def change_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--yes`, `--dry-run` and the deadlines of a change of release."""
+    for option in reversed(
+        (
+            click.option("--yes", "-y", is_flag=True, help="Go ahead without asking."),
+            click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
+            click.option(
+                "--ready-timeout",
+                type=click.FloatRange(1),
+                default=1800.0,
+                show_default=True,
+                help="Seconds a replica may take to get ready.",
+            ),
+            click.option(
+                "--drain-timeout",
+                type=click.FloatRange(0),
+                default=900.0,
+                show_default=True,
+                help="Seconds that running requests of the old replica get to end.",
+            ),
+            click.option(
+                "--bake",
+                type=click.FloatRange(0),
+                default=10.0,
+                show_default=True,
+                help="Seconds to watch a new release under traffic before the old one is let go.",
+            ),
+            click.option(
+                "--standby/--no-standby",
+                default=True,
+                show_default=True,
+                help="Keep the old replica ready for an instant rollback.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command

@@ -19,6 +19,7 @@ class StepKind(StrEnum):
     STOP = "stop"
     START = "start"
     GATE = "gate"
+    HOLD = "hold"
     SHIFT = "shift"
     BAKE = "bake"
     DRAIN = "drain"

@@ -45,7 +45,7 @@ def plan_deploy(wanted: Wanted, facts: HostFacts) -> Plan:
         steps = (
             *_preparation(wanted, facts, live=True),
             Step(StepKind.GATE, "the standby must answer before it takes traffic", target.slot),
-            *_switch(wanted, current, target, bake=False),
+            *_switch(wanted, current, target, bake=wanted.action != "rollback"),
         )
         return _plan(wanted, target, current, Strategy.SWITCH, steps)
     return _start_new(wanted, facts, current, target)
@@ -122,7 +122,7 @@ def _make_place(occupied: Sequence[SlotFacts]) -> tuple[Step, ...]:
 def _make_way(running: Sequence[SlotFacts]) -> tuple[Step, ...]:
     steps = []
     for slot in running:
-        steps.append(Step(StepKind.SHIFT, "no new requests to it", slot.slot))
+        steps.append(Step(StepKind.HOLD, "no new requests to it", slot.slot))
         steps.append(Step(StepKind.DRAIN, "its running requests end first", slot.slot))
         steps.append(Step(StepKind.STOP, f"{_held_by(slot)} makes way: its memory is needed", slot.slot))
     return tuple(steps)

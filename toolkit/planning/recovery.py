@@ -33,11 +33,23 @@ def plan_recovery(
     answers; otherwise the `previous` release gets the traffic back and the new slot is emptied.
     """
     slots = {slot.slot: slot for slot in facts.slots_of(deployment.model)}
+    if deployment.action == "stop":
+        return Recovery(True, "a stop goes on", stop_steps(deployment.model, facts), "", "")
     new = slots.get(deployment.slot)
     old = _slot_of(previous, slots, deployment.slot)
     if may_complete and _is_live(new, deployment.release):
         return Recovery(True, *_complete(deployment, old))
     return Recovery(False, *_undo(deployment, previous, new, old))
+
+
+def stop_steps(model: str, facts: HostFacts) -> tuple[Step, ...]:
+    """Return the steps that take a model out of service: no new requests, drain, stop."""
+    steps = [Step(StepKind.REMOVE, f"no new requests for {model}")]
+    for slot in facts.slots_of(model):
+        if slot.healthy:
+            steps.append(Step(StepKind.DRAIN, "its running requests end first", slot.slot))
+        steps.append(Step(StepKind.STOP, "taken out of service", slot.slot))
+    return tuple(steps)
 
 
 def _complete(
@@ -56,21 +68,31 @@ def _undo(
 ) -> tuple[str, tuple[Step, ...], str, str]:
     steps: list[Step] = []
     old_slot = old.slot if old else ""
+    ended = _emptied(deployment, new)
     if previous is None:
         steps.append(Step(StepKind.REMOVE, "no release served before", deployment.slot))
-    else:
-        if old is None or old.process is not ProcessState.RUNNING:
-            old_slot = old_slot or _other(deployment.slot)
-            steps.append(Step(StepKind.START, f"{previous.title} had been stopped", old_slot))
-            steps.append(Step(StepKind.GATE, "it must answer before it takes traffic", old_slot))
-        if not (old and old.weight > 0 and (new is None or new.weight == 0)):
-            steps.append(Step(StepKind.SHIFT, f"traffic back to {previous.title}", old_slot))
-    if new is not None and not _stays(deployment, new):
-        if new.sessions:
-            steps.append(Step(StepKind.DRAIN, "its running requests end first", deployment.slot))
-        steps.append(Step(StepKind.STOP, "the release that did not become live", deployment.slot))
+    elif old is None or old.process is not ProcessState.RUNNING:
+        # It had been stopped for want of memory: the new one must be gone before it can start again.
+        old_slot = old_slot or _other(deployment.slot)
+        steps.extend(ended)
+        ended = ()
+        steps.append(Step(StepKind.START, f"{previous.title} had been stopped", old_slot))
+        steps.append(Step(StepKind.GATE, "it must answer before it takes traffic", old_slot))
+        steps.append(Step(StepKind.SHIFT, f"traffic back to {previous.title}", old_slot))
+    elif old.weight == 0 or (new is not None and new.weight > 0):
+        steps.append(Step(StepKind.SHIFT, f"traffic back to {previous.title}", old_slot))
+    steps.extend(ended)
     reason = "the new release had not become live"
     return reason, tuple(steps), deployment.slot, old_slot
+
+
+def _emptied(deployment: Deployment, new: SlotFacts | None) -> tuple[Step, ...]:
+    if new is None or _stays(deployment, new):
+        return ()
+    stop = Step(StepKind.STOP, "the release that did not become live", deployment.slot)
+    if not (new.sessions and new.healthy):
+        return (stop,)
+    return (Step(StepKind.DRAIN, "its running requests end first", deployment.slot), stop)
 
 
 def _stays(deployment: Deployment, new: SlotFacts) -> bool:

@@ -1,0 +1,139 @@
+"""From options to the adapters that workflows are given."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit.cli.output import note
+
+if TYPE_CHECKING:
+    from toolkit.adapters.history import History
+    from toolkit.adapters.store import Store
+    from toolkit.config.lock_file import Lock
+    from toolkit.domain.engine import EngineLock
+    from toolkit.domain.fleet import Host
+    from toolkit.domain.model import Registry, Version
+    from toolkit.domain.probe import LockOwner
+    from toolkit.domain.release import Release
+    from toolkit.domain.snapshot import Snapshot
+    from toolkit.workflows.tools import Say, SnapshotFiles, Supplies, Tools
+
+
+def home_directory(home: str | None) -> Path:
+    """Return where this ops machine keeps its store, history, engines and private files."""
+    return Path(home).expanduser().resolve() if home else Path.home() / ".toolkit"
+
+
+def only_host(fleet: str | None) -> Host:
+    """Return the host of the fleet file, or this machine."""
+    from toolkit.config.fleet import load_fleet
+
+    return load_fleet(Path(fleet) if fleet else None).hosts[0]
+
+
+def open_history(home: Path) -> History:
+    """Return the history under `home`."""
+    from toolkit.adapters.history import History
+
+    return History(home / "history.db", time.time)
+
+
+def open_store(home: Path) -> Store:
+    """Return the store under `home`."""
+    from toolkit.adapters.store import Store
+
+    return Store(home / "store")
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """The registry with its lock, and the engine locks."""
+
+    registry: Registry
+    lock: Lock
+    engines: tuple[EngineLock, ...]
+
+
+def read_pins(registry_path: str, home: Path) -> Pins:
+    """Read and validate the registry, its lock and the engine locks."""
+    from toolkit.config.engine_locks import read_locks
+    from toolkit.config.lock_file import read_lock
+    from toolkit.config.registry import load_registry
+
+    path = Path(registry_path)
+    return Pins(load_registry(path), read_lock(path), read_locks(home))
+
+
+def open_tools(home: Path, host: Host, pins: Pins | None, *, quiet: bool = False) -> Tools:
+    """Return the adapters of a command; without `pins`, those of one that deploys no new version."""
+    from toolkit.adapters.ansible import RealConverge
+    from toolkit.adapters.host import RealHost
+    from toolkit.adapters.host_shell import LocalShell
+    from toolkit.adapters.playbooks import playbook_directory, provision_digest
+    from toolkit.workflows.tools import Tools
+
+    return Tools(
+        host=RealHost(host, LocalShell(host)),
+        converge=RealConverge(playbook_directory(), home / "run"),
+        history=open_history(home),
+        supplies=_LazySupplies(home, pins),
+        owner=_owner(),
+        clock=time.time,
+        say=(lambda text: None) if quiet else note,
+        provision_digest=provision_digest(host),
+    )
+
+
+def _supplies(home: Path, pins: Pins | None) -> Supplies:
+    from toolkit.adapters.hub import open_hub
+    from toolkit.adapters.wheelhouse import Wheelhouse
+    from toolkit.cli.pull_progress import PullProgress
+    from toolkit.config.engine_locks import read_locks
+    from toolkit.domain.model import Policy
+    from toolkit.workflows.supplies import LocalSupplies
+
+    def nothing_pinned(version: Version) -> Snapshot:
+        raise AssertionError(f"{version.title}: a command without the registry fetches nothing")
+
+    return LocalSupplies(
+        store=open_store(home),
+        wheelhouse=Wheelhouse(home),
+        locks=pins.engines if pins else read_locks(home),
+        hub=open_hub,
+        policy=pins.registry.policy if pins else Policy(),
+        snapshot_of=pins.lock.snapshot_of if pins else nothing_pinned,
+        report=PullProgress(),
+    )
+
+
+class _LazySupplies:
+    """Supplies that are opened when first asked for: a switch to a standby needs none of them."""
+
+    def __init__(self, home: Path, pins: Pins | None) -> None:
+        self._open: Callable[[], Supplies] = cache(lambda: _supplies(home, pins))
+
+    def fetch(self, version: Version, say: Say) -> None:
+        self._open().fetch(version, say)
+
+    def snapshot(self, release: Release) -> SnapshotFiles:
+        return self._open().snapshot(release)
+
+    def engine_variables(self, engine: str, say: Say) -> Mapping[str, Any]:
+        return self._open().engine_variables(engine, say)
+
+
+def _owner() -> LockOwner:
+    import getpass
+    import socket
+
+    from toolkit.domain.probe import LockOwner
+
+    actor = f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"
+    return LockOwner(actor, " ".join(["toolkit", *sys.argv[1:]]), os.getpid())

@@ -1,0 +1,38 @@
+"""What a host keeps although nothing needs it any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.release import Release
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Snapshots (digests) and engines (lock ids) to remove from a host, and what is kept and why."""
+
+    snapshots: tuple[str, ...]
+    engines: tuple[str, ...]
+    kept: tuple[str, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to remove."""
+        return not self.snapshots and not self.engines
+
+
+def plan_prune(facts: HostFacts, recent: Iterable[Release]) -> Prune:
+    """Return what neither a slot of the host nor one of the `recent` releases uses."""
+    running = [slot.release for slot in facts.slots if slot.release]
+    keep = [*running, *recent]
+    snapshots = {release.snapshot for release in keep}
+    engines = {release.engine for release in keep}
+    kept = [f"{release.title}: in a slot" for release in running]
+    kept += [f"{release.title}: recent" for release in recent if release not in running]
+    return Prune(
+        tuple(each for each in facts.snapshots if each not in snapshots),
+        tuple(each for each in facts.engines if each not in engines),
+        tuple(kept),
+    )

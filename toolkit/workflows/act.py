@@ -1,0 +1,220 @@
+"""One function for each kind of step. Each is written to the history before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit.domain.model import Version
+from toolkit.domain.plan import Step, StepKind
+from toolkit.domain.probe import Waited
+from toolkit.domain.quantity import format_seconds
+from toolkit.domain.release import Outcome, Release
+from toolkit.errors import ReleaseFailedError
+from toolkit.planning.gate import gate_fault, gate_payload
+from toolkit.planning.log_reading import decisive_line
+from toolkit.planning.ports import slot_ports
+from toolkit.planning.room import find_room
+from toolkit.planning.router_config import render_files
+from toolkit.planning.routes import (
+    Routes,
+    Target,
+    needs_reload,
+    runtime_commands,
+    with_model,
+    with_weights,
+    without_model,
+)
+from toolkit.workflows.tools import Timing, Tools
+
+FULL_WEIGHT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What steps are about: which release belongs into which slot of the model."""
+
+    model: str
+    releases: Mapping[str, Release]
+    version: Version | None = None
+    timing: Timing = Timing()
+
+
+class Act:
+    """Performs steps on a host and records them under a deployment of the history."""
+
+    def __init__(self, tools: Tools, change: Change, deployment: int) -> None:
+        self._tools = tools
+        self._change = change
+        self._deployment = deployment
+        self._ports = slot_ports(change.model, tools.host.observe(), tools.host.host.port_base)
+
+    def perform(self, steps: Iterable[Step]) -> None:
+        """Perform `steps` in order; the first that fails raises and is recorded as failed."""
+        for step in steps:
+            self._tools.say(f"{step.kind}{f' {step.slot}' if step.slot else ''}: {step.reason}")
+            history, detail = self._tools.history, step.slot
+            seq = history.start_step(self._deployment, str(step.kind), detail)
+            started = self._tools.clock()
+            try:
+                self._do[step.kind](self, step)
+            except BaseException:
+                history.end_step(self._deployment, seq, Outcome.FAILED)
+                raise
+            history.end_step(self._deployment, seq, Outcome.DONE)
+            took = self._tools.clock() - started
+            if took >= 1:
+                self._tools.say(f"  {step.kind} took {format_seconds(took)}")
+
+    def _fetch(self, step: Step) -> None:
+        assert self._change.version is not None, "only a deployment of a version fetches"
+        self._tools.supplies.fetch(self._change.version, self._tools.say)
+
+    def _provision(self, step: Step) -> None:
+        self._play("provision", {"provision_digest": self._tools.provision_digest})
+
+    def _install_engine(self, step: Step) -> None:
+        engine = self._release_of_plan().engine
+        self._play("engine", self._tools.supplies.engine_variables(engine, self._tools.say))
+
+    def _distribute(self, step: Step) -> None:
+        release = self._release_of_plan()
+        stored = self._tools.supplies.snapshot(release)
+        self._tools.host.place(stored.directory, release.snapshot, stored.files, lambda _: None)
+
+    def _start(self, step: Step) -> None:
+        release, port = self._change.releases[step.slot], self._ports[step.slot]
+        program = f"{release.model}-{step.slot}"
+        devices = list(find_room(release, self._tools.host.observe(), ()).devices)
+        env = dict(release.env)
+        if devices:
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, devices))
+        manifest = {
+            "model": release.model,
+            "slot": step.slot,
+            "port": port,
+            "devices": devices,
+            "release": release.as_json(),
+        }
+        variables = {
+            "replica_program": program,
+            "replica_state": "started",
+            "replica_engine": release.engine,
+            "replica_snapshot": release.snapshot,
+            "replica_port": port,
+            "replica_args": list(release.args),
+            "replica_env": env,
+            "replica_manifest": manifest,
+        }
+        self._play("replica", variables)
+        waited = self._tools.host.wait_ready(
+            program, port, self._change.timing.ready, self._still_starting
+        )
+        if not waited.ok:
+            raise _failed(release, f"did not start: {waited.reason}", waited)
+
+    def _gate(self, step: Step) -> None:
+        release, port = self._change.releases[step.slot], self._ports[step.slot]
+        for check in release.checks:
+            answer = self._tools.host.complete(port, gate_payload(release, check), check["timeout"])
+            if fault := gate_fault(check, answer):
+                raise ReleaseFailedError(
+                    f"{release.title} did not pass its gate: {fault}",
+                    hint=f"toolkit logs {release.model} --slot {step.slot}",
+                )
+
+    def _hold(self, step: Step) -> None:
+        routes = self._routes()
+        self._route(routes, with_weights(routes, self._change.model, {step.slot: 0}))
+
+    def _shift(self, step: Step) -> None:
+        routes = self._routes()
+        weights = {slot: FULL_WEIGHT if slot == step.slot else 0 for slot in self._ports}
+        if routes.of(self._change.model) is None:
+            targets = tuple(Target(slot, port, weights[slot]) for slot, port in self._ports.items())
+            created = int(self._tools.clock())
+            self._route(routes, with_model(routes, self._change.model, targets, created=created))
+        else:
+            self._route(routes, with_weights(routes, self._change.model, weights))
+
+    def _bake(self, step: Step) -> None:
+        release, port = self._change.releases[step.slot], self._ports[step.slot]
+        program, seconds = f"{release.model}-{step.slot}", self._change.timing.bake
+        waited = self._tools.host.watch(program, port, seconds, lambda _: None)
+        if not waited.ok:
+            raise _failed(release, f"failed under traffic: {waited.reason}", waited)
+
+    def _drain(self, step: Step) -> None:
+        model, port = self._change.model, self._ports[step.slot]
+        timeout = self._change.timing.drain
+        waited = self._tools.host.drain(model, step.slot, port, timeout, self._still_draining)
+        if not waited.ok:
+            self._tools.say(
+                f"  {waited.left} requests still ran after {format_seconds(timeout)}; going on"
+            )
+
+    def _standby(self, step: Step) -> None:
+        """Nothing to change: a replica without weight is a standby."""
+
+    def _stop(self, step: Step) -> None:
+        program = f"{self._change.model}-{step.slot}"
+        self._play("replica", {"replica_program": program, "replica_state": "absent"})
+
+    def _remove(self, step: Step) -> None:
+        routes = self._routes()
+        remaining = without_model(routes, self._change.model)
+        if remaining != routes:
+            self._route(routes, remaining)
+
+    _do: Mapping[StepKind, Callable[[Act, Step], None]] = {
+        StepKind.FETCH: _fetch,
+        StepKind.PROVISION: _provision,
+        StepKind.INSTALL_ENGINE: _install_engine,
+        StepKind.DISTRIBUTE: _distribute,
+        StepKind.START: _start,
+        StepKind.GATE: _gate,
+        StepKind.HOLD: _hold,
+        StepKind.SHIFT: _shift,
+        StepKind.BAKE: _bake,
+        StepKind.DRAIN: _drain,
+        StepKind.STANDBY: _standby,
+        StepKind.STOP: _stop,
+        StepKind.REMOVE: _remove,
+    }
+
+    def _release_of_plan(self) -> Release:
+        return next(iter(self._change.releases.values()))
+
+    def _routes(self) -> Routes:
+        return Routes.from_json(self._tools.host.observe().routes)
+
+    def _route(self, old: Routes, new: Routes) -> None:
+        self._tools.host.apply_routes(
+            render_files(new), runtime_commands(old, new), reload=needs_reload(old, new)
+        )
+
+    def _play(self, playbook: str, variables: Mapping[str, Any]) -> None:
+        host = self._tools.host
+        common = {"toolkit_init": host.observe().init}
+        self._tools.converge.run(
+            playbook, host.host, {**common, **variables}, lambda task: None
+        )
+
+    def _still_starting(self, event: Mapping[str, Any]) -> None:
+        if round(event["seconds"]) % 10 == 0:
+            self._tools.say(f"  starting for {event['seconds']:.0f} s: {event['line'][:120]}")
+
+    def _still_draining(self, event: Mapping[str, Any]) -> None:
+        if round(event["seconds"]) % 5 == 0:
+            self._tools.say(f"  draining for {event['seconds']:.0f} s, {event['left']} still run")
+
+
+def _failed(release: Release, what: str, waited: Waited) -> ReleaseFailedError:
+    line = decisive_line(waited.log)
+    said = f"\n  its log says: {line}" if line else ""
+    return ReleaseFailedError(
+        f"{release.title} {what}{said}", hint=f"toolkit logs {release.model} shows all of it"
+    )
+
+

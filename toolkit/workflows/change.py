@@ -1,0 +1,113 @@
+"""Make a release live: observe, decide, confirm, lock, observe again, act, record.
+
+Deploy, upgrade and rollback all come through here; they differ in the release they ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.model import Version
+from toolkit.domain.plan import Plan
+from toolkit.domain.release import Outcome, Release
+from toolkit.errors import RefusedError, ReleaseFailedError, ToolkitError
+from toolkit.planning.deploy import Wanted, plan_deploy
+from toolkit.workflows.act import Act, Change
+from toolkit.workflows.recover import end_unfinished, undo
+from toolkit.workflows.tools import Timing, Tools
+
+Confirm = Callable[[Plan], bool]
+Ask = Callable[[HostFacts], Wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a change of release did: its plan, and the deployment's id where anything was done."""
+
+    plan: Plan
+    deployment: int | None
+    seconds: float
+
+
+def change_release(
+    tools: Tools, ask: Ask, confirm: Confirm, *, version: Version | None, timing: Timing
+) -> Result:
+    """Make the release that `ask` derives from the facts live on the host.
+
+    `ask` is called again under the lock, where facts may have moved; where that changes the plan, `confirm` is
+    asked again. Raises RefusedError where `confirm` says no, BusyError where another deployment runs,
+    ReleaseFailedError where the release did not become live; what served before serves then.
+    """
+    started = tools.clock()
+    shown = _plan(tools, ask)
+    if shown.empty and not tools.history.unfinished():
+        return Result(shown, None, tools.clock() - started)
+    _confirmed(shown, confirm)
+    with tools.host.lock(tools.owner):
+        end_unfinished(tools, timing)
+        plan = _plan(tools, ask)
+        if _differs(plan, shown):
+            tools.say("the host changed since the plan was shown; this is the new one")
+            _confirmed(plan, confirm)
+        if plan.empty:
+            return Result(plan, None, tools.clock() - started)
+        deployment = _perform(tools, plan, version, timing)
+    return Result(plan, deployment, tools.clock() - started)
+
+
+def _plan(tools: Tools, ask: Ask) -> Plan:
+    facts = tools.host.observe()
+    return plan_deploy(ask(facts), facts)
+
+
+def _confirmed(plan: Plan, confirm: Confirm) -> None:
+    if not plan.empty and not confirm(plan):
+        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+
+
+def _differs(plan: Plan, shown: Plan) -> bool:
+    return [(s.kind, s.slot) for s in plan.steps] != [(s.kind, s.slot) for s in shown.steps]
+
+
+def _perform(tools: Tools, plan: Plan, version: Version | None, timing: Timing) -> int:
+    release = plan.release
+    assert release is not None
+    history = tools.history
+    if history.release(release.model, release.number) is None:
+        history.add_release(release)
+    if plan.previous and history.release(plan.model, plan.previous.number) is None:
+        # Another ops machine made it: the host's manifest is the truth, and an undo needs it here.
+        history.add_release(plan.previous)
+    deployment = history.open_deployment(
+        model=plan.model,
+        action=plan.action,
+        release=release.number,
+        previous=plan.previous.number if plan.previous else None,
+        slot=plan.slot,
+        actor=tools.owner.actor,
+    )
+    change = Change(plan.model, {plan.slot: release}, version, timing)
+    try:
+        Act(tools, change, deployment).perform(plan.steps)
+    except (ToolkitError, KeyboardInterrupt) as error:
+        _restore(tools, deployment, release, error, timing)
+        raise
+    history.end_deployment(deployment, Outcome.LIVE)
+    return deployment
+
+
+def _restore(
+    tools: Tools, deployment: int, release: Release, error: BaseException, timing: Timing
+) -> None:
+    reason = error.message if isinstance(error, ToolkitError) else "interrupted"
+    tools.say(f"failed: {reason}" if isinstance(error, ToolkitError) else "interrupted")
+    tools.say("restoring what served before")
+    try:
+        undo(tools, deployment, reason, timing)
+    except ToolkitError as second:
+        raise ReleaseFailedError(
+            f"{reason}\n  and restoring was not possible: {second.message}",
+            hint=f"toolkit status; then toolkit deploy {release.model} completes or undoes it",
+        ) from error

@@ -1,0 +1,79 @@
+"""Remove what nothing needs any more, from the host and from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from toolkit.adapters.history import History
+from toolkit.adapters.store import Store
+from toolkit.domain.release import Outcome, Release
+from toolkit.domain.snapshot import Snapshot
+from toolkit.errors import RefusedError
+from toolkit.planning.prune import Prune, plan_prune
+from toolkit.workflows.tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Leavings:
+    """What a prune would remove, or removed: from the host, and snapshots from the store."""
+
+    host: Prune
+    stored: tuple[Snapshot, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to remove."""
+        return self.host.empty and not self.stored
+
+
+def prune(
+    tools: Tools,
+    store: Store,
+    locked: frozenset[str],
+    keep: int,
+    confirm: Callable[[Leavings], bool],
+) -> tuple[Leavings, int]:
+    """Remove what the host's slots and each model's last `keep` live releases do not use.
+
+    From the store go snapshots that the registry's lock (`locked`: digests) does not name either.
+    Returns what was removed and the bytes freed on the host. Raises RefusedError, BusyError.
+    """
+    leavings = find_leavings(tools, store, locked, keep)
+    if leavings.empty:
+        return leavings, 0
+    if not confirm(leavings):
+        raise RefusedError("not confirmed; nothing was removed", hint="add --yes to go ahead")
+    freed = 0
+    with tools.host.lock(tools.owner):
+        leavings = find_leavings(tools, store, locked, keep)
+        for digest in leavings.host.snapshots:
+            freed += tools.host.remove("snapshots", digest)
+        for engine in leavings.host.engines:
+            freed += tools.host.remove("engines", engine)
+        for snapshot in leavings.stored:
+            store.remove(snapshot)
+    return leavings, freed
+
+
+def find_leavings(tools: Tools, store: Store, locked: frozenset[str], keep: int) -> Leavings:
+    """Return what nothing needs; nothing is removed."""
+    recent = [each for model in tools.history.models() for each in _recent(tools.history, model, keep)]
+    facts = tools.host.observe()
+    used = {release.snapshot for release in recent}
+    used |= {slot.release.snapshot for slot in facts.slots if slot.release}
+    stored = tuple(
+        each.snapshot
+        for each in store.list()
+        if each.snapshot.digest not in locked and each.snapshot.digest not in used
+    )
+    return Leavings(plan_prune(facts, recent), stored)
+
+
+def _recent(history: History, model: str, keep: int) -> list[Release]:
+    numbers: list[int] = []
+    for deployment in history.deployments(model):
+        if deployment.outcome is Outcome.LIVE and deployment.release not in numbers:
+            numbers.append(deployment.release)
+    found = (history.release(model, number) for number in numbers[:keep])
+    return [release for release in found if release is not None]

@@ -1,0 +1,88 @@
+"""Snapshots from the store, engines from the wheelhouse: what the ops machine brings to a host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from toolkit.adapters.engine_packages import uv_binary
+from toolkit.adapters.hub import Hub
+from toolkit.adapters.store import Store
+from toolkit.adapters.wheelhouse import Wheelhouse
+from toolkit.domain.engine import EngineLock
+from toolkit.domain.model import Policy, Version
+from toolkit.domain.quantity import format_size
+from toolkit.domain.release import Release
+from toolkit.domain.snapshot import Snapshot
+from toolkit.errors import InputError, SourceError
+from toolkit.workflows.pull import PullReport, pull
+from toolkit.workflows.tools import Say, SnapshotFiles
+
+
+class LocalSupplies:
+    """The store and the wheelhouse of this ops machine.
+
+    `snapshot_of` gives a version's pinned files; only a deployment of a version calls it.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        wheelhouse: Wheelhouse,
+        locks: Sequence[EngineLock],
+        hub: Callable[[], Hub],
+        policy: Policy,
+        snapshot_of: Callable[[Version], Snapshot],
+        report: PullReport,
+    ) -> None:
+        self._store = store
+        self._wheelhouse = wheelhouse
+        self._locks = locks
+        self._hub = hub
+        self._policy = policy
+        self._snapshot_of = snapshot_of
+        self._report = report
+
+    def fetch(self, version: Version, say: Say) -> None:
+        snapshot = self._snapshot_of(version)
+        pull(version, snapshot, self._store, self._hub(), self._policy, self._report)
+
+    def snapshot(self, release: Release) -> SnapshotFiles:
+        stored = self._store.find(release.source, release.revision)
+        if stored is None or stored.snapshot.digest != release.snapshot:
+            raise SourceError(
+                f"the snapshot of {release.title} is neither on the host nor in the store",
+                hint=f"toolkit deploy {release.model}@{release.version}",
+            )
+        names = tuple(file.path for file in stored.snapshot.files)
+        return SnapshotFiles(str(self._store.path(stored.snapshot)), names)
+
+    def engine_variables(self, engine: str, say: Say) -> Mapping[str, Any]:
+        lock = next((each for each in self._locks if each.id == engine), None)
+        if lock is None:
+            raise InputError(f"no lock for the engine {engine} here", hint="toolkit engine list")
+        if not self._wheelhouse.complete(lock):
+            say(f"  downloading {lock.packages} packages of {lock.id}")
+        directory = self._wheelhouse.fill(lock, _Progress(say))
+        return {
+            "engine_id": lock.id,
+            "engine_version": lock.version,
+            "engine_accelerator": str(lock.accelerator),
+            "engine_python": lock.python,
+            "engine_wheelhouse": str(directory),
+            "engine_uv": str(uv_binary()),
+        }
+
+
+class _Progress:
+    """Say every fifth of the packages, so that a minute's download is not silent."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._said = 0
+
+    def __call__(self, done: int, total: int, size: int) -> None:
+        if total and done * 5 // total > self._said:
+            self._said = done * 5 // total
+            self._say(f"  {done} of {total} packages, {format_size(size)}")

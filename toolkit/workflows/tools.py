@@ -1,0 +1,74 @@
+"""What workflows are given: adapters, a clock and somebody to report to. They reach for nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from toolkit.adapters.ansible import Converge
+from toolkit.adapters.history import History
+from toolkit.adapters.host import HostPort
+from toolkit.domain.model import Version
+from toolkit.domain.probe import LockOwner
+from toolkit.domain.release import Release
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFiles:
+    """A snapshot in the store of the ops machine: its directory and the files in it."""
+
+    directory: str
+    files: tuple[str, ...]
+
+
+class Supplies(Protocol):
+    """What the ops machine brings to a host: snapshots and engines."""
+
+    def fetch(self, version: Version, say: Say) -> None:
+        """Bring the version's snapshot into the store, verified; raises SourceError, IntegrityError."""
+
+    def snapshot(self, release: Release) -> SnapshotFiles:
+        """Return where the release's snapshot lies; raises SourceError where the store lacks it."""
+
+    def engine_variables(self, engine: str, say: Say) -> Mapping[str, Any]:
+        """Return the variables of the role `engine`, its packages downloaded and checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The adapters of one command.
+
+    `clock` returns seconds since the epoch; `say` takes a line of progress for people.
+    `provision_digest` is over all that decides what a provisioned host looks like.
+    """
+
+    host: HostPort
+    converge: Converge
+    history: History
+    supplies: Supplies
+    owner: LockOwner
+    clock: Callable[[], float]
+    say: Say
+    provision_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long things may take, in seconds.
+
+    `drain`: running requests of the old replica; long enough for LLM answers.
+    `ready`: a replica's start, weights of hundreds of gigabytes included.
+    `bake`: how long a new release is watched under traffic before the old one is let go.
+    """
+
+    ready: float = 1800.0
+    drain: float = 900.0
+    bake: float = 10.0
+
+
+def last_lines(log: Sequence[str], count: int = 20) -> str:
+    """Return the end of a log, for people who want to see more than its decisive line."""
+    return "\n".join(log[-count:])
