@@ -1,0 +1,140 @@
+"""Routes: weights change by commands, who gains before who loses; servers change by a reload."""
+
+from __future__ import annotations
+
+import pytest
+
+from toolkit.errors import InputError
+from toolkit.planning.routes import (
+    Route,
+    Routes,
+    Target,
+    backend_name,
+    needs_reload,
+    runtime_commands,
+    with_model,
+    with_weights,
+    without_model,
+)
+
+BLUE = (Target("blue", 8100, 100), Target("green", 8101, 0))
+TINY = with_model(Routes(), "tiny", BLUE, created=7)
+GREEN = with_weights(TINY, "tiny", {"blue": 0, "green": 100})
+BOTH = with_model(TINY, "big", (Target("blue", 8200, 100),), created=9)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reload", "commands"),
+    [
+        pytest.param(TINY, TINY, False, [], id="nothing"),
+        pytest.param(
+            TINY,
+            GREEN,
+            False,
+            ["green health up", "green weight 100", "blue weight 0"],
+            id="a switch: the new one first",
+        ),
+        pytest.param(
+            GREEN,
+            TINY,
+            False,
+            ["blue health up", "blue weight 100", "green weight 0"],
+            id="and back",
+        ),
+        pytest.param(
+            TINY,
+            with_weights(TINY, "tiny", {"blue": 90, "green": 10}),
+            False,
+            ["green health up", "green weight 10", "blue weight 90"],
+            id="a canary",
+        ),
+        pytest.param(
+            with_weights(TINY, "tiny", {"blue": 90, "green": 10}),
+            GREEN,
+            False,
+            ["green health up", "green weight 100", "blue weight 0"],
+            id="from a canary on",
+        ),
+        pytest.param(
+            TINY, with_weights(TINY, "tiny", {"blue": 0}), False, ["blue weight 0"], id="off"
+        ),
+        pytest.param(
+            Routes(),
+            TINY,
+            True,
+            ["blue health up", "blue weight 100", "green weight 0"],
+            id="a new model, or: tell everything",
+        ),
+        pytest.param(TINY, Routes(), True, [], id="a model goes"),
+        pytest.param(
+            TINY,
+            with_model(TINY, "tiny", (Target("blue", 8100, 100), Target("green", 8109)), created=1),
+            True,
+            [],
+            id="a slot moves to another port",
+        ),
+        pytest.param(
+            BOTH, with_model(TINY, "big", BOTH.routes[0].targets, created=9), False, [], id="order"
+        ),
+    ],
+)
+def test_what_the_router_is_told(
+    old: Routes, new: Routes, reload: bool, commands: list[str]
+) -> None:
+    assert needs_reload(old, new) is reload
+    assert list(runtime_commands(old, new)) == [
+        f"set server model.tiny/{each}" for each in commands
+    ]
+
+
+def test_a_model_keeps_the_time_of_its_first_route() -> None:
+    again = with_model(TINY, "tiny", BLUE, created=99)
+    assert again == TINY
+
+
+def test_routes_are_ordered_and_removable() -> None:
+    assert [route.model for route in BOTH.routes] == ["big", "tiny"]
+    assert without_model(BOTH, "big") == TINY
+    assert without_model(TINY, "big") == TINY
+
+
+def test_weights_of_slots_not_named_stay() -> None:
+    canary = with_weights(TINY, "tiny", {"green": 10})
+    route = canary.of("tiny")
+    assert route == Route("tiny", (Target("blue", 8100, 100), Target("green", 8101, 10)), 7)
+    assert (route.weight("green"), route.weight("red")) == (10, 0)
+
+
+@pytest.mark.parametrize("routes", [Routes(), TINY, BOTH])
+def test_json_and_back(routes: Routes) -> None:
+    assert Routes.from_json(routes.as_json()) == routes
+
+
+def test_an_empty_document_has_no_routes() -> None:
+    assert Routes.from_json({}) == Routes()
+
+
+@pytest.mark.parametrize(
+    ("attempt", "words"),
+    [
+        (lambda: with_weights(Routes(), "tiny", {"blue": 1}), "tiny has no route"),
+        (lambda: with_weights(TINY, "tiny", {"red": 1}), "tiny has no slot red"),
+        (lambda: Target("blue", 8100, 257), "weight 257 is not between 0 and 256"),
+        (lambda: Target("blue", 8100, -1), "weight -1 is not between 0 and 256"),
+        (lambda: Target("blue", 0), "0 is not a port"),
+        (lambda: Target("blue\nserver x", 8100), "'blue\\nserver x' is not a name for a slot"),
+        (lambda: Route("a b", ()), "'a b' cannot be routed"),
+        (lambda: Route("", ()), "'' cannot be routed"),
+        (lambda: Route("tiny\n", ()), "'tiny\\n' cannot be routed"),
+        (lambda: Route("tiny", (BLUE[0], BLUE[0])), "tiny has a slot twice"),
+    ],
+)
+def test_refusals(attempt: object, words: str) -> None:
+    assert callable(attempt)
+    with pytest.raises(InputError) as refusal:
+        attempt()
+    assert refusal.value.message == words
+
+
+def test_backend_names_fit_haproxy() -> None:
+    assert backend_name("Qwen/Qwen2.5-7B") == "model.Qwen:Qwen2.5-7B"
