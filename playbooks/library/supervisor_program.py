@@ -7,7 +7,8 @@ DOCUMENTATION = r"""
 module: supervisor_program
 short_description: Manage a program of a supervisord that listens on a UNIX socket
 description:
-  - Makes supervisord read the program's configuration again where it changed, and starts, restarts, stops or removes it.
+  - Makes supervisord read the program's configuration again where it changed,
+    and starts, restarts, stops or removes it.
   - The file of the program is written by a template task before; C(absent) stops a program whose file was removed.
 options:
   name:
@@ -178,7 +179,9 @@ def main():
             module.fail_json(msg=f"supervisord: {fault.faultString}")
     module.exit_json(
         changed=changed,
-        process_state="unknown" if module.check_mode else state_of(supervisor, module.params["name"]),
+        process_state="unknown"
+        if module.check_mode
+        else state_of(supervisor, module.params["name"]),
     )
 
 

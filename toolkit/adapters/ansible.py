@@ -103,7 +103,9 @@ def host_variables(host: Host) -> dict[str, Any]:
 
 def _child(request: Mapping[str, Any], private: Path) -> Iterator[dict[str, Any]]:
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', '/usr/bin:/bin')}"
+    environment["PATH"] = (
+        f"{Path(sys.executable).parent}:{environment.get('PATH', '/usr/bin:/bin')}"
+    )
     with (private / "child.log").open("w+") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", "toolkit.adapters.ansible_child"],

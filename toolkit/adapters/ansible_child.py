@@ -35,7 +35,7 @@ def main() -> None:
     )
     ok = result.status == "successful"
     # A failed task was reported by its event already; anything else has only its status to show.
-    failure = "" if ok or result.status == "failed" and result.stats else _last_words(result)
+    failure = "" if ok or (result.status == "failed" and result.stats) else _last_words(result)
     _emit({"event": "ended", "event_data": {"failure": failure}})
     sys.exit(0 if ok else 1)
 

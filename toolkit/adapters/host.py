@@ -56,8 +56,13 @@ class HostPort(Protocol):
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
         """Wait until nothing runs on the slot any more, at most `timeout` seconds."""
 
-    def logs(self, program: str, lines: int, *, follow: bool) -> Iterator[str]:
-        """Yield the replica's last log lines, and new ones for as long as the caller listens."""
+    def logs(
+        self, program: str, lines: int, *, follow: bool, previous: bool = False
+    ) -> Iterator[str]:
+        """Yield the replica's last log lines, and with `follow` new ones while the caller listens.
+
+        `previous` means the log of the start before this one.
+        """
 
     def place(self, source: str, digest: str, files: Sequence[str], report: Report) -> None:
         """Put the files of the local directory `source` in place as the snapshot `digest`."""
@@ -108,17 +113,25 @@ class RealHost:
         return _waited(answer, "ready")
 
     def complete(self, port: int, payload: Mapping[str, Any], timeout: float) -> Completion:
-        return Completion(**self._ask("complete", port=port, payload=dict(payload), timeout=timeout))
+        return Completion(
+            **self._ask("complete", port=port, payload=dict(payload), timeout=timeout)
+        )
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
-        return _waited(self._ask("watch", report, program=program, port=port, seconds=seconds), "ok")
+        return _waited(
+            self._ask("watch", report, program=program, port=port, seconds=seconds), "ok"
+        )
 
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
         answer = self._ask("drain", report, model=model, slot=slot, port=port, timeout=timeout)
         return _waited(answer, "drained")
 
-    def logs(self, program: str, lines: int, *, follow: bool) -> Iterator[str]:
-        request = self._request(program=program, lines=lines, follow=follow, until_eof=True)
+    def logs(
+        self, program: str, lines: int, *, follow: bool, previous: bool = False
+    ) -> Iterator[str]:
+        request = self._request(
+            program=program, lines=lines, follow=follow, previous=previous, until_eof=True
+        )
         with self._shell.session("logs", request) as answers:
             for answer in answers:
                 if "event" in answer:

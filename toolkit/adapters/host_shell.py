@@ -34,10 +34,12 @@ class LocalShell:
         self._host = host
 
     @contextmanager
-    def session(self, command: str, request: Mapping[str, Any]) -> Iterator[Iterator[dict[str, Any]]]:
+    def session(
+        self, command: str, request: Mapping[str, Any]
+    ) -> Iterator[Iterator[dict[str, Any]]]:
         """Run `command` here; its standard input stays open until the caller leaves the context."""
         argv = [*self._prefix, self._host.python, "-I", str(HOSTSIDE), command]
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         assert process.stdin is not None

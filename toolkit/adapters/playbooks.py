@@ -20,8 +20,8 @@ def playbook_directory() -> Path:
 def provision_digest(host: Host) -> str:
     """Return the sha256 hex over all that decides what a provisioned host looks like.
 
-    That is the playbook, its roles and modules, and the host's own settings. It is written to the host as the last task of
-    provisioning, so that a later run knows in milliseconds that there is nothing to converge.
+    That is the playbook, its roles and modules, and the host's own settings. It is written to the host as
+    the last task of provisioning, so that a later run knows in milliseconds that there is nothing to converge.
     """
     top = playbook_directory()
     summary = hashlib.sha256()

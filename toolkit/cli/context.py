@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +116,13 @@ class _LazySupplies:
     """Supplies that are opened when first asked for: a switch to a standby needs none of them."""
 
     def __init__(self, home: Path, pins: Pins | None) -> None:
-        self._open: Callable[[], Supplies] = cache(lambda: _supplies(home, pins))
+        self._home = home
+        self._pins = pins
+        self._opened: Supplies | None = None
+
+    def _open(self) -> Supplies:
+        self._opened = self._opened or _supplies(self._home, self._pins)
+        return self._opened
 
     def fetch(self, version: Version, say: Say) -> None:
         self._open().fetch(version, say)

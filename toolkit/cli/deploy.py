@@ -54,13 +54,24 @@ def upgrade(model: str, version: str | None, registry_path: str, **options: Any)
 
 @click.command()
 @click.argument("model")
-@click.option("--to", "number", type=int, default=None, help="Release to go back to.  [default: the one before]")
+@click.option(
+    "--to",
+    "number",
+    type=int,
+    default=None,
+    help="Release to go back to.  [default: the one before]",
+)
 @change_options
 @fleet_option()
 @home_option()
 @json_option()
 def rollback(
-    model: str, number: int | None, fleet: str | None, home: str | None, as_json: bool, **options: Any
+    model: str,
+    number: int | None,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Go back to the release that was live before, or to any other."""
     from toolkit.cli.context import home_directory, only_host, open_tools

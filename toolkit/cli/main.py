@@ -28,7 +28,28 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.deploy:rollback",
         "Go back to the release that was live before, or to any other.",
     ),
-    "registry": ("toolkit.cli.registry:registry", "List, show, check and pin what may be deployed."),
+    "status": (
+        "toolkit.cli.look:status",
+        "Show what serves, what stands by and what is unfinished.",
+    ),
+    "releases": (
+        "toolkit.cli.look:releases",
+        "List a model's releases and how each deployment of them went.",
+    ),
+    "logs": ("toolkit.cli.look:logs", "Show a replica's log."),
+    "stop": ("toolkit.cli.care:stop", "Take a model out of service; its releases stay."),
+    "verify": (
+        "toolkit.cli.care:verify",
+        "Hash the snapshots on the host again and name every difference.",
+    ),
+    "prune": (
+        "toolkit.cli.care:prune",
+        "Remove snapshots and engines that nothing uses any more.",
+    ),
+    "registry": (
+        "toolkit.cli.registry:registry",
+        "List, show, check and pin what may be deployed.",
+    ),
     "pull": ("toolkit.cli.pull:pull", "Fetch a pinned version and verify every file."),
     "mirror": ("toolkit.cli.mirror:mirror", "Serve the store under the Hub's API."),
 }
@@ -37,11 +58,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class LazyGroup(click.Group):
     """A group whose commands are imported on use."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of a user's day."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return the command."""
         if cmd_name not in COMMANDS:
             return None
@@ -49,7 +70,7 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from toolkit.domain.plan import Plan
 
 
-class DryRun(Exception):  # noqa: N818
+class DryRun(Exception):
     """Ends a command after its plan was shown."""
 
 
@@ -56,4 +56,5 @@ def ask(question: str) -> bool:
     if not click.get_text_stream("stdin").isatty():
         note("not a terminal, so nobody can be asked")
         return False
-    return click.confirm(question, default=False, err=True)
+    answer: bool = click.confirm(question, default=False, err=True)
+    return answer

@@ -33,8 +33,10 @@ def format_size(size: int) -> str:
     """Return `size` bytes in decimal units with three significant digits: `15.2 GB`."""
     for unit in ("TB", "GB", "MB", "kB"):
         if size >= _UNITS[unit]:
-            return f"{size / _UNITS[unit]:.3g} {unit}" if size < 999.5 * _UNITS[unit] else (
-                f"{size / _UNITS[unit]:.0f} {unit}"
+            return (
+                f"{size / _UNITS[unit]:.3g} {unit}"
+                if size < 999.5 * _UNITS[unit]
+                else (f"{size / _UNITS[unit]:.0f} {unit}")
             )
     return f"{size} B"
 

@@ -25,7 +25,9 @@ def main():
         threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         emit({"result": command(request, lambda event: emit({"event": event}))})
-    except Exception as error:  # the boundary: whatever happens becomes one line for the ops machine
+    except (
+        Exception
+    ) as error:  # the boundary: whatever happens becomes one line for the ops machine
         emit({"error": f"{type(error).__name__}: {error}"})
         return 1
     return 0

@@ -22,7 +22,7 @@ def tail(file, count):
 
 def follow(request, report):
     """Report the last `lines` lines, and with `follow` every new one until the ops machine hangs up."""
-    file = path(request["root"], request["program"])
+    file = path(request["root"], request["program"]) + (".1" if request.get("previous") else "")
     if not os.path.exists(file):
         return {"found": False}
     for line in tail(file, request["lines"]):

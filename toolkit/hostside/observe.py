@@ -84,7 +84,9 @@ def _nvidia_devices():
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    rows = [[cell.strip() for cell in line.split(",")] for line in shown.splitlines() if line.strip()]
+    rows = [
+        [cell.strip() for cell in line.split(",")] for line in shown.splitlines() if line.strip()
+    ]
     return [
         {
             "index": int(index),

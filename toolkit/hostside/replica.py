@@ -33,7 +33,12 @@ def wait_ready(request, report):
         if elapsed > request["timeout"]:
             reason = f"it was not ready within {request['timeout']:.0f} s"
         if reason:
-            return {"ready": False, "reason": reason, "seconds": elapsed, "log": tail(root, program)}
+            return {
+                "ready": False,
+                "reason": reason,
+                "seconds": elapsed,
+                "log": tail(root, program),
+            }
         if elapsed - reported >= 1:
             reported = elapsed
             report({"seconds": elapsed, "line": _last(logs.tail(logs.path(root, program), 1))})
@@ -44,7 +49,11 @@ def tail(root, program):
     """Return the last lines of the log that holds a failure: the former one where it just restarted."""
     path = logs.path(root, program)
     lines = logs.tail(path, 400)
-    return lines if len(lines) > 60 or not os.path.exists(path + ".1") else logs.tail(path + ".1", 400) + lines
+    return (
+        lines
+        if len(lines) > 60 or not os.path.exists(path + ".1")
+        else logs.tail(path + ".1", 400) + lines
+    )
 
 
 def watch(request, report):

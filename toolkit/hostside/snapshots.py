@@ -37,9 +37,7 @@ def hash_files(request, report):
     """Return {"files": {path: {"size", "sha256"}}} of a snapshot, read from disk now."""
     top = os.path.join(request["root"], "snapshots", _name(request["digest"]))
     found, guard = {}, threading.Lock()
-    paths = [
-        os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names
-    ]
+    paths = [os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names]
 
     def work():
         while True:

@@ -39,7 +39,9 @@ def plan_deploy(wanted: Wanted, facts: HostFacts) -> Plan:
     model = wanted.release.model
     current = facts.serving_slot(model)
     if current and current.release and current.release.same_as(wanted.release) and current.healthy:
-        return _plan(wanted, current, current, Strategy.SWITCH, _preparation(wanted, facts, live=True))
+        return _plan(
+            wanted, current, current, Strategy.SWITCH, _preparation(wanted, facts, live=True)
+        )
     target = _target_slot(wanted, facts, current)
     if _ready_in(target, wanted.release):
         steps = (
@@ -70,11 +72,15 @@ def _start_new(
         *_preparation(wanted, facts, live=False),
         *_make_place(occupied),
         *(_make_way(running) if swap else ()),
-        Step(StepKind.START, f"{wanted.release.title} in {target.slot}: {room.reason}", target.slot),
+        Step(
+            StepKind.START, f"{wanted.release.title} in {target.slot}: {room.reason}", target.slot
+        ),
         Step(StepKind.GATE, "it must answer its checks before it takes traffic", target.slot),
         *_switch(wanted, None if swap else current, target, bake=bool(current)),
     )
-    plan = _plan(wanted, target, current, Strategy.SWAP if swap and current else Strategy.SIDE_BY_SIDE, steps)
+    plan = _plan(
+        wanted, target, current, Strategy.SWAP if swap and current else Strategy.SIDE_BY_SIDE, steps
+    )
     return _with_room(plan, room, wanted, swap=swap and current is not None)
 
 
@@ -124,7 +130,9 @@ def _make_way(running: Sequence[SlotFacts]) -> tuple[Step, ...]:
     for slot in running:
         steps.append(Step(StepKind.HOLD, "no new requests to it", slot.slot))
         steps.append(Step(StepKind.DRAIN, "its running requests end first", slot.slot))
-        steps.append(Step(StepKind.STOP, f"{_held_by(slot)} makes way: its memory is needed", slot.slot))
+        steps.append(
+            Step(StepKind.STOP, f"{_held_by(slot)} makes way: its memory is needed", slot.slot)
+        )
     return tuple(steps)
 
 
@@ -138,7 +146,9 @@ def _switch(
     if current and current.slot != target.slot:
         steps.append(Step(StepKind.DRAIN, "its running requests end first", current.slot))
         if wanted.keep_standby and current.process is ProcessState.RUNNING:
-            steps.append(Step(StepKind.STANDBY, f"{_held_by(current)} stays for a rollback", current.slot))
+            steps.append(
+                Step(StepKind.STANDBY, f"{_held_by(current)} stays for a rollback", current.slot)
+            )
         else:
             steps.append(Step(StepKind.STOP, "no standby is kept", current.slot))
     return tuple(steps)

@@ -111,7 +111,12 @@ def _slot_of(
     previous: Release | None, slots: dict[str, SlotFacts], new_slot: str
 ) -> SlotFacts | None:
     for name, slot in slots.items():
-        if previous and name != new_slot and slot.release and slot.release.number == previous.number:
+        if (
+            previous
+            and name != new_slot
+            and slot.release
+            and slot.release.number == previous.number
+        ):
             return slot
     return None
 

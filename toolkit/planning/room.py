@@ -47,7 +47,9 @@ def _devices(release: Release, facts: HostFacts, stopped: Sequence[SlotFacts]) -
     able = [index for index in free if min(free[index], total[index]) >= share]
     able.sort(key=lambda index: (-free[index], index))
     most = format_size(max(free.values(), default=0))
-    words = f"needs {format_size(share)} on {release.devices} device(s), {most} free on the emptiest"
+    words = (
+        f"needs {format_size(share)} on {release.devices} device(s), {most} free on the emptiest"
+    )
     if len(able) < release.devices:
         return Room(False, words)
     return Room(True, words, tuple(sorted(able[: release.devices])))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.domain.model import Version
@@ -38,7 +38,7 @@ class Change:
     model: str
     releases: Mapping[str, Release]
     version: Version | None = None
-    timing: Timing = Timing()
+    timing: Timing = field(default_factory=Timing)
 
 
 class Act:
@@ -197,9 +197,7 @@ class Act:
     def _play(self, playbook: str, variables: Mapping[str, Any]) -> None:
         host = self._tools.host
         common = {"toolkit_init": host.observe().init}
-        self._tools.converge.run(
-            playbook, host.host, {**common, **variables}, lambda task: None
-        )
+        self._tools.converge.run(playbook, host.host, {**common, **variables}, lambda task: None)
 
     def _still_starting(self, event: Mapping[str, Any]) -> None:
         if round(event["seconds"]) % 10 == 0:
@@ -216,5 +214,3 @@ def _failed(release: Release, what: str, waited: Waited) -> ReleaseFailedError:
     return ReleaseFailedError(
         f"{release.title} {what}{said}", hint=f"toolkit logs {release.model} shows all of it"
     )
-
-

@@ -73,7 +73,9 @@ def ask_rollback(
     """
 
     def ask(facts: HostFacts) -> Wanted:
-        release = _release(model, number, facts, history) if number else _before(model, facts, history)
+        release = (
+            _release(model, number, facts, history) if number else _before(model, facts, history)
+        )
         return Wanted(
             action="rollback",
             release=release,
@@ -111,9 +113,7 @@ def _before(model: str, facts: HostFacts, history: History) -> Release:
             return slot.release
     if serving is None:
         raise InputError(f"{model} is not deployed here", hint=f"toolkit deploy {model}")
-    raise InputError(
-        f"{model} has no release before #{serving}", hint=f"toolkit releases {model}"
-    )
+    raise InputError(f"{model} has no release before #{serving}", hint=f"toolkit releases {model}")
 
 
 def _numbered(release: Release, facts: HostFacts, history: History) -> Release:

@@ -58,7 +58,9 @@ def prune(
 
 def find_leavings(tools: Tools, store: Store, locked: frozenset[str], keep: int) -> Leavings:
     """Return what nothing needs; nothing is removed."""
-    recent = [each for model in tools.history.models() for each in _recent(tools.history, model, keep)]
+    recent = [
+        each for model in tools.history.models() for each in _recent(tools.history, model, keep)
+    ]
     facts = tools.host.observe()
     used = {release.snapshot for release in recent}
     used |= {slot.release.snapshot for slot in facts.slots if slot.release}

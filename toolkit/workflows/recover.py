@@ -12,7 +12,9 @@ def end_unfinished(tools: Tools, timing: Timing) -> list[Recovery]:
     """Complete or undo every open deployment. The caller holds the lock, so nobody works on them."""
     done = []
     for deployment in tools.history.unfinished():
-        tools.say(f"deployment {deployment.id} ({deployment.action} {deployment.model}) was cut short")
+        tools.say(
+            f"deployment {deployment.id} ({deployment.action} {deployment.model}) was cut short"
+        )
         done.append(_end(tools, deployment, "cut short", timing, may_complete=True))
     return done
 
@@ -27,11 +29,11 @@ def _end(
     tools: Tools, deployment: Deployment, reason: str, timing: Timing, *, may_complete: bool
 ) -> Recovery:
     previous = _release(tools, deployment.model, deployment.previous)
-    recovery = plan_recovery(
-        deployment, previous, tools.host.observe(), may_complete=may_complete
-    )
+    recovery = plan_recovery(deployment, previous, tools.host.observe(), may_complete=may_complete)
     tools.say(f"{'completing' if recovery.completes else 'undoing'} it: {recovery.reason}")
-    change = Change(deployment.model, _releases(tools, deployment, recovery, previous), None, timing)
+    change = Change(
+        deployment.model, _releases(tools, deployment, recovery, previous), None, timing
+    )
     Act(tools, change, deployment.id).perform(recovery.steps)
     outcome = Outcome.LIVE if recovery.completes else Outcome.UNDONE
     if not may_complete:
@@ -54,5 +56,3 @@ def _releases(
 
 def _release(tools: Tools, model: str, number: int | None) -> Release | None:
     return None if number is None else tools.history.release(model, number)
-
-

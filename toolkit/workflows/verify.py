@@ -68,14 +68,8 @@ def _verify(
 ) -> Verified:
     say(f"hashing snapshot {digest[:12]}")
     read = host.hash_files(digest, lambda event: None)
-    found = {
-        path: FileDigest(path, entry["size"], entry["sha256"]) for path, entry in read.items()
-    }
-    used_by = tuple(
-        release.title
-        for release in _releases(facts)
-        if release.snapshot == digest
-    )
+    found = {path: FileDigest(path, entry["size"], entry["sha256"]) for path, entry in read.items()}
+    used_by = tuple(release.title for release in _releases(facts) if release.snapshot == digest)
     faults = compare(digest, pinned, found)
     return Verified(digest, used_by, len(found), sum(f.size for f in found.values()), faults)
 

@@ -1,0 +1,177 @@
+"""`toolkit stop`, `verify`, `prune`: take care of what is on the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.output import note, print_json, say, table
+from toolkit.errors import IntegrityError
+
+
+@click.command()
+@click.argument("model")
+@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@click.option(
+    "--drain-timeout",
+    type=click.FloatRange(0),
+    default=900.0,
+    show_default=True,
+    help="Seconds that running requests get to end.",
+)
+@fleet_option()
+@home_option()
+@json_option()
+def stop(
+    model: str,
+    yes: bool,
+    dry_run: bool,
+    drain_timeout: float,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Take a model out of service; its releases stay."""
+    from toolkit.cli.context import home_directory, only_host, open_tools
+    from toolkit.cli.plan_view import confirmation
+    from toolkit.workflows.stop import stop_model
+    from toolkit.workflows.tools import Timing
+
+    tools = open_tools(home_directory(home), only_host(fleet), None)
+    confirm = confirmation(yes=yes, dry_run=dry_run, as_json=as_json)
+    plan = stop_model(tools, model, confirm, timing=Timing(drain=drain_timeout))
+    if as_json:
+        print_json({"plan": plan.as_json(), "changed": True})
+    else:
+        say(f"{model} is stopped; to serve it again: toolkit deploy {model}")
+
+
+@click.command()
+@registry_option()
+@fleet_option()
+@home_option()
+@json_option()
+def verify(registry_path: str, fleet: str | None, home: str | None, as_json: bool) -> None:
+    """Hash the snapshots on the host again and name every difference."""
+    from pathlib import Path
+
+    from toolkit.cli.context import home_directory, only_host, open_store
+    from toolkit.cli.host_view import open_host
+    from toolkit.config.lock_file import read_lock
+    from toolkit.workflows.verify import pinned_in, verify_host
+
+    locked = {each.digest: each for each in read_lock(Path(registry_path)).snapshots.values()}
+    pinned = pinned_in(open_store(home_directory(home)), locked)
+    found = verify_host(open_host(only_host(fleet)), pinned, note)
+    faults = [f"{each.digest[:12]}: {fault}" for each in found for fault in each.faults]
+    if as_json and not faults:
+        print_json({"snapshots": [_verified_json(each) for each in found]})
+    elif not as_json:
+        _verified_table(found)
+    if faults:
+        raise IntegrityError(
+            "files on the host differ from what was pinned:\n  " + "\n  ".join(faults),
+            hint="find out who wrote there; then: toolkit stop MODEL, toolkit prune, toolkit deploy MODEL",
+        )
+
+
+@click.command()
+@click.option(
+    "--keep",
+    type=click.IntRange(0),
+    default=2,
+    show_default=True,
+    help="Live releases of each model to keep.",
+)
+@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed and stop.")
+@registry_option()
+@fleet_option()
+@home_option()
+@json_option()
+def prune(
+    keep: int,
+    yes: bool,
+    dry_run: bool,
+    registry_path: str,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Remove snapshots and engines that nothing uses any more."""
+    from pathlib import Path
+
+    from toolkit.cli.context import home_directory, only_host, open_store, open_tools
+    from toolkit.cli.plan_view import DryRun, ask
+    from toolkit.config.lock_file import read_lock
+    from toolkit.domain.quantity import format_size
+    from toolkit.workflows.prune import Leavings
+    from toolkit.workflows.prune import prune as prune_host
+
+    place = home_directory(home)
+
+    def confirm(leavings: Leavings) -> bool:
+        for line in _leavings_lines(leavings):
+            note(line)
+        if dry_run:
+            if as_json:
+                print_json({"remove": _leavings_json(leavings), "dry_run": True})
+            else:
+                say("dry run: nothing was removed")
+            raise DryRun
+        return yes or ask("remove them?")
+
+    locked = frozenset(each.digest for each in read_lock(Path(registry_path)).snapshots.values())
+    tools = open_tools(place, only_host(fleet), None)
+    leavings, freed = prune_host(tools, open_store(place), locked, keep, confirm)
+    if as_json:
+        print_json({"removed": _leavings_json(leavings), "freed": freed})
+    elif leavings.empty:
+        say("nothing to remove: everything on the host is in use or recent")
+    else:
+        say(f"removed; {format_size(freed)} of files on the host")
+
+
+def _verified_json(each: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(each)
+
+
+def _verified_table(found: Any) -> None:
+    from toolkit.domain.quantity import format_size
+
+    if not found:
+        say("no snapshots on the host")
+        return
+    table(
+        ("SNAPSHOT", "FILES", "SIZE", "USED BY", "RESULT"),
+        [
+            (
+                each.digest[:12],
+                each.files,
+                format_size(each.size),
+                ", ".join(each.used_by) or "-",
+                f"{len(each.faults)} differ" if each.faults else "as pinned",
+            )
+            for each in found
+        ],
+    )
+
+
+def _leavings_lines(leavings: Any) -> list[str]:
+    lines = [f"snapshot {digest[:12]} on the host" for digest in leavings.host.snapshots]
+    lines += [f"engine {engine} on the host" for engine in leavings.host.engines]
+    lines += [f"{each.source}@{each.revision[:12]} in the store" for each in leavings.stored]
+    return [f"remove {line}" for line in lines] + [f"keep {line}" for line in leavings.host.kept]
+
+
+def _leavings_json(leavings: Any) -> dict[str, Any]:
+    return {
+        "snapshots": list(leavings.host.snapshots),
+        "engines": list(leavings.host.engines),
+        "store": [f"{each.source}@{each.revision}" for each in leavings.stored],
+    }
