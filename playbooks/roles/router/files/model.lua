@@ -126,3 +126,22 @@ core.register_action('model', { 'http-req' }, function(txn)
     txn:set_var('txn.fault', fault)
   end
 end, 0)
+
+-- Answers 413 after it has read the body: who is answered in the midst of sending sees a broken connection instead.
+local TOO_LARGE = '{"error":{"message":"The body is too large to be routed by its model; send it to /m/MODEL/v1/..., '
+  .. 'which has no limit.","type":"invalid_request_error","param":null,"code":"body_too_large"}}'
+local MAX_READ = 256 * 1024 * 1024
+
+core.register_service('too_large', 'http', function(applet)
+  local read = 0
+  while read < MAX_READ do
+    local part = applet:receive(262144)
+    if not part or part == '' then break end
+    read = read + #part
+  end
+  applet:set_status(413)
+  applet:add_header('Content-Type', 'application/json')
+  applet:add_header('Content-Length', tostring(#TOO_LARGE))
+  applet:start_response()
+  applet:send(TOO_LARGE)
+end)
