@@ -1,0 +1,344 @@
+"""Deploy, upgrade, roll back, stop; and every way in which they can go wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.workflows.world import GB, World, release
+from toolkit.adapters.fakes.host import Behaviour
+from toolkit.domain.probe import LockOwner
+from toolkit.errors import (
+    BusyError,
+    HostError,
+    InputError,
+    NothingSuitableError,
+    RefusedError,
+    ReleaseFailedError,
+)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+class Killed(BaseException):
+    """SIGKILL: no handler of the toolkit may run."""
+
+
+def test_the_first_deployment_prepares_the_host_and_serves(world: World) -> None:
+    world.deploy(release(1))
+
+    assert world.host.events == [
+        "provision",
+        "engine vllm-0.32.0-cpu-py311-aaaaaaaa",
+        "place 00000000",
+        "replica started tiny-blue",
+        "wait tiny-blue",
+        "complete tiny-blue",
+        "routes reload",
+    ]
+    assert world.table() == [("blue", "v1", "healthy", 100)]
+    assert world.outcomes() == [("deploy", 1, "live")]
+
+
+def test_a_deployment_with_nothing_to_do_changes_nothing(world: World) -> None:
+    world.deploy(release(1))
+    result = world.deploy(release(1))
+
+    assert result.deployment is None
+    assert world.host.events == []
+    assert world.outcomes() == [("deploy", 1, "live")]
+
+
+def test_an_upgrade_shifts_by_weights_alone_and_keeps_the_old_as_standby(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+
+    assert world.host.events == [
+        "place 00000000",
+        "replica started tiny-green",
+        "wait tiny-green",
+        "complete tiny-green",
+        "routes runtime",
+        "watch tiny-green",
+        "drain tiny-blue",
+    ]
+    assert world.table() == [("blue", "v1", "healthy", 0), ("green", "v2", "healthy", 100)]
+
+
+def test_a_rollback_to_a_standby_starts_nothing(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    world.rollback()
+
+    assert world.host.events == ["complete tiny-blue", "routes runtime", "drain tiny-green"]
+    assert world.table() == [("blue", "v1", "healthy", 100), ("green", "v2", "healthy", 0)]
+
+
+def test_a_second_rollback_undoes_the_first(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    world.rollback()
+    world.rollback()
+
+    assert world.table() == [("blue", "v1", "healthy", 0), ("green", "v2", "healthy", 100)]
+
+
+def test_a_third_version_takes_the_place_of_the_standby(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    world.deploy(release(3))
+
+    assert world.host.events[:3] == [
+        "place 00000000",
+        "replica absent tiny-blue",
+        "replica started tiny-blue",
+    ]
+    assert world.table() == [("blue", "v3", "healthy", 100), ("green", "v2", "healthy", 0)]
+
+
+def test_a_rollback_works_when_the_standby_has_died(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    world.host.kill("tiny-blue")
+    world.rollback()
+
+    assert "replica started tiny-blue" in world.host.events
+    assert world.table()[0] == ("blue", "v1", "healthy", 100)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        (
+            Behaviour.DIES_AT_START,
+            "did not start: its process ended\n  its log says: ValueError: no such thing",
+        ),
+        (Behaviour.NEVER_READY, "did not start: it was not ready within 5 s"),
+        (Behaviour.EMPTY, "answered nothing"),
+        (Behaviour.ERROR, "answered HTTP 500"),
+        (
+            Behaviour.DIES_UNDER_TRAFFIC,
+            "failed under traffic: its process ended\n  its log says: EngineDeadError: gone",
+        ),
+    ],
+)
+def test_a_bad_version_leaves_the_old_one_serving(
+    world: World, behaviour: Behaviour, words: str
+) -> None:
+    world.deploy(release(1))
+    world.host.behaviour["v2"] = behaviour
+
+    with pytest.raises(ReleaseFailedError) as caught:
+        world.deploy(release(2))
+
+    assert words in caught.value.message
+    assert world.table() == [("blue", "v1", "healthy", 100)]
+    assert world.outcomes()[-1] == ("deploy", 2, "failed")
+    assert words.splitlines()[0] in world.history.deployments("tiny")[0].reason
+
+
+def test_a_bad_first_version_leaves_no_route_and_no_replica(world: World) -> None:
+    world.host.behaviour["v1"] = Behaviour.EMPTY
+    with pytest.raises(ReleaseFailedError):
+        world.deploy(release(1))
+
+    assert world.table() == []
+    assert world.host.observe().routes.get("routes", []) == []
+
+
+def test_without_room_for_both_the_old_one_makes_way(world: World) -> None:
+    world.deploy(release(1, memory=15 * GB))
+    result = world.deploy(release(2, memory=15 * GB))
+
+    assert str(result.plan.strategy) == "swap"
+    assert result.plan.downtime == "about 1 min 00 s"
+    assert world.host.events == [
+        "place 00000000",
+        "routes runtime",
+        "drain tiny-blue",
+        "replica absent tiny-blue",
+        "replica started tiny-green",
+        "wait tiny-green",
+        "complete tiny-green",
+        "routes runtime",
+        "watch tiny-green",
+    ]
+    assert world.table() == [("green", "v2", "healthy", 100)]
+
+
+def test_a_swap_that_fails_starts_the_old_one_again(world: World) -> None:
+    world.deploy(release(1, memory=15 * GB))
+    world.host.behaviour["v2"] = Behaviour.DIES_AT_START
+    with pytest.raises(ReleaseFailedError):
+        world.deploy(release(2, memory=15 * GB))
+
+    assert world.table() == [("blue", "v1", "healthy", 100)]
+
+
+def test_what_never_fits_is_refused_before_anything_happens(world: World) -> None:
+    world.deploy(release(1))
+    with pytest.raises(NothingSuitableError) as caught:
+        world.deploy(release(2, memory=30 * GB))
+
+    assert "needs 30 GB of memory" in caught.value.message
+    assert world.host.events == []
+
+
+def test_no_is_an_answer(world: World) -> None:
+    world.confirm = lambda plan: False  # type: ignore[method-assign]
+    with pytest.raises(RefusedError):
+        world.deploy(release(1))
+    assert world.host.events == []
+
+
+def test_a_second_deployment_is_refused_and_says_who_and_what(world: World) -> None:
+    world.host.owner = LockOwner("bob@ops2", "toolkit upgrade tiny", 99, since=0.0)
+    with pytest.raises(BusyError) as caught:
+        world.deploy(release(1))
+
+    assert (
+        "bob@ops2 (pid 99) since 1970-01-01 00:00:00 UTC: toolkit upgrade tiny"
+        in caught.value.message
+    )
+    assert world.host.events == []
+
+
+def test_a_playbook_that_fails_is_undone(world: World) -> None:
+    world.deploy(release(1))
+    world.converge.failing = "engine"
+    world.host.facts = world.host.facts.__class__(**{**_fields(world), "engines": ()})
+    with pytest.raises(HostError):
+        world.deploy(release(2))
+    assert world.table() == [("blue", "v1", "healthy", 100)]
+    assert world.outcomes()[-1] == ("deploy", 2, "failed")
+
+
+def test_ctrl_c_is_undone(world: World) -> None:
+    world.deploy(release(1))
+    _raise_at(world, "complete tiny-green", KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        world.deploy(release(2))
+
+    assert world.table() == [("blue", "v1", "healthy", 100)]
+    assert world.outcomes()[-1] == ("deploy", 2, "failed")
+
+
+UPGRADE = (
+    "place 00000000",
+    "replica started tiny-green",
+    "wait tiny-green",
+    "complete tiny-green",
+    "routes runtime",
+    "watch tiny-green",
+    "drain tiny-blue",
+)
+
+
+@pytest.mark.parametrize("moment", UPGRADE)
+def test_sigkill_at_any_step_keeps_serving_and_the_next_command_ends_it(
+    world: World, moment: str
+) -> None:
+    world.deploy(release(1))
+    _raise_at(world, moment, Killed)
+    with pytest.raises(Killed):
+        world.deploy(release(2))
+
+    serving = [row for row in world.table() if row[2] == "healthy" and row[3] == 100]
+    assert len(serving) == 1
+    assert [each.release for each in world.history.unfinished()] == [2]
+
+    shifted = UPGRADE.index(moment) > UPGRADE.index("routes runtime")
+    world.host.before = lambda event: None
+    result = world.deploy(release(2) if shifted else release(1))
+
+    assert world.history.unfinished() == []
+    assert world.outcomes()[1] == ("deploy", 2, "live" if shifted else "undone")
+    assert result.deployment is None
+    expected = [("blue", "v1", "healthy", 0), ("green", "v2", "healthy", 100)]
+    assert world.table() == (expected if shifted else [("blue", "v1", "healthy", 100)])
+
+
+def test_a_killed_first_deployment_is_undone_and_then_done(world: World) -> None:
+    _raise_at(world, "wait tiny-blue", Killed)
+    with pytest.raises(Killed):
+        world.deploy(release(1))
+    world.host.before = lambda event: None
+    world.deploy(release(1))
+
+    assert world.outcomes() == [("deploy", 1, "undone"), ("deploy", 1, "live")]
+    assert world.table() == [("blue", "v1", "healthy", 100)]
+
+
+def test_a_killed_rollback_leaves_the_standby_as_it_was(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    _raise_at(world, "routes runtime", Killed)
+    with pytest.raises(Killed):
+        world.rollback()
+    world.host.before = lambda event: None
+    world.deploy(release(2))
+
+    assert world.table() == [("blue", "v1", "healthy", 0), ("green", "v2", "healthy", 100)]
+    assert world.outcomes()[-1] == ("rollback", 1, "undone")
+
+
+def test_stop_drains_and_the_same_release_comes_back(world: World) -> None:
+    world.deploy(release(1))
+    world.stop()
+    assert world.host.events == ["routes reload", "drain tiny-blue", "replica absent tiny-blue"]
+    assert world.table() == []
+
+    world.deploy(release(1))
+    assert world.table() == [("blue", "v1", "healthy", 100)]
+
+
+def test_a_killed_stop_goes_on(world: World) -> None:
+    world.deploy(release(1))
+    _raise_at(world, "drain tiny-blue", Killed)
+    with pytest.raises(Killed):
+        world.stop()
+    world.host.before = lambda event: None
+    world.deploy(release(1))
+
+    assert world.outcomes() == [("deploy", 1, "live"), ("stop", 1, "live"), ("deploy", 1, "live")]
+    assert world.table() == [("blue", "v1", "healthy", 100)]
+
+
+def test_stop_of_what_is_not_deployed_says_so(world: World) -> None:
+    with pytest.raises(InputError, match="tiny is not deployed"):
+        world.stop()
+
+
+def test_rollback_without_a_past_says_so(world: World) -> None:
+    with pytest.raises(InputError, match="tiny is not deployed"):
+        world.rollback()
+    world.deploy(release(1))
+    with pytest.raises(InputError, match="no release before #1"):
+        world.rollback()
+
+
+def test_another_ops_machine_with_an_empty_history_can_roll_back(
+    world: World, tmp_path: Path
+) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    second = World(tmp_path / "second", host=world.host)
+    second.rollback()
+
+    assert second.table() == [("blue", "v1", "healthy", 100), ("green", "v2", "healthy", 0)]
+
+
+def _raise_at(world: World, moment: str, error: type[BaseException]) -> None:
+    def before(event: str) -> None:
+        if event == moment:
+            raise error
+
+    world.host.before = before
+
+
+def _fields(world: World) -> dict[str, object]:
+    return {name: getattr(world.host.facts, name) for name in world.host.facts.__dataclass_fields__}

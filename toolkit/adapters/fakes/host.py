@@ -1,0 +1,231 @@
+"""A host in memory, with its process supervisor and its router, and the playbooks that converge it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from toolkit.adapters.ansible import Progress
+from toolkit.adapters.host import Report, busy
+from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
+from toolkit.domain.fleet import Host
+from toolkit.domain.probe import Completion, LockOwner, Waited
+from toolkit.domain.release import Release
+from toolkit.errors import HostError
+
+MEMORY = 24 * 10**9
+
+
+class Behaviour(StrEnum):
+    """How a replica of some version does."""
+
+    GOOD = "good"
+    DIES_AT_START = "dies at start"
+    NEVER_READY = "never ready"
+    EMPTY = "answers nothing"
+    ERROR = "answers errors"
+    DIES_UNDER_TRAFFIC = "dies under traffic"
+
+
+@dataclass
+class FakeHost:
+    """One host. `behaviour` is by version name; `events` lists what was done to it, in order.
+
+    `before` is called with the name of each operation, and may raise to play a crash at that point.
+    """
+
+    host: Host = field(default_factory=lambda: Host("localhost"))
+    facts: HostFacts = field(
+        default_factory=lambda: HostFacts(
+            name="localhost",
+            observed_at=0.0,
+            init="systemd",
+            os="Debian",
+            python="3.11",
+            memory=MEMORY,
+            memory_available=MEMORY,
+            disk_free=10**12,
+            cpus=2,
+        )  # fmt: skip
+    )
+    behaviour: dict[str, Behaviour] = field(default_factory=dict)
+    events: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    owner: LockOwner | None = None
+    before: Callable[[str], None] = lambda _: None
+
+    def observe(self) -> HostFacts:
+        used = sum(slot.memory for slot in self.facts.slots)
+        return replace(
+            self.facts,
+            memory_available=self.facts.memory_available - used,
+            slots=tuple(replace(slot, weight=self._weight(slot)) for slot in self.facts.slots),
+            routes=json.loads(self.files.get("routes.json", "{}")),
+        )
+
+    @contextmanager
+    def lock(self, owner: LockOwner) -> Iterator[None]:
+        if self.owner is not None:
+            raise busy(self.host.name, asdict(self.owner))
+        self.owner = owner
+        try:
+            yield
+        finally:
+            self.owner = None
+
+    def lock_owner(self) -> LockOwner | None:
+        return self.owner
+
+    def apply_routes(
+        self, files: Mapping[str, str], commands: Sequence[str], *, reload: bool
+    ) -> None:
+        self._do(f"routes {'reload' if reload else 'runtime'}")
+        self.files.update(files)
+        for slot in self.facts.slots:
+            if self._weight(slot) and self._behaves(slot) is Behaviour.DIES_UNDER_TRAFFIC:
+                self._set(replace(slot, process=ProcessState.FAILED, healthy=False, memory=0))
+
+    def wait_ready(self, program: str, port: int, timeout: float, report: Report) -> Waited:
+        self._do(f"wait {program}")
+        slot = self._slot(program)
+        behaviour = self._behaves(slot)
+        if behaviour is Behaviour.DIES_AT_START:
+            self._set(replace(slot, process=ProcessState.FAILED, memory=0))
+            return Waited(False, "its process ended", log=("ValueError: no such thing",))
+        if behaviour is Behaviour.NEVER_READY:
+            return Waited(False, f"it was not ready within {timeout:.0f} s")
+        self._set(replace(slot, healthy=True))
+        return Waited(True, seconds=1.0)
+
+    def complete(self, port: int, payload: Mapping[str, Any], timeout: float) -> Completion:
+        slot = next(each for each in self.facts.slots if each.port == port)
+        self._do(f"complete {slot.model}-{slot.slot}")
+        if not slot.healthy:
+            return Completion(0, "", error="ConnectionRefusedError: refused")
+        if self._behaves(slot) is Behaviour.ERROR:
+            return Completion(500, "", error="internal error")
+        text = "" if self._behaves(slot) is Behaviour.EMPTY else f"hello from {_version(slot)}"
+        return Completion(200, text, "stop", 0.01)
+
+    def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
+        self._do(f"watch {program}")
+        well = self._slot(program).healthy
+        return Waited(well, "" if well else "its process ended", log=("EngineDeadError: gone",))
+
+    def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
+        self._do(f"drain {model}-{slot}")
+        return Waited(True)
+
+    def logs(
+        self, program: str, lines: int, *, follow: bool, previous: bool = False
+    ) -> Iterator[str]:
+        yield f"log of {program}"
+
+    def place(self, source: str, digest: str, files: Sequence[str], report: Report) -> None:
+        self._do(f"place {digest[:8]}")
+        self.facts = replace(self.facts, snapshots=(*self.facts.snapshots, digest))
+
+    def hash_files(self, digest: str, report: Report) -> dict[str, dict[str, Any]]:
+        return {}
+
+    def remove(self, kind: str, name: str) -> int:
+        self._do(f"remove {kind} {name[:8]}")
+        without = {
+            "snapshots": tuple(each for each in self.facts.snapshots if each != name),
+            "engines": tuple(each for each in self.facts.engines if each != name),
+        }
+        self.facts = replace(self.facts, **{kind: without[kind]})  # type: ignore[arg-type]
+        return 1
+
+    # what the playbooks do
+
+    def start(self, manifest: Mapping[str, Any]) -> None:
+        """Start the replica of a slot's manifest."""
+        release = Release.from_json(manifest["release"])
+        slot = SlotFacts(
+            manifest["model"], manifest["slot"], manifest["port"], release,
+            devices=tuple(manifest["devices"]), process=ProcessState.RUNNING,
+            memory=release.memory, started_at=0.0,
+        )  # fmt: skip
+        self._set(slot)
+
+    def stop(self, program: str) -> None:
+        """Stop the replica of a slot and empty the slot."""
+        self.facts = replace(
+            self.facts, slots=tuple(s for s in self.facts.slots if _program(s) != program)
+        )
+
+    def kill(self, program: str) -> None:
+        """End a replica's process as a crash would."""
+        self._set(
+            replace(self._slot(program), process=ProcessState.FAILED, healthy=False, memory=0)
+        )
+
+    def _do(self, event: str) -> None:
+        self.before(event)
+        self.events.append(event)
+
+    def _weight(self, slot: SlotFacts) -> int:
+        for route in json.loads(self.files.get("routes.json", "{}")).get("routes", ()):
+            for target in route["targets"]:
+                if (route["model"], target["slot"]) == (slot.model, slot.slot):
+                    return int(target["weight"])
+        return 0
+
+    def _behaves(self, slot: SlotFacts) -> Behaviour:
+        return self.behaviour.get(_version(slot), Behaviour.GOOD)
+
+    def _slot(self, program: str) -> SlotFacts:
+        return next(each for each in self.facts.slots if _program(each) == program)
+
+    def _set(self, slot: SlotFacts) -> None:
+        others = [each for each in self.facts.slots if _program(each) != _program(slot)]
+        self.facts = replace(self.facts, slots=(*others, slot))
+
+
+@dataclass
+class FakeConverge:
+    """The playbooks, on a `FakeHost`. `failing` names a playbook whose next runs fail."""
+
+    target: FakeHost
+    failing: str = ""
+
+    def run(
+        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+    ) -> bool:
+        detail = variables.get("replica_program") or variables.get("engine_id") or ""
+        state = variables.get("replica_state", "")
+        self.target._do(" ".join(filter(None, (playbook, state, detail))))
+        if playbook == self.failing:
+            raise HostError(f"{host.name}: {playbook}: a task failed")
+        if playbook == "provision":
+            self.target.facts = replace(
+                self.target.facts,
+                converged=variables["provision_digest"],
+                router=RouterFacts(True, host.router_bind, "2.6", 1),
+            )
+        elif playbook == "engine":
+            engines = (*self.target.facts.engines, variables["engine_id"])
+            self.target.facts = replace(self.target.facts, engines=engines)
+        elif state == "started":
+            self.target.start(variables["replica_manifest"])
+        else:
+            self.target.stop(variables["replica_program"])
+        return True
+
+
+def gpu(memory: int, count: int = 1) -> tuple[Device, ...]:
+    """Return `count` idle devices of `memory` bytes each."""
+    return tuple(Device(index, "NVIDIA Test", memory, memory, "590.1") for index in range(count))
+
+
+def _program(slot: SlotFacts) -> str:
+    return f"{slot.model}-{slot.slot}"
+
+
+def _version(slot: SlotFacts) -> str:
+    return slot.release.version if slot.release else ""
