@@ -12,7 +12,7 @@ from pathlib import Path
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-PIECE = 2**19
+PIECE = 2**20
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from toolkit.adapters.mirror import mirror_app
 from toolkit.adapters.mirror_source import MirrorSource
@@ -28,14 +29,14 @@ def serve(source: MirrorSource, bind: str, listening: Callable[[str], None]) -> 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
         listening(_address(listener))
-        uvicorn.Server(_settings(source)).run(sockets=[listener])
+        uvicorn.Server(_settings(mirror_app(source))).run(sockets=[listener])
 
 
 @contextmanager
-def serve_on_thread(source: MirrorSource, bind: str = "127.0.0.1:0") -> Iterator[str]:
-    """Serve while the block runs; yields the address."""
+def serve_on_thread(app: ASGIApp, bind: str = "127.0.0.1:0") -> Iterator[str]:
+    """Serve an ASGI application, such as a `mirror_app`, while the block runs; yields its address."""
     with _bound(bind) as listener:
-        server = uvicorn.Server(_settings(source))
+        server = uvicorn.Server(_settings(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
@@ -46,9 +47,9 @@ def serve_on_thread(source: MirrorSource, bind: str = "127.0.0.1:0") -> Iterator
             thread.join()
 
 
-def _settings(source: MirrorSource) -> uvicorn.Config:
+def _settings(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
-        mirror_app(source),
+        app,
         log_level="warning",
         access_log=False,
         lifespan="off",

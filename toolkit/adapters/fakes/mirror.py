@@ -1,0 +1,169 @@
+"""A Hub on loopback made of given files, and one that misbehaves on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from toolkit.adapters.fakes.hub import LARGE_SUFFIXES, Trouble
+from toolkit.adapters.mirror_source import ServedSnapshot
+from toolkit.adapters.store_hashing import digest_file
+from toolkit.domain.snapshot import FileDigest, Snapshot
+
+# How a Hub answers each trouble: status, and the headers clients look at.
+ANSWERS: dict[Trouble, tuple[int, dict[str, str]]] = {
+    Trouble.GATED: (403, {"X-Error-Code": "GatedRepo"}),
+    Trouble.PRIVATE: (401, {"X-Error-Code": "RepoNotFound"}),
+    Trouble.REFUSED: (401, {"X-Error-Message": "Invalid credentials in Authorization header"}),
+    Trouble.RATE_LIMITED: (429, {"Retry-After": "120"}),
+    Trouble.SERVER_FAILED: (503, {}),
+}
+
+
+class PublishedFiles:
+    """A `MirrorSource` over files in `root`, each commit a directory; repositories as published."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._repos: dict[str, dict[str, ServedSnapshot]] = {}
+
+    def publish(self, repo: str, files: Mapping[str, bytes], *, licence: str = "apache-2.0") -> str:
+        """Add a commit with exactly these files as the newest; returns its 40-hex id."""
+        seed = repr((repo, sorted(files.items()))).encode()
+        revision = hashlib.sha1(seed, usedforsecurity=False).hexdigest()
+        place = self._root / repo / revision
+        for path, content in files.items():
+            target = place / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        digests = tuple(_digest(place, path) for path in sorted(files))
+        snapshot = Snapshot(repo, revision, digests)
+        self._repos.setdefault(repo, {})[revision] = ServedSnapshot(snapshot, place, licence, 1e9)
+        return revision
+
+    def snapshot(self, repo: str, revision: str) -> Snapshot:
+        """Return what a lock of that commit would hold."""
+        return self._repos[repo][revision].snapshot
+
+    def revisions(self, repo: str) -> Sequence[ServedSnapshot]:
+        """See `MirrorSource.revisions`."""
+        return tuple(self._repos.get(repo, {}).values())
+
+
+class Misbehaving:
+    """An ASGI application before another one that lets it fail in the ways Hubs do.
+
+    `requests` lists `METHOD path`, `ranges` the ranges that were asked for, `credentials` what came
+    as Authorization. `trouble` fails every request; `delay` is how long TIMED_OUT stays silent (s).
+    """
+
+    def __init__(self, app: ASGIApp, *, delay: float = 2.0) -> None:
+        self._app = app
+        self._delay = delay
+        self.trouble: Trouble | None = None
+        self.extra_headers: dict[str, str] = {}
+        self.ignore_ranges = False
+        self.flipped: set[str] = set()
+        self.cuts: dict[str, list[int]] = {}
+        self.requests: list[str] = []
+        self.ranges: list[str] = []
+        self.credentials: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or fail it."""
+        self._note(scope)
+        if self.trouble in ANSWERS:
+            status, headers = ANSWERS[self.trouble]
+            await _answer(send, status, headers)
+            return
+        if self.trouble is Trouble.TIMED_OUT:
+            await asyncio.sleep(self._delay)
+        name = scope["path"].rpartition("/")[2]
+        if scope["method"] == "HEAD":
+            await self._app(scope, receive, self._with_headers(send))
+            return
+        if self.ignore_ranges:
+            kept = [(key, value) for key, value in scope["headers"] if key != b"range"]
+            scope = {**scope, "headers": kept}
+        if name in self.flipped:
+            send = _flipping(send)
+        if self.cuts.get(name):
+            send = _cutting(send, self.cuts[name].pop(0))
+        try:
+            await self._app(scope, receive, self._with_headers(send))
+        except _CutError:
+            # To return without having sent everything makes the server close the connection.
+            return
+
+    def _note(self, scope: Scope) -> None:
+        headers = {key.decode(): value.decode() for key, value in scope["headers"]}
+        self.requests.append(f"{scope['method']} {scope['path']}")
+        if "range" in headers:
+            self.ranges.append(headers["range"])
+        if "authorization" in headers:
+            self.credentials.append(headers["authorization"])
+
+    def _with_headers(self, send: Send) -> Send:
+        extra = [
+            (key.lower().encode(), value.encode()) for key, value in self.extra_headers.items()
+        ]
+
+        async def passing(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *extra]}
+            await send(message)
+
+        return passing
+
+
+class _CutError(Exception):
+    """The connection is to be broken now."""
+
+
+def _digest(place: Path, path: str) -> FileDigest:
+    found = digest_file(place / path, path)
+    large = path.endswith(LARGE_SUFFIXES)
+    return FileDigest(path, found.size, found.sha256, "" if large else found.git_sha1)
+
+
+async def _answer(send: Send, status: int, headers: Mapping[str, str]) -> None:
+    encoded = [(key.lower().encode(), value.encode()) for key, value in headers.items()]
+    encoded.append((b"content-length", b"0"))
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _cutting(send: Send, size: int) -> Send:
+    left = size
+
+    async def cutting(message: Message) -> None:
+        nonlocal left
+        if message["type"] == "http.response.body":
+            body = message.get("body", b"")[:left]
+            left -= len(body)
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            if left == 0:
+                raise _CutError
+            return
+        await send(message)
+
+    return cutting
+
+
+def _flipping(send: Send) -> Send:
+    """Change the first byte of the first body."""
+    flipped = False
+
+    async def flipping(message: Message) -> None:
+        nonlocal flipped
+        body = message.get("body", b"")
+        if body and not flipped:
+            flipped = True
+            message = {**message, "body": bytes([body[0] ^ 1]) + body[1:]}
+        await send(message)
+
+    return flipping
