@@ -128,7 +128,10 @@ def check(registry_path: str, as_json: bool) -> None:
         models = checked.registry.models.values()
         versions = sum(len(model.versions) for model in models)
         pinned = sum(checked.lock.has(version) for model in models for version in model.versions)
-        say(f"{len(models)} models, {versions} versions, {pinned} of them with pinned files")
+        say(
+            f"{len(models)} model{'s' * (len(models) != 1)}, "
+            f"{versions} version{'s' * (versions != 1)}, {pinned} with pinned files"
+        )
     if checked.faults:
         first = checked.faults[0]
         count = len(checked.faults)

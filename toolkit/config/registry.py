@@ -223,7 +223,7 @@ class _Reader:
         raise self.document.fault(
             (*where, "revision"),
             f"revision {shown!r} is no full commit (40 of 0-9 a-f)",
-            hint=f"toolkit registry pin {model} {_word(shown)}",
+            hint=f"toolkit registry pin {model} {_word(shown)}".rstrip(),
         )
 
     def _source(self, model: str, spec: SourceSpec) -> Source:

@@ -1,0 +1,156 @@
+"""The lock: what was pinned, read back exactly, and nothing that reaches outside of a snapshot."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.config.lock_file import Lock, lock_path, read_lock, write_lock
+from toolkit.domain.model import (
+    Accelerator,
+    EngineSpec,
+    HubSource,
+    Openness,
+    Resources,
+    Version,
+)
+from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.errors import InputError
+
+REVISION = "a" * 40
+SHA = "b" * 64
+VERSION = Version(
+    "tiny",
+    "1",
+    HubSource("acme/tiny"),
+    REVISION,
+    "mit",
+    Openness.OPEN_WEIGHTS,
+    EngineSpec("vllm", "0.32.0"),
+    Resources((Accelerator.CPU,), 2**30),
+)
+SNAPSHOT = Snapshot(
+    "acme/tiny",
+    REVISION,
+    (FileDigest("config.json", 12, SHA, "c" * 40), FileDigest("model.safetensors", 99, "d" * 64)),
+)
+AGAIN = "restore it, or remove it and pin again: toolkit registry pin MODEL --lock-only"
+
+
+def test_an_absent_lock_is_empty_and_names_the_command_that_pins(tmp_path: Path) -> None:
+    lock = read_lock(tmp_path / "model_registry.yaml")
+    assert lock.path == tmp_path / "model_registry.lock.json"
+    assert not lock.has(VERSION)
+    with pytest.raises(InputError) as caught:
+        lock.snapshot_of(VERSION)
+    assert caught.value.message == f"the files of tiny@1 are not pinned in {lock.path}"
+    assert caught.value.hint == "toolkit registry pin tiny@1 --lock-only"
+
+
+def test_what_is_written_is_read_back_and_the_text_is_sorted(tmp_path: Path) -> None:
+    registry = tmp_path / "model_registry.yaml"
+    other = Snapshot("acme/aaa", "0" * 40, (FileDigest("z", 1, SHA), FileDigest("a", 0, SHA)))
+    write_lock(read_lock(registry).plus(SNAPSHOT).plus(other))
+
+    lock = read_lock(registry)
+    assert lock.snapshot_of(VERSION) == SNAPSHOT
+    assert json.loads(lock.path.read_text()) == {
+        "format": 1,
+        "sources": {
+            "acme/aaa": {
+                "0" * 40: {"a": {"size": 0, "sha256": SHA}, "z": {"size": 1, "sha256": SHA}}
+            },
+            "acme/tiny": {
+                REVISION: {
+                    "config.json": {"size": 12, "sha256": SHA, "git_sha1": "c" * 40},
+                    "model.safetensors": {"size": 99, "sha256": "d" * 64},
+                }
+            },
+        },
+    }
+    first = lock.path.read_bytes()
+    write_lock(lock)
+    assert lock.path.read_bytes() == first
+    assert first.index(b"acme/aaa") < first.index(b"acme/tiny")
+    assert os.listdir(tmp_path) == ["model_registry.lock.json"]
+
+
+def test_a_write_that_fails_leaves_the_old_lock_and_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = tmp_path / "r.yaml"
+    write_lock(Lock(lock_path(registry), {("acme/tiny", REVISION): SNAPSHOT}))
+    before = lock_path(registry).read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        write_lock(Lock(lock_path(registry), {}))
+    assert lock_path(registry).read_bytes() == before
+    assert os.listdir(tmp_path) == ["r.lock.json"]
+
+
+def test_the_permissions_of_the_file_stay(tmp_path: Path) -> None:
+    registry = tmp_path / "r.yaml"
+    write_lock(Lock(lock_path(registry), {}))
+    lock_path(registry).chmod(0o640)
+    write_lock(Lock(lock_path(registry), {("acme/tiny", REVISION): SNAPSHOT}))
+    assert lock_path(registry).stat().st_mode & 0o777 == 0o640
+
+
+def _with(files: Any) -> str:
+    return json.dumps({"format": 1, "sources": {"a/b": {REVISION: files}}})
+
+
+ENTRY = {"size": 1, "sha256": SHA}
+WHERE = f"a/b@{REVISION}"
+BAD = [
+    ("{", ":1:2: not JSON: Expecting property name enclosed in double quotes"),
+    ("[" * 100_000, ": this is no lock file"),
+    ('{"a": 1, "a": 2}', ": 'a' stands twice"),
+    ("[]", ": this is no lock file of format 1"),
+    ('{"format": 2}', ": this is no lock file of format 1"),
+    ('{"format": 1}', ": a lock file has `format` and `sources`, nothing else"),
+    ('{"format": 1, "sources": []}', ": sources: expected a mapping"),
+    (
+        '{"format": 1, "sources": {"a/b": {"main": {}}}}',
+        ": a/b@main: the revision is no full commit",
+    ),
+    (_with({}), f": {WHERE} has no files"),
+    (_with({"../x": ENTRY}), f": {WHERE}: '../x' does not stay inside the snapshot"),
+    (_with({"/etc/passwd": ENTRY}), f": {WHERE}: '/etc/passwd' does not stay inside the snapshot"),
+    (_with({"a/../b": ENTRY}), f": {WHERE}: 'a/../b' does not stay inside the snapshot"),
+    (_with({"a//b": ENTRY}), f": {WHERE}: 'a//b' does not stay inside the snapshot"),
+    (_with({"a\0b": ENTRY}), f": {WHERE}: 'a\\x00b' does not stay inside the snapshot"),
+    (_with({"": ENTRY}), f": {WHERE}: '' does not stay inside the snapshot"),
+    (_with({"a": 1}), f": {WHERE}: 'a': expected a mapping"),
+    (_with({"a": {"size": 1}}), f": {WHERE}: 'a': expected size, sha256 and git_sha1"),
+    (_with({"a": {**ENTRY, "x": 1}}), f": {WHERE}: 'a': expected size, sha256 and git_sha1"),
+    (_with({"a": {**ENTRY, "size": -1}}), f": {WHERE}: 'a': the size is no number of bytes"),
+    (_with({"a": {**ENTRY, "size": True}}), f": {WHERE}: 'a': the size is no number of bytes"),
+    (_with({"a": {**ENTRY, "sha256": "x"}}), f": {WHERE}: 'a': the sha256 is none"),
+    (_with({"a": {**ENTRY, "git_sha1": "x"}}), f": {WHERE}: 'a': the git_sha1 is none"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD, ids=range(len(BAD)))
+def test_a_damaged_lock_is_one_message(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "r.lock.json"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_lock(tmp_path / "r.yaml")
+    assert caught.value.message == f"{path}{message}"
+    assert caught.value.hint == AGAIN
+
+
+def test_a_lock_larger_than_16_mib_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.lock.json"
+    path.write_bytes(b" " * (16 * 2**20 + 1))
+    with pytest.raises(InputError, match="is larger than 16 MiB"):
+        read_lock(tmp_path / "r.yaml")
