@@ -1,5 +1,8 @@
 """`toolkit registry` as a person types it: what is printed, and how the process ends."""
 
+# One row of a table is one line, however long.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import json

@@ -76,7 +76,7 @@ def test_what_is_written_is_read_back_and_the_text_is_sorted(tmp_path: Path) -> 
     write_lock(lock)
     assert lock.path.read_bytes() == first
     assert first.index(b"acme/aaa") < first.index(b"acme/tiny")
-    assert os.listdir(tmp_path) == ["model_registry.lock.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model_registry.lock.json"]
 
 
 def test_a_write_that_fails_leaves_the_old_lock_and_no_litter(
@@ -93,7 +93,7 @@ def test_a_write_that_fails_leaves_the_old_lock_and_no_litter(
     with pytest.raises(InputError, match="No space left on device"):
         write_lock(Lock(lock_path(registry), {}))
     assert lock_path(registry).read_bytes() == before
-    assert os.listdir(tmp_path) == ["r.lock.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["r.lock.json"]
 
 
 def test_the_permissions_of_the_file_stay(tmp_path: Path) -> None:

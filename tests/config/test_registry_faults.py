@@ -1,5 +1,8 @@
 """A broken registry: one message with file, line, column and what to do; never a traceback."""
 
+# One row of a table is one line, however long.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import random

@@ -118,7 +118,7 @@ def test_an_unknown_model_is_answered_with_near_misses(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         registry.version("qwen-7")
     assert caught.value.hint.startswith("did you mean qwen-7b")
-    with pytest.raises(InputError, match="no version '2.6' of qwen-7b"):
+    with pytest.raises(InputError, match=r"no version '2\.6' of qwen-7b"):
         registry.version("qwen-7b@2.6")
 
 

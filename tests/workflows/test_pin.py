@@ -1,5 +1,8 @@
 """Pinning over a Hub in memory: what is asked, what is written, what stops it."""
 
+# One row of a table is one line, however long.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import hashlib

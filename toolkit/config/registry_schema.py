@@ -71,8 +71,8 @@ class ResourcesSpec(Spec):
         description="What it can run on, the preferred one first.", examples=[["cuda"]]
     )
     memory: Size = Field(
-        description="Memory of the devices together (`cuda`) or of the system (`cpu`), "
-        "weights and cache included.",
+        description="Memory of the devices together (`cuda`: the engine is given exactly that) or of "
+        "the system (`cpu`), weights and cache included.",
         examples=["20GiB"],
     )
     devices: Annotated[int, Field(ge=1, le=64)] = Field(
