@@ -98,6 +98,7 @@ def host_variables(host: Host) -> dict[str, Any]:
         "toolkit_user": host.user,
         "toolkit_python": host.python,
         "router_bind": host.router_bind,
+        "router_metrics_bind": host.router_metrics_bind,
     }
 
 

@@ -30,7 +30,7 @@ def provision_digest(host: Host) -> str:
         for file in sorted(part.rglob("*")) if part.is_dir() else [part]:
             if file.is_file() and "__pycache__" not in file.parts:
                 summary.update(f"{file.relative_to(top)}\0".encode() + file.read_bytes())
-    settings = [host.root, host.user, host.router_bind, host.python]
+    settings = [host.root, host.user, host.router_bind, host.router_metrics_bind, host.python]
     summary.update(json.dumps(settings).encode())
     return summary.hexdigest()
 

@@ -19,6 +19,7 @@ _VARIABLES = {
     "toolkit_user": "user",
     "toolkit_port_base": "port_base",
     "router_bind": "router_bind",
+    "router_metrics_bind": "router_metrics_bind",
 }
 
 

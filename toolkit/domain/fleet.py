@@ -10,7 +10,7 @@ class Host:
     """A machine of the fleet.
 
     `connection` is `local` or `ssh`; `root` the directory that holds everything the toolkit keeps on it;
-    `router_bind` the address clients use; ports of replicas count up from `port_base`.
+    `router_bind` the address clients use, `router_metrics_bind` where the router's own figures are read; ports of replicas count up from `port_base`.
     """
 
     name: str
@@ -18,6 +18,7 @@ class Host:
     address: str = "127.0.0.1"
     root: str = "/var/lib/toolkit"
     router_bind: str = "127.0.0.1:8080"
+    router_metrics_bind: str = "127.0.0.1:8405"
     port_base: int = 8100
     user: str = "toolkit"
     python: str = "/usr/bin/python3"
