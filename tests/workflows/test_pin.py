@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from toolkit.adapters.fakes.hub import FakeHub, Trouble
-from toolkit.adapters.hub import RepoInfo
+from toolkit.adapters.fakes.mirror import PublishedFiles
+from toolkit.adapters.hub import RepoInfo, open_hub
+from toolkit.adapters.mirror import mirror_app
+from toolkit.adapters.mirror_server import serve_on_thread
 from toolkit.config.lock_file import lock_path, read_lock
 from toolkit.config.registry import load_registry
 from toolkit.domain.snapshot import FileDigest, content_revision
@@ -276,6 +279,27 @@ def test_a_model_without_what_a_version_needs_is_named_at_its_line(desk: Desk) -
     with pytest.raises(InputError) as caught:
         desk.pin()
     assert caught.value.message == f"{desk.path}:5:3: tiny has no 'openness'"
+
+
+def test_the_official_client_and_a_mirror_give_the_same_pin(desk: Desk, tmp_path: Path) -> None:
+    files = {**FILES, "empty.txt": b"", "sub/with space.json": '{"ü": 1}'.encode()}
+    revision = desk.publish(files)
+    fake = desk.pin(name="a", dry_run=True)
+
+    origin = PublishedFiles(tmp_path / "origin")
+    assert origin.publish("acme/tiny", files) == revision
+    with serve_on_thread(mirror_app(origin)) as endpoint:
+        real = pin_version(
+            desk.path, "tiny", "main", name="a", hub=open_hub(endpoint), report=desk.said.append
+        )
+
+    def bytes_of(pinned: Pinned) -> list[tuple[str, int, str]]:
+        return [(file.path, file.size, file.sha256) for file in pinned.snapshot.files]
+
+    assert real.version == fake.version
+    assert bytes_of(real) == bytes_of(fake)
+    assert {path for path, _, _ in bytes_of(real)} == files.keys() - {"modeling.py"}
+    assert read_lock(desk.path).snapshot_of(real.version) == real.snapshot
 
 
 class House(Desk):
