@@ -62,8 +62,7 @@ class FakeHub:
     ) -> str:
         """Add a commit with exactly these files, move `branch` to it and return its 40-hex id."""
         known = self._repos.setdefault(repo, _Repo())
-        summary = hashlib.sha1(repr((repo, sorted(files.items()))).encode(), usedforsecurity=False)
-        revision = summary.hexdigest()
+        revision = commit_id(repo, files)
         known.commits[revision] = dict(files)
         known.branches[branch] = revision
         known.licence, known.gated = licence, gated
@@ -141,6 +140,15 @@ class FakeHub:
             middle = len(content) // 2
             return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
         return content
+
+
+def commit_id(repo: str, files: Mapping[str, bytes]) -> str:
+    """Return a 40-hex id that tells commits of different content apart."""
+    summary = hashlib.sha1(repo.encode(), usedforsecurity=False)
+    for path in sorted(files):
+        summary.update(f"\0{path}\0{len(files[path])}\0".encode())
+        summary.update(files[path])
+    return summary.hexdigest()
 
 
 def _by_hash(known: _Repo, ref: str) -> str | None:

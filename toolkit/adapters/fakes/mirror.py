@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from toolkit.adapters.fakes.hub import LARGE_SUFFIXES, Trouble
+from toolkit.adapters.fakes.hub import LARGE_SUFFIXES, Trouble, commit_id
 from toolkit.adapters.mirror_source import ServedSnapshot
 from toolkit.adapters.store_hashing import digest_file
 from toolkit.domain.snapshot import FileDigest, Snapshot
@@ -33,8 +32,7 @@ class PublishedFiles:
 
     def publish(self, repo: str, files: Mapping[str, bytes], *, licence: str = "apache-2.0") -> str:
         """Add a commit with exactly these files as the newest; returns its 40-hex id."""
-        seed = repr((repo, sorted(files.items()))).encode()
-        revision = hashlib.sha1(seed, usedforsecurity=False).hexdigest()
+        revision = commit_id(repo, files)
         place = self._root / repo / revision
         for path, content in files.items():
             target = place / path
