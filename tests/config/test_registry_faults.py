@@ -96,6 +96,9 @@ FAULTS = [
     ("max-model-len: 512", "--max-model-len: 512", "14:15", "'--max-model-len' is no flag of vLLM", "write it without dashes in front: max-model-len"),
     ("max-model-len: 512", "a-b: 1, a_b: 2", "14:23", "'a_b' and 'a-b' are the same flag", "keep one of the two"),
     ("max-model-len: 512", "zoo: {a: 1}", "14:20", "a serving option is text, a number, true, false or a list of these", "write nested options as JSON in quotes: '{\"key\": 1}'"),
+    ("max-model-len: 512", 'zoo: [a, "--host"]', "14:20", "'--host' begins with a dash, and the engine would read it as a flag", "write flags as keys, and numbers without quotes"),
+    ("max-model-len: 512", 'zoo: "a\\nb"', "14:20", "a value with a line end or a control character", "write it on one line"),
+    ("a small one", '"\\e[31mred"', "8:18", "a text with a control character", "write it without"),
     # environment
     ("VLLM_LOGGING_LEVEL: WARNING", "HF_TOKEN: x", "15:11", "environment variable HF_TOKEN looks like a secret", "secrets do not belong in the registry; this machine's environment holds tokens"),
     ("VLLM_LOGGING_LEVEL: WARNING", "VLLM_API_KEY: x", "15:11", "environment variable VLLM_API_KEY looks like a secret", "secrets do not belong in the registry; this machine's environment holds tokens"),

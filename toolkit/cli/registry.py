@@ -87,7 +87,7 @@ def show(model: str, registry_path: str, as_json: bool) -> None:
             ("openness", str(version.openness)),
             ("engine", f"{version.engine.name} {version.engine.version}"),
             ("needs", _needs(version)),
-            *((f"--{flag}", str(value)) for flag, value in version.serving.items()),
+            *((f"--{flag}", _shown(value)) for flag, value in version.serving.items()),
             *version.env.items(),
             *(("check", check) for check in checks),
         ]
@@ -215,6 +215,12 @@ def _licence(found: Registry, version: Version) -> str:
 
     allowed = licence_verdict(version, found.policy).allowed
     return version.licence if allowed else f"{version.licence} (refused)"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _needs(version: Version) -> str:

@@ -69,7 +69,10 @@ def write_registry(path: Path, before: RegistryFile, after: RegistryFile) -> Non
 
     Raises InputError where somebody changed the file since it was read.
     """
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", hint="try again") from None
     if data.decode("utf-8-sig", "replace") != before.document.text:
         raise InputError(f"{path} was changed meanwhile", hint="run the command again")
     mark = "\ufeff" if data.startswith(b"\xef\xbb\xbf") else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from toolkit.domain.quantity import parse_size
@@ -129,6 +129,11 @@ def _check_flag_value(value: Any) -> Any:
             )
         if isinstance(scalar, str):
             _no_secret(scalar)
+            if scalar.startswith("-"):
+                raise refuse(
+                    f"{short(scalar)} begins with a dash, and the engine would read it as a flag",
+                    "write flags as keys, and numbers without quotes",
+                )
     return value
 
 
@@ -152,8 +157,14 @@ def _no_secret(text: str) -> str:
             "this value looks like an access token",
             "secrets do not belong in the registry; revoke the token if the file was shared",
         )
-    if "\n" in text or "\0" in text:
-        raise refuse("a value of more than one line", "write it on one line")
+    if not text.isprintable():
+        raise refuse("a value with a line end or a control character", "write it on one line")
+    return text
+
+
+def _check_text(text: str) -> str:
+    if not text.replace("\n", "").isprintable():
+        raise refuse("a text with a control character", "write it without")
     return text
 
 
@@ -255,6 +266,8 @@ EnvName = Annotated[
     WithJsonSchema({"type": "string", "pattern": ENV_PATTERN}),
 ]
 Line = Annotated[str, AfterValidator(_no_secret)]
+OptionalText = Annotated[str, AfterValidator(_check_text)]
+Text = Annotated[OptionalText, StringConstraints(min_length=1)]
 Size = Annotated[
     str,
     AfterValidator(_check_size),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from toolkit.config.registry_fields import (
     Duration,
@@ -15,13 +15,13 @@ from toolkit.config.registry_fields import (
     Licence,
     Line,
     Name,
+    OptionalText,
     Repo,
     Revision,
     Size,
+    Text,
     refuse,
 )
-
-Text = Annotated[str, StringConstraints(min_length=1)]
 
 
 class Spec(BaseModel):
@@ -86,7 +86,9 @@ class CheckSpec(Spec):
     prompt: Text = Field(
         description="What it is asked.", examples=["What is the capital of France?"]
     )
-    contains: str = Field("", description="What the answer must contain.", examples=["Paris"])
+    contains: OptionalText = Field(
+        "", description="What the answer must contain.", examples=["Paris"]
+    )
     max_tokens: Annotated[int, Field(ge=1, le=4096)] = Field(
         32, description="Where the answer is cut.", examples=[32]
     )
@@ -161,7 +163,9 @@ class VersionSpec(Entry):
 class ModelSpec(Entry):
     """A model; clients ask for it by its name here."""
 
-    description: str = Field("", description="For people.", examples=["Qwen2.5 7B, general chat"])
+    description: OptionalText = Field(
+        "", description="For people.", examples=["Qwen2.5 7B, general chat"]
+    )
     versions: dict[Name, VersionSpec] = Field(
         default_factory=dict, description="Its versions, the newest last."
     )

@@ -6,6 +6,7 @@ of what is read are limited before anything is built: no anchors, aliases, tags 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -255,7 +256,7 @@ def _resolve(event: Any) -> Any:
         return _CONSTANTS[text]
     if _INTEGER.match(text) and len(text) < 20:
         return int(text)
-    if _FLOAT.match(text) and len(text) < 40:
+    if _FLOAT.match(text) and len(text) < 40 and math.isfinite(float(text)):
         return float(text)
     return text
 
