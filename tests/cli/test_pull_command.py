@@ -1,0 +1,310 @@
+"""`toolkit pull` and `toolkit mirror` as people run them, against a mirror on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+from huggingface_hub import HfApi
+
+from toolkit.adapters.fakes.hub import Trouble
+from toolkit.adapters.fakes.mirror import Misbehaving, PublishedFiles
+from toolkit.adapters.mirror import mirror_app
+from toolkit.adapters.mirror_server import serve_on_thread
+from toolkit.config.lock_file import Lock, lock_path, write_lock
+
+REPO = "acme/tiny"
+WEIGHTS = bytes(range(256)) * 40_000
+OLD = {"config.json": b"{}", "model.safetensors": WEIGHTS}
+NEW = {"config.json": b'{"a": 1}', "model.safetensors": WEIGHTS}
+SECRET = "hf_canaryCANARYcanary"
+REGISTRY = """\
+policy:
+  licences:
+    allowed: [mit]
+models:
+  tiny:
+    description: A tiny model
+    licence: mit
+    openness: fully-open
+    source: {{repo: acme/tiny}}
+    engine: {{name: vllm, version: 0.32.0}}
+    resources: {{accelerators: [cpu], memory: 1GiB}}
+    versions:
+      v1: {{revision: {old}}}
+      v2: {{revision: {new}}}
+  odd:
+    description: Its licence stands nowhere in the policy
+    licence: odd-licence
+    openness: open-weights
+    source: {{repo: acme/tiny}}
+    engine: {{name: vllm, version: 0.32.0}}
+    resources: {{accelerators: [cpu], memory: 1GiB}}
+    versions:
+      v1: {{revision: {old}}}
+"""
+
+
+@dataclass
+class Shell:
+    """Runs `toolkit` with a registry, a home and a token of its own."""
+
+    place: Path
+    endpoint: str
+    server: Misbehaving
+    revisions: dict[str, str]
+
+    @property
+    def home(self) -> Path:
+        return self.place / "home"
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TOOLKIT_"))},
+            "HF_ENDPOINT": self.endpoint,
+            "HF_HOME": str(self.place / "hf"),
+            "HF_TOKEN": SECRET,
+            "TOOLKIT_HOME": str(self.home),
+            "TOOLKIT_REGISTRY": str(self.place / "model_registry.yaml"),
+        }
+        return subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "toolkit.cli.main", *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        with self.start(*arguments) as process:
+            out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    published = PublishedFiles(tmp_path / "origin")
+    revisions = {"v1": published.publish(REPO, OLD), "v2": published.publish(REPO, NEW)}
+    registry = tmp_path / "model_registry.yaml"
+    registry.write_text(REGISTRY.format(old=revisions["v1"], new=revisions["v2"]))
+    snapshots = [published.snapshot(REPO, revision) for revision in revisions.values()]
+    write_lock(Lock(lock_path(registry), {(s.source, s.revision): s for s in snapshots}))
+    server = Misbehaving(mirror_app(published))
+    with serve_on_thread(server) as endpoint:
+        yield Shell(tmp_path, endpoint, server, revisions)
+
+
+def test_a_pull_ends_with_the_files_verified(shell: Shell) -> None:
+    code, out, err = shell.run("pull", "tiny")
+    assert code == 0, err
+    path = shell.home / "store" / "snapshots" / "acme--tiny" / shell.revisions["v2"] / "files"
+    assert out.splitlines()[0].startswith("tiny@v2 pulled and verified: 2 files, 10.2 MB; fetched")
+    assert out.splitlines()[1] == str(path)
+    assert {file.name: file.read_bytes() for file in path.iterdir()} == NEW
+    assert err.splitlines() == [
+        "tiny@v2: 2 files, 10.2 MB",
+        *sorted(
+            ["  config.json  8 B  verified", "  model.safetensors  10.2 MB  verified"],
+            key=err.index,
+        ),
+    ]
+    assert "\r" not in err
+
+
+def test_a_second_pull_says_so_and_asks_nobody(shell: Shell) -> None:
+    assert shell.run("pull", "tiny@v1")[0] == 0
+    shell.server.requests.clear()
+    code, out, err = shell.run("pull", "tiny@v1")
+    assert (code, err) == (0, "")
+    assert out.startswith("tiny@v1 is already there: ")
+    assert shell.server.requests == []
+
+
+def test_json(shell: Shell) -> None:
+    code, out, _ = shell.run("pull", "tiny", "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert document["revision"] == shell.revisions["v2"]
+    assert (document["files"], document["size"], document["fetched"]) == (2, 10240008, 10240008)
+    assert not document["already_there"]
+    assert json.loads(shell.run("pull", "tiny", "--json")[1])["already_there"]
+
+
+def test_all_refuses_before_the_first_byte(shell: Shell) -> None:
+    code, out, err = shell.run("pull", "--all")
+    assert (code, out) == (3, "")
+    assert "odd-licence" in err
+    assert "hint: read its terms" in err
+    assert shell.server.requests == []
+
+
+def test_all_pulls_every_version(shell: Shell) -> None:
+    registry = shell.place / "model_registry.yaml"
+    registry.write_text(registry.read_text().replace("[mit]", "[mit, odd-licence]"))
+    code, out, _ = shell.run("pull", "--all", "--json")
+    assert code == 0
+    titles = [(each["model"], each["version"], each["already_there"]) for each in json.loads(out)]
+    assert titles == [("tiny", "v1", False), ("tiny", "v2", False), ("odd", "v1", True)]
+
+
+FAILURES = [
+    (["pull"], 2, "name a MODEL"),
+    (["pull", "tiny", "--all"], 2, "name a MODEL"),
+    (["pull", "tyni"], 2, "did you mean tiny"),
+    (["pull", "tiny@v3"], 2, "no version 'v3' of tiny"),
+    (["pull", "odd"], 3, "not approved for odd"),
+    (["pull", "tiny", "--registry", "/none.yaml"], 2, "/none.yaml"),
+    (["mirror", "--bind", "nowhere"], 2, "no address to bind"),
+    (["mirror", "--bind", "192.0.2.1:1"], 2, "cannot be bound"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), FAILURES)
+def test_failures_have_a_code_and_words(
+    shell: Shell, arguments: list[str], code: int, message: str
+) -> None:
+    found, out, err = shell.run(*arguments)
+    assert (found, out) == (code, "")
+    assert message in err
+    assert "Traceback" not in err
+    assert not (shell.home / "store" / "snapshots").exists()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "message"),
+    [
+        (Trouble.GATED, "is gated"),
+        (Trouble.PRIVATE, "or it is private"),
+        (Trouble.REFUSED, "refused access"),
+        (Trouble.RATE_LIMITED, "limits the rate"),
+    ],
+)
+def test_trouble_of_the_hub_ends_with_5(shell: Shell, trouble: Trouble, message: str) -> None:
+    shell.server.trouble = trouble
+    code, out, err = shell.run("pull", "tiny")
+    assert (code, out) == (5, "")
+    assert f"error: {shell.endpoint}" in err or "error: acme/tiny" in err
+    assert message in err
+    assert "\nhint: " in err
+    assert "Traceback" not in err
+
+
+def test_a_changed_byte_ends_with_6_and_nothing_usable(shell: Shell) -> None:
+    shell.server.flipped.add("model.safetensors")
+    code, out, err = shell.run("pull", "tiny")
+    assert (code, out) == (6, "")
+    assert "tiny@v2 is not usable" in err
+    assert "model.safetensors" in err
+    assert not (shell.home / "store" / "snapshots").exists()
+    assert len(list((shell.home / "store" / "quarantine").iterdir())) == 1
+
+
+def test_the_token_is_used_and_kept_nowhere(shell: Shell) -> None:
+    said = "".join(str(part) for part in shell.run("--debug", "pull", "tiny"))
+    shell.server.trouble = Trouble.REFUSED
+    said += "".join(str(part) for part in shell.run("--debug", "pull", "tiny@v1"))
+    assert set(shell.server.credentials) == {f"Bearer {SECRET}"}
+    assert "refused access" in said
+    assert SECRET not in said
+    kept = [path for path in shell.place.rglob("*") if path.is_file()]
+    assert any(path.name == "manifest.json" for path in kept)
+    assert [path for path in kept if SECRET.encode() in path.read_bytes()] == []
+
+
+def hold(shell: Shell, *signals: signal.Signals) -> tuple[int, str]:
+    """Start a pull that hangs in the middle of the weights, then send it the signals."""
+    shell.server.cuts["model.safetensors"] = [3_000_000]
+    shell.server.trouble = None
+    with shell.start("pull", "tiny") as process:
+        wait_for(lambda: shell.server.cuts["model.safetensors"] == [])
+        # From now on every further try is answered late.
+        shell.server.trouble = Trouble.TIMED_OUT
+        partial = shell.home / "store" / "partial"
+        wait_for(lambda: any(p.stat().st_size >= 2_000_000 for p in partial.glob("*/data")))
+        for number in signals:
+            process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    shell.server.trouble = None
+    return process.returncode, err
+
+
+def test_ctrl_c_ends_with_130_and_the_next_pull_goes_on(shell: Shell) -> None:
+    code, err = hold(shell, signal.SIGINT)
+    assert code == 130, err
+    assert "to go on: toolkit pull tiny@v2" in err
+    assert "Traceback" not in err
+    store = shell.home / "store"
+    assert list((store / "staging").iterdir()) == []
+    assert not (store / "snapshots").exists()
+    resumed = json.loads(shell.run("pull", "tiny", "--json")[1])["resumed"]
+    assert resumed >= 2_000_000
+    assert any(span.startswith("bytes=") for span in shell.server.ranges)
+
+
+def test_sigkill_leaves_what_the_next_pull_goes_on_with(shell: Shell) -> None:
+    code, _ = hold(shell, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    document = json.loads(shell.run("pull", "tiny", "--json")[1])
+    assert document["resumed"] >= 2_000_000
+    store = shell.home / "store"
+    assert list((store / "staging").iterdir()) == []
+    assert list((store / "partial").iterdir()) == []
+
+
+def test_the_mirror_serves_what_is_pinned_pulled_and_allowed(shell: Shell) -> None:
+    assert shell.run("pull", "tiny@v1")[0] == 0
+    with shell.start("mirror", "--bind", "127.0.0.1:0", "--json") as mirror:
+        assert mirror.stdout is not None
+        lines = []
+        while not lines or lines[-1] != "}\n":
+            lines.append(mirror.stdout.readline())
+        document = json.loads("".join(lines))
+        api = HfApi(endpoint=document["endpoint"])
+        old, new = shell.revisions["v1"], shell.revisions["v2"]
+        assert document["served"] == [{"repo": REPO, "revision": old}]
+        assert api.model_info(REPO).sha == old
+        url = f"{document['endpoint']}/{REPO}/resolve/{new}/config.json"
+        assert httpx2.get(url).headers["X-Error-Code"] == "RevisionNotFound"
+        # What is pulled while it runs is served at once; a licence withdrawn is, too.
+        assert shell.run("pull", "tiny@v2")[0] == 0
+        assert httpx2.get(url).content == NEW["config.json"]
+        assert api.model_info(REPO).sha == new
+        registry = shell.place / "model_registry.yaml"
+        registry.write_text(registry.read_text().replace("[mit]", "[apache-2.0]"))
+        assert httpx2.get(url).headers["X-Error-Code"] == "RepoNotFound"
+        mirror.send_signal(signal.SIGTERM)
+        _, err = mirror.communicate(timeout=30)
+    assert (mirror.returncode, err) == (0, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_mirror_stops_cleanly(shell: Shell, number: signal.Signals) -> None:
+    with shell.start("mirror", "--bind", "127.0.0.1:0") as mirror:
+        assert mirror.stdout is not None
+        assert mirror.stdout.readline().startswith("serving 0 snapshots at http://127.0.0.1:")
+        endpoint = mirror.stdout.readline().strip().removeprefix("export HF_ENDPOINT=")
+        assert httpx2.get(endpoint).status_code == 404
+        mirror.send_signal(number)
+        out, err = mirror.communicate(timeout=30)
+    assert mirror.returncode == 0
+    assert (out, err) == (
+        "",
+        "nothing pinned is in the store yet; toolkit pull MODEL adds to it\n",
+    )
+
+
+def wait_for(condition) -> None:  # type: ignore[no-untyped-def]
+    """Wait until the condition holds, at most 20 s."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)

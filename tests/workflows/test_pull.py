@@ -1,0 +1,347 @@
+"""A pull brings exactly what is pinned into the store, or says why not and leaves nothing."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from toolkit.adapters.fakes.hub import FakeHub, Trouble
+from toolkit.adapters.store import Store
+from toolkit.adapters.store_hashing import digest_file
+from toolkit.domain.model import (
+    Accelerator,
+    EngineSpec,
+    HubSource,
+    LocalSource,
+    Openness,
+    Policy,
+    Resources,
+    Version,
+)
+from toolkit.domain.snapshot import FileDigest, Snapshot, content_revision
+from toolkit.errors import IntegrityError, RefusedError, SourceError
+from toolkit.workflows.pull import Pulled, pull
+
+REPO = "acme/tiny"
+WEIGHTS = bytes(range(256)) * 10_000
+FILES = {"config.json": b"{}", "tok/en.json": b"[]", "model.safetensors": WEIGHTS}
+POLICY = Policy(allowed=("mit",))
+
+
+@dataclass
+class Report:
+    """Collects what a pull tells."""
+
+    notes: list[str] = field(default_factory=list)
+    begun: tuple[str, int, int] | None = None
+    bytes: dict[str, int] = field(default_factory=dict)
+    done: list[str] = field(default_factory=list)
+    ended: int = 0
+    interrupt_at: str = ""
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def begin(self, title: str, files: int, size: int) -> None:
+        self.begun = (title, files, size)
+
+    def advance(self, path: str, size: int) -> None:
+        self.bytes[path] = self.bytes.get(path, 0) + size
+
+    def file_done(self, path: str, size: int) -> None:
+        self.done.append(path)
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+class World:
+    """A hub, a store, and the version that pins what the hub has."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.hub = FakeHub()
+        self.store = Store(place / "store")
+        self.report = Report()
+        self.version, self.snapshot = self.pin(FILES, "1")
+
+    def pin(self, files: dict[str, bytes], name: str) -> tuple[Version, Snapshot]:
+        revision = self.hub.publish(REPO, files)
+        version = Version(
+            "tiny",
+            name,
+            HubSource(REPO),
+            revision,
+            "mit",
+            Openness.FULLY_OPEN,
+            EngineSpec("vllm", "0.32.0"),
+            Resources((Accelerator.CPU,), 2**30),
+        )
+        digests = digests_of(self.place / f"origin-{name}", files)
+        return version, Snapshot(REPO, revision, digests)
+
+    def pull(self, version: Version | None = None, snapshot: Snapshot | None = None) -> Pulled:
+        self.report = Report()
+        return pull(
+            version or self.version,
+            snapshot or self.snapshot,
+            self.store,
+            self.hub,
+            POLICY,
+            self.report,
+            clock=lambda: 1000.0,
+        )
+
+    def litter(self) -> list[str]:
+        places = (self.store.partial, self.store.staging, self.store.quarantined)
+        return sorted(p.name for place in places if place.exists() for p in place.iterdir())
+
+
+def digests_of(place: Path, files: dict[str, bytes]) -> tuple[FileDigest, ...]:
+    found = []
+    for path, content in sorted(files.items()):
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).write_bytes(content)
+        found.append(digest_file(place / path, path))
+    return tuple(found)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_pull_brings_every_file_and_tells_how(world: World) -> None:
+    done = world.pull()
+    assert world.store.has(world.snapshot)
+    assert {p: (done.path / p).read_bytes() for p in FILES} == FILES
+    assert (done.fetched, done.resumed, done.already_there) == (world.snapshot.size, 0, False)
+    assert world.report.begun == ("tiny@1", 3, world.snapshot.size)
+    assert world.report.bytes == {path: len(content) for path, content in FILES.items()}
+    assert sorted(world.report.done) == sorted(FILES)
+    assert world.report.notes == []
+    assert world.litter() == []
+    (stored,) = world.store.list()
+    assert (stored.licence, stored.pulled_at) == ("mit", 1000.0)
+
+
+def test_a_second_pull_asks_nobody_and_changes_nothing(world: World) -> None:
+    first = world.pull()
+    world.hub.downloads.clear()
+    world.hub.trouble(REPO, Trouble.OFFLINE)
+    before = {p: p.stat().st_mtime_ns for p in world.store.root.rglob("*")}
+    again = world.pull()
+    assert again.already_there
+    assert (again.path, again.fetched) == (first.path, 0)
+    assert world.hub.downloads == []
+    assert {p: p.stat().st_mtime_ns for p in world.store.root.rglob("*")} == before
+
+
+def test_a_new_version_fetches_only_what_changed(world: World) -> None:
+    world.pull()
+    world.hub.downloads.clear()
+    version, snapshot = world.pin({**FILES, "config.json": b'{"a": 2}'}, "2")
+    done = world.pull(version, snapshot)
+    assert world.hub.downloads == ["config.json"]
+    assert done.fetched == 8
+    assert {each.revision for each in world.store.list()} == {
+        snapshot.revision,
+        world.snapshot.revision,
+    }
+
+
+def test_a_licence_that_policy_does_not_allow_stops_before_anything(world: World) -> None:
+    version = replace(world.version, licence="cc-by-nc-4.0")
+    with pytest.raises(RefusedError, match=r"cc-by-nc-4\.0"):
+        world.pull(version)
+    assert world.hub.downloads == []
+    assert not world.store.root.exists()
+    assert world.report.begun is None
+
+
+def test_a_full_disk_is_seen_before_the_first_byte(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Store, "free_space", lambda _: 1_000_000)
+    with pytest.raises(SourceError, match=r"downloads 2.56 MB.* has 1 MB free") as caught:
+        world.pull()
+    assert str(world.store.root) in caught.value.message
+    assert "toolkit prune" in caught.value.hint
+    assert world.hub.downloads == []
+    assert world.litter() == []
+
+
+def test_what_is_there_needs_no_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.pull()
+    monkeypatch.setattr(Store, "free_space", lambda _: 0)
+    assert world.pull().already_there
+
+
+def test_a_changed_byte_is_put_aside_and_named(world: World) -> None:
+    world.hub.flip_byte(REPO, "model.safetensors")
+    with pytest.raises(
+        IntegrityError, match=r"tiny@1 is not usable.*model.safetensors: sha256"
+    ) as e:
+        world.pull()
+    (kept,) = world.store.quarantined.iterdir()
+    assert str(kept) in e.value.message
+    assert kept.read_bytes() != WEIGHTS
+    assert len(kept.read_bytes()) == len(WEIGHTS)
+    assert not world.store.has(world.snapshot)
+    assert world.store.list() == ()
+    assert not world.store.has_blob(world.snapshot.files[1])
+    assert "toolkit pull tiny@1" in e.value.hint
+
+
+def test_the_git_blob_of_small_files_is_compared_too(world: World) -> None:
+    wrong = tuple(
+        replace(file, git_sha1="0" * 40) if file.path == "config.json" else file
+        for file in world.snapshot.files
+    )
+    with pytest.raises(IntegrityError, match=r"config\.json: git blob"):
+        world.pull(snapshot=replace(world.snapshot, files=wrong))
+
+
+def test_a_broken_pull_goes_on_where_it_stopped(world: World) -> None:
+    world.hub.cut(REPO, "model.safetensors", 2_000_000)
+    with pytest.raises(SourceError, match="broke the connection"):
+        world.pull()
+    (weights,) = [f for f in world.snapshot.files if f.path == "model.safetensors"]
+    assert world.litter() == [weights.sha256]
+    done = world.pull()
+    assert done.resumed == 2_000_000
+    assert world.report.bytes["model.safetensors"] == len(WEIGHTS)
+    assert world.store.verify(world.snapshot) == ()
+    assert world.litter() == []
+
+
+def test_a_damaged_beginning_is_fetched_anew(world: World) -> None:
+    (weights,) = [f for f in world.snapshot.files if f.path == "model.safetensors"]
+    data = world.store.partial / weights.sha256 / "data"
+    data.parent.mkdir(parents=True)
+    data.write_bytes(b"\0" * 1_000_000)
+    world.pull()
+    assert world.store.verify(world.snapshot) == ()
+    assert world.report.notes == ["the kept part of model.safetensors is damaged; fetching it anew"]
+    assert world.report.bytes["model.safetensors"] == len(WEIGHTS)
+    assert world.litter() == []
+
+
+@pytest.mark.parametrize("trouble", [Trouble.GATED, Trouble.OFFLINE, Trouble.RATE_LIMITED])
+def test_trouble_of_the_hub_is_passed_on_and_leaves_nothing(world: World, trouble: Trouble) -> None:
+    world.hub.trouble(REPO, trouble)
+    with pytest.raises(SourceError) as caught:
+        world.pull()
+    assert caught.value.hint
+    assert world.litter() == []
+    assert world.report.ended == 1
+
+
+def test_ctrl_c_keeps_the_beginning_and_says_how_to_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from toolkit.workflows import pull_pool
+
+    came = threading.Event()
+    joined = threading.Thread.join
+
+    def advance(path: str, size: int) -> None:
+        came.set()
+
+    def join(thread: threading.Thread, timeout: float | None = None) -> None:
+        if threading.current_thread() is threading.main_thread() and not interrupted:
+            assert came.wait(10)
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        joined(thread, timeout)
+
+    interrupted: list[bool] = []
+    report = Report()
+    report.advance = advance  # type: ignore[method-assign]
+    monkeypatch.setattr(pull_pool.threading.Thread, "join", join)
+    with pytest.raises(KeyboardInterrupt):
+        pull(world.version, world.snapshot, world.store, world.hub, POLICY, report)
+    assert report.notes == ["interrupted; what came is kept, to go on: toolkit pull tiny@1"]
+    assert not world.store.has(world.snapshot)
+    monkeypatch.undo()
+    world.pull()
+    assert world.store.verify(world.snapshot) == ()
+    assert world.litter() == []
+
+
+def test_two_pulls_of_the_same_version_fetch_each_file_once(world: World) -> None:
+    outcomes: list[Pulled] = []
+
+    def run() -> None:
+        outcomes.append(
+            pull(world.version, world.snapshot, world.store, world.hub, POLICY, Report())
+        )
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(outcomes) == 2
+    assert sorted(world.hub.downloads) == sorted(FILES)
+    assert world.store.verify(world.snapshot) == ()
+    assert world.litter() == []
+
+
+@pytest.fixture
+def local(world: World) -> tuple[Version, Snapshot, Path]:
+    place = world.place / "house"
+    digests = digests_of(place, FILES)
+    revision = content_revision(digests)
+    source = LocalSource(str(place), "tiny")
+    version = replace(world.version, source=source, revision=revision)
+    return version, Snapshot(source.key, revision, digests), place
+
+
+def test_a_directory_is_copied_and_verified(
+    world: World, local: tuple[Version, Snapshot, Path]
+) -> None:
+    version, snapshot, place = local
+    done = world.pull(version, snapshot)
+    assert done.path == world.store.root / "snapshots" / "local--tiny" / version.revision / "files"
+    assert {p: (done.path / p).read_bytes() for p in FILES} == FILES
+    assert world.hub.downloads == []
+    # A copy: what happens to the directory later does not reach the store.
+    (place / "config.json").write_bytes(b"changed")
+    assert world.store.verify(snapshot) == ()
+
+
+def test_a_directory_that_changed_since_the_pin_is_refused(
+    world: World, local: tuple[Version, Snapshot, Path]
+) -> None:
+    version, snapshot, place = local
+    (place / "config.json").write_bytes(b"[]")
+    with pytest.raises(IntegrityError, match=r"config.json: sha256") as caught:
+        world.pull(version, snapshot)
+    assert "toolkit registry pin tiny" in caught.value.hint
+    assert not world.store.has(snapshot)
+
+
+def test_a_directory_that_lacks_a_file_is_refused(
+    world: World, local: tuple[Version, Snapshot, Path]
+) -> None:
+    version, snapshot, place = local
+    (place / "config.json").unlink()
+    with pytest.raises(SourceError, match=r"house/config.json: No such file"):
+        world.pull(version, snapshot)
+    assert not world.store.has(snapshot)
+
+
+def test_a_store_that_cannot_be_written_is_said_so(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(FakeHub, "download", full)
+    with pytest.raises(SourceError, match="No space left on device") as caught:
+        world.pull()
+    assert "df -h" in caught.value.hint
