@@ -89,7 +89,7 @@ class Backend:
     """
 
     def __init__(self, name: str, port: int | None = None) -> None:
-        self.name, self.gone, self.open, self.last = name, 0, 0, ("", b"")
+        self.name, self.gone, self.last = name, 0, ("", b"")
         self.server = _Server(("127.0.0.1", port or 0), _Handler)
         self.server.backend = self
         self.port = int(self.server.server_address[1])
@@ -119,6 +119,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(b"{}")
 
     def do_POST(self) -> None:
+        try:
+            self._answer_post()
+        except OSError:
+            self.server.backend.gone += 1
+            self.close_connection = True
+
+    def _answer_post(self) -> None:
         body = self._body()
         backend = self.server.backend
         backend.last = (self.path, body)
@@ -130,13 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(wanted.get("pause", 0) if isinstance(wanted, dict) else 0)
             self._answer(json.dumps({"slot": backend.name, "size": len(body)}).encode())
             return
-        backend.open += 1
-        try:
-            self._stream(wanted["tokens"], wanted.get("pause", 0))
-        except OSError:
-            backend.gone += 1
-        finally:
-            backend.open -= 1
+        self._stream(wanted["tokens"], wanted.get("pause", 0))
 
     def _stream(self, tokens: int, pause: float) -> None:
         self.send_response(200)
@@ -157,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Transfer-Encoding") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length", 0)))
         parts = []
-        while size := int(self.rfile.readline(), 16):
+        while size := int(self.rfile.readline() or b"0", 16):
             parts.append(self.rfile.read(size))
             self.rfile.readline()
         self.rfile.readline()
@@ -193,7 +194,13 @@ class Lab:
         )
         with self.log.open("ab") as log:
             process = subprocess.Popen(argv, stdout=log, stderr=log, cwd="/", **ordinary)  # type: ignore[call-overload]
-        until(lambda: process.poll() is None and router.observe(str(self.root))["running"])
+        try:
+            until(lambda: process.poll() is not None or self.observe()["running"])
+            assert process.poll() is None, self.log.read_text()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         return process  # type: ignore[no-any-return]
 
     def stop(self) -> None:

@@ -29,9 +29,13 @@ def test_files_of_two_models() -> None:
             "# Written by the toolkit from routes.json; the router's base is haproxy.cfg.\n"
             "\n"
             "backend model.team:big\n"
+            "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
+            "    force-persist if { stopping }\n"
             "    server blue 127.0.0.1:8200 weight 90\n"
             "\n"
             "backend model.tiny\n"
+            "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
+            "    force-persist if { stopping }\n"
             "    server blue 127.0.0.1:8100 weight 0\n"
             "    server green 127.0.0.1:8101 weight 100\n"
         ),
@@ -40,6 +44,7 @@ def test_files_of_two_models() -> None:
             'team/big {"id":"team/big","object":"model","created":1800000000,"owned_by":"toolkit"}\n'
             'tiny {"id":"tiny","object":"model","created":1700000000,"owned_by":"toolkit"}\n'
         ),
+        "slots.map": "team/big blue\ntiny green\n",
         "models.json": (
             '{"object":"list","data":['
             '{"id":"team/big","object":"model","created":1800000000,"owned_by":"toolkit"},'

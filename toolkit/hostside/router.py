@@ -19,7 +19,14 @@ from router_socket import RouterDown, RouterError
 
 # HAProxy reads these; the backends come first, so that a map never names one that a start would not know.
 # routes.json is what the ops machine reads back: it comes last, when all that it says is true of the others.
-FILES = ("backends.cfg", "models.map", "models-described.map", "models.json", "routes.json")
+FILES = (
+    "backends.cfg",
+    "models.map",
+    "models-described.map",
+    "slots.map",
+    "models.json",
+    "routes.json",
+)
 PREFIX = "model."
 
 
@@ -73,7 +80,7 @@ def observe(root):
 
     `servers` is {model: {slot: {"weight", "status", "sessions"}}}: weight and status as the newest worker has
     them, sessions summed over all. Without a router the weights are the files' and the status is "". `drift` lists
-    `model/slot` whose weight in some worker is not the files'.
+    `model/slot` whose weight in the newest worker is not the files'.
     """
     directory = os.path.join(root, "router")
     routes = _routes(directory)
@@ -94,13 +101,14 @@ def observe(root):
     }
     try:
         processes = router_socket.processes(directory)
-        views = _views(directory, processes)
+        current = _views(directory, processes["current"])
+        views = current + _views(directory, processes["old"])
     except RouterError:
         return found
     found.update(running=bool(processes["current"]), version=processes["version"])
     found["workers"] = len(views)
     found["servers"] = _merged(views)
-    found["drift"] = _drift(_weights(routes), views)
+    found["drift"] = _drift(_weights(routes), current)
     return found
 
 
@@ -145,7 +153,7 @@ def _validate(directory, files):
             with open(os.path.join(staged, name), "w") as file:
                 file.write(text)
         os.symlink(os.path.join(directory, "errors"), os.path.join(staged, "errors"))
-        argv = ["haproxy", "-c", "-q"]
+        argv = ["haproxy", "-c"]
         for name in ("haproxy.cfg", "backends.cfg"):
             argv += ["-f", os.path.join(staged, name)]
         environment = dict(
@@ -234,25 +242,30 @@ def _reload(directory, former, changed):
 
 
 def _tell(directory, commands):
-    """Send the commands to every worker and check that files and workers agree; return how many workers."""
+    """Bring every worker to what the files say and look whether it is so; return how many workers there are."""
     processes = router_socket.processes(directory)
-    # The newest worker first: new clients are its. An old one may not know a model that came after it.
+    routes = _routes(directory)
+    # New clients are the newest worker's. Those that a reload left behind refuse commands to their servers and are
+    # steered by a map; a model that came after them has no entry there, and no backend either.
     for pid in processes["current"]:
         complaints = router_socket.tell(directory, pid, commands)
         if complaints:
             raise RouterError("the router refused: " + "; ".join(complaints))
+    steering = [f"set map slots.map {model} {slot}" for model, slot in _main_slots(routes).items()]
     for pid in processes["old"]:
-        router_socket.tell(directory, pid, commands)
-    views = _views(directory, processes)
-    drift = _drift(_weights(_routes(directory)), views)
+        complaints = router_socket.tell(directory, pid, steering)
+        complaints = [each for each in complaints if "entry not found" not in each]
+        if complaints:
+            raise RouterError("a worker left behind refused: " + "; ".join(complaints))
+    views = _views(directory, processes["current"])
+    drift = _drift(_weights(routes), views)
     if drift:
-        raise RouterError(f"not every worker has the weights of the files: {', '.join(drift)}")
-    return len(views)
+        raise RouterError(f"the router has other weights than its files: {', '.join(drift)}")
+    return len(processes["current"]) + len(processes["old"])
 
 
-def _views(directory, processes):
-    """Return what each worker that still lives says of its servers, the newest first."""
-    pids = [*reversed(processes["current"]), *processes["old"]]
+def _views(directory, pids):
+    """Return what each of the workers that still live says of its servers."""
     views = [router_socket.servers(directory, pid) for pid in pids]
     return [
         {_model(backend): slots for backend, slots in view.items() if backend.startswith(PREFIX)}
@@ -292,6 +305,15 @@ def _weights(routes):
         route["model"]: {target["slot"]: target["weight"] for target in route["targets"]}
         for route in routes.get("routes", [])
     }
+
+
+def _main_slots(routes):
+    """Return {model: slot with the most traffic, or "none"}: the content of slots.map."""
+    mains = {}
+    for model, slots in _weights(routes).items():
+        slot = max(slots, key=lambda name: slots[name], default="none")
+        mains[model] = slot if slots.get(slot) else "none"
+    return mains
 
 
 def _routes(directory):

@@ -1,7 +1,7 @@
 """Talk to HAProxy's master process: its workers, their servers, a reload.
 
-After a reload the former worker stays until its last stream has ended, and keeps handing requests of its idle
-connections to servers. So whatever is asked or told here goes to every worker, not just the newest.
+After a reload the former worker stays until its last stream has ended, and serves one more request of each client
+that was between two. So what is asked or told goes to every worker, not just the newest.
 """
 
 import csv

@@ -16,6 +16,7 @@ def render_files(routes: Routes) -> dict[str, str]:
         "backends.cfg": render_backends(routes),
         "models.map": render_map(routes),
         "models-described.map": render_described_map(routes),
+        "slots.map": render_slots(routes),
         "models.json": render_models_json(routes),
         "routes.json": json.dumps(routes.as_json(), indent=2) + "\n",
     }
@@ -30,6 +31,9 @@ def render_backends(routes: Routes) -> str:
     text = _HEAD
     for route in routes.routes:
         text += f"\nbackend {backend_name(route.model)}\n"
+        # a worker that a reload left behind: see slots.map in haproxy.cfg
+        text += "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
+        text += "    force-persist if { stopping }\n"
         for target in route.targets:
             text += f"    server {target.slot} 127.0.0.1:{target.port} weight {target.weight}\n"
     return text
@@ -38,6 +42,14 @@ def render_backends(routes: Routes) -> str:
 def render_map(routes: Routes) -> str:
     """Return `models.map`: what a request may name -> backend."""
     return "".join(f"{route.model} {backend_name(route.model)}\n" for route in routes.routes)
+
+
+def render_slots(routes: Routes) -> str:
+    """Return `slots.map`: model -> the slot with most of its traffic, or `none`.
+
+    A worker that a reload left behind follows this instead of weights.
+    """
+    return "".join(f"{route.model} {route.main_slot or 'none'}\n" for route in routes.routes)
 
 
 def render_described_map(routes: Routes) -> str:

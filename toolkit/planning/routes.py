@@ -59,6 +59,12 @@ class Route:
         """Return the weight of `slot`; 0 where the route has no such slot."""
         return next((target.weight for target in self.targets if target.slot == slot), 0)
 
+    @property
+    def main_slot(self) -> str:
+        """The slot with the most traffic, empty where none has any."""
+        heaviest = max(self.targets, key=lambda target: target.weight, default=None)
+        return heaviest.slot if heaviest is not None and heaviest.weight else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Routes:
@@ -139,12 +145,12 @@ def needs_reload(old: Routes, new: Routes) -> bool:
 
 
 def runtime_commands(old: Routes, new: Routes) -> tuple[str, ...]:
-    """Return the commands that bring every worker from the weights of `old` to those of `new`.
+    """Return the commands that bring the router from the weights of `old` to those of `new`.
 
     Per model, who gains comes before who loses, so that at no moment nobody has weight. A slot that
-    gains traffic is also declared healthy: a worker that a reload left behind no longer checks its
-    servers, and would hold a replica that started since for dead. Models whose targets did not change
-    are left out; `Routes()` for `old` gives the commands for all of them, safe to send at any time.
+    gains traffic is also declared healthy, which names it to the host's side: that waits until the
+    router's own checks agree. Models whose targets did not change are left out; `Routes()` for `old`
+    gives the commands for all of them, which are safe to send at any time.
     """
     commands: list[str] = []
     for route in new.routes:

@@ -127,21 +127,30 @@ core.register_action('model', { 'http-req' }, function(txn)
   end
 end, 0)
 
--- Answers 413 after it has read the body: who is answered in the midst of sending sees a broken connection instead.
-local TOO_LARGE = '{"error":{"message":"The body is too large to be routed by its model; send it to /m/MODEL/v1/..., '
-  .. 'which has no limit.","type":"invalid_request_error","param":null,"code":"body_too_large"}}'
+-- Answers that come after the whole body was read (and dropped): a client that is answered in the midst of sending sees
+-- a broken connection instead of the answer.
 local MAX_READ = 256 * 1024 * 1024
 
-core.register_service('too_large', 'http', function(applet)
-  local read = 0
-  while read < MAX_READ do
-    local part = applet:receive(262144)
-    if not part or part == '' then break end
-    read = read + #part
+local function answer_after_body(status, error)
+  local body = '{"error":' .. error .. '}'
+  return function(applet)
+    local read = 0
+    while read < MAX_READ do
+      local part = applet:receive(262144)
+      if not part or part == '' then break end
+      read = read + #part
+    end
+    applet:set_status(status)
+    applet:add_header('Content-Type', 'application/json')
+    applet:add_header('Content-Length', tostring(#body))
+    if status == 429 then applet:add_header('Retry-After', '1') end
+    applet:start_response()
+    applet:send(body)
   end
-  applet:set_status(413)
-  applet:add_header('Content-Type', 'application/json')
-  applet:add_header('Content-Length', tostring(#TOO_LARGE))
-  applet:start_response()
-  applet:send(TOO_LARGE)
-end)
+end
+
+core.register_service('too_large', 'http', answer_after_body(413, '{"message":"The body is too large to be routed by its '
+  .. 'model; send it to /m/MODEL/v1/..., which has no limit.","type":"invalid_request_error","param":null,'
+  .. '"code":"body_too_large"}'))
+core.register_service('too_many', 'http', answer_after_body(429, '{"message":"Too many large bodies at once; try again, '
+  .. 'or send them to /m/MODEL/v1/...","type":"rate_limit_error","param":null,"code":"too_many_large_bodies"}'))

@@ -1,0 +1,360 @@
+"""Changes of the router: nothing is lost under load, files and workers agree, what fails leaves all as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostside.router_lab import REPO, Backend, Lab, lab, router, router_socket, until
+from toolkit.planning.router_config import render_files
+from toolkit.planning.routes import (
+    Routes,
+    Target,
+    runtime_commands,
+    with_model,
+    with_weights,
+    without_model,
+)
+
+PATH = "/v1/completions"
+CONFIGURATION = router.FILES
+
+
+class Site:
+    """A router with the model `tiny` on two slots, all of its traffic on blue."""
+
+    def __init__(self, running: Lab) -> None:
+        self.lab, self.blue, self.green = running, Backend("blue"), Backend("green")
+        targets = (Target("blue", self.blue.port, 100), Target("green", self.green.port, 0))
+        running.apply(with_model(Routes(), "tiny", targets, created=1))
+        running.up("tiny", "blue", "green")
+
+    def shift(self, **weights: int) -> dict[str, Any]:
+        return self.lab.apply(with_weights(self.lab.routes, "tiny", weights))
+
+    def reload(self) -> None:
+        router_socket.reload(self.lab.directory)
+
+    def slot(self) -> str:
+        return str(self.lab.ask(PATH, {"model": "tiny"})[1]["slot"])
+
+    def files(self) -> dict[str, str]:
+        return {name: Path(self.lab.directory, name).read_text() for name in CONFIGURATION}
+
+    def consistent(self) -> None:
+        """Files and every worker say the same, and what is said is the routes."""
+        assert self.files() == render_files(self.lab.routes)
+        assert self.lab.observe()["drift"] == []
+        left = {path.name for path in Path(self.lab.directory).iterdir()} - set(CONFIGURATION)
+        base = {"haproxy.cfg", "model.lua", "errors", "admin.sock", "master.sock", ".lock"}
+        assert left == base
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with lab() as running:
+        made = Site(running)
+        yield made
+        made.blue.stop()
+        made.green.stop()
+
+
+class Clients:
+    """Short requests on kept connections and long streams, counted by what came of them."""
+
+    def __init__(self, port: int, short: int, streams: int) -> None:
+        self.port, self.results, self.stopped = port, Counter[str](), threading.Event()
+        self.threads = [threading.Thread(target=self._short, daemon=True) for _ in range(short)]
+        self.threads += [threading.Thread(target=self._stream, daemon=True) for _ in range(streams)]
+        for thread in self.threads:
+            thread.start()
+
+    def stop(self) -> Counter[str]:
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join(30)
+            assert not thread.is_alive()
+        return self.results
+
+    def _short(self) -> None:
+        connection = self._connect()
+        while not self.stopped.is_set():
+            try:
+                connection.request("POST", PATH, b'{"model":"tiny"}')
+                answer = connection.getresponse()
+                text = answer.read()
+                self.results["short" if answer.status == 200 else f"bad {text[:90]!r}"] += 1
+            except (OSError, http.client.HTTPException) as error:
+                self.results[f"bad {error!r}"] += 1
+                connection.close()
+            time.sleep(0.01)
+        connection.close()
+
+    def _stream(self) -> None:
+        connection = self._connect()
+        while not self.stopped.is_set():
+            try:
+                body = {"model": "tiny", "stream": True, "tokens": 60, "pause": 0.02}
+                connection.request("POST", PATH, json.dumps(body))
+                lines = connection.getresponse().read().split(b"\n\n")
+                slots = {json.loads(line[6:])["slot"] for line in lines[:-2]}
+                whole = len(lines) == 62 and lines[-2] == b"data: [DONE]" and len(slots) == 1
+                self.results["stream" if whole else f"bad {lines[-1]!r}"] += 1
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                self.results[f"bad {error!r}"] += 1
+                connection.close()
+        connection.close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+
+
+def test_a_switch_back_and_forth_under_load_loses_nothing(site: Site) -> None:
+    clients = Clients(site.lab.port, short=8, streams=24)
+    for _ in range(3):
+        site.shift(green=10, blue=90)
+        site.reload()
+        site.shift(green=100, blue=0)
+        until(lambda: router.sessions(str(site.lab.root), "tiny", "blue") == 0, 15)
+        site.reload()
+        site.shift(green=0, blue=100)
+        until(lambda: router.sessions(str(site.lab.root), "tiny", "green") == 0, 15)
+    results = clients.stop()
+    assert {key: n for key, n in results.items() if key.startswith("bad")} == {}
+    assert results["short"] > 500
+    assert results["stream"] > 48
+    site.consistent()
+
+
+def test_once_a_switch_has_returned_the_old_one_may_die(site: Site) -> None:
+    clients = Clients(site.lab.port, short=6, streams=0)
+    idle = [http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=10) for _ in range(30)]
+    for connection in idle:
+        connection.request("POST", PATH, b'{"model":"tiny"}')
+        connection.getresponse().read()
+    # the idle clients belong to the worker that this leaves behind
+    site.reload()
+    site.shift(green=100, blue=0)
+    until(lambda: router.sessions(str(site.lab.root), "tiny", "blue") == 0)
+    site.blue.stop()
+    for connection in idle:
+        with contextlib.closing(connection):
+            connection.request("POST", PATH, b'{"model":"tiny"}')
+            assert json.load(connection.getresponse())["slot"] == "green"
+    assert set(clients.stop()) == {"short"}
+
+
+def test_a_worker_left_behind_sends_to_a_replica_that_started_since(site: Site) -> None:
+    site.green.stop()
+    until(lambda: site.lab.observe()["servers"]["tiny"]["green"]["status"] == "DOWN")
+    idle = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=10)
+    with contextlib.closing(idle):
+        idle.request("POST", PATH, b'{"model":"tiny"}')
+        idle.getresponse().read()
+        site.reload()
+        site.green = Backend("green", site.green.port)
+        site.lab.up("tiny", "green")
+        assert site.shift(green=100, blue=0)["workers"] == 2
+        idle.request("POST", PATH, b'{"model":"tiny"}')
+        assert json.load(idle.getresponse())["slot"] == "green"
+
+
+def test_sessions_are_those_of_all_workers(site: Site) -> None:
+    clients = [http.client.HTTPConnection("127.0.0.1", site.lab.port) for _ in range(2)]
+    body = json.dumps({"model": "tiny", "stream": True, "tokens": 2000, "pause": 0.01})
+    with contextlib.closing(clients[0]), contextlib.closing(clients[1]):
+        for connection in clients:
+            connection.request("POST", PATH, body)
+            connection.getresponse().readline()
+            site.reload()
+        facts = site.lab.observe()
+        assert (facts["workers"], facts["servers"]["tiny"]["blue"]["sessions"]) == (3, 2)
+        assert router.sessions(str(site.lab.root), "tiny", "blue") == 2
+        assert router.sessions(str(site.lab.root), "tiny", "green") == 0
+    until(lambda: router.sessions(str(site.lab.root), "tiny", "blue") == 0)
+    until(lambda: site.lab.observe()["workers"] == 1)
+
+
+def test_a_canary_gets_its_share_to_the_request(site: Site) -> None:
+    site.shift(green=10, blue=90)
+    slots = Counter(site.slot() for _ in range(100))
+    assert slots.total() == 100
+    assert 9 <= slots["green"] <= 11
+
+
+def test_models_come_and_go_beside_traffic(site: Site) -> None:
+    clients = Clients(site.lab.port, short=4, streams=4)
+    more = with_model(site.lab.routes, "more", (Target("blue", site.green.port, 100),), created=2)
+    assert site.lab.apply(more)["reloaded"]
+    assert site.lab.ask(PATH, {"model": "more"})[1]["slot"] == "green"
+    site.consistent()
+    site.lab.apply(without_model(more, "more"))
+    assert site.lab.ask(PATH, {"model": "more"})[0] == 404
+    site.consistent()
+    assert set(clients.stop()) == {"short", "stream"}
+
+
+def test_the_same_again_changes_nothing(site: Site) -> None:
+    done = site.lab.apply(site.lab.routes)
+    assert (done["changed"], done["reloaded"], done["commands"]) == ([], False, 0)
+
+
+def test_a_target_that_is_not_up_gets_no_traffic(site: Site) -> None:
+    site.green.stop()
+    until(lambda: site.lab.observe()["servers"]["tiny"]["green"]["status"] == "DOWN")
+    before = site.files()
+    new = with_weights(site.lab.routes, "tiny", {"green": 100, "blue": 0})
+    with pytest.raises(router.RouterError, match=r"tiny/green gets no traffic: .* DOWN"):
+        site.lab.apply(new, wait_up=0.3)
+    assert site.files() == before
+    assert site.slot() == "blue"
+    site.consistent()
+
+
+def test_a_target_that_is_just_coming_up_is_waited_for(site: Site) -> None:
+    site.green.stop()
+    until(lambda: site.lab.observe()["servers"]["tiny"]["green"]["status"] == "DOWN")
+    site.green = Backend("green", site.green.port)
+    site.shift(green=100, blue=0)
+    assert site.slot() == "green"
+
+
+def test_files_that_the_router_refuses_leave_all_as_it_was(site: Site) -> None:
+    before = site.files()
+    files = {**render_files(site.lab.routes), "backends.cfg": "backend x\n    nonsense here\n"}
+    request = {"files": files, "commands": [], "reload": True}
+    with pytest.raises(router.RouterError, match="unknown keyword 'nonsense'"):
+        router.apply(str(site.lab.root), request)
+    assert site.files() == before
+    assert site.slot() == "blue"
+    site.consistent()
+
+
+def test_a_reload_that_fails_leaves_all_as_it_was(site: Site, monkeypatch: Any) -> None:
+    before = site.files()
+    # what only the real start can tell, as would be an address that somebody else has taken
+    monkeypatch.setattr(router, "_validate", lambda *_: None)
+    files = {**render_files(site.lab.routes), "backends.cfg": "backend x\n    nonsense here\n"}
+    request = {"files": files, "commands": [], "reload": True}
+    with pytest.raises(router.RouterError, match="the router refused its new files"):
+        router.apply(str(site.lab.root), request)
+    assert site.files() == before
+    assert site.slot() == "blue"
+    site.shift(green=100, blue=0)
+    assert site.slot() == "green"
+    site.consistent()
+
+
+def test_a_start_from_the_files_is_what_was_there(site: Site) -> None:
+    site.shift(green=100, blue=0)
+    site.lab.stop()
+    facts = site.lab.observe()
+    assert (facts["running"], facts["workers"], facts["version"]) == (False, 0, "")
+    assert facts["bind"] == f"127.0.0.1:{site.lab.port}"
+    assert facts["servers"]["tiny"]["green"] == {"weight": 100, "status": "", "sessions": 0}
+    assert facts["routes"] == site.lab.routes.as_json()
+    assert not site.shift(green=90, blue=10)["running"]
+    assert not site.shift(green=100, blue=0)["running"]
+    site.lab.start()
+    assert site.slot() == "green"
+    site.consistent()
+
+
+def test_observing_where_there_is_no_router_at_all(tmp_path: Path) -> None:
+    assert router.observe(str(tmp_path)) == {
+        "running": False,
+        "bind": "",
+        "version": "",
+        "workers": 0,
+        "servers": {},
+        "routes": {},
+        "drift": [],
+    }
+    assert router.sessions(str(tmp_path), "tiny", "blue") == 0
+
+
+def test_a_dead_replica_is_seen(site: Site) -> None:
+    # a stop of the thread that accepts also ends the answers to checks
+    site.blue.stop()
+    started = time.monotonic()
+    until(lambda: site.lab.observe()["servers"]["tiny"]["blue"]["status"] == "DOWN")
+    assert time.monotonic() - started < 2.5
+    assert site.lab.ask(PATH, {"model": "tiny"})[0] == 503
+
+
+# --- killed in the midst -----------------------------------------------------------------------------
+
+KILLED = """
+import json, os, signal, sys
+sys.path.insert(0, sys.argv[1])
+import router, router_socket
+
+def killing(function, times):
+    left = [times]
+    def wrapped(*given):
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*given)
+    return wrapped
+
+target, name, times = json.loads(sys.argv[2])
+module = {"os": os, "router": router, "router_socket": router_socket}[target]
+setattr(module, name, killing(getattr(module, name), times))
+router.apply(sys.argv[3], json.load(sys.stdin))
+"""
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(["os", "replace", 0], id="before the first file"),
+        pytest.param(["os", "replace", 1], id="between two files"),
+        pytest.param(["router", "_reload", 0], id="between files and reload"),
+        pytest.param(["router", "_tell", 0], id="between files and commands"),
+        pytest.param(["router_socket", "tell", 0], id="before the first worker is told"),
+        pytest.param(["router_socket", "_ask_worker", 3], id="in the midst of the commands"),
+    ],
+)
+@pytest.mark.parametrize("change", ["switch", "model"])
+def test_killed_at_any_moment_traffic_goes_on_and_the_next_run_completes(
+    site: Site, moment: list[Any], change: str
+) -> None:
+    if change == "switch":
+        new = with_weights(site.lab.routes, "tiny", {"green": 100, "blue": 0})
+    else:
+        target = (Target("blue", site.green.port, 100),)
+        new = with_model(site.lab.routes, "more", target, created=2)
+    request = {
+        "files": render_files(new),
+        "commands": list(runtime_commands(site.lab.routes, new)),
+        "reload": change == "model",
+    }
+    hostside = str(REPO / "toolkit/hostside")
+    argv = [sys.executable, "-I", "-c", KILLED, hostside, json.dumps(moment), str(site.lab.root)]
+    killed = subprocess.run(argv, input=json.dumps(request), text=True, check=False, timeout=30)
+    never_reached = change == "switch" and moment[1] == "_reload"
+    assert killed.returncode == (0 if never_reached else -signal.SIGKILL)
+    # traffic goes on, and a start from whatever files there are would answer as well
+    assert site.slot() in ("blue", "green")
+    site.reload()
+    assert site.slot() in ("blue", "green")
+    site.lab.up("tiny", "blue", "green")
+    router.apply(str(site.lab.root), request)
+    site.lab.routes = new
+    site.consistent()
+    assert site.slot() == ("green" if change == "switch" else "blue")
+    if change == "model":
+        assert site.lab.ask(PATH, {"model": "more"})[1]["slot"] == "green"
