@@ -75,7 +75,7 @@ class RealConverge:
                 progress(str(data.get("name") or data.get("task")))
             elif kind in ("runner_on_failed", "runner_on_unreachable") and not data.get("ignored"):
                 failure = failure or f"{data.get('task')}: {_words(data.get('res') or {})}"
-            elif kind == "stats":
+            elif kind == "playbook_on_stats":
                 stats = data
             elif kind == "ended":
                 failure = failure or str(data.get("failure", ""))

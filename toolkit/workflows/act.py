@@ -48,6 +48,7 @@ class Act:
         self._tools = tools
         self._change = change
         self._deployment = deployment
+        self._said = 0.0
         self._ports = slot_ports(change.model, tools.host.observe(), tools.host.host.port_base)
 
     def perform(self, steps: Iterable[Step]) -> None:
@@ -197,7 +198,13 @@ class Act:
     def _play(self, playbook: str, variables: Mapping[str, Any]) -> None:
         host = self._tools.host
         common = {"toolkit_init": host.observe().init}
-        self._tools.converge.run(playbook, host.host, {**common, **variables}, lambda task: None)
+        self._tools.converge.run(playbook, host.host, {**common, **variables}, self._converging)
+
+    def _converging(self, task: str) -> None:
+        # A task takes a fraction of a second; one line in two seconds is enough to see that it goes on.
+        if self._tools.clock() - self._said >= 2:
+            self._said = self._tools.clock()
+            self._tools.say(f"  {task}")
 
     def _still_starting(self, event: Mapping[str, Any]) -> None:
         if round(event["seconds"]) % 10 == 0:
