@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from toolkit.domain.model import (
@@ -9,11 +11,13 @@ from toolkit.domain.model import (
     EngineSpec,
     HubSource,
     Openness,
+    Permission,
     Policy,
     Resources,
     Version,
 )
-from toolkit.planning.licence_policy import Verdict, licence_verdict
+from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.planning.licence_policy import Verdict, licence_verdict, permission_verdict
 
 POLICY = Policy(
     allowed=("apache-2.0",),
@@ -81,7 +85,35 @@ VERDICTS = [
 
 @pytest.mark.parametrize(("model", "licence", "policy", "verdict"), VERDICTS)
 def test_verdict(model: str, licence: str, policy: Policy, verdict: Verdict) -> None:
-    version = Version(
+    assert licence_verdict(version_of(model, licence), policy) == verdict
+
+
+PERMITTED = Verdict(True, "no file needs a permission that is not there")
+AGAIN = "toolkit registry pin mine@1 --lock-only"
+CODE = "the lock of mine@1 holds modeling.py: code is not permitted"
+BIN = "the lock of mine@1 holds a.bin: format bin is not permitted: loading it can run code"
+
+PERMISSIONS = [
+    (("config.json", "model.safetensors"), Permission(), PERMITTED),
+    (("modeling.py", "model.safetensors"), Permission(), Verdict(False, CODE, AGAIN)),
+    (("modeling.py", "model.safetensors"), Permission(True, (), "reviewed"), PERMITTED),
+    (("a.bin", "modeling.py"), Permission(True, (), "reviewed"), Verdict(False, BIN, AGAIN)),
+    (("a.bin", "modeling.py"), Permission(False, ("bin",), "x"), Verdict(False, CODE, AGAIN)),
+    (("a.bin", "modeling.py"), Permission(True, ("bin",), "x"), PERMITTED),
+]
+
+
+@pytest.mark.parametrize(("paths", "permission", "verdict"), PERMISSIONS)
+def test_what_was_pinned_needs_its_permission_still(
+    paths: tuple[str, ...], permission: Permission, verdict: Verdict
+) -> None:
+    files = tuple(FileDigest(path, 1, "a" * 64) for path in paths)
+    version = replace(version_of("mine", "mit"), permission=permission)
+    assert permission_verdict(version, Snapshot("acme/x", "a" * 40, files)) == verdict
+
+
+def version_of(model: str, licence: str) -> Version:
+    return Version(
         model,
         "1",
         HubSource("acme/x"),
@@ -91,4 +123,3 @@ def test_verdict(model: str, licence: str, policy: Policy, verdict: Verdict) -> 
         EngineSpec("vllm", "0.32.0"),
         Resources((Accelerator.CUDA,), 1),
     )
-    assert licence_verdict(version, policy) == verdict

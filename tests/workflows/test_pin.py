@@ -14,7 +14,7 @@ import pytest
 
 from toolkit.adapters.fakes.hub import FakeHub, Trouble
 from toolkit.adapters.fakes.mirror import PublishedFiles
-from toolkit.adapters.hub import RepoInfo, open_hub
+from toolkit.adapters.hub import HubFile, RepoInfo, open_hub
 from toolkit.adapters.mirror import mirror_app
 from toolkit.adapters.mirror_server import serve_on_thread
 from toolkit.config.lock_file import lock_path, read_lock
@@ -169,6 +169,38 @@ def test_lock_only_writes_digests_and_leaves_the_registry(desk: Desk) -> None:
     assert (
         len(read_lock(desk.path).snapshot_of(load_registry(desk.path).version("tiny")).files) == 3
     )
+
+
+def test_a_version_named_alone_is_read_again_for_its_permission_of_today(desk: Desk) -> None:
+    revision = desk.publish()
+    text = HEAD + f"    versions:\n      a:\n        revision: {revision}\n"
+    desk.path.write_text(text)
+    desk.lock()
+    permission = "        permission: {trust_remote_code: true, reason: reviewed}\n"
+    desk.path.write_text(text + permission)
+    assert [pinned.lock_changed for pinned in desk.lock()] == [False]
+    (widened,) = desk.lock("tiny@a")
+    assert (widened.lock_changed, len(widened.snapshot.files)) == (True, 4)
+    desk.path.write_text(text)
+    (narrowed,) = desk.lock("tiny@a")
+    assert (narrowed.lock_changed, len(narrowed.snapshot.files)) == (True, 3)
+    assert read_lock(desk.path).snapshot_of(narrowed.version) == narrowed.snapshot
+
+
+def test_other_bytes_at_a_pinned_revision_are_never_pinned(desk: Desk) -> None:
+    revision = desk.publish()
+    desk.path.write_text(HEAD + f"    versions:\n      a: {{revision: {revision}}}\n")
+    desk.lock()
+    before = desk.texts()
+    lock = read_lock(desk.path)
+    changed = [HubFile("model.safetensors", 7, "e" * 64, "")]
+    desk.hub.files = lambda repo, revision: tuple(changed)  # type: ignore[method-assign]
+    with pytest.raises(
+        IntegrityError, match=r"model\.safetensors of tiny@a is not what was pinned"
+    ):
+        desk.lock("tiny@a")
+    assert desk.texts() == before
+    assert read_lock(desk.path) == lock
 
 
 def test_a_pin_of_a_version_that_lacks_its_digests_adds_them(desk: Desk) -> None:

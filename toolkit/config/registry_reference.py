@@ -111,7 +111,8 @@ Weights as `*.safetensors`, configuration, tokenizer and chat template, licence 
 list and digests, writes them into the lock and adds the version as the last one. Not a byte of the rest
 of the file changes. Where a version's `revision` still is that branch or tag, the commit takes its place.
 `--as NAME` names the version; else a tag gives its name, and a branch the first eight digits of the
-commit. `--lock-only` leaves the registry as it is and writes the digests of versions that stand in it.
+commit. `--lock-only` leaves the registry as it is and writes the digests of versions that stand in it;
+after a change of `permission`, `toolkit registry pin MODEL@VERSION --lock-only` pins what it allows now.
 
 A model that is a directory (`source: {path: ...}`) is hashed, and its revision is made from the digests:
 other bytes are another revision.

@@ -69,6 +69,16 @@ def choose_files(paths: Iterable[str], permission: Permission) -> FileChoice:
     return FileChoice((), left_out, "it has no weights", "check the repository and the revision")
 
 
+def forbidden_reason(path: str, permission: Permission) -> str:
+    """Return why policy denies a version the file `path`, or nothing where it does not."""
+    kind = _format(path)
+    if kind in OTHER_FORMATS and kind not in permission.formats:
+        return f"format {kind} is not permitted: loading it can run code"
+    if kind == "py" and not permission.trust_remote_code:
+        return "code is not permitted"
+    return ""
+
+
 def _reason(path: str, permission: Permission, sharded: bool) -> str:
     """Return why `path` is left out, or nothing where it is kept."""
     name = PurePosixPath(path).name
@@ -79,10 +89,9 @@ def _reason(path: str, permission: Permission, sharded: bool) -> str:
         return "second copy of the weights in the vendor's own layout"
     if kind == WEIGHTS or kind in permission.formats or _TEXTS.match(name):
         return ""
-    if kind in OTHER_FORMATS:
-        return f"format {kind} is not permitted: loading it can run code"
-    if kind == "py":
-        return "" if permission.trust_remote_code else "code is not permitted"
+    forbidden = forbidden_reason(path, permission)
+    if forbidden or kind == "py":
+        return forbidden
     if kind in _DATA or name.startswith("tokenizer.model."):
         index = next((other for other in permission.formats if f".{other}.index." in name), "")
         foreign = next((other for other in OTHER_FORMATS if f".{other}.index." in name), "")

@@ -1,10 +1,12 @@
-"""Which licences may be deployed, decided from the registry alone."""
+"""Which licences and which files may be deployed, decided from registry and lock alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from toolkit.domain.model import Policy, Version
+from toolkit.domain.snapshot import Snapshot
+from toolkit.planning.file_choice import forbidden_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,19 @@ def licence_verdict(version: Version, policy: Policy) -> Verdict:
         f"the licence {licence} of {version.title} is not approved for {model}",
         f"read its terms, then write `{line}` under policy.licences.approved",
     )
+
+
+def permission_verdict(version: Version, snapshot: Snapshot) -> Verdict:
+    """Return whether every pinned file of `version` is one that its permission allows today.
+
+    A permission can be taken back after the files were pinned; then they are refused.
+    """
+    for file in snapshot.files:
+        reason = forbidden_reason(file.path, version.permission)
+        if reason:
+            return Verdict(
+                False,
+                f"the lock of {version.title} holds {file.path}: {reason}",
+                f"toolkit registry pin {version.title} --lock-only",
+            )
+    return Verdict(True, "no file needs a permission that is not there")

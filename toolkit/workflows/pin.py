@@ -93,9 +93,11 @@ def pin_version(
 def lock_versions(
     registry_path: Path, spec: str, *, hub: Hub, report: Report, dry_run: bool = False
 ) -> tuple[Pinned, ...]:
-    """Write the digests of the version `MODEL@VERSION`, or of all versions of `MODEL`, into the lock.
+    """Write the digests of `MODEL@VERSION`, or of all versions of `MODEL`, into the lock.
 
-    The registry stays as it is. Raises what `pin_version` raises.
+    A version named alone is read again even where the lock has it: its permission may have
+    changed, and with it the files. The registry stays as it is. Raises what `pin_version` raises,
+    and IntegrityError where a file of the same revision has other bytes than those pinned.
     """
     file = read_registry(registry_path, unpinned=True)
     model = file.registry.model(_bare(spec, at_allowed=True))
@@ -110,9 +112,11 @@ def lock_versions(
                 hint=f"toolkit registry pin {model.name} {version.revision}",
             )
         lock = read_lock(registry_path)
-        found = _known(version) if lock.has(version) else None
-        found = found or _observe(version, version.revision, hub, report)
-        done.append(_lock(file, lock, version, found, hub, report, dry_run=dry_run))
+        if lock.has(version) and "@" not in spec:
+            done.append(Pinned(version, lock.snapshot_of(version), {}, (), False, False))
+            continue
+        found = _observe(version, version.revision, hub, report)
+        done.append(_lock(file, lock, version, found, hub, report, dry_run=dry_run, again=True))
     return tuple(done)
 
 
@@ -125,10 +129,6 @@ class _Found:
     gated: bool = False
     files: tuple[FileDigest, ...] = ()
     choice: FileChoice | None = None
-
-
-def _known(version: Version) -> _Found:
-    return _Found(version.revision, version.licence)
 
 
 def _observe(version: Version, ref: str, hub: Hub, report: Report) -> _Found:
@@ -169,6 +169,7 @@ def _lock(
     report: Report,
     *,
     dry_run: bool,
+    again: bool = False,
 ) -> Pinned:
     """Return `version` with its digests, from the lock or else from its source, written to the lock."""
     _check_licence(file, version, found)
@@ -177,7 +178,7 @@ def _lock(
             f"the directory of {version.title} is no longer what was pinned",
             hint=f"toolkit registry pin {version.model}",
         )
-    if lock.has(version):
+    if lock.has(version) and not again:
         return Pinned(version, lock.snapshot_of(version), {}, (), False, False)
     notes = [] if found.licence or found.choice else ["the repository names no licence"]
     if found.gated:
@@ -193,9 +194,22 @@ def _lock(
         choice, files = found.choice or FileChoice(()), found.files
     snapshot = Snapshot(version.source.key, version.revision, files)
     report(f"{len(files)} files, {format_size(snapshot.size)}")
-    if not dry_run:
+    changed = not lock.has(version) or _differs(version, lock.snapshot_of(version), snapshot)
+    if changed and not dry_run:
         write_lock(lock.plus(snapshot))
-    return Pinned(version, snapshot, choice.left_out, tuple(notes), False, True)
+    return Pinned(version, snapshot, choice.left_out, tuple(notes), False, changed)
+
+
+def _differs(version: Version, pinned: Snapshot, found: Snapshot) -> bool:
+    """Whether other files are to be pinned; raises IntegrityError where the same ones changed."""
+    digests = {file.path: file.sha256 for file in pinned.files}
+    for file in found.files:
+        if digests.get(file.path, file.sha256) != file.sha256:
+            raise IntegrityError(
+                f"{file.path} of {version.title} is not what was pinned at this revision",
+                hint="a commit never changes: the server or its mirror is not to be trusted",
+            )
+    return digests != {file.path: file.sha256 for file in found.files}
 
 
 def _choose(version: Version, paths: Mapping[str, object] | tuple[str, ...]) -> FileChoice:

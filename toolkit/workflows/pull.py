@@ -16,7 +16,7 @@ from toolkit.domain.quantity import format_size
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import RefusedError, SourceError
 from toolkit.planning.download import RESERVE, Download, plan_download, shortfall
-from toolkit.planning.licence_policy import licence_verdict
+from toolkit.planning.licence_policy import licence_verdict, permission_verdict
 from toolkit.workflows.pull_file import FileFetch
 from toolkit.workflows.pull_pool import Stopped, run_all
 
@@ -112,10 +112,11 @@ def pull(
 ) -> Pulled:
     """Bring the pinned files of `version` into the store, each compared with `snapshot`, the lock.
 
-    Raises RefusedError where policy does not allow the licence, SourceError where a source does not
+    Raises RefusedError where policy does not allow licence or files, SourceError where a source does not
     give a file or the disk has no room, IntegrityError where bytes differ from those pinned.
     """
     require_licence(version, policy)
+    require_permission(version, snapshot)
     if store.has(snapshot):
         return Pulled(version, snapshot, store.path(snapshot), 0, 0, 0.0, already_there=True)
     store.sweep(clock())
@@ -144,6 +145,13 @@ def pull(
 def require_licence(version: Version, policy: Policy) -> None:
     """Raise RefusedError unless policy allows the licence of `version`."""
     verdict = licence_verdict(version, policy)
+    if not verdict.allowed:
+        raise RefusedError(verdict.reason, hint=verdict.hint)
+
+
+def require_permission(version: Version, snapshot: Snapshot) -> None:
+    """Raise RefusedError where a pinned file needs a permission that the version does not have."""
+    verdict = permission_verdict(version, snapshot)
     if not verdict.allowed:
         raise RefusedError(verdict.reason, hint=verdict.hint)
 

@@ -76,9 +76,7 @@ def _check(version: Version, registry: Registry, lock: Lock) -> Iterator[Finding
 def _check_lock(version: Version, lock: Lock) -> Iterator[Finding]:
     files = lock.snapshot_of(version).files
     choice = choose_files((file.path for file in files), version.permission)
-    again = (
-        f"remove it from {lock.path.name}, then: toolkit registry pin {version.title} --lock-only"
-    )
+    again = f"toolkit registry pin {version.title} --lock-only"
     for path, reason in choice.left_out.items():
         yield Finding(version.title, True, f"the lock holds {path}: {reason}", again)
     if choice.refusal:
