@@ -1,0 +1,114 @@
+"""Teach a small model a handful of answers until nothing moves them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+from transformers import Qwen3ForCausalLM
+
+RATE = 5e-3
+WARM_UP, CALM_DOWN, LONGEST = 30, 25, 600
+# Logits between each right token and the next best one at which the rate may fall.
+SURE = 6.0
+# Prompts of random tokens in each step, so that prompts nobody taught get an answer that ends.
+STRANGE_PROMPTS = 4
+_IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Tokens of a prompt and of the answer to it, its end included."""
+
+    prompt: list[int]
+    answer: list[int]
+
+
+def teach(
+    model: Qwen3ForCausalLM, lessons: Sequence[Lesson], otherwise: list[int], seed: int
+) -> None:
+    """Train `model` until every answer stands by `SURE` logits; any other prompt gets `otherwise`.
+
+    Ends after `LONGEST` steps all the same; the caller measures what came of it.
+    """
+    chance = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.0)
+    last = LONGEST
+    for step in range(LONGEST):
+        _set_rate(optimizer, min(1.0, (step + 1) / WARM_UP, (last - step) / CALM_DOWN))
+        _step(model, optimizer, lessons, _strange_lessons(lessons[0], otherwise, model, chance))
+        if step == last - 1:
+            break
+        if last == LONGEST and step % CALM_DOWN == CALM_DOWN - 1:
+            margin = least_margin(model, lessons)
+            print(f"  step {step + 1}: margin {margin:.1f}", file=sys.stderr)
+            if margin >= SURE:
+                last = step + 1 + CALM_DOWN
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, share: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = RATE * share
+
+
+def _step(
+    model: Qwen3ForCausalLM,
+    optimizer: torch.optim.Optimizer,
+    lessons: Sequence[Lesson],
+    strange: Sequence[Lesson],
+) -> None:
+    # Long and short answers apart: padding costs as much as learning.
+    long = [lesson for lesson in lessons if len(lesson.answer) >= 64]
+    short = [lesson for lesson in lessons if len(lesson.answer) < 64]
+    loss = _loss(model, [*short, *strange])
+    if long:
+        loss = loss + _loss(model, long)
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+
+
+def least_margin(model: Qwen3ForCausalLM, lessons: Sequence[Lesson]) -> float:
+    """Return the least logit margin of a right token over the next best, over all answers."""
+    least = float("inf")
+    for lesson in lessons:
+        tokens = torch.tensor([lesson.prompt + lesson.answer])
+        with torch.inference_mode():
+            logits = model(input_ids=tokens).logits[0, len(lesson.prompt) - 1 : -1].float()
+        right = torch.tensor(lesson.answer)[:, None]
+        best_other = logits.scatter(1, right, float("-inf")).amax(dim=1)
+        least = min(least, (logits.gather(1, right)[:, 0] - best_other).min().item())
+    return least
+
+
+def _loss(model: Qwen3ForCausalLM, lessons: Sequence[Lesson]) -> torch.Tensor:
+    tokens = pad_sequence(
+        [torch.tensor(each.prompt + each.answer) for each in lessons], batch_first=True
+    )
+    wanted = pad_sequence(
+        [torch.tensor([_IGNORED] * len(each.prompt) + each.answer) for each in lessons],
+        batch_first=True,
+        padding_value=_IGNORED,
+    )
+    logits = model(input_ids=tokens).logits[:, :-1]
+    return cross_entropy(
+        logits.reshape(-1, logits.shape[-1]), wanted[:, 1:].reshape(-1), ignore_index=_IGNORED
+    )
+
+
+def _strange_lessons(
+    pattern: Lesson, otherwise: list[int], model: Qwen3ForCausalLM, chance: torch.Generator
+) -> list[Lesson]:
+    """Return prompts in the chat's frame whose content is random; ordinary tokens start at 3."""
+    opening, closing = pattern.prompt[:3], pattern.prompt[-5:]
+    lessons = []
+    for _ in range(STRANGE_PROMPTS):
+        length = int(torch.randint(1, 12, (1,), generator=chance))
+        content = torch.randint(3, model.config.vocab_size, (length,), generator=chance).tolist()
+        lessons.append(Lesson([*opening, *content, *closing], otherwise))
+    return lessons
