@@ -46,12 +46,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.care:prune",
         "Remove snapshots and engines that nothing uses any more.",
     ),
+    "doctor": (
+        "toolkit.cli.doctor:doctor",
+        "Check this machine, the host and what runs on it.",
+    ),
     "registry": (
         "toolkit.cli.registry:registry",
         "List, show, check and pin what may be deployed.",
     ),
     "pull": ("toolkit.cli.pull:pull", "Fetch a pinned version and verify every file."),
     "mirror": ("toolkit.cli.mirror:mirror", "Serve the store under the Hub's API."),
+    "completion": (
+        "toolkit.cli.completion:completion",
+        'Print the shell\'s completion script: eval "$(toolkit completion bash)".',
+    ),
 }
 
 
@@ -89,7 +97,7 @@ def main() -> None:
     # An orderly end asked for from outside is an interruption like Ctrl-C: what was begun is undone.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="toolkit", standalone_mode=False)
     except DryRun:
         code = 0
     except click.exceptions.Abort:

@@ -1,0 +1,96 @@
+"""`toolkit doctor`: look at everything a deployment needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.output import print_json, say, table
+from toolkit.errors import HostError, ToolkitError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from toolkit.domain.fleet import Host
+    from toolkit.planning.diagnosis import Finding
+
+
+@click.command()
+@registry_option()
+@fleet_option()
+@home_option()
+@json_option()
+def doctor(registry_path: str, fleet: str | None, home: str | None, as_json: bool) -> None:
+    """Check this machine, the host and what runs on it."""
+    from toolkit.cli.context import home_directory, only_host
+    from toolkit.planning.diagnosis import Level
+
+    findings = _examine(registry_path, only_host(fleet), home_directory(home))
+    if as_json:
+        print_json(
+            [
+                {"level": str(f.level), "subject": f.subject, "words": f.words, "hint": f.hint}
+                for f in findings
+            ]
+        )
+    else:
+        table(("", "SUBJECT", "FINDING"), [(f.level, f.subject, f.words) for f in findings])
+        for each in findings:
+            if each.hint:
+                say(f"{each.subject}: {each.hint}")
+    bad = [each for each in findings if each.level is Level.FAIL]
+    if bad and not as_json:
+        raise HostError(f"{len(bad)} of {len(findings)} checks failed")
+    if bad:
+        raise click.exceptions.Exit(HostError.exit_code)
+
+
+def _examine(registry_path: str, host: Host, home: Path) -> list[Finding]:
+    from toolkit.adapters.playbooks import provision_digest
+    from toolkit.cli.context import open_history, read_pins
+    from toolkit.cli.host_view import open_host
+    from toolkit.planning.diagnosis import Finding, Level, diagnose_host, diagnose_ops
+
+    registry_error = ""
+    try:
+        read_pins(registry_path, home)
+    except ToolkitError as error:
+        registry_error = error.message
+    unfinished = [
+        f"deployment {each.id}, {each.action} {each.model}"
+        for each in open_history(home).unfinished()
+    ]
+    ops = diagnose_ops(
+        ansible=_ansible_version(),
+        privileged=_privileged(),
+        store_free=shutil.disk_usage(home).free,
+        registry_error=registry_error,
+        unfinished=unfinished,
+    )
+    try:
+        facts = open_host(host).observe()
+    except ToolkitError as error:
+        return [*ops, Finding(Level.FAIL, "host", error.message, error.hint)]
+    return [*ops, *diagnose_host(facts, provision_digest(host))]
+
+
+def _ansible_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("ansible-core")
+    except PackageNotFoundError:
+        return ""
+
+
+def _privileged() -> bool:
+    if os.geteuid() == 0:
+        return True
+    if shutil.which("sudo") is None:
+        return False
+    return subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
