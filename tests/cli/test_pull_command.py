@@ -183,8 +183,6 @@ def test_failures_have_a_code_and_words(
     ("trouble", "message"),
     [
         (Trouble.GATED, "is gated"),
-        (Trouble.PRIVATE, "or it is private"),
-        (Trouble.REFUSED, "refused access"),
         (Trouble.RATE_LIMITED, "limits the rate"),
     ],
 )

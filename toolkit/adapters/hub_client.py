@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from toolkit import __version__
 from toolkit.adapters.hub import Advance, HubFile, RepoInfo
@@ -94,7 +95,12 @@ class HuggingFaceHub:
             url, headers=self._headers(), timeout=constants.HF_HUB_ETAG_TIMEOUT
         )
         hf_raise_for_status(response)
-        return response.json(), response.links.get("next", {}).get("url")
+        following = response.links.get("next", {}).get("url")
+        if following:
+            # A page may name another address; the token goes to this endpoint alone.
+            parts = urlsplit(following)
+            following = f"{self.endpoint}{parts.path}?{parts.query}"
+        return response.json(), following
 
     def _read(self, wanted: Wanted) -> bytes:
         with get_session().stream(

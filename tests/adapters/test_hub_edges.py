@@ -1,0 +1,167 @@
+"""What the real client meets on the real Hub and a mirror of ours never does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import constants
+
+from toolkit.adapters import hub_transfer
+from toolkit.adapters.fakes.mirror import Misbehaving, PublishedFiles
+from toolkit.adapters.hub_client import HuggingFaceHub
+from toolkit.adapters.mirror import mirror_app
+from toolkit.adapters.mirror_server import serve_on_thread
+from toolkit.domain.snapshot import FileDigest
+from toolkit.errors import SourceError
+
+REPO = "acme/tiny"
+REVISION = "a" * 40
+WEIGHTS = bytes(range(256)) * 20_000
+SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
+FILE = FileDigest("model.safetensors", len(WEIGHTS), SHA256)
+
+App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+def answering(answers: dict[str, tuple[int, dict[str, str], bytes]], seen: list[Any]) -> App:
+    """An application with a fixed answer for each path; `seen` gets every request."""
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        seen.append(scope)
+        status, headers, body = answers[scope["path"]]
+        named = [(key.lower().encode(), value.encode()) for key, value in headers.items()]
+        if not any(key == b"content-length" for key, _ in named):
+            named.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": named})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+def headers_of(scope: dict[str, Any]) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in scope["headers"]}
+
+
+def test_the_token_does_not_follow_a_redirect_to_a_file_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_canary")
+    at_hub: list[Any] = []
+    at_host: list[Any] = []
+    place = f"/{REPO}/resolve/{REVISION}/model.safetensors"
+    with serve_on_thread(answering({"/blob": (200, {}, WEIGHTS)}, at_host)) as host:
+        moved = {
+            "Location": f"{host}/blob?signature=s3cret",
+            "X-Repo-Commit": REVISION,
+            "X-Linked-Etag": f'"{SHA256}"',
+            "X-Linked-Size": str(len(WEIGHTS)),
+        }
+        with serve_on_thread(answering({place: (302, moved, b"")}, at_hub)) as endpoint:
+            hub = HuggingFaceHub(endpoint, tries=1)
+            found = hub.download(REPO, REVISION, FILE, tmp_path / "data", lambda _: None)
+    assert found == SHA256
+    assert [headers_of(each).get("authorization") for each in at_hub] == ["Bearer hf_canary"] * 2
+    assert [headers_of(each).get("authorization") for each in at_host] == [None]
+
+
+def test_a_signed_address_is_never_shown(tmp_path: Path) -> None:
+    place = f"/{REPO}/resolve/{REVISION}/model.safetensors"
+    gone = {"/blob": (500, {}, b"")}
+    with serve_on_thread(answering(gone, [])) as host:
+        moved = {"Location": f"{host}/blob?signature=s3cret", "X-Linked-Size": str(len(WEIGHTS))}
+        with serve_on_thread(answering({place: (302, moved, b"")}, [])) as endpoint:
+            hub = HuggingFaceHub(endpoint, tries=1)
+            with pytest.raises(SourceError, match="answered 500") as caught:
+                hub.download(REPO, REVISION, FILE, tmp_path / "data", lambda _: None)
+    assert "s3cret" not in caught.value.message + caught.value.hint
+
+
+def test_a_long_listing_comes_in_pages_from_the_endpoint_alone() -> None:
+    tree = f"/api/models/{REPO}/tree/{REVISION}"
+    first = [{"type": "file", "path": "b.txt", "size": 1, "oid": "b" * 40}]
+    second = [
+        {"type": "directory", "path": "d", "size": 0, "oid": "d" * 40},
+        {"type": "file", "path": "a.txt", "size": 2, "oid": "c" * 40},
+    ]
+    elsewhere = f"https://hub.example{tree}/next?cursor=2"
+    answers = {
+        tree: (200, {"Link": f'<{elsewhere}>; rel="next"'}, json.dumps(first).encode()),
+        f"{tree}/next": (200, {}, json.dumps(second).encode()),
+    }
+    seen: list[Any] = []
+    with serve_on_thread(answering(answers, seen)) as endpoint:
+        files = HuggingFaceHub(endpoint, tries=1).files(REPO, REVISION)
+    assert [file.path for file in files] == ["a.txt", "b.txt"]
+    assert seen[1]["query_string"] == b"cursor=2"
+
+
+CARDS = [
+    ({"cardData": {"license": "Apache-2.0"}}, "apache-2.0"),
+    ({"cardData": {"license": ["mit", "other"]}}, "mit"),
+    ({"cardData": {"license": "other", "license_name": "qwen-research"}}, "qwen-research"),
+    ({"cardData": {"license": "other"}}, "other"),
+    ({"tags": ["text-generation", "license:llama3.1"]}, "llama3.1"),
+    ({"tags": []}, ""),
+    ({}, ""),
+]
+
+
+@pytest.mark.parametrize(("card", "licence"), CARDS)
+def test_licences_are_read_from_card_or_tags(card: dict[str, Any], licence: str) -> None:
+    body = json.dumps({"id": REPO, "sha": REVISION, "gated": "manual", **card}).encode()
+    answers = {f"/api/models/{REPO}/revision/main": (200, {}, body)}
+    with serve_on_thread(answering(answers, [])) as endpoint:
+        info = HuggingFaceHub(endpoint, tries=1).resolve(REPO, "main")
+    assert (info.revision, info.licence, info.gated) == (REVISION, licence, True)
+
+
+def test_short_waits_that_a_hub_asks_for_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    body = json.dumps({"id": REPO, "sha": REVISION}).encode()
+    place = f"/api/models/{REPO}/revision/main"
+    answers = {place: (429, {"Retry-After": "3"}, b"")}
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        answers[place] = (200, {}, body)
+
+    monkeypatch.setattr("toolkit.adapters.hub_client.time.sleep", sleep)
+    with serve_on_thread(answering(answers, [])) as endpoint:
+        assert HuggingFaceHub(endpoint).resolve(REPO, "main").revision == REVISION
+    assert waited == [3]
+
+
+def test_files_in_xet_come_through_the_clients_own_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stands in for the transfer itself, which needs Xet's servers."""
+
+    def through_xet(repo: str, path: str, *, local_dir: Path, tqdm_class: Any, **_: Any) -> str:
+        with tqdm_class(total=len(WEIGHTS), desc=path) as bar:
+            bar.update(1000)
+            bar.update_transfer(10)
+            bar.set_postfix_str("1 MB/s", refresh=False)
+        local_dir.mkdir()
+        (local_dir / path).write_bytes(WEIGHTS)
+        return str(local_dir / path)
+
+    monkeypatch.setattr(hub_transfer, "hf_hub_download", through_xet)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    published = PublishedFiles(tmp_path / "origin")
+    revision = published.publish(REPO, {"model.safetensors": WEIGHTS})
+    server = Misbehaving(mirror_app(published))
+    server.extra_headers = {"X-Xet-Hash": "0" * 64, "X-Xet-Refresh-Route": "http://127.0.0.1:9/x"}
+    gained: list[int] = []
+    with serve_on_thread(server) as endpoint:
+        hub = HuggingFaceHub(endpoint, tries=1)
+        found = hub.download(REPO, revision, FILE, tmp_path / "part" / "data", gained.append)
+    assert found == SHA256
+    assert gained[:2] == [1000, -1000]
+    assert sum(gained) == len(WEIGHTS)
+    assert [request for request in server.requests if request.startswith("GET")] == []
+    assert [path.name for path in (tmp_path / "part").iterdir()] == ["data"]
