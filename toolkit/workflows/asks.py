@@ -18,7 +18,7 @@ from toolkit.planning.deploy import Wanted
 from toolkit.planning.engine_choice import choose_lock
 from toolkit.planning.release_build import build_release
 from toolkit.workflows.change import Ask
-from toolkit.workflows.pull import require_licence
+from toolkit.workflows.pull import require_licence, require_permission
 from toolkit.workflows.tools import Timing
 
 
@@ -38,7 +38,7 @@ def ask_version(
     """Return the ask of `deploy` and `upgrade`.
 
     It raises, before anything is downloaded: NothingSuitableError where no device can hold the version,
-    RefusedError where policy denies its licence, InputError where its files or engine are not locked.
+    RefusedError where policy denies licence or files, InputError where its files or engine are not locked.
     """
 
     def ask(facts: HostFacts) -> Wanted:
@@ -46,6 +46,7 @@ def ask_version(
         require_licence(version, policy)
         lock = choose_lock(locks, version.engine, accelerator, facts.python)
         snapshot = snapshot_of(version)
+        require_permission(version, snapshot)
         release = build_release(version, snapshot, lock, facts, number=0)
         there = {file.sha256 for file in snapshot.files if store.has_blob(file)}
         missing = [file.size for file in snapshot.files if file.sha256 not in there]
