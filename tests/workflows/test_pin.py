@@ -108,8 +108,8 @@ def test_pinning_the_same_again_changes_nothing(desk: Desk) -> None:
     desk.publish()
     desk.pin()
     before = desk.texts()
-    again = desk.pin()
-    assert (again.registry_changed, again.lock_changed) == (False, False)
+    for again in [desk.pin(), desk.pin("main", name="other"), desk.pin(desk.publish())]:
+        assert (again.registry_changed, again.lock_changed) == (False, False)
     assert desk.texts() == before
 
 

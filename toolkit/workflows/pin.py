@@ -78,7 +78,7 @@ def pin_version(
     found = _observe(draft, ref, hub, report)
     for version in registry_model.versions:
         same = version.source == draft.source and version.revision == found.revision
-        if same and not waiting and version.permission == draft.permission:
+        if same and not waiting:
             return _lock(file, lock, version, found, hub, report, dry_run=dry_run)
     title = waiting or name or _default_name(ref, found.revision, registry_model.versions)
     write = with_revision if waiting else with_version
