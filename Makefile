@@ -1,0 +1,48 @@
+# Every target works in a fresh clone: what it needs, it installs first.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help install demo demo-clean test check unit system bench reference lock clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(READY) ## Make .venv with the toolkit and what its checks need
+
+$(READY): requirements-dev.lock pyproject.toml scripts/bootstrap.sh
+	PYTHON=$(PYTHON) scripts/bootstrap.sh
+
+demo: $(READY) ## Run the main job for real: deploy, upgrade under load, roll back
+	$(BIN)/python demo/run_demo.py
+
+demo-clean: $(READY) ## Stop what the demo left running and remove its files
+	$(BIN)/python demo/clean.py
+
+test: check unit system ## Run every check and every test (what CI runs)
+
+check: $(READY) ## Lint, types, layers, roles, documents
+	scripts/check.sh
+
+unit: $(READY) ## Run the tests that start no vLLM
+	scripts/system_packages.sh
+	$(BIN)/python -m pytest -m "not system"
+
+system: $(READY) ## Run the whole-system tests: real vLLM, HAProxy, Ansible
+	scripts/system_packages.sh
+	$(BIN)/python -m pytest -m system -v
+
+bench: $(READY) ## Measure what docs/benchmarks.md shows
+	$(BIN)/python tests/bench/run.py
+
+reference: $(READY) ## Write the generated documents anew
+	$(BIN)/python scripts/write_reference.py
+
+lock: $(READY) ## Resolve the toolkit's own dependencies anew
+	scripts/lock.sh --upgrade
+
+clean: ## Remove what builds and tests left in this directory
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

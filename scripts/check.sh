@@ -1,0 +1,18 @@
+#!/bin/bash
+# Every check that needs no running system. One line for each, and the first that fails ends it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH="$PWD/.venv/bin:$PATH"
+
+step() {
+    echo "== $*"
+    "$@"
+}
+
+step ruff check .
+step ruff format --check .
+step mypy
+step env MYPYPATH=toolkit/hostside mypy --config-file scripts/hostside.ini toolkit/hostside
+step lint-imports
+step ansible-lint --offline --strict playbooks
+step python scripts/write_reference.py --check

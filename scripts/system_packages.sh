@@ -1,0 +1,13 @@
+#!/bin/sh
+# What the tests need of the system beyond Python. The roles install the same on a host.
+set -eu
+wanted=""
+for each in haproxy:/usr/sbin/haproxy supervisor:/usr/bin/supervisord libnuma1:/usr/lib/x86_64-linux-gnu/libnuma.so.1; do
+    [ -e "${each#*:}" ] || wanted="$wanted ${each%%:*}"
+done
+[ -n "$wanted" ] || exit 0
+sudo=""
+[ "$(id -u)" = 0 ] || sudo="sudo"
+$sudo apt-get update -qq
+# shellcheck disable=SC2086
+$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $wanted
