@@ -55,9 +55,9 @@ def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
 
 
 def write_base(root: Path, **variables: Any) -> None:
-    """Write what the role writes: base, reader of bodies, answers for failures, empty routes."""
+    """Write what the role writes: base, reader of bodies, empty routes."""
     directory = root / "router"
-    (directory / "errors").mkdir(parents=True)
+    directory.mkdir()
     values = {
         **yaml.safe_load((ROLE / "defaults/main.yml").read_text()),
         **yaml.safe_load((ROLE / "vars/main.yml").read_text()),
@@ -73,9 +73,6 @@ def write_base(root: Path, **variables: Any) -> None:
     environment.filters["to_json"] = json.dumps
     base = environment.get_template("haproxy.cfg.j2").render(values)
     (directory / "haproxy.cfg").write_text(base)
-    for code in values["router_errors"]:
-        text = environment.get_template("error.http.j2").render(values, code=code)
-        (directory / f"errors/{code}.http").write_text(text)
     shutil.copy(ROLE / "files/model.lua", directory)
     for empty in (ROLE / "files/empty").iterdir():
         shutil.copy(empty, directory)

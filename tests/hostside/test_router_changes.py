@@ -58,7 +58,7 @@ class Site:
         assert self.files() == render_files(self.lab.routes)
         assert self.lab.observe()["drift"] == []
         left = {path.name for path in Path(self.lab.directory).iterdir()} - set(CONFIGURATION)
-        base = {"haproxy.cfg", "model.lua", "errors", "admin.sock", "master.sock", ".lock"}
+        base = {"haproxy.cfg", "model.lua", "admin.sock", "master.sock", ".lock"}
         assert left == base
 
 
@@ -358,3 +358,38 @@ def test_killed_at_any_moment_traffic_goes_on_and_the_next_run_completes(
     assert site.slot() == ("green" if change == "switch" else "blue")
     if change == "model":
         assert site.lab.ask(PATH, {"model": "more"})[1]["slot"] == "green"
+
+
+# --- the role's own reload ---------------------------------------------------------------------------
+
+
+def _reload_as_the_role_does(socket: str) -> dict[str, Any]:
+    module = REPO / "playbooks/roles/router/library/router_reload.py"
+    arguments = json.dumps({"ANSIBLE_MODULE_ARGS": {"socket": socket}})
+    argv = [sys.executable, str(module), arguments]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def test_the_role_reloads_without_a_loss(site: Site, tmp_path: Path) -> None:
+    before = router_socket.processes(site.lab.directory)["current"]
+    clients = Clients(site.lab.port, short=4, streams=4)
+    result = _reload_as_the_role_does(f"{site.lab.directory}/master.sock")
+    assert (result["changed"], result["running"]) == (True, True)
+    assert set(router_socket.processes(site.lab.directory)["current"]).isdisjoint(before)
+    assert set(clients.stop()) == {"short", "stream"}
+    absent = _reload_as_the_role_does(str(tmp_path / "master.sock"))
+    assert (absent["changed"], absent["running"]) == (False, False)
+
+
+def test_a_base_that_is_wrong_is_reported_and_the_former_serves(site: Site) -> None:
+    base = Path(site.lab.directory, "haproxy.cfg")
+    text = base.read_text()
+    base.write_text(text + "nonsense\n")
+    result = _reload_as_the_role_does(f"{site.lab.directory}/master.sock")
+    assert result["failed"] is True
+    assert "refused its new files" in result["msg"]
+    assert site.slot() == "blue"
+    base.write_text(text)
+    assert _reload_as_the_role_does(f"{site.lab.directory}/master.sock")["changed"] is True

@@ -152,7 +152,6 @@ def _validate(directory, files):
         for name, text in texts.items():
             with open(os.path.join(staged, name), "w") as file:
                 file.write(text)
-        os.symlink(os.path.join(directory, "errors"), os.path.join(staged, "errors"))
         argv = ["haproxy", "-c"]
         for name in ("haproxy.cfg", "backends.cfg"):
             argv += ["-f", os.path.join(staged, name)]

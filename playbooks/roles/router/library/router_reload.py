@@ -51,6 +51,7 @@ def ask(path, command):
         try:
             connection.connect(path)
             connection.sendall(command + b"\n")
+            connection.shutdown(socket.SHUT_WR)
             chunks = []
             while True:
                 chunk = connection.recv(65536)
