@@ -84,7 +84,7 @@ def _compile(
     wanted = f"{requirements.strip()} for {accelerator} on Python {python}"
     raise SourceError(
         f"{wanted} does not resolve: {problems[0]}",
-        hint="look for another version or Python: toolkit engine lock VERSION --python 3.12",
+        hint="run this on an ops machine whose package index has wheels for that Python",
     )
 
 

@@ -56,6 +56,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "pull": ("toolkit.cli.pull:pull", "Fetch a pinned version and verify every file."),
     "mirror": ("toolkit.cli.mirror:mirror", "Serve the store under the Hub's API."),
+    "engine": (
+        "toolkit.cli.engine:engine",
+        "List, lock and install engines (vLLM at a pinned version).",
+    ),
     "completion": (
         "toolkit.cli.completion:completion",
         'Print the shell\'s completion script: eval "$(toolkit completion bash)".',

@@ -1,26 +1,14 @@
-"""Which engine lock a host gets, and which system libraries it needs before an engine can start."""
+"""Which engine lock a host gets, and how two locks differ."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import Accelerator, EngineSpec
 from toolkit.domain.requirements import LockedPackage
 from toolkit.errors import InputError, NothingSuitableError
-
-# What a host must have itself, since no wheel brings it: probed name -> Debian package. A driver is
-# not a package that a role may install on its own, hence the empty name.
-SYSTEM_LIBRARIES: Mapping[Accelerator, Mapping[str, str]] = {
-    Accelerator.CPU: {"libnuma.so.1": "libnuma1"},
-    Accelerator.CUDA: {
-        "libcuda.so.1": "",
-        "cc": "gcc",
-        "stdlib.h": "libc6-dev",
-        "Python.h": "python3-dev",
-    },
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +43,7 @@ def choose_lock(
     )
 
 
-def find_lock(locks: Iterable[EngineLock], wanted: str) -> tuple[EngineLock, ...]:
+def find_locks(locks: Iterable[EngineLock], wanted: str) -> tuple[EngineLock, ...]:
     """Return the locks that an id (`vllm-0.32.0-cpu-py311-1a2b3c4d`) or a version names.
 
     Raises InputError where nothing matches.
@@ -68,17 +56,6 @@ def find_lock(locks: Iterable[EngineLock], wanted: str) -> tuple[EngineLock, ...
             f"no engine {wanted!r}; versions with a lock: {names}", hint="toolkit engine list"
         )
     return found
-
-
-def explain_missing(accelerator: Accelerator, missing: Iterable[str]) -> str:
-    """Return what a person must install for the `missing` names, one sentence; empty if nothing."""
-    names = list(missing)
-    if not names:
-        return ""
-    packages = [SYSTEM_LIBRARIES[accelerator].get(name, "") for name in names]
-    install = [package for package in packages if package]
-    cure = f"apt-get install {' '.join(install)}" if install else "install the NVIDIA driver"
-    return f"the engine needs {', '.join(names)}, which this host lacks: {cure}"
 
 
 def compare_locks(

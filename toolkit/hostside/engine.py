@@ -1,0 +1,53 @@
+"""Engines on this host, and what they need of the system that no package of theirs brings."""
+
+import ctypes
+import os
+import shutil
+import sys
+
+# What is looked for -> the Debian package that brings it; a driver is nobody's to install on the side.
+NEEDED = {
+    "cpu": {"libnuma.so.1": "libnuma1"},
+    "cuda": {
+        "libcuda.so.1": "",
+        "cc": "gcc",
+        "stdlib.h": "libc6-dev",
+        "Python.h": "python3-dev",
+    },
+}
+
+
+def engines(root):
+    """Return the ids of the engines that were installed completely, sorted."""
+    top = os.path.join(root, "engines")
+    try:
+        names = os.listdir(top)
+    except OSError:
+        return []
+    return sorted(name for name in names if os.path.exists(os.path.join(top, name, ".complete")))
+
+
+def missing_libraries(accelerator):
+    """Return what an engine for `cpu` or `cuda` would miss here, as `libnuma.so.1 (libnuma1)`.
+
+    Takes milliseconds; an engine itself would notice half a minute into its start, if at all in words.
+    """
+    missing = []
+    for name, package in NEEDED[accelerator].items():
+        if not _is_there(name):
+            missing.append("%s (%s)" % (name, package or "NVIDIA driver"))
+    return missing
+
+
+def _is_there(name):
+    if ".so" in name:
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            return False
+        return True
+    if name.endswith(".h"):
+        python = "python%d.%d" % sys.version_info[:2]
+        includes = ("/usr/include", os.path.join("/usr/include", python))
+        return any(os.path.exists(os.path.join(directory, name)) for directory in includes)
+    return shutil.which(name) is not None
