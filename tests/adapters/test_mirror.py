@@ -8,7 +8,9 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +63,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     published = PublishedFiles(tmp_path_factory.mktemp("origin"))
     old = published.publish(REPO, {"config.json": b"{}"}, licence="mit")
     new = published.publish(REPO, FILES, licence="mit")
+    published.publish("acme/huge", {"huge.bin": bytes(2**25)})
     server = Misbehaving(mirror_app(published))
     with serve_on_thread(server) as endpoint:
         yield Serving(endpoint, old, new, published, server)
@@ -169,6 +172,7 @@ def test_xet_is_never_named(serving: Serving) -> None:
     assert head["x-linked-size"] == str(len(BIG))
 
 
+HUGE = "/acme/huge/resolve/main/huge.bin"
 URL = f"/{REPO}/resolve/main/other.bin"
 SIZE = len(BIG)
 RANGES = [
@@ -258,9 +262,22 @@ def test_paths_info_refuses_nonsense(serving: Serving, body: bytes) -> None:
 
 
 def test_a_client_that_leaves_does_not_hold_the_file(serving: Serving) -> None:
-    with httpx2.stream("GET", f"{serving.endpoint}{URL}") as answer:
-        next(answer.iter_raw())
-    assert serving.get(URL, Range="bytes=0-0").status_code == 206
+    with httpx2.stream("GET", f"{serving.endpoint}{HUGE}") as answer:
+        pieces = answer.iter_raw()
+        next(pieces)
+        assert _open_files("huge.bin") == 1
+    deadline = time.monotonic() + 10
+    while _open_files("huge.bin"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _open_files(name: str) -> int:
+    found = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found += entry.readlink().name == name
+    return found
 
 
 def _files(place: Path) -> list[Path]:

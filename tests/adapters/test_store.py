@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.adapters.store import KEEP_PARTIAL, Store
+from toolkit.adapters.store import KEEP, Store
 from toolkit.adapters.store_copy import copy_file
 from toolkit.adapters.store_hashing import digest_file
 from toolkit.domain.snapshot import FileDigest, Snapshot
@@ -265,7 +265,7 @@ def test_what_a_killed_pull_left_is_swept_but_the_beginning_of_its_file(
     assert [path.name for path in (store.partial / file.sha256).iterdir()] == ["data"]
     assert store.partial_size(file) == 500
     data = store.partial / file.sha256 / "data"
-    later = data.stat().st_mtime + KEEP_PARTIAL + 1
+    later = data.stat().st_mtime + KEEP + 1
     assert store.sweep(later) == 1
     assert list(store.partial.iterdir()) == []
 
@@ -277,6 +277,18 @@ def test_a_beginning_whose_file_came_otherwise_is_swept(store: Store) -> None:
     (place / "data").write_bytes(b"{")
     os.utime(place / "data")
     assert store.sweep() == 1
+
+
+def test_what_was_put_aside_goes_after_a_week(store: Store) -> None:
+    snapshot = add(store, FILES)
+    file = store.path(snapshot) / "model.safetensors"
+    file.chmod(0o644)
+    file.write_bytes(b"other")
+    (kept,) = store.withdraw(snapshot)
+    changed = kept.stat().st_mtime
+    assert store.sweep(changed + KEEP - 1) == 0
+    assert store.sweep(changed + KEEP + 1) == 1
+    assert not kept.exists()
 
 
 def _files(place: Path) -> list[Path]:

@@ -32,7 +32,7 @@ from toolkit.adapters.store_manifest import (
 from toolkit.adapters.store_staging import Staging
 from toolkit.domain.snapshot import FileDigest, Snapshot
 
-KEEP_PARTIAL = 7 * 24 * 3600.0
+KEEP = 7 * 24 * 3600.0
 
 
 class Store:
@@ -112,14 +112,19 @@ class Store:
         """Remove what dead processes left; return how many things went.
 
         Beginnings of files stay, since a pull can go on with them, unless a week old or finished.
+        What was put aside as wrong stays as long. `now` is in epoch seconds.
         """
         now = time.time() if now is None else now
         removed = 0
+        for wrong in entries(self.quarantined):
+            if now - modified(wrong) > KEEP:
+                wrong.unlink(missing_ok=True)
+                removed += 1
         for place in entries(self.staging):
             removed += remove_if_abandoned(place, place)
         for place in entries(self.partial):
             data = place / "data"
-            old = now - modified(data if data.exists() else place) > KEEP_PARTIAL
+            old = now - modified(data if data.exists() else place) > KEEP
             if old or not data.exists() or (self.blobs / place.name).exists():
                 removed += remove_if_abandoned(place, place)
             else:
