@@ -1,0 +1,119 @@
+"""What each layer may import, read from the source: decisions stay pure, the host's side stands alone.
+
+The layers themselves are held by import-linter; here stands what it cannot say.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "toolkit"
+PURE = sorted([*PACKAGE.glob("domain/*.py"), *PACKAGE.glob("planning/*.py"), PACKAGE / "errors.py"])
+HOSTSIDE = sorted(PACKAGE.glob("hostside/*.py"))
+
+# Whatever reaches out of the process, asks the time, rolls dice or talks to a person.
+IMPURE = {
+    "ansible_runner", "asyncio", "click", "ctypes", "fcntl", "glob", "http", "httpx", "httpx2", "huggingface_hub",
+    "io", "logging", "multiprocessing", "os", "random", "requests", "ruamel", "secrets", "select", "shutil",
+    "signal", "socket", "sqlite3", "ssl", "starlette", "subprocess", "sys", "tempfile", "threading", "time",
+    "urllib", "uuid", "uvicorn",
+}  # fmt: skip
+IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint"}
+PURE_PATHS = {"PurePath", "PurePosixPath", "PureWindowsPath"}
+# What a command module must not load before its command is called, see `toolkit --help`.
+HEAVY = {
+    "ansible_runner",
+    "huggingface_hub",
+    "pydantic",
+    "ruamel",
+    "sqlite3",
+    "starlette",
+    "uvicorn",
+}
+
+
+@pytest.mark.parametrize("path", PURE, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_decisions_do_no_io(path: Path) -> None:
+    assert list(impurities(ast.parse(path.read_text("utf-8")))) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import os", ["import os"]),
+        ("import os.path as p", ["import os"]),
+        ("from subprocess import run", ["import subprocess"]),
+        ("def f():\n    import sqlite3", ["import sqlite3"]),
+        ("from pathlib import Path", ["import pathlib.Path"]),
+        ("import pathlib", ["import pathlib"]),
+        ("from pathlib import PurePosixPath", []),
+        ("from datetime import datetime\nnow = datetime.now()", ["datetime.now"]),
+        ("import datetime\nnow = datetime.datetime.utcnow()", ["datetime.utcnow"]),
+        ("open('x')", ["open()"]),
+        ("import json, re, math", []),
+    ],
+)
+def test_the_search_finds_what_it_is_for(source: str, found: list[str]) -> None:
+    assert list(impurities(ast.parse(source))) == found
+
+
+@pytest.mark.parametrize("path", HOSTSIDE, ids=lambda path: path.name)
+def test_the_hosts_side_needs_the_standard_library_and_its_siblings_alone(path: Path) -> None:
+    siblings = {each.stem for each in HOSTSIDE}
+    tree = ast.parse(path.read_text("utf-8"))
+    relative = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+    assert relative == []
+    modules = {module for module, _ in imports(tree)}
+    assert modules - siblings - sys.stdlib_module_names == set()
+
+
+@pytest.mark.parametrize("path", HOSTSIDE, ids=lambda path: path.name)
+def test_the_hosts_side_is_python_3_9(path: Path) -> None:
+    ast.parse(path.read_text("utf-8"), feature_version=(3, 9))
+
+
+def test_listing_and_importing_commands_loads_nothing_heavy() -> None:
+    program = (
+        "import importlib, sys\n"
+        "from toolkit.cli.main import COMMANDS\n"
+        "for place, _ in COMMANDS.values():\n"
+        "    importlib.import_module(place.partition(':')[0])\n"
+        f"print(*sorted({HEAVY!r} & sys.modules.keys()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+def impurities(tree: ast.AST) -> Iterator[str]:
+    """Yield each import or call that a pure module must not have."""
+    for module, name in imports(tree):
+        if module in IMPURE:
+            yield f"import {module}"
+        if module == "pathlib" and name not in PURE_PATHS:
+            yield f"import pathlib{f'.{name}' if name else ''}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in ("now", "utcnow", "today"):
+            yield f"datetime.{node.attr}"
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(called, ast.Name) and called.id in IMPURE_CALLS:
+            yield f"{called.id}()"
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield (top-level module, imported name or nothing) of every import, inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name.partition(".")[0], ""
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                yield node.module.partition(".")[0], alias.name
