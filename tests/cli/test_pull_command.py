@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -298,6 +299,25 @@ def test_the_mirror_stops_cleanly(shell: Shell, number: signal.Signals) -> None:
         "",
         "nothing pinned is in the store yet; toolkit pull MODEL adds to it\n",
     )
+
+
+def test_the_mirror_does_not_wait_for_a_client_that_does_not_read(shell: Shell) -> None:
+    assert shell.run("pull", "tiny")[0] == 0
+    with shell.start("mirror", "--bind", "127.0.0.1:0") as mirror:
+        assert mirror.stdout is not None
+        mirror.stdout.readline()
+        endpoint = mirror.stdout.readline().strip().removeprefix("export HF_ENDPOINT=")
+        host, port = endpoint.removeprefix("http://").split(":")
+        with socket.socket() as client:
+            # A small window, so that the file does not fit into the buffers on the way.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect((host, int(port)))
+            path = f"/{REPO}/resolve/main/model.safetensors"
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert client.recv(15) == b"HTTP/1.1 200 OK"
+            mirror.send_signal(signal.SIGTERM)
+            _, err = mirror.communicate(timeout=30)
+    assert (mirror.returncode, err) == (0, "")
 
 
 def wait_for(condition) -> None:  # type: ignore[no-untyped-def]

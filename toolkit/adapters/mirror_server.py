@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import threading
@@ -29,14 +30,14 @@ def serve(source: MirrorSource, bind: str, listening: Callable[[str], None]) -> 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
         listening(_address(listener))
-        uvicorn.Server(_settings(mirror_app(source))).run(sockets=[listener])
+        _Server(_settings(mirror_app(source))).run(sockets=[listener])
 
 
 @contextmanager
 def serve_on_thread(app: ASGIApp, bind: str = "127.0.0.1:0") -> Iterator[str]:
     """Serve an ASGI application, such as a `mirror_app`, while the block runs; yields its address."""
     with _bound(bind) as listener:
-        server = uvicorn.Server(_settings(app))
+        server = _Server(_settings(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
@@ -47,6 +48,28 @@ def serve_on_thread(app: ASGIApp, bind: str = "127.0.0.1:0") -> Iterator[str]:
             thread.join()
 
 
+class _Server(uvicorn.Server):
+    """Ends downloads that outlast the grace by closing their connections.
+
+    Clients take that for a broken line and continue later; tasks that the server cancels by itself
+    would fill the log with tracebacks.
+    """
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, wait for what runs, at most GRACE seconds."""
+        ending = asyncio.get_running_loop().call_later(GRACE, self._close_connections)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            ending.cancel()
+
+    def _close_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+
+
 def _settings(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
@@ -54,7 +77,7 @@ def _settings(app: ASGIApp) -> uvicorn.Config:
         access_log=False,
         lifespan="off",
         server_header=False,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=2 * GRACE,
         timeout_keep_alive=30,
     )
 
