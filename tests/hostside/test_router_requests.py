@@ -239,9 +239,11 @@ def test_bodies_that_are_no_object(router: Lab, body: str) -> None:
     assert code(answer) == (400, "invalid_json")
 
 
-def test_a_thousand_brackets_cost_no_seconds(router: Lab) -> None:
+@pytest.mark.parametrize("filling", [b"[", b" ", b'{"a":'], ids=repr)
+def test_megabytes_of_nothing_cost_no_seconds(router: Lab, filling: bytes) -> None:
     started = time.monotonic()
-    assert code(router.ask(PATH, b'{"x":' + b"[" * 10_000_000))[0] == 400
+    body = filling * (15_000_000 // len(filling))
+    assert code(router.ask(PATH, body)) == (400, "invalid_json")
     assert time.monotonic() - started < 2
 
 

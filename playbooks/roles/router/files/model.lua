@@ -11,6 +11,7 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 local QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET = 34, 92, 123, 125, 91
 local MAX_RAW_NAME = 1024 -- a longer name is nobody's, so decoding it would be wasted
 local MAX_RAW_KEY = 30    -- five letters, each as \uXXXX
+local MAX_LEAD = 4096     -- white space before the object; nobody sends more, and megabytes of it would keep a thread
 local MAX_DEPTH = 10000   -- far beyond what any parser takes; 15 MB of brackets would keep a thread for seconds
 
 local PLAIN = { ['"'] = '"', ['\\'] = '\\', ['/'] = '/', b = '\b', f = '\f', n = '\n', r = '\r', t = '\t' }
@@ -77,7 +78,7 @@ end
 
 -- Returns the name, or nil and the fault.
 local function model_of(text)
-  local i = find(text, '[^ \t\r\n]')
+  local i = find(sub(text, 1, MAX_LEAD), '[^ \t\r\n]')
   if not i or byte(text, i) ~= OPEN_BRACE then return nil, 'object' end
   local depth, name = 1, nil
   i = i + 1
