@@ -1,0 +1,59 @@
+"""What the host says of its engines and of the libraries they need."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def load() -> ModuleType:
+    source = REPOSITORY / "toolkit" / "hostside" / "engine.py"
+    spec = importlib.util.spec_from_file_location("hostside_engine", source)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+engine = load()
+
+
+def test_only_stamped_engines_count(tmp_path: Path) -> None:
+    assert engine.engines(str(tmp_path)) == []
+    for name in ("vllm-2", "vllm-1", "vllm-cut-short"):
+        (tmp_path / "engines" / name).mkdir(parents=True)
+    (tmp_path / "engines" / ".cache").mkdir()
+    for name in ("vllm-2", "vllm-1"):
+        (tmp_path / "engines" / name / ".complete").write_text(f"{name}\n")
+    assert engine.engines(str(tmp_path)) == ["vllm-1", "vllm-2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "missing"),
+    [
+        ("libc.so.6", "libc6", []),
+        ("libno-such-thing.so.9", "libno", ["libno-such-thing.so.9 (libno)"]),
+        ("libno-driver.so.1", "", ["libno-driver.so.1 (NVIDIA driver)"]),
+        ("no-such-header.h", "none-dev", ["no-such-header.h (none-dev)"]),
+        ("sh", "dash", []),
+        ("no-such-compiler", "none", ["no-such-compiler (none)"]),
+    ],
+)
+def test_what_is_missing_is_named_with_its_cure(
+    monkeypatch: pytest.MonkeyPatch, name: str, package: str, missing: list[str]
+) -> None:
+    monkeypatch.setitem(engine.NEEDED, "cpu", {name: package})
+    assert engine.missing_libraries("cpu") == missing
+
+
+@pytest.mark.parametrize("accelerator", ["cpu", "cuda"])
+def test_the_role_installs_what_the_host_looks_for(accelerator: str) -> None:
+    role = REPOSITORY / "playbooks" / "roles" / "engine" / "vars" / "main.yml"
+    installed = yaml.safe_load(role.read_text())["__engine_system_packages"][accelerator]
+    assert set(installed) == {package for package in engine.NEEDED[accelerator].values() if package}
