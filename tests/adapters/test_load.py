@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
 import pytest
 
 from toolkit.adapters.load import Answer, Load, LoadReport, Verdict, judge
@@ -65,3 +71,74 @@ def test_load_on_nothing_fails_and_ends() -> None:
     report = load.stop()
     assert report.number(Verdict.FAILED) == len(report.answers)
     assert all("ConnectionRefusedError" in answer.detail for answer in report.bad)
+
+
+class _Engine(BaseHTTPRequestHandler):
+    """Answers like vLLM; what is asked says how it goes wrong."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        asked = body["messages"][0]["content"]
+        text = {"right": "Paris is it.", "wrong": "Rome."}.get(asked, "Paris")
+        if asked == "refused":
+            self._send(b'{"error":{}}', 503)
+        elif not body["stream"]:
+            choice = {"message": {"content": text}, "finish_reason": "stop"}
+            self._send(json.dumps({"choices": [choice]}).encode())
+        else:
+            choices: list[dict[str, Any]] = [{"delta": {"content": letter}} for letter in text]
+            choices.append({"delta": {}, "finish_reason": "stop"})
+            lines = [b"data: " + json.dumps({"choices": [each]}).encode() for each in choices]
+            end = [] if asked == "cut" else [b"data: [DONE]"]
+            self._send(b"\n\n".join([*lines, *end, b""]))
+
+    def _send(self, data: bytes, status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("X-Toolkit-Slot", "blue")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Engine)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "stream", "verdict", "version", "detail"),
+    [
+        ("right", False, Verdict.OK, "v1", ""),
+        ("right", True, Verdict.OK, "v1", ""),
+        ("wrong", True, Verdict.MIXED, "", "no known answer: 'Rome.'"),
+        ("short", False, Verdict.TRUNCATED, "", "only 'Paris'"),
+        ("cut", True, Verdict.TRUNCATED, "", "ended with nothing"),
+        ("refused", True, Verdict.FAILED, "", '503 {"error":{}}'),
+    ],
+)
+def test_answers_of_an_engine(
+    engine: str, prompt: str, stream: bool, verdict: Verdict, version: str, detail: str
+) -> None:
+    workers = {"short_workers": int(not stream), "stream_workers": int(stream)}
+    load = Load(engine, "tiny", {prompt: KNOWN}, **workers)
+    load.start().wait_for(lambda report: len(report.answers) >= 3, 10)
+    answers = load.stop().answers
+    assert {(a.verdict, a.version, a.detail, a.slot, a.stream) for a in answers} == {
+        (verdict, version, detail, "blue", stream)
+    }
+
+
+def test_a_limit_bounds_the_short_requests(engine: str) -> None:
+    load = Load(engine, "tiny", {"right": KNOWN}, short_workers=3, stream_workers=0, limit=20)
+    load.start().wait_for(lambda report: len(report.answers) == 20, 10)
+    assert load.stop().as_json()["short"] == 20

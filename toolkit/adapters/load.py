@@ -266,6 +266,7 @@ def _read_stream(response: http.client.HTTPResponse) -> tuple[str, str, int]:
 def _line(response: http.client.HTTPResponse) -> bytes:
     """Return the next line; nothing at the end, be it the proper one or not."""
     try:
-        return response.readline()
+        # reading nothing more at the end is what hands the connection back for the next request
+        return response.readline() or response.read()
     except http.client.IncompleteRead:
         return b""
