@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -206,3 +207,17 @@ class Lab:
             "TOOLKIT_HOME": str(self.upstream / "home"),
             "TOOLKIT_REGISTRY": str(self.upstream_registry),
         }
+
+
+def end_supervisor(root: Path) -> None:
+    """End the supervisord of `root` and with it what it started; nothing happens where none runs."""
+    try:
+        pid = int((root / "supervisor" / "supervisord.pid").read_text())
+        if str(root) not in Path(f"/proc/{pid}/cmdline").read_text():
+            return
+        os.kill(pid, signal.SIGTERM)
+    except (OSError, ValueError):
+        return
+    until = time.monotonic() + 90
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        time.sleep(0.1)

@@ -33,8 +33,9 @@ class Converge(Protocol):
 
     def run(
         self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
-    ) -> bool:
-        """Run `playbook` (a name such as `replica`) on `host`; return whether anything changed."""
+    ) -> tuple[str, ...]:
+        """Run `playbook` (a name such as `replica`) on `host`; return the tasks that changed it."""
+        ...
 
 
 class RealConverge:
@@ -46,7 +47,7 @@ class RealConverge:
 
     def run(
         self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
-    ) -> bool:
+    ) -> tuple[str, ...]:
         self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
         private = Path(tempfile.mkdtemp(prefix="play-", dir=self._scratch))
         try:
@@ -61,7 +62,7 @@ class RealConverge:
         variables: Mapping[str, Any],
         progress: Progress,
         private: Path,
-    ) -> bool:
+    ) -> tuple[str, ...]:
         request = {
             "private_data_dir": str(private),
             "playbook": str(self._playbooks / f"{playbook}.yml"),
@@ -69,12 +70,15 @@ class RealConverge:
             "extravars": dict(variables),
         }
         failure, stats = "", None
+        changed: list[str] = []
         for event in _child(request, private):
             kind, data = event.get("event"), event.get("event_data", {})
             if kind == "playbook_on_task_start":
                 progress(str(data.get("name") or data.get("task")))
             elif kind in ("runner_on_failed", "runner_on_unreachable") and not data.get("ignored"):
                 failure = failure or f"{data.get('task')}: {_words(data.get('res') or {})}"
+            elif kind == "runner_on_ok" and (data.get("res") or {}).get("changed"):
+                changed.append(str(data.get("task")))
             elif kind == "playbook_on_stats":
                 stats = data
             elif kind == "ended":
@@ -84,7 +88,7 @@ class RealConverge:
         # An inventory that matches nothing ends with success: no host in the statistics means nothing ran.
         if stats is None or host.name not in stats.get("processed", {}):
             raise HostError(f"{host.name}: {playbook}: Ansible did not process the host")
-        return bool(stats.get("changed", {}).get(host.name))
+        return tuple(changed)
 
 
 def host_variables(host: Host) -> dict[str, Any]:

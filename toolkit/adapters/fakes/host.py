@@ -196,7 +196,7 @@ class FakeConverge:
 
     def run(
         self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
-    ) -> bool:
+    ) -> tuple[str, ...]:
         detail = variables.get("replica_program") or variables.get("engine_id") or ""
         state = variables.get("replica_state", "")
         self.target._do(" ".join(filter(None, (playbook, state, detail))))
@@ -215,7 +215,7 @@ class FakeConverge:
             self.target.start(variables["replica_manifest"])
         else:
             self.target.stop(variables["replica_program"])
-        return True
+        return (playbook,)
 
 
 def gpu(memory: int, count: int = 1) -> tuple[Device, ...]:

@@ -1,0 +1,20 @@
+"""Hosts for the tests of adapters; the real one is provisioned once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.adapters.host_lab import HostLab, fake_lab, real_lab
+
+
+@pytest.fixture
+def fake_host() -> HostLab:
+    return fake_lab()
+
+
+@pytest.fixture(scope="session")
+def real_host() -> Iterator[HostLab]:
+    with real_lab() as lab:
+        yield lab

@@ -1,0 +1,62 @@
+#!/usr/bin/python3
+"""Stands where an engine's `vllm` stands, for tests of what surrounds an engine: the same command line, the same
+endpoints, ready in milliseconds. How it does is written in `behaviour` inside the snapshot."""
+
+import http.server
+import json
+import os
+import sys
+import threading
+import time
+
+with open(os.path.join(sys.argv[2], "behaviour")) as file:
+    behaviour = file.read().strip()
+port = int(sys.argv[sys.argv.index("--port") + 1])
+running = [0]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        if self.path == "/metrics":
+            self.answer(
+                200, f'vllm:num_requests_running{{engine="0"}} {float(running[0])}\n'.encode()
+            )
+        elif behaviour == "never ready":
+            self.answer(503, b"")
+        else:
+            self.answer(200, b"")
+
+    def do_POST(self):
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if behaviour == "answers errors":
+            self.answer(500, b'{"error": {"message": "internal error"}}')
+            return
+        running[0] += 1
+        if request.get("user") == "slow":
+            time.sleep(1.5)
+        text = (
+            "" if behaviour == "answers nothing" else f"hello from {os.path.basename(sys.argv[2])}"
+        )
+        message = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
+        self.answer(200, json.dumps(message).encode())
+        running[0] -= 1
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words):
+        pass
+
+
+print(f"starting on port {port}", flush=True)
+if behaviour == "dies at start":
+    raise ValueError("no such thing")
+server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+if behaviour == "dies under traffic":
+    threading.Timer(1.0, lambda: os._exit(0)).start()
+server.serve_forever()

@@ -1,0 +1,141 @@
+"""What every host does, held by the fake in memory and by this machine with supervisord, HAProxy and Ansible."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.adapters.host_lab import ENGINE, Behaviour, HostLab
+from toolkit.adapters.host import silent
+from toolkit.domain.facts import ProcessState
+from toolkit.domain.probe import LockOwner
+from toolkit.errors import BusyError
+from toolkit.planning.routes import Routes, Target, with_model, with_weights
+
+OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
+BOB = LockOwner("bob@ops2", "toolkit rollback tiny", 1)
+
+
+@pytest.fixture(params=["fake", "real"])
+def lab(request: pytest.FixtureRequest) -> HostLab:
+    found: HostLab = request.getfixturevalue(f"{request.param}_host")
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _empty(lab: HostLab) -> Iterator[None]:
+    yield
+    lab.empty()
+
+
+def test_a_provisioned_host_has_a_router_and_no_slots(lab: HostLab) -> None:
+    facts = lab.host.observe()
+    assert (facts.router.running, facts.slots) == (True, ())
+    assert facts.router.bind == lab.host.host.router_bind
+    assert {each.name.lower() for each in Behaviour} <= set(facts.snapshots)
+
+
+def test_a_started_replica_becomes_ready_and_answers(lab: HostLab) -> None:
+    program = lab.start("blue")
+    waited = lab.host.wait_ready(program, lab.ports["blue"], 20, silent)
+    assert (waited.ok, waited.reason) == (True, "")
+
+    answer = lab.host.complete(lab.ports["blue"], {"messages": []}, 5)
+    assert (answer.status, answer.text[:10], answer.finish_reason) == (200, "hello from", "stop")
+
+    (slot,) = lab.host.observe().slots
+    assert (slot.model, slot.slot, slot.port) == ("tiny", "blue", lab.ports["blue"])
+    assert (slot.process, slot.healthy, slot.weight) == (ProcessState.RUNNING, True, 0)
+    assert slot.release is not None
+    assert slot.release.engine == ENGINE
+
+
+def test_a_replica_that_dies_at_its_start_is_known_at_once_with_its_words(lab: HostLab) -> None:
+    program = lab.start("blue", Behaviour.DIES_AT_START)
+    waited = lab.host.wait_ready(program, lab.ports["blue"], 60, silent)
+    assert (waited.ok, waited.reason) == (False, "its process ended")
+    assert any("ValueError: no such thing" in line for line in waited.log)
+    assert waited.seconds < 30
+
+
+def test_a_replica_that_never_gets_ready_is_given_up(lab: HostLab) -> None:
+    program = lab.start("blue", Behaviour.NEVER_READY)
+    waited = lab.host.wait_ready(program, lab.ports["blue"], 1, silent)
+    assert (waited.ok, waited.reason) == (False, "it was not ready within 1 s")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "status", "text"),
+    [(Behaviour.EMPTY, 200, ""), (Behaviour.ERROR, 500, "")],
+)
+def test_bad_answers_come_back_as_they_are(
+    lab: HostLab, behaviour: Behaviour, status: int, text: str
+) -> None:
+    program = lab.start("blue", behaviour)
+    assert lab.host.wait_ready(program, lab.ports["blue"], 20, silent).ok
+    answer = lab.host.complete(lab.ports["blue"], {"messages": []}, 5)
+    assert (answer.status, answer.text) == (status, text)
+
+
+def test_traffic_follows_the_routes(lab: HostLab) -> None:
+    for slot in ("blue", "green"):
+        assert lab.host.wait_ready(lab.start(slot), lab.ports[slot], 20, silent).ok
+    routes = with_model(Routes(), "tiny", _targets(lab, "blue"), created=1)
+    lab.route(routes)
+    assert _weights(lab) == {"blue": 100, "green": 0}
+
+    lab.route(with_weights(routes, "tiny", {"blue": 0, "green": 100}))
+    assert _weights(lab) == {"blue": 0, "green": 100}
+    assert lab.host.drain("tiny", "blue", lab.ports["blue"], 5, silent).ok
+
+
+def test_a_replica_that_dies_under_traffic_is_seen_while_it_is_watched(lab: HostLab) -> None:
+    program = lab.start("blue", Behaviour.DIES_UNDER_TRAFFIC)
+    lab.host.wait_ready(program, lab.ports["blue"], 20, silent)
+    lab.route(with_model(Routes(), "tiny", _targets(lab, "blue"), created=1))
+    waited = lab.host.watch(program, lab.ports["blue"], 20, silent)
+    assert not waited.ok
+    assert waited.reason in ("its process ended", "it stopped answering")
+
+
+def test_a_well_replica_passes_its_watch(lab: HostLab) -> None:
+    program = lab.start("blue")
+    lab.host.wait_ready(program, lab.ports["blue"], 20, silent)
+    assert lab.host.watch(program, lab.ports["blue"], 0.5, silent).ok
+
+
+def test_the_lock_is_held_by_one_and_names_them(lab: HostLab) -> None:
+    assert lab.host.lock_owner() is None
+    with lab.host.lock(OWNER):
+        holder = lab.host.lock_owner()
+        assert holder is not None
+        assert (holder.actor, holder.command) == (OWNER.actor, OWNER.command)
+        with pytest.raises(BusyError, match=r"ann@ops .*: toolkit deploy tiny"), lab.host.lock(BOB):
+            pass
+    assert lab.host.lock_owner() is None
+    with lab.host.lock(BOB):
+        pass
+
+
+def test_a_removed_replica_leaves_nothing(lab: HostLab) -> None:
+    lab.host.wait_ready(lab.start("blue"), lab.ports["blue"], 20, silent)
+    lab.stop("blue")
+    assert lab.host.observe().slots == ()
+
+
+def test_a_snapshot_can_be_removed_and_placed_again(lab: HostLab) -> None:
+    lab.host.remove("snapshots", "good")
+    assert "good" not in lab.host.observe().snapshots
+    source = f"{lab.host.host.root}/sources/good"
+    lab.host.place(source, "good", ["behaviour"], silent)
+    assert "good" in lab.host.observe().snapshots
+
+
+def _targets(lab: HostLab, serving: str) -> tuple[Target, ...]:
+    return tuple(Target(s, p, 100 if s == serving else 0) for s, p in lab.ports.items())
+
+
+def _weights(lab: HostLab) -> dict[str, int]:
+    return {slot.slot: slot.weight for slot in lab.host.observe().slots}
