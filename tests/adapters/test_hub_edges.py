@@ -100,6 +100,22 @@ def test_a_long_listing_comes_in_pages_from_the_endpoint_alone() -> None:
     assert seen[1]["query_string"] == b"cursor=2"
 
 
+@pytest.mark.parametrize("body", ["", "<html>", "{}", '{"error": 1}', "[1]", '[{"type": "file"}]'])
+def test_a_listing_that_is_none_is_not_taken_for_one(body: str) -> None:
+    tree = f"/api/models/{REPO}/tree/{REVISION}"
+    with serve_on_thread(answering({tree: (200, {}, body.encode())}, [])) as endpoint:
+        hub = HuggingFaceHub(endpoint, tries=1)
+        with pytest.raises(SourceError, match="not a Hub's"):
+            hub.files(REPO, REVISION)
+
+
+@pytest.mark.parametrize("endpoint", ["http://[nowhere", "ftp://127.0.0.1", "nowhere"])
+def test_an_endpoint_that_is_no_address_is_said_so(endpoint: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        HuggingFaceHub(endpoint, tries=1).files(REPO, REVISION)
+    assert "HF_ENDPOINT" in caught.value.hint
+
+
 CARDS = [
     ({"cardData": {"license": "Apache-2.0"}}, "apache-2.0"),
     ({"cardData": {"license": ["mit", "other"]}}, "mit"),

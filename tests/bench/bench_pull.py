@@ -2,7 +2,7 @@
 
 Both fetch from one mirror on loopback, in turns, each time into an empty directory.
 
-    python tests/bench/bench_pull.py [--size 1GiB] [--rounds 5] [--json FILE]
+    python tests/bench/bench_pull.py [--size 1GiB] [--rounds 5] [--budget 240] [--json FILE]
 """
 
 from __future__ import annotations
@@ -57,6 +57,9 @@ def main() -> None:
     parser.add_argument("--size", type=parse_size, default=2**30, help="bytes in all [1GiB]")
     parser.add_argument("--shards", type=int, default=4, help="files they are spread over [4]")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each command [5]")
+    parser.add_argument(
+        "--budget", type=float, default=240, help="seconds after which no round starts [240]"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-pull-") as directory:
@@ -65,7 +68,7 @@ def main() -> None:
         registry.write_text(REGISTRY)
         fill_store(place, registry, options.size, options.shards)
         with mirror(registry, place / "served") as endpoint:
-            times = measure(place, registry, endpoint, options.rounds)
+            times = measure(place, registry, endpoint, options.rounds, options.budget)
     report(times, options)
 
 
@@ -117,7 +120,9 @@ def mirror(registry: Path, home: Path) -> Iterator[str]:
             process.wait(timeout=30)
 
 
-def measure(place: Path, registry: Path, endpoint: str, rounds: int) -> dict[str, list[float]]:
+def measure(
+    place: Path, registry: Path, endpoint: str, rounds: int, budget: float
+) -> dict[str, list[float]]:
     """Return the seconds of every run; one run of each goes first and is not counted."""
     target = place / "target"
     environment = {
@@ -134,7 +139,10 @@ def measure(place: Path, registry: Path, endpoint: str, rounds: int) -> dict[str
         "toolkit pull": [sys.executable, "-m", "toolkit.cli.main", "pull", "bench", *places],
     }
     times: dict[str, list[float]] = {name: [] for name in commands}
+    begun = time.monotonic()
     for turn in range(rounds + 1):
+        if turn > 1 and time.monotonic() - begun > budget:
+            break
         for name, command in commands.items():
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir()

@@ -71,7 +71,7 @@ class HuggingFaceHub:
         found: list[HubFile] = []
         while url:
             page, url = self._patiently(wanted, lambda here=url: self._page(here))  # type: ignore[misc]
-            found += [_hub_file(entry) for entry in page if entry.get("type") == "file"]
+            found += page
         return tuple(sorted(found, key=lambda file: file.path))
 
     def read_small(self, repo: str, revision: str, path: str) -> bytes:
@@ -89,7 +89,7 @@ class HuggingFaceHub:
             wanted, self._url(wanted), headers, file, into, progress, self._tries, self._pause
         )
 
-    def _page(self, url: str) -> tuple[list[dict[str, Any]], str | None]:
+    def _page(self, url: str) -> tuple[list[HubFile], str | None]:
         # HfApi.list_repo_tree waits without limit and sleeps minutes when rate limited.
         response = get_session().get(
             url, headers=self._headers(), timeout=constants.HF_HUB_ETAG_TIMEOUT
@@ -100,7 +100,11 @@ class HuggingFaceHub:
             # A page may name another address; the token goes to this endpoint alone.
             parts = urlsplit(following)
             following = f"{self.endpoint}{parts.path}?{parts.query}"
-        return response.json(), following
+        entries = response.json()
+        if not isinstance(entries, list):
+            raise TypeError("a listing is a list")
+        files = [_hub_file(entry) for entry in entries if entry["type"] == "file"]
+        return files, following
 
     def _read(self, wanted: Wanted) -> bytes:
         with get_session().stream(
@@ -149,7 +153,7 @@ class HuggingFaceHub:
                     f"{wanted.repo!r} is not the name of a repository",
                     hint="write it like owner/name",
                 ) from error
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise nonsense(wanted) from error
 
 

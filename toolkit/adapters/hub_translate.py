@@ -11,7 +11,13 @@ from toolkit.adapters.hub_errors import Wanted
 from toolkit.errors import SourceError, ToolkitError
 
 # What the functions of this module understand; anything else is a bug and passes through.
-EXPECTED = (hub.HfHubHTTPError, hub.OfflineModeIsEnabled, hub.FileMetadataError, httpx2.HTTPError)
+EXPECTED = (
+    hub.HfHubHTTPError,
+    hub.OfflineModeIsEnabled,
+    hub.FileMetadataError,
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+)
 # Longer waits are the person's decision.
 LONGEST_WAIT = 10
 
