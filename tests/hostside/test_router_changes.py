@@ -360,6 +360,22 @@ def test_killed_at_any_moment_traffic_goes_on_and_the_next_run_completes(
         assert site.lab.ask(PATH, {"model": "more"})[1]["slot"] == "green"
 
 
+def test_what_a_killed_run_left_untold_is_told_by_the_next_one(site: Site) -> None:
+    new = with_weights(site.lab.routes, "tiny", {"green": 100, "blue": 0})
+    request = {"files": render_files(new), "commands": list(runtime_commands(site.lab.routes, new))}
+    argv = [sys.executable, "-I", "-c", KILLED, str(REPO / "toolkit/hostside")]
+    argv += [json.dumps(["router", "_tell", 0]), str(site.lab.root)]
+    killed = subprocess.run(argv, input=json.dumps(request), text=True, check=False, timeout=30)
+    assert killed.returncode == -signal.SIGKILL
+    assert site.slot() == "blue"
+    assert site.lab.observe()["drift"] == ["tiny/blue", "tiny/green"]
+    # whoever plans from the files sees nothing left to command
+    site.lab.routes = new
+    assert site.lab.apply(new)["commands"] == 3
+    assert site.slot() == "green"
+    site.consistent()
+
+
 # --- the role's own reload ---------------------------------------------------------------------------
 
 

@@ -55,6 +55,8 @@ def apply(root, request):
         )
         if reload:
             _validate(directory, files)
+        if running and not reload:
+            commands = _completed(directory, commands, desired)
         if running:
             _wait_up(directory, commands, request.get("wait_up", 5.0))
         # Files before commands. Killed in between, the workers still use the former targets, and those live:
@@ -172,6 +174,25 @@ def _validate(directory, files):
     if checked.returncode:
         words = checked.stdout.replace(staged + "/", "").strip()
         raise RouterError(f"the router refuses its new files: {words}")
+
+
+def _completed(directory, commands, routes):
+    """Return the commands and those that a run killed between files and commands left unsent."""
+    pid = router_socket.processes(directory)["current"][-1]
+    has = router_socket.servers(directory, pid) or {}
+    gains, losses = [], []
+    for model, slots in _weights(routes).items():
+        backend = PREFIX + model.replace("/", ":")
+        for slot, weight in slots.items():
+            name = f"{backend}/{slot}"
+            now = has.get(backend, {}).get(slot, {}).get("weight", weight)
+            if now == weight or any(name + " weight " in each for each in commands):
+                continue
+            if weight > now:
+                gains += [f"set server {name} health up", f"set server {name} weight {weight}"]
+            else:
+                losses += [f"set server {name} weight {weight}"]
+    return [*gains, *commands, *losses]
 
 
 def _wait_up(directory, commands, timeout):
