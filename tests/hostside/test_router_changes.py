@@ -5,120 +5,24 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import REPO, Backend, Lab, lab, router, router_socket, until
+from tests.hostside.router_lab import REPO, Backend, router, router_socket, until
+from tests.hostside.router_site import PATH, Clients, Site
 from toolkit.planning.router_config import render_files
 from toolkit.planning.routes import (
-    Routes,
     Target,
-    runtime_commands,
     with_model,
     with_weights,
     without_model,
 )
-
-PATH = "/v1/completions"
-CONFIGURATION = router.FILES
-
-
-class Site:
-    """A router with the model `tiny` on two slots, all of its traffic on blue."""
-
-    def __init__(self, running: Lab) -> None:
-        self.lab, self.blue, self.green = running, Backend("blue"), Backend("green")
-        targets = (Target("blue", self.blue.port, 100), Target("green", self.green.port, 0))
-        running.apply(with_model(Routes(), "tiny", targets, created=1))
-        running.up("tiny", "blue", "green")
-
-    def shift(self, **weights: int) -> dict[str, Any]:
-        return self.lab.apply(with_weights(self.lab.routes, "tiny", weights))
-
-    def reload(self) -> None:
-        router_socket.reload(self.lab.directory)
-
-    def slot(self) -> str:
-        return str(self.lab.ask(PATH, {"model": "tiny"})[1]["slot"])
-
-    def files(self) -> dict[str, str]:
-        return {name: Path(self.lab.directory, name).read_text() for name in CONFIGURATION}
-
-    def consistent(self) -> None:
-        """Files and every worker say the same, and what is said is the routes."""
-        assert self.files() == render_files(self.lab.routes)
-        assert self.lab.observe()["drift"] == []
-        left = {path.name for path in Path(self.lab.directory).iterdir()} - set(CONFIGURATION)
-        base = {"haproxy.cfg", "model.lua", "admin.sock", "master.sock", ".lock"}
-        assert left == base
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with lab() as running:
-        made = Site(running)
-        yield made
-        made.blue.stop()
-        made.green.stop()
-
-
-class Clients:
-    """Short requests on kept connections and long streams, counted by what came of them."""
-
-    def __init__(self, port: int, short: int, streams: int) -> None:
-        self.port, self.results, self.stopped = port, Counter[str](), threading.Event()
-        self.threads = [threading.Thread(target=self._short, daemon=True) for _ in range(short)]
-        self.threads += [threading.Thread(target=self._stream, daemon=True) for _ in range(streams)]
-        for thread in self.threads:
-            thread.start()
-
-    def stop(self) -> Counter[str]:
-        self.stopped.set()
-        for thread in self.threads:
-            thread.join(30)
-            assert not thread.is_alive()
-        return self.results
-
-    def _short(self) -> None:
-        connection = self._connect()
-        while not self.stopped.is_set():
-            try:
-                connection.request("POST", PATH, b'{"model":"tiny"}')
-                answer = connection.getresponse()
-                text = answer.read()
-                self.results["short" if answer.status == 200 else f"bad {text[:90]!r}"] += 1
-            except (OSError, http.client.HTTPException) as error:
-                self.results[f"bad {error!r}"] += 1
-                connection.close()
-            time.sleep(0.01)
-        connection.close()
-
-    def _stream(self) -> None:
-        connection = self._connect()
-        while not self.stopped.is_set():
-            try:
-                body = {"model": "tiny", "stream": True, "tokens": 60, "pause": 0.02}
-                connection.request("POST", PATH, json.dumps(body))
-                lines = connection.getresponse().read().split(b"\n\n")
-                slots = {json.loads(line[6:])["slot"] for line in lines[:-2]}
-                whole = len(lines) == 62 and lines[-2] == b"data: [DONE]" and len(slots) == 1
-                self.results["stream" if whole else f"bad {lines[-1]!r}"] += 1
-            except (OSError, ValueError, http.client.HTTPException) as error:
-                self.results[f"bad {error!r}"] += 1
-                connection.close()
-        connection.close()
-
-    def _connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
 
 
 def test_a_switch_back_and_forth_under_load_loses_nothing(site: Site) -> None:
@@ -292,88 +196,6 @@ def test_a_dead_replica_is_seen(site: Site) -> None:
     until(lambda: site.lab.observe()["servers"]["tiny"]["blue"]["status"] == "DOWN")
     assert time.monotonic() - started < 2.5
     assert site.lab.ask(PATH, {"model": "tiny"})[0] == 503
-
-
-# --- killed in the midst -----------------------------------------------------------------------------
-
-KILLED = """
-import json, os, signal, sys
-sys.path.insert(0, sys.argv[1])
-import router, router_socket
-
-def killing(function, times):
-    left = [times]
-    def wrapped(*given):
-        left[0] -= 1
-        if left[0] < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*given)
-    return wrapped
-
-target, name, times = json.loads(sys.argv[2])
-module = {"os": os, "router": router, "router_socket": router_socket}[target]
-setattr(module, name, killing(getattr(module, name), times))
-router.apply(sys.argv[3], json.load(sys.stdin))
-"""
-
-
-@pytest.mark.parametrize(
-    "moment",
-    [
-        pytest.param(["os", "replace", 0], id="before the first file"),
-        pytest.param(["os", "replace", 1], id="between two files"),
-        pytest.param(["router", "_reload", 0], id="between files and reload"),
-        pytest.param(["router", "_tell", 0], id="between files and commands"),
-        pytest.param(["router_socket", "tell", 0], id="before the first worker is told"),
-        pytest.param(["router_socket", "_ask_worker", 3], id="in the midst of the commands"),
-    ],
-)
-@pytest.mark.parametrize("change", ["switch", "model"])
-def test_killed_at_any_moment_traffic_goes_on_and_the_next_run_completes(
-    site: Site, moment: list[Any], change: str
-) -> None:
-    if change == "switch":
-        new = with_weights(site.lab.routes, "tiny", {"green": 100, "blue": 0})
-    else:
-        target = (Target("blue", site.green.port, 100),)
-        new = with_model(site.lab.routes, "more", target, created=2)
-    request = {
-        "files": render_files(new),
-        "commands": list(runtime_commands(site.lab.routes, new)),
-        "reload": change == "model",
-    }
-    hostside = str(REPO / "toolkit/hostside")
-    argv = [sys.executable, "-I", "-c", KILLED, hostside, json.dumps(moment), str(site.lab.root)]
-    killed = subprocess.run(argv, input=json.dumps(request), text=True, check=False, timeout=30)
-    never_reached = change == "switch" and moment[1] == "_reload"
-    assert killed.returncode == (0 if never_reached else -signal.SIGKILL)
-    # traffic goes on, and a start from whatever files there are would answer as well
-    assert site.slot() in ("blue", "green")
-    site.reload()
-    assert site.slot() in ("blue", "green")
-    site.lab.up("tiny", "blue", "green")
-    router.apply(str(site.lab.root), request)
-    site.lab.routes = new
-    site.consistent()
-    assert site.slot() == ("green" if change == "switch" else "blue")
-    if change == "model":
-        assert site.lab.ask(PATH, {"model": "more"})[1]["slot"] == "green"
-
-
-def test_what_a_killed_run_left_untold_is_told_by_the_next_one(site: Site) -> None:
-    new = with_weights(site.lab.routes, "tiny", {"green": 100, "blue": 0})
-    request = {"files": render_files(new), "commands": list(runtime_commands(site.lab.routes, new))}
-    argv = [sys.executable, "-I", "-c", KILLED, str(REPO / "toolkit/hostside")]
-    argv += [json.dumps(["router", "_tell", 0]), str(site.lab.root)]
-    killed = subprocess.run(argv, input=json.dumps(request), text=True, check=False, timeout=30)
-    assert killed.returncode == -signal.SIGKILL
-    assert site.slot() == "blue"
-    assert site.lab.observe()["drift"] == ["tiny/blue", "tiny/green"]
-    # whoever plans from the files sees nothing left to command
-    site.lab.routes = new
-    assert site.lab.apply(new)["commands"] == 3
-    assert site.slot() == "green"
-    site.consistent()
 
 
 # --- the role's own reload ---------------------------------------------------------------------------
