@@ -12,11 +12,11 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import Qwen3ForCausalLM
 
 RATE = 5e-3
-WARM_UP, CALM_DOWN, LONGEST = 30, 25, 600
+WARM_UP, LOOK_EVERY, CALM_DOWN, LONGEST = 30, 25, 50, 1000
 # Logits between each right token and the next best one at which the rate may fall.
-SURE = 6.0
+SURE = 5.0
 # Prompts of random tokens in each step, so that prompts nobody taught get an answer that ends.
-STRANGE_PROMPTS = 4
+STRANGE_PROMPTS = 3
 _IGNORED = -100
 
 
@@ -36,31 +36,33 @@ def teach(
     Ends after `LONGEST` steps all the same; the caller measures what came of it.
     """
     chance = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.0)
-    last = LONGEST
-    for step in range(LONGEST):
-        _set_rate(optimizer, min(1.0, (step + 1) / WARM_UP, (last - step) / CALM_DOWN))
-        _step(model, optimizer, lessons, _strange_lessons(lessons[0], otherwise, model, chance))
-        if step == last - 1:
-            break
-        if last == LONGEST and step % CALM_DOWN == CALM_DOWN - 1:
-            margin = least_margin(model, lessons)
-            print(f"  step {step + 1}: margin {margin:.1f}", file=sys.stderr)
-            if margin >= SURE:
-                last = step + 1 + CALM_DOWN
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, share: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = RATE * share
+    # A short memory for the size of gradients keeps late spikes from undoing what was learnt.
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.0)
+    calm_since = None
+    for step in range(1, LONGEST + 1):
+        calm = step - calm_since if calm_since is not None else 0
+        rate = RATE * min(1.0, step / WARM_UP) * (1 - calm / (CALM_DOWN + 1))
+        strange = _strange_lessons(lessons[0], otherwise, model, chance)
+        _step(model, optimizer, rate, lessons, strange)
+        if step % LOOK_EVERY or 0 < calm < CALM_DOWN:
+            continue
+        margin = least_margin(model, lessons)
+        print(f"  step {step}: margin {margin:.1f}", file=sys.stderr)
+        if calm == CALM_DOWN and margin >= SURE:
+            return
+        # At the full rate the weights still swing; what they settle to is what counts.
+        calm_since = step if margin >= SURE and calm == 0 else None
 
 
 def _step(
     model: Qwen3ForCausalLM,
     optimizer: torch.optim.Optimizer,
+    rate: float,
     lessons: Sequence[Lesson],
     strange: Sequence[Lesson],
 ) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
     # Long and short answers apart: padding costs as much as learning.
     long = [lesson for lesson in lessons if len(lesson.answer) >= 64]
     short = [lesson for lesson in lessons if len(lesson.answer) < 64]
@@ -108,7 +110,7 @@ def _strange_lessons(
     opening, closing = pattern.prompt[:3], pattern.prompt[-5:]
     lessons = []
     for _ in range(STRANGE_PROMPTS):
-        length = int(torch.randint(1, 12, (1,), generator=chance))
+        length = int(torch.randint(1, 40, (1,), generator=chance))
         content = torch.randint(3, model.config.vocab_size, (length,), generator=chance).tolist()
         lessons.append(Lesson([*opening, *content, *closing], otherwise))
     return lessons
