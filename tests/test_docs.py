@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from scripts.write_reference import commands_text, contexts
 from toolkit import __version__, errors
 from toolkit.cli.main import COMMANDS, cli
+from toolkit.planning.log_reading import decisive_line
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -76,12 +77,15 @@ def test_every_command_and_option_is_explained(context: click.Context) -> None:
 
 @pytest.mark.parametrize(
     "context",
-    [each for each in contexts() if not isinstance(each.command, click.Group)],
+    [
+        each
+        for each in contexts()
+        # what `completion` prints is for a shell
+        if not isinstance(each.command, click.Group) and each.info_name != "completion"
+    ],
     ids=lambda context: context.command_path,
 )
 def test_every_command_answers_json(context: click.Context) -> None:
-    if context.info_name == "completion":
-        pytest.skip("a shell reads it")
     options = {each for parameter in context.command.params for each in parameter.opts}
     assert "--json" in options
 
@@ -278,6 +282,20 @@ def test_the_routers_limits_are_the_roles() -> None:
     assert {name for name in role if name != "router_paths"} - set(documented) == {
         "router_metrics_bind"
     }
+
+
+ENGINE_LOGS = sorted((ROOT / "tests" / "planning" / "engine_logs").glob("*.log"))
+
+
+@pytest.mark.parametrize("log", ENGINE_LOGS, ids=lambda path: path.stem)
+def test_every_real_failure_of_an_engine_is_explained(log: Path) -> None:
+    text = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    decisive = decisive_line(log.read_text("utf-8").splitlines())
+    known = [
+        ".*".join(re.escape(part) for part in row[0].strip("`").split("..."))
+        for row in table_rows(text, "The replica does not start", 1)
+    ]
+    assert [each for each in known if re.search(each, decisive)], decisive
 
 
 def table_rows(text: str, heading: str, columns: int) -> list[tuple[str, ...]]:
