@@ -8,13 +8,17 @@ It needs nothing but Python >= 3.9, changes nothing about what a host looks like
 ends by itself when its standard input closes, so that nothing outlives a killed ops machine.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
 import threading
 
+from wire import Document, Report
 
-def main():
+
+def main() -> int:
     """Run one command; exit code 0 with a result, 1 with an error."""
     request = json.loads(sys.stdin.readline() or "{}")
     command = COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else "")
@@ -33,86 +37,86 @@ def main():
     return 0
 
 
-def emit(document):
+def emit(document: Document) -> None:
     """Write one JSON line."""
     sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
 
 
-def end_with_parent():
+def end_with_parent() -> None:
     """End this process as soon as the ops machine's end of the pipe is gone."""
     while os.read(0, 4096):
         pass
     os._exit(3)
 
 
-def _observe(request, report):
+def _observe(request: Document, report: Report) -> Document:
     import observe
 
     return observe.observe(request["root"])
 
 
-def _hold_lock(request, report):
+def _hold_lock(request: Document, report: Report) -> Document:
     import fleet_lock
 
     return fleet_lock.hold(request["root"], request["owner"], report)
 
 
-def _read_lock(request, report):
+def _read_lock(request: Document, report: Report) -> Document:
     import fleet_lock
 
     return fleet_lock.read(request["root"])
 
 
-def _apply_routes(request, report):
+def _apply_routes(request: Document, report: Report) -> Document:
     import router
 
     return router.apply(request["root"], request)
 
 
-def _wait_ready(request, report):
+def _wait_ready(request: Document, report: Report) -> Document:
     import replica
 
     return replica.wait_ready(request, report)
 
 
-def _complete(request, report):
+def _complete(request: Document, report: Report) -> Document:
     import completion
 
     return completion.complete(request["port"], request["payload"], request["timeout"])
 
 
-def _watch(request, report):
+def _watch(request: Document, report: Report) -> Document:
     import replica
 
     return replica.watch(request, report)
 
 
-def _drain(request, report):
+def _drain(request: Document, report: Report) -> Document:
     import replica
 
     return replica.drain(request, report)
 
 
-def _logs(request, report):
+def _logs(request: Document, report: Report) -> Document:
     import logs
 
     return logs.follow(request, report)
 
 
-def _place(request, report):
+def _place(request: Document, report: Report) -> Document:
     import snapshots
 
     return snapshots.place(request, report)
 
 
-def _hash(request, report):
+def _hash(request: Document, report: Report) -> Document:
     import snapshots
 
     return snapshots.hash_files(request, report)
 
 
-def _remove(request, report):
+def _remove(request: Document, report: Report) -> Document:
     import snapshots
 
     return snapshots.remove(request)

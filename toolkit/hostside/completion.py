@@ -1,12 +1,16 @@
 """Talk to a replica on this host's loopback."""
 
+from __future__ import annotations
+
 import http.client
 import json
 import re
 import time
 
+from wire import Document
 
-def healthy(port, timeout=2):
+
+def healthy(port: int, timeout: float = 2) -> bool:
     """Return whether `/health` answers 200."""
     try:
         return _request(port, "GET", "/health", None, timeout)[0] == 200
@@ -14,7 +18,7 @@ def healthy(port, timeout=2):
         return False
 
 
-def complete(port, payload, timeout):
+def complete(port: int, payload: Document, timeout: float) -> Document:
     """Ask for one chat completion; return {"status", "text", "finish_reason", "seconds", "error"}."""
     started = time.monotonic()
     try:
@@ -31,7 +35,7 @@ def complete(port, payload, timeout):
         return _answer(status, "", "", started, f"not a completion: {error}")
 
 
-def busy(port, timeout=2):
+def busy(port: int, timeout: float = 2) -> int:
     """Return vLLM's running + waiting requests, or 0 where it no longer answers (it has none then)."""
     try:
         status, body = _request(port, "GET", "/metrics", None, timeout)
@@ -45,7 +49,9 @@ def busy(port, timeout=2):
 _LOAD = re.compile(r"^vllm:num_requests_(?:running|waiting)(?:\{[^}]*\})? ([0-9.e+]+)$", re.M)
 
 
-def _request(port, method, path, payload, timeout):
+def _request(
+    port: int, method: str, path: str, payload: Document | None, timeout: float
+) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         body = None if payload is None else json.dumps(payload)
@@ -56,7 +62,7 @@ def _request(port, method, path, payload, timeout):
         connection.close()
 
 
-def _answer(status, text, finish_reason, started, error):
+def _answer(status: int, text: str, finish_reason: str, started: float, error: str) -> Document:
     return {
         "status": status,
         "text": text,

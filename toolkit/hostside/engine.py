@@ -1,5 +1,7 @@
 """Engines on this host, and what they need of the system that no package of theirs brings."""
 
+from __future__ import annotations
+
 import ctypes
 import os
 import shutil
@@ -17,7 +19,7 @@ NEEDED = {
 }
 
 
-def engines(root):
+def engines(root: str) -> list[str]:
     """Return the ids of the engines that were installed completely, sorted."""
     top = os.path.join(root, "engines")
     try:
@@ -27,7 +29,7 @@ def engines(root):
     return sorted(name for name in names if os.path.exists(os.path.join(top, name, ".complete")))
 
 
-def missing_libraries(accelerator):
+def missing_libraries(accelerator: str) -> list[str]:
     """Return what an engine for `cpu` or `cuda` would miss here, as `libnuma.so.1 (libnuma1)`.
 
     Takes milliseconds; an engine itself would notice half a minute into its start, if at all in words.
@@ -39,7 +41,7 @@ def missing_libraries(accelerator):
     return missing
 
 
-def _is_there(name):
+def _is_there(name: str) -> bool:
     if ".so" in name:
         try:
             ctypes.CDLL(name)

@@ -5,14 +5,18 @@ a lost link included, the pipe closes, this process ends and the kernel releases
 break by hand. The file's text only tells others who holds it.
 """
 
+from __future__ import annotations
+
 import fcntl
 import json
 import os
 import sys
 import time
 
+from wire import Document, Report
 
-def hold(root, owner, report):
+
+def hold(root: str, owner: Document, report: Report) -> Document:
     """Take the lock, report {"held": True} or {"held": False, "owner": {...}}, and keep it until stdin closes."""
     os.makedirs(root, exist_ok=True)
     handle = os.open(_path(root), os.O_RDWR | os.O_CREAT, 0o644)
@@ -29,7 +33,7 @@ def hold(root, owner, report):
     return {"held": True}
 
 
-def read(root):
+def read(root: str) -> Document:
     """Return {"held": bool, "owner": {...} or None} without taking the lock."""
     try:
         handle = os.open(_path(root), os.O_RDONLY)
@@ -44,12 +48,13 @@ def read(root):
     return {"held": False, "owner": None}
 
 
-def _path(root):
+def _path(root: str) -> str:
     return os.path.join(root, "deployment.lock")
 
 
-def _owner(handle):
+def _owner(handle: int) -> Document:
     try:
-        return json.loads(os.pread(handle, 65536, 0) or b"{}")
+        owner: Document = json.loads(os.pread(handle, 65536, 0) or b"{}")
+        return owner
     except ValueError:
         return {}

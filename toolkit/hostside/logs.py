@@ -1,15 +1,19 @@
 """A replica's log on this host."""
 
+from __future__ import annotations
+
 import os
 import time
 
+from wire import Document, Report
 
-def path(root, program):
+
+def path(root: str, program: str) -> str:
     """Return the log file of a replica."""
     return os.path.join(root, "logs", program + ".log")
 
 
-def tail(file, count):
+def tail(file: str, count: int) -> list[str]:
     """Return the last `count` lines, without reading more than 256 KiB."""
     try:
         with open(file, "rb") as log:
@@ -20,7 +24,7 @@ def tail(file, count):
         return []
 
 
-def follow(request, report):
+def follow(request: Document, report: Report) -> Document:
     """Report the last `lines` lines, and with `follow` every new one until the ops machine hangs up."""
     file = path(request["root"], request["program"]) + (".1" if request.get("previous") else "")
     if not os.path.exists(file):

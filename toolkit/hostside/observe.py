@@ -1,5 +1,7 @@
 """One look at the host: devices, memory, engines, snapshots, slots, router."""
 
+from __future__ import annotations
+
 import json
 import os
 import platform
@@ -12,9 +14,10 @@ import completion
 import engine
 import processes
 import router
+from wire import Document
 
 
-def observe(root):
+def observe(root: str) -> Document:
     """Return the facts as a JSON-able dict; missing parts are empty, never an error."""
     manifests = _manifests(root)
     routing = router.observe(root)
@@ -40,7 +43,7 @@ def observe(root):
     }
 
 
-def _manifests(root):
+def _manifests(root: str) -> list[Document]:
     found = []
     for name in _listing(os.path.join(root, "slots")):
         try:
@@ -50,7 +53,7 @@ def _manifests(root):
     return found
 
 
-def _slot(root, manifest, routing):
+def _slot(root: str, manifest: Document, routing: Document) -> Document:
     model, slot, port = manifest["model"], manifest["slot"], manifest["port"]
     process = processes.state(root, f"{model}-{slot}")
     server = routing.get("servers", {}).get(model, {}).get(slot, {})
@@ -69,7 +72,7 @@ def _slot(root, manifest, routing):
     }
 
 
-def _nvidia_devices():
+def _nvidia_devices() -> list[Document]:
     if shutil.which("nvidia-smi") is None:
         return []
     fields = "index,name,memory.total,memory.free,driver_version"
@@ -100,7 +103,7 @@ def _nvidia_devices():
     ]
 
 
-def _listening_ports():
+def _listening_ports() -> list[int]:
     """Return the TCP ports that something listens on (proc/net/tcp: state 0A)."""
     ports = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -111,21 +114,21 @@ def _listening_ports():
     return sorted(ports)
 
 
-def _disk_free(root):
+def _disk_free(root: str) -> int:
     path = root
     while not os.path.isdir(path):
         path = os.path.dirname(path) or "/"
     return shutil.disk_usage(path).free
 
 
-def _meminfo(field):
+def _meminfo(field: str) -> int:
     for line in _read("/proc/meminfo").splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
     return 0
 
 
-def _os_name():
+def _os_name() -> str:
     values = dict(
         line.split("=", 1) for line in _read("/etc/os-release").splitlines() if "=" in line
     )
@@ -133,18 +136,18 @@ def _os_name():
     return name or f"{platform.system()} on {socket.gethostname()}"
 
 
-def _system_python():
+def _system_python() -> str:
     return ".".join(platform.python_version_tuple()[:2])
 
 
-def _listing(path):
+def _listing(path: str) -> list[str]:
     try:
         return sorted(name for name in os.listdir(path) if not name.startswith("."))
     except OSError:
         return []
 
 
-def _read(path):
+def _read(path: str) -> str:
     try:
         with open(path) as file:
             return file.read()

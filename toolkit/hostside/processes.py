@@ -1,32 +1,37 @@
 """What the host's process supervisor says of a replica: systemd where it runs, else supervisord."""
 
+from __future__ import annotations
+
 import http.client
 import os
 import socket
 import subprocess
 import xmlrpc.client
+from typing import Any
+
+from wire import Document
 
 
-def init_system():
+def init_system() -> str:
     """Return `systemd` or `supervisord`."""
     return "systemd" if os.path.isdir("/run/systemd/system") else "supervisord"
 
 
-def state(root, program):
+def state(root: str, program: str) -> Document:
     """Return {"state": running|stopped|failed|absent, "pid": int, "started_at": float or None}."""
     if init_system() == "systemd":
         return _systemd(f"toolkit-{program}.service")
     return _supervisord(os.path.join(root, "supervisor", "supervisor.sock"), program)
 
 
-def resident(pid):
+def resident(pid: int) -> int:
     """Return the bytes of memory that the process and its descendants really use (PSS, else RSS)."""
     return sum(_memory(each) for each in tree(pid))
 
 
-def tree(pid):
+def tree(pid: int) -> list[int]:
     """Return the pids of the process and its descendants."""
-    children = {}
+    children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
@@ -43,7 +48,7 @@ def tree(pid):
     return found
 
 
-def _memory(pid):
+def _memory(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/smaps_rollup") as file:
             for line in file:
@@ -54,7 +59,7 @@ def _memory(pid):
     return 0
 
 
-def _systemd(unit):
+def _systemd(unit: str) -> Document:
     fields = "LoadState,ActiveState,SubState,MainPID,ActiveEnterTimestampMonotonic"
     shown = subprocess.run(
         ["systemctl", "show", unit, "--property", fields],
@@ -77,31 +82,31 @@ def _systemd(unit):
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         super().__init__("localhost", timeout=5)
         self._path = path
 
-    def connect(self):
+    def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
 
 
 class _UnixTransport(xmlrpc.client.Transport):
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         super().__init__()
         self._socket_path = path
 
-    def make_connection(self, host):
+    def make_connection(self, host: object) -> _UnixConnection:
         return _UnixConnection(self._socket_path)
 
 
-def supervisor(path):
+def supervisor(path: str) -> Any:
     """Return the XML-RPC interface of the supervisord that listens at `path`."""
     return xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(path)).supervisor
 
 
-def _supervisord(path, program):
+def _supervisord(path: str, program: str) -> Document:
     try:
         info = supervisor(path).getProcessInfo(program)
     except xmlrpc.client.Fault:
@@ -119,7 +124,7 @@ def _supervisord(path, program):
     return {"state": word, "pid": pid, "started_at": float(info["start"]) if pid else None}
 
 
-def _started_at(pid):
+def _started_at(pid: int) -> float | None:
     """Return the epoch time at which the process started (proc(5): field 22 in ticks since boot)."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:

@@ -1,5 +1,7 @@
 """Wait for a replica: until it is ready, while it bakes, until it is drained."""
 
+from __future__ import annotations
+
 import os
 import time
 
@@ -7,11 +9,12 @@ import completion
 import logs
 import processes
 import router
+from wire import Document, Report
 
 TICK = 0.1
 
 
-def wait_ready(request, report):
+def wait_ready(request: Document, report: Report) -> Document:
     """Return once `/health` answers, or as soon as the process dies or `timeout` seconds have passed.
 
     Result: {"ready": bool, "reason": str, "seconds": float, "log": [last lines]}.
@@ -45,7 +48,7 @@ def wait_ready(request, report):
         time.sleep(TICK)
 
 
-def tail(root, program):
+def tail(root: str, program: str) -> list[str]:
     """Return the last lines of the log that holds a failure: the former one where it just restarted."""
     path = logs.path(root, program)
     lines = logs.tail(path, 400)
@@ -56,7 +59,7 @@ def tail(root, program):
     )
 
 
-def watch(request, report):
+def watch(request: Document, report: Report) -> Document:
     """Watch a replica that has the traffic for `seconds`.
 
     Result: {"ok": bool, "reason": str, "log": [...]}; ends early with ok=False where its process ends or
@@ -79,7 +82,7 @@ def watch(request, report):
         time.sleep(min(left, 0.25))
 
 
-def drain(request, report):
+def drain(request: Document, report: Report) -> Document:
     """Return when nothing runs on the slot any more, or at the deadline.
 
     Drained means: the router's sessions, summed over all its workers, and vLLM's own running + waiting
@@ -99,5 +102,5 @@ def drain(request, report):
         time.sleep(TICK)
 
 
-def _last(lines):
+def _last(lines: list[str]) -> str:
     return lines[-1] if lines else ""

@@ -5,6 +5,8 @@ crash, a reboot) must lead to targets that live. `apply` keeps that at each inst
 two statements leaves traffic with a live target, and sending the same request once more completes the work.
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import json
@@ -13,9 +15,11 @@ import re
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 
 import router_socket
 from router_socket import RouterDown, RouterError
+from wire import Document, Servers
 
 # HAProxy reads these; the backends come first, so that a map never names one that a start would not know.
 # routes.json is what the ops machine reads back: it comes last, when all that it says is true of the others.
@@ -30,7 +34,7 @@ FILES = (
 PREFIX = "model."
 
 
-def apply(root, request):
+def apply(root: str, request: Document) -> Document:
     """Bring files and running workers to the given state.
 
     Request: `files` {name: text} (all of FILES, or none), `commands` [runtime command, in order], `reload` bool,
@@ -77,7 +81,7 @@ def apply(root, request):
     }
 
 
-def observe(root):
+def observe(root: str) -> Document:
     """Return {"running", "bind", "version", "workers", "servers", "routes", "drift"}; never raises for a router down.
 
     `servers` is {model: {slot: {"weight", "status", "sessions"}}}: weight and status as the newest worker has
@@ -114,20 +118,20 @@ def observe(root):
     return found
 
 
-def sessions(root, model, slot):
+def sessions(root: str, model: str, slot: str) -> int:
     """Return the requests that the router has open to a slot, over all its workers; 0 without a router."""
     server = observe(root)["servers"].get(model, {}).get(slot, {})
-    return server.get("sessions", 0)
+    return int(server.get("sessions", 0))
 
 
-def _running(directory):
+def _running(directory: str) -> bool:
     try:
         return bool(router_socket.processes(directory)["current"])
     except RouterDown:
         return False
 
 
-def _outdated(directory, routes):
+def _outdated(directory: str, routes: Document) -> bool:
     """Whether the newest worker has other servers or ports than `routes`, which no command can change."""
     pid = router_socket.processes(directory)["current"][-1]
     has = {
@@ -143,7 +147,7 @@ def _outdated(directory, routes):
     }
 
 
-def _validate(directory, files):
+def _validate(directory: str, files: dict[str, str]) -> None:
     """Let HAProxy read the new files in a directory of their own; raises RouterError with its words."""
     with tempfile.TemporaryDirectory(prefix=".next-", dir=directory) as staged:
         base = _read(os.path.join(directory, "haproxy.cfg")) or ""
@@ -176,7 +180,7 @@ def _validate(directory, files):
         raise RouterError(f"the router refuses its new files: {words}")
 
 
-def _completed(directory, commands, routes):
+def _completed(directory: str, commands: list[str], routes: Document) -> list[str]:
     """Return the commands and those that a run killed between files and commands left unsent."""
     pid = router_socket.processes(directory)["current"][-1]
     has = router_socket.servers(directory, pid) or {}
@@ -195,7 +199,7 @@ def _completed(directory, commands, routes):
     return [*gains, *commands, *losses]
 
 
-def _wait_up(directory, commands, timeout):
+def _wait_up(directory: str, commands: list[str], timeout: float) -> None:
     """Return once the newest worker's own checks say that each slot about to gain traffic is up.
 
     A slot that it does not know yet (its model comes with this very change) is not waited for. Raises RouterError.
@@ -221,12 +225,13 @@ def _wait_up(directory, commands, timeout):
         time.sleep(0.02)
 
 
-def _is_up(server):
+def _is_up(server: Document) -> bool:
     # "INI": a server counts as up until its first check, which says nothing
-    return server["status"].startswith("UP") and server["check"] != "INI"
+    status: str = server["status"]
+    return status.startswith("UP") and server["check"] != "INI"
 
 
-def _write(directory, files, names):
+def _write(directory: str, files: Mapping[str, str], names: list[str]) -> None:
     """Replace the files one by one, each whole or not at all, also over a power cut."""
     owner = os.stat(directory)
     for name in FILES:
@@ -249,19 +254,20 @@ def _write(directory, files, names):
         os.close(handle)
 
 
-def _reload(directory, former, changed):
+def _reload(directory: str, former: Mapping[str, str | None], changed: list[str]) -> None:
     """Reload; where the new worker does not come up, put the former files back and say why."""
     try:
         router_socket.reload(directory)
     except RouterError as error:
-        _write(directory, former, [name for name in changed if former[name] is not None])
+        kept = {name: text for name, text in former.items() if text is not None}
+        _write(directory, kept, [name for name in changed if name in kept])
         with contextlib.suppress(RouterError):
             # the workers that serve are untouched; this leads the master out of its waiting mode
             router_socket.reload(directory)
         raise RouterError(f"{error}; the files are as before")
 
 
-def _tell(directory, commands):
+def _tell(directory: str, commands: list[str]) -> int:
     """Bring every worker to what the files say and look whether it is so; return how many workers there are."""
     processes = router_socket.processes(directory)
     routes = _routes(directory)
@@ -284,7 +290,7 @@ def _tell(directory, commands):
     return len(processes["current"]) + len(processes["old"])
 
 
-def _views(directory, pids):
+def _views(directory: str, pids: list[int]) -> list[Servers]:
     """Return what each of the workers that still live says of its servers."""
     views = [router_socket.servers(directory, pid) for pid in pids]
     return [
@@ -294,8 +300,8 @@ def _views(directory, pids):
     ]
 
 
-def _merged(views):
-    merged = {}
+def _merged(views: list[Servers]) -> Servers:
+    merged: Servers = {}
     for view in views:
         for model, slots in view.items():
             for slot, server in slots.items():
@@ -307,7 +313,7 @@ def _merged(views):
     return merged
 
 
-def _drift(weights, views):
+def _drift(weights: dict[str, dict[str, int]], views: list[Servers]) -> list[str]:
     """Return `model/slot` for each weight in a worker that is not the files'."""
     return sorted(
         {
@@ -320,14 +326,14 @@ def _drift(weights, views):
     )
 
 
-def _weights(routes):
+def _weights(routes: Document) -> dict[str, dict[str, int]]:
     return {
         route["model"]: {target["slot"]: target["weight"] for target in route["targets"]}
         for route in routes.get("routes", [])
     }
 
 
-def _main_slots(routes):
+def _main_slots(routes: Document) -> dict[str, str]:
     """Return {model: slot with the most traffic, or "none"}: the content of slots.map."""
     mains = {}
     for model, slots in _weights(routes).items():
@@ -336,15 +342,16 @@ def _main_slots(routes):
     return mains
 
 
-def _routes(directory):
-    return json.loads(_read(os.path.join(directory, "routes.json")) or "{}")
+def _routes(directory: str) -> Document:
+    routes: Document = json.loads(_read(os.path.join(directory, "routes.json")) or "{}")
+    return routes
 
 
-def _model(backend):
+def _model(backend: str) -> str:
     return backend[len(PREFIX) :].replace(":", "/")
 
 
-def _bind(directory):
+def _bind(directory: str) -> str:
     """Return the address that clients use, as the base configuration has it."""
     text = _read(os.path.join(directory, "haproxy.cfg")) or ""
     found = re.search(r"^frontend api\n\s+bind (\S+)", text, re.MULTILINE)
@@ -352,7 +359,7 @@ def _bind(directory):
 
 
 @contextlib.contextmanager
-def _alone(directory):
+def _alone(directory: str) -> Iterator[None]:
     """One change at a time; the kernel lets go of the lock when its holder dies."""
     handle = os.open(os.path.join(directory, ".lock"), os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -370,7 +377,7 @@ def _alone(directory):
         os.close(handle)
 
 
-def _read(path):
+def _read(path: str) -> str | None:
     try:
         with open(path) as file:
             return file.read()

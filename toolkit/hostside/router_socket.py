@@ -4,11 +4,15 @@ After a reload the former worker stays until its last stream has ended, and serv
 that was between two. So what is asked or told goes to every worker, not just the newest.
 """
 
+from __future__ import annotations
+
 import csv
 import os
 import re
 import socket
 import time
+
+from wire import Document, Servers
 
 TIMEOUT = 5.0
 
@@ -21,12 +25,12 @@ class RouterDown(RouterError):
     """Nothing answers on the master socket."""
 
 
-def processes(directory):
+def processes(directory: str) -> Document:
     """Return {"version": str, "reloads": int, "failed": int, "current": [pid], "old": [pid]}.
 
     Raises RouterDown where no router runs.
     """
-    found = {"version": "", "reloads": 0, "failed": 0, "current": [], "old": []}
+    found: Document = {"version": "", "reloads": 0, "failed": 0, "current": [], "old": []}
     for line in _ask(directory, "show proc").splitlines():
         fields = line.split()
         if len(fields) < 4 or not fields[0].isdigit():
@@ -41,7 +45,7 @@ def processes(directory):
     return found
 
 
-def servers(directory, pid):
+def servers(directory: str, pid: int) -> Servers | None:
     """Return {backend: {server: {"weight", "status", "check", "sessions", "address"}}} as the worker `pid` sees it.
 
     None where that worker is gone.
@@ -49,7 +53,7 @@ def servers(directory, pid):
     text = _ask_worker(directory, pid, "show stat -1 4 -1")
     if text is None:
         return None
-    found = {}
+    found: Servers = {}
     for row in csv.DictReader(text.lstrip("# ").splitlines()):
         found.setdefault(row["pxname"], {})[row["svname"]] = {
             "weight": int(row["uweight"] or row["weight"]),
@@ -61,7 +65,7 @@ def servers(directory, pid):
     return found
 
 
-def tell(directory, pid, commands):
+def tell(directory: str, pid: int, commands: list[str]) -> list[str]:
     """Send the commands to the worker `pid` in their order; return what it complained about, as a list.
 
     A worker that has ended meanwhile complains about nothing.
@@ -74,7 +78,7 @@ def tell(directory, pid, commands):
     return complaints
 
 
-def reload(directory, timeout=20.0):
+def reload(directory: str, timeout: float = 20.0) -> None:
     """Make the master read its files again; return once the new worker runs.
 
     Raises RouterError where the new one does not come up; the former then still serves what it served.
@@ -95,11 +99,11 @@ def reload(directory, timeout=20.0):
     raise RouterError(f"the router did not reload within {timeout:.0f} s")
 
 
-def _answers(directory, pids):
+def _answers(directory: str, pids: list[int]) -> bool:
     return bool(pids) and all(_ask_worker(directory, pid, "show info") for pid in pids)
 
 
-def _ask_worker(directory, pid, command):
+def _ask_worker(directory: str, pid: int, command: str) -> str | None:
     """Return the worker's answer, or None where it is gone."""
     answer = _ask(directory, f"@!{pid} {command}")
     if answer.startswith("Can't find the target"):
@@ -107,7 +111,7 @@ def _ask_worker(directory, pid, command):
     return answer
 
 
-def _ask(directory, command):
+def _ask(directory: str, command: str) -> str:
     if "\n" in command or ";" in command:
         raise RouterError(f"not one command: {command!r}")
     path = os.path.join(directory, "master.sock")
@@ -117,7 +121,7 @@ def _ask(directory, command):
             connection.connect(path)
             connection.sendall(command.encode() + b"\n")
             connection.shutdown(socket.SHUT_WR)
-            chunks = []
+            chunks: list[bytes] = []
             while True:
                 chunk = connection.recv(65536)
                 if not chunk:

@@ -1,5 +1,7 @@
 """Snapshots on this host: put one in place, hash it again, remove one."""
 
+from __future__ import annotations
+
 import errno
 import hashlib
 import os
@@ -7,10 +9,12 @@ import re
 import shutil
 import threading
 
+from wire import Document, Report
+
 CHUNK = 2**20
 
 
-def place(request, report):
+def place(request: Document, report: Report) -> Document:
     """Put the files of `source` (a directory on this machine) at `<root>/snapshots/<digest>`.
 
     Hard links where the file system allows (no time, no space), else copies. The directory appears by
@@ -33,13 +37,13 @@ def place(request, report):
     return done
 
 
-def hash_files(request, report):
+def hash_files(request: Document, report: Report) -> Document:
     """Return {"files": {path: {"size", "sha256"}}} of a snapshot, read from disk now."""
     top = os.path.join(request["root"], "snapshots", _name(request["digest"]))
     found, guard = {}, threading.Lock()
     paths = [os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names]
 
-    def work():
+    def work() -> None:
         while True:
             with guard:
                 if not paths:
@@ -58,7 +62,7 @@ def hash_files(request, report):
     return {"files": found}
 
 
-def remove(request):
+def remove(request: Document) -> Document:
     """Remove a snapshot or an engine of this host; `kind` is `snapshots` or `engines`."""
     if request["kind"] not in ("snapshots", "engines"):
         raise ValueError(f"nothing called {request['kind']!r} can be removed")
@@ -77,13 +81,13 @@ def remove(request):
     return {"freed": freed}
 
 
-def _name(name):
+def _name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
         raise ValueError(f"{name!r} is not the name of a snapshot or an engine")
     return name
 
 
-def _link_or_copy(source, target, done):
+def _link_or_copy(source: str, target: str, done: dict[str, int]) -> None:
     try:
         os.link(source, target)
         done["linked"] += 1
@@ -96,7 +100,7 @@ def _link_or_copy(source, target, done):
     done["bytes"] += os.stat(target).st_size
 
 
-def _digest(path):
+def _digest(path: str) -> Document:
     size, summary, buffer = 0, hashlib.sha256(), bytearray(CHUNK)
     view = memoryview(buffer)
     try:
