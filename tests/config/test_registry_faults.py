@@ -76,7 +76,6 @@ FAULTS = [
     ("{repo: acme/tiny}", "{repo: acme/tiny, path: x}", "11:13", "a source is either a `repo` or a `path`", "write `source: {repo: owner/name}` or `source: {path: ./directory}`"),
     ("acme/tiny", "tiny", "11:20", "'tiny' is no repository of the Hub", "write it as owner/name"),
     ("acme/tiny", "../etc/x", "11:20", "'../etc/x' is no repository of the Hub", "write it as owner/name"),
-    ("acme/tiny", "local/tiny", "11:20", "the owner 'local' stands for directories", "write `source: {path: ./directory}`"),
     ("timeout: 60s", "timeout: soon", "16:56", "'soon' is not a duration", "write it like 60s or 2min"),
     ("timeout: 60s", "timeout: .inf", "16:56", "'.inf' is not a duration", "write it like 60s or 2min"),
     ("prompt: hello, ", "", "16:14", "'0' has no 'prompt'", 'add `prompt:` with a value such as "What is the capital of France?"'),

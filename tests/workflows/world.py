@@ -48,6 +48,9 @@ class FakeSupplies:
     def fetch(self, version: Any, say: Any) -> None:
         """There already."""
 
+    def verify(self, release: Release) -> None:
+        """As pinned."""
+
     def snapshot(self, release: Release) -> SnapshotFiles:
         return SnapshotFiles("/store", ("model.safetensors",))
 

@@ -127,6 +127,9 @@ class _LazySupplies:
     def fetch(self, version: Version, say: Say) -> None:
         self._open().fetch(version, say)
 
+    def verify(self, release: Release) -> None:
+        self._open().verify(release)
+
     def snapshot(self, release: Release) -> SnapshotFiles:
         return self._open().snapshot(release)
 

@@ -169,10 +169,6 @@ def _check_text(text: str) -> str:
 
 
 def _check_repo(repo: str) -> str:
-    if repo.startswith("local/"):
-        raise refuse(
-            "the owner 'local' stands for directories", "write `source: {path: ./directory}`"
-        )
     if ".." in repo or "--" in repo:
         raise refuse(f"{short(repo)} is no repository of the Hub", "write it as owner/name")
     return repo

@@ -13,6 +13,7 @@ class StepKind(StrEnum):
     """Each kind of change; `workflows.act` has one function for each."""
 
     FETCH = "fetch"
+    VERIFY = "verify"
     PROVISION = "provision"
     INSTALL_ENGINE = "install-engine"
     DISTRIBUTE = "distribute"

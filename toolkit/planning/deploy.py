@@ -42,6 +42,8 @@ def plan_deploy(wanted: Wanted, facts: HostFacts) -> Plan:
         return _plan(
             wanted, current, current, Strategy.SWITCH, _preparation(wanted, facts, live=True)
         )
+    if current and current.release and current.release.same_as(wanted.release):
+        return _start_again(wanted, facts, current)
     target = _target_slot(wanted, facts, current)
     if _ready_in(target, wanted.release):
         steps = (
@@ -51,6 +53,24 @@ def plan_deploy(wanted: Wanted, facts: HostFacts) -> Plan:
         )
         return _plan(wanted, target, current, Strategy.SWITCH, steps)
     return _start_new(wanted, facts, current, target)
+
+
+def _start_again(wanted: Wanted, facts: HostFacts, slot: SlotFacts) -> Plan:
+    """The release has the traffic but does not answer: it crashed for good, or the host was restarted."""
+    hung = slot.process is ProcessState.RUNNING
+    steps = (
+        *_preparation(wanted, facts, live=False),
+        *(
+            (Step(StepKind.STOP, "its process runs but does not answer", slot.slot),)
+            if hung
+            else ()
+        ),
+        Step(StepKind.START, f"{wanted.release.title} does not run", slot.slot),
+        Step(StepKind.GATE, "it must answer its checks before it takes traffic", slot.slot),
+        Step(StepKind.SHIFT, f"traffic to {wanted.release.title}", slot.slot),
+    )
+    plan = _plan(wanted, slot, None, Strategy.SIDE_BY_SIDE, steps)
+    return replace(plan, downtime="until it answers; it does not serve now")
 
 
 def _start_new(
@@ -100,10 +120,10 @@ def _preparation(wanted: Wanted, facts: HostFacts, *, live: bool) -> tuple[Step,
         steps.append(Step(StepKind.PROVISION, why))
     elif not facts.router.running:
         steps.append(Step(StepKind.PROVISION, "its router does not run"))
-    if live:
-        return tuple(steps)
     release = wanted.release
     on_host = release.snapshot in facts.snapshots
+    if live and on_host:
+        return tuple(steps)
     if wanted.missing_bytes and not on_host:
         why = f"{format_size(wanted.missing_bytes)} of {release.source}@{release.revision[:12]}"
         steps.append(Step(StepKind.FETCH, f"{why} are not in the store", size=wanted.missing_bytes))
@@ -113,6 +133,9 @@ def _preparation(wanted: Wanted, facts: HostFacts, *, live: bool) -> tuple[Step,
         missing = ", ".join(facts.missing_libraries)
         steps.append(Step(StepKind.INSTALL_ENGINE, f"the host lacks {missing}"))
     if not on_host:
+        size = format_size(wanted.snapshot_size)
+        why = f"hash {size} in the store once more before they leave it"
+        steps.append(Step(StepKind.VERIFY, why, size=wanted.snapshot_size))
         why = f"snapshot {release.snapshot[:12]} is not on the host"
         steps.append(Step(StepKind.DISTRIBUTE, why, size=wanted.snapshot_size))
     return tuple(steps)

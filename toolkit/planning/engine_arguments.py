@@ -11,6 +11,9 @@ from toolkit.domain.model import Accelerator, ServingValue, Version
 # before; this is for a stop that nobody announced.
 SHUTDOWN_TIMEOUT = 30
 
+# Bytes that vLLM's processes take on a CPU host beside weights and cache.
+CPU_RUNTIME = 2 * 2**30
+
 
 def engine_arguments(
     version: Version, accelerator: Accelerator, facts: HostFacts
@@ -32,10 +35,22 @@ def engine_arguments(
     return tuple(word for name, value in options.items() for word in _words(name, value))
 
 
-def engine_environment(version: Version, accelerator: Accelerator) -> Mapping[str, str]:
-    """Return the environment beyond what every replica gets; the registry's word is last."""
-    # Two replicas side by side would otherwise both bind their threads to the same cores.
-    defaults = {"VLLM_CPU_OMP_THREADS_BIND": "nobind"} if accelerator is Accelerator.CPU else {}
+def engine_environment(
+    version: Version, accelerator: Accelerator, weights: int
+) -> Mapping[str, str]:
+    """Return the environment beyond what every replica gets; the registry's word is last.
+
+    `weights` is the snapshot's size in bytes.
+    """
+    if accelerator is not Accelerator.CPU:
+        return dict(version.env)
+    # vLLM would otherwise take most of the machine's memory for its cache, whatever else runs on it.
+    cache = max(1, (version.resources.memory - weights - CPU_RUNTIME) // 2**30)
+    defaults = {
+        "VLLM_CPU_KVCACHE_SPACE": str(cache),
+        # Two replicas side by side would otherwise both bind their threads to the same cores.
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    }
     return {**defaults, **version.env}
 
 

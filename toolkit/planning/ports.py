@@ -14,6 +14,8 @@ def slot_ports(model: str, facts: HostFacts, base: int) -> dict[str, int]:
     """
     route = Routes.from_json(facts.routes).of(model)
     ports = {target.slot: target.port for target in route.targets} if route else {}
+    # An empty slot gives up a port that somebody else listens on by now.
+    ports = {slot: port for slot, port in ports.items() if port not in facts.used_ports}
     ports.update({slot.slot: slot.port for slot in facts.slots_of(model)})
     taken = {*facts.used_ports, *(slot.port for slot in facts.slots), *ports.values()}
     for each in Routes.from_json(facts.routes).routes:

@@ -31,6 +31,6 @@ def build_release(
         memory=version.resources.memory,
         devices=version.resources.devices,
         args=engine_arguments(version, lock.accelerator, facts),
-        env=dict(engine_environment(version, lock.accelerator)),
+        env=dict(engine_environment(version, lock.accelerator, snapshot.size)),
         checks=tuple(asdict(check) for check in version.checks or (DEFAULT_CHECK,)),
     )

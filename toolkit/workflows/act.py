@@ -79,6 +79,9 @@ class Act:
         engine = self._release_of_plan().engine
         self._play("engine", self._tools.supplies.engine_variables(engine, self._tools.say))
 
+    def _verify(self, step: Step) -> None:
+        self._tools.supplies.verify(self._release_of_plan())
+
     def _distribute(self, step: Step) -> None:
         release = self._release_of_plan()
         stored = self._tools.supplies.snapshot(release)
@@ -113,7 +116,7 @@ class Act:
             program, port, self._change.timing.ready, self._still_starting
         )
         if not waited.ok:
-            raise _failed(release, f"did not start: {waited.reason}", waited)
+            raise _failed(release, step.slot, f"did not start: {waited.reason}", waited)
 
     def _gate(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
@@ -132,7 +135,8 @@ class Act:
     def _shift(self, step: Step) -> None:
         routes = self._routes()
         weights = {slot: FULL_WEIGHT if slot == step.slot else 0 for slot in self._ports}
-        if routes.of(self._change.model) is None:
+        route = routes.of(self._change.model)
+        if route is None or {t.slot: t.port for t in route.targets} != self._ports:
             targets = tuple(Target(slot, port, weights[slot]) for slot, port in self._ports.items())
             created = int(self._tools.clock())
             self._route(routes, with_model(routes, self._change.model, targets, created=created))
@@ -144,7 +148,7 @@ class Act:
         program, seconds = f"{release.model}-{step.slot}", self._change.timing.bake
         waited = self._tools.host.watch(program, port, seconds, lambda _: None)
         if not waited.ok:
-            raise _failed(release, f"failed under traffic: {waited.reason}", waited)
+            raise _failed(release, step.slot, f"failed under traffic: {waited.reason}", waited)
 
     def _drain(self, step: Step) -> None:
         model, port = self._change.model, self._ports[step.slot]
@@ -170,6 +174,7 @@ class Act:
 
     _do: Mapping[StepKind, Callable[[Act, Step], None]] = {
         StepKind.FETCH: _fetch,
+        StepKind.VERIFY: _verify,
         StepKind.PROVISION: _provision,
         StepKind.INSTALL_ENGINE: _install_engine,
         StepKind.DISTRIBUTE: _distribute,
@@ -215,9 +220,10 @@ class Act:
             self._tools.say(f"  draining for {event['seconds']:.0f} s, {event['left']} still run")
 
 
-def _failed(release: Release, what: str, waited: Waited) -> ReleaseFailedError:
+def _failed(release: Release, slot: str, what: str, waited: Waited) -> ReleaseFailedError:
     line = decisive_line(waited.log)
     said = f"\n  its log says: {line}" if line else ""
     return ReleaseFailedError(
-        f"{release.title} {what}{said}", hint=f"toolkit logs {release.model} shows all of it"
+        f"{release.title} {what}{said}",
+        hint=f"toolkit logs {release.model} --slot {slot} --previous, or without --previous",
     )

@@ -14,7 +14,7 @@ from toolkit.domain.model import Policy, Version
 from toolkit.domain.quantity import format_size
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import Snapshot
-from toolkit.errors import InputError, SourceError
+from toolkit.errors import InputError, IntegrityError, SourceError
 from toolkit.workflows.pull import PullReport, pull
 from toolkit.workflows.tools import Say, SnapshotFiles
 
@@ -48,15 +48,30 @@ class LocalSupplies:
         snapshot = self._snapshot_of(version)
         pull(version, snapshot, self._store, self._hub(), self._policy, self._report)
 
+    def verify(self, release: Release) -> None:
+        snapshot = self._stored(release)
+        faults = self._store.verify(snapshot)
+        if faults:
+            self._store.withdraw(snapshot)
+            raise IntegrityError(
+                "files in the store are not those that were pinned and were put aside:\n  "
+                + "\n  ".join(faults),
+                hint=f"toolkit pull {release.model}@{release.version} fetches them again",
+            )
+
     def snapshot(self, release: Release) -> SnapshotFiles:
+        snapshot = self._stored(release)
+        names = tuple(file.path for file in snapshot.files)
+        return SnapshotFiles(str(self._store.path(snapshot)), names)
+
+    def _stored(self, release: Release) -> Snapshot:
         stored = self._store.find(release.source, release.revision)
         if stored is None or stored.snapshot.digest != release.snapshot:
             raise SourceError(
                 f"the snapshot of {release.title} is neither on the host nor in the store",
                 hint=f"toolkit deploy {release.model}@{release.version}",
             )
-        names = tuple(file.path for file in stored.snapshot.files)
-        return SnapshotFiles(str(self._store.path(stored.snapshot)), names)
+        return stored.snapshot
 
     def engine_variables(self, engine: str, say: Say) -> Mapping[str, Any]:
         lock = next((each for each in self._locks if each.id == engine), None)

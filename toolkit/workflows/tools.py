@@ -30,6 +30,9 @@ class Supplies(Protocol):
     def fetch(self, version: Version, say: Say) -> None:
         """Bring the version's snapshot into the store, verified; raises SourceError, IntegrityError."""
 
+    def verify(self, release: Release) -> None:
+        """Hash the release's snapshot in the store; raises IntegrityError where it is not as pinned."""
+
     def snapshot(self, release: Release) -> SnapshotFiles:
         """Return where the release's snapshot lies; raises SourceError where the store lacks it."""
 
