@@ -19,6 +19,8 @@ def test_the_shipped_locks_cover_these_hosts(tmp_path: Path) -> None:
     covered = {(str(x.accelerator), x.python, x.version) for x in read_locks(tmp_path)}
     assert covered == {
         ("cpu", "3.11", "0.32.0"),
+        ("cpu", "3.12", "0.32.0"),
+        ("cpu", "3.13", "0.32.0"),
         ("cuda", "3.11", "0.32.0"),
         ("cuda", "3.12", "0.32.0"),
         ("cuda", "3.13", "0.32.0"),

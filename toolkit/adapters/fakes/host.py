@@ -50,7 +50,7 @@ class FakeHost:
             memory_available=MEMORY,
             disk_free=10**12,
             cpus=2,
-        )  # fmt: skip
+        )
     )
     behaviour: dict[str, Behaviour] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
@@ -147,10 +147,15 @@ class FakeHost:
         """Start the replica of a slot's manifest."""
         release = Release.from_json(manifest["release"])
         slot = SlotFacts(
-            manifest["model"], manifest["slot"], manifest["port"], release,
-            devices=tuple(manifest["devices"]), process=ProcessState.RUNNING,
-            memory=release.memory, started_at=0.0,
-        )  # fmt: skip
+            manifest["model"],
+            manifest["slot"],
+            manifest["port"],
+            release,
+            devices=tuple(manifest["devices"]),
+            process=ProcessState.RUNNING,
+            memory=release.memory,
+            started_at=0.0,
+        )
         self._set(slot)
 
     def stop(self, program: str) -> None:
