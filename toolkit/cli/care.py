@@ -50,31 +50,39 @@ def stop(
 
 
 @click.command()
+@click.option("--repair", is_flag=True, help="Take damaged snapshots out of use.")
 @registry_option()
 @fleet_option()
 @home_option()
 @json_option()
-def verify(registry_path: str, fleet: str | None, home: str | None, as_json: bool) -> None:
-    """Hash the snapshots on the host again and name every difference."""
+def verify(
+    repair: bool, registry_path: str, fleet: str | None, home: str | None, as_json: bool
+) -> None:
+    """Hash all snapshots again, on the host and in the store."""
     from pathlib import Path
 
     from toolkit.cli.context import home_directory, only_host, open_store
     from toolkit.cli.host_view import open_host
     from toolkit.config.lock_file import read_lock
-    from toolkit.workflows.verify import pinned_in, verify_host
+    from toolkit.workflows.verify import pinned_in, put_aside, verify_host, verify_store
 
     locked = {each.digest: each for each in read_lock(Path(registry_path)).snapshots.values()}
-    pinned = pinned_in(open_store(home_directory(home)), locked)
-    found = verify_host(open_host(only_host(fleet)), pinned, note)
-    faults = [f"{each.digest[:12]}: {fault}" for each in found for fault in each.faults]
+    store, host = open_store(home_directory(home)), open_host(only_host(fleet))
+    found = (*verify_host(host, pinned_in(store, locked), note), *verify_store(store, note))
+    faults = [
+        f"{each.where} {each.digest[:12]}: {fault}" for each in found for fault in each.faults
+    ]
     if as_json and not faults:
         print_json({"snapshots": [_verified_json(each) for each in found]})
     elif not as_json:
         _verified_table(found)
     if faults:
+        for line in put_aside(host, store, found) if repair else ():
+            note(line)
         raise IntegrityError(
-            "files on the host differ from what was pinned:\n  " + "\n  ".join(faults),
-            hint="find out who wrote there; then: toolkit stop MODEL, toolkit prune, toolkit deploy MODEL",
+            "files differ from what was pinned:\n  " + "\n  ".join(faults),
+            hint="find out who wrote there; then: "
+            + ("toolkit deploy MODEL" if repair else "toolkit verify --repair"),
         )
 
 
@@ -145,12 +153,13 @@ def _verified_table(found: Any) -> None:
     from toolkit.domain.quantity import format_size
 
     if not found:
-        say("no snapshots on the host")
+        say("no snapshots on the host or in the store")
         return
     table(
-        ("SNAPSHOT", "FILES", "SIZE", "USED BY", "RESULT"),
+        ("WHERE", "SNAPSHOT", "FILES", "SIZE", "USED BY", "RESULT"),
         [
             (
+                each.where,
                 each.digest[:12],
                 each.files,
                 format_size(each.size),

@@ -11,7 +11,7 @@ import click
 from toolkit import __version__
 from toolkit.cli.output import print_json
 from toolkit.cli.plan_view import DryRun
-from toolkit.errors import ToolkitError
+from toolkit.errors import InputError, ToolkitError
 
 # name -> (module:attribute, one line of help). The help stands here so that listing imports nothing;
 # a test holds it equal to the command's own.
@@ -40,7 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stop": ("toolkit.cli.care:stop", "Take a model out of service; its releases stay."),
     "verify": (
         "toolkit.cli.care:verify",
-        "Hash the snapshots on the host again and name every difference.",
+        "Hash all snapshots again, on the host and in the store.",
     ),
     "prune": (
         "toolkit.cli.care:prune",
@@ -108,7 +108,10 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        if "--json" in sys.argv[1:]:
+            _print_error(InputError(error.format_message(), hint="toolkit --help"), as_json=True)
+        else:
+            error.show()
         sys.exit(2)
     except ToolkitError as error:
         if debug:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Version
 from toolkit.domain.plan import Step, StepKind
 from toolkit.domain.probe import Waited
@@ -44,12 +45,15 @@ class Change:
 class Act:
     """Performs steps on a host and records them under a deployment of the history."""
 
-    def __init__(self, tools: Tools, change: Change, deployment: int) -> None:
+    def __init__(self, tools: Tools, change: Change, deployment: int, facts: HostFacts) -> None:
         self._tools = tools
         self._change = change
         self._deployment = deployment
         self._said = 0.0
-        self._ports = slot_ports(change.model, tools.host.observe(), tools.host.host.port_base)
+        self._init = facts.init
+        # Nobody else changes routes while this holds the lock, so what was seen once stays true.
+        self._routes = Routes.from_json(facts.routes)
+        self._ports = slot_ports(change.model, facts, tools.host.host.port_base)
 
     def perform(self, steps: Iterable[Step]) -> None:
         """Perform `steps` in order; the first that fails raises and is recorded as failed."""
@@ -129,19 +133,18 @@ class Act:
                 )
 
     def _hold(self, step: Step) -> None:
-        routes = self._routes()
-        self._route(routes, with_weights(routes, self._change.model, {step.slot: 0}))
+        self._route(with_weights(self._routes, self._change.model, {step.slot: 0}))
 
     def _shift(self, step: Step) -> None:
-        routes = self._routes()
+        routes = self._routes
         weights = {slot: FULL_WEIGHT if slot == step.slot else 0 for slot in self._ports}
         route = routes.of(self._change.model)
         if route is None or {t.slot: t.port for t in route.targets} != self._ports:
             targets = tuple(Target(slot, port, weights[slot]) for slot, port in self._ports.items())
             created = int(self._tools.clock())
-            self._route(routes, with_model(routes, self._change.model, targets, created=created))
+            self._route(with_model(routes, self._change.model, targets, created=created))
         else:
-            self._route(routes, with_weights(routes, self._change.model, weights))
+            self._route(with_weights(routes, self._change.model, weights))
 
     def _bake(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
@@ -167,10 +170,9 @@ class Act:
         self._play("replica", {"replica_program": program, "replica_state": "absent"})
 
     def _remove(self, step: Step) -> None:
-        routes = self._routes()
-        remaining = without_model(routes, self._change.model)
-        if remaining != routes:
-            self._route(routes, remaining)
+        remaining = without_model(self._routes, self._change.model)
+        if remaining != self._routes:
+            self._route(remaining)
 
     _do: Mapping[StepKind, Callable[[Act, Step], None]] = {
         StepKind.FETCH: _fetch,
@@ -192,17 +194,16 @@ class Act:
     def _release_of_plan(self) -> Release:
         return next(iter(self._change.releases.values()))
 
-    def _routes(self) -> Routes:
-        return Routes.from_json(self._tools.host.observe().routes)
-
-    def _route(self, old: Routes, new: Routes) -> None:
+    def _route(self, new: Routes) -> None:
+        old = self._routes
         self._tools.host.apply_routes(
             render_files(new), runtime_commands(old, new), reload=needs_reload(old, new)
         )
+        self._routes = new
 
     def _play(self, playbook: str, variables: Mapping[str, Any]) -> None:
         host = self._tools.host
-        common = {"toolkit_init": host.observe().init}
+        common = {"toolkit_init": self._init}
         self._tools.converge.run(playbook, host.host, {**common, **variables}, self._converging)
 
     def _converging(self, task: str) -> None:

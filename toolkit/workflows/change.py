@@ -41,25 +41,25 @@ def change_release(
     ReleaseFailedError where the release did not become live; what served before serves then.
     """
     started = tools.clock()
-    shown = _plan(tools, ask)
+    shown, _ = _plan(tools, ask)
     if shown.empty and not tools.history.unfinished():
         return Result(shown, None, tools.clock() - started)
     _confirmed(shown, confirm)
     with tools.host.lock(tools.owner):
         end_unfinished(tools, timing)
-        plan = _plan(tools, ask)
+        plan, facts = _plan(tools, ask)
         if _differs(plan, shown):
             tools.say("the host changed since the plan was shown; this is the new one")
             _confirmed(plan, confirm)
         if plan.empty:
             return Result(plan, None, tools.clock() - started)
-        deployment = _perform(tools, plan, version, timing)
+        deployment = _perform(tools, plan, facts, version, timing)
     return Result(plan, deployment, tools.clock() - started)
 
 
-def _plan(tools: Tools, ask: Ask) -> Plan:
+def _plan(tools: Tools, ask: Ask) -> tuple[Plan, HostFacts]:
     facts = tools.host.observe()
-    return plan_deploy(ask(facts), facts)
+    return plan_deploy(ask(facts), facts), facts
 
 
 def _confirmed(plan: Plan, confirm: Confirm) -> None:
@@ -71,7 +71,9 @@ def _differs(plan: Plan, shown: Plan) -> bool:
     return [(s.kind, s.slot) for s in plan.steps] != [(s.kind, s.slot) for s in shown.steps]
 
 
-def _perform(tools: Tools, plan: Plan, version: Version | None, timing: Timing) -> int:
+def _perform(
+    tools: Tools, plan: Plan, facts: HostFacts, version: Version | None, timing: Timing
+) -> int:
     release = plan.release
     assert release is not None
     history = tools.history
@@ -90,7 +92,7 @@ def _perform(tools: Tools, plan: Plan, version: Version | None, timing: Timing) 
     )
     change = Change(plan.model, {plan.slot: release}, version, timing)
     try:
-        Act(tools, change, deployment).perform(plan.steps)
+        Act(tools, change, deployment, facts).perform(plan.steps)
     except (ToolkitError, KeyboardInterrupt) as error:
         _restore(tools, deployment, release, error, timing)
         raise

@@ -29,12 +29,13 @@ def _end(
     tools: Tools, deployment: Deployment, reason: str, timing: Timing, *, may_complete: bool
 ) -> Recovery:
     previous = _release(tools, deployment.model, deployment.previous)
-    recovery = plan_recovery(deployment, previous, tools.host.observe(), may_complete=may_complete)
+    facts = tools.host.observe()
+    recovery = plan_recovery(deployment, previous, facts, may_complete=may_complete)
     tools.say(f"{'completing' if recovery.completes else 'undoing'} it: {recovery.reason}")
     change = Change(
         deployment.model, _releases(tools, deployment, recovery, previous), None, timing
     )
-    Act(tools, change, deployment.id).perform(recovery.steps)
+    Act(tools, change, deployment.id, facts).perform(recovery.steps)
     outcome = Outcome.LIVE if recovery.completes else Outcome.UNDONE
     if not may_complete:
         outcome = Outcome.FAILED

@@ -33,7 +33,9 @@ def stop_model(
             model=model, action="stop", release=number, previous=number or None, slot="",
             actor=tools.owner.actor,
         )  # fmt: skip
-        Act(tools, Change(model, {}, None, timing), deployment).perform(stop_steps(model, facts))
+        Act(tools, Change(model, {}, None, timing), deployment, facts).perform(
+            stop_steps(model, facts)
+        )
         tools.history.end_deployment(deployment, Outcome.DONE)
     return plan
 

@@ -1,8 +1,8 @@
-"""Hash what is on the host again and compare it with what was pinned."""
+"""Hash what is on the host and in the store again and compare it with what was pinned."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from toolkit.adapters.host import HostPort
@@ -15,8 +15,9 @@ from toolkit.workflows.tools import Say
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One snapshot on the host: which releases use it and what differs from the pin, file by file."""
+    """A snapshot on the host or in the store (`where`): who uses it and what differs, file by file."""
 
+    where: str
     digest: str
     used_by: tuple[str, ...]
     files: int
@@ -30,6 +31,38 @@ def verify_host(
     """Return the state of every snapshot on the host; `pinned` gives the files of a digest, if known."""
     facts = host.observe()
     return tuple(_verify(host, facts, digest, pinned(digest), say) for digest in facts.snapshots)
+
+
+def verify_store(store: Store, say: Say) -> tuple[Verified, ...]:
+    """Return the state of every snapshot in the store of this ops machine."""
+    found = []
+    for stored in store.list():
+        say(f"hashing {stored.source}@{stored.revision[:12]} in the store")
+        snapshot = stored.snapshot
+        faults = store.verify(snapshot)
+        title = f"{stored.source}@{stored.revision[:12]}"
+        found.append(
+            Verified("store", snapshot.digest, (title,), len(snapshot.files), snapshot.size, faults)
+        )
+    return tuple(found)
+
+
+def put_aside(host: HostPort, store: Store, found: Iterable[Verified]) -> tuple[str, ...]:
+    """Take damaged snapshots out of use, so that the next deployment brings whole ones.
+
+    A replica that runs has its weights in memory and goes on. Returns what was done, a line each.
+    """
+    done = []
+    for each in found:
+        if each.faults and each.where == "host":
+            host.remove("snapshots", each.digest)
+            done.append(f"removed snapshot {each.digest[:12]} from the host")
+        elif each.faults:
+            for stored in store.list():
+                if stored.snapshot.digest == each.digest:
+                    store.withdraw(stored.snapshot)
+            done.append(f"withdrew {each.used_by[0]} from the store")
+    return tuple(done)
 
 
 def pinned_in(store: Store, locked: Mapping[str, Snapshot]) -> Callable[[str], Snapshot | None]:
@@ -71,7 +104,9 @@ def _verify(
     found = {path: FileDigest(path, entry["size"], entry["sha256"]) for path, entry in read.items()}
     used_by = tuple(release.title for release in _releases(facts) if release.snapshot == digest)
     faults = compare(digest, pinned, found)
-    return Verified(digest, used_by, len(found), sum(f.size for f in found.values()), faults)
+    return Verified(
+        "host", digest, used_by, len(found), sum(f.size for f in found.values()), faults
+    )
 
 
 def _releases(facts: HostFacts) -> list[Release]:
