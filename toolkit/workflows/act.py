@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import Version
+from toolkit.domain.model import Accelerator, Version
 from toolkit.domain.plan import Step, StepKind
 from toolkit.domain.probe import Waited
 from toolkit.domain.quantity import format_seconds
@@ -114,6 +114,8 @@ class Act:
             "replica_args": list(release.args),
             "replica_env": env,
             "replica_manifest": manifest,
+            # Where the engine computes on the CPU, the router and a rollback must not wait for it.
+            "replica_nice": 10 if release.accelerator == Accelerator.CPU else 0,
         }
         self._play("replica", variables)
         waited = self._tools.host.wait_ready(
