@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,7 @@ def confirmation(*, yes: bool, dry_run: bool, as_json: bool) -> Callable[[Plan],
 
 def ask(question: str) -> bool:
     """Ask on the terminal; no where there is none."""
-    if not click.get_text_stream("stdin").isatty():
+    if not sys.stdin.isatty():
         note("not a terminal, so nobody can be asked")
         return False
     answer: bool = click.confirm(question, default=False, err=True)
