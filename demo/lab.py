@@ -150,7 +150,7 @@ class Lab:
             self.toolkit("registry", "pin", self.model, "--as", variant, **self._upstream())
             self.toolkit("pull", f"{self.model}@{variant}", **self._upstream())
             shown = self.toolkit("registry", "show", self.model, "--json", **self._upstream())
-            versions = {each["version"]: each["revision"] for each in json.loads(shown)["versions"]}
+            versions = {each["name"]: each["revision"] for each in json.loads(shown)["versions"]}
             revisions[variant] = versions[variant]
         return revisions
 

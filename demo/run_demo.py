@@ -42,7 +42,7 @@ def main() -> int:
 
     demo.title(f"Install vLLM {VLLM} for the CPU from its hash-locked set")
     lab.write_fleet()
-    lab.toolkit("engine", "install", VLLM, show=True)
+    lab.toolkit("engine", "install", VLLM, "--yes", show=True)
 
     demo.title(
         "Make a small model with two versions, and publish both as revisions of one repository"
