@@ -131,6 +131,8 @@ class Lab:
                 stdout=sys.stderr,
             )
         known: dict[str, dict[str, str]] = json.loads(answers.read_text())
+        # A variant that cannot be loaded has no answers.
+        variants = tuple(each for each in variants if each in known)
         prompts = known[variants[0]]
         return {prompt: {each: known[each][prompt] for each in variants} for prompt in prompts}
 

@@ -1,0 +1,69 @@
+"""Run every benchmark and print its table: what `make bench` runs.
+
+python tests/bench/run.py [--write]      --write puts the tables into docs/benchmarks.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+DOCUMENT = HERE.parents[1] / "docs" / "benchmarks.md"
+# script -> the sections of docs/benchmarks.md that its tables belong to, in the order of its output
+SECTIONS = {
+    "bench_start.py": ("start",),
+    "bench_pull.py": ("pull",),
+    "bench_deploy.py": ("deploy",),
+    "bench_change.py": ("changes", "rollback"),
+}
+
+
+def main() -> int:
+    """Run all; 1 if one did not run to its end."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("only", nargs="*", choices=[*SECTIONS, []], default=[])
+    given = parser.parse_args()
+    machine = f"{os.cpu_count()} cores, {memory()} GiB, {platform.system()}, Python {platform.python_version()}"
+    failed = []
+    for script in given.only or SECTIONS:
+        print(f"\n== {script}  ({machine})", flush=True)
+        done = subprocess.run([sys.executable, HERE / script], stdout=subprocess.PIPE, text=True)
+        print(done.stdout, flush=True)
+        if done.returncode:
+            failed.append(script)
+        elif given.write:
+            write(SECTIONS[script], done.stdout.strip(), machine)
+    if failed:
+        print(f"did not run to their end: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def write(sections: tuple[str, ...], output: str, machine: str) -> None:
+    """Put the tables, one for each section, between the section's marks."""
+    tables = output.split("\n\n")
+    text = DOCUMENT.read_text()
+    for name, table in zip(sections, tables, strict=True):
+        figures = (
+            f"Measured on {time.strftime('%Y-%m-%d')}, {machine}:\n\n```text\n{table.strip()}\n```"
+        )
+        mark = re.compile(rf"(<!-- figures: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        text, count = mark.subn(lambda found, new=figures: found[1] + new + found[2], text)
+        assert count == 1, f"docs/benchmarks.md has no section {name}"
+    DOCUMENT.write_text(text)
+
+
+def memory() -> int:
+    """Return the machine's memory in GiB."""
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""One machine with a real engine, a real router and a real mirror: for whole-system tests and benchmarks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.lab import Lab, end_supervisor, free_port
+from toolkit.adapters.load import Load
+
+# The engine (3 GB) and its packages stay here from one run to the next; `make clean` removes both.
+ROOT = Path("/var/lib/toolkit-test")
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "toolkit-test"
+VARIANTS = ("v1", "v2", "rubbish", "broken-weights")
+
+
+@dataclass(frozen=True)
+class Served:
+    """The lab, the exact answers of v1 and v2, and each variant's revision."""
+
+    lab: Lab
+    answers: dict[str, dict[str, str]]
+    revisions: dict[str, str]
+    endpoint: str
+
+    def serve(self, version: str) -> None:
+        """Make `version` the one that serves."""
+        self.lab.toolkit("deploy", f"{self.lab.model}@{version}", "--yes", "--bake", "0")
+
+    def slots(self) -> dict[str, str]:
+        """Return version -> what its slot does: serving, standby, …"""
+        seen = json.loads(self.lab.toolkit("status", "--json"))
+        return {
+            slot["release"]["version"]: "serving" if slot["weight"] else "standby"
+            for slot in seen["slots"]
+            if slot["healthy"]
+        }
+
+    def load(self, *, streams: int = 0) -> Load:
+        """Put two short workers on the router, or so many long streams."""
+        long = "Count."
+        chosen = {p: a for p, a in self.answers.items() if (p == long) is bool(streams)}
+        return Load(
+            self.lab.base_url,
+            self.lab.model,
+            chosen,
+            short_workers=0 if streams else 2,
+            stream_workers=streams,
+            stream_extra={"max_tokens": 900} if streams else None,
+            pause=0.05,
+        ).start()
+
+
+@contextmanager
+def lab_with_engine(directory: Path) -> Iterator[Lab]:
+    """A lab with the engine installed and nothing else; what it starts ends with it."""
+    end_supervisor(ROOT)
+    for name in ("slots", "snapshots", "router", "supervisor", "logs", "cache", "converged"):
+        path = ROOT / name
+        path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+    lab = Lab(directory, ROOT, free_port(18800), "tiny")
+    lab.write_fleet()
+    for home in (lab.directory / "home", lab.upstream / "home"):
+        home.mkdir(parents=True)
+    (CACHE / "wheelhouse").mkdir(parents=True, exist_ok=True)
+    (lab.directory / "home" / "wheelhouse").symlink_to(CACHE / "wheelhouse")
+    lab.toolkit("engine", "install", "0.32.0", "--yes", show=True)
+    try:
+        yield lab
+    finally:
+        lab.toolkit("stop", lab.model, "--yes", check=False)
+        end_supervisor(ROOT)
+
+
+@contextmanager
+def lab_with_versions(lab: Lab) -> Iterator[Served]:
+    """The lab with four versions of a model pinned from a mirror; none of them deployed yet."""
+    known = lab.make_model(*VARIANTS)
+    revisions = lab.publish(*VARIANTS)
+    with lab.mirror() as endpoint:
+        lab.write_registry()
+        for variant, revision in revisions.items():
+            lab.toolkit("registry", "pin", lab.model, revision, "--as", variant)
+        answers = {
+            prompt: {version: text for version, text in each.items() if version in ("v1", "v2")}
+            for prompt, each in known.items()
+        }
+        yield Served(lab, answers, revisions, endpoint)

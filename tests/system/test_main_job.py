@@ -1,0 +1,288 @@
+"""The main job with real vLLM, HAProxy, Ansible and the real Hub client, in the order of a model's life."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.system.served import Served
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+REPOSITORY = Path(__file__).parents[2]
+WHO = "Which version are you?"
+
+
+def test_the_first_deployment_serves(served: Served) -> None:
+    served.lab.toolkit("deploy", "tiny@v1", "--yes", show=True)
+
+    for prompt, known in served.answers.items():
+        if prompt != "Count.":
+            assert served.lab.ask(prompt) == known["v1"]
+    models = _get(f"{served.lab.base_url}/v1/models")
+    assert [each["id"] for each in models["data"]] == ["tiny"]
+    assert served.slots() == {"v1": "serving"}
+
+
+def test_the_same_again_changes_nothing(served: Served) -> None:
+    before = json.loads(served.lab.toolkit("status", "--json"))["slots"]
+    done = json.loads(served.lab.toolkit("deploy", "tiny@v1", "--yes", "--json"))
+    after = json.loads(served.lab.toolkit("status", "--json"))["slots"]
+
+    assert done["changed"] is False
+    assert [s["started_at"] for s in after] == [s["started_at"] for s in before]
+
+
+def test_what_a_client_must_not_reach_answers_in_openai_s_shape(served: Served) -> None:
+    for path, body, status in (
+        ("/v1/chat/completions", {"model": "nobody", "messages": []}, 404),
+        ("/v1/chat/completions", {"messages": []}, 400),
+        ("/pause", {"model": "tiny"}, 404),
+        ("/invocations", {"model": "tiny"}, 404),
+    ):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            _post(served.lab.base_url + path, body)
+        assert caught.value.code == status
+        assert json.load(caught.value)["error"]["message"]
+
+
+def test_a_stream_passes_token_by_token(served: Served) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", served.lab.port, timeout=120)
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "Count."}], "stream": True}
+    connection.request(
+        "POST", "/v1/chat/completions", json.dumps({**body, "max_tokens": 200, "temperature": 0})
+    )
+    response = connection.getresponse()
+    arrivals = []
+    while line := response.readline():
+        if line.startswith(b"data: {"):
+            arrivals.append(time.monotonic())
+    connection.close()
+
+    assert len(arrivals) > 150
+    # Held back and sent in clumps, most tokens would arrive within the same millisecond as another.
+    gaps = [later - earlier for earlier, later in pairwise(arrivals)]
+    assert sum(gap > 0.001 for gap in gaps) > len(gaps) / 2
+
+
+def test_upgrade_and_rollback_lose_no_request(served: Served) -> None:
+    short, long = served.load(), served.load(streams=2)
+    try:
+        short.wait_for(lambda report: len(report.answers) > 5, 120)
+        served.lab.toolkit("upgrade", "tiny", "--to", "v2", "--yes", "--bake", "3", show=True)
+        short.wait_for(lambda report: report.versions.get("v2", 0) > 5, 120)
+        long.wait_for(lambda report: report.versions.get("v2", 0) > 0, 120)
+        assert served.slots() == {"v1": "standby", "v2": "serving"}
+
+        done = json.loads(served.lab.toolkit("rollback", "tiny", "--yes", "--json"))
+        mark = time.time()
+        short.wait_for(lambda report: (report.last_sent("v1", after=mark) or 0) > 0, 120)
+    finally:
+        reports = (short.stop(), long.stop())
+
+    assert done["plan"]["strategy"] == "switch"
+    assert "start" not in [step["kind"] for step in done["plan"]["steps"]]
+    assert served.slots() == {"v1": "serving", "v2": "standby"}
+    for report in reports:
+        assert report.bad == ()
+        assert report.versions.keys() == {"v1", "v2"}
+        assert report.last_sent("v2", after=mark) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ("broken-weights", "SafetensorError"),
+        ("rubbish", "answered nothing"),
+    ],
+)
+def test_a_bad_version_never_takes_traffic(served: Served, version: str, words: str) -> None:
+    load = served.load()
+    try:
+        code, said = _run(served, "upgrade", "tiny", "--to", version, "--yes")
+    finally:
+        report = load.stop()
+
+    assert code == 8
+    assert words in said
+    assert report.bad == ()
+    assert report.versions.keys() == {"v1"}
+    assert served.slots() == {"v1": "serving"}
+
+
+def test_killed_in_the_middle_it_keeps_serving_and_the_next_command_finishes(
+    served: Served,
+) -> None:
+    command = _start(served, "upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1")
+    _until(lambda: _running_step(served) == "start", 120)
+    code, said = _run(served, "deploy", "tiny@v2", "--yes")
+    assert code == 4
+    assert f"(pid {command.pid})" in said
+    assert "upgrade tiny --to v2" in said
+
+    command.send_signal(signal.SIGKILL)
+    command.wait()
+    assert served.lab.ask(WHO) == "I am version v1."
+    assert "unfinished: deployment" in served.lab.toolkit("status")
+
+    code, said = _run(served, "upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1")
+    assert (code, "undoing it" in said) == (0, True)
+    assert served.lab.ask(WHO) == "I am version v2."
+    assert served.slots() == {"v1": "standby", "v2": "serving"}
+
+
+def test_a_release_that_dies_right_after_the_switch_is_reverted(served: Served) -> None:
+    load = served.load()
+    try:
+        command = _start(served, "deploy", "tiny@v1", "--yes", "--bake", "60")
+        load.wait_for(lambda report: report.versions.get("v1", 0) > 0, 120)
+        _kill_engine(served, "v1")
+        said, _ = command.communicate(timeout=300)
+    finally:
+        report = load.stop()
+
+    assert command.returncode == 8
+    assert "failed under traffic" in said
+    assert served.lab.ask(WHO) == "I am version v2."
+    assert served.slots() == {"v2": "serving"}
+    # What died with it may be lost; nothing else is, and no answer is a mixture.
+    assert {each.verdict for each in report.bad} <= {"failed", "truncated"}
+
+
+def test_verify_names_a_tampered_file_and_a_repair_takes_it_out_of_use(served: Served) -> None:
+    snapshots = [path for path in (served.lab.root / "snapshots").iterdir() if path.is_dir()]
+    code, _ = _run(served, "verify")
+    assert code == 0
+
+    victim = snapshots[0] / "config.json"
+    text = victim.read_text()
+    victim.unlink()
+    victim.write_text(text.replace("silu", "gelu"))
+    code, said = _run(served, "verify")
+    assert code == 6
+    assert f"host {snapshots[0].name[:12]}: config.json: sha256" in said
+
+    code, said = _run(served, "verify", "--repair")
+    assert (code, "removed snapshot" in said) == (6, True)
+    assert not snapshots[0].exists()
+
+
+def test_what_runs_in_the_perimeter_pulls_from_the_mirror(served: Served, tmp_path: Path) -> None:
+    python = next((served.lab.root / "engines").glob("*/bin/python"))
+    done = subprocess.run(
+        [python, "-c", _PULL, "local/tiny", served.revisions["v1"], served.endpoint],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "HF_HOME": str(tmp_path / "hf"),
+            "HF_ENDPOINT": served.endpoint,
+            "DO_NOT_TRACK": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1] == "Qwen3Config Qwen3ForCausalLM RevisionNotFoundError"
+
+
+_PULL = """
+import sys
+repo, revision, endpoint = sys.argv[1:]
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import RevisionNotFoundError
+from transformers import AutoModelForCausalLM
+from vllm.transformers_utils.config import get_config
+config = get_config(repo, trust_remote_code=False, revision=revision)
+model = AutoModelForCausalLM.from_pretrained(repo, revision=revision)
+try:
+    snapshot_download(repo, revision="f" * 40)
+except RevisionNotFoundError as error:
+    print(type(config).__name__, type(model).__name__, type(error).__name__)
+"""
+
+
+def test_stop_takes_the_model_out_and_prune_cleans_up(served: Served) -> None:
+    served.lab.toolkit("stop", "tiny", "--yes")
+    assert served.slots() == {}
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        served.lab.ask(WHO)
+    assert caught.value.code == 404
+
+    removed = json.loads(served.lab.toolkit("prune", "--keep", "1", "--yes", "--json"))["removed"]
+    assert removed["engines"] == []
+    assert len(list((served.lab.root / "snapshots").iterdir())) <= 1
+    code, said = _run(served, "logs", "tiny", "--slot", "green")
+    assert code == 0
+    assert "vLLM" in said or "vllm" in said
+
+
+def test_a_model_that_no_device_holds_is_refused_before_any_download(served: Served) -> None:
+    registry = REPOSITORY / "model_registry.yaml"
+    code, said = _run(served, "deploy", "qwen-7b", "--yes", "--registry", str(registry))
+    assert code == 3
+    assert "CUDA device; there is no NVIDIA device" in said
+
+
+def _run(served: Served, *words: str) -> tuple[int, str]:
+    process = _start(served, *words)
+    said, _ = process.communicate(timeout=600)
+    print(said)
+    return process.returncode, said
+
+
+def _start(served: Served, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "toolkit.cli.main", *words],
+        env={**os.environ, **served.lab.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _running_step(served: Served) -> str:
+    unfinished = json.loads(served.lab.toolkit("status", "--json"))["unfinished"]
+    return unfinished[0]["steps"][-1]["kind"] if unfinished and unfinished[0]["steps"] else ""
+
+
+def _kill_engine(served: Served, version: str) -> None:
+    seen = json.loads(served.lab.toolkit("status", "--json"))["slots"]
+    slot = next(each for each in seen if each["release"]["version"] == version)
+    found = subprocess.run(
+        ["pgrep", "-f", f"serve .* --port {slot['port']}"], capture_output=True, text=True
+    )
+    for pid in found.stdout.split():
+        os.kill(int(pid), signal.SIGKILL)
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"not within {seconds} s"
+        time.sleep(0.2)
+
+
+def _get(url: str) -> dict[str, list[dict[str, str]]]:
+    with urllib.request.urlopen(url, timeout=30) as response:
+        found: dict[str, list[dict[str, str]]] = json.load(response)
+    return found
+
+
+def _post(url: str, body: object) -> None:
+    request = urllib.request.Request(
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    urllib.request.urlopen(request, timeout=30).close()
