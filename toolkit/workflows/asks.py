@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from toolkit.adapters.history import History
-from toolkit.adapters.store import Store
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import Policy, Version
-from toolkit.domain.release import Outcome, Release
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.release import Outcome
 from toolkit.errors import InputError
-from toolkit.planning.accelerator import choose_accelerator
 from toolkit.planning.deploy import Wanted
-from toolkit.planning.engine_choice import choose_lock
-from toolkit.planning.release_build import build_release
-from toolkit.workflows.change import Ask
-from toolkit.workflows.pull import require_licence, require_permission
-from toolkit.workflows.tools import Timing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from toolkit.adapters.history import History
+    from toolkit.adapters.store import Store
+    from toolkit.domain.engine import EngineLock
+    from toolkit.domain.facts import HostFacts
+    from toolkit.domain.model import Policy, Version
+    from toolkit.domain.release import Release
+    from toolkit.domain.snapshot import Snapshot
+    from toolkit.workflows.change import Ask
+    from toolkit.workflows.tools import Timing
 
 
 def ask_version(
@@ -40,6 +41,11 @@ def ask_version(
     It raises, before anything is downloaded: NothingSuitableError where no device can hold the version,
     RefusedError where policy denies licence or files, InputError where its files or engine are not locked.
     """
+    # Here and not above: a rollback shares this file, needs none of them and must start at once.
+    from toolkit.planning.accelerator import choose_accelerator
+    from toolkit.planning.engine_choice import choose_lock
+    from toolkit.planning.release_build import build_release
+    from toolkit.workflows.pull import require_licence, require_permission
 
     def ask(facts: HostFacts) -> Wanted:
         accelerator = choose_accelerator(version, facts)
@@ -75,7 +81,9 @@ def ask_rollback(
 
     def ask(facts: HostFacts) -> Wanted:
         release = (
-            _release(model, number, facts, history) if number else _before(model, facts, history)
+            _before(model, facts, history)
+            if number is None
+            else _release(model, number, facts, history)
         )
         return Wanted(
             action="rollback",
@@ -104,10 +112,11 @@ def _before(model: str, facts: HostFacts, history: History) -> Release:
     current = facts.serving_slot(model)
     serving = current.release.number if current and current.release else None
     for deployment in history.deployments(model):
-        if deployment.outcome is Outcome.LIVE and deployment.release == serving:
-            if deployment.previous is not None:
-                return _release(model, deployment.previous, facts, history)
-            break
+        # One that started the same release again, or only provisioned its host, changed no release.
+        changed = deployment.previous not in (None, deployment.release)
+        if deployment.outcome is Outcome.LIVE and deployment.release == serving and changed:
+            assert deployment.previous is not None
+            return _release(model, deployment.previous, facts, history)
     # Another ops machine may have made the change: a standby on the host tells as well.
     for slot in facts.slots_of(model):
         if slot.release and slot.release.number != serving:
