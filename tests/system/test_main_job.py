@@ -61,9 +61,13 @@ def test_a_stream_passes_token_by_token(served: Served) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", served.lab.port, timeout=120)
     body = {"model": "tiny", "messages": [{"role": "user", "content": "Count."}], "stream": True}
     connection.request(
-        "POST", "/v1/chat/completions", json.dumps({**body, "max_tokens": 200, "temperature": 0})
+        "POST",
+        "/v1/chat/completions",
+        json.dumps({**body, "max_tokens": 200, "temperature": 0}),
+        {"Content-Type": "application/json"},
     )
     response = connection.getresponse()
+    assert response.status == 200
     arrivals = []
     while line := response.readline():
         if line.startswith(b"data: {"):
