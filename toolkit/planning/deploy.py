@@ -122,7 +122,8 @@ def _preparation(wanted: Wanted, facts: HostFacts, *, live: bool) -> tuple[Step,
         steps.append(Step(StepKind.PROVISION, "its router does not run"))
     release = wanted.release
     on_host = release.snapshot in facts.snapshots
-    if live and on_host:
+    # A rollback to a standby must not depend on files that only a later start would need.
+    if live and (on_host or wanted.action == "rollback"):
         return tuple(steps)
     if wanted.missing_bytes and not on_host:
         why = f"{format_size(wanted.missing_bytes)} of {release.source}@{release.revision[:12]}"
@@ -173,7 +174,9 @@ def _switch(
                 Step(StepKind.STANDBY, f"{_held_by(current)} stays for a rollback", current.slot)
             )
         else:
-            steps.append(Step(StepKind.STOP, "no standby is kept", current.slot))
+            why = f"{_held_by(current)} does not run, so it is no standby"
+            why = why if wanted.keep_standby else "no standby is kept"
+            steps.append(Step(StepKind.STOP, why, current.slot))
     return tuple(steps)
 
 

@@ -25,7 +25,7 @@ def engine_arguments(
         # The router asks /health once a second and writes the access log.
         "disable-uvicorn-access-log": True,
     }
-    if version.resources.devices > 1:
+    if accelerator is Accelerator.CUDA and version.resources.devices > 1:
         options["tensor-parallel-size"] = version.resources.devices
     if accelerator is Accelerator.CUDA:
         options["gpu-memory-utilization"] = _utilization(version, facts)

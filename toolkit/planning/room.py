@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from toolkit.domain.facts import HostFacts, SlotFacts
+from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.model import Accelerator
 from toolkit.domain.quantity import format_size
 from toolkit.domain.release import Release
@@ -40,6 +40,9 @@ def _devices(release: Release, facts: HostFacts, stopped: Sequence[SlotFacts]) -
     share = release.memory // release.devices
     free = {device.index: device.memory_free for device in facts.devices}
     for slot in stopped:
+        # What crashed has given its memory back already; who has it now may be somebody else.
+        if slot.process is not ProcessState.RUNNING:
+            continue
         for index in slot.devices:
             if slot.release is not None and index in free:
                 free[index] += slot.release.memory // max(1, len(slot.devices))

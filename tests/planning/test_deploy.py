@@ -1,0 +1,297 @@
+"""Facts -> the exact plan that makes a release live."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.planning.facts import GB, gpu, host, kinds, release, slot, wanted
+from toolkit.domain.facts import HostFacts, ProcessState, RouterFacts
+from toolkit.errors import NothingSuitableError
+from toolkit.planning.deploy import Wanted, plan_deploy
+
+R1, R2 = release(1), release(2)
+SERVES = slot("blue", R1, weight=100)
+STANDS_BY = slot("green", R2)
+
+START = ["start green", "gate green", "shift green", "bake green"]
+KEEP = ["drain blue", "standby blue"]
+BRING = ["verify", "distribute"]
+
+
+def big(number: int, size: int = 15, devices: int = 1) -> Any:
+    """Return a release for the GPU that needs `size` GB."""
+    return release(number, memory=size * GB, devices=devices, gpu=True)
+
+
+def on_gpu(*devices: Any, running: Any = None, at: tuple[int, ...] = (0,)) -> HostFacts:
+    """Return a host with these devices, and `running` in blue with all traffic."""
+    slots = [slot("blue", running, weight=100, devices=at, memory=GB)] if running else []
+    return host(*slots, snapshots=(1, 2), devices=devices)
+
+
+CASES: dict[str, tuple[Wanted, HostFacts, str, list[str], str]] = {
+    # the first deployment
+    "an empty machine gets everything, in this order": (
+        wanted(R1, missing_bytes=5, snapshot_size=9),
+        host(engines=(), converged="", router=RouterFacts()),
+        "side-by-side",
+        ["provision", "fetch", "install-engine", *BRING, "start blue", "gate blue", "shift blue"],
+        "",
+    ),
+    "what is in the store is not fetched": (
+        wanted(R1),
+        host(),
+        "side-by-side",
+        [*BRING, "start blue", "gate blue", "shift blue"],
+        "",
+    ),
+    "what is on the host is not distributed, although the store lacks it": (
+        wanted(R1, missing_bytes=5),
+        host(snapshots=[1]),
+        "side-by-side",
+        ["start blue", "gate blue", "shift blue"],
+        "",
+    ),
+    "a router that does not run is started": (
+        wanted(R1),
+        host(snapshots=[1], router=RouterFacts()),
+        "side-by-side",
+        ["provision", "start blue", "gate blue", "shift blue"],
+        "",
+    ),
+    "a missing library is installed with the engine": (
+        wanted(R1),
+        host(snapshots=[1], missing_libraries=("libnuma.so.1",)),
+        "side-by-side",
+        ["install-engine", "start blue", "gate blue", "shift blue"],
+        "",
+    ),
+    # nothing to do
+    "what is live needs nothing": (wanted(R1), host(SERVES), "switch", [], ""),
+    "nor where only the engine was removed": (
+        wanted(R1), host(SERVES, engines=()), "switch", [], "",
+    ),
+    "nor without a standby, although none is wanted": (
+        wanted(R1, keep_standby=False), host(SERVES, STANDS_BY), "switch", [], "",
+    ),
+    "the same under another number is live as well": (
+        wanted(replace(R1, number=7)), host(SERVES), "switch", [], "",
+    ),
+    "other settings of the host are converged under what is live": (
+        wanted(R1, provision_digest="base-2"), host(SERVES), "switch", ["provision"], "",
+    ),
+    "a snapshot taken out of use comes back under what is live": (
+        wanted(R1), replace(host(SERVES), snapshots=()), "switch", BRING, "",
+    ),
+    # upgrades
+    "an upgrade starts beside, switches and keeps the old one": (
+        wanted(R2), host(SERVES, snapshots=[2]), "side-by-side", [*START, *KEEP], "",
+    ),
+    "or stops it, where no standby is wanted": (
+        wanted(R2, keep_standby=False),
+        host(SERVES, snapshots=[2]),
+        "side-by-side",
+        [*START, "drain blue", "stop blue"],
+        "",
+    ),
+    "without a bake": (
+        wanted(R2, bake_seconds=0), host(SERVES, snapshots=[2]), "side-by-side",
+        ["start green", "gate green", "shift green", *KEEP], "",
+    ),
+    "a third version takes the standby's place": (
+        wanted(release(3)), host(SERVES, STANDS_BY, snapshots=[3]), "side-by-side",
+        ["stop green", *START, *KEEP], "",
+    ),
+    "a standby that crashed makes place as well": (
+        wanted(release(3)), host(SERVES, slot("green", R2, well=False), snapshots=[3]),
+        "side-by-side", ["stop green", *START, *KEEP], "",
+    ),
+    "an emptied slot needs no stop": (
+        wanted(R2),
+        host(SERVES, slot("green", R1, well=False, process=ProcessState.ABSENT), snapshots=[2]),
+        "side-by-side", [*START, *KEEP], "",
+    ),
+    "an old one that crashed is not kept": (
+        wanted(R2), host(slot("blue", R1, weight=100, well=False), snapshots=[2]), "side-by-side",
+        [*START, "drain blue", "stop blue"], "",
+    ),
+    "a slot by a name of another toolkit serves on until the switch": (
+        wanted(R2), host(slot("red", R1, weight=100), snapshots=[2]), "side-by-side",
+        ["start blue", "gate blue", "shift blue", "bake blue", "drain red", "standby red"], "",
+    ),
+    # rollbacks
+    "a standby only has to answer": (
+        wanted(R2, "rollback"), host(SERVES, STANDS_BY), "switch",
+        ["gate green", "shift green", *KEEP], "",
+    ),
+    "a deployment to a standby is watched": (
+        wanted(R2), host(SERVES, STANDS_BY), "switch",
+        ["gate green", "shift green", "bake green", *KEEP], "",
+    ),
+    "a standby that crashed is started again": (
+        wanted(R2, "rollback"), host(SERVES, slot("green", R2, well=False)), "side-by-side",
+        ["stop green", *START, *KEEP], "",
+    ),
+    "a standby is switched to while the one that serves is down": (
+        wanted(R2, "rollback"), host(slot("blue", R1, weight=100, well=False), STANDS_BY), "switch",
+        ["gate green", "shift green", "drain blue", "stop blue"], "",
+    ),
+    "a rollback to a standby needs no files": (
+        wanted(R2, "rollback"),
+        replace(host(SERVES, STANDS_BY), snapshots=()), "switch",
+        ["gate green", "shift green", *KEEP], "",
+    ),
+    "a standby in blue is found as well": (
+        wanted(R1), host(slot("blue", R1), slot("green", R2, weight=100)), "switch",
+        ["gate blue", "shift blue", "bake blue", "drain green", "standby green"], "",
+    ),
+    "a replica that nobody routes to takes the traffic": (
+        wanted(R1), host(slot("blue", R1)), "switch",
+        ["gate blue", "shift blue", "bake blue"], "",
+    ),
+    # after a reboot or a crash
+    "what crashed starts again where it was": (
+        wanted(R1), host(slot("blue", R1, weight=100, well=False)), "side-by-side",
+        ["start blue", "gate blue", "shift blue"], "until it answers; it does not serve now",
+    ),
+    "what hangs is stopped first": (
+        wanted(R1), host(slot("blue", R1, weight=100, healthy=False)), "side-by-side",
+        ["stop blue", "start blue", "gate blue", "shift blue"],
+        "until it answers; it does not serve now",
+    ),
+    "after a reboot the router comes first": (
+        wanted(R1),
+        host(slot("green", R1, weight=100, well=False, process=ProcessState.STOPPED),
+             router=RouterFacts()),
+        "side-by-side", ["provision", "start green", "gate green", "shift green"],
+        "until it answers; it does not serve now",
+    ),
+    # memory
+    "two that do not fit at once are swapped": (
+        wanted(release(2, memory=15 * GB), ready_seconds=38),
+        host(slot("blue", release(1, memory=15 * GB), weight=100), snapshots=[2]), "swap",
+        ["hold blue", "drain blue", "stop blue", *START], "about 38 s",
+    ),
+    "a standby goes before a downtime is accepted": (
+        wanted(release(3, memory=9 * GB)),
+        host(slot("blue", release(1, memory=9 * GB), weight=100),
+             slot("green", release(2, memory=9 * GB)), snapshots=[3]),
+        "side-by-side", ["stop green", *START, *KEEP], "",
+    ),
+    # devices
+    "the first on a GPU": (
+        wanted(big(1)), on_gpu(gpu(0, 24, 24)), "side-by-side",
+        ["start blue", "gate blue", "shift blue"], "",
+    ),
+    "one GPU holds two small ones": (
+        wanted(big(2, 10)), on_gpu(gpu(0, 24, 14), running=big(1, 10)), "side-by-side",
+        [*START, *KEEP], "",
+    ),
+    "one GPU does not hold two large ones": (
+        wanted(big(2)), on_gpu(gpu(0, 24, 9), running=big(1)), "swap",
+        ["hold blue", "drain blue", "stop blue", *START], "about 1 min 00 s",
+    ),
+    "two GPUs hold one each": (
+        wanted(big(2)), on_gpu(gpu(0, 24, 9), gpu(1, 24, 24), running=big(1)), "side-by-side",
+        [*START, *KEEP], "",
+    ),
+    "two GPUs that one release needs both": (
+        wanted(big(2, 40, devices=2)),
+        on_gpu(gpu(0, 24, 4), gpu(1, 24, 4), running=big(1, 40, devices=2), at=(0, 1)), "swap",
+        ["hold blue", "drain blue", "stop blue", *START], "about 1 min 00 s",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_plan(name: str) -> None:
+    ask, facts, strategy, steps, downtime = CASES[name]
+    plan = plan_deploy(ask, facts)
+    assert kinds(plan.steps) == steps
+    assert (str(plan.strategy), plan.downtime) == (strategy, downtime)
+    assert plan.empty == (not steps)
+    assert all(step.reason for step in plan.steps)
+
+
+@pytest.mark.parametrize(
+    ("facts", "wants", "devices"),
+    [
+        (on_gpu(gpu(0, 24, 24)), big(1), (0,)),
+        (on_gpu(gpu(0, 24, 9), gpu(1, 24, 24), running=big(1)), big(2), (1,)),
+        (on_gpu(gpu(0, 24, 9), running=big(1)), big(2), (0,)),
+        (on_gpu(*(gpu(i, 24, 24) for i in range(4))), big(1, 40, devices=2), (0, 1)),
+        (
+            on_gpu(
+                *(gpu(i, 24, free) for i, free in enumerate((4, 4, 24, 24))),
+                running=big(1, 40, devices=2),
+                at=(0, 1),
+            ),
+            big(2, 40, devices=2),
+            (2, 3),
+        ),
+    ],
+)
+def test_the_devices(facts: HostFacts, wants: Any, devices: tuple[int, ...]) -> None:
+    assert plan_deploy(wanted(wants), facts).devices == devices
+
+
+def test_a_plan_says_who_serves_where_it_goes_and_what_it_moves() -> None:
+    plan = plan_deploy(wanted(R2, missing_bytes=5 * GB, snapshot_size=6 * GB), host(SERVES))
+    assert (plan.release, plan.previous, plan.slot) == (R2, R1, "green")
+    assert [(str(step.kind), step.size) for step in plan.steps[:3]] == [
+        ("fetch", 5 * GB), ("verify", 6 * GB), ("distribute", 6 * GB),
+    ]  # fmt: skip
+    assert plan.steps[0].reason == "5 GB of demo/tiny@000000000000 are not in the store"
+    assert plan.as_json()["steps"][0] == {
+        "kind": "fetch", "slot": "", "reason": plan.steps[0].reason, "size": 5 * GB,
+    }  # fmt: skip
+
+
+def test_a_swap_says_why() -> None:
+    plan = plan_deploy(wanted(big(2)), on_gpu(gpu(0, 24, 9), running=big(1)))
+    assert plan.notes == (
+        "both replicas do not fit at once: the old one stops before the new one starts",
+    )
+
+
+def test_the_reason_of_a_stop_is_the_real_one() -> None:
+    """A dead replica cannot be a standby, whatever was asked for."""
+    crashed = slot("blue", R1, weight=100, well=False)
+    plan = plan_deploy(wanted(R2, "rollback"), host(crashed, STANDS_BY))
+    assert plan.steps[-1].reason == "release tiny #1 (v1) does not run, so it is no standby"
+    asked = plan_deploy(wanted(R2, keep_standby=False), host(SERVES, STANDS_BY))
+    assert asked.steps[-1].reason == "no standby is kept"
+
+
+@pytest.mark.parametrize(
+    ("wants", "facts", "words"),
+    [
+        (
+            release(1, memory=30 * GB), host(),
+            "tiny v1 does not fit on localhost now: needs 30 GB of memory, 23.5 GB free, "
+            "with nothing of ours left running",
+        ),
+        (
+            big(2, 30), on_gpu(gpu(0, 24, 9), running=big(1)),
+            "tiny v2 does not fit on localhost now: needs 30 GB on 1 device(s), 24 GB free on the "
+            "emptiest, with nothing of ours left running",
+        ),
+        (
+            release(1, memory=20 * GB), host(slot("blue", release(2, memory=9 * GB), model="other")),
+            "tiny v1 does not fit on localhost now: needs 20 GB of memory, 14.5 GB free, "
+            "with other left running",
+        ),
+        (
+            big(2, 40, devices=2), on_gpu(gpu(0, 24, 24)),
+            "tiny v2 does not fit on localhost now: needs 20 GB on 2 device(s), 24 GB free on the "
+            "emptiest, with nothing of ours left running",
+        ),
+    ],
+)  # fmt: skip
+def test_what_fits_nowhere_is_refused(wants: Any, facts: HostFacts, words: str) -> None:
+    with pytest.raises(NothingSuitableError) as caught:
+        plan_deploy(wanted(wants), facts)
+    assert caught.value.message == words

@@ -1,0 +1,125 @@
+"""A version's serving options -> vLLM's words, and the release that runs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.planning.facts import GB, gpu, host, version
+from toolkit.domain.engine import EngineLock
+from toolkit.domain.model import Accelerator, Check, Permission
+from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.planning.engine_arguments import engine_arguments, engine_environment
+from toolkit.planning.release_build import build_release
+
+ALWAYS = ["--served-model-name", "tiny", "--shutdown-timeout", "30", "--disable-uvicorn-access-log"]
+ON_GPU = host(devices=(gpu(0, 24, 24), gpu(1, 24, 24)))
+CUDA, CPU = Accelerator.CUDA, Accelerator.CPU
+
+
+@pytest.mark.parametrize(
+    ("more", "accelerator", "words"),
+    [
+        ({}, CPU, []),
+        ({}, CUDA, ["--gpu-memory-utilization", "0.67"]),
+        ({"resources": {"memory": 24 * GB}}, CUDA, ["--gpu-memory-utilization", "0.95"]),
+        ({"resources": {"memory": GB // 2}}, CUDA, ["--gpu-memory-utilization", "0.05"]),
+        (
+            {"resources": {"memory": 40 * GB, "devices": 2}},
+            CUDA,
+            ["--tensor-parallel-size", "2", "--gpu-memory-utilization", "0.83"],
+        ),
+        # devices are those of CUDA: a CPU is not split
+        ({"resources": {"memory": 20 * GB, "devices": 2}}, CPU, []),
+        (
+            {"permission": Permission(trust_remote_code=True, reason="read it")},
+            CPU,
+            ["--trust-remote-code"],
+        ),
+        # the registry's word is last
+        ({"serving": {"gpu-memory-utilization": 0.5}}, CUDA, ["--gpu-memory-utilization", "0.5"]),
+        (
+            {
+                "serving": {
+                    "max-model-len": 512,
+                    "enforce-eager": True,
+                    "enable-prefix-caching": False,
+                    "middleware": ("a", "b"),
+                }
+            },
+            CPU,
+            ["--max-model-len", "512", "--enforce-eager", "--no-enable-prefix-caching",
+             "--middleware", "a", "b"],
+        ),
+    ],
+)  # fmt: skip
+def test_arguments(more: dict[str, Any], accelerator: Accelerator, words: list[str]) -> None:
+    facts = ON_GPU if accelerator is CUDA else host()
+    assert list(engine_arguments(version(**more), accelerator, facts)) == ALWAYS + words
+
+
+def test_the_share_is_of_a_device_that_can_hold_it() -> None:
+    facts = host(devices=(gpu(0, 8, 8), gpu(1, 80, 80)))
+    words = engine_arguments(version(), CUDA, facts)
+    assert words[-2:] == ("--gpu-memory-utilization", "0.2")
+
+
+@pytest.mark.parametrize(
+    ("memory", "weights", "cache"),
+    [(16, 1, "12"), (6, 1, "2"), (4, 3, "1"), (1, 0, "1"), (1, 9, "1")],
+)
+def test_the_cache_on_a_cpu_takes_what_is_left_and_one_gibibyte_at_least(
+    memory: int, weights: int, cache: str
+) -> None:
+    gib = 2**30
+    found = version(resources={"memory": memory * gib})
+    assert engine_environment(found, CPU, weights * gib + 1) == {
+        "VLLM_CPU_KVCACHE_SPACE": cache,
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    }
+
+
+def test_the_registrys_environment_is_last() -> None:
+    found = version(env={"VLLM_CPU_KVCACHE_SPACE": "7", "A": "b"})
+    assert engine_environment(found, CPU, GB) == {
+        "VLLM_CPU_KVCACHE_SPACE": "7",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "A": "b",
+    }
+    assert engine_environment(found, CUDA, GB) == {"VLLM_CPU_KVCACHE_SPACE": "7", "A": "b"}
+
+
+LOCK = EngineLock("vllm", "0.32.0", CPU, "3.11", "ab" * 32, "/locks/x.lock", 147)
+FILES = Snapshot("demo/tiny", "1" * 40, (FileDigest("w.safetensors", GB, "c" * 64),))
+
+
+def test_a_release_is_exactly_what_runs() -> None:
+    made = build_release(version(), FILES, LOCK, host(), number=3)
+    assert made.title == "tiny #3 (v1)"
+    assert (made.source, made.revision, made.snapshot) == ("demo/tiny", "1" * 40, FILES.digest)
+    assert (made.engine, made.accelerator) == ("vllm-0.32.0-cpu-py311-abababab", "cpu")
+    assert (made.memory, made.devices) == (16 * GB, 1)
+    assert list(made.args) == ALWAYS
+    assert made.env["VLLM_CPU_KVCACHE_SPACE"] == "11"
+    # without checks of its own it must still answer something
+    (check,) = made.checks
+    assert (check["prompt"], check["contains"], check["max_tokens"]) == ("Say hello.", "", 8)
+
+
+def test_a_versions_own_checks_replace_the_default_one() -> None:
+    own = Check(prompt="2+2?", contains="4")
+    (check,) = build_release(version(checks=(own,)), FILES, LOCK, host(), number=1).checks
+    assert (check["prompt"], check["contains"]) == ("2+2?", "4")
+
+
+def test_a_release_survives_its_json() -> None:
+    made = build_release(
+        version(checks=(Check("a"),), env={"A": "b"}), FILES, LOCK, host(), number=1
+    )
+    assert type(made).from_json(made.as_json()) == made
+    again = build_release(
+        version(checks=(Check("a"),), env={"A": "b"}), FILES, LOCK, host(), number=9
+    )
+    assert again.same_as(made)
+    assert not build_release(version(), FILES, LOCK, host(), number=1).same_as(made)

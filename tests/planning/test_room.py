@@ -1,0 +1,78 @@
+"""Does it fit: beside what runs, or in its place?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.planning.facts import GB, gpu, host, release, slot
+from toolkit.domain.facts import HostFacts, SlotFacts
+from toolkit.planning.room import Room, find_room
+
+
+def held(gigabytes: int, *devices: int, well: bool = True) -> SlotFacts:
+    """Return a slot whose replica was given so much on these devices."""
+    size = release(9, memory=gigabytes * GB, gpu=bool(devices))
+    return slot("blue", size, devices=devices, well=well)
+
+
+def cpu(gigabytes: int) -> Any:
+    return release(1, memory=gigabytes * GB)
+
+
+def cuda(gigabytes: int, devices: int = 1) -> Any:
+    return release(1, memory=gigabytes * GB, devices=devices, gpu=True)
+
+
+ONE = host(devices=(gpu(0, 24, 9),))
+TWO = host(devices=(gpu(0, 24, 9), gpu(1, 24, 20)))
+MIXED = host(devices=(gpu(0, 24, 24), gpu(1, 80, 80), gpu(2, 80, 30)))
+
+
+@pytest.mark.parametrize(
+    ("wants", "facts", "stopped", "fits", "devices"),
+    [
+        # system memory: half a gibibyte stays with the host
+        (cpu(23), host(), [], True, ()),
+        (cpu(24), host(), [], False, ()),
+        (cpu(10), host(memory_available=8 * GB), [], False, ()),
+        (cpu(10), host(memory_available=8 * GB), [held(4)], True, ()),
+        (cpu(10), host(memory_available=8 * GB), [held(4, well=False)], False, ()),
+        # devices: the emptiest that are large enough
+        (cuda(9), ONE, [], True, (0,)),
+        (cuda(10), ONE, [], False, ()),
+        (cuda(20), ONE, [held(15, 0)], True, (0,)),
+        # somebody else took what a crashed replica gave back
+        (cuda(20), ONE, [held(15, 0, well=False)], False, ()),
+        # never more than the device has
+        (cuda(25), ONE, [held(20, 0)], False, ()),
+        (cuda(20), TWO, [], True, (1,)),
+        (cuda(30, devices=2), TWO, [], False, ()),
+        (cuda(18, devices=2), TWO, [], True, (0, 1)),
+        (cuda(40, devices=2), TWO, [held(30, 0, 1)], True, (0, 1)),
+        (cuda(10, devices=3), TWO, [], False, ()),
+        (cuda(60), MIXED, [], True, (1,)),
+        (cuda(40, devices=2), MIXED, [], True, (1, 2)),
+        (cuda(1), host(), [], False, ()),
+        # a device that is gone gives nothing back
+        (cuda(10), ONE, [held(15, 7)], False, ()),
+    ],
+)
+def test_room(
+    wants: Any, facts: HostFacts, stopped: list[SlotFacts], fits: bool, devices: tuple[int, ...]
+) -> None:
+    room = find_room(wants, facts, stopped)
+    assert (room.fits, room.devices) == (fits, devices)
+
+
+def test_what_was_compared_is_said() -> None:
+    assert find_room(cpu(30), host(memory_available=0), []) == Room(
+        False, "needs 30 GB of memory, 0 B free"
+    )
+    assert find_room(cuda(40, devices=2), TWO, []) == Room(
+        False, "needs 20 GB on 2 device(s), 20 GB free on the emptiest"
+    )
+    assert find_room(cuda(1), host(), []).reason == (
+        "needs 1 GB on 1 device(s), 0 B free on the emptiest"
+    )
