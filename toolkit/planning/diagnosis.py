@@ -120,7 +120,8 @@ def _replicas(facts: HostFacts) -> tuple[Finding, ...]:
             words = "serves" if slot.weight else "stands by"
             findings.append(Finding(Level.OK, name, words))
         elif slot.process is ProcessState.RUNNING:
-            findings.append(Finding(Level.WARN, name, "starts", f"toolkit logs {slot.model} -f"))
+            words = "runs but does not answer: it starts, or hangs"
+            findings.append(Finding(Level.WARN, name, words, f"toolkit logs {slot.model} -f"))
         else:
             level = Level.FAIL if slot.weight else Level.WARN
             hint = f"toolkit logs {slot.model} --slot {slot.slot}; then toolkit deploy {slot.model}"

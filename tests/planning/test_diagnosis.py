@@ -1,0 +1,114 @@
+"""Facts -> findings, and what to type about each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.planning.facts import BASE, GB, host, release, slot
+from toolkit.domain.facts import HostFacts, ProcessState, RouterFacts
+from toolkit.planning.diagnosis import Finding, diagnose_host, diagnose_ops
+
+R1 = release(1)
+
+
+def bad(findings: tuple[Finding, ...]) -> list[tuple[str, str, str]]:
+    """Return (level, subject, words) of what is not well; each of these has a hint unless excused."""
+    return [(str(f.level), f.subject, f.words) for f in findings if f.level != "ok"]
+
+
+def test_a_well_host_has_nothing_to_tell() -> None:
+    facts = host(slot("blue", R1, weight=100), slot("green", release(2)))
+    found = diagnose_host(facts, BASE)
+    assert [(str(f.level), f.subject, f.words) for f in found] == [
+        ("ok", "host", "Debian, Python 3.11, systemd"),
+        ("ok", "devices", "no NVIDIA device, 2 CPU cores with 24 GB of memory"),
+        ("ok", "disk of the host", "1 TB free"),
+        ("ok", "provisioning", "as this toolkit wants it"),
+        ("ok", "system libraries", "all that engines need"),
+        ("ok", "router", "HAProxy 2.6 on 127.0.0.1:8080"),
+        ("ok", "tiny blue", "serves"),
+        ("ok", "tiny green", "stands by"),
+    ]
+    assert [f.hint for f in found if f.hint] == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "findings"),
+    [
+        (host(disk_free=19 * GB), [("warn", "disk of the host", "19 GB free")]),
+        (
+            host(converged="", router=RouterFacts()),
+            [
+                ("warn", "provisioning", "not provisioned yet"),
+                ("warn", "router", "not there yet"),
+            ],
+        ),
+        (
+            host(converged="base-0"),
+            [("warn", "provisioning", "by another toolkit version or settings")],
+        ),
+        (host(router=RouterFacts()), [("fail", "router", "does not run")]),
+        (
+            host(missing_libraries=("libnuma.so.1", "libgomp.so.1")),
+            [("warn", "system libraries", "missing: libnuma.so.1, libgomp.so.1")],
+        ),
+        (
+            host(slot("blue", R1, weight=100, well=False)),
+            [("fail", "tiny blue", "its process is failed")],
+        ),
+        (
+            host(slot("blue", R1, well=False, process=ProcessState.STOPPED)),
+            [("warn", "tiny blue", "its process is stopped")],
+        ),
+        (
+            host(slot("blue", R1, weight=100, healthy=False)),
+            [("warn", "tiny blue", "runs but does not answer: it starts, or hangs")],
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_host(facts: HostFacts, findings: list[tuple[str, str, str]]) -> None:
+    found = diagnose_host(facts, BASE)
+    assert bad(found) == findings
+    assert all(f.hint for f in found if f.level != "ok" and f.words != "not there yet")
+
+
+WELL: dict[str, Any] = {
+    "ansible": "2.19.14",
+    "privileged": True,
+    "store_free": 10**12,
+    "registry_error": "",
+    "unfinished": (),
+}
+
+
+def test_a_well_ops_machine_has_nothing_to_tell() -> None:
+    assert bad(diagnose_ops(**WELL)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "findings"),
+    [
+        ({"ansible": ""}, [("fail", "ansible", "ansible-core cannot be imported")]),
+        (
+            {"privileged": False},
+            [("fail", "privileges", "neither root nor sudo without a password")],
+        ),
+        ({"store_free": 0}, [("warn", "disk of the store", "0 B free")]),
+        ({"registry_error": "x.yaml:3:1: no"}, [("warn", "registry", "x.yaml:3:1: no")]),
+        (
+            {"unfinished": ("deployment 4, deploy tiny", "deployment 5, stop tiny")},
+            [
+                ("warn", "history", "unfinished: deployment 4, deploy tiny"),
+                ("warn", "history", "unfinished: deployment 5, stop tiny"),
+            ],
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_ops_machine(
+    change: dict[str, Any], findings: list[tuple[str, str, str]]
+) -> None:
+    found = diagnose_ops(**{**WELL, **change})
+    assert bad(found) == findings
+    assert all(f.hint for f in found if f.level != "ok")

@@ -1,0 +1,48 @@
+"""What a host may lose: neither what runs nor what a rollback would need."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.planning.facts import ENGINE, host, release, slot
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.release import Release
+from toolkit.planning.prune import plan_prune
+
+R1, R2, R3 = release(1), release(2), release(3)
+OLD_ENGINE = replace(R1, engine="vllm-0.31.0")
+EVERYTHING = {"snapshots": (1, 2, 3), "engines": (ENGINE, "vllm-0.31.0")}
+
+
+@pytest.mark.parametrize(
+    ("facts", "recent", "snapshots", "engines", "kept"),
+    [
+        (host(**EVERYTHING), [], [1, 2, 3], [ENGINE, "vllm-0.31.0"], []),
+        (host(**EVERYTHING), [R3, R2], [1], ["vllm-0.31.0"],
+         ["tiny #3 (v3): recent", "tiny #2 (v2): recent"]),
+        (host(slot("blue", R1, weight=100), **EVERYTHING), [R1], [2, 3], ["vllm-0.31.0"],
+         ["tiny #1 (v1): in a slot"]),
+        # a replica that crashed is still in its slot
+        (host(slot("blue", OLD_ENGINE, well=False), **EVERYTHING), [R2], [3], [],
+         ["tiny #1 (v1): in a slot", "tiny #2 (v2): recent"]),
+        # equal bytes under two releases are kept by either
+        (host(**EVERYTHING), [replace(R1, number=9)], [2, 3], ["vllm-0.31.0"],
+         ["tiny #9 (v1): recent"]),
+        (host(engines=()), [], [], [], []),
+        # nothing of ours to remove: what is needed and absent is no matter
+        (host(engines=()), [R1], [], [], ["tiny #1 (v1): recent"]),
+    ],
+)  # fmt: skip
+def test_leavings(
+    facts: HostFacts,
+    recent: list[Release],
+    snapshots: list[int],
+    engines: list[str],
+    kept: list[str],
+) -> None:
+    plan = plan_prune(facts, recent)
+    assert plan.snapshots == tuple(f"{number:064x}" for number in snapshots)
+    assert (list(plan.engines), list(plan.kept)) == (engines, kept)
+    assert plan.empty == (not snapshots and not engines)

@@ -1,0 +1,172 @@
+"""A deployment that did not end: complete it or undo it, decided from what the host shows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.planning.facts import host, kinds, release, slot
+from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
+from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
+from toolkit.planning.recovery import plan_recovery, stop_steps
+
+R1, R2 = release(1), release(2)
+OLD, OLD_AT_REST = slot("blue", R1, weight=100), slot("blue", R1)
+NEW, NEW_AT_REST = slot("green", R2, weight=100), slot("green", R2)
+OLD_GONE = slot("blue", R1, well=False, process=ProcessState.STOPPED)
+
+
+def deployment(
+    *steps: str,
+    action: str = "upgrade",
+    number: int = 2,
+    previous: int | None = 1,
+    into: str = "green",
+) -> Deployment:
+    """Return one that is open after these steps, `kind` or `kind slot`."""
+    records = tuple(
+        StepRecord(seq, kind, detail, Outcome.DONE, 0.0)
+        for seq, (kind, _, detail) in enumerate((step.partition(" ") for step in steps), 1)
+    )
+    return Deployment(
+        7,
+        "tiny",
+        action,
+        number,
+        previous,
+        into,
+        "ann@ops",
+        Outcome.RUNNING,
+        "",
+        0.0,
+        None,
+        records,
+    )
+
+
+UPGRADE = deployment("start green")
+ROLLBACK = deployment("gate green", action="rollback")
+FIRST = deployment("start blue", number=1, previous=None, into="blue")
+AGAIN = ["gate blue", "shift blue"]
+
+# what was open, what the host shows, whether it is completed, the steps
+CASES: dict[str, tuple[Deployment, HostFacts, bool, list[str]]] = {
+    # side by side
+    "killed before the new one was started": (UPGRADE, host(OLD), False, []),
+    "while it started": (UPGRADE, host(OLD, replace(NEW_AT_REST, healthy=False)), False,
+                         ["stop green"]),
+    "after its start failed": (UPGRADE, host(OLD, slot("green", R2, well=False)), False,
+                               ["stop green"]),
+    "when it was ready": (UPGRADE, host(OLD, NEW_AT_REST), False, ["stop green"]),
+    "after the shift": (UPGRADE, host(OLD_AT_REST, NEW), True,
+                        ["shift green", "drain blue", "standby blue"]),
+    "in the middle of the shift": (
+        UPGRADE, host(replace(OLD, weight=50), replace(NEW, weight=50)), True,
+        ["shift green", "drain blue", "standby blue"],
+    ),
+    "after the shift, and the new one has died since": (
+        UPGRADE, host(OLD_AT_REST, slot("green", R2, weight=100, well=False)), False,
+        ["shift blue", "stop green"],
+    ),
+    "after the shift, and the machine was restarted": (
+        UPGRADE, host(OLD_GONE, slot("green", R2, weight=100, well=False)), False,
+        ["stop green", "start blue", *AGAIN],
+    ),
+    "after the old one was stopped": (UPGRADE, host(NEW), True, ["shift green"]),
+    # swap
+    "held, nothing else": (UPGRADE, host(OLD_AT_REST), False, ["shift blue"]),
+    "the old one stopped, the new one not there yet": (
+        UPGRADE, host(), False, ["start blue", *AGAIN],
+    ),
+    "the old one stopped, the new one starts": (
+        UPGRADE, host(replace(NEW_AT_REST, healthy=False)), False,
+        ["stop green", "start blue", *AGAIN],
+    ),
+    "the old one stopped, the new one died": (
+        UPGRADE, host(slot("green", R2, well=False)), False, ["stop green", "start blue", *AGAIN],
+    ),
+    # rollbacks to a standby
+    "a rollback before its shift leaves the standby": (
+        ROLLBACK, host(OLD, NEW_AT_REST), False, [],
+    ),
+    "a rollback after its shift": (
+        ROLLBACK, host(OLD_AT_REST, NEW), True, ["shift green", "drain blue", "standby blue"],
+    ),
+    "a rollback to a standby that has died since": (
+        ROLLBACK, host(OLD, slot("green", R2, well=False)), False, ["stop green"],
+    ),
+    # the first deployment
+    "the first one, before its start": (FIRST, host(), False, ["remove blue"]),
+    "the first one, while it started": (
+        FIRST, host(replace(OLD_AT_REST, healthy=False)), False, ["remove blue", "stop blue"],
+    ),
+    "the first one, after its shift": (FIRST, host(OLD), True, ["shift blue"]),
+    "the first one, after its shift, with another release in the slot": (
+        FIRST, host(slot("blue", R2, weight=100)), False, ["remove blue", "stop blue"],
+    ),
+    # other words for the same release
+    "only the host was to change under it": (
+        deployment("provision", action="deploy", number=1, into="blue"), host(OLD), True,
+        ["shift blue"],
+    ),
+    # stop
+    "a stop goes on": (
+        deployment("remove", action="stop", number=1, into=""), host(OLD_AT_REST), True,
+        ["remove", "drain blue", "stop blue"],
+    ),
+    "a stop of what is gone": (
+        deployment("remove", action="stop", number=1, into=""), host(), True, ["remove"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_end_of_an_open_deployment(name: str) -> None:
+    found, facts, completes, steps = CASES[name]
+    recovery = plan_recovery(found, _previous(found), facts, may_complete=True)
+    assert (recovery.completes, kinds(recovery.steps)) == (completes, steps)
+
+
+@pytest.mark.parametrize(
+    ("found", "facts", "steps"),
+    [
+        (UPGRADE, host(OLD_AT_REST, NEW), ["shift blue", "stop green"]),
+        (UPGRADE, host(OLD_AT_REST, replace(NEW, sessions=3)),
+         ["shift blue", "drain green", "stop green"]),
+        (UPGRADE, host(NEW), ["stop green", "start blue", *AGAIN]),
+        (ROLLBACK, host(OLD_AT_REST, NEW), ["shift blue"]),
+        (FIRST, host(OLD), ["remove blue", "stop blue"]),
+        # the release that serves was there before the deployment that failed
+        (deployment("provision", action="deploy", number=1, into="blue"), host(OLD), []),
+    ],
+)  # fmt: skip
+def test_a_step_that_failed_is_never_completed(
+    found: Deployment, facts: HostFacts, steps: list[str]
+) -> None:
+    recovery = plan_recovery(found, _previous(found), facts, may_complete=False)
+    assert (recovery.completes, kinds(recovery.steps)) == (False, steps)
+
+
+def test_a_slot_with_another_release_than_the_previous_is_not_taken_for_it() -> None:
+    facts = host(slot("blue", release(9)), NEW_AT_REST)
+    recovery = plan_recovery(UPGRADE, R1, facts, may_complete=True)
+    assert kinds(recovery.steps) == ["stop green", "start blue", *AGAIN]
+
+
+@pytest.mark.parametrize(
+    ("slots", "steps"),
+    [
+        ([OLD, NEW_AT_REST], ["remove", "drain blue", "stop blue", "drain green", "stop green"]),
+        ([slot("blue", R1, well=False)], ["remove", "stop blue"]),
+        ([slot("red", R1, weight=100)], ["remove", "drain red", "stop red"]),
+        ([], ["remove"]),
+    ],
+)
+def test_stopping(slots: list[SlotFacts], steps: list[str]) -> None:
+    other = slot("blue", R1, weight=100, model="other")
+    assert kinds(stop_steps("tiny", host(*slots, other))) == steps
+
+
+def _previous(found: Deployment) -> Release | None:
+    return None if found.previous is None else release(found.previous)
