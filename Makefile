@@ -44,5 +44,8 @@ reference: $(READY) ## Write the generated documents anew
 lock: $(READY) ## Resolve the toolkit's own dependencies anew
 	scripts/lock.sh --upgrade
 
-clean: ## Remove what builds and tests left in this directory
+clean: ## Remove what installs, builds and tests left: here, their engine and their cached packages
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/toolkit-test"
+	for each in /var/lib/toolkit-test /var/cache/toolkit-tests; do \
+		[ ! -e $$each ] || $$([ "$$(id -u)" = 0 ] || echo sudo) rm -rf $$each; done

@@ -121,6 +121,18 @@ def test_a_pull_ends_with_the_files_verified(shell: Shell) -> None:
     assert "\r" not in err
 
 
+def test_a_dry_run_says_what_it_would_fetch_and_asks_nobody(shell: Shell) -> None:
+    assert shell.run("pull", "tiny@v1")[0] == 0
+    shell.server.requests.clear()
+    code, out, _ = shell.run("pull", "tiny@v2", "--dry-run")
+    assert code == 0
+    assert out.splitlines()[1].split() == ["tiny@v2", "8", "B", "1", "10.2", "MB"]
+    assert out.splitlines()[2].endswith("dry run: nothing was fetched")
+    document = json.loads(shell.run("pull", "tiny@v2", "--dry-run", "--json")[1])
+    assert document == [{"version": "tiny@v2", "fetch": 8, "resumed": 0, "files": 1}]
+    assert shell.server.requests == []
+
+
 def test_a_second_pull_says_so_and_asks_nobody(shell: Shell) -> None:
     assert shell.run("pull", "tiny@v1")[0] == 0
     shell.server.requests.clear()

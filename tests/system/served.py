@@ -41,7 +41,7 @@ class Served:
             if slot["healthy"]
         }
 
-    def load(self, *, streams: int = 0) -> Load:
+    def load(self, *, streams: int = 0, pause: float = 0.2) -> Load:
         """Put two short workers on the router, or so many long streams."""
         long = "Count."
         chosen = {p: a for p, a in self.answers.items() if (p == long) is bool(streams)}
@@ -52,7 +52,8 @@ class Served:
             short_workers=0 if streams else 2,
             stream_workers=streams,
             stream_extra={"max_tokens": 900} if streams else None,
-            pause=0.05,
+            # Two cores also have to start another vLLM meanwhile.
+            pause=pause,
         ).start()
 
 

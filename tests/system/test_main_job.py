@@ -81,7 +81,7 @@ def test_a_stream_passes_token_by_token(served: Served) -> None:
 
 
 def test_upgrade_and_rollback_lose_no_request(served: Served) -> None:
-    short, long = served.load(), served.load(streams=2)
+    short, long = served.load(), served.load(streams=1)
     try:
         short.wait_for(lambda report: len(report.answers) > 5, 120)
         served.lab.toolkit("upgrade", "tiny", "--to", "v2", "--yes", "--bake", "3", show=True)

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli.options import home_option, json_option, registry_option
-from toolkit.cli.output import note, print_json, say
+from toolkit.cli.output import note, print_json, say, table
 
 if TYPE_CHECKING:
+    from toolkit.adapters.store import Store
+    from toolkit.domain.model import Version
+    from toolkit.domain.snapshot import Snapshot
     from toolkit.workflows.pull import Pulled
 
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Files fetched at once.",
 )
+@click.option("--dry-run", is_flag=True, help="Show what would be fetched and stop.")
 @registry_option()
 @home_option()
 @json_option()
@@ -30,6 +34,7 @@ def pull(
     model: str | None,
     everything: bool,
     workers: int,
+    dry_run: bool,
     registry_path: str,
     home: str | None,
     as_json: bool,
@@ -59,6 +64,9 @@ def pull(
         require_licence(version, registry.policy)
     snapshots = [lock.snapshot_of(version) for version in versions]
     store = Store((Path(home) if home else Path.home() / ".toolkit") / "store")
+    if dry_run:
+        _preview(versions, snapshots, store, as_json)
+        return
     hub = open_hub()
     pulled = []
     for version, snapshot in zip(versions, snapshots, strict=True):
@@ -74,6 +82,28 @@ def pull(
         print_json(documents if everything else documents[0])
     elif everything:
         note(f"{len(pulled)} versions in the store")
+
+
+def _preview(
+    versions: list[Version], snapshots: list[Snapshot], store: Store, as_json: bool
+) -> None:
+    from toolkit.domain.quantity import format_size
+    from toolkit.workflows.pull import preview
+
+    rows = [(v.title, preview(s, store), s) for v, s in zip(versions, snapshots, strict=True)]
+    if as_json:
+        print_json(
+            [
+                {"version": title, "fetch": d.needed, "resumed": d.resumed, "files": len(d.missing)}
+                for title, d, _ in rows
+            ]
+        )
+        return
+    table(
+        ("VERSION", "FETCH", "FILES", "OF"),
+        [(t, format_size(d.needed), len(d.missing), format_size(s.size)) for t, d, s in rows],
+    )
+    say(f"{format_size(store.free_space())} free in {store.root}; dry run: nothing was fetched")
 
 
 def _tell(done: Pulled) -> None:

@@ -120,11 +120,7 @@ def pull(
     if store.has(snapshot):
         return Pulled(version, snapshot, store.path(snapshot), 0, 0, 0.0, already_there=True)
     store.sweep(clock())
-    download = plan_download(
-        snapshot,
-        {file.sha256 for file in snapshot.files if store.has_blob(file)},
-        {file.sha256: store.partial_size(file) for file in snapshot.files},
-    )
+    download = preview(snapshot, store)
     _require_room(version, download, store)
     started = time.monotonic()
     report.begin(version.title, len(download.missing), download.size)
@@ -139,6 +135,15 @@ def pull(
     seconds = time.monotonic() - started
     return Pulled(
         version, snapshot, store.path(snapshot), download.needed, download.resumed, seconds
+    )
+
+
+def preview(snapshot: Snapshot, store: Store) -> Download:
+    """Return what a pull of `snapshot` would have to fetch; nothing is fetched."""
+    return plan_download(
+        snapshot,
+        {file.sha256 for file in snapshot.files if store.has_blob(file)},
+        {file.sha256: store.partial_size(file) for file in snapshot.files},
     )
 
 
