@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.domain.fleet import Fleet, Host
 from toolkit.errors import InputError
 
+if TYPE_CHECKING:
+    from toolkit.config.yaml_text import Where, YamlText
+
 LOCALHOST = Fleet((Host("localhost"),))
+MAX_BYTES = 2**20
+MAX_ROOT = 75
 
 # inventory variable -> field of Host
 _VARIABLES = {
@@ -21,19 +29,44 @@ _VARIABLES = {
     "router_bind": "router_bind",
     "router_metrics_bind": "router_metrics_bind",
 }
+# They end up in units and in the router's configuration, where a blank or a quote would mean something else.
+_PATH = (
+    re.compile(r"/[A-Za-z0-9._+@/-]*[A-Za-z0-9._+@-]"),
+    "must be an absolute path of plain characters",
+)
+_BIND = (re.compile(r"([A-Za-z0-9.-]+|\*|\[[0-9A-Fa-f:.]+\])?:[0-9]{1,5}"), "must be ADDRESS:PORT")
+_FORMS = {
+    "connection": (re.compile(r"[a-z0-9_.]+"), "must be local"),
+    "address": (re.compile(r"[A-Za-z0-9:._-]+"), "must be an address"),
+    "python": _PATH,
+    "root": _PATH,
+    "user": (re.compile(r"[a-z_][a-z0-9_-]{0,31}"), "must be a user's name"),
+    "router_bind": _BIND,
+    "router_metrics_bind": _BIND,
+}  # fmt: skip
+_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
+_EXAMPLE = "all: {hosts: {localhost: {ansible_connection: local}}}"
 
 
 def load_fleet(path: Path | None) -> Fleet:
     """Return the hosts of the inventory at `path`, or this machine where `path` is None.
 
-    Raises InputError with the file's name where it is not an inventory in YAML.
+    Raises InputError with file, line and column where it is not an inventory in YAML.
     """
     if path is None:
         return LOCALHOST
-    inventory = _read(path)
-    hosts = tuple(_hosts(inventory, path, {}))
+    from toolkit.config.text_file import read_text
+    from toolkit.config.yaml_text import parse_yaml
+
+    text = read_text(path, limit=MAX_BYTES, hint="name an inventory with --fleet")
+    document = parse_yaml(path, text)
+    if not isinstance(document.data, dict):
+        raise InputError(f"{path}: not an Ansible inventory", hint=_EXAMPLE)
+    found: dict[str, _Found] = {}
+    _read_groups(document, (), {}, found)
+    hosts = tuple(_host(document, name, each) for name, each in found.items())
     if not hosts:
-        raise InputError(f"{path}: no hosts in it", hint="all: {hosts: {localhost: …}}")
+        raise InputError(f"{path}: no hosts in it", hint=_EXAMPLE)
     if len(hosts) > 1 or hosts[0].connection != "local":
         raise InputError(
             f"{path}: today's fleet is one machine, with `ansible_connection: local`",
@@ -42,42 +75,89 @@ def load_fleet(path: Path | None) -> Fleet:
     return Fleet(hosts)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        data = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", hint="name an inventory with --fleet") from error
-    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
-        line = str(error).strip().splitlines()
-        raise InputError(f"{path}: not YAML: {line[-1].strip() if line else error}") from error
-    if not isinstance(data, dict) or not all(isinstance(each, dict) for each in data.values()):
-        raise InputError(f"{path}: not an Ansible inventory", hint="all: {hosts: {localhost: …}}")
-    return data
+# a variable's name -> where its value stands in the file
+_Places = dict[str, "Where"]
 
 
-def _hosts(groups: dict[str, Any], path: Path, inherited: dict[str, Any]) -> list[Host]:
-    found = []
-    for group in groups.values():
-        group = group or {}
-        variables = {**inherited, **(group.get("vars") or {})}
-        for name, own in (group.get("hosts") or {}).items():
-            found.append(_host(str(name), {**variables, **(own or {})}, path))
-        found.extend(_hosts(group.get("children") or {}, path, variables))
-    return found
+@dataclass(slots=True)
+class _Found:
+    """A host, which may stand in several groups: its own variables win over those of any group."""
+
+    where: Where
+    of_groups: _Places = field(default_factory=dict)
+    own: _Places = field(default_factory=dict)
 
 
-def _host(name: str, variables: dict[str, Any], path: Path) -> Host:
+def _read_groups(
+    document: YamlText, where: Where, inherited: _Places, found: dict[str, _Found]
+) -> None:
+    for group in _entries(document, where, "groups"):
+        parts = dict.fromkeys(_entries(document, (*where, group), f"the group {group}"))
+        if unknown := sorted(parts.keys() - {"hosts", "vars", "children"}):
+            raise document.fault(
+                (*where, group, unknown[0]),
+                f"the group {group} has {unknown[0]!r}",
+                hint="a group has hosts, vars and children",
+                at_key=True,
+            )
+        variables = {**inherited, **_places(document, (*where, group, "vars"), f"vars of {group}")}
+        for name in _entries(document, (*where, group, "hosts"), f"hosts of {group}"):
+            place = (*where, group, "hosts", name)
+            if not _NAME.fullmatch(name):
+                raise document.fault(place, f"{name!r} is no host's name", at_key=True)
+            each = found.setdefault(name, _Found(place))
+            each.of_groups.update(variables)
+            each.own.update(_places(document, place, name))
+        _read_groups(document, (*where, group, "children"), variables, found)
+
+
+def _entries(document: YamlText, where: Where, what: str) -> Iterator[str]:
+    value = _at(document, where)
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        raise document.fault(where, f"{what} must be a mapping, name: ...", hint=_EXAMPLE)
+    yield from value
+
+
+def _places(document: YamlText, where: Where, what: str) -> _Places:
+    return {name: (*where, name) for name in _entries(document, where, what)}
+
+
+def _at(document: YamlText, where: Where) -> Any:
+    value = document.data
+    for key in where:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _host(document: YamlText, name: str, found: _Found) -> Host:
     values: dict[str, Any] = {"connection": "ssh"}
-    for variable, field in _VARIABLES.items():
-        if variable in variables:
-            values[field] = variables[variable]
-    for field, value in values.items():
-        wanted = int if field == "port_base" else str
-        if not isinstance(value, wanted):
-            raise InputError(f"{path}: {name}: {field} must be {'a number' if wanted is int else 'text'}")
-    if not str(values.get("root", "/")).startswith("/"):
-        raise InputError(f"{path}: {name}: toolkit_root must be an absolute path")
+    for variable, where in {**found.of_groups, **found.own}.items():
+        if variable in _VARIABLES:
+            field_name = _VARIABLES[variable]
+            values[field_name] = value = _at(document, where)
+            if (
+                fault := _port_fault(value)
+                if field_name == "port_base"
+                else _fault(field_name, value)
+            ):
+                raise document.fault(where, f"{variable} of {name} {fault}")
     return Host(name=name, **values)
+
+
+def _fault(field_name: str, value: Any) -> str:
+    form, words = _FORMS[field_name]
+    if not isinstance(value, str):
+        return f"must be text, not {value!r}"
+    if field_name == "root" and len(value) > MAX_ROOT:
+        return f"must have at most {MAX_ROOT} characters, not {len(value)}: sockets lie under it"
+    fits = form.fullmatch(value) and ".." not in value.split("/")
+    if fits and form is _BIND[0]:
+        fits = 0 < int(value.rpartition(":")[2]) < 65536
+    return "" if fits else f"{words}, not {value!r}"
+
+
+def _port_fault(value: Any) -> str:
+    fits = isinstance(value, int) and not isinstance(value, bool) and 1024 <= value <= 65000
+    return "" if fits else f"must be a port between 1024 and 65000, not {value!r}"

@@ -1,0 +1,189 @@
+"""The fleet file: an Ansible inventory, or one message that says where it is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from toolkit.config.fleet import LOCALHOST, load_fleet
+from toolkit.domain.fleet import Host
+from toolkit.errors import InputError
+
+ONE_MACHINE = "today's fleet is one machine, with `ansible_connection: local`"
+
+
+def read(tmp_path: Path, text: str) -> Host:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(text)
+    (host,) = load_fleet(path).hosts
+    return host
+
+
+def test_without_a_file_the_fleet_is_this_machine() -> None:
+    assert load_fleet(None) == LOCALHOST
+    assert LOCALHOST.hosts == (Host("localhost"),)
+    assert LOCALHOST.hosts[0].connection == "local"
+
+
+def test_every_variable_is_read(tmp_path: Path) -> None:
+    text = """\
+# a comment
+all:
+  hosts:
+    box:
+      ansible_connection: local
+      ansible_host: 10.0.0.7
+      ansible_python_interpreter: /opt/python/bin/python3
+      ansible_user: ann            # not ours, and no fault
+      toolkit_root: /srv/toolkit
+      toolkit_user: models
+      toolkit_port_base: 9000
+      router_bind: "*:80"
+      router_metrics_bind: "[::1]:8405"
+"""
+    assert read(tmp_path, text) == Host(
+        name="box",
+        connection="local",
+        address="10.0.0.7",
+        root="/srv/toolkit",
+        router_bind="*:80",
+        router_metrics_bind="[::1]:8405",
+        port_base=9000,
+        user="models",
+        python="/opt/python/bin/python3",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "root"),
+    [
+        # a host's own word, then its group's, then the parent group's
+        ("all: {vars: {toolkit_root: /a}, hosts: {box: {ansible_connection: local}}}", "/a"),
+        (
+            "all: {vars: {toolkit_root: /a}, hosts: {box: {ansible_connection: local, toolkit_root: /b}}}",
+            "/b",
+        ),
+        (
+            "all: {vars: {ansible_connection: local, toolkit_root: /a}, "
+            "children: {gpus: {vars: {toolkit_root: /b}, hosts: {box: }}}}",
+            "/b",
+        ),
+        # one host in several groups, as Ansible users write them
+        (
+            "all: {hosts: {box: {ansible_connection: local, toolkit_root: /own}}, "
+            "children: {gpus: {vars: {toolkit_root: /b}, hosts: {box: }}}}",
+            "/own",
+        ),
+        (
+            "all: {hosts: {box: {ansible_connection: local}}, children: {a: {hosts: {box: }}, "
+            "b: {vars: {toolkit_root: /b}, hosts: {box: }}, empty: }}",
+            "/b",
+        ),
+        ("gpus: {hosts: {box: {ansible_connection: local}}}\nungrouped:\n", "/var/lib/toolkit"),
+        ("all: {hosts: {7: {ansible_connection: local}}}", "/var/lib/toolkit"),
+    ],
+)
+def test_groups_are_read_as_ansible_reads_them(tmp_path: Path, text: str, root: str) -> None:
+    assert read(tmp_path, text).root == root
+
+
+LOCAL = "ansible_connection: local"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", ": not an Ansible inventory"),
+        ("- a\n", ": not an Ansible inventory"),
+        ("hello", ": not an Ansible inventory"),
+        ("all:\n", ": no hosts in it"),
+        ("all: {hosts: }", ": no hosts in it"),
+        ("all: {hosts: {}, children: {a: {hosts: {}}}}", ": no hosts in it"),
+        ("all: [a]", ":1:6: the group all must be a mapping, name: ..."),
+        ("all: text", ":1:6: the group all must be a mapping, name: ..."),
+        ("all:\n  hosts: [a, b]\n", ":2:10: hosts of all must be a mapping, name: ..."),
+        ("all:\n  hosts: box\n", ":2:10: hosts of all must be a mapping, name: ..."),
+        ("all:\n  hosts:\n    box: local\n", ":3:10: box must be a mapping, name: ..."),
+        ("all:\n  hosts:\n    box: [local]\n", ":3:10: box must be a mapping, name: ..."),
+        ("all:\n  vars: [a]\n", ":2:9: vars of all must be a mapping, name: ..."),
+        ("all:\n  children: [a]\n", ":2:13: groups must be a mapping, name: ..."),
+        ("all:\n  children:\n    a: 3\n", ":3:8: the group a must be a mapping, name: ..."),
+        ("localhost:\n  ansible_connection: local\n",
+         ":2:3: the group localhost has 'ansible_connection'"),
+        ("all:\n  host: {box: }\n", ":2:3: the group all has 'host'"),
+        ("all:\n  hosts:\n    web[1:3]: {}\n", ":3:5: 'web[1:3]' is no host's name"),
+        ("all:\n  hosts:\n    'a b': {}\n", ":3:5: 'a b' is no host's name"),
+        ("all: {hosts: {box: }}", f": {ONE_MACHINE}"),
+        ("all: {hosts: {box: {ansible_connection: ssh}}}", f": {ONE_MACHINE}"),
+        (f"all: {{vars: {{{LOCAL}}}, hosts: {{a: , b: }}}}", f": {ONE_MACHINE}"),
+        # values
+        (f"all: {{hosts: {{box: {{{LOCAL}, toolkit_port_base: '9000'}}}}}}",
+         ":1:67: toolkit_port_base of box must be a port between 1024 and 65000, not '9000'"),
+        (f"all: {{hosts: {{box: {{{LOCAL}, toolkit_port_base: true}}}}}}",
+         ":1:67: toolkit_port_base of box must be a port between 1024 and 65000, not True"),
+        (f"all: {{hosts: {{box: {{{LOCAL}, toolkit_port_base: 70000}}}}}}",
+         ":1:67: toolkit_port_base of box must be a port between 1024 and 65000, not 70000"),
+        (f"all: {{hosts: {{box: {{{LOCAL}, router_bind: 8080}}}}}}",
+         ":1:61: router_bind of box must be text, not 8080"),
+        (f"all: {{hosts: {{box: {{{LOCAL}, router_bind: localhost}}}}}}",
+         ":1:61: router_bind of box must be ADDRESS:PORT, not 'localhost'"),
+        (f"all: {{hosts: {{box: {{{LOCAL}, router_bind: '0.0.0.0:99999'}}}}}}",
+         ":1:61: router_bind of box must be ADDRESS:PORT, not '0.0.0.0:99999'"),
+        (f"all: {{hosts: {{box: {{{LOCAL}, router_bind: \"*:80 ssl\\n\"}}}}}}",
+         ":1:61: router_bind of box must be ADDRESS:PORT, not '*:80 ssl\\n'"),
+        (f"all: {{hosts: {{box: {{{LOCAL}, toolkit_root: relative}}}}}}",
+         ":1:62: toolkit_root of box must be an absolute path of plain characters, not 'relative'"),
+        (f"all: {{hosts: {{box: {{{LOCAL}, toolkit_root: /}}}}}}",
+         ":1:62: toolkit_root of box must be an absolute path of plain characters, not '/'"),
+        (f"all: {{hosts: {{box: {{{LOCAL}, toolkit_root: /a/../etc}}}}}}",
+         ":1:62: toolkit_root of box must be an absolute path of plain characters, not '/a/../etc'"),
+        (f"all: {{hosts: {{box: {{{LOCAL}, toolkit_root: /{'a' * 75}}}}}}}",
+         ":1:62: toolkit_root of box must have at most 75 characters, not 76: sockets lie under it"),
+        (f"all: {{hosts: {{box: {{{LOCAL}, toolkit_root: '/srv/{{{{ x }}}}'}}}}}}",
+         ":1:62: toolkit_root of box must be an absolute path of plain characters, "
+         "not '/srv/{{ x }}'"),
+        (f"all: {{hosts: {{box: {{{LOCAL}, toolkit_user: 'Root User'}}}}}}",
+         ":1:62: toolkit_user of box must be a user's name, not 'Root User'"),
+        (f"all: {{hosts: {{box: {{{LOCAL}, ansible_host: }}}}}}",
+         ":1:48: ansible_host of box must be text, not None"),
+        (f"all: {{hosts: {{box: {{{LOCAL}, ansible_python_interpreter: auto}}}}}}",
+         ":1:76: ansible_python_interpreter of box must be an absolute path of plain characters, "
+         "not 'auto'"),
+        # YAML
+        ("all: {hosts: {box: {a: 1, a: 2}}}", ":1:27: 'a' stands here twice"),
+        ("a: &x {hosts: {}}\nb: *x\n", ":1:4: a YAML anchor &x"),
+        ("[[" * 50, ":1:17: nested deeper than 16 levels"),
+        ("all: {hosts: {box: {p: !vault abc}}}", ":1:24: a YAML tag !vault"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_fleet(path)
+    assert caught.value.message == f"{path}{message}"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\xff\xfe\x00", "byte 0 is not UTF-8 text"),
+        (b"all: \x00", "control character"),
+        (b"#" * 2**21, "is larger than 1 MiB"),
+    ],
+)
+def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        load_fleet(path)
+    assert str(path) in caught.value.message
+    assert words in caught.value.message
+
+
+def test_a_missing_file_names_the_option(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load_fleet(tmp_path / "none.yaml")
+    assert str(tmp_path / "none.yaml") in caught.value.message
+    assert caught.value.hint == "name an inventory with --fleet"
