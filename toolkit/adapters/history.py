@@ -14,19 +14,26 @@ from pathlib import Path
 
 from toolkit.adapters.history_schema import migrate
 from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
+from toolkit.errors import ToolkitError
 
 
 class History:
-    """Releases and deployments. `clock` returns seconds since the epoch."""
+    """Releases and deployments. `clock` returns seconds since the epoch.
+
+    Raises ToolkitError where the file cannot be opened, is no history, or comes from a newer toolkit.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=10)
-        self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA foreign_keys=ON")
         self._clock = clock
-        migrate(self._db)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = _open(path)
+        except (OSError, sqlite3.Error) as error:
+            words = error.strerror if isinstance(error, OSError) else str(error)
+            raise ToolkitError(
+                f"the history {path} cannot be opened: {words}",
+                hint="bring back its backup, or name another directory with --home",
+            ) from error
 
     def close(self) -> None:
         """Close the database."""
@@ -149,3 +156,16 @@ class History:
             )
             for row in rows
         )
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, timeout=10)
+    try:
+        db.row_factory = sqlite3.Row
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA foreign_keys=ON")
+        migrate(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
