@@ -69,26 +69,33 @@ class RealConverge:
             "inventory": {"all": {"hosts": {host.name: host_variables(host)}}},
             "extravars": dict(variables),
         }
-        failure, stats = "", None
+        failure, ended, stats = "", "", None
         changed: list[str] = []
         for event in _child(request, private):
             kind, data = event.get("event"), event.get("event_data", {})
             if kind == "playbook_on_task_start":
                 progress(str(data.get("name") or data.get("task")))
-            elif kind in ("runner_on_failed", "runner_on_unreachable") and not data.get("ignored"):
-                failure = failure or f"{data.get('task')}: {_words(data.get('res') or {})}"
+            elif kind in ("runner_on_failed", "runner_on_unreachable"):
+                if not data.get("ignore_errors"):
+                    failure = f"{data.get('task')}: {_words(data.get('res') or {})}"
             elif kind == "runner_on_ok" and (data.get("res") or {}).get("changed"):
                 changed.append(str(data.get("task")))
             elif kind == "playbook_on_stats":
                 stats = data
             elif kind == "ended":
-                failure = failure or str(data.get("failure", ""))
-        if failure:
-            raise HostError(f"{host.name}: {playbook}: {failure}", hint="toolkit doctor")
+                ended = str(data.get("failure", ""))
+        # A task that failed and was rescued is in no statistics.
+        if ended or _failed(stats or {}, host.name):
+            words = failure or ended or "it failed without a word"
+            raise HostError(f"{host.name}: {playbook}: {words}", hint="toolkit doctor")
         # An inventory that matches nothing ends with success: no host in the statistics means nothing ran.
         if stats is None or host.name not in stats.get("processed", {}):
             raise HostError(f"{host.name}: {playbook}: Ansible did not process the host")
         return tuple(changed)
+
+
+def _failed(stats: Mapping[str, Any], host: str) -> bool:
+    return any(host in (stats.get(kind) or {}) for kind in ("failures", "dark"))
 
 
 def host_variables(host: Host) -> dict[str, Any]:

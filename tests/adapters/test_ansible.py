@@ -1,0 +1,244 @@
+"""Playbooks through the real Ansible: whose words an error has, what is left behind, who ends with whom."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.adapters.ansible import RealConverge
+from toolkit.domain.fleet import Host
+from toolkit.errors import HostError
+
+ROOT = Path(__file__).parents[2]
+SECRET = "hf_canaryCANARYcanary"
+HEAD = "- name: Play\n  hosts: all\n  become: false\n  gather_facts: false\n  tasks:\n"
+WELL = """\
+    - name: Change something
+      ansible.builtin.copy:
+        content: "{{ word }}"
+        dest: "{{ place }}/made"
+        mode: "0600"
+    - name: Fail and go on
+      ansible.builtin.command: "false"
+      ignore_errors: true
+      changed_when: false
+    - name: Try and mend
+      block:
+        - name: Try
+          ansible.builtin.command: cat /no/such/file
+          changed_when: false
+      rescue:
+        - name: Mend
+          ansible.builtin.command: "true"
+          changed_when: false
+    - name: Look at the environment
+      ansible.builtin.command: env
+      register: seen
+      changed_when: false
+    - name: Keep what was seen
+      ansible.builtin.copy:
+        content: "{{ seen.stdout }}"
+        dest: "{{ place }}/environment"
+        mode: "0600"
+"""
+BAD = """\
+    - name: Ask for the impossible
+      ansible.builtin.command: cat /no/such/file
+      changed_when: false
+    - name: Never get here
+      ansible.builtin.fail:
+        msg: "too far"
+"""
+WAITS = """\
+    - name: Wait
+      ansible.builtin.wait_for:
+        timeout: 60
+"""
+
+
+@dataclass
+class Lab:
+    """A directory of playbooks, a scratch directory, and a host that is this machine."""
+
+    place: Path
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def scratch(self) -> Path:
+        return self.place / "run"
+
+    def __post_init__(self) -> None:
+        books = self.place / "playbooks"
+        books.mkdir()
+        for name, tasks in {"well": WELL, "bad": BAD, "waits": WAITS}.items():
+            (books / f"{name}.yml").write_text(HEAD + tasks)
+        nobody = (HEAD + BAD).replace("hosts: all", "hosts: nobody")
+        (books / "nobody.yml").write_text(nobody)
+        self.host = Host("localhost", python=sys.executable)
+        self.converge = RealConverge(books, self.scratch)
+
+    def run(self, playbook: str, progress: Callable[[str], None] | None = None) -> tuple[str, ...]:
+        variables = {"place": str(self.place), "word": "hello"}
+        return self.converge.run(playbook, self.host, variables, progress or self.said.append)
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    # Short: Ansible puts sockets below it.
+    place = Path(tempfile.mkdtemp(prefix="tka-"))
+    yield Lab(place)
+    shutil.rmtree(place)
+
+
+def test_a_playbook_tells_its_tasks_and_what_it_changed_and_sees_no_token(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "MY_PASSWORD"):
+        monkeypatch.setenv(name, SECRET)
+    watch = Watch(lab.scratch)
+
+    changed = lab.run("well", watch)
+
+    assert changed == ("Change something", "Keep what was seen")
+    assert watch.said == [
+        "Change something", "Fail and go on", "Try", "Mend", "Look at the environment",
+        "Keep what was seen",
+    ]  # fmt: skip
+    assert (lab.place / "made").read_text() == "hello"
+    # The watch must have seen what it is to search: files, and the processes of Ansible.
+    assert any(name.endswith("ansible-playbook") for name in watch.programs), watch.programs
+    assert watch.files > 3
+    assert watch.leaks == []
+    environment = (lab.place / "environment").read_text()
+    assert "PATH=" in environment
+    assert SECRET not in environment
+    assert list(lab.scratch.iterdir()) == []
+
+
+def test_a_failed_task_is_told_in_its_own_words(lab: Lab) -> None:
+    with pytest.raises(HostError) as caught:
+        lab.run("bad")
+    assert caught.value.message.startswith("localhost: bad: Ask for the impossible: ")
+    assert caught.value.message.endswith("cat: /no/such/file: No such file or directory")
+    assert lab.said == ["Ask for the impossible"]
+    assert list(lab.scratch.iterdir()) == []
+
+
+def test_a_playbook_that_matches_no_host_is_no_success(lab: Lab) -> None:
+    with pytest.raises(HostError, match="localhost: nobody: Ansible did not process the host"):
+        lab.run("nobody")
+
+
+def test_a_playbook_that_is_not_there_is_named(lab: Lab) -> None:
+    with pytest.raises(HostError, match=r"localhost: absent: .*absent\.yml"):
+        lab.run("absent")
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from toolkit.adapters.ansible import RealConverge
+from toolkit.domain.fleet import Host
+place = Path(sys.argv[1])
+RealConverge(place / "playbooks", place / "run").run(
+    "waits", Host("localhost", python=sys.executable), {}, lambda task: print(task, flush=True)
+)
+"""
+
+
+def test_a_playbook_ends_with_the_command_that_was_killed(lab: Lab) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(lab.place)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as command:
+        assert command.stdout is not None
+        assert command.stdout.readline() == "Wait\n"
+        running = until(lambda: processes_about(lab.scratch) or None, 10)
+        command.send_signal(signal.SIGKILL)
+        began = time.monotonic()
+        until(lambda: not any(map(alive, running)) or None, 20)
+    assert time.monotonic() - began < 15
+    assert command.returncode == -signal.SIGKILL
+
+
+class Watch:
+    """Progress of a playbook; at every task, all that lies open to others is searched for the secret."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self.said: list[str] = []
+        self.programs: set[str] = set()
+        self.leaks: list[str] = []
+        self.files = 0
+
+    def __call__(self, task: str) -> None:
+        self.said.append(task)
+        for file in self._scratch.rglob("*"):
+            if file.is_file():
+                self.files += 1
+                self._search(str(file), file)
+        for pid in processes_about(self._scratch):
+            words = argv(pid)
+            self.programs.update(words[:2])
+            for name in ("environ", "cmdline"):
+                self._search(f"{name} of {words}", Path(f"/proc/{pid}/{name}"))
+
+    def _search(self, what: str, path: Path) -> None:
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return
+        if SECRET.encode() in content:
+            self.leaks.append(what)
+
+
+def processes_about(scratch: Path) -> list[int]:
+    """Return the processes whose arguments or environment name `scratch`; never this one."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            content = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(scratch).encode() in content:
+            found.append(int(entry.name))
+    return found
+
+
+def argv(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    except OSError:
+        return []
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def until(look: Callable[[], Any], seconds: float) -> Any:
+    """Return the first thing that `look` finds; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while (found := look()) is None:
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.05)
+    return found
