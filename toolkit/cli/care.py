@@ -115,6 +115,7 @@ def prune(
     from toolkit.cli.context import home_directory, only_host, open_store, open_tools
     from toolkit.cli.plan_view import DryRun, ask
     from toolkit.config.lock_file import read_lock
+    from toolkit.config.registry import load_registry
     from toolkit.domain.quantity import format_size
     from toolkit.workflows.prune import Leavings
     from toolkit.workflows.prune import prune as prune_host
@@ -132,6 +133,8 @@ def prune(
             raise DryRun
         return yes or ask("remove them?")
 
+    # In a directory without the registry everything in the store would look unused.
+    load_registry(Path(registry_path))
     locked = frozenset(each.digest for each in read_lock(Path(registry_path)).snapshots.values())
     tools = open_tools(place, only_host(fleet), None)
     leavings, freed = prune_host(tools, open_store(place), locked, keep, confirm)

@@ -61,22 +61,32 @@ def _examine(registry_path: str, host: Host, home: Path) -> list[Finding]:
         read_pins(registry_path, home)
     except ToolkitError as error:
         registry_error = error.message
-    unfinished = [
-        f"deployment {each.id}, {each.action} {each.model}"
-        for each in open_history(home).unfinished()
-    ]
-    ops = diagnose_ops(
-        ansible=_ansible_version(),
-        privileged=_privileged(),
-        store_free=shutil.disk_usage(home).free,
-        registry_error=registry_error,
-        unfinished=unfinished,
+    unfinished: list[str] = []
+    history_error: list[Finding] = []
+    try:
+        found = open_history(home).unfinished()
+        unfinished = [f"deployment {each.id}, {each.action} {each.model}" for each in found]
+    except ToolkitError as error:
+        history_error = [Finding(Level.FAIL, "history", error.message, error.hint)]
+    ops = history_error + list(
+        diagnose_ops(
+            ansible=_ansible_version(),
+            privileged=_privileged(),
+            store_free=_disk_free(home),
+            registry_error=registry_error,
+            unfinished=unfinished,
+        )
     )
     try:
         facts = open_host(host).observe()
     except ToolkitError as error:
         return [*ops, Finding(Level.FAIL, "host", error.message, error.hint)]
     return [*ops, *diagnose_host(facts, provision_digest(host))]
+
+
+def _disk_free(path: Path) -> int:
+    there = next(each for each in (path, *path.parents) if each.exists())
+    return shutil.disk_usage(there).free
 
 
 def _ansible_version() -> str:
