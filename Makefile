@@ -33,6 +33,7 @@ unit: $(READY) ## Run the tests that start no vLLM
 
 system: $(READY) ## Run the whole-system tests: real vLLM, HAProxy, Ansible
 	scripts/system_packages.sh
+	$(BIN)/python -m tests.fleet.base
 	$(BIN)/python -m pytest -m system -v
 
 bench: $(READY) ## Measure what docs/benchmarks.md shows

@@ -1,8 +1,9 @@
 #!/bin/sh
-# What the tests need of the system beyond Python. The roles install the same on a host.
+# What the tests need of the system beyond Python: what the roles install on a host, and what makes whole test hosts.
 set -eu
 wanted=""
-for each in haproxy:/usr/sbin/haproxy supervisor:/usr/bin/supervisord libnuma1:/usr/lib/x86_64-linux-gnu/libnuma.so.1; do
+for each in haproxy:/usr/sbin/haproxy supervisor:/usr/bin/supervisord libnuma1:/usr/lib/x86_64-linux-gnu/libnuma.so.1 \
+    mmdebstrap:/usr/bin/mmdebstrap iproute2:/usr/sbin/ip openssh-client:/usr/bin/ssh util-linux:/usr/bin/nsenter; do
     [ -e "${each#*:}" ] || wanted="$wanted ${each%%:*}"
 done
 [ -n "$wanted" ] || exit 0

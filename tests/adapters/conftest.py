@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.adapters.host_lab import HostLab, fake_lab, real_lab
+from tests.adapters.host_lab import HostLab, fake_lab, real_lab, systemd_lab
+from tests.fleet.machine import require_hosts
 
 
 @pytest.fixture
@@ -17,4 +18,11 @@ def fake_host() -> HostLab:
 @pytest.fixture(scope="session")
 def real_host() -> Iterator[HostLab]:
     with real_lab() as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def systemd_host() -> Iterator[HostLab]:
+    require_hosts()
+    with systemd_lab() as lab:
         yield lab

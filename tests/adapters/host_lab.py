@@ -1,20 +1,25 @@
-"""Two hosts for the same cases: the fake in memory, and this machine with real supervisord, HAProxy and Ansible."""
+"""Three hosts for the same cases: the fake in memory, this machine with real supervisord, and one over SSH with its
+own real systemd; HAProxy and Ansible are real on both of these."""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from demo.lab import end_supervisor, free_port
+from tests.fleet.machine import boot
+from tests.fleet.network import network
 from toolkit.adapters.ansible import Converge, RealConverge
 from toolkit.adapters.fakes.host import Behaviour, FakeConverge, FakeHost
 from toolkit.adapters.host import HostPort, RealHost
-from toolkit.adapters.host_shell import LocalShell
+from toolkit.adapters.host_shell import LocalShell, SshShell
 from toolkit.adapters.playbooks import playbook_directory, provision_digest
+from toolkit.adapters.ssh import hang_up
 from toolkit.domain.fleet import Host
 from toolkit.domain.release import Release
 from toolkit.planning.router_config import render_files
@@ -42,11 +47,22 @@ def release(behaviour: Behaviour) -> Release:
     )
 
 
+def run_here(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
 class HostLab:
     """A provisioned host with an engine, and how to start replicas on it."""
 
-    def __init__(self, host: HostPort, converge: Converge) -> None:
-        self.host, self.converge = host, converge
+    def __init__(
+        self,
+        host: HostPort,
+        converge: Converge,
+        scratch: Path = Path(),
+        run: Callable[..., str] = run_here,
+    ) -> None:
+        """`run` runs a command on the host as root, and returns what it says."""
+        self.host, self.converge, self.scratch, self.run = host, converge, scratch, run
         self.ports = {"blue": free_port(host.host.port_base)}
         self.ports["green"] = free_port(self.ports["blue"] + 1)
 
@@ -91,6 +107,17 @@ class HostLab:
         for slot in self.host.observe().slots:
             self.stop(slot.slot)
 
+    def ask(self, slot: str, request: str = "") -> str:
+        """Have a replica answer; `request` is its user's name, see stub_vllm.py."""
+        payload = {"messages": [], "user": request}
+        return self.host.complete(self.ports[slot], payload, 20).text
+
+    def running(self, slot: str) -> int:
+        """Return how many requests a replica works on."""
+        url = f"http://127.0.0.1:{self.ports[slot]}/metrics"
+        read = f"import urllib.request as u; print(u.urlopen({url!r}, timeout=5).read().decode())"
+        return int(float(self.run("/usr/bin/python3", "-c", read).split()[-1]))
+
     def stop(self, slot: str) -> tuple[str, ...]:
         return self.play("replica", {"replica_program": f"tiny-{slot}", "replica_state": "absent"})
 
@@ -123,16 +150,56 @@ def real_lab() -> Iterator[HostLab]:
             RealHost(target, LocalShell(target)), RealConverge(playbook_directory(), root / "run")
         )
         lab.play("provision", {"provision_digest": provision_digest(target)})
-        engine = root / "engines" / ENGINE / "bin"
-        engine.mkdir(parents=True)
-        shutil.copyfile(STUB, engine / "vllm")
-        (engine / "vllm").chmod(0o755)
-        for behaviour in Behaviour:
-            source = root / "sources" / behaviour.name.lower()
-            source.mkdir(parents=True)
-            (source / "behaviour").write_text(str(behaviour))
-            lab.host.place(str(source), behaviour.name.lower(), ["behaviour"], lambda _: None)
+        supply(lab)
         yield lab
     finally:
         end_supervisor(root)
         shutil.rmtree(root)
+
+
+@contextmanager
+def systemd_lab() -> Iterator[HostLab]:
+    """Boot a host with systemd and provision it over SSH; it is gone with the context."""
+    with bare_lab() as lab:
+        lab.play("provision", {"provision_digest": provision_digest(lab.host.host)})
+        supply(lab)
+        yield lab
+
+
+@contextmanager
+def bare_lab(number: int = 11) -> Iterator[HostLab]:
+    """Boot a host with systemd, its address ending in `number`, on which the toolkit has not been yet."""
+    scratch = Path(tempfile.mkdtemp(prefix="toolkit-ssh-", dir="/var/tmp"))
+    try:
+        with network() as net, boot("alpha", net, number) as machine:
+            target = Host(
+                "alpha",
+                connection="ssh",
+                address=machine.address,
+                ssh_options=machine.ssh_options,
+            )
+            try:
+                yield HostLab(
+                    RealHost(target, SshShell(target, scratch)),
+                    RealConverge(playbook_directory(), scratch),
+                    scratch,
+                    machine.run,
+                )
+            finally:
+                hang_up(target, scratch)
+    finally:
+        shutil.rmtree(scratch)
+
+
+def supply(lab: HostLab) -> None:
+    """Put the stub where an engine would be, and a snapshot for each way in which it does."""
+    root = lab.host.host.root
+    engine = f"{root}/engines/{ENGINE}/bin"
+    lab.run("sh", "-c", _WRITE, "sh", engine, "vllm", STUB.read_text(), "755")
+    for behaviour in Behaviour:
+        source = f"{root}/sources/{behaviour.name.lower()}"
+        lab.run("sh", "-c", _WRITE, "sh", source, "behaviour", str(behaviour), "644")
+        lab.host.place(source, behaviour.name.lower(), ["behaviour"], lambda _: None)
+
+
+_WRITE = 'umask 022; mkdir -p "$1"; printf %s "$3" >"$1/$2"; chmod "$4" "$1/$2"'

@@ -5,6 +5,7 @@ endpoints, ready in milliseconds. How it does is written in `behaviour` inside t
 import http.server
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -34,11 +35,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(500, b'{"error": {"message": "internal error"}}')
             return
         running[0] += 1
-        if request.get("user") == "slow":
+        user = request.get("user", "").split()
+        text = f"hello from {os.path.basename(sys.argv[2])}"
+        if user[:1] == ["slow"]:
             time.sleep(1.5)
-        text = (
-            "" if behaviour == "answers nothing" else f"hello from {os.path.basename(sys.argv[2])}"
-        )
+        elif user[:1] == ["connect"]:
+            text = connect(user[1], int(user[2]))
+        elif user[:1] == ["send"]:
+            text = send(user[1], int(user[2]))
+        elif user[:1] == ["open"]:
+            text = opened(user[1])
+        elif behaviour == "answers nothing":
+            text = ""
         message = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
         self.answer(200, json.dumps(message).encode())
         running[0] -= 1
@@ -51,6 +59,37 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *words):
         pass
+
+
+def connect(address, port):
+    """Say whether this process can reach an address over TCP."""
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+    except OSError as error:
+        return f"refused: {error}"
+    return "connected"
+
+
+def send(address, port):
+    """Say whether this process can send a datagram."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        try:
+            sender.sendto(b"hello", (address, port))
+        except OSError as error:
+            return f"refused: {error}"
+    return "sent"
+
+
+def opened(path):
+    """Say whether this process can connect to a UNIX socket, or else list a directory."""
+    try:
+        if os.path.isdir(path):
+            return " ".join(["listed", *os.listdir(path)])
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+    except OSError as error:
+        return f"refused: {error}"
+    return "connected"
 
 
 print(f"starting on port {port}", flush=True)

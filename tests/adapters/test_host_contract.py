@@ -1,4 +1,4 @@
-"""What every host does, held by the fake in memory and by this machine with supervisord, HAProxy and Ansible."""
+"""What every host does, held by the fake in memory, by this machine with supervisord and by a host with systemd."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
 BOB = LockOwner("bob@ops2", "toolkit rollback tiny", 1)
 
 
-@pytest.fixture(params=["fake", "real"])
+@pytest.fixture(params=["fake", "real", pytest.param("systemd", marks=pytest.mark.system)])
 def lab(request: pytest.FixtureRequest) -> HostLab:
     found: HostLab = request.getfixturevalue(f"{request.param}_host")
     return found

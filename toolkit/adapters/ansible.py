@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from toolkit.adapters.ssh import master_options
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
 
@@ -39,11 +41,15 @@ class Converge(Protocol):
 
 
 class RealConverge:
-    """Ansible on this machine. `playbooks` is the directory of playbooks, `scratch` one for private files."""
+    """Ansible on this machine. `playbooks` is the directory of playbooks, `scratch` one for private files.
 
-    def __init__(self, playbooks: Path, scratch: Path) -> None:
+    With `check` a run changes nothing and returns the tasks that would have (Ansible's check mode).
+    """
+
+    def __init__(self, playbooks: Path, scratch: Path, *, check: bool = False) -> None:
         self._playbooks = playbooks
         self._scratch = scratch
+        self._check = check
 
     def run(
         self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
@@ -66,8 +72,9 @@ class RealConverge:
         request = {
             "private_data_dir": str(private),
             "playbook": str(self._playbooks / f"{playbook}.yml"),
-            "inventory": {"all": {"hosts": {host.name: host_variables(host)}}},
+            "inventory": {"all": {"hosts": {host.name: host_variables(host, self._scratch)}}},
             "extravars": dict(variables),
+            "cmdline": "--check" if self._check else "",
         }
         failure, ended, stats = "", "", None
         changed: list[str] = []
@@ -98,10 +105,12 @@ def _failed(stats: Mapping[str, Any], host: str) -> bool:
     return any(host in (stats.get(kind) or {}) for kind in ("failures", "dark"))
 
 
-def host_variables(host: Host) -> dict[str, Any]:
-    """Return the inventory variables every role shares."""
+def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
+    """Return the inventory variables every role shares; `scratch` is where connections over SSH are shared."""
+    options = master_options(host, scratch) if host.connection == "ssh" else ()
     return {
         "ansible_connection": host.connection,
+        "ansible_ssh_common_args": shlex.join(options),
         "ansible_host": host.address,
         "ansible_python_interpreter": host.python,
         "ansible_become": host.connection != "local" or os.geteuid() != 0,

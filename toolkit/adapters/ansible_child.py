@@ -27,6 +27,7 @@ def main() -> None:
         playbook=request["playbook"],
         inventory=request["inventory"],
         extravars=request["extravars"],
+        cmdline=request["cmdline"] or None,
         envvars=_ansible_settings(private),
         settings={"pexpect_timeout": 0.05, "suppress_ansible_output": True},
         quiet=True,

@@ -1,20 +1,18 @@
-"""Run the host's side of the toolkit: here, with sudo where needed."""
+"""Run the host's side of the toolkit: here or over SSH, with sudo where needed."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-import toolkit.hostside
+from toolkit.adapters.ssh import HOSTSIDE, place_hostside, reach_hint, root_command
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
-
-HOSTSIDE = Path(toolkit.hostside.__file__).parent
 
 
 class Shell(Protocol):
@@ -39,27 +37,63 @@ class LocalShell:
     ) -> Iterator[Iterator[dict[str, Any]]]:
         """Run `command` here; its standard input stays open until the caller leaves the context."""
         argv = [*self._prefix, self._host.python, "-I", str(HOSTSIDE), command]
-        process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert process.stdin is not None
-        try:
+        hint = "be root or have passwordless sudo, then: toolkit doctor"
+        with _talk(argv, request, self._host.name, hint) as answers:
+            yield answers
+
+
+class SshShell:
+    """A host over SSH. `scratch` holds the socket of the shared connection: the one given to `RealConverge`.
+
+    A lost ops machine or link closes the command's standard input on the host, which ends it there.
+    """
+
+    def __init__(self, host: Host, scratch: Path) -> None:
+        self._host, self._scratch = host, scratch
+        self._hostside = ""
+
+    @contextmanager
+    def session(
+        self, command: str, request: Mapping[str, Any]
+    ) -> Iterator[Iterator[dict[str, Any]]]:
+        """Run `command` on the host; its standard input stays open until the caller leaves the context."""
+        if not self._hostside:
+            self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._hostside = place_hostside(self._host, self._scratch)
+        remote = [self._host.python, "-I", self._hostside, command]
+        argv = root_command(self._host, self._scratch, remote)
+        with _talk(argv, request, self._host.name, reach_hint(self._host)) as answers:
+            yield answers
+
+
+@contextmanager
+def _talk(
+    argv: Sequence[str], request: Mapping[str, Any], host: str, hint: str
+) -> Iterator[Iterator[dict[str, Any]]]:
+    process = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    try:
+        # A command that ended at once has its reason on standard error, which is read below.
+        with suppress(BrokenPipeError):
             process.stdin.write(json.dumps(dict(request)) + "\n")
             process.stdin.flush()
-            yield _answers(process, self._host.name)
-        finally:
+        yield _answers(process, host, hint)
+    finally:
+        with suppress(BrokenPipeError):
             process.stdin.close()
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            for stream in (process.stdout, process.stderr):
-                if stream is not None:
-                    stream.close()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
-def _answers(process: subprocess.Popen[str], host: str) -> Iterator[dict[str, Any]]:
+def _answers(process: subprocess.Popen[str], host: str, hint: str) -> Iterator[dict[str, Any]]:
     assert process.stdout is not None and process.stderr is not None
     answered = False
     for line in process.stdout:
@@ -68,7 +102,4 @@ def _answers(process: subprocess.Popen[str], host: str) -> Iterator[dict[str, An
         yield answer
     if not answered:
         words = process.stderr.read().strip().splitlines()
-        raise HostError(
-            f"{host}: {words[-1] if words else 'no answer'}",
-            hint="be root or have passwordless sudo, then: toolkit doctor",
-        )
+        raise HostError(f"{host}: {words[-1] if words else 'no answer'}", hint=hint)

@@ -24,6 +24,7 @@ class Host:
     port_base: int = 8100
     user: str = "toolkit"
     python: str = "/usr/bin/python3"
+    ssh_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,153 @@
+"""What a host with systemd holds beyond the contract: the perimeter of a replica, check mode, a crash, a boot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests.adapters.host_lab import ENGINE, HostLab, bare_lab
+from toolkit.adapters.ansible import RealConverge
+from toolkit.adapters.host import RealHost, silent
+from toolkit.adapters.host_shell import SshShell
+from toolkit.adapters.playbooks import playbook_directory
+from toolkit.errors import HostError
+from toolkit.planning.routes import Routes, Target, with_model
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def lab(systemd_host: HostLab) -> Iterator[HostLab]:
+    yield systemd_host
+    systemd_host.empty()
+
+
+def test_a_replica_reaches_nothing_but_its_own_loopback(lab: HostLab) -> None:
+    _started(lab)
+    root, own = lab.host.host.root, lab.host.host.address
+    gateway = own.rpartition(".")[0] + ".1"
+    with socket.create_server((gateway, 0)) as outside:
+        port = outside.getsockname()[1]
+        # What is closed to the replica is open to others on the same host.
+        lab.run(
+            "python3", "-c", f"import socket; socket.create_connection(('{gateway}', {port}), 2)"
+        )
+        asked = [
+            f"connect {gateway} {port}", f"send {gateway} 53", f"connect {own} 22",
+            f"open {root}/router/master.sock", f"open {root}/router", "open /home/ops",
+            "connect 127.0.0.1 8080", "connect ::1 22",
+        ]  # fmt: skip
+        said = {each: lab.ask("blue", each).partition(":")[0] for each in asked}
+    assert said == dict(zip(asked, ["refused"] * 6 + ["connected"] * 2, strict=True))
+
+
+def test_check_mode_says_what_would_change_and_changes_nothing(lab: HostLab) -> None:
+    _started(lab)
+    checked = _checking(lab)
+    before = _everything(lab)
+    assert checked.play("provision", {"provision_digest": "other"}) == (
+        "Record what this host was converged to",
+    )
+    checked.start("blue")
+    checked.start("green")
+    assert checked.stop("blue") == ("Stop the unit", "Remove the unit", "Remove the slot")
+    assert _everything(lab) == before
+
+
+def test_check_mode_passes_on_a_host_that_the_toolkit_never_saw(systemd_host: HostLab) -> None:
+    with bare_lab(number=12) as bare:
+        checked = _checking(bare)
+        checked.host.observe()  # puts the host's side there
+        before = _everything(bare)
+        assert "Create the service user" in checked.play("provision", {"provision_digest": "d"})
+        assert "Create the environment" in checked.play("engine", _engine())
+        checked.start("blue")
+        assert checked.stop("blue") == ()
+        assert _everything(bare) == before
+
+
+def test_the_root_may_lie_in_a_private_home(lab: HostLab) -> None:
+    # Replicas see no homes, and the service user may not even enter this one.
+    lab.run("cp", "-a", lab.host.host.root, "/home/ops/toolkit")
+    host = replace(lab.host.host, root="/home/ops/toolkit")
+    moved = HostLab(RealHost(host, SshShell(host, lab.scratch)), lab.converge, lab.scratch, lab.run)
+    _started(moved)
+    assert moved.ask("blue") == "hello from good"
+    moved.stop("blue")
+
+
+def test_a_killed_router_comes_back_with_its_routes(lab: HostLab) -> None:
+    _started(lab)
+    target = Target("blue", lab.ports["blue"], 100)
+    lab.route(with_model(Routes(), "tiny", (target,), created=1))
+    main = lab.run("systemctl", "show", "--property=MainPID", "--value", "toolkit-router").strip()
+    lab.run("kill", "-KILL", main)
+    _wait_for_router(lab)
+    (slot,) = lab.host.observe().slots
+    assert slot.weight == 100
+
+
+def test_replica_and_router_come_back_with_the_host(lab: HostLab) -> None:
+    program = _started(lab)
+    lab.run("systemctl", "stop", "toolkit-router.service", f"toolkit-{program}.service")
+    facts = lab.host.observe()
+    assert (facts.router.running, facts.slots[0].healthy) == (False, False)
+    # What a boot starts.
+    lab.run("systemctl", "start", "multi-user.target")
+    lab.run("systemctl", "isolate", "multi-user.target")
+    _wait_for_router(lab)
+    assert lab.host.wait_ready(program, lab.ports["blue"], 20, silent).ok
+
+
+def test_a_host_that_does_not_let_us_in_is_named_with_the_way_to_see_it(lab: HostLab) -> None:
+    stranger = tuple(each.replace("User=ops", "User=nobody") for each in lab.host.host.ssh_options)
+    host = replace(lab.host.host, ssh_options=stranger)
+    with pytest.raises(HostError, match=r"alpha: .*Permission denied") as refused:
+        RealHost(host, SshShell(host, lab.scratch)).observe()
+    assert refused.value.hint.startswith("ssh ")
+
+
+def _started(lab: HostLab) -> str:
+    program = lab.start("blue")
+    assert lab.host.wait_ready(program, lab.ports["blue"], 20, silent).ok
+    return program
+
+
+def _checking(lab: HostLab) -> HostLab:
+    converge = RealConverge(playbook_directory(), lab.scratch, check=True)
+    return HostLab(lab.host, converge, lab.scratch, lab.run)
+
+
+def _everything(lab: HostLab) -> tuple[str, str]:
+    """Return every file that a playbook could touch, with owner and times, and every unit's state."""
+    root = lab.host.host.root
+    files = lab.run(
+        "find", "/etc", root, "-path", f"{root}/bin/hostside-*", "-prune",
+        "-o", "-path", f"{root}/router/*.sock", "-prune", "-o", "-printf", "%p %m %u %g %s %T@\n",
+    )  # fmt: skip
+    units = lab.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "toolkit-*")
+    return files, units
+
+
+def _engine() -> dict[str, str]:
+    return {
+        "engine_id": ENGINE,
+        "engine_version": "0.0.0",
+        "engine_accelerator": "cpu",
+        "engine_python": "3.11",
+        "engine_wheelhouse": "/nowhere",
+        "engine_uv": shutil.which("uv") or os.devnull,
+    }
+
+
+def _wait_for_router(lab: HostLab) -> None:
+    until = time.monotonic() + 20
+    while not lab.host.observe().router.running:
+        assert time.monotonic() < until, "the router did not come back"
+        time.sleep(0.1)

@@ -1,0 +1,65 @@
+"""Test hosts are whole, apart from each other, and leave nothing behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.fleet.machine import boot
+from tests.fleet.network import ip, network
+
+pytestmark = pytest.mark.system
+
+
+def test_hosts_have_their_own_systemd_name_and_address_and_no_way_out() -> None:
+    with network() as net, boot("alpha", net, 11) as alpha, boot("beta", net, 12) as beta:
+        for host in (alpha, beta):
+            assert host.run("systemctl", "is-system-running").strip() == "running"
+            assert host.run("hostname").strip() == host.name
+            assert host.run("ip", "route", "show", "default") == ""
+        reach = [*("ssh", *alpha.ssh_options), alpha.address, "exec 3<>/dev/tcp/beta/22"]
+        alpha.run("sh", "-c", f"echo {beta.address} beta >> /etc/hosts")
+        assert subprocess.run(reach, timeout=20).returncode == 0
+        alpha.run("mkdir", "/sys/fs/cgroup/only-alpha")
+        assert "only-alpha" not in beta.run("ls", "/sys/fs/cgroup")
+        pids = [alpha.pid, beta.pid]
+    assert _alive(pids) == []
+    assert net.bridge not in ip("link", "show")
+
+
+def test_a_host_ends_with_the_killed_process_that_booted_it() -> None:
+    booter = subprocess.Popen(
+        [sys.executable, "-c", _BOOT], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    assert booter.stdout is not None
+    pid = int(booter.stdout.readline())
+    booter.send_signal(signal.SIGKILL)
+    booter.wait()
+    booter.stdout.close()
+    until = time.monotonic() + 20
+    while _alive([pid]) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert _alive([pid]) == []
+    # The next one to boot clears away what has a name outside the host.
+    with network() as net, boot("gamma", net, 13):
+        assert list(Path("/var/tmp").glob(f"toolkit-host-{booter.pid}-*")) == []
+        assert f"pid {booter.pid}\n" not in ip("link", "show")
+
+
+_BOOT = """
+import time
+from tests.fleet.machine import boot
+from tests.fleet.network import network
+with network() as net, boot("alpha", net, 11) as alpha:
+    print(alpha.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def _alive(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if Path("/proc", str(pid)).exists()]

@@ -1,0 +1,106 @@
+"""A host over SSH: OpenSSH's own client, one shared connection for all that a command does.
+
+The first one to connect becomes the master; everything after it, Ansible included, takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import toolkit.hostside
+from toolkit.domain.fleet import Host
+from toolkit.errors import HostError
+
+HOSTSIDE = Path(toolkit.hostside.__file__).parent
+CONNECT_SECONDS = 10
+_NO_CONNECTION = 255
+# The login's own shell may be any; sh is everywhere.
+_AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n "$@"; fi'
+
+
+def master_options(host: Host, scratch: Path) -> tuple[str, ...]:
+    """Return ssh's options for `host`, with a master connection whose socket lies in `scratch`.
+
+    The master stays for a minute after its last use; a link that is lost for 15 seconds ends what used it.
+    """
+    return (
+        *host.ssh_options,
+        "-o", "BatchMode=yes",
+        "-o", f"ConnectTimeout={CONNECT_SECONDS}",
+        "-o", "ServerAliveInterval=5",
+        "-o", "ServerAliveCountMax=3",
+        "-o", "ControlMaster=auto",
+        "-o", "ControlPersist=60",
+        "-o", f"ControlPath={scratch}/%C",
+    )  # fmt: skip
+
+
+def root_command(host: Host, scratch: Path, argv: Sequence[str]) -> list[str]:
+    """Return the command line that runs `argv` as root on `host`, with sudo where the login is not root."""
+    remote = shlex.join(["sh", "-c", _AS_ROOT, "sh", *argv])
+    return ["ssh", *master_options(host, scratch), host.address, remote]
+
+
+def place_hostside(host: Host, scratch: Path) -> str:
+    """Put the host's side of the toolkit on `host` unless it is there; return its directory on the host.
+
+    The directory is named after its content, so that ops machines with different versions do not meet.
+    Raises HostError with the words of ssh, or of sudo.
+    """
+    archive, digest = _packed()
+    final = f"{host.root}/bin/hostside-{digest}"
+    done = _run(root_command(host, scratch, ["test", "-d", final]), b"")
+    if done.returncode == 0:
+        return final
+    if done.returncode == _NO_CONNECTION:
+        raise _refused(host, done)
+    script = (
+        'umask 022 && mkdir -p "${1%/*}" && new=$(mktemp -d "$1.XXXXXX") && chmod 755 "$new" && tar -x -C "$new" '
+        # another ops machine may have been faster
+        '&& { mv -T "$new" "$1" 2>/dev/null || { rm -rf "$new"; test -d "$1"; }; }'
+    )
+    done = _run(root_command(host, scratch, ["sh", "-c", script, "sh", final]), archive)
+    if done.returncode:
+        raise _refused(host, done)
+    return final
+
+
+def hang_up(host: Host, scratch: Path) -> None:
+    """End the shared connection to `host` now, where there is one."""
+    _run(["ssh", *master_options(host, scratch), "-O", "exit", host.address], b"")
+
+
+def reach_hint(host: Host) -> str:
+    """Return the command that shows whether `host` lets us in."""
+    return f"{shlex.join(['ssh', *host.ssh_options, host.address])} sudo -n true"
+
+
+def _refused(host: Host, done: subprocess.CompletedProcess[bytes]) -> HostError:
+    words = done.stderr.decode(errors="replace").strip().splitlines() or ["no answer"]
+    return HostError(f"{host.name}: {words[-1]}", hint=reach_hint(host))
+
+
+def _run(argv: Sequence[str], text: bytes) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(argv, input=text, capture_output=True, check=False)
+
+
+@functools.cache
+def _packed() -> tuple[bytes, str]:
+    """Return the host's side as a tar archive, and a digest of its names and texts."""
+    import tarfile
+
+    packed, summary = io.BytesIO(), hashlib.sha256()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for file in sorted(HOSTSIDE.glob("*.py")):
+            text = file.read_bytes()
+            summary.update(f"{file.name}\0{len(text)}\0".encode() + text)
+            entry = tarfile.TarInfo(file.name)
+            entry.size, entry.mode = len(text), 0o644
+            archive.addfile(entry, io.BytesIO(text))
+    return packed.getvalue(), summary.hexdigest()[:16]
