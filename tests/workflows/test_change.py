@@ -304,7 +304,7 @@ def test_a_killed_stop_goes_on(world: World) -> None:
     world.host.before = lambda event: None
     world.deploy(release(1))
 
-    assert world.outcomes() == [("deploy", 1, "live"), ("stop", 1, "live"), ("deploy", 1, "live")]
+    assert world.outcomes() == [("deploy", 1, "live"), ("stop", 1, "done"), ("deploy", 1, "live")]
     assert world.table() == [("blue", "v1", "healthy", 100)]
 
 

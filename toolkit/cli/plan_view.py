@@ -24,10 +24,12 @@ def show_plan(plan: Plan) -> None:
     before = f", serving now: {plan.previous.title}" if plan.previous else ""
     note(f"{plan.action} {wanted}{before}")
     note(f"  strategy {plan.strategy}, expected downtime {plan.downtime or '0 s'}")
-    width = max(len(step.kind) for step in plan.steps)
-    slots = max(len(step.slot) for step in plan.steps)
+    width = max((len(step.kind) for step in plan.steps), default=0)
+    slots = max((len(step.slot) for step in plan.steps), default=0)
     for number, step in enumerate(plan.steps, 1):
         note(f"  {number:2}  {step.kind:<{width}}  {step.slot:<{slots}}  {step.reason}")
+    if plan.empty:
+        note("  nothing to do")
     for remark in plan.notes:
         note(f"  note: {remark}")
 

@@ -6,12 +6,12 @@ Deploy, upgrade and rollback all come through here; they differ in the release t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Version
 from toolkit.domain.plan import Plan
-from toolkit.domain.release import Outcome, Release
+from toolkit.domain.release import Deployment, Outcome, Release
 from toolkit.errors import RefusedError, ReleaseFailedError, ToolkitError
 from toolkit.planning.deploy import Wanted, plan_deploy
 from toolkit.workflows.act import Act, Change
@@ -42,17 +42,18 @@ def change_release(
     """
     started = tools.clock()
     shown, _ = _plan(tools, ask)
-    if shown.empty and not tools.history.unfinished():
+    opened = tools.history.unfinished()
+    if shown.empty and not opened:
         return Result(shown, None, tools.clock() - started)
-    _confirmed(shown, confirm)
+    _confirmed(replace(shown, notes=(*shown.notes, *map(_note, opened))), confirm)
     with tools.host.lock(tools.owner):
         end_unfinished(tools, timing)
         plan, facts = _plan(tools, ask)
+        if plan.empty:
+            return Result(plan, None, tools.clock() - started)
         if _differs(plan, shown):
             tools.say("the host changed since the plan was shown; this is the new one")
             _confirmed(plan, confirm)
-        if plan.empty:
-            return Result(plan, None, tools.clock() - started)
         deployment = _perform(tools, plan, facts, version, timing)
     return Result(plan, deployment, tools.clock() - started)
 
@@ -63,8 +64,15 @@ def _plan(tools: Tools, ask: Ask) -> tuple[Plan, HostFacts]:
 
 
 def _confirmed(plan: Plan, confirm: Confirm) -> None:
-    if not plan.empty and not confirm(plan):
+    if not confirm(plan):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+
+
+def _note(opened: Deployment) -> str:
+    return (
+        f"deployment {opened.id} ({opened.action} {opened.model} by {opened.actor}) has not ended: "
+        "unless it still runs, it is completed or undone first"
+    )
 
 
 def _differs(plan: Plan, shown: Plan) -> bool:

@@ -61,6 +61,7 @@ def find_leavings(tools: Tools, store: Store, locked: frozenset[str], keep: int)
     recent = [
         each for model in tools.history.models() for each in _recent(tools.history, model, keep)
     ]
+    recent += _still_needed(tools.history, recent)
     facts = tools.host.observe()
     used = {release.snapshot for release in recent}
     used |= {slot.release.snapshot for slot in facts.slots if slot.release}
@@ -79,3 +80,14 @@ def _recent(history: History, model: str, keep: int) -> list[Release]:
             numbers.append(deployment.release)
     found = (history.release(model, number) for number in numbers[:keep])
     return [release for release in found if release is not None]
+
+
+def _still_needed(history: History, known: list[Release]) -> list[Release]:
+    """What the next command goes back to, or completes, where a deployment was cut short."""
+    found = [
+        history.release(opened.model, number)
+        for opened in history.unfinished()
+        for number in (opened.release, opened.previous)
+        if number
+    ]
+    return [each for each in found if each is not None and each not in known]

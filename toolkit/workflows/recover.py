@@ -37,6 +37,8 @@ def _end(
     )
     Act(tools, change, deployment.id, facts).perform(recovery.steps)
     outcome = Outcome.LIVE if recovery.completes else Outcome.UNDONE
+    if deployment.action == "stop":
+        outcome = Outcome.DONE
     if not may_complete:
         outcome = Outcome.FAILED
     tools.history.end_deployment(deployment.id, outcome, reason)

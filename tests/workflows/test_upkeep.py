@@ -1,0 +1,240 @@
+"""What lies between deployments: a host that changes under a release, interrupted work, pruning, verifying."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.workflows.world import TIMING, World, release
+from toolkit.adapters.store import Store
+from toolkit.cli.plan_view import DryRun
+from toolkit.domain.plan import Plan
+from toolkit.domain.release import Outcome
+from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.errors import HostError, RefusedError
+from toolkit.workflows.prune import Leavings, prune
+from toolkit.workflows.stop import stop_model
+from toolkit.workflows.verify import compare
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+class Killed(BaseException):
+    """SIGKILL: no handler of the toolkit may run."""
+
+
+def cut_short(world: World, moment: str, number: int = 2) -> None:
+    """Kill a deployment at a moment, and let the next command work again."""
+
+    def before(event: str) -> None:
+        if event == moment:
+            raise Killed
+
+    world.host.before = before
+    with pytest.raises(Killed):
+        world.deploy(release(number))
+    world.host.before = lambda event: None
+    world.host.events.clear()
+
+
+# the host changes under a release
+
+
+def test_a_provisioning_that_fails_leaves_what_serves_alone(world: World) -> None:
+    world.deploy(release(1))
+    world.host.facts = replace(world.host.facts, converged="base-0")
+    world.converge.failing = "provision"
+    with pytest.raises(HostError):
+        world.deploy(release(1))
+    assert world.host.events == ["provision"]
+    assert world.table() == [("blue", "v1", "healthy", 100)]
+    assert world.outcomes()[-1] == ("deploy", 1, "failed")
+
+
+def test_a_rollback_after_a_provisioning_goes_to_the_release_before(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2), keep_standby=False)
+    world.host.facts = replace(world.host.facts, converged="base-0")
+    world.deploy(release(2))
+    assert world.host.events == ["provision"]
+    world.rollback()
+    assert ("blue", "v1", "healthy", 100) in world.table()
+
+
+def test_a_rollback_after_a_crash_goes_to_the_release_before(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2), keep_standby=False)
+    world.host.kill("tiny-green")
+    world.deploy(release(2))
+    assert world.host.events == [
+        "replica started tiny-green", "wait tiny-green", "complete tiny-green", "routes runtime",
+    ]  # fmt: skip
+    world.rollback()
+    assert ("blue", "v1", "healthy", 100) in world.table()
+
+
+def test_a_replica_in_a_slot_of_another_toolkit_is_upgraded_and_stopped(world: World) -> None:
+    world.deploy(release(1))
+    (slot,) = world.host.facts.slots
+    world.host.facts = replace(world.host.facts, slots=(replace(slot, slot="red"),))
+    world.host.files["routes.json"] = world.host.files["routes.json"].replace('"blue"', '"red"')
+    world.deploy(release(2))
+    assert world.table() == [("blue", "v2", "healthy", 100), ("red", "v1", "healthy", 0)]
+    world.stop()
+    assert world.table() == []
+
+
+# interrupted work
+
+
+def test_a_dry_run_leaves_an_interrupted_deployment_as_it_is(world: World) -> None:
+    world.deploy(release(1))
+    cut_short(world, "wait tiny-green")
+
+    def dry(plan: Plan) -> bool:
+        world.shown.append(plan)
+        raise DryRun
+
+    world.confirm = dry  # type: ignore[method-assign]
+    with pytest.raises(DryRun):
+        world.deploy(release(1))
+    assert world.host.events == []
+    assert len(world.history.unfinished()) == 1
+    assert world.shown[-1].notes == (
+        "deployment 2 (deploy tiny by ann@ops) has not ended: unless it still runs, it is completed "
+        "or undone first",
+    )
+
+
+def test_no_leaves_an_interrupted_deployment_as_it_is(world: World) -> None:
+    world.deploy(release(1))
+    cut_short(world, "wait tiny-green")
+    world.confirm = lambda plan: False  # type: ignore[method-assign]
+    with pytest.raises(RefusedError):
+        world.deploy(release(1))
+    assert world.host.events == []
+
+
+def test_an_interrupted_stop_ends_as_a_stop_does(world: World) -> None:
+    world.deploy(release(1))
+    world.host.before = lambda event: (
+        (_ for _ in ()).throw(Killed()) if event[:5] == "drain" else None
+    )
+    with pytest.raises(Killed):
+        world.stop()
+    world.host.before = lambda event: None
+    world.deploy(release(1))
+    assert world.outcomes()[1] == ("stop", 1, "done")
+
+
+def test_an_orderly_stop_is_done(world: World) -> None:
+    world.deploy(release(1))
+    world.stop()
+    assert world.outcomes() == [("deploy", 1, "live"), ("stop", 1, "done")]
+
+
+def test_a_stop_that_is_not_confirmed_stops_nothing(world: World) -> None:
+    world.deploy(release(1))
+    world.host.events.clear()
+    with pytest.raises(RefusedError):
+        stop_model(world.tools, "tiny", lambda plan: False, timing=TIMING)
+    assert (world.host.events, world.outcomes()) == ([], [("deploy", 1, "live")])
+
+
+# prune
+
+
+def yes(_: Leavings) -> bool:
+    return True
+
+
+def test_prune_keeps_what_runs_and_what_a_rollback_needs(world: World, tmp_path: Path) -> None:
+    for number in (1, 2, 3, 4):
+        world.deploy(release(number))
+    store = Store(tmp_path / "store")
+    leavings, freed = prune(world.tools, store, frozenset(), 3, yes)
+    assert [digest.lstrip("0") for digest in leavings.host.snapshots] == ["1"]
+    assert freed == 1
+    again, freed = prune(world.tools, store, frozenset(), 3, yes)
+    assert (again.empty, freed) == (True, 0)
+
+
+def test_prune_removes_nothing_without_a_yes(world: World, tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        world.deploy(release(number))
+    before = world.host.facts
+    with pytest.raises(RefusedError):
+        prune(world.tools, Store(tmp_path / "store"), frozenset(), 0, lambda leavings: False)
+    assert world.host.facts == before
+
+
+def test_prune_keeps_what_an_interrupted_deployment_would_go_back_to(
+    world: World, tmp_path: Path
+) -> None:
+    """The old one was stopped for want of memory, so no slot names it any more."""
+    world.deploy(release(1, memory=15 * 10**9))
+    moment = "replica started tiny-green"
+
+    def before(event: str) -> None:
+        if event == moment:
+            raise Killed
+
+    world.host.before = before
+    with pytest.raises(Killed):
+        world.deploy(release(2, memory=15 * 10**9))
+    world.host.before = lambda event: None
+    leavings, _ = prune(world.tools, Store(tmp_path / "store"), frozenset(), 0, yes)
+    assert leavings.empty
+    world.deploy(release(1, memory=15 * 10**9))
+    assert world.table() == [("blue", "v1", "healthy", 100)]
+    assert str(world.history.deployments("tiny")[0].outcome) == Outcome.UNDONE
+
+
+# verify
+
+A = FileDigest("a.json", 2, "a" * 64)
+B = FileDigest("w.safetensors", 9, "b" * 64)
+PINNED = Snapshot("demo/tiny", "1" * 40, (A, B))
+
+
+@pytest.mark.parametrize(
+    ("pinned", "found", "faults"),
+    [
+        (PINNED, [A, B], ()),
+        (PINNED, [A], ("w.safetensors: missing",)),
+        (PINNED, [A, B, FileDigest("x.py", 1, "c" * 64)], ("x.py: was never pinned",)),
+        (
+            PINNED,
+            [A, replace(B, sha256="d" * 64, size=8)],
+            ("w.safetensors: sha256 dddddddddddd…, 8 bytes; pinned bbbbbbbbbbbb…, 9 bytes",),
+        ),
+        # the name of a snapshot is its digest: that much is known without its pins
+        (None, [A, B], ()),
+        (None, [A], ("its files do not have the digest it is named by",)),
+    ],
+)
+def test_what_differs_from_the_pins_is_named(
+    pinned: Snapshot | None, found: list[FileDigest], faults: tuple[str, ...]
+) -> None:
+    assert compare(PINNED.digest, pinned, {each.path: each for each in found}) == faults
+
+
+def test_the_plan_is_shown_again_where_the_host_changed_meanwhile(world: World) -> None:
+    world.deploy(release(1))
+    shown: list[Plan] = []
+
+    def confirm(plan: Plan) -> bool:
+        shown.append(plan)
+        if len(shown) == 1:
+            world.host.facts = replace(world.host.facts, engines=())
+        return True
+
+    world.confirm = confirm  # type: ignore[method-assign]
+    world.deploy(release(2))
+    assert [len(plan.steps) for plan in shown] == [8, 9]
+    assert "the host changed since the plan was shown; this is the new one" in world.said
