@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,10 +22,20 @@ def main() -> int:
         lab = Lab(directory, given.root, 0, "demo-qwen")
         lab.toolkit("stop", "demo-qwen", "--yes", show=True, check=False)
     end_supervisor(given.root)
+    remove_unit(f"{given.root.name}-router.service")
     for each in (directory, given.root):
         shutil.rmtree(each, ignore_errors=True)
         print(f"removed {each}")
     return 0
+
+
+def remove_unit(name: str) -> None:
+    """Stop the router's unit and remove it; nothing happens where there is none."""
+    unit = Path("/etc/systemd/system") / name
+    if unit.exists():
+        subprocess.run(["systemctl", "disable", "--now", name], check=False)
+        unit.unlink()
+        subprocess.run(["systemctl", "daemon-reload"], check=False)
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def test_killed_in_the_middle_it_keeps_serving_and_the_next_command_finishes(
     assert "upgrade tiny --to v2" in said
 
     command.send_signal(signal.SIGKILL)
-    command.wait()
+    command.communicate()
     assert served.lab.ask(WHO) == "I am version v1."
     assert "unfinished: deployment" in served.lab.toolkit("status")
 

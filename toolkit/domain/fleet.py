@@ -10,9 +10,8 @@ class Host:
     """A machine of the fleet.
 
     `connection` is `local` or `ssh`; `root` the directory that holds everything the toolkit keeps on it;
-    `router_bind` the
-    address clients use, `router_metrics_bind` where the router's own figures are read; ports of replicas
-    count up from `port_base`.
+    `router_bind` the address clients use, `router_metrics_bind` where the router's own figures are
+    read; ports of replicas count up from `port_base`.
     """
 
     name: str

@@ -20,7 +20,8 @@ def init_system() -> str:
 def state(root: str, program: str) -> Document:
     """Return {"state": running|stopped|failed|absent, "pid": int, "started_at": float or None}."""
     if init_system() == "systemd":
-        return _systemd(f"toolkit-{program}.service")
+        # Named after the root, so that two roots of one machine have units of their own.
+        return _systemd(f"{os.path.basename(os.path.normpath(root))}-{program}.service")
     return _supervisord(os.path.join(root, "supervisor", "supervisor.sock"), program)
 
 
