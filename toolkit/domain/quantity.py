@@ -32,20 +32,18 @@ def parse_size(text: str) -> int:
 def format_size(size: int) -> str:
     """Return `size` bytes in decimal units with three significant digits: `15.2 GB`."""
     for unit in ("TB", "GB", "MB", "kB"):
-        if size >= _UNITS[unit]:
-            return (
-                f"{size / _UNITS[unit]:.3g} {unit}"
-                if size < 999.5 * _UNITS[unit]
-                else (f"{size / _UNITS[unit]:.0f} {unit}")
-            )
+        count = size / _UNITS[unit]
+        # What would be rounded to a thousand of a unit is one of the next.
+        if count >= 0.9995 and size >= 1000:
+            return f"{count:.3g} {unit}" if count < 999.5 else f"{count:.0f} {unit}"
     return f"{size} B"
 
 
 def format_seconds(seconds: float) -> str:
     """Return a duration as people read it: `0.4 s`, `38 s`, `4 min 05 s`, `2 h 10 min`."""
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{seconds:.1f} s"
-    if seconds < 60:
+    if seconds < 59.5:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

@@ -1,0 +1,70 @@
+"""Sizes and durations as people read and write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from toolkit.domain.quantity import format_seconds, format_size, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0B", 0),
+        ("16GiB", 16 * 2**30),
+        ("15.2GB", 15_200_000_000),
+        (" 500 MB ", 500_000_000),
+        ("1.5KiB", 1536),
+        ("2kB", 2000),
+        ("1TB", 10**12),
+        ("1TiB", 2**40),
+    ],
+)
+def test_sizes_are_read(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "16", "GiB", "-1GB", "16 gib", "1KB", "1e3B", "16GiB of it", "1.B"]
+)
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a size; write it like 16GiB or 500MB"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (1536, "1.54 kB"),
+        (15_200_000_000, "15.2 GB"),
+        (999_400, "999 kB"),
+        (999_600, "1 MB"),
+        (999_999_999, "1 GB"),
+        (10**12, "1 TB"),
+        (5 * 10**15, "5000 TB"),
+    ],
+)
+def test_sizes_are_written(size: int, text: str) -> None:
+    assert format_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0 s"),
+        (0.44, "0.4 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (38.2, "38 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (245, "4 min 05 s"),
+        (3599.6, "1 h 00 min"),
+        (7800, "2 h 10 min"),
+    ],
+)
+def test_durations_are_written(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text

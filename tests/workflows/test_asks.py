@@ -1,0 +1,190 @@
+"""What a command asks for: facts in, the wanted release out, and every refusal before a byte moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.planning.facts import GB, gpu, host, release, slot, version
+from toolkit.adapters.history import History
+from toolkit.adapters.store import Store
+from toolkit.domain.engine import EngineLock
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.model import Accelerator, Policy, Version
+from toolkit.domain.release import Outcome
+from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.errors import InputError, NothingSuitableError, RefusedError
+from toolkit.planning.deploy import Wanted
+from toolkit.workflows.asks import ask_rollback, ask_version
+from toolkit.workflows.tools import Timing
+
+CPU_LOCK = EngineLock("vllm", "0.32.0", Accelerator.CPU, "3.11", "ab" * 32, "/x", 147)
+CUDA_LOCK = replace(CPU_LOCK, accelerator=Accelerator.CUDA)
+FILES = Snapshot(
+    "demo/tiny",
+    "1" * 40,
+    (FileDigest("a.json", 5, "a" * 64), FileDigest("w.safetensors", 7, "b" * 64)),
+)
+PICKLED = Snapshot("demo/tiny", "1" * 40, (FileDigest("model.bin", 5, "a" * 64),))
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(tmp_path / "history.db", lambda: 100.0)
+
+
+@pytest.fixture
+def want(tmp_path: Path, history: History) -> Callable[..., Wanted]:
+    def asked(
+        facts: HostFacts, wanted: Version | None = None, *, files: Snapshot = FILES, **more: Any
+    ) -> Wanted:
+        given = {"policy": Policy(allowed=("mit",)), "locks": (CPU_LOCK, CUDA_LOCK), **more}
+        return ask_version(
+            wanted or version(),
+            action="deploy",
+            snapshot_of=lambda _: files,
+            store=Store(tmp_path / "store"),
+            history=history,
+            provision_digest="base-1",
+            timing=Timing(bake=3),
+            keep_standby=True,
+            **given,
+        )(facts)
+
+    return asked
+
+
+def test_what_is_wanted_is_the_release_and_what_is_missing(want: Callable[..., Wanted]) -> None:
+    asked = want(host())
+    assert (asked.release.title, asked.release.accelerator) == ("tiny #1 (v1)", "cpu")
+    assert (asked.snapshot_size, asked.missing_bytes) == (12, 12)
+    assert (asked.bake_seconds, asked.ready_seconds, asked.keep_standby) == (3, 60, True)
+
+
+def test_a_host_with_a_device_gets_the_engine_for_it(want: Callable[..., Wanted]) -> None:
+    asked = want(host(devices=(gpu(0, 24, 24),)))
+    assert (asked.release.accelerator, asked.release.engine) == ("cuda", CUDA_LOCK.id)
+
+
+def test_the_same_release_keeps_its_number_wherever_it_is_known(
+    want: Callable[..., Wanted], history: History
+) -> None:
+    first = want(host()).release
+    history.add_release(first)
+    assert want(host()).release.number == 1
+    # The host knows it under the number that another ops machine gave it.
+    there = replace(first, number=7)
+    assert want(host(slot("blue", there, weight=100))).release.number == 7
+    # Something else gets the next number of both.
+    other = host(slot("blue", release(9), weight=100))
+    assert want(other, version(name="v2")).release.number == 10
+
+
+def test_the_last_start_says_how_long_the_next_will_take(
+    want: Callable[..., Wanted], history: History
+) -> None:
+    times = iter([10.0, 20.0, 58.0, 60.0])
+    history._clock = lambda: next(times)
+    opened = history.open_deployment(
+        model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="ann"
+    )
+    step = history.start_step(opened, "start", "blue")
+    history.end_step(opened, step, Outcome.DONE)
+    assert want(host()).ready_seconds == 38.0
+
+
+@pytest.mark.parametrize(
+    ("facts", "more", "error", "words"),
+    [
+        (host(memory=GB), {}, NothingSuitableError, "tiny@v1 does not fit on localhost"),
+        (host(), {"policy": Policy()}, RefusedError, "mit"),
+        (host(), {"files": PICKLED}, RefusedError, "model.bin"),
+        (host(), {"locks": ()}, InputError, "no lock for the engine vllm 0.32.0"),
+        (host(python="3.14"), {}, NothingSuitableError, "for cpu on Python 3.14"),
+    ],
+)
+def test_refusals_come_before_anything_is_fetched(
+    want: Callable[..., Wanted],
+    facts: HostFacts,
+    more: dict[str, Any],
+    error: type[Exception],
+    words: str,
+) -> None:
+    with pytest.raises(error, match=words):
+        want(facts, **more)
+
+
+# rollbacks
+
+
+def back(history: History, facts: HostFacts, number: int | None = None) -> int:
+    ask = ask_rollback("tiny", number, history=history, timing=Timing(), keep_standby=True)
+    return ask(facts).release.number
+
+
+def live(history: History, number: int, previous: int | None, action: str = "deploy") -> None:
+    """Record that release `number` went live after `previous`."""
+    if history.release("tiny", number) is None:
+        history.add_release(release(number))
+    opened = history.open_deployment(
+        model="tiny", action=action, release=number, previous=previous, slot="blue", actor="ann"
+    )
+    history.end_deployment(opened, Outcome.LIVE)
+
+
+ON_TWO = host(slot("green", release(2), weight=100))
+
+
+def test_a_rollback_goes_to_what_was_live_before_and_back_again(history: History) -> None:
+    live(history, 1, None)
+    live(history, 2, 1)
+    live(history, 3, 2)
+    on_three = host(slot("blue", release(3), weight=100), slot("green", release(2)))
+    assert back(history, on_three) == 2
+    live(history, 2, 3, "rollback")
+    assert back(history, host(slot("blue", release(3)), slot("green", release(2), weight=100))) == 3
+
+
+def test_a_deployment_that_failed_was_never_live(history: History) -> None:
+    live(history, 1, None)
+    live(history, 2, 1)
+    opened = history.open_deployment(
+        model="tiny", action="deploy", release=2, previous=5, slot="blue", actor="ann"
+    )
+    history.end_deployment(opened, Outcome.FAILED)
+    assert back(history, ON_TWO) == 1
+
+
+@pytest.mark.parametrize("previous", [None, 2])
+def test_starting_again_or_provisioning_is_no_change_of_release(
+    history: History, previous: int | None
+) -> None:
+    live(history, 1, None)
+    live(history, 2, 1)
+    live(history, 2, previous)
+    assert back(history, ON_TWO) == 1
+
+
+def test_any_release_can_be_named(history: History) -> None:
+    for number, previous in ((1, None), (2, 1), (3, 2)):
+        live(history, number, previous)
+    assert back(history, ON_TWO, 1) == 1
+    for number in (0, -1, 9):
+        with pytest.raises(InputError, match=f"tiny has no release {number}"):
+            back(history, ON_TWO, number)
+
+
+def test_a_standby_on_the_host_will_do_without_a_history(history: History) -> None:
+    facts = host(slot("blue", release(1)), slot("green", release(2), weight=100))
+    assert back(history, facts) == 1
+
+
+def test_a_rollback_converges_nothing_else(history: History) -> None:
+    live(history, 1, None)
+    live(history, 2, 1)
+    ask = ask_rollback("tiny", None, history=history, timing=Timing(), keep_standby=True)
+    assert ask(replace(ON_TWO, converged="old")).provision_digest == "old"
