@@ -5,7 +5,9 @@ endpoints, ready in milliseconds. How it does is written in `behaviour` inside t
 import http.server
 import json
 import os
+import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -95,6 +97,18 @@ def opened(path):
 print(f"starting on port {port}", flush=True)
 if behaviour == "dies at start":
     raise ValueError("no such thing")
+# As with vLLM, the main process is not alone; it ends its worker when it is told to end, not when it is killed.
+worker = subprocess.Popen(
+    [sys.executable, "-c", "import time; time.sleep(600)", f"worker-of-{port}"]
+)
+
+
+def end(signal_number, frame):
+    worker.kill()
+    os._exit(0)
+
+
+signal.signal(signal.SIGTERM, end)
 server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
 if behaviour == "dies under traffic":
     threading.Timer(1.0, lambda: os._exit(0)).start()

@@ -56,10 +56,25 @@ def test_a_second_run_of_every_playbook_changes_nothing(lab: HostLab) -> None:
     assert lab.play("provision", digest) == ()
 
 
+def test_the_workers_of_a_killed_replica_end_with_it(lab: HostLab) -> None:
+    port = lab.ports["blue"]
+    lab.host.wait_ready(lab.start("blue"), port, 20, silent)
+    before = lab.run("pgrep", "-f", f"worker-of-{port}").split()
+    main = lab.run("pgrep", "-o", "-f", f"serve .* --port {port}").strip()
+    lab.run("kill", "-KILL", main)
+
+    until, left = time.monotonic() + 20, before
+    while left and time.monotonic() < until:
+        now = lab.run("sh", "-c", f"pgrep -f worker-of-{port} || true").split()
+        left = [pid for pid in before if pid in now]
+    assert before != []
+    assert left == []
+
+
 def test_the_replica_runs_without_privileges(lab: HostLab) -> None:
     program = lab.start("blue")
     lab.host.wait_ready(program, lab.ports["blue"], 20, silent)
-    assert lab.run("pgrep", "-u", "toolkit", "-f", f"--port {lab.ports['blue']}").strip()
+    assert lab.run("pgrep", "-u", "toolkit", "-f", f"serve .* --port {lab.ports['blue']}").strip()
 
 
 def test_the_lock_ends_with_a_killed_holder(lab: HostLab) -> None:

@@ -69,6 +69,8 @@ def by_hand(served: Served, command: str, port: int) -> float:
             command,
         ],
         stdin=subprocess.DEVNULL,
+        # The command ends its whole process group when it ends.
+        start_new_session=True,
     )
     try:
         while time.monotonic() - began < LIMIT:
