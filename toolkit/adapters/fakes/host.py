@@ -63,6 +63,7 @@ class FakeHost:
         return replace(
             self.facts,
             memory_available=self.facts.memory_available - used,
+            devices=tuple(self._used(device) for device in self.facts.devices),
             slots=tuple(replace(slot, weight=self._weight(slot)) for slot in self.facts.slots),
             routes=json.loads(self.files.get("routes.json", "{}")),
         )
@@ -169,6 +170,14 @@ class FakeHost:
         self._set(
             replace(self._slot(program), process=ProcessState.FAILED, healthy=False, memory=0)
         )
+
+    def _used(self, device: Device) -> Device:
+        taken = sum(
+            slot.release.memory // len(slot.devices)
+            for slot in self.facts.slots
+            if slot.release and device.index in slot.devices and slot.memory
+        )
+        return replace(device, memory_free=device.memory_free - taken)
 
     def _do(self, event: str) -> None:
         self.before(event)
