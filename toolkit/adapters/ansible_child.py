@@ -1,14 +1,19 @@
 """The process that runs a playbook: one JSON request on standard input, ansible-runner's events as JSON lines.
 
 It ends its playbook as soon as standard input closes, which is what happens when the toolkit's command is killed.
+Everything that the playbook has running on this machine ends with it: Ansible gives each task a session of its own,
+so that a module would otherwise outlive its playbook and go on changing the host.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +21,8 @@ from typing import Any
 def main() -> None:
     """Run the playbook of the request and report how it ended."""
     request = json.loads(sys.stdin.readline())
-    hung_up = threading.Event()
-    threading.Thread(target=_listen, args=(hung_up,), daemon=True).start()
+    hung_up, ended = threading.Event(), threading.Event()
+    threading.Thread(target=_listen, args=(hung_up, ended), daemon=True).start()
 
     import ansible_runner
 
@@ -34,9 +39,14 @@ def main() -> None:
         event_handler=_emit,
         cancel_callback=hung_up.is_set,
     )
+    ended.set()
     ok = result.status == "successful"
     # A failed task was reported by its event already; anything else has only its status to show.
     failure = "" if ok or (result.status == "failed" and result.stats) else _last_words(result)
+    if hung_up.is_set():
+        # Nobody may be left to clear the private files away.
+        shutil.rmtree(private, ignore_errors=True)
+        sys.exit(1)
     _emit({"event": "ended", "event_data": {"failure": failure}})
     sys.exit(0 if ok else 1)
 
@@ -61,10 +71,45 @@ def _emit(event: dict[str, Any]) -> bool:
     return False
 
 
-def _listen(hung_up: threading.Event) -> None:
+def _listen(hung_up: threading.Event, ended: threading.Event) -> None:
     while os.read(0, 4096):
         pass
-    hung_up.set()
+    # After the playbook's own end its daemons are nobody's to kill.
+    if not ended.is_set():
+        hung_up.set()
+        _kill_descendants()
+
+
+def _kill_descendants() -> None:
+    """Freeze all first, so that none of them starts another while they are killed."""
+    frozen: set[int] = set()
+    while new := _descendants(os.getpid()) - frozen:
+        for pid in new:
+            _send(pid, signal.SIGSTOP)
+        frozen |= new
+    for pid in frozen:
+        _send(pid, signal.SIGKILL)
+
+
+def _descendants(top: int) -> set[int]:
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            # The command's name stands in brackets and may hold anything; state and parent follow it.
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found: set[int] = set()
+    left = [top]
+    while left:
+        new = children.get(left.pop(), [])
+        found.update(new)
+        left.extend(new)
+    return found
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
 
 
 def _last_words(result: Any) -> str:
