@@ -74,8 +74,8 @@ def test_check_mode_passes_on_a_host_that_the_toolkit_never_saw(systemd_host: Ho
 
 def test_the_root_may_lie_in_a_private_home(lab: HostLab) -> None:
     # Replicas see no homes, and the service user may not even enter this one.
-    lab.run("cp", "-a", lab.host.host.root, "/home/ops/toolkit")
-    host = replace(lab.host.host, root="/home/ops/toolkit")
+    lab.run("cp", "-a", lab.host.host.root, "/home/ops/models")
+    host = replace(lab.host.host, root="/home/ops/models")
     moved = HostLab(RealHost(host, SshShell(host, lab.scratch)), lab.converge, lab.scratch, lab.run)
     _started(moved)
     assert moved.ask("blue") == "hello from good"

@@ -12,6 +12,7 @@ class Host:
     `connection` is `local` or `ssh`; `root` the directory that holds everything the toolkit keeps on it;
     `router_bind` the address clients use, `router_metrics_bind` where the router's own figures are
     read; ports of replicas count up from `port_base`.
+    `ssh_options` are words of an `ssh` command line that lead to `address`, such as `-o`, `User=ops`.
     """
 
     name: str
