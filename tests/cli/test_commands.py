@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -319,7 +320,9 @@ def test_without_a_terminal_nobody_is_asked(shell: Shell) -> None:
     said = shell("deploy", "tiny@v1")
     assert said.code == 3
     assert "not a terminal, so nobody can be asked\n" in said.err
-    assert shell.history.deployments("tiny") == []
+    history = shell.history
+    assert history.deployments("tiny") == []
+    history.close()
 
 
 def test_the_doctor_looks_at_everything(shell: Shell) -> None:
@@ -410,37 +413,72 @@ def test_a_reader_that_leaves_early_is_no_error(shell: Shell) -> None:
     assert child.returncode == 1
 
 
-@pytest.mark.parametrize(
-    ("key", "code", "words"),
-    [("\x03", 130, "interrupted"), ("\x04", 130, "interrupted"), ("n\n", 3, "not confirmed")],
-)
-def test_the_answer_at_the_prompt(shell: Shell, key: str, code: int, words: str) -> None:
-    """Ctrl-C, Ctrl-D and no: nothing was changed by any of them."""
+@dataclass
+class Terminal:
+    """The command line on a terminal of its own, waiting at its prompt; `fd` is the person's end."""
+
+    child: subprocess.Popen[str]
+    fd: int
+
+    def read_until(self, words: str, *, press: str = "", seconds: float = 30) -> str:
+        """Return what was shown up to `words`; presses a key, and again for as long as nothing happens.
+
+        Python may miss a signal that comes just before it waits for input; so a person presses twice.
+        """
+        said, end, pressed = "", time.monotonic() + seconds, 0.0
+        while words not in said:
+            assert time.monotonic() < end, said
+            if press and time.monotonic() - pressed > 2:
+                os.write(self.fd, press.encode())
+                pressed = time.monotonic()
+            if select.select([self.fd], [], [], 0.2)[0]:
+                said += os.read(self.fd, 4096).decode()
+        return said
+
+
+@pytest.fixture
+def terminal(shell: Shell) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     child = start(
         shell, "deploy", "tiny@v1", stdin=theirs, stdout=theirs, stderr=theirs,
         start_new_session=True, preexec_fn=_take_terminal,
     )  # fmt: skip
     os.close(theirs)
-    read_until(ours, "go ahead? [y/N]")
-    os.write(ours, key.encode())
-    said = read_until(ours, words)
-    assert child.wait(timeout=20) == code
-    os.close(ours)
+    try:
+        found = Terminal(child, ours)
+        found.read_until("go ahead? [y/N]")
+        yield found
+    finally:
+        child.kill()
+        child.wait()
+        os.close(ours)
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "words"),
+    [("\x03", 130, "interrupted"), ("\x04", 130, "interrupted"), ("n\n", 3, "not confirmed")],
+)
+def test_the_answer_at_the_prompt(
+    shell: Shell, terminal: Terminal, key: str, code: int, words: str
+) -> None:
+    """Ctrl-C, Ctrl-D and no: nothing was changed by any of them."""
+    said = terminal.read_until(words, press=key)
+    assert terminal.child.wait(timeout=20) == code
     assert "Traceback" not in said
     assert shell.untouched()
-    assert shell.history.deployments("tiny") == []
+    history = shell.history
+    assert history.deployments("tiny") == []
+    history.close()
 
 
-def test_a_request_to_end_is_an_interruption(shell: Shell) -> None:
-    ours, theirs = pty.openpty()
-    child = start(shell, "deploy", "tiny@v1", stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    read_until(ours, "go ahead? [y/N]")
-    child.send_signal(signal.SIGTERM)
-    read_until(ours, "interrupted")
-    assert child.wait(timeout=20) == 130
-    os.close(ours)
+def test_a_request_to_end_is_an_interruption(terminal: Terminal) -> None:
+    for _ in range(5):
+        terminal.child.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            terminal.child.wait(timeout=5)
+            break
+    assert terminal.child.returncode == 130
+    assert "interrupted" in terminal.read_until("interrupted")
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
@@ -477,17 +515,3 @@ def _take_terminal() -> None:
     import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-def read_until(terminal: int, words: str, seconds: float = 30) -> str:
-    """Return what the terminal showed up to `words`; fails after `seconds`."""
-    said, end = "", time.monotonic() + seconds
-    while words not in said:
-        assert time.monotonic() < end, said
-        if select.select([terminal], [], [], 0.2)[0]:
-            try:
-                said += os.read(terminal, 4096).decode()
-            except OSError:
-                break
-    assert words in said
-    return said
