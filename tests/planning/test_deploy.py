@@ -162,6 +162,17 @@ CASES: dict[str, tuple[Wanted, HostFacts, str, list[str], str]] = {
         ["stop blue", "start blue", "gate blue", "shift blue"],
         "until it answers; it does not serve now",
     ),
+    "what may still be starting is waited for": (
+        wanted(R1), host(slot("blue", R1, weight=100, healthy=False, started_at=-60.0)),
+        "side-by-side", ["start blue", "gate blue", "shift blue"],
+        "until it answers; it does not serve now",
+    ),
+    "what had time enough to start hangs": (
+        wanted(R1, ready_seconds=10),
+        host(slot("blue", R1, weight=100, healthy=False, started_at=-121.0)),
+        "side-by-side", ["stop blue", "start blue", "gate blue", "shift blue"],
+        "until it answers; it does not serve now",
+    ),
     "after a reboot the router comes first": (
         wanted(R1),
         host(slot("green", R1, weight=100, well=False, process=ProcessState.STOPPED),

@@ -61,7 +61,7 @@ def verify(
     """Hash all snapshots again, on the host and in the store."""
     from pathlib import Path
 
-    from toolkit.cli.context import home_directory, only_host, open_store
+    from toolkit.cli.context import home_directory, lock_owner, only_host, open_store
     from toolkit.cli.host_view import open_host
     from toolkit.config.lock_file import read_lock
     from toolkit.workflows.verify import pinned_in, put_aside, verify_host, verify_store
@@ -77,8 +77,10 @@ def verify(
     elif not as_json:
         _verified_table(found)
     if faults:
-        for line in put_aside(host, store, found) if repair else ():
-            note(line)
+        if repair:
+            with host.lock(lock_owner()):
+                for line in put_aside(host, store, found):
+                    note(line)
         raise IntegrityError(
             "files differ from what was pinned:\n  " + "\n  ".join(faults),
             hint="find out who wrote there; then: "

@@ -83,7 +83,7 @@ def open_tools(home: Path, host: Host, pins: Pins | None, *, quiet: bool = False
         converge=RealConverge(playbook_directory(), home / "run"),
         history=open_history(home),
         supplies=_LazySupplies(home, pins),
-        owner=_owner(),
+        owner=lock_owner(),
         clock=time.time,
         say=(lambda text: None) if quiet else note,
         provision_digest=provision_digest(host),
@@ -137,7 +137,8 @@ class _LazySupplies:
         return self._open().engine_variables(engine, say)
 
 
-def _owner() -> LockOwner:
+def lock_owner() -> LockOwner:
+    """Return who this command is, for whoever finds the lock held."""
     import getpass
     import socket
 

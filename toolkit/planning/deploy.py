@@ -57,7 +57,7 @@ def plan_deploy(wanted: Wanted, facts: HostFacts) -> Plan:
 
 def _start_again(wanted: Wanted, facts: HostFacts, slot: SlotFacts) -> Plan:
     """The release has the traffic but does not answer: it crashed for good, or the host was restarted."""
-    hung = slot.process is ProcessState.RUNNING
+    hung = slot.process is ProcessState.RUNNING and not _may_still_start(wanted, facts, slot)
     steps = (
         *_preparation(wanted, facts, live=False),
         *(
@@ -71,6 +71,13 @@ def _start_again(wanted: Wanted, facts: HostFacts, slot: SlotFacts) -> Plan:
     )
     plan = _plan(wanted, slot, None, Strategy.SIDE_BY_SIDE, steps)
     return replace(plan, downtime="until it answers; it does not serve now")
+
+
+def _may_still_start(wanted: Wanted, facts: HostFacts, slot: SlotFacts) -> bool:
+    """After a reboot replicas take their time; one that had four times the usual start hangs."""
+    if slot.started_at is None:
+        return False
+    return facts.observed_at - slot.started_at < max(120.0, 4 * wanted.ready_seconds)
 
 
 def _start_new(
