@@ -32,7 +32,8 @@ models:
     engine: {{name: vllm, version: 0.32.0}}
     resources: {{accelerators: [cpu], memory: 3GiB}}
     serving: {{max-model-len: 1024, enforce-eager: true, max-num-seqs: 16}}
-    env: {{VLLM_CPU_KVCACHE_SPACE: "1"}}
+    # Two replicas share the machine while versions change; a model this small gains nothing from more threads.
+    env: {{VLLM_CPU_KVCACHE_SPACE: "1", OMP_NUM_THREADS: "1"}}
     checks:
       - prompt: Which version are you?
         contains: I am version

@@ -95,13 +95,23 @@ def pending(supervisor, name):
     return name in added, name in changed, name in removed
 
 
-def remove(supervisor, name):
-    """Stop the program and take it out of supervisord."""
+def stop(supervisor, name):
+    """Stop the program and wait until it has; supervisord itself kills what outstays its stopwaitsecs.
+
+    The waiting is done here: supervisord's own takes a whole processor for as long as it lasts.
+    """
     try:
-        supervisor.stopProcess(name, True)
+        supervisor.stopProcess(name, False)
     except xmlrpc.client.Fault as fault:
         if fault.faultCode not in (NOT_RUNNING, BAD_NAME):
             raise
+    while state_of(supervisor, name) in (*RUNNING, "STOPPING", "BACKOFF"):
+        time.sleep(0.2)
+
+
+def remove(supervisor, name):
+    """Stop the program and take it out of supervisord."""
+    stop(supervisor, name)
     supervisor.removeProcessGroup(name)
 
 
@@ -122,7 +132,7 @@ def converge(module, supervisor):
         if before not in RUNNING:
             return False
         if not dry:
-            supervisor.stopProcess(name, True)
+            stop(supervisor, name)
         return True
     renew = changed or removed
     touched = added or renew
@@ -138,7 +148,7 @@ def converge(module, supervisor):
         return touched
     if state == "restarted" and before in RUNNING and not touched:
         if not dry:
-            supervisor.stopProcess(name, True)
+            stop(supervisor, name)
         touched = True
     if not dry and state_of(supervisor, name) not in RUNNING:
         supervisor.startProcess(name, False)
