@@ -52,7 +52,7 @@ def main() -> None:
 
 def measure(served: Served, count: int) -> tuple[list[Round], dict[str, LoadReport]]:
     """Change versions under load until the rounds and the wanted numbers of requests are through."""
-    short, long = served.load(pause=0.05), served.load(streams=2)
+    short, long = served.load(pause=0.05), served.load(streams=1)
     rounds = []
     try:
         short.wait_for(lambda report: len(report.answers) > 20, 120)

@@ -65,7 +65,8 @@ def _slot(root: str, manifest: Document, routing: Document) -> Document:
         "release": manifest["release"],
         "process": process["state"],
         "started_at": process["started_at"],
-        "healthy": process["state"] == "running" and completion.healthy(port),
+        # The router asks once a second: where it says yes, a busy replica need not be asked as well.
+        "healthy": process["state"] == "running" and (server.get("up") or completion.healthy(port)),
         "weight": server.get("weight", 0),
         "sessions": server.get("sessions", 0),
         "memory": processes.resident(process["pid"]),

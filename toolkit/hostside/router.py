@@ -84,8 +84,9 @@ def apply(root: str, request: Document) -> Document:
 def observe(root: str) -> Document:
     """Return {"running", "bind", "version", "workers", "servers", "routes", "drift"}; never raises for a router down.
 
-    `servers` is {model: {slot: {"weight", "status", "sessions"}}}: weight and status as the newest worker has
-    them, sessions summed over all. Without a router the weights are the files' and the status is "". `drift` lists
+    `servers` is {model: {slot: {"weight", "status", "up", "sessions"}}}: weight, status and whether its
+    last checks passed (`up`, absent without a router) as the newest worker has them, sessions summed over
+    all. Without a router the weights are the files' and the status is "". `drift` lists
     `model/slot` whose weight in the newest worker is not the files'.
     """
     directory = os.path.join(root, "router")
@@ -307,7 +308,13 @@ def _merged(views: list[Servers]) -> Servers:
             for slot, server in slots.items():
                 # weight and status are those of the first view that knows it, the newest worker's
                 entry = merged.setdefault(model, {}).setdefault(
-                    slot, {"weight": server["weight"], "status": server["status"], "sessions": 0}
+                    slot,
+                    {
+                        "weight": server["weight"],
+                        "status": server["status"],
+                        "up": _is_up(server),
+                        "sessions": 0,
+                    },
                 )
                 entry["sessions"] += server["sessions"]
     return merged
