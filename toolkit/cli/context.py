@@ -73,13 +73,12 @@ def read_pins(registry_path: str, home: Path) -> Pins:
 def open_tools(home: Path, host: Host, pins: Pins | None, *, quiet: bool = False) -> Tools:
     """Return the adapters of a command; without `pins`, those of one that deploys no new version."""
     from toolkit.adapters.ansible import RealConverge
-    from toolkit.adapters.host import RealHost
-    from toolkit.adapters.host_shell import LocalShell
     from toolkit.adapters.playbooks import playbook_directory, provision_digest
+    from toolkit.cli.host_view import open_host
     from toolkit.workflows.tools import Tools
 
     return Tools(
-        host=RealHost(host, LocalShell(host)),
+        host=open_host(host),
         converge=RealConverge(playbook_directory(), home / "run"),
         history=open_history(home),
         supplies=_LazySupplies(home, pins),

@@ -21,10 +21,10 @@ def mirror(bind: str, registry_path: str, home: str | None, as_json: bool) -> No
     from pathlib import Path
 
     from toolkit.adapters.mirror_server import serve
-    from toolkit.adapters.store import Store
+    from toolkit.cli.context import home_directory, open_store
     from toolkit.workflows.mirror import PinnedSnapshots
 
-    store = Store((Path(home) if home else Path.home() / ".toolkit") / "store")
+    store = open_store(home_directory(home))
     source = PinnedSnapshots(Path(registry_path), store, note)
     served = source.served()
 

@@ -43,7 +43,7 @@ def pull(
     from pathlib import Path
 
     from toolkit.adapters.hub import open_hub
-    from toolkit.adapters.store import Store
+    from toolkit.cli.context import home_directory, open_store
     from toolkit.cli.pull_progress import PullProgress
     from toolkit.config.lock_file import read_lock
     from toolkit.config.registry import load_registry
@@ -63,7 +63,7 @@ def pull(
     for version in versions:
         require_licence(version, registry.policy)
     snapshots = [lock.snapshot_of(version) for version in versions]
-    store = Store((Path(home) if home else Path.home() / ".toolkit") / "store")
+    store = open_store(home_directory(home))
     if dry_run:
         _preview(versions, snapshots, store, as_json)
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -70,8 +70,3 @@ class Timing:
     ready: float = 1800.0
     drain: float = 900.0
     bake: float = 10.0
-
-
-def last_lines(log: Sequence[str], count: int = 20) -> str:
-    """Return the end of a log, for people who want to see more than its decisive line."""
-    return "\n".join(log[-count:])
