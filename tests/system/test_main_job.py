@@ -53,8 +53,9 @@ def test_what_a_client_must_not_reach_answers_in_openai_s_shape(served: Served) 
     ):
         with pytest.raises(urllib.error.HTTPError) as caught:
             _post(served.lab.base_url + path, body)
-        assert caught.value.code == status
-        assert json.load(caught.value)["error"]["message"]
+        with caught.value as answer:  # it holds the connection until it is closed
+            assert answer.code == status
+            assert json.load(answer)["error"]["message"]
 
 
 def test_a_stream_passes_token_by_token(served: Served) -> None:
@@ -222,7 +223,8 @@ def test_stop_takes_the_model_out_and_prune_cleans_up(served: Served) -> None:
     assert served.slots() == {}
     with pytest.raises(urllib.error.HTTPError) as caught:
         served.lab.ask(WHO)
-    assert caught.value.code == 404
+    with caught.value as answer:
+        assert answer.code == 404
 
     removed = json.loads(served.lab.toolkit("prune", "--keep", "1", "--yes", "--json"))["removed"]
     assert removed["engines"] == []

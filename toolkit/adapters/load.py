@@ -201,12 +201,13 @@ class Load:
             connection.request(
                 "POST", self._path, json.dumps(body), {"Content-Type": "application/json"}
             )
-            response = connection.getresponse()
-            slot = response.headers.get("X-Toolkit-Slot", "")
-            if response.status != 200:
-                reason = f"{response.status} {response.read()[:200].decode(errors='replace')}"
-                return Answer(stream, Verdict.FAILED, sent_at, time.time(), "", slot, reason)
-            text, finish, tokens = _read_stream(response) if stream else _read_whole(response)
+            # closed in every case: an answer that announces the connection's end keeps its socket itself
+            with connection.getresponse() as response:
+                slot = response.headers.get("X-Toolkit-Slot", "")
+                if response.status != 200:
+                    reason = f"{response.status} {response.read()[:200].decode(errors='replace')}"
+                    return Answer(stream, Verdict.FAILED, sent_at, time.time(), "", slot, reason)
+                text, finish, tokens = _read_stream(response) if stream else _read_whole(response)
         except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
             reason = f"{type(error).__name__}: {error}"
             return Answer(stream, Verdict.FAILED, sent_at, time.time(), "", slot, reason)

@@ -56,8 +56,8 @@ def _request(
     try:
         body = None if payload is None else json.dumps(payload)
         connection.request(method, path, body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        return response.status, response.read(2**22)
+        with connection.getresponse() as response:
+            return response.status, response.read(2**22)
     finally:
         connection.close()
 
