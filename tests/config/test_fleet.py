@@ -10,7 +10,7 @@ from toolkit.config.fleet import LOCALHOST, load_fleet
 from toolkit.domain.fleet import Host
 from toolkit.errors import InputError
 
-ONE_MACHINE = "today's fleet is one machine, with `ansible_connection: local`"
+NO_ADDRESS = "has no address at which the other hosts reach it"
 
 
 def read(tmp_path: Path, text: str) -> Host:
@@ -35,7 +35,7 @@ all:
       ansible_connection: local
       ansible_host: 10.0.0.7
       ansible_python_interpreter: /opt/python/bin/python3
-      ansible_user: ann            # not ours, and no fault
+      ansible_become_method: sudo  # not ours, and no fault
       toolkit_root: /srv/toolkit
       toolkit_user: models
       toolkit_port_base: 9000
@@ -88,6 +88,53 @@ def test_groups_are_read_as_ansible_reads_them(tmp_path: Path, text: str, root: 
     assert read(tmp_path, text).root == root
 
 
+def test_a_host_over_ssh_has_a_login_and_its_name_for_an_address(tmp_path: Path) -> None:
+    text = """\
+all:
+  vars:
+    ansible_user: ops
+    ansible_ssh_common_args: -o "ProxyJump=gate.example"
+  hosts:
+    gpu1.example:
+      ansible_port: 2222
+      ansible_ssh_private_key_file: ~/.ssh/fleet
+"""
+    assert read(tmp_path, text) == Host(
+        name="gpu1.example",
+        connection="ssh",
+        address="gpu1.example",
+        ssh_options=(
+            "-o", "User=ops", "-o", "ProxyJump=gate.example", "-o", "Port=2222",
+            "-o", "IdentityFile=~/.ssh/fleet",
+        ),
+    )  # fmt: skip
+
+
+def test_hosts_of_a_fleet_know_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(
+        """\
+all:
+  hosts:
+    here: {ansible_connection: local, toolkit_address: 10.0.0.1}
+    gpu1: {ansible_host: 10.0.0.2}
+    gpu2: {ansible_host: gpu2.example, toolkit_address: 10.0.0.3, toolkit_relay_port: 9090}
+"""
+    )
+    fleet = load_fleet(path)
+    assert [(host.name, host.relay_bind, host.peers) for host in fleet.hosts] == [
+        ("here", "10.0.0.1:8090", ("10.0.0.2", "10.0.0.3")),
+        ("gpu1", "10.0.0.2:8090", ("10.0.0.1", "10.0.0.3")),
+        ("gpu2", "10.0.0.3:9090", ("10.0.0.1", "10.0.0.2")),
+    ]
+    assert [host.name for host in fleet.select(["gpu2", "here"])] == ["here", "gpu2"]
+    assert fleet.select([]) == fleet.hosts
+    with pytest.raises(InputError) as caught:
+        fleet.select(["gpu3"])
+    assert caught.value.message == "the fleet has no host 'gpu3'"
+    assert caught.value.hint == "did you mean gpu2?"
+
+
 LOCAL = "ansible_connection: local"
 
 
@@ -114,9 +161,26 @@ LOCAL = "ansible_connection: local"
         ("all:\n  host: {box: }\n", ":2:3: the group all has 'host'"),
         ("all:\n  hosts:\n    web[1:3]: {}\n", ":3:5: 'web[1:3]' is no host's name"),
         ("all:\n  hosts:\n    'a b': {}\n", ":3:5: 'a b' is no host's name"),
-        ("all: {hosts: {box: }}", f": {ONE_MACHINE}"),
-        ("all: {hosts: {box: {ansible_connection: ssh}}}", f": {ONE_MACHINE}"),
-        (f"all: {{vars: {{{LOCAL}}}, hosts: {{a: , b: }}}}", f": {ONE_MACHINE}"),
+        (f"all: {{vars: {{{LOCAL}}}, hosts: {{a: , b: }}}}",
+         ": a and b have the same address, this machine"),
+        ("all: {hosts: {a: {ansible_host: 10.0.0.1}, b: {ansible_host: 10.0.0.1}}}",
+         ": a and b have the same address, 10.0.0.1"),
+        ("all: {hosts: {a: {ansible_host: gpu1.example}, b: {ansible_host: 10.0.0.1}}}",
+         f": a {NO_ADDRESS}"),
+        ("all: {hosts: {a: {ansible_connection: local}, b: {ansible_host: 10.0.0.1}}}",
+         f": a {NO_ADDRESS}"),
+        ("all: {hosts: {a: {ansible_host: x, toolkit_address: 10.0.0.1}, b: {ansible_host: 10.0.0.1}}}",
+         ": a and b have the same toolkit_address, 10.0.0.1"),
+        ("all: {hosts: {box: {ansible_connection: docker}}}",
+         ":1:41: ansible_connection of box must be local or ssh, not 'docker'"),
+        ("all: {hosts: {box: {ansible_port: 0}}}",
+         ":1:35: ansible_port of box must be a port between 1 and 65000, not 0"),
+        ("all: {hosts: {box: {ansible_user: '-oProxyCommand=x'}}}",
+         ":1:35: ansible_user of box must be a user's name, not '-oProxyCommand=x'"),
+        ("all: {hosts: {box: {ansible_host: '-oProxyCommand=x'}}}",
+         ":1:35: ansible_host of box must be an address, not '-oProxyCommand=x'"),
+        ("all: {hosts: {box: {ansible_ssh_common_args: 'a \"b'}}}",
+         ":1:46: ansible_ssh_common_args of box must be words of an ssh command line, not 'a \"b'"),
         # values
         (f"all: {{hosts: {{box: {{{LOCAL}, toolkit_port_base: '9000'}}}}}}",
          ":1:67: toolkit_port_base of box must be a port between 1024 and 65000, not '9000'"),

@@ -67,7 +67,8 @@ def verify(
     from toolkit.workflows.verify import pinned_in, put_aside, verify_host, verify_store
 
     locked = {each.digest: each for each in read_lock(Path(registry_path)).snapshots.values()}
-    store, host = open_store(home_directory(home)), open_host(only_host(fleet))
+    place = home_directory(home)
+    store, host = open_store(place), open_host(only_host(fleet), place)
     found = (*verify_host(host, pinned_in(store, locked), note), *verify_store(store, note))
     faults = [
         f"{each.where} {each.digest[:12]}: {fault}" for each in found for fault in each.faults

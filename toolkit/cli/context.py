@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.cli.output import note
+from toolkit.errors import InputError
 
 if TYPE_CHECKING:
     from toolkit.adapters.history import History
     from toolkit.adapters.store import Store
     from toolkit.config.lock_file import Lock
     from toolkit.domain.engine import EngineLock
-    from toolkit.domain.fleet import Host
+    from toolkit.domain.fleet import Fleet, Host
     from toolkit.domain.model import Registry, Version
     from toolkit.domain.probe import LockOwner
     from toolkit.domain.release import Release
@@ -31,10 +32,21 @@ def home_directory(home: str | None) -> Path:
 
 
 def only_host(fleet: str | None) -> Host:
-    """Return the host of the fleet file, or this machine."""
+    """Return the host of a fleet of one, or this machine; raises InputError where the fleet has several."""
+    hosts = open_fleet(fleet).hosts
+    if len(hosts) > 1:
+        raise InputError(
+            f"this command works on one host; {fleet} has {len(hosts)}",
+            hint="name a fleet file with one host",
+        )
+    return hosts[0]
+
+
+def open_fleet(fleet: str | None) -> Fleet:
+    """Return the hosts of the fleet file, or this machine."""
     from toolkit.config.fleet import load_fleet
 
-    return load_fleet(Path(fleet) if fleet else None).hosts[0]
+    return load_fleet(Path(fleet) if fleet else None)
 
 
 def open_history(home: Path) -> History:
@@ -78,7 +90,7 @@ def open_tools(home: Path, host: Host, pins: Pins | None, *, quiet: bool = False
     from toolkit.workflows.tools import Tools
 
     return Tools(
-        host=open_host(host),
+        host=open_host(host, home),
         converge=RealConverge(playbook_directory(), home / "run"),
         history=open_history(home),
         supplies=_LazySupplies(home, pins),

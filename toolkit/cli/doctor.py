@@ -78,7 +78,7 @@ def _examine(registry_path: str, host: Host, home: Path) -> list[Finding]:
         )
     )
     try:
-        facts = open_host(host).observe()
+        facts = open_host(host, home).observe()
     except ToolkitError as error:
         return [*ops, Finding(Level.FAIL, "host", error.message, error.hint)]
     return [*ops, *diagnose_host(facts, provision_digest(host))]

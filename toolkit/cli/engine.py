@@ -31,8 +31,9 @@ def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
     from toolkit.cli.host_view import open_host
     from toolkit.config.engine_locks import is_shipped, read_locks
 
-    facts = open_host(only_host(fleet)).observe()
-    locks = read_locks(home_directory(home))
+    place = home_directory(home)
+    facts = open_host(only_host(fleet), place).observe()
+    locks = read_locks(place)
     if as_json:
         print_json([_as_json(lock, lock.id in facts.engines, facts.name) for lock in locks])
         return

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from toolkit.adapters.host import HostPort
     from toolkit.domain.fleet import Host
 
 
-def open_host(host: Host) -> HostPort:
-    """Return the adapter that speaks to `host`."""
+def open_host(host: Host, home: Path) -> HostPort:
+    """Return the adapter that speaks to `host`; `home` keeps the sockets of shared connections."""
     from toolkit.adapters.host import RealHost
-    from toolkit.adapters.host_shell import LocalShell
+    from toolkit.adapters.host_shell import LocalShell, SshShell
 
-    return RealHost(host, LocalShell(host))
+    shell = LocalShell(host) if host.connection == "local" else SshShell(host, home / "run")
+    return RealHost(host, shell)

@@ -26,8 +26,9 @@ def status(model: str | None, fleet: str | None, home: str | None, as_json: bool
     from toolkit.cli.host_view import open_host
     from toolkit.workflows.status import observe_status
 
-    host = open_host(only_host(fleet))
-    seen = observe_status(host, open_history(home_directory(home)))
+    place = home_directory(home)
+    host = open_host(only_host(fleet), place)
+    seen = observe_status(host, open_history(place))
     slots = [slot for slot in seen.facts.slots if model in (None, slot.model)]
     if as_json:
         print_json(seen.as_json(slots))
@@ -111,6 +112,7 @@ def releases(model: str, limit: int, home: str | None, as_json: bool) -> None:
 )
 @click.option("--previous", is_flag=True, help="The log of the start before this one.")
 @fleet_option()
+@home_option()
 @json_option()
 def logs(
     model: str,
@@ -119,14 +121,15 @@ def logs(
     slot: str | None,
     previous: bool,
     fleet: str | None,
+    home: str | None,
     as_json: bool,
 ) -> None:
     """Show a replica's log."""
-    from toolkit.cli.context import only_host
+    from toolkit.cli.context import home_directory, only_host
     from toolkit.cli.host_view import open_host
     from toolkit.workflows.status import log_slot
 
-    host = open_host(only_host(fleet))
+    host = open_host(only_host(fleet), home_directory(home))
     program = f"{model}-{slot or log_slot(host, model)}"
     found = host.logs(program, lines, follow=follow and not previous, previous=previous)
     shown = list(found) if as_json else _print_lines(found)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ _VARIABLES = {
     "toolkit_root": "root",
     "toolkit_user": "user",
     "toolkit_port_base": "port_base",
+    "toolkit_address": "relay_address",
+    "toolkit_relay_port": "relay_port",
     "router_bind": "router_bind",
     "router_metrics_bind": "router_metrics_bind",
 }
@@ -36,14 +39,26 @@ _PATH = (
 )
 _BIND = (re.compile(r"([A-Za-z0-9.-]+|\*|\[[0-9A-Fa-f:.]+\])?:[0-9]{1,5}"), "must be ADDRESS:PORT")
 _FORMS = {
-    "connection": (re.compile(r"[a-z0-9_.]+"), "must be local"),
-    "address": (re.compile(r"[A-Za-z0-9:._-]+"), "must be an address"),
+    "connection": (re.compile("local|ssh"), "must be local or ssh"),
+    "address": (re.compile(r"[A-Za-z0-9_][A-Za-z0-9:._-]*"), "must be an address"),
+    "relay_address": (re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}"), "must be an IPv4 address"),
+    "ansible_user": (re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\-]*"), "must be a user's name"),
+    "ansible_ssh_private_key_file": (re.compile(r"[~/][A-Za-z0-9._+@/~-]*"), "must be a path of plain characters"),
+    "ansible_ssh_common_args": (re.compile(r"[^\n]*"), "must be words of an ssh command line"),
     "python": _PATH,
     "root": _PATH,
     "user": (re.compile(r"[a-z_][a-z0-9_-]{0,31}"), "must be a user's name"),
     "router_bind": _BIND,
     "router_metrics_bind": _BIND,
 }  # fmt: skip
+_LEAST_PORT = {"port_base": 1024, "relay_port": 1024, "ansible_port": 1}
+# Ansible's variables for a login -> the option of ssh that says the same
+_LOGIN = {
+    "ansible_user": "User",
+    "ansible_port": "Port",
+    "ansible_ssh_private_key_file": "IdentityFile",
+}
+_WORDS = "ansible_ssh_common_args"
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 _EXAMPLE = "all: {hosts: {localhost: {ansible_connection: local}}}"
 
@@ -67,12 +82,45 @@ def load_fleet(path: Path | None) -> Fleet:
     hosts = tuple(_host(document, name, each) for name, each in found.items())
     if not hosts:
         raise InputError(f"{path}: no hosts in it", hint=_EXAMPLE)
-    if len(hosts) > 1 or hosts[0].connection != "local":
-        raise InputError(
-            f"{path}: today's fleet is one machine, with `ansible_connection: local`",
-            hint="run the toolkit on the machine that serves",
-        )
-    return Fleet(hosts)
+    _check_apart(path, hosts)
+    return Fleet(_introduced(path, hosts))
+
+
+def _check_apart(path: Path, hosts: Sequence[Host]) -> None:
+    seen: dict[tuple[str, ...], str] = {}
+    for host in hosts:
+        place = "this machine" if host.connection == "local" else host.address
+        login = (place, *(word for word in host.ssh_options if word.startswith("Port=")))
+        if login in seen:
+            raise InputError(
+                f"{path}: {seen[login]} and {host.name} have the same address, {place}",
+                hint="a machine is one host; its name stands once in the inventory",
+            )
+        seen[login] = host.name
+
+
+def _introduced(path: Path, hosts: Sequence[Host]) -> tuple[Host, ...]:
+    """Return the hosts, where there are several with the addresses of each other."""
+    if len(hosts) == 1:
+        return tuple(hosts)
+    seen: dict[str, str] = {}
+    for host in hosts:
+        if not host.relay_address:
+            raise InputError(
+                f"{path}: {host.name} has no address at which the other hosts reach it",
+                hint=f"give {host.name} its toolkit_address, an IPv4 address of its own",
+            )
+        if host.relay_address in seen:
+            raise InputError(
+                f"{path}: {seen[host.relay_address]} and {host.name} have the same toolkit_address, "
+                f"{host.relay_address}",
+                hint="the other hosts reach each host at an address of its own",
+            )
+        seen[host.relay_address] = host.name
+    return tuple(
+        replace(host, peers=tuple(each for each in seen if each != host.relay_address))
+        for host in hosts
+    )
 
 
 # a variable's name -> where its value stands in the file
@@ -133,17 +181,31 @@ def _at(document: YamlText, where: Where) -> Any:
 
 def _host(document: YamlText, name: str, found: _Found) -> Host:
     values: dict[str, Any] = {"connection": "ssh"}
+    login: list[str] = []
     for variable, where in {**found.of_groups, **found.own}.items():
-        if variable in _VARIABLES:
-            field_name = _VARIABLES[variable]
-            values[field_name] = value = _at(document, where)
-            if (
-                fault := _port_fault(value)
-                if field_name == "port_base"
-                else _fault(field_name, value)
-            ):
-                raise document.fault(where, f"{variable} of {name} {fault}")
+        if variable not in _VARIABLES and variable not in _LOGIN and variable != _WORDS:
+            continue
+        field_name = _VARIABLES.get(variable, variable)
+        value = _at(document, where)
+        ports = _LEAST_PORT.get(field_name)
+        if fault := _port_fault(value, ports) if ports else _fault(field_name, value):
+            raise document.fault(where, f"{variable} of {name} {fault}")
+        if variable in _LOGIN:
+            login += ["-o", f"{_LOGIN[variable]}={value}"]
+        elif variable == _WORDS:
+            login += shlex.split(value)
+        else:
+            values[field_name] = value
+    if values["connection"] == "ssh":
+        values.setdefault("address", name)
+        values["ssh_options"] = tuple(login)
+        if _fits(_FORMS["relay_address"], values["address"]):
+            values.setdefault("relay_address", values["address"])
     return Host(name=name, **values)
+
+
+def _fits(form: tuple[re.Pattern[str], str], value: str) -> bool:
+    return form[0].fullmatch(value) is not None
 
 
 def _fault(field_name: str, value: Any) -> str:
@@ -152,12 +214,22 @@ def _fault(field_name: str, value: Any) -> str:
         return f"must be text, not {value!r}"
     if field_name == "root" and len(value) > MAX_ROOT:
         return f"must have at most {MAX_ROOT} characters, not {len(value)}: sockets lie under it"
-    fits = form.fullmatch(value) and ".." not in value.split("/")
+    fits = form.fullmatch(value) is not None and ".." not in value.split("/")
+    if fits and field_name == _WORDS:
+        fits = _are_words(value)
     if fits and form is _BIND[0]:
         fits = 0 < int(value.rpartition(":")[2]) < 65536
     return "" if fits else f"{words}, not {value!r}"
 
 
-def _port_fault(value: Any) -> str:
-    fits = isinstance(value, int) and not isinstance(value, bool) and 1024 <= value <= 65000
-    return "" if fits else f"must be a port between 1024 and 65000, not {value!r}"
+def _are_words(text: str) -> bool:
+    try:
+        shlex.split(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _port_fault(value: Any, least: int) -> str:
+    fits = isinstance(value, int) and not isinstance(value, bool) and least <= value <= 65000
+    return "" if fits else f"must be a port between {least} and 65000, not {value!r}"

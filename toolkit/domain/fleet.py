@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from toolkit.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +17,8 @@ class Host:
     `router_bind` the address clients use, `router_metrics_bind` where the router's own figures are
     read; ports of replicas count up from `port_base`.
     `ssh_options` are words of an `ssh` command line that lead to `address`, such as `-o`, `User=ops`.
+    `relay_address` is where the other hosts of the fleet reach this one, at `relay_port`: their routers hand
+    requests for its replicas to its router there. `peers` are the relay addresses of those others.
     """
 
     name: str
@@ -25,6 +31,14 @@ class Host:
     user: str = "toolkit"
     python: str = "/usr/bin/python3"
     ssh_options: tuple[str, ...] = ()
+    relay_address: str = ""
+    relay_port: int = 8090
+    peers: tuple[str, ...] = ()
+
+    @property
+    def relay_bind(self) -> str:
+        """Where its router listens for the other hosts; empty where there is none."""
+        return f"{self.relay_address}:{self.relay_port}" if self.peers else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +46,15 @@ class Fleet:
     """All hosts, in the order of the inventory."""
 
     hosts: tuple[Host, ...]
+
+    def select(self, names: Sequence[str]) -> tuple[Host, ...]:
+        """Return the named hosts in the fleet's order, all of them for no names; raises InputError."""
+        known = {host.name: host for host in self.hosts}
+        for name in names:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                raise InputError(
+                    f"the fleet has no host {name!r}",
+                    hint=f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}",
+                )
+        return tuple(host for host in self.hosts if not names or host.name in names)
