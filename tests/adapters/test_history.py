@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,12 @@ def history(path: Path) -> Iterator[History]:
 
 
 def begin(
-    history: History, number: int, *, model: str = "tiny", previous: int | None = None
+    history: History,
+    number: int,
+    *,
+    model: str = "tiny",
+    previous: int | None = None,
+    **place: str,
 ) -> int:
     return history.open_deployment(
         model=model,
@@ -52,6 +58,7 @@ def begin(
         previous=previous,
         slot="blue",
         actor="ann@ops",
+        **place,
     )
 
 
@@ -113,6 +120,34 @@ def test_the_newest_deployments_of_one_model(history: History) -> None:
     assert [each.release for each in history.deployments("other")] == [9]
 
 
+def test_the_deployments_of_one_command_share_a_rollout(history: History) -> None:
+    begin(history, 1)
+    for name in ("gpu-1", "gpu-2"):
+        begin(history, 2, host=name, rollout="r7")
+    found = [(each.release, each.host, each.rollout) for each in history.deployments("tiny")]
+    assert found == [(2, "gpu-2", "r7"), (2, "gpu-1", "r7"), (1, "", "")]
+
+
+def test_threads_of_one_command_record_their_hosts_at_once(history: History) -> None:
+    shared = begin(history, 9)
+
+    def one_host(number: int) -> tuple[int, list[int]]:
+        mine = begin(history, 1, host=f"gpu-{number}")
+        for _ in range(10):
+            history.start_step(shared, "note", str(number))
+            history.end_step(mine, history.start_step(mine, "start", "blue"), Outcome.DONE)
+        history.end_deployment(mine, Outcome.LIVE)
+        (found,) = [each for each in history.deployments("tiny") if each.id == mine]
+        return mine, [step.seq for step in found.steps if step.outcome is Outcome.DONE]
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(one_host, range(8)))
+    assert sorted(made) == [(shared + 1 + index, list(range(1, 11))) for index in range(8)]
+    (still_open,) = history.unfinished()
+    assert [step.seq for step in still_open.steps] == list(range(1, 81))
+    assert {step.detail for step in still_open.steps} == {str(number) for number in range(8)}
+
+
 def test_what_was_recorded_is_there_for_the_next_process(path: Path, history: History) -> None:
     """Committed before the step starts: this connection is never closed, as after SIGKILL."""
     begin(history, 1)
@@ -158,6 +193,23 @@ def test_opening_it_again_migrates_nothing(path: Path, history: History) -> None
     assert again._db.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
     assert again.release("tiny", 1) == release(1)
     again.close()
+
+
+def test_a_history_from_before_there_were_fleets_is_read_on(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    former = sqlite3.connect(path, isolation_level=None)
+    for statement in MIGRATIONS[0]:
+        former.execute(statement)
+    former.execute("PRAGMA user_version = 1")
+    former.execute(
+        "INSERT INTO deployments VALUES (5, 'tiny', 'deploy', 1, NULL, 'blue', 'ann@ops', 'running', '', 1.0, NULL)"
+    )
+    former.close()
+    history = History(path, Clock())
+    (found,) = history.unfinished()
+    assert (found.id, found.actor, found.host, found.rollout) == (5, "ann@ops", "", "")
+    assert begin(history, 2, host="gpu-1") == 6
+    history.close()
 
 
 def test_a_migration_cut_short_leaves_nothing_half_made(tmp_path: Path) -> None:

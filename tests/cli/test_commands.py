@@ -374,6 +374,25 @@ def test_releases_tell_each_deployment_and_its_reason(shell: Shell) -> None:
     assert document["deployments"][0]["reason"] == "it did not start\n  its log says: no"
 
 
+def test_releases_name_the_host_of_each_deployment_once_one_has_a_name(shell: Shell) -> None:
+    history = shell.history
+    history.add_release(release(1))
+    for host in ("", "gpu-1"):
+        history.open_deployment(
+            model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="ann@ops",
+            host=host,
+        )  # fmt: skip
+    history.close()
+    rows = [line.split() for line in shell("releases", "tiny").out.splitlines()]
+    assert [row[:3] for row in rows[3:]] == [
+        ["DEPLOYMENT", "HOST", "ACTION"],
+        ["2", "gpu-1", "deploy"],
+        ["1", "-", "deploy"],
+    ]
+    document = json.loads(shell("releases", "tiny", "--json").out)
+    assert [each["host"] for each in document["deployments"]] == ["gpu-1", ""]
+
+
 def test_status_names_what_was_cut_short(shell: Shell) -> None:
     history = shell.history
     history.open_deployment(

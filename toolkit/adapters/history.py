@@ -2,13 +2,15 @@
 
 One writer at a time is guaranteed by the fleet lock; readers (`status`, `releases`) never block, because the
 database is in WAL mode. A deployment and each step are committed *before* they start, so a killed run leaves
-an open deployment behind, which the next command finds with `unfinished`.
+an open deployment behind, which the next command finds with `unfinished`. The threads of one command may share
+one History: each operation is done by one of them at a time.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +27,7 @@ class History:
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = _open(path)
@@ -37,34 +40,35 @@ class History:
 
     def close(self) -> None:
         """Close the database."""
-        self._db.close()
+        with self._lock:
+            self._db.close()
 
     # releases
 
     def add_release(self, release: Release) -> None:
         """Store a release; its number must be new for its model."""
-        self._db.execute(
+        self._write(
             "INSERT INTO releases (model, number, body, created_at) VALUES (?, ?, ?, ?)",
             (release.model, release.number, json.dumps(release.as_json()), self._clock()),
         )
 
     def next_number(self, model: str) -> int:
         """Return the number of the model's next release."""
-        row = self._db.execute(
-            "SELECT COALESCE(MAX(number), 0) + 1 FROM releases WHERE model = ?", (model,)
-        ).fetchone()
-        return int(row[0])
+        (row,) = self._read(
+            "SELECT COALESCE(MAX(number), 0) + 1 AS number FROM releases WHERE model = ?", (model,)
+        )
+        return int(row["number"])
 
     def release(self, model: str, number: int) -> Release | None:
         """Return one release, or None."""
-        row = self._db.execute(
+        rows = self._read(
             "SELECT body FROM releases WHERE model = ? AND number = ?", (model, number)
-        ).fetchone()
-        return Release.from_json(json.loads(row["body"])) if row else None
+        )
+        return Release.from_json(json.loads(rows[0]["body"])) if rows else None
 
     def releases(self, model: str) -> list[tuple[Release, float]]:
         """Return the model's releases with their creation times, newest first."""
-        rows = self._db.execute(
+        rows = self._read(
             "SELECT body, created_at FROM releases WHERE model = ? ORDER BY number DESC", (model,)
         )
         return [(Release.from_json(json.loads(row["body"])), row["created_at"]) for row in rows]
@@ -72,38 +76,47 @@ class History:
     # deployments
 
     def open_deployment(
-        self, *, model: str, action: str, release: int, previous: int | None, slot: str, actor: str
+        self,
+        *,
+        model: str,
+        action: str,
+        release: int,
+        previous: int | None,
+        slot: str,
+        actor: str,
+        host: str = "",
+        rollout: str = "",
     ) -> int:
         """Record a deployment that is about to start; return its id."""
-        cursor = self._db.execute(
-            "INSERT INTO deployments (model, action, release_number, previous, slot, actor, outcome,"
-            " reason, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, '', ?)",
-            (model, action, release, previous, slot, actor, str(Outcome.RUNNING), self._clock()),
-        )
-        return int(cursor.lastrowid or 0)
+        (row,) = self._write(
+            "INSERT INTO deployments (model, action, release_number, previous, slot, actor, host,"
+            " rollout, outcome, reason, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?)"
+            " RETURNING id",
+            (model, action, release, previous, slot, actor, host, rollout, str(Outcome.RUNNING),
+             self._clock()),
+        )  # fmt: skip
+        return int(row["id"])
 
     def end_deployment(self, id: int, outcome: Outcome, reason: str = "") -> None:
         """Record how a deployment ended."""
-        self._db.execute(
+        self._write(
             "UPDATE deployments SET outcome = ?, reason = ?, ended_at = ? WHERE id = ?",
             (str(outcome), reason, self._clock(), id),
         )
 
     def start_step(self, deployment: int, kind: str, detail: str) -> int:
         """Record a step that is about to start; return its number within the deployment."""
-        row = self._db.execute(
-            "SELECT COALESCE(MAX(seq), 0) + 1 FROM steps WHERE deployment = ?", (deployment,)
-        ).fetchone()
-        self._db.execute(
+        (row,) = self._write(
             "INSERT INTO steps (deployment, seq, kind, detail, outcome, started_at)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (deployment, row[0], kind, detail, str(Outcome.RUNNING), self._clock()),
+            " SELECT ?, COALESCE(MAX(seq), 0) + 1, ?, ?, ?, ? FROM steps WHERE deployment = ?"
+            " RETURNING seq",
+            (deployment, kind, detail, str(Outcome.RUNNING), self._clock(), deployment),
         )
-        return int(row[0])
+        return int(row["seq"])
 
     def end_step(self, deployment: int, seq: int, outcome: Outcome) -> None:
         """Record how a step ended."""
-        self._db.execute(
+        self._write(
             "UPDATE steps SET outcome = ?, ended_at = ? WHERE deployment = ? AND seq = ?",
             (str(outcome), self._clock(), deployment, seq),
         )
@@ -118,11 +131,11 @@ class History:
 
     def models(self) -> list[str]:
         """Return the names of all models that ever had a release."""
-        rows = self._db.execute("SELECT DISTINCT model FROM releases ORDER BY model")
+        rows = self._read("SELECT DISTINCT model FROM releases ORDER BY model")
         return [row["model"] for row in rows]
 
     def _select(self, where: str, values: tuple[object, ...]) -> list[Deployment]:
-        rows = self._db.execute(f"SELECT * FROM deployments {where}", values).fetchall()  # noqa: S608
+        rows = self._read(f"SELECT * FROM deployments {where}", values)  # noqa: S608
         return [
             Deployment(
                 id=row["id"],
@@ -137,14 +150,14 @@ class History:
                 started_at=row["started_at"],
                 ended_at=row["ended_at"],
                 steps=self._steps(row["id"]),
+                host=row["host"],
+                rollout=row["rollout"],
             )
             for row in rows
         ]
 
     def _steps(self, deployment: int) -> tuple[StepRecord, ...]:
-        rows = self._db.execute(
-            "SELECT * FROM steps WHERE deployment = ? ORDER BY seq", (deployment,)
-        )
+        rows = self._read("SELECT * FROM steps WHERE deployment = ? ORDER BY seq", (deployment,))
         return tuple(
             StepRecord(
                 seq=row["seq"],
@@ -157,9 +170,16 @@ class History:
             for row in rows
         )
 
+    def _read(self, statement: str, values: tuple[object, ...] = ()) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._db.execute(statement, values).fetchall()
+
+    # Each statement is a transaction of its own: committed when this returns.
+    _write = _read
+
 
 def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, timeout=10)
+    db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
     try:
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA journal_mode=WAL")

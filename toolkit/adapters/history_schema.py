@@ -57,4 +57,9 @@ m001_initial = (
         PRIMARY KEY (deployment, seq))""",
 )
 
-MIGRATIONS = (m001_initial,)
+m002_many_hosts = (
+    "ALTER TABLE deployments ADD COLUMN host TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE deployments ADD COLUMN rollout TEXT NOT NULL DEFAULT ''",
+)
+
+MIGRATIONS = (m001_initial, m002_many_hosts)

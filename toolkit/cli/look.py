@@ -87,9 +87,13 @@ def releases(model: str, limit: int, home: str | None, as_json: bool) -> None:
         ],
     )
     say()
+    hosts = any(each.host for each in deployments)
     table(
-        ("DEPLOYMENT", "ACTION", "RELEASE", "OUTCOME", "STARTED", "TOOK", "BY", "REASON"),
-        [_deployment_row(each) for each in deployments],
+        ("DEPLOYMENT", *(["HOST"] if hosts else []), *_DEPLOYMENT_COLUMNS),
+        [
+            (str(each.id), *([each.host or "-"] if hosts else []), *_deployment_row(each))
+            for each in deployments
+        ],
     )
 
 
@@ -176,12 +180,14 @@ def slot_state(slot: SlotFacts) -> str:
     return "serving" if slot.weight else "standby"
 
 
+_DEPLOYMENT_COLUMNS = ("ACTION", "RELEASE", "OUTCOME", "STARTED", "TOOK", "BY", "REASON")
+
+
 def _deployment_row(each: Deployment) -> tuple[str, ...]:
     from toolkit.domain.quantity import format_seconds
 
     took = format_seconds(each.ended_at - each.started_at) if each.ended_at else "-"
     return (
-        str(each.id),
         each.action,
         f"#{each.release}" if each.release else "-",
         str(each.outcome),

@@ -83,7 +83,11 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One attempt to make a release live. Times are seconds since the epoch."""
+    """One attempt to make a release live on one host. Times are seconds since the epoch.
+
+    `host` is the host's name in the fleet, empty in a history from before there were fleets;
+    `rollout` is shared by the deployments of one command over several hosts, and empty for one alone.
+    """
 
     id: int
     model: str
@@ -97,3 +101,5 @@ class Deployment:
     started_at: float
     ended_at: float | None = None
     steps: tuple[StepRecord, ...] = ()
+    host: str = ""
+    rollout: str = ""
