@@ -40,7 +40,7 @@ def main() -> int:
         if done.returncode:
             failed.append(script)
         elif given.write:
-            write(SECTIONS[script], done.stdout.strip(), machine)
+            write(SECTIONS[script], done.stdout.strip("\n"), machine)
     if failed:
         print(f"did not run to their end: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
@@ -52,7 +52,7 @@ def write(sections: tuple[str, ...], output: str, machine: str) -> None:
     text = DOCUMENT.read_text()
     for name, table in zip(sections, tables, strict=True):
         figures = (
-            f"Measured on {time.strftime('%Y-%m-%d')}, {machine}:\n\n```text\n{table.strip()}\n```"
+            f"Measured on {time.strftime('%Y-%m-%d')}, {machine}:\n\n```text\n{table}\n```"
         )
         mark = re.compile(rf"(<!-- figures: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
         text, count = mark.subn(lambda found, new=figures: found[1] + new + found[2], text)

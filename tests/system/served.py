@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,9 @@ def lab_with_engine(directory: Path) -> Iterator[Lab]:
         home.mkdir(parents=True)
     (CACHE / "wheelhouse").mkdir(parents=True, exist_ok=True)
     (lab.directory / "home" / "wheelhouse").symlink_to(CACHE / "wheelhouse")
-    lab.toolkit("engine", "install", "0.32.0", "--yes", show=True)
+    # standard output is for the tables of benchmarks
+    with redirect_stdout(sys.stderr):
+        lab.toolkit("engine", "install", "0.32.0", "--yes", show=True)
     try:
         yield lab
     finally:
