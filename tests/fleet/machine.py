@@ -7,28 +7,32 @@ network: nothing of it has a name outside its own namespaces but a cgroup, a dir
 from __future__ import annotations
 
 import os
-import select
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.fleet.base import LOGIN, base_tree
-from tests.fleet.network import Network, ip
+from tests.fleet.base import LOGIN
+from tests.fleet.cable import Cable
+from tests.fleet.network import Network
+from tests.fleet.power import DISK_BYTES, Disk, Supply, new_disk, remove_abandoned
+from tests.fleet.watchers import room_for_watchers
 
-INIT = Path(__file__).parent / "init.sh"
 BOOT_SECONDS = 60
+# More at once would not be there sooner, only all late.
+AT_ONCE = 2 * (os.cpu_count() or 1)
 SCRATCH = Path("/var/tmp")
 PREFIX = "toolkit-host-"
+# Run by every Python, the isolated ones too.
+CLOCK = "/usr/lib/python3/dist-packages/clock.pth"
 
 
 def missing() -> str:
@@ -37,7 +41,7 @@ def missing() -> str:
         return "a host with systemd needs Linux"
     if os.geteuid() != 0:
         return "a host with systemd needs root, for its namespaces"
-    tools = ("mmdebstrap", "ip", "unshare", "setpriv", "nsenter", "ssh", "ssh-keygen")
+    tools = ("mmdebstrap", "ip", "tc", "unshare", "setpriv", "nsenter", "ssh", "ssh-keygen")
     absent = [tool for tool in tools if shutil.which(tool) is None]
     return f"{', '.join(absent)} not found: scripts/system_packages.sh" if absent else ""
 
@@ -48,20 +52,44 @@ def require_hosts() -> None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(lacking)
 
 
-@dataclass(frozen=True)
 class Machine:
-    """A running host. `pid` is its PID 1 as seen from here; `ssh_options` are what `ssh` needs to log in."""
+    """A host. `key` and `known_hosts` are files of this machine, for logging in."""
 
-    name: str
-    address: str
-    pid: int
-    ssh_options: tuple[str, ...]
+    def __init__(
+        self, name: str, address: str, disk: Disk, shares: Sequence[str], cable: Cable
+    ) -> None:
+        self.name, self.address = name, address
+        self.key = disk.directory / "id"
+        self.known_hosts = disk.directory / "known_hosts"
+        self._disk, self._supply, self._cable = disk, Supply(disk, shares), cable
+
+    @property
+    def pid(self) -> int:
+        """Its PID 1 as seen from here, 0 without power."""
+        return self._supply.pid
+
+    @property
+    def common_options(self) -> tuple[str, ...]:
+        """Words of an ssh command line but for user and key."""
+        return (
+            "-F", "none",
+            "-o", "IdentitiesOnly=yes",
+            "-o", f"UserKnownHostsFile={self.known_hosts}",
+            "-o", "StrictHostKeyChecking=yes",
+        )  # fmt: skip
+
+    @property
+    def ssh_options(self) -> tuple[str, ...]:
+        """Words of an ssh command line that log in."""
+        return (*self.common_options, "-o", f"User={LOGIN}", "-o", f"IdentityFile={self.key}")
 
     def run(self, *argv: str, check: bool = True) -> str:
         """Run a command on the host as root, not over the network; return its standard output.
 
         Raises RuntimeError with the command's words where it fails and `check` is set.
         """
+        if not self.pid:
+            raise RuntimeError(f"{self.name} has no power")
         enter = ["nsenter", "--target", str(self.pid), "--all", "--wdns=/"]
         done = subprocess.run(
             [*enter, *argv],
@@ -75,39 +103,147 @@ class Machine:
             raise RuntimeError(f"{self.name}: {argv}: {done.stderr.strip()}")
         return done.stdout
 
+    def power_off(self) -> None:
+        """Cut the power: nothing on the host gets to say a word, and nobody hears that its connections ended."""
+        if self.pid:
+            # Its kernel is ours and would still tell the other sides.
+            self._cable.cut()
+        self._supply.off()
+        self._cable.unplug()
+
+    def power_on(self) -> None:
+        """Boot, with the disk and the address from before; the link is whole and as wide as it was.
+
+        Raises RuntimeError, with what the host said, where it is not up within a minute.
+        """
+        self._supply.on()
+        self._cable.plug_in(self.pid)
+        try:
+            self._wait_until_up()
+        except (RuntimeError, subprocess.SubprocessError) as error:
+            console = (self._disk.directory / "console").read_text(errors="replace")
+            raise RuntimeError(f"{error}\n{console}{self._journal()}") from error
+
+    def cut_link(self) -> None:
+        """Lose every packet from and to the host, without a word to either side."""
+        self._cable.cut()
+
+    def mend_link(self) -> None:
+        """Let packets through again."""
+        self._cable.mend()
+
+    def limit_bandwidth(self, rate: str) -> None:
+        """Let at most `rate` through in each direction, in tc's words (`200mbit`); empty: as much as there is."""
+        self._cable.limit(rate)
+
+    def fill_disk(self, left: int = 0) -> None:
+        """Leave `left` bytes free on the disk; until `empty_disk`, nothing makes more room but removing files."""
+        self._disk.shrink(left)
+
+    def empty_disk(self) -> None:
+        """Give back the room that `fill_disk` took."""
+        self._disk.resize(self._disk.size)
+
+    def set_clock(self, seconds: float) -> None:
+        """Let Python on the host, and nothing else there, read a `time.time()` that many seconds off.
+
+        The kernel's clock is this machine's too: no namespace has a wall clock of its own.
+        """
+        text = f"import time; time.time = lambda true=time.time: true() + {seconds!r}\n"
+        self.run("python3", "-Ic", f"open({CLOCK!r}, 'w').write({text!r})")
+
+    def _wait_until_up(self) -> None:
+        """Return once sshd greets and systemd has started all there is to start."""
+        until = time.monotonic() + BOOT_SECONDS
+        state = ""
+        while time.monotonic() < until:
+            if not Path(f"/proc/{self.pid}").exists():
+                raise RuntimeError(f"{self.name} ended while it booted")
+            if _greets(self.address):
+                state = self.run("systemctl", "is-system-running", "--wait", check=False).strip()
+                if state in ("running", "degraded"):
+                    return
+            time.sleep(0.05)
+        raise RuntimeError(f"{self.name} is {state or 'silent'} after {BOOT_SECONDS} s")
+
+    def _journal(self) -> str:
+        try:
+            return self.run("journalctl", "--no-pager", "--lines=60", check=False)
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            return str(error)
+
 
 @contextmanager
-def boot(name: str, network: Network, number: int) -> Iterator[Machine]:
+def boot(
+    name: str,
+    network: Network,
+    number: int,
+    *,
+    disk: int = DISK_BYTES,
+    shares: Mapping[str, Path] | None = None,
+) -> Iterator[Machine]:
     """Boot a host with the address `network.prefix` + `number`; it loses its power when the context ends.
 
-    Raises RuntimeError, with what the host said, where it is not up within a minute.
+    `disk` is its size in bytes; `shares` are path on the host -> file or directory of this machine, to be seen there
+    read-only and without a copy. Raises RuntimeError, with what the host said, where it is not up within a minute.
     """
-    _remove_abandoned()
+    with boot_several({name: number}, network, disk=disk, shares=shares) as (machine,):
+        yield machine
+
+
+@contextmanager
+def boot_several(
+    numbers: Mapping[str, int],
+    network: Network,
+    *,
+    disk: int = DISK_BYTES,
+    shares: Mapping[str, Path] | None = None,
+) -> Iterator[tuple[Machine, ...]]:
+    """Boot hosts, name -> number, a few at a time; they are as `boot` makes them, and in the given order."""
+    remove_abandoned(SCRATCH, PREFIX)
+    visible = [f"{source}:{target}" for target, source in (shares or {}).items()]
+    with room_for_watchers(), ExitStack() as stack:
+        machines = tuple(
+            stack.enter_context(_switched_off(name, network, number, disk, visible))
+            for name, number in numbers.items()
+        )
+        try:
+            _for_each(machines, Machine.power_on)
+            yield machines
+        finally:
+            _for_each(machines, Machine.power_off)
+
+
+def _for_each(machines: Sequence[Machine], act: Callable[[Machine], None]) -> None:
+    """Act on all, a few at a time; the first error ends it, once those under way are through."""
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        for done in [pool.submit(act, machine) for machine in machines]:
+            done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _switched_off(
+    name: str, network: Network, number: int, size: int, shares: Sequence[str]
+) -> Iterator[Machine]:
     directory = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=SCRATCH))
-    cgroup = directory.name
     address = f"{network.prefix}{number}"
     try:
-        (directory / "disk").mkdir()
-        options = _write_files(directory, name, address)
-        with (
-            (directory / "console").open("w+") as console,
-            _power(directory, cgroup, console) as pid,
-        ):
-            _plug_in(pid, network, address)
-            machine = Machine(name, address, pid, options)
+        _write_files(directory, name, address)
+        with new_disk(directory, size) as disk:
+            machine = Machine(name, address, disk, shares, Cable(network, address))
             try:
-                _wait_until_up(machine)
-            except RuntimeError as error:
-                console.seek(0)
-                raise RuntimeError(f"{error}\n{console.read()}{_journal(machine)}") from error
-            yield machine
+                yield machine
+            finally:
+                machine.power_off()
     finally:
-        _remove_cgroup(cgroup)
         shutil.rmtree(directory)
 
 
-def _write_files(directory: Path, name: str, address: str) -> tuple[str, ...]:
-    """Write what makes this host different from others, and keys for this run alone; return ssh's options."""
+def _write_files(directory: Path, name: str, address: str) -> None:
+    """Write what makes this host different from others, and keys for this run alone."""
     files = directory / "files"
     for part in ("etc/ssh", f"home/{LOGIN}/.ssh"):
         (files / part).mkdir(parents=True)
@@ -121,76 +257,6 @@ def _write_files(directory: Path, name: str, address: str) -> tuple[str, ...]:
     shutil.copy(directory / "id.pub", files / f"home/{LOGIN}/.ssh/authorized_keys")
     public = (files / "etc/ssh/ssh_host_ed25519_key.pub").read_text()
     (directory / "known_hosts").write_text(f"{address} {public}")
-    return (
-        "-F", "none",
-        "-o", f"User={LOGIN}",
-        "-o", f"IdentityFile={directory / 'id'}",
-        "-o", "IdentitiesOnly=yes",
-        "-o", f"UserKnownHostsFile={directory / 'known_hosts'}",
-        "-o", "StrictHostKeyChecking=yes",
-    )  # fmt: skip
-
-
-@contextmanager
-def _power(directory: Path, cgroup: str, console: object) -> Iterator[int]:
-    """Start the host's PID 1; yields its pid as seen from here. It ends by SIGKILL, at the latest with this thread."""
-    base = base_tree()
-    namespaces = ["--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child=KILL"]
-    process = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", "unshare", *namespaces, str(INIT), str(base), str(directory), cgroup],
-        stdin=subprocess.DEVNULL,
-        stdout=console,  # type: ignore[arg-type]
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )  # fmt: skip
-    pidfd = -1
-    try:
-        pid = _child(process)
-        pidfd = os.pidfd_open(pid)
-        yield pid
-    finally:
-        if pidfd >= 0:
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            # Readable once the process is gone, and with it every other of the host.
-            select.select([pidfd], [], [], 20)
-            os.close(pidfd)
-        process.kill()
-        process.wait(timeout=20)
-
-
-def _child(process: subprocess.Popen[bytes]) -> int:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    until = time.monotonic() + 10
-    while time.monotonic() < until and process.poll() is None:
-        found = children.read_text().split()
-        if found:
-            return int(found[0])
-        time.sleep(0.01)
-    raise RuntimeError(f"unshare made no host (exit status {process.poll()})")
-
-
-def _plug_in(pid: int, network: Network, address: str) -> None:
-    cable = f"tk{pid}"
-    ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
-    ip("link", "set", cable, "master", network.bridge, "up")
-    ip("link", "set", "lo", "up", inside=pid)
-    ip("addr", "add", f"{address}/24", "dev", "eth0", inside=pid)
-    ip("link", "set", "eth0", "up", inside=pid)
-
-
-def _wait_until_up(machine: Machine) -> None:
-    """Return once sshd greets and systemd has started all there is to start."""
-    until = time.monotonic() + BOOT_SECONDS
-    state = ""
-    while time.monotonic() < until:
-        if not Path(f"/proc/{machine.pid}").exists():
-            raise RuntimeError(f"{machine.name} ended while it booted")
-        if _greets(machine.address):
-            state = machine.run("systemctl", "is-system-running", check=False).strip()
-            if state in ("running", "degraded"):
-                return
-        time.sleep(0.05)
-    raise RuntimeError(f"{machine.name} is {state or 'silent'} after {BOOT_SECONDS} s")
 
 
 def _greets(address: str) -> bool:
@@ -199,29 +265,3 @@ def _greets(address: str) -> bool:
             return connection.recv(8).startswith(b"SSH-2.0")
     except OSError:
         return False
-
-
-def _journal(machine: Machine) -> str:
-    try:
-        return machine.run("journalctl", "--no-pager", "--lines=60", check=False)
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-        return str(error)
-
-
-def _remove_abandoned() -> None:
-    """Remove what a killed run could not; its hosts have ended with it."""
-    for directory in SCRATCH.glob(f"{PREFIX}*-*"):
-        owner = directory.name.removeprefix(PREFIX).partition("-")[0]
-        if not Path("/proc", owner).exists():
-            _remove_cgroup(directory.name)
-            shutil.rmtree(directory, ignore_errors=True)
-
-
-def _remove_cgroup(name: str) -> None:
-    """Remove the host's empty cgroups, through a mount of the hierarchy that nobody else sees."""
-    script = (
-        'mount --make-rprivate / && mount -t cgroup2 cgroup2 /mnt && cd "/mnt/$1" 2>/dev/null || exit 0; '
-        'for _ in $(seq 100); do find "/mnt/$1" -depth -type d -exec rmdir {} + 2>/dev/null; '
-        '[ -d "/mnt/$1" ] || exit 0; sleep 0.02; done; exit 1'
-    )
-    subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", name], check=True, timeout=20)

@@ -22,6 +22,10 @@ class Network:
     def gateway(self) -> str:
         return f"{self.prefix}1"
 
+    def limit_bandwidth(self, rate: str) -> None:
+        """Let this machine send at most `rate` to all hosts together, in tc's words; empty: as much as there is."""
+        shape(self.bridge, rate)
+
 
 @contextmanager
 def network() -> Iterator[Network]:
@@ -39,11 +43,27 @@ def network() -> Iterator[Network]:
 
 def ip(*words: str, inside: int | None = None) -> str:
     """Run `ip`, in the network namespace of the process `inside` if given; return what it says."""
-    enter = [] if inside is None else ["nsenter", f"--net=/proc/{inside}/ns/net"]
-    done = subprocess.run([*enter, "ip", *words], capture_output=True, text=True, timeout=10)
+    command = [*_enter(inside), "ip", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     if done.returncode:
         raise RuntimeError(f"ip {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout
+
+
+def shape(device: str, rate: str, inside: int | None = None) -> None:
+    """Limit what `device` sends, in the network namespace of the process `inside` if given."""
+    limit = ["tbf", "rate", rate, "burst", "256kb", "latency", "100ms"]
+    verb = ["replace", "dev", device, "root", *limit] if rate else ["del", "dev", device, "root"]
+    words = [*_enter(inside), "tc", "qdisc", *verb]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=10)
+    # There may be no limit to take away.
+    if done.returncode and rate:
+        raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip()}")
+
+
+def _enter(inside: int | None) -> list[str]:
+    """Return the words before a command that is to run in the network namespace of the process `inside`."""
+    return [] if inside is None else ["nsenter", f"--net=/proc/{inside}/ns/net"]
 
 
 def _claim() -> Network:
