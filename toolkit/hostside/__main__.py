@@ -20,7 +20,8 @@ from wire import Document, Report
 
 def main() -> int:
     """Run one command; exit code 0 with a result, 1 with an error."""
-    request = json.loads(sys.stdin.readline() or "{}")
+    # As bytes: what follows the first line may be a file.
+    request = json.loads(sys.stdin.buffer.readline() or b"{}")
     command = COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else "")
     if command is None:
         emit({"error": "unknown command; known: " + " ".join(sorted(COMMANDS))})
@@ -122,6 +123,24 @@ def _remove(request: Document, report: Report) -> Document:
     return snapshots.remove(request)
 
 
+def _tree_survey(request: Document, report: Report) -> Document:
+    import trees
+
+    return trees.survey(request, report)
+
+
+def _tree_receive(request: Document, report: Report) -> Document:
+    import trees_receive
+
+    return trees_receive.receive(request, sys.stdin.buffer, report)
+
+
+def _tree_finish(request: Document, report: Report) -> Document:
+    import trees
+
+    return trees.finish(request, report)
+
+
 COMMANDS = {
     "observe": _observe,
     "hold-lock": _hold_lock,
@@ -135,6 +154,9 @@ COMMANDS = {
     "place": _place,
     "hash": _hash,
     "remove": _remove,
+    "tree-survey": _tree_survey,
+    "tree-receive": _tree_receive,
+    "tree-finish": _tree_finish,
 }
 
 if __name__ == "__main__":

@@ -15,12 +15,14 @@ CHUNK = 2**20
 
 
 def place(request: Document, report: Report) -> Document:
-    """Put the files of `source` (a directory on this machine) at `<root>/snapshots/<digest>`.
+    """Put the files of `source` (a directory on this machine) at `<root>/<kind>/<digest>`.
+
+    `kind` is `snapshots` unless the request says otherwise.
 
     Hard links where the file system allows (no time, no space), else copies. The directory appears by
     rename, so it is whole or absent. Result: {"linked": int, "copied": int, "bytes": int}.
     """
-    parent = os.path.join(request["root"], "snapshots")
+    parent = os.path.join(request["root"], _name(request.get("kind", "snapshots")))
     final = os.path.join(parent, _name(request["digest"]))
     if os.path.isdir(final):
         return {"linked": 0, "copied": 0, "bytes": 0}

@@ -1,0 +1,101 @@
+"""Trees reach whole hosts, and what happens to one host stays there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.tree_lab import Heard, digests, listing, make_tree, spreads_once
+from tests.fleet.lab import FleetLab, fleet_lab
+from tests.fleet.machine import require_hosts
+from toolkit.adapters.distribution import Progress
+from toolkit.adapters.distribution_ssh import SshDistribution
+from toolkit.config.fleet import load_fleet
+from toolkit.domain.fleet import Host
+
+pytestmark = pytest.mark.system
+SNAPSHOTS = "/var/lib/toolkit/snapshots"
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[FleetLab]:
+    require_hosts()
+    with fleet_lab(3) as made:
+        yield made
+
+
+def hosts_of(lab: FleetLab) -> tuple[Host, ...]:
+    return load_fleet(lab.inventory).hosts
+
+
+def distribution(lab: FleetLab, limit: int = 0) -> SshDistribution:
+    return SshDistribution(lab.home / "run", limit=limit)
+
+
+def test_a_tree_reaches_all_hosts_and_its_next_version_sends_what_differs(
+    lab: FleetLab, tmp_path: Path
+) -> None:
+    sizes = {"model.safetensors": 12 * MIB, "sub/config.json": 500, "empty": 0}
+    first = make_tree(tmp_path / "a", "a1", sizes)
+    names = ("alpha", "beta", "gamma")
+    spreads_once(distribution(lab), first, hosts_of(lab))
+    for machine in lab.machines:
+        wanted = {file.path: file.sha256 for file in first.files}
+        assert digests(machine, f"{SNAPSHOTS}/a1") == wanted
+        assert listing(machine, SNAPSHOTS) == [".digests", "a1"]
+
+    second = make_tree(tmp_path / "b", "b2", {**sizes, "sub/config.json": 501})
+    heard = Heard()
+    assert distribution(lab).spread(second, hosts_of(lab), heard) == dict.fromkeys(names, "")
+    assert heard.total == dict.fromkeys(names, 501)
+    links = lab["alpha"].run("stat", "-c", "%h", f"{SNAPSHOTS}/b2/model.safetensors")
+    assert links.strip() == "2"
+
+
+def test_an_interrupted_transfer_leaves_a_dot_directory_that_the_next_one_uses(
+    lab: FleetLab, tmp_path: Path
+) -> None:
+    alpha, host = lab["alpha"], hosts_of(lab)[0]
+    tree = make_tree(tmp_path, "d4", {"one": 8 * MIB, "two": 8 * MIB})
+
+    def interrupt(progress: Progress) -> None:
+        if progress.done > 9 * MIB:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distribution(lab, limit=8 * MIB).spread(tree, [host], interrupt)
+    assert "d4" not in listing(alpha, SNAPSHOTS)
+    assert listing(alpha, f"{SNAPSHOTS}/.d4.partial/checked") == ["one"]
+    # What a power cut may leave of a file: its size without its bytes.
+    partial = f"{SNAPSHOTS}/.d4.partial/incoming/two"
+    alpha.run("dd", "if=/dev/zero", f"of={partial}", "bs=64k", "count=1", "conv=notrunc")
+    heard = Heard()
+    assert distribution(lab).spread(tree, [host], heard) == {"alpha": ""}
+    assert heard.total == {"alpha": 8 * MIB}
+    assert digests(alpha, f"{SNAPSHOTS}/d4") == {f.path: f.sha256 for f in tree.files}
+    assert listing(alpha, f"{SNAPSHOTS}/.d4.partial") == []
+
+
+def test_a_full_disk_and_a_lost_host_are_named_and_stop_nobody_else(
+    lab: FleetLab, tmp_path: Path
+) -> None:
+    tree = make_tree(tmp_path, "c3", {"one": 20 * MIB, "two": 10 * MIB})
+    lab["beta"].fill_disk(left=80 * MIB)
+
+    class PowerCut(Heard):
+        def __call__(self, progress: Progress) -> None:
+            super().__call__(progress)
+            if progress.host == "gamma" and progress.done:
+                lab["gamma"].power_off()
+
+    heard = PowerCut()
+    wrong = distribution(lab, limit=10 * MIB).spread(tree, hosts_of(lab), heard)
+    assert wrong["alpha"] == ""
+    assert f"no room in {SNAPSHOTS}" in wrong["beta"]
+    assert wrong["gamma"].startswith("gamma: ") and 0 < heard.done["gamma"] < tree.size
+    assert "beta" not in heard.done
+    assert listing(lab["alpha"], f"{SNAPSHOTS}/c3") == ["one", "two"]
+    assert "c3" not in listing(lab["beta"], SNAPSHOTS)

@@ -1,0 +1,66 @@
+"""Trees of random bytes, what is heard of their way, and what has come of them on a host."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+from tests.fleet.machine import Machine
+from toolkit.adapters.distribution import Distribution, Progress, Tree
+from toolkit.domain.fleet import Host
+from toolkit.domain.snapshot import FileDigest
+
+
+def make_tree(source: Path, name: str, sizes: Mapping[str, int], kind: str = "snapshots") -> Tree:
+    """Write files whose bytes follow from path and size; return them as a tree."""
+    files = []
+    for path, size in sizes.items():
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        data = random.Random(f"{path} {size}").randbytes(size)
+        (source / path).write_bytes(data)
+        files.append(FileDigest(path, size, hashlib.sha256(data).hexdigest()))
+    return Tree(kind, name, str(source), tuple(files))
+
+
+@dataclass
+class Heard:
+    """What a distribution reported."""
+
+    done: dict[str, int] = field(default_factory=dict)
+    total: dict[str, int] = field(default_factory=dict)
+    words: list[str] = field(default_factory=list)
+    guard: Lock = field(default_factory=Lock)
+
+    def __call__(self, progress: Progress) -> None:
+        with self.guard:
+            self.done[progress.host] = progress.done
+            self.total[progress.host] = progress.total
+            if progress.words:
+                self.words.append(f"{progress.host}: {progress.words}")
+
+
+def listing(machine: Machine, path: str) -> list[str]:
+    """Return the names in a directory of a host."""
+    return machine.run("ls", "-A", path, check=False).split()
+
+
+def digests(machine: Machine, path: str) -> dict[str, str]:
+    """Return path -> sha256 of the files under a directory of a host."""
+    command = f"cd '{path}' && find . -type f -exec sha256sum {{}} +"
+    pairs = (line.split(maxsplit=1) for line in machine.run("sh", "-c", command).splitlines())
+    return {path.removeprefix("./"): digest for digest, path in pairs}
+
+
+def spreads_once(distribution: Distribution, tree: Tree, hosts: Sequence[Host]) -> None:
+    """Hold a distribution to its contract: a tree reaches hosts that lack it; one that they have is left alone."""
+    names = [host.name for host in hosts]
+    heard = Heard()
+    assert distribution.spread(tree, hosts, heard) == dict.fromkeys(names, "")
+    assert heard.total == heard.done == dict.fromkeys(names, tree.size)
+    again = Heard()
+    assert distribution.spread(tree, hosts, again) == dict.fromkeys(names, "")
+    assert again.total == {}

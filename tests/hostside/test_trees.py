@@ -1,0 +1,113 @@
+"""A tree on its host: taken from what is there, received, checked, in place by one rename; or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import toolkit.hostside
+
+HOSTSIDE = str(Path(toolkit.hostside.__file__).parent)
+ONE, TWO = b"one" * 1000, b"two" * 70000
+
+
+class Place:
+    """The host's side with a root of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.snapshots = root / "snapshots"
+
+    def ask(self, command: str, name: str, files: dict[str, bytes], **more: Any) -> dict[str, Any]:
+        data = more.pop("data", b"")
+        wanted = [(path, len(text), _sha256(text)) for path, text in files.items()]
+        request = {
+            "root": str(self.root),
+            "kind": "snapshots",
+            "name": name,
+            "files": more.pop("wanted", wanted),
+            **more,
+        }
+        done = subprocess.run(
+            [sys.executable, "-I", HOSTSIDE, command],
+            input=json.dumps(request).encode() + b"\n" + data,
+            capture_output=True,
+            timeout=20,
+        )
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return answer
+
+    def receive(
+        self, name: str, files: dict[str, bytes], data: bytes, start: int = 0
+    ) -> dict[str, Any]:
+        send = [(path, start) for path in files]
+        return self.ask("tree-receive", name, files, send=send, data=data)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_what_arrives_is_in_place_once_all_of_it_is_right(place: Place) -> None:
+    files = {"a": ONE, "sub/b": TWO, "empty": b""}
+    looked = place.ask("tree-survey", "v1", files)["result"]
+    assert looked["missing"] == ["a", "sub/b", "empty"]
+    assert place.receive("v1", files, ONE + TWO) == {"result": {"wrong": []}}
+    assert (place.snapshots / "v1/sub/b").read_bytes() == TWO
+    assert (place.snapshots / "v1/sub/b").stat().st_mode & 0o777 == 0o444
+    assert place.ask("tree-survey", "v1", files)["result"] == {"present": True}
+
+
+def test_a_wrong_byte_is_named_and_nothing_is_in_place(place: Place) -> None:
+    assert place.receive("v1", {"a": ONE}, b"x" + ONE[1:]) == {"result": {"wrong": ["a"]}}
+    assert [each.name for each in place.snapshots.iterdir()] == [".v1.partial"]
+    assert list((place.snapshots / ".v1.partial").rglob("a")) == []
+
+
+def test_a_lost_connection_leaves_what_came_and_the_rest_completes_it(place: Place) -> None:
+    files = {"b": TWO}
+    assert "before the end of b" in place.receive("v1", files, TWO[:500])["error"]
+    looked = place.ask("tree-survey", "v1", files)["result"]
+    assert (looked["missing"], looked["arrived"]) == (["b"], {"b": 500})
+    assert place.receive("v1", files, TWO[500:], start=500) == {"result": {"wrong": []}}
+    assert (place.snapshots / "v1/b").read_bytes() == TWO
+
+
+def test_files_of_another_tree_are_linked_unless_they_have_changed(place: Place) -> None:
+    place.receive("v1", {"a": ONE, "b": TWO}, ONE + TWO)
+    spoilt = place.snapshots / "v1/b"
+    spoilt.chmod(0o644)
+    spoilt.write_bytes(bytes(len(TWO)))
+    files = {"elsewhere/a": ONE, "b": TWO}
+    assert place.ask("tree-survey", "v2", files)["result"]["missing"] == ["b"]
+    place.ask("tree-receive", "v2", files, send=[("b", 0)], data=TWO)
+    assert (place.snapshots / "v2/elsewhere/a").samefile(place.snapshots / "v1/a")
+
+
+def test_a_tree_that_was_removed_lends_nothing(place: Place) -> None:
+    place.receive("v1", {"a": ONE}, ONE)
+    place.ask("remove", "v1", {})
+    assert place.ask("tree-survey", "v2", {"a": ONE})["result"]["missing"] == ["a"]
+    assert list((place.snapshots / ".digests").iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["../a", "/a", "sub//a", "sub/../a", "."])
+def test_a_path_that_leaves_the_tree_is_refused(place: Place, path: str) -> None:
+    assert "does not lie in a tree" in place.ask("tree-survey", "v1", {path: ONE})["error"]
+
+
+def test_a_host_without_room_is_told_before_the_first_byte(place: Place) -> None:
+    answer = place.ask("tree-survey", "v1", {}, wanted=[("a", 10**18, "0" * 64)])
+    assert f"no room in {place.snapshots}: 1000000000.1 GB needed, " in answer["error"]
+
+
+def _sha256(text: bytes) -> str:
+    return hashlib.file_digest(io.BytesIO(text), "sha256").hexdigest()

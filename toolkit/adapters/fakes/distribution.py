@@ -1,0 +1,38 @@
+"""A distribution to hosts in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from toolkit.adapters.distribution import Progress, Report, Tree
+from toolkit.adapters.fakes.host import FakeHost
+from toolkit.adapters.host import silent
+from toolkit.domain.fleet import Host
+
+
+@dataclass
+class FakeDistribution:
+    """Places trees on `hosts`, by name; `failing` gives the words of those on which it fails.
+
+    `placed` lists the names of the trees of each kind that a host was given, `sent` what was brought, in order.
+    """
+
+    hosts: Mapping[str, FakeHost] = field(default_factory=dict)
+    failing: dict[str, str] = field(default_factory=dict)
+    placed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    sent: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
+        for host in hosts:
+            there = self.placed.setdefault((host.name, tree.kind), set())
+            if host.name in self.failing or tree.name in there:
+                continue
+            report(Progress(host.name, 0, tree.size))
+            there.add(tree.name)
+            self.sent.append((host.name, tree.kind, tree.name))
+            if tree.kind == "snapshots" and host.name in self.hosts:
+                names = [file.path for file in tree.files]
+                self.hosts[host.name].place(tree.source, tree.name, names, silent)
+            report(Progress(host.name, tree.size, tree.size))
+        return {host.name: self.failing.get(host.name, "") for host in hosts}

@@ -1,0 +1,268 @@
+"""Trees of files on this host (snapshots, wheelhouses): what is here already, and how a new one comes to be.
+
+    <root>/<kind>/<name>                       a whole tree; it appears by one rename
+    <root>/<kind>/.digests/<name>.json         path -> [size, sha256] of a tree, for others that share files with it
+    <root>/<kind>/.<name>.partial/checked/     files whose sha256 was computed on this host and is the wanted one
+    <root>/<kind>/.<name>.partial/incoming/    what has arrived of the others, each from its start
+    <root>/<kind>/.<name>.partial/swarm/       what has arrived of them in pieces
+
+Everything under the dot-directory may be of an interrupted run: the next one uses what it can and replaces the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO
+
+from wire import Document, Report
+
+KINDS = ("snapshots", "wheelhouse")
+# What a file system keeps for itself, and what else a host writes while a tree arrives.
+SPARE = 64 * 2**20
+_CHUNK = 2**20
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+
+@dataclass(frozen=True)
+class File:
+    """A wanted file; `path` is relative to the tree."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Tree:
+    """A tree that is wanted on this host."""
+
+    def __init__(self, request: Document) -> None:
+        kind, name = request["kind"], request["name"]
+        if kind not in KINDS or not _NAME.fullmatch(name):
+            raise ValueError(f"{kind}/{name} is not the name of a tree")
+        self.files = [File(*each) for each in request["files"]]
+        for file in self.files:
+            parts = file.path.split("/")
+            if "" in parts or "." in parts or ".." in parts or "\0" in file.path:
+                raise ValueError(f"{file.path!r} does not lie in a tree")
+        self.name = name
+        self.parent = os.path.join(request["root"], kind)
+        self.final = os.path.join(self.parent, name)
+        self.staging = os.path.join(self.parent, f".{name}.partial")
+        self.checked = os.path.join(self.staging, "checked")
+        self.incoming = os.path.join(self.staging, "incoming")
+        self.swarm = os.path.join(self.staging, "swarm")
+        self.digests = os.path.join(self.parent, ".digests")
+
+    def missing(self) -> list[File]:
+        """Return the files that are not checked yet."""
+        return [f for f in self.files if not os.path.exists(os.path.join(self.checked, f.path))]
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the staging directory and keep others out of it; raises ValueError where someone is at work in it."""
+        # Replicas run as another user.
+        os.umask(0o022)
+        os.makedirs(self.staging, exist_ok=True)
+        with open(os.path.join(self.staging, "lock"), "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ValueError(f"another command is bringing {self.name} to this host")
+            yield
+
+
+def survey(request: Document, report: Report) -> Document:
+    """Say what of a tree this host lacks, after taking from its other trees what they share.
+
+    Result: {"present": True}, or {"missing": [path...], "arrived": {path: bytes}, "python": "3.11", "machine": ...}.
+    Raises ValueError where the disk has no room for the rest.
+    """
+    tree = Tree(request)
+    if os.path.isdir(tree.final):
+        return {"present": True}
+    with tree.held():
+        _recheck(tree, report)
+        _link_shared(tree, report)
+        missing = tree.missing()
+        arrived = {}
+        for file in missing:
+            with contextlib.suppress(OSError):
+                arrived[file.path] = os.stat(os.path.join(tree.incoming, file.path)).st_size
+        _require_room(tree, missing)
+    return {
+        "missing": [file.path for file in missing],
+        "arrived": arrived,
+        "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+        "machine": os.uname().machine,
+        "rsync": shutil.which("rsync") is not None,
+    }
+
+
+def finish(request: Document, report: Report) -> Document:
+    """Check the files that lie in `incoming` and put the tree in place. Result: {"wrong": [path...]}.
+
+    Files that are wrong are gone afterwards, and the tree is in place where there are none.
+    """
+    tree = Tree(request)
+    with tree.held():
+        wrong = accept(tree, tree.incoming, report)
+        if not wrong:
+            publish(tree)
+    return {"wrong": wrong}
+
+
+def accept(tree: Tree, source: str, report: Report) -> list[str]:
+    """Move the missing files of `tree` that lie under `source` in among the checked ones.
+
+    Returns the paths of those that are absent or not what they should be; the latter are removed.
+    """
+
+    def take(file: File) -> str:
+        path = os.path.join(source, file.path)
+        if not is_right(path, file):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            return file.path
+        keep(tree, path, file)
+        report({"checked": file.path, "bytes": file.size})
+        return ""
+
+    with ThreadPoolExecutor(_workers()) as pool:
+        return [path for path in pool.map(take, tree.missing()) if path]
+
+
+def keep(tree: Tree, path: str, file: File) -> None:
+    """Move a file whose digest was found right in among the checked ones."""
+    target = os.path.join(tree.checked, file.path)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    os.chmod(path, 0o444)
+    with open(path, "rb") as written:
+        os.fsync(written.fileno())
+    os.rename(path, target)
+
+
+def publish(tree: Tree) -> None:
+    """Make the tree appear, every file of which is checked."""
+    os.makedirs(tree.digests, exist_ok=True)
+    index = os.path.join(tree.digests, f"{tree.name}.json")
+    with open(f"{index}.new", "w") as file:
+        json.dump({each.path: [each.size, each.sha256] for each in tree.files}, file)
+    os.rename(f"{index}.new", index)
+    os.rename(tree.checked, tree.final)
+    handle = os.open(tree.parent, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
+    shutil.rmtree(tree.staging)
+
+
+def is_right(path: str, file: File) -> bool:
+    """Whether the file at `path` is the wanted one, read from disk now."""
+    try:
+        if os.stat(path).st_size != file.size:
+            return False
+        summary = hashlib.sha256()
+        with open(path, "rb", buffering=0) as opened:
+            digest_into(summary, opened)
+    except OSError:
+        return False
+    return summary.hexdigest() == file.sha256
+
+
+def digest_into(summary: hashlib._Hash, file: IO[bytes]) -> None:
+    """Add what is left of `file` to `summary`."""
+    buffer = bytearray(_CHUNK)
+    view = memoryview(buffer)
+    while True:
+        count = file.readinto(buffer)  # type: ignore[attr-defined]
+        if not count:
+            return
+        summary.update(view[:count])
+
+
+def _recheck(tree: Tree, report: Report) -> None:
+    """Drop what an interrupted run left among the checked files and a power cut has damaged."""
+
+    def check(file: File) -> None:
+        path = os.path.join(tree.checked, file.path)
+        if os.path.lexists(path) and not is_right(path, file):
+            os.unlink(path)
+        report({"checked": file.path})
+
+    os.makedirs(tree.checked, exist_ok=True)
+    wanted = {file.path for file in tree.files}
+    for folder, _, names in os.walk(tree.checked):
+        for name in names:
+            path = os.path.join(folder, name)
+            if os.path.relpath(path, tree.checked) not in wanted:
+                os.unlink(path)
+    with ThreadPoolExecutor(_workers()) as pool:
+        list(pool.map(check, tree.files))
+
+
+def _link_shared(tree: Tree, report: Report) -> None:
+    """Hard-link missing files that another tree of this kind has, hashed again: they may have changed since."""
+    known = _index(tree)
+
+    def link(file: File) -> None:
+        source = known.get((file.size, file.sha256), "")
+        if not source or not is_right(source, file):
+            return
+        target = os.path.join(tree.checked, file.path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        try:
+            os.link(source, target)
+        except OSError as error:
+            # Too many links, or a file system without them: the file is sent.
+            if error.errno not in (errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP):
+                raise
+        else:
+            report({"shared": file.path, "bytes": file.size})
+
+    with ThreadPoolExecutor(_workers()) as pool:
+        list(pool.map(link, tree.missing()))
+
+
+def _index(tree: Tree) -> dict[tuple[int, str], str]:
+    known: dict[tuple[int, str], str] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(tree.digests):
+            index, top = os.path.join(tree.digests, name), os.path.join(tree.parent, name[:-5])
+            if not name.endswith(".json"):
+                continue
+            if not os.path.isdir(top):
+                os.unlink(index)
+                continue
+            with open(index) as file:
+                for path, (size, sha256) in json.load(file).items():
+                    known[size, sha256] = os.path.join(top, path)
+    return known
+
+
+def _require_room(tree: Tree, missing: list[File]) -> None:
+    disk = os.statvfs(tree.staging)
+    free, needed = disk.f_bavail * disk.f_frsize, sum(file.size for file in missing)
+    there = sum(
+        os.lstat(os.path.join(folder, name)).st_blocks * 512
+        for folder, _, names in os.walk(tree.staging)
+        if not folder.startswith(tree.checked)
+        for name in names
+    )
+    if missing and needed + SPARE > free + there:
+        raise ValueError(
+            f"no room in {tree.parent}: {(needed + SPARE - there) / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free"
+        )
+
+
+def _workers() -> int:
+    return min(4, os.cpu_count() or 1)
