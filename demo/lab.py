@@ -82,6 +82,8 @@ class Lab:
         self.base_url = f"http://127.0.0.1:{port}"
         self.environment = {
             "TOOLKIT_HOME": str(directory / "home"),
+            # Not into the history of whoever runs it.
+            "TOOLKIT_HISTORY": "",
             "TOOLKIT_FLEET": str(directory / "fleet.yaml"),
             "TOOLKIT_REGISTRY": str(self.registry),
         }
@@ -208,6 +210,7 @@ class Lab:
     def _upstream(self) -> dict[str, str]:
         return {
             "TOOLKIT_HOME": str(self.upstream / "home"),
+            "TOOLKIT_HISTORY": "",
             "TOOLKIT_REGISTRY": str(self.upstream_registry),
         }
 

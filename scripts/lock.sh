@@ -5,5 +5,8 @@ cd "$(dirname "$0")/.."
 options="--universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet"
 # shellcheck disable=SC2086
 .venv/bin/uv pip compile $options pyproject.toml -o requirements.lock "$@"
+# The same with the driver of a history in PostgreSQL.
 # shellcheck disable=SC2086
-.venv/bin/uv pip compile $options pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock "$@"
+.venv/bin/uv pip compile $options pyproject.toml --extra postgresql -c requirements.lock -o requirements-postgresql.lock "$@"
+# shellcheck disable=SC2086
+.venv/bin/uv pip compile $options pyproject.toml --extra postgresql --group dev -c requirements.lock -o requirements-dev.lock "$@"

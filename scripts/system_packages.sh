@@ -6,6 +6,7 @@ for each in haproxy:/usr/sbin/haproxy supervisor:/usr/bin/supervisord libnuma1:/
     mmdebstrap:/usr/bin/mmdebstrap iproute2:/usr/sbin/ip openssh-client:/usr/bin/ssh util-linux:/usr/bin/nsenter; do
     [ -e "${each#*:}" ] || wanted="$wanted ${each%%:*}"
 done
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || wanted="$wanted postgresql"
 [ -n "$wanted" ] || exit 0
 sudo=""
 [ "$(id -u)" = 0 ] || sudo="sudo"

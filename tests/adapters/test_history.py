@@ -1,72 +1,53 @@
-"""What the ops machine remembers, whoever reads or opens it at the same time."""
+"""What all commands remember, on SQLite and on PostgreSQL, whoever reads or opens it at the same time."""
 
 from __future__ import annotations
 
-import sqlite3
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.history_lab import Clock, begin
 from tests.planning.facts import release
 from toolkit.adapters.history import History
-from toolkit.adapters.history_schema import MIGRATIONS
+from toolkit.adapters.history_database import Address, read_address
 from toolkit.domain.release import Outcome
-from toolkit.errors import ToolkitError
+from toolkit.errors import BusyError
 
 ROOT = Path(__file__).parents[2]
 
 
-class Clock:
-    """Counts up by one second at each look."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        self.now += 1
-        return self.now
+@pytest.fixture(params=["sqlite", "postgresql"])
+def environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """What makes commands use an empty history of this kind."""
+    home = {"TOOLKIT_HOME": str(tmp_path / "deep" / "home")}
+    if request.param == "sqlite":
+        return home
+    return {**home, "TOOLKIT_HISTORY": request.getfixturevalue("postgres").new_database()}
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "deep" / "history.db"
+def place(environment: dict[str, str]) -> Path | Address:
+    url = environment.get("TOOLKIT_HISTORY")
+    return read_address(url) if url else Path(environment["TOOLKIT_HOME"], "history.db")
 
 
 @pytest.fixture
-def history(path: Path) -> Iterator[History]:
-    found = History(path, Clock())
+def history(place: Path | Address) -> Iterator[History]:
+    found = History(place, Clock())
     yield found
     found.close()
-
-
-def begin(
-    history: History,
-    number: int,
-    *,
-    model: str = "tiny",
-    previous: int | None = None,
-    **place: str,
-) -> int:
-    return history.open_deployment(
-        model=model,
-        action="deploy",
-        release=number,
-        previous=previous,
-        slot="blue",
-        actor="ann@ops",
-        **place,
-    )
 
 
 def test_an_empty_history_knows_nothing(history: History) -> None:
     assert history.release("tiny", 1) is None
     assert (history.releases("tiny"), history.deployments("tiny")) == ([], [])
     assert (history.models(), history.unfinished()) == ([], [])
-    assert history.next_number("tiny") == 1
 
 
 def test_releases_come_back_as_they_were_newest_first(history: History) -> None:
@@ -77,15 +58,51 @@ def test_releases_come_back_as_they_were_newest_first(history: History) -> None:
         (2, 102.0),
         (1, 101.0),
     ]
-    assert (history.next_number("tiny"), history.next_number("other")) == (3, 1)
     assert history.models() == ["tiny"]
 
 
-def test_a_release_is_never_replaced(history: History) -> None:
+def test_models_are_in_order_wherever_they_are_kept(history: History) -> None:
+    for name in ("b", "A", "a-b", "a_b", "ab"):
+        history.add_release(replace(release(1), model=name))
+    assert history.models() == ["A", "a-b", "a_b", "ab", "b"]
+
+
+def test_a_release_is_recorded_once(history: History) -> None:
     history.add_release(release(1))
-    with pytest.raises(sqlite3.IntegrityError):
+    history.add_release(release(1))
+    assert [created for _, created in history.releases("tiny")] == [101.0]
+
+
+def test_a_number_that_another_command_took_is_refused(history: History) -> None:
+    history.add_release(release(1))
+    with pytest.raises(BusyError) as caught:
         history.add_release(release(1, memory=9))
+    assert caught.value.message == "another command has just recorded another release #1 of tiny"
+    assert caught.value.hint == "type the command again: it takes the next number"
     assert history.release("tiny", 1) == release(1)
+
+
+def test_of_two_that_take_one_number_at_once_one_gets_it(place: Path | Address) -> None:
+    def take(memory: int) -> bool:
+        mine = History(place, Clock())
+        try:
+            mine.add_release(release(1, memory=memory))
+        except BusyError:
+            return False
+        finally:
+            mine.close()
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(take, range(1, 7))) == [False] * 5 + [True]
+
+
+def test_text_that_no_database_takes_is_kept_readable(history: History) -> None:
+    """Reasons quote logs, which may hold anything."""
+    opened = begin(history, 1)
+    history.end_deployment(opened, Outcome.FAILED, "died: \0 \udcff ü 中 %s ?")
+    (found,) = history.deployments("tiny")
+    assert found.reason == "died: \ufffd ? ü 中 %s ?"
 
 
 def test_a_deployment_is_open_until_it_has_an_outcome(history: History) -> None:
@@ -148,100 +165,44 @@ def test_threads_of_one_command_record_their_hosts_at_once(history: History) -> 
     assert {step.detail for step in still_open.steps} == {str(number) for number in range(8)}
 
 
-def test_what_was_recorded_is_there_for_the_next_process(path: Path, history: History) -> None:
-    """Committed before the step starts: this connection is never closed, as after SIGKILL."""
+def test_what_was_recorded_is_there_for_the_next_process(
+    place: Path | Address, history: History
+) -> None:
+    """Committed before the step starts: the first connection is still open, as after SIGKILL."""
     begin(history, 1)
     history.start_step(1, "start", "blue")
-    other = History(path, Clock())
+    other = History(place, Clock())
     (found,) = other.unfinished()
     assert [step.kind for step in found.steps] == ["start"]
     other.close()
 
 
-def test_a_reader_is_not_stopped_by_a_writer_nor_the_other_way_round(
-    path: Path, history: History
-) -> None:
+def test_opening_it_again_migrates_nothing(place: Path | Address, history: History) -> None:
     history.add_release(release(1))
-    writer = sqlite3.connect(path, isolation_level=None, timeout=0)
-    writer.execute("BEGIN IMMEDIATE")
-    writer.execute("UPDATE releases SET created_at = 5")
-    reader = History(path, Clock())
-    assert reader.releases("tiny")[0][1] == 101.0
-
-    looking = reader._db.execute("SELECT * FROM releases")
-    looking.fetchone()
-    writer.execute("COMMIT")
-    writer.close()
-    looking.close()
-    assert reader.releases("tiny")[0][1] == 5.0
-    reader.close()
-
-
-def test_a_history_of_a_newer_toolkit_is_left_alone(path: Path, history: History) -> None:
-    history._db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    with pytest.raises(ToolkitError) as caught:
-        History(path, Clock())
-    assert caught.value.message == (
-        f"the history has schema {len(MIGRATIONS) + 1}; this toolkit knows up to {len(MIGRATIONS)}"
-    )
-    assert caught.value.hint == "upgrade the toolkit on this ops machine"
-
-
-def test_opening_it_again_migrates_nothing(path: Path, history: History) -> None:
-    history.add_release(release(1))
-    again = History(path, Clock())
-    assert again._db.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
+    again = History(place, Clock())
     assert again.release("tiny", 1) == release(1)
     again.close()
 
 
-def test_a_history_from_before_there_were_fleets_is_read_on(tmp_path: Path) -> None:
-    path = tmp_path / "history.db"
-    former = sqlite3.connect(path, isolation_level=None)
-    for statement in MIGRATIONS[0]:
-        former.execute(statement)
-    former.execute("PRAGMA user_version = 1")
-    former.execute(
-        "INSERT INTO deployments VALUES (5, 'tiny', 'deploy', 1, NULL, 'blue', 'ann@ops', 'running', '', 1.0, NULL)"
-    )
-    former.close()
-    history = History(path, Clock())
-    (found,) = history.unfinished()
-    assert (found.id, found.actor, found.host, found.rollout) == (5, "ann@ops", "", "")
-    assert begin(history, 2, host="gpu-1") == 6
-    history.close()
-
-
-def test_a_migration_cut_short_leaves_nothing_half_made(tmp_path: Path) -> None:
-    """Its transaction was never committed, so the next process does all of it."""
-    path = tmp_path / "history.db"
-    cut = sqlite3.connect(path, isolation_level=None)
-    cut.execute("PRAGMA journal_mode=WAL")
-    cut.execute("BEGIN IMMEDIATE")
-    cut.execute(MIGRATIONS[0][0])
-    cut.close()
-    history = History(path, Clock())
-    history.add_release(release(1))
-    history.close()
-
-
 OPEN_AT_ONCE = """
-import sys, time
-from pathlib import Path
-from toolkit.adapters.history import History
+import sys
+from toolkit.cli.context import home_directory, open_history
 print("ready", flush=True)
 sys.stdin.readline()
-history = History(Path(sys.argv[1]), time.time)
+history = open_history(home_directory(sys.argv[1]))
 history.open_deployment(model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="x")
+history.close()
 """
 
 
-def test_processes_that_open_a_new_history_at_once_all_find_it_made(tmp_path: Path) -> None:
-    path = tmp_path / "history.db"
+def test_processes_that_open_a_new_history_at_once_all_find_it_made(
+    environment: dict[str, str], place: Path | Address
+) -> None:
     children = [
         subprocess.Popen(
-            [sys.executable, "-c", OPEN_AT_ONCE, str(path)],
+            [sys.executable, "-c", OPEN_AT_ONCE, environment["TOOLKIT_HOME"]],
             cwd=ROOT,
+            env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -260,21 +221,6 @@ def test_processes_that_open_a_new_history_at_once_all_find_it_made(tmp_path: Pa
     assert [(child.returncode, said) for child, (_, said) in zip(children, ends, strict=True)] == [
         (0, "")
     ] * 6
-    history = History(path, Clock())
+    history = History(place, Clock())
     assert len(history.deployments("tiny")) == 6
     history.close()
-
-
-def test_a_file_that_is_no_history_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "history.db"
-    path.write_bytes(b"not a database at all" * 200)
-    with pytest.raises(ToolkitError) as caught:
-        History(path, Clock())
-    assert caught.value.message == f"the history {path} cannot be opened: file is not a database"
-    assert path.read_bytes()[:5] == b"not a"
-
-
-def test_a_home_that_is_a_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "home").write_text("")
-    with pytest.raises(ToolkitError, match=r"home/history.db cannot be opened: "):
-        History(tmp_path / "home" / "history.db", Clock())

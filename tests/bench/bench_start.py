@@ -40,7 +40,7 @@ def main() -> None:
                 began = time.monotonic()
                 subprocess.run(
                     command,
-                    env={**os.environ, "TOOLKIT_HOME": home},
+                    env={**os.environ, "TOOLKIT_HOME": home, "TOOLKIT_HISTORY": ""},
                     check=True,
                     capture_output=True,
                 )

@@ -79,12 +79,16 @@ WELL: dict[str, Any] = {
     "privileged": True,
     "store_free": 10**12,
     "registry_error": "",
+    "history": "/home/ops/.toolkit/history.db",
     "unfinished": (),
 }
 
 
 def test_a_well_ops_machine_has_nothing_to_tell() -> None:
-    assert bad(diagnose_ops(**WELL)) == []
+    found = diagnose_ops(**WELL)
+    assert bad(found) == []
+    said = [each.words for each in found if each.subject == "history"]
+    assert said == ["answers: /home/ops/.toolkit/history.db"]
 
 
 @pytest.mark.parametrize(

@@ -1,42 +1,40 @@
-"""The ops machine's memory: releases, deployments and their steps, in SQLite.
+"""What all commands remember: releases, deployments and their steps, in SQLite or in PostgreSQL.
 
-One writer at a time is guaranteed by the fleet lock; readers (`status`, `releases`) never block, because the
-database is in WAL mode. A deployment and each step are committed *before* they start, so a killed run leaves
-an open deployment behind, which the next command finds with `unfinished`. The threads of one command may share
-one History: each operation is done by one of them at a time.
+One change of a host at a time is guaranteed by the host's lock; readers (`status`, `releases`) never block. A
+deployment and each step are committed *before* they start, so a killed run leaves an open deployment behind,
+which the next command finds with `unfinished`. The threads of one command may share one History: each operation
+is done by one of them at a time.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from toolkit.adapters.history_schema import migrate
+from toolkit.adapters.history_database import Address, Database, Row
 from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
-from toolkit.errors import ToolkitError
+from toolkit.errors import BusyError, InputError
 
 
 class History:
-    """Releases and deployments. `clock` returns seconds since the epoch.
+    """Releases and deployments at `place`, a file of SQLite or an address of PostgreSQL.
 
-    Raises ToolkitError where the file cannot be opened, is no history, or comes from a newer toolkit.
+    `clock` returns seconds since the epoch. Raises ToolkitError where the history cannot be opened, is none, comes
+    from a newer toolkit, or, in any operation, where its database does not answer; InputError where PostgreSQL's
+    driver is not installed.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, place: Path | Address, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = _open(path)
-        except (OSError, sqlite3.Error) as error:
-            words = error.strerror if isinstance(error, OSError) else str(error)
-            raise ToolkitError(
-                f"the history {path} cannot be opened: {words}",
-                hint="bring back its backup, or name another directory with --home",
-            ) from error
+        self._db = _open(place)
+
+    @property
+    def name(self) -> str:
+        """How people know it: a path, or a URL without its password."""
+        return self._db.name
 
     def close(self) -> None:
         """Close the database."""
@@ -46,29 +44,32 @@ class History:
     # releases
 
     def add_release(self, release: Release) -> None:
-        """Store a release; its number must be new for its model."""
-        self._write(
-            "INSERT INTO releases (model, number, body, created_at) VALUES (?, ?, ?, ?)",
-            (release.model, release.number, json.dumps(release.as_json()), self._clock()),
-        )
+        """Store a release, unless exactly it is stored already.
 
-    def next_number(self, model: str) -> int:
-        """Return the number of the model's next release."""
-        (row,) = self._read(
-            "SELECT COALESCE(MAX(number), 0) + 1 AS number FROM releases WHERE model = ?", (model,)
+        Raises BusyError where its number belongs to another: a command elsewhere was quicker.
+        """
+        body = json.dumps(release.as_json())
+        self._run(
+            "INSERT INTO releases (model, number, body, created_at) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (release.model, release.number, body, self._clock()),
         )
-        return int(row["number"])
+        if self.release(release.model, release.number) != Release.from_json(json.loads(body)):
+            raise BusyError(
+                f"another command has just recorded another release #{release.number} of {release.model}",
+                hint="type the command again: it takes the next number",
+            )
 
     def release(self, model: str, number: int) -> Release | None:
         """Return one release, or None."""
-        rows = self._read(
+        rows = self._run(
             "SELECT body FROM releases WHERE model = ? AND number = ?", (model, number)
         )
         return Release.from_json(json.loads(rows[0]["body"])) if rows else None
 
     def releases(self, model: str) -> list[tuple[Release, float]]:
         """Return the model's releases with their creation times, newest first."""
-        rows = self._read(
+        rows = self._run(
             "SELECT body, created_at FROM releases WHERE model = ? ORDER BY number DESC", (model,)
         )
         return [(Release.from_json(json.loads(row["body"])), row["created_at"]) for row in rows]
@@ -88,7 +89,7 @@ class History:
         rollout: str = "",
     ) -> int:
         """Record a deployment that is about to start; return its id."""
-        (row,) = self._write(
+        (row,) = self._run(
             "INSERT INTO deployments (model, action, release_number, previous, slot, actor, host,"
             " rollout, outcome, reason, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?)"
             " RETURNING id",
@@ -99,14 +100,14 @@ class History:
 
     def end_deployment(self, id: int, outcome: Outcome, reason: str = "") -> None:
         """Record how a deployment ended."""
-        self._write(
+        self._run(
             "UPDATE deployments SET outcome = ?, reason = ?, ended_at = ? WHERE id = ?",
             (str(outcome), reason, self._clock(), id),
         )
 
     def start_step(self, deployment: int, kind: str, detail: str) -> int:
         """Record a step that is about to start; return its number within the deployment."""
-        (row,) = self._write(
+        (row,) = self._run(
             "INSERT INTO steps (deployment, seq, kind, detail, outcome, started_at)"
             " SELECT ?, COALESCE(MAX(seq), 0) + 1, ?, ?, ?, ? FROM steps WHERE deployment = ?"
             " RETURNING seq",
@@ -116,7 +117,7 @@ class History:
 
     def end_step(self, deployment: int, seq: int, outcome: Outcome) -> None:
         """Record how a step ended."""
-        self._write(
+        self._run(
             "UPDATE steps SET outcome = ?, ended_at = ? WHERE deployment = ? AND seq = ?",
             (str(outcome), self._clock(), deployment, seq),
         )
@@ -131,61 +132,71 @@ class History:
 
     def models(self) -> list[str]:
         """Return the names of all models that ever had a release."""
-        rows = self._read("SELECT DISTINCT model FROM releases ORDER BY model")
-        return [row["model"] for row in rows]
+        return sorted(row["model"] for row in self._run("SELECT DISTINCT model FROM releases"))
 
     def _select(self, where: str, values: tuple[object, ...]) -> list[Deployment]:
-        rows = self._read(f"SELECT * FROM deployments {where}", values)  # noqa: S608
-        return [
-            Deployment(
-                id=row["id"],
-                model=row["model"],
-                action=row["action"],
-                release=row["release_number"],
-                previous=row["previous"],
-                slot=row["slot"],
-                actor=row["actor"],
-                outcome=Outcome(row["outcome"]),
-                reason=row["reason"],
-                started_at=row["started_at"],
-                ended_at=row["ended_at"],
-                steps=self._steps(row["id"]),
-                host=row["host"],
-                rollout=row["rollout"],
-            )
-            for row in rows
-        ]
+        found = self._run(f"SELECT * FROM deployments {where}", values)  # noqa: S608
+        steps: dict[int, list[Row]] = {}
+        for row in self._run(
+            "SELECT * FROM steps WHERE deployment IN"  # noqa: S608
+            f" (SELECT id FROM deployments {where}) ORDER BY seq",
+            values,
+        ):
+            steps.setdefault(row["deployment"], []).append(row)
+        return [_deployment(row, steps.get(row["id"], ())) for row in found]
 
-    def _steps(self, deployment: int) -> tuple[StepRecord, ...]:
-        rows = self._read("SELECT * FROM steps WHERE deployment = ? ORDER BY seq", (deployment,))
-        return tuple(
-            StepRecord(
-                seq=row["seq"],
-                kind=row["kind"],
-                detail=row["detail"],
-                outcome=Outcome(row["outcome"]),
-                started_at=row["started_at"],
-                ended_at=row["ended_at"],
-            )
-            for row in rows
-        )
-
-    def _read(self, statement: str, values: tuple[object, ...] = ()) -> list[sqlite3.Row]:
+    def _run(self, statement: str, values: tuple[object, ...] = ()) -> list[Row]:
         with self._lock:
-            return self._db.execute(statement, values).fetchall()
-
-    # Each statement is a transaction of its own: committed when this returns.
-    _write = _read
+            return self._db.run(statement, [_storable(each) for each in values])
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
+def _open(place: Path | Address) -> Database:
+    if isinstance(place, Path):
+        from toolkit.adapters.history_sqlite import Sqlite
+
+        return Sqlite(place)
     try:
-        db.row_factory = sqlite3.Row
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA foreign_keys=ON")
-        migrate(db)
-    except BaseException:
-        db.close()
-        raise
-    return db
+        from toolkit.adapters.history_postgresql import Postgres
+    except ImportError:
+        raise InputError(
+            "TOOLKIT_HISTORY names PostgreSQL, and its driver is not installed here",
+            hint="pip install 'psycopg[binary]>=3.3.9,<3.4'",
+        ) from None
+    return Postgres(place)
+
+
+def _storable(value: object) -> object:
+    """Text of logs and tracebacks may hold what no database takes: NUL, halves of characters."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+    return value
+
+
+def _deployment(row: Row, steps: Iterable[Row]) -> Deployment:
+    return Deployment(
+        id=row["id"],
+        model=row["model"],
+        action=row["action"],
+        release=row["release_number"],
+        previous=row["previous"],
+        slot=row["slot"],
+        actor=row["actor"],
+        outcome=Outcome(row["outcome"]),
+        reason=row["reason"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        steps=tuple(map(_step, steps)),
+        host=row["host"],
+        rollout=row["rollout"],
+    )
+
+
+def _step(row: Row) -> StepRecord:
+    return StepRecord(
+        seq=row["seq"],
+        kind=row["kind"],
+        detail=row["detail"],
+        outcome=Outcome(row["outcome"]),
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+    )

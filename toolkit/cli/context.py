@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from toolkit.cli.output import note
 from toolkit.errors import InputError
 
@@ -50,10 +52,16 @@ def open_fleet(fleet: str | None) -> Fleet:
 
 
 def open_history(home: Path) -> History:
-    """Return the history under `home`."""
+    """Return the history that TOOLKIT_HISTORY names, else the one under `home`; it is closed with the command."""
     from toolkit.adapters.history import History
+    from toolkit.adapters.history_database import read_address
 
-    return History(home / "history.db", time.time)
+    url = os.environ.get("TOOLKIT_HISTORY")
+    history = History(read_address(url) if url else home / "history.db", time.time)
+    command = click.get_current_context(silent=True)
+    if command is not None:
+        command.call_on_close(history.close)
+    return history
 
 
 def open_store(home: Path) -> Store:

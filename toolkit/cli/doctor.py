@@ -61,11 +61,15 @@ def _examine(registry_path: str, host: Host, home: Path) -> list[Finding]:
         read_pins(registry_path, home)
     except ToolkitError as error:
         registry_error = error.message
+    name = ""
     unfinished: list[str] = []
     history_error: list[Finding] = []
     try:
-        found = open_history(home).unfinished()
-        unfinished = [f"deployment {each.id}, {each.action} {each.model}" for each in found]
+        history = open_history(home)
+        unfinished = [
+            f"deployment {each.id}, {each.action} {each.model}" for each in history.unfinished()
+        ]
+        name = history.name
     except ToolkitError as error:
         history_error = [Finding(Level.FAIL, "history", error.message, error.hint)]
     ops = history_error + list(
@@ -74,6 +78,7 @@ def _examine(registry_path: str, host: Host, home: Path) -> list[Finding]:
             privileged=_privileged(),
             store_free=_disk_free(home),
             registry_error=registry_error,
+            history=name,
             unfinished=unfinished,
         )
     )

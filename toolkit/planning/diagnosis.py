@@ -52,9 +52,13 @@ def diagnose_ops(
     privileged: bool,
     store_free: int,
     registry_error: str,
+    history: str,
     unfinished: Sequence[str],
 ) -> tuple[Finding, ...]:
-    """Return the findings about the ops machine; `ansible` is its version, empty where it is missing."""
+    """Return the findings about the ops machine; `ansible` is its version, empty where it is missing.
+
+    `history` is the name of the history that answered, empty where none did; `unfinished` are its open deployments.
+    """
     return (
         Finding(Level.OK, "ansible", f"ansible-core {ansible}")
         if ansible
@@ -71,6 +75,7 @@ def diagnose_ops(
         Finding(Level.WARN, "registry", registry_error, "toolkit registry check")
         if registry_error
         else Finding(Level.OK, "registry", "valid"),
+        *([Finding(Level.OK, "history", f"answers: {history}")] if history else []),
         *(
             Finding(Level.WARN, "history", f"unfinished: {each}", "the next deploy or stop ends it")
             for each in unfinished

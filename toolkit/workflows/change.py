@@ -85,11 +85,12 @@ def _perform(
     release = plan.release
     assert release is not None
     history = tools.history
-    if history.release(release.model, release.number) is None:
-        history.add_release(release)
-    if plan.previous and history.release(plan.model, plan.previous.number) is None:
-        # Another ops machine made it: the host's manifest is the truth, and an undo needs it here.
-        history.add_release(plan.previous)
+    on_host = [slot.release for slot in facts.slots]
+    for each in (release, plan.previous):
+        # One on the host may be another ops machine's: its manifest is the truth, and an undo needs it here.
+        # The number of any other is this command's alone, or add_release refuses it.
+        if each and (each not in on_host or history.release(each.model, each.number) is None):
+            history.add_release(each)
     deployment = history.open_deployment(
         model=plan.model,
         action=plan.action,

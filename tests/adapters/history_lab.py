@@ -1,0 +1,36 @@
+"""What the tests of the history share."""
+
+from __future__ import annotations
+
+from toolkit.adapters.history import History
+
+
+class Clock:
+    """Counts up by one second at each look."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        self.now += 1
+        return self.now
+
+
+def begin(
+    history: History,
+    number: int,
+    *,
+    model: str = "tiny",
+    previous: int | None = None,
+    **place: str,
+) -> int:
+    """Open a deployment of release `number`; return its id."""
+    return history.open_deployment(
+        model=model,
+        action="deploy",
+        release=number,
+        previous=previous,
+        slot="blue",
+        actor="ann@ops",
+        **place,
+    )

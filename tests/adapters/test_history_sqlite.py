@@ -1,0 +1,119 @@
+"""The history in a file: other processes at it, older and newer ones, damaged ones."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.history_lab import Clock, begin
+from tests.planning.facts import release
+from toolkit.adapters.history import History
+from toolkit.adapters.history_schema import MIGRATIONS
+from toolkit.errors import ToolkitError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "history.db"
+
+
+@pytest.fixture
+def history(path: Path) -> Iterator[History]:
+    found = History(path, Clock())
+    yield found
+    found.close()
+
+
+def test_a_reader_is_not_stopped_by_a_writer_nor_the_other_way_round(
+    path: Path, history: History
+) -> None:
+    history.add_release(release(1))
+    writer = sqlite3.connect(path, isolation_level=None, timeout=0)
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("UPDATE releases SET created_at = 5")
+    reader = History(path, Clock())
+    assert reader.releases("tiny")[0][1] == 101.0
+
+    looking = sqlite3.connect(path, isolation_level=None)
+    looking.execute("BEGIN")
+    assert looking.execute("SELECT created_at FROM releases").fetchall() == [(101.0,)]
+    writer.execute("COMMIT")
+    writer.close()
+    assert looking.execute("SELECT created_at FROM releases").fetchall() == [(101.0,)]
+    looking.close()
+    assert reader.releases("tiny")[0][1] == 5.0
+    reader.close()
+
+
+def test_a_history_of_a_newer_toolkit_is_left_alone(path: Path, history: History) -> None:
+    _set_version(path, len(MIGRATIONS) + 1)
+    with pytest.raises(ToolkitError) as caught:
+        History(path, Clock())
+    assert caught.value.message == (
+        f"the history has schema {len(MIGRATIONS) + 1}; this toolkit knows up to {len(MIGRATIONS)}"
+    )
+    assert caught.value.hint == "upgrade the toolkit on this ops machine"
+
+
+def test_a_history_from_before_there_were_fleets_is_read_on(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    former = sqlite3.connect(path, isolation_level=None)
+    for statement in MIGRATIONS[0]:
+        former.execute(statement)
+    former.execute("PRAGMA user_version = 1")
+    former.execute(
+        "INSERT INTO deployments VALUES (5, 'tiny', 'deploy', 1, NULL, 'blue', 'ann@ops', 'running', '', 1.0, NULL)"
+    )
+    former.close()
+    history = History(path, Clock())
+    (found,) = history.unfinished()
+    assert (found.id, found.actor, found.host, found.rollout) == (5, "ann@ops", "", "")
+    assert begin(history, 2, host="gpu-1") == 6
+    history.close()
+
+
+def test_a_migration_cut_short_leaves_nothing_half_made(tmp_path: Path) -> None:
+    """Its transaction was never committed, so the next process does all of it."""
+    path = tmp_path / "history.db"
+    cut = sqlite3.connect(path, isolation_level=None)
+    cut.execute("PRAGMA journal_mode=WAL")
+    cut.execute("BEGIN IMMEDIATE")
+    cut.execute(MIGRATIONS[0][0])
+    cut.close()
+    history = History(path, Clock())
+    history.add_release(release(1))
+    history.close()
+
+
+def test_a_file_that_is_no_history_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    path.write_bytes(b"not a database at all" * 200)
+    with pytest.raises(ToolkitError) as caught:
+        History(path, Clock())
+    assert caught.value.message == f"the history {path} cannot be opened: file is not a database"
+    assert path.read_bytes()[:5] == b"not a"
+
+
+def test_a_home_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("")
+    with pytest.raises(ToolkitError, match=r"home/history.db cannot be opened: "):
+        History(tmp_path / "home" / "history.db", Clock())
+
+
+def test_a_file_that_takes_nothing_more_is_named(path: Path, history: History) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("DROP TABLE releases")
+    other.close()
+    with pytest.raises(ToolkitError) as caught:
+        history.add_release(release(1))
+    assert caught.value.message == f"the history {path} does not take this: no such table: releases"
+    assert caught.value.hint.startswith("look at its disk: toolkit doctor")
+
+
+def _set_version(path: Path, number: int) -> None:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute(f"PRAGMA user_version = {number}")
+    db.close()

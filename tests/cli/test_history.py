@@ -1,0 +1,114 @@
+"""What commands tell of the history, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from subprocess import PIPE
+
+import pytest
+
+from tests.adapters.postgres_lab import IN_URL, PASSWORD, PostgresLab
+from tests.cli.shell import Shell, start
+from tests.planning.facts import release
+from toolkit.adapters.history_database import read_address
+from toolkit.domain.release import Outcome
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either(request: pytest.FixtureRequest, shell: Shell) -> Shell:
+    """Commands that find an empty history of this kind."""
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").new_database()
+        shell.environment["TOOLKIT_HISTORY"] = url
+        shell.patch.setenv("TOOLKIT_HISTORY", url)
+    return shell
+
+
+def test_releases_tell_each_deployment_and_its_reason(either: Shell) -> None:
+    history = either.history
+    history.add_release(release(1))
+    done = history.open_deployment(
+        model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="ann@ops"
+    )
+    history.end_deployment(done, Outcome.FAILED, "it did not start\n  its log says: no")
+    history.close()
+    said = either("releases", "tiny")
+    assert said.code == 0
+    rows = [line.split() for line in said.out.splitlines()]
+    assert rows[1][:3] == ["#1", "v1", "0" * 12]
+    assert rows[4][:4] == ["1", "deploy", "#1", "failed"]
+    assert rows[4][-5:] == ["ann@ops", "it", "did", "not", "start"]
+    document = json.loads(either("releases", "tiny", "--json").out)
+    assert document["releases"][0]["number"] == 1
+    assert document["deployments"][0]["reason"] == "it did not start\n  its log says: no"
+
+
+def test_releases_name_the_host_of_each_deployment_once_one_has_a_name(either: Shell) -> None:
+    history = either.history
+    history.add_release(release(1))
+    for host in ("", "gpu-1"):
+        history.open_deployment(
+            model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="ann@ops",
+            host=host,
+        )  # fmt: skip
+    history.close()
+    rows = [line.split() for line in either("releases", "tiny").out.splitlines()]
+    assert [row[:3] for row in rows[3:]] == [
+        ["DEPLOYMENT", "HOST", "ACTION"],
+        ["2", "gpu-1", "deploy"],
+        ["1", "-", "deploy"],
+    ]
+    document = json.loads(either("releases", "tiny", "--json").out)
+    assert [each["host"] for each in document["deployments"]] == ["gpu-1", ""]
+
+
+def test_status_names_what_was_cut_short(either: Shell) -> None:
+    history = either.history
+    history.open_deployment(
+        model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="ann@ops"
+    )
+    history.close()
+    assert either("status").out.splitlines()[-1] == (
+        "unfinished: deployment 1, deploy tiny by ann@ops; it was cut short: the next deploy, "
+        "upgrade, rollback or stop ends it"
+    )
+
+
+def test_the_doctor_says_which_history_answers(either: Shell) -> None:
+    history = either.history
+    name = history.name
+    history.close()
+    found = json.loads(either("doctor", "--json").out)
+    assert [(each["level"], each["words"]) for each in found if each["subject"] == "history"] == [
+        ("ok", f"answers: {name}")
+    ]
+    assert ("postgresql://ops@127.0.0.1" in name) == ("TOOLKIT_HISTORY" in either.environment)
+
+
+@pytest.mark.parametrize("options", [(), ("--debug",)])
+def test_no_command_shows_the_password(
+    shell: Shell, postgres: PostgresLab, options: tuple[str, ...]
+) -> None:
+    """The server does not let this role in; the doctor, and a traceback, say who knocked where."""
+    url = postgres.new_database().replace("ops:", "eve:")
+    shell.environment["TOOLKIT_HISTORY"] = url
+    told = ""
+    for words in (("doctor",), ("status",), ("releases", "tiny")):
+        child = start(shell, *options, *words, stdout=PIPE, stderr=PIPE)
+        out, err = child.communicate(timeout=60)
+        assert child.returncode
+        assert f"the history {read_address(url).name} cannot be opened: " in out + err
+        assert ("Traceback" in err) == bool(options)
+        told += out + err
+    assert PASSWORD not in told
+    assert IN_URL not in told
+
+
+def test_an_address_that_is_none_is_bad_input(shell: Shell) -> None:
+    shell.patch.setenv("TOOLKIT_HISTORY", "postgresql://ops:xy@zzy@db/t")
+    said = shell("releases", "tiny")
+    assert said.code == 2
+    assert said.err.startswith(
+        "error: TOOLKIT_HISTORY is not the address of a history in PostgreSQL\nhint: write postgresql://USER@HOST/"
+    )
+    assert "zzy" not in said.err

@@ -1,0 +1,110 @@
+"""The command line as a process: pipes, terminals, signals."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+
+from tests.cli.shell import Shell, start
+
+
+def test_there_is_no_colour_in_a_pipe(shell: Shell) -> None:
+    child = start(shell, "registry", "list", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = child.communicate(timeout=30)
+    assert (child.returncode, err) == (0, "")
+    assert out.startswith("MODEL")
+    assert "\x1b" not in out
+
+
+def test_a_reader_that_leaves_early_is_no_error(shell: Shell) -> None:
+    there, here = os.pipe()
+    os.close(there)
+    child = start(shell, "registry", "list", stdout=here, stderr=subprocess.PIPE)
+    os.close(here)
+    _, err = child.communicate(timeout=30)
+    assert err == ""
+    assert child.returncode == 1
+
+
+@dataclass
+class Terminal:
+    """The command line on a terminal of its own, waiting at its prompt; `fd` is the person's end."""
+
+    child: subprocess.Popen[str]
+    fd: int
+
+    def read_until(self, words: str, *, press: str = "", seconds: float = 30) -> str:
+        """Return what was shown up to `words`; presses a key, and again for as long as nothing happens.
+
+        Python may miss a signal that comes just before it waits for input; so a person presses twice.
+        """
+        said, end, pressed = "", time.monotonic() + seconds, 0.0
+        while words not in said:
+            assert time.monotonic() < end, said
+            if press and time.monotonic() - pressed > 2:
+                os.write(self.fd, press.encode())
+                pressed = time.monotonic()
+            if select.select([self.fd], [], [], 0.2)[0]:
+                said += os.read(self.fd, 4096).decode()
+        return said
+
+
+@pytest.fixture
+def terminal(shell: Shell) -> Iterator[Terminal]:
+    ours, theirs = pty.openpty()
+    child = start(
+        shell, "deploy", "tiny@v1", stdin=theirs, stdout=theirs, stderr=theirs,
+        start_new_session=True, preexec_fn=_take_terminal,
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        found = Terminal(child, ours)
+        found.read_until("go ahead? [y/N]")
+        yield found
+    finally:
+        child.kill()
+        child.wait()
+        os.close(ours)
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "words"),
+    [("\x03", 130, "interrupted"), ("\x04", 130, "interrupted"), ("n\n", 3, "not confirmed")],
+)
+def test_the_answer_at_the_prompt(
+    shell: Shell, terminal: Terminal, key: str, code: int, words: str
+) -> None:
+    """Ctrl-C, Ctrl-D and no: nothing was changed by any of them."""
+    said = terminal.read_until(words, press=key)
+    assert terminal.child.wait(timeout=20) == code
+    assert "Traceback" not in said
+    assert shell.untouched()
+    history = shell.history
+    assert history.deployments("tiny") == []
+    history.close()
+
+
+def test_a_request_to_end_is_an_interruption(terminal: Terminal) -> None:
+    for _ in range(5):
+        terminal.child.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            terminal.child.wait(timeout=5)
+            break
+    assert terminal.child.returncode == 130
+    assert "interrupted" in terminal.read_until("interrupted")
+
+
+def _take_terminal() -> None:
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
