@@ -212,7 +212,7 @@ def test_commands_that_hints_name_exist() -> None:
     wrong = []
     for path in sorted(ROOT.glob("toolkit/**/*.py")):
         for named in re.findall(
-            r"toolkit ((?:registry |engine )?[a-z]+) (?=[A-Z{\-])", path.read_text("utf-8")
+            r"toolkit ((?:registry |engine |bundle )?[a-z]+) (?=[A-Z{\-])", path.read_text("utf-8")
         ):
             words = named.split()
             try:

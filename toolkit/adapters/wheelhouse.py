@@ -9,12 +9,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 
 from toolkit.adapters import engine_packages
+from toolkit.adapters.store_copy import copy_file
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.requirements import LockedPackage, format_requirements, parse_requirements
 from toolkit.errors import IntegrityError, SourceError
@@ -73,6 +74,31 @@ class Wheelhouse:
             present = _keep_locked_files(packages, directory)
             missing = [p for p in packages if not set(p.sha256) & present.keys()]
             self._download(lock, missing, directory, packages, progress)
+            (directory / "requirements.lock").write_bytes(Path(lock.path).read_bytes())
+            _write_stamp(directory, _keep_locked_files(packages, directory), packages)
+        return directory
+
+    def files(self, lock: EngineLock) -> dict[str, tuple[str, int]]:
+        """Return the lock's wheels, which must be complete: file name -> sha256 and size."""
+        stamp = json.loads((self.directory(lock) / _STAMP).read_text())
+        return {name: (digest, size) for name, (digest, size) in stamp.items()}
+
+    def take_in(
+        self, lock: EngineLock, wheels: Iterable[Path], advance: Callable[[int], None]
+    ) -> Path:
+        """Copy the lock's wheels from elsewhere instead of downloading them; nobody is asked.
+
+        `advance` gets the bytes copied. Raises IntegrityError where they are not what the lock names.
+        """
+        directory = self.directory(lock)
+        directory.mkdir(parents=True, exist_ok=True)
+        with _alone(self._root / f".{lock.id}.lock"):
+            for wheel in wheels:
+                fresh = directory / f".{wheel.name}.part"
+                copy_file(wheel, fresh, advance)
+                fresh.chmod(0o644)
+                fresh.replace(directory / wheel.name)
+            packages = parse_requirements(Path(lock.path).read_text())
             (directory / "requirements.lock").write_bytes(Path(lock.path).read_bytes())
             _write_stamp(directory, _keep_locked_files(packages, directory), packages)
         return directory

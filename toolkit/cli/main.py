@@ -60,6 +60,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.engine:engine",
         "List, lock and install engines (vLLM at a pinned version).",
     ),
+    "bundle": (
+        "toolkit.cli.bundle:bundle",
+        "Carry models and engines to a site without network.",
+    ),
     "completion": (
         "toolkit.cli.completion:completion",
         'Print the shell\'s completion script: eval "$(toolkit completion bash)".',

@@ -26,15 +26,15 @@ def with_version(file: RegistryFile, model: str, name: str, revision: str) -> Re
     Raises InputError where the name is none or taken, or where the text has no place for lines.
     """
     _check_name(file, model, name)
-    place = _place(file.document, model)
+    place = version_place(file.document, model)
     lines = [
         *([f"{' ' * place.key_indent}versions:"] if place.needs_key else []),
-        f"{' ' * place.indent}{_quoted(name)}:",
+        f"{' ' * place.indent}{quoted(name)}:",
         f"{' ' * (place.indent + place.step)}revision: {revision}",
     ]
     expected = copy.deepcopy(file.document.data)
     expected["models"][model].setdefault("versions", {})[name] = {"revision": revision}
-    text = _insert(file.document.text, place.after_line, lines)
+    text = insert_lines(file.document.text, place.after_line, lines)
     return _proved(file, text, expected, model, name, revision)
 
 
@@ -80,7 +80,7 @@ def write_registry(path: Path, before: RegistryFile, after: RegistryFile) -> Non
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class LinePlace:
     """After which line (from 1) new lines go, and how far they are indented."""
 
     after_line: int
@@ -90,7 +90,8 @@ class _Place:
     key_indent: int = 0
 
 
-def _place(document: YamlText, model: str) -> _Place:
+def version_place(document: YamlText, model: str) -> LinePlace:
+    """Return where a new last version of `model` goes; raises InputError where no lines fit in."""
     where: Where = ("models", model)
     entry = document.spans[where]
     fields = list(document.data["models"][model])
@@ -100,23 +101,23 @@ def _place(document: YamlText, model: str) -> _Place:
     step = field_indent - (entry.key_column - 1)
     versions = document.spans.get((*where, "versions"))
     if versions is None:
-        after = _with_comments(document.text, entry.end_line, field_indent)
-        return _Place(after, field_indent + step, step, needs_key=True, key_indent=field_indent)
+        after = end_with_comments(document.text, entry.end_line, field_indent)
+        return LinePlace(after, field_indent + step, step, needs_key=True, key_indent=field_indent)
     if versions.flow:
         raise _by_hand(document, versions, model)
     names = list(document.data["models"][model]["versions"])
     if not names:
-        return _Place(versions.key_line, field_indent + step, step)
+        return LinePlace(versions.key_line, field_indent + step, step)
     last_where: Where = (*where, "versions", names[-1])
     last = document.spans[last_where]
     indent = last.key_column - 1
     inner = list(document.data["models"][model]["versions"][names[-1]])
     if not last.flow and inner:
         step = document.spans[(*last_where, inner[0])].key_column - 1 - indent
-    return _Place(_with_comments(document.text, last.end_line, indent + 1), indent, step)
+    return LinePlace(end_with_comments(document.text, last.end_line, indent + 1), indent, step)
 
 
-def _with_comments(text: str, line: int, indent: int) -> int:
+def end_with_comments(text: str, line: int, indent: int) -> int:
     """Return the last of the comment lines below `line` that belong to what ends there."""
     lines = text.split("\n")
     while line < len(lines):
@@ -128,7 +129,8 @@ def _with_comments(text: str, line: int, indent: int) -> int:
     return line
 
 
-def _insert(text: str, after_line: int, lines: list[str]) -> str:
+def insert_lines(text: str, after_line: int, lines: list[str]) -> str:
+    """Return `text` with `lines` after its line `after_line` (from 1), with its own line ends."""
     end = "\r\n" if "\r\n" in text else "\n"
     parts = text.split("\n")
     head, tail = "\n".join(parts[:after_line]), "\n".join(parts[after_line:])
@@ -149,7 +151,7 @@ def _proved(
     ):
         raise InputError(
             f"{file.document.path}: the version cannot be inserted safely",
-            hint=f"write it yourself, as the last version: {_quoted(name)}: {{revision: {revision}}}",
+            hint=f"write it yourself, as the last version: {quoted(name)}: {{revision: {revision}}}",
         )
     return changed
 
@@ -173,6 +175,6 @@ def _by_hand(document: YamlText, span: Span, model: str) -> InputError:
     )
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """Return the name as a YAML key that no reader takes for a number or a truth value."""
     return name if _PLAIN.match(name) and name not in _NOT_PLAIN else f'"{name}"'

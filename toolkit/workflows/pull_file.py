@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from toolkit.adapters.hub import Hub
+from toolkit.adapters.hub import Advance
 from toolkit.adapters.store import Store
 from toolkit.adapters.store_copy import copy_file
 from toolkit.adapters.store_hashing import difference, digest_file
@@ -34,11 +34,21 @@ class FileReport(Protocol):
         ...
 
 
+class Downloads(Protocol):
+    """Where files come from: a Hub, or a bundle."""
+
+    def download(
+        self, repo: str, revision: str, file: FileDigest, into: Path, progress: Advance
+    ) -> str:
+        """Write the file to `into`; see `Hub.download`."""
+        ...
+
+
 class FileFetch:
     """Fetches files of one version into a staged snapshot; called from several threads."""
 
     def __init__(
-        self, version: Version, store: Store, staging: Staging, hub: Hub, report: FileReport
+        self, version: Version, store: Store, staging: Staging, hub: Downloads, report: FileReport
     ) -> None:
         self._version = version
         self._store = store

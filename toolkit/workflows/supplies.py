@@ -79,7 +79,7 @@ class LocalSupplies:
             raise InputError(f"no lock for the engine {engine} here", hint="toolkit engine list")
         if not self._wheelhouse.complete(lock):
             say(f"  downloading {lock.packages} packages of {lock.id}")
-        directory = self._wheelhouse.fill(lock, _Progress(say))
+        directory = self._wheelhouse.fill(lock, PackageProgress(say))
         return {
             "engine_id": lock.id,
             "engine_version": lock.version,
@@ -90,7 +90,7 @@ class LocalSupplies:
         }
 
 
-class _Progress:
+class PackageProgress:
     """Say every fifth of the packages, so that a minute's download is not silent."""
 
     def __init__(self, say: Say) -> None:

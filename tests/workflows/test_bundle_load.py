@@ -1,0 +1,315 @@
+"""What a bundle holds is there afterwards, or nothing is: checked byte by byte before anything changes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.planning.facts import release
+from tests.workflows.bundled import REGISTRY, WEIGHTS, Office
+from toolkit.adapters.hub import open_hub
+from toolkit.config.engine_locks import read_locks
+from toolkit.config.lock_file import read_lock
+from toolkit.config.registry import load_registry
+from toolkit.domain.release import Release
+from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError
+from toolkit.workflows.bundle_load import load_bundle
+from toolkit.workflows.pull import Silent
+from toolkit.workflows.supplies import LocalSupplies
+
+DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
+WHEEL = "wheels/anchor-1.0-py3-none-any.whl"
+
+
+@pytest.fixture(scope="module")
+def carried(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of both versions of `tiny` and of `other`, made elsewhere."""
+    place = tmp_path_factory.mktemp("made")
+    office = Office(place / "office")
+    office.stock()
+    return office.create(place / "bundle", "tiny@v1", "tiny@v2", "other")
+
+
+@pytest.fixture
+def bundle(carried: Path, tmp_path: Path) -> Path:
+    """The bundle as it came over: a copy that a test may damage."""
+    return Path(shutil.copytree(carried, tmp_path / "usb"))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Office:
+    return Office(tmp_path / "site")
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody answers: neither the Hub, whose port is bound and refuses, nor a package index."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        yield
+
+
+def supplies_of(site: Office, registry_path: Path) -> LocalSupplies:
+    return LocalSupplies(
+        store=site.store,
+        wheelhouse=site.wheelhouse,
+        locks=read_locks(site.home),
+        hub=open_hub,
+        policy=load_registry(registry_path).policy,
+        snapshot_of=read_lock(registry_path).snapshot_of,
+        report=Silent(),
+    )
+
+
+@pytest.mark.usefixtures("no_network")
+def test_after_a_load_a_deployment_finds_all_it_needs_without_any_network(
+    bundle: Path, site: Office
+) -> None:
+    site.load(bundle)
+    shutil.rmtree(bundle)
+    registry, lock = load_registry(site.registry), read_lock(site.registry)
+    supplies, said = supplies_of(site, site.registry), list[str]()
+    for title in ("tiny@v1", "tiny@v2", "other"):
+        version = registry.version(title)
+        pinned = lock.snapshot_of(version)
+        supplies.fetch(version, said.append)
+        wanted = Release.from_json(
+            {
+                **release(1).as_json(),
+                "source": pinned.source,
+                "revision": pinned.revision,
+                "snapshot": pinned.digest,
+            }
+        )
+        supplies.verify(wanted)
+        assert set(supplies.snapshot(wanted).files) == {file.path for file in pinned.files}
+    variables = supplies.engine_variables(site.engine().id, said.append)
+    house = Path(variables["engine_wheelhouse"])
+    assert sorted(path.name for path in house.glob("[!.]*")) == [
+        "anchor-1.0-py3-none-any.whl",
+        "barge-1.0-py3-none-any.whl",
+        "requirements.lock",
+    ]
+    assert (variables["engine_python"], said) == ("3.11", [])
+
+
+@pytest.mark.usefixtures("no_network")
+def test_without_the_load_the_same_deployment_fails(bundle: Path, site: Office) -> None:
+    carried = bundle / "registry" / "model_registry.yaml"
+    supplies = supplies_of(site, carried)
+    for title, message in (("other", "127.0.0.1"), ("tiny", "No such file")):
+        with pytest.raises(SourceError, match=message):
+            supplies.fetch(load_registry(carried).version(title), lambda _: None)
+    engine = site.open(bundle).engines[0]
+    with pytest.raises(SourceError, match=r"pip could not download anchor==1\.0"):
+        site.wheelhouse.fill(engine)
+
+
+def test_loading_twice_changes_nothing(bundle: Path, site: Office) -> None:
+    first = site.load(bundle)
+    assert (first.empty, first.added) == (False, ("tiny@v1", "tiny@v2", "other@v1"))
+    assert first.before is None
+    before = site.contents()
+    second = site.load(bundle)
+    assert second.empty
+    assert site.contents() == before
+
+
+def test_a_dry_run_checks_everything_and_takes_in_nothing(bundle: Path, site: Office) -> None:
+    plan = site.load(bundle, dry_run=True)
+    assert [version.title for version in plan.snapshots] == ["tiny@v1", "tiny@v2", "other@v1"]
+    assert site.contents() == {}
+    damage(bundle / WHEEL)
+    with pytest.raises(IntegrityError):
+        site.load(bundle, dry_run=True)
+
+
+def test_no_is_an_answer(bundle: Path, site: Office) -> None:
+    with pytest.raises(RefusedError, match="nothing was taken in"):
+        load_bundle(site.open(bundle), site.site(), lambda _: False)
+    assert site.contents() == {}
+
+
+def damage(path: Path) -> None:
+    data = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+def truncate(path: Path) -> None:
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("how", [damage, truncate, Path.unlink])
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"weights/{DIGEST}",
+        WHEEL,
+        "registry/model_registry.lock.json",
+        "registry/model_registry.yaml",
+        "engines/vllm-0.32.0-cpu-py311.lock",
+        "README.md",
+        "bin/uv",
+        "SHA256SUMS",
+    ],
+)
+def test_a_file_that_is_not_as_it_was_made_is_named_and_nothing_is_taken_in(
+    bundle: Path, site: Office, name: str, how: Callable[[Path], None]
+) -> None:
+    how(bundle / name)
+    with pytest.raises(IntegrityError, match=name.replace("/", ".")) as caught:
+        site.load(bundle)
+    assert caught.value.exit_code == 6
+    assert site.contents() == {}
+
+
+def test_all_damaged_files_are_named_at_once(bundle: Path, site: Office) -> None:
+    truncate(bundle / "weights" / DIGEST)
+    (bundle / WHEEL).unlink()
+    with pytest.raises(IntegrityError) as caught:
+        site.load(bundle)
+    size = len(WEIGHTS)
+    assert f"\n  weights/{DIGEST}: {size - 1} bytes, not {size}" in caught.value.message
+    assert f"\n  {WHEEL}: missing" in caught.value.message
+
+
+def test_a_damaged_file_is_found_where_all_of_the_bundle_is_here_already(
+    bundle: Path, site: Office
+) -> None:
+    site.load(bundle)
+    damage(bundle / "weights" / DIGEST)
+    with pytest.raises(IntegrityError):
+        site.load(bundle)
+
+
+def test_a_manifest_and_sums_made_to_fit_do_not_fit_the_lock(bundle: Path, site: Office) -> None:
+    """Whoever changes weights has to change manifest, sums, lock, and with it the snapshot's digest."""
+    path = bundle / "weights" / DIGEST
+    damage(path)
+    forged = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.rename(bundle / "weights" / forged)
+    for name in ("manifest.json", "SHA256SUMS"):
+        text = (bundle / name).read_text().replace(DIGEST, forged)
+        (bundle / name).write_text(text)
+    with pytest.raises(IntegrityError, match=r"model\.safetensors of the lock is not in the"):
+        site.load(bundle)
+    assert site.contents() == {}
+
+
+@pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "weights/../../x", "a\\u001b"])
+def test_a_manifest_that_leads_out_of_the_bundle_is_refused(
+    bundle: Path, site: Office, path: str
+) -> None:
+    text = (bundle / "manifest.json").read_text()
+    (bundle / "manifest.json").write_text(text.replace('"README.md"', f'"{path}"'))
+    with pytest.raises(IntegrityError, match=r"manifest\.json is not one that"):
+        site.load(bundle)
+
+
+def test_what_else_lies_there_is_left_alone(bundle: Path, site: Office) -> None:
+    (bundle / "notes.txt").write_text("from the courier")
+    (bundle / "weights" / ("0" * 64)).write_bytes(b"nobody asked for this")
+    assert not site.load(bundle).empty
+    assert not (site.store.blobs / ("0" * 64)).exists()
+
+
+def test_a_registry_that_is_here_gets_the_versions_and_keeps_its_text(
+    bundle: Path, site: Office
+) -> None:
+    site.place.mkdir()
+    mine = REGISTRY.replace("    serving:", "    # ours\n    versions:\n      v0:\n", 1).replace(
+        "      v0:\n", f"      v0: {{revision: {'1' * 40}}}\n    serving:"
+    )
+    mine = mine[: mine.index("  other:")].replace("approved: {odd: [other]}", "denied: [odd]")
+    site.registry.write_text(mine)
+    plan = site.load(bundle)
+    text = site.registry.read_text()
+    assert [line for line in mine.splitlines() if line not in text.splitlines()] == []
+    registry = load_registry(site.registry)
+    assert [version.name for version in registry.model("tiny").versions] == ["v0", "v1", "v2"]
+    assert plan.added == ("tiny@v1", "tiny@v2", "other@v1")
+    assert plan.notes[-2:] == (
+        "tiny@v2 stands last and is what `toolkit upgrade tiny` takes now",
+        "the licence odd of other@v1 is denied by policy, so deploy will refuse it; choose a model "
+        "with another licence, or take odd out of policy.licences.denied",
+    )
+
+
+def test_a_version_that_means_something_else_here_is_never_changed(
+    bundle: Path, site: Office
+) -> None:
+    site.place.mkdir()
+    text = (bundle / "registry" / "model_registry.yaml").read_text()
+    site.registry.write_text(text.replace("max-model-len: 512", "max-model-len: 256"))
+    before = site.contents()
+    with pytest.raises(RefusedError, match=r"tiny@v1: serving\n  tiny@v2: serving") as caught:
+        site.load(bundle)
+    assert "--registry FILE" in caught.value.hint
+    assert site.contents() == before
+
+
+def test_bytes_that_differ_from_those_pinned_here_are_refused(bundle: Path, site: Office) -> None:
+    site.place.mkdir()
+    for name in ("model_registry.yaml", "model_registry.lock.json"):
+        shutil.copy(bundle / "registry" / name, site.place / name)
+    lock = site.place / "model_registry.lock.json"
+    lock.write_text(lock.read_text().replace(DIGEST, "f" * 64))
+    before = site.contents()
+    with pytest.raises(IntegrityError, match=r"other bytes of local/tiny@.*: model\.safetensors"):
+        site.load(bundle)
+    assert site.contents() == before
+
+
+def test_an_engine_lock_that_was_made_here_is_never_replaced(bundle: Path, site: Office) -> None:
+    (site.place / "shelf").mkdir(parents=True)
+    mine = site.add_engine("cutter")
+    with pytest.raises(RefusedError, match="is another lock than the bundle's") as caught:
+        site.load(bundle)
+    assert "move that file away" in caught.value.hint
+    assert site.engine().id == mine.id
+
+
+def test_an_engine_lock_that_stands_before_a_shipped_one_is_pointed_out(
+    bundle: Path, site: Office
+) -> None:
+    plan = site.load(bundle)
+    assert "which came with the toolkit: the next deploy" in plan.notes[0]
+
+
+def test_a_load_goes_on_after_one_that_was_cut_short(
+    bundle: Path, site: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from toolkit.workflows import bundle_load
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bundle_load, "write_lock", cut)
+        with pytest.raises(KeyboardInterrupt):
+            site.load(bundle)
+    assert not site.registry.exists()
+    plan = site.load(bundle)
+    assert (plan.snapshots, plan.wheels, plan.lock_changes) == ((), (), True)
+    assert load_registry(site.registry).version("tiny").name == "v2"
+
+
+def test_a_broken_registry_here_stops_it_before_anything_is_read(
+    bundle: Path, site: Office
+) -> None:
+    site.place.mkdir()
+    site.registry.write_text("models: [")
+    with pytest.raises(InputError, match=r"model_registry\.yaml:1"):
+        site.load(bundle)
+    assert list(site.contents()) == ["model_registry.yaml"]

@@ -1,0 +1,253 @@
+"""Bundles on disk: put together beside their place, appear by one rename, checked byte by byte."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.adapters.store_copy import copy_file
+from toolkit.adapters.store_files import entries, locked, size_of
+from toolkit.adapters.store_hashing import difference, digest_file
+from toolkit.domain.bundle import MANIFEST, SUMS, BundleFile, weights_path
+from toolkit.domain.snapshot import FileDigest
+from toolkit.errors import BusyError, InputError, IntegrityError, SourceError
+
+# Text files of a bundle; a registry's lock is the largest.
+_MAX_TEXT = 64 * 2**20
+
+
+def workplace(target: Path) -> Path:
+    """Return where the bundle `target` is put together: a dot-directory beside it."""
+    return target.with_name(f".{target.name}.incomplete")
+
+
+@contextmanager
+def building(target: Path) -> Iterator[Path]:
+    """Hold the right to make `target`; yields the directory to fill, with what an earlier run left.
+
+    Raises BusyError while another process makes the same bundle, SourceError where nothing can be
+    written there.
+    """
+    place = workplace(target)
+    try:
+        with locked(place) as mine:
+            if not mine:
+                raise BusyError(f"another process makes {target}", hint="wait for it to end")
+            try:
+                yield place
+            finally:
+                with suppress(OSError):
+                    place.rmdir()
+    except OSError as error:
+        raise SourceError(
+            f"{error.filename or place} cannot be written: {error.strerror or error}",
+            hint=f"check that disk and its permissions: df -h {target.parent}",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A file of the bundle and where its bytes come from."""
+
+    file: BundleFile
+    origin: Path
+
+
+def place(
+    root: Path, wanted: Placement, advance: Callable[[int], None], *, link: bool = True
+) -> None:
+    """Bring a file into the bundle under `root`: a hard link where possible, else a copy.
+
+    What lies there already stays if it is right. `advance` gets the bytes that were looked at.
+    Raises IntegrityError where the origin's bytes are not those wanted.
+    """
+    file, target = wanted.file, root / wanted.file.path
+    pinned = FileDigest(file.path, file.size, file.sha256)
+    if size_of(target) == file.size:
+        seen = 0
+
+        def count(size: int) -> None:
+            nonlocal seen
+            seen += size
+            advance(size)
+
+        if not difference(pinned, digest_file(target, file.path, count)):
+            return
+        advance(-seen)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    if link and _linked(wanted.origin, target):
+        found = digest_file(target, file.path, advance)
+    else:
+        fresh = target.with_name(f"{target.name}.part")
+        sha256 = copy_file(wanted.origin, fresh, advance)
+        found = FileDigest(file.path, size_of(fresh), sha256)
+        _sync(fresh)
+        fresh.chmod(wanted.origin.stat().st_mode & 0o777)
+        fresh.replace(target)
+    wrong = difference(pinned, found)
+    if wrong:
+        target.unlink()
+        raise IntegrityError(
+            f"{wanted.origin} is damaged: {wrong}", hint="toolkit verify --repair, then try again"
+        )
+
+
+def can_link(origin: Path, into: Path) -> bool:
+    """Whether files below `origin` can be hard links below `into`; both directories must exist."""
+    probe, other = origin / f".link-{os.getpid()}", into / f".link-{os.getpid()}"
+    try:
+        probe.touch()
+        other.hardlink_to(probe)
+    except OSError:
+        return False
+    finally:
+        probe.unlink(missing_ok=True)
+        other.unlink(missing_ok=True)
+    return True
+
+
+def write_text(root: Path, path: str, text: str) -> BundleFile:
+    """Write a text into the bundle under `root`; return what it is."""
+    data = text.encode()
+    target = root / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    target.write_bytes(data)
+    _sync(target)
+    return BundleFile(path, len(data), hashlib.sha256(data).hexdigest())
+
+
+def finish(root: Path, target: Path, keep: set[str]) -> None:
+    """Make the filled directory `root` appear as `target`; files that are not in `keep` go first.
+
+    Raises InputError where something stands at `target` by now.
+    """
+    for path in sorted(root.rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            with suppress(OSError):
+                path.rmdir()
+        elif path.relative_to(root).as_posix() not in keep:
+            path.unlink()
+    root.chmod(0o755)
+    try:
+        root.rename(target)
+    except OSError as error:
+        raise InputError(
+            f"{target} cannot be put in place: {error.strerror}", hint="name another directory"
+        ) from error
+    _sync(target.parent)
+
+
+def room_below(path: Path) -> tuple[int, int]:
+    """Return the device and its free bytes, of `path` or of its nearest parent that exists."""
+    while not path.exists():
+        path = path.parent
+    return path.stat().st_dev, shutil.disk_usage(path).free
+
+
+def is_occupied(target: Path) -> bool:
+    """Whether something stands at `target`; an empty directory is nothing."""
+    return target.is_symlink() or (bool(entries(target)) if target.is_dir() else target.exists())
+
+
+def read_bundle_text(root: Path, path: str) -> str:
+    """Return a text file of a bundle; raises IntegrityError where it is missing or is no text."""
+    try:
+        if size_of(root / path) > _MAX_TEXT:
+            raise IntegrityError(f"{path} is too large for what it is", hint=_AGAIN)
+        return (root / path).read_text("utf-8")
+    except OSError as error:
+        raise IntegrityError(f"{path}: {error.strerror}", hint=_AGAIN) from None
+    except UnicodeDecodeError:
+        raise IntegrityError(f"{path} is no text", hint=_AGAIN) from None
+
+
+def require_bundle(root: Path) -> None:
+    """Raise InputError where `root` is no bundle, or one that was not finished."""
+    if root.name.endswith(".incomplete") or not (root / MANIFEST).is_file():
+        unfinished = root if root.name.endswith(".incomplete") else workplace(root)
+        if unfinished.is_dir():
+            raise InputError(
+                f"{unfinished} is incomplete: its `toolkit bundle create` was interrupted",
+                hint="run the same `toolkit bundle create` again; it goes on from there",
+            )
+        if (root / SUMS).exists() or (root / "weights").is_dir():
+            raise IntegrityError(f"{root} has lost its {MANIFEST}", hint=_AGAIN)
+        raise InputError(
+            f"{root} is no bundle: it has no {MANIFEST}",
+            hint="toolkit bundle create MODEL --to DIR makes one",
+        )
+
+
+def check(root: Path, file: BundleFile, advance: Callable[[int], None]) -> str:
+    """Hash a file of the bundle; say what is wrong with it, nothing where it is right."""
+    path = root / file.path
+    if size_of(path) != file.size:
+        # Not worth reading: what is there is counted as done.
+        advance(file.size)
+        there = "missing" if size_of(path) < 0 else f"{size_of(path)} bytes, not {file.size}"
+        return f"{file.path}: {there}"
+    try:
+        found = digest_file(path, file.path, advance)
+    except OSError as error:
+        return f"{file.path}: {error.strerror}"
+    if found.sha256 != file.sha256:
+        return f"{file.path}: sha256 {found.sha256}, not {file.sha256}"
+    return ""
+
+
+def strays(root: Path, known: set[str]) -> tuple[str, ...]:
+    """Return the files below `root` that nobody named; they are never read."""
+    return tuple(
+        sorted(
+            name
+            for path in root.rglob("*")
+            if path.is_file() and (name := path.relative_to(root).as_posix()) not in known
+        )
+    )
+
+
+class BundledWeights:
+    """The files of a bundle's snapshots, as a source that a pull reads from."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def download(
+        self,
+        repo: str,
+        revision: str,
+        file: FileDigest,
+        into: Path,
+        progress: Callable[[int], None],
+    ) -> str:
+        """Copy the file to `into` and return its sha256 hex; raises SourceError where it is gone."""
+        origin = self._root / weights_path(file.sha256)
+        if not os.access(origin, os.R_OK):
+            raise SourceError(f"{origin} cannot be read any more", hint="is the disk still there?")
+        return copy_file(origin, into, progress)
+
+
+def _linked(origin: Path, target: Path) -> bool:
+    try:
+        target.hardlink_to(origin.resolve())
+    except OSError:
+        return False
+    return True
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+_AGAIN = "bring the bundle over again; to see what differs: sha256sum --quiet -c SHA256SUMS"

@@ -1,0 +1,294 @@
+"""`toolkit bundle`: models and engines as one directory, for a site without any network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.output import note, print_json, say, table
+from toolkit.errors import InputError
+
+if TYPE_CHECKING:
+    from toolkit.domain.bundle import Manifest
+    from toolkit.workflows.bundle import Created, Outlook
+    from toolkit.workflows.bundle_assembly import Wish
+    from toolkit.workflows.bundle_load import LoadPlan
+
+
+@click.group()
+def bundle() -> None:
+    """Carry models and engines to a site without network."""
+
+
+@bundle.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL[@VERSION]...")
+@click.option("--to", "target", required=True, metavar="DIR", help="The directory to make.")
+@click.option(
+    "--accelerator",
+    "accelerators",
+    type=click.Choice(["cpu", "cuda"]),
+    multiple=True,
+    help="What the site computes on; may be repeated.  [default: all that each version can use]",
+)
+@click.option(
+    "--python",
+    "pythons",
+    multiple=True,
+    help="The Python of the site's hosts, as in 3.11; may be repeated.  [default: this fleet's]",
+)
+@click.option("--dry-run", is_flag=True, help="Show what it would take and stop.")
+@registry_option()
+@fleet_option()
+@home_option()
+@json_option()
+def create(
+    models: tuple[str, ...],
+    target: str,
+    accelerators: tuple[str, ...],
+    pythons: tuple[str, ...],
+    dry_run: bool,
+    registry_path: str,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Write all that a site without network needs as one directory."""
+    from toolkit.adapters.engine_packages import uv_binary
+    from toolkit.adapters.hub import open_hub
+    from toolkit.adapters.wheelhouse import Wheelhouse
+    from toolkit.cli.context import home_directory, open_store
+    from toolkit.cli.pull_progress import PullProgress
+    from toolkit.config.engine_locks import read_locks
+    from toolkit.config.lock_file import read_lock
+    from toolkit.config.registry import read_registry
+    from toolkit.domain.model import Accelerator
+    from toolkit.planning.bundle import choose_engines
+    from toolkit.workflows.bundle import create_bundle, outlook
+    from toolkit.workflows.bundle_assembly import Wish, Workshop
+
+    place, path = home_directory(home), Path(registry_path)
+    registry = read_registry(path, unpinned=True)
+    versions = tuple({v.title: v for v in map(registry.registry.version, models)}.values())
+    wish = Wish(
+        Path(target).expanduser().absolute(),
+        registry,
+        read_lock(path),
+        versions,
+        choose_engines(
+            versions,
+            read_locks(place),
+            [Accelerator(each) for each in dict.fromkeys(accelerators)],
+            [_python(each) for each in dict.fromkeys(pythons)] or _pythons(fleet, place),
+        ),
+    )
+    shop = Workshop(
+        open_store(place), Wheelhouse(place), open_hub(), uv_binary(), PullProgress, note
+    )
+    if dry_run:
+        _show_outlook(wish, outlook(wish, shop), as_json)
+        return
+    done = create_bundle(wish, shop)
+    if as_json:
+        print_json(done.as_json())
+    else:
+        _tell_created(done)
+
+
+@bundle.command()
+@click.argument("directory", metavar="DIR")
+@click.option("--fingerprint", default="", metavar="SHA256", help="Take in no other bundle.")
+@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
+@click.option("--dry-run", is_flag=True, help="Check every byte, show what would change and stop.")
+@registry_option()
+@home_option()
+@json_option()
+def load(
+    directory: str,
+    fingerprint: str,
+    yes: bool,
+    dry_run: bool,
+    registry_path: str,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Check every byte of a bundle and take it in."""
+    from toolkit.adapters.wheelhouse import Wheelhouse
+    from toolkit.cli.context import home_directory, open_store
+    from toolkit.cli.plan_view import ask
+    from toolkit.cli.pull_progress import PullProgress
+    from toolkit.config.engine_locks import read_locks
+    from toolkit.workflows.bundle_load import Site, load_bundle, open_bundle
+
+    place = home_directory(home)
+    root = Path(directory).expanduser().absolute()
+    site = Site(
+        open_store(place),
+        Wheelhouse(place),
+        place,
+        Path(registry_path),
+        read_locks(place),
+        PullProgress,
+    )
+
+    def confirm(plan: LoadPlan) -> bool:
+        _show_plan(plan)
+        return yes or ask("take it in?")
+
+    found = open_bundle(root, fingerprint)
+    plan = load_bundle(found, site, confirm, dry_run=dry_run)
+    changed = not plan.empty and not dry_run
+    if as_json:
+        document = {"path": str(root), "fingerprint": found.fingerprint, **plan.as_json()}
+        print_json({**document, "changed": changed, "dry_run": dry_run})
+        return
+    if plan.empty:
+        say("nothing to do: every byte of the bundle is as it was made, and all of it is here")
+    elif dry_run:
+        _show_plan(plan)
+        say("dry run: every byte of the bundle is as it was made; nothing was taken in")
+    else:
+        say(f"taken in; registry {plan.after.document.path}. Now, for example:")
+        say(f"toolkit deploy {found.manifest.versions[0].title}")
+
+
+@bundle.command()
+@click.argument("directory", metavar="DIR")
+@json_option()
+def show(directory: str, as_json: bool) -> None:
+    """List what is in a bundle; hashes nothing but its texts."""
+    from toolkit.domain.quantity import format_size
+    from toolkit.workflows.bundle_load import open_bundle
+
+    found = open_bundle(Path(directory).expanduser().absolute())
+    manifest = found.manifest
+    if as_json:
+        print_json({"path": str(found.root), **_manifest_json(manifest, found.fingerprint)})
+        return
+    table(
+        ("VERSION", "SOURCE", "REVISION", "LICENCE", "OPENNESS", "ENGINE", "SIZE"),
+        [
+            (
+                each.title,
+                each.source,
+                each.revision[:12],
+                each.licence,
+                each.openness,
+                each.engine,
+                format_size(each.size),
+            )
+            for each in manifest.versions
+        ],
+    )
+    say()
+    table(
+        ("ENGINE", "FOR", "PYTHON", "PACKAGES", "SIZE"),
+        [
+            (each.id, each.accelerator, each.python, len(each.wheels), format_size(each.size))
+            for each in manifest.engines
+        ],
+    )
+    say()
+    say(
+        f"{len(manifest.files)} files, {format_size(manifest.size)}, made {manifest.created_at} "
+        f"by toolkit {manifest.toolkit}"
+    )
+    say(f"fingerprint {found.fingerprint}")
+
+
+def _python(text: str) -> str:
+    import re
+
+    if not re.fullmatch(r"3\.\d+", text):
+        raise InputError(f"{text!r} is not a version of Python", hint="write it like 3.12")
+    return text
+
+
+def _pythons(fleet: str | None, home: Path) -> list[str]:
+    """Return the Pythons of the fleet's hosts, each once."""
+    from toolkit.cli.context import open_fleet
+    from toolkit.cli.host_view import open_host
+
+    hosts = open_fleet(fleet).hosts
+    return list(dict.fromkeys(open_host(host, home).observe().python for host in hosts))
+
+
+def _show_outlook(wish: Wish, found: Outlook, as_json: bool) -> None:
+    from toolkit.domain.quantity import format_size
+
+    if as_json:
+        print_json(
+            {
+                "path": str(wish.target),
+                "versions": [version.title for version in wish.versions],
+                "engines": [lock.id for lock in wish.engines],
+                "weights": found.weights,
+                "wheels": found.wheels,
+                "fetch": found.fetch,
+                "packages_unknown": found.packages_unknown,
+                "linked": found.linked,
+                "dry_run": True,
+            }
+        )
+        return
+    table(
+        ("VERSION", "LICENCE", "SIZE"),
+        [
+            (version.title, version.licence, format_size(wish.lock.snapshot_of(version).size))
+            for version in wish.versions
+        ],
+    )
+    for lock in wish.engines:
+        say(f"with {lock.id}, {lock.packages} packages")
+    say(
+        f"{format_size(found.weights)} of weights, {format_size(found.fetch)} of them to be "
+        f"fetched; {format_size(found.wheels)} of packages"
+        + (
+            f", and up to {format_size(found.packages_unknown)} to be downloaded"
+            if found.packages_unknown
+            else ""
+        )
+    )
+    how = "as hard links, which take no room" if found.linked else "as copies"
+    say(f"to {wish.target}, {how}; dry run: nothing was written")
+
+
+def _tell_created(done: Created) -> None:
+    from toolkit.domain.quantity import format_seconds, format_size
+
+    manifest = done.manifest
+    if done.already_there:
+        say(f"nothing to do: {done.target} holds this already (to hash it: toolkit bundle load)")
+    else:
+        say(
+            f"{done.target}: {len(manifest.versions)} versions, {len(manifest.engines)} engines, "
+            f"{len(manifest.files)} files, {format_size(manifest.size)} "
+            f"in {format_seconds(done.seconds)}"
+        )
+    say(f"fingerprint {done.fingerprint}")
+
+
+def _show_plan(plan: LoadPlan) -> None:
+    from toolkit.domain.quantity import format_size
+
+    for version in plan.snapshots:
+        note(f"  take in the files of {version.title}")
+    for lock in plan.wheels:
+        note(f"  take in {lock.packages} packages of {lock.id}")
+    for lock in plan.engine_locks:
+        note(f"  add the engine lock {Path(lock.path).name}")
+    path = plan.after.document.path
+    if plan.added:
+        verb = "write" if plan.before is None else "add to"
+        note(f"  {verb} {path}: {', '.join(plan.added)}")
+    if plan.lock_changes:
+        note(f"  pin their files in {plan.lock.path}")
+    note(f"  {format_size(sum(plan.room.values()))} in all")
+    for remark in plan.notes:
+        note(f"  note: {remark}")
+
+
+def _manifest_json(manifest: Manifest, fingerprint: str) -> dict[str, Any]:
+    return {**manifest.as_json(), "size": manifest.size, "fingerprint": fingerprint}
