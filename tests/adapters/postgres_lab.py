@@ -22,6 +22,9 @@ import pytest
 PASSWORD = "s3cret:&#word"
 IN_URL = "s3cret%3A&#word"
 START_SECONDS = 30
+# Short: the path of a socket has at most 107 characters.
+SCRATCH = Path("/tmp")
+PREFIX = "tkpg-"
 # Nothing is written through to a disk; what is committed outlives the server, not the machine.
 QUICK = ("fsync=off", "full_page_writes=off", "shared_buffers=16MB")
 
@@ -109,8 +112,8 @@ class PostgresLab:
 @contextmanager
 def postgres_server() -> Iterator[PostgresLab]:
     """Run a new server; it ends, and its files go, when the context ends."""
-    # The path of a socket has at most 107 characters.
-    directory = Path(tempfile.mkdtemp(prefix="tkpg-", dir="/tmp"))
+    _remove_abandoned()
+    directory = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=SCRATCH))
     lab = PostgresLab(directory, _free_port())
     try:
         if os.geteuid() == 0:
@@ -196,6 +199,13 @@ def _programs() -> Path | None:
     found = Path("/usr/lib/postgresql").glob("*/bin/initdb")
     newest = max(found, key=lambda each: int(each.parts[4]), default=None)
     return newest.parent if newest else None
+
+
+def _remove_abandoned() -> None:
+    """Remove what a killed run could not; its server has ended with it."""
+    for directory in SCRATCH.glob(f"{PREFIX}*-*"):
+        if not Path("/proc", directory.name.split("-")[1]).exists():
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _free_port() -> int:

@@ -103,7 +103,14 @@ def lab() -> Iterator[Lab]:
 def test_a_playbook_tells_its_tasks_and_what_it_changed_and_sees_no_token(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "MY_PASSWORD"):
+    for name in (
+        "HF_TOKEN",
+        "HUGGING_FACE_HUB_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "MY_PASSWORD",
+        "TOOLKIT_HISTORY",
+        "PGPASSWORD",
+    ):
         monkeypatch.setenv(name, SECRET)
     watch = Watch(lab.scratch)
 
