@@ -233,6 +233,35 @@ def test_two_locks_share_equal_files(tmp_path: Path, shelf: Path, lock: EngineLo
     assert shared == ["anchor-1.0-py3-none-any.whl", "barge-1.0-py3-none-any.whl"]
 
 
+def test_wheels_from_elsewhere_are_taken_in_without_asking_anybody(
+    tmp_path: Path, shelf: Path, lock: EngineLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    house, gained = Wheelhouse(tmp_path / "home"), list[int]()
+    wheels = sorted(shelf.glob("*.whl"))
+    house.directory(lock).mkdir(parents=True)
+    (house.directory(lock) / ".anchor.whl.part").write_bytes(b"cut short")
+    directory = house.take_in(lock, wheels, gained.append)
+    assert house.complete(lock)
+    assert sorted(path.name for path in directory.glob("[!.]*")) == [
+        *(path.name for path in wheels),
+        "requirements.lock",
+    ]
+    assert sum(gained) == sum(size for _, size in house.files(lock).values())
+    assert list(directory.glob(".*.part")) == []
+
+
+def test_wheels_from_elsewhere_that_are_not_the_locked_ones_are_refused(
+    tmp_path: Path, shelf: Path, lock: EngineLock
+) -> None:
+    wheels = sorted(shelf.glob("*.whl"))
+    make_wheel(shelf, "barge", "1.0", requires="something-else")
+    house = Wheelhouse(tmp_path / "home")
+    with pytest.raises(IntegrityError, match=r"barge==1\.0"):
+        house.take_in(lock, wheels, lambda _: None)
+    assert not house.complete(lock)
+
+
 def test_a_killed_download_is_taken_up_again(tmp_path: Path, lock: EngineLock) -> None:
     home = tmp_path / "home"
     program = (

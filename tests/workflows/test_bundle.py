@@ -95,13 +95,14 @@ def test_on_the_same_disk_the_bundle_takes_no_room(office: Office, tmp_path: Pat
     assert (root / "wheels" / wheel).samefile(house / wheel)
 
 
-def test_where_links_cannot_be_made_files_are_copied(
+def test_on_a_disk_without_links_and_modes_files_are_copied(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError(1, "Operation not permitted")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
+    monkeypatch.setattr(Path, "chmod", refuse)
     root = office.create(tmp_path / "bundle", "tiny")
     digest = hashlib.sha256(WEIGHTS).hexdigest()
     assert not (root / "weights" / digest).samefile(office.store.blobs / digest)

@@ -88,7 +88,9 @@ def place(
         sha256 = copy_file(wanted.origin, fresh, advance)
         found = FileDigest(file.path, size_of(fresh), sha256)
         _sync(fresh)
-        fresh.chmod(wanted.origin.stat().st_mode & 0o777)
+        # A stick's file system may know no modes.
+        with suppress(OSError):
+            fresh.chmod(wanted.origin.stat().st_mode & 0o777)
         fresh.replace(target)
     wrong = difference(pinned, found)
     if wrong:
@@ -134,14 +136,15 @@ def finish(root: Path, target: Path, keep: set[str]) -> None:
                 path.rmdir()
         elif path.relative_to(root).as_posix() not in keep:
             path.unlink()
-    root.chmod(0o755)
     try:
         root.rename(target)
     except OSError as error:
         raise InputError(
             f"{target} cannot be put in place: {error.strerror}", hint="name another directory"
         ) from error
-    _sync(target.parent)
+    # Some file systems of sticks cannot sync a directory; its files are on the disk by now.
+    with suppress(OSError):
+        _sync(target.parent)
 
 
 def room_below(path: Path) -> tuple[int, int]:

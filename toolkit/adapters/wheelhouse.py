@@ -93,6 +93,8 @@ class Wheelhouse:
         directory = self.directory(lock)
         directory.mkdir(parents=True, exist_ok=True)
         with _alone(self._root / f".{lock.id}.lock"):
+            for cut_short in directory.glob(".*.part"):
+                cut_short.unlink()
             for wheel in wheels:
                 fresh = directory / f".{wheel.name}.part"
                 copy_file(wheel, fresh, advance)

@@ -263,9 +263,9 @@ def _tell_created(done: Created) -> None:
         say(f"nothing to do: {done.target} holds this already (to hash it: toolkit bundle load)")
     else:
         say(
-            f"{done.target}: {len(manifest.versions)} versions, {len(manifest.engines)} engines, "
-            f"{len(manifest.files)} files, {format_size(manifest.size)} "
-            f"in {format_seconds(done.seconds)}"
+            f"{done.target}: {', '.join(each.title for each in manifest.versions)} and "
+            f"{', '.join(each.id for each in manifest.engines)}, {len(manifest.files)} files, "
+            f"{format_size(manifest.size)} in {format_seconds(done.seconds)}"
         )
     say(f"fingerprint {done.fingerprint}")
 

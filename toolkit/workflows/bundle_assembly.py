@@ -137,7 +137,7 @@ def _place_all(
     def bring(wanted: Placement, stop: threading.Event) -> None:
         # The environment's own uv must not share its bytes with what travels.
         shared = link and wanted.file.path != UV
-        disk.place(root, wanted, counted(stop, report, wanted.file.path), link=shared)
+        disk.place(root, wanted, counted(stop, report, wanted.origin.name), link=shared)
 
     report.begin(title, len(placements), sum(each.file.size for each in placements))
     try:
