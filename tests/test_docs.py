@@ -275,6 +275,20 @@ def test_the_fleet_files_variables_are_documented() -> None:
     assert documented == {name: str(getattr(host, field)) for name, field in _VARIABLES.items()}
 
 
+def test_fleet_files_in_documents_can_be_read(tmp_path: Path) -> None:
+    from toolkit.config.fleet import load_fleet
+
+    examples = [
+        text
+        for path in HAND_WRITTEN
+        for text in re.findall(r"```yaml\n(all:\n.*?)```", path.read_text("utf-8"), re.DOTALL)
+    ]
+    assert len(examples) >= 2
+    for example in examples:
+        (tmp_path / "fleet.yaml").write_text(example)
+        assert load_fleet(tmp_path / "fleet.yaml").hosts
+
+
 def test_the_routers_limits_are_the_roles() -> None:
     documented = {
         name.strip("`"): value.strip("`")
