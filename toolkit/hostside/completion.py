@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import time
@@ -20,6 +19,8 @@ def healthy(port: int, timeout: float = 2) -> bool:
 
 def complete(port: int, payload: Document, timeout: float) -> Document:
     """Ask for one chat completion; return {"status", "text", "finish_reason", "seconds", "error"}."""
+    import http.client
+
     started = time.monotonic()
     try:
         status, body = _request(port, "POST", "/v1/chat/completions", payload, timeout)
@@ -52,6 +53,9 @@ _LOAD = re.compile(r"^vllm:num_requests_(?:running|waiting)(?:\{[^}]*\})? ([0-9.
 def _request(
     port: int, method: str, path: str, payload: Document | None, timeout: float
 ) -> tuple[int, bytes]:
+    # Most looks at a host ask no replica, and this takes longer to load than they take.
+    import http.client
+
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         body = None if payload is None else json.dumps(payload)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
-import socket
 import subprocess
+import sys
 import time
 
 import completion
@@ -134,11 +133,11 @@ def _os_name() -> str:
         line.split("=", 1) for line in _read("/etc/os-release").splitlines() if "=" in line
     )
     name = values.get("PRETTY_NAME", "").strip('"')
-    return name or f"{platform.system()} on {socket.gethostname()}"
+    return name or "{0.sysname} on {0.nodename}".format(os.uname())
 
 
 def _system_python() -> str:
-    return ".".join(platform.python_version_tuple()[:2])
+    return "%d.%d" % sys.version_info[:2]
 
 
 def _listing(path: str) -> list[str]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import os
-import socket
 import subprocess
-import xmlrpc.client
-from typing import Any
 
 from wire import Document
 
@@ -22,7 +18,10 @@ def state(root: str, program: str) -> Document:
     if init_system() == "systemd":
         # Named after the root, so that two roots of one machine have units of their own.
         return _systemd(f"{os.path.basename(os.path.normpath(root))}-{program}.service")
-    return _supervisord(os.path.join(root, "supervisor", "supervisor.sock"), program)
+    # Its modules take longer to load than all else on a host that has systemd.
+    import supervisord
+
+    return supervisord.state(os.path.join(root, "supervisor", "supervisor.sock"), program)
 
 
 def resident(pid: int) -> int:
@@ -80,49 +79,6 @@ def _systemd(unit: str) -> Document:
         word = "stopped"
     pid = int(values.get("MainPID") or 0)
     return {"state": word, "pid": pid, "started_at": _started_at(pid)}
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=5)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
-class _UnixTransport(xmlrpc.client.Transport):
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._socket_path = path
-
-    def make_connection(self, host: object) -> _UnixConnection:
-        return _UnixConnection(self._socket_path)
-
-
-def supervisor(path: str) -> Any:
-    """Return the XML-RPC interface of the supervisord that listens at `path`."""
-    return xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(path)).supervisor
-
-
-def _supervisord(path: str, program: str) -> Document:
-    try:
-        info = supervisor(path).getProcessInfo(program)
-    except xmlrpc.client.Fault:
-        return {"state": "absent", "pid": 0, "started_at": None}
-    except OSError:
-        return {"state": "absent", "pid": 0, "started_at": None}
-    name = info["statename"]
-    if name in ("RUNNING", "STARTING"):
-        word = "running"
-    elif name in ("BACKOFF", "FATAL", "EXITED", "UNKNOWN"):
-        word = "failed"
-    else:
-        word = "stopped"
-    pid = info["pid"] if word == "running" else 0
-    return {"state": word, "pid": pid, "started_at": float(info["start"]) if pid else None}
 
 
 def _started_at(pid: int) -> float | None:

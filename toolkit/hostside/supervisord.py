@@ -1,0 +1,54 @@
+"""Ask supervisord, where a host has no systemd."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import xmlrpc.client
+from typing import Any
+
+from wire import Document
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=5)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._socket_path = path
+
+    def make_connection(self, host: object) -> _UnixConnection:
+        return _UnixConnection(self._socket_path)
+
+
+def supervisor(path: str) -> Any:
+    """Return the XML-RPC interface of the supervisord that listens at `path`."""
+    return xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(path)).supervisor
+
+
+def state(path: str, program: str) -> Document:
+    """Return what `processes.state` returns, from the supervisord that listens at `path`."""
+    try:
+        info = supervisor(path).getProcessInfo(program)
+    except xmlrpc.client.Fault:
+        return {"state": "absent", "pid": 0, "started_at": None}
+    except OSError:
+        return {"state": "absent", "pid": 0, "started_at": None}
+    name = info["statename"]
+    if name in ("RUNNING", "STARTING"):
+        word = "running"
+    elif name in ("BACKOFF", "FATAL", "EXITED", "UNKNOWN"):
+        word = "failed"
+    else:
+        word = "stopped"
+    pid = info["pid"] if word == "running" else 0
+    return {"state": word, "pid": pid, "started_at": float(info["start"]) if pid else None}
