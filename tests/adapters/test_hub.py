@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,6 +21,7 @@ from toolkit.adapters.hub_client import HuggingFaceHub
 from toolkit.adapters.mirror import mirror_app
 from toolkit.adapters.mirror_server import serve_on_thread
 from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.tensors import Tensor
 from toolkit.errors import IntegrityError, SourceError, ToolkitError
 
 REPO = "acme/tiny"
@@ -136,6 +139,42 @@ def test_a_small_file_is_read_whole(world: World) -> None:
     revision = world.publish(FILES)
     assert world.hub.read_small(REPO, revision, "config.json") == b'{"a": 1}'
     assert world.hub.read_small(REPO, revision, "sub/empty.txt") == b""
+
+
+def safetensors(tensors: Mapping[str, tuple[str, list[int], int]], pad: int = 0) -> bytes:
+    """Return a file of these tensors: name -> type, shape, bytes. `pad` lengthens its header."""
+    entries: dict[str, object] = {"__metadata__": {"pad": "x" * pad}}
+    end = 0
+    for name, (dtype, shape, size) in tensors.items():
+        entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    header = json.dumps(entries).encode()
+    return struct.pack("<Q", len(header)) + header + bytes(end)
+
+
+@pytest.mark.parametrize("pad", [0, 200_000], ids=["short header", "long header"])
+def test_tensors_are_read_from_the_header(world: World, pad: int) -> None:
+    file = safetensors({"w": ("BF16", [2, 3], 12), "a.scale": ("F8_E4M3", [4], 4)}, pad)
+    revision = world.publish({"model.safetensors": file})
+    assert world.hub.tensors(REPO, revision, "model.safetensors") == (
+        Tensor("a.scale", "F8_E4M3", (4,), 4),
+        Tensor("w", "BF16", (2, 3), 12),
+    )
+
+
+def test_a_file_without_a_header_has_no_tensors(world: World) -> None:
+    revision = world.publish({"model.safetensors": b"\xff" * 100})
+    with pytest.raises(SourceError, match="is no safetensors file"):
+        world.hub.tensors(REPO, revision, "model.safetensors")
+    with pytest.raises(SourceError):
+        world.hub.tensors(REPO, revision, "missing.safetensors")
+
+
+def test_no_more_than_the_header_is_asked_for(real: RealWorld) -> None:
+    revision = real.publish({"model.safetensors": safetensors({"w": ("I8", [2**23], 2**23)})})
+    real.server.ranges.clear()
+    real.hub.tensors(REPO, revision, "model.safetensors")
+    assert real.server.ranges == ["bytes=0-100000"]
 
 
 def test_a_download_is_written_hashed_and_counted(world: World, tmp_path: Path) -> None:

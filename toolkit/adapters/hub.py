@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.tensors import Tensor
 
 Advance = Callable[[int], None]
 
@@ -58,6 +59,13 @@ class Hub(Protocol):
         """Return a whole file of at most 64 MiB."""
         ...
 
+    def tensors(self, repo: str, revision: str, path: str) -> tuple[Tensor, ...]:
+        """Return the tensors that a safetensors file holds, ordered by name, from its header alone.
+
+        Raises SourceError also where the file is none.
+        """
+        ...
+
     def download(
         self, repo: str, revision: str, file: FileDigest, into: Path, progress: Advance
     ) -> str:
@@ -94,6 +102,9 @@ class _OpenedOnUse:
 
     def read_small(self, repo: str, revision: str, path: str) -> bytes:
         return self._opened().read_small(repo, revision, path)
+
+    def tensors(self, repo: str, revision: str, path: str) -> tuple[Tensor, ...]:
+        return self._opened().tensors(repo, revision, path)
 
     def download(
         self, repo: str, revision: str, file: FileDigest, into: Path, progress: Advance

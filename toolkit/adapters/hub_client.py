@@ -14,14 +14,16 @@ from urllib.parse import urlsplit
 
 from toolkit import __version__
 from toolkit.adapters.hub import Advance, HubFile, RepoInfo
-from toolkit.adapters.hub_errors import Wanted, nonsense
+from toolkit.adapters.hub_errors import Wanted, no_safetensors, nonsense
 from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.tensors import Tensor
 from toolkit.errors import SourceError
 
 # The library sends usage data unless told otherwise before it is imported.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from huggingface_hub import HfApi, constants, hf_hub_url
+from huggingface_hub.errors import SafetensorsParsingError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import (
     HFValidationError,
@@ -79,6 +81,11 @@ class HuggingFaceHub:
         wanted = Wanted(self.endpoint, repo, revision, path)
         return self._patiently(wanted, lambda: self._read(wanted))
 
+    def tensors(self, repo: str, revision: str, path: str) -> tuple[Tensor, ...]:
+        """See `Hub.tensors`."""
+        wanted = Wanted(self.endpoint, repo, revision, path)
+        return self._patiently(wanted, lambda: self._tensors(wanted))
+
     def download(
         self, repo: str, revision: str, file: FileDigest, into: Path, progress: Advance
     ) -> str:
@@ -88,6 +95,22 @@ class HuggingFaceHub:
         return fetch_file(
             wanted, self._url(wanted), headers, file, into, progress, self._tries, self._pause
         )
+
+    def _tensors(self, wanted: Wanted) -> tuple[Tensor, ...]:
+        try:
+            header = self._api.parse_safetensors_file_metadata(
+                wanted.repo,
+                wanted.path,
+                revision=wanted.revision,
+                timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+            )
+        except SafetensorsParsingError as error:
+            raise no_safetensors(wanted) from error
+        found = (
+            Tensor(name, each.dtype, tuple(each.shape), each.data_offsets[1] - each.data_offsets[0])
+            for name, each in header.tensors.items()
+        )
+        return tuple(sorted(found, key=lambda tensor: tensor.name))
 
     def _page(self, url: str) -> tuple[list[HubFile], str | None]:
         # HfApi.list_repo_tree waits without limit and sleeps minutes when rate limited.

@@ -121,3 +121,11 @@ def nonsense(wanted: Wanted) -> SourceError:
         f"{wanted.endpoint} gave an answer about {wanted.repo} that is not a Hub's",
         hint="check the address in HF_ENDPOINT",
     )
+
+
+def no_safetensors(wanted: Wanted) -> SourceError:
+    """The file's beginning is not the header that its name promises."""
+    return SourceError(
+        f"{wanted.path} of {wanted.repo} is no safetensors file",
+        hint="choose another revision: toolkit registry pin MODEL",
+    )

@@ -13,6 +13,7 @@ from toolkit.adapters.hub import Advance, HubFile, RepoInfo
 from toolkit.adapters.hub_errors import Wanted
 from toolkit.adapters.store_hashing import GrowingFile
 from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.tensors import Tensor, header_length, parse_header
 from toolkit.errors import SourceError
 
 LARGE_SUFFIXES = (".safetensors", ".bin")
@@ -96,6 +97,15 @@ class FakeHub:
     def read_small(self, repo: str, revision: str, path: str) -> bytes:
         """See `Hub.read_small`."""
         return self._content(Wanted(self.endpoint, repo, revision, path))
+
+    def tensors(self, repo: str, revision: str, path: str) -> tuple[Tensor, ...]:
+        """See `Hub.tensors`."""
+        wanted = Wanted(self.endpoint, repo, revision, path)
+        content = self._content(wanted)
+        try:
+            return parse_header(content[8 : 8 + header_length(content)])
+        except ValueError as error:
+            raise words.no_safetensors(wanted) from error
 
     def download(
         self, repo: str, revision: str, file: FileDigest, into: Path, progress: Advance
