@@ -1,0 +1,150 @@
+"""What a model is made of, what it needs of a host, and what the engine then said it took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from toolkit.domain.tensors import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A model read without its weights: `config.json` and the tensors its files name.
+
+    Files of other formats than safetensors stand there as one tensor each, of the file's size.
+    """
+
+    config: Mapping[str, Any]
+    tensors: tuple[Tensor, ...]
+
+
+class Attention(StrEnum):
+    """How far back a layer looks, which decides how much of its cache stays."""
+
+    FULL = "full"
+    SLIDING = "sliding"
+    CHUNKED = "chunked"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer with a cache. `window` counts tokens; 0 where it looks back over everything."""
+
+    attention: Attention = Attention.FULL
+    window: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What of a model's `config.json` decides about memory.
+
+    `latent` is the width of the one vector that multi-head latent attention keeps per token and layer, 0
+    where keys and values are kept; `experts` and `expert_width` are those a token passes through, 0 where
+    the model is dense; `spare_layers` counts layers for speculative decoding behind the model's own.
+    """
+
+    layers: tuple[Layer, ...]
+    heads: int
+    kv_heads: int
+    head_dim: int
+    hidden: int
+    intermediate: int
+    vocabulary: int
+    context: int
+    dtype: str = "bfloat16"
+    latent: int = 0
+    experts: int = 0
+    expert_width: int = 0
+    tied: bool = False
+    quantization: str = ""
+    cache_dtype: str = "auto"
+    spare_layers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one device (one host, on the CPU) is expected to take; sizes in bytes.
+
+    `budget` is all that the engine may use of it; `cache` what is left of it for tokens, which may be
+    negative. `tokens` fit into the cache at once, as requests of `context` tokens each: `concurrency` of
+    them; `longest` is the longest context a single request could have. `least` is what the replica needs at
+    the very least, for one request of `context` tokens. `note` says what is not known.
+    """
+
+    budget: int
+    weights: int
+    reserve: int
+    cache: int
+    token: int
+    context: int
+    tokens: int
+    concurrency: float
+    longest: int
+    least: int
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints and the history keeps."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Prediction:
+        """Return the prediction whose `as_json` is `data`."""
+        return Prediction(**{key: data[key] for key in Prediction.__dataclass_fields__})
+
+
+@dataclass(frozen=True, slots=True)
+class Actual:
+    """What the engine itself said after a start, per device, sizes in bytes; None where it did not say."""
+
+    tokens: int | None = None
+    context: int | None = None
+    concurrency: float | None = None
+    weights: int | None = None
+    cache: int | None = None
+    graphs: int | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it said anything."""
+        return any(value is not None for value in asdict(self).values())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints and the history keeps."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Actual:
+        """Return the figures whose `as_json` is `data`."""
+        return Actual(**{key: data.get(key) for key in Actual.__dataclass_fields__})
+
+
+@dataclass(frozen=True, slots=True)
+class FitRecord:
+    """A start in the history: predicted and actual side by side; `at` in seconds since the epoch."""
+
+    model: str
+    release: int
+    host: str
+    predicted: Prediction
+    actual: Actual
+    at: float
+
+    @property
+    def token_error(self) -> float | None:
+        """How far the predicted cache was off, as a share of the actual: 0.05 is 5 % too many."""
+        if not self.actual.tokens:
+            return None
+        return self.predicted.tokens / self.actual.tokens - 1
+
+    @property
+    def weight_error(self) -> float | None:
+        """How far the predicted weights were off, as a share of the actual."""
+        if not self.actual.weights:
+            return None
+        return self.predicted.weights / self.actual.weights - 1

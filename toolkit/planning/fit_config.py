@@ -1,0 +1,206 @@
+"""A model's `config.json` -> what of it decides about memory.
+
+The names are those of the models' own configuration classes in Hugging Face Transformers; where one of
+them leaves a value out of its file, Transformers' default is what the engine computes with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from toolkit.domain.fit import Architecture, Attention, Layer
+
+Config = Mapping[str, Any]
+
+
+class NotUnderstoodError(ValueError):
+    """The configuration is of a kind whose memory is not predicted here; says which."""
+
+
+# What Transformers fills in where the files of these families leave it out.
+_DEFAULTS: Mapping[str, Config] = {
+    "gemma3_text": {
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 256,
+        "vocab_size": 262_208,
+        "max_position_embeddings": 131_072,
+        "sliding_window": 4096,
+        "tie_word_embeddings": True,
+    },
+    "gemma2": {"sliding_window": 4096, "tie_word_embeddings": True},
+    "gemma": {"tie_word_embeddings": True},
+    "gpt_oss": {"sliding_window": 128},
+    "cohere2": {"sliding_window": 4096, "tie_word_embeddings": True},
+    "mistral": {"sliding_window": 4096},
+}
+# Every so many layers one looks back over everything, the others over a window.
+_PATTERNS = {"gemma3_text": 6, "gemma2": 2, "gpt_oss": 2, "cohere2": 4}
+# Families whose window holds only where `use_sliding_window` says so.
+_OPTIONAL_WINDOW = ("qwen2", "qwen3", "qwen2_moe", "qwen3_moe")
+_LAYER_TYPES = {
+    "full_attention": Attention.FULL,
+    "sliding_attention": Attention.SLIDING,
+    "chunked_attention": Attention.CHUNKED,
+}
+# Each of these keeps state of another form than keys and values of equal heads in every layer.
+_OTHER_STATE = {
+    "compress_ratios": "compressed attention",
+    "index_topk": "a sparse attention index",
+    "linear_attn_config": "linear attention",
+    "full_attention_interval": "linear attention",
+    "attn_layer_period": "state-space layers",
+    "hybrid_override_pattern": "state-space layers",
+    "ssm_cfg": "state-space layers",
+    "mamba_d_state": "state-space layers",
+    "state_size": "state-space layers",
+    "global_head_dim": "heads of different sizes",
+    "block_configs": "layers of different shapes",
+    "num_kv_shared_layers": "layers that share their cache",
+}
+_TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config")
+_KV_HEADS = ("n_head_kv", "num_kv_heads", "num_key_value_heads", "multi_query_group_num")
+_CONTEXT = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "seq_length",
+    "model_max_length",
+)
+_DTYPES = {"half": "float16", "float": "float32"}
+# Rope types whose configured length is the scaled one already (vLLM, config/model.py, _get_and_verify_max_len).
+_SCALED = ("su", "longrope", "llama3", "yarn", "deepseek_yarn", "default", "mrope", "")
+
+
+def read_architecture(config: Config) -> Architecture:
+    """Return the architecture that a `config.json` describes.
+
+    Raises NotUnderstoodError for kinds whose cache is not made of keys and values, and where a number
+    that is needed is missing.
+    """
+    text = _text_part(config)
+    family = str(text.get("model_type", ""))
+    text = {**_DEFAULTS.get(family, {}), **text}
+    for key, words in _OTHER_STATE.items():
+        if text.get(key):
+            raise NotUnderstoodError(f"it has {words} (`{key}`)")
+    heads = _number(text, ("num_attention_heads", "n_head"))
+    hidden = _number(text, ("hidden_size", "n_embd", "d_model"))
+    experts = int(text.get("num_experts_per_tok") or text.get("num_experts_per_token") or 0)
+    quantization = text.get("quantization_config") or config.get("quantization_config") or {}
+    return Architecture(
+        layers=_layers(text, family),
+        heads=heads,
+        kv_heads=_number(text, _KV_HEADS, heads),
+        head_dim=int(text.get("head_dim") or hidden // heads),
+        hidden=hidden,
+        intermediate=int(text.get("intermediate_size") or text.get("n_inner") or 4 * hidden),
+        vocabulary=_number(text, ("vocab_size",)),
+        context=_context(text, family),
+        dtype=_dtype(text, config),
+        latent=_latent(text),
+        experts=experts,
+        expert_width=int(text.get("moe_intermediate_size") or text.get("intermediate_size") or 0)
+        if experts
+        else 0,
+        tied=bool(text.get("tie_word_embeddings", config.get("tie_word_embeddings", False))),
+        quantization=str(quantization.get("quant_method", "")),
+        cache_dtype=_cache_dtype(quantization),
+        spare_layers=int(text.get("num_nextn_predict_layers") or 0),
+    )
+
+
+def _text_part(config: Config) -> dict[str, Any]:
+    """Return the part about the language model of a model that also sees or hears."""
+    for name in _TEXT_PARTS:
+        part = config.get(name)
+        if isinstance(part, Mapping):
+            return (
+                _text_part(part)
+                if any(isinstance(part.get(n), Mapping) for n in _TEXT_PARTS)
+                else dict(part)
+            )
+    return dict(config)
+
+
+def _number(text: Config, names: tuple[str, ...], default: int = 0) -> int:
+    for name in names:
+        value = text.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    if default:
+        return default
+    raise NotUnderstoodError(f"its config.json does not say `{names[0]}`")
+
+
+def _layers(text: Config, family: str) -> tuple[Layer, ...]:
+    count = _number(text, ("num_hidden_layers", "n_layer", "num_layers"))
+    window = int(text.get("sliding_window") or 0)
+    chunk = int(text.get("attention_chunk_size") or 0)
+    named = text.get("layer_types")
+    if isinstance(named, list) and len(named) >= count:
+        return tuple(_named_layer(str(each), window, chunk) for each in named[:count])
+    sliding = Layer(Attention.SLIDING, window) if window else Layer()
+    pattern = int(text.get("sliding_window_pattern") or _PATTERNS.get(family, 0))
+    if pattern:
+        return tuple(sliding if (index + 1) % pattern else Layer() for index in range(count))
+    if family in _OPTIONAL_WINDOW:
+        first = int(text.get("max_window_layers") or 0) if text.get("use_sliding_window") else count
+        return tuple(sliding if index >= first else Layer() for index in range(count))
+    if chunk:
+        # Llama 4: every fourth layer has no chunks.
+        local = Layer(Attention.CHUNKED, chunk)
+        return tuple(local if (index + 1) % 4 else Layer() for index in range(count))
+    return (sliding,) * count
+
+
+def _named_layer(name: str, window: int, chunk: int) -> Layer:
+    if name not in _LAYER_TYPES:
+        raise NotUnderstoodError(f"it has layers of the type {name}")
+    attention = _LAYER_TYPES[name]
+    reach = {Attention.FULL: 0, Attention.SLIDING: window, Attention.CHUNKED: chunk}[attention]
+    return Layer(attention, reach) if reach else Layer()
+
+
+def _latent(text: Config) -> int:
+    """DeepSeek-V2 (arXiv:2405.04434, 2.1): of each token a compressed vector and one rotary key are kept."""
+    rank, rotary = text.get("kv_lora_rank"), text.get("qk_rope_head_dim")
+    return int(rank) + int(rotary) if rank and rotary else 0
+
+
+def _context(text: Config, family: str) -> int:
+    length = _number(text, _CONTEXT)
+    rope = text.get("rope_scaling") or text.get("rope_parameters") or {}
+    kind = str(rope.get("rope_type") or rope.get("type") or "") if isinstance(rope, Mapping) else ""
+    if kind in _SCALED or "gemma3" in family:
+        return length
+    return int(length * float(rope.get("factor") or 1))
+
+
+def _dtype(text: Config, config: Config) -> str:
+    """vLLM computes in the type of the file, and in bfloat16 where that is float32 or not said."""
+    named = next(
+        (
+            str(part[key])
+            for part in (text, config)
+            for key in ("dtype", "torch_dtype")
+            if part.get(key)
+        ),
+        "",
+    ).removeprefix("torch.")
+    named = _DTYPES.get(named, named)
+    return "bfloat16" if named in ("", "float32", "auto") else named
+
+
+def _cache_dtype(quantization: Config) -> str:
+    """A checkpoint may bring scales for a cache of 8 bits; vLLM then uses one unless told otherwise."""
+    inner = quantization.get("quantization")
+    parts = (inner, quantization) if isinstance(inner, Mapping) else (quantization,)
+    for part in parts:
+        scheme = part.get("kv_cache_scheme")
+        if isinstance(scheme, Mapping) and int(scheme.get("num_bits") or 0) == 8:
+            return "fp8"
+        if str(part.get("kv_cache_quant_algo") or "").upper() == "FP8":
+            return "fp8"
+    return "auto"
