@@ -23,9 +23,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         if self.path == "/metrics":
-            self.answer(
-                200, f'vllm:num_requests_running{{engine="0"}} {float(running[0])}\n'.encode()
+            lines = (
+                f'vllm:num_requests_running{{engine="0"}} {float(running[0])}',
+                'vllm:cache_config_info{block_size="128",engine="0",num_gpu_blocks="16"} 1.0',
+                "",
             )
+            self.answer(200, "\n".join(lines).encode())
         elif behaviour == "never ready":
             self.answer(503, b"")
         else:
@@ -95,6 +98,7 @@ def opened(path):
 
 
 print(f"starting on port {port}", flush=True)
+print("INFO Explicitly set (0.5/12.34) GiB for KV cache on node 0.", flush=True)
 if behaviour == "dies at start":
     raise ValueError("no such thing")
 # As with vLLM, the main process is not alone; it ends its worker when it is told to end, not when it is killed.

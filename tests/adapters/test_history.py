@@ -16,6 +16,7 @@ from tests.adapters.history_lab import Clock, begin
 from tests.planning.facts import release
 from toolkit.adapters.history import History
 from toolkit.adapters.history_database import Address, read_address
+from toolkit.domain.fit import Actual, FitRecord, Prediction
 from toolkit.domain.release import Outcome
 from toolkit.errors import BusyError
 
@@ -224,3 +225,17 @@ def test_processes_that_open_a_new_history_at_once_all_find_it_made(
     history = History(place, Clock())
     assert len(history.deployments("tiny")) == 6
     history.close()
+
+
+def test_what_a_start_took_stands_beside_what_was_predicted(history: History) -> None:
+    predicted = Prediction(24, 15, 2, 7, 1, 8192, 100, 1.5, 32768, 18, note="why")
+    records = [
+        FitRecord("tiny", 1, "a", predicted, Actual(tokens=90, weights=14), 101.0),
+        FitRecord("tiny", 2, "b", predicted, Actual(), 102.0),
+        FitRecord("other", 1, "a", predicted, Actual(tokens=1), 103.0),
+    ]
+    for record in records:
+        history.add_fit(record)
+    assert history.fits("tiny") == [records[1], records[0]]
+    assert history.fits("tiny", limit=1) == [records[1]]
+    assert history.fits("unknown") == []

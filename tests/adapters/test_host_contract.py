@@ -10,8 +10,10 @@ import pytest
 from tests.adapters.host_lab import ENGINE, Behaviour, HostLab
 from toolkit.adapters.host import silent
 from toolkit.domain.facts import ProcessState
+from toolkit.domain.fit import Actual
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import BusyError
+from toolkit.planning.fit_actual import read_actual
 from toolkit.planning.routes import Routes, Target, with_model, with_weights
 
 OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
@@ -41,6 +43,8 @@ def test_a_started_replica_becomes_ready_and_answers(lab: HostLab) -> None:
     program = lab.start("blue")
     waited = lab.host.wait_ready(program, lab.ports["blue"], 20, silent)
     assert (waited.ok, waited.reason) == (True, "")
+    # What it took, from its log and its metrics.
+    assert read_actual(waited.log) == Actual(tokens=2048, cache=2**29)
 
     answer = lab.host.complete(lab.ports["blue"], {"messages": []}, 5)
     assert (answer.status, answer.text[:10], answer.finish_reason) == (200, "hello from", "stop")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from toolkit.adapters.history_database import Address, Database, Row
+from toolkit.domain.fit import Actual, FitRecord, Prediction
 from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
 from toolkit.errors import BusyError, InputError
 
@@ -129,6 +130,40 @@ class History:
     def deployments(self, model: str, limit: int = 50) -> list[Deployment]:
         """Return the model's deployments, newest first."""
         return self._select("WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit))
+
+    # what replicas took
+
+    def add_fit(self, record: FitRecord) -> None:
+        """Store what was predicted for a start and what its engine said."""
+        self._run(
+            "INSERT INTO fits (model, release_number, host, predicted, actual, at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                record.model,
+                record.release,
+                record.host,
+                json.dumps(record.predicted.as_json()),
+                json.dumps(record.actual.as_json()),
+                record.at,
+            ),
+        )
+
+    def fits(self, model: str, limit: int = 50) -> list[FitRecord]:
+        """Return what the model's last starts took, newest first."""
+        rows = self._run(
+            "SELECT * FROM fits WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit)
+        )
+        return [
+            FitRecord(
+                model=row["model"],
+                release=row["release_number"],
+                host=row["host"],
+                predicted=Prediction.from_json(json.loads(row["predicted"])),
+                actual=Actual.from_json(json.loads(row["actual"])),
+                at=row["at"],
+            )
+            for row in rows
+        ]
 
     def models(self) -> list[str]:
         """Return the names of all models that ever had a release."""

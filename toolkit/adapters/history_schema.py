@@ -72,4 +72,15 @@ m002_many_hosts = (
     "ALTER TABLE deployments ADD COLUMN rollout TEXT NOT NULL DEFAULT ''",
 )
 
-MIGRATIONS = (m001_initial, m002_many_hosts)
+m003_fits = (
+    """CREATE TABLE fits (
+        id INTEGER PRIMARY KEY,
+        model TEXT NOT NULL,
+        release_number INTEGER NOT NULL,
+        host TEXT NOT NULL,
+        predicted TEXT NOT NULL,
+        actual TEXT NOT NULL,
+        at REAL NOT NULL)""",
+)
+
+MIGRATIONS = (m001_initial, m002_many_hosts, m003_fits)

@@ -16,6 +16,10 @@ from toolkit.errors import InputError, ToolkitError
 # name -> (module:attribute, one line of help). The help stands here so that listing imports nothing;
 # a test holds it equal to the command's own.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "plan": (
+        "toolkit.cli.plan:plan",
+        "Show whether a version fits on each host, before any download.",
+    ),
     "deploy": (
         "toolkit.cli.deploy:deploy",
         "Make a version serve; does nothing where it already does.",

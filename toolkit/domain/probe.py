@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """How a wait ended. `log` holds the replica's last lines where it ended badly."""
+    """How a wait ended. `log` holds the replica's last lines where it ended badly; where a start ended well,
+    those in which the engine says what memory it took.
+    """
 
     ok: bool
     reason: str = ""

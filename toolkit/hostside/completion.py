@@ -50,6 +50,18 @@ def busy(port: int, timeout: float = 2) -> int:
 _LOAD = re.compile(r"^vllm:num_requests_(?:running|waiting)(?:\{[^}]*\})? ([0-9.e+]+)$", re.M)
 
 
+def cache_info(port: int, timeout: float = 2) -> list[str]:
+    """Return the lines of vLLM's metrics that describe its cache; none where it does not tell."""
+    import http.client
+
+    try:
+        status, body = _request(port, "GET", "/metrics", None, timeout)
+    except (OSError, http.client.HTTPException):
+        return []
+    lines = body.decode("utf-8", "replace").splitlines() if status == 200 else []
+    return [line for line in lines if line.startswith("vllm:cache_config_info{")]
+
+
 def _request(
     port: int, method: str, path: str, payload: Document | None, timeout: float
 ) -> tuple[int, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 
 from wire import Document, Report
@@ -22,6 +23,17 @@ def tail(file: str, count: int) -> list[str]:
             return log.read().decode("utf-8", "replace").splitlines()[-count:]
     except OSError:
         return []
+
+
+def memory(file: str) -> list[str]:
+    """Return the lines in which an engine says what memory it took, at most a hundred."""
+    return [line[:400] for line in tail(file, 10**6) if _MEMORY.search(line)][:100]
+
+
+_MEMORY = re.compile(
+    r"KV cache size: |Available KV cache memory: |Model loading took |Graph capturing finished"
+    r"|GiB for KV cache"
+)
 
 
 def follow(request: Document, report: Report) -> Document:

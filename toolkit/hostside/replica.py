@@ -17,7 +17,8 @@ TICK = 0.1
 def wait_ready(request: Document, report: Report) -> Document:
     """Return once `/health` answers, or as soon as the process dies or `timeout` seconds have passed.
 
-    Result: {"ready": bool, "reason": str, "seconds": float, "log": [last lines]}.
+    Result: {"ready": bool, "reason": str, "seconds": float, "log": [...]}. The log holds the last lines where
+    it is not ready, and where it is those that say what memory it took.
     Reports {"seconds", "line"} about once a second, the line being the newest of the replica's log.
     """
     root, program, port = request["root"], request["program"], request["port"]
@@ -27,7 +28,8 @@ def wait_ready(request: Document, report: Report) -> Document:
     while True:
         elapsed = time.monotonic() - started
         if completion.healthy(port):
-            return {"ready": True, "reason": "", "seconds": elapsed, "log": []}
+            said = logs.memory(logs.path(root, program)) + completion.cache_info(port)
+            return {"ready": True, "reason": "", "seconds": elapsed, "log": said}
         if int(elapsed / TICK) % 3 == 0:
             now = processes.state(root, program)
             pid = pid or now["pid"]

@@ -65,7 +65,7 @@ def ask_version(
             missing_bytes=absent,
             keep_standby=keep_standby,
             bake_seconds=timing.bake,
-            ready_seconds=_usual_start(history, version.model),
+            ready_seconds=usual_start(history, version.model),
         )
 
     return ask
@@ -92,7 +92,7 @@ def ask_rollback(
             provision_digest=facts.converged,
             keep_standby=keep_standby,
             bake_seconds=timing.bake,
-            ready_seconds=_usual_start(history, model),
+            ready_seconds=usual_start(history, model),
         )
 
     return ask
@@ -136,7 +136,7 @@ def _numbered(release: Release, facts: HostFacts, history: History) -> Release:
     return replace(release, number=max(numbers, default=0) + 1)
 
 
-def _usual_start(history: History, model: str) -> float:
+def usual_start(history: History, model: str) -> float:
     """Return how long the model's last start took, in seconds; a minute where none is known."""
     for deployment in history.deployments(model):
         for step in deployment.steps:

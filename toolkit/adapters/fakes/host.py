@@ -18,6 +18,11 @@ from toolkit.domain.release import Release
 from toolkit.errors import HostError
 
 MEMORY = 24 * 10**9
+# What a replica that got ready says of its memory.
+MEMORY_SAID = (
+    "INFO Explicitly set (0.5/12.34) GiB for KV cache on node 0.",
+    'vllm:cache_config_info{block_size="128",engine="0",num_gpu_blocks="16"} 1.0',
+)
 
 
 class Behaviour(StrEnum):
@@ -100,7 +105,7 @@ class FakeHost:
         if behaviour is Behaviour.NEVER_READY:
             return Waited(False, f"it was not ready within {timeout:.0f} s")
         self._set(replace(slot, healthy=True))
-        return Waited(True, seconds=1.0)
+        return Waited(True, seconds=1.0, log=MEMORY_SAID)
 
     def complete(self, port: int, payload: Mapping[str, Any], timeout: float) -> Completion:
         slot = next(each for each in self.facts.slots if each.port == port)

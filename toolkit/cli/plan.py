@@ -1,0 +1,183 @@
+"""`toolkit plan`: will it fit, what can it serve, what will an upgrade do? Changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.output import print_json, say, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from toolkit.adapters.history import History
+    from toolkit.cli.context import Pins
+    from toolkit.domain.facts import HostFacts
+    from toolkit.domain.fit import FitRecord
+    from toolkit.domain.model import Version
+    from toolkit.domain.release import Release
+    from toolkit.planning.deploy import Wanted
+    from toolkit.planning.fit import Candidate, HostFit
+    from toolkit.workflows.fit import FleetFit
+
+NOTHING_FITS = 3
+# Earlier starts that are shown.
+STARTS = 5
+
+
+@click.command()
+@click.argument("model", metavar="MODEL[@VERSION]")
+@registry_option()
+@fleet_option()
+@home_option()
+@json_option()
+def plan(
+    model: str, registry_path: str, fleet: str | None, home: str | None, as_json: bool
+) -> None:
+    """Show whether a version fits on each host, before any download."""
+    from toolkit.cli.context import home_directory, open_fleet, open_history, read_pins
+    from toolkit.cli.host_view import open_host
+    from toolkit.workflows.fit import plan_fit
+
+    place = home_directory(home)
+    pins = read_pins(registry_path, place)
+    version = pins.registry.version(model)
+    hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
+    history = open_history(place)
+    found = plan_fit(_candidate(version, pins, place, history), hosts, history)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        _show(found)
+    if not found.fits:
+        raise click.exceptions.Exit(NOTHING_FITS)
+
+
+def _candidate(version: Version, pins: Pins, place: Path, history: History) -> Candidate:
+    from functools import partial
+
+    from toolkit.adapters.hub import open_hub
+    from toolkit.cli.context import open_store
+    from toolkit.planning.engine_choice import choose_lock
+    from toolkit.planning.fit import Candidate
+    from toolkit.workflows.fit import files_of, read_model
+
+    pinned = pins.lock.snapshot_of(version) if pins.lock.has(version) else None
+    snapshot = files_of(version, pinned, open_hub)
+    return Candidate(
+        version=version,
+        files=read_model(version, snapshot, open_store(place), open_hub),
+        snapshot=snapshot,
+        lock_for=partial(choose_lock, pins.engines, version.engine),
+        wanted=_wanted(version, history),
+    )
+
+
+def _wanted(version: Version, history: History) -> Callable[[Release, HostFacts], Wanted]:
+    from toolkit.planning.deploy import Wanted
+    from toolkit.workflows.asks import usual_start
+
+    seconds = usual_start(history, version.model)
+
+    def wanted(release: Release, facts: HostFacts) -> Wanted:
+        return Wanted("upgrade", release, facts.converged, ready_seconds=seconds)
+
+    return wanted
+
+
+def _show(found: FleetFit) -> None:
+    from toolkit.domain.quantity import format_size
+
+    need, version = found.need, found.version
+    say(f"{version.title}  {version.source.key}@{version.revision[:12]}")
+    say(f"  weights   {format_size(found.weights)} in its files")
+    if need.note:
+        say(f"  cache     {need.note}")
+    else:
+        say(f"  cache     {format_size(need.token)} a token; {need.context:,} tokens a request")
+        say(f"  reserve   {format_size(need.reserve)} beside them, estimated")
+        say(f"  needs     {_least(found)}")
+    if found.hosts:
+        say()
+        table(_COLUMNS, [_row(host) for host in found.hosts])
+    for host in found.hosts:
+        if host.several:
+            say(
+                f"\n{host.host}: {host.several.hosts} such hosts would hold it together, "
+                f"tensor parallel {host.several.tensor} x pipeline parallel {host.several.pipeline}; "
+                "a start over several hosts is not built yet"
+            )
+    for name, why in found.unreachable.items():
+        say(f"\nnot reached: {name}: {why}")
+    if found.upgrade.words:
+        say(f"\nupgrade: {found.upgrade.strategy}, {found.upgrade.words}")
+    if found.records:
+        say()
+        table(_STARTS, [_start_row(record) for record in found.records[:STARTS]])
+
+
+def _least(found: FleetFit) -> str:
+    from toolkit.domain.quantity import format_size
+
+    resources = found.version.resources
+    each = "" if resources.devices == 1 else f" on each of {resources.devices} devices"
+    asked = format_size(resources.memory // resources.devices)
+    return f"at least {format_size(found.need.least)}{each}; its `resources.memory` gives {asked}"
+
+
+_COLUMNS = (
+    "HOST", "FITS", "ON", "WEIGHTS", "CACHE", "TOKENS", "LONGEST", "REQUESTS", "UPGRADE", "WHY",
+)  # fmt: skip
+
+
+def _row(host: HostFit) -> tuple[str, ...]:
+    from toolkit.domain.quantity import format_size
+
+    said = host.prediction
+    known = said is not None and not said.note
+    return (
+        host.host,
+        "yes" if host.fits else "no",
+        _where(host),
+        format_size(said.weights) if said else "-",
+        format_size(max(said.cache, 0)) if said and known else "-",
+        f"{said.tokens:,}" if said and known else "-",
+        f"{said.longest:,}" if said and known else "-",
+        f"{said.concurrency:.1f} x {said.context:,}" if said and known else "-",
+        host.strategy or "-",
+        host.why or host.has,
+    )
+
+
+def _where(host: HostFit) -> str:
+    if not host.accelerator:
+        return "-"
+    return f"{host.accelerator} {','.join(map(str, host.devices))}".strip()
+
+
+_STARTS = (
+    "START OF", "HOST", "TOKENS PREDICTED", "TOKENS", "ERROR", "WEIGHTS PREDICTED", "WEIGHTS", "ERROR",
+)  # fmt: skip
+
+
+def _start_row(record: FitRecord) -> tuple[str, ...]:
+    from toolkit.domain.quantity import format_size
+
+    tokens, weights = record.actual.tokens, record.actual.weights
+    return (
+        f"{record.model} #{record.release}",
+        record.host,
+        f"{record.predicted.tokens:,}",
+        f"{tokens:,}" if tokens else "-",
+        _percent(record.token_error),
+        format_size(record.predicted.weights),
+        format_size(weights) if weights else "-",
+        _percent(record.weight_error),
+    )
+
+
+def _percent(error: float | None) -> str:
+    return "-" if error is None else f"{error:+.1%}"
