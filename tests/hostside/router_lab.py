@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -71,6 +72,7 @@ def write_base(root: Path, **variables: Any) -> None:
         trim_blocks=True,
     )
     environment.filters["to_json"] = json.dumps
+    environment.filters["regex_replace"] = lambda text, form, new: re.sub(form, new, text)
     base = environment.get_template("haproxy.cfg.j2").render(values)
     (directory / "haproxy.cfg").write_text(base)
     shutil.copy(ROLE / "files/model.lua", directory)
@@ -173,10 +175,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Lab:
-    """A running router below `root`."""
+    """A running router below `root`, of the host `at` where it is one of several."""
 
-    def __init__(self, root: Path, port: int) -> None:
-        self.root, self.port, self.routes = root, port, Routes()
+    def __init__(self, root: Path, port: int, at: str = "") -> None:
+        self.root, self.port, self.routes, self.at = root, port, Routes(), at
         self.directory = str(root / "router")
         self.log = root / "log"
         self.process = self._start()
@@ -216,7 +218,7 @@ class Lab:
     def apply(self, new: Routes, **extra: Any) -> dict[str, Any]:
         """Bring the router to the routes, as the toolkit does."""
         request = {
-            "files": render_files(new),
+            "files": render_files(new, self.at),
             "commands": list(runtime_commands(self.routes, new)),
             "reload": needs_reload(self.routes, new),
             **extra,
@@ -258,7 +260,7 @@ class Lab:
 
 
 @contextlib.contextmanager
-def lab(**variables: Any) -> Iterator[Lab]:
+def lab(at: str = "", **variables: Any) -> Iterator[Lab]:
     """A router without routes, ended and removed at the end."""
     root = Path(tempfile.mkdtemp(prefix="router-"))
     port = free_port()
@@ -273,7 +275,7 @@ def lab(**variables: Any) -> Iterator[Lab]:
         if os.geteuid() == 0:
             for path in (root, *root.rglob("*")):
                 os.chown(path, NOBODY, NOBODY)
-        running = Lab(root, port)
+        running = Lab(root, port, at)
         try:
             yield running
         finally:

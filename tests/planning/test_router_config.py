@@ -22,7 +22,7 @@ ROUTES = with_model(
 def test_files_of_two_models() -> None:
     files = render_files(ROUTES)
     assert files.pop("routes.json").startswith(
-        '{\n  "routes": [\n    {\n      "model": "team/big",'
+        '{\n  "at": "",\n  "serial": 0,\n  "routes": [\n    {\n      "model": "team/big",'
     )
     assert files == {
         "backends.cfg": (
@@ -45,12 +45,49 @@ def test_files_of_two_models() -> None:
             'tiny {"id":"tiny","object":"model","created":1700000000,"owned_by":"toolkit"}\n'
         ),
         "slots.map": "team/big blue\ntiny green\n",
+        "relay.map": "",
         "models.json": (
             '{"object":"list","data":['
             '{"id":"team/big","object":"model","created":1800000000,"owned_by":"toolkit"},'
             '{"id":"tiny","object":"model","created":1700000000,"owned_by":"toolkit"}]}\n'
         ),
     }
+
+
+def test_files_of_a_host_among_several() -> None:
+    targets = (
+        Target("blue", 8100, 100, "gpu1", "10.0.0.1:8090"),
+        Target("blue", 8100, 100, "gpu2", "10.0.0.2:8090"),
+    )
+    routes = with_model(Routes(serial=7), "team/big", targets, created=1800000000)
+    files = render_files(routes, at="gpu2")
+    assert files["backends.cfg"] == (
+        "# Written by the toolkit from routes.json; the router's base is haproxy.cfg.\n"
+        "\n"
+        "backend model.team:big\n"
+        "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
+        "    force-persist if { stopping }\n"
+        "    balance leastconn\n"
+        "    timeout check 500ms\n"
+        "    option srvtcpka\n"
+        "    srvtcpka-idle 10s\n"
+        "    srvtcpka-intvl 5s\n"
+        "    srvtcpka-cnt 3\n"
+        "    http-send-name-header X-Toolkit-Target\n"
+        "    http-request set-header X-Toolkit-Model team/big\n"
+        "    http-check send meth GET uri /health"
+        " hdr X-Toolkit-Target %[srv_name] hdr X-Toolkit-Model team/big\n"
+        "    server gpu1.blue 10.0.0.1:8090 weight 100 check inter 400ms fastinter 200ms fall 2\n"
+        "    server gpu2.blue 127.0.0.1:8100 weight 100"
+        " check inter 400ms fastinter 200ms fall 2 addr 127.0.0.1 port 8090\n"
+        "\n"
+        "backend relay.blue.model.team:big\n"
+        "    server gpu2.blue 127.0.0.1:8100\n"
+    )
+    assert files["relay.map"] == "gpu2.blue/team/big relay.blue.model.team:big\n"
+    assert files["slots.map"] == "team/big gpu2.blue\n"
+    assert render_files(routes, at="gpu1")["slots.map"] == "team/big gpu1.blue\n"
+    assert files["routes.json"].startswith('{\n  "at": "gpu2",\n  "serial": 7,\n')
 
 
 def test_what_the_role_starts_with_is_no_routes() -> None:

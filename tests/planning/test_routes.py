@@ -102,12 +102,12 @@ def test_weights_of_slots_not_named_stay() -> None:
     canary = with_weights(TINY, "tiny", {"green": 10})
     route = canary.of("tiny")
     assert route == Route("tiny", (Target("blue", 8100, 100), Target("green", 8101, 10)), 7)
-    assert (route.weight("green"), route.weight("red"), route.main_slot) == (10, 0, "blue")
+    assert (route.weight("green"), route.weight("red"), route.main()) == (10, 0, "blue")
 
 
 def test_a_route_without_traffic_has_no_main_slot() -> None:
-    assert Route("tiny", (Target("blue", 8100),)).main_slot == ""
-    assert Route("tiny", ()).main_slot == ""
+    assert Route("tiny", (Target("blue", 8100),)).main() == ""
+    assert Route("tiny", ()).main() == ""
 
 
 @pytest.mark.parametrize("routes", [Routes(), TINY, BOTH])

@@ -119,6 +119,8 @@ def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
         "toolkit_python": host.python,
         "router_bind": host.router_bind,
         "router_metrics_bind": host.router_metrics_bind,
+        "router_relay_bind": host.relay_bind,
+        "router_peers": list(host.peers),
     }
 
 

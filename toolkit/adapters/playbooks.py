@@ -31,6 +31,8 @@ def provision_digest(host: Host) -> str:
             if file.is_file() and "__pycache__" not in file.parts:
                 summary.update(f"{file.relative_to(top)}\0".encode() + file.read_bytes())
     settings = [host.root, host.user, host.router_bind, host.router_metrics_bind, host.python]
+    if host.peers:
+        settings += [host.relay_bind, *host.peers]
     summary.update(json.dumps(settings).encode())
     return summary.hexdigest()
 

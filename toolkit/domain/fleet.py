@@ -36,6 +36,11 @@ class Host:
     peers: tuple[str, ...] = ()
 
     @property
+    def label(self) -> str:
+        """What routes call it: its name among several, nothing where it is the only one."""
+        return self.name if self.peers else ""
+
+    @property
     def relay_bind(self) -> str:
         """Where its router listens for the other hosts; empty where there is none."""
         return f"{self.relay_address}:{self.relay_port}" if self.peers else ""

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 import router_socket
+import routes_file
 from router_socket import RouterDown, RouterError
 from wire import Document, Servers
 
@@ -28,10 +29,10 @@ FILES = (
     "models.map",
     "models-described.map",
     "slots.map",
+    "relay.map",
     "models.json",
     "routes.json",
 )
-PREFIX = "model."
 
 
 def apply(root: str, request: Document) -> Document:
@@ -52,7 +53,7 @@ def apply(root: str, request: Document) -> Document:
         former = {name: _read(os.path.join(directory, name)) for name in files}
         changed = [name for name in FILES if name in files and files[name] != former[name]]
         running = _running(directory)
-        desired = json.loads(files["routes.json"]) if files else _routes(directory)
+        desired = json.loads(files["routes.json"]) if files else routes_file.read(directory)
         # Also where nothing is left to write: a run killed between files and reload has left a worker behind.
         reload = bool(changed and request.get("reload")) or (
             running and _outdated(directory, desired)
@@ -90,7 +91,7 @@ def observe(root: str) -> Document:
     `model/slot` whose weight in the newest worker is not the files'.
     """
     directory = os.path.join(root, "router")
-    routes = _routes(directory)
+    routes = routes_file.read(directory)
     found = {
         "running": False,
         "bind": _bind(directory),
@@ -101,7 +102,7 @@ def observe(root: str) -> Document:
                 slot: {"weight": weight, "status": "", "sessions": 0}
                 for slot, weight in slots.items()
             }
-            for model, slots in _weights(routes).items()
+            for model, slots in routes_file.weights(routes).items()
         },
         "routes": routes,
         "drift": [],
@@ -115,7 +116,7 @@ def observe(root: str) -> Document:
     found.update(running=bool(processes["current"]), version=processes["version"])
     found["workers"] = len(views)
     found["servers"] = _merged(views)
-    found["drift"] = _drift(_weights(routes), current)
+    found["drift"] = _drift(routes_file.weights(routes), current)
     return found
 
 
@@ -136,15 +137,13 @@ def _outdated(directory: str, routes: Document) -> bool:
     """Whether the newest worker has other servers or ports than `routes`, which no command can change."""
     pid = router_socket.processes(directory)["current"][-1]
     has = {
-        (_model(backend), slot, server["address"])
+        (routes_file.model(backend), slot, server["address"])
         for backend, slots in (router_socket.servers(directory, pid) or {}).items()
-        if backend.startswith(PREFIX)
+        if backend.startswith(routes_file.PREFIX)
         for slot, server in slots.items()
     }
     return has != {
-        (route["model"], target["slot"], f"127.0.0.1:{target['port']}")
-        for route in routes.get("routes", [])
-        for target in route["targets"]
+        (model, name, address) for model, name, _, address in routes_file.targets(routes)
     }
 
 
@@ -186,8 +185,8 @@ def _completed(directory: str, commands: list[str], routes: Document) -> list[st
     pid = router_socket.processes(directory)["current"][-1]
     has = router_socket.servers(directory, pid) or {}
     gains, losses = [], []
-    for model, slots in _weights(routes).items():
-        backend = PREFIX + model.replace("/", ":")
+    for model, slots in routes_file.weights(routes).items():
+        backend = routes_file.PREFIX + model.replace("/", ":")
         for slot, weight in slots.items():
             name = f"{backend}/{slot}"
             now = has.get(backend, {}).get(slot, {}).get("weight", weight)
@@ -220,7 +219,7 @@ def _wait_up(directory: str, commands: list[str], timeout: float) -> None:
         if time.monotonic() > until:
             backend, slot, server = late[0]
             raise RouterError(
-                f"{_model(backend)}/{slot} gets no traffic: the router's checks say "
+                f"{routes_file.model(backend)}/{slot} gets no traffic: the router's checks say "
                 f"{server['status']} ({server['check']})"
             )
         time.sleep(0.02)
@@ -271,21 +270,24 @@ def _reload(directory: str, former: Mapping[str, str | None], changed: list[str]
 def _tell(directory: str, commands: list[str]) -> int:
     """Bring every worker to what the files say and look whether it is so; return how many workers there are."""
     processes = router_socket.processes(directory)
-    routes = _routes(directory)
+    routes = routes_file.read(directory)
     # New clients are the newest worker's. Those that a reload left behind refuse commands to their servers and are
     # steered by a map; a model that came after them has no entry there, and no backend either.
     for pid in processes["current"]:
         complaints = router_socket.tell(directory, pid, commands)
         if complaints:
             raise RouterError("the router refused: " + "; ".join(complaints))
-    steering = [f"set map slots.map {model} {slot}" for model, slot in _main_slots(routes).items()]
+    steering = [
+        f"set map slots.map {model} {slot}"
+        for model, slot in routes_file.main_slots(routes).items()
+    ]
     for pid in processes["old"]:
         complaints = router_socket.tell(directory, pid, steering)
         complaints = [each for each in complaints if "entry not found" not in each]
         if complaints:
             raise RouterError("a worker left behind refused: " + "; ".join(complaints))
     views = _views(directory, processes["current"])
-    drift = _drift(_weights(routes), views)
+    drift = _drift(routes_file.weights(routes), views)
     if drift:
         raise RouterError(f"the router has other weights than its files: {', '.join(drift)}")
     return len(processes["current"]) + len(processes["old"])
@@ -295,7 +297,11 @@ def _views(directory: str, pids: list[int]) -> list[Servers]:
     """Return what each of the workers that still live says of its servers."""
     views = [router_socket.servers(directory, pid) for pid in pids]
     return [
-        {_model(backend): slots for backend, slots in view.items() if backend.startswith(PREFIX)}
+        {
+            routes_file.model(backend): slots
+            for backend, slots in view.items()
+            if backend.startswith(routes_file.PREFIX)
+        }
         for view in views
         if view is not None
     ]
@@ -331,31 +337,6 @@ def _drift(weights: dict[str, dict[str, int]], views: list[Servers]) -> list[str
             if view.get(model, {}).get(slot, {}).get("weight", weight) != weight
         }
     )
-
-
-def _weights(routes: Document) -> dict[str, dict[str, int]]:
-    return {
-        route["model"]: {target["slot"]: target["weight"] for target in route["targets"]}
-        for route in routes.get("routes", [])
-    }
-
-
-def _main_slots(routes: Document) -> dict[str, str]:
-    """Return {model: slot with the most traffic, or "none"}: the content of slots.map."""
-    mains = {}
-    for model, slots in _weights(routes).items():
-        slot = max(slots, key=lambda name: slots[name], default="none")
-        mains[model] = slot if slots.get(slot) else "none"
-    return mains
-
-
-def _routes(directory: str) -> Document:
-    routes: Document = json.loads(_read(os.path.join(directory, "routes.json")) or "{}")
-    return routes
-
-
-def _model(backend: str) -> str:
-    return backend[len(PREFIX) :].replace(":", "/")
 
 
 def _bind(directory: str) -> str:

@@ -5,28 +5,29 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from toolkit.planning.routes import Route, Routes, backend_name
+from toolkit.planning.routes import Route, Routes, Target, backend_name
 
 _HEAD = "# Written by the toolkit from routes.json; the router's base is haproxy.cfg.\n"
 
 
-def render_files(routes: Routes) -> dict[str, str]:
-    """Return every file that follows from the routes, by its name in the router's directory."""
+def render_files(routes: Routes, at: str = "") -> dict[str, str]:
+    """Return every file that follows from the routes for the router of the host `at`, by its name there."""
     return {
-        "backends.cfg": render_backends(routes),
+        "backends.cfg": render_backends(routes, at),
         "models.map": render_map(routes),
         "models-described.map": render_described_map(routes),
-        "slots.map": render_slots(routes),
+        "slots.map": render_slots(routes, at),
+        "relay.map": render_relay(routes, at),
         "models.json": render_models_json(routes),
-        "routes.json": json.dumps(routes.as_json(), indent=2) + "\n",
+        "routes.json": json.dumps(routes.as_json(at), indent=2) + "\n",
     }
 
 
-def render_backends(routes: Routes) -> str:
-    """Return `backends.cfg`: a backend per model with a server per slot.
+def render_backends(routes: Routes, at: str = "") -> str:
+    """Return `backends.cfg`: a backend per model with a server per slot, and one for each slot of this host.
 
     A slot without traffic stands there with weight 0, checked like the others, so that it is known
-    to be up when it is needed.
+    to be up when it is needed. The latter backends take what other hosts' routers hand on, see `relay.map`.
     """
     text = _HEAD
     for route in routes.routes:
@@ -34,9 +35,44 @@ def render_backends(routes: Routes) -> str:
         # a worker that a reload left behind: see slots.map in haproxy.cfg
         text += "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
         text += "    force-persist if { stopping }\n"
+        text += _handing_on(route.model) if at else ""
         for target in route.targets:
-            text += f"    server {target.slot} 127.0.0.1:{target.port} weight {target.weight}\n"
+            check = _relay_check(target, at) if at else ""
+            text += f"    server {target.name} {target.address(at)} weight {target.weight}{check}\n"
+        for target in route.on(at) if at else ():
+            text += f"\nbackend {relay_name(route.model, target)}\n"
+            text += f"    server {target.name} {target.address(at)}\n"
     return text
+
+
+def _handing_on(model: str) -> str:
+    """Name target and model to the router of the target's host, for requests and for checks alike.
+
+    A host that died without a word is noticed by keep-alives of its connections, a short silence of the link is not.
+    """
+    return (
+        "    balance leastconn\n"
+        "    timeout check 500ms\n"
+        "    option srvtcpka\n"
+        "    srvtcpka-idle 10s\n"
+        "    srvtcpka-intvl 5s\n"
+        "    srvtcpka-cnt 3\n"
+        "    http-send-name-header X-Toolkit-Target\n"
+        f"    http-request set-header X-Toolkit-Model {model}\n"
+        "    http-check send meth GET uri /health"
+        f" hdr X-Toolkit-Target %[srv_name] hdr X-Toolkit-Model {model}\n"
+    )
+
+
+def _relay_check(target: Target, at: str) -> str:
+    """Ask the router of the target's host, not its engine.
+
+    A dead host must be out of rotation within two seconds, a busy engine must not be: routers answer at once, from
+    their own more patient checks.
+    """
+    check = " check inter 400ms fastinter 200ms fall 2"
+    port = target.relay.rpartition(":")[2]
+    return f"{check} addr 127.0.0.1 port {port}" if target.host == at else check
 
 
 def render_map(routes: Routes) -> str:
@@ -44,12 +80,26 @@ def render_map(routes: Routes) -> str:
     return "".join(f"{route.model} {backend_name(route.model)}\n" for route in routes.routes)
 
 
-def render_slots(routes: Routes) -> str:
-    """Return `slots.map`: model -> the slot with most of its traffic, or `none`.
+def render_slots(routes: Routes, at: str = "") -> str:
+    """Return `slots.map`: model -> the target with most of its traffic, or `none`.
 
     A worker that a reload left behind follows this instead of weights.
     """
-    return "".join(f"{route.model} {route.main_slot or 'none'}\n" for route in routes.routes)
+    return "".join(f"{route.model} {route.main(at) or 'none'}\n" for route in routes.routes)
+
+
+def render_relay(routes: Routes, at: str) -> str:
+    """Return `relay.map`: what another host's router names, target and model, -> the backend of that slot."""
+    return "".join(
+        f"{target.name}/{route.model} {relay_name(route.model, target)}\n"
+        for route in routes.routes
+        for target in (route.on(at) if at else ())
+    )
+
+
+def relay_name(model: str, target: Target) -> str:
+    """Return the name of the backend for a slot of this host."""
+    return f"relay.{target.slot}.{backend_name(model)}"
 
 
 def render_described_map(routes: Routes) -> str:

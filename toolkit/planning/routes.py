@@ -1,14 +1,17 @@
 """Routes: public model name -> the slots that answer for it, and what changes in the router with them.
 
-A model's backend has one server per slot. Its set of servers only changes when a model comes, goes or
-moves to other ports, and that takes a reload. Everything else, a switch above all, is a change of
+A model's backend has one server per slot and host. Its set of servers only changes when a model or a host
+comes, goes or moves to other ports, and that takes a reload. Everything else, a switch above all, is a change of
 weights while requests run.
+
+All routers of a fleet have the same routes. `serial` counts their changes, so that of two routers that differ the
+one that was told last is known.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,15 +20,23 @@ from toolkit.errors import InputError
 MAX_WEIGHT = 256
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _SLOT = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
+_RELAY = re.compile(r"[0-9.]{7,15}:[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A slot's loopback port and its share of the model's traffic (0: none, at most 256)."""
+    """A slot's loopback port and its share of the model's traffic (0: none, at most 256).
+
+    In a fleet of several it names its `host`, and with `relay` (address and port) where that host's router
+    takes requests for it from the others.
+    """
 
     slot: str
     port: int
     weight: int = 0
+    host: str = ""
+    relay: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what could not be written into the router's files; raises InputError."""
@@ -35,6 +46,17 @@ class Target:
             raise InputError(f"{self.port} is not a port")
         if not 0 <= self.weight <= MAX_WEIGHT:
             raise InputError(f"weight {self.weight} is not between 0 and {MAX_WEIGHT}")
+        if self.host and not (_HOST.fullmatch(self.host) and _RELAY.fullmatch(self.relay)):
+            raise InputError(f"{self.host!r} at {self.relay!r} cannot be routed to")
+
+    @property
+    def name(self) -> str:
+        """What routers call it: `blue`, or `gpu1.blue` in a fleet."""
+        return f"{self.host}.{self.slot}" if self.host else self.slot
+
+    def address(self, at: str) -> str:
+        """Return where the router of the host `at` sends its requests."""
+        return f"127.0.0.1:{self.port}" if self.host in ("", at) else self.relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,44 +74,52 @@ class Route:
                 f"{self.model!r} cannot be routed",
                 hint="a model's name has letters, digits and . _ / - alone",
             )
-        if len({target.slot for target in self.targets}) != len(self.targets):
+        if len({target.name for target in self.targets}) != len(self.targets):
             raise InputError(f"{self.model} has a slot twice")
 
-    def weight(self, slot: str) -> int:
-        """Return the weight of `slot`; 0 where the route has no such slot."""
-        return next((target.weight for target in self.targets if target.slot == slot), 0)
+    def weight(self, name: str) -> int:
+        """Return the weight of the target `name`; 0 where the route has no such target."""
+        return next((target.weight for target in self.targets if target.name == name), 0)
 
-    @property
-    def main_slot(self) -> str:
-        """The slot with the most traffic, empty where none has any."""
-        heaviest = max(self.targets, key=lambda target: target.weight, default=None)
-        return heaviest.slot if heaviest is not None and heaviest.weight else ""
+    def on(self, host: str) -> tuple[Target, ...]:
+        """Return the targets on `host`."""
+        return tuple(target for target in self.targets if target.host == host)
+
+    def main(self, at: str = "") -> str:
+        """Return the name of the target with the most traffic, empty where none has any.
+
+        Of several the one on the host `at`, whose router asks.
+        """
+        heaviest = max(
+            self.targets, key=lambda target: (target.weight, target.host == at), default=None
+        )
+        return heaviest.name if heaviest is not None and heaviest.weight else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """All routes of one router, ordered by model."""
+    """All routes of a fleet's routers, ordered by model."""
 
     routes: tuple[Route, ...] = ()
+    serial: int = 0
 
     def of(self, model: str) -> Route | None:
         """Return the route of `model`, or None."""
         return next((route for route in self.routes if route.model == model), None)
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the content of `routes.json`."""
+    def as_json(self, at: str = "") -> dict[str, Any]:
+        """Return the content of `routes.json` in the router of the host `at`."""
         return {
+            "at": at,
+            "serial": self.serial,
             "routes": [
                 {
                     "model": route.model,
                     "created": route.created,
-                    "targets": [
-                        {"slot": target.slot, "port": target.port, "weight": target.weight}
-                        for target in route.targets
-                    ],
+                    "targets": [_target_json(target) for target in route.targets],
                 }
                 for route in self.routes
-            ]
+            ],
         }
 
     @staticmethod
@@ -103,8 +133,14 @@ class Routes:
                     each["created"],
                 )
                 for each in data.get("routes", ())
-            )
+            ),
+            int(data.get("serial", 0)),
         )
+
+
+def _target_json(target: Target) -> dict[str, Any]:
+    data = {"slot": target.slot, "port": target.port, "weight": target.weight}
+    return {**data, "host": target.host, "relay": target.relay} if target.host else data
 
 
 def with_model(routes: Routes, model: str, targets: tuple[Target, ...], *, created: int) -> Routes:
@@ -115,32 +151,59 @@ def with_model(routes: Routes, model: str, targets: tuple[Target, ...], *, creat
     former = routes.of(model)
     route = Route(model, targets, former.created if former else created)
     others = [each for each in routes.routes if each.model != model]
-    return Routes(tuple(sorted([*others, route], key=lambda each: each.model)))
+    changed = tuple(sorted([*others, route], key=lambda each: each.model))
+    return replace(routes, routes=changed)
+
+
+def with_targets(
+    routes: Routes, model: str, host: str, targets: tuple[Target, ...], *, created: int
+) -> Routes:
+    """Return `routes` where `targets` are those that the model has on `host`; other hosts keep theirs."""
+    former = routes.of(model)
+    others = [each for each in former.targets if each.host != host] if former else []
+    all_targets = sorted([*others, *targets], key=lambda target: target.host)
+    return with_model(routes, model, tuple(all_targets), created=created)
 
 
 def without_model(routes: Routes, model: str) -> Routes:
     """Return `routes` without `model`; the same routes where it has none."""
-    return Routes(tuple(each for each in routes.routes if each.model != model))
+    return replace(routes, routes=tuple(each for each in routes.routes if each.model != model))
+
+
+def without_targets(routes: Routes, model: str, host: str) -> Routes:
+    """Return `routes` without the model's targets on `host`, and without the model where none is left."""
+    route = routes.of(model)
+    if route is None or not route.on(host):
+        return routes
+    left = tuple(target for target in route.targets if target.host != host)
+    if not left:
+        return without_model(routes, model)
+    return with_model(routes, model, left, created=route.created)
 
 
 def with_weights(routes: Routes, model: str, weights: Mapping[str, int]) -> Routes:
-    """Return `routes` with the weights of the model's slots set; slots not named keep theirs.
+    """Return `routes` with the weights of the model's targets set, by name; those not named keep theirs.
 
-    Raises InputError where the model or a slot has no route.
+    Raises InputError where the model or a target has no route.
     """
     route = routes.of(model)
     if route is None:
         raise InputError(f"{model} has no route", hint=f"toolkit deploy {model}")
-    if missing := set(weights) - {target.slot for target in route.targets}:
+    if missing := set(weights) - {target.name for target in route.targets}:
         raise InputError(f"{model} has no slot {', '.join(sorted(missing))}")
     targets = tuple(
-        replace(target, weight=weights.get(target.slot, target.weight)) for target in route.targets
+        replace(target, weight=weights.get(target.name, target.weight)) for target in route.targets
     )
     return with_model(routes, model, targets, created=route.created)
 
 
+def newest(found: Iterable[Routes]) -> Routes:
+    """Return the routes with the highest serial; none at all have no routes."""
+    return max(found, key=lambda routes: routes.serial, default=Routes())
+
+
 def needs_reload(old: Routes, new: Routes) -> bool:
-    """Whether the router must read its files again: a model, slot or port came, went or moved."""
+    """Whether routers must read their files again: a model, host, slot or port came, went or moved."""
     return _servers(old) != _servers(new)
 
 
@@ -157,17 +220,17 @@ def runtime_commands(old: Routes, new: Routes) -> tuple[str, ...]:
         former = old.of(route.model)
         if former == route:
             continue
-        before = {target.slot: target.weight for target in former.targets} if former else {}
-        changed = [target for target in route.targets if before.get(target.slot) != target.weight]
+        before = {target.name: target.weight for target in former.targets} if former else {}
+        changed = [target for target in route.targets if before.get(target.name) != target.weight]
         backend = backend_name(route.model)
         for target in changed:
-            if target.weight > before.get(target.slot, 0):
-                commands.append(f"set server {backend}/{target.slot} health up")
-                commands.append(f"set server {backend}/{target.slot} weight {target.weight}")
+            if target.weight > before.get(target.name, 0):
+                commands.append(f"set server {backend}/{target.name} health up")
+                commands.append(f"set server {backend}/{target.name} weight {target.weight}")
         commands.extend(
-            f"set server {backend}/{target.slot} weight {target.weight}"
+            f"set server {backend}/{target.name} weight {target.weight}"
             for target in changed
-            if target.weight <= before.get(target.slot, 0)
+            if target.weight <= before.get(target.name, 0)
         )
     return tuple(commands)
 
@@ -177,8 +240,8 @@ def backend_name(model: str) -> str:
     return "model." + model.replace("/", ":")
 
 
-def _servers(routes: Routes) -> dict[str, tuple[tuple[str, int], ...]]:
+def _servers(routes: Routes) -> dict[str, tuple[tuple[str, int, str], ...]]:
     return {
-        route.model: tuple((target.slot, target.port) for target in route.targets)
+        route.model: tuple((target.name, target.port, target.relay) for target in route.targets)
         for route in routes.routes
     }

@@ -1,0 +1,117 @@
+"""Routers of several hosts: each leads to the replicas of all, through the other host's router."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.hostside.router_lab import Backend, Lab, free_port, lab, router_socket, until
+from tests.hostside.router_site import Clients
+from toolkit.planning.routes import Routes, Target, with_model, with_weights
+
+PATH = "/v1/completions"
+
+
+@dataclass
+class Pair:
+    """Hosts `a` and `b`, each with a router and an engine in slot blue."""
+
+    routers: dict[str, Lab]
+    engines: dict[str, Backend]
+    routes: Routes
+
+    def apply(self, routes: Routes) -> None:
+        self.routes = routes
+        for router in self.routers.values():
+            router.apply(routes)
+
+    def answers(self, at: str, count: int = 20) -> Counter[str]:
+        asked = (self.routers[at].ask(PATH, {"model": "tiny"}) for _ in range(count))
+        return Counter(headers["X-Toolkit-Slot"] for status, _, headers in asked if status == 200)
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    addresses = {"a": "127.0.0.2", "b": "127.0.0.3"}
+    relays = {name: f"{address}:{free_port()}" for name, address in addresses.items()}
+    with contextlib.ExitStack() as stack:
+        routers = {
+            name: stack.enter_context(
+                lab(name, router_relay_bind=relays[name], router_peers=["127.0.0.9"])
+            )
+            for name in addresses
+        }
+        engines = {name: Backend(name) for name in addresses}
+        for engine in engines.values():
+            stack.callback(engine.stop)
+        targets = tuple(
+            Target("blue", engines[name].port, 100, name, relays[name]) for name in addresses
+        )
+        made = Pair(routers, engines, Routes())
+        made.apply(with_model(Routes(), "tiny", targets, created=1))
+        for router in routers.values():
+            router.up("tiny", "a.blue", "b.blue")
+        yield made
+
+
+def test_every_router_leads_to_the_replicas_of_all_hosts(pair: Pair) -> None:
+    for at in pair.routers:
+        assert set(pair.answers(at)) == {"a.blue", "b.blue"}
+    assert pair.routers["a"].observe()["drift"] == []
+
+
+def test_a_weight_is_followed_by_all_routers(pair: Pair) -> None:
+    pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 0}))
+    for at in pair.routers:
+        assert pair.answers(at) == {"b.blue": 20}
+
+
+def test_an_engine_that_ends_is_out_of_rotation_everywhere(pair: Pair) -> None:
+    pair.engines["b"].stop()
+    for router in pair.routers.values():
+        until(lambda router=router: not router.observe()["servers"]["tiny"]["b.blue"]["up"])
+    for at in pair.routers:
+        assert pair.answers(at) == {"a.blue": 20}
+
+
+def test_a_host_that_dies_costs_no_request_that_it_had_not_begun(pair: Pair) -> None:
+    clients = Clients(pair.routers["a"].port, short=4, streams=0)
+    until(lambda: clients.results["short"] > 40)
+    # its router's workers vanish as with its power
+    for pid in _workers(pair.routers["b"]):
+        os.kill(pid, signal.SIGKILL)
+    pair.routers["b"].process.kill()
+    died = time.monotonic()
+    until(lambda: not pair.routers["a"].observe()["servers"]["tiny"]["b.blue"]["up"], 2.0)
+    assert time.monotonic() - died < 2
+    results = clients.stop()
+    # what was under way on the host that died is lost with it: at most one request of each client
+    assert sum(count for word, count in results.items() if word != "short") <= 4
+    assert pair.answers("a") == {"a.blue": 20}
+
+
+def test_strangers_cannot_use_the_relay(pair: Pair) -> None:
+    relay = pair.routes.routes[0].targets[0].relay
+    host, _, port = relay.partition(":")
+    with socket.socket() as stranger:
+        stranger.settimeout(5)
+        stranger.bind(("127.0.0.8", 0))
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            stranger.connect((host, int(port)))
+            stranger.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = stranger.recv(100)
+        assert answer == b""
+
+
+def _workers(router: Lab) -> list[int]:
+    found = router_socket.processes(router.directory)
+    return [*found["current"], *found["old"]]
