@@ -16,6 +16,7 @@ from toolkit.domain.release import Release
 from toolkit.planning.deploy import Wanted
 from toolkit.workflows.asks import ask_rollback
 from toolkit.workflows.change import Result, change_release
+from toolkit.workflows.doors import Doors
 from toolkit.workflows.stop import stop_model
 from toolkit.workflows.tools import SnapshotFiles, Timing, Tools
 
@@ -80,6 +81,7 @@ class World:
             clock=self.clock,
             say=self.said.append,
             provision_digest="base-1",
+            doors=Doors([self.host]),
         )
 
     def clock(self) -> float:

@@ -82,7 +82,7 @@ class RealHost:
         self._shell = shell
 
     def observe(self) -> HostFacts:
-        return facts_from_json(self.host.name, self._ask("observe"))
+        return facts_from_json(self.host.name, self._ask("observe", label=self.host.label))
 
     @contextmanager
     def lock(self, owner: LockOwner) -> Iterator[None]:
@@ -123,7 +123,8 @@ class RealHost:
         )
 
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
-        answer = self._ask("drain", report, model=model, slot=slot, port=port, timeout=timeout)
+        name = f"{self.host.label}.{slot}" if self.host.label else slot
+        answer = self._ask("drain", report, model=model, slot=name, port=port, timeout=timeout)
         return _waited(answer, "drained")
 
     def logs(

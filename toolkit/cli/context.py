@@ -95,10 +95,12 @@ def open_tools(home: Path, host: Host, pins: Pins | None, *, quiet: bool = False
     from toolkit.adapters.ansible import RealConverge
     from toolkit.adapters.playbooks import playbook_directory, provision_digest
     from toolkit.cli.host_view import open_host
+    from toolkit.workflows.doors import Doors
     from toolkit.workflows.tools import Tools
 
+    port = open_host(host, home)
     return Tools(
-        host=open_host(host, home),
+        host=port,
         converge=RealConverge(playbook_directory(), home / "run"),
         history=open_history(home),
         supplies=_LazySupplies(home, pins),
@@ -106,6 +108,7 @@ def open_tools(home: Path, host: Host, pins: Pins | None, *, quiet: bool = False
         clock=time.time,
         say=(lambda text: None) if quiet else note,
         provision_digest=provision_digest(host),
+        doors=Doors([port]),
     )
 
 

@@ -54,7 +54,7 @@ def end_with_parent() -> None:
 def _observe(request: Document, report: Report) -> Document:
     import observe
 
-    return observe.observe(request["root"])
+    return observe.observe(request["root"], request.get("label", ""))
 
 
 def _hold_lock(request: Document, report: Report) -> Document:

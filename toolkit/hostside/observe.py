@@ -16,8 +16,11 @@ import router
 from wire import Document
 
 
-def observe(root: str) -> Document:
-    """Return the facts as a JSON-able dict; missing parts are empty, never an error."""
+def observe(root: str, label: str = "") -> Document:
+    """Return the facts as a JSON-able dict; missing parts are empty, never an error.
+
+    `label` is what routes call this host: nothing where it is the only one.
+    """
     manifests = _manifests(root)
     routing = router.observe(root)
     devices = _nvidia_devices()
@@ -35,7 +38,7 @@ def observe(root: str) -> Document:
         "missing_libraries": engine.missing_libraries("cuda" if devices else "cpu"),
         "snapshots": _listing(os.path.join(root, "snapshots")),
         "converged": _read(os.path.join(root, "converged")).strip(),
-        "slots": [_slot(root, manifest, routing) for manifest in manifests],
+        "slots": [_slot(root, manifest, routing, label) for manifest in manifests],
         "routes": json.loads(_read(os.path.join(root, "router", "routes.json")) or "{}"),
         "router": {key: routing.get(key) for key in ("running", "bind", "version", "workers")},
         "used_ports": _listening_ports(),
@@ -52,10 +55,11 @@ def _manifests(root: str) -> list[Document]:
     return found
 
 
-def _slot(root: str, manifest: Document, routing: Document) -> Document:
+def _slot(root: str, manifest: Document, routing: Document, label: str) -> Document:
     model, slot, port = manifest["model"], manifest["slot"], manifest["port"]
     process = processes.state(root, f"{model}-{slot}")
-    server = routing.get("servers", {}).get(model, {}).get(slot, {})
+    name = f"{label}.{slot}" if label else slot
+    server = routing.get("servers", {}).get(model, {}).get(name, {})
     return {
         "model": model,
         "slot": slot,

@@ -120,10 +120,23 @@ def observe(root: str) -> Document:
     return found
 
 
-def sessions(root: str, model: str, slot: str) -> int:
-    """Return the requests that the router has open to a slot, over all its workers; 0 without a router."""
-    server = observe(root)["servers"].get(model, {}).get(slot, {})
-    return int(server.get("sessions", 0))
+def sessions(root: str, model: str, name: str) -> int:
+    """Return the requests that the router has open to a target, over all its workers; 0 without a router.
+
+    Those that routers of other hosts handed on are among them.
+    """
+    directory = os.path.join(root, "router")
+    backend = routes_file.PREFIX + model.replace("/", ":")
+    total = 0
+    try:
+        found = router_socket.processes(directory)
+        for pid in found["current"] + found["old"]:
+            for each, servers in (router_socket.servers(directory, pid) or {}).items():
+                if each == backend or (each.startswith("relay.") and each.endswith("." + backend)):
+                    total += servers.get(name, {}).get("sessions", 0)
+    except RouterError:
+        return 0
+    return total
 
 
 def _running(directory: str) -> bool:

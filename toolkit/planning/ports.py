@@ -8,16 +8,18 @@ from toolkit.errors import NothingSuitableError
 from toolkit.planning.routes import Routes
 
 
-def slot_ports(model: str, facts: HostFacts, base: int) -> dict[str, int]:
+def slot_ports(model: str, facts: HostFacts, base: int, label: str = "") -> dict[str, int]:
     """Return slot -> port: those of the model's route or slots, else the next free ones from `base`.
 
     A slot keeps its port for as long as the model has a route, so that an upgrade changes weights alone.
-    Slots of the host by other names than ours are named too, for they may have to be drained and stopped.
+    `label` is what routes call the host. Slots by other names than ours are named too, for they may have to be
+    drained and stopped.
     Raises NothingSuitableError where no port is left.
     """
     slots = facts.slots_of(model)
-    route = Routes.from_json(facts.routes).of(model)
-    ports = {target.slot: target.port for target in route.targets} if route else {}
+    routes = Routes.from_json(facts.routes)
+    route = routes.of(model)
+    ports = {target.slot: target.port for target in route.on(label)} if route else {}
     ports.update({slot.slot: slot.port for slot in slots})
     # A slot whose replica does not run gives up a port that somebody else listens on by now.
     running = {slot.slot for slot in slots if slot.process is ProcessState.RUNNING}
@@ -27,8 +29,8 @@ def slot_ports(model: str, facts: HostFacts, base: int) -> dict[str, int]:
         if slot in running or port not in facts.used_ports
     }
     taken = {*facts.used_ports, *(slot.port for slot in facts.slots), *ports.values()}
-    for each in Routes.from_json(facts.routes).routes:
-        taken.update(target.port for target in each.targets)
+    for each in routes.routes:
+        taken.update(target.port for target in each.on(label))
     free = (port for port in range(base, 65536) if port not in taken)
     names = dict.fromkeys([*SLOTS, *(slot.slot for slot in slots)])
     found = {name: ports.get(name) or next(free, 0) for name in names}

@@ -17,16 +17,8 @@ from toolkit.planning.gate import gate_fault, gate_payload
 from toolkit.planning.log_reading import decisive_line
 from toolkit.planning.ports import slot_ports
 from toolkit.planning.room import find_room
-from toolkit.planning.router_config import render_files
-from toolkit.planning.routes import (
-    Routes,
-    Target,
-    needs_reload,
-    runtime_commands,
-    with_model,
-    with_weights,
-    without_model,
-)
+from toolkit.planning.routes import Routes, Target, with_targets, with_weights, without_targets
+from toolkit.workflows.doors import Edit
 from toolkit.workflows.tools import Timing, Tools
 
 FULL_WEIGHT = 100
@@ -51,9 +43,9 @@ class Act:
         self._deployment = deployment
         self._said = 0.0
         self._init = facts.init
-        # Nobody else changes routes while this holds the lock, so what was seen once stays true.
-        self._routes = Routes.from_json(facts.routes)
-        self._ports = slot_ports(change.model, facts, tools.host.host.port_base)
+        host = tools.host.host
+        self._label = host.label
+        self._ports = slot_ports(change.model, facts, host.port_base, host.label)
 
     def perform(self, steps: Iterable[Step]) -> None:
         """Perform `steps` in order; the first that fails raises and is recorded as failed."""
@@ -135,18 +127,25 @@ class Act:
                 )
 
     def _hold(self, step: Step) -> None:
-        self._route(with_weights(self._routes, self._change.model, {step.slot: 0}))
+        name = self._target(step.slot, 0).name
+        self._route(lambda routes: with_weights(routes, self._change.model, {name: 0}))
 
     def _shift(self, step: Step) -> None:
-        routes = self._routes
-        weights = {slot: FULL_WEIGHT if slot == step.slot else 0 for slot in self._ports}
-        route = routes.of(self._change.model)
-        if route is None or {t.slot: t.port for t in route.targets} != self._ports:
-            targets = tuple(Target(slot, port, weights[slot]) for slot, port in self._ports.items())
-            created = int(self._tools.clock())
-            self._route(with_model(routes, self._change.model, targets, created=created))
-        else:
-            self._route(with_weights(routes, self._change.model, weights))
+        self._route(lambda routes: self._shifted(routes, step.slot))
+
+    def _shifted(self, routes: Routes, gaining: str) -> Routes:
+        """Return the routes in which all traffic of this host goes to the slot `gaining`."""
+        model = self._change.model
+        targets = tuple(
+            self._target(slot, FULL_WEIGHT if slot == gaining else 0) for slot in self._ports
+        )
+        created = int(self._tools.clock())
+        return with_targets(routes, model, self._label, targets, created=created)
+
+    def _target(self, slot: str, weight: int) -> Target:
+        host = self._tools.host.host
+        relay = f"{host.relay_address}:{host.relay_port}" if self._label else ""
+        return Target(slot, self._ports[slot], weight, self._label, relay)
 
     def _bake(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
@@ -172,9 +171,7 @@ class Act:
         self._play("replica", {"replica_program": program, "replica_state": "absent"})
 
     def _remove(self, step: Step) -> None:
-        remaining = without_model(self._routes, self._change.model)
-        if remaining != self._routes:
-            self._route(remaining)
+        self._route(lambda routes: without_targets(routes, self._change.model, self._label))
 
     _do: Mapping[StepKind, Callable[[Act, Step], None]] = {
         StepKind.FETCH: _fetch,
@@ -196,12 +193,8 @@ class Act:
     def _release_of_plan(self) -> Release:
         return next(iter(self._change.releases.values()))
 
-    def _route(self, new: Routes) -> None:
-        old = self._routes
-        self._tools.host.apply_routes(
-            render_files(new), runtime_commands(old, new), reload=needs_reload(old, new)
-        )
-        self._routes = new
+    def _route(self, edit: Edit) -> None:
+        self._tools.doors.change(edit, {self._label})
 
     def _play(self, playbook: str, variables: Mapping[str, Any]) -> None:
         host = self._tools.host

@@ -60,6 +60,7 @@ def change_release(
 
 def _plan(tools: Tools, ask: Ask) -> tuple[Plan, HostFacts]:
     facts = tools.host.observe()
+    tools.doors.observed({tools.host.host.label: facts})
     return plan_deploy(ask(facts), facts), facts
 
 
@@ -98,6 +99,7 @@ def _perform(
         previous=plan.previous.number if plan.previous else None,
         slot=plan.slot,
         actor=tools.owner.actor,
+        host=tools.host.host.name,
     )
     change = Change(plan.model, {plan.slot: release}, version, timing)
     try:

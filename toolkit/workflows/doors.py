@@ -47,10 +47,9 @@ class Doors:
         """
         with self._guard:
             new = edit(self.routes)
-            late = {label for label, known in self._known.items() if known != self.routes}
-            if new == self.routes and not late:
-                return
-            new = replace(new, serial=self.routes.serial + 1)
+            # Told in any case: a router that has other weights than its files is repaired by it.
+            if new != self.routes:
+                new = replace(new, serial=self.routes.serial + 1)
             failed = self._tell(new)
             self.behind.update({label: error.message for label, error in failed.items()})
             fatal = [error for label, error in failed.items() if label in needed]

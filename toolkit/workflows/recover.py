@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from toolkit.domain.fleet import Host
 from toolkit.domain.release import Deployment, Outcome, Release
 from toolkit.planning.recovery import Recovery, plan_recovery
 from toolkit.workflows.act import Act, Change
@@ -9,14 +12,20 @@ from toolkit.workflows.tools import Timing, Tools
 
 
 def end_unfinished(tools: Tools, timing: Timing) -> list[Recovery]:
-    """Complete or undo every open deployment. The caller holds the lock, so nobody works on them."""
+    """Complete or undo every open deployment on the host. The caller holds the lock, so nobody works on them."""
     done = []
-    for deployment in tools.history.unfinished():
+    for deployment in open_on(tools.host.host, tools.history.unfinished()):
         tools.say(
             f"deployment {deployment.id} ({deployment.action} {deployment.model}) was cut short"
         )
         done.append(_end(tools, deployment, "cut short", timing, may_complete=True))
     return done
+
+
+def open_on(host: Host, unfinished: Iterable[Deployment]) -> list[Deployment]:
+    """Return the deployments that are the host's; one without a host is of the time when there was only this one."""
+    own = (host.name,) if host.peers else (host.name, "")
+    return [each for each in unfinished if each.host in own]
 
 
 def undo(tools: Tools, deployment: int, reason: str, timing: Timing) -> Recovery:
@@ -30,6 +39,7 @@ def _end(
 ) -> Recovery:
     previous = _release(tools, deployment.model, deployment.previous)
     facts = tools.host.observe()
+    tools.doors.observed({tools.host.host.label: facts})
     recovery = plan_recovery(deployment, previous, facts, may_complete=may_complete)
     tools.say(f"{'completing' if recovery.completes else 'undoing'} it: {recovery.reason}")
     change = Change(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from toolkit.adapters.ansible import Converge
 from toolkit.adapters.history import History
 from toolkit.adapters.host import HostPort
+from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Version
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
+from toolkit.planning.routes import Routes
 
 Say = Callable[[str], None]
 
@@ -22,6 +24,16 @@ class SnapshotFiles:
 
     directory: str
     files: tuple[str, ...]
+
+
+class Door(Protocol):
+    """The routers, seen by who changes a host: `Doors`, or what joins the changes of several hosts."""
+
+    def change(self, edit: Callable[[Routes], Routes], needed: Collection[str]) -> None:
+        """Bring all routers to `edit` of their routes; raises HostError where one of `needed` did not follow."""
+
+    def observed(self, facts: Mapping[str, HostFacts]) -> None:
+        """Take over what hosts, by label, were seen to have."""
 
 
 class Supplies(Protocol):
@@ -45,7 +57,8 @@ class Tools:
     """The adapters of one command.
 
     `clock` returns seconds since the epoch; `say` takes a line of progress for people.
-    `provision_digest` is over all that decides what a provisioned host looks like.
+    `provision_digest` is over all that decides what a provisioned host looks like. `doors` are the routers of
+    all hosts that have routes.
     """
 
     host: HostPort
@@ -56,6 +69,7 @@ class Tools:
     clock: Callable[[], float]
     say: Say
     provision_digest: str
+    doors: Door
 
 
 @dataclass(frozen=True, slots=True)

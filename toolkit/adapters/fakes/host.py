@@ -191,7 +191,8 @@ class FakeHost:
     def _weight(self, slot: SlotFacts) -> int:
         for route in json.loads(self.files.get("routes.json", "{}")).get("routes", ()):
             for target in route["targets"]:
-                if (route["model"], target["slot"]) == (slot.model, slot.slot):
+                here = target.get("host", "") == self.host.label
+                if here and (route["model"], target["slot"]) == (slot.model, slot.slot):
                     return int(target["weight"])
         return 0
 
