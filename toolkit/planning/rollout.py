@@ -1,0 +1,140 @@
+"""The order in which the hosts of a fleet change their release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.plan import Plan, StepKind, Strategy
+from toolkit.domain.release import Release
+from toolkit.errors import RefusedError
+
+# What a host is prepared with before the first batch; nothing of it touches what serves.
+PREPARATION = (
+    StepKind.PROVISION,
+    StepKind.FETCH,
+    StepKind.VERIFY,
+    StepKind.INSTALL_ENGINE,
+    StepKind.DISTRIBUTE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How carefully a fleet is changed.
+
+    `serial` hosts change at once; more than `max_failures` failed hosts end the rollout; at least `keep`
+    hosts go on serving the model at each moment.
+    """
+
+    serial: int = 1
+    max_failures: int = 0
+    keep: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutPlan:
+    """What is about to happen on each host (by name), and in which batches of hosts.
+
+    `lost` are hosts that do not answer, with the reason.
+    """
+
+    action: str
+    model: str
+    plans: Mapping[str, Plan]
+    batches: tuple[tuple[str, ...], ...]
+    lost: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether no host needs a change."""
+        return not self.batches
+
+    @property
+    def releases(self) -> tuple[Release, ...]:
+        """The releases that hosts get; one, unless hosts differ in what they compute on."""
+        found: dict[int, Release] = {}
+        for plan in self.plans.values():
+            if plan.release:
+                found[plan.release.number] = plan.release
+        return tuple(found.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "action": self.action,
+            "model": self.model,
+            "hosts": {name: plan.as_json() for name, plan in self.plans.items()},
+            "batches": [list(batch) for batch in self.batches],
+            "unreachable": dict(self.lost),
+            "notes": list(self.notes),
+        }
+
+
+def plan_rollout(
+    plans: Mapping[str, Plan],
+    facts: Mapping[str, HostFacts],
+    limits: Limits,
+    *,
+    lost: Mapping[str, str],
+    notes: Sequence[str] = (),
+) -> RolloutPlan:
+    """Return the batches in which the hosts perform their plans.
+
+    Hosts that do not serve the model yet come first and together: they cost nobody anything. Where all of the
+    others only switch to a standby, they do so at once. The rest follows in batches of `serial`, and where a host
+    must stop its old replica for want of room, never so many at once that fewer than `keep` would serve.
+    Raises RefusedError where that is not possible.
+    """
+    first = next(iter(plans.values()))
+    busy = [name for name, plan in plans.items() if not plan.empty]
+    serving = [name for name in facts if _serves(facts[name], first.model)]
+    fresh = tuple(name for name in busy if name not in serving)
+    others = [name for name in busy if name in serving]
+    rolling = {name for name in others if plans[name].strategy is Strategy.SWAP}
+    if rolling and len(serving) > 1:
+        plans = {
+            name: _rolling(plan, len(serving)) if name in rolling else plan
+            for name, plan in plans.items()
+        }
+    size = limits.serial
+    if rolling and len(serving) > 1:
+        spare = len(serving) - limits.keep
+        if spare < 1:
+            raise RefusedError(
+                f"{len(serving)} hosts serve {first.model} and {limits.keep} must go on, but "
+                f"{', '.join(sorted(rolling))} cannot hold both releases at once",
+                hint="add a host, or lower --keep",
+            )
+        size = min(size, spare)
+    if others and all(_only_switches(plans[name]) for name in others):
+        size = len(others)
+    batches = [tuple(others[start : start + size]) for start in range(0, len(others), size)]
+    return RolloutPlan(
+        action=first.action,
+        model=first.model,
+        plans=plans,
+        batches=((fresh, *batches) if fresh else tuple(batches)),
+        lost=lost,
+        notes=tuple(notes),
+    )
+
+
+def _serves(facts: HostFacts, model: str) -> bool:
+    slot = facts.serving_slot(model)
+    return slot is not None and slot.healthy
+
+
+def _rolling(plan: Plan, serving: int) -> Plan:
+    note = f"its old replica stops before the new one starts; {serving - 1} other hosts serve meanwhile"
+    return replace(plan, strategy=Strategy.ROLLING, downtime="", notes=(note,))
+
+
+def _only_switches(plan: Plan) -> bool:
+    # A switch that needs files or an engine is one of a changed pin, and is watched like a new replica.
+    return plan.strategy is Strategy.SWITCH and all(
+        step.kind not in PREPARATION and step.kind is not StepKind.BAKE for step in plan.steps
+    )

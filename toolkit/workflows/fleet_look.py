@@ -1,0 +1,70 @@
+"""Look at all hosts of a fleet at once, and hold them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from toolkit.adapters.host import HostPort
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.probe import LockOwner
+from toolkit.errors import HostError, ToolkitError
+
+AT_ONCE = 32
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Facts by host's name, and why others (`lost`) show none."""
+
+    facts: dict[str, HostFacts] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
+
+
+def look(hosts: Sequence[HostPort]) -> Sight:
+    """Return what the hosts show, in their order; who does not answer is among the lost."""
+    sight = Sight()
+    for host, (facts, error) in zip(hosts, each_at_once(hosts, _observe), strict=True):
+        if facts is not None:
+            sight.facts[host.host.name] = facts
+        else:
+            sight.lost[host.host.name] = error
+    return sight
+
+
+def _observe(host: HostPort) -> tuple[HostFacts | None, str]:
+    try:
+        return host.observe(), ""
+    except HostError as error:
+        return None, error.message.removeprefix(f"{host.host.name}: ")
+
+
+def each_at_once(items: Sequence[T], act: Callable[[T], R]) -> list[R]:
+    """Return `act` of each item, in their order, performed in threads; raises what the first of them raised."""
+    if len(items) == 1:
+        return [act(items[0])]
+    with ThreadPoolExecutor(min(AT_ONCE, max(1, len(items)))) as pool:
+        return list(pool.map(act, items))
+
+
+@contextmanager
+def hold(hosts: Iterable[HostPort], owner: LockOwner) -> Iterator[None]:
+    """Hold the deployment locks of all hosts; raises BusyError, holding none, where one is held already."""
+    with ExitStack() as held:
+
+        def take(host: HostPort) -> ToolkitError | None:
+            try:
+                held.enter_context(host.lock(owner))
+            except ToolkitError as error:
+                return error
+            return None
+
+        for error in each_at_once(list(hosts), take):
+            if error is not None:
+                raise error
+        yield

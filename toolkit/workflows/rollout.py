@@ -1,0 +1,219 @@
+"""Make a release live on the hosts of a fleet, batch by batch.
+
+What happens on each host is what happens on a fleet of one (`act`, `recover`); this joins what concerns all of them: one
+transfer, one change of routes, and what becomes of the others when a host fails.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.model import Version
+from toolkit.domain.plan import Plan
+from toolkit.domain.release import Release
+from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedError, ReleaseFailedError
+from toolkit.planning.deploy import Wanted, plan_deploy
+from toolkit.planning.fleet_facts import behind, fleet_routes, with_routes
+from toolkit.planning.placement import having, place
+from toolkit.planning.rollout import Limits, RolloutPlan, plan_rollout
+from toolkit.planning.routes import Routes
+from toolkit.workflows.fleet_look import Sight, each_at_once, hold, look
+from toolkit.workflows.recover import end_unfinished, open_on
+from toolkit.workflows.rollout_batch import Rollout
+from toolkit.workflows.tools import Timing, Tools
+
+Ask = Callable[[HostFacts], Wanted]
+Confirm = Callable[[RolloutPlan], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be made live and how: `named` hosts or so many `replicas`, else see `placement.place`.
+
+    With `extend` hosts that do not have the model may get it; an upgrade or a rollback is for those that have it.
+    """
+
+    model: str
+    ask: Ask
+    version: Version | None
+    timing: Timing
+    limits: Limits = field(default_factory=Limits)
+    named: tuple[str, ...] = ()
+    replicas: int | None = None
+    extend: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RolledOut:
+    """What a rollout did: its plan, and by host's name what runs there now, in words."""
+
+    plan: RolloutPlan
+    changed: bool
+    states: Mapping[str, str]
+    seconds: float
+
+
+def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> RolledOut:
+    """Carry out `order` on the fleet of `members`, which share routers and history.
+
+    Raises RefusedError where `confirm` says no, BusyError where a deployment runs, NothingSuitableError where no host can
+    take the model; ReleaseFailedError or HostError, naming each host and its state, where not all hosts
+    are as ordered at the end. The fleet serves in each of these cases.
+    """
+    first = members[0]
+    started = first.clock()
+    sight = look([each.host for each in members])
+    shown, _ = _plan(members, order, sight)
+    if shown.empty and not _left_over(members, sight):
+        return _finished(shown, False, {}, first.clock() - started)
+    if not confirm(shown):
+        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+    there = [each for each in members if each.host.host.name in sight.facts]
+    with hold([each.host for each in there], first.owner):
+        plan, facts = _settle(there, order, sight)
+        if _differs(plan, shown):
+            first.say("the fleet changed since the plan was shown; this is the new one")
+            if not confirm(plan):
+                raise RefusedError("not confirmed; nothing was changed", hint="add --yes")
+        taking_part = [each for each in there if each.host.host.name in plan.plans]
+        rollout = Rollout(taking_part, plan, facts, order.version, order.timing, str(uuid.uuid4()))
+        states = rollout.perform(order.limits)
+        # Routers that had missed something are told, whether or not their host changed.
+        first.doors.change(lambda routes: routes, ())
+    return _finished(plan, True, states, first.clock() - started)
+
+
+def _left_over(members: Sequence[Tools], sight: Sight) -> bool:
+    """Whether an earlier command left something to end, or a router behind."""
+    facts = {each.host.host.label: sight.facts[each.host.host.name] for each in members
+             if each.host.host.name in sight.facts}  # fmt: skip
+    opened = members[0].history.unfinished()
+    return bool(behind(facts, fleet_routes(facts))) or any(
+        open_on(each.host.host, opened)
+        for each in members
+        if each.host.host.name in sight.facts
+    )
+
+
+def _settle(
+    there: Sequence[Tools], order: Order, sight: Sight
+) -> tuple[RolloutPlan, dict[str, HostFacts]]:
+    """Under the locks: end what an earlier command left, look again, plan again."""
+    doors = there[0].doors
+    doors.observed({each.host.host.label: sight.facts[each.host.host.name] for each in there})
+    each_at_once(there, lambda tools: end_unfinished(tools, order.timing))
+    again = look([each.host for each in there])
+    if again.lost:
+        words = "; ".join(f"{name}: {why}" for name, why in again.lost.items())
+        raise HostError(f"lost while the plan was made: {words}", hint="toolkit hosts")
+    doors.observed({each.host.host.label: again.facts[each.host.host.name] for each in there})
+    return _plan(there, order, Sight(again.facts, sight.lost))
+
+
+def _plan(
+    members: Sequence[Tools], order: Order, sight: Sight
+) -> tuple[RolloutPlan, dict[str, HostFacts]]:
+    hosts = [each.host.host for each in members if each.host.host.name in sight.facts]
+    if not hosts:
+        words = "\n  ".join(f"{name}: {why}" for name, why in sight.lost.items())
+        raise HostError(f"no host answers:\n  {words}", hint="toolkit hosts")
+    by_label = {host.label: sight.facts[host.name] for host in hosts}
+    routes = fleet_routes(by_label)
+    facts = {each.name: each for each in with_routes(by_label, routes).values()}
+    wanted, unfit = _ask(order, facts, routes)
+    candidates = {name: facts[name] for name in facts if name in wanted or name in unfit}
+    placement = place(
+        order.model, candidates, unfit, routes, named=order.named, replicas=order.replicas
+    )
+    numbered = _numbered(members[0], order.model, [wanted[name] for name in placement.hosts], facts)
+    plans = {
+        name: plan_deploy(each, facts[name])
+        for name, each in zip(placement.hosts, numbered, strict=True)
+    }
+    plan = plan_rollout(plans, facts, order.limits, lost=sight.lost, notes=placement.notes)
+    return plan, facts
+
+
+def _ask(
+    order: Order, facts: Mapping[str, HostFacts], routes: Routes
+) -> tuple[dict[str, Wanted], dict[str, str]]:
+    """Return what each host is to have, and of those that cannot hold it why not."""
+    wanted: dict[str, Wanted] = {}
+    unfit: dict[str, str] = {}
+    have = having(order.model, facts, routes)
+    if not order.extend and not have:
+        raise InputError(
+            f"{order.model} is not deployed on any host that answers",
+            hint=f"toolkit deploy {order.model}",
+        )
+    for name, each in facts.items():
+        if name not in have and not order.extend:
+            continue
+        try:
+            found = order.ask(each)
+            plan_deploy(found, each)
+        except NothingSuitableError as error:
+            if name in order.named or name in have:
+                raise
+            unfit[name] = error.message
+        else:
+            wanted[name] = found
+    return wanted, unfit
+
+
+def _numbered(
+    tools: Tools, model: str, wanted: Sequence[Wanted], facts: Mapping[str, HostFacts]
+) -> list[Wanted]:
+    """Return `wanted` with one number for each different release, also where hosts differ in what they compute on."""
+    known: list[Release] = [each for each, _ in tools.history.releases(model)]
+    known += [
+        slot.release for each in facts.values() for slot in each.slots_of(model) if slot.release
+    ]
+    numbered = []
+    for each in wanted:
+        same = next((found for found in known if found.same_as(each.release)), None)
+        if same is None:
+            number = max((found.number for found in known), default=0) + 1
+            same = replace(each.release, number=number)
+            known.append(same)
+        numbered.append(replace(each, release=same))
+    return numbered
+
+
+def _differs(plan: RolloutPlan, shown: RolloutPlan) -> bool:
+    def steps(plans: Mapping[str, Plan]) -> dict[str, list[tuple[str, str]]]:
+        return {name: [(s.kind, s.slot) for s in plan.steps] for name, plan in plans.items()}
+
+    return not plan.empty and steps(plan.plans) != steps(shown.plans)
+
+
+def _finished(
+    plan: RolloutPlan, changed: bool, states: Mapping[str, str], seconds: float
+) -> RolledOut:
+    if plan.lost:
+        rows = [f"{name}: unreachable, {why}" for name, why in plan.lost.items()]
+        done = "the rest of the fleet is as ordered" if not states or _all_live(states) else ""
+        raise HostError(
+            "not all hosts could be reached:\n  " + "\n  ".join([*rows, *_rows(states)]),
+            hint=f"{done}; the same command again, once they answer".lstrip("; "),
+        )
+    return RolledOut(plan, changed, states, seconds)
+
+
+def _all_live(states: Mapping[str, str]) -> bool:
+    return all(state.startswith("live") for state in states.values())
+
+
+def _rows(states: Mapping[str, str]) -> list[str]:
+    return [f"{name}: {state}" for name, state in states.items()]
+
+
+def failed(states: Mapping[str, str], reasons: Sequence[str], model: str) -> ReleaseFailedError:
+    """Return the error that says which host is in which state."""
+    return ReleaseFailedError(
+        "\n  ".join([*reasons, "the hosts now:", *_rows(states)]),
+        hint=f"toolkit status; the same command again converges them, or toolkit rollback {model}",
+    )
