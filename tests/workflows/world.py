@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from toolkit.adapters.fakes.distribution import FakeDistribution
 from toolkit.adapters.fakes.host import FakeConverge, FakeHost
 from toolkit.adapters.history import History
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
+from toolkit.domain.snapshot import FileDigest
 from toolkit.planning.deploy import Wanted
 from toolkit.workflows.asks import ask_rollback
 from toolkit.workflows.change import Result, change_release
@@ -53,10 +55,13 @@ class FakeSupplies:
         """As pinned."""
 
     def snapshot(self, release: Release) -> SnapshotFiles:
-        return SnapshotFiles("/store", ("model.safetensors",))
+        return SnapshotFiles("/store", (FileDigest("model.safetensors", 8, "0" * 64),))
 
     def engine_variables(self, engine: str, say: Any) -> Mapping[str, Any]:
-        return {"engine_id": engine}
+        return {"engine_id": engine, "engine_wheelhouse": "/wheels"}
+
+    def engine_packages(self, engine: str) -> tuple[FileDigest, ...]:
+        return (FileDigest("vllm.whl", 8, "0" * 64),)
 
 
 @dataclass
@@ -82,6 +87,7 @@ class World:
             say=self.said.append,
             provision_digest="base-1",
             doors=Doors([self.host]),
+            distribution=FakeDistribution(),
         )
 
     def clock(self) -> float:

@@ -18,6 +18,7 @@ from toolkit.adapters import engine_packages
 from toolkit.adapters.store_copy import copy_file
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.requirements import LockedPackage, format_requirements, parse_requirements
+from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import IntegrityError, SourceError
 
 # Files done, files in all, bytes done.
@@ -55,6 +56,16 @@ class Wheelhouse:
             )
         except (OSError, ValueError):
             return False
+
+    def files(self, lock: EngineLock) -> tuple[FileDigest, ...]:
+        """Return all files of the lock's complete directory, the lock itself among them."""
+        directory = self.directory(lock)
+        found: dict[str, tuple[str, int]] = json.loads((directory / _STAMP).read_text())
+        text = (directory / "requirements.lock").read_bytes()
+        return (
+            *(FileDigest(name, size, digest) for name, (digest, size) in found.items()),
+            FileDigest("requirements.lock", len(text), hashlib.sha256(text).hexdigest()),
+        )
 
     def fill(self, lock: EngineLock, progress: Progress = lambda *_: None) -> Path:
         """Download what is missing, check every digest and return the directory.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from toolkit.cli.output import note
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
+    from toolkit.adapters.distribution import Report, Tree
     from toolkit.adapters.history import History
     from toolkit.adapters.store import Store
     from toolkit.config.lock_file import Lock
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from toolkit.domain.model import Registry, Version
     from toolkit.domain.probe import LockOwner
     from toolkit.domain.release import Release
-    from toolkit.domain.snapshot import Snapshot
+    from toolkit.domain.snapshot import FileDigest, Snapshot
     from toolkit.workflows.tools import Say, SnapshotFiles, Supplies, Tools
 
 
@@ -91,24 +92,33 @@ def read_pins(registry_path: str, home: Path) -> Pins:
 
 
 def open_tools(home: Path, host: Host, pins: Pins | None, *, quiet: bool = False) -> Tools:
-    """Return the adapters of a command; without `pins`, those of one that deploys no new version."""
+    """Return the adapters of a command on one host; without `pins`, those of one that deploys no new version."""
+    return open_members(home, (host,), pins, quiet=quiet)[0]
+
+
+def open_members(
+    home: Path, hosts: Sequence[Host], pins: Pins | None, *, quiet: bool = False
+) -> tuple[Tools, ...]:
+    """Return the adapters for each host of a fleet; what belongs to the ops machine they share."""
     from toolkit.adapters.ansible import RealConverge
     from toolkit.adapters.playbooks import playbook_directory, provision_digest
     from toolkit.cli.host_view import open_host
     from toolkit.workflows.doors import Doors
     from toolkit.workflows.tools import Tools
 
-    port = open_host(host, home)
-    return Tools(
-        host=port,
-        converge=RealConverge(playbook_directory(), home / "run"),
-        history=open_history(home),
-        supplies=_LazySupplies(home, pins),
-        owner=lock_owner(),
-        clock=time.time,
-        say=(lambda text: None) if quiet else note,
-        provision_digest=provision_digest(host),
-        doors=Doors([port]),
+    ports = [open_host(host, home) for host in hosts]
+    shared: dict[str, Any] = {
+        "converge": RealConverge(playbook_directory(), home / "run"),
+        "history": open_history(home),
+        "supplies": _LazySupplies(home, pins),
+        "owner": lock_owner(),
+        "clock": time.time,
+        "say": (lambda text: None) if quiet else note,
+        "doors": Doors(ports),
+        "distribution": _LazyDistribution(home),
+    }
+    return tuple(
+        Tools(host=port, provision_digest=provision_digest(port.host), **shared) for port in ports
     )
 
 
@@ -157,6 +167,21 @@ class _LazySupplies:
 
     def engine_variables(self, engine: str, say: Say) -> Mapping[str, Any]:
         return self._open().engine_variables(engine, say)
+
+    def engine_packages(self, engine: str) -> tuple[FileDigest, ...]:
+        return self._open().engine_packages(engine)
+
+
+class _LazyDistribution:
+    """The distribution, opened when first asked for."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
+        from toolkit.adapters.distribution_ssh import SshDistribution
+
+        return SshDistribution(self._home / "run").spread(tree, hosts, report)
 
 
 def lock_owner() -> LockOwner:

@@ -161,16 +161,7 @@ def install(
             raise DryRun
         return yes or ask("go ahead?")
 
-    plan = install_engine(
-        chosen,
-        host,
-        port=tools.host,
-        converge=tools.converge,
-        supplies=tools.supplies,
-        owner=tools.owner,
-        confirm=confirm,
-        say=tools.say,
-    )
+    plan = install_engine(chosen, tools, confirm)
     if as_json:
         print_json({"id": chosen.id, "host": host.name, "changed": not plan.empty})
     elif plan.empty:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from toolkit.adapters.distribution import Tree
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Accelerator, Version
 from toolkit.domain.plan import Step, StepKind
@@ -19,6 +20,7 @@ from toolkit.planning.ports import slot_ports
 from toolkit.planning.room import find_room
 from toolkit.planning.routes import Routes, Target, with_targets, with_weights, without_targets
 from toolkit.workflows.doors import Edit
+from toolkit.workflows.send import engine_on_host, send
 from toolkit.workflows.tools import Timing, Tools
 
 FULL_WEIGHT = 100
@@ -42,7 +44,7 @@ class Act:
         self._change = change
         self._deployment = deployment
         self._said = 0.0
-        self._init = facts.init
+        self._init, self._engines = facts.init, facts.engines
         host = tools.host.host
         self._label = host.label
         self._ports = slot_ports(change.model, facts, host.port_base, host.label)
@@ -72,8 +74,12 @@ class Act:
         self._play("provision", {"provision_digest": self._tools.provision_digest})
 
     def _install_engine(self, step: Step) -> None:
-        engine = self._release_of_plan().engine
-        self._play("engine", self._tools.supplies.engine_variables(engine, self._tools.say))
+        variables = engine_on_host(
+            self._tools,
+            self._release_of_plan().engine,
+            there=self._release_of_plan().engine in self._engines,
+        )
+        self._play("engine", variables)
 
     def _verify(self, step: Step) -> None:
         self._tools.supplies.verify(self._release_of_plan())
@@ -81,7 +87,7 @@ class Act:
     def _distribute(self, step: Step) -> None:
         release = self._release_of_plan()
         stored = self._tools.supplies.snapshot(release)
-        self._tools.host.place(stored.directory, release.snapshot, stored.files, lambda _: None)
+        send(self._tools, Tree("snapshots", release.snapshot, stored.directory, stored.files))
 
     def _start(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]

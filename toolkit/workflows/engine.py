@@ -7,18 +7,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.adapters.ansible import Converge
-from toolkit.adapters.host import HostPort
 from toolkit.config.engine_locks import local_directory, lock_file_name, read_lock
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.fleet import Host
 from toolkit.domain.model import Accelerator
-from toolkit.domain.probe import LockOwner
 from toolkit.domain.requirements import parse_requirements
 from toolkit.errors import NothingSuitableError, RefusedError
 from toolkit.planning.engine_choice import PackageChange, compare_locks
-from toolkit.workflows.tools import Say, Supplies
+from toolkit.workflows.send import engine_on_host
+from toolkit.workflows.tools import Tools
 
 # Version, accelerator, Python -> text of a lock.
 Resolve = Callable[[str, Accelerator, str], str]
@@ -90,28 +87,21 @@ def plan_install(lock: EngineLock, facts: HostFacts) -> InstallPlan:
 
 
 def install_engine(
-    lock: EngineLock,
-    host: Host,
-    *,
-    port: HostPort,
-    converge: Converge,
-    supplies: Supplies,
-    owner: LockOwner,
-    confirm: Callable[[InstallPlan], bool],
-    say: Say,
+    lock: EngineLock, tools: Tools, confirm: Callable[[InstallPlan], bool]
 ) -> InstallPlan:
-    """Bring `lock` to `host`: wheels to the ops machine first, then Ansible; nothing to do is fast.
+    """Bring `lock` to the host: wheels to the ops machine first, then Ansible; nothing to do is fast.
 
     Raises RefusedError where `confirm` says no, SourceError, IntegrityError, HostError or BusyError.
     """
-    plan = plan_install(lock, port.observe())
+    facts = tools.host.observe()
+    plan = plan_install(lock, facts)
     if plan.empty:
         return plan
     if not confirm(plan):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
-    variables = supplies.engine_variables(lock.id, say)
-    with port.lock(owner):
-        converge.run("engine", host, variables, say)
+    with tools.host.lock(tools.owner):
+        variables = engine_on_host(tools, lock.id, there=lock.id in facts.engines)
+        tools.converge.run("engine", tools.host.host, variables, tools.say)
     return plan
 
 

@@ -9,33 +9,25 @@ from typing import Any
 from toolkit.adapters.distribution import Distribution, Report, Tree
 from toolkit.domain.fleet import Host
 from toolkit.domain.model import Version
-from toolkit.domain.plan import Step, StepKind
 from toolkit.domain.release import Release
+from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import ToolkitError
 from toolkit.workflows.joint import Joint
 from toolkit.workflows.tools import Say, SnapshotFiles, Tools
 
 
 class JointSupplies:
-    """The supplies of hosts that are prepared at once, each with its `steps` and `releases`, by name."""
+    """The supplies of hosts that are prepared at once."""
 
-    def __init__(
-        self,
-        tools: Tools,
-        steps: Mapping[str, Sequence[Step]],
-        releases: Mapping[str, Release | None],
-    ) -> None:
+    def __init__(self, tools: Tools, coming: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+        """`coming` has for each host's name the kind and name of the trees that it will ask for."""
         self._supplies, self._distribution = tools.supplies, tools.distribution
         self._once = threading.Lock()
         self._done: dict[str, ToolkitError | None] = {}
         self._expected: dict[tuple[str, str], set[str]] = {}
-        for name, each in steps.items():
-            release = releases[name]
-            kinds = {step.kind for step in each}
-            if release and StepKind.DISTRIBUTE in kinds:
-                self._expected.setdefault(("snapshots", release.snapshot), set()).add(name)
-            if release and StepKind.INSTALL_ENGINE in kinds:
-                self._expected.setdefault(("wheelhouse", release.engine), set()).add(name)
+        for name, trees in coming.items():
+            for tree in trees:
+                self._expected.setdefault(tree, set()).add(name)
         self._joints = {
             key: Joint[tuple[Tree, Host, Report]](len(names), self._spread_to_all)
             for key, names in self._expected.items()
@@ -71,8 +63,8 @@ class JointSupplies:
         with self._once:
             return self._supplies.engine_variables(engine, say)
 
-    def engine_tree(self, engine: str) -> Tree:
-        return self._supplies.engine_tree(engine)
+    def engine_packages(self, engine: str) -> tuple[FileDigest, ...]:
+        return self._supplies.engine_packages(engine)
 
     def spread_together(self, tree: Tree, host: Host, report: Report) -> Mapping[str, str]:
         """Send `tree` to `host` together with all others that wait for it."""
@@ -93,8 +85,9 @@ class JointSupplies:
                     act()
                 except ToolkitError as error:
                     self._done[what] = error
-            if error := self._done[what]:
-                raise error
+            failed = self._done[what]
+            if failed is not None:
+                raise failed
 
 
 class _ForHost:

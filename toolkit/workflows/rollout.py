@@ -1,7 +1,7 @@
 """Make a release live on the hosts of a fleet, batch by batch.
 
-What happens on each host is what happens on a fleet of one (`act`, `recover`); this joins what concerns all of them: one
-transfer, one change of routes, and what becomes of the others when a host fails.
+What happens on each host is what happens on a fleet of one (`act`, `recover`); this joins what concerns all of them:
+one transfer, one change of routes, and what becomes of the others when a host fails.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Version
 from toolkit.domain.plan import Plan
 from toolkit.domain.release import Release
-from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedError, ReleaseFailedError
+from toolkit.errors import (
+    HostError,
+    InputError,
+    NothingSuitableError,
+    RefusedError,
+)
 from toolkit.planning.deploy import Wanted, plan_deploy
 from toolkit.planning.fleet_facts import behind, fleet_routes, with_routes
 from toolkit.planning.placement import having, place
@@ -59,8 +64,8 @@ class RolledOut:
 def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> RolledOut:
     """Carry out `order` on the fleet of `members`, which share routers and history.
 
-    Raises RefusedError where `confirm` says no, BusyError where a deployment runs, NothingSuitableError where no host can
-    take the model; ReleaseFailedError or HostError, naming each host and its state, where not all hosts
+    Raises RefusedError where `confirm` says no, BusyError where a deployment runs, NothingSuitableError where no
+    host can take the model; ReleaseFailedError or HostError, naming each host and its state, where not all hosts
     are as ordered at the end. The fleet serves in each of these cases.
     """
     first = members[0]
@@ -92,9 +97,7 @@ def _left_over(members: Sequence[Tools], sight: Sight) -> bool:
              if each.host.host.name in sight.facts}  # fmt: skip
     opened = members[0].history.unfinished()
     return bool(behind(facts, fleet_routes(facts))) or any(
-        open_on(each.host.host, opened)
-        for each in members
-        if each.host.host.name in sight.facts
+        open_on(each.host.host, opened) for each in members if each.host.host.name in sight.facts
     )
 
 
@@ -209,11 +212,3 @@ def _all_live(states: Mapping[str, str]) -> bool:
 
 def _rows(states: Mapping[str, str]) -> list[str]:
     return [f"{name}: {state}" for name, state in states.items()]
-
-
-def failed(states: Mapping[str, str], reasons: Sequence[str], model: str) -> ReleaseFailedError:
-    """Return the error that says which host is in which state."""
-    return ReleaseFailedError(
-        "\n  ".join([*reasons, "the hosts now:", *_rows(states)]),
-        hint=f"toolkit status; the same command again converges them, or toolkit rollback {model}",
-    )

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Version
-from toolkit.domain.plan import Plan, Step
+from toolkit.domain.plan import Plan, StepKind
 from toolkit.domain.release import Outcome
 from toolkit.errors import ReleaseFailedError, ToolkitError
 from toolkit.planning.rollout import PREPARATION, Limits, RolloutPlan
@@ -16,6 +16,7 @@ from toolkit.workflows.act import Act, Change
 from toolkit.workflows.joint import JointDoor, joint_routes
 from toolkit.workflows.joint_supplies import JointSupplies
 from toolkit.workflows.recover import undo
+from toolkit.workflows.send import travels
 from toolkit.workflows.tools import Timing, Tools
 
 
@@ -37,9 +38,7 @@ class Rollout:
         )  # fmt: skip
         self._deployments: dict[str, int] = {}
         self._failures: dict[str, str] = {}
-        self._states = {
-            name: _standing(each) for name, each in plan.plans.items()
-        }
+        self._states = {name: _standing(each) for name, each in plan.plans.items()}
 
     def perform(self, limits: Limits) -> dict[str, str]:
         """Bring all hosts to their plans; return by host what runs there, in words.
@@ -101,8 +100,7 @@ class Rollout:
         busy = [name for name, found in steps.items() if found]
         if not busy:
             return
-        supplies = JointSupplies(self._tools[busy[0]], {name: steps[name] for name in busy},
-                                 {name: self._plan.plans[name].release for name in busy})  # fmt: skip
+        supplies = JointSupplies(self._tools[busy[0]], {name: self._coming(name) for name in busy})
 
         def prepare(name: str) -> None:
             tools = replace(
@@ -116,6 +114,19 @@ class Rollout:
         for name, error in self._at_once(busy, prepare, supplies.abort).items():
             self._failures[name] = error
             self._undo(name, error)
+
+    def _coming(self, name: str) -> list[tuple[str, str]]:
+        """Return kind and name of the trees that must be sent to the host."""
+        plan, host = self._plan.plans[name], self._tools[name].host.host
+        kinds = {step.kind for step in plan.steps}
+        release, found = plan.release, []
+        if release is None or not travels(host):
+            return []
+        if StepKind.INSTALL_ENGINE in kinds and release.engine not in self._facts[name].engines:
+            found.append(("wheelhouse", release.engine))
+        if StepKind.DISTRIBUTE in kinds:
+            found.append(("snapshots", release.snapshot))
+        return found
 
     def _change(self, batch: Sequence[str], limits: Limits) -> None:
         if not batch:
@@ -161,7 +172,7 @@ class Rollout:
             except KeyboardInterrupt:
                 abort("interrupted")
                 wait(futures.values())
-                found = {name: "interrupted" for name in names}
+                found = dict.fromkeys(names, "interrupted")
         for name, future in futures.items():
             error = future.exception()
             if isinstance(error, ToolkitError):
@@ -183,7 +194,9 @@ class Rollout:
         try:
             undo(tools, deployment, reason, self._timing)
         except ToolkitError as error:
-            self._states[name] = f"not restored: {error.message}; the next command completes or undoes it"
+            self._states[name] = (
+                f"not restored: {error.message}; the next command completes or undoes it"
+            )
             return
         before = self._plan.plans[name].previous
         self._states[name] = f"restored: {before.title}" if before else "restored: nothing runs"

@@ -13,7 +13,7 @@ from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import Policy, Version
 from toolkit.domain.quantity import format_size
 from toolkit.domain.release import Release
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError, IntegrityError, SourceError
 from toolkit.workflows.pull import PullReport, pull
 from toolkit.workflows.tools import Say, SnapshotFiles
@@ -61,8 +61,7 @@ class LocalSupplies:
 
     def snapshot(self, release: Release) -> SnapshotFiles:
         snapshot = self._stored(release)
-        names = tuple(file.path for file in snapshot.files)
-        return SnapshotFiles(str(self._store.path(snapshot)), names)
+        return SnapshotFiles(str(self._store.path(snapshot)), snapshot.files)
 
     def _stored(self, release: Release) -> Snapshot:
         stored = self._store.find(release.source, release.revision)
@@ -73,10 +72,11 @@ class LocalSupplies:
             )
         return stored.snapshot
 
+    def engine_packages(self, engine: str) -> tuple[FileDigest, ...]:
+        return self._wheelhouse.files(self._lock(engine))
+
     def engine_variables(self, engine: str, say: Say) -> Mapping[str, Any]:
-        lock = next((each for each in self._locks if each.id == engine), None)
-        if lock is None:
-            raise InputError(f"no lock for the engine {engine} here", hint="toolkit engine list")
+        lock = self._lock(engine)
         if not self._wheelhouse.complete(lock):
             say(f"  downloading {lock.packages} packages of {lock.id}")
         directory = self._wheelhouse.fill(lock, PackageProgress(say))
@@ -88,6 +88,12 @@ class LocalSupplies:
             "engine_wheelhouse": str(directory),
             "engine_uv": str(uv_binary()),
         }
+
+    def _lock(self, engine: str) -> EngineLock:
+        lock = next((each for each in self._locks if each.id == engine), None)
+        if lock is None:
+            raise InputError(f"no lock for the engine {engine} here", hint="toolkit engine list")
+        return lock
 
 
 class PackageProgress:

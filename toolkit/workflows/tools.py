@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from toolkit.adapters.ansible import Converge
+from toolkit.adapters.distribution import Distribution
 from toolkit.adapters.history import History
 from toolkit.adapters.host import HostPort
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Version
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
+from toolkit.domain.snapshot import FileDigest
 from toolkit.planning.routes import Routes
 
 Say = Callable[[str], None]
@@ -23,7 +25,7 @@ class SnapshotFiles:
     """A snapshot in the store of the ops machine: its directory and the files in it."""
 
     directory: str
-    files: tuple[str, ...]
+    files: tuple[FileDigest, ...]
 
 
 class Door(Protocol):
@@ -51,6 +53,9 @@ class Supplies(Protocol):
     def engine_variables(self, engine: str, say: Say) -> Mapping[str, Any]:
         """Return the variables of the role `engine`, its packages downloaded and checked."""
 
+    def engine_packages(self, engine: str) -> tuple[FileDigest, ...]:
+        """Return the files in the directory that `engine_variables` names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -70,6 +75,7 @@ class Tools:
     say: Say
     provision_digest: str
     doors: Door
+    distribution: Distribution
 
 
 @dataclass(frozen=True, slots=True)
