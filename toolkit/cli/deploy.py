@@ -14,17 +14,26 @@ from toolkit.cli.options import (
     registry_option,
 )
 from toolkit.cli.output import print_json, say
+from toolkit.cli.rollout import fleet_options, roll
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
+    from toolkit.domain.fleet import Host
     from toolkit.domain.model import Version
-    from toolkit.workflows.change import Result
+    from toolkit.workflows.change import Ask, Result
     from toolkit.workflows.tools import Timing, Tools
 
 
 @click.command()
 @click.argument("model", metavar="MODEL[@VERSION]")
+@click.option(
+    "--replicas",
+    type=click.IntRange(1),
+    default=None,
+    help="Hosts to have it on.  [default: those that have it, else all that can]",
+)
 @change_options
+@fleet_options
 @registry_option()
 @fleet_option()
 @home_option()
@@ -38,6 +47,7 @@ def deploy(model: str, registry_path: str, **options: Any) -> None:
 @click.argument("model")
 @click.option("--to", "version", default=None, help="Version to upgrade to.  [default: the newest]")
 @change_options
+@fleet_options
 @registry_option()
 @fleet_option()
 @home_option()
@@ -62,6 +72,7 @@ def upgrade(model: str, version: str | None, registry_path: str, **options: Any)
     help="Release to go back to.  [default: the one before]",
 )
 @change_options
+@fleet_options
 @fleet_option()
 @home_option()
 @json_option()
@@ -74,16 +85,23 @@ def rollback(
     **options: Any,
 ) -> None:
     """Go back to the release that was live before, or to any other."""
-    from toolkit.cli.context import home_directory, only_host, open_tools
+    from toolkit.cli.context import home_directory, open_fleet, open_tools
     from toolkit.workflows.asks import ask_rollback
     from toolkit.workflows.change import change_release
 
-    tools = open_tools(home_directory(home), only_host(fleet), None)
-    timing = _timing(options)
-    ask = ask_rollback(
-        model, number, history=tools.history, timing=timing, keep_standby=options["standby"]
-    )
-    result = _change(tools, ask, None, timing, options, as_json, change_release)
+    place, hosts, timing = home_directory(home), _hosts(fleet, options), _timing(options)
+
+    def ask(tools: Tools) -> Ask:
+        return ask_rollback(
+            model, number, history=tools.history, timing=timing, keep_standby=options["standby"]
+        )
+
+    if len(open_fleet(fleet).hosts) > 1:
+        roll(place, hosts, None, model, ask, version=None, timing=timing, extend=False,
+             replicas=None, options=options, as_json=as_json)  # fmt: skip
+        return
+    tools = open_tools(place, hosts[0], None)
+    result = _change(tools, ask(tools), None, timing, options, as_json, change_release)
     _tell(result, tools, as_json)
 
 
@@ -95,33 +113,56 @@ def _deploy(
     fleet: str | None,
     home: str | None,
     as_json: bool,
+    replicas: int | None = None,
     **options: Any,
 ) -> None:
-    from toolkit.cli.context import home_directory, only_host, open_store, open_tools, read_pins
+    from toolkit.cli.context import (
+        home_directory,
+        open_fleet,
+        open_store,
+        open_tools,
+        read_pins,
+    )
     from toolkit.workflows.asks import ask_version
     from toolkit.workflows.change import change_release
 
     place = home_directory(home)
     pins = read_pins(registry_path, place)
     version = pins.registry.version(spec)
-    tools = open_tools(place, only_host(fleet), pins)
+    hosts, timing = _hosts(fleet, options), _timing(options)
+
+    def ask(tools: Tools) -> Ask:
+        return ask_version(
+            version,
+            action=action,
+            policy=pins.registry.policy,
+            snapshot_of=pins.lock.snapshot_of,
+            locks=pins.engines,
+            store=open_store(place),
+            history=tools.history,
+            provision_digest=tools.provision_digest,
+            timing=timing,
+            keep_standby=options["standby"],
+        )
+
+    if len(open_fleet(fleet).hosts) > 1:
+        roll(place, hosts, pins, version.model, ask, version=version, timing=timing,
+             extend=action == "deploy", replicas=replicas, options=options, as_json=as_json)  # fmt: skip
+        return
+    tools = open_tools(place, hosts[0], pins)
     if action == "upgrade":
         _require_deployed(tools, version)
-    timing = _timing(options)
-    ask = ask_version(
-        version,
-        action=action,
-        policy=pins.registry.policy,
-        snapshot_of=pins.lock.snapshot_of,
-        locks=pins.engines,
-        store=open_store(place),
-        history=tools.history,
-        provision_digest=tools.provision_digest,
-        timing=timing,
-        keep_standby=options["standby"],
-    )
-    result = _change(tools, ask, version, timing, options, as_json, change_release)
+    result = _change(tools, ask(tools), version, timing, options, as_json, change_release)
     _tell(result, tools, as_json)
+
+
+def _hosts(fleet: str | None, options: dict[str, Any]) -> tuple[Host, ...]:
+    """Return all hosts of the fleet: routes are those of all, also where only some change."""
+    from toolkit.cli.context import open_fleet
+
+    found = open_fleet(fleet)
+    found.select(options["named"])
+    return found.hosts
 
 
 def _require_deployed(tools: Tools, version: Version) -> None:

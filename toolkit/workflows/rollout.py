@@ -126,7 +126,9 @@ def _plan(
     by_label = {host.label: sight.facts[host.name] for host in hosts}
     routes = fleet_routes(by_label)
     facts = {each.name: each for each in with_routes(by_label, routes).values()}
-    wanted, unfit = _ask(order, facts, routes)
+    digests = {each.host.host.name: each.provision_digest for each in members}
+    wanted, unfit = _ask(order, facts, routes, digests)
+    _require_named(order, sight, [*wanted, *unfit])
     candidates = {name: facts[name] for name in facts if name in wanted or name in unfit}
     placement = place(
         order.model, candidates, unfit, routes, named=order.named, replicas=order.replicas
@@ -141,7 +143,7 @@ def _plan(
 
 
 def _ask(
-    order: Order, facts: Mapping[str, HostFacts], routes: Routes
+    order: Order, facts: Mapping[str, HostFacts], routes: Routes, digests: Mapping[str, str]
 ) -> tuple[dict[str, Wanted], dict[str, str]]:
     """Return what each host is to have, and of those that cannot hold it why not."""
     wanted: dict[str, Wanted] = {}
@@ -157,6 +159,8 @@ def _ask(
             continue
         try:
             found = order.ask(each)
+            if found.action != "rollback":  # which leaves a host's settings as they are
+                found = replace(found, provision_digest=digests[name])
             plan_deploy(found, each)
         except NothingSuitableError as error:
             if name in order.named or name in have:
@@ -165,6 +169,17 @@ def _ask(
         else:
             wanted[name] = found
     return wanted, unfit
+
+
+def _require_named(order: Order, sight: Sight, candidates: Sequence[str]) -> None:
+    for name in order.named:
+        if name in sight.lost:
+            raise HostError(f"{name}: {sight.lost[name]}", hint="toolkit hosts")
+        if name not in candidates:
+            raise InputError(
+                f"{order.model} is not on {name}",
+                hint=f"toolkit deploy {order.model} --host {name}",
+            )
 
 
 def _numbered(
