@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Stands where an engine's `vllm` stands, for tests of what surrounds an engine: the same command line, the same
-endpoints, ready in milliseconds. How it does is written in `behaviour` inside the snapshot."""
+endpoints, ready in milliseconds. How it does is written in `behaviour` inside the snapshot, or, for snapshots that were
+pinned and sent like a model's, in `behaviour.txt`, with its answer in the line after."""
 
 import http.server
 import json
@@ -12,8 +13,10 @@ import sys
 import threading
 import time
 
-with open(os.path.join(sys.argv[2], "behaviour")) as file:
-    behaviour = file.read().strip()
+snapshot = sys.argv[2]
+name = next(each for each in ("behaviour", "behaviour.txt") if os.path.exists(f"{snapshot}/{each}"))
+with open(f"{snapshot}/{name}") as file:
+    behaviour, _, answer = file.read().strip().partition("\n")
 port = int(sys.argv[sys.argv.index("--port") + 1])
 running = [0]
 
@@ -41,7 +44,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         running[0] += 1
         user = request.get("user", "").split()
-        text = f"hello from {os.path.basename(sys.argv[2])}"
+        text = answer or f"hello from {os.path.basename(snapshot)}"
         if user[:1] == ["slow"]:
             time.sleep(1.5)
         elif user[:1] == ["connect"]:

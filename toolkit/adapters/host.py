@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from toolkit.adapters.host_facts import facts_from_json
+from toolkit.adapters.host_facts import facts_from_json, owner_from_json
 from toolkit.adapters.host_shell import Shell
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
@@ -36,7 +36,7 @@ class HostPort(Protocol):
     def lock(self, owner: LockOwner) -> AbstractContextManager[None]:
         """Hold the host's deployment lock; raises BusyError naming the holder."""
 
-    def lock_owner(self) -> LockOwner | None:
+    def lockowner_from_json(self) -> LockOwner | None:
         """Return who holds the lock now, or None."""
 
     def apply_routes(
@@ -95,9 +95,9 @@ class RealHost:
                 raise busy(self.host.name, result.get("owner") or {})
             yield
 
-    def lock_owner(self) -> LockOwner | None:
+    def lockowner_from_json(self) -> LockOwner | None:
         answer = self._ask("read-lock")
-        return _owner(answer["owner"] or {}) if answer["held"] else None
+        return owner_from_json(answer["owner"] or {}) if answer["held"] else None
 
     def apply_routes(
         self, files: Mapping[str, str], commands: Sequence[str], *, reload: bool
@@ -170,22 +170,13 @@ class RealHost:
 
 def busy(host: str, owner: Mapping[str, Any]) -> BusyError:
     """Return the error that says who holds a host, since when and for what."""
-    holder = _owner(owner)
+    holder = owner_from_json(owner)
     from datetime import UTC, datetime
 
     since = datetime.fromtimestamp(holder.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return BusyError(
         f"{host} is held by {holder.actor} (pid {holder.pid}) since {since}: {holder.command}",
         hint="wait for it, or watch it with: toolkit status",
-    )
-
-
-def _owner(data: Mapping[str, Any]) -> LockOwner:
-    return LockOwner(
-        actor=str(data.get("actor", "unknown")),
-        command=str(data.get("command", "unknown")),
-        pid=int(data.get("pid", 0)),
-        since=float(data.get("since", 0.0)),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
+from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
 
 
@@ -36,6 +37,17 @@ def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
         ),
         routes=data["routes"],
         used_ports=tuple(data["used_ports"]),
+        held_by=owner_from_json(data["lock"]["owner"] or {}) if data["lock"]["held"] else None,
+    )
+
+
+def owner_from_json(data: Mapping[str, Any]) -> LockOwner:
+    """Return who holds a host, as its lock file says."""
+    return LockOwner(
+        actor=str(data.get("actor", "unknown")),
+        command=str(data.get("command", "unknown")),
+        pid=int(data.get("pid", 0)),
+        since=float(data.get("since", 0.0)),
     )
 
 

@@ -57,13 +57,12 @@ class Wheelhouse:
         except (OSError, ValueError):
             return False
 
-    def files(self, lock: EngineLock) -> tuple[FileDigest, ...]:
-        """Return all files of the lock's complete directory, the lock itself among them."""
-        directory = self.directory(lock)
-        found: dict[str, tuple[str, int]] = json.loads((directory / _STAMP).read_text())
-        text = (directory / "requirements.lock").read_bytes()
+    def packages(self, lock: EngineLock) -> tuple[FileDigest, ...]:
+        """Return all files that an installation reads: the lock's wheels, which must be complete, and the lock."""
+        text = (self.directory(lock) / "requirements.lock").read_bytes()
+        wheels = self.files(lock).items()
         return (
-            *(FileDigest(name, size, digest) for name, (digest, size) in found.items()),
+            *(FileDigest(name, size, digest) for name, (digest, size) in wheels),
             FileDigest("requirements.lock", len(text), hashlib.sha256(text).hexdigest()),
         )
 

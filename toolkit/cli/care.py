@@ -22,6 +22,13 @@ from toolkit.errors import IntegrityError
     show_default=True,
     help="Seconds that running requests get to end.",
 )
+@click.option(
+    "--host",
+    "named",
+    multiple=True,
+    metavar="HOST",
+    help="Only on this host of the fleet; may be given again.",
+)
 @fleet_option()
 @home_option()
 @json_option()
@@ -30,17 +37,26 @@ def stop(
     yes: bool,
     dry_run: bool,
     drain_timeout: float,
+    named: tuple[str, ...],
     fleet: str | None,
     home: str | None,
     as_json: bool,
 ) -> None:
     """Take a model out of service; its releases stay."""
-    from toolkit.cli.context import home_directory, only_host, open_tools
+    from toolkit.cli.context import home_directory, open_fleet, open_members
     from toolkit.cli.plan_view import confirmation
     from toolkit.workflows.stop import stop_model
     from toolkit.workflows.tools import Timing
 
-    tools = open_tools(home_directory(home), only_host(fleet), None)
+    found = open_fleet(fleet)
+    found.select(named)
+    members = open_members(home_directory(home), found.hosts, None)
+    if len(members) > 1:
+        from toolkit.cli.rollout import stop_on_fleet
+
+        stop_on_fleet(members, model, named, Timing(drain=drain_timeout), yes, dry_run, as_json)
+        return
+    tools = members[0]
     confirm = confirmation(yes=yes, dry_run=dry_run, as_json=as_json)
     plan = stop_model(tools, model, confirm, timing=Timing(drain=drain_timeout))
     if as_json:

@@ -22,19 +22,24 @@ if TYPE_CHECKING:
 @json_option()
 def status(model: str | None, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Show what serves, what stands by and what is unfinished."""
-    from toolkit.cli.context import home_directory, only_host, open_history
+    from toolkit.cli.context import home_directory, open_fleet, open_history
     from toolkit.cli.host_view import open_host
     from toolkit.workflows.status import observe_status
 
-    place = home_directory(home)
-    host = open_host(only_host(fleet), place)
+    place, hosts = home_directory(home), open_fleet(fleet).hosts
+    if len(hosts) > 1:
+        from toolkit.cli.fleet_status import show_fleet
+
+        show_fleet([open_host(host, place) for host in hosts], open_history(place), model, as_json)
+        return
+    host = open_host(hosts[0], place)
     seen = observe_status(host, open_history(place))
     slots = [slot for slot in seen.facts.slots if model in (None, slot.model)]
     if as_json:
         print_json(seen.as_json(slots))
         return
     if slots:
-        table(_COLUMNS, [_row(slot, seen.facts.observed_at) for slot in slots])
+        table(SLOT_COLUMNS, [slot_row(slot, seen.facts.observed_at) for slot in slots])
     else:
         say("nothing is deployed" if model is None else f"{model} is not deployed")
     router = seen.facts.router
@@ -151,10 +156,21 @@ def _print_lines(lines: Any) -> list[str]:
     return shown
 
 
-_COLUMNS = ("MODEL", "VERSION", "RELEASE", "SLOT", "STATE", "TRAFFIC", "REQUESTS", "MEMORY", "UP")
+SLOT_COLUMNS = (
+    "MODEL",
+    "VERSION",
+    "RELEASE",
+    "SLOT",
+    "STATE",
+    "TRAFFIC",
+    "REQUESTS",
+    "MEMORY",
+    "UP",
+)
 
 
-def _row(slot: SlotFacts, now: float) -> tuple[str, ...]:
+def slot_row(slot: SlotFacts, now: float) -> tuple[str, ...]:
+    """Return a slot as a row under SLOT_COLUMNS; `now` is when it was seen."""
     from toolkit.domain.quantity import format_seconds, format_size
 
     release = slot.release

@@ -114,6 +114,50 @@ def roll(
         say(f"endpoint on {name}: {endpoint}  (model {model!r})")
 
 
+def stop_on_fleet(
+    members: Sequence[Tools],
+    model: str,
+    named: Sequence[str],
+    timing: Timing,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Take the model out of service on the fleet and say so."""
+    from toolkit.cli.plan_view import DryRun, ask
+    from toolkit.workflows.fleet_stop import StopPlan, stop_fleet
+
+    def as_document(plan: StopPlan) -> dict[str, Any]:
+        steps = {
+            name: [{"kind": str(s.kind), "slot": s.slot, "reason": s.reason} for s in each]
+            for name, each in plan.steps.items()
+        }
+        return {"action": "stop", "model": model, "hosts": steps, "unreachable": dict(plan.lost)}
+
+    def confirm(plan: StopPlan) -> bool:
+        if dry_run and as_json:
+            print_json({"plan": as_document(plan), "dry_run": True})
+            raise DryRun
+        note(f"stop {model}: it does not serve on these hosts until it is deployed again")
+        for name, steps in plan.steps.items():
+            for step in steps:
+                note(f"  {name}: {step.kind} {step.slot} {step.reason}")
+        for name, why in plan.lost.items():
+            note(f"  {name}: unreachable, {why}")
+        if dry_run:
+            say("dry run: nothing was changed")
+            raise DryRun
+        return yes or ask("go ahead?")
+
+    done = stop_fleet(members, model, confirm, named=named, timing=timing)
+    if as_json:
+        print_json({"plan": as_document(done), "changed": True})
+    else:
+        say(
+            f"{model} is stopped on {', '.join(done.steps)}; to serve it again: toolkit deploy {model}"
+        )
+
+
 def show_rollout(plan: RolloutPlan) -> None:
     """Print a plan to standard error: it is a question, not a result."""
     titles = ", ".join(each.title for each in plan.releases)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from toolkit.domain.model import Accelerator
+from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
 
 
@@ -70,7 +71,7 @@ class RouterFacts:
 @dataclass(frozen=True, slots=True)
 class HostFacts:
     """One host as observed. `converged` holds the digest of the last provisioning that succeeded;
-    `routes` the router's truth as JSON, see `planning.routes`.
+    `routes` the router's truth as JSON, see `planning.routes`; `held_by` who has its deployment lock.
     """
 
     name: str
@@ -91,6 +92,7 @@ class HostFacts:
     router: RouterFacts = field(default_factory=RouterFacts)
     routes: Mapping[str, Any] = field(default_factory=dict)
     used_ports: tuple[int, ...] = ()
+    held_by: LockOwner | None = None
 
     @property
     def accelerator(self) -> Accelerator:

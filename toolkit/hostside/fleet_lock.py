@@ -20,9 +20,7 @@ def hold(root: str, owner: Document, report: Report) -> Document:
     """Take the lock, report {"held": True} or {"held": False, "owner": {...}}, and keep it until stdin closes."""
     os.makedirs(root, exist_ok=True)
     handle = os.open(_path(root), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not _taken(handle):
         return {"held": False, "owner": _owner(handle)}
     os.ftruncate(handle, 0)
     os.pwrite(handle, json.dumps(dict(owner, since=time.time())).encode(), 0)
@@ -31,6 +29,19 @@ def hold(root: str, owner: Document, report: Report) -> Document:
         pass
     os.ftruncate(handle, 0)
     return {"held": True}
+
+
+def _taken(handle: int) -> bool:
+    # Who only looks has it for an instant, see `read`.
+    for _ in range(20):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            if _owner(handle):
+                return False
+            time.sleep(0.02)
+    return False
 
 
 def read(root: str) -> Document:

@@ -11,6 +11,7 @@ import time
 
 import completion
 import engine
+import fleet_lock
 import processes
 import router
 from wire import Document
@@ -42,6 +43,7 @@ def observe(root: str, label: str = "") -> Document:
         "routes": json.loads(_read(os.path.join(root, "router", "routes.json")) or "{}"),
         "router": {key: routing.get(key) for key in ("running", "bind", "version", "workers")},
         "used_ports": _listening_ports(),
+        "lock": fleet_lock.read(root),
     }
 
 

@@ -25,11 +25,11 @@ class Status:
     def as_json(self, slots: Sequence[SlotFacts]) -> dict[str, Any]:
         """Return what `--json` prints, with only these `slots`."""
         facts = asdict(self.facts)
-        for name in ("slots", "routes", "used_ports"):
+        for name in ("slots", "routes", "used_ports", "held_by"):
             del facts[name]
         return {
             "host": facts,
-            "slots": [_slot_json(slot) for slot in slots],
+            "slots": [{"host": self.facts.name, **slot_json(slot)} for slot in slots],
             "held_by": asdict(self.owner) if self.owner else None,
             "unfinished": [asdict(each) for each in self.unfinished],
         }
@@ -37,7 +37,8 @@ class Status:
 
 def observe_status(host: HostPort, history: History) -> Status:
     """Return the status of `host`; raises HostError where it does not answer."""
-    return Status(host.observe(), host.lock_owner(), tuple(history.unfinished()))
+    facts = host.observe()
+    return Status(facts, facts.held_by, tuple(history.unfinished()))
 
 
 def log_slot(host: HostPort, model: str) -> str:
@@ -56,7 +57,8 @@ def log_slot(host: HostPort, model: str) -> str:
     return slots[0].slot
 
 
-def _slot_json(slot: SlotFacts) -> dict[str, Any]:
+def slot_json(slot: SlotFacts) -> dict[str, Any]:
+    """Return a slot as `--json` prints it."""
     data = asdict(slot)
     data["release"] = slot.release.as_json() if slot.release else None
     data["process"] = str(slot.process)

@@ -73,7 +73,7 @@ class LocalSupplies:
         return stored.snapshot
 
     def engine_packages(self, engine: str) -> tuple[FileDigest, ...]:
-        return self._wheelhouse.files(self._lock(engine))
+        return self._wheelhouse.packages(self._lock(engine))
 
     def engine_variables(self, engine: str, say: Say) -> Mapping[str, Any]:
         lock = self._lock(engine)

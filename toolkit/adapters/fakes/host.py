@@ -71,6 +71,7 @@ class FakeHost:
             devices=tuple(self._used(device) for device in self.facts.devices),
             slots=tuple(replace(slot, weight=self._weight(slot)) for slot in self.facts.slots),
             routes=json.loads(self.files.get("routes.json", "{}")),
+            held_by=self.owner,
         )
 
     @contextmanager

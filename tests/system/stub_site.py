@@ -1,0 +1,91 @@
+"""A fleet of whole hosts with a model whose engine is a stub: everything is real but what computes the answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.adapters.host_lab import STUB
+from tests.fleet.lab import FleetLab, fleet_lab
+from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.load import Load
+
+ROOT = "/var/lib/toolkit"
+PROMPT = "Which version are you?"
+REGISTRY = """\
+policy: {licences: {allowed: [apache-2.0]}}
+models:
+  tiny:
+    description: It says what it was told to say.
+    licence: apache-2.0
+    openness: fully-open
+    source: {path: ./model}
+    engine: {name: vllm, version: 0.32.0}
+    resources: {accelerators: [cpu], memory: 64MiB}
+    checks: [{prompt: "Which version are you?", contains: "I am version"}]
+"""
+
+
+@dataclass(frozen=True)
+class StubSite:
+    """The fleet, and the versions that can be deployed on it: `v1`, `v2`, ..."""
+
+    lab: FleetLab
+
+    def pin(self, version: str, behaviour: Behaviour = Behaviour.GOOD, size: int = 4096) -> None:
+        """Pin a version of `size` bytes that does as `behaviour` says."""
+        model = self.lab.directory / "model"
+        model.mkdir(exist_ok=True)
+        (model / "behaviour.txt").write_text(f"{behaviour}\n{self.answer(version)}\n")
+        (model / "model.safetensors").write_bytes(version.encode() * (size // len(version)))
+        self.lab.toolkit("registry", "pin", "tiny", "--as", version)
+        self.lab.toolkit("pull", f"tiny@{version}")
+
+    def answer(self, version: str) -> str:
+        return f"I am version {version}."
+
+    def load(self, host: str, versions: Sequence[str] = ("v1", "v2")) -> Load:
+        """Return a load of short requests, begun, on the door of one host."""
+        known = {PROMPT: {version: self.answer(version) for version in versions}}
+        return Load(
+            f"http://{self.lab[host].address}:8080", "tiny", known, stream_workers=0
+        ).start()
+
+    def serving(self) -> dict[str, list[str]]:
+        """Return the versions with traffic, by host, as `toolkit status` has them."""
+        found: dict[str, list[str]] = {}
+        for slot in self.status()["slots"]:
+            if slot["weight"] and slot["healthy"]:
+                found.setdefault(slot["host"], []).append(slot["release"]["version"])
+        return found
+
+    def status(self) -> Any:
+        return json.loads(self.lab.toolkit("status", "--json", check=False).stdout)
+
+
+@contextmanager
+def stub_site(hosts: int) -> Iterator[StubSite]:
+    """Boot a fleet on which an engine seems to be installed, and nothing else has been done yet."""
+    with fleet_lab(hosts, variables={"router_bind": '"*:8080"'}) as lab:
+        lab.registry.write_text(REGISTRY)
+        engine = _engine()
+        for machine in lab.machines:
+            place = f"{ROOT}/engines/{engine}"
+            machine.run("sh", "-c", _WRITE, "sh", f"{place}/bin/vllm", STUB.read_text())
+            machine.run("sh", "-c", _WRITE, "sh", f"{place}/.complete", engine)
+        yield StubSite(lab)
+
+
+def _engine() -> str:
+    """Return the id of the engine that hosts of the base tree get."""
+    from toolkit.config.engine_locks import read_locks
+
+    locks = read_locks(Path("/nonexistent"))
+    return next(each.id for each in locks if each.python == "3.11" and each.accelerator == "cpu")
+
+
+_WRITE = 'umask 022; mkdir -p "${1%/*}"; printf %s "$2" >"$1"; chmod 755 "$1"'

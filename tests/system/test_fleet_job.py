@@ -1,0 +1,118 @@
+"""The main job on three real hosts over SSH, each with its own systemd and router; a stub stands for vLLM."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.system.stub_site import StubSite, stub_site
+from toolkit.adapters.fakes.host import Behaviour
+
+pytestmark = pytest.mark.system
+HOSTS = ("alpha", "beta", "gamma")
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[StubSite]:
+    with stub_site(3) as made:
+        made.pin("v1")
+        made.pin("v2")
+        made.pin("broken", Behaviour.EMPTY)
+        yield made
+
+
+def test_a_model_comes_to_three_bare_hosts(site: StubSite) -> None:
+    site.lab.toolkit("deploy", "tiny@v1", "--yes")
+    assert site.serving() == {name: ["v1"] for name in HOSTS}
+    load = site.load("alpha")
+    report = load.wait_for(lambda so_far: len(so_far.answers) > 60, 30)
+    load.stop()
+    assert report.bad == ()
+    # the door of one host leads to the replicas of all
+    assert {answer.slot for answer in report.answers} == {f"{name}.blue" for name in HOSTS}
+
+
+def test_the_same_again_changes_nothing(site: StubSite) -> None:
+    done = json.loads(site.lab.toolkit("deploy", "tiny@v1", "--yes", "--json").stdout)
+    assert done["changed"] is False
+
+
+def test_an_upgrade_and_a_rollback_lose_no_request(site: StubSite) -> None:
+    loads = [site.load("alpha"), site.load("beta")]
+    site.lab.toolkit("upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1")
+    assert site.serving() == {name: ["v2"] for name in HOSTS}
+    before = time.time()
+    site.lab.toolkit("rollback", "tiny", "--yes")
+    assert site.serving() == {name: ["v1"] for name in HOSTS}
+    for load in loads:
+        report = load.stop()
+        assert report.bad == ()
+        assert {"v1", "v2"} <= report.versions.keys()
+        assert (report.last_sent("v1", after=before) or 0) > (report.last_sent("v2") or 0)
+
+
+def test_a_bad_version_stops_at_its_first_host(site: StubSite) -> None:
+    load = site.load("beta")
+    done = site.lab.toolkit("upgrade", "tiny", "--to", "broken", "--yes", check=False)
+    assert done.returncode == 8
+    assert "answered nothing" in done.stderr
+    for name in ("beta", "gamma"):
+        assert f"{name}: untouched: tiny #1 (v1)" in done.stderr
+    assert load.stop().bad == ()
+    assert site.serving() == {name: ["v1"] for name in HOSTS}
+
+
+def test_a_host_without_power_is_named_and_catches_up(site: StubSite) -> None:
+    load = site.load("alpha")
+    load.wait_for(lambda report: len(report.answers) > 20, 30)
+    lost = site.lab["gamma"]
+    lost.power_off()
+    off = time.time()
+    done = site.lab.toolkit("upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1", check=False)
+    report = load.stop()
+    assert done.returncode == 7
+    assert "gamma: unreachable" in done.stderr
+    # what was under way on the host is lost with it, one request of each of the four clients at most
+    assert len(report.bad) <= 4
+    assert all(off - 1 <= answer.sent_at < off + 2 for answer in report.bad)
+    assert site.serving() == {"alpha": ["v2"], "beta": ["v2"]}
+    lost.power_on()
+    site.lab.toolkit("upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1")
+    assert site.serving() == {name: ["v2"] for name in HOSTS}
+
+
+def test_killed_in_the_middle_the_next_command_converges(site: StubSite) -> None:
+    load = site.load("alpha")
+    argv, environment = site.lab.command("upgrade", "tiny", "--to", "v1", "--yes", "--bake", "20")
+    process = subprocess.Popen(
+        argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait(lambda: site.serving().get("alpha") == ["v1"], 90)
+    finally:
+        process.kill()
+        process.wait()
+    assert site.status()["unfinished"]
+    site.lab.toolkit("upgrade", "tiny", "--to", "v1", "--yes", "--bake", "1")
+    assert site.status()["unfinished"] == []
+    assert site.serving() == {name: ["v1"] for name in HOSTS}
+    assert load.stop().bad == ()
+
+
+def test_stop_takes_the_model_from_all_hosts(site: StubSite) -> None:
+    site.lab.toolkit("stop", "tiny", "--yes")
+    assert site.serving() == {}
+    for machine in site.lab.machines:
+        assert "tiny" not in machine.run("ls", "/var/lib/toolkit/slots")
+
+
+def wait(condition: Callable[[], Any], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"not within {seconds} s"
+        time.sleep(0.2)

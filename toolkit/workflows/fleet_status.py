@@ -1,0 +1,58 @@
+"""What is true now on several hosts: one look at each of them and the history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from toolkit.adapters.history import History
+from toolkit.adapters.host import HostPort
+from toolkit.domain.facts import HostFacts, SlotFacts
+from toolkit.domain.release import Deployment
+from toolkit.planning.fleet_facts import behind, fleet_routes, with_routes
+from toolkit.workflows.fleet_look import look
+from toolkit.workflows.status import slot_json
+
+
+@dataclass(frozen=True, slots=True)
+class FleetStatus:
+    """Facts by host's name; hosts that do not answer, with the reason; hosts whose router missed a change."""
+
+    facts: Mapping[str, HostFacts]
+    lost: Mapping[str, str]
+    behind: tuple[str, ...]
+    unfinished: tuple[Deployment, ...]
+
+    def slots(self, model: str | None) -> list[tuple[str, SlotFacts]]:
+        """Return host's name and slot of each replica, of `model` alone where it is given."""
+        return [
+            (name, slot)
+            for name, facts in self.facts.items()
+            for slot in facts.slots
+            if model in (None, slot.model)
+        ]
+
+    def as_json(self, model: str | None) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        hosts = {name: asdict(facts) for name, facts in self.facts.items()}
+        for facts in hosts.values():
+            for name in ("slots", "routes", "used_ports"):
+                del facts[name]
+        return {
+            "hosts": hosts,
+            "unreachable": dict(self.lost),
+            "routers_behind": list(self.behind),
+            "slots": [{"host": name, **slot_json(slot)} for name, slot in self.slots(model)],
+            "unfinished": [asdict(each) for each in self.unfinished],
+        }
+
+
+def observe_fleet(hosts: Sequence[HostPort], history: History) -> FleetStatus:
+    """Return the status of all hosts; who does not answer is among the lost."""
+    sight = look(hosts)
+    by_label = {host.host.label: sight.facts[host.host.name] for host in hosts
+                if host.host.name in sight.facts}  # fmt: skip
+    routes = fleet_routes(by_label)
+    facts = {each.name: each for each in with_routes(by_label, routes).values()}
+    return FleetStatus(facts, sight.lost, behind(by_label, routes), tuple(history.unfinished()))
