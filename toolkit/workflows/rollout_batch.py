@@ -77,8 +77,10 @@ class Rollout:
     def _record(self, name: str, plan: Plan) -> int:
         history, release = self._tools[name].history, plan.release
         assert release is not None
+        on_hosts = [slot.release for facts in self._facts.values() for slot in facts.slots]
         for each in (release, plan.previous):
-            if each is not None and history.release(each.model, each.number) is None:
+            # As for a fleet of one: what a host has is true; the number of any other is this command's alone.
+            if each and (each not in on_hosts or history.release(each.model, each.number) is None):
                 history.add_release(each)
         return history.open_deployment(
             model=plan.model,
