@@ -71,8 +71,8 @@ CASES: dict[str, tuple[Wanted, HostFacts, str, list[str], str]] = {
     ),
     # nothing to do
     "what is live needs nothing": (wanted(R1), host(SERVES), "switch", [], ""),
-    "nor where only the engine was removed": (
-        wanted(R1), host(SERVES, engines=()), "switch", [], "",
+    "an engine that was removed comes back under what is live": (
+        wanted(R1), host(SERVES, engines=()), "switch", ["install-engine"], "",
     ),
     "nor without a standby, although none is wanted": (
         wanted(R1, keep_standby=False), host(SERVES, STANDS_BY), "switch", [], "",

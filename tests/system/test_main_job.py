@@ -227,7 +227,7 @@ def test_stop_takes_the_model_out_and_prune_cleans_up(served: Served) -> None:
         assert answer.code == 404
 
     removed = json.loads(served.lab.toolkit("prune", "--keep", "1", "--yes", "--json"))["removed"]
-    assert removed["engines"] == []
+    assert removed["hosts"]["localhost"]["engines"] == []
     assert len(list((served.lab.root / "snapshots").iterdir())) <= 1
     code, said = _run(served, "logs", "tiny", "--slot", "green")
     assert code == 0

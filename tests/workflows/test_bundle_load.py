@@ -91,7 +91,7 @@ def test_after_a_load_a_deployment_finds_all_it_needs_without_any_network(
             }
         )
         supplies.verify(wanted)
-        assert set(supplies.snapshot(wanted).files) == {file.path for file in pinned.files}
+        assert set(supplies.snapshot(wanted).files) == set(pinned.files)
     variables = supplies.engine_variables(site.engine().id, said.append)
     house = Path(variables["engine_wheelhouse"])
     assert sorted(path.name for path in house.glob("[!.]*")) == [

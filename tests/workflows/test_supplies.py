@@ -79,8 +79,9 @@ def test_what_was_fetched_is_verified_and_handed_over(
     supplies.fetch(version(revision=snapshot.revision), lambda _: None)
     supplies.verify(wanted(snapshot))
     found = supplies.snapshot(wanted(snapshot))
-    assert found.files == ("config.json", "w.safetensors")
-    assert {name: (Path(found.directory) / name).read_bytes() for name in found.files} == CONTENT
+    names = [file.path for file in found.files]
+    assert names == ["config.json", "w.safetensors"]
+    assert {name: (Path(found.directory) / name).read_bytes() for name in names} == CONTENT
 
 
 def test_what_is_not_in_the_store_is_named(supplies: LocalSupplies, snapshot: Snapshot) -> None:

@@ -157,10 +157,10 @@ def test_prune_keeps_what_runs_and_what_a_rollback_needs(world: World, tmp_path:
     for number in (1, 2, 3, 4):
         world.deploy(release(number))
     store = Store(tmp_path / "store")
-    leavings, freed = prune(world.tools, store, frozenset(), 3, yes)
-    assert [digest.lstrip("0") for digest in leavings.host.snapshots] == ["1"]
+    leavings, freed = prune([world.tools], store, frozenset(), 3, yes)
+    assert [digest.lstrip("0") for digest in leavings.hosts["localhost"].snapshots] == ["1"]
     assert freed == 1
-    again, freed = prune(world.tools, store, frozenset(), 3, yes)
+    again, freed = prune([world.tools], store, frozenset(), 3, yes)
     assert (again.empty, freed) == (True, 0)
 
 
@@ -169,7 +169,7 @@ def test_prune_removes_nothing_without_a_yes(world: World, tmp_path: Path) -> No
         world.deploy(release(number))
     before = world.host.facts
     with pytest.raises(RefusedError):
-        prune(world.tools, Store(tmp_path / "store"), frozenset(), 0, lambda leavings: False)
+        prune([world.tools], Store(tmp_path / "store"), frozenset(), 0, lambda leavings: False)
     assert world.host.facts == before
 
 
@@ -188,7 +188,7 @@ def test_prune_keeps_what_an_interrupted_deployment_would_go_back_to(
     with pytest.raises(Killed):
         world.deploy(release(2, memory=15 * 10**9))
     world.host.before = lambda event: None
-    leavings, _ = prune(world.tools, Store(tmp_path / "store"), frozenset(), 0, yes)
+    leavings, _ = prune([world.tools], Store(tmp_path / "store"), frozenset(), 0, yes)
     assert leavings.empty
     world.deploy(release(1, memory=15 * 10**9))
     assert world.table() == [("blue", "v1", "healthy", 100)]

@@ -34,6 +34,7 @@ def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
             bind=router["bind"] or "",
             version=router["version"] or "",
             workers=router["workers"] or 0,
+            drift=tuple(router["drift"] or ()),
         ),
         routes=data["routes"],
         used_ports=tuple(data["used_ports"]),
@@ -64,4 +65,5 @@ def _slot(data: Mapping[str, Any]) -> SlotFacts:
         sessions=data["sessions"],
         memory=data["memory"],
         started_at=data["started_at"],
+        drift=tuple(data["drift"]),
     )

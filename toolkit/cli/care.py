@@ -8,7 +8,7 @@ import click
 
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.errors import IntegrityError
+from toolkit.errors import HostError, IntegrityError
 
 
 @click.command()
@@ -74,34 +74,53 @@ def stop(
 def verify(
     repair: bool, registry_path: str, fleet: str | None, home: str | None, as_json: bool
 ) -> None:
-    """Hash all snapshots again, on the host and in the store."""
+    """Compare hosts and store with what was pinned and deployed; hashes all snapshots again."""
     from pathlib import Path
 
-    from toolkit.cli.context import home_directory, lock_owner, only_host, open_store
+    from toolkit.cli.context import home_directory, lock_owner, open_fleet, open_store
     from toolkit.cli.host_view import open_host
     from toolkit.config.lock_file import read_lock
+    from toolkit.planning.drift import drift_of
+    from toolkit.workflows.fleet_look import each_at_once, look
     from toolkit.workflows.verify import pinned_in, put_aside, verify_host, verify_store
 
     locked = {each.digest: each for each in read_lock(Path(registry_path)).snapshots.values()}
     place = home_directory(home)
-    store, host = open_store(place), open_host(only_host(fleet), place)
-    found = (*verify_host(host, pinned_in(store, locked), note), *verify_store(store, note))
+    store, hosts = open_store(place), [open_host(each, place) for each in open_fleet(fleet).hosts]
+    sight = look(hosts)
+    there = [host for host in hosts if host.host.name in sight.facts]
+    pinned = pinned_in(store, locked)
+    on_hosts = each_at_once(there, lambda host: verify_host(host, pinned, note)) if there else []
+    found = [*(each for of_host in on_hosts for each in of_host), *verify_store(store, note)]
     faults = [
         f"{each.where} {each.digest[:12]}: {fault}" for each in found for fault in each.faults
     ]
-    if as_json and not faults:
+    drift = [words for facts in sight.facts.values() for words in drift_of(facts)]
+    if as_json and not (faults or drift or sight.lost):
         print_json({"snapshots": [_verified_json(each) for each in found]})
     elif not as_json:
         _verified_table(found)
-    if faults:
-        if repair:
+    if faults and repair:
+        for host in there:
             with host.lock(lock_owner()):
                 for line in put_aside(host, store, found):
                     note(line)
+    if faults:
         raise IntegrityError(
-            "files differ from what was pinned:\n  " + "\n  ".join(faults),
+            "files differ from what was pinned:\n  " + "\n  ".join([*faults, *drift]),
             hint="find out who wrote there; then: "
             + ("toolkit deploy MODEL" if repair else "toolkit verify --repair"),
+        )
+    if drift:
+        raise IntegrityError(
+            "hosts differ from what was deployed:\n  " + "\n  ".join(drift),
+            hint="find out who did it; toolkit deploy MODEL repairs it",
+        )
+    if sight.lost:
+        raise HostError(
+            "not all hosts answer:\n  "
+            + "\n  ".join(f"{name}: {why}" for name, why in sight.lost.items()),
+            hint="toolkit status",
         )
 
 
@@ -131,7 +150,7 @@ def prune(
     """Remove snapshots and engines that nothing uses any more."""
     from pathlib import Path
 
-    from toolkit.cli.context import home_directory, only_host, open_store, open_tools
+    from toolkit.cli.context import home_directory, open_fleet, open_members, open_store
     from toolkit.cli.plan_view import DryRun, ask
     from toolkit.config.lock_file import read_lock
     from toolkit.config.registry import load_registry
@@ -155,8 +174,8 @@ def prune(
     # In a directory without the registry everything in the store would look unused.
     load_registry(Path(registry_path))
     locked = frozenset(each.digest for each in read_lock(Path(registry_path)).snapshots.values())
-    tools = open_tools(place, only_host(fleet), None)
-    leavings, freed = prune_host(tools, open_store(place), locked, keep, confirm)
+    members = open_members(place, open_fleet(fleet).hosts, None)
+    leavings, freed = prune_host(members, open_store(place), locked, keep, confirm)
     if as_json:
         print_json({"removed": _leavings_json(leavings), "freed": freed})
     elif leavings.empty:
@@ -194,15 +213,21 @@ def _verified_table(found: Any) -> None:
 
 
 def _leavings_lines(leavings: Any) -> list[str]:
-    lines = [f"snapshot {digest[:12]} on the host" for digest in leavings.host.snapshots]
-    lines += [f"engine {engine} on the host" for engine in leavings.host.engines]
-    lines += [f"{each.source}@{each.revision[:12]} in the store" for each in leavings.stored]
-    return [f"remove {line}" for line in lines] + [f"keep {line}" for line in leavings.host.kept]
+    lines = []
+    for name, found in leavings.hosts.items():
+        lines += [f"remove snapshot {digest[:12]} on {name}" for digest in found.snapshots]
+        lines += [f"remove engine {engine} on {name}" for engine in found.engines]
+    lines += [f"remove {each.source}@{each.revision[:12]} in the store" for each in leavings.stored]
+    kept = dict.fromkeys(line for found in leavings.hosts.values() for line in found.kept)
+    return [*lines, *(f"keep {line}" for line in kept)]
 
 
 def _leavings_json(leavings: Any) -> dict[str, Any]:
+    hosts = {
+        name: {"snapshots": list(found.snapshots), "engines": list(found.engines)}
+        for name, found in leavings.hosts.items()
+    }
     return {
-        "snapshots": list(leavings.host.snapshots),
-        "engines": list(leavings.host.engines),
+        "hosts": hosts,
         "store": [f"{each.source}@{each.revision}" for each in leavings.stored],
     }

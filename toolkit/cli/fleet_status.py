@@ -20,6 +20,7 @@ def show_fleet(
 ) -> None:
     """Print what runs on all hosts; exit code 7 where one does not answer, the others are shown."""
     from toolkit.cli.look import SLOT_COLUMNS, slot_row
+    from toolkit.planning.drift import drift_of
     from toolkit.workflows.fleet_status import observe_fleet
 
     seen = observe_fleet(hosts, history)
@@ -39,6 +40,9 @@ def show_fleet(
             if facts.held_by:
                 owner = facts.held_by
                 say(f"{name} is held by {owner.actor} (pid {owner.pid}): {owner.command}")
+        for facts in seen.facts.values():
+            for words in drift_of(facts):
+                note(f"drift: {words}")
         for name in seen.behind:
             note(f"{name}: its router has missed a change; toolkit deploy MODEL tells it")
         for each in seen.unfinished:

@@ -24,6 +24,7 @@ def status(model: str | None, fleet: str | None, home: str | None, as_json: bool
     """Show what serves, what stands by and what is unfinished."""
     from toolkit.cli.context import home_directory, open_fleet, open_history
     from toolkit.cli.host_view import open_host
+    from toolkit.planning.drift import drift_of
     from toolkit.workflows.status import observe_status
 
     place, hosts = home_directory(home), open_fleet(fleet).hosts
@@ -42,6 +43,8 @@ def status(model: str | None, fleet: str | None, home: str | None, as_json: bool
         table(SLOT_COLUMNS, [slot_row(slot, seen.facts.observed_at) for slot in slots])
     else:
         say("nothing is deployed" if model is None else f"{model} is not deployed")
+    for words in drift_of(seen.facts):
+        note(f"drift: {words}")
     router = seen.facts.router
     if router.running:
         say(f"\nendpoint: http://{router.bind}/v1  ({seen.facts.name}, HAProxy {router.version})")
@@ -188,12 +191,12 @@ def slot_row(slot: SlotFacts, now: float) -> tuple[str, ...]:
 
 
 def slot_state(slot: SlotFacts) -> str:
-    """Return one word for how a slot does: serving, standby, starting, or what its process is."""
+    """Return how a slot does: serving, standby, starting, or what its process is, and whether it is as deployed."""
     if slot.process != "running":
         return str(slot.process)
     if not slot.healthy:
         return "starting"
-    return "serving" if slot.weight else "standby"
+    return f"{'serving' if slot.weight else 'standby'}{', drifted' if slot.drift else ''}"
 
 
 _DEPLOYMENT_COLUMNS = ("ACTION", "RELEASE", "OUTCOME", "STARTED", "TOOK", "BY", "REASON")

@@ -37,7 +37,8 @@ class SlotFacts:
     """A slot of the host: the release its manifest names and how its replica does.
 
     `weight` is the share of traffic in the router (0: none); `sessions` the requests the router
-    has open to it, over all router workers; `memory` the resident bytes of its processes.
+    has open to it, over all router workers; `memory` the resident bytes of its processes; `drift` what of it
+    is no longer as its deployment left it, in words.
     """
 
     model: str
@@ -51,6 +52,7 @@ class SlotFacts:
     sessions: int = 0
     memory: int = 0
     started_at: float | None = None
+    drift: tuple[str, ...] = ()
 
     @property
     def serving(self) -> bool:
@@ -60,12 +62,16 @@ class SlotFacts:
 
 @dataclass(frozen=True, slots=True)
 class RouterFacts:
-    """The router of the host. `workers` counts the processes that still have clients."""
+    """The router of the host. `workers` counts the processes that still have clients.
+
+    `drift` names targets whose weight in the running router is not that of its files, as `model/slot`.
+    """
 
     running: bool = False
     bind: str = ""
     version: str = ""
     workers: int = 0
+    drift: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

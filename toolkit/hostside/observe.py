@@ -10,6 +10,7 @@ import sys
 import time
 
 import completion
+import drift
 import engine
 import fleet_lock
 import processes
@@ -39,9 +40,11 @@ def observe(root: str, label: str = "") -> Document:
         "missing_libraries": engine.missing_libraries("cuda" if devices else "cpu"),
         "snapshots": _listing(os.path.join(root, "snapshots")),
         "converged": _read(os.path.join(root, "converged")).strip(),
-        "slots": [_slot(root, manifest, routing, label) for manifest in manifests],
+        "slots": [_slot(root, each, routing, label) for each in manifests],
         "routes": json.loads(_read(os.path.join(root, "router", "routes.json")) or "{}"),
-        "router": {key: routing.get(key) for key in ("running", "bind", "version", "workers")},
+        "router": {
+            key: routing.get(key) for key in ("running", "bind", "version", "workers", "drift")
+        },
         "used_ports": _listening_ports(),
         "lock": fleet_lock.read(root),
     }
@@ -75,6 +78,7 @@ def _slot(root: str, manifest: Document, routing: Document, label: str) -> Docum
         "weight": server.get("weight", 0),
         "sessions": server.get("sessions", 0),
         "memory": processes.resident(process["pid"]),
+        "drift": drift.drift(root, manifest, process["pid"]),
     }
 
 

@@ -38,12 +38,13 @@ def plan_deploy(wanted: Wanted, facts: HostFacts) -> Plan:
     """
     model = wanted.release.model
     current = facts.serving_slot(model)
-    if current and current.release and current.release.same_as(wanted.release) and current.healthy:
-        return _plan(
-            wanted, current, current, Strategy.SWITCH, _preparation(wanted, facts, live=True)
-        )
+    if current and _ready_in(current, wanted.release):
+        steps = (*_preparation(wanted, facts, live=True), *_told_again(facts, current))
+        return _plan(wanted, current, current, Strategy.SWITCH, steps)
     if current and current.release and current.release.same_as(wanted.release):
-        return _start_again(wanted, facts, current)
+        if not current.healthy:
+            return _start_again(wanted, facts, current)
+        return _start_anew(wanted, facts, current)
     target = _target_slot(wanted, facts, current)
     if _ready_in(target, wanted.release):
         steps = (
@@ -53,6 +54,23 @@ def plan_deploy(wanted: Wanted, facts: HostFacts) -> Plan:
         )
         return _plan(wanted, target, current, Strategy.SWITCH, steps)
     return _start_new(wanted, facts, current, target)
+
+
+def _told_again(facts: HostFacts, current: SlotFacts) -> tuple[Step, ...]:
+    wrong = [name for name in facts.router.drift if name.startswith(f"{current.model}/")]
+    if not wrong:
+        return ()
+    why = f"the router does not do what its files say: {', '.join(wrong)}"
+    return (Step(StepKind.SHIFT, why, current.slot),)
+
+
+def _start_anew(wanted: Wanted, facts: HostFacts, current: SlotFacts) -> Plan:
+    """What serves is not what was deployed: the same release starts beside it, and it goes."""
+    names = {slot.slot: slot for slot in facts.slots_of(current.model)}
+    other = next(name for name in SLOTS if name != current.slot)
+    target = names.get(other) or SlotFacts(current.model, other, 0)
+    plan = _start_new(wanted, facts, current, target)
+    return replace(plan, notes=(*plan.notes, *current.drift))
 
 
 def _start_again(wanted: Wanted, facts: HostFacts, slot: SlotFacts) -> Plan:
@@ -130,7 +148,8 @@ def _preparation(wanted: Wanted, facts: HostFacts, *, live: bool) -> tuple[Step,
     release = wanted.release
     on_host = release.snapshot in facts.snapshots
     # A rollback to a standby must not depend on files that only a later start would need.
-    if live and (on_host or wanted.action == "rollback"):
+    there = on_host and release.engine in facts.engines
+    if live and (there or wanted.action == "rollback"):
         return tuple(steps)
     if wanted.missing_bytes and not on_host:
         why = f"{format_size(wanted.missing_bytes)} of {release.source}@{release.revision[:12]}"
@@ -176,12 +195,13 @@ def _switch(
         steps.append(Step(StepKind.BAKE, why, target.slot))
     if current and current.slot != target.slot:
         steps.append(Step(StepKind.DRAIN, "its running requests end first", current.slot))
-        if wanted.keep_standby and current.process is ProcessState.RUNNING:
+        if wanted.keep_standby and current.process is ProcessState.RUNNING and not current.drift:
             steps.append(
                 Step(StepKind.STANDBY, f"{_held_by(current)} stays for a rollback", current.slot)
             )
         else:
             why = f"{_held_by(current)} does not run, so it is no standby"
+            why = "it is not as it was deployed" if current.drift else why
             why = why if wanted.keep_standby else "no standby is kept"
             steps.append(Step(StepKind.STOP, why, current.slot))
     return tuple(steps)
@@ -197,7 +217,8 @@ def _target_slot(wanted: Wanted, facts: HostFacts, current: SlotFacts | None) ->
 
 
 def _ready_in(slot: SlotFacts, release: Release) -> bool:
-    return bool(slot.release and slot.release.same_as(release) and slot.healthy)
+    same = slot.release is not None and slot.release.same_as(release)
+    return same and slot.healthy and not slot.drift
 
 
 def _plan(

@@ -68,7 +68,7 @@ def _undo(
 ) -> tuple[str, tuple[Step, ...], str, str]:
     steps: list[Step] = []
     old_slot = old.slot if old else ""
-    if previous is not None and previous.number == deployment.release:
+    if previous is not None and previous.number == deployment.release and old is None:
         # Only the host was to change under it: the release was and is where it belongs.
         return "its release was live before and stays so", (), deployment.slot, old_slot
     ended = _emptied(deployment, new)

@@ -1,76 +1,86 @@
-"""Remove what nothing needs any more, from the host and from the store."""
+"""Remove what nothing needs any more, from the hosts and from the store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.adapters.history import History
 from toolkit.adapters.store import Store
 from toolkit.domain.release import Outcome, Release
 from toolkit.domain.snapshot import Snapshot
-from toolkit.errors import RefusedError
+from toolkit.errors import HostError, RefusedError
 from toolkit.planning.prune import Prune, plan_prune
+from toolkit.workflows.fleet_look import hold, look
 from toolkit.workflows.tools import Tools
 
 
 @dataclass(frozen=True, slots=True)
 class Leavings:
-    """What a prune would remove, or removed: from the host, and snapshots from the store."""
+    """What a prune would remove, or removed: from each host, by name, and snapshots from the store."""
 
-    host: Prune
+    hosts: Mapping[str, Prune]
     stored: tuple[Snapshot, ...]
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to remove."""
-        return self.host.empty and not self.stored
+        return all(each.empty for each in self.hosts.values()) and not self.stored
 
 
 def prune(
-    tools: Tools,
+    members: Sequence[Tools],
     store: Store,
     locked: frozenset[str],
     keep: int,
     confirm: Callable[[Leavings], bool],
 ) -> tuple[Leavings, int]:
-    """Remove what the host's slots and each model's last `keep` live releases do not use.
+    """Remove what the hosts' slots and each model's last `keep` live releases do not use.
 
     From the store go snapshots that the registry's lock (`locked`: digests) does not name either.
-    Returns what was removed and the bytes freed on the host. Raises RefusedError, BusyError.
+    Returns what was removed and the bytes freed on the hosts. Raises RefusedError, BusyError, and HostError where a
+    host does not answer: what it uses is not known then.
     """
-    leavings = find_leavings(tools, store, locked, keep)
+    leavings = find_leavings(members, store, locked, keep)
     if leavings.empty:
         return leavings, 0
     if not confirm(leavings):
         raise RefusedError("not confirmed; nothing was removed", hint="add --yes to go ahead")
     freed = 0
-    with tools.host.lock(tools.owner):
-        leavings = find_leavings(tools, store, locked, keep)
-        for digest in leavings.host.snapshots:
-            freed += tools.host.remove("snapshots", digest)
-        for engine in leavings.host.engines:
-            freed += tools.host.remove("engines", engine)
+    with hold([each.host for each in members], members[0].owner):
+        leavings = find_leavings(members, store, locked, keep)
+        for tools in members:
+            found = leavings.hosts[tools.host.host.name]
+            for digest in found.snapshots:
+                freed += tools.host.remove("snapshots", digest)
+            for engine in found.engines:
+                freed += tools.host.remove("engines", engine)
         for snapshot in leavings.stored:
             store.remove(snapshot)
     return leavings, freed
 
 
-def find_leavings(tools: Tools, store: Store, locked: frozenset[str], keep: int) -> Leavings:
+def find_leavings(
+    members: Sequence[Tools], store: Store, locked: frozenset[str], keep: int
+) -> Leavings:
     """Return what nothing needs; nothing is removed."""
-    recent = [
-        each for model in tools.history.models() for each in _recent(tools.history, model, keep)
-    ]
-    recent += _still_needed(tools.history, recent)
-    facts = tools.host.observe()
+    history = members[0].history
+    recent = [each for model in history.models() for each in _recent(history, model, keep)]
+    recent += _still_needed(history, recent)
+    sight = look([each.host for each in members])
+    if sight.lost:
+        words = "; ".join(f"{name}: {why}" for name, why in sight.lost.items())
+        raise HostError(f"what is used there is not known: {words}", hint="toolkit status")
     used = {release.snapshot for release in recent}
-    used |= {slot.release.snapshot for slot in facts.slots if slot.release}
+    for facts in sight.facts.values():
+        used |= {slot.release.snapshot for slot in facts.slots if slot.release}
     stored = tuple(
         each.snapshot
         for each in store.list()
         if each.snapshot.digest not in locked and each.snapshot.digest not in used
     )
-    return Leavings(plan_prune(facts, recent), stored)
+    hosts = {name: plan_prune(facts, recent) for name, facts in sight.facts.items()}
+    return Leavings(hosts, stored)
 
 
 def _recent(history: History, model: str, keep: int) -> list[Release]:

@@ -1,4 +1,4 @@
-"""Hash what is on the host and in the store again and compare it with what was pinned."""
+"""Hash what is on hosts and in the store again and compare it with what was pinned and deployed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest, Snapshot, digest_of_files
 from toolkit.workflows.tools import Say
 
+STORE = "the store"
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A snapshot on the host or in the store (`where`): who uses it and what differs, file by file."""
+    """A snapshot on a host (`where` is its name) or in the store: who uses it and what differs, file by file."""
 
     where: str
     digest: str
@@ -42,7 +44,7 @@ def verify_store(store: Store, say: Say) -> tuple[Verified, ...]:
         faults = store.verify(snapshot)
         title = f"{stored.source}@{stored.revision[:12]}"
         found.append(
-            Verified("store", snapshot.digest, (title,), len(snapshot.files), snapshot.size, faults)
+            Verified(STORE, snapshot.digest, (title,), len(snapshot.files), snapshot.size, faults)
         )
     return tuple(found)
 
@@ -54,10 +56,10 @@ def put_aside(host: HostPort, store: Store, found: Iterable[Verified]) -> tuple[
     """
     done = []
     for each in found:
-        if each.faults and each.where == "host":
+        if each.faults and each.where == host.host.name:
             host.remove("snapshots", each.digest)
-            done.append(f"removed snapshot {each.digest[:12]} from the host")
-        elif each.faults:
+            done.append(f"removed snapshot {each.digest[:12]} from {each.where}")
+        elif each.faults and each.where == STORE:
             for stored in store.list():
                 if stored.snapshot.digest == each.digest:
                     store.withdraw(stored.snapshot)
@@ -99,13 +101,13 @@ def compare(
 def _verify(
     host: HostPort, facts: HostFacts, digest: str, pinned: Snapshot | None, say: Say
 ) -> Verified:
-    say(f"hashing snapshot {digest[:12]}")
+    say(f"hashing snapshot {digest[:12]} on {facts.name}")
     read = host.hash_files(digest, lambda event: None)
     found = {path: FileDigest(path, entry["size"], entry["sha256"]) for path, entry in read.items()}
     used_by = tuple(release.title for release in _releases(facts) if release.snapshot == digest)
     faults = compare(digest, pinned, found)
     return Verified(
-        "host", digest, used_by, len(found), sum(f.size for f in found.values()), faults
+        facts.name, digest, used_by, len(found), sum(f.size for f in found.values()), faults
     )
 
 

@@ -1,0 +1,76 @@
+"""What is not as it was deployed: how it is named, and what puts it right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.planning.facts import host, kinds, release, slot, wanted
+from toolkit.domain.facts import RouterFacts
+from toolkit.domain.release import Deployment, Outcome
+from toolkit.planning.deploy import plan_deploy
+from toolkit.planning.drift import drift_of
+from toolkit.planning.recovery import plan_recovery
+
+DRIFT = ("/etc/systemd/system/toolkit-tiny-blue.service was changed",)
+DRIFTED = slot("blue", release(1), weight=100, drift=DRIFT)
+
+
+def test_each_difference_names_host_and_place() -> None:
+    router = RouterFacts(True, "127.0.0.1:8080", "2.6", 1, ("tiny/blue",))
+    assert drift_of(host(DRIFTED, router=router)) == (
+        "localhost tiny blue: /etc/systemd/system/toolkit-tiny-blue.service was changed",
+        "localhost router: tiny/blue has another weight than its files say",
+    )
+    assert drift_of(host(slot("blue", release(1), weight=100))) == ()
+    assert drift_of(host(slot("blue", release(1), weight=100), engines=(), snapshots=())) == (
+        "localhost tiny blue: its engine vllm-0.32.0-cpu-py311-aaaaaaaa is not on the host",
+    )
+
+
+def test_a_replica_that_is_not_as_deployed_is_replaced_without_a_gap() -> None:
+    plan = plan_deploy(wanted(release(1)), host(DRIFTED))
+    assert kinds(plan.steps) == [
+        "start green", "gate green", "shift green", "bake green", "drain blue", "stop blue",
+    ]  # fmt: skip
+    assert plan.notes == DRIFT
+
+
+def test_the_standby_makes_place_for_the_repair() -> None:
+    plan = plan_deploy(
+        wanted(release(2)), host(replace(DRIFTED, release=release(2)), slot("green", release(1)))
+    )
+    assert kinds(plan.steps)[:2] == ["stop green", "start green"]
+
+
+def test_a_standby_that_is_not_as_deployed_is_not_switched_to() -> None:
+    facts = host(
+        slot("blue", release(2), weight=100),
+        slot("green", release(1), drift=("its engine is gone",)),
+    )
+    assert kinds(plan_deploy(wanted(release(1), "rollback"), facts).steps)[:2] == [
+        "stop green", "start green",
+    ]  # fmt: skip
+
+
+def test_a_router_that_does_not_follow_its_files_is_told_again() -> None:
+    router = RouterFacts(True, "127.0.0.1:8080", "2.6", 1, ("tiny/blue",))
+    facts = host(slot("blue", release(1), weight=100), router=router)
+    assert kinds(plan_deploy(wanted(release(1)), facts).steps) == ["shift blue"]
+
+
+def test_a_repair_that_fails_gives_the_traffic_back() -> None:
+    opened = Deployment(
+        1,
+        "tiny",
+        "deploy",
+        release(1).number,
+        release(1).number,
+        "green",
+        "ann",
+        Outcome.RUNNING,
+        "",
+        0.0,
+    )
+    facts = host(replace(DRIFTED, weight=0), slot("green", release(1), weight=100, well=False))
+    recovery = plan_recovery(opened, release(1), facts, may_complete=False)
+    assert kinds(recovery.steps) == ["shift blue", "stop green"]

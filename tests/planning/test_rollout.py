@@ -1,0 +1,136 @@
+"""Which hosts get a model, and in which order they change: facts of a fleet, exactly these batches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.planning.facts import host, release, slot, wanted
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.plan import Strategy
+from toolkit.errors import InputError, NothingSuitableError, RefusedError
+from toolkit.planning.deploy import plan_deploy
+from toolkit.planning.fleet_facts import behind, fleet_routes, with_routes
+from toolkit.planning.placement import place
+from toolkit.planning.rollout import Limits, plan_rollout
+from toolkit.planning.routes import Routes, Target, with_model
+
+BARE = host()
+ONE = host(slot("blue", release(1), weight=100), snapshots=(2,))
+TWO = host(slot("green", release(2), weight=100), slot("blue", release(1)))
+TIGHT = host(
+    slot("blue", release(1, memory=14 * 10**9), weight=100), snapshots=(2,),
+)  # fmt: skip
+
+
+def fleet(*facts: HostFacts) -> dict[str, HostFacts]:
+    return {f"h{number}": replace(each, name=f"h{number}") for number, each in enumerate(facts, 1)}
+
+
+def batches(
+    facts: dict[str, HostFacts],
+    number: int,
+    limits: Limits = Limits(),
+    **more: Any,  # noqa: B008
+) -> tuple[tuple[str, ...], ...]:
+    memory = more.pop("memory", 3 * 10**9)
+    wants = wanted(release(number, memory=memory), **more)
+    plans = {name: plan_deploy(wants, each) for name, each in facts.items()}
+    return plan_rollout(plans, facts, limits, lost={}).batches
+
+
+@pytest.mark.parametrize(
+    ("facts", "number", "limits", "expected"),
+    [
+        # nothing to do
+        (fleet(ONE, ONE), 1, Limits(), ()),
+        # new hosts cost nobody anything
+        (fleet(BARE, BARE, BARE), 1, Limits(), (("h1", "h2", "h3"),)),
+        # those come first
+        (fleet(ONE, BARE, ONE), 2, Limits(), (("h2",), ("h1",), ("h3",))),
+        (fleet(ONE, ONE, ONE), 2, Limits(), (("h1",), ("h2",), ("h3",))),
+        (fleet(ONE, ONE, ONE), 2, Limits(serial=2), (("h1", "h2"), ("h3",))),
+        # only what differs
+        (fleet(ONE, TWO, ONE), 2, Limits(), (("h1",), ("h3",))),
+    ],
+)
+def test_batches(
+    facts: dict[str, HostFacts], number: int, limits: Limits, expected: tuple[tuple[str, ...], ...]
+) -> None:
+    assert batches(facts, number, limits) == expected
+
+
+def test_a_rollback_to_standbys_is_one_batch() -> None:
+    assert batches(fleet(TWO, TWO, TWO), 1, action="rollback") == (("h1", "h2", "h3"),)
+
+
+def test_hosts_that_stop_serving_leave_enough_others() -> None:
+    facts = fleet(TIGHT, TIGHT, TIGHT)
+    wants = wanted(release(2, memory=14 * 10**9))
+    plans = {name: plan_deploy(wants, each) for name, each in facts.items()}
+    plan = plan_rollout(plans, facts, Limits(serial=3), lost={})
+    assert plan.batches == (("h1", "h2"), ("h3",))
+    assert {each.strategy for each in plan.plans.values()} == {Strategy.ROLLING}
+    assert {each.downtime for each in plan.plans.values()} == {""}
+    assert plan_rollout(plans, facts, Limits(keep=2, serial=3), lost={}).batches == (
+        ("h1",), ("h2",), ("h3",),
+    )  # fmt: skip
+    with pytest.raises(RefusedError):
+        plan_rollout(plans, facts, Limits(keep=3), lost={})
+
+
+def test_the_only_host_that_serves_swaps_and_says_how_long() -> None:
+    facts = fleet(TIGHT)
+    wants = wanted(release(2, memory=14 * 10**9))
+    plan = plan_rollout({"h1": plan_deploy(wants, facts["h1"])}, facts, Limits(), lost={})
+    assert plan.plans["h1"].strategy is Strategy.SWAP
+    assert plan.plans["h1"].downtime == "about 1 min 00 s"
+
+
+@pytest.mark.parametrize(
+    ("facts", "unfit", "more", "expected"),
+    [
+        (fleet(BARE, BARE), {}, {}, ("h1", "h2")),
+        (fleet(BARE, BARE), {"h1": "too small"}, {}, ("h2",)),
+        # where it is, it stays
+        (fleet(BARE, ONE), {}, {}, ("h2",)),
+        (fleet(BARE, ONE, BARE), {}, {"replicas": 2}, ("h1", "h2")),
+        (fleet(ONE, BARE), {}, {"replicas": 1}, ("h1",)),
+        (fleet(BARE, ONE), {}, {"named": ("h1",)}, ("h1",)),
+    ],
+)
+def test_placement(
+    facts: dict[str, HostFacts], unfit: dict[str, str], more: Any, expected: tuple[str, ...]
+) -> None:
+    assert place("tiny", facts, unfit, Routes(), **more).hosts == expected
+
+
+def test_placement_says_what_it_cannot_do() -> None:
+    with pytest.raises(NothingSuitableError) as nowhere:
+        place("tiny", fleet(BARE), {"h1": "it needs more"}, Routes())
+    assert "it needs more" in nowhere.value.message
+    with pytest.raises(InputError) as few:
+        place("tiny", fleet(BARE, BARE), {}, Routes(), replicas=3)
+    assert few.value.message == "3 replicas of tiny were asked for; 2 hosts can have one"
+    with pytest.raises(InputError) as many:
+        place("tiny", fleet(ONE, ONE), {}, Routes(), replicas=1)
+    assert many.value.hint == "toolkit stop tiny --host HOST takes one away"
+    left_out = place("tiny", fleet(BARE, BARE), {"h2": "too small"}, Routes())
+    assert left_out.notes == ("h2 is left out: too small",)
+
+
+def test_of_routers_that_differ_the_one_told_last_is_right() -> None:
+    def told(serial: int, blue: int) -> Routes:
+        target = Target("blue", 8100, blue, "h1", "10.0.0.1:8090")
+        return with_model(Routes(serial=serial), "tiny", (target,), created=1)
+
+    old, new = told(4, 100), told(5, 0)
+    facts = {
+        "h1": replace(host(slot("blue", release(1), weight=100)), name="h1", routes=old.as_json("h1")),
+        "h2": replace(host(), name="h2", routes=new.as_json("h2")),
+    }  # fmt: skip
+    assert fleet_routes(facts) == new
+    assert behind(facts, new) == ("h1",)
+    assert with_routes(facts, new)["h1"].slots[0].weight == 0

@@ -1,0 +1,64 @@
+"""What of a replica on this host is no longer as its deployment left it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+
+import processes
+from wire import Document
+
+
+def drift(root: str, manifest: Document, pid: int) -> list[str]:
+    """Return each difference in words, none for a replica that is as it was deployed.
+
+    Looks at its run script and its unit, whose digests were written beside them, and at the arguments of the
+    process `pid` (0: none runs).
+    """
+    directory = os.path.join(root, "slots", f"{manifest['model']}-{manifest['slot']}")
+    release = manifest["release"]
+    found = _changed_files(os.path.join(directory, "files.json"))
+    snapshot = os.path.join(root, "snapshots", release["snapshot"])
+    wanted = [snapshot, "--host", "127.0.0.1", "--port", str(manifest["port"]), *release["args"]]
+    if pid and not _runs_with(pid, wanted):
+        found.append("its process has other arguments than the release")
+    return found
+
+
+def _changed_files(listing: str) -> list[str]:
+    try:
+        with open(listing) as file:
+            digests = json.load(file)
+    except FileNotFoundError:
+        return []  # made by a toolkit that wrote no digests
+    except ValueError:
+        return [f"{listing} cannot be read"]
+    found = []
+    for path, digest in sorted(digests.items()):
+        try:
+            with open(path, "rb") as file:
+                same = hashlib.sha256(file.read()).hexdigest() == digest
+        except OSError:
+            found.append(f"{path} is gone")
+            continue
+        if not same:
+            found.append(f"{path} was changed")
+    return found
+
+
+def _runs_with(pid: int, wanted: list[str]) -> bool:
+    """Whether the process or one of its descendants was started with `wanted` as the end of its command line.
+
+    A process that shows another title than its command line tells nothing, and is believed.
+    """
+    lines = [line for line in map(_command_line, processes.tree(pid)) if "serve" in line]
+    return not lines or any(line[-len(wanted) :] == wanted for line in lines)
+
+
+def _command_line(pid: int) -> list[str]:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().decode(errors="replace").rstrip("\0").split("\0")
+    except OSError:
+        return []

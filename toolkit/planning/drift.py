@@ -1,0 +1,29 @@
+"""What on a host is not as it was deployed."""
+
+from __future__ import annotations
+
+from toolkit.domain.facts import HostFacts, SlotFacts
+
+
+def drift_of(facts: HostFacts) -> tuple[str, ...]:
+    """Return each difference between what runs on a host and what was deployed there, in words."""
+    found = [
+        f"{facts.name} {slot.model} {slot.slot}: {words}"
+        for slot in facts.slots
+        for words in (*slot.drift, *_missing(slot, facts))
+    ]
+    found += [
+        f"{facts.name} router: {name} has another weight than its files say"
+        for name in facts.router.drift
+    ]
+    return tuple(found)
+
+
+def _missing(slot: SlotFacts, facts: HostFacts) -> tuple[str, ...]:
+    """What its process has no need of while it runs, but its next start has."""
+    words = []
+    if slot.release and slot.release.engine not in facts.engines:
+        words.append(f"its engine {slot.release.engine} is not on the host")
+    if slot.release and slot.release.snapshot not in facts.snapshots:
+        words.append(f"its files (snapshot {slot.release.snapshot[:12]}) are not on the host")
+    return tuple(words)
