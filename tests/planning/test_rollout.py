@@ -32,8 +32,8 @@ def fleet(*facts: HostFacts) -> dict[str, HostFacts]:
 def batches(
     facts: dict[str, HostFacts],
     number: int,
-    limits: Limits = Limits(),
-    **more: Any,  # noqa: B008
+    limits: Limits,
+    **more: Any,
 ) -> tuple[tuple[str, ...], ...]:
     memory = more.pop("memory", 3 * 10**9)
     wants = wanted(release(number, memory=memory), **more)
@@ -63,7 +63,7 @@ def test_batches(
 
 
 def test_a_rollback_to_standbys_is_one_batch() -> None:
-    assert batches(fleet(TWO, TWO, TWO), 1, action="rollback") == (("h1", "h2", "h3"),)
+    assert batches(fleet(TWO, TWO, TWO), 1, Limits(), action="rollback") == (("h1", "h2", "h3"),)
 
 
 def test_hosts_that_stop_serving_leave_enough_others() -> None:

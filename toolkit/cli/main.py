@@ -44,7 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stop": ("toolkit.cli.care:stop", "Take a model out of service; its releases stay."),
     "verify": (
         "toolkit.cli.care:verify",
-        "Hash all snapshots again, on the host and in the store.",
+        "Compare hosts and store with what was pinned and deployed; hashes all snapshots again.",
     ),
     "prune": (
         "toolkit.cli.care:prune",

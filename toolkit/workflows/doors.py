@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from toolkit.adapters.host import HostPort
@@ -63,6 +62,9 @@ class Doors:
         if len(labels) == 1:
             found = [self._apply(labels[0], new)]
         else:
+            # Here and not above: a fleet of one needs no threads, and its rollback must start at once.
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 found = list(pool.map(lambda label: self._apply(label, new), labels))
         return {label: error for label, error in zip(labels, found, strict=True) if error}
