@@ -22,6 +22,8 @@ SECTIONS = {
     "bench_pull.py": ("pull",),
     "bench_deploy.py": ("deploy",),
     "bench_change.py": ("changes", "rollback"),
+    "bench_fleet_look.py": ("fleet-status", "fleet-deploy"),
+    "bench_fleet_change.py": ("fleet-upgrade", "fleet-rollback"),
 }
 
 
