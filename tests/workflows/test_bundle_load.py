@@ -63,7 +63,8 @@ def supplies_of(site: Office, registry_path: Path) -> LocalSupplies:
         store=site.store,
         wheelhouse=site.wheelhouse,
         locks=read_locks(site.home),
-        hub=open_hub,
+        # named, since the client reads its variable only once in a process
+        hub=lambda: open_hub(os.environ["HF_ENDPOINT"]),
         policy=load_registry(registry_path).policy,
         snapshot_of=read_lock(registry_path).snapshot_of,
         report=Silent(),

@@ -153,8 +153,9 @@ def test_a_model_made_in_house_is_read_in_its_directory(tmp_path: Path) -> None:
         (tmp_path / "made" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "made" / path).write_bytes(content)
     version = replace(VERSION, source=LocalSource(str(tmp_path / "made"), "tiny"))
-    files = tuple(FileDigest(path, len(content), "a" * 64) for path, content in FILES.items())
-    found = read_model(version, Snapshot("local/tiny", "1" * 40, files), Store(tmp_path), no_hub)
+    found = read_model(
+        version, Snapshot("local/tiny", "1" * 40, digests()), Store(tmp_path), no_hub
+    )
     assert len(found.tensors) == 2
 
 
@@ -220,12 +221,16 @@ def test_without_any_host_the_need_is_still_known(tmp_path: Path, world: World) 
     assert found.as_json()["need"]["token"] == 512
 
 
+def digests() -> tuple[FileDigest, ...]:
+    return tuple(FileDigest(path, len(content), "a" * 64) for path, content in FILES.items())
+
+
 class Stored(FakeSupplies):
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def snapshot(self, release: Release) -> SnapshotFiles:
-        return SnapshotFiles(str(self.directory), tuple(FILES))
+        return SnapshotFiles(str(self.directory), digests())
 
 
 @pytest.fixture

@@ -92,7 +92,8 @@ class Act:
     def _start(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
         program = f"{release.model}-{step.slot}"
-        devices = list(find_room(release, self._tools.host.observe(), ()).devices)
+        facts = self._tools.host.observe()
+        devices = list(find_room(release, facts, ()).devices)
         env = dict(release.env)
         if devices:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, devices))
@@ -121,6 +122,10 @@ class Act:
         )
         if not waited.ok:
             raise _failed(release, step.slot, f"did not start: {waited.reason}", waited)
+        # Here and not above: a switch to a standby starts nothing, and must not load what reads weights.
+        from toolkit.workflows.fit import record_fit
+
+        record_fit(self._tools, facts, release, waited.log)
 
     def _gate(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]

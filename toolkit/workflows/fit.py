@@ -137,8 +137,7 @@ def record_fit(tools: Tools, facts: HostFacts, release: Release, lines: Sequence
         if not actual.known:
             return
         stored = tools.supplies.snapshot(release)
-        files = [FileDigest(path, 0, "") for path in stored.files]
-        snapshot = Snapshot(release.source, release.revision, tuple(files))
+        snapshot = Snapshot(release.source, release.revision, stored.files)
         predicted = predict_release(
             read_directory(Path(stored.directory), snapshot), release, facts
         )
