@@ -10,6 +10,7 @@ import pytest
 from tests.adapters.tree_lab import Heard, digests, listing, make_tree, spreads_once
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import require_hosts
+from tests.system.served import CACHE
 from toolkit.adapters.distribution import Progress
 from toolkit.adapters.distribution_ssh import SshDistribution
 from toolkit.config.fleet import load_fleet
@@ -24,6 +25,9 @@ MIB = 2**20
 def lab() -> Iterator[FleetLab]:
     require_hosts()
     with fleet_lab(3) as made:
+        # Its only file from the network is fetched once.
+        (CACHE / "wheelhouse").mkdir(parents=True, exist_ok=True)
+        (made.home / "wheelhouse").symlink_to(CACHE / "wheelhouse")
         yield made
 
 
@@ -31,28 +35,46 @@ def hosts_of(lab: FleetLab) -> tuple[Host, ...]:
     return load_fleet(lab.inventory).hosts
 
 
-def distribution(lab: FleetLab, limit: int = 0) -> SshDistribution:
-    return SshDistribution(lab.home / "run", limit=limit)
+def distribution(lab: FleetLab, *, limit: int = 0, swarm: bool = True) -> SshDistribution:
+    return SshDistribution(lab.home, limit=limit, swarm=swarm)
 
 
+@pytest.mark.parametrize("swarm", [True, False], ids=["swarm", "stream"])
 def test_a_tree_reaches_all_hosts_and_its_next_version_sends_what_differs(
-    lab: FleetLab, tmp_path: Path
+    lab: FleetLab, tmp_path: Path, swarm: bool
 ) -> None:
-    sizes = {"model.safetensors": 12 * MIB, "sub/config.json": 500, "empty": 0}
-    first = make_tree(tmp_path / "a", "a1", sizes)
-    names = ("alpha", "beta", "gamma")
-    spreads_once(distribution(lab), first, hosts_of(lab))
+    model = f"{swarm}.safetensors"
+    sizes = {model: 12 * MIB + 1, "sub/config.json": 500 + swarm, "empty": 0}
+    first = make_tree(tmp_path / "a", f"a-{swarm}", sizes)
+    way, hosts = distribution(lab, swarm=swarm), hosts_of(lab)
+    assert spreads_once(way, first, hosts) == []
     for machine in lab.machines:
         wanted = {file.path: file.sha256 for file in first.files}
-        assert digests(machine, f"{SNAPSHOTS}/a1") == wanted
-        assert listing(machine, SNAPSHOTS) == [".digests", "a1"]
+        assert digests(machine, f"{SNAPSHOTS}/{first.name}") == wanted
+        assert f".{first.name}.partial" not in listing(machine, SNAPSHOTS)
 
-    second = make_tree(tmp_path / "b", "b2", {**sizes, "sub/config.json": 501})
+    second = make_tree(tmp_path / "b", f"b-{swarm}", {**sizes, "sub/config.json": 700 + swarm})
     heard = Heard()
-    assert distribution(lab).spread(second, hosts_of(lab), heard) == dict.fromkeys(names, "")
-    assert heard.total == dict.fromkeys(names, 501)
-    links = lab["alpha"].run("stat", "-c", "%h", f"{SNAPSHOTS}/b2/model.safetensors")
-    assert links.strip() == "2"
+    names = ("alpha", "beta", "gamma")
+    assert way.spread(second, hosts, heard) == dict.fromkeys(names, "")
+    assert heard.total == dict.fromkeys(names, 700 + swarm)
+    models = [f"{SNAPSHOTS}/{tree.name}/{model}" for tree in (first, second)]
+    inodes = lab["alpha"].run("stat", "-c", "%i", *models).split()
+    assert len(inodes) == 2 and len(set(inodes)) == 1
+
+
+def test_a_host_that_cannot_join_the_swarm_gets_the_tree_over_ssh_alone(
+    lab: FleetLab, tmp_path: Path
+) -> None:
+    listen = "import socket, time; taken = socket.create_server(('', 8091)); time.sleep(60)"
+    words = ["systemd-run", "--unit=taken", "python3", "-c", listen]
+    lab["beta"].run(*words)
+    try:
+        tree = make_tree(tmp_path, "t5", {"t5": 9 * MIB})
+        (said,) = spreads_once(distribution(lab), tree, hosts_of(lab))
+    finally:
+        lab["beta"].run("systemctl", "stop", "taken")
+    assert said.startswith("beta: over SSH alone, as the swarm did not reach it: ")
 
 
 def test_an_interrupted_transfer_leaves_a_dot_directory_that_the_next_one_uses(
@@ -82,8 +104,9 @@ def test_an_interrupted_transfer_leaves_a_dot_directory_that_the_next_one_uses(
 def test_a_full_disk_and_a_lost_host_are_named_and_stop_nobody_else(
     lab: FleetLab, tmp_path: Path
 ) -> None:
-    tree = make_tree(tmp_path, "c3", {"one": 20 * MIB, "two": 10 * MIB})
-    lab["beta"].fill_disk(left=80 * MIB)
+    # One has no room from the start; two make a swarm, until one of these is lost.
+    tree = make_tree(tmp_path, "c3", {"one": 10 * MIB, "two": 6 * MIB})
+    lab["beta"].fill_disk(left=70 * MIB)
 
     class PowerCut(Heard):
         def __call__(self, progress: Progress) -> None:
@@ -92,10 +115,10 @@ def test_a_full_disk_and_a_lost_host_are_named_and_stop_nobody_else(
                 lab["gamma"].power_off()
 
     heard = PowerCut()
-    wrong = distribution(lab, limit=10 * MIB).spread(tree, hosts_of(lab), heard)
+    wrong = distribution(lab, limit=4 * MIB).spread(tree, hosts_of(lab), heard)
     assert wrong["alpha"] == ""
     assert f"no room in {SNAPSHOTS}" in wrong["beta"]
-    assert wrong["gamma"].startswith("gamma: ") and 0 < heard.done["gamma"] < tree.size
-    assert "beta" not in heard.done
+    assert wrong["gamma"].startswith("gamma: ") and 0 < heard.most["gamma"] < tree.size
+    assert "beta" not in heard.most
     assert listing(lab["alpha"], f"{SNAPSHOTS}/c3") == ["one", "two"]
     assert "c3" not in listing(lab["beta"], SNAPSHOTS)

@@ -28,8 +28,9 @@ def make_tree(source: Path, name: str, sizes: Mapping[str, int], kind: str = "sn
 
 @dataclass
 class Heard:
-    """What a distribution reported."""
+    """What a distribution reported: the last it said of a host, and the most."""
 
+    most: dict[str, int] = field(default_factory=dict)
     done: dict[str, int] = field(default_factory=dict)
     total: dict[str, int] = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
@@ -38,6 +39,7 @@ class Heard:
     def __call__(self, progress: Progress) -> None:
         with self.guard:
             self.done[progress.host] = progress.done
+            self.most[progress.host] = max(progress.done, self.most.get(progress.host, 0))
             self.total[progress.host] = progress.total
             if progress.words:
                 self.words.append(f"{progress.host}: {progress.words}")
@@ -55,8 +57,11 @@ def digests(machine: Machine, path: str) -> dict[str, str]:
     return {path.removeprefix("./"): digest for digest, path in pairs}
 
 
-def spreads_once(distribution: Distribution, tree: Tree, hosts: Sequence[Host]) -> None:
-    """Hold a distribution to its contract: a tree reaches hosts that lack it; one that they have is left alone."""
+def spreads_once(distribution: Distribution, tree: Tree, hosts: Sequence[Host]) -> list[str]:
+    """Hold a distribution to its contract: a tree reaches hosts that lack it; one that they have is left alone.
+
+    Returns what it had to say.
+    """
     names = [host.name for host in hosts]
     heard = Heard()
     assert distribution.spread(tree, hosts, heard) == dict.fromkeys(names, "")
@@ -64,3 +69,4 @@ def spreads_once(distribution: Distribution, tree: Tree, hosts: Sequence[Host]) 
     again = Heard()
     assert distribution.spread(tree, hosts, again) == dict.fromkeys(names, "")
     assert again.total == {}
+    return heard.words

@@ -29,7 +29,7 @@ class Need:
     arrived: Mapping[str, int]
     python: str
     machine: str
-    rsync: bool
+    libraries: tuple[str, ...]
 
     @property
     def size(self) -> int:
@@ -82,7 +82,12 @@ class Delivery:
         lacking = set(result["missing"])
         files = tuple(file for file in self.tree.files if file.path in lacking)
         need = Need(
-            host, files, result["arrived"], result["python"], result["machine"], result["rsync"]
+            host=host,
+            files=files,
+            arrived=result["arrived"],
+            python=result["python"],
+            machine=result["machine"],
+            libraries=tuple(result["libraries"]),
         )
         self.report(Progress(host.name, 0, need.size))
         return need

@@ -12,53 +12,90 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from toolkit.adapters.distribution import Report, Tree
+from toolkit.adapters.distribution import Progress, Report, Tree
 from toolkit.adapters.distribution_host import Delivery, Need, Throttle
+from toolkit.adapters.distribution_swarm import LEAST_BYTES, Swarm, why_not
 from toolkit.adapters.host_dialog import Dialogs
+from toolkit.adapters.swarm_library import SwarmLibrary
 from toolkit.domain.fleet import Host
 from toolkit.errors import ToolkitError
 
 # Each is a process or two here.
 _AT_ONCE = 50
+_LEAST_HOSTS = 2
 
 
 class SshDistribution:
-    """`scratch` holds the sockets of shared connections; `limit` is in bytes a second for all hosts, 0 for none."""
+    """From the ops machine's `home`.
 
-    def __init__(self, scratch: Path, *, limit: int = 0) -> None:
-        self._scratch, self._limit = scratch, limit
+    `limit` is in bytes a second, 0 for none; it holds for this machine, and for each host that passes pieces on.
+    """
+
+    def __init__(self, home: Path, *, limit: int = 0, swarm: bool = True) -> None:
+        self._home, self._limit, self._swarm = home, limit, swarm
 
     def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
-        dialogs = Dialogs(self._scratch)
+        dialogs = Dialogs(self._home / "run")
         delivery = Delivery(tree, dialogs, Throttle(self._limit), report)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             try:
-                return _spread(delivery, hosts, pool)
+                return self._spread(delivery, hosts, pool)
             except BaseException:
                 # The pool waits for its threads, and they wait for their hosts.
                 dialogs.abort()
                 raise
 
+    def _spread(
+        self, delivery: Delivery, hosts: Sequence[Host], pool: ThreadPoolExecutor
+    ) -> Mapping[str, str]:
+        needs: dict[str, Need] = {}
 
-def _spread(
-    delivery: Delivery, hosts: Sequence[Host], pool: ThreadPoolExecutor
-) -> Mapping[str, str]:
-    wrong: dict[str, str] = {}
-    needs: list[Need] = []
+        def look(host: Host) -> None:
+            needs.pop(host.name, None)
+            need = delivery.look(host)
+            if need is not None and need.files:
+                needs[host.name] = need
+            elif need is not None:
+                delivery.finish(host)
 
-    def look(host: Host) -> None:
-        need = delivery.look(host)
-        if need is not None and need.files:
-            needs.append(need)
-        elif need is not None:
-            delivery.finish(host)
+        def stream(host: Host) -> None:
+            delivery.stream(needs[host.name])
 
-    def stream(host: Host) -> None:
-        delivery.stream(next(need for need in needs if need.host == host))
+        wrong = _each(pool, look, hosts)
+        if self._swarm and (left := self._by_swarm(delivery, needs)):
+            # The swarm has changed what is there.
+            wrong |= _each(pool, look, left)
+        rest = [need.host for need in needs.values() if need.host.name not in wrong]
+        wrong |= _each(pool, stream, rest)
+        return {host.name: wrong.get(host.name, "") for host in hosts}
 
-    wrong |= _each(pool, look, hosts)
-    wrong |= _each(pool, stream, [need.host for need in needs])
-    return {host.name: wrong.get(host.name, "") for host in hosts}
+    def _by_swarm(self, delivery: Delivery, needs: dict[str, Need]) -> list[Host]:
+        """Bring the tree to hosts that can be in a swarm and take them out of `needs`; return those not reached."""
+        able = []
+        for name, need in needs.items():
+            if need.size < LEAST_BYTES:
+                continue
+            if reason := why_not(need):
+                delivery.report(Progress(name, 0, need.size, f"not in a swarm: {reason}"))
+            else:
+                able.append(need)
+        if len(able) < _LEAST_HOSTS:
+            return []
+        pieces, library = self._home / "pieces", SwarmLibrary(self._home)
+        try:
+            wrong = Swarm(delivery, able, library, pieces).run()
+        except (ToolkitError, OSError, ImportError) as error:
+            wrong = {need.host.name: str(error) for need in able}
+        left = []
+        for need in able:
+            name = need.host.name
+            if wrong[name]:
+                left.append(need.host)
+                words = f"over SSH alone, as the swarm did not reach it: {wrong[name]}"
+                delivery.report(Progress(name, 0, need.size, words))
+            else:
+                del needs[name]
+        return left
 
 
 def _each(

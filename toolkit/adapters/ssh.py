@@ -9,8 +9,10 @@ import functools
 import hashlib
 import io
 import shlex
+import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import toolkit.hostside
@@ -20,6 +22,7 @@ from toolkit.errors import HostError
 HOSTSIDE = Path(toolkit.hostside.__file__).parent
 CONNECT_SECONDS = 10
 _NO_CONNECTION = 255
+_TUNNEL_ATTEMPTS = 3
 # The login's own shell may be any; sh is everywhere.
 _AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n "$@"; fi'
 
@@ -69,6 +72,29 @@ def place_hostside(host: Host, scratch: Path) -> str:
     if done.returncode:
         raise _refused(host, done)
     return final
+
+
+@contextmanager
+def tunnel(host: Host, scratch: Path, port: int) -> Iterator[int]:
+    """Yield a port of this machine's loopback that leads to `port` of the host's, by the shared connection.
+
+    Raises HostError where the host's sshd allows no tunnels.
+    """
+    for attempt in range(_TUNNEL_ATTEMPTS):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            local = free.getsockname()[1]
+        words = ["-L", f"127.0.0.1:{local}:127.0.0.1:{port}", host.address]
+        options = master_options(host, scratch)
+        done = _run(["ssh", *options, "-O", "forward", *words], b"")
+        if done.returncode == 0:
+            break
+        # Somebody else may have taken the port.
+        if attempt == _TUNNEL_ATTEMPTS - 1:
+            raise _refused(host, done)
+    try:
+        yield local
+    finally:
+        _run(["ssh", *options, "-O", "cancel", *words], b"")
 
 
 def hang_up(host: Host, scratch: Path) -> None:

@@ -141,6 +141,18 @@ def _tree_finish(request: Document, report: Report) -> Document:
     return trees.finish(request, report)
 
 
+def _tree_swarm(request: Document, report: Report) -> Document:
+    import swarm
+
+    return swarm.join(request, sys.stdin.buffer, report)
+
+
+def _swarm_library(request: Document, report: Report) -> Document:
+    import swarm_library
+
+    return swarm_library.unpack(request, sys.stdin.buffer)
+
+
 COMMANDS = {
     "observe": _observe,
     "hold-lock": _hold_lock,
@@ -157,6 +169,8 @@ COMMANDS = {
     "tree-survey": _tree_survey,
     "tree-receive": _tree_receive,
     "tree-finish": _tree_finish,
+    "tree-swarm": _tree_swarm,
+    "swarm-library": _swarm_library,
 }
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO
 
+from swarm_library import libraries
 from wire import Document, Report
 
 KINDS = ("snapshots", "wheelhouse")
@@ -85,7 +86,8 @@ class Tree:
 def survey(request: Document, report: Report) -> Document:
     """Say what of a tree this host lacks, after taking from its other trees what they share.
 
-    Result: {"present": True}, or {"missing": [path...], "arrived": {path: bytes}, "python": "3.11", "machine": ...}.
+    Result: {"present": True}, or {"missing": [path...], "arrived": {path: bytes}, "python": "3.11", "machine": ...,
+    "libraries": [name...]}.
     Raises ValueError where the disk has no room for the rest.
     """
     tree = Tree(request)
@@ -105,7 +107,7 @@ def survey(request: Document, report: Report) -> Document:
         "arrived": arrived,
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
         "machine": os.uname().machine,
-        "rsync": shutil.which("rsync") is not None,
+        "libraries": libraries(request["root"]),
     }
 
 
@@ -144,12 +146,12 @@ def accept(tree: Tree, source: str, report: Report) -> list[str]:
 
 def keep(tree: Tree, path: str, file: File) -> None:
     """Move a file whose digest was found right in among the checked ones."""
-    target = os.path.join(tree.checked, file.path)
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    os.chmod(path, 0o444)
-    with open(path, "rb") as written:
-        os.fsync(written.fileno())
-    os.rename(path, target)
+    os.rename(path, _settled(tree, path, file))
+
+
+def link(tree: Tree, path: str, file: File) -> None:
+    """Give a file whose digest was found right a second name, among the checked ones."""
+    os.link(path, _settled(tree, path, file))
 
 
 def publish(tree: Tree) -> None:
@@ -188,6 +190,16 @@ def digest_into(summary: hashlib._Hash, file: IO[bytes]) -> None:
         if not count:
             return
         summary.update(view[:count])
+
+
+def _settled(tree: Tree, path: str, file: File) -> str:
+    """Return the place of a checked file, which is on the disk when it gets there."""
+    target = os.path.join(tree.checked, file.path)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    os.chmod(path, 0o444)
+    with open(path, "rb") as written:
+        os.fsync(written.fileno())
+    return target
 
 
 def _recheck(tree: Tree, report: Report) -> None:

@@ -1,0 +1,183 @@
+"""How long a snapshot takes to all hosts over narrow links: in a swarm, and sent to each of them.
+
+python tests/bench/bench_spread.py [--size 512MiB] [--rate 200] [--hosts 2 8] [--ways swarm rsync] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.fleet.lab import FleetLab, fleet_lab
+from tests.system.served import CACHE
+from toolkit.adapters.distribution import Progress, Tree
+from toolkit.adapters.distribution_ssh import SshDistribution
+from toolkit.adapters.ssh import root_command
+from toolkit.config.fleet import load_fleet
+from toolkit.domain.fleet import Host
+from toolkit.domain.quantity import parse_size
+from toolkit.domain.snapshot import FileDigest
+
+TARGET_RATIO, TARGET_GROWTH = 1.5, 1.2
+ROOT = "/var/lib/toolkit/snapshots"
+RSYNC = "/usr/bin/rsync"
+CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class Run:
+    """`sent` are bytes that left this machine."""
+
+    way: str
+    hosts: int
+    seconds: float
+    sent: int
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--size", type=parse_size, default=512 * 2**20)
+    parser.add_argument("--rate", type=int, default=200, help="Mbit/s of every link")
+    parser.add_argument("--hosts", type=int, nargs="+", default=[2, 8])
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=["swarm", "rsync"])
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    ways = [way for way in given.ways if way != "rsync" or shutil.which(RSYNC)]
+    if ways != given.ways:
+        print("no rsync here: apt-get install rsync", file=sys.stderr)
+    runs = []
+    with tempfile.TemporaryDirectory(prefix="toolkit-spread-", dir="/var/tmp") as directory:
+        source = make_source(Path(directory) / "snapshot", given.size)
+        for count in given.hosts:
+            runs += measure(source, count, given.rate, ways)
+    tell(runs, given.size, given.rate)
+    if given.json:
+        given.json.write_text(json.dumps([run.__dict__ for run in runs]))
+
+
+def make_source(directory: Path, size: int) -> Tree:
+    """Write two shards of half the size each, which nothing compresses, and a small file."""
+    directory.mkdir()
+    files = []
+    for number, length in enumerate((size // 2, size - size // 2, 2000)):
+        path, rest = directory / f"part-{number}", length
+        with path.open("wb") as file:
+            while rest:
+                rest -= file.write(random.Random(rest).randbytes(min(CHUNK, rest)))
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        files.append(FileDigest(path.name, length, digest))
+    return Tree("snapshots", "measured", str(directory), tuple(files))
+
+
+def measure(tree: Tree, count: int, rate: int, ways: Sequence[str]) -> list[Run]:
+    """Boot hosts and bring the tree to them in each way, one after the other."""
+    runs = []
+    with fleet_lab(count, shares=rsync_files()) as lab:
+        (lab.home / "wheelhouse").symlink_to(CACHE / "wheelhouse")
+        (CACHE / "wheelhouse").mkdir(parents=True, exist_ok=True)
+        hosts = load_fleet(lab.inventory).hosts
+        # Connections and the swarm's library are there from the first deployment on.
+        warm_up(lab, hosts)
+        lab.network.limit_bandwidth(f"{rate}mbit")
+        for machine in lab.machines:
+            machine.limit_bandwidth(f"{rate}mbit")
+        for way in ways:
+            before, began = sent_bytes(lab), time.monotonic()
+            WAYS[way](lab, tree, hosts)
+            runs.append(Run(way, count, time.monotonic() - began, sent_bytes(lab) - before))
+            print(f"{way} to {count}: {runs[-1].seconds:.1f} s", file=sys.stderr, flush=True)
+            for machine in lab.machines:
+                machine.run("rm", "-rf", f"{ROOT}/{tree.name}", f"{ROOT}/.digests")
+    return runs
+
+
+def warm_up(lab: FleetLab, hosts: Sequence[Host]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        data = bytes(16 * CHUNK)
+        (Path(directory) / "zeros").write_bytes(data)
+        file = FileDigest("zeros", len(data), hashlib.sha256(data).hexdigest())
+        spread(lab, Tree("snapshots", "warm", directory, (file,)), hosts, swarm=True)
+
+
+def spread(lab: FleetLab, tree: Tree, hosts: Sequence[Host], *, swarm: bool) -> None:
+    """Spread, and end the benchmark where that fails or falls back."""
+
+    def refuse_words(progress: Progress) -> None:
+        if progress.words:
+            raise SystemExit(f"{progress.host}: {progress.words}")
+
+    wrong = SshDistribution(lab.home, swarm=swarm).spread(tree, hosts, refuse_words)
+    if any(wrong.values()):
+        raise SystemExit(f"not brought: {wrong}")
+
+
+def rsync(lab: FleetLab, tree: Tree, hosts: Sequence[Host]) -> None:
+    """Run rsync to all hosts at once, which checks nothing but what it sends itself."""
+
+    def send(host: Host) -> None:
+        shell = root_command(host, lab.home / "run", [])[:-2]
+        words = [RSYNC, "-r", "--rsync-path=sudo -n rsync", "--mkpath", "-e", " ".join(shell)]
+        target = f"{host.address}:{ROOT}/{tree.name}/"
+        subprocess.run([*words, f"{tree.source}/", target], check=True)
+
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        list(pool.map(send, hosts))
+
+
+WAYS: dict[str, Callable[[FleetLab, Tree, Sequence[Host]], None]] = {
+    "swarm": lambda lab, tree, hosts: spread(lab, tree, hosts, swarm=True),
+    "stream": lambda lab, tree, hosts: spread(lab, tree, hosts, swarm=False),
+    "rsync": rsync,
+}
+
+
+def rsync_files() -> dict[str, Path]:
+    """Return rsync and its libraries, which test hosts do not have, for them to see."""
+    if not Path(RSYNC).exists():
+        return {}
+    shown = subprocess.run(["ldd", RSYNC], capture_output=True, text=True, check=True).stdout
+    libraries = [word for word in shown.split() if word.startswith("/lib/x86_64")]
+    return {path: Path(path).resolve() for path in [RSYNC, *libraries] if "libc.so" not in path}
+
+
+def sent_bytes(lab: FleetLab) -> int:
+    """Return how much this machine has sent to the hosts so far."""
+    return int(Path(f"/sys/class/net/{lab.network.bridge}/statistics/tx_bytes").read_text())
+
+
+def tell(runs: Sequence[Run], size: int, rate: int) -> None:
+    """Print the table and whether the targets are met."""
+    limit = size * 8 / (rate * 10**6)
+    print(f"{size / 2**20:.0f} MiB, every link {rate} Mbit/s both ways: at least {limit:.1f} s")
+    print(f"{'way':8}{'hosts':>6}{'seconds':>9}{'x limit':>9}{'sent x size':>13}")
+    for run in runs:
+        ratio, sent = run.seconds / limit, run.sent / size
+        print(f"{run.way:8}{run.hosts:>6}{run.seconds:>9.1f}{ratio:>9.2f}{sent:>13.2f}")
+    swarm = {run.hosts: run.seconds for run in runs if run.way == "swarm"}
+    if not swarm:
+        return
+    few, many = min(swarm), max(swarm)
+    ratio, growth = swarm[many] / limit, swarm[many] / swarm[few]
+    words = "met" if ratio <= TARGET_RATIO else "missed"
+    print(f"target: {many} hosts at most {TARGET_RATIO} times the limit; {ratio:.2f}: {words}")
+    words = "met" if growth <= TARGET_GROWTH else "missed"
+    print(f"target: {many} hosts at most {TARGET_GROWTH} times {few} hosts; {growth:.2f}: {words}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""A swarm that brings one tree to several hosts at once; the bytes leave this machine about once.
+
+This machine connects to each host through a tunnel of its shared SSH connection, so it listens nowhere and no host
+need reach it. Hosts connect to each other, later ones to those before them, at `relay_address` and the port after
+`relay_port`, by TLS with certificates that are made for this one tree and handed out over SSH.
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.adapters.distribution import Progress
+from toolkit.adapters.distribution_host import Delivery, Need
+from toolkit.adapters.host_dialog import Dialog
+from toolkit.adapters.ssh import tunnel
+from toolkit.adapters.swarm_library import SwarmLibrary, library_name, unfit
+from toolkit.adapters.swarm_torrent import hash_pieces, piece_length, torrent
+from toolkit.domain.fleet import Host
+from toolkit.errors import HostError, ToolkitError
+from toolkit.hostside.swarm_settings import LOOPBACK, add_torrent, new_session
+
+# For less, the way to set it up takes longer than to send it.
+LEAST_BYTES = 8 * 2**20
+STALL_SECONDS = 20
+_TICK_SECONDS = 0.2
+_RETRY_SECONDS = 3
+
+
+def swarm_port(host: Host) -> int:
+    """Return where `host` listens for the others while a swarm runs."""
+    return host.relay_port + 1
+
+
+def why_not(need: Need) -> str:
+    """Return why this host cannot be part of a swarm, or nothing."""
+    if not need.host.relay_address:
+        return "the fleet file gives no toolkit_address"
+    return unfit(need.python, need.machine)
+
+
+class Swarm:
+    """One tree on its way to the hosts of `needs`."""
+
+    def __init__(
+        self, delivery: Delivery, needs: Sequence[Need], library: SwarmLibrary, pieces: Path
+    ) -> None:
+        from toolkit.adapters.swarm_certificates import Authority
+
+        self._delivery, self._needs, self._library = delivery, tuple(needs), library
+        self._members = {need.host.name: _Member(number, need) for number, need in enumerate(needs)}
+        self._guard = threading.Lock()
+        self._authority = Authority()
+        self._torrent = _make_torrent(delivery, needs, pieces, self._authority.certificate)
+
+    def run(self) -> Mapping[str, str]:
+        """Bring the tree to all of them; return for each host's name why it is not there, or nothing."""
+        import libtorrent
+
+        tree = self._delivery.tree
+        session = new_session(libtorrent, (), (LOOPBACK,), self._delivery.throttle.limit)
+        source = str(Path(tree.source).resolve())
+        own = self._authority.admit()
+        self._seed = add_torrent(
+            libtorrent, session, self._torrent, source, (own.certificate, own.key), seed=True
+        )
+        with ThreadPoolExecutor(len(self._needs)) as pool:
+            try:
+                running = [pool.submit(self._bring, each) for each in self._members.values()]
+                while wait(running, timeout=_TICK_SECONDS).not_done:
+                    self._connect()
+                    self._end_where_due()
+            except BaseException:
+                self._delivery.dialogs.abort()
+                raise
+            for done in running:
+                done.result()
+        return {name: member.wrong for name, member in self._members.items()}
+
+    def _bring(self, member: _Member) -> None:
+        try:
+            self._provide_library(member.need)
+            self._take_part(member)
+        except (ToolkitError, OSError) as error:
+            member.wrong = str(error)
+        finally:
+            member.ended = True
+
+    def _provide_library(self, need: Need) -> None:
+        name = library_name(need.python)
+        if name in need.libraries:
+            return
+        wheel, sha256 = self._library.wheel(need.python)
+        data = wheel.read_bytes()
+        request = {"name": name, "size": len(data), "sha256": sha256}
+        with self._delivery.dialogs.open(need.host, "swarm-library", request) as dialog:
+            self._delivery.throttle.take(len(data))
+            dialog.write(data)
+            for _ in dialog.events():
+                pass
+
+    def _take_part(self, member: _Member) -> None:
+        host, size = member.need.host, member.need.size
+        scratch = self._delivery.dialogs.scratch
+        with (
+            self._delivery.dialogs.open(host, "tree-swarm", self._request(member)) as dialog,
+            ExitStack() as stack,
+        ):
+            for event in dialog.events():
+                if "listening" in event:
+                    member.port = stack.enter_context(tunnel(host, scratch, swarm_port(host)))
+                    self._introduce(member, dialog)
+                elif "bytes" in event:
+                    member.heard(event["bytes"], time.monotonic())
+                    self._delivery.report(Progress(host.name, member.done, size))
+                elif "checking" in event:
+                    member.checking = True
+                elif "complete" in event:
+                    member.complete = True
+                elif event.get("result", {}).get("wrong"):
+                    wrong = ", ".join(event["result"]["wrong"])
+                    raise HostError(f"{host.name}: not what was pinned when it arrived: {wrong}")
+
+    def _introduce(self, member: _Member, dialog: Dialog) -> None:
+        """Have a host connect to all that came before it."""
+        with self._guard:
+            others = [
+                (each.need.host.relay_address, swarm_port(each.need.host))
+                for each in self._members.values()
+                if each.dialog is not None and not each.ended
+            ]
+            member.dialog, member.moved_at = dialog, time.monotonic()
+        dialog.send({"peers": others})
+
+    def _connect(self) -> None:
+        """Connect to hosts that have joined, and again to those to which nothing has come yet."""
+        now = time.monotonic()
+        for member in self._members.values():
+            if member.dialog is not None and not member.done and now > member.connect_at:
+                member.connect_at = now + _RETRY_SECONDS
+                self._seed.connect_peer((LOOPBACK, member.port))
+
+    def _end_where_due(self) -> None:
+        """Let all go once each has everything or has failed, and before that those for whom nothing moves."""
+        with self._guard:
+            members = list(self._members.values())
+            if all(each.complete or each.ended for each in members):
+                stopped = members
+            else:
+                stopped = [each for each in members if each.is_stuck(time.monotonic())]
+            for each in stopped:
+                if each.dialog is not None and not each.stopped and not each.ended:
+                    each.stopped = True
+                    each.dialog.send({"stop": True})
+
+    def _request(self, member: _Member) -> dict[str, Any]:
+        admitted = self._authority.admit()
+        return {
+            **self._delivery.request(),
+            "certificate": admitted.certificate.decode(),
+            "key": admitted.key.decode(),
+            "torrent": base64.b64encode(self._torrent).decode(),
+            "directory": Path(self._delivery.tree.source).resolve().name,
+            "library": library_name(member.need.python),
+            "address": member.need.host.relay_address,
+            "port": swarm_port(member.need.host),
+            "fleet": [each.host.relay_address for each in self._needs],
+            "index": member.number,
+            "count": len(self._needs),
+            "limit": self._delivery.throttle.limit,
+        }
+
+
+@dataclass(slots=True)
+class _Member:
+    """A host of the swarm, and what was heard of it."""
+
+    number: int
+    need: Need
+    dialog: Dialog | None = None
+    port: int = 0
+    connect_at: float = 0.0
+    done: int = 0
+    moved_at: float = 0.0
+    checking: bool = False
+    complete: bool = False
+    stopped: bool = False
+    ended: bool = False
+    wrong: str = ""
+
+    def heard(self, done: int, now: float) -> None:
+        """Note how much has come."""
+        if done != self.done:
+            self.done, self.moved_at = done, now
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether nothing has come for a while though something is missing."""
+        if self.dialog is None or self.checking or self.complete:
+            return False
+        return now - self.moved_at > STALL_SECONDS
+
+
+def _make_torrent(
+    delivery: Delivery, needs: Sequence[Need], pieces: Path, authority: bytes
+) -> bytes:
+    """Return the torrent of all files that some host lacks."""
+    tree = delivery.tree
+    files = {file.path: file for need in needs for file in need.files}
+    length = piece_length(sum(file.size for file in files.values()))
+    hashes = {}
+    pieces.mkdir(parents=True, exist_ok=True)
+    for file in files.values():
+        known = pieces / f"{file.sha256}-{length}"
+        if not known.exists():
+            (digests,) = hash_pieces([Path(tree.source) / file.path], length)
+            fresh = known.with_suffix(".new")
+            fresh.write_bytes(digests)
+            fresh.replace(known)
+        hashes[file.path] = known.read_bytes()
+    sizes = {file.path: file.size for file in files.values()}
+    return torrent(Path(tree.source).resolve().name, sizes, hashes, length, authority)

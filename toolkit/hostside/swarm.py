@@ -1,0 +1,181 @@
+"""This host's part in a swarm: pieces of a tree come from the ops machine and from other hosts, and go on to these.
+
+Each host asks first for its own share of the pieces, so that each leaves the ops machine about once, and takes the
+rest from whoever has it. What follows the request on standard input is JSON lines: {"peers": [[address, port]...]} to
+connect to, and at last {"stop": true}.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, BinaryIO
+
+from swarm_library import library_path
+from swarm_settings import LOOPBACK, add_torrent, new_session, prefix
+from trees import File, Tree, is_right, link, publish
+from wire import Document, Report
+
+_TICK_SECONDS = 0.1
+_REPORT_SECONDS = 0.5
+_LISTEN_SECONDS = 10
+_CHECK_SECONDS = 3600
+_FLUSH_SECONDS = 300
+_NEVER, _LATER, _FIRST = 0, 1, 7
+
+
+def join(request: Document, stream: BinaryIO, report: Report) -> Document:
+    """Take part until told to stop, then put the tree in place. Result: {"wrong": [path...]}.
+
+    Reports {"listening": True}, {"bytes": done} on the way, {"checking": True} when all of it has come and
+    {"complete": True} when that is right; after that this host still gives to others. Raises ValueError where it is
+    stopped before.
+    """
+    sys.path.insert(0, library_path(request["root"], request["library"]))
+    tree, stop = Tree(request), threading.Event()
+    with tree.held(), ThreadPoolExecutor(2) as pool:
+        peer = _Peer(request, tree, pool)
+        peer.listen()
+        report({"listening": True})
+        threading.Thread(target=_obey, args=(stream, peer, stop), daemon=True).start()
+        wrong, told = None, 0.0
+        while not stop.wait(_TICK_SECONDS):
+            peer.heed_alerts()
+            if wrong is None and peer.has_all():
+                report({"bytes": peer.done()})
+                report({"checking": True})
+                wrong = peer.check_files()
+                report({"complete": True})
+            if time.monotonic() - told > _REPORT_SECONDS:
+                told = time.monotonic()
+                report({"bytes": peer.done()})
+        if wrong is None:
+            raise ValueError("stopped before all of it had come")
+        if not wrong:
+            publish(tree)
+    return {"wrong": wrong}
+
+
+def _obey(stream: BinaryIO, peer: _Peer, stop: threading.Event) -> None:
+    for line in stream:
+        order = json.loads(line)
+        for address, port in order.get("peers", []):
+            peer.connect(address, port)
+        if order.get("stop"):
+            stop.set()
+            return
+    # The ops machine's command or the link to it is gone.
+    os._exit(3)
+
+
+class _Peer:
+    """A session of libtorrent with the torrent of one tree, on one host."""
+
+    def __init__(self, request: Document, tree: Tree, pool: ThreadPoolExecutor) -> None:
+        import libtorrent
+
+        self._lt: Any = libtorrent
+        self._tree, self._pool = tree, pool
+        self._flushed = threading.Event()
+        port = request["port"]
+        self._listen = [f"{LOOPBACK}:{port}", f"{request['address']}:{port}"]
+        self._session = new_session(
+            libtorrent, self._listen, [LOOPBACK, *request["fleet"]], request["limit"]
+        )
+        self._top = os.path.join(tree.swarm, request["directory"])
+        os.makedirs(self._top, exist_ok=True)
+        torrent = base64.b64decode(request["torrent"])
+        member = (request["certificate"].encode(), request["key"].encode())
+        self._torrent = add_torrent(
+            libtorrent, self._session, torrent, self._top, member, seed=False
+        )
+        self._missing = {file.path: file for file in tree.missing()}
+        self._prioritise(request["index"], request["count"])
+
+    def _prioritise(self, index: int, count: int) -> None:
+        """Ask for every `count`th piece first, and for none of files that are here."""
+        info = self._torrent.torrent_file()
+        layout, length = info.layout(), info.piece_length()
+        order = [_NEVER] * info.num_pieces()
+        for number in range(layout.num_files()):
+            file = self._missing.get(layout.file_path(number)[len(prefix(info)) :])
+            if file is None:
+                continue
+            first = layout.file_offset(number) // length
+            for piece in range(first, first + -(-file.size // length)):
+                order[piece] = _FIRST if piece % count == index else _LATER
+        self._torrent.prioritize_pieces(order)
+
+    def listen(self) -> None:
+        """Return when the session listens and has looked at what is there; raises OSError or TimeoutError."""
+        until = time.monotonic() + _LISTEN_SECONDS
+        heard: set[tuple[str, int]] = set()
+        while len(heard) < len(self._listen):
+            if time.monotonic() > until:
+                raise TimeoutError(f"does not listen at {', '.join(self._listen)}")
+            self._session.wait_for_alert(100)
+            for alert in self._session.pop_alerts():
+                if isinstance(alert, self._lt.listen_failed_alert):
+                    raise OSError(alert.message())
+                if isinstance(alert, self._lt.listen_succeeded_alert):
+                    heard.add((alert.address, alert.port))
+        until = time.monotonic() + _CHECK_SECONDS
+        states = self._lt.torrent_status
+        while self._torrent.status().state in (
+            states.checking_files,
+            states.checking_resume_data,
+        ):
+            if time.monotonic() > until:
+                raise TimeoutError("what an interrupted run has left is not checked after an hour")
+            time.sleep(_TICK_SECONDS)
+
+    def connect(self, address: str, port: int) -> None:
+        """Connect to another host."""
+        self._torrent.connect_peer((address, port))
+
+    def heed_alerts(self) -> None:
+        """Begin to check a file that has come as a whole; raises OSError where the disk fails."""
+        for alert in self._session.pop_alerts():
+            if isinstance(alert, (self._lt.file_error_alert, self._lt.torrent_error_alert)):
+                raise OSError(alert.message())
+            if isinstance(alert, self._lt.cache_flushed_alert):
+                self._flushed.set()
+
+    def done(self) -> int:
+        """Return the bytes that have come and are right by their pieces."""
+        return int(self._torrent.status().total_wanted_done)
+
+    def has_all(self) -> bool:
+        """Whether every wanted piece has come."""
+        return bool(self._torrent.status().is_finished)
+
+    def check_files(self) -> list[str]:
+        """Hash what has come, and link it among the checked files; return the paths of what is wrong."""
+        self._flush()
+
+        def check(file: File) -> str:
+            path = os.path.join(self._top, file.path)
+            if not file.size:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                open(path, "wb").close()
+            if not is_right(path, file):
+                return file.path
+            link(self._tree, path, file)
+            return ""
+
+        return [path for path in self._pool.map(check, self._missing.values()) if path]
+
+    def _flush(self) -> None:
+        self._flushed.clear()
+        self._torrent.flush_cache()
+        until = time.monotonic() + _FLUSH_SECONDS
+        while not self._flushed.is_set():
+            if time.monotonic() > until:
+                raise TimeoutError(f"files are not written after {_FLUSH_SECONDS} s")
+            self._session.wait_for_alert(100)
+            self.heed_alerts()

@@ -1,0 +1,112 @@
+"""How both ends of a swarm set up libtorrent; the ops machine imports this too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+LOOPBACK = "127.0.0.1"
+# The protocol's own encryption, RC4 by now a decoration; TLS takes its place.
+_NO_ENCRYPTION = 2
+
+# The group ffdhe2048 of RFC 7919: libtorrent asks for one, TLS of today does not use it.
+_DH = b"""-----BEGIN DH PARAMETERS-----
+MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz
++8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a
+87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7
+YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi
+7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD
+ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
+-----END DH PARAMETERS-----
+"""
+
+
+def new_session(libtorrent: Any, listen: Iterable[str], allowed: Iterable[str], limit: int) -> Any:
+    """Return a session that listens at `listen` (ADDRESS:PORT) and speaks to the `allowed` addresses only.
+
+    No discovery of any kind, TLS over TCP alone; `limit` bytes a second go out at most, 0 for any.
+    """
+    session = libtorrent.session(
+        {
+            "listen_interfaces": ",".join(f"{each}s" for each in listen),
+            "max_retry_port_bind": 0,
+            "listen_system_port_fallback": False,
+            "enable_dht": False,
+            "enable_lsd": False,
+            "enable_upnp": False,
+            "enable_natpmp": False,
+            "enable_outgoing_utp": False,
+            "enable_incoming_utp": False,
+            "in_enc_policy": _NO_ENCRYPTION,
+            "out_enc_policy": _NO_ENCRYPTION,
+            # The tunnels from the ops machine all end at the loopback address.
+            "allow_multiple_connections_per_ip": True,
+            # Whoever asks is served at once: all are ours.
+            "unchoke_slots_limit": -1,
+            "mixed_mode_algorithm": 0,
+            "auto_sequential": False,
+            # Which piece comes first is said by priorities, from the first one on and one by one.
+            "initial_picker_threshold": 0,
+            "whole_pieces_threshold": 0,
+            # What is asked for ahead is asked for twice at the end.
+            "max_out_request_queue": 128,
+            "request_timeout": 10,
+            "upload_rate_limit": limit,
+            "smooth_connects": False,
+            "connection_speed": 500,
+            "connections_limit": 2000,
+            "torrent_connect_boost": 255,
+            "peer_connect_timeout": 5,
+            "handshake_timeout": 10,
+            "min_reconnect_time": 1,
+            "max_failcount": 20,
+            "send_buffer_watermark": 2 * 2**20,
+            "aio_threads": 4,
+            "hashing_threads": 2,
+            "alert_mask": libtorrent.alert.category_t.error_notification
+            | libtorrent.alert.category_t.status_notification
+            | libtorrent.alert.category_t.storage_notification,
+        }
+    )
+    rules = libtorrent.ip_filter()
+    rules.add_rule("0.0.0.0", "255.255.255.255", 1)  # noqa: S104 (all that is not allowed below)
+    rules.add_rule("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 1)
+    for address in allowed:
+        rules.add_rule(address, address, 0)
+    session.set_ip_filter(rules)
+    # Private addresses are of a class of their own, which does not obey the session's limit.
+    local = session.get_peer_class(session.local_peer_class_id)
+    session.set_peer_class(session.local_peer_class_id, {**local, "upload_limit": limit})
+    return session
+
+
+def add_torrent(
+    libtorrent: Any,
+    session: Any,
+    torrent: bytes,
+    directory: str,
+    member: tuple[bytes, bytes],
+    seed: bool,
+) -> Any:
+    """Return the handle of a torrent whose files lie in `directory`, which bears the torrent's name.
+
+    `member` is certificate and key; the other side must have one of the authority that the torrent names. `seed`
+    says that all files are there.
+    """
+    flags = libtorrent.torrent_flags
+    wanted = libtorrent.add_torrent_params()
+    wanted.ti = libtorrent.torrent_info(libtorrent.bdecode(torrent))
+    wanted.save_path = os.path.dirname(directory) if prefix(wanted.ti) else directory
+    wanted.flags &= ~(flags.auto_managed | flags.paused)
+    if seed:
+        wanted.flags |= flags.seed_mode
+    handle = session.add_torrent(wanted)
+    handle.set_ssl_certificate_buffer(*member, _DH)
+    return handle
+
+
+def prefix(info: Any) -> str:
+    """Return what stands before every path of a torrent: its name, or nothing where it has one file alone."""
+    single = info.num_files() == 1 and "/" not in info.layout().file_path(0)
+    return "" if single else f"{info.name()}/"
