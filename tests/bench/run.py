@@ -24,6 +24,7 @@ SECTIONS = {
     "bench_change.py": ("changes", "rollback"),
     "bench_fleet_look.py": ("fleet-status", "fleet-deploy"),
     "bench_fleet_change.py": ("fleet-upgrade", "fleet-rollback"),
+    "bench_spread.py": ("spread",),
 }
 
 

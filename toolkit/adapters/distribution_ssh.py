@@ -16,7 +16,7 @@ from toolkit.adapters.distribution import Progress, Report, Tree
 from toolkit.adapters.distribution_host import Delivery, Need, Throttle
 from toolkit.adapters.distribution_swarm import LEAST_BYTES, Swarm, why_not
 from toolkit.adapters.host_dialog import Dialogs
-from toolkit.adapters.swarm_library import SwarmLibrary
+from toolkit.adapters.swarm_library import Wheels
 from toolkit.domain.fleet import Host
 from toolkit.errors import ToolkitError
 
@@ -71,19 +71,19 @@ class SshDistribution:
 
     def _by_swarm(self, delivery: Delivery, needs: dict[str, Need]) -> list[Host]:
         """Bring the tree to hosts that can be in a swarm and take them out of `needs`; return those not reached."""
+        wheels = Wheels(self._home)
         able = []
         for name, need in needs.items():
             if need.size < LEAST_BYTES:
                 continue
-            if reason := why_not(need):
+            if reason := why_not(need, wheels):
                 delivery.report(Progress(name, 0, need.size, f"not in a swarm: {reason}"))
             else:
                 able.append(need)
         if len(able) < _LEAST_HOSTS:
             return []
-        pieces, library = self._home / "pieces", SwarmLibrary(self._home)
         try:
-            wrong = Swarm(delivery, able, library, pieces).run()
+            wrong = Swarm(delivery, able, wheels, self._home / "pieces").run()
         except (ToolkitError, OSError, ImportError) as error:
             wrong = {need.host.name: str(error) for need in able}
         left = []

@@ -21,7 +21,7 @@ from toolkit.adapters.distribution import Progress
 from toolkit.adapters.distribution_host import Delivery, Need
 from toolkit.adapters.host_dialog import Dialog
 from toolkit.adapters.ssh import tunnel
-from toolkit.adapters.swarm_library import SwarmLibrary, library_name, unfit
+from toolkit.adapters.swarm_library import Wheels, library_name
 from toolkit.adapters.swarm_torrent import hash_pieces, piece_length, torrent
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError, ToolkitError
@@ -39,22 +39,24 @@ def swarm_port(host: Host) -> int:
     return host.relay_port + 1
 
 
-def why_not(need: Need) -> str:
+def why_not(need: Need, wheels: Wheels) -> str:
     """Return why this host cannot be part of a swarm, or nothing."""
     if not need.host.relay_address:
         return "the fleet file gives no toolkit_address"
-    return unfit(need.python, need.machine)
+    if library_name(need.python) in need.libraries:
+        return ""
+    return wheels.lacking(need.python, need.machine)
 
 
 class Swarm:
     """One tree on its way to the hosts of `needs`."""
 
     def __init__(
-        self, delivery: Delivery, needs: Sequence[Need], library: SwarmLibrary, pieces: Path
+        self, delivery: Delivery, needs: Sequence[Need], wheels: Wheels, pieces: Path
     ) -> None:
         from toolkit.adapters.swarm_certificates import Authority
 
-        self._delivery, self._needs, self._library = delivery, tuple(needs), library
+        self._delivery, self._needs, self._wheels = delivery, tuple(needs), wheels
         self._members = {need.host.name: _Member(number, need) for number, need in enumerate(needs)}
         self._guard = threading.Lock()
         self._authority = Authority()
@@ -97,8 +99,7 @@ class Swarm:
         name = library_name(need.python)
         if name in need.libraries:
             return
-        wheel, sha256 = self._library.wheel(need.python)
-        data = wheel.read_bytes()
+        data, sha256 = self._wheels.wheel(need.python)
         request = {"name": name, "size": len(data), "sha256": sha256}
         with self._delivery.dialogs.open(need.host, "swarm-library", request) as dialog:
             self._delivery.throttle.take(len(data))

@@ -8,6 +8,7 @@ from pathlib import Path
 from toolkit.adapters.wheelhouse import Wheelhouse
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import Accelerator
+from toolkit.errors import ToolkitError
 
 VERSION = "2.1.1"
 _SHA256 = {
@@ -25,24 +26,34 @@ def library_name(python: str) -> str:
     return f"libtorrent-{VERSION}-cp{python.replace('.', '')}"
 
 
-def unfit(python: str, machine: str) -> str:
-    """Return why there is no wheel for such a host, or nothing."""
-    if machine != _MACHINE:
-        return f"no libtorrent for {machine}"
-    return "" if python in _SHA256 else f"no libtorrent for Python {python}"
-
-
-class SwarmLibrary:
-    """The wheels under `home`, downloaded when first asked for."""
+class Wheels:
+    """The wheels under `home`, each downloaded when first asked for, and asked for once."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
+        self._found: dict[str, Path] = {}
+        self._lacking: dict[str, str] = {}
 
-    def wheel(self, python: str) -> tuple[Path, str]:
-        """Return the wheel for that Python and its sha256; raises SourceError or IntegrityError."""
-        sha256 = _SHA256[python]
-        text = f"libtorrent=={VERSION} --hash=sha256:{sha256}\n"
-        path = self._home / "wheelhouse" / f".{library_name(python)}.lock.txt"
+    def lacking(self, python: str, machine: str) -> str:
+        """Return why there is no wheel for such a host, or nothing where there is one now."""
+        if machine != _MACHINE:
+            return f"no libtorrent for {machine}"
+        if python not in _SHA256:
+            return f"no libtorrent for Python {python}"
+        if python not in self._found and python not in self._lacking:
+            try:
+                self._found[python] = self._download(python)
+            except (ToolkitError, OSError) as error:
+                self._lacking[python] = str(error)
+        return self._lacking.get(python, "")
+
+    def wheel(self, python: str) -> tuple[bytes, str]:
+        """Return the wheel for a Python that does not lack one, and its sha256."""
+        return self._found[python].read_bytes(), _SHA256[python]
+
+    def _download(self, python: str) -> Path:
+        text = f"libtorrent=={VERSION} --hash=sha256:{_SHA256[python]}\n"
+        path = self._home / "wheelhouse" / f".{library_name(python)}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         lock = EngineLock(
@@ -54,5 +65,4 @@ class SwarmLibrary:
             path=str(path),
             packages=1,
         )
-        directory = Wheelhouse(self._home).fill(lock)
-        return next(directory.glob("*.whl")), sha256
+        return next(Wheelhouse(self._home).fill(lock).glob("*.whl"))
