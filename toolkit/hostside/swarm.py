@@ -8,6 +8,7 @@ connect to, and at last {"stop": true}.
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import os
 import sys
@@ -77,9 +78,9 @@ class _Peer:
     """A session of libtorrent with the torrent of one tree, on one host."""
 
     def __init__(self, request: Document, tree: Tree, pool: ThreadPoolExecutor) -> None:
-        import libtorrent
-
-        self._lt: Any = libtorrent
+        # Not of this host's Python: the ops machine has brought it.
+        libtorrent: Any = importlib.import_module("libtorrent")
+        self._lt = libtorrent
         self._tree, self._pool = tree, pool
         self._flushed = threading.Event()
         port = request["port"]
