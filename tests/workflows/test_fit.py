@@ -30,7 +30,8 @@ from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import HostError, SourceError
 from toolkit.planning.fit import Candidate
-from toolkit.workflows.fit import files_of, plan_fit, read_model, record_fit
+from toolkit.workflows.fit import record_fit
+from toolkit.workflows.fit_plan import files_of, plan_fit, read_model
 from toolkit.workflows.tools import SnapshotFiles
 
 REPO = "acme/tiny"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from toolkit.domain.release import Release
     from toolkit.planning.deploy import Wanted
     from toolkit.planning.fit import Candidate, HostFit
-    from toolkit.workflows.fit import FleetFit
+    from toolkit.workflows.fit_plan import FleetFit
 
 NOTHING_FITS = 3
 # Earlier starts that are shown.
@@ -40,7 +40,7 @@ def plan(
     """Show whether a version fits on each host, before any download."""
     from toolkit.cli.context import home_directory, open_fleet, open_history, read_pins
     from toolkit.cli.host_view import open_host
-    from toolkit.workflows.fit import plan_fit
+    from toolkit.workflows.fit_plan import plan_fit
 
     place = home_directory(home)
     pins = read_pins(registry_path, place)
@@ -63,7 +63,7 @@ def _candidate(version: Version, pins: Pins, place: Path, history: History) -> C
     from toolkit.cli.context import open_store
     from toolkit.planning.engine_choice import choose_lock
     from toolkit.planning.fit import Candidate
-    from toolkit.workflows.fit import files_of, read_model
+    from toolkit.workflows.fit_plan import files_of, read_model
 
     pinned = pins.lock.snapshot_of(version) if pins.lock.has(version) else None
     snapshot = files_of(version, pinned, open_hub)
