@@ -267,6 +267,17 @@ def test_predicted_and_actual_stand_side_by_side(tmp_path: Path, world: World) -
     assert found.as_json()["starts"][0]["token_error"] == 0.0
 
 
+def test_a_deployment_keeps_the_figures_of_its_start(tmp_path: Path, world: World) -> None:
+    release = started(world, tmp_path)
+    world.deploy(release)
+    (record,) = world.history.fits("tiny")
+    assert (record.host, record.predicted.tokens, record.actual.tokens) == (
+        "localhost",
+        2_097_152,
+        2048,
+    )
+
+
 def test_starts_of_another_version_are_not_shown(tmp_path: Path, world: World) -> None:
     release = started(world, tmp_path)
     record_fit(world.tools, world.host.facts, release, SAID)
