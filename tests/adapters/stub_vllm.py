@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -53,6 +54,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             text = send(user[1], int(user[2]))
         elif user[:1] == ["open"]:
             text = opened(user[1])
+        elif user[:1] == ["write"]:
+            text = written(user[1])
+        elif user[:1] == ["read"]:
+            text = read(user[1])
         elif behaviour == "answers nothing":
             text = ""
         message = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
@@ -80,7 +85,8 @@ def connect(address, port):
 
 def send(address, port):
     """Say whether this process can send a datagram."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sender:
         try:
             sender.sendto(b"hello", (address, port))
         except OSError as error:
@@ -98,6 +104,24 @@ def opened(path):
     except OSError as error:
         return f"refused: {error}"
     return "connected"
+
+
+def written(directory):
+    """Say whether this process can make a file in a directory."""
+    try:
+        with tempfile.TemporaryFile(dir=directory):
+            return "written"
+    except OSError as error:
+        return f"refused: {error}"
+
+
+def read(path):
+    """Say whether this process can read a file."""
+    try:
+        with open(path, "rb") as file:
+            return f"read: {len(file.read())}"
+    except OSError as error:
+        return f"refused: {error}"
 
 
 print(f"starting on port {port}", flush=True)

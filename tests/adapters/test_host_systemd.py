@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import time
@@ -30,21 +31,74 @@ def lab(systemd_host: HostLab) -> Iterator[HostLab]:
 
 def test_a_replica_reaches_nothing_but_its_own_loopback(lab: HostLab) -> None:
     _started(lab)
-    root, own = lab.host.host.root, lab.host.host.address
+    own = lab.host.host.address
     gateway = own.rpartition(".")[0] + ".1"
-    with socket.create_server((gateway, 0)) as outside:
-        port = outside.getsockname()[1]
-        # What is closed to the replica is open to others on the same host.
-        lab.run(
-            "python3", "-c", f"import socket; socket.create_connection(('{gateway}', {port}), 2)"
-        )
-        asked = [
-            f"connect {gateway} {port}", f"send {gateway} 53", f"connect {own} 22",
-            f"open {root}/router/master.sock", f"open {root}/router", "open /home/ops",
-            "connect 127.0.0.1 8080", "connect ::1 22",
-        ]  # fmt: skip
-        said = {each: lab.ask("blue", each).partition(":")[0] for each in asked}
-    assert said == dict(zip(asked, ["refused"] * 6 + ["connected"] * 2, strict=True))
+    lab.run("ip", "addr", "add", "fd00:77::11/64", "dev", "eth0", "nodad")
+    # A resolver of the host's own would carry a prompt out in names that it looks up.
+    resolver = "exec 3<>/dev/udp/127.0.0.53/53 && echo asked >&3"
+    try:
+        with socket.create_server((gateway, 0)) as outside:
+            port = outside.getsockname()[1]
+            # What is closed to the replica is open to others on the same host.
+            lab.run(
+                "bash",
+                "-c",
+                f"exec 3<>/dev/tcp/{gateway}/{port}; {resolver}; exec 3<>/dev/tcp/fd00:77::11/22",
+            )
+            said = _ask(lab, {
+                f"connect {gateway} {port}": "refused",
+                f"connect {own} 22": "refused",
+                "connect fd00:77::11 22": "refused",
+                f"send {gateway} 53": "refused",
+                "send fd00:77::1 53": "refused",
+                "send 127.0.0.53 53": "refused",
+                "open /run/dbus/system_bus_socket": "refused",
+                "connect 127.0.0.1 8080": "connected",
+                "connect ::1 22": "connected",
+            })  # fmt: skip
+    finally:
+        lab.run("ip", "addr", "del", "fd00:77::11/64", "dev", "eth0")
+    assert said == {}
+
+
+def test_a_replica_sees_its_own_files_and_writes_to_its_cache_alone(lab: HostLab) -> None:
+    program, root = _started(lab), lab.host.host.root
+    lab.run("sh", "-c", "umask 022; chmod 755 /home/ops; echo secret >/home/ops/open-to-all")
+    assert _ask(lab, {
+        f"open {root}/router/master.sock": "refused",
+        f"open {root}/router": "refused",
+        f"open {root}/logs": "refused",
+        f"open {root}/slots": f"listed {program}",
+        "open /home": "listed",
+        "read /home/ops/open-to-all": "refused",
+        "read /proc/1/environ": "refused",
+        f"read {root}/slots/{program}/manifest.json": "read",
+        f"write {root}/cache": "written",
+        "write /dev/shm": "written",
+        "write /tmp": "written",
+        f"write {root}/slots/{program}": "refused",
+        f"write {root}/snapshots": "refused",
+        f"write {root}/logs": "refused",
+        "write /etc": "refused",
+    }) == {}  # fmt: skip
+    # What it writes to the two of all hosts' common places is in its own.
+    assert lab.run("find", "/dev/shm", "-user", lab.host.host.user) == ""
+
+
+def test_a_replicas_unit_is_as_closed_as_it_can_be(lab: HostLab) -> None:
+    program = _started(lab)
+    shown = lab.run("systemd-analyze", "security", "--no-pager", f"toolkit-{program}.service")
+    score = re.search(r"Overall exposure level for \S+: ([0-9.]+)", shown)
+    assert score is not None
+    assert float(score.group(1)) <= 2.5, shown
+
+
+def _ask(lab: HostLab, expected: dict[str, str]) -> dict[str, str]:
+    """Have the replica try each; return those that went otherwise than expected."""
+    said = {each: lab.ask("blue", each) for each in expected}
+    return {
+        each: said[each] for each, word in expected.items() if said[each].partition(":")[0] != word
+    }
 
 
 def test_check_mode_says_what_would_change_and_changes_nothing(lab: HostLab) -> None:
