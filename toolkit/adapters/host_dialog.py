@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from toolkit.adapters.ssh import place_hostside, reach_hint, root_command
+from toolkit.adapters.ssh import place_hostside, root_command
+from toolkit.adapters.ssh_faults import reach_hint
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from toolkit.adapters.ssh import HOSTSIDE, place_hostside, reach_hint, root_command
+from toolkit.adapters.ssh import HOSTSIDE, place_hostside, root_command
+from toolkit.adapters.ssh_faults import host_error
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
+
+# words on standard error and the exit status of a command that gave no answer -> what to tell
+_Refused = Callable[[str, int], HostError]
 
 
 class Shell(Protocol):
@@ -37,9 +42,13 @@ class LocalShell:
     ) -> Iterator[Iterator[dict[str, Any]]]:
         """Run `command` here; its standard input stays open until the caller leaves the context."""
         argv = [*self._prefix, self._host.python, "-I", str(HOSTSIDE), command]
-        hint = "be root or have passwordless sudo, then: toolkit doctor"
-        with _talk(argv, request, self._host.name, hint) as answers:
+        with _talk(argv, request, self._refused) as answers:
             yield answers
+
+    def _refused(self, words: str, code: int) -> HostError:
+        said = words.strip().splitlines()
+        hint = "be root or have passwordless sudo, then: toolkit doctor"
+        return HostError(f"{self._host.name}: {said[-1] if said else 'no answer'}", hint=hint)
 
 
 class SshShell:
@@ -62,13 +71,13 @@ class SshShell:
             self._hostside = place_hostside(self._host, self._scratch)
         remote = [self._host.python, "-I", self._hostside, command]
         argv = root_command(self._host, self._scratch, remote)
-        with _talk(argv, request, self._host.name, reach_hint(self._host)) as answers:
+        with _talk(argv, request, partial(host_error, self._host)) as answers:
             yield answers
 
 
 @contextmanager
 def _talk(
-    argv: Sequence[str], request: Mapping[str, Any], host: str, hint: str
+    argv: Sequence[str], request: Mapping[str, Any], refused: _Refused
 ) -> Iterator[Iterator[dict[str, Any]]]:
     process = subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -79,7 +88,7 @@ def _talk(
         with suppress(BrokenPipeError):
             process.stdin.write(json.dumps(dict(request)) + "\n")
             process.stdin.flush()
-        yield _answers(process, host, hint)
+        yield _answers(process, refused)
     finally:
         with suppress(BrokenPipeError):
             process.stdin.close()
@@ -93,7 +102,7 @@ def _talk(
                 stream.close()
 
 
-def _answers(process: subprocess.Popen[str], host: str, hint: str) -> Iterator[dict[str, Any]]:
+def _answers(process: subprocess.Popen[str], refused: _Refused) -> Iterator[dict[str, Any]]:
     assert process.stdout is not None and process.stderr is not None
     answered = False
     for line in process.stdout:
@@ -101,5 +110,5 @@ def _answers(process: subprocess.Popen[str], host: str, hint: str) -> Iterator[d
         answered = True
         yield answer
     if not answered:
-        words = process.stderr.read().strip().splitlines()
-        raise HostError(f"{host}: {words[-1] if words else 'no answer'}", hint=hint)
+        words = process.stderr.read()
+        raise refused(words, process.wait())

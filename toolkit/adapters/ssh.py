@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import toolkit.hostside
+from toolkit.adapters.ssh_faults import host_error
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
 
@@ -102,14 +103,8 @@ def hang_up(host: Host, scratch: Path) -> None:
     _run(["ssh", *master_options(host, scratch), "-O", "exit", host.address], b"")
 
 
-def reach_hint(host: Host) -> str:
-    """Return the command that shows whether `host` lets us in."""
-    return f"{shlex.join(['ssh', *host.ssh_options, host.address])} sudo -n true"
-
-
 def _refused(host: Host, done: subprocess.CompletedProcess[bytes]) -> HostError:
-    words = done.stderr.decode(errors="replace").strip().splitlines() or ["no answer"]
-    return HostError(f"{host.name}: {words[-1]}", hint=reach_hint(host))
+    return host_error(host, done.stderr.decode(errors="replace"), done.returncode)
 
 
 def _run(argv: Sequence[str], text: bytes) -> subprocess.CompletedProcess[bytes]:
