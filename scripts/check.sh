@@ -14,5 +14,5 @@ step ruff format --check .
 step mypy
 step env MYPYPATH=toolkit/hostside mypy --config-file scripts/hostside.ini toolkit/hostside
 step lint-imports
-step ansible-lint --offline --strict playbooks
+step env ANSIBLE_LIBRARY=playbooks/library ansible-lint --offline --strict playbooks
 step python scripts/write_reference.py --check

@@ -279,6 +279,14 @@ def test_the_fleet_files_variables_are_documented() -> None:
     assert given == {name: str(getattr(host, _VARIABLES[name])) for name in given}
 
 
+def test_the_variables_of_roles_are_documented() -> None:
+    from toolkit.config.host_settings import SETTINGS
+
+    fleet = (ROOT / "docs" / "fleet.md").read_text("utf-8")
+    rows = table_rows(fleet, "From bare hosts to hosts that can serve", 2)
+    assert {name.strip("`") for name, _ in rows} == set(SETTINGS)
+
+
 def test_fleet_files_in_documents_can_be_read(tmp_path: Path) -> None:
     from toolkit.config.fleet import load_fleet
 

@@ -14,8 +14,8 @@ from pathlib import Path
 CACHE = Path("/var/cache/toolkit-tests")
 # A host has no way out: what our roles would install lies here already.
 PACKAGES = (
-    "ca-certificates", "dbus", "haproxy", "iproute2", "libnuma1", "openssh-server", "procps", "python3", "sudo",
-    "systemd", "systemd-sysv",
+    "ca-certificates", "dbus", "haproxy", "iproute2", "libnuma1", "logrotate", "nftables", "openssh-server", "procps",
+    "python3", "sudo", "systemd", "systemd-sysv",
 )  # fmt: skip
 # The administrator that the ops machine logs in as: an ordinary user who may become root.
 LOGIN = "ops"

@@ -121,6 +121,7 @@ def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
         "router_metrics_bind": host.router_metrics_bind,
         "router_relay_bind": host.relay_bind,
         "router_peers": list(host.peers),
+        **host.settings,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -23,6 +24,21 @@ def provision_digest(host: Host) -> str:
     That is the playbook, its roles and modules, and the host's own settings. It is written to the host as
     the last task of provisioning, so that a later run knows in milliseconds that there is nothing to converge.
     """
+    settings = [
+        host.root,
+        host.user,
+        host.router_bind,
+        host.router_metrics_bind,
+        host.python,
+        host.relay_bind,
+        host.peers,
+        sorted(host.settings.items()),
+    ]
+    return hashlib.sha256((_roles_digest() + json.dumps(settings)).encode()).hexdigest()
+
+
+@functools.cache
+def _roles_digest() -> str:
     top = playbook_directory()
     summary = hashlib.sha256()
     parts = [top / "provision.yml", top / "library", *(top / "roles" / name for name in _ROLES)]
@@ -30,11 +46,7 @@ def provision_digest(host: Host) -> str:
         for file in sorted(part.rglob("*")) if part.is_dir() else [part]:
             if file.is_file() and "__pycache__" not in file.parts:
                 summary.update(f"{file.relative_to(top)}\0".encode() + file.read_bytes())
-    settings = [host.root, host.user, host.router_bind, host.router_metrics_bind, host.python]
-    if host.peers:
-        settings += [host.relay_bind, *host.peers]
-    summary.update(json.dumps(settings).encode())
     return summary.hexdigest()
 
 
-_ROLES = ("host_base", "router")
+_ROLES = ("packages", "host_base", "settings", "nvidia_driver", "router", "firewall")

@@ -50,6 +50,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.care:prune",
         "Remove snapshots and engines that nothing uses any more.",
     ),
+    "provision": (
+        "toolkit.cli.provision:provision",
+        "Make hosts ready to serve: packages, user, router, time, firewall, driver.",
+    ),
+    "hosts": (
+        "toolkit.cli.hosts:hosts",
+        "Show the fleet's hosts: devices, driver, disk, engines, replicas, drift.",
+    ),
     "doctor": (
         "toolkit.cli.doctor:doctor",
         "Check this machine, the host and what runs on it.",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolkit.config.host_settings import SETTINGS, setting_fault
 from toolkit.domain.fleet import Fleet, Host
 from toolkit.errors import InputError
 
@@ -182,7 +183,13 @@ def _at(document: YamlText, where: Where) -> Any:
 def _host(document: YamlText, name: str, found: _Found) -> Host:
     values: dict[str, Any] = {"connection": "ssh"}
     login: list[str] = []
+    settings: dict[str, Any] = {}
     for variable, where in {**found.of_groups, **found.own}.items():
+        if variable in SETTINGS:
+            settings[variable] = _at(document, where)
+            if fault := setting_fault(variable, settings[variable]):
+                raise document.fault(where, f"{variable} of {name} {fault}")
+            continue
         if variable not in _VARIABLES and variable not in _LOGIN and variable != _WORDS:
             continue
         field_name = _VARIABLES.get(variable, variable)
@@ -201,7 +208,7 @@ def _host(document: YamlText, name: str, found: _Found) -> Host:
         values["ssh_options"] = tuple(login)
         if _fits(_FORMS["relay_address"], values["address"]):
             values.setdefault("relay_address", values["address"])
-    return Host(name=name, **values)
+    return Host(name=name, settings=settings, **values)
 
 
 def _fits(form: tuple[re.Pattern[str], str], value: str) -> bool:

@@ -23,13 +23,20 @@ class ProcessState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One accelerator; memory in bytes."""
+    """One accelerator; memory in bytes, `temperature` in degrees Celsius.
+
+    `memory_errors` counts those since the driver was loaded that could not be corrected. None: it does not say.
+    `remapping` is `pending` where a row of its memory waits for a reset to be replaced, `failed` where none is left.
+    """
 
     index: int
     name: str
     memory: int
     memory_free: int
     driver: str = ""
+    temperature: int | None = None
+    memory_errors: int | None = None
+    remapping: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,10 @@ class RouterFacts:
 class HostFacts:
     """One host as observed. `converged` holds the digest of the last provisioning that succeeded;
     `routes` the router's truth as JSON, see `planning.routes`; `held_by` who has its deployment lock.
+
+    `observed_at` is by the host's own clock. `accelerators` are the makers of those on its bus, `nvidia` or `amd`,
+    whether a driver knows them or not; `driver_fault` is what NVIDIA's tool says where it does not work.
+    `confines` tells whether its kernel can keep a process from reaching addresses (control groups, version 2).
     """
 
     name: str
@@ -88,6 +99,14 @@ class HostFacts:
     memory: int = 0
     memory_available: int = 0
     disk_free: int = 0
+    disk_total: int = 0
+    os_id: str = ""
+    os_version: str = ""
+    kernel: str = ""
+    architecture: str = ""
+    confines: bool = True
+    accelerators: tuple[str, ...] = ()
+    driver_fault: str = ""
     cpus: int = 0
     devices: tuple[Device, ...] = ()
     engines: tuple[str, ...] = ()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from toolkit.errors import InputError
 
@@ -19,6 +20,7 @@ class Host:
     `ssh_options` are words of an `ssh` command line that lead to `address`, such as `-o`, `User=ops`.
     `relay_address` is where the other hosts of the fleet reach this one, at `relay_port`: their routers hand
     requests for its replicas to its router there. `peers` are the relay addresses of those others.
+    `settings` are the variables that go to the roles as they stand in the inventory, see `config.host_settings`.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Host:
     relay_address: str = ""
     relay_port: int = 8090
     peers: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def label(self) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 
+import accelerators
 import completion
 import drift
 import engine
@@ -25,17 +25,28 @@ def observe(root: str, label: str = "") -> Document:
     """
     manifests = _manifests(root)
     routing = router.observe(root)
-    devices = _nvidia_devices()
+    makers = accelerators.makers()
+    devices, driver_fault = accelerators.nvidia("nvidia" in makers)
+    release, kernel = _os_release(), os.uname()
+    disk = shutil.disk_usage(_nearest(root))
     return {
         "observed_at": time.time(),
         "init": processes.init_system(),
-        "os": _os_name(),
+        "os": release.get("PRETTY_NAME") or "{0.sysname} on {0.nodename}".format(kernel),
+        "os_id": release.get("ID", ""),
+        "os_version": release.get("VERSION_ID", ""),
+        "kernel": kernel.release,
+        "architecture": kernel.machine,
+        "confines": os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
         "python": _system_python(),
         "memory": _meminfo("MemTotal"),
         "memory_available": _meminfo("MemAvailable"),
-        "disk_free": _disk_free(root),
+        "disk_free": disk.free,
+        "disk_total": disk.total,
         "cpus": os.cpu_count() or 0,
+        "accelerators": makers,
         "devices": devices,
+        "driver_fault": driver_fault,
         "engines": engine.engines(root),
         "missing_libraries": engine.missing_libraries("cuda" if devices else "cpu"),
         "snapshots": _listing(os.path.join(root, "snapshots")),
@@ -82,37 +93,6 @@ def _slot(root: str, manifest: Document, routing: Document, label: str) -> Docum
     }
 
 
-def _nvidia_devices() -> list[Document]:
-    if shutil.which("nvidia-smi") is None:
-        return []
-    fields = "index,name,memory.total,memory.free,driver_version"
-    try:
-        shown = subprocess.run(
-            ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            universal_newlines=True,
-            timeout=10,
-            check=True,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    rows = [
-        [cell.strip() for cell in line.split(",")] for line in shown.splitlines() if line.strip()
-    ]
-    return [
-        {
-            "index": int(index),
-            "name": name,
-            "memory": int(total) * 2**20,
-            "memory_free": int(free) * 2**20,
-            "driver": driver,
-        }
-        for index, name, total, free, driver in rows
-        if total.isdigit() and free.isdigit()
-    ]
-
-
 def _listening_ports() -> list[int]:
     """Return the TCP ports that something listens on (proc/net/tcp: state 0A)."""
     ports = set()
@@ -124,11 +104,10 @@ def _listening_ports() -> list[int]:
     return sorted(ports)
 
 
-def _disk_free(root: str) -> int:
-    path = root
+def _nearest(path: str) -> str:
     while not os.path.isdir(path):
         path = os.path.dirname(path) or "/"
-    return shutil.disk_usage(path).free
+    return path
 
 
 def _meminfo(field: str) -> int:
@@ -138,12 +117,10 @@ def _meminfo(field: str) -> int:
     return 0
 
 
-def _os_name() -> str:
-    values = dict(
-        line.split("=", 1) for line in _read("/etc/os-release").splitlines() if "=" in line
-    )
-    name = values.get("PRETTY_NAME", "").strip('"')
-    return name or "{0.sysname} on {0.nodename}".format(os.uname())
+def _os_release() -> dict[str, str]:
+    lines = _read("/etc/os-release").splitlines()
+    values = dict(line.split("=", 1) for line in lines if "=" in line)
+    return {name: value.strip("\"'") for name, value in values.items()}
 
 
 def _system_python() -> str:

@@ -10,6 +10,7 @@ from toolkit.domain.plan import Plan, Step, StepKind, Strategy
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.release import SLOTS, Release
 from toolkit.errors import NothingSuitableError
+from toolkit.planning.preflight import reason_to_provision
 from toolkit.planning.room import Room, find_room
 
 
@@ -140,11 +141,8 @@ def _with_room(plan: Plan, room: Room, wanted: Wanted, *, swap: bool) -> Plan:
 def _preparation(wanted: Wanted, facts: HostFacts, *, live: bool) -> tuple[Step, ...]:
     """Return what must be on the host before a replica starts; `live` where one runs already."""
     steps = []
-    if facts.converged != wanted.provision_digest:
-        why = "its roles or settings changed" if facts.converged else "it was never provisioned"
+    if why := reason_to_provision(facts, wanted.provision_digest):
         steps.append(Step(StepKind.PROVISION, why))
-    elif not facts.router.running:
-        steps.append(Step(StepKind.PROVISION, "its router does not run"))
     release = wanted.release
     on_host = release.snapshot in facts.snapshots
     # A rollback to a standby must not depend on files that only a later start would need.

@@ -1,0 +1,178 @@
+#!/usr/bin/python
+"""Ansible module: system packages, only where they are missing, from the host's own sources or from a directory."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: system_packages
+short_description: Have system packages, installing only those that are missing
+description:
+  - Looks for the file that a package brings, so that a host with the files needs no package source.
+  - Needs nothing but apt-get and dpkg, where the module C(apt) needs python3-apt even to look.
+  - Services that come with a package are not started.
+options:
+  packages:
+    description: What must be there.
+    required: true
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: The package, as C(name) or C(name=version).
+        required: true
+        type: str
+      path:
+        description: A file that shows that the host has it, wherever it came from. Without one dpkg is asked.
+        type: path
+      unit:
+        description: A service that comes with it, for the role's own use.
+        type: str
+  directory:
+    description: A directory on the host with package files, the only source where it is given.
+    type: path
+author: [the toolkit's authors]
+"""
+
+EXAMPLES = r"""
+- name: Have HAProxy
+  system_packages:
+    packages:
+      - name: haproxy
+        path: /usr/sbin/haproxy
+"""
+
+RETURN = r"""
+installed:
+  description: Names of the packages that were, or in check mode would be, installed.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import contextlib
+import os
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+
+POLICY = "/usr/sbin/policy-rc.d"
+INSTALL = (
+    "install",
+    "--yes",
+    "--no-install-recommends",
+    "--allow-change-held-packages",
+    "--option=Dpkg::Options::=--force-confold",
+)
+# One line of "Packages" for each file, which is all that apt needs of a repository.
+INDEX = (
+    'cd "$1" && for each in *.deb; do dpkg-deb --field "$each" && '
+    'echo "Filename: ./$each" && stat -c "Size: %s" "$each" && '
+    'echo "SHA256: $(sha256sum "$each" | cut -d" " -f1)" && echo; done >"$2/Packages"'
+)
+
+
+def missing(module, packages):
+    """Return those that are not there."""
+    return [each for each in packages if not is_there(module, each)]
+
+
+def is_there(module, package):
+    """Return whether the package's file is there, or dpkg has the package in the wanted version."""
+    if package["path"]:
+        return os.path.exists(package["path"])
+    name, _, version = package["name"].partition("=")
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", name]
+    code, shown, _ = module.run_command(query)
+    state, _, found = shown.partition(" ")
+    return code == 0 and state == "installed" and version in ("", found)
+
+
+@contextlib.contextmanager
+def no_services_started():
+    """Tell packages not to start what they bring; an administrator's own policy stays as it is."""
+    try:
+        handle = os.open(POLICY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
+    except FileExistsError:
+        yield
+        return
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write("#!/bin/sh\nexit 101\n")
+        yield
+    finally:
+        os.unlink(POLICY)
+
+
+def sources(module, directory, scratch):
+    """Return apt-get's options that make the package files of `directory` its only source."""
+    code, _, words = module.run_command(["sh", "-c", INDEX, "sh", directory, scratch])
+    if code:
+        module.fail_json(msg="the package files in %s cannot be read: %s" % (directory, words))
+    for each in os.listdir(directory):
+        os.symlink(os.path.join(directory, each), os.path.join(scratch, each))
+    source = os.path.join(scratch, "sources.list")
+    with open(source, "w") as file:
+        file.write("deb [trusted=yes] file:%s ./\n" % scratch)
+    lists = os.path.join(scratch, "lists")
+    os.makedirs(os.path.join(lists, "partial"))
+    settings = {
+        "Dir::Etc::sourcelist": source,
+        "Dir::Etc::sourceparts": "/nowhere",
+        "Dir::State::lists": lists,
+        # its unprivileged user could not read the scratch directory
+        "APT::Sandbox::User": "root",
+    }
+    return ["--option=%s=%s" % each for each in settings.items()]
+
+
+def install(module, names, options):
+    """Install the packages; fails with apt's words and what can be done."""
+    environment = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    _, _, looked = module.run_command(["apt-get", *options, "update"], environ_update=environment)
+    with no_services_started():
+        code, _, words = module.run_command(
+            ["apt-get", *options, *INSTALL, *names],
+            environ_update=environment,
+        )
+    if code:
+        said = [line for line in (words + looked).splitlines() if line.startswith("E:")]
+        module.fail_json(
+            msg="it lacks %s and cannot get it (%s); run there: sudo apt-get install %s; or carry it: "
+            "name a directory of package files as toolkit_packages in the fleet file"
+            % (", ".join(names), (said or [words.strip()])[0], " ".join(names))
+        )
+
+
+def main():
+    """Run the module."""
+    package_spec = {
+        "name": {"type": "str", "required": True},
+        "path": {"type": "path"},
+        "unit": {"type": "str"},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "packages": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": package_spec,
+            },
+            "directory": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    lacking = missing(module, module.params["packages"])
+    names = [each["name"] for each in lacking]
+    if names and not module.check_mode:
+        with tempfile.TemporaryDirectory(prefix="toolkit-packages-") as scratch:
+            directory = module.params["directory"]
+            options = sources(module, directory, scratch) if directory else []
+            install(module, names, options)
+        if left := [each["name"] for each in missing(module, lacking)]:
+            module.fail_json(msg="installed, but not as wanted: %s" % ", ".join(left))
+    module.exit_json(changed=bool(names), installed=names)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Variables of the inventory that go to the roles as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.adapters.ansible import host_variables
+from toolkit.adapters.playbooks import provision_digest
+from toolkit.config.fleet import load_fleet
+from toolkit.config.host_settings import SETTINGS, setting_fault
+from toolkit.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("toolkit_firewall", True),
+        ("toolkit_firewall_allow", []),
+        ("toolkit_firewall_allow", [{"port": 9100}, {"port": 53, "protocol": "udp", "from": "10.0.0.1"}]),
+        ("toolkit_firewall_allow", [{"port": 9100, "from": "fd00::/8"}]),
+        ("toolkit_packages", "/srv/debs"),
+        ("toolkit_time_servers", ["ntp.example.com", "10.0.0.1", "fd00::1"]),
+        ("nvidia_driver_package", "nvidia-driver-580=580.95.05-0ubuntu1"),
+    ],
+)  # fmt: skip
+def test_what_fits(name: str, value: Any) -> None:
+    assert setting_fault(name, value) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("toolkit_firewall", "yes"),
+        ("toolkit_firewall_allow", [9100]),
+        ("toolkit_firewall_allow", [{"port": 0}]),
+        ("toolkit_firewall_allow", [{"port": True}]),
+        ("toolkit_firewall_allow", [{"port": "9100 accept"}]),
+        ("toolkit_firewall_allow", [{"port": 9100, "from": "anybody"}]),
+        ("toolkit_firewall_allow", [{"port": 9100, "form": "10.0.0.1"}]),
+        ("toolkit_firewall_allow", [{"from": "10.0.0.1"}]),
+        ("toolkit_packages", "debs"),
+        ("toolkit_packages", "/srv/de bs"),
+        ("toolkit_time_servers", "ntp.example.com"),
+        ("toolkit_time_servers", ["one two"]),
+        ("nvidia_driver_package", "nvidia-driver-580"),
+        ("nvidia_driver_package", "nvidia-driver-580=1 && reboot"),
+    ],
+)
+def test_what_does_not_fit_is_told_with_what_would(name: str, value: Any) -> None:
+    assert setting_fault(name, value) == f"must be {SETTINGS[name][1]}, not {value!r}"
+
+
+def test_they_reach_the_roles_and_change_what_a_host_must_look_like(tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text("all: {hosts: {here: {ansible_connection: local, toolkit_firewall: true}}}")
+    (host,) = load_fleet(fleet).hosts
+    assert host.settings == {"toolkit_firewall": True}
+    assert host_variables(host, tmp_path)["toolkit_firewall"] is True
+    fleet.write_text("all: {hosts: {here: {ansible_connection: local}}}")
+    (plain,) = load_fleet(fleet).hosts
+    assert provision_digest(plain) != provision_digest(host)
+
+
+def test_a_fault_has_its_place_in_the_file(tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text(
+        "all:\n  hosts:\n    here:\n      ansible_connection: local\n      toolkit_firewall: 'on'\n"
+    )
+    with pytest.raises(
+        InputError, match=r"fleet.yaml:5:\d+: toolkit_firewall of here must be true"
+    ):
+        load_fleet(fleet)

@@ -1,0 +1,161 @@
+"""What the host says of its accelerators: by its bus, and by what NVIDIA's tool prints.
+
+The outputs are written by hand after the tool's own format; none was recorded on a machine with such a device.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+MIB = 2**20
+HEALTHY = "0, NVIDIA H200, 143771, 143000, 580.95.05, 34, 0, No, No\n"
+
+
+def load(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    source = REPOSITORY / "toolkit" / "hostside" / "accelerators.py"
+    monkeypatch.syspath_prepend(str(source.parent))
+    spec = importlib.util.spec_from_file_location("hostside_accelerators", source)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def accelerators(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return load(monkeypatch)
+
+
+class Tool:
+    """A program called nvidia-smi that prints what a test wants."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "nvidia-smi"
+
+    def says(self, text: str, *, status: int = 0, to_health: str = "") -> None:
+        """Print `text`; where health is asked for and `to_health` is given, that, and fail."""
+        health = f"""case "$*" in *temperature*) printf '%s' {to_health!r}; exit 2;; esac\n"""
+        self._path.write_text(
+            f"#!/bin/sh\n{health if to_health else ''}cat <<'END'\n{text}END\nexit {status}\n"
+        )
+        self._path.chmod(0o755)
+
+
+@pytest.fixture
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tool:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return Tool(tmp_path)
+
+
+def device(**more: Any) -> dict[str, Any]:
+    return {
+        "index": 0,
+        "name": "NVIDIA H200",
+        "memory": 143771 * MIB,
+        "memory_free": 143000 * MIB,
+        "driver": "580.95.05",
+        "temperature": 34,
+        "memory_errors": 0,
+        "remapping": "",
+        **more,
+    }
+
+
+def test_devices_come_with_their_health(accelerators: ModuleType, tool: Tool) -> None:
+    tool.says(
+        HEALTHY
+        + "1, NVIDIA H200, 143771, 9, 580.95.05, 91, 3, Yes, No\n"
+        + "2, NVIDIA H200, 143771, 9, 580.95.05, 40, 7, Yes, Yes\n"
+    )
+    found, fault = accelerators.nvidia(True)
+    assert fault == ""
+    assert found == [
+        device(),
+        device(index=1, memory_free=9 * MIB, temperature=91, memory_errors=3, remapping="pending"),
+        device(index=2, memory_free=9 * MIB, temperature=40, memory_errors=7, remapping="failed"),
+    ]
+
+
+def test_a_device_that_does_not_count_errors_is_a_device_all_the_same(
+    accelerators: ModuleType, tool: Tool
+) -> None:
+    tool.says("0, NVIDIA GeForce RTX 4090, 24564, 24000, 580.95.05, 34, [N/A], [N/A], [N/A]\n")
+    (found,), _ = accelerators.nvidia(True)
+    assert (found["memory_errors"], found["remapping"], found["temperature"]) == (None, "", 34)
+
+
+def test_an_old_driver_that_knows_less_is_asked_for_less(
+    accelerators: ModuleType, tool: Tool
+) -> None:
+    words = 'Field "remapped_rows.pending" is not a valid field to query.'
+    tool.says("0, Tesla T4, 15360, 15000, 450.51\n", to_health=words)
+    (found,), fault = accelerators.nvidia(True)
+    assert (found["driver"], found["memory_errors"], fault) == ("450.51", None, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "fault"),
+    [
+        (
+            "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\nMake sure\n",
+            9,
+            "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.",
+        ),
+        (
+            "Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 580.95\n",
+            18,
+            "Failed to initialize NVML: Driver/library version mismatch",
+        ),
+        ("No devices were found\n", 6, "No devices were found"),
+        ("", 0, "no device"),
+        ("", 15, "nvidia-smi ended with 15"),
+    ],
+)
+def test_a_driver_that_does_not_work_is_told_in_its_own_words(
+    accelerators: ModuleType, tool: Tool, text: str, status: int, fault: str
+) -> None:
+    tool.says(text, status=status)
+    assert accelerators.nvidia(True) == ([], fault)
+    assert accelerators.nvidia(False) == ([], "")
+
+
+def test_a_host_without_the_tool_has_no_devices(
+    accelerators: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert accelerators.nvidia(False) == ([], "")
+    assert accelerators.nvidia(True) == ([], "nvidia-smi is not there")
+
+
+@pytest.mark.parametrize(
+    ("parts", "makers"),
+    [
+        ([], []),
+        ([("0x10de", "0x030200", "")], ["nvidia"]),
+        # a switch between NVIDIA's devices, a card of Mellanox', a board's own display
+        ([("0x10de", "0x068000", ""), ("0x15b3", "0x020000", ""), ("0x1a03", "0x030000", "")], []),
+        ([("0x1002", "0x038000", "")], ["amd"]),
+        ([("0x1002", "0x120000", "")], ["amd"]),
+        ([("0x1002", "0x030000", str(24 * 2**30))], ["amd"]),
+        # the graphics unit of a processor
+        ([("0x1002", "0x030000", str(512 * MIB))], []),
+        ([("0x1002", "0x030000", ""), ("0x10de", "0x030000", "")], ["nvidia"]),
+        ([("0x1002", "0x120000", ""), ("0x10de", "0x030200", "")], ["amd", "nvidia"]),
+    ],
+)
+def test_the_bus_tells_who_made_the_accelerators(
+    accelerators: ModuleType, tmp_path: Path, parts: list[tuple[str, str, str]], makers: list[str]
+) -> None:
+    for number, values in enumerate(parts):
+        place = tmp_path / f"0000:{number:02}:00.0"
+        place.mkdir()
+        for name, value in zip(("vendor", "class", "mem_info_vram_total"), values, strict=True):
+            if value:
+                (place / name).write_text(f"{value}\n")
+    assert accelerators.makers(str(tmp_path)) == makers

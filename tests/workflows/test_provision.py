@@ -1,0 +1,172 @@
+"""Hosts are provisioned independently of each other: who needs it, who cannot be, and what is told of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from toolkit.adapters.ansible import Progress
+from toolkit.adapters.fakes.host import FakeConverge, FakeHost
+from toolkit.domain.facts import HostFacts, RouterFacts
+from toolkit.domain.fleet import Host
+from toolkit.domain.probe import LockOwner
+from toolkit.errors import HostError, RefusedError
+from toolkit.workflows.hosts import look_at_hosts
+from toolkit.workflows.provision import Intent, Outcome, Provisioning, Result, Target, provision
+
+NOW = 1_800_000_000.0
+OWNER = LockOwner("ann@ops", "toolkit provision", 4711)
+BOB = LockOwner("bob@ops2", "toolkit deploy tiny", 1)
+
+
+class Machine(FakeHost):
+    """A bare Debian host; `down` is why it does not answer."""
+
+    down = ""
+
+    def observe(self) -> HostFacts:
+        if self.down:
+            raise HostError(f"{self.host.name}: {self.down}", hint="ping")
+        return super().observe()
+
+
+def machine(name: str, **facts: Any) -> Machine:
+    found = Machine(host=Host(name))
+    found.facts = replace(
+        found.facts,
+        **{
+            "name": name,
+            "observed_at": NOW,
+            "os_id": "debian",
+            "os_version": "12",
+            "architecture": "x86_64",
+            **facts,
+        },
+    )
+    return found
+
+
+def ready(name: str) -> Machine:
+    return machine(name, converged="base-1", router=RouterFacts(True, "127.0.0.1:8080", "2.6", 1))
+
+
+@dataclass
+class Fleet:
+    """Machines by name, with the playbooks that converge them; `failing` names those on which one fails."""
+
+    machines: Sequence[Machine]
+    failing: frozenset[str] = frozenset()
+    changes: tuple[str, ...] = ("provision",)
+    shown: list[Sequence[Intent]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+    def run(
+        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+    ) -> tuple[str, ...]:
+        target = next(each for each in self.machines if each.host.name == host.name)
+        assert target.owner == OWNER, "nobody may change a host whose lock they do not hold"
+        assert variables["toolkit_init"] == "systemd"
+        failing = "provision" if host.name in self.failing else ""
+        progress("Create the service user")
+        FakeConverge(target, failing).run(playbook, host, variables, progress)
+        return self.changes
+
+    def provision(self, answer: bool = True, **how: Any) -> tuple[Outcome, ...]:
+        def confirm(intents: Sequence[Intent]) -> bool:
+            self.shown.append(intents)
+            return answer
+
+        targets = [Target(each, "base-1") for each in self.machines]
+        tools = Provisioning(self, OWNER, lambda: NOW, self.said.append, **how)
+        return provision(targets, tools, confirm)
+
+
+def results(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str]]:
+    return [(each.name, str(each.result), each.reason) for each in outcomes]
+
+
+def test_bare_hosts_become_ready_and_are_left_alone_from_then_on() -> None:
+    fleet = Fleet([machine("a"), ready("b"), machine("c", converged="old")])
+    assert results(fleet.provision()) == [
+        ("a", "converged", "it was never provisioned"),
+        ("b", "nothing to do", ""),
+        ("c", "converged", "its roles or settings changed"),
+    ]
+    assert [each.facts.converged for each in fleet.machines] == ["base-1"] * 3
+    assert fleet.machines[1].events == []
+    assert sorted(fleet.said) == ["a: Create the service user", "c: Create the service user"]
+    assert len(fleet.shown) == 1
+
+    assert {each.result for each in fleet.provision()} == {Result.UNCHANGED}
+    assert len(fleet.shown) == 1, "where there is nothing to do nobody is asked"
+
+
+def test_a_host_that_fails_leaves_the_others_untouched_and_is_told_with_its_reason() -> None:
+    down, held = machine("down"), machine("held")
+    down.down, held.owner = "it cannot be reached", BOB
+    late = machine("late", observed_at=NOW - 86400)
+    fleet = Fleet(
+        [down, machine("a"), held, late, machine("broken")], failing=frozenset({"broken"})
+    )
+    outcomes = fleet.provision()
+    assert [str(each.result) for each in outcomes] == [
+        "failed", "converged", "failed", "failed", "failed",
+    ]  # fmt: skip
+    assert [each.fault.message.partition(" since")[0] for each in outcomes if each.fault] == [
+        "down: it cannot be reached",
+        "held is held by bob@ops2 (pid 1)",
+        "late: its clock is 24 h 00 min behind this machine's",
+        "broken: provision: a task failed",
+    ]
+    assert late.events == held.events == []
+    assert [each.target.name for each in fleet.shown[0] if each.fault] == ["down", "late"]
+
+
+def test_who_says_no_changes_nothing() -> None:
+    fleet = Fleet([machine("a"), machine("b")])
+    with pytest.raises(RefusedError, match="not confirmed; nothing was changed"):
+        fleet.provision(answer=False)
+    assert [each.events for each in fleet.machines] == [[], []]
+
+
+def test_force_converges_what_needs_nothing() -> None:
+    fleet = Fleet([ready("a")], changes=())
+    assert results(fleet.provision(force=True)) == [
+        ("a", "nothing to do", "asked for with --force")
+    ]
+    assert fleet.machines[0].events == ["provision"]
+
+
+def test_a_host_that_another_command_converged_meanwhile_is_left_alone() -> None:
+    bare = machine("a")
+    fleet = Fleet([bare])
+
+    def confirm(intents: Sequence[Intent]) -> bool:
+        bare.facts = ready("a").facts
+        return True
+
+    tools = Provisioning(fleet, OWNER, lambda: NOW, fleet.said.append)
+    (outcome,) = provision([Target(bare, "base-1")], tools, confirm)
+    assert (outcome.result, bare.events) == (Result.UNCHANGED, [])
+
+
+def test_the_fleet_is_looked_at_whole_even_where_a_host_is_silent() -> None:
+    down = machine("down")
+    down.down = "it refuses our key"
+    hosts = [ready("a"), machine("b"), down, machine("c", os="Fedora", os_id="fedora")]
+    looks = look_at_hosts([(each, "base-1", "") for each in hosts], lambda: NOW)
+    assert [(each.name, each.drift, len(each.faults)) for each in looks] == [
+        ("a", "", 0),
+        ("b", "it was never provisioned", 0),
+        ("down", "", 0),
+        ("c", "it was never provisioned", 1),
+    ]
+    assert looks[2].as_json() == {
+        "name": "down",
+        "reachable": False,
+        "error": {"message": "down: it refuses our key", "hint": "ping"},
+    }
+    assert looks[0].as_json()["router"]["running"] is True

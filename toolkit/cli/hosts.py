@@ -1,0 +1,111 @@
+"""`toolkit hosts`: what the hosts of the fleet are and have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.cli.options import fleet_option, home_option, json_option
+from toolkit.cli.output import print_json, say, table
+from toolkit.errors import HostError
+
+if TYPE_CHECKING:
+    from toolkit.domain.facts import HostFacts
+    from toolkit.workflows.hosts import HostLook
+
+
+@click.command()
+@fleet_option()
+@home_option()
+@json_option()
+def hosts(fleet: str | None, home: str | None, as_json: bool) -> None:
+    """Show the fleet's hosts: devices, driver, disk, engines, replicas, drift."""
+    import time
+
+    from toolkit.adapters.playbooks import provision_digest
+    from toolkit.cli.context import home_directory, open_fleet
+    from toolkit.cli.host_view import open_host
+    from toolkit.workflows.hosts import look_at_hosts
+
+    place = home_directory(home)
+    looks = look_at_hosts(
+        [
+            (
+                open_host(host, place),
+                provision_digest(host),
+                host.settings.get("nvidia_driver_package", ""),
+            )
+            for host in open_fleet(fleet).hosts
+        ],
+        time.time,
+    )
+    silent = sum(each.unreachable is not None for each in looks)
+    if as_json:
+        print_json({"hosts": [each.as_json() for each in looks]})
+        if silent:
+            raise click.exceptions.Exit(HostError.exit_code)
+        return
+    table(_COLUMNS, [_row(each) for each in looks])
+    _tell_more(looks)
+    if silent:
+        raise HostError(f"{silent} of {len(looks)} hosts cannot be reached or observed")
+
+
+_COLUMNS = (
+    "HOST", "STATE", "OS", "DEVICES", "MEMORY", "DRIVER", "DISK FREE", "ENGINES", "SNAPSHOTS", "REPLICAS", "ROUTER",
+)  # fmt: skip
+
+
+def _row(look: HostLook) -> tuple[object, ...]:
+    from toolkit.domain.quantity import format_size
+
+    facts = look.facts
+    if facts is None:
+        return (look.name, "unreachable", *["-"] * (len(_COLUMNS) - 2))
+    serving = sum(slot.serving for slot in facts.slots)
+    return (
+        look.name,
+        _state(look),
+        f"{facts.os_id} {facts.os_version}".strip() or facts.os,
+        _devices(facts),
+        format_size(sum(each.memory for each in facts.devices) or facts.memory),
+        ", ".join(sorted({each.driver for each in facts.devices})) or "-",
+        f"{format_size(facts.disk_free)} of {format_size(facts.disk_total)}",
+        ", ".join(facts.engines) or "-",
+        len(facts.snapshots) or "-",
+        f"{serving} of {len(facts.slots)} serve" if facts.slots else "-",
+        f"HAProxy {facts.router.version}" if facts.router.running else "does not run",
+    )
+
+
+def _state(look: HostLook) -> str:
+    if look.faults:
+        return "unfit"
+    if not look.drift:
+        return "converged"
+    return "drift" if look.facts is not None and look.facts.converged else "bare"
+
+
+def _devices(facts: HostFacts) -> str:
+    counted = Counter(each.name for each in facts.devices)
+    return ", ".join(f"{count} x {name}" for name, count in counted.items()) or f"{facts.cpus} CPUs"
+
+
+def _tell_more(looks: Sequence[HostLook]) -> None:
+    for each in looks:
+        if each.unreachable is not None:
+            say(each.unreachable.message)
+            if each.unreachable.hint:
+                say(f"  {each.unreachable.hint}")
+            continue
+        for fault in each.faults:
+            say(f"{each.name}: {fault.words}")
+            say(f"  {fault.hint}")
+        for remark in each.remarks:
+            say(f"{each.name}: {remark}")
+        if each.drift and not each.faults:
+            say(f"{each.name}: {each.drift}")
+            say(f"  toolkit provision {each.name}")

@@ -1,0 +1,125 @@
+"""`toolkit provision`: bring bare hosts to where they can serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.cli.options import fleet_option, home_option, json_option
+from toolkit.cli.output import note, print_json, say, table
+from toolkit.errors import HostError
+
+if TYPE_CHECKING:
+    from toolkit.workflows.provision import Intent, Outcome
+
+
+@click.command()
+@click.argument("hosts", nargs=-1, metavar="[HOST]...")
+@click.option("--check", is_flag=True, help="Say what would change and change nothing.")
+@click.option("--force", is_flag=True, help="Converge hosts as well that need nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@fleet_option()
+@home_option()
+@json_option()
+def provision(
+    hosts: tuple[str, ...],
+    check: bool,
+    force: bool,
+    yes: bool,
+    dry_run: bool,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Make hosts ready to serve: packages, user, router, time, firewall, driver.
+
+    Without a HOST it takes all of the fleet. Hosts that are ready already are left alone.
+    """
+    import time
+
+    from toolkit.adapters.ansible import RealConverge
+    from toolkit.adapters.playbooks import playbook_directory, provision_digest
+    from toolkit.cli.context import home_directory, lock_owner, open_fleet
+    from toolkit.cli.host_view import open_host
+    from toolkit.workflows.provision import Provisioning, Target
+    from toolkit.workflows.provision import provision as provision_hosts
+
+    place = home_directory(home)
+    targets = [
+        Target(
+            open_host(host, place),
+            provision_digest(host),
+            host.settings.get("nvidia_driver_package", ""),
+        )
+        for host in open_fleet(fleet).select(hosts)
+    ]
+    how = Provisioning(
+        converge=RealConverge(playbook_directory(), place / "run", check=check),
+        owner=lock_owner(),
+        clock=time.time,
+        say=note,
+        check=check,
+        force=force,
+    )
+    outcomes = provision_hosts(
+        targets, how, _confirmation(yes=yes or check, dry_run=dry_run, as_json=as_json)
+    )
+    _show(outcomes, as_json)
+
+
+def _confirmation(*, yes: bool, dry_run: bool, as_json: bool) -> Callable[[Sequence[Intent]], bool]:
+    def confirm(intents: Sequence[Intent]) -> bool:
+        from toolkit.cli.plan_view import DryRun, ask
+
+        if dry_run and as_json:
+            print_json({"hosts": [each.as_json() for each in intents], "dry_run": True})
+            raise DryRun
+        for each in intents:
+            words = each.fault.message.partition(": ")[2] if each.fault else each.reason
+            what = "cannot: " if each.fault else "provision: " if words else "nothing to do"
+            note(f"{each.target.name}: {what}{words}")
+            for remark in each.remarks:
+                note(f"  note: {remark}")
+        if dry_run:
+            say("dry run: nothing was changed")
+            raise DryRun
+        return yes or ask("go ahead?")
+
+    return confirm
+
+
+def _show(outcomes: Sequence[Outcome], as_json: bool) -> None:
+    from toolkit.domain.quantity import format_seconds
+
+    failed = [each for each in outcomes if each.fault]
+    if as_json:
+        print_json({"hosts": [each.as_json() for each in outcomes]})
+        if failed:
+            raise click.exceptions.Exit(HostError.exit_code)
+        return
+    table(
+        ("HOST", "RESULT", "CHANGED", "TOOK", "WHY"),
+        [
+            (
+                each.name,
+                each.result,
+                len(each.changed) or "-",
+                format_seconds(each.seconds) if each.seconds else "-",
+                "see below" if each.fault else each.reason or "as this toolkit wants it",
+            )
+            for each in outcomes
+        ],
+    )
+    for each in outcomes:
+        for task in each.changed if each.result == "would change" else ():
+            say(f"{each.name}: {task}")
+    for each in failed:
+        assert each.fault is not None
+        say(each.fault.message)
+        if each.fault.hint:
+            say(f"  {each.fault.hint}")
+    if failed:
+        raise HostError(f"{len(failed)} of {len(outcomes)} hosts are not provisioned")

@@ -1,0 +1,74 @@
+"""Inventory variables that go to the roles of a host as they are, each with the form it must have."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any
+
+_DIRECTORY = re.compile(r"/[A-Za-z0-9._+@/-]+")
+_SERVER = re.compile(r"[A-Za-z0-9:.-]+")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+=[A-Za-z0-9.+~:-]+")
+
+
+def setting_fault(name: str, value: Any) -> str:
+    """Return what is wrong with the value of one of `SETTINGS`, empty where nothing is."""
+    fits, words = SETTINGS[name]
+    return "" if fits(value) else f"must be {words}, not {value!r}"
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_directory(value: Any) -> bool:
+    return isinstance(value, str) and _DIRECTORY.fullmatch(value) is not None
+
+
+def _is_package(value: Any) -> bool:
+    return isinstance(value, str) and _PACKAGE.fullmatch(value) is not None
+
+
+def _are_servers(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(each, str) and _SERVER.fullmatch(each) for each in value
+    )
+
+
+def _are_openings(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_opening(each) for each in value)
+
+
+def _is_opening(value: Any) -> bool:
+    if not isinstance(value, dict) or value.keys() - {"port", "protocol", "from"}:
+        return False
+    port = value.get("port")
+    return (
+        isinstance(port, int)
+        and not isinstance(port, bool)
+        and 0 < port < 65536
+        and value.get("protocol", "tcp") in ("tcp", "udp")
+        and _is_network(value.get("from", "0.0.0.0/0"))
+    )
+
+
+def _is_network(value: Any) -> bool:
+    try:
+        ipaddress.ip_network(value)
+    except (ValueError, TypeError):
+        return False
+    return isinstance(value, str)
+
+
+# variable -> whether a value fits, and the words for what does
+SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "toolkit_firewall": (_is_flag, "true or false"),
+    "toolkit_firewall_allow": (
+        _are_openings,
+        "a list such as [{port: 9100, from: 10.0.0.0/8, protocol: tcp}]",
+    ),
+    "toolkit_packages": (_is_directory, "the absolute path of a directory of package files"),
+    "toolkit_time_servers": (_are_servers, "a list of names or addresses"),
+    "nvidia_driver_package": (_is_package, "NAME=VERSION"),
+}

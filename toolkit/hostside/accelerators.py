@@ -1,0 +1,111 @@
+"""Accelerators of this host: what is on its bus, and what NVIDIA's tool says of its devices."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from wire import Document
+
+_BUS = "/sys/bus/pci/devices"
+_MAKERS = {"0x10de": "nvidia", "0x1002": "amd"}
+_FIELDS = ("index", "name", "memory.total", "memory.free", "driver_version")
+# What older drivers do not know, so that they refuse the whole question.
+_HEALTH = (
+    "temperature.gpu",
+    "ecc.errors.uncorrected.volatile.total",
+    "remapped_rows.pending",
+    "remapped_rows.failure",
+)
+_AMD_MEMORY = 8 * 2**30
+
+
+def makers(bus: str = _BUS) -> list[str]:
+    """Return who made the accelerators on the bus, sorted; whether there is a driver does not matter.
+
+    A graphics unit inside a processor is none: of AMD's, those count that are no display or have 8 GiB of their own.
+    """
+    found = set()
+    for name in _listing(bus):
+        place = os.path.join(bus, name)
+        maker, kind = _MAKERS.get(_read(place, "vendor")), _read(place, "class")[:6]
+        display, computing = kind[:4] == "0x03", kind in ("0x0380", "0x1200")
+        if (maker == "nvidia" and display) or (
+            maker == "amd"
+            and (
+                computing
+                or (display and int(_read(place, "mem_info_vram_total") or 0) >= _AMD_MEMORY)
+            )
+        ):
+            found.add(maker)
+    return sorted(found)
+
+
+def nvidia(expected: bool) -> tuple[list[Document], str]:
+    """Return the devices, and what is wrong with the driver; that is nothing where no device is `expected`."""
+    rows, fault = _query(_FIELDS + _HEALTH)
+    if fault and "not a valid field" in fault:
+        rows, fault = _query(_FIELDS)
+    devices = [_device(row) for row in rows if row[2].isdigit() and row[3].isdigit()]
+    return devices, fault if expected and not devices else ""
+
+
+def _query(fields: tuple[str, ...]) -> tuple[list[list[str]], str]:
+    """Return a row for each device, and the tool's words where it failed."""
+    asked = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(
+            asked,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            universal_newlines=True,
+            timeout=20,
+        )
+    except FileNotFoundError:
+        return [], "nvidia-smi is not there"
+    except (OSError, subprocess.SubprocessError) as error:
+        return [], f"nvidia-smi: {error}"
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    if done.returncode:
+        return [], (lines or [f"nvidia-smi ended with {done.returncode}"])[0]
+    rows = [[cell.strip() for cell in line.split(",")] for line in lines]
+    return [row for row in rows if len(row) == len(fields)], "" if rows else "no device"
+
+
+def _device(row: list[str]) -> Document:
+    index, name, total, free, driver = row[:5]
+    temperature, errors, pending, failed = row[5:] or ("", "", "", "")
+    return {
+        "index": int(index),
+        "name": name,
+        "memory": int(total) * 2**20,
+        "memory_free": int(free) * 2**20,
+        "driver": driver,
+        "temperature": _number(temperature),
+        "memory_errors": _number(errors),
+        "remapping": "failed" if _yes(failed) else "pending" if _yes(pending) else "",
+    }
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdigit() else None
+
+
+def _yes(text: str) -> bool:
+    return text.lower() in ("yes", "1")
+
+
+def _listing(path: str) -> list[str]:
+    try:
+        return sorted(os.listdir(path))
+    except OSError:
+        return []
+
+
+def _read(*path: str) -> str:
+    try:
+        with open(os.path.join(*path)) as file:
+            return file.read().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,146 @@
+"""Whether a host can be provisioned at all: each reason why not, with the next command to type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from toolkit.domain.facts import Device, HostFacts
+from toolkit.domain.quantity import format_seconds, format_size
+
+# The oldest version of each system whose packages and systemd the roles are written for.
+SUPPORTED = {"debian": ("Debian", 12.0), "ubuntu": ("Ubuntu", 22.04)}
+ARCHITECTURE = "x86_64"
+OLDEST_DRIVER = 580
+LARGEST_SKEW = 300.0
+LEAST_DISK = 10**9
+HOT = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What stands in the way of a host, and what to do about it."""
+
+    words: str
+    hint: str
+
+
+def preflight(facts: HostFacts, now: float, driver_package: str = "") -> tuple[Fault, ...]:
+    """Return what stands in the host's way, the gravest first; nothing where it can be provisioned.
+
+    `now` is this machine's clock in seconds since the epoch, at the time of the observation; `driver_package` what the
+    fleet file wants installed as the host's NVIDIA driver.
+    """
+    return (
+        *_system(facts),
+        *_accelerators(facts),
+        *_clock(facts.observed_at - now),
+        *_disk(facts),
+        *(() if driver_package else _driver(facts)),
+        *(fault for device in facts.devices for fault in _health(device)),
+    )
+
+
+def remarks(facts: HostFacts) -> tuple[str, ...]:
+    """Return what stands in nobody's way but deserves a look."""
+    return tuple(
+        f"device {device.index} has {device.temperature} degrees"
+        for device in facts.devices
+        if device.temperature is not None and device.temperature >= HOT
+    )
+
+
+def reason_to_provision(facts: HostFacts, digest: str) -> str:
+    """Return why a host must be converged, empty where it is as roles and settings of this toolkit want it."""
+    if not facts.converged:
+        return "it was never provisioned"
+    if facts.converged != digest:
+        return "its roles or settings changed"
+    return "" if facts.router.running else "its router does not run"
+
+
+def driver_branch(driver: str) -> int:
+    """Return the first number of a driver's version, 0 where there is none."""
+    first = driver.partition(".")[0]
+    return int(first) if first.isdigit() else 0
+
+
+def _system(facts: HostFacts) -> Iterator[Fault]:
+    known = SUPPORTED.get(facts.os_id)
+    names = " and ".join(f"{name} {oldest:g}" for name, oldest in SUPPORTED.values())
+    # Debian's next release has no number until it is released.
+    if known is None or (facts.os_version and _number(facts.os_version) < known[1]):
+        yield Fault(
+            f"{facts.os} is not supported; supported are {names} or newer",
+            "install one of them, or take the host out of the fleet file",
+        )
+    if facts.architecture != ARCHITECTURE:
+        yield Fault(
+            f"its processor is {facts.architecture}; engines are locked for {ARCHITECTURE}",
+            "take the host out of the fleet file",
+        )
+    if facts.init == "systemd" and not facts.confines:
+        yield Fault(
+            "it runs control groups of version 1, under which a replica could reach any address",
+            "boot it with systemd.unified_cgroup_hierarchy=1 on the kernel's command line",
+        )
+
+
+def _accelerators(facts: HostFacts) -> Iterator[Fault]:
+    if "amd" in facts.accelerators and "nvidia" not in facts.accelerators:
+        yield Fault(
+            "its accelerators are AMD's, which are not supported yet",
+            "take the host out of the fleet file",
+        )
+
+
+def _clock(skew: float) -> Iterator[Fault]:
+    if abs(skew) > LARGEST_SKEW:
+        which = "ahead of" if skew > 0 else "behind"
+        yield Fault(
+            f"its clock is {format_seconds(abs(skew))} {which} this machine's",
+            "set it there: sudo timedatectl set-ntp true; or look at this machine's: date",
+        )
+
+
+def _disk(facts: HostFacts) -> Iterator[Fault]:
+    if facts.disk_free < LEAST_DISK:
+        yield Fault(
+            f"its disk is full: {format_size(facts.disk_free)} of {format_size(facts.disk_total)} are free, "
+            f"provisioning needs {format_size(LEAST_DISK)}",
+            "toolkit prune, or make room there: df -h",
+        )
+
+
+def _driver(facts: HostFacts) -> Iterator[Fault]:
+    name_one = "name a nvidia_driver_package for it in the fleet file, or install one there"
+    if facts.driver_fault:
+        yield Fault(f"its NVIDIA driver does not work: {facts.driver_fault}", name_one)
+    oldest = min((each.driver for each in facts.devices), key=driver_branch, default="")
+    if oldest and driver_branch(oldest) < OLDEST_DRIVER:
+        yield Fault(
+            f"its NVIDIA driver is {oldest}; CUDA 13 needs {OLDEST_DRIVER} or newer", name_one
+        )
+
+
+def _health(device: Device) -> Iterator[Fault]:
+    name = f"device {device.index} ({device.name})"
+    if device.remapping == "failed":
+        yield Fault(f"{name} has no spare memory rows left", "have the device replaced")
+    elif device.memory_errors:
+        yield Fault(
+            f"{name} has {device.memory_errors} uncorrected memory errors",
+            f"reset it there: sudo nvidia-smi --gpu-reset -i {device.index}",
+        )
+    elif device.remapping == "pending":
+        yield Fault(
+            f"{name} waits for a reset to replace memory rows",
+            f"reset it there: sudo nvidia-smi --gpu-reset -i {device.index}",
+        )
+
+
+def _number(version: str) -> float:
+    try:
+        return float(version)
+    except ValueError:
+        return 0.0
