@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +102,50 @@ def test_an_interrupted_transfer_leaves_a_dot_directory_that_the_next_one_uses(
     assert heard.total == {"alpha": 8 * MIB}
     assert digests(alpha, f"{SNAPSHOTS}/d4") == {f.path: f.sha256 for f in tree.files}
     assert listing(alpha, f"{SNAPSHOTS}/.d4.partial") == []
+
+
+def test_a_swarm_whose_ops_machine_is_killed_ends_and_the_next_one_goes_on(
+    lab: FleetLab, tmp_path: Path
+) -> None:
+    tree = make_tree(tmp_path, "k6", {"one": 12 * MIB, "two": 12 * MIB})
+    hosts = hosts_of(lab)[:2]
+    killed = subprocess.Popen(
+        [sys.executable, "-c", _SPREAD, str(lab.home), str(lab.inventory), str(tmp_path)],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    assert killed.stdout is not None
+    killed.stdout.readline()
+    killed.kill()
+    killed.wait()
+    killed.stdout.close()
+    until = time.monotonic() + 20
+    while any(lab[host.name].run("pgrep", "-f", "tree-swarm", check=False) for host in hosts):
+        assert time.monotonic() < until, "a host still waits for its ops machine"
+        time.sleep(0.1)
+    heard = Heard()
+    assert distribution(lab).spread(tree, hosts, heard) == {"alpha": "", "beta": ""}
+    assert heard.words == []
+    # What had come was not sent again.
+    assert max(heard.first.values()) > MIB
+
+
+_SPREAD = """
+import sys
+from pathlib import Path
+from tests.adapters.tree_lab import make_tree
+from toolkit.adapters.distribution_ssh import SshDistribution
+from toolkit.config.fleet import load_fleet
+home, inventory, source = map(Path, sys.argv[1:])
+tree = make_tree(source, "k6", {"one": 12 * 2**20, "two": 12 * 2**20})
+far = set()
+def report(progress):
+    if progress.done > 8 * 2**20:
+        far.add(progress.host)
+    if len(far) == 2:
+        print("far", flush=True)
+SshDistribution(home, limit=4 * 2**20).spread(tree, load_fleet(inventory).hosts[:2], report)
+"""
 
 
 def test_a_full_disk_and_a_lost_host_are_named_and_stop_nobody_else(

@@ -28,8 +28,9 @@ def make_tree(source: Path, name: str, sizes: Mapping[str, int], kind: str = "sn
 
 @dataclass
 class Heard:
-    """What a distribution reported: the last it said of a host, and the most."""
+    """What a distribution reported of each host: the first bytes, the most and the last."""
 
+    first: dict[str, int] = field(default_factory=dict)
     most: dict[str, int] = field(default_factory=dict)
     done: dict[str, int] = field(default_factory=dict)
     total: dict[str, int] = field(default_factory=dict)
@@ -39,6 +40,8 @@ class Heard:
     def __call__(self, progress: Progress) -> None:
         with self.guard:
             self.done[progress.host] = progress.done
+            if progress.done:
+                self.first.setdefault(progress.host, progress.done)
             self.most[progress.host] = max(progress.done, self.most.get(progress.host, 0))
             self.total[progress.host] = progress.total
             if progress.words:

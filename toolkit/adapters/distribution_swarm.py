@@ -117,8 +117,9 @@ class Swarm:
             for event in dialog.events():
                 if "listening" in event:
                     member.port = stack.enter_context(tunnel(host, scratch, swarm_port(host)))
+                    member.kept = event["bytes"]
                     self._introduce(member, dialog)
-                elif "bytes" in event:
+                if "bytes" in event:
                     member.heard(event["bytes"], time.monotonic())
                     self._delivery.report(Progress(host.name, member.done, size))
                 elif "checking" in event:
@@ -141,10 +142,10 @@ class Swarm:
         dialog.send({"peers": others})
 
     def _connect(self) -> None:
-        """Connect to hosts that have joined, and again to those to which nothing has come yet."""
+        """Connect to hosts that have joined, and again to those to which nothing has come since."""
         now = time.monotonic()
         for member in self._members.values():
-            if member.dialog is not None and not member.done and now > member.connect_at:
+            if member.dialog is not None and member.done == member.kept and now > member.connect_at:
                 member.connect_at = now + _RETRY_SECONDS
                 self._seed.connect_peer((LOOPBACK, member.port))
 
@@ -188,6 +189,7 @@ class _Member:
     dialog: Dialog | None = None
     port: int = 0
     connect_at: float = 0.0
+    kept: int = 0
     done: int = 0
     moved_at: float = 0.0
     checking: bool = False

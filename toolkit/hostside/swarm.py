@@ -33,16 +33,16 @@ _NEVER, _LATER, _FIRST = 0, 1, 7
 def join(request: Document, stream: BinaryIO, report: Report) -> Document:
     """Take part until told to stop, then put the tree in place. Result: {"wrong": [path...]}.
 
-    Reports {"listening": True}, {"bytes": done} on the way, {"checking": True} when all of it has come and
-    {"complete": True} when that is right; after that this host still gives to others. Raises ValueError where it is
-    stopped before.
+    Reports {"listening": True, "bytes": kept} first, {"bytes": done} on the way, {"checking": True} when all of it has
+    come and {"complete": True} when that is right; after that this host still gives to others. Raises ValueError where
+    it is stopped before.
     """
     sys.path.insert(0, library_path(request["root"], request["library"]))
     tree, stop = Tree(request), threading.Event()
     with tree.held(), ThreadPoolExecutor(2) as pool:
         peer = _Peer(request, tree, pool)
         peer.listen()
-        report({"listening": True})
+        report({"listening": True, "bytes": peer.done()})
         threading.Thread(target=_obey, args=(stream, peer, stop), daemon=True).start()
         wrong, told = None, 0.0
         while not stop.wait(_TICK_SECONDS):
