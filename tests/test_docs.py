@@ -308,10 +308,15 @@ def test_the_routers_limits_are_the_roles() -> None:
     }
     role = YAML(typ="safe").load(ROOT / "playbooks" / "roles" / "router" / "defaults" / "main.yml")
     assert documented == {name: str(role[name]) for name in documented}
+    # settings of the fleet file, and what follows from them
     assert {name for name in role if name != "router_paths"} - set(documented) == {
         "router_metrics_bind",
         "router_relay_bind",
         "router_peers",
+        "router_tls_certificate",
+        "router_tls_key",
+        "router_tls_digest",
+        "router_require_keys",
     }
 
 

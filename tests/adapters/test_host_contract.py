@@ -11,9 +11,11 @@ from tests.adapters.host_lab import ENGINE, Behaviour, HostLab
 from toolkit.adapters.host import silent
 from toolkit.domain.facts import ProcessState
 from toolkit.domain.fit import Actual
+from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import BusyError
 from toolkit.planning.fit_actual import read_actual
+from toolkit.planning.keys import opened, with_key, without_key
 from toolkit.planning.routes import Routes, Target, with_model, with_weights
 
 OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
@@ -108,6 +110,23 @@ def test_a_well_replica_passes_its_watch(lab: HostLab) -> None:
     program = lab.start("blue")
     lab.host.wait_ready(program, lab.ports["blue"], 20, silent)
     assert lab.host.watch(program, lab.ports["blue"], 0.5, silent).ok
+
+
+def test_keys_are_united_and_what_was_revoked_stays_revoked(lab: HostLab) -> None:
+    ann = with_key(KeyRing(), "ann", "tk-ann-" + "a" * 32, now=1.0, per_minute=60)
+    bob = with_key(KeyRing(), "bob", "tk-bob-" + "b" * 32, now=2.0, at_once=3)
+    assert lab.host.apply_keys(ann) == lab.host.keys().ring
+    assert [key.name for key in lab.host.apply_keys(bob).active] == ["ann", "bob"]
+    both = lab.host.keys()
+    assert both == HostKeys(ann.merged(bob))
+    assert lab.host.apply_keys(without_key(both.ring, "ann", now=3.0)).is_locked
+    assert [key.name for key in lab.host.apply_keys(ann).active] == ["bob"]
+    assert lab.host.observe().router.keys == 1
+    assert lab.host.observe().router.locked
+    # for the cases after this one
+    shut = without_key(lab.host.keys().ring, "bob", now=4.0)
+    assert not lab.host.apply_keys(opened(shut)).is_locked
+    assert not lab.host.observe().router.locked
 
 
 def test_the_lock_is_held_by_one_and_names_them(lab: HostLab) -> None:

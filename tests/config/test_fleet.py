@@ -41,6 +41,9 @@ all:
       toolkit_port_base: 9000
       router_bind: "*:80"
       router_metrics_bind: "[::1]:8405"
+      router_tls_certificate: /etc/toolkit/door.pem
+      router_tls_key: /etc/toolkit/door.key
+      router_require_keys: true
 """
     assert read(tmp_path, text) == Host(
         name="box",
@@ -49,6 +52,9 @@ all:
         root="/srv/toolkit",
         router_bind="*:80",
         router_metrics_bind="[::1]:8405",
+        router_tls_certificate="/etc/toolkit/door.pem",
+        router_tls_key="/etc/toolkit/door.key",
+        router_require_keys=True,
         port_base=9000,
         user="models",
         python="/opt/python/bin/python3",

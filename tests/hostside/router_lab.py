@@ -25,6 +25,7 @@ from typing import Any
 import jinja2
 import yaml
 
+from toolkit.domain.keys import KeyRing
 from toolkit.planning.router_config import render_files
 from toolkit.planning.routes import Routes, needs_reload, runtime_commands
 
@@ -33,9 +34,10 @@ ROLE = REPO / "playbooks/roles/router"
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import router  # noqa: E402
+import router_keys  # noqa: E402
 import router_socket  # noqa: E402
 
-__all__ = ["Backend", "Lab", "free_port", "lab", "router", "router_socket", "until"]
+__all__ = ["Backend", "Lab", "free_port", "lab", "router", "router_keys", "router_socket", "until"]
 
 NOBODY = 65534
 
@@ -71,11 +73,15 @@ def write_base(root: Path, **variables: Any) -> None:
         keep_trailing_newline=True,
         trim_blocks=True,
     )
-    environment.filters["to_json"] = json.dumps
-    environment.filters["regex_replace"] = lambda text, form, new: re.sub(form, new, text)
+    environment.filters.update(
+        to_json=json.dumps,
+        bool=bool,
+        regex_replace=lambda text, form, new: re.sub(form, new, text),
+    )
     base = environment.get_template("haproxy.cfg.j2").render(values)
     (directory / "haproxy.cfg").write_text(base)
-    shutil.copy(ROLE / "files/model.lua", directory)
+    for program in (ROLE / "files").glob("*.lua"):
+        shutil.copy(program, directory)
     for empty in (ROLE / "files/empty").iterdir():
         shutil.copy(empty, directory)
 
@@ -84,11 +90,13 @@ class Backend:
     """An engine's stand-in: answers `/health` and completions that carry its name.
 
     Body {"tokens": n, "pause": s, "stream": bool}: n pieces, `pause` seconds apart. `gone` counts the
-    requests whose client hung up; `last` is the body (or its length, above 1 kB) and path of the newest request.
+    requests whose client hung up; `last` is path and body of the newest request, `headers` its headers.
+    With "usage" in the body, that is the usage of the answer, in a stream cut into two pieces.
     """
 
     def __init__(self, name: str, port: int | None = None) -> None:
         self.name, self.gone, self.last = name, 0, ("", b"")
+        self.headers: dict[str, str] = {}
         self.server = _Server(("127.0.0.1", port or 0), _Handler)
         self.server.backend = self
         self.port = int(self.server.server_address[1])
@@ -127,18 +135,21 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer_post(self) -> None:
         body = self._body()
         backend = self.server.backend
-        backend.last = (self.path, body)
+        backend.last, backend.headers = (self.path, body), dict(self.headers)
         try:
             wanted = json.loads(body) if len(body) < 4096 else {}
         except ValueError:
             wanted = {}
         if not isinstance(wanted, dict) or not wanted.get("stream"):
             time.sleep(wanted.get("pause", 0) if isinstance(wanted, dict) else 0)
-            self._answer(json.dumps({"slot": backend.name, "size": len(body)}).encode())
+            answer = {"slot": backend.name, "size": len(body)}
+            if isinstance(wanted, dict) and "usage" in wanted:
+                answer.update(text=wanted.get("text", ""), usage=wanted["usage"])
+            self._answer(json.dumps(answer, separators=(",", ":")).encode())
             return
-        self._stream(wanted["tokens"], wanted.get("pause", 0))
+        self._stream(wanted["tokens"], wanted.get("pause", 0), wanted.get("usage"))
 
-    def _stream(self, tokens: int, pause: float) -> None:
+    def _stream(self, tokens: int, pause: float, usage: Any) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
@@ -147,6 +158,11 @@ class _Handler(BaseHTTPRequestHandler):
             sent = {"slot": self.server.backend.name, "sent": time.monotonic()}
             self._chunk(f"data: {json.dumps(sent)}\n\n".encode())
             time.sleep(pause)
+        if usage:
+            event = f"data: {json.dumps({'usage': usage}, separators=(',', ':'))}\n\n".encode()
+            self._chunk(event[:20])
+            time.sleep(pause)
+            self._chunk(event[20:])
         self._chunk(b"data: [DONE]\n\n")
         self._chunk(b"")
 
@@ -226,6 +242,16 @@ class Lab:
         done: dict[str, Any] = router.apply(str(self.root), request)
         self.routes = new
         return done
+
+    def give(self, ring: KeyRing) -> dict[str, Any]:
+        """Bring the router to the keys, as the toolkit does; return what it has now."""
+        united: dict[str, Any] = router_keys.apply(str(self.root), ring.as_json())
+        return united
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the lines of the access log."""
+        lines = self.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
     def observe(self) -> dict[str, Any]:
         facts: dict[str, Any] = router.observe(str(self.root))

@@ -79,7 +79,7 @@ def host(*slots: SlotFacts, snapshots: Iterable[int] = (), **more: Any) -> HostF
             "snapshots": tuple(f"{number:064x}" for number in sorted(here)),
             "converged": BASE,
             "slots": slots,
-            "router": RouterFacts(True, "127.0.0.1:8080", "2.6", 1),
+            "router": RouterFacts(True, "127.0.0.1:8080", "2.6", 1, tls=True, keys=2, locked=True),
             **more,
         }
     )

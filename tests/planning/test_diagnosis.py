@@ -28,6 +28,7 @@ def test_a_well_host_has_nothing_to_tell() -> None:
         ("ok", "provisioning", "as this toolkit wants it"),
         ("ok", "system libraries", "all that engines need"),
         ("ok", "router", "HAProxy 2.6 on 127.0.0.1:8080"),
+        ("ok", "keys", "2 valid"),
         ("ok", "tiny blue", "serves"),
         ("ok", "tiny green", "stands by"),
     ]
@@ -49,7 +50,24 @@ def test_a_well_host_has_nothing_to_tell() -> None:
             host(converged="base-0"),
             [("warn", "provisioning", "by another toolkit version or settings")],
         ),
-        (host(router=RouterFacts()), [("fail", "router", "does not run")]),
+        (
+            host(router=RouterFacts(locked=True, keys=1)),
+            [("fail", "router", "does not run")],
+        ),
+        (
+            host(router=RouterFacts(True, "*:8080", "2.6", 1)),
+            [
+                (
+                    "warn",
+                    "keys",
+                    "OPEN: it asks for no key, whoever reaches *:8080 can use every model",
+                )
+            ],
+        ),
+        (
+            host(router=RouterFacts(True, "*:8080", "2.6", 1, locked=True)),
+            [("warn", "keys", "locked, and there are no keys: nobody gets in")],
+        ),
         (
             host(missing_libraries=("libnuma.so.1", "libgomp.so.1")),
             [("warn", "system libraries", "missing: libnuma.so.1, libgomp.so.1")],

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from toolkit.adapters.certificate import certificate_digest
 from toolkit.adapters.ssh import master_options
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
@@ -122,6 +123,10 @@ def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
         "router_relay_bind": host.relay_bind,
         "router_peers": list(host.peers),
         **host.settings,
+        "router_tls_certificate": host.router_tls_certificate,
+        "router_tls_key": host.router_tls_key,
+        "router_tls_digest": certificate_digest(host),
+        "router_require_keys": host.router_require_keys,
     }
 
 

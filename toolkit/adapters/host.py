@@ -15,6 +15,7 @@ from toolkit.adapters.host_facts import facts_from_json, owner_from_json
 from toolkit.adapters.host_shell import Shell
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
+from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import Completion, LockOwner, Waited
 from toolkit.errors import BusyError, HostError
 
@@ -43,6 +44,12 @@ class HostPort(Protocol):
         self, files: Mapping[str, str], commands: Sequence[str], *, reload: bool
     ) -> None:
         """Make the router follow `files` (its truth) at once, by `commands` or by a reload."""
+
+    def keys(self) -> HostKeys:
+        """Return the keys of the host's router; none where there is no router yet."""
+
+    def apply_keys(self, ring: KeyRing) -> KeyRing:
+        """Unite the host's keys with `ring` at once, in all workers of its router; return the union."""
 
     def wait_ready(self, program: str, port: int, timeout: float, report: Report) -> Waited:
         """Wait until the replica answers `/health`, dies, or `timeout` seconds pass."""
@@ -108,6 +115,13 @@ class RealHost:
         if answer.get("error"):
             raise HostError(f"the router of {self.host.name} refused the change: {answer['error']}")
 
+    def keys(self) -> HostKeys:
+        answer = self._ask("keys")
+        return HostKeys(KeyRing.from_json(answer["ring"]), int(answer["lagging"]))
+
+    def apply_keys(self, ring: KeyRing) -> KeyRing:
+        return KeyRing.from_json(self._ask("apply-keys", ring=ring.as_json()))
+
     def wait_ready(self, program: str, port: int, timeout: float, report: Report) -> Waited:
         answer = self._ask("wait-ready", report, program=program, port=port, timeout=timeout)
         return _waited(answer, "ready")
@@ -149,8 +163,8 @@ class RealHost:
         return int(self._ask("remove", kind=kind, name=name)["freed"])
 
     def _ask(self, command: str, report: Report = silent, **request: Any) -> dict[str, Any]:
-        # A wait ends with the ops machine's command; a change of routes, once begun, is carried through.
-        request["until_eof"] = command != "apply-routes"
+        # A wait ends with the ops machine's command; a change of the router, once begun, is carried through.
+        request["until_eof"] = command not in ("apply-routes", "apply-keys")
         with self._shell.session(command, self._request(**request)) as answers:
             for answer in answers:
                 if "event" in answer:

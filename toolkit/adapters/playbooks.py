@@ -7,6 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from toolkit.adapters.certificate import certificate_digest
 from toolkit.domain.fleet import Host
 
 _PACKAGE = Path(__file__).parent.parent
@@ -23,6 +24,7 @@ def provision_digest(host: Host) -> str:
 
     That is the playbook, its roles and modules, and the host's own settings. It is written to the host as
     the last task of provisioning, so that a later run knows in milliseconds that there is nothing to converge.
+    Raises InputError where the host's certificate cannot serve.
     """
     settings = [
         host.root,
@@ -33,6 +35,9 @@ def provision_digest(host: Host) -> str:
         host.relay_bind,
         host.peers,
         sorted(host.settings.items()),
+        host.router_require_keys,
+        # A renewed certificate has to reach the host, though its path is the same.
+        certificate_digest(host),
     ]
     return hashlib.sha256((_roles_digest() + json.dumps(settings)).encode()).hexdigest()
 

@@ -200,7 +200,7 @@ def _change(
 def _tell(result: Result, tools: Tools, as_json: bool) -> None:
     from toolkit.domain.quantity import format_seconds
 
-    release, endpoint = result.plan.release, f"http://{tools.host.host.router_bind}/v1"
+    release, endpoint = result.plan.release, tools.host.host.endpoint
     assert release is not None
     if as_json:
         print_json(

@@ -47,7 +47,7 @@ def status(model: str | None, fleet: str | None, home: str | None, as_json: bool
         note(f"drift: {words}")
     router = seen.facts.router
     if router.running:
-        say(f"\nendpoint: http://{router.bind}/v1  ({seen.facts.name}, HAProxy {router.version})")
+        say(f"\nendpoint: {router.endpoint}  ({seen.facts.name}, HAProxy {router.version})")
     elif slots:
         say("\nthe router does not run; start it with: toolkit deploy MODEL")
     for deployment in seen.unfinished:

@@ -62,6 +62,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.doctor:doctor",
         "Check this machine, the host and what runs on it.",
     ),
+    "keys": ("toolkit.cli.keys:keys", "Give out, list and revoke keys of the router."),
     "registry": (
         "toolkit.cli.registry:registry",
         "List, show, check and pin what may be deployed.",

@@ -32,6 +32,9 @@ _VARIABLES = {
     "toolkit_relay_port": "relay_port",
     "router_bind": "router_bind",
     "router_metrics_bind": "router_metrics_bind",
+    "router_tls_certificate": "router_tls_certificate",
+    "router_tls_key": "router_tls_key",
+    "router_require_keys": "router_require_keys",
 }
 # They end up in units and in the router's configuration, where a blank or a quote would mean something else.
 _PATH = (
@@ -51,8 +54,11 @@ _FORMS = {
     "user": (re.compile(r"[a-z_][a-z0-9_-]{0,31}"), "must be a user's name"),
     "router_bind": _BIND,
     "router_metrics_bind": _BIND,
+    "router_tls_certificate": _PATH,
+    "router_tls_key": _PATH,
 }  # fmt: skip
 _LEAST_PORT = {"port_base": 1024, "relay_port": 1024, "ansible_port": 1}
+_SWITCHES = {"router_require_keys"}
 # Ansible's variables for a login -> the option of ssh that says the same
 _LOGIN = {
     "ansible_user": "User",
@@ -195,7 +201,11 @@ def _host(document: YamlText, name: str, found: _Found) -> Host:
         field_name = _VARIABLES.get(variable, variable)
         value = _at(document, where)
         ports = _LEAST_PORT.get(field_name)
-        if fault := _port_fault(value, ports) if ports else _fault(field_name, value):
+        if field_name in _SWITCHES:
+            fault = "" if isinstance(value, bool) else f"must be true or false, not {value!r}"
+        else:
+            fault = _port_fault(value, ports) if ports else _fault(field_name, value)
+        if fault:
             raise document.fault(where, f"{variable} of {name} {fault}")
         if variable in _LOGIN:
             login += ["-o", f"{_LOGIN[variable]}={value}"]
@@ -208,6 +218,12 @@ def _host(document: YamlText, name: str, found: _Found) -> Host:
         values["ssh_options"] = tuple(login)
         if _fits(_FORMS["relay_address"], values["address"]):
             values.setdefault("relay_address", values["address"])
+    if ("router_tls_certificate" in values) != ("router_tls_key" in values):
+        raise document.fault(
+            found.where,
+            f"{name} has one of router_tls_certificate and router_tls_key",
+            hint="a certificate serves with its key: give both",
+        )
     return Host(name=name, settings=settings, **values)
 
 

@@ -72,6 +72,7 @@ class RouterFacts:
     """The router of the host. `workers` counts the processes that still have clients.
 
     `drift` names targets whose weight in the running router is not that of its files, as `model/slot`.
+    `keys` are those that are valid; where it is not `locked`, requests need none.
     """
 
     running: bool = False
@@ -79,6 +80,14 @@ class RouterFacts:
     version: str = ""
     workers: int = 0
     drift: tuple[str, ...] = ()
+    tls: bool = False
+    keys: int = 0
+    locked: bool = False
+
+    @property
+    def endpoint(self) -> str:
+        """The address that clients use."""
+        return f"{'https' if self.tls else 'http'}://{self.bind}/v1"
 
 
 @dataclass(frozen=True, slots=True)

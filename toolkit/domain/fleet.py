@@ -18,6 +18,8 @@ class Host:
     `router_bind` the address clients use, `router_metrics_bind` where the router's own figures are
     read; ports of replicas count up from `port_base`.
     `ssh_options` are words of an `ssh` command line that lead to `address`, such as `-o`, `User=ops`.
+    `router_tls_certificate` and `router_tls_key` are paths on the ops machine, empty for plain HTTP;
+    with `router_require_keys` nobody is let in without a key, even before the first key is there.
     `relay_address` is where the other hosts of the fleet reach this one, at `relay_port`: their routers hand
     requests for its replicas to its router there. `peers` are the relay addresses of those others.
     `settings` are the variables that go to the roles as they stand in the inventory, see `config.host_settings`.
@@ -29,6 +31,9 @@ class Host:
     root: str = "/var/lib/toolkit"
     router_bind: str = "127.0.0.1:8080"
     router_metrics_bind: str = "127.0.0.1:8405"
+    router_tls_certificate: str = ""
+    router_tls_key: str = ""
+    router_require_keys: bool = False
     port_base: int = 8100
     user: str = "toolkit"
     python: str = "/usr/bin/python3"
@@ -42,6 +47,11 @@ class Host:
     def label(self) -> str:
         """What routes call it: its name among several, nothing where it is the only one."""
         return self.name if self.peers else ""
+
+    @property
+    def endpoint(self) -> str:
+        """The address that clients are given."""
+        return f"{'https' if self.router_tls_certificate else 'http'}://{self.router_bind}/v1"
 
     @property
     def relay_bind(self) -> str:

@@ -75,6 +75,18 @@ def _apply_routes(request: Document, report: Report) -> Document:
     return router.apply(request["root"], request)
 
 
+def _keys(request: Document, report: Report) -> Document:
+    import router_keys
+
+    return router_keys.read(request["root"])
+
+
+def _apply_keys(request: Document, report: Report) -> Document:
+    import router_keys
+
+    return router_keys.apply(request["root"], request["ring"])
+
+
 def _wait_ready(request: Document, report: Report) -> Document:
     import replica
 
@@ -158,6 +170,8 @@ COMMANDS = {
     "hold-lock": _hold_lock,
     "read-lock": _read_lock,
     "apply-routes": _apply_routes,
+    "keys": _keys,
+    "apply-keys": _apply_keys,
     "wait-ready": _wait_ready,
     "complete": _complete,
     "watch": _watch,

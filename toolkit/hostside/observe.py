@@ -15,6 +15,7 @@ import engine
 import fleet_lock
 import processes
 import router
+import router_keys
 from wire import Document
 
 
@@ -54,7 +55,8 @@ def observe(root: str, label: str = "") -> Document:
         "slots": [_slot(root, each, routing, label) for each in manifests],
         "routes": json.loads(_read(os.path.join(root, "router", "routes.json")) or "{}"),
         "router": {
-            key: routing.get(key) for key in ("running", "bind", "version", "workers", "drift")
+            **{key: routing.get(key) for key in ("running", "bind", "version", "workers", "drift")},
+            **router_keys.door(root),
         },
         "used_ports": _listening_ports(),
         "lock": fleet_lock.read(root),

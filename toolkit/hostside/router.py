@@ -8,15 +8,16 @@ two statements leaves traffic with a live target, and sending the same request o
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
+import router_files
+import router_releases
 import router_socket
 import routes_file
 from router_socket import RouterDown, RouterError
@@ -49,8 +50,8 @@ def apply(root: str, request: Document) -> Document:
     files, commands = request.get("files", {}), request.get("commands", [])
     if unknown := set(files) - set(FILES):
         raise RouterError(f"not files of the router: {', '.join(sorted(unknown))}")
-    with _alone(directory):
-        former = {name: _read(os.path.join(directory, name)) for name in files}
+    with router_files.alone(directory):
+        former = {name: router_files.read(os.path.join(directory, name)) for name in files}
         changed = [name for name in FILES if name in files and files[name] != former[name]]
         running = _running(directory)
         desired = json.loads(files["routes.json"]) if files else routes_file.read(directory)
@@ -68,10 +69,11 @@ def apply(root: str, request: Document) -> Document:
         # nothing is drained or stopped before this returns. A start from the new files leads to the new
         # targets, and those live too: _wait_up saw them. The other way round is no worse here, but it would leave
         # routes.json behind what serves, and it is what the next command plans from.
-        _write(directory, files, changed)
+        router_files.write(directory, files, changed)
         if running and reload:
             _reload(directory, former, changed)
         told = _tell(directory, commands) if running else 0
+        router_releases.follow(root)
     return {
         "running": running,
         "changed": changed,
@@ -163,11 +165,11 @@ def _outdated(directory: str, routes: Document) -> bool:
 def _validate(directory: str, files: dict[str, str]) -> None:
     """Let HAProxy read the new files in a directory of their own; raises RouterError with its words."""
     with tempfile.TemporaryDirectory(prefix=".next-", dir=directory) as staged:
-        base = _read(os.path.join(directory, "haproxy.cfg")) or ""
+        base = router_files.read(os.path.join(directory, "haproxy.cfg")) or ""
         origin = "default-path origin "
         texts = {"haproxy.cfg": base.replace(origin + directory, origin + staged)}
-        for name in FILES:
-            texts[name] = files.get(name, _read(os.path.join(directory, name)) or "")
+        for name in (*FILES, "keys.map", router_releases.MAP):
+            texts[name] = files.get(name, router_files.read(os.path.join(directory, name)) or "")
         for name, text in texts.items():
             with open(os.path.join(staged, name), "w") as file:
                 file.write(text)
@@ -244,36 +246,13 @@ def _is_up(server: Document) -> bool:
     return status.startswith("UP") and server["check"] != "INI"
 
 
-def _write(directory: str, files: Mapping[str, str], names: list[str]) -> None:
-    """Replace the files one by one, each whole or not at all, also over a power cut."""
-    owner = os.stat(directory)
-    for name in FILES:
-        if name not in names:
-            continue
-        path = os.path.join(directory, name)
-        temporary = path + ".new"
-        with open(temporary, "w") as file:
-            file.write(files[name])
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        if os.geteuid() == 0:
-            os.chown(temporary, owner.st_uid, owner.st_gid)
-        os.replace(temporary, path)
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _reload(directory: str, former: Mapping[str, str | None], changed: list[str]) -> None:
     """Reload; where the new worker does not come up, put the former files back and say why."""
     try:
         router_socket.reload(directory)
     except RouterError as error:
         kept = {name: text for name, text in former.items() if text is not None}
-        _write(directory, kept, [name for name in changed if name in kept])
+        router_files.write(directory, kept, [name for name in changed if name in kept])
         with contextlib.suppress(RouterError):
             # the workers that serve are untouched; this leads the master out of its waiting mode
             router_socket.reload(directory)
@@ -354,33 +333,6 @@ def _drift(weights: dict[str, dict[str, int]], views: list[Servers]) -> list[str
 
 def _bind(directory: str) -> str:
     """Return the address that clients use, as the base configuration has it."""
-    text = _read(os.path.join(directory, "haproxy.cfg")) or ""
+    text = router_files.read(os.path.join(directory, "haproxy.cfg")) or ""
     found = re.search(r"^frontend api\n\s+bind (\S+)", text, re.MULTILINE)
     return found.group(1) if found else ""
-
-
-@contextlib.contextmanager
-def _alone(directory: str) -> Iterator[None]:
-    """One change at a time; the kernel lets go of the lock when its holder dies."""
-    handle = os.open(os.path.join(directory, ".lock"), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        until = time.monotonic() + 30
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise RouterError("another change of the router has not ended within 30 s")
-                time.sleep(0.01)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _read(path: str) -> str | None:
-    try:
-        with open(path) as file:
-            return file.read()
-    except FileNotFoundError:
-        return None

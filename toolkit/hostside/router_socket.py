@@ -78,6 +78,41 @@ def tell(directory: str, pid: int, commands: list[str]) -> list[str]:
     return complaints
 
 
+def read_map(directory: str, pid: int, name: str) -> dict[str, str] | None:
+    """Return the entries of the map `name` as the worker `pid` has them; None where it knows no such map."""
+    answer = _ask_worker(directory, pid, f"show map {name}")
+    if answer is None or answer.startswith("Unknown map"):
+        return None
+    rows = [line.split(None, 2) for line in answer.splitlines() if line.strip()]
+    return {row[1]: row[2] for row in rows if len(row) == 3}
+
+
+def set_map(directory: str, pid: int, name: str, entries: dict[str, str]) -> bool:
+    """Make the map `name` of the worker `pid` hold exactly `entries`, all at one stroke.
+
+    Returns False where the worker knows no such map, True also where it has ended meanwhile. Raises RouterError
+    where it refuses.
+    """
+    has = read_map(directory, pid, name)
+    if has is None:
+        return _ask_worker(directory, pid, "show info") is None
+    if has == entries:
+        return True
+    answer = _ask_worker(directory, pid, f"prepare map {name}")
+    if answer is None:
+        return True
+    version = answer.rpartition(":")[2].strip()
+    if not version.isdigit():
+        raise RouterError(f"the router prepares no new {name}: {answer.strip()}")
+    commands = [f"add map @{version} {name} {key} {value}" for key, value in entries.items()]
+    complaints = tell(directory, pid, [*commands, f"commit map @{version} {name}"])
+    if not complaints and read_map(directory, pid, name) not in (entries, None):
+        complaints = ["it holds something else afterwards"]
+    if complaints:
+        raise RouterError(f"the router does not follow {name}: " + "; ".join(complaints))
+    return True
+
+
 def reload(directory: str, timeout: float = 20.0) -> None:
     """Make the master read its files again; return once the new worker runs.
 

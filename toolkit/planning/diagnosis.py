@@ -42,6 +42,7 @@ def diagnose_host(facts: HostFacts, provision_digest: str) -> tuple[Finding, ...
         _provisioned(facts, provision_digest),
         _libraries(facts),
         _router(facts),
+        *_door(facts),
         *_replicas(facts),
     )
 
@@ -115,6 +116,20 @@ def _router(facts: HostFacts) -> Finding:
     if not facts.converged:
         return Finding(Level.WARN, "router", "not there yet")
     return Finding(Level.FAIL, "router", "does not run", "toolkit deploy MODEL starts it")
+
+
+def _door(facts: HostFacts) -> tuple[Finding, ...]:
+    router = facts.router
+    if not facts.converged:
+        return ()
+    if not router.locked:
+        words = f"OPEN: it asks for no key, whoever reaches {router.bind} can use every model"
+        return (Finding(Level.WARN, "keys", words, "toolkit keys add NAME"),)
+    if not router.keys:
+        words = "locked, and there are no keys: nobody gets in"
+        return (Finding(Level.WARN, "keys", words, "toolkit keys add NAME"),)
+    words = f"{router.keys} valid" + ("" if router.tls else "; they pass without TLS")
+    return (Finding(Level.OK, "keys", words),)
 
 
 def _replicas(facts: HostFacts) -> tuple[Finding, ...]:

@@ -13,6 +13,7 @@ from toolkit.adapters.ansible import Progress
 from toolkit.adapters.host import Report, busy
 from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.domain.fleet import Host
+from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import Completion, LockOwner, Waited
 from toolkit.domain.release import Release
 from toolkit.errors import HostError
@@ -61,6 +62,7 @@ class FakeHost:
     events: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     owner: LockOwner | None = None
+    ring: KeyRing = field(default_factory=KeyRing)
     before: Callable[[str], None] = lambda _: None
 
     def observe(self) -> HostFacts:
@@ -72,6 +74,9 @@ class FakeHost:
             slots=tuple(replace(slot, weight=self._weight(slot)) for slot in self.facts.slots),
             routes=json.loads(self.files.get("routes.json", "{}")),
             held_by=self.owner,
+            router=replace(
+                self.facts.router, keys=len(self.ring.active), locked=self.ring.is_locked
+            ),
         )
 
     @contextmanager
@@ -95,6 +100,15 @@ class FakeHost:
         for slot in self.facts.slots:
             if self._weight(slot) and self._behaves(slot) is Behaviour.DIES_UNDER_TRAFFIC:
                 self._set(replace(slot, process=ProcessState.FAILED, healthy=False, memory=0))
+
+    def keys(self) -> HostKeys:
+        self.before("keys")
+        return HostKeys(self.ring)
+
+    def apply_keys(self, ring: KeyRing) -> KeyRing:
+        self._do("apply keys")
+        self.ring = self.ring.merged(ring)
+        return self.ring
 
     def wait_ready(self, program: str, port: int, timeout: float, report: Report) -> Waited:
         self._do(f"wait {program}")

@@ -1,0 +1,321 @@
+"""Who gets in: keys that count at once in every worker, limits for each, and nothing of a key left lying about."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import json
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostside.router_lab import (
+    REPO,
+    Backend,
+    Lab,
+    lab,
+    router,
+    router_keys,
+    router_socket,
+    until,
+)
+from tests.hostside.router_site import PATH, Site
+from toolkit.domain.keys import KeyRing
+from toolkit.planning.keys import opened, with_key, without_key
+from toolkit.planning.routes import Routes, Target, with_model
+
+ANN, BOB = "tk-ann-" + "a" * 32, "tk-bob-" + "b" * 32
+TINY = {"model": "tiny"}
+
+
+@pytest.fixture(scope="module")
+def locked() -> Iterator[Lab]:
+    """A router with Ann's and Bob's keys, for cases that change nothing."""
+    with lab() as running:
+        made = Site(running)
+        running.give(ring())
+        yield running
+        made.blue.stop()
+        made.green.stop()
+
+
+def ring(**limits: int) -> KeyRing:
+    """Return the keys of Ann, with limits, and of Bob, without."""
+    return with_key(with_key(KeyRing(), "ann", ANN, now=1.0, **limits), "bob", BOB, now=2.0)
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def status(running: Lab, key: str = "", path: str = PATH, body: Any = None) -> int:
+    return running.ask(path, body or TINY, **(bearer(key) if key else {}))[0]
+
+
+def test_without_keys_the_door_is_open_and_one_key_locks_it(site: Site) -> None:
+    assert status(site.lab) == 200
+    assert router_keys.door(str(site.lab.root)) == {"tls": False, "keys": 0, "locked": False}
+    site.lab.give(ring())
+    assert router_keys.door(str(site.lab.root)) == {"tls": False, "keys": 2, "locked": True}
+    assert [status(site.lab, key) for key in ("", ANN, BOB, ANN[:-1])] == [401, 200, 200, 401]
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Authorization": f"Bearer {ANN}"}, 200),
+        ({"Authorization": f"bearer {ANN}"}, 200),
+        ({"x-api-key": ANN}, 200),
+        # what some clients send of themselves beside the key that they were given
+        ({"Authorization": "Bearer none", "x-api-key": ANN}, 200),
+        ({"Authorization": f"Basic {ANN}"}, 401),
+        ({"Authorization": ANN}, 401),
+        ({"Authorization": "Bearer "}, 401),
+        ({"Authorization": "Bearer door"}, 401),
+        ({"x-api-key": ""}, 401),
+        ({"Cookie": f"key={ANN}"}, 401),
+    ],
+    ids=str,
+)
+def test_where_a_key_may_stand(locked: Lab, headers: dict[str, str], expected: int) -> None:
+    assert locked.ask(PATH, TINY, **headers)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (PATH, TINY),
+        (PATH, b"no JSON"),
+        ("/m/tiny/v1/completions", b"{}"),
+        ("/v1/models", None),
+        ("/v1/models/tiny", None),
+        ("/invocations", TINY),
+        ("/metrics", None),
+        ("/", None),
+    ],
+)
+def test_every_path_but_the_health_asks_for_a_key(locked: Lab, path: str, body: Any) -> None:
+    code, answer, headers = locked.ask(path, body)
+    assert (code, answer["error"]["code"]) == (401, "invalid_api_key")
+    assert set(answer["error"]) == {"message", "type", "param", "code"}
+    assert headers["WWW-Authenticate"] == 'Bearer realm="toolkit"'
+    assert headers["Content-Type"] == "application/json"
+    assert locked.ask("/healthz")[0] == 200
+
+
+def test_who_has_no_key_is_told_so_before_the_body_is_looked_at(locked: Lab) -> None:
+    assert locked.ask(PATH, TINY, Content_Encoding="gzip")[0] == 401
+    # the head alone: no body was waited for
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n"
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", locked.port)) as raw:
+        raw.connect()
+        raw.sock.sendall(head.encode())
+        assert raw.sock.recv(100).startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_key_is_the_routers_alone(site: Site) -> None:
+    site.lab.give(ring())
+    headers = {**bearer(ANN), "x-api-key": BOB, "X-Toolkit-Version": "forged"}
+    answer = site.lab.ask(PATH, TINY, **headers)
+    assert answer[0] == 200
+    site.lab.ask(PATH, TINY, **bearer("tk-wrong-" + "w" * 32))
+    lines = until(lambda: len(each := site.lab.requests()) > 1 and each)
+    assert {(line["key"], line["status"]) for line in lines} == {("ann", 200), ("-", 401)}
+
+    seen = json.dumps(site.blue.headers).lower()
+    assert "authorization" not in seen and "api-key" not in seen and "x-toolkit" not in seen
+    places = [site.lab.log, *Path(site.lab.directory).rglob("*")]
+    written = "".join(each.read_text() for each in places if each.is_file())
+    assert all(key not in written for key in (ANN, BOB, "tk-wrong"))
+
+
+def test_files_of_keys_are_for_the_routers_user_alone(site: Site) -> None:
+    site.lab.give(ring())
+    for name in ("keys.json", "keys.map"):
+        found = Path(site.lab.directory, name).stat()
+        assert stat.S_IMODE(found.st_mode) == 0o600
+        assert found.st_uid == Path(site.lab.directory).stat().st_uid
+
+
+def test_a_revoked_key_ends_at_once_also_in_workers_that_a_reload_left_behind(site: Site) -> None:
+    site.lab.give(ring())
+    kept = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=10)
+    stream = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=10)
+
+    def ask() -> int:
+        kept.request("POST", PATH, json.dumps(TINY), bearer(ANN))
+        with kept.getresponse() as answer:
+            answer.read()
+            return answer.status
+
+    with contextlib.closing(kept), contextlib.closing(stream):
+        body = {**TINY, "stream": True, "tokens": 100, "pause": 0.01}
+        stream.request("POST", PATH, json.dumps(body), bearer(ANN))
+        running = stream.getresponse()
+        running.readline()
+        assert ask() == 200
+        # the kept connection and the stream belong to the worker that this leaves behind
+        site.reload()
+        assert len(router_socket.processes(site.lab.directory)["old"]) == 1
+        site.lab.give(without_key(ring(), "ann", now=3.0))
+        assert ask() == 401
+        assert status(site.lab, ANN) == 401
+        assert status(site.lab, BOB) == 200
+        # an answer that runs goes on to its end
+        assert running.read().endswith(b"data: [DONE]\n\n")
+        running.close()
+
+
+def test_the_last_key_revoked_does_not_open_the_door_but_opening_does(site: Site) -> None:
+    keys = with_key(KeyRing(), "ann", ANN, now=1.0)
+    site.lab.give(keys)
+    keys = without_key(keys, "ann", now=2.0)
+    site.lab.give(keys)
+    assert [status(site.lab), status(site.lab, ANN)] == [401, 401]
+    site.lab.give(opened(keys))
+    # an open door asks for nothing, so a wrong key is no fault either
+    assert [status(site.lab), status(site.lab, ANN)] == [200, 200]
+
+
+def test_what_was_revoked_stays_revoked_whatever_comes_later(site: Site) -> None:
+    before = ring()
+    site.lab.give(without_key(before, "ann", now=3.0))
+    # an ops machine that saw the keys before, or was away, brings its own
+    united = site.lab.give(before)
+    assert status(site.lab, ANN) == 401
+    assert KeyRing.from_json(united) == without_key(before, "ann", now=3.0)
+
+
+def test_both_sides_unite_rings_alike() -> None:
+    rings = [
+        KeyRing(),
+        ring(per_minute=5),
+        without_key(ring(), "ann", now=4.0),
+        without_key(ring(), "ann", now=3.0),
+        opened(without_key(with_key(KeyRing(), "bob", BOB, now=2.0), "bob", now=5.0)),
+    ]
+    for one, other in itertools.product(rings, rings):
+        united = router_keys.merged(one.as_json(), other.as_json())
+        assert united == one.merged(other).as_json()
+        assert router_keys.is_locked(united) == one.merged(other).is_locked
+
+
+def test_keys_outlive_the_router_and_come_before_it(site: Site) -> None:
+    site.lab.give(ring())
+    site.lab.stop()
+    site.lab.give(without_key(ring(), "bob", now=3.0))
+    site.lab.start()
+    site.lab.up("tiny", "blue")
+    assert [status(site.lab, key) for key in ("", ANN, BOB)] == [401, 200, 401]
+    site.shift(green=100, blue=0)
+    site.reload()
+    site.lab.up("tiny", "green")
+    assert [status(site.lab, key) for key in ("", ANN, BOB)] == [401, 200, 401]
+
+
+def test_keys_before_there_is_anything(tmp_path: Path) -> None:
+    united = router_keys.apply(str(tmp_path), ring().as_json())
+    assert KeyRing.from_json(united) == ring()
+    assert router_keys.read(str(tmp_path)) == {"ring": united, "lagging": 0}
+    assert "door locked\n" in (tmp_path / "router" / "keys.map").read_text()
+    assert router_keys.read(str(tmp_path / "none")) == {
+        "ring": {"keys": [], "locked": 0, "opened": 0},
+        "lagging": 0,
+    }
+
+
+KILLED = """
+import json, os, signal, sys
+sys.path.insert(0, sys.argv[1])
+import router_keys
+router_keys._tell = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+router_keys.apply(sys.argv[2], json.loads(sys.stdin.read()))
+"""
+
+
+def test_what_a_killed_run_left_untold_is_seen_and_made_up_for(site: Site) -> None:
+    argv = [sys.executable, "-I", "-c", KILLED, str(REPO / "toolkit/hostside"), str(site.lab.root)]
+    given = json.dumps(ring().as_json())
+    killed = subprocess.run(argv, input=given, text=True, check=False, timeout=30)
+    assert killed.returncode == -signal.SIGKILL
+    assert status(site.lab) == 200
+    assert router_keys.read(str(site.lab.root))["lagging"] == 1
+    site.lab.give(KeyRing())
+    assert status(site.lab) == 401
+    assert router_keys.read(str(site.lab.root)) == {"ring": ring().as_json(), "lagging": 0}
+
+
+def test_a_damaged_map_is_a_locked_door(site: Site) -> None:
+    site.lab.stop()
+    Path(site.lab.directory, "keys.map").write_text("")
+    site.lab.start()
+    assert status(site.lab) == 401
+
+
+def test_a_router_from_before_keys_is_named(site: Site) -> None:
+    base = Path(site.lab.directory, "haproxy.cfg")
+    base.write_text(base.read_text().replace("keys.map", "versions.map"))
+    site.reload()
+    until(lambda: not router_socket.processes(site.lab.directory)["old"])
+    with pytest.raises(router.RouterError, match=r"knows no keys yet: .* provisioned again"):
+        site.lab.give(ring())
+    assert not router_keys.door(str(site.lab.root))["locked"]
+
+
+def test_where_the_fleet_file_says_so_nobody_gets_in_before_the_first_key() -> None:
+    backend = Backend("blue")
+    with lab(router_require_keys=True) as running:
+        running.apply(with_model(Routes(), "tiny", (Target("blue", backend.port, 100),), created=1))
+        running.up("tiny", "blue")
+        assert status(running) == 401
+        assert router_keys.door(str(running.root)) == {"tls": False, "keys": 0, "locked": True}
+        running.give(opened(KeyRing()))
+        assert status(running) == 401
+        running.give(ring())
+        assert status(running, ANN) == 200
+    backend.stop()
+
+
+# --- limits --------------------------------------------------------------------------------------
+
+
+def test_a_key_has_its_requests_a_minute_and_others_are_not_concerned(site: Site) -> None:
+    site.lab.give(ring(per_minute=5))
+    assert [status(site.lab, ANN) for _ in range(5)] == [200] * 5
+    code, answer, headers = site.lab.ask(PATH, TINY, **bearer(ANN))
+    assert (code, answer["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert set(answer["error"]) == {"message", "type", "param", "code"}
+    assert headers["Retry-After"] == "12"
+    # the list of models counts as well, and so does a model that is named by the path
+    assert site.lab.ask("/v1/models", **bearer(ANN))[0] == 429
+    assert status(site.lab, ANN, "/m/tiny/v1/completions") == 429
+    assert [status(site.lab, BOB) for _ in range(10)] == [200] * 10
+    lines = until(lambda: len(each := site.lab.requests()) > 17 and each)
+    assert {(line["key"], line["status"]) for line in lines} == {
+        ("ann", 200),
+        ("ann", 429),
+        ("bob", 200),
+    }
+
+
+def test_a_key_has_its_requests_at_once(site: Site) -> None:
+    site.lab.give(ring(at_once=2))
+    body = json.dumps({**TINY, "stream": True, "tokens": 1000, "pause": 0.01})
+    clients = [http.client.HTTPConnection("127.0.0.1", site.lab.port) for _ in range(2)]
+    with contextlib.ExitStack() as stack:
+        for client in clients:
+            stack.enter_context(contextlib.closing(client))
+            client.request("POST", PATH, body, bearer(ANN))
+            stack.enter_context(client.getresponse()).readline()
+        code, answer, headers = site.lab.ask(PATH, TINY, **bearer(ANN))
+        assert (code, answer["error"]["code"]) == (429, "rate_limit_exceeded")
+        assert headers["Retry-After"] == "1"
+        assert status(site.lab, BOB) == 200
+    until(lambda: status(site.lab, ANN) == 200)

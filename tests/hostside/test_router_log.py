@@ -1,0 +1,151 @@
+"""The access log: who asked which release, for how many tokens, how long it took; and not a word of what was said."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.hostside.router_lab import Lab, lab, router_socket, until
+from tests.hostside.router_site import PATH, Site
+from toolkit.domain.keys import KeyRing
+from toolkit.planning.keys import with_key
+
+KEY = "tk-" + "k" * 40
+WORD = "unspeakable"
+CHAT = {"prompt_tokens": 7, "total_tokens": 19, "completion_tokens": 12}
+
+
+def put_manifest(site: Site, slot: str, version: str, number: int) -> None:
+    directory = site.lab.root / "slots" / f"tiny-{slot}"
+    directory.mkdir(parents=True, exist_ok=True)
+    manifest = {
+        "model": "tiny",
+        "slot": slot,
+        "release": {"version": version, "number": number},
+    }
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Lab]:
+    """A router for cases that change nothing."""
+    with lab() as running:
+        made = Site(running)
+        yield running
+        made.blue.stop()
+        made.green.stop()
+
+
+def line(running: Lab, body: Any, **headers: str) -> dict[str, Any]:
+    """Ask, and return the one line that the log has of it."""
+    before = len(running.requests())
+    client = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
+    with contextlib.closing(client):
+        client.request("POST", f"{PATH}?{WORD}=1", json.dumps(body), headers)
+        with client.getresponse() as answer:
+            answer.read()
+    return dict(until(lambda: running.requests()[before:])[0])
+
+
+def test_a_line_has_key_release_tokens_and_times(site: Site) -> None:
+    site.lab.give(with_key(KeyRing(), "ann", KEY, now=1.0))
+    put_manifest(site, "blue", "v1", 3)
+    site.shift(blue=99)
+    body = {"model": "tiny", "prompt": WORD, "text": WORD, "usage": CHAT}
+    found = line(site.lab, body, Authorization=f"Bearer {KEY}", User_Agent=WORD, Referer=WORD)
+    assert set(found) == {
+        "at", "client", "method", "path", "key", "model", "version", "release", "slot", "tokens",
+        "status", "ms", "bytes", "retries", "end",
+    }  # fmt: skip
+    assert (found["key"], found["model"], found["slot"], found["path"]) == (
+        "ann", "tiny", "blue", PATH,
+    )  # fmt: skip
+    assert (found["version"], found["release"], found["status"]) == ("v1", 3, 200)
+    assert found["tokens"] == {"in": 7, "out": 12}
+    assert found["bytes"] > 0 and found["ms"]["total"] >= 0
+    assert WORD not in site.lab.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [
+        ({"stream": True, "tokens": 30, "usage": CHAT}, (7, 12)),
+        # a stream whose client did not ask for its usage
+        ({"stream": True, "tokens": 3}, (None, None)),
+        ({}, (None, None)),
+        ({"usage": {"prompt_tokens": 5, "total_tokens": 5}}, (5, None)),
+        ({"usage": {"input_tokens": 8, "output_tokens": 2}}, (8, 2)),
+        # what a model says is no usage, however it looks
+        ({"text": '"usage":{"prompt_tokens":99,"completion_tokens":99}', "usage": CHAT}, (7, 12)),
+        ({"text": "x" * 3000, "usage": {**CHAT, "details": {"x": "y" * 300}}}, (7, 12)),
+    ],
+)
+def test_tokens_are_the_engines_own_count(standing: Lab, body: Any, tokens: Any) -> None:
+    found = line(standing, {"model": "tiny", **body})
+    assert (found["tokens"]["in"], found["tokens"]["out"]) == tokens
+
+
+def test_tokens_wherever_the_answer_is_cut(standing: Lab) -> None:
+    # the stand-in cuts its usage after 20 bytes: in front of it, stand more and more of them
+    for length in range(1, 40, 3):
+        usage = {"x" * length: 1, **CHAT}
+        body = {"model": "tiny", "stream": True, "tokens": 1, "usage": usage, "pause": 0.005}
+        found = line(standing, body)
+        assert found["tokens"] == {"in": 7, "out": 12}, length
+
+
+def test_the_version_is_that_of_the_slot_at_that_time(site: Site) -> None:
+    put_manifest(site, "blue", "v1", 1)
+    put_manifest(site, "green", "v2", 2)
+    site.shift(green=100, blue=0)
+    found = line(site.lab, {"model": "tiny"})
+    assert (found["version"], found["release"]) == ("v2", 2)
+    answer = site.lab.ask(PATH, {"model": "tiny"})[2]
+    assert (answer["X-Toolkit-Version"], answer["X-Toolkit-Release"]) == ("v2", "2")
+    # another release in the slot that stood by, which then gets the traffic back
+    put_manifest(site, "blue", "v3", 3)
+    site.shift(green=0, blue=100)
+    assert line(site.lab, {"model": "tiny"})["version"] == "v3"
+    # a start from the files knows it too
+    site.lab.stop()
+    site.lab.start()
+    site.lab.up("tiny", "blue")
+    assert line(site.lab, {"model": "tiny"})["version"] == "v3"
+
+
+def test_a_worker_left_behind_knows_the_new_version(site: Site) -> None:
+    put_manifest(site, "green", "v2", 2)
+    kept = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=10)
+    with contextlib.closing(kept):
+        kept.request("POST", PATH, '{"model":"tiny"}')
+        kept.getresponse().read()
+        site.reload()
+        assert len(router_socket.processes(site.lab.directory)["old"]) == 1
+        site.shift(green=100, blue=0)
+        kept.request("POST", PATH, '{"model":"tiny"}')
+        with kept.getresponse() as answer:
+            answer.read()
+            assert answer.headers["X-Toolkit-Version"] == "v2"
+
+
+def test_every_line_is_json_whatever_was_sent(site: Site) -> None:
+    running: Lab = site.lab
+    for text in (
+        b"nonsense\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\n\r\n",
+        b'X"Y / HTTP/1.1\r\nHost: x\r\n\r\n',
+    ):
+        with socket.create_connection(("127.0.0.1", running.port)) as raw:
+            raw.sendall(text)
+            raw.shutdown(socket.SHUT_WR)
+            while raw.recv(65536):
+                pass
+    running.ask('/v1/models/"}\\', None)
+    lines = until(lambda: len(each := running.requests()) >= 4 and each)
+    assert {line["status"] for line in lines} <= {400, 404}

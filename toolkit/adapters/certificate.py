@@ -1,0 +1,39 @@
+"""The operator's certificate on the ops machine: whether it can serve, and which one it is."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from pathlib import Path
+
+from toolkit.domain.fleet import Host
+from toolkit.errors import InputError
+
+
+def certificate_digest(host: Host) -> str:
+    """Return 16 hex digits over the content of the host's certificate and key, empty where it has none.
+
+    Raises InputError where a file cannot be read, is no PEM, needs a passphrase, or the two do not belong together:
+    before a host is touched, since a router with such a pair would not start.
+    """
+    if not host.router_tls_certificate:
+        return ""
+    certificate, key = Path(host.router_tls_certificate), Path(host.router_tls_key)
+    summary = hashlib.sha256()
+    for path in (certificate, key):
+        try:
+            summary.update(hashlib.sha256(path.read_bytes()).digest())
+        except OSError as error:
+            raise InputError(
+                f"{host.name}: {path} cannot be read: {error.strerror}",
+                hint="router_tls_certificate and router_tls_key are paths on this machine",
+            ) from None
+    try:
+        # an empty passphrase, or OpenSSL would ask for one on the terminal
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, lambda: "")
+    except ssl.SSLError as error:
+        raise InputError(
+            f"{host.name}: {certificate} and {key} are not a certificate and its key: {error.reason or error}",
+            hint=f"openssl x509 -noout -subject -enddate -in {certificate}",
+        ) from None
+    return summary.hexdigest()[:16]

@@ -1,0 +1,202 @@
+"""`toolkit keys`: who may use the fleet's routers."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli.options import fleet_option, home_option, json_option
+from toolkit.cli.output import note, print_json, say, table
+from toolkit.errors import HostError
+
+if TYPE_CHECKING:
+    from toolkit.adapters.host import HostPort
+    from toolkit.domain.keys import Key, KeyRing
+    from toolkit.workflows.keys import FleetKeys
+
+KEY_BYTES = 32
+OPEN = "THE DOOR IS OPEN: there are no keys, so whoever reaches a router can use every model"
+SHUT = "nobody gets in: the last key was revoked, and that does not open the door"
+
+
+@click.group()
+def keys() -> None:
+    """Give out, list and revoke keys of the router."""
+
+
+@keys.command()
+@click.argument("name")
+@click.option(
+    "--requests-per-minute",
+    "per_minute",
+    type=click.IntRange(1, 10**6),
+    default=None,
+    help="At most so many requests in a minute, on each host.  [default: no limit]",
+)
+@click.option(
+    "--concurrency",
+    "at_once",
+    type=click.IntRange(1, 10**6),
+    default=None,
+    help="At most so many requests at once, on each host.  [default: no limit]",
+)
+@click.option(
+    "--key-stdin", is_flag=True, help="Read the key from standard input instead of making one."
+)
+@fleet_option()
+@home_option()
+@json_option()
+def add(
+    name: str,
+    per_minute: int | None,
+    at_once: int | None,
+    key_stdin: bool,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Make a key and print it, this one time; from the first key on, nobody gets in without one."""
+    import secrets
+
+    from toolkit.planning.keys import with_key
+
+    key = sys.stdin.readline().strip() if key_stdin else "tk-" + secrets.token_urlsafe(KEY_BYTES)
+
+    def edit(ring: KeyRing) -> KeyRing:
+        return with_key(
+            ring, name, key, now=time.time(), per_minute=per_minute or 0, at_once=at_once or 0
+        )
+
+    changed = _change(fleet, home, edit)
+    if as_json:
+        _print_json(changed, {} if key_stdin else {"key": key}, name)
+    else:
+        if not key_stdin:
+            say(key)
+        note(f"{name} gets in with it" + ("" if key_stdin else "; it is not shown again"))
+    _end(changed, as_json)
+
+
+@keys.command("list")
+@fleet_option()
+@home_option()
+@json_option()
+def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
+    """List the keys, their limits, and the hosts that do not follow yet."""
+    from toolkit.workflows.keys import read_keys
+
+    seen = read_keys(_hosts(fleet, home))
+    if as_json:
+        _print_json(seen, {}, None)
+    else:
+        table(_COLUMNS, [_row(key) for key in seen.ring.active])
+        if not seen.ring.active:
+            say(SHUT if seen.ring.is_locked else OPEN)
+            hint = "; to open it: toolkit keys open" if seen.ring.is_locked else ""
+            say(f"give out a key: toolkit keys add NAME{hint}")
+    _end(seen, as_json)
+
+
+@keys.command()
+@click.argument("name")
+@fleet_option()
+@home_option()
+@json_option()
+def revoke(name: str, fleet: str | None, home: str | None, as_json: bool) -> None:
+    """Refuse every request with this key from now on; answers that run go on to their end."""
+    from toolkit.planning.keys import without_key
+
+    changed = _change(fleet, home, lambda ring: without_key(ring, name, now=time.time()))
+    if as_json:
+        _print_json(changed, {}, name)
+    else:
+        say(f"{name} is revoked" + ("" if changed.ring.active else f"; {SHUT}"))
+    _end(changed, as_json)
+
+
+@keys.command()
+@fleet_option()
+@home_option()
+@json_option()
+def sync(fleet: str | None, home: str | None, as_json: bool) -> None:
+    """Bring hosts that were away during a change to the keys of the others."""
+    from toolkit.workflows.keys import sync_keys
+
+    changed = sync_keys(_hosts(fleet, home))
+    if as_json:
+        _print_json(changed, {}, None)
+    elif changed.whole:
+        say("every host follows the same keys")
+    _end(changed, as_json)
+
+
+@keys.command("open")
+@fleet_option()
+@home_option()
+@json_option()
+def open_door(fleet: str | None, home: str | None, as_json: bool) -> None:
+    """Let everybody in again, after the last key was revoked."""
+    from toolkit.planning.keys import opened
+
+    changed = _change(fleet, home, opened)
+    if as_json:
+        _print_json(changed, {}, None)
+    else:
+        say(OPEN)
+    _end(changed, as_json)
+
+
+def _hosts(fleet: str | None, home: str | None) -> list[HostPort]:
+    from toolkit.cli.context import home_directory, open_fleet
+    from toolkit.cli.host_view import open_host
+
+    place = home_directory(home)
+    return [open_host(host, place) for host in open_fleet(fleet).hosts]
+
+
+def _change(fleet: str | None, home: str | None, edit: Callable[[KeyRing], KeyRing]) -> FleetKeys:
+    from toolkit.workflows.keys import change_keys
+
+    return change_keys(_hosts(fleet, home), edit)
+
+
+_COLUMNS = ("NAME", "KEY", "A MINUTE", "AT ONCE", "SINCE")
+
+
+def _row(key: Key) -> tuple[object, ...]:
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(key.created))
+    return (key.name, key.digest[:12], key.per_minute or "-", key.at_once or "-", since)
+
+
+def _print_json(found: FleetKeys, more: dict[str, Any], name: str | None) -> None:
+    from dataclasses import asdict
+
+    shown = [key for key in found.ring.keys if name in (None, key.name)]
+    print_json(
+        {
+            **more,
+            "door": "locked" if found.ring.is_locked else "open",
+            "keys": [asdict(key) for key in shown],
+            "behind": list(found.behind),
+            "silent": dict(found.silent),
+        }
+    )
+
+
+def _end(found: FleetKeys, as_json: bool) -> None:
+    """End with an error where a host does not follow, after the result was printed."""
+    if found.whole:
+        return
+    if as_json:
+        raise click.exceptions.Exit(HostError.exit_code)
+    late = [f"{name}: {reason.removeprefix(name + ': ')}" for name, reason in found.silent.items()]
+    late += [f"{name}: its keys are not those of the others" for name in found.behind]
+    raise HostError(
+        "these hosts do not follow the keys yet, and still let in who was let in before:\n  "
+        + "\n  ".join(late),
+        hint="when they are back: toolkit keys sync",
+    )

@@ -1,0 +1,52 @@
+"""Which release each slot of this host holds, for the router's log and its answers' headers.
+
+The manifests of the slots are the truth. `versions.map` follows them, and so do the maps of the running workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+
+import router_files
+import router_socket
+
+MAP = "versions.map"
+
+
+def follow(root: str) -> None:
+    """Bring the file and every worker that knows the map to the manifests; whoever calls holds the router's lock."""
+    directory = os.path.join(root, "router")
+    entries = _entries(root)
+    text = "".join(f"{key} {value}\n" for key, value in sorted(entries.items()))
+    if text != router_files.read(os.path.join(directory, MAP)):
+        router_files.write(directory, {MAP: text}, [MAP], 0o600)
+    try:
+        processes = router_socket.processes(directory)
+    except router_socket.RouterDown:
+        return
+    # It is a label: where a worker does not take it, what serves is not to be undone for that.
+    for pid in processes["current"] + processes["old"]:
+        with contextlib.suppress(router_socket.RouterError):
+            router_socket.set_map(directory, pid, MAP, entries)
+
+
+def _entries(root: str) -> dict[str, str]:
+    """Return {MODEL/SLOT: VERSION|RELEASE}."""
+    entries = {}
+    slots = os.path.join(root, "slots")
+    for name in sorted(os.listdir(slots)) if os.path.isdir(slots) else []:
+        try:
+            manifest = json.loads(
+                router_files.read(os.path.join(slots, name, "manifest.json")) or ""
+            )
+            release = manifest["release"]
+            entries[f"{manifest['model']}/{manifest['slot']}"] = (
+                # it goes into a map, a header and the log's JSON
+                f"{re.sub('[^A-Za-z0-9._+-]', '_', release['version'])}|{int(release['number'])}"
+            )
+        except (ValueError, KeyError, TypeError):
+            continue  # a slot that is being emptied
+    return entries

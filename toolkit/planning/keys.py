@@ -1,0 +1,78 @@
+"""Changes of the keys: what may be added, revoked or opened."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from dataclasses import replace
+
+from toolkit.domain.keys import Key, KeyRing
+from toolkit.errors import InputError, RefusedError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_KEY = re.compile(r"[A-Za-z0-9._~+/=-]{32,512}")
+
+
+def with_key(
+    ring: KeyRing, name: str, key: str, *, now: float, per_minute: int = 0, at_once: int = 0
+) -> KeyRing:
+    """Return the ring with a key of its own for `name`, and the door locked.
+
+    `key` is its text, of which the digest alone is kept; limits of 0 are none. Raises InputError where `name` is
+    no name or has a key, and where the key is too short to be one that nobody guesses.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} is no name for a key",
+            hint="it has letters, digits and . _ - alone, at most 64, and is written to the router's log",
+        )
+    if any(each.name == name for each in ring.active):
+        raise InputError(
+            f"{name} has a key already", hint=f"take another name, or: toolkit keys revoke {name}"
+        )
+    if not _KEY.fullmatch(key):
+        raise InputError(
+            "this is not fit to be a key: it needs 32 to 512 random characters of letters, digits and . _ ~ + / = -",
+            hint=f"let the toolkit make one: toolkit keys add {name}",
+        )
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    if any(each.digest == digest for each in ring.keys):
+        raise InputError(
+            "this key was known before, and each key is given out once",
+            hint=f"let the toolkit make one: toolkit keys add {name}",
+        )
+    made = Key(name, digest, now, per_minute, at_once)
+    keys = tuple(sorted((*ring.keys, made), key=lambda each: each.digest))
+    return replace(ring, keys=keys, locked=max(ring.locked, ring.opened) + 1)
+
+
+def without_key(ring: KeyRing, name: str, *, now: float) -> KeyRing:
+    """Return the ring with every key of `name` revoked; raises InputError where there never was one.
+
+    A name whose keys are revoked already gives the same ring, so that a change that did not reach every host
+    can be repeated.
+    """
+    if name not in {key.name for key in ring.keys}:
+        near = difflib.get_close_matches(name, [key.name for key in ring.active], n=1)
+        raise InputError(
+            f"there is no key of {name!r}",
+            hint=f"did you mean {near[0]}?" if near else "toolkit keys list",
+        )
+    return replace(
+        ring,
+        keys=tuple(
+            replace(key, revoked=key.revoked or now) if key.name == name else key
+            for key in ring.keys
+        ),
+    )
+
+
+def opened(ring: KeyRing) -> KeyRing:
+    """Return the ring with the door open to everybody; raises RefusedError while keys are valid."""
+    if ring.active:
+        names = ", ".join(dict.fromkeys(key.name for key in ring.active))
+        raise RefusedError(
+            f"there are keys: {names}", hint=f"toolkit keys revoke {ring.active[0].name}"
+        )
+    return replace(ring, opened=max(ring.locked, ring.opened))
