@@ -12,8 +12,10 @@ from toolkit.adapters.ansible import Progress
 from toolkit.adapters.fakes.host import FakeConverge, FakeHost
 from toolkit.domain.facts import HostFacts, RouterFacts
 from toolkit.domain.fleet import Host
+from toolkit.domain.keys import KeyRing
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import HostError, RefusedError
+from toolkit.planning.keys import with_key
 from toolkit.workflows.hosts import look_at_hosts
 from toolkit.workflows.provision import Intent, Outcome, Provisioning, Result, Target, provision
 
@@ -86,6 +88,16 @@ class Fleet:
 
 def results(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str]]:
     return [(each.name, str(each.result), each.reason) for each in outcomes]
+
+
+def test_a_bare_host_has_the_keys_of_the_fleet_before_its_router_starts() -> None:
+    ring = with_key(KeyRing(), "ann", "tk-" + "a" * 40, now=1.0)
+    bare, other = machine("a"), ready("b")
+    other.ring = ring
+    fleet = Fleet([bare])
+    fleet.provision(fleet=(bare, other))
+    assert bare.events == ["apply keys", "provision"]
+    assert bare.ring == other.ring == ring
 
 
 def test_bare_hosts_become_ready_and_are_left_alone_from_then_on() -> None:

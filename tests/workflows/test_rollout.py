@@ -11,6 +11,7 @@ import pytest
 from tests.workflows.fleet_world import FleetWorld
 from tests.workflows.world import GB, release
 from toolkit.adapters.fakes.host import Behaviour
+from toolkit.domain.keys import KeyRing
 from toolkit.domain.plan import Strategy
 from toolkit.domain.release import Outcome
 from toolkit.errors import (
@@ -20,6 +21,7 @@ from toolkit.errors import (
     RefusedError,
     ReleaseFailedError,
 )
+from toolkit.planning.keys import with_key
 from toolkit.planning.rollout import Limits
 
 
@@ -50,6 +52,20 @@ def test_the_same_again_changes_nothing(world: FleetWorld) -> None:
     done = world.deploy(release(1))
     assert not done.changed
     assert [each.events for each in world.hosts.values()] == [[], [], []]
+
+
+def test_a_host_that_joins_has_the_keys_of_the_others_before_it_is_touched(
+    world: FleetWorld,
+) -> None:
+    ring = with_key(KeyRing(), "ann", "tk-" + "a" * 40, now=1.0)
+    for name in ("gpu1", "gpu2"):
+        world.hosts[name].ring = ring
+    world.deploy(release(1))
+    assert [each.ring for each in world.hosts.values()] == [ring] * 3
+    events = world.hosts["gpu3"].events
+    assert events.index("apply keys") < events.index("provision")
+    world.deploy(release(2))
+    assert "apply keys" not in [each for host in world.hosts.values() for each in host.events]
 
 
 def test_an_upgrade_goes_host_by_host(world: FleetWorld) -> None:

@@ -47,20 +47,22 @@ def provision(
     from toolkit.workflows.provision import Provisioning, Target
     from toolkit.workflows.provision import provision as provision_hosts
 
-    place = home_directory(home)
+    place, known = home_directory(home), open_fleet(fleet)
+    ports = {host.name: open_host(host, place) for host in known.hosts}
     targets = [
         Target(
-            open_host(host, place),
+            ports[host.name],
             provision_digest(host),
             host.settings.get("nvidia_driver_package", ""),
         )
-        for host in open_fleet(fleet).select(hosts)
+        for host in known.select(hosts)
     ]
     how = Provisioning(
         converge=RealConverge(playbook_directory(), place / "run", check=check),
         owner=lock_owner(),
         clock=time.time,
         say=note,
+        fleet=tuple(ports.values()),
         check=check,
         force=force,
     )

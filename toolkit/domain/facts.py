@@ -72,7 +72,8 @@ class RouterFacts:
     """The router of the host. `workers` counts the processes that still have clients.
 
     `drift` names targets whose weight in the running router is not that of its files, as `model/slot`.
-    `keys` are those that are valid; where it is not `locked`, requests need none.
+    `keys` are those that are valid; where it is not `locked`, requests need none. `ring` is the same on hosts that have
+    the same keys.
     """
 
     running: bool = False
@@ -83,6 +84,7 @@ class RouterFacts:
     tls: bool = False
     keys: int = 0
     locked: bool = False
+    ring: str = ""
 
     @property
     def endpoint(self) -> str:

@@ -10,6 +10,7 @@ Changes from several places meet by union: a key that was revoked anywhere stays
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 
@@ -72,7 +73,10 @@ def merged(one: Document, other: Document) -> Document:
 
 
 def door(root: str) -> Document:
-    """Return {"tls", "keys": how many are valid, "locked": whether nobody gets in without one}."""
+    """Return {"tls", "keys": how many are valid, "locked": whether nobody gets in without one, "ring"}.
+
+    `ring` is a digest over all keys, revoked ones too: the same on hosts that have the same.
+    """
     directory = os.path.join(root, "router")
     base = router_files.read(os.path.join(directory, "haproxy.cfg")) or ""
     ring = _ring(directory)
@@ -82,6 +86,7 @@ def door(root: str) -> Document:
         "tls": " ssl crt " in api.partition("\n")[0],
         "keys": sum(not key["revoked"] for key in ring["keys"]),
         "locked": checks and (is_locked(ring) or "str(door)" not in api),
+        "ring": hashlib.sha256(json.dumps(ring, sort_keys=True).encode()).hexdigest()[:12],
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -18,6 +19,7 @@ from toolkit.domain.probe import LockOwner
 from toolkit.errors import HostError, RefusedError, ToolkitError
 from toolkit.planning.preflight import preflight, reason_to_provision, remarks
 from toolkit.workflows.at_once import at_once
+from toolkit.workflows.keys import sync_keys
 
 LOOKING = 32
 CONVERGING = 8
@@ -96,13 +98,14 @@ class Outcome:
 class Provisioning:
     """How hosts are converged; with `check` nothing is changed, and with `force` those as well that need nothing.
 
-    `clock` returns seconds since the epoch.
+    `clock` returns seconds since the epoch; `fleet` are all hosts, whose keys a new one gets before it may serve.
     """
 
     converge: Converge
     owner: LockOwner
     clock: Callable[[], float]
     say: Say
+    fleet: Sequence[HostPort] = ()
     check: bool = False
     force: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
@@ -123,6 +126,10 @@ def provision(
     wanted = [each for each in intents if each.reason and not each.fault]
     if wanted and not confirm(intents):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+    if wanted and len(how.fleet) > 1 and not how.check:
+        # Who is out of reach is told of below, where it is to be provisioned.
+        with suppress(HostError):
+            sync_keys(how.fleet)
     outcomes = at_once(CONVERGING, wanted, lambda each: _Run(how, each).outcome(), how.stop)
     done = {each.name: each for each in outcomes}
     return tuple(done.get(each.target.name) or _not_touched(each) for each in intents)

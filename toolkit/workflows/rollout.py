@@ -26,6 +26,7 @@ from toolkit.planning.placement import having, place
 from toolkit.planning.rollout import Limits, RolloutPlan, plan_rollout
 from toolkit.planning.routes import Routes
 from toolkit.workflows.fleet_look import Sight, each_at_once, hold, look
+from toolkit.workflows.keys import sync_keys
 from toolkit.workflows.recover import end_unfinished, open_on
 from toolkit.workflows.rollout_batch import Rollout
 from toolkit.workflows.tools import Timing, Tools
@@ -84,11 +85,18 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
             if not confirm(plan):
                 raise RefusedError("not confirmed; nothing was changed", hint="add --yes")
         taking_part = [each for each in there if each.host.host.name in plan.plans]
+        _bring_keys(there, facts)
         rollout = Rollout(taking_part, plan, facts, order.version, order.timing, str(uuid.uuid4()))
         states = rollout.perform(order.limits)
         # Routers that had missed something are told, whether or not their host changed.
         first.doors.change(lambda routes: routes, ())
     return _finished(plan, True, states, first.clock() - started)
+
+
+def _bring_keys(there: Sequence[Tools], facts: Mapping[str, HostFacts]) -> None:
+    """Give each host the keys of the others before it may serve: a new one would let everybody in."""
+    if len({each.router.ring for each in facts.values()}) > 1:
+        sync_keys([each.host for each in there])
 
 
 def _left_over(members: Sequence[Tools], sight: Sight) -> bool:

@@ -75,7 +75,10 @@ class FakeHost:
             routes=json.loads(self.files.get("routes.json", "{}")),
             held_by=self.owner,
             router=replace(
-                self.facts.router, keys=len(self.ring.active), locked=self.ring.is_locked
+                self.facts.router,
+                keys=len(self.ring.active),
+                locked=self.ring.is_locked,
+                ring=str(self.ring.as_json()),
             ),
         )
 
