@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -27,10 +29,10 @@ if TYPE_CHECKING:
 @json_option()
 def doctor(registry_path: str, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Check this machine, the host and what runs on it."""
-    from toolkit.cli.context import home_directory, only_host
+    from toolkit.cli.context import home_directory, open_fleet
     from toolkit.planning.diagnosis import Level
 
-    findings = _examine(registry_path, only_host(fleet), home_directory(home))
+    findings = _examine(registry_path, open_fleet(fleet).hosts, home_directory(home))
     if as_json:
         print_json(
             [
@@ -50,11 +52,12 @@ def doctor(registry_path: str, fleet: str | None, home: str | None, as_json: boo
         raise click.exceptions.Exit(HostError.exit_code)
 
 
-def _examine(registry_path: str, host: Host, home: Path) -> list[Finding]:
+def _examine(registry_path: str, hosts: Sequence[Host], home: Path) -> list[Finding]:
     from toolkit.adapters.playbooks import provision_digest
     from toolkit.cli.context import open_history, read_pins
     from toolkit.cli.host_view import open_host
     from toolkit.planning.diagnosis import Finding, Level, diagnose_host, diagnose_ops
+    from toolkit.workflows.fleet_look import look
 
     registry_error = ""
     try:
@@ -82,11 +85,20 @@ def _examine(registry_path: str, host: Host, home: Path) -> list[Finding]:
             unfinished=unfinished,
         )
     )
-    try:
-        facts = open_host(host, home).observe()
-    except ToolkitError as error:
-        return [*ops, Finding(Level.FAIL, "host", error.message, error.hint)]
-    return [*ops, *diagnose_host(facts, provision_digest(host))]
+    sight = look([open_host(host, home) for host in hosts])
+    found = list(ops)
+    for host in hosts:
+        # "host" where there is only one: what it is called says nothing then
+        prefix = f"{host.name}: " if len(hosts) > 1 else ""
+        if host.name in sight.lost:
+            words = f"{host.name}: {sight.lost[host.name]}"
+            found.append(Finding(Level.FAIL, f"{prefix}host", words, "toolkit hosts"))
+            continue
+        found += [
+            replace(each, subject=f"{prefix}{each.subject}")
+            for each in diagnose_host(sight.facts[host.name], provision_digest(host))
+        ]
+    return found
 
 
 def _disk_free(path: Path) -> int:

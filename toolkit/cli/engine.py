@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.errors import InputError
+from toolkit.errors import HostError, InputError, RefusedError
 
 if TYPE_CHECKING:
     from toolkit.domain.engine import EngineLock
     from toolkit.planning.engine_choice import PackageChange
     from toolkit.workflows.engine import InstallPlan
+    from toolkit.workflows.tools import Tools
 
 
 @click.group()
@@ -27,15 +29,20 @@ def engine() -> None:
 @json_option()
 def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
     """List the engine locks and the hosts that have them installed."""
-    from toolkit.cli.context import home_directory, only_host
+    from toolkit.cli.context import home_directory, open_fleet
     from toolkit.cli.host_view import open_host
     from toolkit.config.engine_locks import is_shipped, read_locks
+    from toolkit.workflows.fleet_look import look
 
     place = home_directory(home)
-    facts = open_host(only_host(fleet), place).observe()
+    sight = look([open_host(host, place) for host in open_fleet(fleet).hosts])
     locks = read_locks(place)
+    on = {
+        lock.id: [name for name, facts in sight.facts.items() if lock.id in facts.engines]
+        for lock in locks
+    }
     if as_json:
-        print_json([_as_json(lock, lock.id in facts.engines, facts.name) for lock in locks])
+        print_json([_as_json(lock, on[lock.id]) for lock in locks])
         return
     table(
         ("ENGINE", "VERSION", "FOR", "PYTHON", "PACKAGES", "LOCK", "INSTALLED ON"),
@@ -47,17 +54,20 @@ def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
                 lock.python,
                 lock.packages,
                 "shipped" if is_shipped(lock) else "local",
-                facts.name if lock.id in facts.engines else "-",
+                ", ".join(on[lock.id]) or "-",
             )
             for lock in locks
         ],
     )
-    usable = [x for x in locks if (x.accelerator, x.python) == (facts.accelerator, facts.python)]
-    if not usable:
-        note(
-            f"no lock for {facts.name} ({facts.accelerator}, Python {facts.python}); make one: "
-            f"toolkit engine lock VERSION --accelerator {facts.accelerator} --python {facts.python}"
-        )
+    for name, why in sight.lost.items():
+        note(f"{name}: unreachable, {why}")
+    have = {(lock.accelerator, lock.python) for lock in locks}
+    for facts in sight.facts.values():
+        if (facts.accelerator, facts.python) not in have:
+            note(
+                f"no lock for {facts.name} ({facts.accelerator}, Python {facts.python}); make one: toolkit engine "
+                f"lock VERSION --accelerator {facts.accelerator} --python {facts.python}"
+            )
 
 
 @engine.command()
@@ -124,53 +134,85 @@ def lock(version: str, accelerator: str, python: str, home: str | None, as_json:
 
 @engine.command()
 @click.argument("wanted", metavar="ENGINE")
+@click.option(
+    "--host",
+    "named",
+    multiple=True,
+    metavar="HOST",
+    help="Only on this host of the fleet; may be given again.",
+)
 @click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @fleet_option()
 @home_option()
 @json_option()
 def install(
-    wanted: str, yes: bool, dry_run: bool, fleet: str | None, home: str | None, as_json: bool
+    wanted: str,
+    named: tuple[str, ...],
+    yes: bool,
+    dry_run: bool,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
 ) -> None:
     """Install an engine, named by its id or version, so that a deployment need not wait for it."""
-    from toolkit.cli.context import home_directory, only_host, open_tools
+    from toolkit.cli.context import home_directory, open_fleet, open_members
     from toolkit.cli.plan_view import DryRun, ask
     from toolkit.config.engine_locks import read_locks
-    from toolkit.domain.model import EngineSpec
-    from toolkit.planning.engine_choice import choose_lock, find_locks
     from toolkit.workflows.engine import install_engine
-
-    directory, host = home_directory(home), only_host(fleet)
-    tools = open_tools(directory, host, None, quiet=as_json)
-    found = find_locks(read_locks(directory), wanted)
-    chosen = found[0]
-    if chosen.id != wanted:
-        facts = tools.host.observe()
-        spec = EngineSpec(chosen.name, chosen.version)
-        chosen = choose_lock(found, spec, facts.accelerator, facts.python)
 
     def confirm(plan: InstallPlan) -> bool:
         note(f"install {plan.lock.id} on {plan.host}")
         for reason in plan.reasons:
             note(f"  {reason}")
-        if dry_run:
-            if as_json:
-                print_json({"id": plan.lock.id, "host": plan.host, "dry_run": True})
-            else:
-                say("dry run: nothing was changed")
-            raise DryRun
-        return yes or ask("go ahead?")
+        return not dry_run and (yes or ask("go ahead?"))
 
-    plan = install_engine(chosen, tools, confirm)
+    directory, hosts = home_directory(home), open_fleet(fleet).select(named)
+    locks = read_locks(directory)
+    done: list[dict[str, Any]] = []
+    failed: list[str] = []
+    for tools in open_members(directory, hosts, None, quiet=as_json):
+        name = tools.host.host.name
+        try:
+            chosen = _chosen(locks, wanted, tools)
+            plan = install_engine(chosen, tools, confirm)
+        except RefusedError:
+            if not dry_run:
+                raise
+            done.append({"id": chosen.id, "host": name, "dry_run": True})
+            continue
+        except HostError as error:
+            if len(hosts) == 1:
+                raise
+            failed.append(error.message)
+            continue
+        done.append({"id": chosen.id, "host": name, "changed": not plan.empty})
+        if not as_json:
+            say(f"{'nothing to do: ' if plan.empty else ''}{chosen.id} is on {name}")
     if as_json:
-        print_json({"id": chosen.id, "host": host.name, "changed": not plan.empty})
-    elif plan.empty:
-        say(f"nothing to do: {chosen.id} is on {host.name}")
-    else:
-        say(f"{chosen.id} is on {host.name}")
+        print_json(done[0] if len(hosts) == 1 else done)
+    if dry_run and not as_json:
+        say("dry run: nothing was changed")
+    if dry_run:
+        raise DryRun
+    if failed:
+        raise HostError("not on all hosts:\n  " + "\n  ".join(failed), hint="toolkit status")
 
 
-def _as_json(lock: EngineLock, installed: bool, host: str) -> dict[str, Any]:
+def _chosen(locks: Sequence[EngineLock], wanted: str, tools: Tools) -> EngineLock:
+    """Return the lock that `wanted` means on a host: by its id, or by its version for what the host is."""
+    from toolkit.domain.model import EngineSpec
+    from toolkit.planning.engine_choice import choose_lock, find_locks
+
+    found = find_locks(locks, wanted)
+    if found[0].id == wanted:
+        return found[0]
+    facts = tools.host.observe()
+    spec = EngineSpec(found[0].name, found[0].version)
+    return choose_lock(found, spec, facts.accelerator, facts.python)
+
+
+def _as_json(lock: EngineLock, hosts: Sequence[str]) -> dict[str, Any]:
     from toolkit.config.engine_locks import is_shipped
 
     return {
@@ -182,7 +224,7 @@ def _as_json(lock: EngineLock, installed: bool, host: str) -> dict[str, Any]:
         "packages": lock.packages,
         "shipped": is_shipped(lock),
         "path": lock.path,
-        "hosts": [host] if installed else [],
+        "hosts": list(hosts),
     }
 
 

@@ -123,6 +123,13 @@ def releases(model: str, limit: int, home: str | None, as_json: bool) -> None:
     help="Which slot.  [default: the one that serves]",
 )
 @click.option("--previous", is_flag=True, help="The log of the start before this one.")
+@click.option(
+    "--host",
+    "named",
+    default=None,
+    metavar="HOST",
+    help="On which host of the fleet.  [default: the first that has the model]",
+)
 @fleet_option()
 @home_option()
 @json_option()
@@ -132,21 +139,23 @@ def logs(
     lines: int,
     slot: str | None,
     previous: bool,
+    named: str | None,
     fleet: str | None,
     home: str | None,
     as_json: bool,
 ) -> None:
     """Show a replica's log."""
-    from toolkit.cli.context import home_directory, only_host
+    from toolkit.cli.context import home_directory, open_fleet
     from toolkit.cli.host_view import open_host
-    from toolkit.workflows.status import log_slot
+    from toolkit.workflows.status import log_host, log_slot
 
-    host = open_host(only_host(fleet), home_directory(home))
+    chosen = open_fleet(fleet).select([named] if named else [])
+    host = log_host([open_host(each, home_directory(home)) for each in chosen], model)
     program = f"{model}-{slot or log_slot(host, model)}"
     found = host.logs(program, lines, follow=follow and not previous, previous=previous)
     shown = list(found) if as_json else _print_lines(found)
     if as_json:
-        print_json({"program": program, "lines": shown})
+        print_json({"host": host.host.name, "program": program, "lines": shown})
     elif not shown:
         note(f"{program} has no log here")
 

@@ -41,6 +41,26 @@ def observe_status(host: HostPort, history: History) -> Status:
     return Status(facts, facts.held_by, tuple(history.unfinished()))
 
 
+def log_host(hosts: Sequence[HostPort], model: str) -> HostPort:
+    """Return the only host, or the first of several that has a replica of `model`, one with traffic before others.
+
+    Raises InputError where none has.
+    """
+    if len(hosts) == 1:
+        return hosts[0]
+    from toolkit.workflows.fleet_look import look
+
+    sight = look(hosts)
+    having = [
+        (host, facts)
+        for host in hosts
+        if (facts := sight.facts.get(host.host.name)) and facts.slots_of(model)
+    ]
+    if not having:
+        raise InputError(f"{model} has no replica on any host", hint="toolkit status")
+    return max(having, key=lambda each: each[1].serving_slot(model) is not None)[0]
+
+
 def log_slot(host: HostPort, model: str) -> str:
     """Return the slot whose log a person means: the one that serves, else any that the model has.
 
