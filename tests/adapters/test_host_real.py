@@ -56,6 +56,21 @@ def test_a_second_run_of_every_playbook_changes_nothing(lab: HostLab) -> None:
     assert lab.play("provision", digest) == ()
 
 
+def test_what_was_changed_since_the_deployment_is_named(lab: HostLab) -> None:
+    program = lab.start("blue")
+    lab.host.wait_ready(program, lab.ports["blue"], 20, silent)
+    assert [slot.drift for slot in lab.host.observe().slots] == [()]
+    run = f"{lab.host.host.root}/slots/{program}/run"
+    lab.run("sh", "-c", 'echo "# looked at it" >>"$1"', "sh", run)
+    (slot,) = lab.host.observe().slots
+    assert slot.drift == (f"{run} was changed",)
+    # the process was started with other arguments than its manifest says
+    manifest = f"{lab.host.host.root}/slots/{program}/manifest.json"
+    lab.run("sed", "-i", 's/"--served-model-name"/"--other-name"/', manifest)
+    (slot,) = lab.host.observe().slots
+    assert "its process has other arguments than the release" in slot.drift
+
+
 def test_the_workers_of_a_killed_replica_end_with_it(lab: HostLab) -> None:
     port = lab.ports["blue"]
     lab.host.wait_ready(lab.start("blue"), port, 20, silent)
