@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -15,6 +16,8 @@ import pytest
 
 from tests.hostside.router_lab import Backend, Lab, free_port, lab, router_socket, until
 from tests.hostside.router_site import Clients
+from toolkit.domain.keys import KeyRing
+from toolkit.planning.keys import with_key
 from toolkit.planning.routes import Routes, Target, with_model, with_weights
 
 PATH = "/v1/completions"
@@ -96,6 +99,35 @@ def test_a_host_that_dies_costs_no_request_that_it_had_not_begun(pair: Pair) -> 
     # what was under way on the host that died is lost with it: at most one request of each client
     assert sum(count for word, count in results.items() if word != "short") <= 4
     assert pair.answers("a") == {"a.blue": 20}
+
+
+def test_a_release_is_named_by_the_host_that_has_it_and_a_key_stays_at_the_door(pair: Pair) -> None:
+    for name, router in pair.routers.items():
+        directory = router.root / "slots" / "tiny-blue"
+        directory.mkdir(parents=True)
+        release = {"version": f"of-{name}", "number": 3}
+        manifest = {"model": "tiny", "slot": "blue", "release": release}
+        (directory / "manifest.json").write_text(json.dumps(manifest))
+        key = "tk-" + "a" * 40
+        router.give(with_key(KeyRing(), "ann", key, now=1.0))
+    pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 99}))
+    asked = [
+        pair.routers["a"].ask(PATH, {"model": "tiny"}, Authorization=f"Bearer {key}")[2]
+        for _ in range(20)
+    ]
+    assert {(each["X-Toolkit-Slot"], each["X-Toolkit-Version"]) for each in asked} == {
+        ("a.blue", "of-a"),
+        ("b.blue", "of-b"),
+    }
+    lines = until(lambda: len(each := pair.routers["a"].requests()) > 19 and each)
+    assert {(line["key"], line["slot"], line["version"], line["release"]) for line in lines} == {
+        ("ann", "a.blue", "of-a", 3),
+        ("ann", "b.blue", "of-b", 3),
+    }
+    for engine in pair.engines.values():
+        assert "authorization" not in {name.lower() for name in engine.headers}
+    # one line for each request, at the door where it came in
+    assert pair.routers["b"].requests() == []
 
 
 def test_strangers_cannot_use_the_relay(pair: Pair) -> None:

@@ -1,0 +1,92 @@
+"""The role's own way with the operator's certificate, on this machine with real Ansible, HAProxy and supervisord."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from demo.lab import end_supervisor, free_port
+from tests.adapters.test_certificate import make
+from toolkit.adapters.ansible import RealConverge
+from toolkit.adapters.playbooks import playbook_directory, provision_digest
+from toolkit.domain.fleet import Host
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    root = Path(tempfile.mkdtemp(prefix="toolkit-door-", dir="/var/tmp"))
+    root.chmod(0o755)
+    yield root
+    end_supervisor(root)
+    shutil.rmtree(root)
+
+
+def converge(
+    playbook: str, books: Path, host: Host, scratch: Path, seen: list[str]
+) -> tuple[str, ...]:
+    """Run a playbook; `seen` gets what Ansible wrote meanwhile into its private files."""
+
+    def look(_: str) -> None:
+        for file in scratch.rglob("*"):
+            # they come and go
+            with suppress(OSError):
+                seen.append(file.read_bytes().decode(errors="replace"))
+
+    variables = {"toolkit_init": "supervisord", "provision_digest": provision_digest(host)}
+    return RealConverge(books, scratch).run(playbook, host, variables, look)
+
+
+@pytest.fixture
+def books(place: Path) -> Path:
+    """The playbooks, and one of the router's role alone: the others have nothing to do with the door."""
+    made = place / "books"
+    made.mkdir()
+    for each in playbook_directory().iterdir():
+        (made / each.name).symlink_to(each)
+    (made / "door.yml").write_text(
+        "- name: Door\n  hosts: all\n  gather_facts: false\n  roles: [router]\n"
+    )
+    return made
+
+
+def presented(port: int) -> str:
+    return ssl.get_server_certificate(("127.0.0.1", port), timeout=10).strip()
+
+
+def test_a_certificate_is_brought_kept_to_the_user_and_renewed(place: Path, books: Path) -> None:
+    port, seen = free_port(18700), list[str]()
+    certified = make(place, "door")
+    host = replace(
+        certified,
+        name="localhost",
+        root=str(place),
+        router_bind=f"127.0.0.1:{port}",
+        router_metrics_bind=f"127.0.0.1:{free_port(port + 1)}",
+    )
+    converge("provision", books, host, place / "run", seen)
+    assert presented(port) == Path(host.router_tls_certificate).read_text().strip()
+    directory = place / "router"
+    pair = sorted(directory.glob("tls-*"))
+    assert [path.stat().st_mode & 0o777 for path in pair] == [0o600, 0o600]
+    assert {path.owner() for path in pair} == {directory.owner()}
+    secret = Path(host.router_tls_key).read_text().splitlines()[1]
+    assert seen and not any(secret in text for text in seen)
+    # again: nothing to do
+    assert converge("door", books, host, place / "run", seen) == ()
+
+    make(place, "door")
+    changed = converge("door", books, host, place / "run", seen)
+    assert "Reload the router" in changed
+    assert presented(port) == Path(host.router_tls_certificate).read_text().strip()
+    # the former pair is gone
+    assert len(list(directory.glob("tls-*"))) == 2
+    assert not set(directory.glob("tls-*")) & set(pair)
