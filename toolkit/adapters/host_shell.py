@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from toolkit.adapters.ssh import HOSTSIDE, place_hostside, root_command
+from toolkit.adapters.conversation import BRIEF, Conversation, Ended
+from toolkit.adapters.ssh import HOSTSIDE, hostside_path, place_hostside, root_command
 from toolkit.adapters.ssh_faults import host_error
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
@@ -60,28 +62,54 @@ class SshShell:
     def __init__(self, host: Host, scratch: Path) -> None:
         self._host, self._scratch = host, scratch
         self._hostside = ""
+        self._conversation = Conversation(partial(_begin, host, scratch))
+        weakref.finalize(self, self._conversation.end)
 
     @contextmanager
     def session(
         self, command: str, request: Mapping[str, Any]
     ) -> Iterator[Iterator[dict[str, Any]]]:
         """Run `command` on the host; its standard input stays open until the caller leaves the context."""
-        if not self._hostside:
-            self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._hostside = place_hostside(self._host, self._scratch)
+        self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if command in BRIEF:
+            with self._conversation.turn() as mine:
+                if mine:
+                    yield self._converse(command, request)
+                    return
+        self._hostside = self._hostside or place_hostside(self._host, self._scratch)
         remote = [self._host.python, "-I", self._hostside, command]
         argv = root_command(self._host, self._scratch, remote)
         with _talk(argv, request, partial(host_error, self._host)) as answers:
             yield answers
+
+    def _converse(self, command: str, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        try:
+            try:
+                yield from self._conversation.ask(command, request)
+            except Ended as ended:
+                if ended.code != _NO_HOSTSIDE:
+                    raise
+                self._hostside = place_hostside(self._host, self._scratch)
+                yield from self._conversation.ask(command, request)
+        except Ended as ended:
+            raise host_error(self._host, ended.words, ended.code) from None
+
+
+def _begin(host: Host, scratch: Path) -> subprocess.Popen[str]:
+    remote = ["sh", "-c", _CONVERSE, "sh", host.python, hostside_path(host)]
+    return _start(root_command(host, scratch, remote))
+
+
+# To ask first whether the host's side is there would take as long as a request.
+_NO_HOSTSIDE = 86
+_CONVERSE = f'[ -d "$2" ] || exit {_NO_HOSTSIDE}; exec "$1" -I "$2" converse'
 
 
 @contextmanager
 def _talk(
     argv: Sequence[str], request: Mapping[str, Any], refused: _Refused
 ) -> Iterator[Iterator[dict[str, Any]]]:
-    process = subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = _start(argv)
     assert process.stdin is not None
     try:
         # A command that ended at once has its reason on standard error, which is read below.
@@ -112,3 +140,9 @@ def _answers(process: subprocess.Popen[str], refused: _Refused) -> Iterator[dict
     if not answered:
         words = process.stderr.read()
         raise refused(words, process.wait())
+
+
+def _start(argv: Sequence[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )

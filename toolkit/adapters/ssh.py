@@ -57,8 +57,7 @@ def place_hostside(host: Host, scratch: Path) -> str:
     The directory is named after its content, so that ops machines with different versions do not meet.
     Raises HostError with the words of ssh, or of sudo.
     """
-    archive, digest = _packed()
-    final = f"{host.root}/bin/hostside-{digest}"
+    final = hostside_path(host)
     done = _run(root_command(host, scratch, ["test", "-d", final]), b"")
     if done.returncode == 0:
         return final
@@ -69,10 +68,16 @@ def place_hostside(host: Host, scratch: Path) -> str:
         # another ops machine may have been faster
         '&& { mv -T "$new" "$1" 2>/dev/null || { rm -rf "$new"; test -d "$1"; }; }'
     )
+    archive, _ = _packed()
     done = _run(root_command(host, scratch, ["sh", "-c", script, "sh", final]), archive)
     if done.returncode:
         raise _refused(host, done)
     return final
+
+
+def hostside_path(host: Host) -> str:
+    """Return where the host's side of this toolkit lies on `host`, if it is there."""
+    return f"{host.root}/bin/hostside-{_packed()[1]}"
 
 
 @contextmanager

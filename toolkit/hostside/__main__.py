@@ -4,6 +4,7 @@
 
 It reads one JSON document, the request, as the first line of standard input and writes JSON documents, one a
 line: any number of `{"event": ...}` and at the end one `{"result": ...}` or `{"error": "..."}`.
+`converse` is the exception: it reads one request after the other, each with its `command`, and answers each like that.
 It needs nothing but Python >= 3.9, changes nothing about what a host looks like (that is Ansible's), and
 ends by itself when its standard input closes, so that nothing outlives a killed ops machine.
 """
@@ -20,14 +21,23 @@ from wire import Document, Report
 
 def main() -> int:
     """Run one command; exit code 0 with a result, 1 with an error."""
-    # As bytes: what follows the first line may be a file.
-    request = json.loads(sys.stdin.buffer.readline() or b"{}")
-    command = COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else "")
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name == "converse":
+        import conversation
+
+        return conversation.converse(carry_out)
+    request = json.loads(sys.stdin.readline() or "{}")
+    if request.pop("until_eof", False):
+        threading.Thread(target=end_with_parent, daemon=True).start()
+    return carry_out(name, request)
+
+
+def carry_out(name: str, request: Document) -> int:
+    """Answer a request; return 0 with a result, 1 with an error."""
+    command = COMMANDS.get(name)
     if command is None:
         emit({"error": "unknown command; known: " + " ".join(sorted(COMMANDS))})
         return 2
-    if request.pop("until_eof", False):
-        threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         emit({"result": command(request, lambda event: emit({"event": event}))})
     except (

@@ -1,0 +1,144 @@
+"""One process answers one brief request after the other, and a new one takes over where it ended."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from toolkit.adapters.conversation import Conversation, Ended
+from toolkit.adapters.ssh import HOSTSIDE
+
+# Answers with its own pid; `die` ends it, and `events` come before a result.
+ECHO = """
+import json, os, sys
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["command"] == "die":
+        sys.exit("no more")
+    for number in range(request.get("events", 0)):
+        print(json.dumps({"event": number}), flush=True)
+    print(json.dumps({"result": os.getpid()}), flush=True)
+"""
+
+
+class Echo:
+    """A conversation with ECHO; `begun` counts its processes."""
+
+    def __init__(self, script: str = ECHO) -> None:
+        self.begun, self._script = 0, script
+        self.conversation = Conversation(self._begin)
+
+    def _begin(self) -> subprocess.Popen[str]:
+        self.begun += 1
+        pipe = subprocess.PIPE
+        argv = [sys.executable, "-c", self._script]
+        return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+    def ask(self, command: str = "pid", **request: int) -> list[object]:
+        with self.conversation.turn() as mine:
+            assert mine
+            return [next(iter(each.values())) for each in self.conversation.ask(command, request)]
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    echo = Echo()
+    yield echo
+    echo.conversation.end()
+
+
+def test_one_process_answers_all_requests(echo: Echo) -> None:
+    pids = {echo.ask()[-1] for _ in range(3)}
+    assert len(pids) == 1 and echo.begun == 1
+
+
+def test_events_come_before_the_result(echo: Echo) -> None:
+    assert echo.ask(events=2)[:2] == [0, 1]
+
+
+def test_a_process_that_has_ended_is_replaced_once(echo: Echo) -> None:
+    first = echo.ask()
+    with pytest.raises(Ended):
+        echo.ask("die")
+    assert echo.begun == 2
+    assert echo.ask() != first and echo.begun == 3
+
+
+def test_a_process_that_never_answered_tells_why() -> None:
+    echo = Echo("import sys; print('no such host', file=sys.stderr); sys.exit(86)")
+    with pytest.raises(Ended) as ended:
+        echo.ask()
+    assert (ended.value.code, ended.value.words, echo.begun) == (86, "no such host\n", 1)
+
+
+def test_the_rest_of_an_answer_nobody_took_is_not_taken_for_the_next(echo: Echo) -> None:
+    with echo.conversation.turn():
+        assert next(echo.conversation.ask("pid", {"events": 2})) == {"event": 0}
+    assert len(echo.ask()) == 1 and echo.begun == 2
+
+
+def test_another_thread_has_to_find_another_way_meanwhile(echo: Echo) -> None:
+    told: list[bool] = []
+
+    def take_turn() -> None:
+        with echo.conversation.turn() as mine:
+            told.append(mine)
+
+    with echo.conversation.turn():
+        thread = threading.Thread(target=take_turn)
+        thread.start()
+        thread.join(10)
+    take_turn()
+    assert told == [False, True]
+
+
+def test_the_hosts_side_converses(tmp_path: Path) -> None:
+    def begin() -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        argv = [sys.executable, "-I", str(HOSTSIDE), "converse"]
+        return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+    conversation = Conversation(begin)
+    try:
+        for _ in range(2):
+            (seen,) = conversation.ask("observe", {"root": str(tmp_path), "until_eof": True})
+            assert seen["result"]["slots"] == []
+        (refused,) = conversation.ask("dance", {})
+        assert "unknown command" in refused["error"]
+    finally:
+        conversation.end()
+
+
+@pytest.mark.parametrize(("until_eof", "answers"), [(True, 0), (False, 1)])
+def test_what_must_be_carried_through_is_when_the_ops_machine_is_gone(
+    until_eof: bool, answers: int
+) -> None:
+    pipe = subprocess.PIPE
+    argv = [sys.executable, "-I", str(HOSTSIDE), "converse"]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as replica,
+        subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as process,
+    ):
+        asked = {"port": replica.getsockname()[1], "payload": {}, "timeout": 20}
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(
+            json.dumps({"command": "complete", "until_eof": until_eof, **asked}) + "\n"
+        )
+        process.stdin.flush()
+        replica.settimeout(20)
+        with replica.accept()[0] as connection:
+            connection.settimeout(20)
+            connection.recv(1)
+            process.stdin.close()
+            if until_eof:
+                assert process.wait(20) == 0
+        # Only now does the replica answer: it hangs up.
+        assert len(process.stdout.readlines()) == answers
+        assert process.wait(20) == 0
