@@ -37,7 +37,7 @@ class HostPort(Protocol):
     def lock(self, owner: LockOwner) -> AbstractContextManager[None]:
         """Hold the host's deployment lock; raises BusyError naming the holder."""
 
-    def lockowner_from_json(self) -> LockOwner | None:
+    def lock_owner(self) -> LockOwner | None:
         """Return who holds the lock now, or None."""
 
     def apply_routes(
@@ -102,7 +102,7 @@ class RealHost:
                 raise busy(self.host.name, result.get("owner") or {})
             yield
 
-    def lockowner_from_json(self) -> LockOwner | None:
+    def lock_owner(self) -> LockOwner | None:
         answer = self._ask("read-lock")
         return owner_from_json(answer["owner"] or {}) if answer["held"] else None
 
