@@ -1,4 +1,4 @@
-"""The torrent of a swarm is what libtorrent itself would make of the files, and only members may take part."""
+"""The torrent of a swarm describes its files, piece by piece, and only members may take part."""
 
 from __future__ import annotations
 
@@ -23,20 +23,16 @@ CASES = {
 
 
 @pytest.mark.parametrize("sizes", CASES.values(), ids=CASES.keys())
-def test_pieces_and_roots_are_those_of_libtorrent(tmp_path: Path, sizes: dict[str, int]) -> None:
-    ours = libtorrent.bdecode(_made(tmp_path, sizes))
-    files = libtorrent.list_files(str(tmp_path / "T"))
-    reference = libtorrent.create_torrent(files, LENGTH, libtorrent.create_torrent.v2_only)
-    libtorrent.set_piece_hashes(reference, str(tmp_path))
-    theirs: Any = reference.generate()
-    if len(sizes) > 1:
-        assert ours[b"info"][b"file tree"] == theirs[b"info"][b"file tree"]
-    else:
-        # A directory with one file is to libtorrent that file alone.
-        assert list(ours[b"info"][b"file tree"].values()) == list(
-            theirs[b"info"][b"file tree"].values()
-        )
-    assert ours[b"piece layers"] == theirs[b"piece layers"]
+def test_libtorrent_finds_in_the_files_what_the_torrent_says(
+    tmp_path: Path, sizes: dict[str, int]
+) -> None:
+    authority = Authority()
+    wanted = _made(tmp_path, sizes, authority.certificate)
+    assert _missing(wanted, tmp_path, authority.admit()) == 0
+    (tmp_path / "T" / next(iter(sizes))).write_bytes(bytes([99]) * next(iter(sizes.values())))
+    first = next(iter(sizes.values()))
+    # Pieces of the other files are not touched by it.
+    assert _missing(wanted, tmp_path, authority.admit()) == first
 
 
 @pytest.mark.parametrize(
@@ -47,7 +43,7 @@ def test_pieces_grow_with_the_tree(size: int, length: int) -> None:
 
 
 def test_bencoding_orders_keys() -> None:
-    assert encode({b"b": 1, b"a": {b"x": b"yz"}}) == b"d1:ad1:x2:yze1:bi1ee"
+    assert encode({b"b": 1, b"a": [b"yz", {}]}) == b"d1:al2:yzdee1:bi1ee"
 
 
 @pytest.mark.parametrize("stranger", [False, True], ids=["member", "stranger"])
@@ -75,8 +71,22 @@ def _made(top: Path, sizes: dict[str, int], authority: bytes = b"-") -> bytes:
     for number, (path, size) in enumerate(sizes.items()):
         (top / "T" / path).parent.mkdir(parents=True, exist_ok=True)
         (top / "T" / path).write_bytes(bytes([number]) * size)
-    hashes = hash_pieces([top / "T" / path for path in sizes], LENGTH)
-    return torrent("T", sizes, dict(zip(sizes, hashes, strict=True)), LENGTH, authority)
+    hashes = {path: hash_pieces(top / "T" / path, LENGTH) for path in sizes}
+    return torrent("T", sizes, hashes, LENGTH, authority)
+
+
+def _missing(wanted: bytes, top: Path, member: Member) -> int:
+    """Return how many bytes libtorrent misses in the directory T."""
+    session = new_session(libtorrent, [], [LOOPBACK], 0)
+    handle = _add(session, wanted, top / "T", member, False)
+    checking = (
+        libtorrent.torrent_status.checking_files,
+        libtorrent.torrent_status.checking_resume_data,
+    )
+    until = time.monotonic() + 20
+    while (status := handle.status()).state in checking and time.monotonic() < until:
+        time.sleep(0.02)
+    return int(status.total_wanted - status.total_wanted_done)
 
 
 def _add(session: Any, wanted: bytes, directory: Path, member: Member, seed: bool) -> Any:

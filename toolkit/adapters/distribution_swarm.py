@@ -222,7 +222,7 @@ def _make_torrent(
     for file in files.values():
         known = pieces / f"{file.sha256}-{length}"
         if not known.exists():
-            (digests,) = hash_pieces([Path(tree.source) / file.path], length)
+            digests = hash_pieces(Path(tree.source) / file.path, length)
             fresh = known.with_suffix(".new")
             fresh.write_bytes(digests)
             fresh.replace(known)

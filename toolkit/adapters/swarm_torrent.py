@@ -1,4 +1,8 @@
-"""A torrent of files (BitTorrent version 2): pieces never span two files, and each has a SHA-256."""
+"""A torrent of files whose pieces never span two of them.
+
+It is one of BitTorrent's first version, whose pieces have SHA-1: libtorrent 2.1.1 passes on a piece of the second
+version only seconds after it has come. What counts is each file's SHA-256, looked at when all of it is there.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-BLOCK = 2**14
-_ZERO = bytes(32)
+Value = int | bytes | Sequence["Value"] | Mapping[bytes, "Value"]
 
 
 def piece_length(size: int) -> int:
@@ -30,86 +33,45 @@ def torrent(
 
     Its members speak TLS and have certificates that `authority` (a certificate in PEM) has signed.
     """
-    tree: dict[bytes, object] = {}
-    layers: dict[bytes, object] = {}
+    files: list[Value] = []
     for path, size in sizes.items():
-        folder = tree
-        for part in path.encode().split(b"/"):
-            folder = folder.setdefault(part, {})  # type: ignore[assignment]
-        entry: dict[bytes, object] = {b"length": size}
-        if size:
-            entry[b"pieces root"] = root = _root(pieces[path], size, length)
-            if size > length:
-                layers[root] = pieces[path]
-        folder[b""] = entry
-    info = {
-        b"file tree": tree,
-        b"meta version": 2,
+        files.append({b"length": size, b"path": [part.encode() for part in path.split("/")]})
+        if padding := -size % length:
+            filler = [b".pad", str(padding).encode()]
+            files.append({b"attr": b"p", b"length": padding, b"path": filler})
+    info: dict[bytes, Value] = {
+        b"files": files,
         b"name": name.encode(),
         b"piece length": length,
+        b"pieces": b"".join(pieces[path] for path in sizes),
         b"private": 1,
         b"ssl-cert": authority,
     }
-    return encode({b"info": info, b"piece layers": layers})
+    return encode({b"info": info})
 
 
-def hash_pieces(paths: Sequence[Path], length: int, workers: int = 4) -> list[bytes]:
-    """Return for each file the hashes of its pieces, one after the other; of a file within one piece, its own hash."""
-    parts = [
-        (number, start)
-        for number, path in enumerate(paths)
-        for start in range(0, path.stat().st_size, length)
-    ]
-    found = [bytearray() for _ in paths]
+def hash_pieces(path: Path, length: int, workers: int = 4) -> bytes:
+    """Return the hashes of a file's pieces, one after the other; the last is filled up with zeros."""
+    starts = range(0, path.stat().st_size, length)
     with ThreadPoolExecutor(workers) as pool:
-        hashes = pool.map(lambda part: _hash_piece(paths[part[0]], part[1], length), parts)
-        for (number, _), digest in zip(parts, hashes, strict=True):
-            found[number] += digest
-    return [bytes(each) for each in found]
+        return b"".join(pool.map(lambda start: _hash_piece(path, start, length), starts))
 
 
-def encode(value: object) -> bytes:
-    """Return `value` (int, bytes, or a dictionary of them) in bencoding."""
+def encode(value: Value) -> bytes:
+    """Return `value` in bencoding."""
     if isinstance(value, int):
         return b"i%de" % value
     if isinstance(value, bytes):
         return b"%d:%s" % (len(value), value)
-    assert isinstance(value, dict)
-    return b"d" + b"".join(encode(key) + encode(value[key]) for key in sorted(value)) + b"e"
+    if isinstance(value, Mapping):
+        return b"d" + b"".join(encode(key) + encode(value[key]) for key in sorted(value)) + b"e"
+    return b"l" + b"".join(encode(each) for each in value) + b"e"
 
 
 def _hash_piece(path: Path, start: int, length: int) -> bytes:
     with path.open("rb", buffering=0) as file:
-        whole = file.seek(0, 2) > length
         file.seek(start)
-        data = memoryview(file.read(length))
-    leaves = [
-        hashlib.sha256(data[place : place + BLOCK]).digest() for place in range(0, len(data), BLOCK)
-    ]
-    # A file within one piece is a tree of its own blocks; of a longer one every piece counts as whole.
-    width = length // BLOCK if whole else _power_of_two(len(leaves))
-    return _merkle(leaves, width, _ZERO)
-
-
-def _root(pieces: bytes, size: int, length: int) -> bytes:
-    if size <= length:
-        return pieces
-    hashes = [pieces[start : start + 32] for start in range(0, len(pieces), 32)]
-    absent = _merkle([], length // BLOCK, _ZERO)
-    return _merkle(hashes, _power_of_two(len(hashes)), absent)
-
-
-def _merkle(nodes: Sequence[bytes], width: int, absent: bytes) -> bytes:
-    """Return the root over `nodes`, filled up to `width` (a power of two) with `absent`."""
-    row = list(nodes)
-    while width > 1:
-        if len(row) % 2:
-            row.append(absent)
-        row = [hashlib.sha256(row[at] + row[at + 1]).digest() for at in range(0, len(row), 2)]
-        absent = hashlib.sha256(absent + absent).digest()
-        width //= 2
-    return row[0] if row else absent
-
-
-def _power_of_two(count: int) -> int:
-    return 1 << max(0, count - 1).bit_length()
+        data = file.read(length)
+    summary = hashlib.sha1(data, usedforsecurity=False)
+    summary.update(bytes(length - len(data)))
+    return summary.digest()

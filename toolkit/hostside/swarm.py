@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 from swarm_library import library_path
-from swarm_settings import LOOPBACK, add_torrent, new_session, prefix
+from swarm_settings import LOOPBACK, add_torrent, new_session
 from trees import File, Tree, is_right, link, publish
 from wire import Document, Report
 
@@ -104,7 +104,7 @@ class _Peer:
         layout, length = info.layout(), info.piece_length()
         order = [_NEVER] * info.num_pieces()
         for number in range(layout.num_files()):
-            file = self._missing.get(layout.file_path(number)[len(prefix(info)) :])
+            file = self._missing.get(layout.file_path(number).partition("/")[2])
             if file is None:
                 continue
             first = layout.file_offset(number) // length

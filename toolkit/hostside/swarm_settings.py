@@ -49,8 +49,9 @@ def new_session(libtorrent: Any, listen: Iterable[str], allowed: Iterable[str], 
             # Which piece comes first is said by priorities, from the first one on and one by one.
             "initial_picker_threshold": 0,
             "whole_pieces_threshold": 0,
-            # What is asked for ahead is asked for twice at the end.
+            # What is asked for ahead is asked for twice at the end. The other side's word counts, not one's own.
             "max_out_request_queue": 128,
+            "max_allowed_in_request_queue": 128,
             "request_timeout": 10,
             "upload_rate_limit": limit,
             "smooth_connects": False,
@@ -97,16 +98,10 @@ def add_torrent(
     flags = libtorrent.torrent_flags
     wanted = libtorrent.add_torrent_params()
     wanted.ti = libtorrent.torrent_info(libtorrent.bdecode(torrent))
-    wanted.save_path = os.path.dirname(directory) if prefix(wanted.ti) else directory
+    wanted.save_path = os.path.dirname(directory)
     wanted.flags &= ~(flags.auto_managed | flags.paused)
     if seed:
         wanted.flags |= flags.seed_mode
     handle = session.add_torrent(wanted)
     handle.set_ssl_certificate_buffer(*member, _DH)
     return handle
-
-
-def prefix(info: Any) -> str:
-    """Return what stands before every path of a torrent: its name, or nothing where it has one file alone."""
-    single = info.num_files() == 1 and "/" not in info.layout().file_path(0)
-    return "" if single else f"{info.name()}/"
