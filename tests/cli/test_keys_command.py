@@ -111,7 +111,7 @@ def test_a_host_that_did_not_answer_is_named_after_the_key_was_shown(shell: Shel
     shell.fleet(f"here: {here}", f"away: {away}")
     code, out, err = shell("keys", "add", "ann")
     assert (code, out[:3]) == (7, "tk-")
-    assert "away: ssh: connect to host 127.0.0.1 port 1: Connection refused" in err
+    assert re.search(r"away: .*connect to host 127\.0\.0\.1 port 1: Connection refused", err)
     assert "hint: when they are back: toolkit keys sync" in err
     code, out, _ = shell("keys", "revoke", "ann", "--json")
     assert (code, list(json.loads(out)["silent"])) == (7, ["away"])
