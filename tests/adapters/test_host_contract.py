@@ -130,14 +130,14 @@ def test_keys_are_united_and_what_was_revoked_stays_revoked(lab: HostLab) -> Non
 
 
 def test_the_lock_is_held_by_one_and_names_them(lab: HostLab) -> None:
-    assert lab.host.lock_owner() is None
+    assert lab.host.observe().held_by is None
     with lab.host.lock(OWNER):
-        holder = lab.host.lock_owner()
+        holder = lab.host.observe().held_by
         assert holder is not None
         assert (holder.actor, holder.command) == (OWNER.actor, OWNER.command)
         with pytest.raises(BusyError, match=r"ann@ops .*: toolkit deploy tiny"), lab.host.lock(BOB):
             pass
-    assert lab.host.lock_owner() is None
+    assert lab.host.observe().held_by is None
     with lab.host.lock(BOB):
         pass
 

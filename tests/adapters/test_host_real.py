@@ -107,7 +107,7 @@ def test_the_lock_ends_with_a_killed_holder(lab: HostLab) -> None:
     holder.wait()
     holder.stdout.close()
     until = time.monotonic() + 10
-    while lab.host.lock_owner() is not None and time.monotonic() < until:
+    while lab.host.observe().held_by is not None and time.monotonic() < until:
         time.sleep(0.05)
     with lab.host.lock(OWNER):
         pass

@@ -92,9 +92,6 @@ class FakeHost:
         finally:
             self.owner = None
 
-    def lock_owner(self) -> LockOwner | None:
-        return self.owner
-
     def apply_routes(
         self, files: Mapping[str, str], commands: Sequence[str], *, reload: bool
     ) -> None:

@@ -1,0 +1,138 @@
+"""From bare hosts to hosts that can serve, and what becomes of a fleet in which half of the hosts cannot."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.fleet.lab import FleetLab, fleet_lab
+from tests.fleet.machine import Machine, require_hosts
+
+pytestmark = pytest.mark.system
+
+DAY = 86400.0
+ROOT = "/var/lib/toolkit"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[FleetLab]:
+    require_hosts()
+    variables = {"toolkit_firewall": "true", "router_bind": "0.0.0.0:8080"}
+    names = ("good", "nosudo", "nokey", "nopython", "late", "full", "dark")
+    with fleet_lab(names, variables=variables) as lab:
+        yield lab
+
+
+def test_bare_hosts_become_ready_and_those_that_cannot_are_named_each_with_its_reason(
+    lab: FleetLab,
+) -> None:
+    good = lab["good"]
+    before = _everything(good)
+    checked = _json(lab, "provision", "--check", "good")["hosts"][0]
+    assert checked["result"] == "would change"
+    assert {"Write the rules", "Start without routes"} <= set(checked["changed"])
+    assert _everything(good) == before
+
+    _spoil(lab)
+    done = lab.toolkit("provision", "--yes", "--json", check=False)
+    assert done.returncode == 7, done.stderr
+    results = {each["host"]: each for each in json.loads(done.stdout)["hosts"]}
+    assert results["good"]["result"] == "converged", results["good"]
+    assert set(checked["changed"]) <= set(results["good"]["changed"])
+    words = {
+        "nosudo": "the login may not become root without a password",
+        "nokey": "it refuses our key",
+        "nopython": "it has no Python",
+        "late": "its clock is 24 h 00 min behind this machine's",
+        "full": "its disk is full",
+        "dark": "it cannot be reached",
+    }
+    for name, word in words.items():
+        assert results[name]["result"] == "failed"
+        assert results[name]["error"]["message"].startswith(f"{name}: {word}"), results[name]
+        assert results[name]["error"]["hint"]
+        if name not in ("dark", "nopython", "late"):
+            assert lab[name].run("ls", ROOT, check=False) in ("", "bin\n")
+
+    # The same, as a person sees it.
+    shown = lab.toolkit("hosts", check=False)
+    assert shown.returncode == 7
+    states = {line.split()[0]: line.split()[1] for line in shown.stdout.splitlines()[1:8]}
+    assert states == {
+        "good": "converged",
+        "late": "unfit",
+        **dict.fromkeys(("nosudo", "nokey", "nopython", "full", "dark"), "unreachable"),
+    }
+    assert "nokey: it refuses our key" in shown.stdout
+
+    ready = _everything(good)
+    again = _json(lab, "provision", "--yes", "good")["hosts"][0]
+    assert (again["result"], again["seconds"]) == ("nothing to do", 0)
+    forced = _json(lab, "provision", "--yes", "--force", "good")["hosts"][0]
+    assert (forced["result"], forced["changed"]) == ("nothing to do", [])
+    assert _everything(good) == ready
+
+
+def test_the_firewall_lets_in_whom_it_should_and_touches_no_rules_but_its_own(
+    lab: FleetLab,
+) -> None:
+    good = lab["good"]
+    if "table inet toolkit" not in good.run("nft", "list", "tables"):
+        _json(lab, "provision", "--yes", "good")
+    good.run("nft", "add table ip theirs")
+    listen = "import socket, time; each = socket.create_server(('', 9999)); time.sleep(600)"
+    good.run("systemd-run", "--unit=theirs", "/usr/bin/python3", "-c", listen)
+    good.run("sh", "-c", "until ss -ltn | grep -q :9999; do sleep 0.05; done")
+    assert _opens(good, 22)
+    assert _opens(good, 8080)
+    assert not _opens(good, 9999)
+    # Loaded once more, as at a boot, and taken away where it is no longer wanted.
+    good.run("systemctl", "restart", "toolkit-firewall.service")
+    assert not _opens(good, 9999)
+    text = lab.inventory.read_text()
+    lab.inventory.write_text(text.replace("toolkit_firewall: true", "toolkit_firewall: false"))
+    try:
+        done = _json(lab, "provision", "--yes", "good")["hosts"][0]
+    finally:
+        lab.inventory.write_text(text)
+    assert {"Stop it", "Remove its files"} <= set(done["changed"])
+    assert _opens(good, 9999)
+    assert good.run("nft", "list", "tables") == "table ip theirs\n"
+
+
+def _spoil(lab: FleetLab) -> None:
+    """Give each host but the good one a trouble of its own."""
+    lab["nosudo"].run("sh", "-c", "echo 'ops ALL=(ALL) ALL' >/etc/sudoers.d/ops")
+    lab["nokey"].run("sh", "-c", "echo >/home/ops/.ssh/authorized_keys")
+    lab["nopython"].run("sh", "-c", "rm /usr/bin/python3*")
+    lab["late"].set_clock(-DAY)
+    lab["full"].fill_disk()
+    lab["dark"].power_off()
+
+
+def _opens(machine: Machine, port: int) -> bool:
+    try:
+        with socket.create_connection((machine.address, port), timeout=1):
+            return True
+    except TimeoutError:
+        return False
+
+
+def _json(lab: FleetLab, *words: str) -> Any:
+    return json.loads(lab.toolkit(*words, "--json").stdout)
+
+
+def _everything(machine: Machine) -> tuple[str, str, str]:
+    """Return every file that a playbook could touch, with owner and times, every unit's state and all rules."""
+    files = machine.run(
+        "find", "/etc", ROOT, "-path", f"{ROOT}/bin*", "-prune", "-o", "-path", ROOT, "-prune",
+        "-o", "-path", f"{ROOT}/router/*.sock", "-prune", "-o", "-path", f"{ROOT}/deployment.lock", "-prune",
+        "-o", "-printf", "%p %m %u %g %s %T@\n",
+        check=False,
+    )  # fmt: skip
+    units = machine.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "toolkit*")
+    return files, units, machine.run("nft", "list", "ruleset")
