@@ -147,3 +147,24 @@ def test_strangers_cannot_use_the_relay(pair: Pair) -> None:
 def _workers(router: Lab) -> list[int]:
     found = router_socket.processes(router.directory)
     return [*found["current"], *found["old"]]
+
+
+def test_requests_with_the_same_beginning_go_to_the_same_replica(pair: Pair) -> None:
+    pair.apply(
+        with_model(pair.routes, "tiny", pair.routes.routes[0].targets, created=1, routing="prefix")
+    )
+    for router in pair.routers.values():
+        router.up("tiny", "a.blue", "b.blue")
+
+    def slots(bodies: list[dict[str, object]]) -> set[str]:
+        return {
+            pair.routers["a"].ask(PATH, {"model": "tiny", **body})[2]["X-Toolkit-Slot"]
+            for body in bodies
+        }
+
+    chats = [[{"messages": [{"role": "user", "content": f"I am {n}"}]}] * 6 for n in range(12)]
+    assert [len(slots(chat)) for chat in chats] == [1] * 12
+    assert set().union(*map(slots, chats)) == {"a.blue", "b.blue"}
+    assert len(slots([{"prompt": "the same"}] * 6)) == 1
+    # what has no beginning is served as well
+    assert slots([{}] * 6) <= {"a.blue", "b.blue"}

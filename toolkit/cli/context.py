@@ -97,9 +97,17 @@ def open_tools(home: Path, host: Host, pins: Pins | None, *, quiet: bool = False
 
 
 def open_members(
-    home: Path, hosts: Sequence[Host], pins: Pins | None, *, quiet: bool = False
+    home: Path,
+    hosts: Sequence[Host],
+    pins: Pins | None,
+    *,
+    quiet: bool = False,
+    send_limit: int = 0,
 ) -> tuple[Tools, ...]:
-    """Return the adapters for each host of a fleet; what belongs to the ops machine they share."""
+    """Return the adapters for each host of a fleet; what belongs to the ops machine they share.
+
+    `send_limit` is in bytes a second, 0 for none.
+    """
     from toolkit.adapters.ansible import RealConverge
     from toolkit.adapters.playbooks import playbook_directory, provision_digest
     from toolkit.cli.host_view import open_host
@@ -115,7 +123,7 @@ def open_members(
         "clock": time.time,
         "say": (lambda text: None) if quiet else note,
         "doors": Doors(ports),
-        "distribution": _LazyDistribution(home),
+        "distribution": _LazyDistribution(home, send_limit),
     }
     return tuple(
         Tools(host=port, provision_digest=provision_digest(port.host), **shared) for port in ports
@@ -173,15 +181,15 @@ class _LazySupplies:
 
 
 class _LazyDistribution:
-    """The distribution, opened when first asked for."""
+    """The distribution, opened when first asked for; `limit` is in bytes a second, 0 for none."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, home: Path, limit: int) -> None:
+        self._home, self._limit = home, limit
 
     def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
         from toolkit.adapters.distribution_ssh import SshDistribution
 
-        return SshDistribution(self._home / "run").spread(tree, hosts, report)
+        return SshDistribution(self._home, limit=self._limit).spread(tree, hosts, report)
 
 
 def lock_owner() -> LockOwner:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def fleet_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--host`, `--serial`, `--max-failures`, `--keep`: how a fleet is changed."""
+    """`--host`, `--serial`, `--max-failures`, `--keep`, `--send-limit`: how a fleet is changed."""
     for option in reversed(
         (
             click.option(
@@ -52,10 +53,25 @@ def fleet_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 show_default=True,
                 help="Hosts that must go on serving the model at each moment.",
             ),
+            click.option(
+                "--send-limit",
+                default=None,
+                metavar="SIZE",
+                help="Send weights and packages at no more than this a second, such as 20MB.",
+            ),
         )
     ):
         command = option(command)
     return command
+
+
+def _rate(text: str | None) -> int:
+    from toolkit.domain.quantity import parse_size
+
+    try:
+        return parse_size(text) if text else 0
+    except ValueError as error:
+        raise InputError(f"--send-limit: {error}", hint="--send-limit 20MB") from error
 
 
 def roll(
@@ -77,7 +93,7 @@ def roll(
     from toolkit.planning.rollout import Limits
     from toolkit.workflows.rollout import Order, roll_out
 
-    members = open_members(place, hosts, pins)
+    members = open_members(place, hosts, pins, send_limit=_rate(options["send_limit"]))
     limits = Limits(options["serial"], options["max_failures"], options["keep"])
     order = Order(
         model=model,

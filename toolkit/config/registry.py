@@ -185,6 +185,7 @@ class _Reader:
             serving={**_serving(base), **_serving(spec)},
             env={**base.env, **spec.env},
             checks=tuple(Check(c.prompt, c.contains, c.max_tokens, c.timeout) for c in checks),
+            routing=base.routing,
             permission=Permission(allowed.trust_remote_code, tuple(allowed.formats), allowed.reason)
             if allowed
             else Permission(),

@@ -166,6 +166,12 @@ class ModelSpec(Entry):
     description: OptionalText = Field(
         "", description="For people.", examples=["Qwen2.5 7B, general chat"]
     )
+    routing: Literal["least-connections", "prefix"] = Field(
+        "least-connections",
+        description="Which of several replicas gets a request: the one with the fewest open ones, or, with `prefix`, "
+        "one that had the same first message before and has it in its cache.",
+        examples=["prefix"],
+    )
     versions: dict[Name, VersionSpec] = Field(
         default_factory=dict, description="Its versions, the newest last."
     )

@@ -108,6 +108,7 @@ class Version:
     env: Mapping[str, str] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     permission: Permission = field(default_factory=Permission)
+    routing: str = "least-connections"
 
     @property
     def title(self) -> str:

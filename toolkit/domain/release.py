@@ -14,8 +14,8 @@ SLOTS = ("blue", "green")
 class Release:
     """Exactly what to run. Immutable; `number` counts up per model.
 
-    `engine` is the id of an engine lock, `snapshot` the digest over the files,
-    `args` what follows `vllm serve SNAPSHOT`, without the address, which belongs to the slot.
+    `routing` is how replicas share requests out, `engine` the id of an engine lock, `snapshot` the digest over the
+    files, `args` what follows `vllm serve SNAPSHOT`, without the address, which belongs to the slot.
     """
 
     model: str
@@ -31,6 +31,7 @@ class Release:
     args: tuple[str, ...]
     env: Mapping[str, str]
     checks: tuple[Mapping[str, Any], ...] = ()
+    routing: str = "least-connections"
 
     @property
     def title(self) -> str:
@@ -53,6 +54,8 @@ class Release:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Release:
         """Return the release whose `as_json` is `data`."""
+        # of a toolkit that knew one way only
+        data = {"routing": "least-connections", **data}
         known = {key: data[key] for key in Release.__dataclass_fields__}
         known["args"] = tuple(known["args"])
         known["checks"] = tuple(known["checks"])

@@ -33,4 +33,5 @@ def build_release(
         args=engine_arguments(version, lock.accelerator, facts),
         env=dict(engine_environment(version, lock.accelerator, snapshot.size)),
         checks=tuple(asdict(check) for check in version.checks or (DEFAULT_CHECK,)),
+        routing=version.routing,
     )

@@ -5,9 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from toolkit.planning.routes import Route, Routes, Target, backend_name
+from toolkit.planning.routes import PREFIX, Route, Routes, Target, backend_name
 
 _HEAD = "# Written by the toolkit from routes.json; the router's base is haproxy.cfg.\n"
+
+
+# The first message is what requests of one conversation, or of one application, share. A replica that is half as busy
+# again as the average passes its requests on to the next.
+_BY_PREFIX = (
+    "    http-request set-var(txn.prefix) req.body,json_query('$.messages[0].content')\n"
+    "    http-request set-var(txn.prefix) req.body,json_query('$.prompt') unless { var(txn.prefix) -m found }\n"
+    "    balance hash var(txn.prefix)\n"
+    "    hash-type consistent wt6\n"
+    "    hash-balance-factor 150\n"
+)
 
 
 def render_files(routes: Routes, at: str = "") -> dict[str, str]:
@@ -32,10 +43,11 @@ def render_backends(routes: Routes, at: str = "") -> str:
     text = _HEAD
     for route in routes.routes:
         text += f"\nbackend {backend_name(route.model)}\n"
+        text += _BY_PREFIX if route.routing == PREFIX else "    balance leastconn\n" if at else ""
+        text += _handing_on(route.model) if at else ""
         # a worker that a reload left behind: see slots.map in haproxy.cfg
         text += "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
         text += "    force-persist if { stopping }\n"
-        text += _handing_on(route.model) if at else ""
         for target in route.targets:
             check = _relay_check(target, at) if at else ""
             text += f"    server {target.name} {target.address(at)} weight {target.weight}{check}\n"
@@ -51,7 +63,6 @@ def _handing_on(model: str) -> str:
     A host that died without a word is noticed by keep-alives of its connections, a short silence of the link is not.
     """
     return (
-        "    balance leastconn\n"
         "    timeout check 500ms\n"
         "    option srvtcpka\n"
         "    srvtcpka-idle 10s\n"

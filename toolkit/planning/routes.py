@@ -18,6 +18,7 @@ from typing import Any
 from toolkit.errors import InputError
 
 MAX_WEIGHT = 256
+LEAST, PREFIX = "least-connections", "prefix"
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _SLOT = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
@@ -61,11 +62,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A public model name and its targets. `created` is in whole seconds since the epoch."""
+    """A public model name and its targets. `created` is in whole seconds since the epoch.
+
+    `routing` says which target gets a request: `least-connections`, or `prefix`, which is one that had the same
+    first message before.
+    """
 
     model: str
     targets: tuple[Target, ...]
     created: int = 0
+    routing: str = LEAST
 
     def __post_init__(self) -> None:
         """Refuse a name that fits no URL, map or configuration line; raises InputError."""
@@ -116,6 +122,7 @@ class Routes:
                 {
                     "model": route.model,
                     "created": route.created,
+                    **({} if route.routing == LEAST else {"routing": route.routing}),
                     "targets": [_target_json(target) for target in route.targets],
                 }
                 for route in self.routes
@@ -131,6 +138,7 @@ class Routes:
                     each["model"],
                     tuple(Target(**target) for target in each["targets"]),
                     each["created"],
+                    each.get("routing", LEAST),
                 )
                 for each in data.get("routes", ())
             ),
@@ -143,26 +151,40 @@ def _target_json(target: Target) -> dict[str, Any]:
     return {**data, "host": target.host, "relay": target.relay} if target.host else data
 
 
-def with_model(routes: Routes, model: str, targets: tuple[Target, ...], *, created: int) -> Routes:
+def with_model(
+    routes: Routes,
+    model: str,
+    targets: tuple[Target, ...],
+    *,
+    created: int,
+    routing: str | None = None,
+) -> Routes:
     """Return `routes` with `model` leading to `targets`.
 
-    A model that is already there keeps its `created`.
+    A model that is already there keeps its `created`, and its `routing` where none is given.
     """
     former = routes.of(model)
-    route = Route(model, targets, former.created if former else created)
+    kept = former.routing if former else LEAST
+    route = Route(model, targets, former.created if former else created, routing or kept)
     others = [each for each in routes.routes if each.model != model]
     changed = tuple(sorted([*others, route], key=lambda each: each.model))
     return replace(routes, routes=changed)
 
 
 def with_targets(
-    routes: Routes, model: str, host: str, targets: tuple[Target, ...], *, created: int
+    routes: Routes,
+    model: str,
+    host: str,
+    targets: tuple[Target, ...],
+    *,
+    created: int,
+    routing: str | None = None,
 ) -> Routes:
     """Return `routes` where `targets` are those that the model has on `host`; other hosts keep theirs."""
     former = routes.of(model)
     others = [each for each in former.targets if each.host != host] if former else []
     all_targets = sorted([*others, *targets], key=lambda target: target.host)
-    return with_model(routes, model, tuple(all_targets), created=created)
+    return with_model(routes, model, tuple(all_targets), created=created, routing=routing)
 
 
 def without_model(routes: Routes, model: str) -> Routes:
@@ -203,7 +225,7 @@ def newest(found: Iterable[Routes]) -> Routes:
 
 
 def needs_reload(old: Routes, new: Routes) -> bool:
-    """Whether routers must read their files again: a model, host, slot or port came, went or moved."""
+    """Whether routers must read their files again: a model, host, slot or port came, went or moved, or the routing."""
     return _servers(old) != _servers(new)
 
 
@@ -240,8 +262,11 @@ def backend_name(model: str) -> str:
     return "model." + model.replace("/", ":")
 
 
-def _servers(routes: Routes) -> dict[str, tuple[tuple[str, int, str], ...]]:
+def _servers(routes: Routes) -> dict[str, tuple[str, tuple[tuple[str, int, str], ...]]]:
     return {
-        route.model: tuple((target.name, target.port, target.relay) for target in route.targets)
+        route.model: (
+            route.routing,
+            tuple((target.name, target.port, target.relay) for target in route.targets),
+        )
         for route in routes.routes
     }

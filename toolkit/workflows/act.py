@@ -150,8 +150,9 @@ class Act:
         targets = tuple(
             self._target(slot, FULL_WEIGHT if slot == gaining else 0) for slot in self._ports
         )
-        created = int(self._tools.clock())
-        return with_targets(routes, model, self._label, targets, created=created)
+        created, release = int(self._tools.clock()), self._change.releases.get(gaining)
+        routing = release.routing if release else None
+        return with_targets(routes, model, self._label, targets, created=created, routing=routing)
 
     def _target(self, slot: str, weight: int) -> Target:
         host = self._tools.host.host
