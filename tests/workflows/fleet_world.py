@@ -45,7 +45,9 @@ class FleetWorld:
         made = [host(number, self.count) for number in range(1, self.count + 1)]
         self.hosts = {each.name: FakeHost(each) for each in made}
         for name, each in self.hosts.items():
-            each.facts = replace(each.facts, name=name)
+            each.facts = replace(
+                each.facts, name=name, observed_at=1000.0, architecture="x86_64", os_id="debian", os_version="12",
+            )  # fmt: skip
         self.history = History(self.path / "history.db", self.clock)
         self.members = self.command()
 

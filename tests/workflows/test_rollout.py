@@ -223,6 +223,14 @@ def test_a_host_that_is_too_small_is_left_out(world: FleetWorld) -> None:
         FleetWorld(world.path / "other", 1).deploy(release(1, memory=90 * GB))
 
 
+def test_a_bare_host_that_cannot_be_provisioned_is_left_out(world: FleetWorld) -> None:
+    late = world.hosts["gpu3"]
+    late.facts = replace(late.facts, observed_at=1000.0 + 86400)
+    done = world.deploy(release(1))
+    assert world.serving() == {"gpu1": "v1", "gpu2": "v1"}
+    assert any("gpu3: its clock is 24 h" in note for note in done.plan.notes)
+
+
 def test_a_held_host_refuses_the_whole_rollout(world: FleetWorld) -> None:
     with world.hosts["gpu2"].lock(world.members[0].owner), pytest.raises(BusyError):
         world.deploy(release(1))

@@ -45,6 +45,8 @@ def show_fleet(
                 note(f"drift: {words}")
         for name in seen.behind:
             note(f"{name}: its router has missed a change; toolkit deploy MODEL tells it")
+        if seen.keys_differ:
+            note("the hosts do not have the same keys; toolkit keys sync brings them together")
         for each in seen.unfinished:
             note(
                 f"unfinished: deployment {each.id}, {each.action} {each.model} on {each.host} "

@@ -22,6 +22,7 @@ class FleetStatus:
     facts: Mapping[str, HostFacts]
     lost: Mapping[str, str]
     behind: tuple[str, ...]
+    keys_differ: bool
     unfinished: tuple[Deployment, ...]
 
     def slots(self, model: str | None) -> list[tuple[str, SlotFacts]]:
@@ -43,6 +44,7 @@ class FleetStatus:
             "hosts": hosts,
             "unreachable": dict(self.lost),
             "routers_behind": list(self.behind),
+            "keys_differ": self.keys_differ,
             "slots": [{"host": name, **slot_json(slot)} for name, slot in self.slots(model)],
             "unfinished": [asdict(each) for each in self.unfinished],
         }
@@ -55,4 +57,7 @@ def observe_fleet(hosts: Sequence[HostPort], history: History) -> FleetStatus:
                 if host.host.name in sight.facts}  # fmt: skip
     routes = fleet_routes(by_label)
     facts = {each.name: each for each in with_routes(by_label, routes).values()}
-    return FleetStatus(facts, sight.lost, behind(by_label, routes), tuple(history.unfinished()))
+    rings = {each.router.ring for each in facts.values() if each.router.running}
+    return FleetStatus(
+        facts, sight.lost, behind(by_label, routes), len(rings) > 1, tuple(history.unfinished())
+    )

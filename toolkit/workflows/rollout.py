@@ -23,6 +23,7 @@ from toolkit.errors import (
 from toolkit.planning.deploy import Wanted, plan_deploy
 from toolkit.planning.fleet_facts import behind, fleet_routes, with_routes
 from toolkit.planning.placement import having, place
+from toolkit.planning.preflight import preflight
 from toolkit.planning.rollout import Limits, RolloutPlan, plan_rollout
 from toolkit.planning.routes import Routes
 from toolkit.workflows.fleet_look import Sight, each_at_once, hold, look
@@ -135,7 +136,7 @@ def _plan(
     routes = fleet_routes(by_label)
     facts = {each.name: each for each in with_routes(by_label, routes).values()}
     digests = {each.host.host.name: each.provision_digest for each in members}
-    wanted, unfit = _ask(order, facts, routes, digests)
+    wanted, unfit = _ask(order, facts, routes, digests, members[0].clock())
     _require_named(order, sight, [*wanted, *unfit])
     candidates = {name: facts[name] for name in facts if name in wanted or name in unfit}
     placement = place(
@@ -151,7 +152,11 @@ def _plan(
 
 
 def _ask(
-    order: Order, facts: Mapping[str, HostFacts], routes: Routes, digests: Mapping[str, str]
+    order: Order,
+    facts: Mapping[str, HostFacts],
+    routes: Routes,
+    digests: Mapping[str, str],
+    now: float,
 ) -> tuple[dict[str, Wanted], dict[str, str]]:
     """Return what each host is to have, and of those that cannot hold it why not."""
     wanted: dict[str, Wanted] = {}
@@ -170,6 +175,7 @@ def _ask(
             if found.action != "rollback":  # which leaves a host's settings as they are
                 found = replace(found, provision_digest=digests[name])
             plan_deploy(found, each)
+            _require_sound(found, each, now)
         except NothingSuitableError as error:
             if name in order.named or name in have:
                 raise
@@ -177,6 +183,14 @@ def _ask(
         else:
             wanted[name] = found
     return wanted, unfit
+
+
+def _require_sound(wanted: Wanted, facts: HostFacts, now: float) -> None:
+    """Raise NothingSuitableError for a host that would have to be provisioned and cannot be."""
+    if facts.converged == wanted.provision_digest:
+        return
+    for fault in preflight(facts, now):
+        raise NothingSuitableError(f"{facts.name}: {fault.words}", hint=fault.hint)
 
 
 def _require_named(order: Order, sight: Sight, candidates: Sequence[str]) -> None:
