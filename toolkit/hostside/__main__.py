@@ -26,7 +26,8 @@ def main() -> int:
         import conversation
 
         return conversation.converse(carry_out)
-    request = json.loads(sys.stdin.readline() or "{}")
+    # As bytes: what follows the first line may be a file, which text would read ahead of.
+    request = json.loads(sys.stdin.buffer.readline() or b"{}")
     if request.pop("until_eof", False):
         threading.Thread(target=end_with_parent, daemon=True).start()
     return carry_out(name, request)
