@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ssl
 from pathlib import Path
 
 from toolkit.domain.fleet import Host
@@ -28,6 +27,9 @@ def certificate_digest(host: Host) -> str:
                 f"{host.name}: {path} cannot be read: {error.strerror}",
                 hint="router_tls_certificate and router_tls_key are paths on this machine",
             ) from None
+    # Here and not above: a host without a certificate needs none of it, and a rollback must start at once.
+    import ssl
+
     try:
         # an empty passphrase, or OpenSSL would ask for one on the terminal
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, lambda: "")

@@ -141,7 +141,7 @@ def _answers(directory: str, pids: list[int]) -> bool:
 def _ask_worker(directory: str, pid: int, command: str) -> str | None:
     """Return the worker's answer, or None where it is gone."""
     answer = _ask(directory, f"@!{pid} {command}")
-    if answer.startswith("Can't find the target"):
+    if answer.startswith(("Can't find the target", "Can't connect to the target")):
         return None
     return answer
 
