@@ -155,7 +155,7 @@ def roll_back(site: StubSite, count: int) -> list[Back]:
 @contextmanager
 def clients(site: StubSite) -> Iterator[list[Load]]:
     """One client at each router."""
-    loads = [load(site, machine, workers=1, pause=0.02) for machine in site.lab.machines]
+    loads = [load(site, machine, workers=1, pause=0.1) for machine in site.lab.machines]
     try:
         yield loads
     finally:
