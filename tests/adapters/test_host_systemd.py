@@ -164,7 +164,7 @@ def test_a_host_that_does_not_let_us_in_is_named_with_the_way_to_see_it(lab: Hos
     host = replace(lab.host.host, ssh_options=stranger)
     with pytest.raises(HostError, match=r"alpha: .*Permission denied") as refused:
         RealHost(host, SshShell(host, lab.scratch)).observe()
-    assert refused.value.hint.startswith("ssh ")
+    assert refused.value.hint.startswith("ssh-copy-id ")
 
 
 def _started(lab: HostLab) -> str:

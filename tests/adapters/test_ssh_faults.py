@@ -28,6 +28,13 @@ Host key verification failed.
             "ssh-copy-id -o User=ops 10.0.0.5",
         ),
         (
+            "sh: 1: exec: /usr/bin/python3: Permission denied",
+            126,
+            "it has no Python at the interpreter's place (sh: 1: exec: /usr/bin/python3: Permission denied)",
+            "ssh -o User=ops 10.0.0.5 sudo apt-get install -y python3; "
+            "or name another as ansible_python_interpreter in the fleet file",
+        ),
+        (
             CHANGED,
             255,
             "its host key changed: it was installed anew, or somebody stands between "

@@ -104,7 +104,7 @@ _CAUSES: tuple[tuple[str, str, Callable[[Host], str]], ...] = (
         "its host key is not known here",
         _accept_key,
     ),
-    ("Permission denied|Too many authentication failures", "it refuses our key", _copy_key),
+    (r"Permission denied \(|Too many authentication failures", "it refuses our key", _copy_key),
     ("Could not resolve hostname", "its name is not known", _name_address),
     ("Connection refused", "nothing listens for ssh there", _start_sshd),
     (
@@ -122,7 +122,11 @@ _CAUSES: tuple[tuple[str, str, Callable[[Host], str]], ...] = (
         "the login may not become root without a password",
         _allow_sudo,
     ),
-    (r"python[0-9.]*: (command )?not found|python[0-9.]*: No such file", _NO_PYTHON, _install_python),
+    (
+        r"python[0-9.]*: (command )?not found|python[0-9.]*: No such file|python[0-9.]*: Permission denied",
+        _NO_PYTHON,
+        _install_python,
+    ),
     ("No space left on device", "its disk is full", _free_disk),
     ("Read-only file system", "its disk takes no writes", _free_disk),
 )  # fmt: skip
