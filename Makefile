@@ -29,12 +29,12 @@ check: $(READY) ## Lint, types, layers, roles, documents
 
 unit: $(READY) ## Run the tests that start no vLLM
 	scripts/system_packages.sh
-	$(BIN)/python -m pytest -m "not system"
+	$(BIN)/python -m pytest -m "not system" --durations=15
 
 system: $(READY) ## Run the whole-system tests: real vLLM, HAProxy, Ansible
 	scripts/system_packages.sh
 	$(BIN)/python -m tests.fleet.base
-	$(BIN)/python -m pytest -m system -v
+	$(BIN)/python -m pytest -m system -v --durations=25
 
 bench: $(READY) ## Measure what docs/benchmarks.md shows
 	$(BIN)/python tests/bench/run.py
