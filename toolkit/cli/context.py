@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli.output import note
-from toolkit.errors import InputError
 
 if TYPE_CHECKING:
     from toolkit.adapters.distribution import Report, Tree
@@ -32,17 +31,6 @@ if TYPE_CHECKING:
 def home_directory(home: str | None) -> Path:
     """Return where this ops machine keeps its store, history, engines and private files."""
     return Path(home).expanduser().resolve() if home else Path.home() / ".toolkit"
-
-
-def only_host(fleet: str | None) -> Host:
-    """Return the host of a fleet of one, or this machine; raises InputError where the fleet has several."""
-    hosts = open_fleet(fleet).hosts
-    if len(hosts) > 1:
-        raise InputError(
-            f"this command works on one host; {fleet} has {len(hosts)}",
-            hint="name a fleet file with one host",
-        )
-    return hosts[0]
 
 
 def open_fleet(fleet: str | None) -> Fleet:

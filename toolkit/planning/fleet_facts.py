@@ -25,6 +25,12 @@ def with_routes(facts: Mapping[str, HostFacts], routes: Routes) -> dict[str, Hos
     }
 
 
+def agreed(facts: Mapping[str, HostFacts]) -> tuple[Routes, dict[str, HostFacts]]:
+    """Return the fleet's routes, and by host's name its facts with the traffic that they give it."""
+    routes = fleet_routes(facts)
+    return routes, {each.name: each for each in with_routes(facts, routes).values()}
+
+
 def behind(facts: Mapping[str, HostFacts], routes: Routes) -> tuple[str, ...]:
     """Return the labels of hosts whose router has other routes than the fleet."""
     return tuple(

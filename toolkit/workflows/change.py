@@ -15,6 +15,7 @@ from toolkit.domain.release import Deployment, Outcome, Release
 from toolkit.errors import RefusedError, ReleaseFailedError, ToolkitError
 from toolkit.planning.deploy import Wanted, plan_deploy
 from toolkit.workflows.act import Act, Change
+from toolkit.workflows.opening import open_deployment
 from toolkit.workflows.recover import end_unfinished, undo
 from toolkit.workflows.tools import Timing, Tools
 
@@ -85,29 +86,14 @@ def _perform(
 ) -> int:
     release = plan.release
     assert release is not None
-    history = tools.history
-    on_host = [slot.release for slot in facts.slots]
-    for each in (release, plan.previous):
-        # One on the host may be another ops machine's: its manifest is the truth, and an undo needs it here.
-        # The number of any other is this command's alone, or add_release refuses it.
-        if each and (each not in on_host or history.release(each.model, each.number) is None):
-            history.add_release(each)
-    deployment = history.open_deployment(
-        model=plan.model,
-        action=plan.action,
-        release=release.number,
-        previous=plan.previous.number if plan.previous else None,
-        slot=plan.slot,
-        actor=tools.owner.actor,
-        host=tools.host.host.name,
-    )
+    deployment = open_deployment(tools, plan, [facts])
     change = Change(plan.model, {plan.slot: release}, version, timing)
     try:
         Act(tools, change, deployment, facts).perform(plan.steps)
     except (ToolkitError, KeyboardInterrupt) as error:
         _restore(tools, deployment, release, error, timing)
         raise
-    history.end_deployment(deployment, Outcome.LIVE)
+    tools.history.end_deployment(deployment, Outcome.LIVE)
     return deployment
 
 

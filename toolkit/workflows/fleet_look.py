@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -12,6 +11,7 @@ from toolkit.adapters.host import HostPort
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import HostError, ToolkitError
+from toolkit.workflows.at_once import at_once
 
 AT_ONCE = 32
 T = TypeVar("T")
@@ -24,6 +24,14 @@ class Sight:
 
     facts: dict[str, HostFacts] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
+
+    def by_label(self, hosts: Iterable[HostPort]) -> dict[str, HostFacts]:
+        """Return the facts of those of `hosts` that answered, by what routes call them."""
+        return {
+            each.host.label: self.facts[each.host.name]
+            for each in hosts
+            if each.host.name in self.facts
+        }
 
 
 def look(hosts: Sequence[HostPort]) -> Sight:
@@ -48,8 +56,7 @@ def each_at_once(items: Sequence[T], act: Callable[[T], R]) -> list[R]:
     """Return `act` of each item, in their order, performed in threads; raises what the first of them raised."""
     if len(items) == 1:
         return [act(items[0])]
-    with ThreadPoolExecutor(min(AT_ONCE, max(1, len(items)))) as pool:
-        return list(pool.map(act, items))
+    return list(at_once(AT_ONCE, items, act))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from toolkit.adapters.history import History
 from toolkit.adapters.host import HostPort
 from toolkit.domain.facts import HostFacts, SlotFacts
 from toolkit.domain.release import Deployment
-from toolkit.planning.fleet_facts import behind, fleet_routes, with_routes
+from toolkit.planning.fleet_facts import agreed, behind
 from toolkit.workflows.fleet_look import look
 from toolkit.workflows.status import slot_json
 
@@ -53,10 +53,8 @@ class FleetStatus:
 def observe_fleet(hosts: Sequence[HostPort], history: History) -> FleetStatus:
     """Return the status of all hosts; who does not answer is among the lost."""
     sight = look(hosts)
-    by_label = {host.host.label: sight.facts[host.host.name] for host in hosts
-                if host.host.name in sight.facts}  # fmt: skip
-    routes = fleet_routes(by_label)
-    facts = {each.name: each for each in with_routes(by_label, routes).values()}
+    by_label = sight.by_label(hosts)
+    routes, facts = agreed(by_label)
     rings = {each.router.ring for each in facts.values() if each.router.running}
     return FleetStatus(
         facts, sight.lost, behind(by_label, routes), len(rings) > 1, tuple(history.unfinished())

@@ -11,7 +11,7 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Step
 from toolkit.domain.release import Outcome
 from toolkit.errors import HostError, InputError, RefusedError
-from toolkit.planning.fleet_facts import fleet_routes, with_routes
+from toolkit.planning.fleet_facts import agreed
 from toolkit.planning.placement import having
 from toolkit.planning.recovery import stop_steps
 from toolkit.workflows.act import Act, Change
@@ -50,7 +50,7 @@ def stop_fleet(
     with hold([each.host for each in there], there[0].owner):
         doors = there[0].doors
         sight = look([each.host for each in there])
-        doors.observed({each.host.host.label: sight.facts[each.host.host.name] for each in there})
+        doors.observed(sight.by_label(each.host for each in there))
         each_at_once(there, lambda tools: end_unfinished(tools, timing))
         done, facts = _plan(there, model, named)
         stopping = [each for each in there if each.host.host.name in done.steps]
@@ -92,10 +92,7 @@ def _plan(
     members: Sequence[Tools], model: str, named: Sequence[str]
 ) -> tuple[StopPlan, dict[str, HostFacts]]:
     sight = look([each.host for each in members])
-    by_label = {each.host.host.label: sight.facts[each.host.host.name] for each in members
-                if each.host.host.name in sight.facts}  # fmt: skip
-    routes = fleet_routes(by_label)
-    facts = {each.name: each for each in with_routes(by_label, routes).values()}
+    routes, facts = agreed(sight.by_label(each.host for each in members))
     have = having(model, facts, routes)
     chosen = [name for name in facts if name in have and (not named or name in named)]
     if not chosen:

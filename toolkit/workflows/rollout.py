@@ -21,7 +21,7 @@ from toolkit.errors import (
     RefusedError,
 )
 from toolkit.planning.deploy import Wanted, plan_deploy
-from toolkit.planning.fleet_facts import behind, fleet_routes, with_routes
+from toolkit.planning.fleet_facts import agreed, behind, fleet_routes
 from toolkit.planning.placement import having, place
 from toolkit.planning.preflight import preflight
 from toolkit.planning.rollout import Limits, RolloutPlan, plan_rollout
@@ -102,8 +102,7 @@ def _bring_keys(there: Sequence[Tools], facts: Mapping[str, HostFacts]) -> None:
 
 def _left_over(members: Sequence[Tools], sight: Sight) -> bool:
     """Whether an earlier command left something to end, or a router behind."""
-    facts = {each.host.host.label: sight.facts[each.host.host.name] for each in members
-             if each.host.host.name in sight.facts}  # fmt: skip
+    facts = sight.by_label(each.host for each in members)
     opened = members[0].history.unfinished()
     return bool(behind(facts, fleet_routes(facts))) or any(
         open_on(each.host.host, opened) for each in members if each.host.host.name in sight.facts
@@ -115,26 +114,24 @@ def _settle(
 ) -> tuple[RolloutPlan, dict[str, HostFacts]]:
     """Under the locks: end what an earlier command left, look again, plan again."""
     doors = there[0].doors
-    doors.observed({each.host.host.label: sight.facts[each.host.host.name] for each in there})
+    doors.observed(sight.by_label(each.host for each in there))
     each_at_once(there, lambda tools: end_unfinished(tools, order.timing))
     again = look([each.host for each in there])
     if again.lost:
         words = "; ".join(f"{name}: {why}" for name, why in again.lost.items())
         raise HostError(f"lost while the plan was made: {words}", hint="toolkit hosts")
-    doors.observed({each.host.host.label: again.facts[each.host.host.name] for each in there})
+    doors.observed(again.by_label(each.host for each in there))
     return _plan(there, order, Sight(again.facts, sight.lost))
 
 
 def _plan(
     members: Sequence[Tools], order: Order, sight: Sight
 ) -> tuple[RolloutPlan, dict[str, HostFacts]]:
-    hosts = [each.host.host for each in members if each.host.host.name in sight.facts]
-    if not hosts:
+    by_label = sight.by_label(each.host for each in members)
+    if not by_label:
         words = "\n  ".join(f"{name}: {why}" for name, why in sight.lost.items())
         raise HostError(f"no host answers:\n  {words}", hint="toolkit hosts")
-    by_label = {host.label: sight.facts[host.name] for host in hosts}
-    routes = fleet_routes(by_label)
-    facts = {each.name: each for each in with_routes(by_label, routes).values()}
+    routes, facts = agreed(by_label)
     digests = {each.host.host.name: each.provision_digest for each in members}
     wanted, unfit = _ask(order, facts, routes, digests, members[0].clock())
     _require_named(order, sight, [*wanted, *unfit])

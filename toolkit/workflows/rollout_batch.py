@@ -15,6 +15,7 @@ from toolkit.planning.rollout import PREPARATION, Limits, RolloutPlan
 from toolkit.workflows.act import Act, Change
 from toolkit.workflows.joint import JointDoor, joint_routes
 from toolkit.workflows.joint_supplies import JointSupplies
+from toolkit.workflows.opening import open_deployment
 from toolkit.workflows.recover import undo
 from toolkit.workflows.send import travels
 from toolkit.workflows.tools import Timing, Tools
@@ -72,26 +73,12 @@ class Rollout:
     def _open(self) -> None:
         for batch in self._plan.batches:
             for name in batch:
-                self._deployments[name] = self._record(name, self._plan.plans[name])
-
-    def _record(self, name: str, plan: Plan) -> int:
-        history, release = self._tools[name].history, plan.release
-        assert release is not None
-        on_hosts = [slot.release for facts in self._facts.values() for slot in facts.slots]
-        for each in (release, plan.previous):
-            # As for a fleet of one: what a host has is true; the number of any other is this command's alone.
-            if each and (each not in on_hosts or history.release(each.model, each.number) is None):
-                history.add_release(each)
-        return history.open_deployment(
-            model=plan.model,
-            action=plan.action,
-            release=release.number,
-            previous=plan.previous.number if plan.previous else None,
-            slot=plan.slot,
-            actor=self._tools[name].owner.actor,
-            host=name,
-            rollout=self._id,
-        )
+                self._deployments[name] = open_deployment(
+                    self._tools[name],
+                    self._plan.plans[name],
+                    self._facts.values(),
+                    rollout=self._id,
+                )
 
     def _prepare(self) -> None:
         """Bring what is needed to all hosts at once: nothing of it touches what serves."""
@@ -134,7 +121,6 @@ class Rollout:
         if not batch:
             return
         joint = joint_routes(self._tools[batch[0]].doors, len(batch))
-        told = "; ".join(self._failures)
 
         def change(name: str) -> None:
             steps = [s for s in self._plan.plans[name].steps if s.kind not in PREPARATION]
@@ -153,7 +139,7 @@ class Rollout:
         self._failures.update(cause)
         for name in batch:
             if name in failed or restore:
-                self._undo(name, failed.get(name) or f"another host of its batch failed{told}")
+                self._undo(name, failed.get(name) or "another host of its batch failed")
             else:
                 self._end(name, Outcome.LIVE, "")
                 release = self._plan.plans[name].release
