@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 # What takes milliseconds and is asked again and again.
-BRIEF = frozenset({"observe", "read-lock", "complete", "apply-routes"})
+BRIEF = frozenset({"observe", "complete", "apply-routes"})
 
 
 class Ended(Exception):

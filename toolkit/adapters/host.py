@@ -37,9 +37,6 @@ class HostPort(Protocol):
     def lock(self, owner: LockOwner) -> AbstractContextManager[None]:
         """Hold the host's deployment lock; raises BusyError naming the holder."""
 
-    def lock_owner(self) -> LockOwner | None:
-        """Return who holds the lock now, or None."""
-
     def apply_routes(
         self, files: Mapping[str, str], commands: Sequence[str], *, reload: bool
     ) -> None:
@@ -101,10 +98,6 @@ class RealHost:
             if result.get("held") is False:
                 raise busy(self.host.name, result.get("owner") or {})
             yield
-
-    def lock_owner(self) -> LockOwner | None:
-        answer = self._ask("read-lock")
-        return owner_from_json(answer["owner"] or {}) if answer["held"] else None
 
     def apply_routes(
         self, files: Mapping[str, str], commands: Sequence[str], *, reload: bool

@@ -74,12 +74,6 @@ def _hold_lock(request: Document, report: Report) -> Document:
     return fleet_lock.hold(request["root"], request["owner"], report)
 
 
-def _read_lock(request: Document, report: Report) -> Document:
-    import fleet_lock
-
-    return fleet_lock.read(request["root"])
-
-
 def _apply_routes(request: Document, report: Report) -> Document:
     import router
 
@@ -179,7 +173,6 @@ def _swarm_library(request: Document, report: Report) -> Document:
 COMMANDS = {
     "observe": _observe,
     "hold-lock": _hold_lock,
-    "read-lock": _read_lock,
     "apply-routes": _apply_routes,
     "keys": _keys,
     "apply-keys": _apply_keys,
