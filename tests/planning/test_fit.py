@@ -18,9 +18,8 @@ from toolkit.domain.plan import Strategy
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.domain.tensors import Tensor
 from toolkit.errors import NothingSuitableError
-from toolkit.planning.fit import Candidate, HostFit, Several, fit_host, predict_need
+from toolkit.planning.fit import Candidate, Several, fit_host, predict_need
 from toolkit.planning.fit_config import read_architecture
-from toolkit.planning.fit_fleet import upgrade_of
 from toolkit.planning.fit_options import EngineOptions, step_limits
 from toolkit.planning.fit_predict import Place, predict
 from toolkit.planning.fit_reserve import device_reserve
@@ -152,30 +151,6 @@ def test_what_an_upgrade_does(
         downtime,
         devices,
     )
-
-
-def row(name: str, strategy: str = "", downtime: str = "0 s") -> HostFit:
-    return HostFit(name, True, "why", "", strategy=strategy, downtime=downtime)
-
-
-@pytest.mark.parametrize(
-    ("hosts", "strategy", "words"),
-    [
-        ([], "", ""),
-        ([row("a"), row("b")], "", ""),
-        ([row("a", "swap", "about 60 s"), row("b")], "swap", "on a, why, with an expected downtime of about 60 s"),
-        ([row("a", "side-by-side")], "side-by-side", "on a, why, with an expected downtime of 0 s"),
-        ([row("a", "side-by-side"), row("b", "side-by-side")], "rolling",
-         "2 hosts one after the other; the others keep serving"),
-        ([row("a", "swap", "about 60 s"), row("b", "side-by-side")], "rolling",
-         "2 hosts one after the other; the others keep serving; out of the route while theirs is swapped: a"),
-    ],
-)  # fmt: skip
-def test_several_hosts_are_upgraded_one_after_the_other(
-    hosts: list[HostFit], strategy: str, words: str
-) -> None:
-    found = upgrade_of(hosts)
-    assert (found.strategy, found.words) == (strategy, words)
 
 
 # Of 65.5 GB of weights in 64 layers, each device has a share; 14 stages put five layers in the middle and four,

@@ -194,7 +194,7 @@ class Unreachable(FakeHost):
 
 
 def fake(name: str, **facts: object) -> FakeHost:
-    host = FakeHost(Host(name))
+    host = FakeHost(Host(name, peers=("10.0.0.9",)))
     host.facts = replace(host.facts, name=name, **facts)  # type: ignore[arg-type]
     return host
 
@@ -209,7 +209,7 @@ def test_hosts_are_shown_in_their_order_and_those_out_of_reach_by_name(
     ]
     found = plan_fit(candidate(tmp_path), hosts, world.history)
     assert [(host.host, host.fits) for host in found.hosts] == [("small", False), ("large", True)]
-    assert found.unreachable == {"lost": "lost: connection refused"}
+    assert found.unreachable == {"lost": "connection refused"}
     assert found.fits
     assert found.weights == 8 * 2**20
     assert all(host.events == [] for host in hosts)

@@ -9,12 +9,13 @@ import click
 from toolkit.cli.options import (
     change_options,
     fleet_option,
+    fleet_options,
     home_option,
     json_option,
     registry_option,
 )
 from toolkit.cli.output import print_json, say
-from toolkit.cli.rollout import fleet_options, roll
+from toolkit.cli.rollout import roll
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:

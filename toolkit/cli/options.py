@@ -49,40 +49,94 @@ def fleet_option() -> Decorator:
     )
 
 
-def change_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--yes`, `--dry-run` and the deadlines of a change of release."""
-    for option in reversed(
-        (
-            click.option("--yes", "-y", is_flag=True, help="Go ahead without asking."),
-            click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
-            click.option(
-                "--ready-timeout",
-                type=click.FloatRange(1),
-                default=1800.0,
-                show_default=True,
-                help="Seconds a replica may take to get ready.",
-            ),
-            click.option(
-                "--drain-timeout",
-                type=click.FloatRange(0),
-                default=900.0,
-                show_default=True,
-                help="Seconds that running requests of the old replica get to end.",
-            ),
-            click.option(
-                "--bake",
-                type=click.FloatRange(0),
-                default=10.0,
-                show_default=True,
-                help="Seconds to watch a new release under traffic before the old one is let go.",
-            ),
-            click.option(
-                "--standby/--no-standby",
-                default=True,
-                show_default=True,
-                help="Keep the old replica ready for an instant rollback.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+def together(*options: Decorator) -> Decorator:
+    """Return what gives a command all of `options`, listed in this order."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def serial_option() -> Decorator:
+    """`--serial N`: the size of a batch."""
+    return click.option(
+        "--serial",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Hosts of the fleet that change at once.",
+    )
+
+
+def keep_option() -> Decorator:
+    """`--keep N`: how many hosts go on serving."""
+    return click.option(
+        "--keep",
+        type=click.IntRange(0),
+        default=1,
+        show_default=True,
+        help="Hosts that must go on serving the model at each moment.",
+    )
+
+
+# `--yes`, `--dry-run` and the deadlines of a change of release.
+change_options = together(
+    click.option("--yes", "-y", is_flag=True, help="Go ahead without asking."),
+    click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
+    click.option(
+        "--ready-timeout",
+        type=click.FloatRange(1),
+        default=1800.0,
+        show_default=True,
+        help="Seconds a replica may take to get ready.",
+    ),
+    click.option(
+        "--drain-timeout",
+        type=click.FloatRange(0),
+        default=900.0,
+        show_default=True,
+        help="Seconds that running requests of the old replica get to end.",
+    ),
+    click.option(
+        "--bake",
+        type=click.FloatRange(0),
+        default=10.0,
+        show_default=True,
+        help="Seconds to watch a new release under traffic before the old one is let go.",
+    ),
+    click.option(
+        "--standby/--no-standby",
+        default=True,
+        show_default=True,
+        help="Keep the old replica ready for an instant rollback.",
+    ),
+)
+
+# How a fleet is changed.
+fleet_options = together(
+    click.option(
+        "--host",
+        "named",
+        multiple=True,
+        metavar="HOST",
+        help="Only this host of the fleet; may be given again.",
+    ),
+    serial_option(),
+    click.option(
+        "--max-failures",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help="Hosts that may fail before no further batch begins.",
+    ),
+    keep_option(),
+    click.option(
+        "--send-limit",
+        default=None,
+        metavar="SIZE",
+        help="Send weights and packages at no more than this a second, such as 20MB.",
+    ),
+)

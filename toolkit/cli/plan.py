@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.options import (
+    fleet_option,
+    home_option,
+    json_option,
+    keep_option,
+    registry_option,
+    serial_option,
+)
 from toolkit.cli.output import print_json, say, table
 
 if TYPE_CHECKING:
@@ -30,24 +37,33 @@ STARTS = 5
 
 @click.command()
 @click.argument("model", metavar="MODEL[@VERSION]")
+@serial_option()
+@keep_option()
 @registry_option()
 @fleet_option()
 @home_option()
 @json_option()
 def plan(
-    model: str, registry_path: str, fleet: str | None, home: str | None, as_json: bool
+    model: str,
+    serial: int,
+    keep: int,
+    registry_path: str,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
 ) -> None:
     """Show whether a version fits on each host, before any download."""
     from toolkit.cli.context import home_directory, open_fleet, open_history, read_pins
     from toolkit.cli.host_view import open_host
+    from toolkit.planning.rollout import Limits
     from toolkit.workflows.fit_plan import plan_fit
 
     place = home_directory(home)
     pins = read_pins(registry_path, place)
     version = pins.registry.version(model)
     hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
-    history = open_history(place)
-    found = plan_fit(_candidate(version, pins, place, history), hosts, history)
+    history, limits = open_history(place), Limits(serial=serial, keep=keep)
+    found = plan_fit(_candidate(version, pins, place, history), hosts, history, limits)
     if as_json:
         print_json(found.as_json())
     else:
@@ -113,7 +129,8 @@ def _show(found: FleetFit) -> None:
     for name, why in found.unreachable.items():
         say(f"\nnot reached: {name}: {why}")
     if found.upgrade.words:
-        say(f"\nupgrade: {found.upgrade.strategy}, {found.upgrade.words}")
+        words = ", ".join(filter(None, (found.upgrade.strategy, found.upgrade.words)))
+        say(f"\nupgrade: {words}")
     if found.records:
         say()
         table(_STARTS, [_start_row(record) for record in found.records[:STARTS]])

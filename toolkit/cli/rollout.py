@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.errors import InputError
 
@@ -19,50 +17,6 @@ if TYPE_CHECKING:
     from toolkit.planning.rollout import RolloutPlan
     from toolkit.workflows.change import Ask
     from toolkit.workflows.tools import Timing, Tools
-
-
-def fleet_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--host`, `--serial`, `--max-failures`, `--keep`, `--send-limit`: how a fleet is changed."""
-    for option in reversed(
-        (
-            click.option(
-                "--host",
-                "named",
-                multiple=True,
-                metavar="HOST",
-                help="Only this host of the fleet; may be given again.",
-            ),
-            click.option(
-                "--serial",
-                type=click.IntRange(1),
-                default=1,
-                show_default=True,
-                help="Hosts of the fleet that change at once.",
-            ),
-            click.option(
-                "--max-failures",
-                type=click.IntRange(0),
-                default=0,
-                show_default=True,
-                help="Hosts that may fail before no further batch begins.",
-            ),
-            click.option(
-                "--keep",
-                type=click.IntRange(0),
-                default=1,
-                show_default=True,
-                help="Hosts that must go on serving the model at each moment.",
-            ),
-            click.option(
-                "--send-limit",
-                default=None,
-                metavar="SIZE",
-                help="Send weights and packages at no more than this a second, such as 20MB.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
 
 
 def _rate(text: str | None) -> int:

@@ -1,39 +1,105 @@
-"""What an upgrade does on a whole fleet, from how it goes on each host."""
+"""What an upgrade does on a whole fleet: `toolkit upgrade`'s own plan, asked before anything is there to deploy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from toolkit.domain.plan import Strategy
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.plan import Plan, Strategy
+from toolkit.errors import RefusedError
 from toolkit.planning.fit import HostFit
+from toolkit.planning.placement import having
+from toolkit.planning.rollout import Limits, RolloutPlan, plan_rollout
+from toolkit.planning.routes import Routes
+
+# Where hosts differ, the fleet's strategy is the one that costs most.
+_DEAREST_FIRST = (Strategy.SWAP, Strategy.ROLLING, Strategy.SIDE_BY_SIDE, Strategy.SWITCH)
+REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """`strategy` is empty where there is nothing to change; `words` say it to people."""
+    """What `toolkit upgrade` would do, in `batches` of hosts' names; `words` say it to people.
+
+    `strategy` is empty where nothing changes or nothing can, and `refused` where the limits forbid it.
+    """
 
     strategy: str
     words: str
+    batches: tuple[tuple[str, ...], ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        batches = [list(batch) for batch in self.batches]
+        return {"strategy": self.strategy, "words": self.words, "batches": batches}
 
 
-def upgrade_of(hosts: Sequence[HostFit]) -> Upgrade:
-    """Return what an upgrade does, given how the version fits on each host.
+def plan_upgrade(
+    model: str,
+    fits: Sequence[HostFit],
+    facts: Mapping[str, HostFacts],
+    routes: Routes,
+    *,
+    limits: Limits,
+    lost: Mapping[str, str],
+) -> tuple[tuple[HostFit, ...], Upgrade]:
+    """Return `fits` with what happens on each host within the fleet, and what happens on all.
 
-    Where several hosts serve the model, they are changed one after the other and the others keep serving, so
-    that a swap on one of them is no downtime of the model.
+    `facts` are of the hosts that answer, by name, with the traffic that `routes` give them; `lost` are the others.
+    An upgrade is for the hosts that have the model, and only where each of them can take the version.
     """
-    changed = [host for host in hosts if host.strategy]
+    have = having(model, facts, routes)
+    mine = [each for each in fits if each.host in have]
+    unable = [each for each in mine if each.plan is None]
+    if not mine:
+        return tuple(fits), Upgrade("", "")
+    if unable:
+        words = "; ".join(f"{each.host} has {model}, and there {each.why}" for each in unable)
+        return tuple(fits), Upgrade("", f"not possible: {words}")
+    plans = {each.host: each.plan for each in mine if each.plan}
+    try:
+        rollout = plan_rollout(plans, facts, limits, lost=lost)
+    except RefusedError as error:
+        return tuple(fits), Upgrade(REFUSED, f"{error.message}; {error.hint}")
+    return tuple(_within(rollout, each) for each in fits), _told(rollout, mine)
+
+
+def _within(rollout: RolloutPlan, fit: HostFit) -> HostFit:
+    plan = rollout.plans.get(fit.host)
+    if plan is None or plan.empty:
+        return fit
+    return replace(fit, strategy=str(plan.strategy), downtime=plan.downtime or "0 s")
+
+
+def _told(rollout: RolloutPlan, fits: Sequence[HostFit]) -> Upgrade:
+    changed = {name: plan for name, plan in rollout.plans.items() if not plan.empty}
     if not changed:
         return Upgrade("", "")
+    used = {plan.strategy for plan in changed.values()}
+    strategy = next(each for each in _DEAREST_FIRST if each in used)
     if len(changed) == 1:
-        (host,) = changed
-        downtime = host.downtime if host.strategy == Strategy.SWAP else "0 s"
-        return Upgrade(
-            host.strategy, f"on {host.host}, {host.why}, with an expected downtime of {downtime}"
-        )
-    swapped = [host.host for host in changed if host.strategy == Strategy.SWAP]
-    words = f"{len(changed)} hosts one after the other; the others keep serving"
-    if swapped:
-        words += f"; out of the route while theirs is swapped: {', '.join(swapped)}"
-    return Upgrade(str(Strategy.ROLLING), words)
+        ((name, plan),) = changed.items()
+        why = next(each.why for each in fits if each.host == name)
+        words = f"on {name}, {why}, with an expected downtime of {plan.downtime or '0 s'}"
+    else:
+        words = _several(changed, rollout.batches)
+    if rollout.lost:
+        words += f"; without {', '.join(rollout.lost)}, not reached"
+    return Upgrade(str(strategy), words, rollout.batches)
+
+
+def _several(changed: Mapping[str, Plan], batches: Sequence[Sequence[str]]) -> str:
+    order = "; then ".join(", ".join(batch) for batch in batches)
+    words = [
+        f"{len(changed)} hosts, {'all at once' if len(batches) == 1 else 'in batches'}: {order}"
+    ]
+    used = [each for each in _DEAREST_FIRST if any(p.strategy is each for p in changed.values())]
+    if len(used) > 1:
+        for each in used:
+            names = [name for name, plan in changed.items() if plan.strategy is each]
+            words.append(f"{each} on {', '.join(names)}")
+    downtimes = sorted({plan.downtime for plan in changed.values()} - {""})
+    words.append(f"with an expected downtime of {', '.join(downtimes) or '0 s'}")
+    return "; ".join(words)

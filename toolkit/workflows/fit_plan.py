@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,18 @@ from toolkit.adapters.host import HostPort
 from toolkit.adapters.hub import Hub
 from toolkit.adapters.model_files import read_directory, read_hub
 from toolkit.adapters.store import Store
-from toolkit.domain.facts import HostFacts
 from toolkit.domain.fit import FitRecord, ModelFiles, Prediction
 from toolkit.domain.model import LocalSource, Version
 from toolkit.domain.snapshot import FileDigest, Snapshot
-from toolkit.errors import HostError, SourceError
+from toolkit.errors import SourceError
 from toolkit.planning.file_choice import choose_files
 from toolkit.planning.fit import Candidate, HostFit, fit_host, predict_need
-from toolkit.planning.fit_fleet import Upgrade, upgrade_of
+from toolkit.planning.fit_fleet import Upgrade, plan_upgrade
+from toolkit.planning.fleet_facts import agreed
+from toolkit.planning.rollout import Limits
+from toolkit.workflows.fleet_look import look
+
+_CAREFUL = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,41 +59,37 @@ class FleetFit:
             "need": self.need.as_json(),
             "hosts": [host.as_json() for host in self.hosts],
             "unreachable": dict(self.unreachable),
-            "upgrade": {"strategy": self.upgrade.strategy, "words": self.upgrade.words},
+            "upgrade": self.upgrade.as_json(),
             "starts": [_record_json(record) for record in self.records],
         }
 
 
-def plan_fit(candidate: Candidate, hosts: Sequence[HostPort], history: History) -> FleetFit:
-    """Observe `hosts` at once and return how the version fits on each; nothing is changed."""
-    facts, unreachable = observe_all(hosts)
-    fits = tuple(fit_host(candidate, each) for each in facts)
+def plan_fit(
+    candidate: Candidate, hosts: Sequence[HostPort], history: History, limits: Limits = _CAREFUL
+) -> FleetFit:
+    """Observe `hosts` at once and return how the version fits on each; nothing is changed.
+
+    `limits` are those that an upgrade would get.
+    """
+    sight = look(hosts)
+    routes, facts = agreed(sight.by_label(hosts))
+    fits, upgrade = plan_upgrade(
+        candidate.version.model,
+        [fit_host(candidate, each) for each in facts.values()],
+        facts,
+        routes,
+        limits=limits,
+        lost=sight.lost,
+    )
     return FleetFit(
         version=candidate.version,
         weights=sum(tensor.size for tensor in candidate.files.tensors),
         need=predict_need(candidate),
         hosts=fits,
-        unreachable=unreachable,
-        upgrade=upgrade_of(fits),
+        unreachable=sight.lost,
+        upgrade=upgrade,
         records=_records(history, candidate.version),
     )
-
-
-def observe_all(hosts: Sequence[HostPort]) -> tuple[tuple[HostFacts, ...], dict[str, str]]:
-    """Return the facts of the hosts that answer, in their order, and why each of the others does not."""
-
-    def observe(host: HostPort) -> HostFacts | HostError:
-        try:
-            return host.observe()
-        except HostError as error:
-            return error
-
-    with ThreadPoolExecutor(max_workers=max(1, min(32, len(hosts)))) as threads:
-        seen = list(zip(hosts, threads.map(observe, hosts), strict=True))
-    facts = tuple(found for _, found in seen if isinstance(found, HostFacts))
-    return facts, {
-        host.host.name: found.message for host, found in seen if isinstance(found, HostError)
-    }
 
 
 def files_of(version: Version, pinned: Snapshot | None, hub: Callable[[], Hub]) -> Snapshot:
