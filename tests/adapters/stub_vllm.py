@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-snapshot = sys.argv[2]
+snapshot = sys.argv[sys.argv.index("--host") - 1]
 name = next(each for each in ("behaviour", "behaviour.txt") if os.path.exists(f"{snapshot}/{each}"))
 with open(f"{snapshot}/{name}") as file:
     behaviour, _, answer = file.read().strip().partition("\n")
@@ -128,6 +128,33 @@ print(f"starting on port {port}", flush=True)
 print("INFO Explicitly set (0.5/12.34) GiB for KV cache on node 0.", flush=True)
 if behaviour == "dies at start":
     raise ValueError("no such thing")
+
+
+def meet(count, rank, address, port):
+    """Return once as many have come as run the model together; others than the first serve nothing and stay."""
+    if count == 1:
+        return []
+    if rank == 0:
+        with socket.create_server(("", port)) as server:
+            return [server.accept()[0] for _ in range(count - 1)]
+    while True:
+        try:
+            return [socket.create_connection((address, port), timeout=5)]
+        except OSError:
+            time.sleep(0.1)
+
+
+def option(name, default):
+    """Return the value that follows an option."""
+    return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else default
+
+
+together = meet(
+    int(option("--nnodes", 1)),
+    int(option("--node-rank", 0)),
+    option("--master-addr", ""),
+    int(option("--master-port", 0)),
+)
 # As with vLLM, the main process is not alone; it ends its worker when it is told to end, not when it is killed.
 worker = subprocess.Popen(
     [sys.executable, "-c", "import time; time.sleep(600)", f"worker-of-{port}"]
@@ -140,6 +167,8 @@ def end(signal_number, frame):
 
 
 signal.signal(signal.SIGTERM, end)
+if "--headless" in sys.argv:
+    signal.pause()
 server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
 if behaviour == "dies under traffic":
     threading.Timer(1.0, lambda: os._exit(0)).start()

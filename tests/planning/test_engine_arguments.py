@@ -30,6 +30,18 @@ CUDA, CPU = Accelerator.CUDA, Accelerator.CPU
             CUDA,
             ["--tensor-parallel-size", "2", "--gpu-memory-utilization", "0.83"],
         ),
+        # over several hosts: a stage of a pipeline for each, but on the CPU
+        (
+            {"resources": {"memory": 40 * GB, "devices": 2, "hosts": 3}},
+            CUDA,
+            ["--tensor-parallel-size", "2", "--pipeline-parallel-size", "3",
+             "--distributed-executor-backend", "mp", "--gpu-memory-utilization", "0.83"],
+        ),
+        (
+            {"resources": {"memory": 4 * GB, "hosts": 2}},
+            CPU,
+            ["--tensor-parallel-size", "2", "--distributed-executor-backend", "mp"],
+        ),
         # devices are those of CUDA: a CPU is not split
         ({"resources": {"memory": 20 * GB, "devices": 2}}, CPU, []),
         (

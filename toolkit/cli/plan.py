@@ -124,8 +124,12 @@ def _show(found: FleetFit) -> None:
             say(
                 f"\n{host.host}: {host.several.hosts} such hosts would hold it together, "
                 f"tensor parallel {host.several.tensor} x pipeline parallel {host.several.pipeline}; "
-                "a start over several hosts is not built yet"
+                f"`hosts: {host.several.hosts}` under `resources` makes them"
             )
+    together = version.resources.hosts
+    if together > 1:
+        fit = sum(host.fits for host in found.hosts)
+        say(f"\none replica runs on {together} hosts together; it fits on {fit}")
     for name, why in found.unreachable.items():
         say(f"\nnot reached: {name}: {why}")
     if found.upgrade.words:

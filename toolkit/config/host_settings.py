@@ -68,6 +68,7 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
         _are_openings,
         "a list such as [{port: 9100, from: 10.0.0.0/8, protocol: tcp}]",
     ),
+    "toolkit_interconnect": (_is_flag, "true or false"),
     "toolkit_packages": (_is_directory, "the absolute path of a directory of package files"),
     "toolkit_time_servers": (_are_servers, "a list of names or addresses"),
     "nvidia_driver_package": (_is_package, "NAME=VERSION"),

@@ -181,6 +181,7 @@ class _Reader:
                 tuple(Accelerator(each) for each in dict.fromkeys(resources.accelerators)),
                 parse_size(resources.memory),
                 resources.devices,
+                resources.hosts,
             ),
             serving={**_serving(base), **_serving(spec)},
             env={**base.env, **spec.env},

@@ -30,6 +30,7 @@ _ADDRESS = "the slot decides where a replica listens"
 _PINNED = "the version's source and revision decide it"
 _ROUTER = "the router is the one door, and it decides this"
 _CODE = "it loads code that nothing pins"
+_SPAN = "write how many hosts run it together as `hosts` under `resources`"
 RESERVED_FLAGS = {
     "host": _ADDRESS,
     "port": _ADDRESS,
@@ -54,6 +55,11 @@ RESERVED_FLAGS = {
     "worker-extension-cls": _CODE,
     "scheduler-cls": _CODE,
     "trust-remote-code": "write it under the version's `permission`, with a reason",
+    "nnodes": _SPAN,
+    "node-rank": _SPAN,
+    "master-addr": _SPAN,
+    "master-port": _SPAN,
+    "headless": _SPAN,
     "allow-credentials": _ROUTER,
     "enable-ssl-refresh": _ROUTER,
 }

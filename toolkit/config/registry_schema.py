@@ -78,6 +78,12 @@ class ResourcesSpec(Spec):
     devices: Annotated[int, Field(ge=1, le=64)] = Field(
         1, description="Devices that one replica takes.", examples=[1]
     )
+    hosts: Annotated[int, Field(ge=1, le=64)] = Field(
+        1,
+        description="Hosts that run one replica together, for a model too large for one; `memory` and "
+        "`devices` are then what each of them gives.",
+        examples=[1],
+    )
 
 
 class CheckSpec(Spec):

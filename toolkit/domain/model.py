@@ -63,11 +63,15 @@ class EngineSpec:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one replica needs. `memory` is in bytes: device memory on CUDA, system memory on CPU."""
+    """What one replica needs. `memory` is in bytes: device memory on CUDA, system memory on CPU.
+
+    Over several `hosts`, `memory` and `devices` are what each of them gives.
+    """
 
     accelerators: tuple[Accelerator, ...]
     memory: int
     devices: int = 1
+    hosts: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,29 @@ from enum import StrEnum
 from typing import Any
 
 SLOTS = ("blue", "green")
+PORTS_TO_MEET = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The hosts that run one replica together: `size` of them.
+
+    `hosts` are the addresses at which they reach each other, the leader's first; none before the release has a place.
+    From `port` on, ports of the leader are the replica's: two for each slot.
+    """
+
+    size: int
+    hosts: tuple[str, ...] = ()
+    port: int = 0
+
+    def port_of(self, slot: str) -> int:
+        """Return the first of the two ports at which the hosts meet for the replica in `slot`."""
+        return self.port + PORTS_TO_MEET * SLOTS.index(slot)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Span:
+        """Return the span that stands in the JSON form of a release."""
+        return Span(data["size"], tuple(data["hosts"]), data["port"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +39,7 @@ class Release:
 
     `routing` is how replicas share requests out, `engine` the id of an engine lock, `snapshot` the digest over the
     files, `args` what follows `vllm serve SNAPSHOT`, without the address, which belongs to the slot.
+    `span` is there where several hosts run one replica together.
     """
 
     model: str
@@ -32,6 +56,7 @@ class Release:
     env: Mapping[str, str]
     checks: tuple[Mapping[str, Any], ...] = ()
     routing: str = "least-connections"
+    span: Span | None = None
 
     @property
     def title(self) -> str:
@@ -49,16 +74,22 @@ class Release:
         data["args"] = list(self.args)
         data["env"] = dict(self.env)
         data["checks"] = [dict(check) for check in self.checks]
+        if self.span:
+            data["span"]["hosts"] = list(self.span.hosts)
+        else:
+            del data["span"]
         return data
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Release:
         """Return the release whose `as_json` is `data`."""
-        # of a toolkit that knew one way only
-        data = {"routing": "least-connections", **data}
+        # of a toolkit that knew one way only, and one host for each replica
+        data = {"routing": "least-connections", "span": None, **data}
         known = {key: data[key] for key in Release.__dataclass_fields__}
         known["args"] = tuple(known["args"])
         known["checks"] = tuple(known["checks"])
+        if known["span"]:
+            known["span"] = Span.from_json(known["span"])
         return Release(**known)
 
 

@@ -25,8 +25,7 @@ def engine_arguments(
         # The router asks /health once a second and writes the access log.
         "disable-uvicorn-access-log": True,
     }
-    if accelerator is Accelerator.CUDA and version.resources.devices > 1:
-        options["tensor-parallel-size"] = version.resources.devices
+    options.update(_parallel(version, accelerator))
     if accelerator is Accelerator.CUDA:
         options["gpu-memory-utilization"] = _utilization(version, facts)
     if version.permission.trust_remote_code:
@@ -45,13 +44,37 @@ def engine_environment(
     if accelerator is not Accelerator.CPU:
         return dict(version.env)
     # vLLM would otherwise take most of the machine's memory for its cache, whatever else runs on it.
-    cache = max(1, (version.resources.memory - weights - CPU_RUNTIME) // 2**30)
+    share = weights // version.resources.hosts
+    cache = max(1, (version.resources.memory - share - CPU_RUNTIME) // 2**30)
     defaults = {
         "VLLM_CPU_KVCACHE_SPACE": str(cache),
         # Two replicas side by side would otherwise both bind their threads to the same cores.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     }
     return {**defaults, **version.env}
+
+
+def _parallel(version: Version, accelerator: Accelerator) -> dict[str, ServingValue]:
+    """Return how a replica is spread over its devices.
+
+    Over several hosts: tensor parallel inside a host, whose devices are close, and a stage of a pipeline for each
+    host, as vLLM advises. On the CPU it is tensor parallel alone: with a pipeline between
+    two CPU hosts vLLM 0.32 starts, and its second stage fails at the first request (no `intermediate_tensors`).
+    """
+    devices, hosts = version.resources.devices, version.resources.hosts
+    options: dict[str, ServingValue] = {}
+    if accelerator is Accelerator.CPU:
+        if hosts > 1:
+            options["tensor-parallel-size"] = hosts
+    else:
+        if devices > 1:
+            options["tensor-parallel-size"] = devices
+        if hosts > 1:
+            options["pipeline-parallel-size"] = hosts
+    if hosts > 1:
+        # vLLM's own executor for several hosts, which needs no cluster of Ray beside it.
+        options["distributed-executor-backend"] = "mp"
+    return options
 
 
 def _utilization(version: Version, facts: HostFacts) -> float:

@@ -23,6 +23,7 @@ from toolkit.planning.fit_config import NotUnderstoodError, read_architecture
 from toolkit.planning.fit_options import DEFAULT_UTILIZATION, read_options
 from toolkit.planning.fit_predict import Place, predict
 from toolkit.planning.release_build import build_release
+from toolkit.planning.span import placed_before
 
 # Room for the engine's packages and logs beside a snapshot.
 DISK_RESERVE = 2**30
@@ -150,6 +151,7 @@ def _with_strategy(
     found: HostFit, candidate: Candidate, release: Release, facts: HostFacts
 ) -> HostFit:
     found = replace(found, fits=True)
+    release = placed_before(release, facts)
     try:
         plan = plan_deploy(candidate.wanted(release, facts), facts)
     except NothingSuitableError as error:

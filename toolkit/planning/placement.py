@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.domain.facts import HostFacts
@@ -26,6 +26,7 @@ def place(
     *,
     named: Sequence[str] = (),
     replicas: int | None = None,
+    span: int = 1,
 ) -> Placement:
     """Return the hosts that shall serve `model`.
 
@@ -33,7 +34,10 @@ def place(
     `named` are taken as they are. Else those that have the model keep it, and more are added up to `replicas`; a
     model that no host has goes to all that can hold it, or to `replicas` of them, those with the fewest
     replicas first. Raises NothingSuitableError where none can, InputError where fewer can than were asked for.
+    A model that a replica over `span` hosts serves has that one, on as many hosts.
     """
+    if span > 1:
+        return _together(model, facts, unfit, routes, named=named, replicas=replicas, span=span)
     if named:
         return Placement(tuple(name for name in facts if name in named))
     have = having(model, facts, routes)
@@ -60,6 +64,50 @@ def place(
         )
     notes = [f"{name} is left out: {why}" for name, why in unfit.items() if name not in chosen]
     return Placement(tuple(name for name in facts if name in chosen), tuple(notes))
+
+
+def _together(
+    model: str,
+    facts: Mapping[str, HostFacts],
+    unfit: Mapping[str, str],
+    routes: Routes,
+    *,
+    named: Sequence[str],
+    replicas: int | None,
+    span: int,
+) -> Placement:
+    have = having(model, facts, routes)
+    if replicas not in (None, 1):
+        raise InputError(
+            f"{model} has one replica over {span} hosts, not {replicas}",
+            hint="a second one needs a model of its own in the registry",
+        )
+    if have and len(have) != span:
+        raise InputError(
+            f"{model} is on {_names(have)}, and its version runs on {span} hosts together",
+            hint=f"toolkit stop {model}, then toolkit deploy {model}",
+        )
+    if named and (len(named) != span or (have and set(named) != have)):
+        raise InputError(
+            f"{model} runs on {_names(have) if have else f'{span} hosts'} together; "
+            f"{_names(named)} {'was' if len(named) == 1 else 'were'} named",
+            hint="name all of them, or none",
+        )
+    able = sorted(
+        (name for name in facts if name not in unfit), key=lambda name: len(facts[name].slots)
+    )
+    chosen = have or set(named) or set(able[:span])
+    if len(chosen) < span:
+        raise NothingSuitableError(
+            f"{model} takes {span} hosts together, {len(chosen)} can take part"
+            + "".join(f"\n  {why}" for why in unfit.values()),
+            hint="toolkit hosts shows what is there",
+        )
+    return Placement(tuple(name for name in facts if name in chosen))
+
+
+def _names(names: Collection[str]) -> str:
+    return " and ".join(sorted(names))
 
 
 def having(model: str, facts: Mapping[str, HostFacts], routes: Routes) -> set[str]:

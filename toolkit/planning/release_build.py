@@ -7,7 +7,7 @@ from dataclasses import asdict
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Check, Version
-from toolkit.domain.release import Release
+from toolkit.domain.release import Release, Span
 from toolkit.domain.snapshot import Snapshot
 from toolkit.planning.engine_arguments import engine_arguments, engine_environment
 
@@ -34,4 +34,5 @@ def build_release(
         env=dict(engine_environment(version, lock.accelerator, snapshot.size)),
         checks=tuple(asdict(check) for check in version.checks or (DEFAULT_CHECK,)),
         routing=version.routing,
+        span=Span(version.resources.hosts) if version.resources.hosts > 1 else None,
     )

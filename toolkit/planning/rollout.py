@@ -90,6 +90,8 @@ def plan_rollout(
     Raises RefusedError where that is not possible.
     """
     first = next(iter(plans.values()))
+    if first.release and first.release.span:
+        return _together(plans, lost, notes)
     busy = [name for name, plan in plans.items() if not plan.empty]
     serving = [name for name in facts if _serves(facts[name], first.model)]
     fresh = tuple(name for name in busy if name not in serving)
@@ -121,6 +123,17 @@ def plan_rollout(
         lost=lost,
         notes=tuple(notes),
     )
+
+
+def _together(
+    plans: Mapping[str, Plan], lost: Mapping[str, str], notes: Sequence[str]
+) -> RolloutPlan:
+    """One replica over all of the hosts is one batch, and nobody serves meanwhile what is swapped in it."""
+    first = next(iter(plans.values()))
+    busy = tuple(name for name, plan in plans.items() if not plan.empty)
+    note = f"one replica over {' and '.join(plans)}, which change together"
+    batches = (busy,) if busy else ()
+    return RolloutPlan(first.action, first.model, plans, batches, lost, (*notes, note))
 
 
 def _serves(facts: HostFacts, model: str) -> bool:

@@ -107,6 +107,7 @@ class Act:
         variables = {
             "replica_program": program,
             "replica_state": "started",
+            "replica_span": self._span(release, step.slot, port),
             "replica_engine": release.engine,
             "replica_snapshot": release.snapshot,
             "replica_port": port,
@@ -126,6 +127,14 @@ class Act:
         from toolkit.workflows.fit import record_fit
 
         record_fit(self._tools, facts, release, waited.log)
+
+    def _span(self, release: Release, slot: str, port: int) -> Mapping[str, Any]:
+        """Return what the replica's process must know of the other hosts that run it together."""
+        if release.span is None:
+            return {}
+        hosts = list(release.span.hosts)
+        rank = hosts.index(self._tools.host.host.relay_address)
+        return {"rank": rank, "hosts": hosts, "port": release.span.port_of(slot), "door": port}
 
     def _gate(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]

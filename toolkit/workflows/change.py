@@ -12,7 +12,7 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Version
 from toolkit.domain.plan import Plan
 from toolkit.domain.release import Deployment, Outcome, Release
-from toolkit.errors import RefusedError, ReleaseFailedError, ToolkitError
+from toolkit.errors import NothingSuitableError, RefusedError, ReleaseFailedError, ToolkitError
 from toolkit.planning.deploy import Wanted, plan_deploy
 from toolkit.workflows.act import Act, Change
 from toolkit.workflows.opening import open_deployment
@@ -62,7 +62,14 @@ def change_release(
 def _plan(tools: Tools, ask: Ask) -> tuple[Plan, HostFacts]:
     facts = tools.host.observe()
     tools.doors.observed({tools.host.host.label: facts})
-    return plan_deploy(ask(facts), facts), facts
+    wanted = ask(facts)
+    if wanted.release.span:
+        raise NothingSuitableError(
+            f"{wanted.release.model} {wanted.release.version} runs on {wanted.release.span.size} hosts "
+            "together; the fleet has one",
+            hint="name more hosts in the fleet file: docs/fleet.md",
+        )
+    return plan_deploy(wanted, facts), facts
 
 
 def _confirmed(plan: Plan, confirm: Confirm) -> None:

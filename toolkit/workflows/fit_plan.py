@@ -44,8 +44,8 @@ class FleetFit:
 
     @property
     def fits(self) -> bool:
-        """Whether there is a host on which it fits."""
-        return any(host.fits for host in self.hosts)
+        """Whether there is a host on which it fits, or as many as run it together."""
+        return sum(host.fits for host in self.hosts) >= self.version.resources.hosts
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""

@@ -14,6 +14,7 @@ from toolkit.errors import HostError, InputError, RefusedError
 from toolkit.planning.fleet_facts import agreed
 from toolkit.planning.placement import having
 from toolkit.planning.recovery import stop_steps
+from toolkit.planning.span import require_whole
 from toolkit.workflows.act import Act, Change
 from toolkit.workflows.fleet_look import each_at_once, hold, look
 from toolkit.workflows.joint import JointDoor, joint_routes
@@ -97,5 +98,6 @@ def _plan(
     chosen = [name for name in facts if name in have and (not named or name in named)]
     if not chosen:
         raise InputError(f"{model} is not deployed on any such host", hint="toolkit status")
+    require_whole(model, facts, chosen)
     steps = {name: stop_steps(model, facts[name]) for name in chosen}
     return StopPlan(model, steps, sight.lost), facts

@@ -26,6 +26,13 @@ from toolkit.planning.placement import having, place
 from toolkit.planning.preflight import preflight
 from toolkit.planning.rollout import Limits, RolloutPlan, plan_rollout
 from toolkit.planning.routes import Routes
+from toolkit.planning.span import (
+    place_together,
+    placed_before,
+    plan_together,
+    require_open,
+    require_together,
+)
 from toolkit.workflows.fleet_look import Sight, each_at_once, hold, look
 from toolkit.workflows.keys import sync_keys
 from toolkit.workflows.recover import end_unfinished, open_on
@@ -136,16 +143,41 @@ def _plan(
     wanted, unfit = _ask(order, facts, routes, digests, members[0].clock())
     _require_named(order, sight, [*wanted, *unfit])
     candidates = {name: facts[name] for name in facts if name in wanted or name in unfit}
+    span = max((each.release.span.size for each in wanted.values() if each.release.span), default=1)
+    if span > 1:
+        require_together(order.model, routes, sight.lost)
     placement = place(
-        order.model, candidates, unfit, routes, named=order.named, replicas=order.replicas
+        order.model,
+        candidates,
+        unfit,
+        routes,
+        named=order.named,
+        replicas=order.replicas,
+        span=span,
     )
-    numbered = _numbered(members[0], order.model, [wanted[name] for name in placement.hosts], facts)
-    plans = {
-        name: plan_deploy(each, facts[name])
-        for name, each in zip(placement.hosts, numbered, strict=True)
-    }
+    chosen = {name: wanted[name] for name in placement.hosts}
+    if span > 1:
+        chosen = _place_together(chosen, members, facts)
+    numbered = _numbered(members[0], order.model, chosen, facts)
+    if span > 1:
+        plans = plan_together(numbered, facts)
+    else:
+        plans = {name: plan_deploy(each, facts[name]) for name, each in numbered.items()}
     plan = plan_rollout(plans, facts, order.limits, lost=sight.lost, notes=placement.notes)
     return plan, facts
+
+
+def _place_together(
+    chosen: Mapping[str, Wanted], members: Sequence[Tools], facts: Mapping[str, HostFacts]
+) -> dict[str, Wanted]:
+    """Return `chosen` with the release's hosts in it, the first of them leading."""
+    hosts = [each.host.host for each in members if each.host.host.name in chosen]
+    require_open(next(iter(chosen.values())).release.model, hosts)
+    addresses = [host.relay_address for host in hosts]
+    return {
+        name: replace(each, release=place_together(each.release, addresses, facts.values()))
+        for name, each in chosen.items()
+    }
 
 
 def _ask(
@@ -169,6 +201,7 @@ def _ask(
             continue
         try:
             found = order.ask(each)
+            found = replace(found, release=placed_before(found.release, each))
             if found.action != "rollback":  # which leaves a host's settings as they are
                 found = replace(found, provision_digest=digests[name])
             plan_deploy(found, each)
@@ -202,21 +235,21 @@ def _require_named(order: Order, sight: Sight, candidates: Sequence[str]) -> Non
 
 
 def _numbered(
-    tools: Tools, model: str, wanted: Sequence[Wanted], facts: Mapping[str, HostFacts]
-) -> list[Wanted]:
+    tools: Tools, model: str, wanted: Mapping[str, Wanted], facts: Mapping[str, HostFacts]
+) -> dict[str, Wanted]:
     """Return `wanted` with one number for each different release, also where hosts differ in what they compute on."""
     known: list[Release] = [each for each, _ in tools.history.releases(model)]
     known += [
         slot.release for each in facts.values() for slot in each.slots_of(model) if slot.release
     ]
-    numbered = []
-    for each in wanted:
+    numbered = {}
+    for name, each in wanted.items():
         same = next((found for found in known if found.same_as(each.release)), None)
         if same is None:
             number = max((found.number for found in known), default=0) + 1
             same = replace(each.release, number=number)
             known.append(same)
-        numbered.append(replace(each, release=same))
+        numbered[name] = replace(each, release=same)
     return numbered
 
 

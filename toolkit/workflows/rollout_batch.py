@@ -47,6 +47,9 @@ class Rollout:
         Raises ReleaseFailedError, with the state of each host, where more than `limits.max_failures` failed or any
         did in the end. A batch with too many failures is restored, and no further one begins.
         """
+        if any(release.span for release in self._plan.releases):
+            # A replica over several hosts is whole or not at all.
+            limits = replace(limits, max_failures=0)
         self._open()
         try:
             self._prepare()
@@ -137,13 +140,17 @@ class Rollout:
         cause = {name: why for name, why in failed.items() if "not carried out, because" not in why}
         restore = len(self._failures) + len(cause) > limits.max_failures and bool(failed)
         self._failures.update(cause)
+        undone = [name for name in batch if name in failed or restore]
         for name in batch:
-            if name in failed or restore:
-                self._undo(name, failed.get(name) or "another host of its batch failed")
-            else:
+            if name not in undone:
                 self._end(name, Outcome.LIVE, "")
                 release = self._plan.plans[name].release
                 self._states[name] = f"live: {release.title}" if release else "live"
+        if undone:
+            # At once: hosts that run a replica together can only start it together.
+            with ThreadPoolExecutor(len(undone)) as pool:
+                why = [failed.get(name) or "another host of its batch failed" for name in undone]
+                list(pool.map(self._undo, undone, why))
 
     def _at_once(
         self,
