@@ -27,14 +27,6 @@ models:
     engine: {name: vllm, version: 0.32.0}
     resources: {accelerators: [cpu], memory: 64MiB}
     checks: [{prompt: "Which version are you?", contains: "I am version"}]
-  wide:
-    description: It takes two hosts to say it.
-    licence: apache-2.0
-    openness: fully-open
-    source: {path: ./model}
-    engine: {name: vllm, version: 0.32.0}
-    resources: {accelerators: [cpu], memory: 64MiB, hosts: 2}
-    checks: [{prompt: "Which version are you?", contains: "I am version"}]
 """
 
 
@@ -44,28 +36,24 @@ class StubSite:
 
     lab: FleetLab
 
-    def pin(
-        self,
-        version: str,
-        behaviour: Behaviour = Behaviour.GOOD,
-        size: int = 4096,
-        model: str = "tiny",
-    ) -> None:
+    def pin(self, version: str, behaviour: Behaviour = Behaviour.GOOD, size: int = 4096) -> None:
         """Pin a version of `size` bytes that does as `behaviour` says."""
-        source = self.lab.directory / "model"
-        source.mkdir(exist_ok=True)
-        (source / "behaviour.txt").write_text(f"{behaviour}\n{self.answer(version)}\n")
-        (source / "model.safetensors").write_bytes(version.encode() * (size // len(version)))
-        self.lab.toolkit("registry", "pin", model, "--as", version)
-        self.lab.toolkit("pull", f"{model}@{version}")
+        model = self.lab.directory / "model"
+        model.mkdir(exist_ok=True)
+        (model / "behaviour.txt").write_text(f"{behaviour}\n{self.answer(version)}\n")
+        (model / "model.safetensors").write_bytes(version.encode() * (size // len(version)))
+        self.lab.toolkit("registry", "pin", "tiny", "--as", version)
+        self.lab.toolkit("pull", f"tiny@{version}")
 
     def answer(self, version: str) -> str:
         return f"I am version {version}."
 
-    def load(self, host: str, versions: Sequence[str] = ("v1", "v2"), model: str = "tiny") -> Load:
+    def load(self, host: str, versions: Sequence[str] = ("v1", "v2")) -> Load:
         """Return a load of short requests, begun, on the door of one host."""
         known = {PROMPT: {version: self.answer(version) for version in versions}}
-        return Load(f"http://{self.lab[host].address}:8080", model, known, stream_workers=0).start()
+        return Load(
+            f"http://{self.lab[host].address}:8080", "tiny", known, stream_workers=0
+        ).start()
 
     def serving(self) -> dict[str, list[str]]:
         """Return the versions with traffic, by host, as `toolkit status` has them."""
@@ -80,10 +68,10 @@ class StubSite:
 
 
 @contextmanager
-def stub_site(hosts: int) -> Iterator[StubSite]:
+def stub_site(hosts: int, registry: str = REGISTRY) -> Iterator[StubSite]:
     """Boot a fleet on which an engine seems to be installed, and nothing else has been done yet."""
     with fleet_lab(hosts, variables={"router_bind": '"*:8080"'}) as lab:
-        lab.registry.write_text(REGISTRY)
+        lab.registry.write_text(registry)
         engine = _engine()
         for machine in lab.machines:
             place = f"{ROOT}/engines/{engine}"
