@@ -18,6 +18,7 @@ from toolkit.adapters.ansible import Converge, RealConverge
 from toolkit.adapters.fakes.host import Behaviour, FakeConverge, FakeHost
 from toolkit.adapters.host import HostPort, RealHost
 from toolkit.adapters.host_shell import LocalShell, SshShell
+from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.playbooks import playbook_directory, provision_digest
 from toolkit.adapters.ssh import hang_up
 from toolkit.domain.fleet import Host
@@ -60,18 +61,30 @@ class HostLab:
         converge: Converge,
         scratch: Path = Path(),
         run: Callable[..., str] = run_here,
+        interruption: Interruption | None = None,
     ) -> None:
         """`run` runs a command on the host as root, and returns what it says."""
+        self.interruption = interruption or Interruption()
         self.host, self.converge, self.scratch, self.run = host, converge, scratch, run
         self.ports = {"blue": free_port(host.host.port_base)}
         self.ports["green"] = free_port(self.ports["blue"] + 1)
 
-    def play(self, playbook: str, variables: Mapping[str, Any]) -> tuple[str, ...]:
+    def play(
+        self,
+        playbook: str,
+        variables: Mapping[str, Any],
+        watch: Callable[[str], None] = lambda _: None,
+    ) -> tuple[str, ...]:
         common = {"toolkit_init": self.host.observe().init}
-        return self.converge.run(playbook, self.host.host, {**common, **variables}, lambda _: None)
+        return self.converge.run(playbook, self.host.host, {**common, **variables}, watch)
 
-    def start(self, slot: str, behaviour: Behaviour = Behaviour.GOOD) -> str:
-        """Start a replica; return its program's name."""
+    def start(
+        self,
+        slot: str,
+        behaviour: Behaviour = Behaviour.GOOD,
+        watch: Callable[[str], None] = lambda _: None,
+    ) -> str:
+        """Start a replica; return its program's name. `watch` hears of each task."""
         wanted, program = release(behaviour), f"tiny-{slot}"
         self.play(
             "replica",
@@ -91,6 +104,7 @@ class HostLab:
                     "release": wanted.as_json(),
                 },
             },
+            watch,
         )
         return program
 
@@ -125,7 +139,8 @@ class HostLab:
 def fake_lab() -> HostLab:
     host = FakeHost()
     host.behaviour = {str(each): each for each in Behaviour}
-    lab = HostLab(host, FakeConverge(host))
+    converge = FakeConverge(host, interruption=host.interruption)
+    lab = HostLab(host, converge, interruption=host.interruption)
     lab.play("provision", {"provision_digest": "d"})
     for behaviour in Behaviour:
         host.place("/store", behaviour.name.lower(), ["behaviour"], lambda _: None)
@@ -146,8 +161,11 @@ def real_lab() -> Iterator[HostLab]:
             router_metrics_bind=f"127.0.0.1:{free_port(port + 1)}",
             port_base=port + 10,
         )
+        interruption = Interruption()
         lab = HostLab(
-            RealHost(target, LocalShell(target)), RealConverge(playbook_directory(), root / "run")
+            RealHost(target, LocalShell(target, interruption)),
+            RealConverge(playbook_directory(), root / "run", interruption=interruption),
+            interruption=interruption,
         )
         lab.play("provision", {"provision_digest": provision_digest(target)})
         supply(lab)
@@ -178,12 +196,14 @@ def bare_lab(number: int = 11) -> Iterator[HostLab]:
                 address=machine.address,
                 ssh_options=machine.ssh_options,
             )
+            interruption = Interruption()
             try:
                 yield HostLab(
-                    RealHost(target, SshShell(target, scratch)),
-                    RealConverge(playbook_directory(), scratch),
+                    RealHost(target, SshShell(target, scratch, interruption)),
+                    RealConverge(playbook_directory(), scratch, interruption=interruption),
                     scratch,
                     machine.run,
+                    interruption,
                 )
             finally:
                 hang_up(target, scratch)

@@ -10,12 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.tree_lab import Heard, digests, listing, make_tree, spreads_once
+from tests.adapters.tree_lab import (
+    Heard,
+    digests,
+    is_interrupted,
+    listing,
+    make_tree,
+    spreads_once,
+)
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import require_hosts
 from tests.system.served import CACHE
 from toolkit.adapters.distribution import Progress
 from toolkit.adapters.distribution_ssh import SshDistribution
+from toolkit.adapters.interruption import Interruption
 from toolkit.config.fleet import load_fleet
 from toolkit.domain.fleet import Host
 
@@ -80,6 +88,22 @@ def test_a_host_that_cannot_join_the_swarm_gets_the_tree_over_ssh_alone(
     assert said.startswith("beta: over SSH alone, as the swarm did not reach it: ")
 
 
+@pytest.mark.parametrize("swarm", [True, False], ids=["swarm", "stream"])
+def test_an_interruption_ends_a_transfer_at_once(
+    lab: FleetLab, tmp_path: Path, swarm: bool
+) -> None:
+    interruption, hosts = Interruption(), hosts_of(lab)[:2]
+    # At this rate it would take six seconds.
+    way = SshDistribution(lab.home, limit=4 * MIB, swarm=swarm, interruption=interruption)
+    tree = make_tree(tmp_path, f"i-{swarm}", {f"i-{swarm}": 24 * MIB})
+
+    is_interrupted(way, interruption, tree, hosts)
+    for machine in lab.machines[:2]:
+        assert tree.name not in listing(machine, SNAPSHOTS)
+    names = dict.fromkeys(("alpha", "beta"), "")
+    assert distribution(lab, swarm=swarm).spread(tree, hosts, Heard()) == names
+
+
 def test_an_interrupted_transfer_leaves_a_dot_directory_that_the_next_one_uses(
     lab: FleetLab, tmp_path: Path
 ) -> None:
@@ -135,6 +159,7 @@ import sys
 from pathlib import Path
 from tests.adapters.tree_lab import make_tree
 from toolkit.adapters.distribution_ssh import SshDistribution
+from toolkit.adapters.interruption import Interruption
 from toolkit.config.fleet import load_fleet
 home, inventory, source = map(Path, sys.argv[1:])
 tree = make_tree(source, "k6", {"one": 12 * 2**20, "two": 12 * 2**20})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +14,7 @@ from toolkit.domain.facts import ProcessState
 from toolkit.domain.fit import Actual
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import LockOwner
-from toolkit.errors import BusyError
+from toolkit.errors import BusyError, HostError
 from toolkit.planning.fit_actual import read_actual
 from toolkit.planning.keys import opened, with_key, without_key
 from toolkit.planning.routes import Routes, Target, with_model, with_weights
@@ -70,6 +71,28 @@ def test_a_replica_that_never_gets_ready_is_given_up(lab: HostLab) -> None:
     program = lab.start("blue", Behaviour.NEVER_READY)
     waited = lab.host.wait_ready(program, lab.ports["blue"], 1, silent)
     assert (waited.ok, waited.reason) == (False, "it was not ready within 1 s")
+
+
+def test_a_wait_ends_with_an_interruption_and_the_host_answers_on(lab: HostLab) -> None:
+    program = lab.start("blue", Behaviour.NEVER_READY)
+    started = time.monotonic()
+    with pytest.raises(HostError, match="interrupted"):
+        lab.host.wait_ready(program, lab.ports["blue"], 60, lambda _: lab.interruption.begin())
+    with pytest.raises(HostError, match="interrupted"):
+        lab.host.observe()
+    assert time.monotonic() - started < 5
+    lab.interruption.over()
+    assert [slot.healthy for slot in lab.host.observe().slots] == [False]
+
+
+def test_a_playbook_ends_with_an_interruption_and_can_be_played_again(lab: HostLab) -> None:
+    started = time.monotonic()
+    with pytest.raises(HostError, match="interrupted"):
+        lab.start("blue", watch=lambda _: lab.interruption.begin())
+    assert time.monotonic() - started < 5
+    lab.interruption.over()
+    program = lab.start("blue")
+    assert lab.host.wait_ready(program, lab.ports["blue"], 20, silent).ok
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from threading import Lock
 
 from tests.fleet.machine import Machine
 from toolkit.adapters.distribution import Distribution, Progress, Tree
+from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.domain.snapshot import FileDigest
 
@@ -58,6 +60,23 @@ def digests(machine: Machine, path: str) -> dict[str, str]:
     command = f"cd '{path}' && find . -type f -exec sha256sum {{}} +"
     pairs = (line.split(maxsplit=1) for line in machine.run("sh", "-c", command).splitlines())
     return {path.removeprefix("./"): digest for digest, path in pairs}
+
+
+def is_interrupted(
+    distribution: Distribution, interruption: Interruption, tree: Tree, hosts: Sequence[Host]
+) -> None:
+    """Hold a distribution to its contract: an interruption in the middle ends it for all `hosts`, at once."""
+
+    def give_up(progress: Progress) -> None:
+        if progress.done:
+            began.append(time.monotonic())
+            interruption.begin()
+
+    began: list[float] = []
+    wrong = distribution.spread(tree, hosts, give_up)
+    assert time.monotonic() - began[0] < 5
+    assert [bool(wrong[host.name]) for host in hosts] == [True] * len(hosts)
+    interruption.over()
 
 
 def spreads_once(distribution: Distribution, tree: Tree, hosts: Sequence[Host]) -> list[str]:

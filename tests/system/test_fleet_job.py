@@ -23,6 +23,7 @@ def site() -> Iterator[StubSite]:
         made.pin("v1")
         made.pin("v2")
         made.pin("broken", Behaviour.EMPTY)
+        made.pin("endless", Behaviour.NEVER_READY)
         yield made
 
 
@@ -84,6 +85,26 @@ def test_a_host_without_power_is_named_and_catches_up(site: StubSite) -> None:
     lost.power_on()
     site.lab.toolkit("upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1")
     assert site.serving() == {name: ["v2"] for name in HOSTS}
+
+
+def test_ended_while_a_replica_starts_it_undoes_at_once(site: StubSite) -> None:
+    before = site.serving()
+    argv, environment = site.lab.command("upgrade", "tiny", "--to", "endless", "--yes")
+    with subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = iter(process.stderr)
+        assert any("starting for" in line for line in said)
+        ended = time.monotonic()
+        process.terminate()
+        assert any("alpha: restoring what served before" in line for line in said)
+        assert time.monotonic() - ended < 5
+        rest = "".join(said)
+    assert process.returncode == 8
+    assert "alpha: restored: tiny" in rest
+    assert site.serving() == before
+    left = site.status()
+    assert left["unfinished"] == []
+    assert "endless" not in {slot["release"]["version"] for slot in left["slots"]}
 
 
 def test_killed_in_the_middle_the_next_command_converges(site: StubSite) -> None:

@@ -11,6 +11,7 @@ from tests.workflows.world import TIMING, FakeSupplies
 from toolkit.adapters.fakes.distribution import FakeDistribution
 from toolkit.adapters.fakes.host import FakeConverge, FakeHost
 from toolkit.adapters.history import History
+from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.probe import LockOwner
@@ -54,11 +55,14 @@ class FleetWorld:
     def command(self) -> tuple[Tools, ...]:
         """Return the adapters of a new command: it knows nothing of the ones before."""
         doors = Doors(list(self.hosts.values()))
-        self.distribution = FakeDistribution(self.hosts)
+        self.interruption = Interruption()
+        self.distribution = FakeDistribution(self.hosts, interruption=self.interruption)
+        for each in self.hosts.values():
+            each.interruption = self.interruption
         return tuple(
             Tools(
                 host=each,
-                converge=FakeConverge(each),
+                converge=FakeConverge(each, interruption=self.interruption),
                 history=self.history,
                 supplies=FakeSupplies(),
                 owner=LockOwner("ann@ops", "toolkit deploy tiny", 4711),
@@ -67,6 +71,7 @@ class FleetWorld:
                 provision_digest="base-1",
                 doors=doors,
                 distribution=self.distribution,
+                interruption=self.interruption,
             )
             for each in self.hosts.values()
         )

@@ -10,6 +10,7 @@ from typing import Any
 from toolkit.adapters.fakes.distribution import FakeDistribution
 from toolkit.adapters.fakes.host import FakeConverge, FakeHost
 from toolkit.adapters.history import History
+from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan
 from toolkit.domain.probe import LockOwner
@@ -88,6 +89,7 @@ class World:
             provision_digest="base-1",
             doors=Doors([self.host]),
             distribution=FakeDistribution(),
+            interruption=Interruption(),
         )
 
     def clock(self) -> float:

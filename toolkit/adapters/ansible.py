@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from toolkit.adapters.certificate import certificate_digest
+from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.ssh import master_options
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
@@ -44,13 +45,22 @@ class Converge(Protocol):
 class RealConverge:
     """Ansible on this machine. `playbooks` is the directory of playbooks, `scratch` one for private files.
 
-    With `check` a run changes nothing and returns the tasks that would have (Ansible's check mode).
+    With `check` a run changes nothing and returns the tasks that would have (Ansible's check mode). An interruption
+    ends a playbook between or within its tasks.
     """
 
-    def __init__(self, playbooks: Path, scratch: Path, *, check: bool = False) -> None:
+    def __init__(
+        self,
+        playbooks: Path,
+        scratch: Path,
+        *,
+        check: bool = False,
+        interruption: Interruption | None = None,
+    ) -> None:
         self._playbooks = playbooks
         self._scratch = scratch
         self._check = check
+        self._interruption = interruption or Interruption()
 
     def run(
         self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
@@ -79,7 +89,7 @@ class RealConverge:
         }
         failure, ended, stats = "", "", None
         changed: list[str] = []
-        for event in _child(request, private):
+        for event in _child(request, private, self._interruption):
             kind, data = event.get("event"), event.get("event_data", {})
             if kind == "playbook_on_task_start":
                 progress(str(data.get("name") or data.get("task")))
@@ -130,7 +140,9 @@ def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
     }
 
 
-def _child(request: Mapping[str, Any], private: Path) -> Iterator[dict[str, Any]]:
+def _child(
+    request: Mapping[str, Any], private: Path, interruption: Interruption
+) -> Iterator[dict[str, Any]]:
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     environment["PATH"] = (
         f"{Path(sys.executable).parent}:{environment.get('PATH', '/usr/bin:/bin')}"
@@ -150,10 +162,12 @@ def _child(request: Mapping[str, Any], private: Path) -> Iterator[dict[str, Any]
             child.stdin.write(json.dumps(dict(request)) + "\n")
             child.stdin.flush()
             ended = False
-            for line in child.stdout:
-                event: dict[str, Any] = json.loads(line)
-                ended = ended or event.get("event") == "ended"
-                yield event
+            with interruption.ending(child.stdin.close):
+                for line in child.stdout:
+                    event: dict[str, Any] = json.loads(line)
+                    ended = ended or event.get("event") == "ended"
+                    yield event
+            interruption.check()
             if not ended:
                 log.seek(0)
                 words = log.read().strip().splitlines() or ["it ended without a word"]

@@ -54,6 +54,12 @@ class Conversation:
                 raise
             yield from self._ask(command, request)
 
+    def kill(self) -> None:
+        """Have whoever asks now find the process ended; may be called from any thread."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def end(self) -> None:
         """End the process, where there is one."""
         process, self._process, self._waiting = self._process, None, False

@@ -47,5 +47,6 @@ class Distribution(Protocol):
     def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
         """Put `tree` in place on `hosts`, all at once; return for each host's name why it is not there, or nothing.
 
-        `report` is called from several threads. A host that fails stops nobody else.
+        `report` is called from several threads. A host that fails stops nobody else. An interruption ends it for all
+        that have not got everything; what has come is used the next time.
         """

@@ -13,6 +13,7 @@ from typing import Any
 from toolkit.adapters.distribution import Progress, Report, Tree
 from toolkit.adapters.host_dialog import Dialog, Dialogs
 from toolkit.adapters.host_shell import LocalShell
+from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import HostError
@@ -40,13 +41,18 @@ class Need:
 class Throttle:
     """At most `limit` bytes a second, shared by all who ask; 0 is no limit."""
 
-    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limit: int,
+        sleep: Callable[[float], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.limit = limit
-        self._clock = clock
+        self._sleep, self._clock = sleep, clock
         self._free_at = 0.0
         self._guard = threading.Lock()
 
-    def take(self, count: int, sleep: Callable[[float], None] = time.sleep) -> None:
+    def take(self, count: int) -> None:
         """Return once `count` more bytes may be sent."""
         if not self.limit:
             return
@@ -54,7 +60,7 @@ class Throttle:
             now = self._clock()
             start = max(now, self._free_at)
             self._free_at = start + count / self.limit
-        sleep(start - now)
+        self._sleep(start - now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ class Delivery:
     dialogs: Dialogs
     throttle: Throttle
     report: Report
+    interruption: Interruption
 
     def request(self) -> dict[str, Any]:
         """Return what every command of the host's side is told about the tree."""
@@ -164,8 +171,9 @@ class Delivery:
             "digest": self.tree.name,
             "source": self.tree.source,
             "files": [file.path for file in self.tree.files],
+            "until_eof": True,
         }
-        with LocalShell(host).session("place", request) as answers:
+        with LocalShell(host, self.interruption).session("place", request) as answers:
             for answer in answers:
                 if "error" in answer:
                     raise HostError(f"{host.name}: {answer['error']}")

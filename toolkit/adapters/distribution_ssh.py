@@ -16,6 +16,7 @@ from toolkit.adapters.distribution import Progress, Report, Tree
 from toolkit.adapters.distribution_host import Delivery, Need, Throttle
 from toolkit.adapters.distribution_swarm import LEAST_BYTES, Swarm, why_not
 from toolkit.adapters.host_dialog import Dialogs
+from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.swarm_library import Wheels
 from toolkit.domain.fleet import Host
 from toolkit.errors import ToolkitError
@@ -31,13 +32,22 @@ class SshDistribution:
     `limit` is in bytes a second, 0 for none; it holds for this machine, and for each host that passes pieces on.
     """
 
-    def __init__(self, home: Path, *, limit: int = 0, swarm: bool = True) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        limit: int = 0,
+        swarm: bool = True,
+        interruption: Interruption | None = None,
+    ) -> None:
         self._home, self._limit, self._swarm = home, limit, swarm
+        self._interruption = interruption or Interruption()
 
     def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
-        dialogs = Dialogs(self._home / "run")
-        delivery = Delivery(tree, dialogs, Throttle(self._limit), report)
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        dialogs, interruption = Dialogs(self._home / "run"), self._interruption
+        throttle = Throttle(self._limit, interruption.sleep)
+        delivery = Delivery(tree, dialogs, throttle, report, interruption)
+        with interruption.ending(dialogs.abort), ThreadPoolExecutor(_AT_ONCE) as pool:
             try:
                 return self._spread(delivery, hosts, pool)
             except BaseException:
@@ -71,7 +81,7 @@ class SshDistribution:
 
     def _by_swarm(self, delivery: Delivery, needs: dict[str, Need]) -> list[Host]:
         """Bring the tree to hosts that can be in a swarm and take them out of `needs`; return those not reached."""
-        wheels = Wheels(self._home)
+        wheels = Wheels(self._home, self._interruption)
         able = []
         for name, need in needs.items():
             if need.size < LEAST_BYTES:

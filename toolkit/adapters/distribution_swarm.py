@@ -222,7 +222,8 @@ def _make_torrent(
     for file in files.values():
         known = pieces / f"{file.sha256}-{length}"
         if not known.exists():
-            digests = hash_pieces(Path(tree.source) / file.path, length)
+            path, check = Path(tree.source) / file.path, delivery.interruption.check
+            digests = hash_pieces(path, length, check)
             fresh = known.with_suffix(".new")
             fresh.write_bytes(digests)
             fresh.replace(known)

@@ -102,7 +102,9 @@ class Dialogs:
             if self._aborted:
                 raise HostError("interrupted")
             pipe = subprocess.PIPE
-            process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe)
+            process = subprocess.Popen(
+                argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+            )
             self._running.add(process)
         return process
 

@@ -7,12 +7,13 @@ import os
 import subprocess
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from toolkit.adapters.conversation import BRIEF, Conversation, Ended
+from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.ssh import HOSTSIDE, hostside_path, place_hostside, root_command
 from toolkit.adapters.ssh_faults import host_error
 from toolkit.domain.fleet import Host
@@ -23,7 +24,10 @@ _Refused = Callable[[str, int], HostError]
 
 
 class Shell(Protocol):
-    """Start a command of the host's side and talk to it in JSON lines."""
+    """Start a command of the host's side and talk to it in JSON lines.
+
+    A command that is asked with `until_eof` ends with an interruption, see `Interruption`; others are carried through.
+    """
 
     def session(
         self, command: str, request: Mapping[str, Any]
@@ -34,9 +38,9 @@ class Shell(Protocol):
 class LocalShell:
     """The ops machine itself as a host."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, interruption: Interruption | None = None) -> None:
         self._prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
-        self._host = host
+        self._host, self._interruption = host, interruption or Interruption()
 
     @contextmanager
     def session(
@@ -44,7 +48,7 @@ class LocalShell:
     ) -> Iterator[Iterator[dict[str, Any]]]:
         """Run `command` here; its standard input stays open until the caller leaves the context."""
         argv = [*self._prefix, self._host.python, "-I", str(HOSTSIDE), command]
-        with _talk(argv, request, self._refused) as answers:
+        with _talk(argv, request, self._refused, self._interruption) as answers:
             yield answers
 
     def _refused(self, words: str, code: int) -> HostError:
@@ -59,10 +63,11 @@ class SshShell:
     A lost ops machine or link closes the command's standard input on the host, which ends it there.
     """
 
-    def __init__(self, host: Host, scratch: Path) -> None:
+    def __init__(self, host: Host, scratch: Path, interruption: Interruption | None = None) -> None:
         self._host, self._scratch = host, scratch
+        self._interruption = interruption or Interruption()
         self._hostside = ""
-        self._conversation = Conversation(partial(_begin, host, scratch))
+        self._conversation = Conversation(partial(_begin, host, scratch, self._interruption))
         weakref.finalize(self, self._conversation.end)
 
     @contextmanager
@@ -74,12 +79,14 @@ class SshShell:
         if command in BRIEF:
             with self._conversation.turn() as mine:
                 if mine:
-                    yield self._converse(command, request)
+                    with _ending(self._interruption, request, self._conversation.kill):
+                        yield self._converse(command, request)
                     return
         self._hostside = self._hostside or place_hostside(self._host, self._scratch)
         remote = [self._host.python, "-I", self._hostside, command]
         argv = root_command(self._host, self._scratch, remote)
-        with _talk(argv, request, partial(host_error, self._host)) as answers:
+        refused = partial(host_error, self._host)
+        with _talk(argv, request, refused, self._interruption) as answers:
             yield answers
 
     def _converse(self, command: str, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -92,10 +99,13 @@ class SshShell:
                 self._hostside = place_hostside(self._host, self._scratch)
                 yield from self._conversation.ask(command, request)
         except Ended as ended:
+            self._interruption.check()
             raise host_error(self._host, ended.words, ended.code) from None
 
 
-def _begin(host: Host, scratch: Path) -> subprocess.Popen[str]:
+def _begin(host: Host, scratch: Path, interruption: Interruption) -> subprocess.Popen[str]:
+    # The one before may have been ended by it.
+    interruption.check()
     remote = ["sh", "-c", _CONVERSE, "sh", host.python, hostside_path(host)]
     return _start(root_command(host, scratch, remote))
 
@@ -105,9 +115,15 @@ _NO_HOSTSIDE = 86
 _CONVERSE = f'[ -d "$2" ] || exit {_NO_HOSTSIDE}; exec "$1" -I "$2" converse'
 
 
+def _ending(
+    interruption: Interruption, request: Mapping[str, Any], end: Callable[[], None]
+) -> AbstractContextManager[None]:
+    return interruption.ending(end) if request.get("until_eof") else nullcontext()
+
+
 @contextmanager
 def _talk(
-    argv: Sequence[str], request: Mapping[str, Any], refused: _Refused
+    argv: Sequence[str], request: Mapping[str, Any], refused: _Refused, interruption: Interruption
 ) -> Iterator[Iterator[dict[str, Any]]]:
     process = _start(argv)
     assert process.stdin is not None
@@ -116,7 +132,8 @@ def _talk(
         with suppress(BrokenPipeError):
             process.stdin.write(json.dumps(dict(request)) + "\n")
             process.stdin.flush()
-        yield _answers(process, refused)
+        with _ending(interruption, request, process.kill):
+            yield _answers(process, refused, interruption)
     finally:
         with suppress(BrokenPipeError):
             process.stdin.close()
@@ -130,19 +147,24 @@ def _talk(
                 stream.close()
 
 
-def _answers(process: subprocess.Popen[str], refused: _Refused) -> Iterator[dict[str, Any]]:
+def _answers(
+    process: subprocess.Popen[str], refused: _Refused, interruption: Interruption
+) -> Iterator[dict[str, Any]]:
     assert process.stdout is not None and process.stderr is not None
     answered = False
     for line in process.stdout:
         answer: dict[str, Any] = json.loads(line)
         answered = True
         yield answer
+    interruption.check()
     if not answered:
         words = process.stderr.read()
         raise refused(words, process.wait())
 
 
 def _start(argv: Sequence[str]) -> subprocess.Popen[str]:
+    # In a session of its own: Ctrl-C in a terminal would end it too, and with it the lock that an undo needs.
+    pipe = subprocess.PIPE
     return subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True
     )

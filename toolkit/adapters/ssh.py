@@ -113,7 +113,9 @@ def _refused(host: Host, done: subprocess.CompletedProcess[bytes]) -> HostError:
 
 
 def _run(argv: Sequence[str], text: bytes) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(argv, input=text, capture_output=True, check=False)
+    return subprocess.run(
+        argv, input=text, capture_output=True, check=False, start_new_session=True
+    )
 
 
 @functools.cache

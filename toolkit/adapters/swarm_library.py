@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.wheelhouse import Wheelhouse
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import Accelerator
@@ -29,8 +30,8 @@ def library_name(python: str) -> str:
 class Wheels:
     """The wheels under `home`, each downloaded when first asked for, and asked for once."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, home: Path, interruption: Interruption | None = None) -> None:
+        self._home, self._interruption = home, interruption
         self._found: dict[str, Path] = {}
         self._lacking: dict[str, str] = {}
 
@@ -65,4 +66,5 @@ class Wheels:
             path=str(path),
             packages=1,
         )
-        return next(Wheelhouse(self._home).fill(lock).glob("*.whl"))
+        wheelhouse = Wheelhouse(self._home, interruption=self._interruption)
+        return next(wheelhouse.fill(lock).glob("*.whl"))

@@ -7,7 +7,7 @@ version only seconds after it has come. What counts is each file's SHA-256, look
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,11 +50,20 @@ def torrent(
     return encode({b"info": info})
 
 
-def hash_pieces(path: Path, length: int, workers: int = 4) -> bytes:
-    """Return the hashes of a file's pieces, one after the other; the last is filled up with zeros."""
-    starts = range(0, path.stat().st_size, length)
+def hash_pieces(
+    path: Path, length: int, check: Callable[[], None] = lambda: None, workers: int = 4
+) -> bytes:
+    """Return the hashes of a file's pieces, one after the other; the last is filled up with zeros.
+
+    `check` is called before each piece, and ends it by raising.
+    """
+
+    def hash_piece(start: int) -> bytes:
+        check()
+        return _hash_piece(path, start, length)
+
     with ThreadPoolExecutor(workers) as pool:
-        return b"".join(pool.map(lambda start: _hash_piece(path, start, length), starts))
+        return b"".join(pool.map(hash_piece, range(0, path.stat().st_size, length)))
 
 
 def encode(value: Value) -> bytes:

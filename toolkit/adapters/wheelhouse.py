@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from toolkit.adapters import engine_packages
+from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.store_copy import copy_file
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.requirements import LockedPackage, format_requirements, parse_requirements
@@ -38,9 +39,11 @@ _PLATFORMS = (
 class Wheelhouse:
     """The wheels of each lock in their own directory under `home`; equal files are hard links."""
 
-    def __init__(self, home: Path, *, workers: int = 3) -> None:
+    def __init__(
+        self, home: Path, *, workers: int = 3, interruption: Interruption | None = None
+    ) -> None:
         self._root = home / "wheelhouse"
-        self._workers = workers
+        self._workers, self._interruption = workers, interruption or Interruption()
 
     def directory(self, lock: EngineLock) -> Path:
         """Return where the lock's wheels lie or will lie."""
@@ -128,7 +131,7 @@ class Wheelhouse:
         pool = ThreadPoolExecutor(self._workers)
         try:
             running = {
-                pool.submit(_download_slice, lock, part, directory): part
+                pool.submit(_download_slice, lock, part, directory, self._interruption): part
                 for part in _slices(missing)
             }
             for finished in as_completed(running):
@@ -156,15 +159,20 @@ def _slices(packages: Sequence[LockedPackage]) -> Iterator[list[LockedPackage]]:
     yield from (rest[start : start + _SLICE] for start in range(0, len(rest), _SLICE))
 
 
-def _download_slice(lock: EngineLock, packages: Sequence[LockedPackage], directory: Path) -> None:
+def _download_slice(
+    lock: EngineLock,
+    packages: Sequence[LockedPackage],
+    directory: Path,
+    interruption: Interruption,
+) -> None:
     # Three equal signs: `==2.13.0` would also accept a local build `2.13.0+cpu` that lies nearer.
     text = format_requirements(packages).replace("==", "===")
-    problem = _run_pip(lock, text, directory)
+    problem = _run_pip(lock, text, directory, interruption)
     if not problem:
         return
     if len(packages) > 1:
         for package in packages:
-            _download_slice(lock, [package], directory)
+            _download_slice(lock, [package], directory, interruption)
         return
     # An index that only uv knows by name: let uv say where the file is.
     package = packages[0]
@@ -174,7 +182,8 @@ def _download_slice(lock: EngineLock, packages: Sequence[LockedPackage], directo
         places = ()
     for place in places:
         hashes = " ".join(f"--hash=sha256:{digest}" for digest in package.sha256)
-        if not _run_pip(lock, f"{package.name} @ {place} {hashes}\n", directory):
+        line = f"{package.name} @ {place} {hashes}\n"
+        if not _run_pip(lock, line, directory, interruption):
             return
     kind = IntegrityError if "DO NOT MATCH" in problem else SourceError
     raise kind(
@@ -183,7 +192,9 @@ def _download_slice(lock: EngineLock, packages: Sequence[LockedPackage], directo
     )
 
 
-def _run_pip(lock: EngineLock, requirements: str, directory: Path) -> str:
+def _run_pip(
+    lock: EngineLock, requirements: str, directory: Path, interruption: Interruption
+) -> str:
     """Run one `pip download` and return what it complained about, empty when it succeeded."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt", prefix="toolkit-lock-") as file:
         file.write(requirements)
@@ -197,8 +208,21 @@ def _run_pip(lock: EngineLock, requirements: str, directory: Path) -> str:
             "--dest", str(directory), "--requirement", file.name,
         ]
         # fmt: on
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return "" if done.returncode == 0 else (done.stderr or f"pip ended with {done.returncode}")
+        pip = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        with pip, _killed_at_last(pip), interruption.ending(pip.kill):
+            _, words = pip.communicate()
+    interruption.check()
+    return "" if pip.returncode == 0 else (words or f"pip ended with {pip.returncode}")
+
+
+@contextmanager
+def _killed_at_last(process: subprocess.Popen[str]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        process.kill()
 
 
 def _last_error(output: str) -> str:

@@ -17,6 +17,7 @@ from toolkit.cli.output import note
 if TYPE_CHECKING:
     from toolkit.adapters.distribution import Report, Tree
     from toolkit.adapters.history import History
+    from toolkit.adapters.interruption import Interruption
     from toolkit.adapters.store import Store
     from toolkit.config.lock_file import Lock
     from toolkit.domain.engine import EngineLock
@@ -97,28 +98,31 @@ def open_members(
     `send_limit` is in bytes a second, 0 for none.
     """
     from toolkit.adapters.ansible import RealConverge
+    from toolkit.adapters.interruption import Interruption
     from toolkit.adapters.playbooks import playbook_directory, provision_digest
     from toolkit.cli.host_view import open_host
     from toolkit.workflows.doors import Doors
     from toolkit.workflows.tools import Tools
 
-    ports = [open_host(host, home) for host in hosts]
+    interruption = Interruption()
+    ports = [open_host(host, home, interruption) for host in hosts]
     shared: dict[str, Any] = {
-        "converge": RealConverge(playbook_directory(), home / "run"),
+        "converge": RealConverge(playbook_directory(), home / "run", interruption=interruption),
         "history": open_history(home),
-        "supplies": _LazySupplies(home, pins),
+        "supplies": _LazySupplies(home, pins, interruption),
         "owner": lock_owner(),
         "clock": time.time,
         "say": (lambda text: None) if quiet else note,
         "doors": Doors(ports),
-        "distribution": _LazyDistribution(home, send_limit),
+        "distribution": _LazyDistribution(home, send_limit, interruption),
+        "interruption": interruption,
     }
     return tuple(
         Tools(host=port, provision_digest=provision_digest(port.host), **shared) for port in ports
     )
 
 
-def _supplies(home: Path, pins: Pins | None) -> Supplies:
+def _supplies(home: Path, pins: Pins | None, interruption: Interruption) -> Supplies:
     from toolkit.adapters.hub import open_hub
     from toolkit.adapters.wheelhouse import Wheelhouse
     from toolkit.cli.pull_progress import PullProgress
@@ -131,25 +135,25 @@ def _supplies(home: Path, pins: Pins | None) -> Supplies:
 
     return LocalSupplies(
         store=open_store(home),
-        wheelhouse=Wheelhouse(home),
+        wheelhouse=Wheelhouse(home, interruption=interruption),
         locks=pins.engines if pins else read_locks(home),
         hub=open_hub,
         policy=pins.registry.policy if pins else Policy(),
         snapshot_of=pins.lock.snapshot_of if pins else nothing_pinned,
         report=PullProgress(),
+        interruption=interruption,
     )
 
 
 class _LazySupplies:
     """Supplies that are opened when first asked for: a switch to a standby needs none of them."""
 
-    def __init__(self, home: Path, pins: Pins | None) -> None:
-        self._home = home
-        self._pins = pins
+    def __init__(self, home: Path, pins: Pins | None, interruption: Interruption) -> None:
+        self._home, self._pins, self._interruption = home, pins, interruption
         self._opened: Supplies | None = None
 
     def _open(self) -> Supplies:
-        self._opened = self._opened or _supplies(self._home, self._pins)
+        self._opened = self._opened or _supplies(self._home, self._pins, self._interruption)
         return self._opened
 
     def fetch(self, version: Version, say: Say) -> None:
@@ -171,13 +175,15 @@ class _LazySupplies:
 class _LazyDistribution:
     """The distribution, opened when first asked for; `limit` is in bytes a second, 0 for none."""
 
-    def __init__(self, home: Path, limit: int) -> None:
-        self._home, self._limit = home, limit
+    def __init__(self, home: Path, limit: int, interruption: Interruption) -> None:
+        self._home, self._limit, self._interruption = home, limit, interruption
 
     def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
         from toolkit.adapters.distribution_ssh import SshDistribution
 
-        return SshDistribution(self._home, limit=self._limit).spread(tree, hosts, report)
+        return SshDistribution(
+            self._home, limit=self._limit, interruption=self._interruption
+        ).spread(tree, hosts, report)
 
 
 def lock_owner() -> LockOwner:

@@ -8,13 +8,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from toolkit.adapters.host import HostPort
+    from toolkit.adapters.interruption import Interruption
     from toolkit.domain.fleet import Host
 
 
-def open_host(host: Host, home: Path) -> HostPort:
+def open_host(host: Host, home: Path, interruption: Interruption | None = None) -> HostPort:
     """Return the adapter that speaks to `host`; `home` keeps the sockets of shared connections."""
     from toolkit.adapters.host import RealHost
     from toolkit.adapters.host_shell import LocalShell, SshShell
 
-    shell = LocalShell(host) if host.connection == "local" else SshShell(host, home / "run")
-    return RealHost(host, shell)
+    if host.connection == "local":
+        return RealHost(host, LocalShell(host, interruption))
+    return RealHost(host, SshShell(host, home / "run", interruption))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
@@ -12,20 +11,22 @@ R = TypeVar("R")
 
 
 def at_once(
-    workers: int, items: Iterable[T], do: Callable[[T], R], stop: threading.Event | None = None
+    workers: int,
+    items: Iterable[T],
+    do: Callable[[T], R],
+    stop: Callable[[], None] = lambda: None,
 ) -> tuple[R, ...]:
     """Return what `do` returned for each item, in their order, with at most `workers` at work.
 
-    What `do` raises is raised here once all have ended. An interruption starts no more of them and sets `stop`, for
-    those at work to look at.
+    What `do` raises is raised here once all have ended. An interruption starts no more of them and calls `stop`, which
+    tells those at work.
     """
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(do, item) for item in items]
         try:
             wait(futures)
         except BaseException:
-            if stop is not None:
-                stop.set()
+            stop()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
         return tuple(future.result() for future in futures)

@@ -52,11 +52,16 @@ def _observe(host: HostPort) -> tuple[HostFacts | None, str]:
         return None, error.message.removeprefix(f"{host.host.name}: ")
 
 
-def each_at_once(items: Sequence[T], act: Callable[[T], R]) -> list[R]:
-    """Return `act` of each item, in their order, performed in threads; raises what the first of them raised."""
+def each_at_once(
+    items: Sequence[T], act: Callable[[T], R], stop: Callable[[], None] = lambda: None
+) -> list[R]:
+    """Return `act` of each item, in their order, performed in threads; raises what the first of them raised.
+
+    `stop` is called where Ctrl-C comes meanwhile, see `at_once`.
+    """
     if len(items) == 1:
         return [act(items[0])]
-    return list(at_once(AT_ONCE, items, act))
+    return list(at_once(AT_ONCE, items, act, stop))
 
 
 @contextmanager

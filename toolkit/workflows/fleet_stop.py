@@ -52,7 +52,8 @@ def stop_fleet(
         doors = there[0].doors
         sight = look([each.host for each in there])
         doors.observed(sight.by_label(each.host for each in there))
-        each_at_once(there, lambda tools: end_unfinished(tools, timing))
+        begin = there[0].interruption.begin
+        each_at_once(there, lambda tools: end_unfinished(tools, timing), begin)
         done, facts = _plan(there, model, named)
         stopping = [each for each in there if each.host.host.name in done.steps]
         joint = joint_routes(doors, len(stopping))

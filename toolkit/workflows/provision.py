@@ -130,7 +130,7 @@ def provision(
         # Who is out of reach is told of below, where it is to be provisioned.
         with suppress(HostError):
             sync_keys(how.fleet)
-    outcomes = at_once(CONVERGING, wanted, lambda each: _Run(how, each).outcome(), how.stop)
+    outcomes = at_once(CONVERGING, wanted, lambda each: _Run(how, each).outcome(), how.stop.set)
     done = {each.name: each for each in outcomes}
     return tuple(done.get(each.target.name) or _not_touched(each) for each in intents)
 

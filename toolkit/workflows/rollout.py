@@ -122,7 +122,8 @@ def _settle(
     """Under the locks: end what an earlier command left, look again, plan again."""
     doors = there[0].doors
     doors.observed(sight.by_label(each.host for each in there))
-    each_at_once(there, lambda tools: end_unfinished(tools, order.timing))
+    stop = there[0].interruption.begin
+    each_at_once(there, lambda tools: end_unfinished(tools, order.timing), stop)
     again = look([each.host for each in there])
     if again.lost:
         words = "; ".join(f"{name}: {why}" for name, why in again.lost.items())

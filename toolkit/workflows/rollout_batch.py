@@ -40,6 +40,8 @@ class Rollout:
         self._deployments: dict[str, int] = {}
         self._failures: dict[str, str] = {}
         self._states = {name: _standing(each) for name, each in plan.plans.items()}
+        self._interruption, self._interrupted = members[0].interruption, False
+        self._begun: set[str] = set()
 
     def perform(self, limits: Limits) -> dict[str, str]:
         """Bring all hosts to their plans; return by host what runs there, in words.
@@ -54,7 +56,7 @@ class Rollout:
         try:
             self._prepare()
             for batch in self._plan.batches:
-                if len(self._failures) > limits.max_failures:
+                if self._interrupted or len(self._failures) > limits.max_failures:
                     break
                 self._change([name for name in batch if name not in self._failures], limits)
         finally:
@@ -123,6 +125,7 @@ class Rollout:
     def _change(self, batch: Sequence[str], limits: Limits) -> None:
         if not batch:
             return
+        self._begun.update(batch)
         joint = joint_routes(self._tools[batch[0]].doors, len(batch))
 
         def change(name: str) -> None:
@@ -160,13 +163,19 @@ class Rollout:
     ) -> dict[str, str]:
         """Perform `act` for all names in threads; return why it failed, by name. Ctrl-C ends all of them."""
         found: dict[str, str] = {}
+        futures: dict[str, Future[None]] = {}
         with ThreadPoolExecutor(len(names)) as pool:
-            futures: dict[str, Future[None]] = {name: pool.submit(act, name) for name in names}
             try:
+                for name in names:
+                    futures[name] = pool.submit(act, name)
                 wait(futures.values())
             except KeyboardInterrupt:
+                self._interrupted = True
+                # Before `abort`, which has to wait for a joint action under way.
+                self._interruption.begin()
                 abort("interrupted")
                 wait(futures.values())
+                self._interruption.over()
                 found = dict.fromkeys(names, "interrupted")
         for name, future in futures.items():
             error = future.exception()
@@ -201,7 +210,7 @@ class Rollout:
 
     def _close(self) -> None:
         """What was never begun is no open deployment."""
-        for name in list(self._deployments):
+        for name in self._deployments.keys() - self._begun:
             self._end(name, Outcome.UNDONE, "its batch was not reached")
 
 

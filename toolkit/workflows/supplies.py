@@ -7,6 +7,7 @@ from typing import Any
 
 from toolkit.adapters.engine_packages import uv_binary
 from toolkit.adapters.hub import Hub
+from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.store import Store
 from toolkit.adapters.wheelhouse import Wheelhouse
 from toolkit.domain.engine import EngineLock
@@ -35,6 +36,7 @@ class LocalSupplies:
         policy: Policy,
         snapshot_of: Callable[[Version], Snapshot],
         report: PullReport,
+        interruption: Interruption | None = None,
     ) -> None:
         self._store = store
         self._wheelhouse = wheelhouse
@@ -43,14 +45,16 @@ class LocalSupplies:
         self._policy = policy
         self._snapshot_of = snapshot_of
         self._report = report
+        self._interruption = interruption or Interruption()
 
     def fetch(self, version: Version, say: Say) -> None:
         snapshot = self._snapshot_of(version)
-        pull(version, snapshot, self._store, self._hub(), self._policy, self._report)
+        report = _Interruptible(self._report, self._interruption)
+        pull(version, snapshot, self._store, self._hub(), self._policy, report)
 
     def verify(self, release: Release) -> None:
         snapshot = self._stored(release)
-        faults = self._store.verify(snapshot)
+        faults = self._store.verify(snapshot, lambda _: self._interruption.check())
         if faults:
             self._store.withdraw(snapshot)
             raise IntegrityError(
@@ -94,6 +98,24 @@ class LocalSupplies:
         if lock is None:
             raise InputError(f"no lock for the engine {engine} here", hint="toolkit engine list")
         return lock
+
+
+class _Interruptible:
+    """A pull's report through which an interruption ends the pull."""
+
+    def __init__(self, report: PullReport, interruption: Interruption) -> None:
+        self._interruption = interruption
+        self.note, self.begin, self.file_done, self.end = (
+            report.note,
+            report.begin,
+            report.file_done,
+            report.end,
+        )
+        self._advance = report.advance
+
+    def advance(self, path: str, size: int) -> None:
+        self._interruption.check()
+        self._advance(path, size)
 
 
 class PackageProgress:

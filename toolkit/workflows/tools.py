@@ -10,6 +10,7 @@ from toolkit.adapters.ansible import Converge
 from toolkit.adapters.distribution import Distribution
 from toolkit.adapters.history import History
 from toolkit.adapters.host import HostPort
+from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Version
 from toolkit.domain.probe import LockOwner
@@ -63,7 +64,8 @@ class Tools:
 
     `clock` returns seconds since the epoch; `say` takes a line of progress for people.
     `provision_digest` is over all that decides what a provisioned host looks like. `doors` are the routers of
-    all hosts that have routes.
+    all hosts that have routes. `interruption` ends what these adapters, and those of the command's other
+    hosts, wait for.
     """
 
     host: HostPort
@@ -76,6 +78,7 @@ class Tools:
     provision_digest: str
     doors: Door
     distribution: Distribution
+    interruption: Interruption
 
 
 @dataclass(frozen=True, slots=True)

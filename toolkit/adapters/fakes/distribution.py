@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from toolkit.adapters.distribution import Progress, Report, Tree
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.host import silent
+from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
+from toolkit.errors import HostError
 
 
 @dataclass
@@ -22,17 +24,25 @@ class FakeDistribution:
     failing: dict[str, str] = field(default_factory=dict)
     placed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     sent: list[tuple[str, str, str]] = field(default_factory=list)
+    interruption: Interruption = field(default_factory=Interruption)
 
     def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
+        wrong = dict(self.failing)
         for host in hosts:
             there = self.placed.setdefault((host.name, tree.kind), set())
             if host.name in self.failing or tree.name in there:
                 continue
             report(Progress(host.name, 0, tree.size))
+            report(Progress(host.name, tree.size // 2, tree.size))
+            try:
+                self.interruption.check()
+            except HostError as error:
+                wrong[host.name] = error.message
+                continue
             there.add(tree.name)
             self.sent.append((host.name, tree.kind, tree.name))
             if tree.kind == "snapshots" and host.name in self.hosts:
                 names = [file.path for file in tree.files]
                 self.hosts[host.name].place(tree.source, tree.name, names, silent)
             report(Progress(host.name, tree.size, tree.size))
-        return {host.name: self.failing.get(host.name, "") for host in hosts}
+        return {host.name: wrong.get(host.name, "") for host in hosts}

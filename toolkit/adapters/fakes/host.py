@@ -11,6 +11,7 @@ from typing import Any
 
 from toolkit.adapters.ansible import Progress
 from toolkit.adapters.host import Report, busy
+from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.keys import HostKeys, KeyRing
@@ -64,8 +65,10 @@ class FakeHost:
     owner: LockOwner | None = None
     ring: KeyRing = field(default_factory=KeyRing)
     before: Callable[[str], None] = lambda _: None
+    interruption: Interruption = field(default_factory=Interruption)
 
     def observe(self) -> HostFacts:
+        self.interruption.check()
         used = sum(slot.memory for slot in self.facts.slots)
         return replace(
             self.facts,
@@ -113,6 +116,8 @@ class FakeHost:
     def wait_ready(self, program: str, port: int, timeout: float, report: Report) -> Waited:
         self._do(f"wait {program}")
         slot = self._slot(program)
+        report({"seconds": 1.0, "line": ""})
+        self.interruption.check()
         behaviour = self._behaves(slot)
         if behaviour is Behaviour.DIES_AT_START:
             self._set(replace(slot, process=ProcessState.FAILED, memory=0))
@@ -228,12 +233,15 @@ class FakeConverge:
 
     target: FakeHost
     failing: str = ""
+    interruption: Interruption = field(default_factory=Interruption)
 
     def run(
         self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
     ) -> tuple[str, ...]:
         detail = variables.get("replica_program") or variables.get("engine_id") or ""
         state = variables.get("replica_state", "")
+        progress(playbook)
+        self.interruption.check()
         self.target._do(" ".join(filter(None, (playbook, state, detail))))
         if playbook == self.failing:
             raise HostError(f"{host.name}: {playbook}: a task failed")
