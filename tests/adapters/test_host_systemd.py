@@ -126,6 +126,16 @@ def test_check_mode_passes_on_a_host_that_the_toolkit_never_saw(systemd_host: Ho
         assert _everything(bare) == before
 
 
+def test_a_log_is_that_of_one_start_and_the_former_one_is_kept(lab: HostLab) -> None:
+    program = _started(lab)
+    first = list(lab.host.logs(program, 50, follow=False))
+    lab.run("systemctl", "restart", f"toolkit-{program}.service")
+    assert lab.host.wait_ready(program, lab.ports["blue"], 20, silent).ok
+    assert list(lab.host.logs(program, 50, follow=False)) == first
+    assert list(lab.host.logs(program, 50, follow=False, previous=True)) == first
+    assert first[0].startswith("starting on port")
+
+
 def test_the_root_may_lie_in_a_private_home(lab: HostLab) -> None:
     # Replicas see no homes, and the service user may not even enter this one.
     lab.run("cp", "-a", lab.host.host.root, "/home/ops/models")
