@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.adapters.host_lab import STUB
-from tests.fleet.lab import FleetLab, fleet_lab
+from tests.fleet.lab import fleet_lab
+from tests.system.fleet_site import DOOR, MODEL, Site
 from toolkit.adapters.fakes.host import Behaviour
 from toolkit.adapters.load import Load
 
@@ -31,10 +30,8 @@ models:
 
 
 @dataclass(frozen=True)
-class StubSite:
+class StubSite(Site):
     """The fleet, and the versions that can be deployed on it: `v1`, `v2`, ..."""
-
-    lab: FleetLab
 
     def pin(self, version: str, behaviour: Behaviour = Behaviour.GOOD, size: int = 4096) -> None:
         """Pin a version of `size` bytes that does as `behaviour` says."""
@@ -51,26 +48,13 @@ class StubSite:
     def load(self, host: str, versions: Sequence[str] = ("v1", "v2")) -> Load:
         """Return a load of short requests, begun, on the door of one host."""
         known = {PROMPT: {version: self.answer(version) for version in versions}}
-        return Load(
-            f"http://{self.lab[host].address}:8080", "tiny", known, stream_workers=0
-        ).start()
-
-    def serving(self) -> dict[str, list[str]]:
-        """Return the versions with traffic, by host, as `toolkit status` has them."""
-        found: dict[str, list[str]] = {}
-        for slot in self.status()["slots"]:
-            if slot["weight"] and slot["healthy"]:
-                found.setdefault(slot["host"], []).append(slot["release"]["version"])
-        return found
-
-    def status(self) -> Any:
-        return json.loads(self.lab.toolkit("status", "--json", check=False).stdout)
+        return Load(self.door(host), MODEL, known, stream_workers=0).start()
 
 
 @contextmanager
 def stub_site(hosts: int, registry: str = REGISTRY) -> Iterator[StubSite]:
     """Boot a fleet on which an engine seems to be installed, and nothing else has been done yet."""
-    with fleet_lab(hosts, variables={"router_bind": '"*:8080"'}) as lab:
+    with fleet_lab(hosts, variables=DOOR) as lab:
         lab.registry.write_text(registry)
         engine = _engine()
         for machine in lab.machines:

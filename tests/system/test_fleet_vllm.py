@@ -1,0 +1,176 @@
+"""Real vLLM on a real host over SSH: started by its systemd, in its sandbox, behind its router."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.fleet.machine import Machine
+from tests.fleet.network import ip
+from tests.fleet.sandbox import reached_from_outside, reached_inside
+from tests.system.vllm_site import VllmSite
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def site(vllm_site: Callable[[int], VllmSite]) -> VllmSite:
+    return vllm_site(1)
+
+
+@pytest.fixture(scope="module")
+def alpha(site: VllmSite) -> Machine:
+    return site.lab["alpha"]
+
+
+def test_a_model_comes_to_a_bare_host(site: VllmSite, alpha: Machine) -> None:
+    site.lab.toolkit("deploy", "tiny@v1", "--yes")
+
+    assert site.serving() == {"alpha": ["v1"]}
+    for prompt, known in site.short_answers().items():
+        assert _text(site.ask("alpha", prompt)) == known["v1"]
+    # it is the unit's vLLM that answered, under the user without rights
+    words = alpha.run("ps", "-o", "user=,args=", "-p", _main_process(alpha, site.unit("blue")))
+    assert words.startswith("toolkit ")
+    assert "vllm serve" in words
+
+
+def test_its_unit_is_as_closed_as_a_unit_can_be(site: VllmSite, alpha: Machine) -> None:
+    shown = alpha.run("systemd-analyze", "security", "--no-pager", site.unit("blue"))
+    score = re.search(r"Overall exposure level for \S+: ([0-9.]+)", shown)
+    assert score is not None
+    assert float(score.group(1)) <= 2.5, shown
+
+
+def test_what_runs_beside_it_in_its_sandbox_reaches_nobody(site: VllmSite, alpha: Machine) -> None:
+    with _world(site, alpha) as world:
+        ways = [
+            f"connect/{world.address}/{world.port}",
+            f"connect/{world.address6}/{world.port6}",
+            f"connect/{alpha.address}/22",
+            f"send/{world.address}/53",
+            f"send/{world.address6}/53",
+            "send/127.0.0.53/53",
+            f"raw/{world.address}",
+            "frame/eth0",
+        ]
+        # All of these are ways out for others on the same host.
+        outside = reached_from_outside(alpha, [*ways, "look-up/prompt.outside.test"])
+        assert {way: outside[way] for way in ways} == dict.fromkeys(ways, "through")
+        assert b"\x06prompt\x07outside" in world.asked()
+
+        loopback = ["connect/127.0.0.1/8080", "connect/::1/22"]
+        words = [*ways, *loopback, "look-up/prompt.inside.test"]
+        inside = reached_inside(alpha, site.unit("blue"), f"{site.root}/cache", words)
+        assert inside["cgroup"] == _cgroup(alpha, _main_process(alpha, site.unit("blue")))
+        assert [way for way in ways if not inside[way].startswith("refused")] == []
+        assert {way: inside[way] for way in loopback} == dict.fromkeys(loopback, "through")
+        assert b"inside" not in world.asked()
+    assert _text(site.ask("alpha", "Say hello.")) == site.answers["Say hello."]["v1"]
+
+
+def test_the_sandbox_stands_in_the_engines_way_nowhere(site: VllmSite, alpha: Machine) -> None:
+    said = site.log(alpha, "blue")
+    assert "Starting vLLM server" in said
+    denied = re.compile("not permitted|denied|read-only|no such|not supported", re.IGNORECASE)
+    assert [line for line in said.splitlines() if denied.search(line)] == []
+
+
+def test_the_access_log_has_the_engines_own_count(site: VllmSite, alpha: Machine) -> None:
+    usage = site.ask("alpha", "What is the capital of France?")["usage"]
+
+    def lines() -> list[Any]:
+        unit = site.router_unit()
+        shown = alpha.run("journalctl", "--unit", unit, "--output=cat", "--lines=20")
+        found = [json.loads(line) for line in shown.splitlines() if line.startswith("{")]
+        return [each["tokens"] for each in found if each["client"] == site.lab.network.gateway]
+
+    counted = {"in": usage["prompt_tokens"], "out": usage["completion_tokens"]}
+    assert counted["in"] > 5 and counted["out"] > 1
+    _until(lambda: lines()[-1:] == [counted], 10)
+
+
+def test_an_upgrade_and_a_rollback_lose_no_request(site: VllmSite) -> None:
+    load = site.load("alpha")
+    try:
+        load.wait_for(lambda report: report.versions.get("v1", 0) > 5, 60)
+        site.lab.toolkit("upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1")
+        load.wait_for(lambda report: report.versions.get("v2", 0) > 5, 60)
+        assert site.serving() == {"alpha": ["v2"]}
+        site.lab.toolkit("rollback", "tiny", "--yes")
+        back = time.time()
+        load.wait_for(lambda report: report.last_sent("v1", after=back) is not None, 60)
+    finally:
+        report = load.stop()
+
+    assert report.bad == ()
+    assert report.last_sent("v2", after=back) is None
+    assert site.serving() == {"alpha": ["v1"]}
+
+
+@dataclass(frozen=True)
+class World:
+    """All that is not the host: somebody who listens, by both protocols, and a resolver."""
+
+    address: str
+    port: int
+    address6: str
+    port6: int
+    resolver: socket.socket
+
+    def asked(self) -> bytes:
+        """Return what has come to the resolver since the last time."""
+        heard = b""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                heard += self.resolver.recv(4096)
+        return heard
+
+
+@contextlib.contextmanager
+def _world(site: VllmSite, host: Machine) -> Iterator[World]:
+    """Listen on this machine, and give the host an address by IPv6 and this machine as its resolver."""
+    network = site.lab.network
+    prefix6 = f"fd00:77:{network.prefix.split('.')[2]}::"
+    address, address6 = network.gateway, f"{prefix6}1"
+    ip("addr", "add", f"{address6}/64", "dev", network.bridge, "nodad")
+    host.run("ip", "addr", "add", f"{prefix6}11/64", "dev", "eth0", "nodad")
+    resolver = f"nameserver {address}\noptions timeout:1 attempts:1\n"
+    host.run("sh", "-c", 'printf %s "$1" >/etc/resolv.conf', "sh", resolver)
+    with (
+        socket.create_server((address, 0)) as listener,
+        socket.create_server((address6, 0), family=socket.AF_INET6) as listener6,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as names,
+    ):
+        names.bind((address, 53))
+        names.setblocking(False)
+        port, port6 = listener.getsockname()[1], listener6.getsockname()[1]
+        yield World(address, port, address6, port6, names)
+
+
+def _text(answer: Any) -> str:
+    text: str = answer["choices"][0]["message"]["content"]
+    return text
+
+
+def _main_process(host: Machine, unit: str) -> str:
+    return host.run("systemctl", "show", "--property=MainPID", "--value", unit).strip()
+
+
+def _cgroup(host: Machine, process: str) -> str:
+    return host.run("cat", f"/proc/{process}/cgroup").strip()
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"not within {seconds} s"
+        time.sleep(0.2)

@@ -1,0 +1,93 @@
+"""A fleet of whole hosts with real vLLM and the demo's model: nothing on them stands for anything else.
+
+The engine is the one that the tests of this machine itself have installed. Hosts see it read-only under the same path,
+so that it takes neither time nor memory again: their root is this machine's.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.lab import Lab, registry_text
+from tests.fleet.lab import fleet_lab
+from tests.fleet.machine import Machine
+from tests.system.fleet_site import DOOR, MODEL, Site
+from tests.system.served import CACHE, VARIANTS
+from toolkit.adapters.load import Load
+
+REGISTRY = registry_text(MODEL, "{path: ./model}")
+PINNED = ("v1", "v2")
+
+
+@dataclass(frozen=True)
+class VllmSite(Site):
+    """The fleet, the variants in directories under `models`, and prompt -> version -> its exact answer."""
+
+    root: str
+    models: Path
+    answers: Mapping[str, Mapping[str, str]]
+
+    def pin(self, version: str) -> None:
+        """Pin a variant as a version of that name."""
+        model = self.lab.directory / "model"
+        shutil.rmtree(model, ignore_errors=True)
+        shutil.copytree(self.models / version, model)
+        self.lab.toolkit("registry", "pin", MODEL, "--as", version)
+        self.lab.toolkit("pull", f"{MODEL}@{version}")
+
+    def short_answers(self) -> dict[str, Mapping[str, str]]:
+        """Return prompt -> version -> answer, without the long ones."""
+        return {prompt: known for prompt, known in self.answers.items() if prompt != "Count."}
+
+    def load(self, host: str) -> Load:
+        """Return a light load of short requests, begun, on the door of one host."""
+        return Load(
+            self.door(host),
+            MODEL,
+            self.short_answers(),
+            short_workers=2,
+            stream_workers=0,
+            # The processors also have to start another vLLM meanwhile.
+            pause=0.2,
+        ).start()
+
+    def unit(self, slot: str) -> str:
+        """Return the name of the unit that runs the replica of a slot."""
+        return f"{Path(self.root).name}-{MODEL}-{slot}.service"
+
+    def router_unit(self) -> str:
+        """Return the name of the unit that runs the router."""
+        return f"{Path(self.root).name}-router.service"
+
+    def log(self, machine: Machine, slot: str) -> str:
+        """Return what the engine of a slot has said since its start."""
+        return machine.run("cat", f"{self.root}/logs/{MODEL}-{slot}.log")
+
+
+@contextmanager
+def vllm_site(installed: Lab, hosts: int, registry: str = REGISTRY) -> Iterator[VllmSite]:
+    """Boot hosts that have the engine of `installed` and are bare otherwise; `v1` and `v2` are pinned.
+
+    `registry` is the text of the registry, with the model `tiny` from `{path: ./model}`. Hosts whose Python is not this
+    machine's have no use for the engine: the toolkit installs them one from the same packages.
+    """
+    # All variants, since the tests of this machine itself want them as well and make them once.
+    known = installed.make_model(*VARIANTS)
+    answers = {
+        prompt: {version: text for version, text in each.items() if version in PINNED}
+        for prompt, each in known.items()
+    }
+    engines = [stamp.parent for stamp in installed.root.glob("engines/*/.complete")]
+    shares = {str(engine): engine for engine in engines}
+    variables = {**DOOR, "toolkit_root": str(installed.root)}
+    with fleet_lab(hosts, shares=shares, variables=variables) as lab:
+        lab.registry.write_text(registry)
+        (lab.home / "wheelhouse").symlink_to(CACHE / "wheelhouse")
+        site = VllmSite(lab, str(installed.root), installed.upstream, answers)
+        for version in PINNED:
+            site.pin(version)
+        yield site
