@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from toolkit.adapters import conversation
 from toolkit.adapters.conversation import Conversation, Ended
 from toolkit.adapters.ssh import HOSTSIDE
 
@@ -69,6 +70,16 @@ def test_a_process_that_has_ended_is_replaced_once(echo: Echo) -> None:
         echo.ask("die")
     assert echo.begun == 2
     assert echo.ask() != first and echo.begun == 3
+
+
+def test_one_that_was_lost_while_it_was_asked_is_not_waited_for_again(
+    echo: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    echo.ask()
+    monkeypatch.setattr(conversation, "_LOST_SINCE_SECONDS", 0)
+    with pytest.raises(Ended):
+        echo.ask("die")
+    assert echo.begun == 1
 
 
 def test_a_process_that_never_answered_tells_why() -> None:

@@ -107,7 +107,13 @@ Host key verification failed.
             "ssh -o User=ops 10.0.0.5 df -h /var/lib/toolkit /tmp",
         ),
         ("bash: fork: no more\nsomething else", 1, "something else", "ssh -o User=ops 10.0.0.5 sudo -n true"),
-        ("", 255, "no answer", "ssh -o User=ops 10.0.0.5 sudo -n true"),
+        (
+            "",
+            255,
+            "the connection to it was lost",
+            "look whether it is up and not behind a firewall: ping -c 3 10.0.0.5",
+        ),
+        ("", 1, "no answer", "ssh -o User=ops 10.0.0.5 sudo -n true"),
     ],
 )  # fmt: skip
 def test_each_failure_has_its_cause_and_what_to_do(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tests.fleet import watchers
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import Machine, require_hosts
+from toolkit.errors import HostError
 
 pytestmark = pytest.mark.system
 
@@ -117,6 +119,28 @@ def test_toolkit_reads_the_inventory_of_the_lab(lab: FleetLab) -> None:
         ("alpha", "systemd"),
         ("beta", "systemd"),
     ]
+
+
+def test_a_host_without_power_is_known_in_ten_seconds_and_one_that_pauses_is_waited_for(
+    lab: FleetLab, alpha: Machine
+) -> None:
+    from toolkit.cli.host_view import open_host
+    from toolkit.config.fleet import load_fleet
+
+    host = open_host(load_fleet(lab.inventory).hosts[0], lab.home)
+    host.observe()
+    alpha.cut_link()
+    mending = threading.Timer(4, alpha.mend_link)
+    mending.start()
+    host.observe()
+    mending.join()
+    alpha.power_off()
+    lost = time.monotonic()
+    with pytest.raises(HostError, match="alpha: the connection to it was lost"):
+        host.observe()
+    assert time.monotonic() - lost < 12
+    alpha.power_on()
+    assert host.observe().name == "alpha"
 
 
 def test_room_for_watchers_is_given_back_by_the_last_who_needs_it(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
 # What takes milliseconds and is asked again and again.
 BRIEF = frozenset({"observe", "complete", "apply-routes"})
+_LOST_SINCE_SECONDS = 2
 
 
 class Ended(Exception):
@@ -45,12 +47,13 @@ class Conversation:
 
     def ask(self, command: str, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the events of a request and its result. Raises Ended where the process gives none."""
-        begun = self._process is None
+        begun, asked = self._process is None, time.monotonic()
         try:
             yield from self._ask(command, request)
         except Ended:
-            # One that has answered before may have lost its link since; these requests may be made twice.
-            if begun:
+            # One that has answered before may have lost its link since; these requests may be made twice. One whose
+            # link was lost only while it was asked belongs to a host that is gone: to try again takes as long again.
+            if begun or time.monotonic() - asked > _LOST_SINCE_SECONDS:
                 raise
             yield from self._ask(command, request)
 

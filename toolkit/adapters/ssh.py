@@ -22,6 +22,12 @@ from toolkit.errors import HostError
 
 HOSTSIDE = Path(toolkit.hostside.__file__).parent
 CONNECT_SECONDS = 10
+# A host that has lost its power is known after interval x (count + 1) seconds of silence. Asking often, and giving up
+# late, makes that short without losing a host that is only slow: any one answer counts, so it must miss four in a row,
+# and whatever else comes from it counts as well. An answer comes from sshd itself, which a busy engine (nice 10) does
+# not keep waiting; a signal of our own would come from Python, and so be later where memory or disk are short.
+_ALIVE_SECONDS = 2
+_ALIVE_COUNT = 4
 _NO_CONNECTION = 255
 _TUNNEL_ATTEMPTS = 3
 # The login's own shell may be any; sh is everywhere.
@@ -31,14 +37,14 @@ _AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n "$@"; fi'
 def master_options(host: Host, scratch: Path) -> tuple[str, ...]:
     """Return ssh's options for `host`, with a master connection whose socket lies in `scratch`.
 
-    The master stays for a minute after its last use; a link that is lost for 15 seconds ends what used it.
+    The master stays for a minute after its last use; a host that says nothing for ten seconds ends what used it.
     """
     return (
         *host.ssh_options,
         "-o", "BatchMode=yes",
         "-o", f"ConnectTimeout={CONNECT_SECONDS}",
-        "-o", "ServerAliveInterval=5",
-        "-o", "ServerAliveCountMax=3",
+        "-o", f"ServerAliveInterval={_ALIVE_SECONDS}",
+        "-o", f"ServerAliveCountMax={_ALIVE_COUNT}",
         "-o", "ControlMaster=auto",
         "-o", "ControlPersist=60",
         "-o", f"ControlPath={scratch}/%C",

@@ -23,6 +23,9 @@ def host_error(host: Host, words: str, code: int = 0) -> HostError:
             return HostError(f"{host.name}: {cause} ({_decisive(said, pattern)})", hint=hint(host))
     if code == 127:
         return HostError(f"{host.name}: {_NO_PYTHON}: {host.python}", hint=_install_python(host))
+    if code == 255 and not said:
+        # Of a connection that others share, only its master knows why it ended.
+        return HostError(f"{host.name}: the connection to it was lost", hint=_look_at_link(host))
     lines = said.splitlines()
     return HostError(f"{host.name}: {lines[-1] if lines else 'no answer'}", hint=reach_hint(host))
 
