@@ -20,10 +20,17 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Facts by host's name, and why others (`lost`) show none."""
+    """Facts by host's name, and why others show none."""
 
     facts: dict[str, HostFacts] = field(default_factory=dict)
-    lost: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, HostError] = field(default_factory=dict)
+
+    @property
+    def lost(self) -> dict[str, str]:
+        """Why hosts show nothing, in words that do not name the host again."""
+        return {
+            name: error.message.removeprefix(f"{name}: ") for name, error in self.errors.items()
+        }
 
     def by_label(self, hosts: Iterable[HostPort]) -> dict[str, HostFacts]:
         """Return the facts of those of `hosts` that answered, by what routes call them."""
@@ -37,19 +44,19 @@ class Sight:
 def look(hosts: Sequence[HostPort]) -> Sight:
     """Return what the hosts show, in their order; who does not answer is among the lost."""
     sight = Sight()
-    for host, (facts, error) in zip(hosts, each_at_once(hosts, _observe), strict=True):
-        if facts is not None:
-            sight.facts[host.host.name] = facts
+    for host, found in zip(hosts, each_at_once(hosts, _observe), strict=True):
+        if isinstance(found, HostError):
+            sight.errors[host.host.name] = found
         else:
-            sight.lost[host.host.name] = error
+            sight.facts[host.host.name] = found
     return sight
 
 
-def _observe(host: HostPort) -> tuple[HostFacts | None, str]:
+def _observe(host: HostPort) -> HostFacts | HostError:
     try:
-        return host.observe(), ""
+        return host.observe()
     except HostError as error:
-        return None, error.message.removeprefix(f"{host.host.name}: ")
+        return error
 
 
 def each_at_once(

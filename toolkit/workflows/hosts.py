@@ -8,11 +8,9 @@ from typing import Any
 
 from toolkit.adapters.host import HostPort
 from toolkit.domain.facts import HostFacts
-from toolkit.errors import ToolkitError
+from toolkit.errors import HostError
 from toolkit.planning.preflight import Fault, preflight, reason_to_provision, remarks
-from toolkit.workflows.at_once import at_once
-
-LOOKING = 32
+from toolkit.workflows.fleet_look import look
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class HostLook:
     drift: str = ""
     faults: tuple[Fault, ...] = ()
     remarks: tuple[str, ...] = ()
-    unreachable: ToolkitError | None = None
+    unreachable: HostError | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -55,14 +53,13 @@ def look_at_hosts(
     `clock` returns seconds since the epoch. A host that does not answer is told in its look, not raised.
     """
 
-    def look(each: tuple[HostPort, str, str]) -> HostLook:
-        host, digest, driver_package = each
-        name = host.host.name
-        try:
-            facts = host.observe()
-        except ToolkitError as error:
-            return HostLook(name, unreachable=error)
+    sight = look([host for host, _, _ in hosts])
+
+    def judge(name: str, digest: str, driver_package: str) -> HostLook:
+        if name in sight.errors:
+            return HostLook(name, unreachable=sight.errors[name])
+        facts = sight.facts[name]
         faults = preflight(facts, clock(), driver_package)
         return HostLook(name, facts, reason_to_provision(facts, digest), faults, remarks(facts))
 
-    return at_once(LOOKING, hosts, look)
+    return tuple(judge(host.host.name, digest, driver) for host, digest, driver in hosts)

@@ -19,9 +19,9 @@ from toolkit.domain.probe import LockOwner
 from toolkit.errors import HostError, RefusedError, ToolkitError
 from toolkit.planning.preflight import preflight, reason_to_provision, remarks
 from toolkit.workflows.at_once import at_once
+from toolkit.workflows.fleet_look import Sight, look
 from toolkit.workflows.keys import sync_keys
 
-LOOKING = 32
 CONVERGING = 8
 _SAY_EVERY = 2.0
 
@@ -122,7 +122,8 @@ def provision(
     `confirm` sees what is intended where anything is; raises RefusedError where it says no. No host's own failure
     raises: it is the `fault` of its outcome.
     """
-    intents = at_once(LOOKING, targets, lambda target: _intend(target, how))
+    sight = look([each.host for each in targets])
+    intents = [_intend(each, how, sight) for each in targets]
     wanted = [each for each in intents if each.reason and not each.fault]
     if wanted and not confirm(intents):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
@@ -139,11 +140,10 @@ def _fault_json(fault: ToolkitError | None) -> dict[str, str] | None:
     return {"message": fault.message, "hint": fault.hint} if fault else None
 
 
-def _intend(target: Target, how: Provisioning) -> Intent:
-    try:
-        facts = target.host.observe()
-    except ToolkitError as error:
-        return Intent(target, fault=error)
+def _intend(target: Target, how: Provisioning, sight: Sight) -> Intent:
+    if target.name in sight.errors:
+        return Intent(target, fault=sight.errors[target.name])
+    facts = sight.facts[target.name]
     faults = preflight(facts, how.clock(), target.driver_package)
     if faults:
         words = "; ".join(each.words for each in faults)

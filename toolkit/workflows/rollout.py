@@ -129,7 +129,7 @@ def _settle(
         words = "; ".join(f"{name}: {why}" for name, why in again.lost.items())
         raise HostError(f"lost while the plan was made: {words}", hint="toolkit hosts")
     doors.observed(again.by_label(each.host for each in there))
-    return _plan(there, order, Sight(again.facts, sight.lost))
+    return _plan(there, order, Sight(again.facts, sight.errors))
 
 
 def _plan(
