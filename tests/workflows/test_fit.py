@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,18 +22,21 @@ from toolkit.adapters.fakes.mirror import Misbehaving, PublishedFiles
 from toolkit.adapters.hub_client import HuggingFaceHub
 from toolkit.adapters.mirror import mirror_app
 from toolkit.adapters.mirror_server import serve_on_thread
+from toolkit.adapters.model_files import read_directory
 from toolkit.adapters.store import Store
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
+from toolkit.domain.fit import ModelFiles
 from toolkit.domain.fleet import Host
 from toolkit.domain.model import Accelerator, HubSource, LocalSource
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import HostError, SourceError
 from toolkit.planning.fit import Candidate
-from toolkit.workflows.fit import record_fit
+from toolkit.workflows import fit as fit_workflow
+from toolkit.workflows.fit import FitRecording
 from toolkit.workflows.fit_plan import files_of, plan_fit, read_model
-from toolkit.workflows.tools import SnapshotFiles
+from toolkit.workflows.tools import SnapshotFiles, Tools
 
 REPO = "acme/tiny"
 CONFIG = {
@@ -234,6 +238,10 @@ class Stored(FakeSupplies):
         return SnapshotFiles(str(self.directory), digests())
 
 
+def record_fit(tools: Tools, facts: HostFacts, release: Release, lines: Sequence[str]) -> None:
+    FitRecording(tools, facts, release).keep(lines)
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     found = World(tmp_path)
@@ -313,3 +321,27 @@ def test_a_release_on_cards_is_predicted_with_theirs(tmp_path: Path, world: Worl
     record_fit(world.tools, facts, release, SAID)
     (record,) = world.history.fits("tiny")
     assert record.predicted.budget == 12 * 10**9
+
+
+def test_a_start_does_not_wait_for_the_prediction_and_one_of_several_reads(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, read = started(world, tmp_path), threading.Event()
+    reads: list[str] = []
+
+    def slow(directory: Path, snapshot: Snapshot) -> ModelFiles:
+        reads.append(str(directory))
+        assert read.wait(10)
+        return read_directory(directory, snapshot)
+
+    monkeypatch.setattr(fit_workflow, "read_directory", slow)
+    facts = world.host.facts
+    recordings = [
+        FitRecording(world.tools, replace(facts, name=name), release) for name in ("h1", "h2")
+    ]
+    recordings[0].keep(("an engine that says nothing",))
+    read.set()
+    for each in recordings:
+        each.keep(SAID)
+    assert sorted(each.host for each in world.history.fits("tiny")) == ["h1", "h2"]
+    assert len(reads) == 1

@@ -118,15 +118,16 @@ class Act:
             "replica_nice": 10 if release.accelerator == Accelerator.CPU else 0,
         }
         self._play("replica", variables)
+        # Here and not above: a switch to a standby starts nothing, and must not load what reads weights.
+        from toolkit.workflows.fit import FitRecording
+
+        figures = FitRecording(self._tools, facts, release)
         waited = self._tools.host.wait_ready(
             program, port, self._change.timing.ready, self._still_starting
         )
         if not waited.ok:
             raise _failed(release, step.slot, f"did not start: {waited.reason}", waited)
-        # Here and not above: a switch to a standby starts nothing, and must not load what reads weights.
-        from toolkit.workflows.fit import record_fit
-
-        record_fit(self._tools, facts, release, waited.log)
+        figures.keep(waited.log)
 
     def _span(self, release: Release, slot: str, port: int) -> Mapping[str, Any]:
         """Return what the replica's process must know of the other hosts that run it together."""

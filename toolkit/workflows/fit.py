@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from toolkit.adapters.model_files import read_directory
+from toolkit.domain.fit import FitRecord, ModelFiles, Prediction
+from toolkit.domain.snapshot import Snapshot
+from toolkit.planning.fit import predict_release
+from toolkit.planning.fit_actual import read_actual
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,31 +21,46 @@ if TYPE_CHECKING:
     from toolkit.domain.release import Release
     from toolkit.workflows.tools import Tools
 
+_READING = threading.Lock()
 
-def record_fit(tools: Tools, facts: HostFacts, release: Release, lines: Sequence[str]) -> None:
-    """Keep what was predicted for a replica that just started beside what its engine said of itself.
 
-    `lines` are those that `HostPort.wait_ready` brought back. Never fails: a deployment must not end over its
-    figures. Reads headers from the store of this ops machine alone; without them nothing is kept.
-    """
-    # A rollback to a standby starts nothing and must not wait for these.
-    from toolkit.adapters.model_files import read_directory
-    from toolkit.domain.fit import FitRecord
-    from toolkit.domain.snapshot import Snapshot
-    from toolkit.planning.fit import predict_release
-    from toolkit.planning.fit_actual import read_actual
+class FitRecording:
+    """The figures of one start. Never fails: a deployment must not end over its figures."""
 
-    try:
-        actual = read_actual(lines)
-        if not actual.known:
-            return
-        stored = tools.supplies.snapshot(release)
-        snapshot = Snapshot(release.source, release.revision, stored.files)
-        predicted = predict_release(
-            read_directory(Path(stored.directory), snapshot), release, facts
-        )
-        tools.history.add_fit(
-            FitRecord(release.model, release.number, facts.name, predicted, actual, tools.clock())
-        )
-    except Exception as error:
-        tools.say(f"the memory figures of {release.title} were not kept: {error}")
+    def __init__(self, tools: Tools, facts: HostFacts, release: Release) -> None:
+        """Begin to predict what `release` takes on the host of `facts`, while it starts there.
+
+        A large model has tens of thousands of tensors, whose headers take seconds to read; a start takes longer.
+        Reads from the store of this ops machine alone; without the files there nothing is kept.
+        """
+        self._tools, self._facts, self._release = tools, facts, release
+        pool = ThreadPoolExecutor(1)
+        self._predicted: Future[Prediction] = pool.submit(self._predict)
+        pool.shutdown(wait=False)
+
+    def keep(self, lines: Sequence[str]) -> None:
+        """Keep what was predicted beside what the engine said of itself, in the lines of `HostPort.wait_ready`."""
+        tools, release = self._tools, self._release
+        try:
+            actual = read_actual(lines)
+            if not actual.known:
+                return
+            predicted, host = self._predicted.result(), self._facts.name
+            tools.history.add_fit(
+                FitRecord(release.model, release.number, host, predicted, actual, tools.clock())
+            )
+        except Exception as error:
+            tools.say(f"the memory figures of {release.title} were not kept: {error}")
+
+    def _predict(self) -> Prediction:
+        stored = self._tools.supplies.snapshot(self._release)
+        snapshot = Snapshot(self._release.source, self._release.revision, stored.files)
+        # Of several hosts that start it at once, one reads.
+        with _READING:
+            files = _read(stored.directory, snapshot)
+        return predict_release(files, self._release, self._facts)
+
+
+@lru_cache(maxsize=1)
+def _read(directory: str, snapshot: Snapshot) -> ModelFiles:
+    return read_directory(Path(directory), snapshot)
