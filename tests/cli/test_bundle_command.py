@@ -31,6 +31,8 @@ def run(office: Office, *arguments: str) -> Said:
         **{k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TOOLKIT_"))},
         "HF_ENDPOINT": "http://127.0.0.1:9",
         "PIP_NO_INDEX": "1",
+        "UV_OFFLINE": "1",
+        "UV_NO_CACHE": "1",
         "TOOLKIT_HOME": str(office.home),
         "TOOLKIT_REGISTRY": str(office.registry),
     }
@@ -71,6 +73,7 @@ def test_a_bundle_travels_from_one_machine_to_another(office: Office, tmp_path: 
     assert document["versions"] == ["tiny@v2", "tiny@v1"]
     assert document["engines"] == [office.engine().id]
     assert "bundle: 9 files, " in made.err
+    assert "hosts with Python 3.11 will get weights over SSH alone: " in made.err
 
     shown = run(site, "show", str(target))
     assert "tiny@v1" in shown.out and f"fingerprint {document['fingerprint']}" in shown.out

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.adapters.test_engine_packages import make_wheel
 from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.store import Store
+from toolkit.adapters.swarm_library import Wheels
 from toolkit.adapters.wheelhouse import Wheelhouse
 from toolkit.config.engine_locks import lock_file_name, read_lock, read_locks
 from toolkit.config.lock_file import read_lock as read_registry_lock
@@ -64,6 +65,8 @@ class Office:
     place: Path
     hub: FakeHub = field(default_factory=FakeHub)
     clock: float = 1_700_000_000.0
+    # No wheel of libtorrent, so that none is asked for.
+    libraries: dict[str, str] = field(default_factory=dict)
 
     @property
     def home(self) -> Path:
@@ -145,6 +148,7 @@ class Office:
         return Workshop(
             self.store,
             self.wheelhouse,
+            Wheels(self.home, pins=self.libraries),
             self.hub,
             self.place / "uv",
             Silent,
@@ -159,7 +163,13 @@ class Office:
     def site(self) -> Site:
         self.place.mkdir(exist_ok=True)
         return Site(
-            self.store, self.wheelhouse, self.home, self.registry, read_locks(self.home), Silent
+            self.store,
+            self.wheelhouse,
+            Wheels(self.home, pins=self.libraries),
+            self.home,
+            self.registry,
+            read_locks(self.home),
+            Silent,
         )
 
     def open(self, root: Path, fingerprint: str = "") -> Bundle:

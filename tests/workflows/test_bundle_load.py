@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapters.test_engine_packages import make_wheel
 from tests.planning.facts import release
 from tests.workflows.bundled import REGISTRY, WEIGHTS, Office
 from toolkit.adapters.hub import open_hub
+from toolkit.adapters.swarm_library import Wheels
 from toolkit.config.engine_locks import read_locks
 from toolkit.config.lock_file import read_lock
 from toolkit.config.registry import load_registry
@@ -113,6 +115,30 @@ def test_without_the_load_the_same_deployment_fails(bundle: Path, site: Office) 
     engine = site.open(bundle).engines[0]
     with pytest.raises(SourceError, match=r"pip could not download anchor==1\.0"):
         site.wheelhouse.fill(engine)
+
+
+def test_what_hosts_pass_weights_on_with_travels_along(tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    wheel = make_wheel(shelf, "libtorrent", "2.1.1")
+    pins = {"3.11": hashlib.sha256(wheel.read_bytes()).hexdigest(), "3.12": "0" * 64}
+    office, site = (
+        Office(tmp_path / "office", libraries=pins),
+        Office(tmp_path / "site", libraries=pins),
+    )
+    office.stock()
+    Wheels(office.home, pins=pins).take_in(wheel, pins["3.11"])
+    root = office.create(tmp_path / "bundle", "tiny@v1")
+    assert (root / "swarm" / wheel.name).read_bytes() == wheel.read_bytes()
+    plan = site.load(root)
+    assert plan.as_json()["swarm_libraries"] == [f"swarm/{wheel.name}"]
+    there = Wheels(site.home, pins=pins)
+    assert there.lacking("3.11") == ""
+    assert there.wheel("3.11")[0].read_bytes() == wheel.read_bytes()
+    assert site.load(root).empty
+    # A toolkit that pins another one leaves it alone.
+    other = Office(tmp_path / "other", libraries={"3.11": "1" * 64})
+    assert other.load(root).libraries == ()
 
 
 def test_loading_twice_changes_nothing(bundle: Path, site: Office) -> None:

@@ -99,7 +99,8 @@ class Swarm:
         name = library_name(need.python)
         if name in need.libraries:
             return
-        data, sha256 = self._wheels.wheel(need.python)
+        wheel, sha256 = self._wheels.wheel(need.python)
+        data = wheel.read_bytes()
         request = {"name": name, "size": len(data), "sha256": sha256}
         with self._delivery.dialogs.open(need.host, "swarm-library", request) as dialog:
             self._delivery.throttle.take(len(data))

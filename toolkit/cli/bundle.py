@@ -58,6 +58,7 @@ def create(
     """Write all that a site without network needs as one directory."""
     from toolkit.adapters.engine_packages import uv_binary
     from toolkit.adapters.hub import open_hub
+    from toolkit.adapters.swarm_library import Wheels
     from toolkit.adapters.wheelhouse import Wheelhouse
     from toolkit.cli.context import home_directory, open_store
     from toolkit.cli.pull_progress import PullProgress
@@ -85,7 +86,13 @@ def create(
         ),
     )
     shop = Workshop(
-        open_store(place), Wheelhouse(place), open_hub(), uv_binary(), PullProgress, note
+        open_store(place),
+        Wheelhouse(place),
+        Wheels(place),
+        open_hub(),
+        uv_binary(),
+        PullProgress,
+        note,
     )
     if dry_run:
         _show_outlook(wish, outlook(wish, shop), as_json)
@@ -115,6 +122,7 @@ def load(
     as_json: bool,
 ) -> None:
     """Check every byte of a bundle and take it in."""
+    from toolkit.adapters.swarm_library import Wheels
     from toolkit.adapters.wheelhouse import Wheelhouse
     from toolkit.cli.context import home_directory, open_store
     from toolkit.cli.plan_view import ask
@@ -127,6 +135,7 @@ def load(
     site = Site(
         open_store(place),
         Wheelhouse(place),
+        Wheels(place),
         place,
         Path(registry_path),
         read_locks(place),
@@ -277,6 +286,8 @@ def _show_plan(plan: LoadPlan) -> None:
         note(f"  take in the files of {version.title}")
     for lock in plan.wheels:
         note(f"  take in {lock.packages} packages of {lock.id}")
+    for file in plan.libraries:
+        note(f"  take in {Path(file.path).name}, with which hosts pass weights on to each other")
     for lock in plan.engine_locks:
         note(f"  add the engine lock {Path(lock.path).name}")
     path = plan.after.document.path

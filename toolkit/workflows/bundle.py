@@ -121,6 +121,9 @@ def create_bundle(wish: Wish, shop: Workshop) -> Created:
             if not shop.wheelhouse.complete(lock):
                 shop.say(f"downloading {lock.packages} packages of {lock.id}")
             shop.wheelhouse.fill(lock, PackageProgress(shop.say))
+        for python in sorted({lock.python for lock in wish.engines}):
+            if why := shop.libraries.lacking(python):
+                shop.say(f"hosts with Python {python} will get weights over SSH alone: {why}")
         created = assemble(wish, shop, root)
     return Created(wish.target, *created, time.monotonic() - started)
 

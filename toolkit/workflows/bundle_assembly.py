@@ -16,6 +16,7 @@ from toolkit.adapters.bundle import Placement
 from toolkit.adapters.hub import Hub
 from toolkit.adapters.store import Store
 from toolkit.adapters.store_hashing import digest_file
+from toolkit.adapters.swarm_library import Wheels
 from toolkit.adapters.wheelhouse import Wheelhouse
 from toolkit.config.lock_file import Lock, lock_text
 from toolkit.config.registry import RegistryFile
@@ -27,6 +28,7 @@ from toolkit.domain.bundle import (
     README,
     REGISTRY,
     SUMS,
+    SWARM,
     UV,
     BundleFile,
     Manifest,
@@ -69,6 +71,7 @@ class Workshop:
 
     store: Store
     wheelhouse: Wheelhouse
+    libraries: Wheels
     hub: Hub
     uv: Path
     report: Callable[[], PullReport]
@@ -126,6 +129,11 @@ def _placements(
         directory = shop.wheelhouse.directory(lock)
         for file in wheels[lock.id]:
             found[file.path] = Placement(file, directory / Path(file.path).name)
+    for python in sorted({lock.python for lock in wish.engines}):
+        if not shop.libraries.lacking(python):
+            wheel, sha256 = shop.libraries.wheel(python)
+            file = BundleFile(f"{SWARM}{wheel.name}", wheel.stat().st_size, sha256)
+            found[file.path] = Placement(file, wheel)
     uv = digest_file(shop.uv, UV)
     found[UV] = Placement(BundleFile(UV, uv.size, uv.sha256), shop.uv)
     return sorted(found.values(), key=lambda each: -each.file.size)

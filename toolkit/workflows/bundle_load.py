@@ -17,6 +17,7 @@ from typing import Any
 from toolkit.adapters import bundle as disk
 from toolkit.adapters.store import Store
 from toolkit.adapters.store_hashing import digest_file
+from toolkit.adapters.swarm_library import Wheels
 from toolkit.adapters.wheelhouse import Wheelhouse
 from toolkit.config.engine_locks import is_shipped, local_directory, read_lock
 from toolkit.config.lock_file import Lock, write_lock, write_text
@@ -24,7 +25,7 @@ from toolkit.config.lock_file import read_lock as read_registry_lock
 from toolkit.config.registry import RegistryFile, parse_registry, read_registry
 from toolkit.config.registry_edit import write_registry
 from toolkit.config.registry_merge import merge_lock, merge_registry
-from toolkit.domain.bundle import MANIFEST, REGISTRY, SUMS, BundleFile, Manifest
+from toolkit.domain.bundle import MANIFEST, REGISTRY, SUMS, SWARM, BundleFile, Manifest
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import HubSource, Version
 from toolkit.domain.requirements import parse_requirements
@@ -60,6 +61,7 @@ class Site:
 
     store: Store
     wheelhouse: Wheelhouse
+    libraries: Wheels
     home: Path
     registry_path: Path
     locks: tuple[EngineLock, ...]
@@ -76,6 +78,7 @@ class LoadPlan:
 
     snapshots: tuple[Version, ...]
     wheels: tuple[EngineLock, ...]
+    libraries: tuple[BundleFile, ...]
     engine_locks: tuple[EngineLock, ...]
     before: RegistryFile | None
     after: RegistryFile
@@ -89,7 +92,12 @@ class LoadPlan:
     def empty(self) -> bool:
         """Whether all of the bundle is here already."""
         return not (
-            self.snapshots or self.wheels or self.engine_locks or self.added or self.lock_changes
+            self.snapshots
+            or self.wheels
+            or self.libraries
+            or self.engine_locks
+            or self.added
+            or self.lock_changes
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -97,6 +105,7 @@ class LoadPlan:
         return {
             "snapshots": [version.title for version in self.snapshots],
             "engines": [lock.id for lock in self.wheels],
+            "swarm_libraries": [file.path for file in self.libraries],
             "engine_locks": [Path(lock.path).name for lock in self.engine_locks],
             "registry": str(self.after.document.path),
             "versions_added": list(self.added),
@@ -119,7 +128,8 @@ def open_bundle(root: Path, fingerprint: str = "") -> Bundle:
             hint="it is another bundle, or somebody changed it; do not take it in",
         )
     manifest = parse_manifest(disk.read_bundle_text(root, MANIFEST))
-    texts = [file for file in manifest.files if not file.path.startswith(("weights/", "wheels/"))]
+    large = ("weights/", "wheels/", SWARM)
+    texts = [file for file in manifest.files if not file.path.startswith(large)]
     _refuse(root, [fault for file in texts if (fault := disk.check(root, file, lambda _: None))])
     registry = read_registry(root / REGISTRY)
     engines = tuple(read_lock(root / engine.lock) for engine in manifest.engines)
@@ -182,18 +192,24 @@ def plan_load(bundle: Bundle, site: Site) -> LoadPlan:
         if not site.store.has(bundle.lock.snapshot_of(version))
     )
     wheels = tuple(each for each in bundle.engines if not site.wheelhouse.complete(each))
+    libraries = tuple(
+        file
+        for file in bundle.manifest.files
+        if file.path.startswith(SWARM) and site.libraries.wants(file.sha256)
+    )
     unknown = {each.id for each in bundle.engines} - {each.id for each in site.locks}
     engine_locks = tuple(each for each in bundle.engines if each.id in unknown)
     plan = LoadPlan(
         snapshots=missing,
         wheels=wheels,
+        libraries=libraries,
         engine_locks=engine_locks,
         before=before,
         after=after,
         added=added,
         lock=lock,
         lock_changes=lock.snapshots != here.snapshots,
-        room=_room(bundle, site, missing, wheels),
+        room=_room(bundle, site, missing, wheels, libraries),
         notes=(*_engine_notes(site, engine_locks), *_registry_notes(before, after, added, bundle)),
     )
     require_room(plan.room, f"the bundle {bundle.root}")
@@ -223,6 +239,8 @@ def load_bundle(
         _take_snapshot(bundle, site, version)
     for lock in plan.wheels:
         _take_wheels(bundle, site, lock)
+    for file in plan.libraries:
+        site.libraries.take_in(bundle.root / file.path, file.sha256)
     for lock in plan.engine_locks:
         target = local_directory(site.home) / Path(lock.path).name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -267,7 +285,11 @@ def _take_wheels(bundle: Bundle, site: Site, lock: EngineLock) -> None:
 
 
 def _room(
-    bundle: Bundle, site: Site, versions: tuple[Version, ...], engines: tuple[EngineLock, ...]
+    bundle: Bundle,
+    site: Site,
+    versions: tuple[Version, ...],
+    engines: tuple[EngineLock, ...],
+    libraries: tuple[BundleFile, ...],
 ) -> dict[Path, int]:
     contents = {
         file.sha256: max(file.size - site.store.partial_size(file), 0)
@@ -276,6 +298,7 @@ def _room(
     }
     wanted = {lock.id for lock in engines}
     wheels = sum(each.size for each in bundle.manifest.engines if each.id in wanted)
+    wheels += sum(file.size for file in libraries)
     return {site.store.root: sum(contents.values()), site.home: wheels}
 
 
