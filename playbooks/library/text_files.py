@@ -8,7 +8,7 @@ module: text_files
 short_description: Write several small text files in one task
 description:
   - Writes each file that is absent or differs, by rename, and makes the directories it needs.
-  - One task for all the files of a replica, because each task costs a good part of a second of its start.
+  - One task for all that belong together, because each task costs a good part of a second.
 options:
   files:
     description: The files, written in this order.
@@ -17,7 +17,7 @@ options:
     elements: dict
     suboptions:
       path:
-        description: Where it goes.
+        description: Where it goes. A link there is replaced and not followed.
         required: true
         type: path
       content:
@@ -28,6 +28,18 @@ options:
         description: Permissions, in octal.
         default: "0644"
         type: str
+      validate:
+        description: A command that must accept the text before it is put in place; C(%s) stands for the path to read.
+        type: str
+  owner:
+    description:
+      - User, and group of the same name, that they belong to; without one that is who runs this.
+      - It may be absent in check mode alone.
+    type: str
+  keep:
+    description: Whether the text of files that are there stays as it is. Owner and permissions are mended all the same.
+    default: false
+    type: bool
 author: [the toolkit's authors]
 """
 
@@ -41,41 +53,95 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed_files:
-  description: Paths of the files that were, or in check mode would be, written.
+  description: Paths of the files that were, or in check mode would be, written or mended.
   returned: always
   type: list
   elements: str
 """
 
+import grp
 import os
+import pwd
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
 
-def differs(path, content, mode):
-    """Return whether the file is not there with this content and mode, owned by who runs this."""
+def ids(module):
+    """Return the owner's user and group; None where they are yet to be made."""
+    owner = module.params["owner"]
+    if not owner:
+        return os.geteuid(), os.getegid()
     try:
-        with open(path, encoding="utf-8") as file:
-            found = os.fstat(file.fileno())
-            same_owner = (found.st_uid, found.st_gid) == (os.geteuid(), os.getegid())
-            return file.read() != content or found.st_mode & 0o7777 != mode or not same_owner
-    except (OSError, UnicodeDecodeError):
-        return True
+        return pwd.getpwnam(owner).pw_uid, grp.getgrnam(owner).gr_gid
+    except KeyError:
+        if not module.check_mode:
+            module.fail_json(msg="there is no user and group %s" % owner)
+        return None
 
 
-def write(module, path, content, mode):
-    """Replace the file by rename."""
+def found(path):
+    """Return text, owner and permissions of the file; None where there is no file, but perhaps a link."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    with open(handle, encoding="utf-8", errors="surrogateescape", newline="") as file:
+        seen = os.fstat(handle)
+        return file.read(), (seen.st_uid, seen.st_gid), seen.st_mode & 0o7777
+
+
+def mend(path, owner, mode):
+    """Give a file that is there to its owner, never what a link leads to."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fchown(handle, *owner)
+        os.fchmod(handle, mode)
+    finally:
+        os.close(handle)
+
+
+def write(module, each, owner, mode):
+    """Replace the file by rename, once it has been accepted."""
+    path = each["path"]
     directory = os.path.dirname(path)
     os.makedirs(directory, mode=0o755, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=directory, prefix=".")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(temporary, mode)
-    module.atomic_move(temporary, path)
-    os.chmod(path, mode)
+    try:
+        with open(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(each["content"])
+            file.flush()
+            os.fchown(handle, *owner)
+            os.fchmod(handle, mode)
+            os.fsync(handle)
+        if each["validate"]:
+            accept(module, path, each["validate"].replace("%s", temporary))
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def accept(module, path, command):
+    """Fail with the command's words where it does not accept the text."""
+    code, said, complained = module.run_command(command)
+    if code:
+        words = (complained or said).strip()
+        module.fail_json(msg="%s is not accepted: %s" % (path, words), stderr=words)
+
+
+def converge(module, each, owner):
+    """Bring one file to what is wanted; return whether that changed anything."""
+    mode, now = int(each["mode"], 8), found(each["path"])
+    same_text = now is not None and (module.params["keep"] or now[0] == each["content"])
+    if same_text and now[1:] == (owner, mode):
+        return False
+    if not module.check_mode:
+        if same_text:
+            mend(each["path"], owner, mode)
+        else:
+            write(module, each, owner, mode)
+    return True
 
 
 def main():
@@ -84,6 +150,7 @@ def main():
         "path": {"type": "path", "required": True},
         "content": {"type": "str", "required": True},
         "mode": {"type": "str", "default": "0644"},
+        "validate": {"type": "str"},
     }
     module = AnsibleModule(
         argument_spec={
@@ -92,18 +159,15 @@ def main():
                 "elements": "dict",
                 "required": True,
                 "options": file_spec,
-            }
+            },
+            "owner": {"type": "str"},
+            "keep": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     os.umask(0o022)
-    changed = []
-    for each in module.params["files"]:
-        mode = int(each["mode"], 8)
-        if differs(each["path"], each["content"], mode):
-            changed.append(each["path"])
-            if not module.check_mode:
-                write(module, each["path"], each["content"], mode)
+    owner = ids(module)
+    changed = [each["path"] for each in module.params["files"] if converge(module, each, owner)]
     module.exit_json(changed=bool(changed), changed_files=changed)
 
 

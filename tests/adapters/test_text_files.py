@@ -1,0 +1,99 @@
+"""The module that writes a role's files: only what differs, whole or not at all, and never through a link."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+MODULE = Path(__file__).parents[2] / "playbooks/library/text_files.py"
+ME = (os.geteuid(), os.getegid())
+
+
+@pytest.fixture(scope="module")
+def text_files() -> Any:
+    spec = importlib.util.spec_from_file_location("text_files", MODULE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def module(*, keep: bool = False, check: bool = False, accepts: bool = True) -> Any:
+    def fail_json(msg: str, **_: object) -> None:
+        raise SystemExit(msg)
+
+    return SimpleNamespace(
+        params={"keep": keep, "owner": None},
+        check_mode=check,
+        run_command=lambda command: (0 if accepts else 1, "", "line 1: no such word\n"),
+        fail_json=fail_json,
+    )
+
+
+def wanted(path: Path, content: str = "new\n", mode: str = "0644", validate: str = "") -> Any:
+    return {"path": str(path), "content": content, "mode": mode, "validate": validate}
+
+
+def test_a_file_is_written_with_its_directory_and_then_left_alone(
+    text_files: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "sub" / "file"
+    assert text_files.converge(module(), wanted(file, mode="0600"), ME)
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("new\n", 0o600)
+    before = file.stat()
+    assert not text_files.converge(module(), wanted(file, mode="0600"), ME)
+    assert file.stat() == before
+    assert text_files.converge(module(), wanted(file, mode="0644"), ME)
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert [path.name for path in file.parent.iterdir()] == ["file"]
+
+
+def test_what_is_to_be_kept_keeps_its_text_and_gets_its_mode(
+    text_files: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text("theirs\n")
+    assert text_files.converge(module(keep=True), wanted(file, mode="0600"), ME)
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("theirs\n", 0o600)
+    assert not text_files.converge(module(keep=True), wanted(file, mode="0600"), ME)
+    assert text_files.converge(module(keep=True), wanted(tmp_path / "absent"), ME)
+    assert (tmp_path / "absent").read_text() == "new\n"
+
+
+def test_what_is_not_accepted_changes_nothing_and_is_told(text_files: Any, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("old\n")
+    with pytest.raises(SystemExit, match="file is not accepted: line 1: no such word"):
+        text_files.converge(module(accepts=False), wanted(file, validate="check %s"), ME)
+    assert file.read_text() == "old\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_link_is_replaced_and_what_it_leads_to_stays(
+    text_files: Any, tmp_path: Path, keep: bool
+) -> None:
+    secret, link = tmp_path / "secret", tmp_path / "link"
+    secret.write_text("theirs\n")
+    secret.chmod(0o600)
+    link.symlink_to(secret)
+    assert text_files.converge(module(keep=keep), wanted(link), ME)
+    assert (secret.read_text(), secret.stat().st_mode & 0o777) == ("theirs\n", 0o600)
+    assert (link.is_symlink(), link.read_text()) == (False, "new\n")
+
+
+def test_check_mode_says_so_and_writes_nothing_even_for_a_user_who_is_not_there_yet(
+    text_files: Any, tmp_path: Path
+) -> None:
+    dry = module(check=True)
+    dry.params["owner"] = "nobody-of-this-name"
+    assert text_files.ids(dry) is None
+    assert text_files.converge(dry, wanted(tmp_path / "file"), None)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SystemExit, match="there is no user and group nobody-of-this-name"):
+        text_files.ids(SimpleNamespace(**{**vars(dry), "check_mode": False}))
