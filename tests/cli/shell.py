@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -45,20 +48,53 @@ all:
 """
 
 
-@dataclass
-class Said:
+class Said(NamedTuple):
+    """How a command ended, and what it printed."""
+
     code: int
     out: str
     err: str
 
+    def json(self) -> Any:
+        return json.loads(self.out)
 
-class Shell:
-    """Runs the command line with a registry, a home and a host root of its own: nothing of this machine's."""
+
+class Prompt:
+    """Runs the command line in this process, in a place and with a home of its own, and without a fleet or registry."""
 
     def __init__(
         self, place: Path, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch
     ) -> None:
         self.place, self.capsys, self.patch = place, capsys, patch
+        for name in [name for name in os.environ if name.startswith("TOOLKIT_")]:
+            patch.delenv(name)
+        self.environment: dict[str, str] = {}
+        self.set("TOOLKIT_HOME", place / "home")
+        patch.chdir(place)
+
+    def set(self, name: str, value: object) -> None:
+        """Set a variable, for processes of their own too, see `start`."""
+        self.environment[name] = str(value)
+        self.patch.setenv(name, str(value))
+
+    def __call__(self, *words: str, stdin: str | None = None) -> Said:
+        self.patch.setattr(sys, "argv", ["toolkit", *words])
+        if stdin is not None:
+            self.patch.setattr(sys, "stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = self.capsys.readouterr()
+        assert "Traceback" not in said.err
+        return Said(int(str(ended.value.code)), said.out, said.err)
+
+
+class Shell(Prompt):
+    """A prompt with a registry and a host root of its own: nothing of this machine's."""
+
+    def __init__(
+        self, place: Path, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch
+    ) -> None:
+        super().__init__(place, capsys, patch)
         self.root = place / "root"
         self.registry = place / "model_registry.yaml"
         self.registry.write_text(REGISTRY)
@@ -66,35 +102,30 @@ class Shell:
         lock = Lock(lock_path(self.registry), {("acme/tiny", REVISION): snapshot})
         write_lock(lock)
         (place / "fleet.yaml").write_text(FLEET.format(root=self.root))
-        self.environment = {
-            "TOOLKIT_HOME": str(place / "home"),
-            "TOOLKIT_FLEET": str(place / "fleet.yaml"),
-            "TOOLKIT_REGISTRY": str(self.registry),
-        }
-        for name, value in self.environment.items():
-            patch.setenv(name, value)
-        patch.chdir(place)
+        self.set("TOOLKIT_FLEET", place / "fleet.yaml")
+        self.set("TOOLKIT_REGISTRY", self.registry)
 
     @property
     def history(self) -> History:
         """The history that the commands use, opened anew; the test closes it."""
         return open_history(self.place / "home")
 
-    def __call__(self, *words: str) -> Said:
-        self.patch.setattr(sys, "argv", ["toolkit", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = self.capsys.readouterr()
-        assert "Traceback" not in said.err
-        return Said(int(str(ended.value.code)), said.out, said.err)
-
     def untouched(self) -> bool:
         """Whether the host still has nothing."""
         return not self.root.exists()
 
 
-def start(shell: Shell, *words: str, **more: object) -> subprocess.Popen[str]:
-    """Start a process of its own; it sees what `shell` sees."""
-    command = [sys.executable, "-m", "toolkit.cli.main", *words]
-    environment = {**os.environ, **shell.environment, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, env=environment, text=True, **more)  # type: ignore[call-overload,no-any-return]
+def start(environment: Mapping[str, str], *words: str, **more: object) -> subprocess.Popen[str]:
+    """Start a process of its own, with `environment` in place of this one's variables of ours and of a Hub."""
+    command = [sys.executable, "-W", "error", "-m", "toolkit.cli.main", *words]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TOOLKIT_"))}
+    variables = {**kept, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.Popen(command, env=variables, text=True, **more)  # type: ignore[call-overload,no-any-return]
+
+
+def run(environment: Mapping[str, str], *words: str) -> Said:
+    """Run a command in a process of its own, with nobody to answer it."""
+    pipe = subprocess.PIPE
+    with start(environment, *words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:
+        out, err = process.communicate(timeout=60)
+    return Said(process.returncode, out, err)

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.cli.shell import Said, run
 from tests.workflows.bundled import Office
 
 
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-def run(office: Office, *arguments: str) -> Said:
-    """Run `toolkit` on that ops machine; no Hub answers it."""
+def bundle(office: Office, *words: str) -> Said:
+    """Run `toolkit bundle` on that ops machine; no Hub answers it."""
     environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TOOLKIT_"))},
         "HF_ENDPOINT": "http://127.0.0.1:9",
         "PIP_NO_INDEX": "1",
         "UV_OFFLINE": "1",
@@ -36,16 +21,7 @@ def run(office: Office, *arguments: str) -> Said:
         "TOOLKIT_HOME": str(office.home),
         "TOOLKIT_REGISTRY": str(office.registry),
     }
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "toolkit.cli.main", "bundle", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    return Said(done.returncode, done.stdout, done.stderr)
+    return run(environment, "bundle", *words)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +32,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
 
 
 def create(office: Office, target: Path, *arguments: str) -> Said:
-    return run(office, "create", "tiny", "tiny@v1", "--to", str(target), *arguments)
+    return bundle(office, "create", "tiny", "tiny@v1", "--to", str(target), *arguments)
 
 
 def test_a_bundle_travels_from_one_machine_to_another(office: Office, tmp_path: Path) -> None:
@@ -75,22 +51,22 @@ def test_a_bundle_travels_from_one_machine_to_another(office: Office, tmp_path: 
     assert "bundle: 9 files, " in made.err
     assert "hosts with Python 3.11 will get weights over SSH alone: " in made.err
 
-    shown = run(site, "show", str(target))
+    shown = bundle(site, "show", str(target))
     assert "tiny@v1" in shown.out and f"fingerprint {document['fingerprint']}" in shown.out
-    listed = run(site, "show", str(target), "--json").json()
+    listed = bundle(site, "show", str(target), "--json").json()
     assert (listed["fingerprint"], listed["size"]) == (document["fingerprint"], document["size"])
 
-    asked = run(site, "load", str(target))
+    asked = bundle(site, "load", str(target))
     assert (asked.code, "not a terminal" in asked.err) == (3, True)
     assert not site.registry.exists()
 
     arguments = ("load", str(target), "--fingerprint", document["fingerprint"])
-    loaded = run(site, *arguments, "--yes")
+    loaded = bundle(site, *arguments, "--yes")
     assert loaded.code == 0, loaded.err
     assert loaded.out.endswith("toolkit deploy tiny@v2\n")
     assert f"write {site.registry}: tiny@v1, tiny@v2" in loaded.err
 
-    again = run(site, *arguments, "--json").json()
+    again = bundle(site, *arguments, "--json").json()
     assert (again["changed"], again["snapshots"], again["bytes"]) == (False, [], 0)
     repeated = create(office, target, "--python", "3.11")
     assert repeated.out.startswith("nothing to do: ")
@@ -101,10 +77,10 @@ def test_a_damaged_bundle_is_refused_in_both_languages(office: Office, tmp_path:
     site.place.mkdir()
     assert create(office, target, "--python", "3.11").code == 0
     (target / "wheels" / "barge-1.0-py3-none-any.whl").unlink()
-    said = run(site, "load", str(target), "--yes")
+    said = bundle(site, "load", str(target), "--yes")
     assert (said.code, said.out) == (6, "")
     assert "\n  wheels/barge-1.0-py3-none-any.whl: missing\n" in said.err
-    error = run(site, "load", str(target), "--yes", "--json").json()["error"]
+    error = bundle(site, "load", str(target), "--yes", "--json").json()["error"]
     assert (error["kind"], error["exit_code"]) == ("integrity", 6)
     assert site.contents() == {}
 
@@ -123,7 +99,7 @@ def test_a_damaged_bundle_is_refused_in_both_languages(office: Office, tmp_path:
 def test_what_is_wrong_is_said_with_what_to_type_next(
     office: Office, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    said = run(office, *arguments)
+    said = bundle(office, *arguments)
     assert (said.code, message in said.err) == (code, True), said.err
 
 

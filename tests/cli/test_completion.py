@@ -33,7 +33,7 @@ def test_completion_is_a_script(shell: Shell, name: str, tmp_path: Path) -> None
 def test_completion_offers_what_there_is(shell: Shell, typed: str, offered: list[str]) -> None:
     words = {"_TOOLKIT_COMPLETE": "bash_complete", "COMP_WORDS": typed}
     shell.environment.update(words, COMP_CWORD=str(len(typed.split()) - 1))
-    child = start(shell, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = start(shell.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     out, err = child.communicate(timeout=30)
     assert err == ""
     assert [line.partition(",")[2] for line in out.splitlines()] == offered

@@ -94,7 +94,7 @@ def test_no_command_shows_the_password(
     shell.environment["TOOLKIT_HISTORY"] = url
     told = ""
     for words in (("doctor",), ("status",), ("releases", "tiny")):
-        child = start(shell, *options, *words, stdout=PIPE, stderr=PIPE)
+        child = start(shell.environment, *options, *words, stdout=PIPE, stderr=PIPE)
         out, err = child.communicate(timeout=60)
         assert child.returncode
         assert f"the history {read_address(url).name} cannot be opened: " in out + err

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import struct
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.cli.shell import Prompt, Said
 from toolkit.adapters.store_hashing import digest_file
-from toolkit.cli.main import main
 from toolkit.config.lock_file import Lock, lock_path, write_lock
 from toolkit.domain.snapshot import Snapshot, content_revision
 
@@ -50,51 +50,28 @@ all:
 """
 
 
-class Shell:
-    """Runs the command line in a place of its own."""
-
-    def __init__(
-        self, place: Path, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch
-    ) -> None:
-        self.place, self.capsys, self.patch = place, capsys, patch
-        self._model(place / "model")
-        (place / "fleet.yaml").write_text(FLEET.format(root=place / "root"))
-        patch.setenv("TOOLKIT_HOME", str(place / "home"))
-        patch.setenv("TOOLKIT_REGISTRY", str(place / "model_registry.yaml"))
-        patch.delenv("TOOLKIT_FLEET", raising=False)
-        patch.chdir(place)
-
-    def _model(self, directory: Path) -> None:
-        directory.mkdir()
-        (directory / "config.json").write_text(json.dumps(CONFIG))
-        entry = {"w": {"dtype": "BF16", "shape": [1000], "data_offsets": [0, 2000]}}
-        header = json.dumps(entry).encode()
-        weights = struct.pack("<Q", len(header)) + header + bytes(2000)
-        (directory / "model.safetensors").write_bytes(weights)
-        files = tuple(digest_file(each, each.name) for each in sorted(directory.iterdir()))
-        revision = content_revision(files)
-        registry = self.place / "model_registry.yaml"
-        registry.write_text(REGISTRY.format(revision=revision))
-        snapshot = Snapshot("local/tiny", revision, files)
-        write_lock(Lock(lock_path(registry), {("local/tiny", revision): snapshot}))
-
-    def __call__(self, *words: str) -> tuple[int, str, str]:
-        self.patch.setattr(sys, "argv", ["toolkit", "plan", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = self.capsys.readouterr()
-        return int(str(ended.value.code)), said.out, said.err
-
-
 @pytest.fixture
-def shell(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Shell]:
-    yield Shell(tmp_path, capsys, monkeypatch)
+def plan(prompt: Prompt) -> Callable[..., Said]:
+    """`toolkit plan`, for a model that lies in a directory and a fleet of which one host is out of reach."""
+    place = prompt.place
+    (place / "fleet.yaml").write_text(FLEET.format(root=place / "root"))
+    (place / "model").mkdir()
+    (place / "model" / "config.json").write_text(json.dumps(CONFIG))
+    entry = {"w": {"dtype": "BF16", "shape": [1000], "data_offsets": [0, 2000]}}
+    header = json.dumps(entry).encode()
+    weights = struct.pack("<Q", len(header)) + header + bytes(2000)
+    (place / "model" / "model.safetensors").write_bytes(weights)
+    files = tuple(digest_file(each, each.name) for each in sorted((place / "model").iterdir()))
+    revision = content_revision(files)
+    registry = place / "model_registry.yaml"
+    registry.write_text(REGISTRY.format(revision=revision))
+    snapshot = Snapshot("local/tiny", revision, files)
+    write_lock(Lock(lock_path(registry), {("local/tiny", revision): snapshot}))
+    return partial(prompt, "plan")
 
 
-def test_what_fits_is_shown_with_its_figures(shell: Shell) -> None:
-    code, out, err = shell("tiny@v1")
+def test_what_fits_is_shown_with_its_figures(plan: Callable[..., Said]) -> None:
+    code, out, err = plan("tiny@v1")
     assert (code, err) == (0, "")
     head, *rows = out.split("\n\n")
     assert head.startswith("tiny@v1  local/tiny@")
@@ -109,25 +86,25 @@ def test_what_fits_is_shown_with_its_figures(shell: Shell) -> None:
     assert row.endswith("nothing of this model serves here")
 
 
-def test_what_fits_nowhere_is_exit_3_with_its_need(shell: Shell) -> None:
-    code, out, _ = shell("tiny@huge")
+def test_what_fits_nowhere_is_exit_3_with_its_need(plan: Callable[..., Said]) -> None:
+    code, out, _ = plan("tiny@huge")
     assert code == 3
     assert "localhost  no" in out
     assert "it needs 9.66 TB on 1 CUDA device" in out
-    code, out, _ = shell("tiny@huge", "--json")
+    code, out, _ = plan("tiny@huge", "--json")
     found = json.loads(out)
     assert (code, found["fits"], found["weights"]) == (3, False, 2000)
     assert found["need"]["token"] == 512
 
 
-def test_a_host_out_of_reach_is_named_and_the_others_are_shown(shell: Shell) -> None:
-    code, out, _ = shell("tiny@v1", "--fleet", "fleet.yaml", "--json")
+def test_a_host_out_of_reach_is_named_and_the_others_are_shown(plan: Callable[..., Said]) -> None:
+    code, out, _ = plan("tiny@v1", "--fleet", "fleet.yaml", "--json")
     found = json.loads(out)
     assert code == 0
     assert [(host["host"], host["fits"]) for host in found["hosts"]] == [("here", True)]
     assert list(found["unreachable"]) == ["lost"]
 
 
-def test_nothing_is_left_on_the_host(shell: Shell) -> None:
-    shell("tiny@v1", "--fleet", "fleet.yaml")
-    assert not (shell.place / "root").exists()
+def test_nothing_is_left_on_the_host(plan: Callable[..., Said], short_path: Path) -> None:
+    plan("tiny@v1", "--fleet", "fleet.yaml")
+    assert not (short_path / "root").exists()

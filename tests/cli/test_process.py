@@ -18,7 +18,9 @@ from tests.cli.shell import Shell, start
 
 
 def test_there_is_no_colour_in_a_pipe(shell: Shell) -> None:
-    child = start(shell, "registry", "list", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = start(
+        shell.environment, "registry", "list", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     out, err = child.communicate(timeout=30)
     assert (child.returncode, err) == (0, "")
     assert out.startswith("MODEL")
@@ -28,7 +30,7 @@ def test_there_is_no_colour_in_a_pipe(shell: Shell) -> None:
 def test_a_reader_that_leaves_early_is_no_error(shell: Shell) -> None:
     there, here = os.pipe()
     os.close(there)
-    child = start(shell, "registry", "list", stdout=here, stderr=subprocess.PIPE)
+    child = start(shell.environment, "registry", "list", stdout=here, stderr=subprocess.PIPE)
     os.close(here)
     _, err = child.communicate(timeout=30)
     assert err == ""
@@ -62,7 +64,7 @@ class Terminal:
 def terminal(shell: Shell) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     child = start(
-        shell, "deploy", "tiny@v1", stdin=theirs, stdout=theirs, stderr=theirs,
+        shell.environment, "deploy", "tiny@v1", stdin=theirs, stdout=theirs, stderr=theirs,
         start_new_session=True, preexec_fn=_take_terminal,
     )  # fmt: skip
     os.close(theirs)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ import httpx2
 import pytest
 from huggingface_hub import HfApi
 
+from tests.cli.shell import Said, run, start
 from toolkit.adapters.fakes.hub import Trouble
 from toolkit.adapters.fakes.mirror import Misbehaving, PublishedFiles
 from toolkit.adapters.mirror import mirror_app
@@ -56,8 +55,8 @@ models:
 
 
 @dataclass
-class Shell:
-    """Runs `toolkit` with a registry, a home and a token of its own."""
+class Desk:
+    """A registry, a home and a token, and a mirror of the repository on loopback."""
 
     place: Path
     endpoint: str
@@ -68,31 +67,25 @@ class Shell:
     def home(self) -> Path:
         return self.place / "home"
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TOOLKIT_"))},
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
             "HF_ENDPOINT": self.endpoint,
             "HF_HOME": str(self.place / "hf"),
             "HF_TOKEN": SECRET,
             "TOOLKIT_HOME": str(self.home),
             "TOOLKIT_REGISTRY": str(self.place / "model_registry.yaml"),
         }
-        return subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "toolkit.cli.main", *arguments],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
 
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        with self.start(*arguments) as process:
-            out, err = process.communicate(timeout=60)
-        return process.returncode, out, err
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return start(self.environment, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def run(self, *words: str) -> Said:
+        return run(self.environment, *words)
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
+def desk(tmp_path: Path) -> Iterator[Desk]:
     published = PublishedFiles(tmp_path / "origin")
     revisions = {"v1": published.publish(REPO, OLD), "v2": published.publish(REPO, NEW)}
     registry = tmp_path / "model_registry.yaml"
@@ -101,13 +94,13 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     write_lock(Lock(lock_path(registry), {(s.source, s.revision): s for s in snapshots}))
     server = Misbehaving(mirror_app(published))
     with serve_on_thread(server) as endpoint:
-        yield Shell(tmp_path, endpoint, server, revisions)
+        yield Desk(tmp_path, endpoint, server, revisions)
 
 
-def test_a_pull_ends_with_the_files_verified(shell: Shell) -> None:
-    code, out, err = shell.run("pull", "tiny")
+def test_a_pull_ends_with_the_files_verified(desk: Desk) -> None:
+    code, out, err = desk.run("pull", "tiny")
     assert code == 0, err
-    path = shell.home / "store" / "snapshots" / "acme--tiny" / shell.revisions["v2"] / "files"
+    path = desk.home / "store" / "snapshots" / "acme--tiny" / desk.revisions["v2"] / "files"
     assert out.splitlines()[0].startswith("tiny@v2 pulled and verified: 2 files, 10.2 MB; fetched")
     assert out.splitlines()[1] == str(path)
     assert {file.name: file.read_bytes() for file in path.iterdir()} == NEW
@@ -121,49 +114,49 @@ def test_a_pull_ends_with_the_files_verified(shell: Shell) -> None:
     assert "\r" not in err
 
 
-def test_a_dry_run_says_what_it_would_fetch_and_asks_nobody(shell: Shell) -> None:
-    assert shell.run("pull", "tiny@v1")[0] == 0
-    shell.server.requests.clear()
-    code, out, _ = shell.run("pull", "tiny@v2", "--dry-run")
+def test_a_dry_run_says_what_it_would_fetch_and_asks_nobody(desk: Desk) -> None:
+    assert desk.run("pull", "tiny@v1")[0] == 0
+    desk.server.requests.clear()
+    code, out, _ = desk.run("pull", "tiny@v2", "--dry-run")
     assert code == 0
     assert out.splitlines()[1].split() == ["tiny@v2", "8", "B", "1", "10.2", "MB"]
     assert out.splitlines()[2].endswith("dry run: nothing was fetched")
-    document = json.loads(shell.run("pull", "tiny@v2", "--dry-run", "--json")[1])
+    document = json.loads(desk.run("pull", "tiny@v2", "--dry-run", "--json")[1])
     assert document == [{"version": "tiny@v2", "fetch": 8, "resumed": 0, "files": 1}]
-    assert shell.server.requests == []
+    assert desk.server.requests == []
 
 
-def test_a_second_pull_says_so_and_asks_nobody(shell: Shell) -> None:
-    assert shell.run("pull", "tiny@v1")[0] == 0
-    shell.server.requests.clear()
-    code, out, err = shell.run("pull", "tiny@v1")
+def test_a_second_pull_says_so_and_asks_nobody(desk: Desk) -> None:
+    assert desk.run("pull", "tiny@v1")[0] == 0
+    desk.server.requests.clear()
+    code, out, err = desk.run("pull", "tiny@v1")
     assert (code, err) == (0, "")
     assert out.startswith("tiny@v1 is already there: ")
-    assert shell.server.requests == []
+    assert desk.server.requests == []
 
 
-def test_json(shell: Shell) -> None:
-    code, out, _ = shell.run("pull", "tiny", "--json")
+def test_json(desk: Desk) -> None:
+    code, out, _ = desk.run("pull", "tiny", "--json")
     document = json.loads(out)
     assert code == 0
-    assert document["revision"] == shell.revisions["v2"]
+    assert document["revision"] == desk.revisions["v2"]
     assert (document["files"], document["size"], document["fetched"]) == (2, 10240008, 10240008)
     assert not document["already_there"]
-    assert json.loads(shell.run("pull", "tiny", "--json")[1])["already_there"]
+    assert json.loads(desk.run("pull", "tiny", "--json")[1])["already_there"]
 
 
-def test_all_refuses_before_the_first_byte(shell: Shell) -> None:
-    code, out, err = shell.run("pull", "--all")
+def test_all_refuses_before_the_first_byte(desk: Desk) -> None:
+    code, out, err = desk.run("pull", "--all")
     assert (code, out) == (3, "")
     assert "odd-licence" in err
     assert "hint: read its terms" in err
-    assert shell.server.requests == []
+    assert desk.server.requests == []
 
 
-def test_all_pulls_every_version(shell: Shell) -> None:
-    registry = shell.place / "model_registry.yaml"
+def test_all_pulls_every_version(desk: Desk) -> None:
+    registry = desk.place / "model_registry.yaml"
     registry.write_text(registry.read_text().replace("[mit]", "[mit, odd-licence]"))
-    code, out, _ = shell.run("pull", "--all", "--json")
+    code, out, _ = desk.run("pull", "--all", "--json")
     assert code == 0
     titles = [(each["model"], each["version"], each["already_there"]) for each in json.loads(out)]
     assert titles == [("tiny", "v1", False), ("tiny", "v2", False), ("odd", "v1", True)]
@@ -183,13 +176,13 @@ FAILURES = [
 
 @pytest.mark.parametrize(("arguments", "code", "message"), FAILURES)
 def test_failures_have_a_code_and_words(
-    shell: Shell, arguments: list[str], code: int, message: str
+    desk: Desk, arguments: list[str], code: int, message: str
 ) -> None:
-    found, out, err = shell.run(*arguments)
+    found, out, err = desk.run(*arguments)
     assert (found, out) == (code, "")
     assert message in err
     assert "Traceback" not in err
-    assert not (shell.home / "store" / "snapshots").exists()
+    assert not (desk.home / "store" / "snapshots").exists()
 
 
 @pytest.mark.parametrize(
@@ -199,97 +192,97 @@ def test_failures_have_a_code_and_words(
         (Trouble.RATE_LIMITED, "limits the rate"),
     ],
 )
-def test_trouble_of_the_hub_ends_with_5(shell: Shell, trouble: Trouble, message: str) -> None:
-    shell.server.trouble = trouble
-    code, out, err = shell.run("pull", "tiny")
+def test_trouble_of_the_hub_ends_with_5(desk: Desk, trouble: Trouble, message: str) -> None:
+    desk.server.trouble = trouble
+    code, out, err = desk.run("pull", "tiny")
     assert (code, out) == (5, "")
-    assert f"error: {shell.endpoint}" in err or "error: acme/tiny" in err
+    assert f"error: {desk.endpoint}" in err or "error: acme/tiny" in err
     assert message in err
     assert "\nhint: " in err
     assert "Traceback" not in err
 
 
-def test_a_changed_byte_ends_with_6_and_nothing_usable(shell: Shell) -> None:
-    shell.server.flipped.add("model.safetensors")
-    code, out, err = shell.run("pull", "tiny")
+def test_a_changed_byte_ends_with_6_and_nothing_usable(desk: Desk) -> None:
+    desk.server.flipped.add("model.safetensors")
+    code, out, err = desk.run("pull", "tiny")
     assert (code, out) == (6, "")
     assert "tiny@v2 is not usable" in err
     assert "model.safetensors" in err
-    assert not (shell.home / "store" / "snapshots").exists()
-    assert len(list((shell.home / "store" / "quarantine").iterdir())) == 1
+    assert not (desk.home / "store" / "snapshots").exists()
+    assert len(list((desk.home / "store" / "quarantine").iterdir())) == 1
 
 
-def test_the_token_is_used_and_kept_nowhere(shell: Shell) -> None:
-    said = "".join(str(part) for part in shell.run("--debug", "pull", "tiny"))
-    shell.server.trouble = Trouble.REFUSED
-    said += "".join(str(part) for part in shell.run("--debug", "pull", "tiny@v1"))
-    assert set(shell.server.credentials) == {f"Bearer {SECRET}"}
+def test_the_token_is_used_and_kept_nowhere(desk: Desk) -> None:
+    said = "".join(str(part) for part in desk.run("--debug", "pull", "tiny"))
+    desk.server.trouble = Trouble.REFUSED
+    said += "".join(str(part) for part in desk.run("--debug", "pull", "tiny@v1"))
+    assert set(desk.server.credentials) == {f"Bearer {SECRET}"}
     assert "refused access" in said
     assert SECRET not in said
-    kept = [path for path in shell.place.rglob("*") if path.is_file()]
+    kept = [path for path in desk.place.rglob("*") if path.is_file()]
     assert any(path.name == "manifest.json" for path in kept)
     assert [path for path in kept if SECRET.encode() in path.read_bytes()] == []
 
 
-def hold(shell: Shell, *signals: signal.Signals) -> tuple[int, str]:
+def hold(desk: Desk, *signals: signal.Signals) -> tuple[int, str]:
     """Start a pull that hangs in the middle of the weights, then send it the signals."""
-    shell.server.cuts["model.safetensors"] = [3_000_000]
-    shell.server.trouble = None
-    with shell.start("pull", "tiny") as process:
-        wait_for(lambda: shell.server.cuts["model.safetensors"] == [])
+    desk.server.cuts["model.safetensors"] = [3_000_000]
+    desk.server.trouble = None
+    with desk.start("pull", "tiny") as process:
+        wait_for(lambda: desk.server.cuts["model.safetensors"] == [])
         # From now on every further try is answered late.
-        shell.server.trouble = Trouble.TIMED_OUT
-        partial = shell.home / "store" / "partial"
+        desk.server.trouble = Trouble.TIMED_OUT
+        partial = desk.home / "store" / "partial"
         wait_for(lambda: any(p.stat().st_size >= 2_000_000 for p in partial.glob("*/data")))
         for number in signals:
             process.send_signal(number)
         _, err = process.communicate(timeout=30)
-    shell.server.trouble = None
+    desk.server.trouble = None
     return process.returncode, err
 
 
-def test_ctrl_c_ends_with_130_and_the_next_pull_goes_on(shell: Shell) -> None:
-    code, err = hold(shell, signal.SIGINT)
+def test_ctrl_c_ends_with_130_and_the_next_pull_goes_on(desk: Desk) -> None:
+    code, err = hold(desk, signal.SIGINT)
     assert code == 130, err
     assert "to go on: toolkit pull tiny@v2" in err
     assert "Traceback" not in err
-    store = shell.home / "store"
+    store = desk.home / "store"
     assert list((store / "staging").iterdir()) == []
     assert not (store / "snapshots").exists()
-    resumed = json.loads(shell.run("pull", "tiny", "--json")[1])["resumed"]
+    resumed = json.loads(desk.run("pull", "tiny", "--json")[1])["resumed"]
     assert resumed >= 2_000_000
-    assert any(span.startswith("bytes=") for span in shell.server.ranges)
+    assert any(span.startswith("bytes=") for span in desk.server.ranges)
 
 
-def test_sigkill_leaves_what_the_next_pull_goes_on_with(shell: Shell) -> None:
-    code, _ = hold(shell, signal.SIGKILL)
+def test_sigkill_leaves_what_the_next_pull_goes_on_with(desk: Desk) -> None:
+    code, _ = hold(desk, signal.SIGKILL)
     assert code == -signal.SIGKILL
-    document = json.loads(shell.run("pull", "tiny", "--json")[1])
+    document = json.loads(desk.run("pull", "tiny", "--json")[1])
     assert document["resumed"] >= 2_000_000
-    store = shell.home / "store"
+    store = desk.home / "store"
     assert list((store / "staging").iterdir()) == []
     assert list((store / "partial").iterdir()) == []
 
 
-def test_the_mirror_serves_what_is_pinned_pulled_and_allowed(shell: Shell) -> None:
-    assert shell.run("pull", "tiny@v1")[0] == 0
-    with shell.start("mirror", "--bind", "127.0.0.1:0", "--json") as mirror:
+def test_the_mirror_serves_what_is_pinned_pulled_and_allowed(desk: Desk) -> None:
+    assert desk.run("pull", "tiny@v1")[0] == 0
+    with desk.start("mirror", "--bind", "127.0.0.1:0", "--json") as mirror:
         assert mirror.stdout is not None
         lines = []
         while not lines or lines[-1] != "}\n":
             lines.append(mirror.stdout.readline())
         document = json.loads("".join(lines))
         api = HfApi(endpoint=document["endpoint"])
-        old, new = shell.revisions["v1"], shell.revisions["v2"]
+        old, new = desk.revisions["v1"], desk.revisions["v2"]
         assert document["served"] == [{"repo": REPO, "revision": old}]
         assert api.model_info(REPO).sha == old
         url = f"{document['endpoint']}/{REPO}/resolve/{new}/config.json"
         assert httpx2.get(url).headers["X-Error-Code"] == "RevisionNotFound"
         # What is pulled while it runs is served at once; a licence withdrawn is, too.
-        assert shell.run("pull", "tiny@v2")[0] == 0
+        assert desk.run("pull", "tiny@v2")[0] == 0
         assert httpx2.get(url).content == NEW["config.json"]
         assert api.model_info(REPO).sha == new
-        registry = shell.place / "model_registry.yaml"
+        registry = desk.place / "model_registry.yaml"
         registry.write_text(registry.read_text().replace("[mit]", "[apache-2.0]"))
         assert httpx2.get(url).headers["X-Error-Code"] == "RepoNotFound"
         mirror.send_signal(signal.SIGTERM)
@@ -298,8 +291,8 @@ def test_the_mirror_serves_what_is_pinned_pulled_and_allowed(shell: Shell) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_mirror_stops_cleanly(shell: Shell, number: signal.Signals) -> None:
-    with shell.start("mirror", "--bind", "127.0.0.1:0") as mirror:
+def test_the_mirror_stops_cleanly(desk: Desk, number: signal.Signals) -> None:
+    with desk.start("mirror", "--bind", "127.0.0.1:0") as mirror:
         assert mirror.stdout is not None
         assert mirror.stdout.readline().startswith("serving 0 snapshots at http://127.0.0.1:")
         endpoint = mirror.stdout.readline().strip().removeprefix("export HF_ENDPOINT=")
@@ -313,9 +306,9 @@ def test_the_mirror_stops_cleanly(shell: Shell, number: signal.Signals) -> None:
     )
 
 
-def test_the_mirror_does_not_wait_for_a_client_that_does_not_read(shell: Shell) -> None:
-    assert shell.run("pull", "tiny")[0] == 0
-    with shell.start("mirror", "--bind", "127.0.0.1:0") as mirror:
+def test_the_mirror_does_not_wait_for_a_client_that_does_not_read(desk: Desk) -> None:
+    assert desk.run("pull", "tiny")[0] == 0
+    with desk.start("mirror", "--bind", "127.0.0.1:0") as mirror:
         assert mirror.stdout is not None
         mirror.stdout.readline()
         endpoint = mirror.stdout.readline().strip().removeprefix("export HF_ENDPOINT=")

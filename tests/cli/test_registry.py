@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 import json
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.cli.shell import Prompt, Said
 from toolkit.adapters import hub as hub_adapter
 from toolkit.adapters.fakes.hub import FakeHub
-from toolkit.cli.main import COMMANDS, main
+from toolkit.cli.main import COMMANDS
 from toolkit.cli.registry import registry as group
 from toolkit.config.shipped import REGISTRY, SCHEMA, shipped_text
 
@@ -35,86 +34,72 @@ models:
 """
 
 
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-class Shell:
-    """Runs the command line in this process, in a directory of its own."""
+class Desk(Prompt):
+    """`toolkit registry`, in a directory that has no registry yet, with a Hub of its own."""
 
     def __init__(
-        self, directory: Path, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch
+        self, place: Path, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch
     ) -> None:
-        self.directory, self.capsys, self.patch = directory, capsys, patch
-        self.file = directory / "model_registry.yaml"
+        super().__init__(place, capsys, patch)
+        self.file = place / "model_registry.yaml"
         self.hub = FakeHub()
-        patch.chdir(directory)
-        patch.delenv("TOOLKIT_REGISTRY", raising=False)
         patch.setattr(hub_adapter, "open_hub", lambda: self.hub)
 
-    def __call__(self, *words: str) -> Said:
-        self.patch.setattr(sys, "argv", ["toolkit", "registry", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = self.capsys.readouterr()
-        assert "Traceback" not in said.err
-        return Said(int(str(ended.value.code)), said.out, said.err)
+    def __call__(self, *words: str, stdin: str | None = None) -> Said:
+        return super().__call__("registry", *words, stdin=stdin)
 
 
 @pytest.fixture
-def shell(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Shell:
-    return Shell(tmp_path, capsys, monkeypatch)
+def desk(
+    short_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Desk:
+    return Desk(short_path, capsys, monkeypatch)
 
 
 def test_the_help_in_the_list_of_commands_is_the_commands_own() -> None:
     assert COMMANDS["registry"][1] == group.get_short_help_str(100)
 
 
-def test_init_writes_the_shipped_files_and_never_overwrites(shell: Shell) -> None:
-    first = shell("init")
+def test_init_writes_the_shipped_files_and_never_overwrites(desk: Desk) -> None:
+    first = desk("init")
     assert (first.code, first.out) == (
         0,
         "wrote model_registry.yaml\nwrote model_registry.schema.json\nnext: toolkit registry list\n",
     )
-    assert shell.file.read_text() == shipped_text(REGISTRY)
-    assert (shell.directory / SCHEMA).read_text() == shipped_text(SCHEMA)
-    shell.file.unlink()
-    again = shell("init")
+    assert desk.file.read_text() == shipped_text(REGISTRY)
+    assert (desk.place / SCHEMA).read_text() == shipped_text(SCHEMA)
+    desk.file.unlink()
+    again = desk("init")
     assert (again.code, again.err) == (
         2,
         "error: model_registry.schema.json is here already, and is not overwritten\n"
         "hint: toolkit registry check\n",
     )
-    assert not shell.file.exists()
+    assert not desk.file.exists()
 
 
-def test_the_shipped_registry_is_listed_shown_and_checked(shell: Shell) -> None:
-    shell("init")
-    listed = shell("list")
+def test_the_shipped_registry_is_listed_shown_and_checked(desk: Desk) -> None:
+    desk("init")
+    listed = desk("list")
     assert listed.code == 0
     assert listed.out.splitlines()[:3] == [
         "MODEL       VERSIONS      REVISION      LICENCE     OPENNESS      NEEDS                 PINNED",
         "qwen-0.5b   2.5           7ae557604adf  apache-2.0  open-weights  cuda or cpu, 6.44 GB  no files yet",
         "qwen-7b     2.5-awq, 2.5  a09a35458c70  apache-2.0  open-weights  cuda, 21.5 GB         no files yet",
     ]  # fmt: skip
-    shown = shell("show", "qwen-7b@2.5-awq")
+    shown = desk("show", "qwen-7b@2.5-awq")
     assert "  --quantization   awq_marlin\n" in shown.out
     assert "  revision         b25037543e9394b818fdfca67ab2a00ecc7dd641\n" in shown.out
     assert "qwen-7b@2.5\n" not in shown.out
-    checked = shell("check")
+    checked = desk("check")
     assert checked.code == 0
     assert checked.out.endswith("6 models, 7 versions, 0 with pinned files\n")
 
 
-def test_json_is_one_document_for_every_command(shell: Shell) -> None:
-    shell.file.write_text(TEXT.replace("    versions:\n", "").replace("      a: {", "    #"))
-    revision = shell.hub.publish("acme/tiny", FILES)
-    pinned = json.loads(shell("pin", "tiny", "--json").out)
+def test_json_is_one_document_for_every_command(desk: Desk) -> None:
+    desk.file.write_text(TEXT.replace("    versions:\n", "").replace("      a: {", "    #"))
+    revision = desk.hub.publish("acme/tiny", FILES)
+    pinned = json.loads(desk("pin", "tiny", "--json").out)
     assert pinned == [
         {
             "version": f"tiny@{revision[:8]}",
@@ -129,32 +114,32 @@ def test_json_is_one_document_for_every_command(shell: Shell) -> None:
             "lock_changed": True,
         }
     ]
-    (listed,) = json.loads(shell("list", "--json").out)
-    shown = json.loads(shell("show", "tiny", "--json").out)
+    (listed,) = json.loads(desk("list", "--json").out)
+    shown = json.loads(desk("show", "tiny", "--json").out)
     assert shown["versions"] == [listed]
     assert listed["pinned"] == {"files": 2, "size": 10_002}
     assert listed["licence_allowed"] is True
-    checked = json.loads(shell("check", "--json").out)
+    checked = json.loads(desk("check", "--json").out)
     assert checked == {"path": "model_registry.yaml", "models": 1, "findings": []}
 
 
 def test_pin_says_what_it_wrote_and_the_second_time_that_there_is_nothing_to_do(
-    shell: Shell,
+    desk: Desk,
 ) -> None:
-    shell.file.write_text(TEXT)
-    revision = shell.hub.publish("acme/tiny", {**FILES, "modeling.py": b""})
+    desk.file.write_text(TEXT)
+    revision = desk.hub.publish("acme/tiny", {**FILES, "modeling.py": b""})
     what = f"acme/tiny {revision} (apache-2.0, 2 files, 10 kB)"
 
-    dry = shell("pin", "tiny", "--as", "b", "--dry-run")
+    dry = desk("pin", "tiny", "--as", "b", "--dry-run")
     assert (dry.code, dry.out) == (0, f"would pin tiny@b: {what}; nothing was written\n")
-    assert shell.file.read_text() == TEXT
+    assert desk.file.read_text() == TEXT
 
-    first = shell("pin", "tiny", "--as", "b")
+    first = desk("pin", "tiny", "--as", "b")
     assert (first.code, first.out) == (0, f"pinned tiny@b: {what}\n")
     assert "left out modeling.py: code is not permitted" in first.err
-    assert shell.file.read_text() == TEXT + f"      b:\n        revision: {revision}\n"
+    assert desk.file.read_text() == TEXT + f"      b:\n        revision: {revision}\n"
 
-    again = shell("pin", "tiny")
+    again = desk("pin", "tiny")
     assert again.out == f"tiny@b is pinned already: {what}; nothing was changed\n"
 
 
@@ -169,28 +154,28 @@ FAULTS = [
 
 @pytest.mark.parametrize(("words", "message"), FAULTS)
 def test_what_is_wrong_ends_with_2_a_message_and_a_hint(
-    shell: Shell, words: tuple[str, ...], message: str
+    desk: Desk, words: tuple[str, ...], message: str
 ) -> None:
-    shell.file.write_text(TEXT)
-    shell.hub.publish("acme/tiny", FILES)
-    said = shell(*words)
+    desk.file.write_text(TEXT)
+    desk.hub.publish("acme/tiny", FILES)
+    said = desk(*words)
     assert (said.code, said.out) == (2, "")
     assert said.err.endswith(message)
-    assert shell.file.read_text() == TEXT
+    assert desk.file.read_text() == TEXT
 
 
-def test_check_names_every_fault_and_ends_with_2(shell: Shell) -> None:
+def test_check_names_every_fault_and_ends_with_2(desk: Desk) -> None:
     house = "    source: {path: ./house}\n"
     text = TEXT.replace("    source: {repo: acme/tiny}\n", house)
-    shell.file.write_text(text.replace("licence: apache-2.0", "licence: gemma"))
-    said = shell("check")
+    desk.file.write_text(text.replace("licence: apache-2.0", "licence: gemma"))
+    said = desk("check")
     assert said.code == 2
     assert said.out == (
         "FAULT  tiny@a: the licence gemma of tiny@a is not approved for tiny\n"
         "       read its terms, then write `gemma: [tiny]` under policy.licences.approved\n"
         "note   tiny@a: its files are not pinned yet\n"
         "       toolkit registry pin tiny@a --lock-only\n"
-        f"FAULT  tiny@a: {shell.directory}/house is no directory\n"
+        f"FAULT  tiny@a: {desk.place}/house is no directory\n"
         "       correct `source: {path: ...}` in the registry\n"
         "1 model, 1 version, 0 with pinned files\n"
     )
@@ -198,26 +183,26 @@ def test_check_names_every_fault_and_ends_with_2(shell: Shell) -> None:
 
 
 def test_check_sees_a_lock_that_holds_what_is_not_permitted_and_a_directory_that_changed(
-    shell: Shell,
+    desk: Desk,
 ) -> None:
-    (shell.directory / "house").mkdir()
+    (desk.place / "house").mkdir()
     for name, content in {**FILES, "modeling.py": b""}.items():
-        (shell.directory / "house" / name).write_bytes(content)
+        (desk.place / "house" / name).write_bytes(content)
     part = (
         "    versions:\n      a:\n        revision: main\n"
         "        permission: {trust_remote_code: true, reason: reviewed}\n"
     )
     head = TEXT.split("    versions:")[0].replace("{repo: acme/tiny}", "{path: house}")
-    shell.file.write_text(head + part.replace("main", "soon"))
-    assert shell("pin", "tiny").code == 0
-    assert shell("check").out == "1 model, 1 version, 1 with pinned files\n"
+    desk.file.write_text(head + part.replace("main", "soon"))
+    assert desk("pin", "tiny").code == 0
+    assert desk("check").out == "1 model, 1 version, 1 with pinned files\n"
 
-    (shell.directory / "house" / "config.json").write_bytes(b"{ }")
-    said = shell("check")
+    (desk.place / "house" / "config.json").write_bytes(b"{ }")
+    said = desk("check")
     assert said.code == 0
     assert "house has changed since it was pinned, see config.json" in said.out
 
-    shell.file.write_text(shell.file.read_text().replace("trust_remote_code: true", "formats: []"))
-    said = shell("check")
+    desk.file.write_text(desk.file.read_text().replace("trust_remote_code: true", "formats: []"))
+    said = desk("check")
     assert said.code == 2
     assert "FAULT  tiny@a: the lock holds modeling.py: code is not permitted\n" in said.out
