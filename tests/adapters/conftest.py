@@ -1,12 +1,14 @@
-"""Hosts for the tests of adapters; the real one is provisioned once for all of them."""
+"""Hosts and a Hub for the tests of adapters; the real host is provisioned once for all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.adapters.host_lab import HostLab, fake_lab, real_lab, systemd_lab
+from tests.adapters.hub_lab import RealWorld
 from tests.fleet.machine import require_hosts
 
 
@@ -26,3 +28,10 @@ def systemd_host() -> Iterator[HostLab]:
     require_hosts()
     with systemd_lab() as lab:
         yield lab
+
+
+@pytest.fixture
+def real_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RealWorld]:
+    world = RealWorld(tmp_path / "origin", monkeypatch)
+    yield world
+    world.serving.__exit__(None, None, None)

@@ -1,0 +1,104 @@
+"""A Hub that is the real client with a mirror on loopback, or the fake; and what they publish."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from huggingface_hub import constants
+
+from toolkit.adapters.fakes.hub import FakeHub, Trouble
+from toolkit.adapters.fakes.mirror import Misbehaving, PublishedFiles
+from toolkit.adapters.hub import Hub
+from toolkit.adapters.hub_client import HuggingFaceHub
+from toolkit.adapters.mirror import mirror_app
+from toolkit.adapters.mirror_server import serve_on_thread
+from toolkit.domain.snapshot import FileDigest
+
+REPO = "acme/tiny"
+WEIGHTS = bytes(range(256)) * 20_000
+FILES = {"config.json": b'{"a": 1}', "model.safetensors": WEIGHTS, "sub/empty.txt": b""}
+
+
+class World(Protocol):
+    """A hub and the means to arrange what it meets."""
+
+    hub: Hub
+
+    def publish(self, files: Mapping[str, bytes]) -> str: ...
+    def trouble(self, trouble: Trouble) -> None: ...
+    def cut(self, path: str, *sizes: int) -> None: ...
+    def flip(self, path: str) -> None: ...
+
+
+class FakeWorld:
+    def __init__(self) -> None:
+        self.hub = self.fake = FakeHub()
+
+    def publish(self, files: Mapping[str, bytes]) -> str:
+        return self.fake.publish(REPO, files)
+
+    def trouble(self, trouble: Trouble) -> None:
+        self.fake.trouble(REPO, trouble)
+
+    def cut(self, path: str, *sizes: int) -> None:
+        self.fake.cut(REPO, path, *sizes)
+
+    def flip(self, path: str) -> None:
+        self.fake.flip_byte(REPO, path)
+
+
+class RealWorld:
+    """The real client; it gives up at once, as the fake does."""
+
+    def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.published = PublishedFiles(place)
+        self.server = Misbehaving(mirror_app(self.published))
+        self.serving: AbstractContextManager[str] = serve_on_thread(self.server)
+        self.endpoint = self.serving.__enter__()
+        self.hub: Hub = HuggingFaceHub(self.endpoint, tries=1)
+        self.monkeypatch = monkeypatch
+
+    def publish(self, files: Mapping[str, bytes]) -> str:
+        return self.published.publish(REPO, files)
+
+    def trouble(self, trouble: Trouble) -> None:
+        self.server.trouble = trouble
+        if trouble is Trouble.OFFLINE:
+            self.monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        if trouble is Trouble.TIMED_OUT:
+            self.monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.2)
+            self.monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
+        if trouble is Trouble.UNREACHABLE:
+            self.hub = HuggingFaceHub("http://127.0.0.1:9", tries=1)
+
+    def cut(self, path: str, *sizes: int) -> None:
+        self.server.cuts[path] = list(sizes)
+
+    def flip(self, path: str) -> None:
+        self.server.flipped.add(path)
+
+
+def weights_of(hub: Hub, revision: str) -> FileDigest:
+    (file,) = [f for f in hub.files(REPO, revision) if f.path == "model.safetensors"]
+    return FileDigest(file.path, file.size, file.sha256)
+
+
+def ignore(_size: int) -> None:
+    pass
+
+
+def safetensors(tensors: Mapping[str, tuple[str, list[int], int]], pad: int = 0) -> bytes:
+    """Return a file of these tensors: name -> type, shape, bytes. `pad` lengthens its header."""
+    entries: dict[str, object] = {"__metadata__": {"pad": "x" * pad}}
+    end = 0
+    for name, (dtype, shape, size) in tensors.items():
+        entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    header = json.dumps(entries).encode()
+    return struct.pack("<Q", len(header)) + header + bytes(end)
