@@ -9,12 +9,13 @@ import pytest
 from tests.planning.facts import GB, host, release, slot, wanted
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Strategy
+from toolkit.domain.release import Span
 from toolkit.errors import NothingSuitableError
-from toolkit.planning.deploy import plan_deploy
+from toolkit.planning.deploy import Wanted, plan_deploy
 from toolkit.planning.fit import HostFit
 from toolkit.planning.fit_fleet import Upgrade, plan_upgrade
 from toolkit.planning.rollout import Limits, plan_rollout
-from toolkit.planning.routes import Routes
+from toolkit.planning.routes import Routes, Target, with_model
 
 BARE = host()
 ROOMY = host(slot("blue", release(1), weight=100))
@@ -33,10 +34,15 @@ def fleet(*facts: HostFacts) -> dict[str, HostFacts]:
 
 
 def fit(name: str, facts: HostFacts) -> HostFit:
+    return one_fit(name, facts, WANTED)
+
+
+def one_fit(name: str, facts: HostFacts, asked: Wanted) -> HostFit:
     try:
-        return HostFit(name, True, "why", "", plan=plan_deploy(WANTED, facts))
+        plan_deploy(asked, facts)
     except NothingSuitableError:
         return HostFit(name, False, "it does not fit", "")
+    return HostFit(name, True, "why", "", wanted=asked)
 
 
 def upgrade(
@@ -111,3 +117,21 @@ def test_a_host_out_of_reach_is_left_as_it_is() -> None:
     _, found = upgrade(fleet(ROOMY), Limits(), {"h9": "connection refused"})
     assert found.words == "on h1, why, with an expected downtime of 0 s; without h9, not reached"
     assert found.strategy == Strategy.SIDE_BY_SIDE
+
+
+def test_hosts_that_run_one_replica_together_change_together() -> None:
+    span = Span(2, ("10.0.0.1", "10.0.0.2"), 28000)
+    old, new = (replace(release(n, memory=14 * GB), span=span) for n in (1, 2))
+    facts = fleet(*[host(slot("blue", old, weight=100), snapshots=(2,))] * 2)
+    asked = wanted(new, "upgrade", ready_seconds=240.0)
+    fits = [one_fit(name, each, asked) for name, each in facts.items()]
+    _, found = plan_upgrade("tiny", fits, facts, Routes(), limits=Limits(), lost={})
+    # Nobody serves meanwhile, so this is no rolling change.
+    assert (found.strategy, found.batches) == ("swap", (("h1", "h2"),))
+    assert found.words == f"2 hosts, all at once: h1, h2; {SWAP}"
+    routes = with_model(
+        Routes(), "tiny", (Target("blue", 8100, 100, "h9", "10.0.0.9:8090"),), created=1
+    )
+    _, found = plan_upgrade("tiny", fits, facts, routes, limits=Limits(), lost={"h9": "no answer"})
+    assert found.strategy == "refused"
+    assert found.words.startswith("tiny runs on several hosts together, and not all of them answer")

@@ -11,7 +11,7 @@ from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fit import ModelFiles, Prediction
 from toolkit.domain.model import Accelerator, Version
-from toolkit.domain.plan import Plan, Strategy
+from toolkit.domain.plan import Strategy
 from toolkit.domain.quantity import format_size
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import Snapshot
@@ -58,8 +58,8 @@ class Several:
 class HostFit:
     """One host: whether the version fits and why (not), what it takes there, and what an upgrade does.
 
-    `has` is what the host computes with; `strategy` is empty where nothing would change or nothing fits; `plan`
-    is the deployment's own for this host, None where it cannot have the version.
+    `has` is what the host computes with; `strategy` is empty where nothing would change or nothing fits; `wanted`
+    is what a deployment would ask of this host, None where it cannot have the version.
     """
 
     host: str
@@ -72,7 +72,7 @@ class HostFit:
     strategy: str = ""
     downtime: str = ""
     several: Several | None = None
-    plan: Plan | None = None
+    wanted: Wanted | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -152,11 +152,12 @@ def _with_strategy(
 ) -> HostFit:
     found = replace(found, fits=True)
     release = placed_before(release, facts)
+    wanted = candidate.wanted(release, facts)
     try:
-        plan = plan_deploy(candidate.wanted(release, facts), facts)
+        plan = plan_deploy(wanted, facts)
     except NothingSuitableError as error:
         return replace(found, fits=False, why=error.message)
-    found = replace(found, plan=plan)
+    found = replace(found, wanted=wanted)
     if plan.empty:
         return replace(found, why="it serves here already")
     if plan.previous is None:

@@ -8,11 +8,12 @@ from typing import Any
 
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan, Strategy
-from toolkit.errors import RefusedError
+from toolkit.errors import HostError, NothingSuitableError, RefusedError
 from toolkit.planning.fit import HostFit
 from toolkit.planning.placement import having
 from toolkit.planning.rollout import Limits, RolloutPlan, plan_rollout
 from toolkit.planning.routes import Routes
+from toolkit.planning.span import plan_hosts, require_together
 
 # Where hosts differ, the fleet's strategy is the one that costs most.
 _DEAREST_FIRST = (Strategy.SWAP, Strategy.ROLLING, Strategy.SIDE_BY_SIDE, Strategy.SWITCH)
@@ -23,7 +24,7 @@ REFUSED = "refused"
 class Upgrade:
     """What `toolkit upgrade` would do, in `batches` of hosts' names; `words` say it to people.
 
-    `strategy` is empty where nothing changes or nothing can, and `refused` where the limits forbid it.
+    `strategy` is empty where nothing changes or nothing can, and `refused` where the command would refuse it.
     """
 
     strategy: str
@@ -52,16 +53,18 @@ def plan_upgrade(
     """
     have = having(model, facts, routes)
     mine = [each for each in fits if each.host in have]
-    unable = [each for each in mine if each.plan is None]
+    unable = [each for each in mine if each.wanted is None]
     if not mine:
         return tuple(fits), Upgrade("", "")
     if unable:
         words = "; ".join(f"{each.host} has {model}, and there {each.why}" for each in unable)
         return tuple(fits), Upgrade("", f"not possible: {words}")
-    plans = {each.host: each.plan for each in mine if each.plan}
+    wanted = {each.host: each.wanted for each in mine if each.wanted}
     try:
-        rollout = plan_rollout(plans, facts, limits, lost=lost)
-    except RefusedError as error:
+        if any(each.release.span for each in wanted.values()):
+            require_together(model, routes, lost)
+        rollout = plan_rollout(plan_hosts(wanted, facts), facts, limits, lost=lost)
+    except (RefusedError, HostError, NothingSuitableError) as error:
         return tuple(fits), Upgrade(REFUSED, f"{error.message}; {error.hint}")
     return tuple(_within(rollout, each) for each in fits), _told(rollout, mine)
 

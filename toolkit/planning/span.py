@@ -94,6 +94,16 @@ def _has_part(facts: HostFacts, model: str, span: Span) -> bool:
     return any(slot.release and slot.release.span == span for slot in facts.slots_of(model))
 
 
+def plan_hosts(wanted: Mapping[str, Wanted], facts: Mapping[str, HostFacts]) -> dict[str, Plan]:
+    """Return the plan of each host, by name, whether each runs a replica of its own or all of them one together.
+
+    Raises what `plan_deploy` and `plan_together` raise.
+    """
+    if any(each.release.span for each in wanted.values()):
+        return plan_together(wanted, facts)
+    return {name: plan_deploy(each, facts[name]) for name, each in wanted.items()}
+
+
 def plan_together(wanted: Mapping[str, Wanted], facts: Mapping[str, HostFacts]) -> dict[str, Plan]:
     """Return the plan of each host, by name: all of them start the replica anew, in the same slot, or none does.
 

@@ -29,7 +29,7 @@ from toolkit.planning.routes import Routes
 from toolkit.planning.span import (
     place_together,
     placed_before,
-    plan_together,
+    plan_hosts,
     require_open,
     require_together,
 )
@@ -160,10 +160,7 @@ def _plan(
     if span > 1:
         chosen = _place_together(chosen, members, facts)
     numbered = _numbered(members[0], order.model, chosen, facts)
-    if span > 1:
-        plans = plan_together(numbered, facts)
-    else:
-        plans = {name: plan_deploy(each, facts[name]) for name, each in numbered.items()}
+    plans = plan_hosts(numbered, facts)
     plan = plan_rollout(plans, facts, order.limits, lost=sight.lost, notes=placement.notes)
     return plan, facts
 
