@@ -20,8 +20,8 @@ def drift(root: str, manifest: Document, pid: int) -> list[str]:
     release = manifest["release"]
     found = _changed_files(os.path.join(directory, "files.json"))
     snapshot = os.path.join(root, "snapshots", release["snapshot"])
-    wanted = [snapshot, "--host", "127.0.0.1", "--port", str(manifest["port"]), *release["args"]]
-    if pid and not _runs_with(pid, wanted):
+    wanted = ["--host", "127.0.0.1", "--port", str(manifest["port"]), *release["args"]]
+    if pid and not _runs_with(pid, snapshot, wanted):
         found.append("its process has other arguments than the release")
     return found
 
@@ -47,13 +47,13 @@ def _changed_files(listing: str) -> list[str]:
     return found
 
 
-def _runs_with(pid: int, wanted: list[str]) -> bool:
-    """Whether the process or one of its descendants was started with `wanted` as the end of its command line.
+def _runs_with(pid: int, snapshot: str, wanted: list[str]) -> bool:
+    """Whether the process or one of its descendants serves `snapshot`, with `wanted` as the end of its command line.
 
     A process that shows another title than its command line tells nothing, and is believed.
     """
     lines = [line for line in map(_command_line, processes.tree(pid)) if "serve" in line]
-    return not lines or any(line[-len(wanted) :] == wanted for line in lines)
+    return not lines or any(snapshot in line and line[-len(wanted) :] == wanted for line in lines)
 
 
 def _command_line(pid: int) -> list[str]:
