@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from tests.planning.facts import GB, gpu, host, version
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import Accelerator, Check, Permission
+from toolkit.domain.release import Span
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.planning.engine_arguments import engine_arguments, engine_environment
 from toolkit.planning.release_build import build_release
@@ -21,7 +24,9 @@ CUDA, CPU = Accelerator.CUDA, Accelerator.CPU
 @pytest.mark.parametrize(
     ("more", "accelerator", "words"),
     [
-        ({}, CPU, []),
+        # nothing that takes a compiler
+        ({}, CPU, ["--enforce-eager"]),
+        ({"serving": {"enforce-eager": False}}, CPU, ["--no-enforce-eager"]),
         ({}, CUDA, ["--gpu-memory-utilization", "0.67"]),
         ({"resources": {"memory": 24 * GB}}, CUDA, ["--gpu-memory-utilization", "0.95"]),
         ({"resources": {"memory": GB // 2}}, CUDA, ["--gpu-memory-utilization", "0.05"]),
@@ -40,14 +45,14 @@ CUDA, CPU = Accelerator.CUDA, Accelerator.CPU
         (
             {"resources": {"memory": 4 * GB, "hosts": 2}},
             CPU,
-            ["--tensor-parallel-size", "2", "--distributed-executor-backend", "mp"],
+            ["--tensor-parallel-size", "2", "--distributed-executor-backend", "mp", "--enforce-eager"],
         ),
         # devices are those of CUDA: a CPU is not split
-        ({"resources": {"memory": 20 * GB, "devices": 2}}, CPU, []),
+        ({"resources": {"memory": 20 * GB, "devices": 2}}, CPU, ["--enforce-eager"]),
         (
             {"permission": Permission(trust_remote_code=True, reason="read it")},
             CPU,
-            ["--trust-remote-code"],
+            ["--enforce-eager", "--trust-remote-code"],
         ),
         # the registry's word is last
         ({"serving": {"gpu-memory-utilization": 0.5}}, CUDA, ["--gpu-memory-utilization", "0.5"]),
@@ -61,7 +66,7 @@ CUDA, CPU = Accelerator.CUDA, Accelerator.CPU
                 }
             },
             CPU,
-            ["--max-model-len", "512", "--enforce-eager", "--no-enable-prefix-caching",
+            ["--enforce-eager", "--max-model-len", "512", "--no-enable-prefix-caching",
              "--middleware", "a", "b"],
         ),
     ],
@@ -86,10 +91,9 @@ def test_the_cache_on_a_cpu_takes_what_is_left_and_one_gibibyte_at_least(
 ) -> None:
     gib = 2**30
     found = version(resources={"memory": memory * gib})
-    assert engine_environment(found, CPU, weights * gib + 1) == {
-        "VLLM_CPU_KVCACHE_SPACE": cache,
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    }
+    said = engine_environment(found, CPU, weights * gib + 1)
+    assert said["VLLM_CPU_KVCACHE_SPACE"] == cache
+    assert said["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
 
 
 def test_the_registrys_environment_is_last() -> None:
@@ -97,9 +101,22 @@ def test_the_registrys_environment_is_last() -> None:
     assert engine_environment(found, CPU, GB) == {
         "VLLM_CPU_KVCACHE_SPACE": "7",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "TORCHDYNAMO_DISABLE": "1",
         "A": "b",
     }
     assert engine_environment(found, CUDA, GB) == {"VLLM_CPU_KVCACHE_SPACE": "7", "A": "b"}
+
+
+def test_an_eager_engine_on_the_cpu_compiles_nothing_at_all() -> None:
+    assert engine_environment(version(), CPU, GB)["TORCHDYNAMO_DISABLE"] == "1"
+    assert engine_environment(version(serving={"enforce-eager": True}), CUDA, GB) == {}
+    compiled = version(serving={"enforce-eager": False})
+    assert "TORCHDYNAMO_DISABLE" not in engine_environment(compiled, CPU, GB)
+
+
+def test_over_several_hosts_each_holds_its_part_of_the_weights() -> None:
+    found = version(resources={"memory": 10 * 2**30, "hosts": 2})
+    assert engine_environment(found, CPU, 4 * 2**30)["VLLM_CPU_KVCACHE_SPACE"] == "6"
 
 
 LOCK = EngineLock("vllm", "0.32.0", CPU, "3.11", "ab" * 32, "/locks/x.lock", 147)
@@ -112,7 +129,7 @@ def test_a_release_is_exactly_what_runs() -> None:
     assert (made.source, made.revision, made.snapshot) == ("demo/tiny", "1" * 40, FILES.digest)
     assert (made.engine, made.accelerator) == ("vllm-0.32.0-cpu-py311-abababab", "cpu")
     assert (made.memory, made.devices) == (16 * GB, 1)
-    assert list(made.args) == ALWAYS
+    assert list(made.args) == [*ALWAYS, "--enforce-eager"]
     assert made.env["VLLM_CPU_KVCACHE_SPACE"] == "11"
     # without checks of its own it must still answer something
     (check,) = made.checks
@@ -130,6 +147,8 @@ def test_a_release_survives_its_json() -> None:
         version(checks=(Check("a"),), env={"A": "b"}), FILES, LOCK, host(), number=1
     )
     assert type(made).from_json(made.as_json()) == made
+    wide = replace(made, span=Span(2, ("10.0.0.1", "10.0.0.2"), 28000))
+    assert type(made).from_json(json.loads(json.dumps(wide.as_json()))) == wide
     again = build_release(
         version(checks=(Check("a"),), env={"A": "b"}), FILES, LOCK, host(), number=9
     )

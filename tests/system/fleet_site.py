@@ -24,12 +24,13 @@ class Site:
         """Return the base URL of the router of one host."""
         return f"http://{self.lab[host].address}:8080"
 
-    def ask(self, host: str, prompt: str) -> Any:
+    def ask(self, host: str, prompt: str, **more: Any) -> Any:
         """Return the whole answer of one host's router to a prompt at temperature 0."""
         body = {
             "model": MODEL,
             "messages": [{"role": "user", "content": prompt}],
             "temperature": 0,
+            **more,
         }
         request = urllib.request.Request(
             f"{self.door(host)}/v1/chat/completions",

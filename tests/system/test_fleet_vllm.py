@@ -84,6 +84,12 @@ def test_the_sandbox_stands_in_the_engines_way_nowhere(site: VllmSite, alpha: Ma
     assert [line for line in said.splitlines() if denied.search(line)] == []
 
 
+def test_a_request_for_which_vllm_would_compile_is_answered(site: VllmSite, alpha: Machine) -> None:
+    assert "g++" not in alpha.run("sh", "-c", "command -v g++ || echo none")
+    answer = site.ask("alpha", "Say hello.", logprobs=True, top_logprobs=3, top_k=2, top_p=0.5)
+    assert len(answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]) == 3
+
+
 def test_the_access_log_has_the_engines_own_count(site: VllmSite, alpha: Machine) -> None:
     usage = site.ask("alpha", "What is the capital of France?")["usage"]
 

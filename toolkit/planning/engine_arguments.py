@@ -28,6 +28,8 @@ def engine_arguments(
     options.update(_parallel(version, accelerator))
     if accelerator is Accelerator.CUDA:
         options["gpu-memory-utilization"] = _utilization(version, facts)
+    if _is_eager(version, accelerator):
+        options["enforce-eager"] = True
     if version.permission.trust_remote_code:
         options["trust-remote-code"] = True
     options.update(version.serving)
@@ -51,6 +53,10 @@ def engine_environment(
         # Two replicas side by side would otherwise both bind their threads to the same cores.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     }
+    if _is_eager(version, accelerator):
+        # vLLM still compiles single functions when a request first needs them (logprobs, some sampling, tensor
+        # parallel embeddings), and on a host without a C++ compiler that request ends the engine.
+        defaults["TORCHDYNAMO_DISABLE"] = "1"
     return {**defaults, **version.env}
 
 
@@ -75,6 +81,11 @@ def _parallel(version: Version, accelerator: Accelerator) -> dict[str, ServingVa
         # vLLM's own executor for several hosts, which needs no cluster of Ray beside it.
         options["distributed-executor-backend"] = "mp"
     return options
+
+
+def _is_eager(version: Version, accelerator: Accelerator) -> bool:
+    """Whether models are computed without being compiled: on a CPU that takes a C++ compiler, and servers have none."""
+    return version.serving.get("enforce-eager", accelerator is Accelerator.CPU) is True
 
 
 def _utilization(version: Version, facts: HostFacts) -> float:

@@ -1,0 +1,55 @@
+"""Real vLLM on two real hosts that run one replica together."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.system.vllm_site import REGISTRY, VllmSite
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+WIDE = re.sub(r"(resources: \{[^}]*)\}", r"\1, hosts: 2}", REGISTRY)
+HOSTS = ("alpha", "beta")
+
+
+@pytest.fixture(scope="module")
+def site(vllm_site: Callable[..., VllmSite]) -> VllmSite:
+    return vllm_site(2, registry=WIDE)
+
+
+def test_both_hosts_compute_each_answer(site: VllmSite) -> None:
+    site.lab.toolkit("deploy", "tiny@v1", "--yes")
+    assert site.serving() == {host: ["v1"] for host in HOSTS}
+    for host in HOSTS:
+        for prompt, known in site.short_answers().items():
+            answer = site.ask(host, prompt)
+            assert answer["choices"][0]["message"]["content"] == known["v1"]
+            # a world of two, by vLLM's own word
+            assert "tp2" in answer["system_fingerprint"]
+    assert "(Worker_TP1" in site.log(site.lab["beta"], "blue")
+
+
+def test_its_unit_is_as_closed_on_both(site: VllmSite) -> None:
+    for host in HOSTS:
+        shown = site.lab[host].run("systemd-analyze", "security", "--no-pager", site.unit("blue"))
+        score = re.search(r"Overall exposure level for \S+: ([0-9.]+)", shown)
+        assert score is not None
+        assert float(score.group(1)) <= 2.5
+
+
+def test_after_one_host_lost_its_part_they_serve_again(site: VllmSite) -> None:
+    site.lab["beta"].run("systemctl", "kill", "--signal=KILL", site.unit("blue"))
+    _until(lambda: site.serving() == {}, 20)
+    _until(lambda: site.serving() == {host: ["v1"] for host in HOSTS}, 200)
+    prompt, known = next(iter(site.short_answers().items()))
+    assert site.ask("beta", prompt)["choices"][0]["message"]["content"] == known["v1"]
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"not within {seconds} s"
+        time.sleep(0.2)
