@@ -68,6 +68,7 @@ def is_interrupted(
     """Hold a distribution to its contract: an interruption in the middle ends it for all `hosts`, at once."""
 
     def give_up(progress: Progress) -> None:
+        assert not progress.words
         if progress.done:
             began.append(time.monotonic())
             interruption.begin()

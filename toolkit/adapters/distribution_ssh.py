@@ -101,6 +101,8 @@ class SshDistribution:
             name = need.host.name
             if wrong[name]:
                 left.append(need.host)
+                if self._interruption.begun:
+                    continue
                 words = f"over SSH alone, as the swarm did not reach it: {wrong[name]}"
                 delivery.report(Progress(name, 0, need.size, words))
             else:

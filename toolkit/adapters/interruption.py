@@ -32,9 +32,14 @@ class Interruption:
         """All threads have noticed; what is asked for from now on, such as to undo, is waited for again."""
         self._begun.clear()
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is one now."""
+        return self._begun.is_set()
+
     def check(self) -> None:
         """Raise where an interruption has begun."""
-        if self._begun.is_set():
+        if self.begun:
             raise HostError("interrupted")
 
     def sleep(self, seconds: float) -> None:
