@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help install demo demo-clean test check unit system bench reference lock clean
+.PHONY: help install demo demo-clean test check prepare unit system bench reference lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,18 +22,24 @@ demo: $(READY) ## Run the main job for real: deploy, upgrade under load, roll ba
 demo-clean: $(READY) ## Stop what the demo left running and remove its files
 	$(BIN)/python demo/clean.py
 
-test: check unit system ## Run every check and every test (what CI runs)
+test: ## Run every check and every test (what CI runs)
+	$(MAKE) --jobs=2 --output-sync=target check prepare
+	$(MAKE) unit
+	$(MAKE) system
 
 check: $(READY) ## Lint, types, layers, roles, documents
 	scripts/check.sh
 
-unit: $(READY) ## Run the tests that start no vLLM
-	scripts/system_packages.sh
-	$(BIN)/python -m pytest -m "not system" --durations=15
-
-system: $(READY) ## Run the whole-system tests: real vLLM, HAProxy, Ansible
+prepare: $(READY) ## Install what the tests need beyond Python: packages, an engine, the tree of the test hosts
 	scripts/system_packages.sh
 	$(BIN)/python -m tests.fleet.base
+	$(BIN)/python -m tests.system.served
+
+unit: $(READY) ## Run the tests that start no vLLM
+	scripts/system_packages.sh
+	$(BIN)/python -m pytest -m "not system" -n 2 --durations=15
+
+system: prepare ## Run the whole-system tests: real vLLM, HAProxy, Ansible
 	$(BIN)/python -m pytest -m system -v --durations=25
 
 bench: $(READY) ## Measure what docs/benchmarks.md shows

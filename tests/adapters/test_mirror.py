@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -31,7 +32,7 @@ REPO = "acme/tiny"
 TENSORS = {"__metadata__": {"a": "b"}, "w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
 HEADER = json.dumps(TENSORS).encode()
 WEIGHTS = struct.pack("<Q", len(HEADER)) + HEADER + bytes(8)
-BIG = os.urandom(3 * 2**20 + 5)
+BIG = random.Random(7).randbytes(3 * 2**20 + 5)
 FILES = {
     "config.json": b'{"architectures": ["Tiny"]}',
     "model.safetensors": WEIGHTS,

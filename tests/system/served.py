@@ -6,10 +6,11 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from demo.lab import Lab, end_supervisor, free_port
 from toolkit.adapters.load import Load
@@ -65,15 +66,8 @@ def lab_with_engine(directory: Path) -> Iterator[Lab]:
     for name in ("slots", "snapshots", "router", "supervisor", "logs", "cache", "converged"):
         path = ROOT / name
         path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
-    lab = Lab(directory, ROOT, free_port(18800), "tiny")
-    lab.write_fleet()
-    for home in (lab.directory / "home", lab.upstream / "home"):
-        home.mkdir(parents=True)
-    (CACHE / "wheelhouse").mkdir(parents=True, exist_ok=True)
-    (lab.directory / "home" / "wheelhouse").symlink_to(CACHE / "wheelhouse")
-    # standard output is for the tables of benchmarks
-    with redirect_stdout(sys.stderr):
-        lab.toolkit("engine", "install", "0.32.0", "--yes", show=True)
+    lab = _installed(directory)
+    (lab.upstream / "home").mkdir(parents=True)
     try:
         yield lab
     finally:
@@ -81,13 +75,30 @@ def lab_with_engine(directory: Path) -> Iterator[Lab]:
         end_supervisor(ROOT)
 
 
+def _installed(directory: Path) -> Lab:
+    """A lab in `directory` whose host has the engine, installed now where no earlier run has left it."""
+    lab = Lab(directory, ROOT, free_port(18800), "tiny")
+    lab.write_fleet()
+    home = directory / "home"
+    home.mkdir(parents=True)
+    (CACHE / "wheelhouse").mkdir(parents=True, exist_ok=True)
+    (home / "wheelhouse").symlink_to(CACHE / "wheelhouse")
+    # standard output is for the tables of benchmarks
+    with redirect_stdout(sys.stderr):
+        lab.toolkit("engine", "install", "0.32.0", "--yes", show=True)
+    return lab
+
+
 @contextmanager
-def lab_with_versions(lab: Lab) -> Iterator[Served]:
-    """The lab with four versions of a model pinned from a mirror; none of them deployed yet."""
+def lab_with_versions(lab: Lab, env: Mapping[str, str] | None = None) -> Iterator[Served]:
+    """The lab with four versions of a model pinned from a mirror; none of them deployed yet.
+
+    `env` goes to the engine beside what a small model needs anyway.
+    """
     known = lab.make_model(*VARIANTS)
     revisions = lab.publish(*VARIANTS)
     with lab.mirror() as endpoint:
-        lab.write_registry()
+        lab.write_registry(env)
         for variant, revision in revisions.items():
             lab.toolkit("registry", "pin", lab.model, revision, "--as", variant)
         answers = {
@@ -95,3 +106,8 @@ def lab_with_versions(lab: Lab) -> Iterator[Served]:
             for prompt, each in known.items()
         }
         yield Served(lab, answers, revisions, endpoint)
+
+
+if __name__ == "__main__":
+    with TemporaryDirectory() as scratch:
+        _installed(Path(scratch))
