@@ -116,10 +116,16 @@ class HostLab:
         )
 
     def empty(self) -> None:
-        """Take away all routes and replicas."""
+        """Take away all routes and replicas, by shorter ways than the role's, which tests themselves go."""
         self.route(Routes())
-        for slot in self.host.observe().slots:
-            self.stop(slot.slot)
+        facts = self.host.observe()
+        for slot in facts.slots:
+            if isinstance(self.host, FakeHost):
+                self.stop(slot.slot)
+            else:
+                self.run(
+                    "sh", "-c", _DISCARD[facts.init], "sh", self.host.host.root, f"tiny-{slot.slot}"
+                )
 
     def ask(self, slot: str, request: str = "") -> str:
         """Have a replica answer; `request` is its user's name, see stub_vllm.py."""
@@ -222,4 +228,14 @@ def supply(lab: HostLab) -> None:
         lab.host.place(source, behaviour.name.lower(), ["behaviour"], lambda _: None)
 
 
+_DISCARD = {
+    "systemd": (
+        'unit="${1##*/}-$2.service"; systemctl disable --quiet --now "$unit"; rm "/etc/systemd/system/$unit" && '
+        'systemctl daemon-reload && rm -r "$1/slots/$2"'
+    ),
+    "supervisord": (
+        'rm "$1/supervisor/conf.d/$2.conf" && supervisorctl -s "unix://$1/supervisor/supervisor.sock" update && '
+        'rm -r "$1/slots/$2"'
+    ),
+}
 _WRITE = 'umask 022; mkdir -p "$1"; printf %s "$3" >"$1/$2"; chmod "$4" "$1/$2"'
