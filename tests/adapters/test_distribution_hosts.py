@@ -35,7 +35,7 @@ MIB = 2**20
 @pytest.fixture(scope="module")
 def lab() -> Iterator[FleetLab]:
     require_hosts()
-    with fleet_lab(3) as made:
+    with fleet_lab(3, silence=6) as made:
         # Its only file from the network is fetched once.
         (CACHE / "wheelhouse").mkdir(parents=True, exist_ok=True)
         (made.home / "wheelhouse").symlink_to(CACHE / "wheelhouse")

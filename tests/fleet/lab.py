@@ -92,10 +92,12 @@ def fleet_lab(
     disk: int = DISK_BYTES,
     shares: Mapping[str, Path] | None = None,
     variables: Mapping[str, str] | None = None,
+    silence: int = 0,
 ) -> Iterator[FleetLab]:
     """Boot that many hosts, or hosts of these names, and write their inventory; all is gone with the context.
 
-    `disk` and `shares` are those of `boot`; `variables` go to all hosts of the inventory.
+    `disk` and `shares` are those of `boot`; `variables` go to all hosts of the inventory. A host that is silent for
+    `silence` seconds is taken for dead; without it that takes as long as the toolkit says.
     """
     names = _names(hosts) if isinstance(hosts, int) else tuple(hosts)
     # Sockets lie in it, and their paths may have 107 characters.
@@ -105,7 +107,7 @@ def fleet_lab(
         (directory / "home").mkdir()
         with network() as net, boot_several(numbers, net, disk=disk, shares=shares) as machines:
             lab = FleetLab(machines, net, directory)
-            lab.inventory.write_text(inventory_text(machines, variables or {}))
+            lab.inventory.write_text(inventory_text(machines, variables or {}, silence))
             try:
                 yield lab
             finally:
@@ -114,8 +116,12 @@ def fleet_lab(
         shutil.rmtree(directory)
 
 
-def inventory_text(machines: Sequence[Machine], variables: Mapping[str, str]) -> str:
+def inventory_text(
+    machines: Sequence[Machine], variables: Mapping[str, str], silence: int = 0
+) -> str:
     """Return the inventory that leads to the machines."""
+    alive = [f"ServerAliveInterval={max(1, silence // 3)}", f"ConnectTimeout={silence}"]
+    patience = [word for each in alive for word in ("-o", each)] if silence else []
     lines = ["all:", "  vars:", f"    ansible_user: {LOGIN}"]
     lines += [f"    {name}: {value}" for name, value in variables.items()]
     lines += ["  hosts:"]
@@ -124,7 +130,7 @@ def inventory_text(machines: Sequence[Machine], variables: Mapping[str, str]) ->
             f"    {machine.name}:",
             f"      ansible_host: {machine.address}",
             f"      ansible_ssh_private_key_file: {machine.key}",
-            f"      ansible_ssh_common_args: {shlex.join(machine.common_options)}",
+            f"      ansible_ssh_common_args: {shlex.join([*machine.common_options, *patience])}",
         ]
     return "\n".join([*lines, ""])
 

@@ -48,13 +48,14 @@ class StubSite(Site):
     def load(self, host: str, versions: Sequence[str] = ("v1", "v2")) -> Load:
         """Return a load of short requests, begun, on the door of one host."""
         known = {PROMPT: {version: self.answer(version) for version in versions}}
-        return Load(self.door(host), MODEL, known, stream_workers=0).start()
+        # Without a pause four clients take all of two cores, and what they are to watch waits for them.
+        return Load(self.door(host), MODEL, known, stream_workers=0, pause=0.05).start()
 
 
 @contextmanager
 def stub_site(hosts: int, registry: str = REGISTRY) -> Iterator[StubSite]:
     """Boot a fleet on which an engine seems to be installed, and nothing else has been done yet."""
-    with fleet_lab(hosts, variables=DOOR) as lab:
+    with fleet_lab(hosts, variables=DOOR, silence=6) as lab:
         lab.registry.write_text(registry)
         engine = _engine()
         for machine in lab.machines:
