@@ -16,14 +16,20 @@ import pytest
 from tests.fleet.machine import Machine
 from tests.fleet.network import ip
 from tests.fleet.sandbox import reached_from_outside, reached_inside
-from tests.system.vllm_site import VllmSite
+from tests.system.vllm_site import REGISTRY, VllmSite
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+# Workers that compute together must find each other in the sandbox, as they must on two devices.
+IN_TWO = ", tensor-parallel-size: 2"
+# Together they would compile a function, and the host has no compiler.
+UNCOMPILED = 'env: {TORCH_COMPILE_DISABLE: "1", '
 
 
 @pytest.fixture(scope="module")
-def site(vllm_site: Callable[[int], VllmSite]) -> VllmSite:
-    return vllm_site(1)
+def site(vllm_site: Callable[..., VllmSite]) -> VllmSite:
+    eager = "enforce-eager: true"
+    registry = REGISTRY.replace(eager, f"{eager}{IN_TWO}").replace("env: {", UNCOMPILED)
+    return vllm_site(1, registry=registry)
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +43,29 @@ def test_a_model_comes_to_a_bare_host(site: VllmSite, alpha: Machine) -> None:
     assert site.serving() == {"alpha": ["v1"]}
     for prompt, known in site.short_answers().items():
         assert _text(site.ask("alpha", prompt)) == known["v1"]
+    assert "world_size=2" in site.log(alpha, "blue")
     # it is the unit's vLLM that answered, under the user without rights
     words = alpha.run("ps", "-o", "user=,args=", "-p", _main_process(alpha, site.unit("blue")))
     assert words.startswith("toolkit ")
     assert "vllm serve" in words
+
+
+def test_its_processes_listen_on_loopback_alone(site: VllmSite, alpha: Machine) -> None:
+    unit = site.unit("blue")
+    group = alpha.run("systemctl", "show", "--property=ControlGroup", "--value", unit).strip()
+    processes = alpha.run("cat", f"/sys/fs/cgroup{group}/cgroup.procs").split()
+    shown = alpha.run(
+        "ss", "--no-header", "--listening", "--numeric", "--tcp", "--udp", "--processes"
+    )
+    theirs = [
+        line.split()[4]
+        for line in shown.splitlines()
+        if any(f"pid={process}," in line for process in processes)
+    ]
+    # the door, and what the workers open for each other
+    assert "127.0.0.1:8100" in theirs
+    assert len(theirs) > 1
+    assert [each for each in theirs if not each.startswith(("127.0.0.1:", "[::1]:"))] == []
 
 
 def test_its_unit_is_as_closed_as_a_unit_can_be(site: VllmSite, alpha: Machine) -> None:
@@ -108,6 +133,7 @@ def test_an_upgrade_and_a_rollback_lose_no_request(site: VllmSite) -> None:
     load = site.load("alpha")
     try:
         load.wait_for(lambda report: report.versions.get("v1", 0) > 5, 60)
+        site.lab.registry.write_text(site.lab.registry.read_text().replace(IN_TWO, ""))
         site.lab.toolkit("upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1")
         load.wait_for(lambda report: report.versions.get("v2", 0) > 5, 60)
         assert site.serving() == {"alpha": ["v2"]}
