@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from demo.lab import Lab
+from tests.system.served import VARIANTS
 
 REPOSITORY = Path(__file__).parents[2]
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
@@ -30,11 +31,11 @@ def make(python: Path, out: Path, *variants: str) -> dict[str, dict[str, str]]:
     return answers
 
 
-@pytest.fixture(scope="module")
-def made(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("models")
-    make(engine_python, out, "v1", "v2", "rubbish", "broken-weights")
-    return out
+@pytest.fixture(scope="session")
+def made(engine_lab: Lab) -> Path:
+    """The model as the demo makes it."""
+    engine_lab.make_model(*VARIANTS)
+    return engine_lab.upstream
 
 
 def test_every_answer_names_its_version_and_no_other(made: Path) -> None:
