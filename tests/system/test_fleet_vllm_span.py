@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 
 import pytest
@@ -38,18 +37,3 @@ def test_its_unit_is_as_closed_on_both(site: VllmSite) -> None:
         score = re.search(r"Overall exposure level for \S+: ([0-9.]+)", shown)
         assert score is not None
         assert float(score.group(1)) <= 2.5
-
-
-def test_after_one_host_lost_its_part_they_serve_again(site: VllmSite) -> None:
-    site.lab["beta"].run("systemctl", "kill", "--signal=KILL", site.unit("blue"))
-    _until(lambda: site.serving() == {}, 20)
-    _until(lambda: site.serving() == {host: ["v1"] for host in HOSTS}, 200)
-    prompt, known = next(iter(site.short_answers().items()))
-    assert site.ask("beta", prompt)["choices"][0]["message"]["content"] == known["v1"]
-
-
-def _until(condition: Callable[[], bool], seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"not within {seconds} s"
-        time.sleep(0.2)

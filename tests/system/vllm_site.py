@@ -17,7 +17,6 @@ from tests.fleet.lab import fleet_lab
 from tests.fleet.machine import Machine
 from tests.system.fleet_site import DOOR, MODEL, Site
 from tests.system.served import CACHE, VARIANTS
-from toolkit.adapters.load import Load
 
 REGISTRY = registry_text(MODEL, "{path: ./model}")
 PINNED = ("v1", "v2")
@@ -42,18 +41,6 @@ class VllmSite(Site):
     def short_answers(self) -> dict[str, Mapping[str, str]]:
         """Return prompt -> version -> answer, without the long ones."""
         return {prompt: known for prompt, known in self.answers.items() if prompt != "Count."}
-
-    def load(self, host: str) -> Load:
-        """Return a light load of short requests, begun, on the door of one host."""
-        return Load(
-            self.door(host),
-            MODEL,
-            self.short_answers(),
-            short_workers=2,
-            stream_workers=0,
-            # The processors also have to start another vLLM meanwhile.
-            pause=0.2,
-        ).start()
 
     def unit(self, slot: str) -> str:
         """Return the name of the unit that runs the replica of a slot."""

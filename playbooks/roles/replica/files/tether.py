@@ -44,7 +44,7 @@ class Lost(Exception):
 async def main(span: dict[str, Any], command: list[str]) -> int:
     """Run `command` for as long as all hosts are there; return its exit status, 1 where one was lost."""
     part = lead if span["rank"] == 0 else follow
-    environment = {**os.environ, **own_interface(span["hosts"][span["rank"]])}
+    environment = {**own_interface(span["hosts"][span["rank"]]), **os.environ}
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -240,7 +240,8 @@ def own_interface(address: str) -> dict[str, str]:
             with contextlib.suppress(OSError):
                 found = fcntl.ioctl(probe.fileno(), SIOCGIFADDR, request)[20:24]
                 if socket.inet_ntoa(found) == address:
-                    return dict.fromkeys(("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"), name)
+                    # NCCL takes a name for the beginning of one, unless it is told not to.
+                    return {"GLOO_SOCKET_IFNAME": name, "NCCL_SOCKET_IFNAME": f"={name}"}
     return {}
 
 
