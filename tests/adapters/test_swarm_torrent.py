@@ -10,7 +10,7 @@ import libtorrent
 import pytest
 
 from toolkit.adapters.swarm_certificates import Authority, Member
-from toolkit.adapters.swarm_torrent import encode, hash_pieces, piece_length, torrent
+from toolkit.adapters.swarm_torrent import encode, hash_pieces, piece_length, shares, torrent
 from toolkit.hostside.swarm_settings import LOOPBACK, add_torrent, new_session
 
 LENGTH = 2**20
@@ -93,3 +93,11 @@ def _add(session: Any, wanted: bytes, directory: Path, member: Member, seed: boo
     directory.mkdir(parents=True, exist_ok=True)
     pair = (member.certificate, member.key)
     return add_torrent(libtorrent, session, wanted, str(directory), pair, seed)
+
+
+def test_each_piece_is_the_share_of_one_of_those_who_lack_it() -> None:
+    sizes = {"a": 3 * LENGTH, "b": 2 * LENGTH + 1, "c": 5}
+    found = shares(sizes, LENGTH, [{"a", "b"}, {"a", "b"}, {"b"}])
+    words = ["".join("x" if each else "." for each in share) for share in found]
+    # three pieces of a, three of b, and one of c, which nobody lacks
+    assert words == ["x.xx...", ".x..x..", ".....x."]

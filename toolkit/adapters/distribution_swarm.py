@@ -22,7 +22,7 @@ from toolkit.adapters.distribution_host import Delivery, Need
 from toolkit.adapters.host_dialog import Dialog
 from toolkit.adapters.ssh import tunnel
 from toolkit.adapters.swarm_library import Wheels, library_name
-from toolkit.adapters.swarm_torrent import hash_pieces, piece_length, torrent
+from toolkit.adapters.swarm_torrent import hash_pieces, piece_length, shares, torrent
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError, ToolkitError
 from toolkit.hostside.swarm_settings import LOOPBACK, add_torrent, new_session
@@ -30,6 +30,9 @@ from toolkit.hostside.swarm_settings import LOOPBACK, add_torrent, new_session
 # For less, the way to set it up takes longer than to send it.
 LEAST_BYTES = 8 * 2**20
 STALL_SECONDS = 20
+# Hosts that get a share of their own from here. With more, further ones get all of theirs from these.
+MOST_SHARES = 16
+_PACE_SECONDS = 2
 _TICK_SECONDS = 0.2
 _RETRY_SECONDS = 3
 
@@ -59,20 +62,21 @@ class Swarm:
         self._delivery, self._needs, self._wheels = delivery, tuple(needs), wheels
         self._members = {need.host.name: _Member(number, need) for number, need in enumerate(needs)}
         self._guard = threading.Lock()
+        self._sessions: list[Any] = []
         self._authority = Authority()
-        self._torrent = _make_torrent(delivery, needs, pieces, self._authority.certificate)
+        self._length, self._sizes = _layout(needs)
+        self._torrent = _make_torrent(
+            delivery, self._sizes, self._length, pieces, self._authority.certificate
+        )
 
     def run(self) -> Mapping[str, str]:
         """Bring the tree to all of them; return for each host's name why it is not there, or nothing."""
-        import libtorrent
-
-        tree = self._delivery.tree
-        session = new_session(libtorrent, (), (LOOPBACK,), self._delivery.throttle.limit)
-        source = str(Path(tree.source).resolve())
-        own = self._authority.admit()
-        self._seed = add_torrent(
-            libtorrent, session, self._torrent, source, (own.certificate, own.key), seed=True
-        )
+        limit = self._delivery.throttle.limit
+        self._seed = self._give(limit)
+        # A limit counts for one session: then all is given by one, and some of it leaves this machine twice.
+        self._shared = not limit
+        if self._shared:
+            self._give_shares()
         with ThreadPoolExecutor(len(self._needs)) as pool:
             try:
                 running = [pool.submit(self._bring, each) for each in self._members.values()]
@@ -85,6 +89,28 @@ class Swarm:
             for done in running:
                 done.result()
         return {name: member.wrong for name, member in self._members.items()}
+
+    def _give(self, limit: int, only: Sequence[bool] = ()) -> Any:
+        """Return the handle of a torrent from which hosts get all pieces, or `only` some."""
+        import libtorrent
+
+        source = str(Path(self._delivery.tree.source).resolve())
+        own = self._authority.admit()
+        session = new_session(libtorrent, (), (LOOPBACK,), limit, 1 if only else 4)
+        self._sessions.append(session)
+        member = (own.certificate, own.key)
+        return add_torrent(libtorrent, session, self._torrent, source, member, seed=True, only=only)
+
+    def _give_shares(self) -> None:
+        """Have something for each host that it alone gets from here: the rest it gets from the others.
+
+        Hosts that are offered everything ask here for what others could give them, and this machine's link, which has
+        to carry all of it once, is what takes longest.
+        """
+        members = list(self._members.values())[:MOST_SHARES]
+        wanted = [{file.path for file in each.need.files} for each in members]
+        for member, share in zip(members, shares(self._sizes, self._length, wanted), strict=True):
+            member.share = self._give(0, share)
 
     def _bring(self, member: _Member) -> None:
         try:
@@ -143,12 +169,21 @@ class Swarm:
         dialog.send({"peers": others})
 
     def _connect(self) -> None:
-        """Connect to hosts that have joined, and again to those to which nothing has come since."""
+        """Connect to hosts that have joined, and again to those to which nothing has come since.
+
+        Each gets its share, and all of it where others do not bring what they could.
+        """
         now = time.monotonic()
         for member in self._members.values():
-            if member.dialog is not None and member.done == member.kept and now > member.connect_at:
+            if member.dialog is None or member.checking or now <= member.connect_at:
+                continue
+            untouched = member.done == member.kept
+            givers = [member.share] if member.share and untouched else []
+            if member.slow or (untouched and not self._shared):
+                givers.append(self._seed)
+            for each in givers:
                 member.connect_at = now + _RETRY_SECONDS
-                self._seed.connect_peer((LOOPBACK, member.port))
+                each.connect_peer((LOOPBACK, member.port))
 
     def _end_where_due(self) -> None:
         """Let all go once each has everything or has failed, and before that those for whom nothing moves."""
@@ -190,6 +225,11 @@ class _Member:
     dialog: Dialog | None = None
     port: int = 0
     connect_at: float = 0.0
+    share: Any = None
+    slow: bool = False
+    best: float = 0.0
+    marked_at: float = 0.0
+    marked: int = 0
     kept: int = 0
     done: int = 0
     moved_at: float = 0.0
@@ -200,9 +240,14 @@ class _Member:
     wrong: str = ""
 
     def heard(self, done: int, now: float) -> None:
-        """Note how much has come."""
+        """Note how much has come, and whether it comes much slower than it did before."""
         if done != self.done:
             self.done, self.moved_at = done, now
+        if now - self.marked_at >= _PACE_SECONDS:
+            pace = (done - self.marked) / (now - self.marked_at) if self.marked_at else 0.0
+            self.slow = bool(self.marked_at) and pace <= self.best / 4
+            self.best = max(self.best, pace)
+            self.marked, self.marked_at = done, now
 
     def is_stuck(self, now: float) -> bool:
         """Whether nothing has come for a while though something is missing."""
@@ -211,16 +256,22 @@ class _Member:
         return now - self.moved_at > STALL_SECONDS
 
 
+def _layout(needs: Sequence[Need]) -> tuple[int, dict[str, int]]:
+    """Return bytes in a piece, and the files that some host lacks with their sizes."""
+    sizes = {file.path: file.size for need in needs for file in need.files}
+    return piece_length(sum(sizes.values())), sizes
+
+
 def _make_torrent(
-    delivery: Delivery, needs: Sequence[Need], pieces: Path, authority: bytes
+    delivery: Delivery, sizes: Mapping[str, int], length: int, pieces: Path, authority: bytes
 ) -> bytes:
     """Return the torrent of all files that some host lacks."""
     tree = delivery.tree
-    files = {file.path: file for need in needs for file in need.files}
-    length = piece_length(sum(file.size for file in files.values()))
     hashes = {}
     pieces.mkdir(parents=True, exist_ok=True)
-    for file in files.values():
+    for file in tree.files:
+        if file.path not in sizes:
+            continue
         known = pieces / f"{file.sha256}-{length}"
         if not known.exists():
             path, check = Path(tree.source) / file.path, delivery.interruption.check
@@ -229,5 +280,4 @@ def _make_torrent(
             fresh.write_bytes(digests)
             fresh.replace(known)
         hashes[file.path] = known.read_bytes()
-    sizes = {file.path: file.size for file in files.values()}
     return torrent(Path(tree.source).resolve().name, sizes, hashes, length, authority)

@@ -7,7 +7,7 @@ version only seconds after it has come. What counts is each file's SHA-256, look
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -48,6 +48,23 @@ def torrent(
         b"ssl-cert": authority,
     }
     return encode({b"info": info})
+
+
+def shares(
+    sizes: Mapping[str, int], length: int, wanted: Sequence[Collection[str]]
+) -> list[list[bool]]:
+    """Return for each of several hosts which pieces are its share: all that any wants, each in one share.
+
+    `sizes` are those of the torrent's files, `wanted` the paths that each host lacks.
+    """
+    found: list[list[bool]] = [[] for _ in wanted]
+    for path, size in sizes.items():
+        takers = [number for number, paths in enumerate(wanted) if path in paths]
+        for _ in range(-(-size // length)):
+            owner = takers[len(found[0]) % len(takers)] if takers else None
+            for number, share in enumerate(found):
+                share.append(number == owner)
+    return found
 
 
 def hash_pieces(

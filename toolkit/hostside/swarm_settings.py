@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 LOOPBACK = "127.0.0.1"
@@ -22,7 +22,9 @@ ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
 """
 
 
-def new_session(libtorrent: Any, listen: Iterable[str], allowed: Iterable[str], limit: int) -> Any:
+def new_session(
+    libtorrent: Any, listen: Iterable[str], allowed: Iterable[str], limit: int, threads: int = 4
+) -> Any:
     """Return a session that listens at `listen` (ADDRESS:PORT) and speaks to the `allowed` addresses only.
 
     No discovery of any kind, TLS over TCP alone; `limit` bytes a second go out at most, 0 for any.
@@ -63,7 +65,7 @@ def new_session(libtorrent: Any, listen: Iterable[str], allowed: Iterable[str], 
             "min_reconnect_time": 1,
             "max_failcount": 20,
             "send_buffer_watermark": 2 * 2**20,
-            "aio_threads": 4,
+            "aio_threads": threads,
             "hashing_threads": 2,
             "alert_mask": libtorrent.alert.category_t.error_notification
             | libtorrent.alert.category_t.status_notification
@@ -89,18 +91,23 @@ def add_torrent(
     directory: str,
     member: tuple[bytes, bytes],
     seed: bool,
+    only: Sequence[bool] = (),
 ) -> Any:
     """Return the handle of a torrent whose files lie in `directory`, which bears the torrent's name.
 
     `member` is certificate and key; the other side must have one of the authority that the torrent names. `seed`
-    says that all files are there.
+    says that all files are there. Where `only` is given, no more than those pieces are given to others.
     """
     flags = libtorrent.torrent_flags
     wanted = libtorrent.add_torrent_params()
     wanted.ti = libtorrent.torrent_info(libtorrent.bdecode(torrent))
     wanted.save_path = os.path.dirname(directory)
     wanted.flags &= ~(flags.auto_managed | flags.paused)
-    if seed:
+    if only:
+        # Nothing is asked for, so that it stays as it is.
+        wanted.have_pieces = list(only)
+        wanted.flags |= flags.no_verify_files | flags.upload_mode
+    elif seed:
         wanted.flags |= flags.seed_mode
     handle = session.add_torrent(wanted)
     handle.set_ssl_certificate_buffer(*member, _DH)
