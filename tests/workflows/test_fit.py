@@ -178,9 +178,11 @@ def test_a_damaged_model_is_said(tmp_path: Path, broken: dict[str, bytes], words
         read_model(VERSION, snapshot, Store(tmp_path / "store"), no_hub)
 
 
-def candidate(tmp_path: Path, *, memory: int = 4 * 2**30) -> Candidate:
+def candidate(tmp_path: Path, *, memory: int = 4 * 2**30, hosts: int = 1) -> Candidate:
     snapshot = put(tmp_path / "store", FILES)
-    version = make_version(resources={"accelerators": (Accelerator.CPU,), "memory": memory})
+    version = make_version(
+        resources={"accelerators": (Accelerator.CPU,), "memory": memory, "hosts": hosts}
+    )
     return Candidate(
         version=version,
         files=read_model(VERSION, snapshot, Store(tmp_path / "store"), no_hub),
@@ -217,6 +219,19 @@ def test_hosts_are_shown_in_their_order_and_those_out_of_reach_by_name(
     assert found.fits
     assert found.weights == 8 * 2**20
     assert all(host.events == [] for host in hosts)
+
+
+def test_what_several_hosts_run_together_fits_where_there_are_as_many(
+    tmp_path: Path, world: World
+) -> None:
+    small = fake("small", memory=10**9, memory_available=10**9)
+    hosts = [fake("one"), small, fake("two")]
+    found = plan_fit(candidate(tmp_path / "two", hosts=2), hosts, world.history)
+    assert found.fits
+    # each computes a part of every layer
+    assert found.hosts[0].prediction is not None
+    assert (found.hosts[0].prediction.tensor_parallel, found.hosts[0].prediction.token) == (2, 256)
+    assert not plan_fit(candidate(tmp_path / "three", hosts=3), hosts, world.history).fits
 
 
 def test_without_any_host_the_need_is_still_known(tmp_path: Path, world: World) -> None:
