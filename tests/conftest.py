@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -16,6 +17,9 @@ from tests.fleet.machine import require_hosts
 
 # Their tests share a host that is this very machine, which can be provisioned once at a time.
 ON_THIS_MACHINE = ("tests/adapters/test_host_contract.py", "tests/adapters/test_host_real.py")
+
+# What a shell starts in the background ignores Ctrl-C, and so does all that it starts. Some tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test writes into the history of whoever runs it.
 os.environ.pop("TOOLKIT_HISTORY", None)
