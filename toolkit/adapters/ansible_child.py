@@ -13,20 +13,24 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+# What ansible-runner takes to notice that its playbook is gone, many times over.
+GRACE_SECONDS = 5.0
 
 
 def main() -> None:
     """Run the playbook of the request and report how it ended."""
     request = json.loads(sys.stdin.readline())
+    private = Path(request["private_data_dir"])
     hung_up, ended = threading.Event(), threading.Event()
-    threading.Thread(target=_listen, args=(hung_up, ended), daemon=True).start()
+    threading.Thread(target=_listen, args=(hung_up, ended, private), daemon=True).start()
 
     import ansible_runner
 
-    private = Path(request["private_data_dir"])
     result = ansible_runner.run(
         private_data_dir=str(private),
         playbook=request["playbook"],
@@ -71,13 +75,20 @@ def _emit(event: dict[str, Any]) -> bool:
     return False
 
 
-def _listen(hung_up: threading.Event, ended: threading.Event) -> None:
+def _listen(hung_up: threading.Event, ended: threading.Event, private: Path) -> None:
     while os.read(0, 4096):
         pass
     # After the playbook's own end its daemons are nobody's to kill.
-    if not ended.is_set():
-        hung_up.set()
+    if ended.is_set():
+        return
+    hung_up.set()
+    until = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < until:
         _kill_descendants()
+        if ended.wait(0.2):
+            return
+    shutil.rmtree(private, ignore_errors=True)
+    os._exit(1)
 
 
 def _kill_descendants() -> None:
