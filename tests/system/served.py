@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,15 +90,12 @@ def _installed(directory: Path) -> Lab:
 
 
 @contextmanager
-def lab_with_versions(lab: Lab, env: Mapping[str, str] | None = None) -> Iterator[Served]:
-    """The lab with four versions of a model pinned from a mirror; none of them deployed yet.
-
-    `env` goes to the engine beside what a small model needs anyway.
-    """
+def lab_with_versions(lab: Lab) -> Iterator[Served]:
+    """The lab with four versions of a model pinned from a mirror; none of them deployed yet."""
     known = lab.make_model(*VARIANTS)
     revisions = lab.publish(*VARIANTS)
     with lab.mirror() as endpoint:
-        lab.write_registry(env)
+        lab.write_registry()
         for variant, revision in revisions.items():
             lab.toolkit("registry", "pin", lab.model, revision, "--as", variant)
         answers = {
