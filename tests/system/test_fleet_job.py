@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from tests.system.stub_site import StubSite, stub_site
+from tests.system.waiting import until
 from toolkit.adapters.fakes.host import Behaviour
 
 pytestmark = pytest.mark.system
@@ -114,7 +114,7 @@ def test_killed_in_the_middle_the_next_command_converges(site: StubSite) -> None
         argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        wait(lambda: site.serving().get("alpha") == ["v1"], 90)
+        until(lambda: site.serving().get("alpha") == ["v1"], 90)
     finally:
         process.kill()
         process.wait()
@@ -130,10 +130,3 @@ def test_stop_takes_the_model_from_all_hosts(site: StubSite) -> None:
     assert site.serving() == {}
     for machine in site.lab.machines:
         assert "tiny" not in machine.run("ls", "/var/lib/toolkit/slots")
-
-
-def wait(condition: Callable[[], Any], seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"not within {seconds} s"
-        time.sleep(0.2)

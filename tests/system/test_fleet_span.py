@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from tests.system.stub_site import REGISTRY, StubSite, stub_site
+from tests.system.waiting import until
 
 pytestmark = pytest.mark.system
 WIDE = REGISTRY.replace("memory: 64MiB", "memory: 64MiB, hosts: 2")
@@ -66,9 +65,9 @@ def test_a_process_that_dies_takes_the_others_with_it_and_they_meet_again(site: 
     machine = site.lab["beta"]
     before = site.lab["alpha"].run("systemctl", "show", "-P", "MainPID", UNIT.format(slot="blue"))
     machine.run("systemctl", "kill", "-s", "KILL", UNIT.format(slot="blue"))
-    wait(lambda: site.lab["alpha"].run(
+    until(lambda: site.lab["alpha"].run(
         "systemctl", "show", "-P", "MainPID", UNIT.format(slot="blue")) not in (before, "0\n"), 30)  # fmt: skip
-    wait(lambda: site.serving() == {"alpha": ["v1"], "beta": ["v1"]}, 60)
+    until(lambda: site.serving() == {"alpha": ["v1"], "beta": ["v1"]}, 60)
 
 
 def test_a_host_without_power_is_named_and_comes_back(site: StubSite) -> None:
@@ -79,7 +78,7 @@ def test_a_host_without_power_is_named_and_comes_back(site: StubSite) -> None:
     assert "beta" in done.stderr
     lost.power_on()
     # nobody has to do anything
-    wait(lambda: site.serving() == {"alpha": ["v1"], "beta": ["v1"]}, 90)
+    until(lambda: site.serving() == {"alpha": ["v1"], "beta": ["v1"]}, 90)
 
 
 def test_it_stops_as_one(site: StubSite) -> None:
@@ -90,10 +89,3 @@ def test_it_stops_as_one(site: StubSite) -> None:
     assert site.serving() == {}
     for machine in site.lab.machines:
         assert "tiny" not in machine.run("ls", "/var/lib/toolkit/slots")
-
-
-def wait(condition: Callable[[], Any], seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"not within {seconds} s"
-        time.sleep(0.2)

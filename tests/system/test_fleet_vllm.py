@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import socket
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from tests.fleet.machine import Machine
 from tests.fleet.network import ip
 from tests.fleet.sandbox import reached_from_outside, reached_inside
 from tests.system.vllm_site import REGISTRY, VllmSite
+from tests.system.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 # Workers that compute together must find each other in the sandbox, as they must on two devices.
@@ -66,10 +66,7 @@ def test_its_processes_listen_on_loopback_alone(site: VllmSite, alpha: Machine) 
 
 
 def test_its_unit_is_as_closed_as_a_unit_can_be(site: VllmSite, alpha: Machine) -> None:
-    shown = alpha.run("systemd-analyze", "security", "--no-pager", site.unit("blue"))
-    score = re.search(r"Overall exposure level for \S+: ([0-9.]+)", shown)
-    assert score is not None
-    assert float(score.group(1)) <= 2.5, shown
+    assert site.exposure(alpha, "blue") <= 2.5
 
 
 def test_what_runs_beside_it_in_its_sandbox_reaches_nobody(site: VllmSite, alpha: Machine) -> None:
@@ -123,7 +120,7 @@ def test_the_access_log_has_the_engines_own_count(site: VllmSite, alpha: Machine
 
     counted = {"in": usage["prompt_tokens"], "out": usage["completion_tokens"]}
     assert counted["in"] > 5 and counted["out"] > 1
-    _until(lambda: lines()[-1:] == [counted], 10)
+    until(lambda: lines()[-1:] == [counted], 10)
 
 
 @dataclass(frozen=True)
@@ -177,10 +174,3 @@ def _main_process(host: Machine, unit: str) -> str:
 
 def _cgroup(host: Machine, process: str) -> str:
     return host.run("cat", f"/proc/{process}/cgroup").strip()
-
-
-def _until(condition: Callable[[], bool], seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"not within {seconds} s"
-        time.sleep(0.2)

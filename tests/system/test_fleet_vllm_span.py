@@ -33,7 +33,4 @@ def test_both_hosts_compute_each_answer(site: VllmSite) -> None:
 
 def test_its_unit_is_as_closed_on_both(site: VllmSite) -> None:
     for host in HOSTS:
-        shown = site.lab[host].run("systemd-analyze", "security", "--no-pager", site.unit("blue"))
-        score = re.search(r"Overall exposure level for \S+: ([0-9.]+)", shown)
-        assert score is not None
-        assert float(score.group(1)) <= 2.5
+        assert site.exposure(site.lab[host], "blue") <= 2.5

@@ -11,13 +11,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.system.served import Served
+from tests.system.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 REPOSITORY = Path(__file__).parents[2]
@@ -130,7 +130,7 @@ def test_killed_in_the_middle_it_keeps_serving_and_the_next_command_finishes(
     served: Served,
 ) -> None:
     command = _start(served, "upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1")
-    _until(lambda: _running_step(served) == "start", 120)
+    until(lambda: _running_step(served) == "start", 120)
     code, said = _run(served, "deploy", "tiny@v2", "--yes")
     assert code == 4
     assert f"(pid {command.pid})" in said
@@ -273,13 +273,6 @@ def _kill_engine(served: Served, version: str) -> None:
     )
     for pid in found.stdout.split():
         os.kill(int(pid), signal.SIGKILL)
-
-
-def _until(condition: Callable[[], bool], seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"not within {seconds} s"
-        time.sleep(0.2)
 
 
 def _get(url: str) -> dict[str, list[dict[str, str]]]:

@@ -6,6 +6,7 @@ so that it takes neither time nor memory again: their root is this machine's.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -45,6 +46,14 @@ class VllmSite(Site):
     def unit(self, slot: str) -> str:
         """Return the name of the unit that runs the replica of a slot."""
         return f"{Path(self.root).name}-{MODEL}-{slot}.service"
+
+    def exposure(self, machine: Machine, slot: str) -> float:
+        """Return how open systemd finds the unit of a slot: 0 is closed, 10 open."""
+        unit = self.unit(slot)
+        shown = machine.run("systemd-analyze", "security", "--no-pager", unit)
+        score = re.search(r"Overall exposure level for \S+: ([0-9.]+)", shown)
+        assert score is not None, shown
+        return float(score.group(1))
 
     def router_unit(self) -> str:
         """Return the name of the unit that runs the router."""
