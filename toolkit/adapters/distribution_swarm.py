@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from toolkit.adapters.distribution_host import Delivery, Need
 from toolkit.adapters.host_dialog import Dialog
 from toolkit.adapters.ssh import tunnel
 from toolkit.adapters.swarm_library import Wheels, library_name
+from toolkit.adapters.swarm_member import Member, have_gathered
 from toolkit.adapters.swarm_torrent import hash_pieces, piece_length, shares, torrent
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError, ToolkitError
@@ -29,11 +29,9 @@ from toolkit.hostside.swarm_settings import LOOPBACK, add_torrent, new_session
 
 # For less, the way to set it up takes longer than to send it.
 LEAST_BYTES = 8 * 2**20
-STALL_SECONDS = 20
 # Hosts that get a share of their own from here. With more, further ones get all of theirs from these.
 MOST_SHARES = 16
-_PACE_SECONDS = 2
-_TICK_SECONDS = 0.2
+_TICK_SECONDS = 0.1
 _RETRY_SECONDS = 3
 
 
@@ -60,9 +58,10 @@ class Swarm:
         from toolkit.adapters.swarm_certificates import Authority
 
         self._delivery, self._needs, self._wheels = delivery, tuple(needs), wheels
-        self._members = {need.host.name: _Member(number, need) for number, need in enumerate(needs)}
+        self._members = {need.host.name: Member(number, need) for number, need in enumerate(needs)}
         self._guard = threading.Lock()
         self._sessions: list[Any] = []
+        self._gathered = False
         self._authority = Authority()
         self._length, self._sizes = _layout(needs)
         self._torrent = _make_torrent(
@@ -83,6 +82,7 @@ class Swarm:
                 while wait(running, timeout=_TICK_SECONDS).not_done:
                     self._connect()
                     self._end_where_due()
+                    self._rest_where_due()
             except BaseException:
                 self._delivery.dialogs.abort()
                 raise
@@ -112,7 +112,7 @@ class Swarm:
         for member, share in zip(members, shares(self._sizes, self._length, wanted), strict=True):
             member.share = self._give(0, share)
 
-    def _bring(self, member: _Member) -> None:
+    def _bring(self, member: Member) -> None:
         try:
             self._provide_library(member.need)
             self._take_part(member)
@@ -134,7 +134,7 @@ class Swarm:
             for _ in dialog.events():
                 pass
 
-    def _take_part(self, member: _Member) -> None:
+    def _take_part(self, member: Member) -> None:
         host, size = member.need.host, member.need.size
         scratch = self._delivery.dialogs.scratch
         with (
@@ -157,7 +157,7 @@ class Swarm:
                     wrong = ", ".join(event["result"]["wrong"])
                     raise HostError(f"{host.name}: not what was pinned when it arrived: {wrong}")
 
-    def _introduce(self, member: _Member, dialog: Dialog) -> None:
+    def _introduce(self, member: Member, dialog: Dialog) -> None:
         """Have a host connect to all that came before it."""
         with self._guard:
             others = [
@@ -165,7 +165,8 @@ class Swarm:
                 for each in self._members.values()
                 if each.dialog is not None and not each.ended
             ]
-            member.dialog, member.moved_at = dialog, time.monotonic()
+            member.dialog = dialog
+            member.moved_at = member.joined_at = time.monotonic()
         dialog.send({"peers": others})
 
     def _connect(self) -> None:
@@ -174,6 +175,9 @@ class Swarm:
         Each gets its share, and all of it where others do not bring what they could.
         """
         now = time.monotonic()
+        self._gathered = self._gathered or have_gathered(self._members.values(), now)
+        if not self._gathered:
+            return
         for member in self._members.values():
             if member.dialog is None or member.checking or now <= member.connect_at:
                 continue
@@ -198,7 +202,13 @@ class Swarm:
                     each.stopped = True
                     each.dialog.send({"stop": True})
 
-    def _request(self, member: _Member) -> dict[str, Any]:
+    def _rest_where_due(self) -> None:
+        """Give no more once each has all pieces: what is still connected at the end takes seconds to take down."""
+        if all(each.checking or each.ended for each in self._members.values()):
+            for session in self._sessions:
+                session.pause()
+
+    def _request(self, member: Member) -> dict[str, Any]:
         admitted = self._authority.admit()
         return {
             **self._delivery.request(),
@@ -214,46 +224,6 @@ class Swarm:
             "count": len(self._needs),
             "limit": self._delivery.throttle.limit,
         }
-
-
-@dataclass(slots=True)
-class _Member:
-    """A host of the swarm, and what was heard of it."""
-
-    number: int
-    need: Need
-    dialog: Dialog | None = None
-    port: int = 0
-    connect_at: float = 0.0
-    share: Any = None
-    slow: bool = False
-    best: float = 0.0
-    marked_at: float = 0.0
-    marked: int = 0
-    kept: int = 0
-    done: int = 0
-    moved_at: float = 0.0
-    checking: bool = False
-    complete: bool = False
-    stopped: bool = False
-    ended: bool = False
-    wrong: str = ""
-
-    def heard(self, done: int, now: float) -> None:
-        """Note how much has come, and whether it comes much slower than it did before."""
-        if done != self.done:
-            self.done, self.moved_at = done, now
-        if now - self.marked_at >= _PACE_SECONDS:
-            pace = (done - self.marked) / (now - self.marked_at) if self.marked_at else 0.0
-            self.slow = bool(self.marked_at) and pace <= self.best / 4
-            self.best = max(self.best, pace)
-            self.marked, self.marked_at = done, now
-
-    def is_stuck(self, now: float) -> bool:
-        """Whether nothing has come for a while though something is missing."""
-        if self.dialog is None or self.checking or self.complete:
-            return False
-        return now - self.moved_at > STALL_SECONDS
 
 
 def _layout(needs: Sequence[Need]) -> tuple[int, dict[str, int]]:

@@ -8,26 +8,26 @@ connect to, and at last {"stop": true}.
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib
 import json
 import os
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
+from swarm_checks import Checks
 from swarm_library import library_path
+from swarm_order import priorities
 from swarm_settings import LOOPBACK, add_torrent, new_session
-from trees import File, Tree, is_right, link, publish
+from trees import File, Tree, publish
 from wire import Document, Report
 
-_TICK_SECONDS = 0.1
+_TICK_SECONDS = 0.05
 _REPORT_SECONDS = 0.5
 _LISTEN_SECONDS = 10
 _CHECK_SECONDS = 3600
-_FLUSH_SECONDS = 300
-_NEVER, _LATER, _FIRST = 0, 1, 7
 
 
 def join(request: Document, stream: BinaryIO, report: Report) -> Document:
@@ -39,24 +39,26 @@ def join(request: Document, stream: BinaryIO, report: Report) -> Document:
     """
     sys.path.insert(0, library_path(request["root"], request["library"]))
     tree, stop = Tree(request), threading.Event()
-    with tree.held(), ThreadPoolExecutor(2) as pool:
-        peer = _Peer(request, tree, pool)
+    with tree.held(), contextlib.closing(_Peer(request, tree)) as peer:
         peer.listen()
         report({"listening": True, "bytes": peer.done()})
         threading.Thread(target=_obey, args=(stream, peer, stop), daemon=True).start()
-        wrong, told = None, 0.0
+        came, complete, told = False, False, 0.0
         while not stop.wait(_TICK_SECONDS):
             peer.heed_alerts()
-            if wrong is None and peer.has_all():
+            if not came and peer.has_all():
+                came = True
                 report({"bytes": peer.done()})
                 report({"checking": True})
-                wrong = peer.check_files()
+            if came and not complete and peer.is_checked():
+                complete = True
                 report({"complete": True})
             if time.monotonic() - told > _REPORT_SECONDS:
                 told = time.monotonic()
                 report({"bytes": peer.done()})
-        if wrong is None:
+        if not complete:
             raise ValueError("stopped before all of it had come")
+        wrong = peer.wrong()
         if not wrong:
             publish(tree)
     return {"wrong": wrong}
@@ -77,12 +79,10 @@ def _obey(stream: BinaryIO, peer: _Peer, stop: threading.Event) -> None:
 class _Peer:
     """A session of libtorrent with the torrent of one tree, on one host."""
 
-    def __init__(self, request: Document, tree: Tree, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, request: Document, tree: Tree) -> None:
         # Not of this host's Python: the ops machine has brought it.
         libtorrent: Any = importlib.import_module("libtorrent")
         self._lt = libtorrent
-        self._tree, self._pool = tree, pool
-        self._flushed = threading.Event()
         port = request["port"]
         self._listen = [f"{LOOPBACK}:{port}", f"{request['address']}:{port}"]
         self._session = new_session(
@@ -95,21 +95,33 @@ class _Peer:
         self._torrent = add_torrent(
             libtorrent, self._session, torrent, self._top, member, seed=False
         )
-        self._missing = {file.path: file for file in tree.missing()}
-        self._prioritise(request["index"], request["count"])
+        self._index, self._count = request["index"], request["count"]
+        self._files = self._wanted(tree)
+        self._whole: set[int] = set()
+        self._checks = Checks(tree, self._top, self._torrent.flush_cache)
+        self._prioritise()
 
-    def _prioritise(self, index: int, count: int) -> None:
-        """Ask for every `count`th piece first, and for none of files that are here."""
-        info = self._torrent.torrent_file()
-        layout, length = info.layout(), info.piece_length()
-        order = [_NEVER] * info.num_pieces()
+    def _wanted(self, tree: Tree) -> dict[int, tuple[File, range]]:
+        """Return the files that are not here, by their numbers in the torrent, each with its pieces."""
+        missing = {file.path: file for file in tree.missing()}
+        layout = self._torrent.torrent_file().layout()
+        length = self._torrent.torrent_file().piece_length()
+        wanted = {}
         for number in range(layout.num_files()):
-            file = self._missing.get(layout.file_path(number).partition("/")[2])
-            if file is None:
-                continue
-            first = layout.file_offset(number) // length
-            for piece in range(first, first + -(-file.size // length)):
-                order[piece] = _FIRST if piece % count == index else _LATER
+            file = missing.get(layout.file_path(number).partition("/")[2])
+            if file is not None:
+                first = layout.file_offset(number) // length
+                wanted[number] = file, range(first, first + -(-file.size // length))
+        return wanted
+
+    def _prioritise(self) -> None:
+        order = priorities(
+            self._torrent.torrent_file().num_pieces(),
+            {number: pieces for number, (_, pieces) in self._files.items()},
+            self._whole,
+            self._index,
+            self._count,
+        )
         self._torrent.prioritize_pieces(order)
 
     def listen(self) -> None:
@@ -140,12 +152,19 @@ class _Peer:
         self._torrent.connect_peer((address, port))
 
     def heed_alerts(self) -> None:
-        """Begin to check a file that has come as a whole; raises OSError where the disk fails."""
+        """Begin to check files that have come as a whole; raises OSError where the disk fails."""
+        whole = set()
         for alert in self._session.pop_alerts():
             if isinstance(alert, (self._lt.file_error_alert, self._lt.torrent_error_alert)):
                 raise OSError(alert.message())
             if isinstance(alert, self._lt.cache_flushed_alert):
-                self._flushed.set()
+                self._checks.flushed()
+            if isinstance(alert, self._lt.file_completed_alert):
+                whole.add(alert.index)
+        if fresh := whole & self._files.keys() - self._whole:
+            self._whole |= fresh
+            self._checks.add(self._files[number][0] for number in fresh)
+            self._prioritise()
 
     def done(self) -> int:
         """Return the bytes that have come and are right by their pieces."""
@@ -155,28 +174,15 @@ class _Peer:
         """Whether every wanted piece has come."""
         return bool(self._torrent.status().is_finished)
 
-    def check_files(self) -> list[str]:
-        """Hash what has come, and link it among the checked files; return the paths of what is wrong."""
-        self._flush()
+    def is_checked(self) -> bool:
+        """Whether all files are hashed, once all have come; raises TimeoutError where they are not written."""
+        self._checks.add(file for file, _ in self._files.values())
+        return self._checks.are_done()
 
-        def check(file: File) -> str:
-            path = os.path.join(self._top, file.path)
-            if not file.size:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                open(path, "wb").close()
-            if not is_right(path, file):
-                return file.path
-            link(self._tree, path, file)
-            return ""
+    def wrong(self) -> list[str]:
+        """Return the paths of files that came out wrong."""
+        return self._checks.wrong()
 
-        return [path for path in self._pool.map(check, self._missing.values()) if path]
-
-    def _flush(self) -> None:
-        self._flushed.clear()
-        self._torrent.flush_cache()
-        until = time.monotonic() + _FLUSH_SECONDS
-        while not self._flushed.is_set():
-            if time.monotonic() > until:
-                raise TimeoutError(f"files are not written after {_FLUSH_SECONDS} s")
-            self._session.wait_for_alert(100)
-            self.heed_alerts()
+    def close(self) -> None:
+        """Begin no further check."""
+        self._checks.close()

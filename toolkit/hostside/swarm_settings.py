@@ -69,7 +69,8 @@ def new_session(
             "hashing_threads": 2,
             "alert_mask": libtorrent.alert.category_t.error_notification
             | libtorrent.alert.category_t.status_notification
-            | libtorrent.alert.category_t.storage_notification,
+            | libtorrent.alert.category_t.storage_notification
+            | libtorrent.alert.category_t.file_progress_notification,
         }
     )
     rules = libtorrent.ip_filter()
