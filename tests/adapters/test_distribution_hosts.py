@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,25 +51,26 @@ def distribution(lab: FleetLab, *, limit: int = 0, swarm: bool = True) -> SshDis
     return SshDistribution(lab.home, limit=limit, swarm=swarm)
 
 
-@pytest.mark.parametrize("swarm", [True, False], ids=["swarm", "stream"])
+@pytest.mark.parametrize("by", ["swarm", "swarm-tls", "stream"])
 def test_a_tree_reaches_all_hosts_and_its_next_version_sends_what_differs(
-    lab: FleetLab, tmp_path: Path, swarm: bool
+    lab: FleetLab, tmp_path: Path, by: str
 ) -> None:
-    model = f"{swarm}.safetensors"
-    sizes = {model: 12 * MIB + 1, "sub/config.json": 500 + swarm, "empty": 0}
-    first = make_tree(tmp_path / "a", f"a-{swarm}", sizes)
-    way, hosts = distribution(lab, swarm=swarm), hosts_of(lab)
+    model = f"{by}.safetensors"
+    sizes = {model: 12 * MIB + 1, "sub/config.json": 500 + len(by), "empty": 0}
+    first = make_tree(tmp_path / "a", f"a-{by}", sizes)
+    way = distribution(lab, swarm=by != "stream")
+    hosts = [replace(host, swarm_tls=by == "swarm-tls") for host in hosts_of(lab)]
     assert spreads_once(way, first, hosts) == []
     for machine in lab.machines:
         wanted = {file.path: file.sha256 for file in first.files}
         assert digests(machine, f"{SNAPSHOTS}/{first.name}") == wanted
         assert f".{first.name}.partial" not in listing(machine, SNAPSHOTS)
 
-    second = make_tree(tmp_path / "b", f"b-{swarm}", {**sizes, "sub/config.json": 700 + swarm})
+    second = make_tree(tmp_path / "b", f"b-{by}", {**sizes, "sub/config.json": 700 + len(by)})
     heard = Heard()
     names = ("alpha", "beta", "gamma")
     assert way.spread(second, hosts, heard) == dict.fromkeys(names, "")
-    assert heard.total == dict.fromkeys(names, 700 + swarm)
+    assert heard.total == dict.fromkeys(names, 700 + len(by))
     models = [f"{SNAPSHOTS}/{tree.name}/{model}" for tree in (first, second)]
     inodes = lab["alpha"].run("stat", "-c", "%i", *models).split()
     assert len(inodes) == 2 and len(set(inodes)) == 1

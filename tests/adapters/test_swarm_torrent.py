@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -46,25 +47,37 @@ def test_bencoding_orders_keys() -> None:
     assert encode({b"b": 1, b"a": [b"yz", {}]}) == b"d1:al2:yzdee1:bi1ee"
 
 
-@pytest.mark.parametrize("stranger", [False, True], ids=["member", "stranger"])
-def test_pieces_go_to_members_alone(tmp_path: Path, stranger: bool) -> None:
+def test_pieces_go_to_whoever_is_allowed(tmp_path: Path) -> None:
+    assert _comes(tmp_path, seed=None, peer=None) == 3 * LENGTH + 10
+    assert _comes(tmp_path, seed=None, peer=None, allowed="127.0.0.9") == 0
+
+
+def test_with_certificates_pieces_go_to_members_alone(tmp_path: Path) -> None:
     authority = Authority()
-    wanted = _made(tmp_path, {"a": 3 * LENGTH, "b": 10}, authority.certificate)
-    seed = new_session(libtorrent, ["127.0.0.1:0"], [LOOPBACK], 0)
-    _add(seed, wanted, tmp_path / "T", authority.admit(), True)
-    admitted = (Authority() if stranger else authority).admit()
-    peer = new_session(libtorrent, [], [LOOPBACK], 0)
-    taking = _add(peer, wanted, tmp_path / "copy/T", admitted, False)
-    until = time.monotonic() + 20
-    taking.connect_peer((LOOPBACK, seed.ssl_listen_port()))
-    ended = libtorrent.peer_disconnected_alert
-    peer.apply_settings({"alert_mask": libtorrent.alert.category_t.all_categories})
-    refused = False
-    while not taking.status().is_finished and not refused and time.monotonic() < until:
-        peer.wait_for_alert(100)
-        refused = stranger and any(isinstance(each, ended) for each in peer.pop_alerts())
-    assert (taking.status().is_finished, refused) == (not stranger, stranger)
-    assert taking.status().total_done == (0 if stranger else 3 * LENGTH + 10)
+    assert _comes(tmp_path, authority, authority) == 3 * LENGTH + 10
+    assert _comes(tmp_path, authority, Authority()) == 0
+    assert _comes(tmp_path, authority, None) == 0
+
+
+def _comes(
+    top: Path, seed: Authority | None, peer: Authority | None, allowed: str = LOOPBACK
+) -> int:
+    """Return how many bytes a peer gets from a seed that allows for one address, before it has all or is cut off."""
+    shutil.rmtree(top / "copy", ignore_errors=True)
+    wanted = _made(top, {"a": 3 * LENGTH, "b": 10}, seed.certificate if seed else b"")
+    giver = new_session(libtorrent, ["127.0.0.1:0"], [allowed], 0, tls=bool(seed))
+    _add(giver, wanted, top / "T", seed and seed.admit(), True)
+    taker = new_session(libtorrent, [], [LOOPBACK], 0, tls=bool(peer))
+    taking = _add(taker, wanted, top / "copy/T", peer and peer.admit(), False)
+    taker.apply_settings({"alert_mask": libtorrent.alert.category_t.all_categories})
+    taking.connect_peer((LOOPBACK, giver.ssl_listen_port() if seed else giver.listen_port()))
+    until, ended = time.monotonic() + 20, False
+    while not taking.status().is_finished and not ended and time.monotonic() < until:
+        taker.wait_for_alert(100)
+        cut_off = libtorrent.peer_disconnected_alert
+        ended = any(isinstance(each, cut_off) for each in taker.pop_alerts())
+    assert taking.status().is_finished or ended
+    return int(taking.status().total_done)
 
 
 def _made(top: Path, sizes: dict[str, int], authority: bytes = b"-") -> bytes:
@@ -77,7 +90,7 @@ def _made(top: Path, sizes: dict[str, int], authority: bytes = b"-") -> bytes:
 
 def _missing(wanted: bytes, top: Path, member: Member) -> int:
     """Return how many bytes libtorrent misses in the directory T."""
-    session = new_session(libtorrent, [], [LOOPBACK], 0)
+    session = new_session(libtorrent, [], [LOOPBACK], 0, tls=True)
     handle = _add(session, wanted, top / "T", member, False)
     checking = (
         libtorrent.torrent_status.checking_files,
@@ -89,9 +102,9 @@ def _missing(wanted: bytes, top: Path, member: Member) -> int:
     return int(status.total_wanted - status.total_wanted_done)
 
 
-def _add(session: Any, wanted: bytes, directory: Path, member: Member, seed: bool) -> Any:
+def _add(session: Any, wanted: bytes, directory: Path, member: Member | None, seed: bool) -> Any:
     directory.mkdir(parents=True, exist_ok=True)
-    pair = (member.certificate, member.key)
+    pair = (member.certificate, member.key) if member else None
     return add_torrent(libtorrent, session, wanted, str(directory), pair, seed)
 
 

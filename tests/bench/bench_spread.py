@@ -1,6 +1,6 @@
 """How long a snapshot takes to all hosts over narrow links: in a swarm, and sent to each of them.
 
-python tests/bench/bench_spread.py [--size 512MiB] [--rate 200] [--hosts 2 8] [--ways swarm rsync] [--json FILE]
+python tests/bench/bench_spread.py [--size 512MiB] [--rate 200] [--hosts 2 8] [--ways swarm rsync stream] [--json FILE]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -53,7 +53,9 @@ def main() -> None:
     parser.add_argument("--size", type=parse_size, default=512 * 2**20)
     parser.add_argument("--rate", type=int, default=200, help="Mbit/s of every link")
     parser.add_argument("--hosts", type=int, nargs="+", default=[2, 8])
-    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=["swarm", "rsync"])
+    parser.add_argument(
+        "--ways", nargs="+", choices=list(WAYS), default=["swarm", "swarm-tls", "rsync"]
+    )
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     ways = [way for way in given.ways if way != "rsync" or shutil.which(RSYNC)]
@@ -114,8 +116,11 @@ def warm_up(lab: FleetLab, hosts: Sequence[Host]) -> None:
         spread(lab, Tree("snapshots", "warm", directory, (file,)), hosts, swarm=True)
 
 
-def spread(lab: FleetLab, tree: Tree, hosts: Sequence[Host], *, swarm: bool) -> None:
+def spread(
+    lab: FleetLab, tree: Tree, hosts: Sequence[Host], *, swarm: bool, tls: bool = False
+) -> None:
     """Spread, and end the benchmark where that fails or falls back."""
+    hosts = [replace(host, swarm_tls=tls) for host in hosts]
 
     def refuse_words(progress: Progress) -> None:
         if progress.words:
@@ -141,6 +146,7 @@ def rsync(lab: FleetLab, tree: Tree, hosts: Sequence[Host]) -> None:
 
 WAYS: dict[str, Callable[[FleetLab, Tree, Sequence[Host]], None]] = {
     "swarm": lambda lab, tree, hosts: spread(lab, tree, hosts, swarm=True),
+    "swarm-tls": lambda lab, tree, hosts: spread(lab, tree, hosts, swarm=True, tls=True),
     "stream": lambda lab, tree, hosts: spread(lab, tree, hosts, swarm=False),
     "rsync": rsync,
 }
@@ -164,10 +170,10 @@ def tell(runs: Sequence[Run], size: int, rate: int) -> None:
     """Print the table and whether the targets are met."""
     limit = size * 8 / (rate * 10**6)
     print(f"{size / 2**20:.0f} MiB, every link {rate} Mbit/s both ways: at least {limit:.1f} s")
-    print(f"{'way':8}{'hosts':>6}{'seconds':>9}{'x limit':>9}{'sent x size':>13}")
+    print(f"{'way':10}{'hosts':>6}{'seconds':>9}{'x limit':>9}{'sent x size':>13}")
     for run in runs:
         ratio, sent = run.seconds / limit, run.sent / size
-        print(f"{run.way:8}{run.hosts:>6}{run.seconds:>9.1f}{ratio:>9.2f}{sent:>13.2f}")
+        print(f"{run.way:10}{run.hosts:>6}{run.seconds:>9.1f}{ratio:>9.2f}{sent:>13.2f}")
     swarm = {run.hosts: run.seconds for run in runs if run.way == "swarm"}
     if not swarm:
         return

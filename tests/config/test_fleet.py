@@ -44,6 +44,7 @@ all:
       router_tls_certificate: /etc/toolkit/door.pem
       router_tls_key: /etc/toolkit/door.key
       router_require_keys: true
+      toolkit_swarm_tls: true
 """
     assert read(tmp_path, text) == Host(
         name="box",
@@ -55,6 +56,7 @@ all:
         router_tls_certificate="/etc/toolkit/door.pem",
         router_tls_key="/etc/toolkit/door.key",
         router_require_keys=True,
+        swarm_tls=True,
         port_base=9000,
         user="models",
         python="/opt/python/bin/python3",

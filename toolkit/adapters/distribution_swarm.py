@@ -2,7 +2,8 @@
 
 This machine connects to each host through a tunnel of its shared SSH connection, so it listens nowhere and no host
 need reach it. Hosts connect to each other, later ones to those before them, at `relay_address` and the port after
-`relay_port`, by TLS with certificates that are made for this one tree and handed out over SSH.
+`relay_port`, and take connections from no other addresses. Where the fleet file asks for it they speak TLS, with
+certificates that are made for this one tree and handed out over SSH.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.adapters.distribution import Progress
 from toolkit.adapters.distribution_host import Delivery, Need
@@ -26,6 +27,9 @@ from toolkit.adapters.swarm_torrent import hash_pieces, piece_length, shares, to
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError, ToolkitError
 from toolkit.hostside.swarm_settings import LOOPBACK, add_torrent, new_session
+
+if TYPE_CHECKING:
+    from toolkit.adapters.swarm_certificates import Authority
 
 # For less, the way to set it up takes longer than to send it.
 LEAST_BYTES = 8 * 2**20
@@ -55,17 +59,19 @@ class Swarm:
     def __init__(
         self, delivery: Delivery, needs: Sequence[Need], wheels: Wheels, pieces: Path
     ) -> None:
-        from toolkit.adapters.swarm_certificates import Authority
-
         self._delivery, self._needs, self._wheels = delivery, tuple(needs), wheels
         self._members = {need.host.name: Member(number, need) for number, need in enumerate(needs)}
         self._guard = threading.Lock()
         self._sessions: list[Any] = []
         self._gathered = False
-        self._authority = Authority()
+        self._authority = _authority(needs)
         self._length, self._sizes = _layout(needs)
         self._torrent = _make_torrent(
-            delivery, self._sizes, self._length, pieces, self._authority.certificate
+            delivery,
+            self._sizes,
+            self._length,
+            pieces,
+            self._authority.certificate if self._authority else b"",
         )
 
     def run(self) -> Mapping[str, str]:
@@ -95,10 +101,11 @@ class Swarm:
         import libtorrent
 
         source = str(Path(self._delivery.tree.source).resolve())
-        own = self._authority.admit()
-        session = new_session(libtorrent, (), (LOOPBACK,), limit, 1 if only else 4)
+        own = self._authority.admit() if self._authority else None
+        tls, threads = own is not None, 1 if only else 4
+        session = new_session(libtorrent, (), (LOOPBACK,), limit, tls=tls, threads=threads)
         self._sessions.append(session)
-        member = (own.certificate, own.key)
+        member = (own.certificate, own.key) if own else None
         return add_torrent(libtorrent, session, self._torrent, source, member, seed=True, only=only)
 
     def _give_shares(self) -> None:
@@ -209,11 +216,11 @@ class Swarm:
                 session.pause()
 
     def _request(self, member: Member) -> dict[str, Any]:
-        admitted = self._authority.admit()
+        admitted = self._authority.admit() if self._authority else None
         return {
             **self._delivery.request(),
-            "certificate": admitted.certificate.decode(),
-            "key": admitted.key.decode(),
+            "certificate": admitted.certificate.decode() if admitted else "",
+            "key": admitted.key.decode() if admitted else "",
             "torrent": base64.b64encode(self._torrent).decode(),
             "directory": Path(self._delivery.tree.source).resolve().name,
             "library": library_name(member.need.python),
@@ -224,6 +231,15 @@ class Swarm:
             "count": len(self._needs),
             "limit": self._delivery.throttle.limit,
         }
+
+
+def _authority(needs: Sequence[Need]) -> Authority | None:
+    """Return who signs the members' certificates, where one of the hosts asks for TLS."""
+    if not any(need.host.swarm_tls for need in needs):
+        return None
+    from toolkit.adapters.swarm_certificates import Authority
+
+    return Authority()
 
 
 def _layout(needs: Sequence[Need]) -> tuple[int, dict[str, int]]:

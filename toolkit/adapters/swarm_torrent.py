@@ -31,7 +31,7 @@ def torrent(
 ) -> bytes:
     """Return the torrent of files, path -> size, with their pieces' hashes as `hash_pieces` gives them.
 
-    Its members speak TLS and have certificates that `authority` (a certificate in PEM) has signed.
+    With an `authority` (a certificate in PEM) its members speak TLS and have certificates that this one has signed.
     """
     files: list[Value] = []
     for path, size in sizes.items():
@@ -45,8 +45,9 @@ def torrent(
         b"piece length": length,
         b"pieces": b"".join(pieces[path] for path in sizes),
         b"private": 1,
-        b"ssl-cert": authority,
     }
+    if authority:
+        info[b"ssl-cert"] = authority
     return encode({b"info": info})
 
 

@@ -30,6 +30,7 @@ _VARIABLES = {
     "toolkit_port_base": "port_base",
     "toolkit_address": "relay_address",
     "toolkit_relay_port": "relay_port",
+    "toolkit_swarm_tls": "swarm_tls",
     "router_bind": "router_bind",
     "router_metrics_bind": "router_metrics_bind",
     "router_tls_certificate": "router_tls_certificate",
@@ -58,7 +59,7 @@ _FORMS = {
     "router_tls_key": _PATH,
 }  # fmt: skip
 _LEAST_PORT = {"port_base": 1024, "relay_port": 1024, "ansible_port": 1}
-_SWITCHES = {"router_require_keys"}
+_SWITCHES = {"router_require_keys", "swarm_tls"}
 # Ansible's variables for a login -> the option of ssh that says the same
 _LOGIN = {
     "ansible_user": "User",

@@ -21,7 +21,8 @@ class Host:
     `router_tls_certificate` and `router_tls_key` are paths on the ops machine, empty for plain HTTP;
     with `router_require_keys` nobody is let in without a key, even before the first key is there.
     `relay_address` is where the other hosts of the fleet reach this one, at `relay_port`: their routers hand
-    requests for its replicas to its router there. `peers` are the relay addresses of those others.
+    requests for its replicas to its router there. `peers` are the relay addresses of those others. With `swarm_tls`
+    it takes part in swarms only where these are encrypted.
     `settings` are the variables that go to the roles as they stand in the inventory, see `config.host_settings`.
     """
 
@@ -40,6 +41,7 @@ class Host:
     ssh_options: tuple[str, ...] = ()
     relay_address: str = ""
     relay_port: int = 8090
+    swarm_tls: bool = False
     peers: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 

@@ -85,13 +85,15 @@ class _Peer:
         self._lt = libtorrent
         port = request["port"]
         self._listen = [f"{LOOPBACK}:{port}", f"{request['address']}:{port}"]
+        certificate, key = request["certificate"].encode(), request["key"].encode()
+        allowed = [LOOPBACK, *request["fleet"]]
         self._session = new_session(
-            libtorrent, self._listen, [LOOPBACK, *request["fleet"]], request["limit"]
+            libtorrent, self._listen, allowed, request["limit"], tls=bool(certificate)
         )
         self._top = os.path.join(tree.swarm, request["directory"])
         os.makedirs(self._top, exist_ok=True)
         torrent = base64.b64decode(request["torrent"])
-        member = (request["certificate"].encode(), request["key"].encode())
+        member = (certificate, key) if certificate else None
         self._torrent = add_torrent(
             libtorrent, self._session, torrent, self._top, member, seed=False
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 LOOPBACK = "127.0.0.1"
-# The protocol's own encryption, RC4 by now a decoration; TLS takes its place.
+# The protocol's own encryption is RC4, by now a decoration.
 _NO_ENCRYPTION = 2
 
 # The group ffdhe2048 of RFC 7919: libtorrent asks for one, TLS of today does not use it.
@@ -23,15 +23,21 @@ ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
 
 
 def new_session(
-    libtorrent: Any, listen: Iterable[str], allowed: Iterable[str], limit: int, threads: int = 4
+    libtorrent: Any,
+    listen: Iterable[str],
+    allowed: Iterable[str],
+    limit: int,
+    *,
+    tls: bool,
+    threads: int = 4,
 ) -> Any:
     """Return a session that listens at `listen` (ADDRESS:PORT) and speaks to the `allowed` addresses only.
 
-    No discovery of any kind, TLS over TCP alone; `limit` bytes a second go out at most, 0 for any.
+    No discovery of any kind, TCP alone; `limit` bytes a second go out at most, 0 for any.
     """
     session = libtorrent.session(
         {
-            "listen_interfaces": ",".join(f"{each}s" for each in listen),
+            "listen_interfaces": ",".join(f"{each}s" if tls else each for each in listen),
             "max_retry_port_bind": 0,
             "listen_system_port_fallback": False,
             "enable_dht": False,
@@ -90,14 +96,14 @@ def add_torrent(
     session: Any,
     torrent: bytes,
     directory: str,
-    member: tuple[bytes, bytes],
+    member: tuple[bytes, bytes] | None,
     seed: bool,
     only: Sequence[bool] = (),
 ) -> Any:
     """Return the handle of a torrent whose files lie in `directory`, which bears the torrent's name.
 
-    `member` is certificate and key; the other side must have one of the authority that the torrent names. `seed`
-    says that all files are there. Where `only` is given, no more than those pieces are given to others.
+    `member` is certificate and key where the torrent names an authority; the other side must have one of it too.
+    `seed` says that all files are there. Where `only` is given, no more than those pieces are given to others.
     """
     flags = libtorrent.torrent_flags
     wanted = libtorrent.add_torrent_params()
@@ -111,5 +117,6 @@ def add_torrent(
     elif seed:
         wanted.flags |= flags.seed_mode
     handle = session.add_torrent(wanted)
-    handle.set_ssl_certificate_buffer(*member, _DH)
+    if member is not None:
+        handle.set_ssl_certificate_buffer(*member, _DH)
     return handle
