@@ -26,7 +26,7 @@ from toolkit.adapters.swarm_member import Member, have_gathered
 from toolkit.adapters.swarm_torrent import hash_pieces, piece_length, shares, torrent
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError, ToolkitError
-from toolkit.hostside.swarm_settings import LOOPBACK, add_torrent, new_session
+from toolkit.hostside.swarm_settings import LOOPBACK, add_torrent, connect, new_session, rest
 
 if TYPE_CHECKING:
     from toolkit.adapters.swarm_certificates import Authority
@@ -106,7 +106,11 @@ class Swarm:
         session = new_session(libtorrent, (), (LOOPBACK,), limit, tls=tls, threads=threads)
         self._sessions.append(session)
         member = (own.certificate, own.key) if own else None
-        return add_torrent(libtorrent, session, self._torrent, source, member, seed=True, only=only)
+        handle = add_torrent(
+            libtorrent, session, self._torrent, source, member, seed=True, only=only
+        )
+        rest(handle)
+        return handle
 
     def _give_shares(self) -> None:
         """Have something for each host that it alone gets from here: the rest it gets from the others.
@@ -174,7 +178,8 @@ class Swarm:
             ]
             member.dialog = dialog
             member.moved_at = member.joined_at = time.monotonic()
-        dialog.send({"peers": others})
+            # Whoever is told of this host later finds it ready.
+            dialog.send({"peers": others})
 
     def _connect(self) -> None:
         """Connect to hosts that have joined, and again to those to which nothing has come since.
@@ -194,7 +199,7 @@ class Swarm:
                 givers.append(self._seed)
             for each in givers:
                 member.connect_at = now + _RETRY_SECONDS
-                each.connect_peer((LOOPBACK, member.port))
+                connect(each, [(LOOPBACK, member.port)])
 
     def _end_where_due(self) -> None:
         """Let all go once each has everything or has failed, and before that those for whom nothing moves."""

@@ -15,12 +15,13 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 from swarm_checks import Checks
 from swarm_library import library_path
 from swarm_order import priorities
-from swarm_settings import LOOPBACK, add_torrent, new_session
+from swarm_settings import LOOPBACK, add_torrent, connect, new_session, rest
 from trees import File, Tree, publish
 from wire import Document, Report
 
@@ -67,8 +68,8 @@ def join(request: Document, stream: BinaryIO, report: Report) -> Document:
 def _obey(stream: BinaryIO, peer: _Peer, stop: threading.Event) -> None:
     for line in stream:
         order = json.loads(line)
-        for address, port in order.get("peers", []):
-            peer.connect(address, port)
+        if "peers" in order:
+            peer.connect((address, port) for address, port in order["peers"])
         if order.get("stop"):
             stop.set()
             return
@@ -148,10 +149,11 @@ class _Peer:
             if time.monotonic() > until:
                 raise TimeoutError("what an interrupted run has left is not checked after an hour")
             time.sleep(_TICK_SECONDS)
+        rest(self._torrent)
 
-    def connect(self, address: str, port: int) -> None:
-        """Connect to another host."""
-        self._torrent.connect_peer((address, port))
+    def connect(self, peers: Iterable[tuple[str, int]]) -> None:
+        """Connect to other hosts, and let others connect from now on."""
+        connect(self._torrent, peers)
 
     def heed_alerts(self) -> None:
         """Begin to check files that have come as a whole; raises OSError where the disk fails."""

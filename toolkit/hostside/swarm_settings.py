@@ -120,3 +120,18 @@ def add_torrent(
     if member is not None:
         handle.set_ssl_certificate_buffer(*member, _DH)
     return handle
+
+
+def rest(handle: Any) -> None:
+    """Let a torrent rest, whose files are looked at, until it connects: it refuses whoever comes."""
+    handle.pause()
+
+
+def connect(handle: Any, peers: Iterable[tuple[str, int]]) -> None:
+    """Connect to `peers`, each an address and a port: at once where the torrent has rested, else within a second.
+
+    libtorrent connects to new peers once a second, and to those of a torrent that starts.
+    """
+    for peer in peers:
+        handle.connect_peer(peer)
+    handle.resume()
