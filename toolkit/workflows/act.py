@@ -144,7 +144,7 @@ class Act:
             if fault := gate_fault(check, answer):
                 raise ReleaseFailedError(
                     f"{release.title} did not pass its gate: {fault}",
-                    hint=f"toolkit logs {release.model} --slot {step.slot}",
+                    hint=_logs(release, step.slot),
                 )
 
     def _hold(self, step: Step) -> None:
@@ -243,5 +243,10 @@ def _failed(release: Release, slot: str, what: str, waited: Waited) -> ReleaseFa
     said = f"\n  its log says: {line}" if line else ""
     return ReleaseFailedError(
         f"{release.title} {what}{said}",
-        hint=f"toolkit logs {release.model} --slot {slot} --previous, or without --previous",
+        hint=_logs(release, slot),
     )
+
+
+def _logs(release: Release, slot: str) -> str:
+    # What has crashed has been started anew since, and been stopped.
+    return f"toolkit logs {release.model} --slot {slot} --previous, or without --previous"

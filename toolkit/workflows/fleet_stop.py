@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from toolkit.domain.facts import HostFacts
@@ -16,6 +15,7 @@ from toolkit.planning.placement import having
 from toolkit.planning.recovery import stop_steps
 from toolkit.planning.span import require_whole
 from toolkit.workflows.act import Act, Change
+from toolkit.workflows.at_once import at_once
 from toolkit.workflows.fleet_look import each_at_once, hold, look
 from toolkit.workflows.joint import JointDoor, joint_routes
 from toolkit.workflows.recover import end_unfinished
@@ -42,9 +42,12 @@ def stop_fleet(
     """Stop the model's replicas on all hosts that have it, or on those `named`; its releases stay.
 
     Raises InputError where none of them has it, RefusedError where `confirm` says no, HostError where a host did not
-    answer: it keeps what it has, and gets no traffic from the other hosts' routers.
+    answer: it keeps what it has, and gets no traffic from the other hosts' routers. An interruption ends what is
+    waited for; the model's next change goes on with it.
     """
     plan, _ = _plan(members, model, named)
+    if not plan.steps:
+        raise InputError(f"{model} is not deployed on any such host", hint="toolkit status")
     if not confirm(plan):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
     there = [each for each in members if each.host.host.name not in plan.lost]
@@ -53,6 +56,7 @@ def stop_fleet(
         sight = look([each.host for each in there])
         doors.observed(sight.by_label(each.host for each in there))
         begin = there[0].interruption.begin
+        # which may be an interrupted stop of this model, and leave nothing to do
         each_at_once(there, lambda tools: end_unfinished(tools, timing), begin)
         done, facts = _plan(there, model, named)
         stopping = [each for each in there if each.host.host.name in done.steps]
@@ -67,8 +71,7 @@ def stop_fleet(
                 joint.leave()
 
         # all of them at once, since each waits for the others before routes change
-        with ThreadPoolExecutor(len(stopping)) as pool:
-            list(pool.map(stop, stopping))
+        at_once(max(1, len(stopping)), stopping, stop, begin)
     if plan.lost:
         raise HostError(
             f"{model} is stopped where a host answered; unreachable:\n  "
@@ -97,8 +100,6 @@ def _plan(
     routes, facts = agreed(sight.by_label(each.host for each in members))
     have = having(model, facts, routes)
     chosen = [name for name in facts if name in have and (not named or name in named)]
-    if not chosen:
-        raise InputError(f"{model} is not deployed on any such host", hint="toolkit status")
     require_whole(model, facts, chosen)
     steps = {name: stop_steps(model, facts[name]) for name in chosen}
     return StopPlan(model, steps, sight.lost), facts
