@@ -86,6 +86,22 @@ def test_the_workers_of_a_killed_replica_end_with_it(lab: HostLab) -> None:
     assert left == []
 
 
+def test_what_a_killed_replica_left_among_temporary_files_goes_with_it(real_host: HostLab) -> None:
+    port = real_host.ports["blue"]
+    real_host.host.wait_ready(real_host.start("blue"), port, 20, silent)
+    main = int(real_host.run("pgrep", "-o", "-f", f"serve .* --port {port}"))
+    environment = Path(f"/proc/{main}/environ").read_text().split("\0")
+    (directory,) = (Path(each[7:]) for each in environment if each.startswith("TMPDIR="))
+    (directory / "a socket of vLLM's").touch()
+    os.kill(main, signal.SIGKILL)
+
+    until = time.monotonic() + 20
+    while directory.exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    real_host.empty()
+
+
 def test_the_replica_runs_without_privileges(lab: HostLab) -> None:
     program = lab.start("blue")
     lab.host.wait_ready(program, lab.ports["blue"], 20, silent)

@@ -156,15 +156,18 @@ def test_requests_with_the_same_beginning_go_to_the_same_replica(pair: Pair) -> 
     for router in pair.routers.values():
         router.up("tiny", "a.blue", "b.blue")
 
-    def slots(bodies: list[dict[str, object]]) -> set[str]:
-        return {
+    def slots(bodies: list[dict[str, object]]) -> Counter[str]:
+        return Counter(
             pair.routers["a"].ask(PATH, {"model": "tiny", **body})[2]["X-Toolkit-Slot"]
             for body in bodies
-        }
+        )
 
     chats = [[{"messages": [{"role": "user", "content": f"I am {n}"}]}] * 6 for n in range(12)]
-    assert [len(slots(chat)) for chat in chats] == [1] * 12
-    assert set().union(*map(slots, chats)) == {"a.blue", "b.blue"}
-    assert len(slots([{"prompt": "the same"}] * 6)) == 1
+    chats.append([{"prompt": "the same"}] * 6)
+    found = [slots(chat) for chat in chats]
+    # A replica that seems to have more than its part for a moment is passed over then: few are led elsewhere.
+    # Taking turns would leave three of six.
+    assert sum(max(each.values()) for each in found) >= 0.9 * 6 * len(chats)
+    assert {each.most_common(1)[0][0] for each in found} == {"a.blue", "b.blue"}
     # what has no beginning is served as well
-    assert slots([{}] * 6) <= {"a.blue", "b.blue"}
+    assert slots([{}] * 6).keys() <= {"a.blue", "b.blue"}
