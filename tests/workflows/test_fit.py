@@ -201,7 +201,7 @@ class Unreachable(FakeHost):
 
 def fake(name: str, **facts: object) -> FakeHost:
     host = FakeHost(Host(name, peers=("10.0.0.9",)))
-    host.facts = replace(host.facts, name=name, **facts)  # type: ignore[arg-type]
+    host.facts = replace(host.facts, **{"name": name, "converged": "base-1", **facts})  # type: ignore[arg-type]
     return host
 
 
@@ -219,6 +219,20 @@ def test_hosts_are_shown_in_their_order_and_those_out_of_reach_by_name(
     assert found.fits
     assert found.weights == 8 * 2**20
     assert all(host.events == [] for host in hosts)
+
+
+def test_a_bare_host_that_cannot_be_provisioned_has_no_place(tmp_path: Path, world: World) -> None:
+    bare = {"converged": "", "os_id": "debian", "os_version": "12", "architecture": "x86_64"}
+    now = 1000.0
+    hosts = [
+        fake("sound", **bare, observed_at=now),
+        fake("late", **bare, observed_at=now - 86400),
+        fake("late-but-provisioned", **{**bare, "converged": "d"}, observed_at=now - 86400),
+    ]
+    found = plan_fit(candidate(tmp_path), hosts, world.history, clock=lambda: now)
+    assert [host.fits for host in found.hosts] == [True, False, True]
+    words = "it cannot be provisioned: its clock is 24 h 00 min behind this machine's"
+    assert found.hosts[1].why == words
 
 
 def test_what_several_hosts_run_together_fits_where_there_are_as_many(

@@ -11,6 +11,7 @@ from toolkit.domain.plan import Plan, Strategy
 from toolkit.errors import HostError, NothingSuitableError, RefusedError
 from toolkit.planning.fit import HostFit
 from toolkit.planning.placement import having
+from toolkit.planning.preflight import preflight
 from toolkit.planning.rollout import Limits, RolloutPlan, plan_rollout
 from toolkit.planning.routes import Routes
 from toolkit.planning.span import plan_hosts, require_together
@@ -35,6 +36,15 @@ class Upgrade:
         """Return what `--json` prints."""
         batches = [list(batch) for batch in self.batches]
         return {"strategy": self.strategy, "words": self.words, "batches": batches}
+
+
+def provisionable(fit: HostFit, facts: HostFacts, now: float) -> HostFit:
+    """Return `fit`, without a place on a host that was never provisioned and cannot be; `now` as for `preflight`."""
+    faults = () if facts.converged else preflight(facts, now)
+    if not faults:
+        return fit
+    why = f"it cannot be provisioned: {faults[0].words}"
+    return replace(fit, fits=False, why=why, strategy="", downtime="", wanted=None)
 
 
 def plan_upgrade(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import SourceError
 from toolkit.planning.file_choice import choose_files
 from toolkit.planning.fit import Candidate, HostFit, fit_host, predict_need
-from toolkit.planning.fit_fleet import Upgrade, plan_upgrade
+from toolkit.planning.fit_fleet import Upgrade, plan_upgrade, provisionable
 from toolkit.planning.fleet_facts import agreed
 from toolkit.planning.rollout import Limits
 from toolkit.workflows.fleet_look import look
@@ -65,7 +66,11 @@ class FleetFit:
 
 
 def plan_fit(
-    candidate: Candidate, hosts: Sequence[HostPort], history: History, limits: Limits = _CAREFUL
+    candidate: Candidate,
+    hosts: Sequence[HostPort],
+    history: History,
+    limits: Limits = _CAREFUL,
+    clock: Callable[[], float] = time.time,
 ) -> FleetFit:
     """Observe `hosts` at once and return how the version fits on each; nothing is changed.
 
@@ -75,7 +80,7 @@ def plan_fit(
     routes, facts = agreed(sight.by_label(hosts))
     fits, upgrade = plan_upgrade(
         candidate.version.model,
-        [fit_host(candidate, each) for each in facts.values()],
+        [provisionable(fit_host(candidate, each), each, clock()) for each in facts.values()],
         facts,
         routes,
         limits=limits,
