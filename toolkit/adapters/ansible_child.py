@@ -26,8 +26,9 @@ def main() -> None:
     """Run the playbook of the request and report how it ended."""
     request = json.loads(sys.stdin.readline())
     private = Path(request["private_data_dir"])
-    hung_up, ended = threading.Event(), threading.Event()
-    threading.Thread(target=_listen, args=(hung_up, ended, private), daemon=True).start()
+    hung_up, killed, ended = threading.Event(), threading.Event(), threading.Event()
+    listen = (hung_up, killed, ended, private)
+    threading.Thread(target=_listen, args=listen, daemon=True).start()
 
     import ansible_runner
 
@@ -41,7 +42,8 @@ def main() -> None:
         settings={"pexpect_timeout": 0.05, "suppress_ansible_output": True},
         quiet=True,
         event_handler=_emit,
-        cancel_callback=hung_up.is_set,
+        # Ends the playbook alone, whose tasks would then be nobody's children, to be found by nobody.
+        cancel_callback=killed.is_set,
     )
     ended.set()
     ok = result.status == "successful"
@@ -75,7 +77,9 @@ def _emit(event: dict[str, Any]) -> bool:
     return False
 
 
-def _listen(hung_up: threading.Event, ended: threading.Event, private: Path) -> None:
+def _listen(
+    hung_up: threading.Event, killed: threading.Event, ended: threading.Event, private: Path
+) -> None:
     while os.read(0, 4096):
         pass
     # After the playbook's own end its daemons are nobody's to kill.
@@ -85,6 +89,7 @@ def _listen(hung_up: threading.Event, ended: threading.Event, private: Path) -> 
     until = time.monotonic() + GRACE_SECONDS
     while time.monotonic() < until:
         _kill_descendants()
+        killed.set()
         if ended.wait(0.2):
             return
     shutil.rmtree(private, ignore_errors=True)
