@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -39,12 +40,13 @@ CHUNK = 2**20
 
 @dataclass(frozen=True)
 class Run:
-    """`sent` are bytes that left this machine."""
+    """`sent` are bytes that left this machine; `stolen` is the share of its processors that others were given."""
 
     way: str
     hosts: int
     seconds: float
     sent: int
+    stolen: float
 
 
 def main() -> None:
@@ -99,9 +101,11 @@ def measure(tree: Tree, count: int, rate: int, ways: Sequence[str]) -> list[Run]
         for machine in lab.machines:
             machine.limit_bandwidth(f"{rate}mbit")
         for way in ways:
-            before, began = sent_bytes(lab), time.monotonic()
+            sent, stolen, began = sent_bytes(lab), stolen_seconds(), time.monotonic()
             WAYS[way](lab, tree, hosts)
-            runs.append(Run(way, count, time.monotonic() - began, sent_bytes(lab) - before))
+            seconds = time.monotonic() - began
+            stolen = (stolen_seconds() - stolen) / seconds / (os.cpu_count() or 1)
+            runs.append(Run(way, count, seconds, sent_bytes(lab) - sent, stolen))
             print(f"{way} to {count}: {runs[-1].seconds:.1f} s", file=sys.stderr, flush=True)
             for machine in lab.machines:
                 machine.run("rm", "-rf", f"{ROOT}/{tree.name}", f"{ROOT}/.digests")
@@ -166,14 +170,23 @@ def sent_bytes(lab: FleetLab) -> int:
     return int(Path(f"/sys/class/net/{lab.network.bridge}/statistics/tx_bytes").read_text())
 
 
+def stolen_seconds() -> float:
+    """Return how long processors of this machine were ready to run and did not, as its hypervisor had others run."""
+    ticks = int(Path("/proc/stat").read_text().split()[8])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def tell(runs: Sequence[Run], size: int, rate: int) -> None:
     """Print the table and whether the targets are met."""
     limit = size * 8 / (rate * 10**6)
     print(f"{size / 2**20:.0f} MiB, every link {rate} Mbit/s both ways: at least {limit:.1f} s")
-    print(f"{'way':10}{'hosts':>6}{'seconds':>9}{'x limit':>9}{'sent x size':>13}")
+    print(f"{'way':10}{'hosts':>6}{'seconds':>9}{'x limit':>9}{'sent x size':>13}{'stolen':>8}")
     for run in runs:
         ratio, sent = run.seconds / limit, run.sent / size
-        print(f"{run.way:10}{run.hosts:>6}{run.seconds:>9.1f}{ratio:>9.2f}{sent:>13.2f}")
+        print(
+            f"{run.way:10}{run.hosts:>6}{run.seconds:>9.1f}{ratio:>9.2f}{sent:>13.2f}"
+            f"{run.stolen:>8.0%}"
+        )
     swarm = {run.hosts: run.seconds for run in runs if run.way == "swarm"}
     if not swarm:
         return
