@@ -76,6 +76,31 @@ def test_a_tree_reaches_all_hosts_and_its_next_version_sends_what_differs(
     assert len(inodes) == 2 and len(set(inodes)) == 1
 
 
+def test_a_host_that_joins_late_holds_nobody_up_and_gets_everything(
+    lab: FleetLab, tmp_path: Path
+) -> None:
+    came: dict[str, float] = {}
+
+    def note(progress: Progress) -> None:
+        if progress.done:
+            came.setdefault(progress.host, time.monotonic())
+        assert not progress.words
+
+    gamma = lab["gamma"]
+    # Over a link of 2.5 MB/s the swarm's library takes seconds to come.
+    gamma.run("sh", "-c", "rm -r /var/lib/toolkit/bin/libtorrent-*", check=False)
+    gamma.limit_bandwidth("20mbit")
+    try:
+        tree = make_tree(tmp_path, "l7", {"one": 9 * MIB, "two": 3 * MIB})
+        wrong = distribution(lab).spread(tree, hosts_of(lab), note)
+    finally:
+        gamma.limit_bandwidth("")
+    assert wrong == dict.fromkeys(("alpha", "beta", "gamma"), "")
+    assert max(came["alpha"], came["beta"]) < came["gamma"] - 1
+    wanted = {file.path: file.sha256 for file in tree.files}
+    assert digests(gamma, f"{SNAPSHOTS}/l7") == wanted
+
+
 def test_a_host_that_cannot_join_the_swarm_gets_the_tree_over_ssh_alone(
     lab: FleetLab, tmp_path: Path
 ) -> None:
