@@ -10,7 +10,7 @@ from typing import Any
 import libtorrent
 import pytest
 
-from toolkit.adapters.swarm_certificates import Authority, Member
+from toolkit.adapters.swarm_certificates import Authority, Credentials
 from toolkit.adapters.swarm_torrent import encode, hash_pieces, piece_length, shares, torrent
 from toolkit.hostside.swarm_settings import LOOPBACK, add_torrent, new_session
 
@@ -88,7 +88,7 @@ def _made(top: Path, sizes: dict[str, int], authority: bytes = b"-") -> bytes:
     return torrent("T", sizes, hashes, LENGTH, authority)
 
 
-def _missing(wanted: bytes, top: Path, member: Member) -> int:
+def _missing(wanted: bytes, top: Path, member: Credentials) -> int:
     """Return how many bytes libtorrent misses in the directory T."""
     session = new_session(libtorrent, [], [LOOPBACK], 0, tls=True)
     handle = _add(session, wanted, top / "T", member, False)
@@ -102,7 +102,9 @@ def _missing(wanted: bytes, top: Path, member: Member) -> int:
     return int(status.total_wanted - status.total_wanted_done)
 
 
-def _add(session: Any, wanted: bytes, directory: Path, member: Member | None, seed: bool) -> Any:
+def _add(
+    session: Any, wanted: bytes, directory: Path, member: Credentials | None, seed: bool
+) -> Any:
     directory.mkdir(parents=True, exist_ok=True)
     pair = (member.certificate, member.key) if member else None
     return add_torrent(libtorrent, session, wanted, str(directory), pair, seed)

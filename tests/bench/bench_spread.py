@@ -101,10 +101,10 @@ def measure(tree: Tree, count: int, rate: int, ways: Sequence[str]) -> list[Run]
         for machine in lab.machines:
             machine.limit_bandwidth(f"{rate}mbit")
         for way in ways:
-            sent, stolen, began = sent_bytes(lab), stolen_seconds(), time.monotonic()
+            sent, lost, began = sent_bytes(lab), stolen_seconds(), time.monotonic()
             WAYS[way](lab, tree, hosts)
             seconds = time.monotonic() - began
-            stolen = (stolen_seconds() - stolen) / seconds / (os.cpu_count() or 1)
+            stolen = (stolen_seconds() - lost) / seconds / (os.cpu_count() or 1)
             runs.append(Run(way, count, seconds, sent_bytes(lab) - sent, stolen))
             print(f"{way} to {count}: {runs[-1].seconds:.1f} s", file=sys.stderr, flush=True)
             for machine in lab.machines:

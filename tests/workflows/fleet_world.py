@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,16 @@ from toolkit.workflows.asks import ask_rollback
 from toolkit.workflows.doors import Doors
 from toolkit.workflows.rollout import Order, RolledOut, roll_out
 from toolkit.workflows.tools import Tools
+
+# Longer than any test waits for what an interruption ends.
+AGES = 60.0
+
+
+def press_ctrl_c() -> None:
+    """Interrupt the main thread, as a terminal does."""
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
 
 
 def host(number: int, count: int) -> Host:

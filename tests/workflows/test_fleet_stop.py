@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.workflows.fleet_world import FleetWorld
+from tests.workflows.fleet_world import AGES, FleetWorld, press_ctrl_c
 from tests.workflows.world import TIMING, release
 from toolkit.workflows.fleet_stop import stop_fleet
-
-AGES = 60.0
 
 
 @pytest.fixture
@@ -40,9 +36,7 @@ def test_ctrl_c_ends_the_wait_for_open_requests(world: FleetWorld) -> None:
     def before(event: str) -> None:
         if event == "drain tiny-blue" and not pressed:
             pressed.append(time.monotonic())
-            main = threading.main_thread().ident
-            assert main is not None
-            signal.pthread_kill(main, signal.SIGINT)
+            press_ctrl_c()
             world.interruption.sleep(AGES)
 
     world.hosts["gpu1"].before = before

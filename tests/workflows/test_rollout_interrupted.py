@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows.fleet_world import FleetWorld
+from tests.workflows.fleet_world import AGES, FleetWorld, press_ctrl_c
 from tests.workflows.world import release
 from toolkit.adapters.distribution import Report, Tree
 from toolkit.adapters.fakes.distribution import FakeDistribution
@@ -20,18 +18,10 @@ from toolkit.domain.release import Outcome
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.rollout import Limits
 
-AGES = 60.0
-
 
 @pytest.fixture
 def world(tmp_path: Path) -> FleetWorld:
     return FleetWorld(tmp_path)
-
-
-def press_ctrl_c() -> None:
-    main = threading.main_thread().ident
-    assert main is not None
-    signal.pthread_kill(main, signal.SIGINT)
 
 
 def interrupted_at(world: FleetWorld, moment: str, limits: Limits) -> str:

@@ -101,16 +101,22 @@ class Swarm:
         import libtorrent
 
         source = str(Path(self._delivery.tree.source).resolve())
-        own = self._authority.admit() if self._authority else None
-        tls, threads = own is not None, 1 if only else 4
+        member = self._admit()
+        tls, threads = member is not None, 1 if only else 4
         session = new_session(libtorrent, (), (LOOPBACK,), limit, tls=tls, threads=threads)
         self._sessions.append(session)
-        member = (own.certificate, own.key) if own else None
         handle = add_torrent(
             libtorrent, session, self._torrent, source, member, seed=True, only=only
         )
         rest(handle)
         return handle
+
+    def _admit(self) -> tuple[bytes, bytes] | None:
+        """Return certificate and key of a new member, nothing where none needs them."""
+        if self._authority is None:
+            return None
+        admitted = self._authority.admit()
+        return admitted.certificate, admitted.key
 
     def _give_shares(self) -> None:
         """Have something for each host that it alone gets from here: the rest it gets from the others.
@@ -221,11 +227,11 @@ class Swarm:
                 session.pause()
 
     def _request(self, member: Member) -> dict[str, Any]:
-        admitted = self._authority.admit() if self._authority else None
+        certificate, key = self._admit() or (b"", b"")
         return {
             **self._delivery.request(),
-            "certificate": admitted.certificate.decode() if admitted else "",
-            "key": admitted.key.decode() if admitted else "",
+            "certificate": certificate.decode(),
+            "key": key.decode(),
             "torrent": base64.b64encode(self._torrent).decode(),
             "directory": Path(self._delivery.tree.source).resolve().name,
             "library": library_name(member.need.python),

@@ -18,7 +18,7 @@ _BEFORE, _AFTER = timedelta(days=7), timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class Credentials:
     """A certificate and its private key, in PEM."""
 
     certificate: bytes
@@ -32,11 +32,11 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.certificate = _sign(_NAME, self._key, self._key, authority=True)
 
-    def admit(self) -> Member:
+    def admit(self) -> Credentials:
         """Return what a new member needs."""
         key = ec.generate_private_key(ec.SECP256R1())
         text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return Member(_sign(_MEMBER, key, self._key, authority=False), text)
+        return Credentials(_sign(_MEMBER, key, self._key, authority=False), text)
 
 
 def _sign(

@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, BinaryIO
 
 from swarm_checks import Checks
@@ -165,8 +165,12 @@ class _Peer:
                 self._checks.flushed()
             if isinstance(alert, self._lt.file_completed_alert):
                 whole.add(alert.index)
-        if fresh := whole & self._files.keys() - self._whole:
-            self._whole |= fresh
+        self._check(whole)
+
+    def _check(self, whole: Collection[int]) -> None:
+        fresh = [number for number in self._files if number in whole and number not in self._whole]
+        if fresh:
+            self._whole.update(fresh)
             self._checks.add(self._files[number][0] for number in fresh)
             self._prioritise()
 
@@ -180,7 +184,7 @@ class _Peer:
 
     def is_checked(self) -> bool:
         """Whether all files are hashed, once all have come; raises TimeoutError where they are not written."""
-        self._checks.add(file for file, _ in self._files.values())
+        self._check(self._files)
         return self._checks.are_done()
 
     def wrong(self) -> list[str]:

@@ -28,9 +28,8 @@ class Checks:
         self._checks: dict[str, Future[bool]] = {}
 
     def add(self, files: Iterable[File]) -> None:
-        """Check these files, all pieces of which have come, unless that was said before."""
-        known = {*self._checks, *(file.path for file in (*self._whole, *self._in_flush))}
-        self._whole += [file for file in files if file.path not in known]
+        """Check these files, all pieces of which have come; each is named once."""
+        self._whole += files
         self._write()
 
     def flushed(self) -> None:

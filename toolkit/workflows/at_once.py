@@ -21,7 +21,8 @@ def at_once(
     What `do` raises is raised here once all have ended. An interruption starts no more of them and calls `stop`, which
     tells those at work.
     """
-    with ThreadPoolExecutor(workers) as pool:
+    # which takes no pool without workers, also where there are no items
+    with ThreadPoolExecutor(max(1, workers)) as pool:
         futures = [pool.submit(do, item) for item in items]
         try:
             wait(futures)

@@ -71,7 +71,7 @@ def stop_fleet(
                 joint.leave()
 
         # all of them at once, since each waits for the others before routes change
-        at_once(max(1, len(stopping)), stopping, stop, begin)
+        at_once(len(stopping), stopping, stop, begin)
     if plan.lost:
         raise HostError(
             f"{model} is stopped where a host answered; unreachable:\n  "
