@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from threading import Event
 from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+# A Ctrl-C that comes just before the main thread begins to wait wakes nobody: the wait must end by itself.
+_TICK_SECONDS = 0.2
 
 
 def at_once(
@@ -18,15 +22,30 @@ def at_once(
 ) -> tuple[R, ...]:
     """Return what `do` returned for each item, in their order, with at most `workers` at work.
 
-    What `do` raises is raised here once all have ended. An interruption starts no more of them and calls `stop`, which
-    tells those at work.
+    What `do` raises is raised here once all have ended. An interruption starts no more of them, calls `stop`, which
+    tells those at work, and is raised once they have ended; another one meanwhile is raised at once.
     """
+    all_known, given_up = Event(), Event()
+
+    def begin(item: T) -> R:
+        # An interruption while threads are being started must not leave one at work that nobody knows of.
+        all_known.wait()
+        if given_up.is_set():
+            raise CancelledError
+        return do(item)
+
     # which takes no pool without workers, also where there are no items
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        futures = [pool.submit(do, item) for item in items]
+        futures: list[Future[R]] = []
         try:
-            wait(futures)
+            futures += [pool.submit(begin, item) for item in items]
+            all_known.set()
+            while wait(futures, timeout=_TICK_SECONDS).not_done:
+                pass
         except BaseException:
+            if not all_known.is_set():
+                given_up.set()
+                all_known.set()
             stop()
             pool.shutdown(wait=False, cancel_futures=True)
             raise

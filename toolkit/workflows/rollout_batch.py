@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from toolkit.domain.facts import HostFacts
@@ -13,6 +13,7 @@ from toolkit.domain.release import Outcome
 from toolkit.errors import ReleaseFailedError, ToolkitError
 from toolkit.planning.rollout import PREPARATION, Limits, RolloutPlan
 from toolkit.workflows.act import Act, Change
+from toolkit.workflows.at_once import at_once
 from toolkit.workflows.joint import JointDoor, joint_routes
 from toolkit.workflows.joint_supplies import JointSupplies
 from toolkit.workflows.opening import open_deployment
@@ -163,27 +164,31 @@ class Rollout:
     ) -> dict[str, str]:
         """Perform `act` for all names in threads; return why it failed, by name. Ctrl-C ends all of them."""
         found: dict[str, str] = {}
-        futures: dict[str, Future[None]] = {}
-        with ThreadPoolExecutor(len(names)) as pool:
+        at_work: set[str] = set()
+
+        def attempt(name: str) -> None:
+            at_work.add(name)
             try:
-                for name in names:
-                    futures[name] = pool.submit(act, name)
-                wait(futures.values())
-            except KeyboardInterrupt:
-                self._interrupted = True
-                # Before `abort`, which has to wait for a joint action under way.
-                self._interruption.begin()
-                abort("interrupted")
-                wait(futures.values())
-                self._interruption.over()
-                found = dict.fromkeys(names, "interrupted")
-        for name, future in futures.items():
-            error = future.exception()
-            if isinstance(error, ToolkitError):
-                found[name] = found.get(name) or error.message
-            elif error is not None:
-                raise error
-        return found
+                act(name)
+            except ToolkitError as error:
+                found[name] = error.message
+            finally:
+                at_work.remove(name)
+
+        def stop() -> None:
+            # Before `abort`, which has to wait for a joint action under way.
+            self._interruption.begin()
+            abort("interrupted")
+
+        try:
+            at_once(len(names), names, attempt, stop)
+        except KeyboardInterrupt:
+            if at_work:  # The operator does not wait for them either: the next command completes or undoes it.
+                raise
+            self._interrupted = True
+            self._interruption.over()
+            return dict.fromkeys(names, "interrupted")
+        return {name: found[name] for name in names if name in found}
 
     def _act(self, name: str, tools: Tools) -> Act:
         plan = self._plan.plans[name]
