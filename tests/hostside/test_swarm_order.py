@@ -1,29 +1,46 @@
-"""Which pieces a host of a swarm asks for first."""
+"""In which order pieces come to a host of a swarm."""
 
 from __future__ import annotations
 
 import pytest
 
 from toolkit.hostside import swarm_order
-from toolkit.hostside.swarm_order import LATER, NEVER, SHARE, SHARE_LATER, SOON, priorities
+from toolkit.hostside.swarm_order import IN_TURN, NEVER, Order
 
 FILES = {0: range(2), 2: range(3, 5), 3: range(5, 7)}
 
 
+def test_what_is_in_no_wanted_file_is_not_asked_for() -> None:
+    wanted = [IN_TURN, IN_TURN, NEVER, IN_TURN, IN_TURN, IN_TURN, IN_TURN, NEVER]
+    assert Order(FILES, index=0, count=2).priorities(8) == wanted
+
+
 @pytest.mark.parametrize(
-    ("ahead", "whole", "order"),
+    ("index", "coming", "due"),
     [
-        (9, set(), [SHARE, SOON, NEVER, SOON, SHARE, SOON, SHARE]),
-        (2, set(), [SHARE, SOON, NEVER, LATER, SHARE_LATER, LATER, SHARE_LATER]),
-        (3, set(), [SHARE, SOON, NEVER, SOON, SHARE, LATER, SHARE_LATER]),
-        # One that has come makes room, and keeps its rank: what has none does not count as wanted.
-        (2, {0}, [SHARE, SOON, NEVER, SOON, SHARE, LATER, SHARE_LATER]),
-        (2, {2}, [SHARE, SOON, NEVER, LATER, SHARE_LATER, LATER, SHARE_LATER]),
-        (2, {0, 2}, [SHARE, SOON, NEVER, SOON, SHARE, SOON, SHARE]),
+        (0, [[], [0], [4], [6]], [[0, 4], [6], [], []]),
+        (1, [[], [5], [1, 3]], [[1, 3], [], []]),
+        # What an interrupted run has left is not asked for again.
+        (0, [[0, 4], [6]], [[6], []]),
+        (1, [[0, 2, 4, 6]], [[1, 3]]),
     ],
 )
-def test_files_come_one_after_the_other_and_the_own_share_of_each_comes_first(
-    monkeypatch: pytest.MonkeyPatch, ahead: int, whole: set[int], order: list[int]
+def test_a_few_of_a_hosts_share_come_before_all_others(
+    monkeypatch: pytest.MonkeyPatch, index: int, coming: list[list[int]], due: list[list[int]]
 ) -> None:
-    monkeypatch.setattr(swarm_order, "AHEAD", ahead)
-    assert priorities(7, FILES, whole, index=0, count=2) == order
+    monkeypatch.setattr(swarm_order, "SHARE_AHEAD", 2)
+    order, found = Order(FILES, index, count=2), []
+    for pieces in coming:
+        order.advance(pieces)
+        found.append(order.due())
+    assert found == due
+
+
+def test_what_has_come_without_a_gap_is_told_file_by_file() -> None:
+    order = Order(FILES, index=0, count=1)
+    assert order.advance([]) == {}
+    assert order.advance([1, 3]) == {}
+    assert order.advance([0]) == {0: 2, 2: 1}
+    assert order.advance([6]) == {}
+    assert order.advance([5]) == {}
+    assert order.advance([4]) == {2: 2, 3: 2}

@@ -23,6 +23,7 @@ from toolkit.adapters.host_dialog import Dialog
 from toolkit.adapters.ssh import tunnel
 from toolkit.adapters.swarm_library import Wheels, library_name
 from toolkit.adapters.swarm_member import Member, have_gathered
+from toolkit.adapters.swarm_pace import Given, Pace
 from toolkit.adapters.swarm_torrent import hash_pieces, piece_length, shares, torrent
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError, ToolkitError
@@ -64,6 +65,7 @@ class Swarm:
         self._guard = threading.Lock()
         self._sessions: list[Any] = []
         self._gathered = False
+        self._pace = Pace()
         self._authority = _authority(needs)
         self._length, self._sizes = _layout(needs)
         self._torrent = _make_torrent(
@@ -87,6 +89,7 @@ class Swarm:
                 running = [pool.submit(self._bring, each) for each in self._members.values()]
                 while wait(running, timeout=_TICK_SECONDS).not_done:
                     self._connect()
+                    self._even_out()
                     self._end_where_due()
                     self._rest_where_due()
             except BaseException:
@@ -128,6 +131,7 @@ class Swarm:
         wanted = [{file.path for file in each.need.files} for each in members]
         for member, share in zip(members, shares(self._sizes, self._length, wanted), strict=True):
             member.share = self._give(0, share)
+            member.share_bytes = sum(share) * self._length
 
     def _bring(self, member: Member) -> None:
         try:
@@ -219,6 +223,15 @@ class Swarm:
                 if each.dialog is not None and not each.stopped and not each.ended:
                     each.stopped = True
                     each.dialog.send({"stop": True})
+
+    def _even_out(self) -> None:
+        """Have shares leave at one pace."""
+        sharing = [each for each in self._members.values() if each.share and not each.ended]
+        given = [
+            Given(each.share.status().total_payload_upload, each.share_bytes) for each in sharing
+        ]
+        for each, limit in zip(sharing, self._pace.limits(given, time.monotonic()), strict=True):
+            each.share.set_upload_limit(limit)
 
     def _rest_where_due(self) -> None:
         """Give no more once each has all pieces: what is still connected at the end takes seconds to take down."""

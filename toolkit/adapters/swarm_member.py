@@ -24,6 +24,7 @@ class Member:
     port: int = 0
     connect_at: float = 0.0
     share: Any = None
+    share_bytes: int = 0
     slow: bool = False
     best: float = 0.0
     marked_at: float = 0.0

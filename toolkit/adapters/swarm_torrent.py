@@ -16,7 +16,7 @@ Value = int | bytes | Sequence["Value"] | Mapping[bytes, "Value"]
 
 def piece_length(size: int) -> int:
     """Return bytes in a piece, for files of `size` bytes in all: some hundreds to some ten thousands of pieces."""
-    length = 2**20
+    length = 2**19
     while size > length * 2**14:
         length *= 2
     return length

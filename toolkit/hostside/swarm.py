@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from swarm_checks import Checks
 from swarm_library import library_path
-from swarm_order import priorities
+from swarm_order import FIRST, Order
 from swarm_settings import LOOPBACK, add_torrent, connect, new_session, rest
 from trees import File, Tree, publish
 from wire import Document, Report
@@ -98,11 +98,17 @@ class _Peer:
         self._torrent = add_torrent(
             libtorrent, self._session, torrent, self._top, member, seed=False
         )
-        self._index, self._count = request["index"], request["count"]
         self._files = self._wanted(tree)
+        self._order = Order(
+            {number: pieces for number, (_, pieces) in self._files.items()},
+            request["index"],
+            request["count"],
+        )
+        self._torrent.prioritize_pieces(
+            self._order.priorities(self._torrent.torrent_file().num_pieces())
+        )
         self._whole: set[int] = set()
         self._checks = Checks(tree, self._top, self._torrent.flush_cache)
-        self._prioritise()
 
     def _wanted(self, tree: Tree) -> dict[int, tuple[File, range]]:
         """Return the files that are not here, by their numbers in the torrent, each with its pieces."""
@@ -116,16 +122,6 @@ class _Peer:
                 first = layout.file_offset(number) // length
                 wanted[number] = file, range(first, first + -(-file.size // length))
         return wanted
-
-    def _prioritise(self) -> None:
-        order = priorities(
-            self._torrent.torrent_file().num_pieces(),
-            {number: pieces for number, (_, pieces) in self._files.items()},
-            self._whole,
-            self._index,
-            self._count,
-        )
-        self._torrent.prioritize_pieces(order)
 
     def listen(self) -> None:
         """Return when the session listens and has looked at what is there; raises OSError or TimeoutError."""
@@ -149,6 +145,8 @@ class _Peer:
             if time.monotonic() > until:
                 raise TimeoutError("what an interrupted run has left is not checked after an hour")
             time.sleep(_TICK_SECONDS)
+        there = self._torrent.status(self._lt.status_flags_t.query_pieces).pieces
+        self._advance(number for number, is_there in enumerate(there) if is_there)
         rest(self._torrent)
 
     def connect(self, peers: Iterable[tuple[str, int]]) -> None:
@@ -157,7 +155,7 @@ class _Peer:
 
     def heed_alerts(self) -> None:
         """Begin to check files that have come as a whole; raises OSError where the disk fails."""
-        whole = set()
+        whole, pieces = set(), []
         for alert in self._session.pop_alerts():
             if isinstance(alert, (self._lt.file_error_alert, self._lt.torrent_error_alert)):
                 raise OSError(alert.message())
@@ -165,6 +163,9 @@ class _Peer:
                 self._checks.flushed()
             if isinstance(alert, self._lt.file_completed_alert):
                 whole.add(alert.index)
+            if isinstance(alert, self._lt.piece_finished_alert):
+                pieces.append(alert.piece_index)
+        self._advance(pieces)
         self._check(whole)
 
     def _check(self, whole: Collection[int]) -> None:
@@ -172,7 +173,14 @@ class _Peer:
         if fresh:
             self._whole.update(fresh)
             self._checks.add(self._files[number][0] for number in fresh)
-            self._prioritise()
+
+    def _advance(self, pieces: Iterable[int]) -> None:
+        """Hash what has come without a gap, and ask for what comes after it."""
+        length = self._torrent.torrent_file().piece_length()
+        for number, count in self._order.advance(pieces).items():
+            self._checks.grown(self._files[number][0], count * length)
+        for piece in self._order.due():
+            self._torrent.piece_priority(piece, FIRST)
 
     def done(self) -> int:
         """Return the bytes that have come and are right by their pieces."""

@@ -1,7 +1,8 @@
-"""Files of a swarm are hashed as soon as each is whole, while the others are still on their way."""
+"""Files of a swarm are hashed as they come, so that little is left to hash at the end."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
@@ -12,8 +13,39 @@ from trees import File, Tree, is_right, link
 
 _THREADS = 2
 _FLUSH_SECONDS = 300
+_READ_SECONDS = 0.5
+_CHUNK = 2**20
 # Whoever passes pieces on comes first.
 _NICE = 10
+
+
+class Growing:
+    """The hash of a file that comes from front to back."""
+
+    def __init__(self, path: str, file: File) -> None:
+        self._path, self._file = path, file
+        self._summary, self.at = hashlib.sha256(), 0
+        self._guard = threading.Lock()
+
+    def read(self, upto: int) -> None:
+        """Hash on, up to so many bytes from the file's begin, as far as they are there."""
+        with self._guard, open(self._path, "rb", buffering=0) as opened:
+            opened.seek(self.at)
+            buffer = memoryview(bytearray(max(0, min(_CHUNK, upto - self.at))))
+            while count := opened.readinto(buffer[: max(0, upto - self.at)]):
+                self._summary.update(buffer[:count])
+                self.at += count
+
+    def is_right(self) -> bool:
+        """Whether the whole file is the wanted one; what was read before it was written is read again."""
+        try:
+            self.read(self._file.size)
+            same_size = os.stat(self._path).st_size == self._file.size
+        except OSError:
+            return False
+        if same_size and self._summary.hexdigest() == self._file.sha256:
+            return True
+        return is_right(self._path, self._file)
 
 
 class Checks:
@@ -26,6 +58,25 @@ class Checks:
         self._in_flush: list[File] = []
         self._flush_began = 0.0
         self._checks: dict[str, Future[bool]] = {}
+        self._growing: dict[str, Growing] = {}
+        self._came = ("", 0)
+        self._reading: Future[None] | None = None
+        self._reads_at = 0.0
+
+    def grown(self, file: File, upto: int) -> None:
+        """Hash on what is in place of a file, the first `upto` bytes of which have come."""
+        now = time.monotonic()
+        if now < self._reads_at or self.is_reading():
+            return
+        # What has come is not written yet; what had come a while ago is.
+        path, written = self._came
+        self._came, self._reads_at = (file.path, upto), now + _READ_SECONDS
+        if path == file.path and path not in self._checks:
+            self._reading = self._pool.submit(self._growth(file).read, written)
+
+    def is_reading(self) -> bool:
+        """Whether some of a file that has not come as a whole is being hashed."""
+        return self._reading is not None and not self._reading.done()
 
     def add(self, files: Iterable[File]) -> None:
         """Check these files, all pieces of which have come; each is named once."""
@@ -64,10 +115,15 @@ class Checks:
         if not file.size:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             open(path, "wb").close()
-        if not is_right(path, file):
+        if not self._growth(file).is_right():
             return False
         link(self._tree, path, file)
         return True
+
+    def _growth(self, file: File) -> Growing:
+        return self._growing.setdefault(
+            file.path, Growing(os.path.join(self._top, file.path), file)
+        )
 
 
 def _step_back() -> None:

@@ -76,7 +76,8 @@ def new_session(
             "alert_mask": libtorrent.alert.category_t.error_notification
             | libtorrent.alert.category_t.status_notification
             | libtorrent.alert.category_t.storage_notification
-            | libtorrent.alert.category_t.file_progress_notification,
+            | libtorrent.alert.category_t.file_progress_notification
+            | libtorrent.alert.category_t.piece_progress_notification,
         }
     )
     rules = libtorrent.ip_filter()
@@ -116,6 +117,8 @@ def add_torrent(
         wanted.flags |= flags.no_verify_files | flags.upload_mode
     elif seed:
         wanted.flags |= flags.seed_mode
+    else:
+        wanted.flags |= flags.sequential_download
     handle = session.add_torrent(wanted)
     if member is not None:
         handle.set_ssl_certificate_buffer(*member, _DH)
