@@ -11,31 +11,32 @@ SIZE = 64 * MIB
 
 
 def after_ten_seconds(*given: int, size: int = SIZE) -> tuple[list[int], int]:
-    """Return the limits once so many MiB have left of each, and the even rate by then."""
+    """Return the limits once so many MiB have left of each, and the even rate of those with more to give."""
     pace, found = Pace(), []
     for tick in range(101):
         shares = [Given(each * MIB * tick // 100, size) for each in given]
         found = pace.limits(shares, 1000 + tick / 10)
-    return found, sum(given) * MIB // 10 // len(given)
+    giving = sum(each * MIB < size for each in given)
+    return found, sum(given) * MIB // 10 // max(1, giving)
 
 
 @pytest.mark.parametrize(
     ("given", "parts"),
     [
-        ((20, 20, 20), (0, 0, 0)),
-        ((20, 21, 20), (0, 0, 0)),
-        ((20, 22, 23), (0, 0.75, 0.5)),
-        ((20, 24, 60), (0, 0.25, 0.25)),
+        ((20, 20, 20, 20), (0, 0, 0, 0)),
+        ((20, 22, 20, 20), (0, 0, 0, 0)),
+        ((20, 23, 24, 20), (0, 0.9375, 0.875, 0)),
+        ((20, 60, 30, 20), (0, 0.85, 0.85, 0)),
+        # Of two, one may be further ahead.
+        ((20, 24), (0, 0)),
+        ((20, 26), (0, 0.875)),
         # Nobody waits for what is whole, and it is not held back either.
-        ((64, 23, 20), (0, 0.5, 0)),
+        ((64, 26, 20), (0, 0.875, 0)),
         ((64, 64), (0, 0)),
     ],
 )
 def test_those_ahead_wait_for_the_last(given: tuple[int, ...], parts: tuple[float, ...]) -> None:
     limits, even = after_ten_seconds(*given)
-    giving = [each for each in given if each < 64]
-    if len(giving) < len(given):
-        even = even * len(given) // max(1, len(giving))
     assert limits == [pytest.approx(part * even, rel=0.01) for part in parts]
 
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# A share that is further ahead of the last one is held back, the more the further, down to a part of an even rate.
-_SLACK_BYTES = 2**20
-_SPAN_BYTES = 4 * 2**20
-_LEAST_PART = 0.25
+# How far all but the last may be ahead of it, together. Who is further is held back, the more the further, down to a
+# part of an even rate: a connection that is let go takes seconds to grow again.
+_SLACK_BYTES = 8 * 2**20
+_SPAN_BYTES = 16 * 2**20
+_LEAST_PART = 0.85
 _SMOOTH_SECONDS = 1.0
-# Less than this part of the best rate for so long: whoever is last has no use for what the others leave it.
+# The best rate is that of about so long.
+_FORGET_SECONDS = 10.0
+# Less than this part of it for so long: whoever is last has no use for what the others leave it.
 _POOR_PART = 0.7
 _PATIENCE_SECONDS = 2.0
 
@@ -47,10 +50,9 @@ class Pace:
         giving = [share.left for share in shares if not share.is_all]
         if self._useless or not giving:
             return [0] * len(shares)
-        even = self._rate / len(giving)
-        return [
-            0 if share.is_all else int(even * _part(share.left - min(giving))) for share in shares
-        ]
+        even = self._best / len(giving)
+        last = min(giving) + _SLACK_BYTES // len(giving)
+        return [0 if share.is_all else int(even * _part(share.left - last)) for share in shares]
 
     def _measure(self, shares: Sequence[Given], now: float) -> None:
         passed, left = now - self._at, sum(share.left for share in shares)
@@ -61,12 +63,10 @@ class Pace:
         # Once some have given all, less leaves for want of anything to give.
         if self._rate >= self._best * _POOR_PART or any(share.is_all for share in shares):
             self._good_at = now
-        self._best = max(self._best, self._rate)
+        self._best = max(self._rate, self._best * (1 - min(1.0, passed / _FORGET_SECONDS)))
         self._useless = self._useless or now - self._good_at > _PATIENCE_SECONDS
 
 
 def _part(ahead: int) -> float:
-    """Return the part of an even rate for a share that is `ahead` of the last by so many bytes, or 0 for any rate."""
-    if ahead <= _SLACK_BYTES:
-        return 0.0
-    return max(_LEAST_PART, 1 - (ahead - _SLACK_BYTES) / _SPAN_BYTES)
+    """Return the part of an even rate for a share that is so many bytes too far ahead, or 0 for any rate."""
+    return max(_LEAST_PART, 1 - ahead / _SPAN_BYTES) if ahead > 0 else 0.0
