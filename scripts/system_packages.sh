@@ -4,7 +4,7 @@ set -eu
 wanted=""
 for each in haproxy:/usr/sbin/haproxy supervisor:/usr/bin/supervisord libnuma1:/usr/lib/x86_64-linux-gnu/libnuma.so.1 \
     mmdebstrap:/usr/bin/mmdebstrap iproute2:/usr/sbin/ip openssh-client:/usr/bin/ssh util-linux:/usr/bin/nsenter \
-    openssl:/usr/bin/openssl; do
+    openssl:/usr/bin/openssl rsync:/usr/bin/rsync; do
     [ -e "${each#*:}" ] || wanted="$wanted ${each%%:*}"
 done
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || wanted="$wanted postgresql"

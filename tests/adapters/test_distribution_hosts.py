@@ -21,6 +21,7 @@ from tests.adapters.tree_lab import (
 )
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import require_hosts
+from tests.fleet.rsync import rsync_files
 from tests.system.served import CACHE
 from toolkit.adapters.distribution import Progress
 from toolkit.adapters.distribution_ssh import SshDistribution
@@ -36,7 +37,7 @@ MIB = 2**20
 @pytest.fixture(scope="module")
 def lab() -> Iterator[FleetLab]:
     require_hosts()
-    with fleet_lab(3, silence=6) as made:
+    with fleet_lab(3, silence=6, shares=rsync_files()) as made:
         # Its only file from the network is fetched once.
         (CACHE / "wheelhouse").mkdir(parents=True, exist_ok=True)
         (made.home / "wheelhouse").symlink_to(CACHE / "wheelhouse")
@@ -47,18 +48,24 @@ def hosts_of(lab: FleetLab) -> tuple[Host, ...]:
     return load_fleet(lab.inventory).hosts
 
 
-def distribution(lab: FleetLab, *, limit: int = 0, swarm: bool = True) -> SshDistribution:
-    return SshDistribution(lab.home, limit=limit, swarm=swarm)
+def distribution(
+    lab: FleetLab, *, limit: int = 0, by: str = "swarm", interruption: Interruption | None = None
+) -> SshDistribution:
+    """Return what tries this way first: a swarm, rsync or the stream."""
+    swarm, rsync = by.startswith("swarm"), by != "stream"
+    return SshDistribution(
+        lab.home, limit=limit, swarm=swarm, rsync=rsync, interruption=interruption
+    )
 
 
-@pytest.mark.parametrize("by", ["swarm", "swarm-tls", "stream"])
+@pytest.mark.parametrize("by", ["swarm", "swarm-tls", "rsync", "stream"])
 def test_a_tree_reaches_all_hosts_and_its_next_version_sends_what_differs(
     lab: FleetLab, tmp_path: Path, by: str
 ) -> None:
-    model = f"{by}.safetensors"
-    sizes = {model: 12 * MIB + 1, "sub/config.json": 500 + len(by), "empty": 0}
+    model, config = f"{by}.safetensors", f"sub/{by}.json"
+    sizes = {model: 12 * MIB + 1, config: 500, "empty": 0}
     first = make_tree(tmp_path / "a", f"a-{by}", sizes)
-    way = distribution(lab, swarm=by != "stream")
+    way = distribution(lab, by=by)
     hosts = [replace(host, swarm_tls=by == "swarm-tls") for host in hosts_of(lab)]
     assert spreads_once(way, first, hosts) == []
     for machine in lab.machines:
@@ -66,11 +73,11 @@ def test_a_tree_reaches_all_hosts_and_its_next_version_sends_what_differs(
         assert digests(machine, f"{SNAPSHOTS}/{first.name}") == wanted
         assert f".{first.name}.partial" not in listing(machine, SNAPSHOTS)
 
-    second = make_tree(tmp_path / "b", f"b-{by}", {**sizes, "sub/config.json": 700 + len(by)})
+    second = make_tree(tmp_path / "b", f"b-{by}", {**sizes, config: 700})
     heard = Heard()
     names = ("alpha", "beta", "gamma")
     assert way.spread(second, hosts, heard) == dict.fromkeys(names, "")
-    assert heard.total == dict.fromkeys(names, 700 + len(by))
+    assert heard.total == dict.fromkeys(names, 700)
     models = [f"{SNAPSHOTS}/{tree.name}/{model}" for tree in (first, second)]
     inodes = lab["alpha"].run("stat", "-c", "%i", *models).split()
     assert len(inodes) == 2 and len(set(inodes)) == 1
@@ -115,20 +122,18 @@ def test_a_host_that_cannot_join_the_swarm_gets_the_tree_over_ssh_alone(
     assert said.startswith("beta: over SSH alone, as the swarm did not reach it: ")
 
 
-@pytest.mark.parametrize("swarm", [True, False], ids=["swarm", "stream"])
-def test_an_interruption_ends_a_transfer_at_once(
-    lab: FleetLab, tmp_path: Path, swarm: bool
-) -> None:
+@pytest.mark.parametrize("by", ["swarm", "rsync", "stream"])
+def test_an_interruption_ends_a_transfer_at_once(lab: FleetLab, tmp_path: Path, by: str) -> None:
     interruption, hosts = Interruption(), hosts_of(lab)[:2]
     # At this rate it would take six seconds.
-    way = SshDistribution(lab.home, limit=4 * MIB, swarm=swarm, interruption=interruption)
-    tree = make_tree(tmp_path, f"i-{swarm}", {f"i-{swarm}": 24 * MIB})
+    way = distribution(lab, limit=4 * MIB, by=by, interruption=interruption)
+    tree = make_tree(tmp_path, f"i-{by}", {f"i-{by}": 24 * MIB})
 
     is_interrupted(way, interruption, tree, hosts)
     for machine in lab.machines[:2]:
         assert tree.name not in listing(machine, SNAPSHOTS)
     names = dict.fromkeys(("alpha", "beta"), "")
-    assert distribution(lab, swarm=swarm).spread(tree, hosts, Heard()) == names
+    assert distribution(lab, by=by).spread(tree, hosts, Heard()) == names
 
 
 def test_an_interrupted_transfer_leaves_a_dot_directory_that_the_next_one_uses(
@@ -142,26 +147,60 @@ def test_an_interrupted_transfer_leaves_a_dot_directory_that_the_next_one_uses(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        distribution(lab, limit=8 * MIB).spread(tree, [host], interrupt)
+        distribution(lab, limit=8 * MIB, by="stream").spread(tree, [host], interrupt)
     assert "d4" not in listing(alpha, SNAPSHOTS)
     assert listing(alpha, f"{SNAPSHOTS}/.d4.partial/checked") == ["one"]
     # What a power cut may leave of a file: its size without its bytes.
     partial = f"{SNAPSHOTS}/.d4.partial/incoming/two"
     alpha.run("dd", "if=/dev/zero", f"of={partial}", "bs=64k", "count=1", "conv=notrunc")
     heard = Heard()
-    assert distribution(lab).spread(tree, [host], heard) == {"alpha": ""}
+    assert distribution(lab, by="stream").spread(tree, [host], heard) == {"alpha": ""}
     assert heard.total == {"alpha": 8 * MIB}
     assert digests(alpha, f"{SNAPSHOTS}/d4") == {f.path: f.sha256 for f in tree.files}
     assert listing(alpha, f"{SNAPSHOTS}/.d4.partial") == []
 
 
-def test_a_swarm_whose_ops_machine_is_killed_ends_and_the_next_one_goes_on(
+def test_rsync_keeps_what_is_right_of_what_an_interrupted_run_has_left(
     lab: FleetLab, tmp_path: Path
 ) -> None:
-    tree = make_tree(tmp_path, "k6", {"one": 12 * MIB, "two": 12 * MIB})
+    alpha, host = lab["alpha"], hosts_of(lab)[0]
+    tree = make_tree(tmp_path, "r8", {"r8-one": 8 * MIB, "sub/r8-two": 8 * MIB})
+
+    def interrupt(progress: Progress) -> None:
+        if progress.done > 12 * MIB:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distribution(lab, limit=8 * MIB, by="rsync").spread(tree, [host], interrupt)
+    assert "r8" not in listing(alpha, SNAPSHOTS)
+    partial = f"{SNAPSHOTS}/.r8.partial/incoming/r8-one"
+    alpha.run("dd", "if=/dev/zero", f"of={partial}", "bs=64k", "count=1", "conv=notrunc")
+    before, heard = lab.network.sent_bytes(), Heard()
+    assert distribution(lab, by="rsync").spread(tree, [host], heard) == {"alpha": ""}
+    assert heard.words == []
+    assert lab.network.sent_bytes() - before < 7 * MIB
+    assert digests(alpha, f"{SNAPSHOTS}/r8") == {f.path: f.sha256 for f in tree.files}
+
+
+def test_a_host_whose_rsync_fails_gets_the_tree_without_it(lab: FleetLab, tmp_path: Path) -> None:
+    tree = make_tree(tmp_path, "r9", {"r9": 2 * MIB})
+    lab["beta"].run("sh", "-c", "printf '#!/bin/sh\\necho no >&2; exit 7' > /usr/local/bin/rsync")
+    lab["beta"].run("chmod", "+x", "/usr/local/bin/rsync")
+    try:
+        (said,) = spreads_once(distribution(lab), tree, hosts_of(lab)[:2])
+    finally:
+        lab["beta"].run("rm", "/usr/local/bin/rsync")
+    assert said.startswith("beta: without rsync, which did not reach it: ")
+
+
+@pytest.mark.parametrize(("by", "works"), [("swarm", "tree-swarm"), ("rsync", "rsync --server")])
+def test_a_transfer_whose_command_is_killed_ends_and_the_next_one_goes_on(
+    lab: FleetLab, tmp_path: Path, by: str, works: str
+) -> None:
+    tree = make_tree(tmp_path, f"k-{by}", {f"{by}-one": 12 * MIB, f"{by}-two": 12 * MIB})
     hosts = hosts_of(lab)[:2]
     killed = subprocess.Popen(
-        [sys.executable, "-c", _SPREAD, str(lab.home), str(lab.inventory), str(tmp_path)],
+        [sys.executable, "-c", _SPREAD, str(lab.home), str(lab.inventory), str(tmp_path), by],
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
     )
@@ -170,15 +209,17 @@ def test_a_swarm_whose_ops_machine_is_killed_ends_and_the_next_one_goes_on(
     killed.kill()
     killed.wait()
     killed.stdout.close()
-    until = time.monotonic() + 20
-    while any(lab[host.name].run("pgrep", "-f", "tree-swarm", check=False) for host in hosts):
+    until = time.monotonic() + 7
+    while any(lab[host.name].run("pgrep", "-f", works, check=False) for host in hosts):
         assert time.monotonic() < until, "a host still waits for its ops machine"
         time.sleep(0.1)
     heard = Heard()
-    assert distribution(lab).spread(tree, hosts, heard) == {"alpha": "", "beta": ""}
+    before = lab.network.sent_bytes()
+    assert distribution(lab, by=by).spread(tree, hosts, heard) == {"alpha": "", "beta": ""}
     assert heard.words == []
-    # What had come was not sent again.
-    assert max(heard.first.values()) > MIB
+    # Much of what had come was not sent again.
+    whole = tree.size * (1 if by == "swarm" else 2)
+    assert lab.network.sent_bytes() - before < whole * 0.9
 
 
 _SPREAD = """
@@ -188,15 +229,17 @@ from tests.adapters.tree_lab import make_tree
 from toolkit.adapters.distribution_ssh import SshDistribution
 from toolkit.adapters.interruption import Interruption
 from toolkit.config.fleet import load_fleet
-home, inventory, source = map(Path, sys.argv[1:])
-tree = make_tree(source, "k6", {"one": 12 * 2**20, "two": 12 * 2**20})
+home, inventory, source = map(Path, sys.argv[1:4])
+by = sys.argv[4]
+tree = make_tree(source, f"k-{by}", {f"{by}-one": 12 * 2**20, f"{by}-two": 12 * 2**20})
 far = set()
 def report(progress):
     if progress.done > 8 * 2**20:
         far.add(progress.host)
     if len(far) == 2:
         print("far", flush=True)
-SshDistribution(home, limit=4 * 2**20).spread(tree, load_fleet(inventory).hosts[:2], report)
+way = SshDistribution(home, limit=4 * 2**20, swarm=by == "swarm")
+way.spread(tree, load_fleet(inventory).hosts[:2], report)
 """
 
 

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.fleet.lab import FleetLab, fleet_lab
+from tests.fleet.rsync import RSYNC, rsync_files
 from tests.system.served import CACHE
 from toolkit.adapters.distribution import Progress, Tree
 from toolkit.adapters.distribution_ssh import SshDistribution
@@ -34,7 +34,6 @@ from toolkit.domain.snapshot import FileDigest
 
 TARGET_RATIO, TARGET_GROWTH = 1.5, 1.2
 ROOT = "/var/lib/toolkit/snapshots"
-RSYNC = "/usr/bin/rsync"
 CHUNK = 2**20
 
 
@@ -60,14 +59,11 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    ways = [way for way in given.ways if way != "rsync" or shutil.which(RSYNC)]
-    if ways != given.ways:
-        print("no rsync here: apt-get install rsync", file=sys.stderr)
     runs = []
     with tempfile.TemporaryDirectory(prefix="toolkit-spread-", dir="/var/tmp") as directory:
         source = make_source(Path(directory) / "snapshot", given.size)
         for count in given.hosts:
-            runs += measure(source, count, given.rate, ways)
+            runs += measure(source, count, given.rate, given.ways)
     tell(runs, given.size, given.rate)
     if given.json:
         given.json.write_text(json.dumps([run.__dict__ for run in runs]))
@@ -101,11 +97,11 @@ def measure(tree: Tree, count: int, rate: int, ways: Sequence[str]) -> list[Run]
         for machine in lab.machines:
             machine.limit_bandwidth(f"{rate}mbit")
         for way in ways:
-            sent, lost, began = sent_bytes(lab), stolen_seconds(), time.monotonic()
+            sent, lost, began = lab.network.sent_bytes(), stolen_seconds(), time.monotonic()
             WAYS[way](lab, tree, hosts)
             seconds = time.monotonic() - began
             stolen = (stolen_seconds() - lost) / seconds / (os.cpu_count() or 1)
-            runs.append(Run(way, count, seconds, sent_bytes(lab) - sent, stolen))
+            runs.append(Run(way, count, seconds, lab.network.sent_bytes() - sent, stolen))
             print(f"{way} to {count}: {runs[-1].seconds:.1f} s", file=sys.stderr, flush=True)
             for machine in lab.machines:
                 machine.run("rm", "-rf", f"{ROOT}/{tree.name}", f"{ROOT}/.digests")
@@ -130,7 +126,7 @@ def spread(
         if progress.words:
             raise SystemExit(f"{progress.host}: {progress.words}")
 
-    wrong = SshDistribution(lab.home, swarm=swarm).spread(tree, hosts, refuse_words)
+    wrong = SshDistribution(lab.home, swarm=swarm, rsync=False).spread(tree, hosts, refuse_words)
     if any(wrong.values()):
         raise SystemExit(f"not brought: {wrong}")
 
@@ -154,20 +150,6 @@ WAYS: dict[str, Callable[[FleetLab, Tree, Sequence[Host]], None]] = {
     "stream": lambda lab, tree, hosts: spread(lab, tree, hosts, swarm=False),
     "rsync": rsync,
 }
-
-
-def rsync_files() -> dict[str, Path]:
-    """Return rsync and its libraries, which test hosts do not have, for them to see."""
-    if not Path(RSYNC).exists():
-        return {}
-    shown = subprocess.run(["ldd", RSYNC], capture_output=True, text=True, check=True).stdout
-    libraries = [word for word in shown.split() if word.startswith("/lib/x86_64")]
-    return {path: Path(path).resolve() for path in [RSYNC, *libraries] if "libc.so" not in path}
-
-
-def sent_bytes(lab: FleetLab) -> int:
-    """Return how much this machine has sent to the hosts so far."""
-    return int(Path(f"/sys/class/net/{lab.network.bridge}/statistics/tx_bytes").read_text())
 
 
 def stolen_seconds() -> float:

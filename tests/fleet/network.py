@@ -26,6 +26,10 @@ class Network:
         """Let this machine send at most `rate` to all hosts together, in tc's words; empty: as much as there is."""
         shape(self.bridge, rate)
 
+    def sent_bytes(self) -> int:
+        """Return how much this machine has sent to the hosts so far."""
+        return int(Path(f"/sys/class/net/{self.bridge}/statistics/tx_bytes").read_text())
+
 
 @contextmanager
 def network() -> Iterator[Network]:

@@ -23,7 +23,7 @@ _CHUNK = 2**18
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a host lacks: `arrived` counts bytes that an interrupted run has left of a file."""
+    """What a host lacks: `arrived` counts bytes that an interrupted run has left of a file in `incoming`."""
 
     host: Host
     files: tuple[FileDigest, ...]
@@ -31,6 +31,8 @@ class Need:
     python: str
     machine: str
     libraries: tuple[str, ...]
+    incoming: str
+    rsync: bool
 
     @property
     def size(self) -> int:
@@ -95,6 +97,8 @@ class Delivery:
             python=result["python"],
             machine=result["machine"],
             libraries=tuple(result["libraries"]),
+            incoming=result["incoming"],
+            rsync=result["rsync"],
         )
         self.report(Progress(host.name, 0, need.size))
         return need

@@ -2,8 +2,8 @@
 
 Every file is hashed on the host before the tree appears there, by one rename. Hosts get what they lack: files that
 another of their trees has are linked. What brings the rest: a swarm, in which the bytes leave this machine about once
-and hosts pass them on to each other; where that cannot run, a plain stream to each, which needs nothing but SSH and
-the host's Python.
+and hosts pass them on to each other; where that cannot run, rsync to each that has it; and else a plain stream, which
+needs nothing but SSH and the host's Python.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from toolkit.adapters.distribution import Progress, Report, Tree
 from toolkit.adapters.distribution_host import Delivery, Need, Throttle
+from toolkit.adapters.distribution_rsync import can_rsync, send_by_rsync
 from toolkit.adapters.distribution_swarm import LEAST_BYTES, Swarm, why_not
 from toolkit.adapters.host_dialog import Dialogs
 from toolkit.adapters.interruption import Interruption
@@ -38,9 +39,10 @@ class SshDistribution:
         *,
         limit: int = 0,
         swarm: bool = True,
+        rsync: bool = True,
         interruption: Interruption | None = None,
     ) -> None:
-        self._home, self._limit, self._swarm = home, limit, swarm
+        self._home, self._limit, self._swarm, self._rsync = home, limit, swarm, rsync
         self._interruption = interruption or Interruption()
 
     def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
@@ -71,13 +73,33 @@ class SshDistribution:
         def stream(host: Host) -> None:
             delivery.stream(needs[host.name])
 
+        def rest() -> list[Host]:
+            return [need.host for need in needs.values() if need.host.name not in wrong]
+
         wrong = _each(pool, look, hosts)
-        if self._swarm and (left := self._by_swarm(delivery, needs)):
-            # The swarm has changed what is there.
-            wrong |= _each(pool, look, left)
-        rest = [need.host for need in needs.values() if need.host.name not in wrong]
-        wrong |= _each(pool, stream, rest)
+        # Whatever did not reach a host has changed what is there.
+        if self._swarm:
+            wrong |= _each(pool, look, self._by_swarm(delivery, needs))
+        if self._rsync:
+            wrong |= _each(pool, look, self._by_rsync(delivery, needs, rest(), pool))
+        wrong |= _each(pool, stream, rest())
         return {host.name: wrong.get(host.name, "") for host in hosts}
+
+    def _by_rsync(
+        self,
+        delivery: Delivery,
+        needs: dict[str, Need],
+        hosts: Sequence[Host],
+        pool: ThreadPoolExecutor,
+    ) -> list[Host]:
+        """Bring the tree to those of `hosts` that have rsync and take them out of `needs`; return those not reached."""
+        able = [host for host in hosts if can_rsync(needs[host.name])]
+        limit = delivery.throttle.limit // max(1, len(able))
+        wrong = _each(pool, lambda host: send_by_rsync(delivery, needs[host.name], limit), able)
+        for host in able:
+            if host.name not in wrong:
+                del needs[host.name]
+        return self._left(delivery, needs, "without rsync, which did not reach it", wrong)
 
     def _by_swarm(self, delivery: Delivery, needs: dict[str, Need]) -> list[Host]:
         """Bring the tree to hosts that can be in a swarm and take them out of `needs`; return those not reached."""
@@ -96,18 +118,21 @@ class SshDistribution:
             wrong = Swarm(delivery, able, wheels, self._home / "pieces").run()
         except (ToolkitError, OSError, ImportError) as error:
             wrong = {need.host.name: str(error) for need in able}
-        left = []
         for need in able:
-            name = need.host.name
-            if wrong[name]:
-                left.append(need.host)
-                if self._interruption.begun:
-                    continue
-                words = f"over SSH alone, as the swarm did not reach it: {wrong[name]}"
-                delivery.report(Progress(name, 0, need.size, words))
-            else:
-                del needs[name]
-        return left
+            if not wrong[need.host.name]:
+                del needs[need.host.name]
+        return self._left(delivery, needs, "over SSH alone, as the swarm did not reach it", wrong)
+
+    def _left(
+        self, delivery: Delivery, needs: Mapping[str, Need], words: str, wrong: Mapping[str, str]
+    ) -> list[Host]:
+        """Say of each host what was wrong; return those of them that still lack something."""
+        left = [need for name, need in needs.items() if wrong.get(name)]
+        for need in left:
+            if not self._interruption.begun:
+                said = f"{words}: {wrong[need.host.name]}"
+                delivery.report(Progress(need.host.name, 0, need.size, said))
+        return [need.host for need in left]
 
 
 def _each(

@@ -89,11 +89,17 @@ class Dialogs:
             self.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._hostside[host.name] = place_hostside(host, self.scratch)
         argv = [host.python, "-I", self._hostside[host.name], command]
-        process = self._start(root_command(host, self.scratch, argv))
-        dialog = Dialog(process, host.name, reach_hint(host))
-        try:
+        with self.process(root_command(host, self.scratch, argv)) as process:
+            dialog = Dialog(process, host.name, reach_hint(host))
             dialog.send({"root": host.root, **request})
             yield dialog
+
+    @contextmanager
+    def process(self, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a process of this machine that `abort` ends too; leaving the context waits for its end, as `open`."""
+        process = self._start(argv)
+        try:
+            yield process
         finally:
             self._end(process)
 

@@ -52,9 +52,13 @@ def master_options(host: Host, scratch: Path) -> tuple[str, ...]:
 
 
 def root_command(host: Host, scratch: Path, argv: Sequence[str]) -> list[str]:
-    """Return the command line that runs `argv` as root on `host`, with sudo where the login is not root."""
-    remote = shlex.join(["sh", "-c", _AS_ROOT, "sh", *argv])
-    return ["ssh", *master_options(host, scratch), host.address, remote]
+    """Return the command line that runs `argv` as root on `host`."""
+    return ["ssh", *master_options(host, scratch), host.address, as_root(argv)]
+
+
+def as_root(argv: Sequence[str]) -> str:
+    """Return what a login's shell is told to run `argv` as root, with sudo where the login is not root."""
+    return shlex.join(["sh", "-c", _AS_ROOT, "sh", *argv])
 
 
 def place_hostside(host: Host, scratch: Path) -> str:

@@ -86,8 +86,8 @@ class Tree:
 def survey(request: Document, report: Report) -> Document:
     """Say what of a tree this host lacks, after taking from its other trees what they share.
 
-    Result: {"present": True}, or {"missing": [path...], "arrived": {path: bytes}, "python": "3.11", "machine": ...,
-    "libraries": [name...]}.
+    Result: {"present": True}, or {"missing": [path...], "arrived": {path: bytes}, "incoming": directory,
+    "rsync": whether there is one, "python": "3.11", "machine": ..., "libraries": [name...]}.
     Raises ValueError where the disk has no room for the rest.
     """
     tree = Tree(request)
@@ -105,6 +105,8 @@ def survey(request: Document, report: Report) -> Document:
     return {
         "missing": [file.path for file in missing],
         "arrived": arrived,
+        "incoming": tree.incoming,
+        "rsync": shutil.which("rsync") is not None,
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
         "machine": os.uname().machine,
         "libraries": libraries(request["root"]),
