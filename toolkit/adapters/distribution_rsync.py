@@ -57,14 +57,18 @@ def _command(delivery: Delivery, need: Need, limit: int) -> list[str]:
         "rsync",
         "--from0", "--files-from=-",
         # Dates say nothing about a file that is not checked yet.
-        "--ignore-times", "--inplace",
+        "--ignore-times", "--inplace", "--copy-links",
         "--info=progress2", "--no-human-readable", "--outbuf=L", "--no-inc-recursive",
         *([f"--bwlimit={max(limit, _LEAST_RATE) // 1024}"] if limit else []),
         "--rsh", shlex.join(["ssh", *master_options(host, delivery.dialogs.scratch)]),
         "--rsync-path", as_root(["rsync"]),
         f"{delivery.tree.source}/",
-        f"{host.address}:{need.incoming}/",
+        f"{_bracketed(host.address)}:{need.incoming}/",
     ]  # fmt: skip
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def _progress(output: IO[bytes]) -> Iterator[int]:

@@ -1,0 +1,104 @@
+"""How rsync is called, and what is made of what it says."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from toolkit.adapters.distribution import Progress, Tree
+from toolkit.adapters.distribution_host import Delivery, Need, Throttle
+from toolkit.adapters.distribution_rsync import can_rsync, send_by_rsync
+from toolkit.adapters.host_dialog import Dialogs
+from toolkit.adapters.interruption import Interruption
+from toolkit.domain.fleet import Host
+from toolkit.domain.snapshot import FileDigest
+from toolkit.errors import HostError
+
+FILES = (FileDigest("a", 1000, "0" * 64), FileDigest("sub/b c", 500, "1" * 64))
+RSYNC = f"""#!{sys.executable}
+import json, sys
+with open(__file__ + ".called", "w") as file:
+    json.dump({{"argv": sys.argv[1:], "list": sys.stdin.read()}}, file)
+sys.stdout.write("\\r            400  26%    1.00MB/s    0:00:01  \\r          1,500 not this")
+sys.stdout.write("\\n          1600 100%    1.00MB/s    0:00:00 (xfr#2, to-chk=0/2)\\n")
+print("ssh: it has said no", file=sys.stderr)
+sys.exit(CODE)
+"""
+
+
+class Finished(Delivery):
+    """A delivery to a host that finds everything right."""
+
+    def finish(self, host: Host) -> None:
+        self.report(Progress(host.name, words="finished"))
+
+
+class Called:
+    """A host that is sent to by a program of ours under rsync's name."""
+
+    def __init__(self, path: Path, address: str) -> None:
+        self.path, self.heard = path, list[Progress]()
+        options = ("-o", "ProxyCommand=ssh -W %h:%p jump")
+        self.host = Host("gpu1", "ssh", address, ssh_options=options)
+        self.need = Need(self.host, FILES, {}, "3.11", "x86_64", (), "/srv/snapshots/in", True)
+        interruption = Interruption()
+        self.delivery = Finished(
+            Tree("snapshots", "v1", "/store/v1", FILES),
+            Dialogs(path / "run"),
+            Throttle(0, interruption.sleep),
+            self.heard.append,
+            interruption,
+        )
+
+    def send(self, limit: int = 0, code: int = 0) -> tuple[list[str], list[str]]:
+        """Return rsync's words, and the paths it was given."""
+        program = self.path / "rsync"
+        program.write_text(RSYNC.replace("CODE", str(code)))
+        program.chmod(0o755)
+        send_by_rsync(self.delivery, self.need, limit)
+        called = json.loads((self.path / "rsync.called").read_text())
+        return called["argv"], called["list"].split("\0")
+
+
+@pytest.fixture
+def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Called:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return Called(tmp_path, "10.0.0.1")
+
+
+def test_it_sends_what_is_missing_and_tells_how_far_it_is(called: Called) -> None:
+    words, paths = called.send()
+    assert paths == ["a", "sub/b c"]
+    assert words[-2:] == ["/store/v1/", "10.0.0.1:/srv/snapshots/in/"]
+    assert "'ProxyCommand=ssh -W %h:%p jump'" in words[words.index("--rsh") + 1]
+    assert not any("bwlimit" in word for word in words)
+    assert [each.done for each in called.heard] == [400, 1500, 1500, 0]
+    assert called.heard[-1].words == "finished"
+
+
+@pytest.mark.parametrize(("limit", "word"), [(4 * 2**20, "--bwlimit=4096"), (100, "--bwlimit=1")])
+def test_a_limit_is_told_in_kibibytes(called: Called, limit: int, word: str) -> None:
+    words, _ = called.send(limit=limit)
+    assert word in words
+
+
+def test_an_ipv6_address_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    words, _ = Called(tmp_path, "fd00::1").send()
+    assert words[-1] == "[fd00::1]:/srv/snapshots/in/"
+
+
+def test_its_failure_is_the_hosts(called: Called) -> None:
+    with pytest.raises(HostError, match="gpu1: ssh: it has said no"):
+        called.send(code=12)
+    assert called.heard[-1].words == ""
+
+
+def test_it_takes_both_ends(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+    called.send()
+    assert can_rsync(called.need)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert not can_rsync(called.need)
