@@ -37,7 +37,8 @@ def test_libtorrent_finds_in_the_files_what_the_torrent_says(
 
 
 @pytest.mark.parametrize(
-    ("size", "length"), [(0, 2**20), (2**34, 2**20), (2**34 + 1, 2**21), (140 * 2**30, 2**24)]
+    ("size", "length"),
+    [(0, 2**19), (2**33, 2**19), (2**33 + 1, 2**20), (140 * 2**30, 2**24)],
 )
 def test_pieces_grow_with_the_tree(size: int, length: int) -> None:
     assert piece_length(size) == length
