@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -225,6 +227,22 @@ def test_processes_that_open_a_new_history_at_once_all_find_it_made(
     history = History(place, Clock())
     assert len(history.deployments("tiny")) == 6
     history.close()
+
+
+def test_a_new_history_that_another_process_is_making_is_waited_for(tmp_path: Path) -> None:
+    """SQLite has no patience where it would turn a file to WAL in which somebody has begun to write."""
+    path = tmp_path / "history.db"
+    maker = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    maker.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.3, maker.execute, ["COMMIT"])
+    done.start()
+    try:
+        history = History(path, Clock())
+        assert history.deployments("tiny") == []
+        history.close()
+    finally:
+        done.join()
+        maker.close()
 
 
 def test_what_a_start_took_stands_beside_what_was_predicted(history: History) -> None:

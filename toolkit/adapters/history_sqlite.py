@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.adapters.history_database import Row
 from toolkit.adapters.history_schema import pending
 from toolkit.errors import ToolkitError
+
+_PATIENCE_SECONDS = 10
 
 
 class Sqlite:
@@ -42,16 +45,31 @@ class Sqlite:
 
 def _open(path: Path) -> sqlite3.Connection:
     # Each statement is a transaction of its own, and whoever calls lets one thread in at a time.
-    db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
+    db = sqlite3.connect(
+        path, isolation_level=None, timeout=_PATIENCE_SECONDS, check_same_thread=False
+    )
     try:
         db.row_factory = sqlite3.Row
-        db.execute("PRAGMA journal_mode=WAL")
+        _use_wal(db)
         db.execute("PRAGMA foreign_keys=ON")
         _migrate(db)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # The connection's own patience does not count where another one has begun to write.
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > until:
+                raise
+        time.sleep(0.02)
 
 
 def _migrate(db: sqlite3.Connection) -> None:
