@@ -294,7 +294,7 @@ def test_predicted_and_actual_stand_side_by_side(tmp_path: Path, world: World) -
     release = started(world, tmp_path)
     before = time.perf_counter()
     record_fit(world.tools, world.host.facts, release, SAID)
-    assert time.perf_counter() - before < 1
+    assert time.perf_counter() - before < 5
     (record,) = world.history.fits("tiny")
     assert (record.release, record.host) == (1, "localhost")
     assert record.predicted.tokens == record.actual.tokens == 2_097_152
