@@ -20,10 +20,11 @@ from tests.adapters.tree_lab import (
     spreads_once,
 )
 from tests.fleet.lab import FleetLab, fleet_lab
-from tests.fleet.machine import require_hosts
+from tests.fleet.machine import Machine, require_hosts
 from tests.fleet.rsync import rsync_files
 from tests.system.served import CACHE
-from toolkit.adapters.distribution import Progress
+from tests.system.waiting import until
+from toolkit.adapters.distribution import Progress, Tree
 from toolkit.adapters.distribution_ssh import SshDistribution
 from toolkit.adapters.interruption import Interruption
 from toolkit.config.fleet import load_fleet
@@ -136,23 +137,31 @@ def test_an_interruption_ends_a_transfer_at_once(lab: FleetLab, tmp_path: Path, 
     assert distribution(lab, by=by).spread(tree, hosts, Heard()) == names
 
 
+def give_up_on_alpha(lab: FleetLab, tree: Tree, *, beyond: int, by: str) -> None:
+    """Interrupt a transfer once more than so many bytes have come; nothing of the tree is in place."""
+
+    def interrupt(progress: Progress) -> None:
+        if progress.done > beyond:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distribution(lab, limit=8 * MIB, by=by).spread(tree, hosts_of(lab)[:1], interrupt)
+    assert tree.name not in listing(lab["alpha"], SNAPSHOTS)
+
+
+def damage(machine: Machine, path: str) -> None:
+    """Do what a power cut may do to a file: it has its size without its bytes."""
+    machine.run("dd", "if=/dev/zero", f"of={path}", "bs=64k", "count=1", "conv=notrunc")
+
+
 def test_an_interrupted_transfer_leaves_a_dot_directory_that_the_next_one_uses(
     lab: FleetLab, tmp_path: Path
 ) -> None:
     alpha, host = lab["alpha"], hosts_of(lab)[0]
     tree = make_tree(tmp_path, "d4", {"one": 8 * MIB, "two": 8 * MIB})
-
-    def interrupt(progress: Progress) -> None:
-        if progress.done > 9 * MIB:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        distribution(lab, limit=8 * MIB, by="stream").spread(tree, [host], interrupt)
-    assert "d4" not in listing(alpha, SNAPSHOTS)
+    give_up_on_alpha(lab, tree, beyond=9 * MIB, by="stream")
     assert listing(alpha, f"{SNAPSHOTS}/.d4.partial/checked") == ["one"]
-    # What a power cut may leave of a file: its size without its bytes.
-    partial = f"{SNAPSHOTS}/.d4.partial/incoming/two"
-    alpha.run("dd", "if=/dev/zero", f"of={partial}", "bs=64k", "count=1", "conv=notrunc")
+    damage(alpha, f"{SNAPSHOTS}/.d4.partial/incoming/two")
     heard = Heard()
     assert distribution(lab, by="stream").spread(tree, [host], heard) == {"alpha": ""}
     assert heard.total == {"alpha": 8 * MIB}
@@ -165,16 +174,8 @@ def test_rsync_keeps_what_is_right_of_what_an_interrupted_run_has_left(
 ) -> None:
     alpha, host = lab["alpha"], hosts_of(lab)[0]
     tree = make_tree(tmp_path, "r8", {"r8-one": 8 * MIB, "sub/r8-two": 8 * MIB})
-
-    def interrupt(progress: Progress) -> None:
-        if progress.done > 12 * MIB:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        distribution(lab, limit=8 * MIB, by="rsync").spread(tree, [host], interrupt)
-    assert "r8" not in listing(alpha, SNAPSHOTS)
-    partial = f"{SNAPSHOTS}/.r8.partial/incoming/r8-one"
-    alpha.run("dd", "if=/dev/zero", f"of={partial}", "bs=64k", "count=1", "conv=notrunc")
+    give_up_on_alpha(lab, tree, beyond=12 * MIB, by="rsync")
+    damage(alpha, f"{SNAPSHOTS}/.r8.partial/incoming/r8-one")
     before, heard = lab.network.sent_bytes(), Heard()
     assert distribution(lab, by="rsync").spread(tree, [host], heard) == {"alpha": ""}
     assert heard.words == []
@@ -209,10 +210,9 @@ def test_a_transfer_whose_command_is_killed_ends_and_the_next_one_goes_on(
     killed.kill()
     killed.wait()
     killed.stdout.close()
-    until = time.monotonic() + 7
-    while any(lab[host.name].run("pgrep", "-f", works, check=False) for host in hosts):
-        assert time.monotonic() < until, "a host still waits for its ops machine"
-        time.sleep(0.1)
+    until(
+        lambda: not any(lab[host.name].run("pgrep", "-f", works, check=False) for host in hosts), 7
+    )
     heard = Heard()
     before = lab.network.sent_bytes()
     assert distribution(lab, by=by).spread(tree, hosts, heard) == {"alpha": "", "beta": ""}

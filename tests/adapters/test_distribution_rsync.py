@@ -85,9 +85,8 @@ def test_a_limit_is_told_in_kibibytes(called: Called, limit: int, word: str) -> 
     assert word in words
 
 
-def test_an_ipv6_address_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    words, _ = Called(tmp_path, "fd00::1").send()
+def test_an_ipv6_address_is_no_path(called: Called) -> None:
+    words, _ = Called(called.path, "fd00::1").send()
     assert words[-1] == "[fd00::1]:/srv/snapshots/in/"
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,7 @@ from tests.fleet.rsync import RSYNC, rsync_files
 from tests.system.served import CACHE
 from toolkit.adapters.distribution import Progress, Tree
 from toolkit.adapters.distribution_ssh import SshDistribution
-from toolkit.adapters.ssh import root_command
+from toolkit.adapters.ssh import as_root, master_options
 from toolkit.config.fleet import load_fleet
 from toolkit.domain.fleet import Host
 from toolkit.domain.quantity import parse_size
@@ -135,8 +136,8 @@ def rsync(lab: FleetLab, tree: Tree, hosts: Sequence[Host]) -> None:
     """Run rsync to all hosts at once, which checks nothing but what it sends itself."""
 
     def send(host: Host) -> None:
-        shell = root_command(host, lab.home / "run", [])[:-2]
-        words = [RSYNC, "-r", "--rsync-path=sudo -n rsync", "--mkpath", "-e", " ".join(shell)]
+        shell = shlex.join(["ssh", *master_options(host, lab.home / "run")])
+        words = [RSYNC, "-r", "--rsync-path", as_root(["rsync"]), "--mkpath", "-e", shell]
         target = f"{host.address}:{ROOT}/{tree.name}/"
         subprocess.run([*words, f"{tree.source}/", target], check=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 import toolkit.hostside
+from tests.system.waiting import until
 
 SIZE = 3 * 2**20
 DATA = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(SIZE // 32))
@@ -40,14 +40,12 @@ class Place:
     def grown(self, *upto: int) -> None:
         for each in upto:
             self.checks.grown(self.tree.files[0], each)
-            while self.checks.is_reading():
-                time.sleep(0.01)
+            until(lambda: not self.checks.is_reading(), 10)
 
     def judge(self) -> list[str]:
         self.checks.add(self.tree.files)
         self.checks.flushed()
-        while not self.checks.are_done():
-            time.sleep(0.01)
+        until(self.checks.are_done, 10)
         wrong: list[str] = self.checks.wrong()
         self.checks.close()
         return wrong

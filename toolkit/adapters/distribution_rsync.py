@@ -15,7 +15,6 @@ from toolkit.adapters.ssh import as_root, master_options
 from toolkit.adapters.ssh_faults import host_error
 
 _DONE = re.compile(rb"\s*(\d+)\s+\d+%")
-_LEAST_RATE = 1024
 # rsync goes on where nobody reads what it says; it must not outlive a killed command.
 _DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
@@ -59,7 +58,7 @@ def _command(delivery: Delivery, need: Need, limit: int) -> list[str]:
         # Dates say nothing about a file that is not checked yet.
         "--ignore-times", "--inplace", "--copy-links",
         "--info=progress2", "--no-human-readable", "--outbuf=L", "--no-inc-recursive",
-        *([f"--bwlimit={max(limit, _LEAST_RATE) // 1024}"] if limit else []),
+        *([f"--bwlimit={max(1, limit // 1024)}"] if limit else []),
         "--rsh", shlex.join(["ssh", *master_options(host, delivery.dialogs.scratch)]),
         "--rsync-path", as_root(["rsync"]),
         f"{delivery.tree.source}/",

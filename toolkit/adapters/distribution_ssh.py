@@ -96,10 +96,10 @@ class SshDistribution:
         able = [host for host in hosts if can_rsync(needs[host.name])]
         limit = delivery.throttle.limit // max(1, len(able))
         wrong = _each(pool, lambda host: send_by_rsync(delivery, needs[host.name], limit), able)
-        for host in able:
-            if host.name not in wrong:
-                del needs[host.name]
-        return self._left(delivery, needs, "without rsync, which did not reach it", wrong)
+        names = [host.name for host in able]
+        return self._not_reached(
+            delivery, needs, names, wrong, "without rsync, which did not reach it"
+        )
 
     def _by_swarm(self, delivery: Delivery, needs: dict[str, Need]) -> list[Host]:
         """Bring the tree to hosts that can be in a swarm and take them out of `needs`; return those not reached."""
@@ -118,21 +118,30 @@ class SshDistribution:
             wrong = Swarm(delivery, able, wheels, self._home / "pieces").run()
         except (ToolkitError, OSError, ImportError) as error:
             wrong = {need.host.name: str(error) for need in able}
-        for need in able:
-            if not wrong[need.host.name]:
-                del needs[need.host.name]
-        return self._left(delivery, needs, "over SSH alone, as the swarm did not reach it", wrong)
+        names = [need.host.name for need in able]
+        return self._not_reached(
+            delivery, needs, names, wrong, "over SSH alone, as the swarm did not reach it"
+        )
 
-    def _left(
-        self, delivery: Delivery, needs: Mapping[str, Need], words: str, wrong: Mapping[str, str]
+    def _not_reached(
+        self,
+        delivery: Delivery,
+        needs: dict[str, Need],
+        tried: Iterable[str],
+        wrong: Mapping[str, str],
+        words: str,
     ) -> list[Host]:
-        """Say of each host what was wrong; return those of them that still lack something."""
-        left = [need for name, need in needs.items() if wrong.get(name)]
-        for need in left:
+        """Take hosts that were reached out of `needs`; say of the others `tried` what was wrong, and return them."""
+        left = []
+        for name in tried:
+            need = needs[name]
+            if not wrong.get(name):
+                del needs[name]
+                continue
+            left.append(need.host)
             if not self._interruption.begun:
-                said = f"{words}: {wrong[need.host.name]}"
-                delivery.report(Progress(need.host.name, 0, need.size, said))
-        return [need.host for need in left]
+                delivery.report(Progress(name, 0, need.size, f"{words}: {wrong[name]}"))
+        return left
 
 
 def _each(

@@ -23,15 +23,15 @@ _PATIENCE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """How much of a share has left, in bytes, and how much it has."""
+    """How many bytes of a share have gone out, and how many it has."""
 
-    left: int
+    gone: int
     size: int
 
     @property
     def is_all(self) -> bool:
         """Whether nothing is left to give."""
-        return self.left >= self.size
+        return self.gone >= self.size
 
 
 class Pace:
@@ -47,19 +47,19 @@ class Pace:
     def limits(self, shares: Sequence[Given], now: float) -> list[int]:
         """Return how many bytes a second each share may give from `now` on, in seconds; 0 is any number."""
         self._measure(shares, now)
-        giving = [share.left for share in shares if not share.is_all]
+        giving = [share.gone for share in shares if not share.is_all]
         if self._useless or not giving:
             return [0] * len(shares)
         even = self._best / len(giving)
         last = min(giving) + _SLACK_BYTES // len(giving)
-        return [0 if share.is_all else int(even * _part(share.left - last)) for share in shares]
+        return [0 if share.is_all else int(even * _part(share.gone - last)) for share in shares]
 
     def _measure(self, shares: Sequence[Given], now: float) -> None:
-        passed, left = now - self._at, sum(share.left for share in shares)
+        passed, gone = now - self._at, sum(share.gone for share in shares)
         if self._at and passed > 0:
-            fresh = (left - self._sum) / passed
+            fresh = (gone - self._sum) / passed
             self._rate += (fresh - self._rate) * min(1.0, passed / _SMOOTH_SECONDS)
-        self._at, self._sum = now, left
+        self._at, self._sum = now, gone
         # Once some have given all, less leaves for want of anything to give.
         if self._rate >= self._best * _POOR_PART or any(share.is_all for share in shares):
             self._good_at = now

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from toolkit.domain.facts import HostFacts
@@ -152,9 +151,8 @@ class Rollout:
                 self._states[name] = f"live: {release.title}" if release else "live"
         if undone:
             # At once: hosts that run a replica together can only start it together.
-            with ThreadPoolExecutor(len(undone)) as pool:
-                why = [failed.get(name) or "another host of its batch failed" for name in undone]
-                list(pool.map(self._undo, undone, why))
+            why = {name: failed.get(name) or "another host of its batch failed" for name in undone}
+            at_once(len(undone), undone, lambda name: self._undo(name, why[name]))
 
     def _at_once(
         self,
