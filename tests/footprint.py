@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from tests.cli.shell import REVISION
 from tests.workflows.fleet_world import FleetWorld
-from toolkit.adapters.history import History
+from toolkit.adapters.history.history import History
 from toolkit.cli import context
 from toolkit.cli.main import cli
 from toolkit.config.lock_file import Lock, lock_path, write_lock
@@ -62,7 +62,10 @@ def deploy_upgrade_rollback(place: Path, hosts: int) -> None:
         ("upgrade", "tiny", "--to", "v2", "--yes"),
         ("rollback", "tiny", "--yes"),
     ):
-        with patch.multiple(context, **_fakes(world)), patch.object(sys, "argv", ["toolkit", *command]):
+        with (
+            patch.multiple(context, **_fakes(world)),
+            patch.object(sys, "argv", ["toolkit", *command]),
+        ):
             cli.main(args=list(command), prog_name="toolkit", standalone_mode=False)
     for each in world.hosts.values():
         serving = each.observe().serving_slot("tiny")

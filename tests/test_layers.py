@@ -15,7 +15,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "toolkit"
-PURE = sorted([*PACKAGE.glob("domain/*.py"), *PACKAGE.glob("planning/*.py"), PACKAGE / "errors.py"])
+PURE = sorted(
+    [*PACKAGE.rglob("domain/*.py"), *PACKAGE.glob("planning/**/*.py"), PACKAGE / "errors.py"]
+)
 HOSTSIDE = sorted(PACKAGE.glob("hostside/*.py"))
 
 # Whatever reaches out of the process, asks the time, rolls dice or talks to a person.

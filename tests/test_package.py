@@ -59,7 +59,7 @@ def test_the_installed_toolkit_works_away_from_the_checkout(wheel: Path, tmp_pat
     assert "qwen-7b" in toolkit("registry", "list")
     assert "vllm-0.32.0-cpu" in toolkit("engine", "list")
     shown = subprocess.run(
-        [sys.executable, "-c", "import toolkit.adapters.playbooks as p; print(p.playbook_directory())"],
+        [sys.executable, "-c", "import toolkit.adapters.ansible.playbooks as p; print(p.playbook_directory())"],
         cwd=place, env=environment, capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
     assert shown == str(site / "toolkit" / "_shipped" / "playbooks")

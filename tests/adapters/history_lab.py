@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.adapters.history import History
+from toolkit.adapters.history.history import History
 
 
 class Clock:

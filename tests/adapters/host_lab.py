@@ -14,17 +14,17 @@ from typing import Any
 from demo.lab import end_supervisor, free_port
 from tests.fleet.machine import boot
 from tests.fleet.network import network
-from toolkit.adapters.ansible import Converge, RealConverge
+from toolkit.adapters.ansible.converge import Converge, RealConverge
+from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
 from toolkit.adapters.fakes.host import Behaviour, FakeConverge, FakeHost
-from toolkit.adapters.host import HostPort, RealHost
-from toolkit.adapters.host_shell import LocalShell, SshShell
+from toolkit.adapters.hosts.host import HostPort, RealHost
+from toolkit.adapters.hosts.shell import LocalShell, SshShell
+from toolkit.adapters.hosts.ssh import hang_up
 from toolkit.adapters.interruption import Interruption
-from toolkit.adapters.playbooks import playbook_directory, provision_digest
-from toolkit.adapters.ssh import hang_up
 from toolkit.domain.fleet import Host
 from toolkit.domain.release import Release
-from toolkit.planning.router_config import render_files
-from toolkit.planning.routes import Routes, needs_reload, runtime_commands
+from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.routes import Routes, needs_reload, runtime_commands
 
 ENGINE = "vllm-0.0.0-cpu-py311-00000000"
 STUB = Path(__file__).parent / "stub_vllm.py"

@@ -14,10 +14,10 @@ from huggingface_hub import constants
 
 from toolkit.adapters.fakes.hub import FakeHub, Trouble
 from toolkit.adapters.fakes.mirror import Misbehaving, PublishedFiles
-from toolkit.adapters.hub import Hub
-from toolkit.adapters.hub_client import HuggingFaceHub
-from toolkit.adapters.mirror import mirror_app
-from toolkit.adapters.mirror_server import serve_on_thread
+from toolkit.adapters.hub.client import HuggingFaceHub
+from toolkit.adapters.hub.port import Hub
+from toolkit.adapters.mirror.app import mirror_app
+from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.domain.snapshot import FileDigest
 
 REPO = "acme/tiny"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.adapters.ansible import RealConverge
+from toolkit.adapters.ansible.converge import RealConverge
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
 
@@ -154,7 +154,7 @@ def test_a_playbook_that_is_not_there_is_named(lab: Lab) -> None:
 KILLED = """
 import sys
 from pathlib import Path
-from toolkit.adapters.ansible import RealConverge
+from toolkit.adapters.ansible.converge import RealConverge
 from toolkit.domain.fleet import Host
 place = Path(sys.argv[1])
 RealConverge(place / "playbooks", place / "run").run(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.adapters.ansible import host_variables
-from toolkit.adapters.certificate import certificate_digest
-from toolkit.adapters.playbooks import provision_digest
+from toolkit.adapters.ansible.certificate import certificate_digest
+from toolkit.adapters.ansible.converge import host_variables
+from toolkit.adapters.ansible.playbooks import provision_digest
 from toolkit.domain.fleet import Host
 from toolkit.errors import InputError
 

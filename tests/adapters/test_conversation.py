@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.adapters import conversation
-from toolkit.adapters.conversation import Conversation, Ended
-from toolkit.adapters.ssh import HOSTSIDE
+from toolkit.adapters.hosts import conversation
+from toolkit.adapters.hosts.conversation import Conversation, Ended
+from toolkit.adapters.hosts.ssh import HOSTSIDE
 
 # Answers with its own pid; `die` ends it, and `events` come before a result.
 ECHO = """

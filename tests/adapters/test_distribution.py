@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.tree_lab import Heard, is_interrupted, make_tree, spreads_once
-from toolkit.adapters.distribution_host import Throttle
+from toolkit.adapters.distribution.delivery import Throttle
 from toolkit.adapters.fakes.distribution import FakeDistribution
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.domain.fleet import Host

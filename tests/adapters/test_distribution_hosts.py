@@ -24,8 +24,8 @@ from tests.fleet.machine import Machine, require_hosts
 from tests.fleet.rsync import rsync_files
 from tests.system.served import CACHE
 from tests.system.waiting import until
-from toolkit.adapters.distribution import Progress, Tree
-from toolkit.adapters.distribution_ssh import SshDistribution
+from toolkit.adapters.distribution.over_ssh import SshDistribution
+from toolkit.adapters.distribution.port import Progress, Tree
 from toolkit.adapters.interruption import Interruption
 from toolkit.config.fleet import load_fleet
 from toolkit.domain.fleet import Host
@@ -226,7 +226,7 @@ _SPREAD = """
 import sys
 from pathlib import Path
 from tests.adapters.tree_lab import make_tree
-from toolkit.adapters.distribution_ssh import SshDistribution
+from toolkit.adapters.distribution.over_ssh import SshDistribution
 from toolkit.adapters.interruption import Interruption
 from toolkit.config.fleet import load_fleet
 home, inventory, source = map(Path, sys.argv[1:4])

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.adapters.distribution import Progress, Tree
-from toolkit.adapters.distribution_host import Delivery, Need, Throttle
-from toolkit.adapters.distribution_rsync import can_rsync, send_by_rsync
-from toolkit.adapters.host_dialog import Dialogs
+from toolkit.adapters.distribution.delivery import Delivery, Need, Throttle
+from toolkit.adapters.distribution.port import Progress, Tree
+from toolkit.adapters.distribution.rsync import can_rsync, send_by_rsync
+from toolkit.adapters.hosts.dialog import Dialogs
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.domain.snapshot import FileDigest

@@ -14,8 +14,8 @@ import pytest
 
 from demo.lab import end_supervisor, free_port
 from tests.adapters.test_certificate import make
-from toolkit.adapters.ansible import RealConverge
-from toolkit.adapters.playbooks import playbook_directory, provision_digest
+from toolkit.adapters.ansible.converge import RealConverge
+from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
 from toolkit.domain.fleet import Host
 
 pytestmark = pytest.mark.system

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.adapters import engine_packages
-from toolkit.adapters.engine_packages import locate, resolve, uv_binary
-from toolkit.adapters.wheelhouse import Wheelhouse
+from toolkit.adapters.engines import packages as engine_packages
+from toolkit.adapters.engines.packages import locate, resolve, uv_binary
+from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.config.engine_locks import read_lock
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import Accelerator
@@ -266,7 +266,7 @@ def test_a_killed_download_is_taken_up_again(tmp_path: Path, lock: EngineLock) -
     home = tmp_path / "home"
     program = (
         "import sys; from pathlib import Path;"
-        "from toolkit.adapters.wheelhouse import Wheelhouse;"
+        "from toolkit.adapters.engines.wheelhouse import Wheelhouse;"
         "from toolkit.config.engine_locks import read_lock;"
         "Wheelhouse(Path(sys.argv[1])).fill(read_lock(Path(sys.argv[2])))"
     )

@@ -16,8 +16,8 @@ import pytest
 
 from tests.adapters.history_lab import Clock, begin
 from tests.planning.facts import release
-from toolkit.adapters.history import History
-from toolkit.adapters.history_database import Address, read_address
+from toolkit.adapters.history.database import Address, read_address
+from toolkit.adapters.history.history import History
 from toolkit.domain.fit import Actual, FitRecord, Prediction
 from toolkit.domain.release import Outcome
 from toolkit.errors import BusyError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.adapters.history_database import read_address
+from toolkit.adapters.history.database import read_address
 from toolkit.errors import InputError
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.adapters.history_lab import Clock, begin
 from tests.adapters.postgres_lab import PostgresLab
-from toolkit.adapters.history import History
-from toolkit.adapters.history_database import read_address
+from toolkit.adapters.history.database import read_address
+from toolkit.adapters.history.history import History
 from toolkit.errors import ToolkitError
 
 
@@ -38,7 +38,7 @@ def restarted(postgres: PostgresLab) -> Iterator[PostgresLab]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a server that went away."""
-    monkeypatch.setattr("toolkit.adapters.history_postgresql.RESTART_SECONDS", 0.0)
+    monkeypatch.setattr("toolkit.adapters.history.postgresql.RESTART_SECONDS", 0.0)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -65,7 +65,7 @@ def test_a_server_that_is_gone_is_said_and_found_again_once_it_is_back(
 def test_a_restart_between_two_steps_is_not_noticed(
     restarted: PostgresLab, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolkit.adapters.history_postgresql.SILENT_SECONDS", 0.0)
+    monkeypatch.setattr("toolkit.adapters.history.postgresql.SILENT_SECONDS", 0.0)
     opened = begin(history, 1)
     restarted.stop()
     restarted.start()
@@ -83,8 +83,8 @@ def test_a_server_that_is_starting_is_waited_for(
             restarted.start()
 
     clock = SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
-    monkeypatch.setattr("toolkit.adapters.history_postgresql.time", clock)
-    monkeypatch.setattr("toolkit.adapters.history_postgresql.SILENT_SECONDS", 0.0)
+    monkeypatch.setattr("toolkit.adapters.history.postgresql.time", clock)
+    monkeypatch.setattr("toolkit.adapters.history.postgresql.SILENT_SECONDS", 0.0)
     opened = begin(history, 1)
     restarted.stop()
     assert history.start_step(opened, "start", "blue") == 1
@@ -96,7 +96,7 @@ def test_a_table_that_somebody_holds_is_not_waited_for_forever(
 ) -> None:
     import psycopg
 
-    monkeypatch.setattr("toolkit.adapters.history_postgresql.STATEMENT_TIMEOUT", "200ms")
+    monkeypatch.setattr("toolkit.adapters.history.postgresql.STATEMENT_TIMEOUT", "200ms")
     history = History(read_address(url), Clock())
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE deployments")

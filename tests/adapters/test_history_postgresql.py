@@ -12,9 +12,9 @@ import pytest
 from tests.adapters.history_lab import Clock, begin
 from tests.adapters.postgres_lab import IN_URL, PASSWORD, PostgresLab
 from tests.planning.facts import release
-from toolkit.adapters.history import History
-from toolkit.adapters.history_database import read_address
-from toolkit.adapters.history_schema import MIGRATIONS, in_postgresql
+from toolkit.adapters.history.database import read_address
+from toolkit.adapters.history.history import History
+from toolkit.adapters.history.schema import MIGRATIONS, in_postgresql
 from toolkit.errors import InputError, ToolkitError
 
 
@@ -125,7 +125,7 @@ def test_a_role_that_may_only_read_reads_through_the_socket(
 def test_without_its_driver_the_way_to_it_is_said(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "toolkit.adapters.history_postgresql", None)
+    monkeypatch.setitem(sys.modules, "toolkit.adapters.history.postgresql", None)
     error = opening(url)
     assert isinstance(error, InputError)
     assert error.message == "TOOLKIT_HISTORY names PostgreSQL, and its driver is not installed here"

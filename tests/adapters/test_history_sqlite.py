@@ -10,8 +10,8 @@ import pytest
 
 from tests.adapters.history_lab import Clock, begin
 from tests.planning.facts import release
-from toolkit.adapters.history import History
-from toolkit.adapters.history_schema import MIGRATIONS
+from toolkit.adapters.history.history import History
+from toolkit.adapters.history.schema import MIGRATIONS
 from toolkit.errors import ToolkitError
 
 

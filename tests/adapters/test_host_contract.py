@@ -9,15 +9,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests.adapters.host_lab import ENGINE, Behaviour, HostLab
-from toolkit.adapters.host import silent
+from toolkit.adapters.hosts.host import silent
 from toolkit.domain.facts import ProcessState
 from toolkit.domain.fit import Actual
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import BusyError, HostError
-from toolkit.planning.fit_actual import read_actual
-from toolkit.planning.keys import opened, with_key, without_key
-from toolkit.planning.routes import Routes, Target, with_model, with_weights
+from toolkit.planning.fit.actual import read_actual
+from toolkit.planning.routing.keys import opened, with_key, without_key
+from toolkit.planning.routing.routes import Routes, Target, with_model, with_weights
 
 OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
 BOB = LockOwner("bob@ops2", "toolkit rollback tiny", 1)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.host_lab import HostLab
-from toolkit.adapters.host import silent
+from toolkit.adapters.hosts.host import silent
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import BusyError
 
@@ -132,8 +132,8 @@ def test_the_lock_ends_with_a_killed_holder(lab: HostLab) -> None:
 _HOLD = """
 import json, sys, time
 from pathlib import Path
-from toolkit.adapters.host import RealHost
-from toolkit.adapters.host_shell import LocalShell, SshShell
+from toolkit.adapters.hosts.host import RealHost
+from toolkit.adapters.hosts.shell import LocalShell, SshShell
 from toolkit.domain.fleet import Host
 from toolkit.domain.probe import LockOwner
 host = Host(**json.loads(sys.argv[1]))

@@ -13,12 +13,12 @@ from dataclasses import replace
 import pytest
 
 from tests.adapters.host_lab import ENGINE, HostLab, bare_lab
-from toolkit.adapters.ansible import RealConverge
-from toolkit.adapters.host import RealHost, silent
-from toolkit.adapters.host_shell import SshShell
-from toolkit.adapters.playbooks import playbook_directory
+from toolkit.adapters.ansible.converge import RealConverge
+from toolkit.adapters.ansible.playbooks import playbook_directory
+from toolkit.adapters.hosts.host import RealHost, silent
+from toolkit.adapters.hosts.shell import SshShell
 from toolkit.errors import HostError
-from toolkit.planning.routes import Routes, Target, with_model
+from toolkit.planning.routing.routes import Routes, Target, with_model
 
 pytestmark = pytest.mark.system
 

@@ -19,7 +19,7 @@ from tests.adapters.hub_lab import (
     weights_of,
 )
 from toolkit.adapters.fakes.hub import Trouble
-from toolkit.adapters.hub import Hub, HubFile
+from toolkit.adapters.hub.port import Hub, HubFile
 from toolkit.domain.snapshot import FileDigest
 from toolkit.domain.tensors import Tensor
 from toolkit.errors import SourceError

@@ -18,9 +18,9 @@ from tests.adapters.hub_lab import (
     weights_of,
 )
 from toolkit.adapters.fakes.hub import Trouble
-from toolkit.adapters.hub import open_hub
-from toolkit.adapters.hub_client import HuggingFaceHub
-from toolkit.adapters.mirror_server import serve_on_thread
+from toolkit.adapters.hub.client import HuggingFaceHub
+from toolkit.adapters.hub.port import open_hub
+from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import IntegrityError, SourceError, ToolkitError
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from toolkit.adapters import hub_transfer
 from toolkit.adapters.fakes.mirror import Misbehaving, PublishedFiles
-from toolkit.adapters.hub_client import HuggingFaceHub
-from toolkit.adapters.mirror import mirror_app
-from toolkit.adapters.mirror_server import serve_on_thread
+from toolkit.adapters.hub import transfer as hub_transfer
+from toolkit.adapters.hub.client import HuggingFaceHub
+from toolkit.adapters.mirror.app import mirror_app
+from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import SourceError
 
@@ -146,7 +146,7 @@ def test_short_waits_that_a_hub_asks_for_are_kept(monkeypatch: pytest.MonkeyPatc
         waited.append(seconds)
         answers[place] = (200, {}, body)
 
-    monkeypatch.setattr("toolkit.adapters.hub_client.time.sleep", sleep)
+    monkeypatch.setattr("toolkit.adapters.hub.client.time.sleep", sleep)
     with serve_on_thread(answering(answers, [])) as endpoint:
         assert HuggingFaceHub(endpoint).resolve(REPO, "main").revision == REVISION
     assert waited == [3]

@@ -25,8 +25,8 @@ from huggingface_hub.errors import (
 )
 
 from toolkit.adapters.fakes.mirror import Misbehaving, PublishedFiles
-from toolkit.adapters.mirror import mirror_app
-from toolkit.adapters.mirror_server import serve_on_thread
+from toolkit.adapters.mirror.app import mirror_app
+from toolkit.adapters.mirror.server import serve_on_thread
 
 REPO = "acme/tiny"
 TENSORS = {"__metadata__": {"a": "b"}, "w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}

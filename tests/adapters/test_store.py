@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.adapters.store import KEEP, Store
-from toolkit.adapters.store_copy import copy_file
-from toolkit.adapters.store_hashing import digest_file
+from toolkit.adapters.store.copying import copy_file
+from toolkit.adapters.store.hashing import digest_file
+from toolkit.adapters.store.store import KEEP, Store
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError
 
@@ -230,7 +230,7 @@ KILLED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from toolkit.adapters.store import Store
+from toolkit.adapters.store.store import Store
 from toolkit.domain.snapshot import FileDigest, Snapshot
 file = FileDigest("a.bin", 1000, sys.argv[2])
 store = Store(Path(sys.argv[1]))

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from toolkit.adapters.swarm_member import Member, have_gathered
+from toolkit.adapters.distribution.swarm_member import Member, have_gathered
 
 A_DIALOG: Any = object()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.adapters.swarm_pace import Given, Pace
+from toolkit.adapters.distribution.swarm_pace import Given, Pace
 
 MIB = 2**20
 SIZE = 64 * MIB

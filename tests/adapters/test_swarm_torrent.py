@@ -10,8 +10,14 @@ from typing import Any
 import libtorrent
 import pytest
 
-from toolkit.adapters.swarm_certificates import Authority, Credentials
-from toolkit.adapters.swarm_torrent import encode, hash_pieces, piece_length, shares, torrent
+from toolkit.adapters.distribution.swarm_certificates import Authority, Credentials
+from toolkit.adapters.distribution.swarm_torrent import (
+    encode,
+    hash_pieces,
+    piece_length,
+    shares,
+    torrent,
+)
 from toolkit.hostside.swarm_settings import LOOPBACK, add_torrent, new_session
 
 LENGTH = 2**20

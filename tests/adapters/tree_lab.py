@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 
 from tests.fleet.machine import Machine
-from toolkit.adapters.distribution import Distribution, Progress, Tree
+from toolkit.adapters.distribution.port import Distribution, Progress, Tree
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.domain.snapshot import FileDigest

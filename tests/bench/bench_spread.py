@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.rsync import RSYNC, rsync_files
 from tests.system.served import CACHE
-from toolkit.adapters.distribution import Progress, Tree
-from toolkit.adapters.distribution_ssh import SshDistribution
-from toolkit.adapters.ssh import as_root, master_options
+from toolkit.adapters.distribution.over_ssh import SshDistribution
+from toolkit.adapters.distribution.port import Progress, Tree
+from toolkit.adapters.hosts.ssh import as_root, master_options
 from toolkit.config.fleet import load_fleet
 from toolkit.domain.fleet import Host
 from toolkit.domain.quantity import parse_size

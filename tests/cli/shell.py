@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from toolkit.adapters.history import History
+from toolkit.adapters.history.history import History
 from toolkit.cli.context import open_history
 from toolkit.cli.main import main
 from toolkit.config.lock_file import Lock, lock_path, write_lock

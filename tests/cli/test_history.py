@@ -10,7 +10,7 @@ import pytest
 from tests.adapters.postgres_lab import IN_URL, PASSWORD, PostgresLab
 from tests.cli.shell import Shell, start
 from tests.planning.facts import release
-from toolkit.adapters.history_database import read_address
+from toolkit.adapters.history.database import read_address
 from toolkit.domain.release import Outcome
 
 

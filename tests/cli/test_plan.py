@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import Prompt, Said
-from toolkit.adapters.store_hashing import digest_file
+from toolkit.adapters.store.hashing import digest_file
 from toolkit.config.lock_file import Lock, lock_path, write_lock
 from toolkit.domain.snapshot import Snapshot, content_revision
 

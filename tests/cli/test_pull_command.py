@@ -18,8 +18,8 @@ from huggingface_hub import HfApi
 from tests.cli.shell import Said, run, start
 from toolkit.adapters.fakes.hub import Trouble
 from toolkit.adapters.fakes.mirror import Misbehaving, PublishedFiles
-from toolkit.adapters.mirror import mirror_app
-from toolkit.adapters.mirror_server import serve_on_thread
+from toolkit.adapters.mirror.app import mirror_app
+from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.config.lock_file import Lock, lock_path, write_lock
 
 REPO = "acme/tiny"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import Prompt, Said
-from toolkit.adapters import hub as hub_adapter
 from toolkit.adapters.fakes.hub import FakeHub
+from toolkit.adapters.hub import port as hub_adapter
 from toolkit.cli.main import COMMANDS
 from toolkit.cli.registry import registry as group
 from toolkit.config.shipped import REGISTRY, SCHEMA, shipped_text

@@ -85,12 +85,12 @@ def test_what_must_be_quick_loads_nothing_of_the_registry_the_hub_or_ansible(
     assert (
         modules
         & {
-            "toolkit.adapters.hub",
-            "toolkit.adapters.store",
-            "toolkit.adapters.wheelhouse",
+            "toolkit.adapters.hub.port",
+            "toolkit.adapters.store.store",
+            "toolkit.adapters.engines.wheelhouse",
             "toolkit.config.registry",
-            "toolkit.planning.licence_policy",
-            "toolkit.workflows.pull",
+            "toolkit.planning.release.licence_policy",
+            "toolkit.workflows.files.pull",
             "asyncio",
             "concurrent.futures",
             "ssl",

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from toolkit.adapters.ansible import host_variables
-from toolkit.adapters.playbooks import provision_digest
+from toolkit.adapters.ansible.converge import host_variables
+from toolkit.adapters.ansible.playbooks import provision_digest
 from toolkit.config.fleet import load_fleet
 from toolkit.config.host_settings import SETTINGS, setting_fault
 from toolkit.errors import InputError

@@ -21,7 +21,7 @@ from toolkit.domain.model import (
     Version,
 )
 from toolkit.errors import InputError
-from toolkit.planning.licence_policy import licence_verdict
+from toolkit.planning.release.licence_policy import licence_verdict
 
 FULL = """\
 policy:

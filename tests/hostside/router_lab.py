@@ -26,8 +26,8 @@ import jinja2
 import yaml
 
 from toolkit.domain.keys import KeyRing
-from toolkit.planning.router_config import render_files
-from toolkit.planning.routes import Routes, needs_reload, runtime_commands
+from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.routes import Routes, needs_reload, runtime_commands
 
 REPO = Path(__file__).parents[2]
 ROLE = REPO / "playbooks/roles/router"

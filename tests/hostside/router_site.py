@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.hostside.router_lab import Backend, Lab, router, router_socket
-from toolkit.planning.router_config import render_files
-from toolkit.planning.routes import Routes, Target, with_model, with_weights
+from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.routes import Routes, Target, with_model, with_weights
 
 PATH = "/v1/completions"
 CONFIGURATION = router.FILES

@@ -16,8 +16,8 @@ import pytest
 
 from tests.hostside.router_lab import REPO, Backend, router, router_socket, until
 from tests.hostside.router_site import PATH, Clients, Site
-from toolkit.planning.router_config import render_files
-from toolkit.planning.routes import (
+from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.routes import (
     Target,
     with_model,
     with_weights,

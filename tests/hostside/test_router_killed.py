@@ -12,8 +12,8 @@ import pytest
 
 from tests.hostside.router_lab import REPO, router
 from tests.hostside.router_site import PATH, Site
-from toolkit.planning.router_config import render_files
-from toolkit.planning.routes import (
+from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.routes import (
     Target,
     runtime_commands,
     with_model,

@@ -14,7 +14,7 @@ import pytest
 from tests.hostside.router_lab import Lab, lab, router_socket, until
 from tests.hostside.router_site import PATH, Site
 from toolkit.domain.keys import KeyRing
-from toolkit.planning.keys import with_key
+from toolkit.planning.routing.keys import with_key
 
 KEY = "tk-" + "k" * 40
 WORD = "unspeakable"

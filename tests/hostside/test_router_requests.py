@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import Backend, Lab, lab, until
-from toolkit.planning.routes import Routes, Target, with_model
+from toolkit.planning.routing.routes import Routes, Target, with_model
 
 PATH = "/v1/chat/completions"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.hostside.router_lab import NOBODY, Backend, Lab, lab, router_keys, router_socket
-from toolkit.planning.routes import Routes, Target, with_model
+from toolkit.planning.routing.routes import Routes, Target, with_model
 
 PATH = "/v1/completions"
 

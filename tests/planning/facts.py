@@ -9,8 +9,8 @@ from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, S
 from toolkit.domain.model import Accelerator, EngineSpec, HubSource, Openness, Resources, Version
 from toolkit.domain.plan import Step
 from toolkit.domain.release import Release
-from toolkit.planning.deploy import Wanted
-from toolkit.planning.routes import Routes, Target, with_model
+from toolkit.planning.change.deploy import Wanted
+from toolkit.planning.routing.routes import Routes, Target, with_model
 
 GB = 10**9
 ENGINE = "vllm-0.32.0-cpu-py311-aaaaaaaa"

@@ -8,7 +8,7 @@ from tests.planning.facts import GB, gpu, host, version
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Accelerator
 from toolkit.errors import NothingSuitableError
-from toolkit.planning.accelerator import choose_accelerator
+from toolkit.planning.release.accelerator import choose_accelerator
 
 CUDA, CPU = Accelerator.CUDA, Accelerator.CPU
 BOTH, REVERSED = (CUDA, CPU), (CPU, CUDA)

@@ -14,7 +14,7 @@ from toolkit.domain.model import Accelerator
 from toolkit.domain.requirements import LockedPackage
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import IntegrityError, NothingSuitableError
-from toolkit.planning.bundle import (
+from toolkit.planning.upkeep.bundle import (
     choose_engines,
     contradictions,
     describe_version,

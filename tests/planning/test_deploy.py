@@ -10,7 +10,7 @@ import pytest
 from tests.planning.facts import GB, gpu, host, kinds, release, slot, wanted
 from toolkit.domain.facts import HostFacts, ProcessState, RouterFacts
 from toolkit.errors import NothingSuitableError
-from toolkit.planning.deploy import Wanted, plan_deploy
+from toolkit.planning.change.deploy import Wanted, plan_deploy
 
 R1, R2 = release(1), release(2)
 SERVES = slot("blue", R1, weight=100)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.planning.facts import BASE, GB, host, release, slot
 from toolkit.domain.facts import HostFacts, ProcessState, RouterFacts
-from toolkit.planning.diagnosis import Finding, diagnose_host, diagnose_ops
+from toolkit.planning.upkeep.diagnosis import Finding, diagnose_host, diagnose_ops
 
 R1 = release(1)
 

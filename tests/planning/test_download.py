@@ -6,7 +6,7 @@ import pytest
 
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError
-from toolkit.planning.download import RESERVE, plan_download, shortfall
+from toolkit.planning.upkeep.download import RESERVE, plan_download, shortfall
 
 SMALL = FileDigest("config.json", 10, "c" * 64)
 BIG = FileDigest("model.safetensors", 1000, "m" * 64)

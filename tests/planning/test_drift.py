@@ -7,9 +7,9 @@ from dataclasses import replace
 from tests.planning.facts import host, kinds, release, slot, wanted
 from toolkit.domain.facts import RouterFacts
 from toolkit.domain.release import Deployment, Outcome
-from toolkit.planning.deploy import plan_deploy
-from toolkit.planning.drift import drift_of
-from toolkit.planning.recovery import plan_recovery
+from toolkit.planning.change.deploy import plan_deploy
+from toolkit.planning.change.drift import drift_of
+from toolkit.planning.change.recovery import plan_recovery
 
 DRIFT = ("/etc/systemd/system/toolkit-tiny-blue.service was changed",)
 DRIFTED = slot("blue", release(1), weight=100, drift=DRIFT)

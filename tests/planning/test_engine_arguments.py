@@ -13,8 +13,8 @@ from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import Accelerator, Check, Permission
 from toolkit.domain.release import Span
 from toolkit.domain.snapshot import FileDigest, Snapshot
-from toolkit.planning.engine_arguments import engine_arguments, engine_environment
-from toolkit.planning.release_build import build_release
+from toolkit.planning.release.build import build_release
+from toolkit.planning.release.engine_arguments import engine_arguments, engine_environment
 
 ALWAYS = ["--served-model-name", "tiny", "--shutdown-timeout", "30", "--disable-uvicorn-access-log"]
 ON_GPU = host(devices=(gpu(0, 24, 24), gpu(1, 24, 24)))

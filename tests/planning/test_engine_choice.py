@@ -8,7 +8,12 @@ from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import Accelerator, EngineSpec
 from toolkit.domain.requirements import LockedPackage, format_requirements, parse_requirements
 from toolkit.errors import InputError, NothingSuitableError
-from toolkit.planning.engine_choice import PackageChange, choose_lock, compare_locks, find_locks
+from toolkit.planning.release.engine_choice import (
+    PackageChange,
+    choose_lock,
+    compare_locks,
+    find_locks,
+)
 
 CPU, CUDA = Accelerator.CPU, Accelerator.CUDA
 A, B, C = "a" * 64, "b" * 64, "c" * 64

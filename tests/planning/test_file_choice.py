@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from toolkit.domain.model import Permission
-from toolkit.planning.file_choice import FileChoice, choose_files
+from toolkit.planning.release.file_choice import FileChoice, choose_files
 
 NONE = Permission()
 BIN = Permission(formats=("bin",), reason="reviewed")

@@ -18,11 +18,11 @@ from toolkit.domain.plan import Strategy
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.domain.tensors import Tensor
 from toolkit.errors import NothingSuitableError
-from toolkit.planning.fit import Candidate, Several, fit_host, predict_need
-from toolkit.planning.fit_config import read_architecture
-from toolkit.planning.fit_options import EngineOptions, step_limits
-from toolkit.planning.fit_predict import Place, predict
-from toolkit.planning.fit_reserve import device_reserve
+from toolkit.planning.fit.architecture import read_architecture
+from toolkit.planning.fit.host_fit import Candidate, Several, fit_host, predict_need
+from toolkit.planning.fit.options import EngineOptions, step_limits
+from toolkit.planning.fit.predict import Place, predict
+from toolkit.planning.fit.reserve import device_reserve
 
 GIB = 2**30
 QWEN = ModelFiles(models.QWEN25_7B, dense(models.QWEN25_7B, bias=True))

@@ -10,9 +10,9 @@ from tests.planning import fit_models as models
 from tests.planning.fit_models import Config
 from toolkit.domain.fit import Attention, Layer
 from toolkit.domain.model import Accelerator
-from toolkit.planning.fit_cache import capacity, divide_cache, stages, token_bytes
-from toolkit.planning.fit_config import NotUnderstoodError, read_architecture
-from toolkit.planning.fit_options import EngineOptions, read_options, step_limits
+from toolkit.planning.fit.architecture import NotUnderstoodError, read_architecture
+from toolkit.planning.fit.cache import capacity, divide_cache, stages, token_bytes
+from toolkit.planning.fit.options import EngineOptions, read_options, step_limits
 
 GIB = 2**30
 FULL = Layer()

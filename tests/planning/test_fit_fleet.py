@@ -11,11 +11,11 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Strategy
 from toolkit.domain.release import Span
 from toolkit.errors import NothingSuitableError
-from toolkit.planning.deploy import Wanted, plan_deploy
-from toolkit.planning.fit import HostFit
-from toolkit.planning.fit_fleet import Upgrade, plan_upgrade
-from toolkit.planning.rollout import Limits, plan_rollout
-from toolkit.planning.routes import Routes, Target, with_model
+from toolkit.planning.change.deploy import Wanted, plan_deploy
+from toolkit.planning.change.rollout import Limits, plan_rollout
+from toolkit.planning.fit.fleet import Upgrade, plan_upgrade
+from toolkit.planning.fit.host_fit import HostFit
+from toolkit.planning.routing.routes import Routes, Target, with_model
 
 BARE = host()
 ROOMY = host(slot("blue", release(1), weight=100))

@@ -11,9 +11,9 @@ import pytest
 from tests.planning import fit_models as models
 from tests.planning.fit_models import awq, dense, tensor
 from toolkit.domain.tensors import Tensor, header_length, parse_header
-from toolkit.planning.fit_config import read_architecture
-from toolkit.planning.fit_options import EngineOptions
-from toolkit.planning.fit_weights import loaded_weights
+from toolkit.planning.fit.architecture import read_architecture
+from toolkit.planning.fit.options import EngineOptions
+from toolkit.planning.fit.weights import loaded_weights
 
 
 def loaded(tensors: tuple[Tensor, ...], config: models.Config, **said: Any) -> tuple[int, ...]:

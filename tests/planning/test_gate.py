@@ -9,7 +9,7 @@ import pytest
 from tests.planning.facts import release
 from toolkit.domain.model import Check
 from toolkit.domain.probe import Completion
-from toolkit.planning.gate import gate_fault, gate_payload
+from toolkit.planning.change.gate import gate_fault, gate_payload
 
 ANY = asdict(Check(prompt="hi"))
 PARIS = asdict(Check(prompt="capital of France?", contains="Paris", max_tokens=5))

@@ -9,7 +9,7 @@ import pytest
 
 from toolkit.domain.keys import Key, KeyRing
 from toolkit.errors import InputError, RefusedError
-from toolkit.planning.keys import opened, with_key, without_key
+from toolkit.planning.routing.keys import opened, with_key, without_key
 
 KEYS = {name: f"tk-{name}-{name[0] * 32}" for name in ("ann", "bob", "cleo")}
 

@@ -17,7 +17,7 @@ from toolkit.domain.model import (
     Version,
 )
 from toolkit.domain.snapshot import FileDigest, Snapshot
-from toolkit.planning.licence_policy import Verdict, licence_verdict, permission_verdict
+from toolkit.planning.release.licence_policy import Verdict, licence_verdict, permission_verdict
 
 POLICY = Policy(
     allowed=("apache-2.0",),

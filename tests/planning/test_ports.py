@@ -7,7 +7,7 @@ import pytest
 from tests.planning.facts import host, release, routes, slot
 from toolkit.domain.facts import HostFacts, ProcessState
 from toolkit.errors import NothingSuitableError
-from toolkit.planning.ports import slot_ports
+from toolkit.planning.routing.ports import slot_ports
 
 R1 = release(1)
 

@@ -9,7 +9,7 @@ import pytest
 from tests.planning.facts import ENGINE, host, release, slot
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.release import Release
-from toolkit.planning.prune import plan_prune
+from toolkit.planning.upkeep.prune import plan_prune
 
 R1, R2, R3 = release(1), release(2), release(3)
 OLD_ENGINE = replace(R1, engine="vllm-0.31.0")

@@ -9,7 +9,7 @@ import pytest
 from tests.planning.facts import host, kinds, release, slot
 from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
-from toolkit.planning.recovery import plan_recovery, stop_steps
+from toolkit.planning.change.recovery import plan_recovery, stop_steps
 
 R1, R2 = release(1), release(2)
 OLD, OLD_AT_REST = slot("blue", R1, weight=100), slot("blue", R1)

@@ -11,11 +11,11 @@ from tests.planning.facts import host, release, slot, wanted
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Strategy
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
-from toolkit.planning.deploy import plan_deploy
-from toolkit.planning.fleet_facts import behind, fleet_routes, with_routes
-from toolkit.planning.placement import place
-from toolkit.planning.rollout import Limits, plan_rollout
-from toolkit.planning.routes import Routes, Target, with_model
+from toolkit.planning.change.deploy import plan_deploy
+from toolkit.planning.change.placement import place
+from toolkit.planning.change.rollout import Limits, plan_rollout
+from toolkit.planning.routing.agreement import behind, fleet_routes, with_routes
+from toolkit.planning.routing.routes import Routes, Target, with_model
 
 BARE = host()
 ONE = host(slot("blue", release(1), weight=100), snapshots=(2,))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.planning.facts import GB, gpu, host, release, slot
 from toolkit.domain.facts import HostFacts, SlotFacts
-from toolkit.planning.room import Room, find_room
+from toolkit.planning.change.room import Room, find_room
 
 
 def held(gigabytes: int, *devices: int, well: bool = True) -> SlotFacts:

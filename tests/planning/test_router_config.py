@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolkit.planning.router_config import render_files
-from toolkit.planning.routes import Routes, Target, with_model
+from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.routes import Routes, Target, with_model
 
 EMPTY = Path(__file__).parents[2] / "playbooks/roles/router/files/empty"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from toolkit.errors import InputError
-from toolkit.planning.routes import (
+from toolkit.planning.routing.routes import (
     Route,
     Routes,
     Target,

@@ -13,10 +13,9 @@ from toolkit.domain.fleet import Host
 from toolkit.domain.plan import Plan, Strategy
 from toolkit.domain.release import Release, Span
 from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedError
-from toolkit.planning.placement import place
-from toolkit.planning.rollout import Limits, plan_rollout
-from toolkit.planning.routes import Routes, Target, with_model
-from toolkit.planning.span import (
+from toolkit.planning.change.placement import place
+from toolkit.planning.change.rollout import Limits, plan_rollout
+from toolkit.planning.change.span import (
     place_together,
     placed_before,
     plan_together,
@@ -24,6 +23,7 @@ from toolkit.planning.span import (
     require_together,
     require_whole,
 )
+from toolkit.planning.routing.routes import Routes, Target, with_model
 
 HOSTS = ("10.0.0.1", "10.0.0.2")
 ANYWHERE, PLACED = Span(2), Span(2, HOSTS, 28000)

@@ -8,26 +8,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.adapters.test_engine_packages import make_wheel
+from toolkit.adapters.distribution.swarm_library import Wheels
+from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.fakes.hub import FakeHub
-from toolkit.adapters.store import Store
-from toolkit.adapters.swarm_library import Wheels
-from toolkit.adapters.wheelhouse import Wheelhouse
+from toolkit.adapters.store.store import Store
 from toolkit.config.engine_locks import lock_file_name, read_lock, read_locks
 from toolkit.config.lock_file import read_lock as read_registry_lock
 from toolkit.config.registry import read_registry
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import Accelerator
-from toolkit.workflows.bundle import create_bundle
-from toolkit.workflows.bundle_assembly import Wish, Workshop
-from toolkit.workflows.bundle_load import (
+from toolkit.workflows.files.bundle import create_bundle
+from toolkit.workflows.files.bundle_assembly import Wish, Workshop
+from toolkit.workflows.files.bundle_load import (
     Bundle,
     LoadPlan,
     Site,
     load_bundle,
     open_bundle,
 )
-from toolkit.workflows.pin import pin_version
-from toolkit.workflows.pull import Silent
+from toolkit.workflows.files.pull import Silent
+from toolkit.workflows.registry.pin import pin_version
 
 WEIGHTS = bytes(range(256)) * 4096
 FILES = {
@@ -106,7 +106,7 @@ class Office:
 
     def pin(self, model: str, version: str) -> None:
         """Pin today's directory as a version and pull it, since the next one overwrites it."""
-        from toolkit.workflows.pull import pull
+        from toolkit.workflows.files.pull import pull
 
         pinned = pin_version(
             self.registry, model, name=version, hub=self.hub, report=lambda _: None

@@ -11,18 +11,18 @@ from typing import Any
 from tests.workflows.world import TIMING, FakeSupplies
 from toolkit.adapters.fakes.distribution import FakeDistribution
 from toolkit.adapters.fakes.host import FakeConverge, FakeHost
-from toolkit.adapters.history import History
+from toolkit.adapters.history.history import History
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
-from toolkit.planning.deploy import Wanted
-from toolkit.planning.rollout import Limits, RolloutPlan
-from toolkit.planning.routes import Routes
-from toolkit.workflows.asks import ask_rollback
-from toolkit.workflows.doors import Doors
-from toolkit.workflows.rollout import Order, RolledOut, roll_out
+from toolkit.planning.change.deploy import Wanted
+from toolkit.planning.change.rollout import Limits, RolloutPlan
+from toolkit.planning.routing.routes import Routes
+from toolkit.workflows.change.rollout import Order, RolledOut, roll_out
+from toolkit.workflows.change.routers import Doors
+from toolkit.workflows.change.wanted import ask_rollback
 from toolkit.workflows.tools import Tools
 
 # Longer than any test waits for what an interruption ends.

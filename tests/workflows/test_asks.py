@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import GB, gpu, host, release, slot, version
-from toolkit.adapters.history import History
-from toolkit.adapters.store import Store
+from toolkit.adapters.history.history import History
+from toolkit.adapters.store.store import Store
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Accelerator, Policy, Version
 from toolkit.domain.release import Outcome
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
-from toolkit.planning.deploy import Wanted
-from toolkit.workflows.asks import ask_rollback, ask_version
+from toolkit.planning.change.deploy import Wanted
+from toolkit.workflows.change.wanted import ask_rollback, ask_version
 from toolkit.workflows.tools import Timing
 
 CPU_LOCK = EngineLock("vllm", "0.32.0", Accelerator.CPU, "3.11", "ab" * 32, "/x", 147)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.workflows.fleet_world import AGES
 from toolkit.errors import HostError
-from toolkit.workflows.at_once import at_once
+from toolkit.workflows.fleet.at_once import at_once
 
 
 def test_what_was_returned_has_the_order_of_the_items() -> None:

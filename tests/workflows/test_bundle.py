@@ -17,9 +17,9 @@ from toolkit.adapters.bundle import building, workplace
 from toolkit.config.lock_file import read_lock
 from toolkit.config.registry import load_registry
 from toolkit.errors import BusyError, InputError, IntegrityError, RefusedError, SourceError
-from toolkit.workflows import bundle_files
-from toolkit.workflows.bundle import create_bundle, outlook
-from toolkit.workflows.bundle_load import open_bundle
+from toolkit.workflows.files import bundle_files
+from toolkit.workflows.files.bundle import create_bundle, outlook
+from toolkit.workflows.files.bundle_load import open_bundle
 
 
 @pytest.fixture

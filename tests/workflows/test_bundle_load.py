@@ -14,16 +14,16 @@ import pytest
 from tests.adapters.test_engine_packages import make_wheel
 from tests.planning.facts import release
 from tests.workflows.bundled import REGISTRY, WEIGHTS, Office
-from toolkit.adapters.hub import open_hub
-from toolkit.adapters.swarm_library import Wheels
+from toolkit.adapters.distribution.swarm_library import Wheels
+from toolkit.adapters.hub.port import open_hub
 from toolkit.config.engine_locks import read_locks
 from toolkit.config.lock_file import read_lock
 from toolkit.config.registry import load_registry
 from toolkit.domain.release import Release
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError
-from toolkit.workflows.bundle_load import load_bundle
-from toolkit.workflows.pull import Silent
-from toolkit.workflows.supplies import LocalSupplies
+from toolkit.workflows.files.bundle_load import load_bundle
+from toolkit.workflows.files.pull import Silent
+from toolkit.workflows.files.supplies import LocalSupplies
 
 DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
 WHEEL = "wheels/anchor-1.0-py3-none-any.whl"
@@ -317,7 +317,7 @@ def test_an_engine_lock_that_stands_before_a_shipped_one_is_pointed_out(
 def test_a_load_goes_on_after_one_that_was_cut_short(
     bundle: Path, site: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from toolkit.workflows import bundle_load
+    from toolkit.workflows.files import bundle_load
 
     def cut(*_: object) -> None:
         raise KeyboardInterrupt

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.workflows.world import GB, World, release
-from toolkit.adapters.ansible import Progress
+from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.host import Behaviour, FakeConverge, gpu
 from toolkit.domain.fleet import Host
 from toolkit.domain.release import Release

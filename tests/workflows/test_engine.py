@@ -11,8 +11,8 @@ from toolkit.config.engine_locks import SHIPPED, read_locks
 from toolkit.domain.facts import Device, HostFacts
 from toolkit.domain.model import Accelerator
 from toolkit.errors import NothingSuitableError
-from toolkit.planning.engine_choice import PackageChange
-from toolkit.workflows.engine import Relocked, plan_install, relock
+from toolkit.planning.release.engine_choice import PackageChange
+from toolkit.workflows.change.engine import Relocked, plan_install, relock
 
 SHIPPED_LOCK = SHIPPED / "vllm-0.32.0-cpu-py311.lock"
 TEXT = SHIPPED_LOCK.read_text()

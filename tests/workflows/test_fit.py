@@ -19,11 +19,11 @@ from tests.workflows.world import release as make_release
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.fakes.mirror import Misbehaving, PublishedFiles
-from toolkit.adapters.hub_client import HuggingFaceHub
-from toolkit.adapters.mirror import mirror_app
-from toolkit.adapters.mirror_server import serve_on_thread
-from toolkit.adapters.model_files import read_directory
-from toolkit.adapters.store import Store
+from toolkit.adapters.hub.client import HuggingFaceHub
+from toolkit.adapters.mirror.app import mirror_app
+from toolkit.adapters.mirror.server import serve_on_thread
+from toolkit.adapters.sources.model_files import read_directory
+from toolkit.adapters.store.store import Store
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fit import ModelFiles
@@ -32,10 +32,10 @@ from toolkit.domain.model import Accelerator, HubSource, LocalSource
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import HostError, SourceError
-from toolkit.planning.fit import Candidate
-from toolkit.workflows import fit as fit_workflow
-from toolkit.workflows.fit import FitRecording
-from toolkit.workflows.fit_plan import files_of, plan_fit, read_model
+from toolkit.planning.fit.host_fit import Candidate
+from toolkit.workflows.change import fit_record as fit_workflow
+from toolkit.workflows.change.fit_record import FitRecording
+from toolkit.workflows.fleet.fit_plan import files_of, plan_fit, read_model
 from toolkit.workflows.tools import SnapshotFiles, Tools
 
 REPO = "acme/tiny"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.workflows.fleet_world import AGES, FleetWorld, press_ctrl_c
 from tests.workflows.world import TIMING, release
-from toolkit.workflows.fleet_stop import stop_fleet
+from toolkit.workflows.change.fleet_stop import stop_fleet
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 
 from tests.adapters.postgres_lab import PostgresLab
 from tests.workflows.world import World, release
-from toolkit.adapters.history import History
-from toolkit.adapters.history_database import Address, read_address
+from toolkit.adapters.history.database import Address, read_address
+from toolkit.adapters.history.history import History
 from toolkit.errors import BusyError, ToolkitError
 
 
@@ -31,7 +31,7 @@ def world(tmp_path: Path, address: Address) -> Iterator[World]:
 @pytest.fixture
 def server(postgres: PostgresLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresLab]:
     """The server, which the test may leave stopped; nobody waits for it to come back."""
-    monkeypatch.setattr("toolkit.adapters.history_postgresql.RESTART_SECONDS", 0.0)
+    monkeypatch.setattr("toolkit.adapters.history.postgresql.RESTART_SECONDS", 0.0)
     yield postgres
     if postgres.process is None:
         postgres.start()

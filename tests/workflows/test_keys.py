@@ -10,8 +10,8 @@ from toolkit.adapters.fakes.host import FakeHost
 from toolkit.domain.fleet import Host
 from toolkit.domain.keys import KeyRing
 from toolkit.errors import HostError, InputError
-from toolkit.planning.keys import with_key, without_key
-from toolkit.workflows.keys import change_keys, read_keys, sync_keys
+from toolkit.planning.routing.keys import with_key, without_key
+from toolkit.workflows.fleet.keys import change_keys, read_keys, sync_keys
 
 KEYS = {name: f"tk-{name}-{name[0] * 32}" for name in ("ann", "bob", "cleo")}
 Edit = Callable[[KeyRing], KeyRing]

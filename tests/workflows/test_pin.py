@@ -14,14 +14,14 @@ import pytest
 
 from toolkit.adapters.fakes.hub import FakeHub, Trouble
 from toolkit.adapters.fakes.mirror import PublishedFiles
-from toolkit.adapters.hub import HubFile, RepoInfo, open_hub
-from toolkit.adapters.mirror import mirror_app
-from toolkit.adapters.mirror_server import serve_on_thread
+from toolkit.adapters.hub.port import HubFile, RepoInfo, open_hub
+from toolkit.adapters.mirror.app import mirror_app
+from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.config.lock_file import lock_path, read_lock
 from toolkit.config.registry import load_registry
 from toolkit.domain.snapshot import FileDigest, content_revision
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError, ToolkitError
-from toolkit.workflows.pin import Pinned, lock_versions, pin_version
+from toolkit.workflows.registry.pin import Pinned, lock_versions, pin_version
 
 FILES = {
     "config.json": b'{"model_type": "qwen3"}',

@@ -8,16 +8,23 @@ from typing import Any
 
 import pytest
 
-from toolkit.adapters.ansible import Progress
+from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.host import FakeConverge, FakeHost
 from toolkit.domain.facts import HostFacts, RouterFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.keys import KeyRing
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import HostError, RefusedError
-from toolkit.planning.keys import with_key
-from toolkit.workflows.hosts import look_at_hosts
-from toolkit.workflows.provision import Intent, Outcome, Provisioning, Result, Target, provision
+from toolkit.planning.routing.keys import with_key
+from toolkit.workflows.fleet.hosts import look_at_hosts
+from toolkit.workflows.fleet.provision import (
+    Intent,
+    Outcome,
+    Provisioning,
+    Result,
+    Target,
+    provision,
+)
 
 NOW = 1_800_000_000.0
 OWNER = LockOwner("ann@ops", "toolkit provision", 4711)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from toolkit.adapters.fakes.hub import FakeHub, Trouble
-from toolkit.adapters.store import Store
-from toolkit.adapters.store_hashing import digest_file
+from toolkit.adapters.store.hashing import digest_file
+from toolkit.adapters.store.store import Store
 from toolkit.domain.model import (
     Accelerator,
     EngineSpec,
@@ -23,7 +23,7 @@ from toolkit.domain.model import (
 )
 from toolkit.domain.snapshot import FileDigest, Snapshot, content_revision
 from toolkit.errors import IntegrityError, RefusedError, SourceError
-from toolkit.workflows.pull import Pulled, pull
+from toolkit.workflows.files.pull import Pulled, pull
 
 REPO = "acme/tiny"
 WEIGHTS = bytes(range(256)) * 10_000
@@ -243,7 +243,7 @@ def test_trouble_of_the_hub_is_passed_on_and_leaves_nothing(world: World, troubl
 def test_ctrl_c_keeps_the_beginning_and_says_how_to_go_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from toolkit.workflows import pull_pool
+    from toolkit.workflows.files import pool as pull_pool
 
     came = threading.Event()
     joined = threading.Thread.join

@@ -11,13 +11,13 @@ SCRIPT = '''
 import os, shutil, signal, sys
 from pathlib import Path
 from toolkit.adapters.fakes.hub import FakeHub
-from toolkit.adapters.store import Store
-from toolkit.adapters.store_hashing import digest_file
+from toolkit.adapters.store.store import Store
+from toolkit.adapters.store.hashing import digest_file
 from toolkit.domain.model import (
     Accelerator, EngineSpec, HubSource, Openness, Policy, Resources, Version,
 )
 from toolkit.domain.snapshot import Snapshot
-from toolkit.workflows.pull import Silent, pull
+from toolkit.workflows.files.pull import Silent, pull
 
 place = Path(sys.argv[1])
 FILES = {"config.json": b"{}", "sub/en.json": b"[]", "w.safetensors": bytes(range(256)) * 9000}

@@ -21,8 +21,8 @@ from toolkit.errors import (
     RefusedError,
     ReleaseFailedError,
 )
-from toolkit.planning.keys import with_key
-from toolkit.planning.rollout import Limits
+from toolkit.planning.change.rollout import Limits
+from toolkit.planning.routing.keys import with_key
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import pytest
 
 from tests.workflows.fleet_world import AGES, FleetWorld, press_ctrl_c
 from tests.workflows.world import release
-from toolkit.adapters.distribution import Report, Tree
+from toolkit.adapters.distribution.port import Report, Tree
 from toolkit.adapters.fakes.distribution import FakeDistribution
 from toolkit.domain.fleet import Host
 from toolkit.domain.release import Outcome
 from toolkit.errors import ReleaseFailedError
-from toolkit.planning.rollout import Limits
+from toolkit.planning.change.rollout import Limits
 
 
 @pytest.fixture

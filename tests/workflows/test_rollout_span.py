@@ -12,7 +12,7 @@ from tests.workflows.world import GB, release
 from toolkit.adapters.fakes.host import Behaviour
 from toolkit.domain.release import Release, Span
 from toolkit.errors import HostError, InputError, NothingSuitableError, ReleaseFailedError
-from toolkit.planning.rollout import Limits
+from toolkit.planning.change.rollout import Limits
 
 
 def wide(number: int, memory: int = 3 * GB) -> Release:

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import release, version
+from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.fakes.hub import FakeHub
-from toolkit.adapters.store import Store
-from toolkit.adapters.store_hashing import digest_file
-from toolkit.adapters.wheelhouse import Wheelhouse
+from toolkit.adapters.store.hashing import digest_file
+from toolkit.adapters.store.store import Store
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import Accelerator, Policy
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import InputError, IntegrityError, SourceError
-from toolkit.workflows.pull import Silent
-from toolkit.workflows.supplies import LocalSupplies
+from toolkit.workflows.files.pull import Silent
+from toolkit.workflows.files.supplies import LocalSupplies
 
 CONTENT = {"config.json": b"{}", "w.safetensors": b"w" * 1000}
 LOCK = EngineLock("vllm", "0.32.0", Accelerator.CPU, "3.11", "ab" * 32, "/x.lock", 147)

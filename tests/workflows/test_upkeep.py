@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.world import TIMING, World, release
-from toolkit.adapters.store import Store
+from toolkit.adapters.store.store import Store
 from toolkit.cli.plan_view import DryRun
 from toolkit.domain.plan import Plan
 from toolkit.domain.release import Outcome
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import HostError, RefusedError
-from toolkit.workflows.prune import Leavings, prune
-from toolkit.workflows.stop import stop_model
-from toolkit.workflows.verify import compare
+from toolkit.workflows.change.stop import stop_model
+from toolkit.workflows.fleet.prune import Leavings, prune
+from toolkit.workflows.fleet.verify import compare
 
 
 @pytest.fixture

@@ -9,18 +9,18 @@ from typing import Any
 
 from toolkit.adapters.fakes.distribution import FakeDistribution
 from toolkit.adapters.fakes.host import FakeConverge, FakeHost
-from toolkit.adapters.history import History
+from toolkit.adapters.history.history import History
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest
-from toolkit.planning.deploy import Wanted
-from toolkit.workflows.asks import ask_rollback
-from toolkit.workflows.change import Result, change_release
-from toolkit.workflows.doors import Doors
-from toolkit.workflows.stop import stop_model
+from toolkit.planning.change.deploy import Wanted
+from toolkit.workflows.change.change import Result, change_release
+from toolkit.workflows.change.routers import Doors
+from toolkit.workflows.change.stop import stop_model
+from toolkit.workflows.change.wanted import ask_rollback
 from toolkit.workflows.tools import SnapshotFiles, Timing, Tools
 
 TIMING = Timing(ready=5, drain=5, bake=1)

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.adapters.store_copy import copy_file
-from toolkit.adapters.store_files import entries, locked, size_of
-from toolkit.adapters.store_hashing import difference, digest_file
+from toolkit.adapters.store.copying import copy_file
+from toolkit.adapters.store.files import entries, locked, size_of
+from toolkit.adapters.store.hashing import difference, digest_file
 from toolkit.domain.bundle import MANIFEST, SUMS, BundleFile, weights_path
 from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import BusyError, InputError, IntegrityError, SourceError

@@ -13,9 +13,9 @@ from toolkit.errors import InputError
 
 if TYPE_CHECKING:
     from toolkit.domain.bundle import Manifest
-    from toolkit.workflows.bundle import Created, Outlook
-    from toolkit.workflows.bundle_assembly import Wish
-    from toolkit.workflows.bundle_load import LoadPlan
+    from toolkit.workflows.files.bundle import Created, Outlook
+    from toolkit.workflows.files.bundle_assembly import Wish
+    from toolkit.workflows.files.bundle_load import LoadPlan
 
 
 @click.group()
@@ -56,19 +56,19 @@ def create(
     as_json: bool,
 ) -> None:
     """Write all that a site without network needs as one directory."""
-    from toolkit.adapters.engine_packages import uv_binary
-    from toolkit.adapters.hub import open_hub
-    from toolkit.adapters.swarm_library import Wheels
-    from toolkit.adapters.wheelhouse import Wheelhouse
+    from toolkit.adapters.distribution.swarm_library import Wheels
+    from toolkit.adapters.engines.packages import uv_binary
+    from toolkit.adapters.engines.wheelhouse import Wheelhouse
+    from toolkit.adapters.hub.port import open_hub
     from toolkit.cli.context import home_directory, open_store
     from toolkit.cli.pull_progress import PullProgress
     from toolkit.config.engine_locks import read_locks
     from toolkit.config.lock_file import read_lock
     from toolkit.config.registry import read_registry
     from toolkit.domain.model import Accelerator
-    from toolkit.planning.bundle import choose_engines
-    from toolkit.workflows.bundle import create_bundle, outlook
-    from toolkit.workflows.bundle_assembly import Wish, Workshop
+    from toolkit.planning.upkeep.bundle import choose_engines
+    from toolkit.workflows.files.bundle import create_bundle, outlook
+    from toolkit.workflows.files.bundle_assembly import Wish, Workshop
 
     place, path = home_directory(home), Path(registry_path)
     registry = read_registry(path, unpinned=True)
@@ -122,13 +122,13 @@ def load(
     as_json: bool,
 ) -> None:
     """Check every byte of a bundle and take it in."""
-    from toolkit.adapters.swarm_library import Wheels
-    from toolkit.adapters.wheelhouse import Wheelhouse
+    from toolkit.adapters.distribution.swarm_library import Wheels
+    from toolkit.adapters.engines.wheelhouse import Wheelhouse
     from toolkit.cli.context import home_directory, open_store
     from toolkit.cli.plan_view import ask
     from toolkit.cli.pull_progress import PullProgress
     from toolkit.config.engine_locks import read_locks
-    from toolkit.workflows.bundle_load import Site, load_bundle, open_bundle
+    from toolkit.workflows.files.bundle_load import Site, load_bundle, open_bundle
 
     place = home_directory(home)
     root = Path(directory).expanduser().absolute()
@@ -169,7 +169,7 @@ def load(
 def show(directory: str, as_json: bool) -> None:
     """List what is in a bundle; hashes nothing but its texts."""
     from toolkit.domain.quantity import format_size
-    from toolkit.workflows.bundle_load import open_bundle
+    from toolkit.workflows.files.bundle_load import open_bundle
 
     found = open_bundle(Path(directory).expanduser().absolute())
     manifest = found.manifest

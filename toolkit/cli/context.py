@@ -15,10 +15,10 @@ import click
 from toolkit.cli.output import note
 
 if TYPE_CHECKING:
-    from toolkit.adapters.distribution import Report, Tree
-    from toolkit.adapters.history import History
+    from toolkit.adapters.distribution.port import Report, Tree
+    from toolkit.adapters.history.history import History
     from toolkit.adapters.interruption import Interruption
-    from toolkit.adapters.store import Store
+    from toolkit.adapters.store.store import Store
     from toolkit.config.lock_file import Lock
     from toolkit.domain.engine import EngineLock
     from toolkit.domain.fleet import Fleet, Host
@@ -43,8 +43,8 @@ def open_fleet(fleet: str | None) -> Fleet:
 
 def open_history(home: Path) -> History:
     """Return the history that TOOLKIT_HISTORY names, else the one under `home`; it is closed with the command."""
-    from toolkit.adapters.history import History
-    from toolkit.adapters.history_database import read_address
+    from toolkit.adapters.history.database import read_address
+    from toolkit.adapters.history.history import History
 
     url = os.environ.get("TOOLKIT_HISTORY")
     history = History(read_address(url) if url else home / "history.db", time.time)
@@ -56,7 +56,7 @@ def open_history(home: Path) -> History:
 
 def open_store(home: Path) -> Store:
     """Return the store under `home`."""
-    from toolkit.adapters.store import Store
+    from toolkit.adapters.store.store import Store
 
     return Store(home / "store")
 
@@ -97,11 +97,11 @@ def open_members(
 
     `send_limit` is in bytes a second, 0 for none.
     """
-    from toolkit.adapters.ansible import RealConverge
+    from toolkit.adapters.ansible.converge import RealConverge
+    from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
     from toolkit.adapters.interruption import Interruption
-    from toolkit.adapters.playbooks import playbook_directory, provision_digest
     from toolkit.cli.host_view import open_host
-    from toolkit.workflows.doors import Doors
+    from toolkit.workflows.change.routers import Doors
     from toolkit.workflows.tools import Tools
 
     interruption = Interruption()
@@ -123,12 +123,12 @@ def open_members(
 
 
 def _supplies(home: Path, pins: Pins | None, interruption: Interruption) -> Supplies:
-    from toolkit.adapters.hub import open_hub
-    from toolkit.adapters.wheelhouse import Wheelhouse
+    from toolkit.adapters.engines.wheelhouse import Wheelhouse
+    from toolkit.adapters.hub.port import open_hub
     from toolkit.cli.pull_progress import PullProgress
     from toolkit.config.engine_locks import read_locks
     from toolkit.domain.model import Policy
-    from toolkit.workflows.supplies import LocalSupplies
+    from toolkit.workflows.files.supplies import LocalSupplies
 
     def nothing_pinned(version: Version) -> Snapshot:
         raise AssertionError(f"{version.title}: a command without the registry fetches nothing")
@@ -179,7 +179,7 @@ class _LazyDistribution:
         self._home, self._limit, self._interruption = home, limit, interruption
 
     def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
-        from toolkit.adapters.distribution_ssh import SshDistribution
+        from toolkit.adapters.distribution.over_ssh import SshDistribution
 
         return SshDistribution(
             self._home, limit=self._limit, interruption=self._interruption

@@ -21,7 +21,7 @@ from toolkit.errors import InputError
 if TYPE_CHECKING:
     from toolkit.domain.fleet import Host
     from toolkit.domain.model import Version
-    from toolkit.workflows.change import Ask, Result
+    from toolkit.workflows.change.change import Ask, Result
     from toolkit.workflows.tools import Timing, Tools
 
 
@@ -87,8 +87,8 @@ def rollback(
 ) -> None:
     """Go back to the release that was live before, or to any other."""
     from toolkit.cli.context import home_directory, open_fleet, open_tools
-    from toolkit.workflows.asks import ask_rollback
-    from toolkit.workflows.change import change_release
+    from toolkit.workflows.change.change import change_release
+    from toolkit.workflows.change.wanted import ask_rollback
 
     place, hosts, timing = home_directory(home), _hosts(fleet, options), _timing(options)
 
@@ -124,8 +124,8 @@ def _deploy(
         open_tools,
         read_pins,
     )
-    from toolkit.workflows.asks import ask_version
-    from toolkit.workflows.change import change_release
+    from toolkit.workflows.change.change import change_release
+    from toolkit.workflows.change.wanted import ask_version
 
     place = home_directory(home)
     pins = read_pins(registry_path, place)

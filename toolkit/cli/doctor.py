@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from toolkit.domain.fleet import Host
-    from toolkit.planning.diagnosis import Finding
+    from toolkit.planning.upkeep.diagnosis import Finding
 
 
 @click.command()
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def doctor(registry_path: str, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Check this machine, the host and what runs on it."""
     from toolkit.cli.context import home_directory, open_fleet
-    from toolkit.planning.diagnosis import Level
+    from toolkit.planning.upkeep.diagnosis import Level
 
     findings = _examine(registry_path, open_fleet(fleet).hosts, home_directory(home))
     if as_json:
@@ -53,11 +53,11 @@ def doctor(registry_path: str, fleet: str | None, home: str | None, as_json: boo
 
 
 def _examine(registry_path: str, hosts: Sequence[Host], home: Path) -> list[Finding]:
-    from toolkit.adapters.playbooks import provision_digest
+    from toolkit.adapters.ansible.playbooks import provision_digest
     from toolkit.cli.context import open_history, read_pins
     from toolkit.cli.host_view import open_host
-    from toolkit.planning.diagnosis import Finding, Level, diagnose_host, diagnose_ops
-    from toolkit.workflows.fleet_look import look
+    from toolkit.planning.upkeep.diagnosis import Finding, Level, diagnose_host, diagnose_ops
+    from toolkit.workflows.fleet.look import look
 
     registry_error = ""
     try:

@@ -13,8 +13,8 @@ from toolkit.errors import HostError, InputError, RefusedError
 
 if TYPE_CHECKING:
     from toolkit.domain.engine import EngineLock
-    from toolkit.planning.engine_choice import PackageChange
-    from toolkit.workflows.engine import InstallPlan
+    from toolkit.planning.release.engine_choice import PackageChange
+    from toolkit.workflows.change.engine import InstallPlan
     from toolkit.workflows.tools import Tools
 
 
@@ -32,7 +32,7 @@ def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
     from toolkit.cli.context import home_directory, open_fleet
     from toolkit.cli.host_view import open_host
     from toolkit.config.engine_locks import is_shipped, read_locks
-    from toolkit.workflows.fleet_look import look
+    from toolkit.workflows.fleet.look import look
 
     place = home_directory(home)
     sight = look([open_host(host, place) for host in open_fleet(fleet).hosts])
@@ -91,11 +91,11 @@ def lock(version: str, accelerator: str, python: str, home: str | None, as_json:
     """Resolve a version of vLLM into a lock of this ops machine and show what changes."""
     import re
 
-    from toolkit.adapters.engine_packages import resolve
+    from toolkit.adapters.engines.packages import resolve
     from toolkit.cli.context import home_directory
     from toolkit.config.engine_locks import read_locks
     from toolkit.domain.model import Accelerator
-    from toolkit.workflows.engine import relock
+    from toolkit.workflows.change.engine import relock
 
     if not re.fullmatch(r"\d+(\.\d+)+(\.?(rc|post)\d+)?", version):
         raise InputError(f"{version!r} is not a version of vLLM", hint="write it like 0.32.0")
@@ -159,7 +159,7 @@ def install(
     from toolkit.cli.context import home_directory, open_fleet, open_members
     from toolkit.cli.plan_view import DryRun, ask
     from toolkit.config.engine_locks import read_locks
-    from toolkit.workflows.engine import install_engine
+    from toolkit.workflows.change.engine import install_engine
 
     def confirm(plan: InstallPlan) -> bool:
         note(f"install {plan.lock.id} on {plan.host}")
@@ -202,7 +202,7 @@ def install(
 def _chosen(locks: Sequence[EngineLock], wanted: str, tools: Tools) -> EngineLock:
     """Return the lock that `wanted` means on a host: by its id, or by its version for what the host is."""
     from toolkit.domain.model import EngineSpec
-    from toolkit.planning.engine_choice import choose_lock, find_locks
+    from toolkit.planning.release.engine_choice import choose_lock, find_locks
 
     found = find_locks(locks, wanted)
     if found[0].id == wanted:

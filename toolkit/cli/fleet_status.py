@@ -11,17 +11,17 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.errors import HostError
 
 if TYPE_CHECKING:
-    from toolkit.adapters.history import History
-    from toolkit.adapters.host import HostPort
+    from toolkit.adapters.history.history import History
+    from toolkit.adapters.hosts.host import HostPort
 
 
 def show_fleet(
     hosts: Sequence[HostPort], history: History, model: str | None, as_json: bool
 ) -> None:
     """Print what runs on all hosts; exit code 7 where one does not answer, the others are shown."""
-    from toolkit.cli.look import SLOT_COLUMNS, slot_row
-    from toolkit.planning.drift import drift_of
-    from toolkit.workflows.fleet_status import observe_fleet
+    from toolkit.cli.show import SLOT_COLUMNS, slot_row
+    from toolkit.planning.change.drift import drift_of
+    from toolkit.workflows.fleet.fleet_status import observe_fleet
 
     seen = observe_fleet(hosts, history)
     if as_json:

@@ -14,7 +14,7 @@ from toolkit.errors import HostError
 
 if TYPE_CHECKING:
     from toolkit.domain.facts import HostFacts
-    from toolkit.workflows.hosts import HostLook
+    from toolkit.workflows.fleet.hosts import HostLook
 
 
 @click.command()
@@ -25,10 +25,10 @@ def hosts(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Show the fleet's hosts: devices, driver, disk, engines, replicas, drift."""
     import time
 
-    from toolkit.adapters.playbooks import provision_digest
+    from toolkit.adapters.ansible.playbooks import provision_digest
     from toolkit.cli.context import home_directory, open_fleet
     from toolkit.cli.host_view import open_host
-    from toolkit.workflows.hosts import look_at_hosts
+    from toolkit.workflows.fleet.hosts import look_at_hosts
 
     place = home_directory(home)
     looks = look_at_hosts(

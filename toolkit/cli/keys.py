@@ -14,9 +14,9 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.errors import HostError
 
 if TYPE_CHECKING:
-    from toolkit.adapters.host import HostPort
+    from toolkit.adapters.hosts.host import HostPort
     from toolkit.domain.keys import Key, KeyRing
-    from toolkit.workflows.keys import FleetKeys
+    from toolkit.workflows.fleet.keys import FleetKeys
 
 KEY_BYTES = 32
 OPEN = "THE DOOR IS OPEN: there are no keys, so whoever reaches a router can use every model"
@@ -62,7 +62,7 @@ def add(
     """Make a key and print it, this one time; from the first key on, nobody gets in without one."""
     import secrets
 
-    from toolkit.planning.keys import with_key
+    from toolkit.planning.routing.keys import with_key
 
     key = sys.stdin.readline().strip() if key_stdin else "tk-" + secrets.token_urlsafe(KEY_BYTES)
 
@@ -87,7 +87,7 @@ def add(
 @json_option()
 def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
     """List the keys, their limits, and the hosts that do not follow yet."""
-    from toolkit.workflows.keys import read_keys
+    from toolkit.workflows.fleet.keys import read_keys
 
     seen = read_keys(_hosts(fleet, home))
     if as_json:
@@ -108,7 +108,7 @@ def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
 @json_option()
 def revoke(name: str, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Refuse every request with this key from now on; answers that run go on to their end."""
-    from toolkit.planning.keys import without_key
+    from toolkit.planning.routing.keys import without_key
 
     changed = _change(fleet, home, lambda ring: without_key(ring, name, now=time.time()))
     if as_json:
@@ -124,7 +124,7 @@ def revoke(name: str, fleet: str | None, home: str | None, as_json: bool) -> Non
 @json_option()
 def sync(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Bring hosts that were away during a change to the keys of the others."""
-    from toolkit.workflows.keys import sync_keys
+    from toolkit.workflows.fleet.keys import sync_keys
 
     changed = sync_keys(_hosts(fleet, home))
     if as_json:
@@ -140,7 +140,7 @@ def sync(fleet: str | None, home: str | None, as_json: bool) -> None:
 @json_option()
 def open_door(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Let everybody in again, after the last key was revoked."""
-    from toolkit.planning.keys import opened
+    from toolkit.planning.routing.keys import opened
 
     changed = _change(fleet, home, opened)
     if as_json:
@@ -159,7 +159,7 @@ def _hosts(fleet: str | None, home: str | None) -> list[HostPort]:
 
 
 def _change(fleet: str | None, home: str | None, edit: Callable[[KeyRing], KeyRing]) -> FleetKeys:
-    from toolkit.workflows.keys import change_keys
+    from toolkit.workflows.fleet.keys import change_keys
 
     return change_keys(_hosts(fleet, home), edit)
 

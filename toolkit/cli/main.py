@@ -33,21 +33,21 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Go back to the release that was live before, or to any other.",
     ),
     "status": (
-        "toolkit.cli.look:status",
+        "toolkit.cli.show:status",
         "Show what serves, what stands by and what is unfinished.",
     ),
     "releases": (
-        "toolkit.cli.look:releases",
+        "toolkit.cli.show:releases",
         "List a model's releases and how each deployment of them went.",
     ),
-    "logs": ("toolkit.cli.look:logs", "Show a replica's log."),
-    "stop": ("toolkit.cli.care:stop", "Take a model out of service; its releases stay."),
+    "logs": ("toolkit.cli.show:logs", "Show a replica's log."),
+    "stop": ("toolkit.cli.upkeep:stop", "Take a model out of service; its releases stay."),
     "verify": (
-        "toolkit.cli.care:verify",
+        "toolkit.cli.upkeep:verify",
         "Compare hosts and store with what was pinned and deployed; hashes all snapshots again.",
     ),
     "prune": (
-        "toolkit.cli.care:prune",
+        "toolkit.cli.upkeep:prune",
         "Remove snapshots and engines that nothing uses any more.",
     ),
     "provision": (

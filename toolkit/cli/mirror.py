@@ -20,9 +20,9 @@ def mirror(bind: str, registry_path: str, home: str | None, as_json: bool) -> No
     import sys
     from pathlib import Path
 
-    from toolkit.adapters.mirror_server import serve
+    from toolkit.adapters.mirror.server import serve
     from toolkit.cli.context import home_directory, open_store
-    from toolkit.workflows.mirror import PinnedSnapshots
+    from toolkit.workflows.files.mirror import PinnedSnapshots
 
     store = open_store(home_directory(home))
     source = PinnedSnapshots(Path(registry_path), store, note)

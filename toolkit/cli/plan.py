@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from toolkit.adapters.history import History
+    from toolkit.adapters.history.history import History
     from toolkit.cli.context import Pins
     from toolkit.domain.facts import HostFacts
     from toolkit.domain.fit import FitRecord
     from toolkit.domain.model import Version
     from toolkit.domain.release import Release
-    from toolkit.planning.deploy import Wanted
-    from toolkit.planning.fit import Candidate, HostFit
-    from toolkit.workflows.fit_plan import FleetFit
+    from toolkit.planning.change.deploy import Wanted
+    from toolkit.planning.fit.host_fit import Candidate, HostFit
+    from toolkit.workflows.fleet.fit_plan import FleetFit
 
 NOTHING_FITS = 3
 # Earlier starts that are shown.
@@ -55,8 +55,8 @@ def plan(
     """Show whether a version fits on each host, before any download."""
     from toolkit.cli.context import home_directory, open_fleet, open_history, read_pins
     from toolkit.cli.host_view import open_host
-    from toolkit.planning.rollout import Limits
-    from toolkit.workflows.fit_plan import plan_fit
+    from toolkit.planning.change.rollout import Limits
+    from toolkit.workflows.fleet.fit_plan import plan_fit
 
     place = home_directory(home)
     pins = read_pins(registry_path, place)
@@ -75,11 +75,11 @@ def plan(
 def _candidate(version: Version, pins: Pins, place: Path, history: History) -> Candidate:
     from functools import partial
 
-    from toolkit.adapters.hub import open_hub
+    from toolkit.adapters.hub.port import open_hub
     from toolkit.cli.context import open_store
-    from toolkit.planning.engine_choice import choose_lock
-    from toolkit.planning.fit import Candidate
-    from toolkit.workflows.fit_plan import files_of, read_model
+    from toolkit.planning.fit.host_fit import Candidate
+    from toolkit.planning.release.engine_choice import choose_lock
+    from toolkit.workflows.fleet.fit_plan import files_of, read_model
 
     pinned = pins.lock.snapshot_of(version) if pins.lock.has(version) else None
     snapshot = files_of(version, pinned, open_hub)
@@ -93,8 +93,8 @@ def _candidate(version: Version, pins: Pins, place: Path, history: History) -> C
 
 
 def _wanted(version: Version, history: History) -> Callable[[Release, HostFacts], Wanted]:
-    from toolkit.planning.deploy import Wanted
-    from toolkit.workflows.asks import usual_start
+    from toolkit.planning.change.deploy import Wanted
+    from toolkit.workflows.change.wanted import usual_start
 
     seconds = usual_start(history, version.model)
 

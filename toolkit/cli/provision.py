@@ -12,7 +12,7 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.errors import HostError
 
 if TYPE_CHECKING:
-    from toolkit.workflows.provision import Intent, Outcome
+    from toolkit.workflows.fleet.provision import Intent, Outcome
 
 
 @click.command()
@@ -40,12 +40,12 @@ def provision(
     """
     import time
 
-    from toolkit.adapters.ansible import RealConverge
-    from toolkit.adapters.playbooks import playbook_directory, provision_digest
+    from toolkit.adapters.ansible.converge import RealConverge
+    from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
     from toolkit.cli.context import home_directory, lock_owner, open_fleet
     from toolkit.cli.host_view import open_host
-    from toolkit.workflows.provision import Provisioning, Target
-    from toolkit.workflows.provision import provision as provision_hosts
+    from toolkit.workflows.fleet.provision import Provisioning, Target
+    from toolkit.workflows.fleet.provision import provision as provision_hosts
 
     place, known = home_directory(home), open_fleet(fleet)
     ports = {host.name: open_host(host, place) for host in known.hosts}

@@ -10,10 +10,10 @@ from toolkit.cli.options import home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
 
 if TYPE_CHECKING:
-    from toolkit.adapters.store import Store
+    from toolkit.adapters.store.store import Store
     from toolkit.domain.model import Version
     from toolkit.domain.snapshot import Snapshot
-    from toolkit.workflows.pull import Pulled
+    from toolkit.workflows.files.pull import Pulled
 
 
 @click.command()
@@ -42,13 +42,13 @@ def pull(
     """Fetch a pinned version and verify every file."""
     from pathlib import Path
 
-    from toolkit.adapters.hub import open_hub
+    from toolkit.adapters.hub.port import open_hub
     from toolkit.cli.context import home_directory, open_store
     from toolkit.cli.pull_progress import PullProgress
     from toolkit.config.lock_file import read_lock
     from toolkit.config.registry import load_registry
-    from toolkit.workflows.pull import pull as pull_version
-    from toolkit.workflows.pull import require_licence
+    from toolkit.workflows.files.pull import pull as pull_version
+    from toolkit.workflows.files.pull import require_licence
 
     if (model is None) != everything:
         raise click.UsageError("name a MODEL[@VERSION], or --all for every version")
@@ -88,7 +88,7 @@ def _preview(
     versions: list[Version], snapshots: list[Snapshot], store: Store, as_json: bool
 ) -> None:
     from toolkit.domain.quantity import format_size
-    from toolkit.workflows.pull import preview
+    from toolkit.workflows.files.pull import preview
 
     rows = [(v.title, preview(s, store), s) for v, s in zip(versions, snapshots, strict=True)]
     if as_json:

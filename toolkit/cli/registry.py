@@ -13,7 +13,7 @@ from toolkit.cli.output import note, print_json, say, table
 if TYPE_CHECKING:
     from toolkit.config.lock_file import Lock
     from toolkit.domain.model import Registry, Version
-    from toolkit.workflows.pin import Pinned
+    from toolkit.workflows.registry.pin import Pinned
 
 
 @click.group()
@@ -106,7 +106,7 @@ def show(model: str, registry_path: str, as_json: bool) -> None:
 def check(registry_path: str, as_json: bool) -> None:
     """Check the registry, its lock, licences and directories."""
     from toolkit.errors import InputError
-    from toolkit.workflows.registry_check import check_registry
+    from toolkit.workflows.registry.check import check_registry
 
     checked = check_registry(Path(registry_path))
     if as_json:
@@ -162,9 +162,9 @@ def pin(
     as_json: bool,
 ) -> None:
     """Pin what REF of MODEL is today (default: main) as its newest version."""
-    from toolkit.adapters.hub import open_hub
+    from toolkit.adapters.hub.port import open_hub
     from toolkit.errors import InputError
-    from toolkit.workflows.pin import lock_versions, pin_version
+    from toolkit.workflows.registry.pin import lock_versions, pin_version
 
     path = Path(registry_path)
     if lock_only and (ref or name):
@@ -191,7 +191,7 @@ def pin(
 @json_option()
 def init(as_json: bool) -> None:
     """Write the shipped registry and its schema into this directory."""
-    from toolkit.workflows.registry_init import write_shipped
+    from toolkit.workflows.registry.init import write_shipped
 
     written = write_shipped(Path.cwd())
     if as_json:
@@ -211,7 +211,7 @@ def _read(registry_path: str) -> tuple[Registry, Lock]:
 
 
 def _licence(found: Registry, version: Version) -> str:
-    from toolkit.planning.licence_policy import licence_verdict
+    from toolkit.planning.release.licence_policy import licence_verdict
 
     allowed = licence_verdict(version, found.policy).allowed
     return version.licence if allowed else f"{version.licence} (refused)"
@@ -234,7 +234,7 @@ def _needs(version: Version) -> str:
 def _version_json(found: Registry, lock: Lock, version: Version) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from toolkit.planning.licence_policy import licence_verdict
+    from toolkit.planning.release.licence_policy import licence_verdict
 
     verdict = licence_verdict(version, found.policy)
     files = lock.snapshot_of(version) if lock.has(version) else None

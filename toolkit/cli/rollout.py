@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from toolkit.cli.context import Pins
     from toolkit.domain.fleet import Host
     from toolkit.domain.model import Version
-    from toolkit.planning.rollout import RolloutPlan
-    from toolkit.workflows.change import Ask
+    from toolkit.planning.change.rollout import RolloutPlan
+    from toolkit.workflows.change.change import Ask
     from toolkit.workflows.tools import Timing, Tools
 
 
@@ -44,8 +44,8 @@ def roll(
 ) -> None:
     """Make what `ask` wants live on the fleet and say how it went."""
     from toolkit.cli.context import open_members
-    from toolkit.planning.rollout import Limits
-    from toolkit.workflows.rollout import Order, roll_out
+    from toolkit.planning.change.rollout import Limits
+    from toolkit.workflows.change.rollout import Order, roll_out
 
     members = open_members(place, hosts, pins, send_limit=_rate(options["send_limit"]))
     limits = Limits(options["serial"], options["max_failures"], options["keep"])
@@ -95,7 +95,7 @@ def stop_on_fleet(
 ) -> None:
     """Take the model out of service on the fleet and say so."""
     from toolkit.cli.plan_view import DryRun, ask
-    from toolkit.workflows.fleet_stop import StopPlan, stop_fleet
+    from toolkit.workflows.change.fleet_stop import StopPlan, stop_fleet
 
     def as_document(plan: StopPlan) -> dict[str, Any]:
         steps = {

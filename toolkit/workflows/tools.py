@@ -6,17 +6,17 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from toolkit.adapters.ansible import Converge
-from toolkit.adapters.distribution import Distribution
-from toolkit.adapters.history import History
-from toolkit.adapters.host import HostPort
+from toolkit.adapters.ansible.converge import Converge
+from toolkit.adapters.distribution.port import Distribution
+from toolkit.adapters.history.history import History
+from toolkit.adapters.hosts.host import HostPort
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Version
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest
-from toolkit.planning.routes import Routes
+from toolkit.planning.routing.routes import Routes
 
 Say = Callable[[str], None]
 

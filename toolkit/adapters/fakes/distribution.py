@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from toolkit.adapters.distribution import Progress, Report, Tree
+from toolkit.adapters.distribution.port import Progress, Report, Tree
 from toolkit.adapters.fakes.host import FakeHost
-from toolkit.adapters.host import silent
+from toolkit.adapters.hosts.host import silent
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 

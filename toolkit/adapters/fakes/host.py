@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from toolkit.adapters.ansible import Progress
-from toolkit.adapters.host import Report, busy
+from toolkit.adapters.ansible.converge import Progress
+from toolkit.adapters.hosts.host import Report, busy
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.domain.fleet import Host

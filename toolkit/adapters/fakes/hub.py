@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from toolkit.adapters import hub_errors as words
-from toolkit.adapters.hub import Advance, HubFile, RepoInfo
-from toolkit.adapters.hub_errors import Wanted
-from toolkit.adapters.store_hashing import GrowingFile
+from toolkit.adapters.hub import errors as words
+from toolkit.adapters.hub.errors import Wanted
+from toolkit.adapters.hub.port import Advance, HubFile, RepoInfo
+from toolkit.adapters.store.hashing import GrowingFile
 from toolkit.domain.snapshot import FileDigest
 from toolkit.domain.tensors import Tensor, header_length, parse_header
 from toolkit.errors import SourceError

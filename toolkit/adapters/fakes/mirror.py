@@ -9,8 +9,8 @@ from pathlib import Path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toolkit.adapters.fakes.hub import LARGE_SUFFIXES, Trouble, commit_id
-from toolkit.adapters.mirror_source import ServedSnapshot
-from toolkit.adapters.store_hashing import digest_file
+from toolkit.adapters.mirror.source import ServedSnapshot
+from toolkit.adapters.store.hashing import digest_file
 from toolkit.domain.snapshot import FileDigest, Snapshot
 
 # How a Hub answers each trouble: status, and the headers clients look at.

@@ -1,0 +1,1 @@
+"""Playbooks: converge a host."""

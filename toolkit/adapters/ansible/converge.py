@@ -1,0 +1,190 @@
+"""Converge a host with a playbook, through ansible-runner in a child process.
+
+A child because ansible-runner writes the whole environment of its process into its artifacts, and ours may hold
+tokens: the child gets an allow-listed environment and nothing else. It also ends the playbook when this process
+dies (see `ansible_child`), so that no play goes on changing a host behind the next command's back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from toolkit.adapters.ansible.certificate import certificate_digest
+from toolkit.adapters.hosts.ssh import master_options
+from toolkit.adapters.interruption import Interruption
+from toolkit.domain.fleet import Host
+from toolkit.errors import HostError
+
+# What Ansible and OpenSSH need of the caller's environment. Tokens are not on it, and a test says so.
+PASSED_ON = (
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "SSH_AUTH_SOCK", "TERM",
+)  # fmt: skip
+
+Progress = Callable[[str], None]
+
+
+class Converge(Protocol):
+    """Bring a host to what a playbook says; `run` raises HostError with the failed task's own words."""
+
+    def run(
+        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+    ) -> tuple[str, ...]:
+        """Run `playbook` (a name such as `replica`) on `host`; return the tasks that changed it."""
+        ...
+
+
+class RealConverge:
+    """Ansible on this machine. `playbooks` is the directory of playbooks, `scratch` one for private files.
+
+    With `check` a run changes nothing and returns the tasks that would have (Ansible's check mode). An interruption
+    ends a playbook between or within its tasks.
+    """
+
+    def __init__(
+        self,
+        playbooks: Path,
+        scratch: Path,
+        *,
+        check: bool = False,
+        interruption: Interruption | None = None,
+    ) -> None:
+        self._playbooks = playbooks
+        self._scratch = scratch
+        self._check = check
+        self._interruption = interruption or Interruption()
+
+    def run(
+        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+    ) -> tuple[str, ...]:
+        self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private = Path(tempfile.mkdtemp(prefix="play-", dir=self._scratch))
+        try:
+            return self._converge(playbook, host, variables, progress, private)
+        finally:
+            shutil.rmtree(private, ignore_errors=True)
+
+    def _converge(
+        self,
+        playbook: str,
+        host: Host,
+        variables: Mapping[str, Any],
+        progress: Progress,
+        private: Path,
+    ) -> tuple[str, ...]:
+        request = {
+            "private_data_dir": str(private),
+            "playbook": str(self._playbooks / f"{playbook}.yml"),
+            "inventory": {"all": {"hosts": {host.name: host_variables(host, self._scratch)}}},
+            "extravars": dict(variables),
+            "cmdline": "--check" if self._check else "",
+        }
+        failure, ended, stats = "", "", None
+        changed: list[str] = []
+        for event in _child(request, private, self._interruption):
+            kind, data = event.get("event"), event.get("event_data", {})
+            if kind == "playbook_on_task_start":
+                progress(str(data.get("name") or data.get("task")))
+            elif kind in ("runner_on_failed", "runner_on_unreachable"):
+                if not data.get("ignore_errors"):
+                    failure = f"{data.get('task')}: {_words(data.get('res') or {})}"
+            elif kind == "runner_on_ok" and (data.get("res") or {}).get("changed"):
+                changed.append(str(data.get("task")))
+            elif kind == "playbook_on_stats":
+                stats = data
+            elif kind == "ended":
+                ended = str(data.get("failure", ""))
+        # A task that failed and was rescued is in no statistics.
+        if ended or _failed(stats or {}, host.name):
+            words = failure or ended or "it failed without a word"
+            raise HostError(f"{host.name}: {playbook}: {words}", hint="toolkit doctor")
+        # An inventory that matches nothing ends with success: no host in the statistics means nothing ran.
+        if stats is None or host.name not in stats.get("processed", {}):
+            raise HostError(f"{host.name}: {playbook}: Ansible did not process the host")
+        return tuple(changed)
+
+
+def _failed(stats: Mapping[str, Any], host: str) -> bool:
+    return any(host in (stats.get(kind) or {}) for kind in ("failures", "dark"))
+
+
+def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
+    """Return the inventory variables every role shares; `scratch` is where connections over SSH are shared."""
+    options = master_options(host, scratch) if host.connection == "ssh" else ()
+    return {
+        "ansible_connection": host.connection,
+        "ansible_ssh_common_args": shlex.join(options),
+        "ansible_host": host.address,
+        "ansible_python_interpreter": host.python,
+        "ansible_become": host.connection != "local" or os.geteuid() != 0,
+        "toolkit_root": host.root,
+        "toolkit_user": host.user,
+        "toolkit_python": host.python,
+        "router_bind": host.router_bind,
+        "router_metrics_bind": host.router_metrics_bind,
+        "router_relay_bind": host.relay_bind,
+        "router_peers": list(host.peers),
+        **host.settings,
+        "router_tls_certificate": host.router_tls_certificate,
+        "router_tls_key": host.router_tls_key,
+        "router_tls_digest": certificate_digest(host),
+        "router_require_keys": host.router_require_keys,
+    }
+
+
+def _child(
+    request: Mapping[str, Any], private: Path, interruption: Interruption
+) -> Iterator[dict[str, Any]]:
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment["PATH"] = (
+        f"{Path(sys.executable).parent}:{environment.get('PATH', '/usr/bin:/bin')}"
+    )
+    with (private / "child.log").open("w+") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "toolkit.adapters.ansible.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+        assert child.stdin is not None and child.stdout is not None
+        try:
+            child.stdin.write(json.dumps(dict(request)) + "\n")
+            child.stdin.flush()
+            ended = False
+            with interruption.ending(child.stdin.close):
+                for line in child.stdout:
+                    event: dict[str, Any] = json.loads(line)
+                    ended = ended or event.get("event") == "ended"
+                    yield event
+            interruption.check()
+            if not ended:
+                log.seek(0)
+                words = log.read().strip().splitlines() or ["it ended without a word"]
+                yield {"event": "ended", "event_data": {"failure": words[-1]}}
+        finally:
+            # Hanging up is how the child is told to end its playbook.
+            child.stdin.close()
+            try:
+                child.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+            child.stdout.close()
+
+
+def _words(result: Mapping[str, Any]) -> str:
+    """Return the failed task's own words: message, then the last lines it wrote."""
+    parts = [str(result.get(key, "")).strip() for key in ("msg", "stderr", "module_stderr")]
+    words = [part.splitlines()[-1] if key else part for key, part in enumerate(parts) if part]
+    return " / ".join(dict.fromkeys(words)) or "failed without a message"

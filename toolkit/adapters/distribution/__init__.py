@@ -1,0 +1,1 @@
+"""Bring trees of files to hosts: swarm, rsync, SSH stream."""

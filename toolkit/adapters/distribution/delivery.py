@@ -1,0 +1,187 @@
+"""One tree on its way to one host: look at what is there, send the rest over SSH."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.adapters.distribution.port import Progress, Report, Tree
+from toolkit.adapters.hosts.dialog import Dialog, Dialogs
+from toolkit.adapters.hosts.shell import LocalShell
+from toolkit.adapters.interruption import Interruption
+from toolkit.domain.fleet import Host
+from toolkit.domain.snapshot import FileDigest
+from toolkit.errors import HostError
+
+_CHUNK = 2**18
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a host lacks: `arrived` counts bytes that an interrupted run has left of a file in `incoming`."""
+
+    host: Host
+    files: tuple[FileDigest, ...]
+    arrived: Mapping[str, int]
+    python: str
+    machine: str
+    libraries: tuple[str, ...]
+    incoming: str
+    rsync: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files it lacks."""
+        return sum(file.size for file in self.files)
+
+
+class Throttle:
+    """At most `limit` bytes a second, shared by all who ask; 0 is no limit."""
+
+    def __init__(
+        self,
+        limit: int,
+        sleep: Callable[[float], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limit = limit
+        self._sleep, self._clock = sleep, clock
+        self._free_at = 0.0
+        self._guard = threading.Lock()
+
+    def take(self, count: int) -> None:
+        """Return once `count` more bytes may be sent."""
+        if not self.limit:
+            return
+        with self._guard:
+            now = self._clock()
+            start = max(now, self._free_at)
+            self._free_at = start + count / self.limit
+        self._sleep(start - now)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One tree, and what it needs to get to hosts. Every method raises HostError where the host fails."""
+
+    tree: Tree
+    dialogs: Dialogs
+    throttle: Throttle
+    report: Report
+    interruption: Interruption
+
+    def request(self) -> dict[str, Any]:
+        """Return what every command of the host's side is told about the tree."""
+        files = [(file.path, file.size, file.sha256) for file in self.tree.files]
+        return {"kind": self.tree.kind, "name": self.tree.name, "files": files}
+
+    def look(self, host: Host) -> Need | None:
+        """Return what `host` lacks, or None where the tree is in place; on this machine it is put there now."""
+        if host.connection == "local":
+            self._place(host)
+            return None
+        result = self._ask(host, "tree-survey")
+        if result.get("present"):
+            return None
+        lacking = set(result["missing"])
+        files = tuple(file for file in self.tree.files if file.path in lacking)
+        need = Need(
+            host=host,
+            files=files,
+            arrived=result["arrived"],
+            python=result["python"],
+            machine=result["machine"],
+            libraries=tuple(result["libraries"]),
+            incoming=result["incoming"],
+            rsync=result["rsync"],
+        )
+        self.report(Progress(host.name, 0, need.size))
+        return need
+
+    def finish(self, host: Host) -> None:
+        """Have `host` check what came into its `incoming` directory, and put the tree in place."""
+        if wrong := self._ask(host, "tree-finish")["wrong"]:
+            raise _damaged(host, wrong)
+
+    def stream(self, need: Need) -> None:
+        """Send what `need` names, from where an interrupted run has stopped, and have the tree put in place."""
+        there = [(file, need.arrived.get(file.path, 0)) for file in need.files]
+        sending = [(file, start if start <= file.size else 0) for file, start in there]
+        wrong = self._send(need, sending)
+        if again := [(file, 0) for file, start in sending if file.path in wrong and start]:
+            wrong = wrong - {file.path for file, _ in again} | self._send(need, again)
+        if wrong:
+            raise _damaged(need.host, sorted(wrong))
+
+    def _send(self, need: Need, sending: list[tuple[FileDigest, int]]) -> set[str]:
+        """Send the files from their offsets; return the paths of those that did not come out right."""
+        request = {**self.request(), "send": [(file.path, start) for file, start in sending]}
+        left = {file.path: file.size for file, _ in sending}
+        with (
+            self.dialogs.open(need.host, "tree-receive", request) as dialog,
+            ThreadPoolExecutor(1) as writer,
+        ):
+            written = writer.submit(self._write, dialog, sending)
+            try:
+                for event in dialog.events():
+                    if "result" in event:
+                        return set(event["result"]["wrong"])
+                    left[event["path"]] = event["left"]
+                    done = need.size - sum(left.values())
+                    self.report(Progress(need.host.name, done, need.size))
+            except BaseException as error:
+                # Or the writer would go on.
+                dialog.close()
+                reason = written.exception()
+                if isinstance(error, HostError) and reason is not None:
+                    # The host only saw its input end.
+                    raise HostError(f"{need.host.name}: {reason}") from reason
+                raise
+        raise AssertionError("a dialog ends with a result or an error")
+
+    def _write(self, dialog: Dialog, sending: list[tuple[FileDigest, int]]) -> None:
+        try:
+            for file, start in sending:
+                with (Path(self.tree.source) / file.path).open("rb", buffering=0) as opened:
+                    opened.seek(start)
+                    left = file.size - start
+                    while left:
+                        chunk = opened.read(min(_CHUNK, left))
+                        if not chunk:
+                            raise OSError(f"{file.path} is shorter here than its pin says")
+                        self.throttle.take(len(chunk))
+                        if not dialog.write(chunk):
+                            return
+                        left -= len(chunk)
+        except OSError:
+            # Or the host would wait for the rest.
+            dialog.close()
+            raise
+
+    def _ask(self, host: Host, command: str) -> dict[str, Any]:
+        *_, last = self.dialogs.ask(host, command, self.request())
+        result: dict[str, Any] = last["result"]
+        return result
+
+    def _place(self, host: Host) -> None:
+        request = {
+            "root": host.root,
+            "kind": self.tree.kind,
+            "digest": self.tree.name,
+            "source": self.tree.source,
+            "files": [file.path for file in self.tree.files],
+            "until_eof": True,
+        }
+        with LocalShell(host, self.interruption).session("place", request) as answers:
+            for answer in answers:
+                if "error" in answer:
+                    raise HostError(f"{host.name}: {answer['error']}")
+
+
+def _damaged(host: Host, paths: list[str]) -> HostError:
+    return HostError(f"{host.name}: not what was pinned when it arrived: {', '.join(paths)}")

@@ -1,0 +1,82 @@
+"""One tree on its way to one host by rsync, over the shared SSH connection, where both ends have it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import IO
+
+from toolkit.adapters.distribution.delivery import Delivery, Need
+from toolkit.adapters.distribution.port import Progress
+from toolkit.adapters.hosts.ssh import as_root, master_options
+from toolkit.adapters.hosts.ssh_faults import host_error
+
+_DONE = re.compile(rb"\s*(\d+)\s+\d+%")
+# rsync goes on where nobody reads what it says; it must not outlive a killed command.
+_DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+
+
+def can_rsync(need: Need) -> bool:
+    """Whether the host and this machine have rsync."""
+    here = [shutil.which(each) for each in ("rsync", _DIES_WITH_US[0])]
+    return need.rsync and None not in here
+
+
+def send_by_rsync(delivery: Delivery, need: Need, limit: int) -> None:
+    """Send what `need` names and have the tree put in place; `limit` is in bytes a second, 0 for none.
+
+    What an interrupted run has left of a file is compared and kept where it is right. Raises HostError.
+    """
+    with delivery.dialogs.process(_command(delivery, need, limit)) as process:
+        assert process.stdin and process.stdout and process.stderr
+        try:
+            with suppress(BrokenPipeError):
+                process.stdin.write(b"\0".join(file.path.encode() for file in need.files))
+                process.stdin.close()
+            for done in _progress(process.stdout):
+                delivery.report(Progress(need.host.name, min(done, need.size), need.size))
+        except BaseException:
+            process.kill()
+            raise
+        words = process.stderr.read().decode(errors="replace")
+        if code := process.wait():
+            raise host_error(need.host, words, code)
+    # Its last word may be of an earlier moment.
+    delivery.report(Progress(need.host.name, need.size, need.size))
+    delivery.finish(need.host)
+
+
+def _command(delivery: Delivery, need: Need, limit: int) -> list[str]:
+    host = need.host
+    return [
+        *_DIES_WITH_US,
+        "rsync",
+        "--from0", "--files-from=-",
+        # Dates say nothing about a file that is not checked yet.
+        "--ignore-times", "--inplace", "--copy-links",
+        "--info=progress2", "--no-human-readable", "--outbuf=L", "--no-inc-recursive",
+        *([f"--bwlimit={max(1, limit // 1024)}"] if limit else []),
+        "--rsh", shlex.join(["ssh", *master_options(host, delivery.dialogs.scratch)]),
+        "--rsync-path", as_root(["rsync"]),
+        f"{delivery.tree.source}/",
+        f"{_bracketed(host.address)}:{need.incoming}/",
+    ]  # fmt: skip
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _progress(output: IO[bytes]) -> Iterator[int]:
+    """Yield the bytes that are done, from lines that overwrite each other."""
+    line = b""
+    while byte := output.read(1):
+        if byte not in b"\r\n":
+            line += byte
+            continue
+        if match := _DONE.match(line):
+            yield int(match[1])
+        line = b""

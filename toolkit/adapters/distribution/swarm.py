@@ -1,0 +1,293 @@
+"""A swarm that brings one tree to several hosts at once; the bytes leave this machine about once.
+
+This machine connects to each host through a tunnel of its shared SSH connection, so it listens nowhere and no host
+need reach it. Hosts connect to each other, later ones to those before them, at `relay_address` and the port after
+`relay_port`, and take connections from no other addresses. Where the fleet file asks for it they speak TLS, with
+certificates that are made for this one tree and handed out over SSH.
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit.adapters.distribution.delivery import Delivery, Need
+from toolkit.adapters.distribution.port import Progress
+from toolkit.adapters.distribution.swarm_library import Wheels, library_name
+from toolkit.adapters.distribution.swarm_member import Member, have_gathered
+from toolkit.adapters.distribution.swarm_pace import Given, Pace
+from toolkit.adapters.distribution.swarm_torrent import hash_pieces, piece_length, shares, torrent
+from toolkit.adapters.hosts.dialog import Dialog
+from toolkit.adapters.hosts.ssh import tunnel
+from toolkit.domain.fleet import Host
+from toolkit.errors import HostError, ToolkitError
+from toolkit.hostside.swarm_settings import LOOPBACK, add_torrent, connect, new_session, rest
+
+if TYPE_CHECKING:
+    from toolkit.adapters.distribution.swarm_certificates import Authority
+
+# For less, the way to set it up takes longer than to send it.
+LEAST_BYTES = 8 * 2**20
+# Hosts that get a share of their own from here. With more, further ones get all of theirs from these.
+MOST_SHARES = 16
+_TICK_SECONDS = 0.1
+_RETRY_SECONDS = 3
+
+
+def swarm_port(host: Host) -> int:
+    """Return where `host` listens for the others while a swarm runs."""
+    return host.relay_port + 1
+
+
+def why_not(need: Need, wheels: Wheels) -> str:
+    """Return why this host cannot be part of a swarm, or nothing."""
+    if not need.host.relay_address:
+        return "the fleet file gives no toolkit_address"
+    if library_name(need.python) in need.libraries:
+        return ""
+    return wheels.lacking(need.python, need.machine)
+
+
+class Swarm:
+    """One tree on its way to the hosts of `needs`."""
+
+    def __init__(
+        self, delivery: Delivery, needs: Sequence[Need], wheels: Wheels, pieces: Path
+    ) -> None:
+        self._delivery, self._needs, self._wheels = delivery, tuple(needs), wheels
+        self._members = {need.host.name: Member(number, need) for number, need in enumerate(needs)}
+        self._guard = threading.Lock()
+        self._sessions: list[Any] = []
+        self._gathered = False
+        self._pace = Pace()
+        self._authority = _authority(needs)
+        self._length, self._sizes = _layout(needs)
+        self._torrent = _make_torrent(
+            delivery,
+            self._sizes,
+            self._length,
+            pieces,
+            self._authority.certificate if self._authority else b"",
+        )
+
+    def run(self) -> Mapping[str, str]:
+        """Bring the tree to all of them; return for each host's name why it is not there, or nothing."""
+        limit = self._delivery.throttle.limit
+        self._seed = self._give(limit)
+        # A limit counts for one session: then all is given by one, and some of it leaves this machine twice.
+        self._shared = not limit
+        if self._shared:
+            self._give_shares()
+        with ThreadPoolExecutor(len(self._needs)) as pool:
+            try:
+                running = [pool.submit(self._bring, each) for each in self._members.values()]
+                while wait(running, timeout=_TICK_SECONDS).not_done:
+                    self._connect()
+                    self._even_out()
+                    self._end_where_due()
+                    self._rest_where_due()
+            except BaseException:
+                self._delivery.dialogs.abort()
+                raise
+            for done in running:
+                done.result()
+        return {name: member.wrong for name, member in self._members.items()}
+
+    def _give(self, limit: int, only: Sequence[bool] = ()) -> Any:
+        """Return the handle of a torrent from which hosts get all pieces, or `only` some."""
+        import libtorrent
+
+        source = str(Path(self._delivery.tree.source).resolve())
+        member = self._admit()
+        tls, threads = member is not None, 1 if only else 4
+        session = new_session(libtorrent, (), (LOOPBACK,), limit, tls=tls, threads=threads)
+        self._sessions.append(session)
+        handle = add_torrent(
+            libtorrent, session, self._torrent, source, member, seed=True, only=only
+        )
+        rest(handle)
+        return handle
+
+    def _admit(self) -> tuple[bytes, bytes] | None:
+        """Return certificate and key of a new member, nothing where none needs them."""
+        if self._authority is None:
+            return None
+        admitted = self._authority.admit()
+        return admitted.certificate, admitted.key
+
+    def _give_shares(self) -> None:
+        """Have something for each host that it alone gets from here: the rest it gets from the others.
+
+        Hosts that are offered everything ask here for what others could give them, and this machine's link, which has
+        to carry all of it once, is what takes longest.
+        """
+        members = list(self._members.values())[:MOST_SHARES]
+        wanted = [{file.path for file in each.need.files} for each in members]
+        for member, share in zip(members, shares(self._sizes, self._length, wanted), strict=True):
+            member.share = self._give(0, share)
+            member.share_bytes = sum(share) * self._length
+
+    def _bring(self, member: Member) -> None:
+        try:
+            self._provide_library(member.need)
+            self._take_part(member)
+        except (ToolkitError, OSError) as error:
+            member.wrong = str(error)
+        finally:
+            member.ended = True
+
+    def _provide_library(self, need: Need) -> None:
+        name = library_name(need.python)
+        if name in need.libraries:
+            return
+        wheel, sha256 = self._wheels.wheel(need.python)
+        data = wheel.read_bytes()
+        request = {"name": name, "size": len(data), "sha256": sha256}
+        with self._delivery.dialogs.open(need.host, "swarm-library", request) as dialog:
+            self._delivery.throttle.take(len(data))
+            dialog.write(data)
+            for _ in dialog.events():
+                pass
+
+    def _take_part(self, member: Member) -> None:
+        host, size = member.need.host, member.need.size
+        scratch = self._delivery.dialogs.scratch
+        with (
+            self._delivery.dialogs.open(host, "tree-swarm", self._request(member)) as dialog,
+            ExitStack() as stack,
+        ):
+            for event in dialog.events():
+                if "listening" in event:
+                    member.port = stack.enter_context(tunnel(host, scratch, swarm_port(host)))
+                    member.kept = event["bytes"]
+                    self._introduce(member, dialog)
+                if "bytes" in event:
+                    member.heard(event["bytes"], time.monotonic())
+                    self._delivery.report(Progress(host.name, member.done, size))
+                elif "checking" in event:
+                    member.checking = True
+                elif "complete" in event:
+                    member.complete = True
+                elif event.get("result", {}).get("wrong"):
+                    wrong = ", ".join(event["result"]["wrong"])
+                    raise HostError(f"{host.name}: not what was pinned when it arrived: {wrong}")
+
+    def _introduce(self, member: Member, dialog: Dialog) -> None:
+        """Have a host connect to all that came before it."""
+        with self._guard:
+            others = [
+                (each.need.host.relay_address, swarm_port(each.need.host))
+                for each in self._members.values()
+                if each.dialog is not None and not each.ended
+            ]
+            member.dialog = dialog
+            member.moved_at = member.joined_at = time.monotonic()
+            # Whoever is told of this host later finds it ready.
+            dialog.send({"peers": others})
+
+    def _connect(self) -> None:
+        """Connect to hosts that have joined, and again to those to which nothing has come since.
+
+        Each gets its share, and all of it where others do not bring what they could.
+        """
+        now = time.monotonic()
+        self._gathered = self._gathered or have_gathered(self._members.values(), now)
+        if not self._gathered:
+            return
+        for member in self._members.values():
+            if member.dialog is None or member.checking or now <= member.connect_at:
+                continue
+            untouched = member.done == member.kept
+            givers = [member.share] if member.share and untouched else []
+            if member.slow or (untouched and not self._shared):
+                givers.append(self._seed)
+            for each in givers:
+                member.connect_at = now + _RETRY_SECONDS
+                connect(each, [(LOOPBACK, member.port)])
+
+    def _end_where_due(self) -> None:
+        """Let all go once each has everything or has failed, and before that those for whom nothing moves."""
+        with self._guard:
+            members = list(self._members.values())
+            if all(each.complete or each.ended for each in members):
+                stopped = members
+            else:
+                stopped = [each for each in members if each.is_stuck(time.monotonic())]
+            for each in stopped:
+                if each.dialog is not None and not each.stopped and not each.ended:
+                    each.stopped = True
+                    each.dialog.send({"stop": True})
+
+    def _even_out(self) -> None:
+        """Have shares leave at one pace."""
+        sharing = [each for each in self._members.values() if each.share and not each.ended]
+        given = [
+            Given(each.share.status().total_payload_upload, each.share_bytes) for each in sharing
+        ]
+        for each, limit in zip(sharing, self._pace.limits(given, time.monotonic()), strict=True):
+            each.share.set_upload_limit(limit)
+
+    def _rest_where_due(self) -> None:
+        """Give no more once each has all pieces: what is still connected at the end takes seconds to take down."""
+        if all(each.checking or each.ended for each in self._members.values()):
+            for session in self._sessions:
+                session.pause()
+
+    def _request(self, member: Member) -> dict[str, Any]:
+        certificate, key = self._admit() or (b"", b"")
+        return {
+            **self._delivery.request(),
+            "certificate": certificate.decode(),
+            "key": key.decode(),
+            "torrent": base64.b64encode(self._torrent).decode(),
+            "directory": Path(self._delivery.tree.source).resolve().name,
+            "library": library_name(member.need.python),
+            "address": member.need.host.relay_address,
+            "port": swarm_port(member.need.host),
+            "fleet": [each.host.relay_address for each in self._needs],
+            "index": member.number,
+            "count": len(self._needs),
+            "limit": self._delivery.throttle.limit,
+        }
+
+
+def _authority(needs: Sequence[Need]) -> Authority | None:
+    """Return who signs the members' certificates, where one of the hosts asks for TLS."""
+    if not any(need.host.swarm_tls for need in needs):
+        return None
+    from toolkit.adapters.distribution.swarm_certificates import Authority
+
+    return Authority()
+
+
+def _layout(needs: Sequence[Need]) -> tuple[int, dict[str, int]]:
+    """Return bytes in a piece, and the files that some host lacks with their sizes."""
+    sizes = {file.path: file.size for need in needs for file in need.files}
+    return piece_length(sum(sizes.values())), sizes
+
+
+def _make_torrent(
+    delivery: Delivery, sizes: Mapping[str, int], length: int, pieces: Path, authority: bytes
+) -> bytes:
+    """Return the torrent of all files that some host lacks."""
+    tree = delivery.tree
+    hashes = {}
+    pieces.mkdir(parents=True, exist_ok=True)
+    for file in tree.files:
+        if file.path not in sizes:
+            continue
+        known = pieces / f"{file.sha256}-{length}"
+        if not known.exists():
+            path, check = Path(tree.source) / file.path, delivery.interruption.check
+            digests = hash_pieces(path, length, check)
+            fresh = known.with_suffix(".new")
+            fresh.write_bytes(digests)
+            fresh.replace(known)
+        hashes[file.path] = known.read_bytes()
+    return torrent(Path(tree.source).resolve().name, sizes, hashes, length, authority)

@@ -1,0 +1,100 @@
+"""libtorrent for hosts: a pinned wheel for each Python that they may have, unpacked there for the swarm alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from toolkit.adapters.engines.wheelhouse import Wheelhouse
+from toolkit.adapters.interruption import Interruption
+from toolkit.domain.engine import EngineLock
+from toolkit.domain.model import Accelerator
+from toolkit.errors import ToolkitError
+
+VERSION = "2.1.1"
+PINS = {
+    "3.9": "1e1d59aa8df8ea33491d29c243cc20150cb88b1e9f50e6bf8d3351cda15d8806",
+    "3.10": "d54a0de00d98261f90d970d7572b024a0fc90939e241df61dd134513801ff8ac",
+    "3.11": "36c823ddd89283cd37f03a8cc0dae17f096ba45247e029713ee0f8f00b8ecf08",
+    "3.12": "90c11511a67c118e2fd6043c717d42663e60da03ab8d4851b2ad5a500a5e0134",
+    "3.13": "c81d768e04915c1627ac108a6abfa64c740bdd1a1634d5fffcdc56ed6e6d915f",
+}
+MACHINE = "x86_64"
+
+
+def library_name(python: str) -> str:
+    """Return the name of its directory on a host with that Python: `libtorrent-2.1.1-cp311`."""
+    return f"libtorrent-{VERSION}-cp{python.replace('.', '')}"
+
+
+class Wheels:
+    """The wheels under `home`, each downloaded when first asked for, and asked for once.
+
+    `pins` has the sha256 of the wheel for each Python.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        interruption: Interruption | None = None,
+        pins: Mapping[str, str] = PINS,
+    ) -> None:
+        self._home, self._pins = home, pins
+        self._wheelhouse = Wheelhouse(home, interruption=interruption)
+        self._found: dict[str, Path] = {}
+        self._lacking: dict[str, str] = {}
+
+    def lacking(self, python: str, machine: str = MACHINE) -> str:
+        """Return why there is no wheel for such a host, or nothing where there is one now."""
+        if machine != MACHINE:
+            return f"no libtorrent for {machine}"
+        if python not in self._pins:
+            return f"no libtorrent for Python {python}"
+        if python not in self._found and python not in self._lacking:
+            try:
+                self._found[python] = self._one_in(self._wheelhouse.fill(self._written(python)))
+            except (ToolkitError, OSError) as error:
+                self._lacking[python] = str(error)
+        return self._lacking.get(python, "")
+
+    def wheel(self, python: str) -> tuple[Path, str]:
+        """Return the wheel for a Python that does not lack one, and its sha256."""
+        return self._found[python], self._pins[python]
+
+    def wants(self, sha256: str) -> bool:
+        """Whether this is one of the wheels, and not here yet; asks nobody."""
+        python = self._python_of(sha256)
+        return bool(python) and not self._wheelhouse.complete(self._lock(python))
+
+    def take_in(self, wheel: Path, sha256: str) -> None:
+        """Copy a wheel that is wanted from elsewhere; raises IntegrityError where it has other bytes."""
+        self._wheelhouse.take_in(self._written(self._python_of(sha256)), [wheel], lambda _: None)
+
+    def _python_of(self, sha256: str) -> str:
+        return next((each for each, digest in self._pins.items() if digest == sha256), "")
+
+    def _one_in(self, directory: Path) -> Path:
+        return next(directory.glob("*.whl"))
+
+    def _written(self, python: str) -> EngineLock:
+        """Return the wheel's lock, whose text is on the disk now."""
+        lock = self._lock(python)
+        path = Path(lock.path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self._text(python))
+        return lock
+
+    def _lock(self, python: str) -> EngineLock:
+        return EngineLock(
+            name="libtorrent",
+            version=VERSION,
+            accelerator=Accelerator.CPU,
+            python=python,
+            digest=hashlib.sha256(self._text(python).encode()).hexdigest(),
+            path=str(self._home / "wheelhouse" / f".{library_name(python)}.txt"),
+            packages=1,
+        )
+
+    def _text(self, python: str) -> str:
+        return f"libtorrent=={VERSION} --hash=sha256:{self._pins[python]}\n"

@@ -1,0 +1,66 @@
+"""What was heard of a host of a swarm, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit.adapters.distribution.delivery import Need
+from toolkit.adapters.hosts.dialog import Dialog
+
+_STALL_SECONDS = 20
+_PACE_SECONDS = 2
+_GATHER_SECONDS = 2
+
+
+@dataclass(slots=True)
+class Member:
+    """A host of the swarm, and what was heard of it."""
+
+    number: int
+    need: Need
+    dialog: Dialog | None = None
+    port: int = 0
+    connect_at: float = 0.0
+    share: Any = None
+    share_bytes: int = 0
+    slow: bool = False
+    best: float = 0.0
+    marked_at: float = 0.0
+    marked: int = 0
+    kept: int = 0
+    done: int = 0
+    joined_at: float = 0.0
+    moved_at: float = 0.0
+    checking: bool = False
+    complete: bool = False
+    stopped: bool = False
+    ended: bool = False
+    wrong: str = ""
+
+    def heard(self, done: int, now: float) -> None:
+        """Note how much has come, and whether it comes much slower than it did before."""
+        if done != self.done:
+            self.done, self.moved_at = done, now
+        if now - self.marked_at >= _PACE_SECONDS:
+            pace = (done - self.marked) / (now - self.marked_at) if self.marked_at else 0.0
+            self.slow = bool(self.marked_at) and pace <= self.best / 4
+            self.best = max(self.best, pace)
+            self.marked, self.marked_at = done, now
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether nothing has come for a while though something is missing."""
+        if self.dialog is None or self.checking or self.complete:
+            return False
+        return now - self.moved_at > _STALL_SECONDS
+
+
+def have_gathered(members: Collection[Member], now: float) -> bool:
+    """Whether it is time to give: all are there, or some have been for a while.
+
+    Whoever is given to alone has the whole link for itself, and then what all the others ask for.
+    """
+    joined = [each.joined_at for each in members if each.dialog is not None]
+    awaited = any(each.dialog is None and not each.ended for each in members)
+    return bool(joined) and (not awaited or now - min(joined) >= _GATHER_SECONDS)

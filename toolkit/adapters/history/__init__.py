@@ -1,0 +1,1 @@
+"""Releases and deployments, in SQLite or PostgreSQL."""

@@ -1,0 +1,237 @@
+"""What all commands remember: releases, deployments and their steps, in SQLite or in PostgreSQL.
+
+One change of a host at a time is guaranteed by the host's lock; readers (`status`, `releases`) never block. A
+deployment and each step are committed *before* they start, so a killed run leaves an open deployment behind,
+which the next command finds with `unfinished`. The threads of one command may share one History: each operation
+is done by one of them at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from toolkit.adapters.history.database import Address, Database, Row
+from toolkit.domain.fit import Actual, FitRecord, Prediction
+from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
+from toolkit.errors import BusyError, InputError
+
+
+class History:
+    """Releases and deployments at `place`, a file of SQLite or an address of PostgreSQL.
+
+    `clock` returns seconds since the epoch. Raises ToolkitError where the history cannot be opened, is none, comes
+    from a newer toolkit, or, in any operation, where its database does not answer; InputError where PostgreSQL's
+    driver is not installed.
+    """
+
+    def __init__(self, place: Path | Address, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._db = _open(place)
+
+    @property
+    def name(self) -> str:
+        """How people know it: a path, or a URL without its password."""
+        return self._db.name
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._db.close()
+
+    # releases
+
+    def add_release(self, release: Release) -> None:
+        """Store a release, unless exactly it is stored already.
+
+        Raises BusyError where its number belongs to another: a command elsewhere was quicker.
+        """
+        body = json.dumps(release.as_json())
+        self._run(
+            "INSERT INTO releases (model, number, body, created_at) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (release.model, release.number, body, self._clock()),
+        )
+        if self.release(release.model, release.number) != Release.from_json(json.loads(body)):
+            raise BusyError(
+                f"another command has just recorded another release #{release.number} of {release.model}",
+                hint="type the command again: it takes the next number",
+            )
+
+    def release(self, model: str, number: int) -> Release | None:
+        """Return one release, or None."""
+        rows = self._run(
+            "SELECT body FROM releases WHERE model = ? AND number = ?", (model, number)
+        )
+        return Release.from_json(json.loads(rows[0]["body"])) if rows else None
+
+    def releases(self, model: str) -> list[tuple[Release, float]]:
+        """Return the model's releases with their creation times, newest first."""
+        rows = self._run(
+            "SELECT body, created_at FROM releases WHERE model = ? ORDER BY number DESC", (model,)
+        )
+        return [(Release.from_json(json.loads(row["body"])), row["created_at"]) for row in rows]
+
+    # deployments
+
+    def open_deployment(
+        self,
+        *,
+        model: str,
+        action: str,
+        release: int,
+        previous: int | None,
+        slot: str,
+        actor: str,
+        host: str = "",
+        rollout: str = "",
+    ) -> int:
+        """Record a deployment that is about to start; return its id."""
+        (row,) = self._run(
+            "INSERT INTO deployments (model, action, release_number, previous, slot, actor, host,"
+            " rollout, outcome, reason, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?)"
+            " RETURNING id",
+            (model, action, release, previous, slot, actor, host, rollout, str(Outcome.RUNNING),
+             self._clock()),
+        )  # fmt: skip
+        return int(row["id"])
+
+    def end_deployment(self, id: int, outcome: Outcome, reason: str = "") -> None:
+        """Record how a deployment ended."""
+        self._run(
+            "UPDATE deployments SET outcome = ?, reason = ?, ended_at = ? WHERE id = ?",
+            (str(outcome), reason, self._clock(), id),
+        )
+
+    def start_step(self, deployment: int, kind: str, detail: str) -> int:
+        """Record a step that is about to start; return its number within the deployment."""
+        (row,) = self._run(
+            "INSERT INTO steps (deployment, seq, kind, detail, outcome, started_at)"
+            " SELECT ?, COALESCE(MAX(seq), 0) + 1, ?, ?, ?, ? FROM steps WHERE deployment = ?"
+            " RETURNING seq",
+            (deployment, kind, detail, str(Outcome.RUNNING), self._clock(), deployment),
+        )
+        return int(row["seq"])
+
+    def end_step(self, deployment: int, seq: int, outcome: Outcome) -> None:
+        """Record how a step ended."""
+        self._run(
+            "UPDATE steps SET outcome = ?, ended_at = ? WHERE deployment = ? AND seq = ?",
+            (str(outcome), self._clock(), deployment, seq),
+        )
+
+    def unfinished(self) -> list[Deployment]:
+        """Return deployments without an outcome, oldest first."""
+        return self._select("WHERE outcome = ? ORDER BY id", (str(Outcome.RUNNING),))
+
+    def deployments(self, model: str, limit: int = 50) -> list[Deployment]:
+        """Return the model's deployments, newest first."""
+        return self._select("WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit))
+
+    # what replicas took
+
+    def add_fit(self, record: FitRecord) -> None:
+        """Store what was predicted for a start and what its engine said."""
+        self._run(
+            "INSERT INTO fits (model, release_number, host, predicted, actual, at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                record.model,
+                record.release,
+                record.host,
+                json.dumps(record.predicted.as_json()),
+                json.dumps(record.actual.as_json()),
+                record.at,
+            ),
+        )
+
+    def fits(self, model: str, limit: int = 50) -> list[FitRecord]:
+        """Return what the model's last starts took, newest first."""
+        rows = self._run(
+            "SELECT * FROM fits WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit)
+        )
+        return [
+            FitRecord(
+                model=row["model"],
+                release=row["release_number"],
+                host=row["host"],
+                predicted=Prediction.from_json(json.loads(row["predicted"])),
+                actual=Actual.from_json(json.loads(row["actual"])),
+                at=row["at"],
+            )
+            for row in rows
+        ]
+
+    def models(self) -> list[str]:
+        """Return the names of all models that ever had a release."""
+        return sorted(row["model"] for row in self._run("SELECT DISTINCT model FROM releases"))
+
+    def _select(self, where: str, values: tuple[object, ...]) -> list[Deployment]:
+        found = self._run(f"SELECT * FROM deployments {where}", values)  # noqa: S608
+        steps: dict[int, list[Row]] = {}
+        for row in self._run(
+            "SELECT * FROM steps WHERE deployment IN"  # noqa: S608
+            f" (SELECT id FROM deployments {where}) ORDER BY seq",
+            values,
+        ):
+            steps.setdefault(row["deployment"], []).append(row)
+        return [_deployment(row, steps.get(row["id"], ())) for row in found]
+
+    def _run(self, statement: str, values: tuple[object, ...] = ()) -> list[Row]:
+        with self._lock:
+            return self._db.run(statement, [_storable(each) for each in values])
+
+
+def _open(place: Path | Address) -> Database:
+    if isinstance(place, Path):
+        from toolkit.adapters.history.sqlite import Sqlite
+
+        return Sqlite(place)
+    try:
+        from toolkit.adapters.history.postgresql import Postgres
+    except ImportError:
+        raise InputError(
+            "TOOLKIT_HISTORY names PostgreSQL, and its driver is not installed here",
+            hint="pip install 'psycopg[binary]>=3.3.9,<3.4'",
+        ) from None
+    return Postgres(place)
+
+
+def _storable(value: object) -> object:
+    """Text of logs and tracebacks may hold what no database takes: NUL, halves of characters."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+    return value
+
+
+def _deployment(row: Row, steps: Iterable[Row]) -> Deployment:
+    return Deployment(
+        id=row["id"],
+        model=row["model"],
+        action=row["action"],
+        release=row["release_number"],
+        previous=row["previous"],
+        slot=row["slot"],
+        actor=row["actor"],
+        outcome=Outcome(row["outcome"]),
+        reason=row["reason"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        steps=tuple(map(_step, steps)),
+        host=row["host"],
+        rollout=row["rollout"],
+    )
+
+
+def _step(row: Row) -> StepRecord:
+    return StepRecord(
+        seq=row["seq"],
+        kind=row["kind"],
+        detail=row["detail"],
+        outcome=Outcome(row["outcome"]),
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+    )

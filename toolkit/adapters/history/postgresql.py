@@ -1,0 +1,159 @@
+"""A history in PostgreSQL, for a team: several ops machines remember the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import DictRow, dict_row
+
+from toolkit.adapters.history.database import Address, Row
+from toolkit.adapters.history.schema import in_postgresql, pending
+from toolkit.errors import ToolkitError
+
+# What the URL does not say. Seconds; the third is in milliseconds.
+DEFAULTS: dict[str, Any] = {
+    "fallback_application_name": "toolkit",
+    "connect_timeout": 10,
+    "tcp_user_timeout": 20_000,
+}
+STATEMENT_TIMEOUT = "30s"
+# A connection that was silent for so long is tried before it is used: the server may have been restarted.
+SILENT_SECONDS = 1.0
+# For how long a server that went away is waited for.
+RESTART_SECONDS = 15.0
+# Two that migrate at once take turns by this number, which is this program's name.
+MIGRATION_LOCK = int.from_bytes(b"toolkit")
+
+
+class Postgres:
+    """The database at `address`, whose tables are made where there are none.
+
+    Raises ToolkitError where the server does not answer or does not let us in. No error is chained to the driver's,
+    and none holds a password.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self.name = address.name
+        self._connection = self._connect()
+        self._used = time.monotonic()
+        try:
+            self._migrate()
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, statement: str, values: Sequence[object]) -> list[Row]:
+        self._wake()
+        with self._told():
+            cursor = self._connection.execute(statement.replace("?", "%s"), values)
+            rows: list[Row] = list(cursor.fetchall()) if cursor.description else []
+        self._used = time.monotonic()
+        return rows
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _wake(self) -> None:
+        """Connect anew where the connection was lost while nothing was asked of it.
+
+        A statement is never sent twice: where a connection breaks in the middle, nobody knows whether it was done.
+        """
+        if not self._connection.closed and time.monotonic() - self._used < SILENT_SECONDS:
+            return
+        try:
+            self._connection.execute("SELECT 1")
+        except psycopg.Error:
+            self._connection.close()
+            self._connection = self._connect_again()
+
+    def _connect_again(self) -> psycopg.Connection[DictRow]:
+        until = time.monotonic() + RESTART_SECONDS
+        while True:
+            try:
+                return self._connect()
+            except ToolkitError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+
+    def _connect(self) -> psycopg.Connection[DictRow]:
+        try:
+            # The driver would repeat the URL where it cannot read it.
+            given = conninfo_to_dict(self._address.url)
+        except psycopg.Error:
+            raise ToolkitError(
+                f"the history {self.name} has an address that PostgreSQL's driver cannot read",
+                hint="look at the options behind the question mark in TOOLKIT_HISTORY",
+            ) from None
+        try:
+            # pgbouncer hands a connection on after each transaction, without what was prepared on it.
+            connection = psycopg.connect(
+                **{**DEFAULTS, **given},
+                autocommit=True,
+                row_factory=dict_row,
+                prepare_threshold=None,
+            )
+        except psycopg.Error as error:
+            raise ToolkitError(
+                f"the history {self.name} cannot be opened: {self._words(error)}",
+                hint=f"does its server let this machine in? psql '{self.name}' -c 'SELECT 1'",
+            ) from None
+        try:
+            with self._told():
+                connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _migrate(self) -> None:
+        with self._told():
+            for number, statements in pending(self._version()):
+                with self._connection.transaction():
+                    self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+                    self._connection.execute(_VERSIONS)
+                    # Another ops machine may have migrated between the look above and this lock.
+                    if self._newest() >= number:
+                        continue
+                    for statement in statements:
+                        self._connection.execute(in_postgresql(statement))
+                    self._connection.execute("INSERT INTO history_schema VALUES (%s)", (number,))
+
+    def _version(self) -> int:
+        """Return the schema's version, for a role as well that may only read; 0 in an empty database."""
+        row = self._connection.execute(
+            "SELECT to_regclass('history_schema') IS NOT NULL AS made"
+        ).fetchone()
+        return self._newest() if row and row["made"] else 0
+
+    def _newest(self) -> int:
+        row = self._connection.execute(
+            "SELECT COALESCE(MAX(version), 0) AS newest FROM history_schema"
+        ).fetchone()
+        return int(row["newest"]) if row else 0
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Raise the driver's errors as the toolkit's, without their chain."""
+        try:
+            yield
+        except psycopg.Error as error:
+            lost = isinstance(error, psycopg.OperationalError)
+            what = "does not answer" if lost else "does not take this"
+            raise ToolkitError(
+                f"the history {self.name} {what}: {self._words(error)}",
+                hint="toolkit doctor says whether it is back; the next deploy, upgrade, rollback or stop "
+                "ends what was begun",
+            ) from None
+
+    def _words(self, error: psycopg.Error) -> str:
+        return self._address.without_secrets(str(error).partition("\n")[0])
+
+
+_VERSIONS = "CREATE TABLE IF NOT EXISTS history_schema (version BIGINT PRIMARY KEY)"

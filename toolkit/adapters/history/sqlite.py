@@ -1,0 +1,89 @@
+"""A history in a file: SQLite in WAL mode, for one ops machine."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from toolkit.adapters.history.database import Row
+from toolkit.adapters.history.schema import pending
+from toolkit.errors import ToolkitError
+
+_PATIENCE_SECONDS = 10
+
+
+class Sqlite:
+    """The file `path`, made where there is none; raises ToolkitError where it cannot be opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = _open(path)
+        except (OSError, sqlite3.Error) as error:
+            words = error.strerror if isinstance(error, OSError) else str(error)
+            raise ToolkitError(
+                f"the history {path} cannot be opened: {words}",
+                hint="bring back its backup, or name another directory with --home",
+            ) from error
+
+    def run(self, statement: str, values: Sequence[object]) -> list[Row]:
+        try:
+            return [dict(row) for row in self._connection.execute(statement, values)]
+        except sqlite3.DatabaseError as error:
+            raise ToolkitError(
+                f"the history {self.name} does not take this: {error}",
+                hint="look at its disk: toolkit doctor; the next deploy, upgrade, rollback or stop "
+                "ends what was begun",
+            ) from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    # Each statement is a transaction of its own, and whoever calls lets one thread in at a time.
+    db = sqlite3.connect(
+        path, isolation_level=None, timeout=_PATIENCE_SECONDS, check_same_thread=False
+    )
+    try:
+        db.row_factory = sqlite3.Row
+        _use_wal(db)
+        db.execute("PRAGMA foreign_keys=ON")
+        _migrate(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # The connection's own patience does not count where another one has begun to write.
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > until:
+                raise
+        time.sleep(0.02)
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    for number, statements in pending(_version(db)):
+        db.execute("BEGIN IMMEDIATE")
+        # Another process may have migrated between the look above and this lock.
+        if _version(db) >= number:
+            db.execute("ROLLBACK")
+            continue
+        for statement in statements:
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {number}")
+        db.execute("COMMIT")
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])

@@ -1,0 +1,1 @@
+"""A host, directly or over SSH: observe it, ask it, switch its router."""

@@ -1,0 +1,197 @@
+"""Observe a host and switch its router, directly and in milliseconds.
+
+`HostPort` is what workflows use; `RealHost` speaks to the host's side of the toolkit (`toolkit/hostside`),
+`fakes.host.FakeHost` is a host in memory. Both pass the same contract tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json
+from toolkit.adapters.hosts.shell import Shell
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.fleet import Host
+from toolkit.domain.keys import HostKeys, KeyRing
+from toolkit.domain.probe import Completion, LockOwner, Waited
+from toolkit.errors import BusyError, HostError
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+def silent(_: Mapping[str, Any]) -> None:
+    """Ignore progress."""
+
+
+class HostPort(Protocol):
+    """One host. Every method raises HostError where the host does not answer."""
+
+    host: Host
+
+    def observe(self) -> HostFacts:
+        """Return what is true on the host now."""
+
+    def lock(self, owner: LockOwner) -> AbstractContextManager[None]:
+        """Hold the host's deployment lock; raises BusyError naming the holder."""
+
+    def apply_routes(
+        self, files: Mapping[str, str], commands: Sequence[str], *, reload: bool
+    ) -> None:
+        """Make the router follow `files` (its truth) at once, by `commands` or by a reload."""
+
+    def keys(self) -> HostKeys:
+        """Return the keys of the host's router; none where there is no router yet."""
+
+    def apply_keys(self, ring: KeyRing) -> KeyRing:
+        """Unite the host's keys with `ring` at once, in all workers of its router; return the union."""
+
+    def wait_ready(self, program: str, port: int, timeout: float, report: Report) -> Waited:
+        """Wait until the replica answers `/health`, dies, or `timeout` seconds pass."""
+
+    def complete(self, port: int, payload: Mapping[str, Any], timeout: float) -> Completion:
+        """Ask the replica for one chat completion."""
+
+    def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
+        """Watch a replica for `seconds`; ends early where it dies or stops answering."""
+
+    def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
+        """Wait until nothing runs on the slot any more, at most `timeout` seconds."""
+
+    def logs(
+        self, program: str, lines: int, *, follow: bool, previous: bool = False
+    ) -> Iterator[str]:
+        """Yield the replica's last log lines, and with `follow` new ones while the caller listens.
+
+        `previous` means the log of the start before this one.
+        """
+
+    def place(self, source: str, digest: str, files: Sequence[str], report: Report) -> None:
+        """Put the files of the local directory `source` in place as the snapshot `digest`."""
+
+    def hash_files(self, digest: str, report: Report) -> dict[str, dict[str, Any]]:
+        """Return path -> {size, sha256} of a snapshot, read from the host's disk now."""
+
+    def remove(self, kind: str, name: str) -> int:
+        """Remove one of the `snapshots` or `engines`; return the bytes freed."""
+
+
+class RealHost:
+    """A host reached through a shell, see `host_shell`."""
+
+    def __init__(self, host: Host, shell: Shell) -> None:
+        self.host = host
+        self._shell = shell
+
+    def observe(self) -> HostFacts:
+        return facts_from_json(self.host.name, self._ask("observe", label=self.host.label))
+
+    @contextmanager
+    def lock(self, owner: LockOwner) -> Iterator[None]:
+        with self._shell.session("hold-lock", self._request(owner=asdict(owner))) as answers:
+            first = next(answers)
+            result = first.get("result", {})
+            if "error" in first:
+                raise HostError(f"{self.host.name}: {first['error']}")
+            if result.get("held") is False:
+                raise busy(self.host.name, result.get("owner") or {})
+            yield
+
+    def apply_routes(
+        self, files: Mapping[str, str], commands: Sequence[str], *, reload: bool
+    ) -> None:
+        answer = self._ask(
+            "apply-routes", files=dict(files), commands=list(commands), reload=reload
+        )
+        if answer.get("error"):
+            raise HostError(f"the router of {self.host.name} refused the change: {answer['error']}")
+
+    def keys(self) -> HostKeys:
+        answer = self._ask("keys")
+        return HostKeys(KeyRing.from_json(answer["ring"]), int(answer["lagging"]))
+
+    def apply_keys(self, ring: KeyRing) -> KeyRing:
+        return KeyRing.from_json(self._ask("apply-keys", ring=ring.as_json()))
+
+    def wait_ready(self, program: str, port: int, timeout: float, report: Report) -> Waited:
+        answer = self._ask("wait-ready", report, program=program, port=port, timeout=timeout)
+        return _waited(answer, "ready")
+
+    def complete(self, port: int, payload: Mapping[str, Any], timeout: float) -> Completion:
+        return Completion(
+            **self._ask("complete", port=port, payload=dict(payload), timeout=timeout)
+        )
+
+    def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
+        return _waited(
+            self._ask("watch", report, program=program, port=port, seconds=seconds), "ok"
+        )
+
+    def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
+        name = f"{self.host.label}.{slot}" if self.host.label else slot
+        answer = self._ask("drain", report, model=model, slot=name, port=port, timeout=timeout)
+        return _waited(answer, "drained")
+
+    def logs(
+        self, program: str, lines: int, *, follow: bool, previous: bool = False
+    ) -> Iterator[str]:
+        request = self._request(
+            program=program, lines=lines, follow=follow, previous=previous, until_eof=True
+        )
+        with self._shell.session("logs", request) as answers:
+            for answer in answers:
+                if "event" in answer:
+                    yield answer["event"]["line"]
+
+    def place(self, source: str, digest: str, files: Sequence[str], report: Report) -> None:
+        self._ask("place", report, source=source, digest=digest, files=list(files))
+
+    def hash_files(self, digest: str, report: Report) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = self._ask("hash", report, digest=digest)["files"]
+        return found
+
+    def remove(self, kind: str, name: str) -> int:
+        return int(self._ask("remove", kind=kind, name=name)["freed"])
+
+    def _ask(self, command: str, report: Report = silent, **request: Any) -> dict[str, Any]:
+        # A wait ends with the ops machine's command; a change of the router, once begun, is carried through.
+        request["until_eof"] = command not in ("apply-routes", "apply-keys")
+        with self._shell.session(command, self._request(**request)) as answers:
+            for answer in answers:
+                if "event" in answer:
+                    report(answer["event"])
+                elif "error" in answer:
+                    raise HostError(f"{self.host.name}: {command}: {answer['error']}")
+                else:
+                    result: dict[str, Any] = answer["result"]
+                    return result
+        raise HostError(
+            f"{self.host.name}: {command} ended without an answer", hint="toolkit doctor"
+        )
+
+    def _request(self, **values: Any) -> dict[str, Any]:
+        return {"root": self.host.root, **values}
+
+
+def busy(host: str, owner: Mapping[str, Any]) -> BusyError:
+    """Return the error that says who holds a host, since when and for what."""
+    holder = owner_from_json(owner)
+    from datetime import UTC, datetime
+
+    since = datetime.fromtimestamp(holder.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return BusyError(
+        f"{host} is held by {holder.actor} (pid {holder.pid}) since {since}: {holder.command}",
+        hint="wait for it, or watch it with: toolkit status",
+    )
+
+
+def _waited(answer: Mapping[str, Any], key: str) -> Waited:
+    return Waited(
+        ok=bool(answer[key]),
+        reason=str(answer.get("reason", "")),
+        seconds=float(answer.get("seconds", 0.0)),
+        left=int(answer.get("left", 0)),
+        log=tuple(answer.get("log", ())),
+    )

@@ -1,0 +1,144 @@
+"""A host over SSH: OpenSSH's own client, one shared connection for all that a command does.
+
+The first one to connect becomes the master; everything after it, Ansible included, takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import shlex
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import toolkit.hostside
+from toolkit.adapters.hosts.ssh_faults import host_error
+from toolkit.domain.fleet import Host
+from toolkit.errors import HostError
+
+HOSTSIDE = Path(toolkit.hostside.__file__).parent
+CONNECT_SECONDS = 10
+# A host that has lost its power is known after interval x (count + 1) seconds of silence. Asking often, and giving up
+# late, makes that short without losing a host that is only slow: any one answer counts, so it must miss four in a row,
+# and whatever else comes from it counts as well. An answer comes from sshd itself, which a busy engine (nice 10) does
+# not keep waiting; a signal of our own would come from Python, and so be later where memory or disk are short.
+_ALIVE_SECONDS = 2
+_ALIVE_COUNT = 4
+_NO_CONNECTION = 255
+_TUNNEL_ATTEMPTS = 3
+# The login's own shell may be any; sh is everywhere.
+_AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n "$@"; fi'
+
+
+def master_options(host: Host, scratch: Path) -> tuple[str, ...]:
+    """Return ssh's options for `host`, with a master connection whose socket lies in `scratch`.
+
+    The master stays for a minute after its last use; a host that says nothing for ten seconds ends what used it.
+    """
+    return (
+        *host.ssh_options,
+        "-o", "BatchMode=yes",
+        "-o", f"ConnectTimeout={CONNECT_SECONDS}",
+        "-o", f"ServerAliveInterval={_ALIVE_SECONDS}",
+        "-o", f"ServerAliveCountMax={_ALIVE_COUNT}",
+        "-o", "ControlMaster=auto",
+        "-o", "ControlPersist=60",
+        "-o", f"ControlPath={scratch}/%C",
+    )  # fmt: skip
+
+
+def root_command(host: Host, scratch: Path, argv: Sequence[str]) -> list[str]:
+    """Return the command line that runs `argv` as root on `host`."""
+    return ["ssh", *master_options(host, scratch), host.address, as_root(argv)]
+
+
+def as_root(argv: Sequence[str]) -> str:
+    """Return what a login's shell is told to run `argv` as root, with sudo where the login is not root."""
+    return shlex.join(["sh", "-c", _AS_ROOT, "sh", *argv])
+
+
+def place_hostside(host: Host, scratch: Path) -> str:
+    """Put the host's side of the toolkit on `host` unless it is there; return its directory on the host.
+
+    The directory is named after its content, so that ops machines with different versions do not meet.
+    Raises HostError with the words of ssh, or of sudo.
+    """
+    final = hostside_path(host)
+    done = _run(root_command(host, scratch, ["test", "-d", final]), b"")
+    if done.returncode == 0:
+        return final
+    if done.returncode == _NO_CONNECTION:
+        raise _refused(host, done)
+    script = (
+        'umask 022 && mkdir -p "${1%/*}" && new=$(mktemp -d "$1.XXXXXX") && chmod 755 "$new" && tar -x -C "$new" '
+        # another ops machine may have been faster
+        '&& { mv -T "$new" "$1" 2>/dev/null || { rm -rf "$new"; test -d "$1"; }; }'
+    )
+    archive, _ = _packed()
+    done = _run(root_command(host, scratch, ["sh", "-c", script, "sh", final]), archive)
+    if done.returncode:
+        raise _refused(host, done)
+    return final
+
+
+def hostside_path(host: Host) -> str:
+    """Return where the host's side of this toolkit lies on `host`, if it is there."""
+    return f"{host.root}/bin/hostside-{_packed()[1]}"
+
+
+@contextmanager
+def tunnel(host: Host, scratch: Path, port: int) -> Iterator[int]:
+    """Yield a port of this machine's loopback that leads to `port` of the host's, by the shared connection.
+
+    Raises HostError where the host's sshd allows no tunnels.
+    """
+    for attempt in range(_TUNNEL_ATTEMPTS):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            local = free.getsockname()[1]
+        words = ["-L", f"127.0.0.1:{local}:127.0.0.1:{port}", host.address]
+        options = master_options(host, scratch)
+        done = _run(["ssh", *options, "-O", "forward", *words], b"")
+        if done.returncode == 0:
+            break
+        # Somebody else may have taken the port.
+        if attempt == _TUNNEL_ATTEMPTS - 1:
+            raise _refused(host, done)
+    try:
+        yield local
+    finally:
+        _run(["ssh", *options, "-O", "cancel", *words], b"")
+
+
+def hang_up(host: Host, scratch: Path) -> None:
+    """End the shared connection to `host` now, where there is one."""
+    _run(["ssh", *master_options(host, scratch), "-O", "exit", host.address], b"")
+
+
+def _refused(host: Host, done: subprocess.CompletedProcess[bytes]) -> HostError:
+    return host_error(host, done.stderr.decode(errors="replace"), done.returncode)
+
+
+def _run(argv: Sequence[str], text: bytes) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        argv, input=text, capture_output=True, check=False, start_new_session=True
+    )
+
+
+@functools.cache
+def _packed() -> tuple[bytes, str]:
+    """Return the host's side as a tar archive, and a digest of its names and texts."""
+    import tarfile
+
+    packed, summary = io.BytesIO(), hashlib.sha256()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for file in sorted(HOSTSIDE.glob("*.py")):
+            text = file.read_bytes()
+            summary.update(f"{file.name}\0{len(text)}\0".encode() + text)
+            entry = tarfile.TarInfo(file.name)
+            entry.size, entry.mode = len(text), 0o644
+            archive.addfile(entry, io.BytesIO(text))
+    return packed.getvalue(), summary.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""The Hub and mirrors of it: resolve, list, read and download."""

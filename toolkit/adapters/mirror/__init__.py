@@ -1,0 +1,1 @@
+"""The store served under the Hub's API."""

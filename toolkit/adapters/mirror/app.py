@@ -1,0 +1,211 @@
+"""A read-only Hub: the part of its HTTP API that clients use to list and fetch models.
+
+What is not served is answered as the Hub would, with the `X-Error-Code` that client libraries turn
+into their errors. It never names Xet, which clients would then insist on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from urllib.parse import parse_qs
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from toolkit.adapters.mirror.file import FileSpan, wanted_span
+from toolkit.adapters.mirror.source import (
+    MirrorSource,
+    ServedSnapshot,
+    commits,
+    entry,
+    etag,
+    find_revision,
+    model_card,
+    refs,
+    tree,
+)
+
+MAX_BODY = 2**20
+READ = ["GET", "HEAD"]
+
+
+def mirror_app(source: MirrorSource) -> ASGIApp:
+    """Return the ASGI application that serves what `source` gives out."""
+    answers = Answers(source)
+    routes = []
+    # A few old repositories have no owner.
+    for repo in ("{owner}/{name}", "{name}"):
+        api = f"/api/models/{repo}"
+        routes += [
+            Route(f"{api}/tree/{{revision}}", answers.tree, methods=READ),
+            Route(f"{api}/tree/{{revision}}/{{path:path}}", answers.tree, methods=READ),
+            Route(f"{api}/paths-info/{{revision}}", answers.paths_info, methods=["POST"]),
+            Route(f"{api}/revision/{{revision}}", answers.model, methods=READ),
+            Route(f"{api}/commits/{{revision}}", answers.commits, methods=READ),
+            Route(f"{api}/refs", answers.refs, methods=READ),
+            Route(f"/{repo}/resolve/{{revision}}/{{path:path}}", answers.resolve, methods=READ),
+            Route(api, answers.model, methods=READ),
+        ]
+    # The more specific routes of both kinds go first: owner/name also reads as name/refs.
+    routes.sort(key=lambda route: route.path.endswith("{name}"))
+    app = Starlette(routes=routes, exception_handlers={404: _unknown_address, 405: _read_only})
+    return _ReadOnly(app)
+
+
+class Answers:
+    """One method for each address."""
+
+    def __init__(self, source: MirrorSource) -> None:
+        self._source = source
+
+    async def tree(self, request: Request) -> Response:
+        """List a directory of a revision."""
+        served = await self._served(request)
+        if isinstance(served, Response):
+            return served
+        under = request.path_params.get("path", "").strip("/")
+        if not served.is_directory(under):
+            return _no_entry(served)
+        recursive = request.query_params.get("recursive", "").lower() in ("true", "1")
+        return JSONResponse(tree(served, under, recursive=recursive))
+
+    async def paths_info(self, request: Request) -> Response:
+        """Describe the named files."""
+        served = await self._served(request)
+        if isinstance(served, Response):
+            return served
+        paths = await _named_paths(request)
+        if paths is None:
+            return _error(400, "BadRequest", "paths are missing")
+        found = [entry(file) for path in paths if (file := served.file(path)) is not None]
+        return JSONResponse(found)
+
+    async def model(self, request: Request) -> Response:
+        """Describe a repository at a revision, by default its newest."""
+        served = await self._served(request)
+        if isinstance(served, Response):
+            return served
+        blobs = request.query_params.get("blobs", "").lower() in ("true", "1")
+        return JSONResponse(model_card(_repo(request), served, blobs=blobs))
+
+    async def commits(self, request: Request) -> Response:
+        """List the revisions up to one."""
+        served = await self._served(request)
+        if isinstance(served, Response):
+            return served
+        revisions = await self._revisions(request)
+        return JSONResponse(commits(revisions, served.snapshot.revision))
+
+    async def refs(self, request: Request) -> Response:
+        """List the branches."""
+        revisions = await self._revisions(request)
+        return JSONResponse(refs(revisions)) if revisions else _no_repo()
+
+    async def resolve(self, request: Request) -> Response:
+        """Give out a file, or say what it is."""
+        served = await self._served(request)
+        if isinstance(served, Response):
+            return served
+        file = served.file(request.path_params["path"])
+        if file is None:
+            return _no_entry(served)
+        tag = f'"{etag(file)}"'
+        headers = {
+            "ETag": tag,
+            "Accept-Ranges": "bytes",
+            "X-Repo-Commit": served.snapshot.revision,
+            "Cache-Control": "no-transform",
+        }
+        if not file.git_sha1:
+            headers |= {"X-Linked-Etag": tag, "X-Linked-Size": str(file.size)}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        span = wanted_span(request.headers, file.size, tag)
+        if span is None:
+            return Response(
+                status_code=416, headers={**headers, "Content-Range": f"bytes */{file.size}"}
+            )
+        return FileSpan(served.path / file.path, span, file.size, headers)
+
+    async def _revisions(self, request: Request) -> Sequence[ServedSnapshot]:
+        return await run_in_threadpool(self._source.revisions, _repo(request))
+
+    async def _served(self, request: Request) -> ServedSnapshot | Response:
+        """Return the snapshot that the address names, or the answer that there is none."""
+        revisions = await self._revisions(request)
+        if not revisions:
+            return _no_repo()
+        served = find_revision(revisions, request.path_params.get("revision", "main"))
+        if served is None:
+            return _error(404, "RevisionNotFound", "Invalid rev id")
+        return served
+
+
+class _ReadOnly:
+    """Refuses every method that writes, whatever the address."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app: ASGIApp = self._app
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
+            reading = scope["method"] == "POST" and "/paths-info/" in scope["path"]
+            app = app if reading else _error(405, "MethodNotAllowed", "this mirror is read-only")
+        await app(scope, receive, send)
+
+
+def _repo(request: Request) -> str:
+    owner = request.path_params.get("owner")
+    name: str = request.path_params["name"]
+    return f"{owner}/{name}" if owner else name
+
+
+async def _named_paths(request: Request) -> list[str] | None:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY:
+            return None
+    try:
+        if "json" in request.headers.get("content-type", ""):
+            paths = json.loads(body)["paths"]
+        else:
+            paths = parse_qs(body.decode(), keep_blank_values=True)["paths"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if isinstance(paths, str):
+        paths = [paths]
+    valid = isinstance(paths, list) and all(isinstance(path, str) for path in paths)
+    return paths if valid else None
+
+
+def _error(status: int, code: str, message: str, **headers: str) -> Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    allow = {"Allow": "GET, HEAD"} if status == 405 else {}
+    return JSONResponse(
+        {"error": message},
+        status_code=status,
+        headers={"X-Error-Code": code, "X-Error-Message": message, **allow, **named},
+    )
+
+
+def _no_repo() -> Response:
+    return _error(404, "RepoNotFound", "Repository not found")
+
+
+def _no_entry(served: ServedSnapshot) -> Response:
+    return _error(404, "EntryNotFound", "Entry not found", X_Repo_Commit=served.snapshot.revision)
+
+
+async def _unknown_address(_request: Request, _error_raised: Exception) -> Response:
+    return _no_repo()
+
+
+async def _read_only(_request: Request, _error_raised: Exception) -> Response:
+    return _error(405, "MethodNotAllowed", "this mirror is read-only")

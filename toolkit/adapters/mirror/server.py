@@ -1,0 +1,107 @@
+"""Run a mirror: on the main thread until a signal, or beside other work on a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from toolkit.adapters.mirror.app import mirror_app
+from toolkit.adapters.mirror.source import MirrorSource
+from toolkit.errors import InputError
+
+# How long running downloads may go on after the signal to stop, in seconds.
+GRACE = 5
+
+
+def serve(source: MirrorSource, bind: str, listening: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `listening` gets the address (`http://HOST:PORT`).
+
+    Raises InputError where `bind` is no HOST:PORT or cannot be bound.
+    """
+    with _bound(bind) as listener:
+        # The server raises the signal again when it is done; to stop as asked is no failure.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        listening(_address(listener))
+        _Server(_settings(mirror_app(source))).run(sockets=[listener])
+
+
+@contextmanager
+def serve_on_thread(app: ASGIApp, bind: str = "127.0.0.1:0") -> Iterator[str]:
+    """Serve an ASGI application, such as a `mirror_app`, while the block runs; yields its address."""
+    with _bound(bind) as listener:
+        server = _Server(_settings(app))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            # Connections wait in the socket's queue until the server takes them.
+            yield _address(listener)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+class _Server(uvicorn.Server):
+    """Ends downloads that outlast the grace by closing their connections.
+
+    Clients take that for a broken line and continue later; tasks that the server cancels by itself
+    would fill the log with tracebacks.
+    """
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, wait for what runs, at most GRACE seconds."""
+        ending = asyncio.get_running_loop().call_later(GRACE, self._close_connections)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            ending.cancel()
+
+    def _close_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+
+
+def _settings(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=2 * GRACE,
+        timeout_keep_alive=30,
+    )
+
+
+@contextmanager
+def _bound(bind: str) -> Iterator[socket.socket]:
+    host, separator, port = bind.rpartition(":")
+    host = host.strip("[]")
+    if not separator or not host or not port.isdigit() or int(port) > 65535:
+        raise InputError(f"{bind!r} is no address to bind", hint="write it like 127.0.0.1:8090")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, int(port)))
+        except OSError as error:
+            raise InputError(
+                f"{bind} cannot be bound: {error.strerror}",
+                hint="see who has it: ss -ltnp; or choose another: toolkit mirror --bind ADDRESS",
+            ) from error
+        listener.listen(1024)
+        yield listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,238 @@
+"""`toolkit status`, `releases`, `logs`: look, change nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli.options import fleet_option, home_option, json_option
+from toolkit.cli.output import note, print_json, say, table
+from toolkit.errors import InputError
+
+if TYPE_CHECKING:
+    from toolkit.domain.facts import SlotFacts
+    from toolkit.domain.release import Deployment
+
+
+@click.command()
+@click.argument("model", required=False)
+@fleet_option()
+@home_option()
+@json_option()
+def status(model: str | None, fleet: str | None, home: str | None, as_json: bool) -> None:
+    """Show what serves, what stands by and what is unfinished."""
+    from toolkit.cli.context import home_directory, open_fleet, open_history
+    from toolkit.cli.host_view import open_host
+    from toolkit.planning.change.drift import drift_of
+    from toolkit.workflows.fleet.status import observe_status
+
+    place, hosts = home_directory(home), open_fleet(fleet).hosts
+    if len(hosts) > 1:
+        from toolkit.cli.fleet_status import show_fleet
+
+        show_fleet([open_host(host, place) for host in hosts], open_history(place), model, as_json)
+        return
+    host = open_host(hosts[0], place)
+    seen = observe_status(host, open_history(place))
+    slots = [slot for slot in seen.facts.slots if model in (None, slot.model)]
+    if as_json:
+        print_json(seen.as_json(slots))
+        return
+    if slots:
+        table(SLOT_COLUMNS, [slot_row(slot, seen.facts.observed_at) for slot in slots])
+    else:
+        say("nothing is deployed" if model is None else f"{model} is not deployed")
+    for words in drift_of(seen.facts):
+        note(f"drift: {words}")
+    router = seen.facts.router
+    if router.running:
+        say(f"\nendpoint: {router.endpoint}  ({seen.facts.name}, HAProxy {router.version})")
+    elif slots:
+        say("\nthe router does not run; start it with: toolkit deploy MODEL")
+    for deployment in seen.unfinished:
+        running = (
+            "it runs"
+            if seen.owner
+            else "it was cut short: the next deploy, upgrade, rollback or stop ends it"
+        )
+        say(f"unfinished: deployment {deployment.id}, {deployment.action} {deployment.model} "
+            f"by {deployment.actor}; {running}")  # fmt: skip
+    if seen.owner:
+        say(f"held by {seen.owner.actor} (pid {seen.owner.pid}): {seen.owner.command}")
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Deployments to show."
+)
+@home_option()
+@json_option()
+def releases(model: str, limit: int, home: str | None, as_json: bool) -> None:
+    """List a model's releases and how each deployment of them went."""
+    from toolkit.cli.context import home_directory, open_history
+
+    history = open_history(home_directory(home))
+    known, deployments = history.releases(model), history.deployments(model, limit)
+    if not known:
+        raise InputError(f"{model} has no releases in this history", hint=f"toolkit deploy {model}")
+    if as_json:
+        print_json(
+            {
+                "releases": [
+                    {**release.as_json(), "created_at": created} for release, created in known
+                ],
+                "deployments": [_deployment_json(each) for each in deployments],
+            }
+        )
+        return
+    table(
+        ("RELEASE", "VERSION", "REVISION", "ENGINE", "CREATED"),
+        [
+            (f"#{each.number}", each.version, each.revision[:12], each.engine, _time(created))
+            for each, created in known
+        ],
+    )
+    say()
+    hosts = any(each.host for each in deployments)
+    table(
+        ("DEPLOYMENT", *(["HOST"] if hosts else []), *_DEPLOYMENT_COLUMNS),
+        [
+            (str(each.id), *([each.host or "-"] if hosts else []), *_deployment_row(each))
+            for each in deployments
+        ],
+    )
+
+
+@click.command()
+@click.argument("model")
+@click.option("-f", "--follow", is_flag=True, help="Go on with new lines until Ctrl-C.")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(0),
+    default=50,
+    show_default=True,
+    help="Lines to begin with.",
+)
+@click.option(
+    "--slot",
+    type=click.Choice(["blue", "green"]),
+    default=None,
+    help="Which slot.  [default: the one that serves]",
+)
+@click.option("--previous", is_flag=True, help="The log of the start before this one.")
+@click.option(
+    "--host",
+    "named",
+    default=None,
+    metavar="HOST",
+    help="On which host of the fleet.  [default: the first that has the model]",
+)
+@fleet_option()
+@home_option()
+@json_option()
+def logs(
+    model: str,
+    follow: bool,
+    lines: int,
+    slot: str | None,
+    previous: bool,
+    named: str | None,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Show a replica's log."""
+    from toolkit.cli.context import home_directory, open_fleet
+    from toolkit.cli.host_view import open_host
+    from toolkit.workflows.fleet.status import log_host, log_slot
+
+    chosen = open_fleet(fleet).select([named] if named else [])
+    host = log_host([open_host(each, home_directory(home)) for each in chosen], model)
+    program = f"{model}-{slot or log_slot(host, model)}"
+    found = host.logs(program, lines, follow=follow and not previous, previous=previous)
+    shown = list(found) if as_json else _print_lines(found)
+    if as_json:
+        print_json({"host": host.host.name, "program": program, "lines": shown})
+    elif not shown:
+        note(f"{program} has no log here")
+
+
+def _print_lines(lines: Any) -> list[str]:
+    shown = []
+    for line in lines:
+        say(line)
+        shown = [line]
+    return shown
+
+
+SLOT_COLUMNS = (
+    "MODEL",
+    "VERSION",
+    "RELEASE",
+    "SLOT",
+    "STATE",
+    "TRAFFIC",
+    "REQUESTS",
+    "MEMORY",
+    "UP",
+)
+
+
+def slot_row(slot: SlotFacts, now: float) -> tuple[str, ...]:
+    """Return a slot as a row under SLOT_COLUMNS; `now` is when it was seen."""
+    from toolkit.domain.quantity import format_seconds, format_size
+
+    release = slot.release
+    return (
+        slot.model,
+        release.version if release else "?",
+        f"#{release.number}" if release else "?",
+        slot.slot,
+        slot_state(slot),
+        f"{slot.weight}%",
+        str(slot.sessions),
+        format_size(slot.memory),
+        format_seconds(now - slot.started_at) if slot.started_at else "-",
+    )
+
+
+def slot_state(slot: SlotFacts) -> str:
+    """Return how a slot does: serving, standby, starting, or what its process is, and whether it is as deployed."""
+    if slot.process != "running":
+        return str(slot.process)
+    if not slot.healthy:
+        return "starting"
+    return f"{'serving' if slot.weight else 'standby'}{', drifted' if slot.drift else ''}"
+
+
+_DEPLOYMENT_COLUMNS = ("ACTION", "RELEASE", "OUTCOME", "STARTED", "TOOK", "BY", "REASON")
+
+
+def _deployment_row(each: Deployment) -> tuple[str, ...]:
+    from toolkit.domain.quantity import format_seconds
+
+    took = format_seconds(each.ended_at - each.started_at) if each.ended_at else "-"
+    return (
+        each.action,
+        f"#{each.release}" if each.release else "-",
+        str(each.outcome),
+        _time(each.started_at),
+        took,
+        each.actor,
+        each.reason.splitlines()[0][:80] if each.reason else "",
+    )
+
+
+def _deployment_json(each: Deployment) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(each)
+
+
+def _time(seconds: float) -> str:
+    from datetime import datetime
+
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,233 @@
+"""`toolkit stop`, `verify`, `prune`: take care of what is on the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.output import note, print_json, say, table
+from toolkit.errors import HostError, IntegrityError
+
+
+@click.command()
+@click.argument("model")
+@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@click.option(
+    "--drain-timeout",
+    type=click.FloatRange(0),
+    default=900.0,
+    show_default=True,
+    help="Seconds that running requests get to end.",
+)
+@click.option(
+    "--host",
+    "named",
+    multiple=True,
+    metavar="HOST",
+    help="Only on this host of the fleet; may be given again.",
+)
+@fleet_option()
+@home_option()
+@json_option()
+def stop(
+    model: str,
+    yes: bool,
+    dry_run: bool,
+    drain_timeout: float,
+    named: tuple[str, ...],
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Take a model out of service; its releases stay."""
+    from toolkit.cli.context import home_directory, open_fleet, open_members
+    from toolkit.cli.plan_view import confirmation
+    from toolkit.workflows.change.stop import stop_model
+    from toolkit.workflows.tools import Timing
+
+    found = open_fleet(fleet)
+    found.select(named)
+    members = open_members(home_directory(home), found.hosts, None)
+    if len(members) > 1:
+        from toolkit.cli.rollout import stop_on_fleet
+
+        stop_on_fleet(members, model, named, Timing(drain=drain_timeout), yes, dry_run, as_json)
+        return
+    tools = members[0]
+    confirm = confirmation(yes=yes, dry_run=dry_run, as_json=as_json)
+    plan = stop_model(tools, model, confirm, timing=Timing(drain=drain_timeout))
+    if as_json:
+        print_json({"plan": plan.as_json(), "changed": True})
+    else:
+        say(f"{model} is stopped; to serve it again: toolkit deploy {model}")
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Take damaged snapshots out of use.")
+@registry_option()
+@fleet_option()
+@home_option()
+@json_option()
+def verify(
+    repair: bool, registry_path: str, fleet: str | None, home: str | None, as_json: bool
+) -> None:
+    """Compare hosts and store with what was pinned and deployed; hashes all snapshots again."""
+    from pathlib import Path
+
+    from toolkit.cli.context import home_directory, lock_owner, open_fleet, open_store
+    from toolkit.cli.host_view import open_host
+    from toolkit.config.lock_file import read_lock
+    from toolkit.planning.change.drift import drift_of
+    from toolkit.workflows.fleet.look import each_at_once, look
+    from toolkit.workflows.fleet.verify import pinned_in, put_aside, verify_host, verify_store
+
+    locked = {each.digest: each for each in read_lock(Path(registry_path)).snapshots.values()}
+    place = home_directory(home)
+    store, hosts = open_store(place), [open_host(each, place) for each in open_fleet(fleet).hosts]
+    sight = look(hosts)
+    there = [host for host in hosts if host.host.name in sight.facts]
+    pinned = pinned_in(store, locked)
+    on_hosts = each_at_once(there, lambda host: verify_host(host, pinned, note)) if there else []
+    found = [*(each for of_host in on_hosts for each in of_host), *verify_store(store, note)]
+    faults = [
+        f"{each.where} {each.digest[:12]}: {fault}" for each in found for fault in each.faults
+    ]
+    drift = [words for facts in sight.facts.values() for words in drift_of(facts)]
+    if as_json and not (faults or drift or sight.lost):
+        print_json({"snapshots": [_verified_json(each) for each in found]})
+    elif not as_json:
+        _verified_table(found)
+    if faults and repair:
+        for host in there:
+            with host.lock(lock_owner()):
+                for line in put_aside(host, store, found):
+                    note(line)
+    if faults:
+        raise IntegrityError(
+            "files differ from what was pinned:\n  " + "\n  ".join([*faults, *drift]),
+            hint="find out who wrote there; then: "
+            + ("toolkit deploy MODEL" if repair else "toolkit verify --repair"),
+        )
+    if drift:
+        raise IntegrityError(
+            "hosts differ from what was deployed:\n  " + "\n  ".join(drift),
+            hint="find out who did it; toolkit deploy MODEL repairs it",
+        )
+    if sight.lost:
+        raise HostError(
+            "not all hosts answer:\n  "
+            + "\n  ".join(f"{name}: {why}" for name, why in sight.lost.items()),
+            hint="toolkit status",
+        )
+
+
+@click.command()
+@click.option(
+    "--keep",
+    type=click.IntRange(0),
+    default=2,
+    show_default=True,
+    help="Live releases of each model to keep.",
+)
+@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed and stop.")
+@registry_option()
+@fleet_option()
+@home_option()
+@json_option()
+def prune(
+    keep: int,
+    yes: bool,
+    dry_run: bool,
+    registry_path: str,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Remove snapshots and engines that nothing uses any more."""
+    from pathlib import Path
+
+    from toolkit.cli.context import home_directory, open_fleet, open_members, open_store
+    from toolkit.cli.plan_view import DryRun, ask
+    from toolkit.config.lock_file import read_lock
+    from toolkit.config.registry import load_registry
+    from toolkit.domain.quantity import format_size
+    from toolkit.workflows.fleet.prune import Leavings
+    from toolkit.workflows.fleet.prune import prune as prune_host
+
+    place = home_directory(home)
+
+    def confirm(leavings: Leavings) -> bool:
+        for line in _leavings_lines(leavings):
+            note(line)
+        if dry_run:
+            if as_json:
+                print_json({"remove": _leavings_json(leavings), "dry_run": True})
+            else:
+                say("dry run: nothing was removed")
+            raise DryRun
+        return yes or ask("remove them?")
+
+    # In a directory without the registry everything in the store would look unused.
+    load_registry(Path(registry_path))
+    locked = frozenset(each.digest for each in read_lock(Path(registry_path)).snapshots.values())
+    members = open_members(place, open_fleet(fleet).hosts, None)
+    leavings, freed = prune_host(members, open_store(place), locked, keep, confirm)
+    if as_json:
+        print_json({"removed": _leavings_json(leavings), "freed": freed})
+    elif leavings.empty:
+        say("nothing to remove: everything on the host is in use or recent")
+    else:
+        say(f"removed; {format_size(freed)} of files on the host")
+
+
+def _verified_json(each: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(each)
+
+
+def _verified_table(found: Any) -> None:
+    from toolkit.domain.quantity import format_size
+
+    if not found:
+        say("no snapshots on the host or in the store")
+        return
+    table(
+        ("WHERE", "SNAPSHOT", "FILES", "SIZE", "USED BY", "RESULT"),
+        [
+            (
+                each.where,
+                each.digest[:12],
+                each.files,
+                format_size(each.size),
+                ", ".join(each.used_by) or "-",
+                f"{len(each.faults)} differ" if each.faults else "as pinned",
+            )
+            for each in found
+        ],
+    )
+
+
+def _leavings_lines(leavings: Any) -> list[str]:
+    lines = []
+    for name, found in leavings.hosts.items():
+        lines += [f"remove snapshot {digest[:12]} on {name}" for digest in found.snapshots]
+        lines += [f"remove engine {engine} on {name}" for engine in found.engines]
+    lines += [f"remove {each.source}@{each.revision[:12]} in the store" for each in leavings.stored]
+    kept = dict.fromkeys(line for found in leavings.hosts.values() for line in found.kept)
+    return [*lines, *(f"keep {line}" for line in kept)]
+
+
+def _leavings_json(leavings: Any) -> dict[str, Any]:
+    hosts = {
+        name: {"snapshots": list(found.snapshots), "engines": list(found.engines)}
+        for name, found in leavings.hosts.items()
+    }
+    return {
+        "hosts": hosts,
+        "store": [f"{each.source}@{each.revision}" for each in leavings.stored],
+    }

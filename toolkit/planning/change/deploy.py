@@ -1,0 +1,247 @@
+"""The plan that makes a release live on a host: deploy, upgrade and rollback are one path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
+from toolkit.domain.plan import Plan, Step, StepKind, Strategy
+from toolkit.domain.quantity import format_seconds, format_size
+from toolkit.domain.release import SLOTS, Release
+from toolkit.errors import NothingSuitableError
+from toolkit.planning.change.preflight import reason_to_provision
+from toolkit.planning.change.room import Room, find_room
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a command asks for, and what the ops machine knows that a host does not.
+
+    `snapshot_size` and `missing_bytes` are in bytes; `provision_digest` is what the host's `converged`
+    must read; `bake_seconds` how long the new replica is watched under traffic.
+    """
+
+    action: str
+    release: Release
+    provision_digest: str
+    snapshot_size: int = 0
+    missing_bytes: int = 0
+    keep_standby: bool = True
+    bake_seconds: float = 10.0
+    ready_seconds: float = 60.0
+
+
+def plan_deploy(wanted: Wanted, facts: HostFacts) -> Plan:
+    """Return the ordered steps, empty where the release is live already.
+
+    Raises NothingSuitableError where the release fits neither beside the running one nor in its place.
+    """
+    model = wanted.release.model
+    current = facts.serving_slot(model)
+    if current and _ready_in(current, wanted.release):
+        steps = (*_preparation(wanted, facts, live=True), *_told_again(facts, current))
+        return _plan(wanted, current, current, Strategy.SWITCH, steps)
+    if current and current.release and current.release.same_as(wanted.release):
+        if not current.healthy:
+            return _start_again(wanted, facts, current)
+        return _start_anew(wanted, facts, current)
+    target = _target_slot(wanted, facts, current)
+    if _ready_in(target, wanted.release):
+        steps = (
+            *_preparation(wanted, facts, live=True),
+            Step(StepKind.GATE, "the standby must answer before it takes traffic", target.slot),
+            *_switch(wanted, current, target, bake=wanted.action != "rollback"),
+        )
+        return _plan(wanted, target, current, Strategy.SWITCH, steps)
+    return _start_new(wanted, facts, current, target)
+
+
+def _told_again(facts: HostFacts, current: SlotFacts) -> tuple[Step, ...]:
+    wrong = [name for name in facts.router.drift if name.startswith(f"{current.model}/")]
+    if not wrong:
+        return ()
+    why = f"the router does not do what its files say: {', '.join(wrong)}"
+    return (Step(StepKind.SHIFT, why, current.slot),)
+
+
+def _start_anew(wanted: Wanted, facts: HostFacts, current: SlotFacts) -> Plan:
+    """What serves is not what was deployed: the same release starts beside it, and it goes."""
+    names = {slot.slot: slot for slot in facts.slots_of(current.model)}
+    other = next(name for name in SLOTS if name != current.slot)
+    target = names.get(other) or SlotFacts(current.model, other, 0)
+    plan = _start_new(wanted, facts, current, target)
+    return replace(plan, notes=(*plan.notes, *current.drift))
+
+
+def _start_again(wanted: Wanted, facts: HostFacts, slot: SlotFacts) -> Plan:
+    """The release has the traffic but does not answer: it crashed for good, or the host was restarted."""
+    hung = slot.process is ProcessState.RUNNING and not _may_still_start(wanted, facts, slot)
+    steps = (
+        *_preparation(wanted, facts, live=False),
+        *(
+            (Step(StepKind.STOP, "its process runs but does not answer", slot.slot),)
+            if hung
+            else ()
+        ),
+        Step(StepKind.START, f"{wanted.release.title} does not run", slot.slot),
+        Step(StepKind.GATE, "it must answer its checks before it takes traffic", slot.slot),
+        Step(StepKind.SHIFT, f"traffic to {wanted.release.title}", slot.slot),
+    )
+    plan = _plan(wanted, slot, None, Strategy.SIDE_BY_SIDE, steps)
+    return replace(plan, downtime="until it answers; it does not serve now")
+
+
+def _may_still_start(wanted: Wanted, facts: HostFacts, slot: SlotFacts) -> bool:
+    """After a reboot replicas take their time; one that had four times the usual start hangs."""
+    if slot.started_at is None:
+        return False
+    return facts.observed_at - slot.started_at < max(120.0, 4 * wanted.ready_seconds)
+
+
+def _start_new(
+    wanted: Wanted, facts: HostFacts, current: SlotFacts | None, target: SlotFacts
+) -> Plan:
+    occupied = [target] if target.process is not ProcessState.ABSENT else []
+    running = [current] if current else []
+    beside = find_room(wanted.release, facts, occupied)
+    instead = find_room(wanted.release, facts, [*occupied, *running])
+    if not beside.fits and not instead.fits:
+        raise NothingSuitableError(
+            f"{wanted.release.model} {wanted.release.version} does not fit on {facts.name} now: "
+            f"{instead.reason}, with {_others(facts, wanted.release.model)} left running",
+            hint="toolkit status shows what runs; toolkit stop MODEL makes room",
+        )
+    swap = not beside.fits
+    room = instead if swap else beside
+    steps = (
+        *_preparation(wanted, facts, live=False),
+        *_make_place(occupied),
+        *(_make_way(running) if swap else ()),
+        Step(
+            StepKind.START, f"{wanted.release.title} in {target.slot}: {room.reason}", target.slot
+        ),
+        Step(StepKind.GATE, "it must answer its checks before it takes traffic", target.slot),
+        *_switch(wanted, None if swap else current, target, bake=bool(current)),
+    )
+    plan = _plan(
+        wanted, target, current, Strategy.SWAP if swap and current else Strategy.SIDE_BY_SIDE, steps
+    )
+    return _with_room(plan, room, wanted, swap=swap and current is not None)
+
+
+def _with_room(plan: Plan, room: Room, wanted: Wanted, *, swap: bool) -> Plan:
+    if not swap:
+        return replace(plan, devices=room.devices)
+    downtime = f"about {format_seconds(wanted.ready_seconds)}"
+    note = "both replicas do not fit at once: the old one stops before the new one starts"
+    return replace(plan, devices=room.devices, downtime=downtime, notes=(*plan.notes, note))
+
+
+def _preparation(wanted: Wanted, facts: HostFacts, *, live: bool) -> tuple[Step, ...]:
+    """Return what must be on the host before a replica starts; `live` where one runs already."""
+    steps = []
+    if why := reason_to_provision(facts, wanted.provision_digest):
+        steps.append(Step(StepKind.PROVISION, why))
+    release = wanted.release
+    on_host = release.snapshot in facts.snapshots
+    # A rollback to a standby must not depend on files that only a later start would need.
+    there = on_host and release.engine in facts.engines
+    if live and (there or wanted.action == "rollback"):
+        return tuple(steps)
+    if wanted.missing_bytes and not on_host:
+        why = f"{format_size(wanted.missing_bytes)} of {release.source}@{release.revision[:12]}"
+        steps.append(Step(StepKind.FETCH, f"{why} are not in the store", size=wanted.missing_bytes))
+    if release.engine not in facts.engines:
+        steps.append(Step(StepKind.INSTALL_ENGINE, f"{release.engine} is not on the host"))
+    elif facts.missing_libraries:
+        missing = ", ".join(facts.missing_libraries)
+        steps.append(Step(StepKind.INSTALL_ENGINE, f"the host lacks {missing}"))
+    if not on_host:
+        size = format_size(wanted.snapshot_size)
+        why = f"hash {size} in the store once more before they leave it"
+        steps.append(Step(StepKind.VERIFY, why, size=wanted.snapshot_size))
+        why = f"snapshot {release.snapshot[:12]} is not on the host"
+        steps.append(Step(StepKind.DISTRIBUTE, why, size=wanted.snapshot_size))
+    return tuple(steps)
+
+
+def _make_place(occupied: Sequence[SlotFacts]) -> tuple[Step, ...]:
+    return tuple(
+        Step(StepKind.STOP, f"{_held_by(slot)} makes place; no traffic goes to it", slot.slot)
+        for slot in occupied
+    )
+
+
+def _make_way(running: Sequence[SlotFacts]) -> tuple[Step, ...]:
+    steps = []
+    for slot in running:
+        steps.append(Step(StepKind.HOLD, "no new requests to it", slot.slot))
+        steps.append(Step(StepKind.DRAIN, "its running requests end first", slot.slot))
+        steps.append(
+            Step(StepKind.STOP, f"{_held_by(slot)} makes way: its memory is needed", slot.slot)
+        )
+    return tuple(steps)
+
+
+def _switch(
+    wanted: Wanted, current: SlotFacts | None, target: SlotFacts, *, bake: bool
+) -> tuple[Step, ...]:
+    steps = [Step(StepKind.SHIFT, f"traffic to {wanted.release.title}", target.slot)]
+    if bake and wanted.bake_seconds:
+        why = f"watch it under traffic for {format_seconds(wanted.bake_seconds)}"
+        steps.append(Step(StepKind.BAKE, why, target.slot))
+    if current and current.slot != target.slot:
+        steps.append(Step(StepKind.DRAIN, "its running requests end first", current.slot))
+        if wanted.keep_standby and current.process is ProcessState.RUNNING and not current.drift:
+            steps.append(
+                Step(StepKind.STANDBY, f"{_held_by(current)} stays for a rollback", current.slot)
+            )
+        else:
+            why = f"{_held_by(current)} does not run, so it is no standby"
+            why = "it is not as it was deployed" if current.drift else why
+            why = why if wanted.keep_standby else "no standby is kept"
+            steps.append(Step(StepKind.STOP, why, current.slot))
+    return tuple(steps)
+
+
+def _target_slot(wanted: Wanted, facts: HostFacts, current: SlotFacts | None) -> SlotFacts:
+    slots = {slot.slot: slot for slot in facts.slots_of(wanted.release.model)}
+    free = [name for name in SLOTS if current is None or name != current.slot]
+    ready = [name for name in free if name in slots and _ready_in(slots[name], wanted.release)]
+    empty = [name for name in free if name not in slots]
+    name = (ready or empty or free)[0]
+    return slots.get(name) or SlotFacts(wanted.release.model, name, 0)
+
+
+def _ready_in(slot: SlotFacts, release: Release) -> bool:
+    same = slot.release is not None and slot.release.same_as(release)
+    return same and slot.healthy and not slot.drift
+
+
+def _plan(
+    wanted: Wanted,
+    target: SlotFacts,
+    current: SlotFacts | None,
+    strategy: Strategy,
+    steps: tuple[Step, ...],
+) -> Plan:
+    return Plan(
+        action=wanted.action,
+        model=wanted.release.model,
+        release=wanted.release,
+        previous=current.release if current else None,
+        slot=target.slot,
+        port=target.port,
+        strategy=strategy,
+        steps=steps,
+    )
+
+
+def _held_by(slot: SlotFacts) -> str:
+    return f"release {slot.release.title}" if slot.release else f"what is in {slot.slot}"
+
+
+def _others(facts: HostFacts, model: str) -> str:
+    names = sorted({slot.model for slot in facts.slots if slot.model != model})
+    return ", ".join(names) or "nothing of ours"

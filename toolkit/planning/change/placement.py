@@ -1,0 +1,117 @@
+"""Which hosts of a fleet get a model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from toolkit.domain.facts import HostFacts
+from toolkit.errors import InputError, NothingSuitableError
+from toolkit.planning.routing.routes import Routes
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The hosts by name, in the fleet's order, and a note for each that was left out."""
+
+    hosts: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def place(
+    model: str,
+    facts: Mapping[str, HostFacts],
+    unfit: Mapping[str, str],
+    routes: Routes,
+    *,
+    named: Sequence[str] = (),
+    replicas: int | None = None,
+    span: int = 1,
+) -> Placement:
+    """Return the hosts that shall serve `model`.
+
+    `facts` are of all hosts that answer, by name; `unfit` says of some why they cannot hold it. Hosts that are
+    `named` are taken as they are. Else those that have the model keep it, and more are added up to `replicas`; a
+    model that no host has goes to all that can hold it, or to `replicas` of them, those with the fewest
+    replicas first. Raises NothingSuitableError where none can, InputError where fewer can than were asked for.
+    A model that a replica over `span` hosts serves has that one, on as many hosts.
+    """
+    if span > 1:
+        return _together(model, facts, unfit, routes, named=named, replicas=replicas, span=span)
+    if named:
+        return Placement(tuple(name for name in facts if name in named))
+    have = having(model, facts, routes)
+    free = sorted(
+        (name for name in facts if name not in have and name not in unfit),
+        key=lambda name: len(facts[name].slots),
+    )
+    wanted = replicas if replicas is not None else len(have) or len(free)
+    chosen = {*have, *free[: max(0, wanted - len(have))]}
+    if not chosen:
+        raise NothingSuitableError(
+            f"no host can take {model}:\n  " + "\n  ".join(unfit.values() or ["none answers"]),
+            hint="toolkit hosts shows what is there",
+        )
+    if replicas is not None and len(chosen) < replicas:
+        raise InputError(
+            f"{replicas} replicas of {model} were asked for; {len(chosen)} hosts can have one",
+            hint="toolkit hosts shows what is there",
+        )
+    if replicas is not None and len(chosen) > replicas:
+        raise InputError(
+            f"{model} has {len(have)} replicas, more than {replicas}",
+            hint=f"toolkit stop {model} --host HOST takes one away",
+        )
+    notes = [f"{name} is left out: {why}" for name, why in unfit.items() if name not in chosen]
+    return Placement(tuple(name for name in facts if name in chosen), tuple(notes))
+
+
+def _together(
+    model: str,
+    facts: Mapping[str, HostFacts],
+    unfit: Mapping[str, str],
+    routes: Routes,
+    *,
+    named: Sequence[str],
+    replicas: int | None,
+    span: int,
+) -> Placement:
+    have = having(model, facts, routes)
+    if replicas not in (None, 1):
+        raise InputError(
+            f"{model} has one replica over {span} hosts, not {replicas}",
+            hint="a second one needs a model of its own in the registry",
+        )
+    if have and len(have) != span:
+        raise InputError(
+            f"{model} is on {_names(have)}, and its version runs on {span} hosts together",
+            hint=f"toolkit stop {model}, then toolkit deploy {model}",
+        )
+    if named and (len(named) != span or (have and set(named) != have)):
+        raise InputError(
+            f"{model} runs on {_names(have) if have else f'{span} hosts'} together; "
+            f"{_names(named)} {'was' if len(named) == 1 else 'were'} named",
+            hint="name all of them, or none",
+        )
+    able = sorted(
+        (name for name in facts if name not in unfit), key=lambda name: len(facts[name].slots)
+    )
+    chosen = have or set(named) or set(able[:span])
+    if len(chosen) < span:
+        raise NothingSuitableError(
+            f"{model} takes {span} hosts together, {len(chosen)} can take part"
+            + "".join(f"\n  {why}" for why in unfit.values()),
+            hint="toolkit hosts shows what is there",
+        )
+    return Placement(tuple(name for name in facts if name in chosen))
+
+
+def _names(names: Collection[str]) -> str:
+    return " and ".join(sorted(names))
+
+
+def having(model: str, facts: Mapping[str, HostFacts], routes: Routes) -> set[str]:
+    """Return the hosts that have a replica of `model`, or traffic for it."""
+    route = routes.of(model)
+    routed = {target.host for target in route.targets if target.weight} if route else set()
+    return {name for name, each in facts.items() if each.slots_of(model) or name in routed}

@@ -1,0 +1,142 @@
+"""One replica over several hosts: which release they run together, and what they must agree in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.fleet import Host
+from toolkit.domain.plan import Plan, StepKind
+from toolkit.domain.release import PORTS_TO_MEET, SLOTS, Release, Span
+from toolkit.errors import HostError, InputError, RefusedError
+from toolkit.planning.change.deploy import Wanted, plan_deploy
+from toolkit.planning.routing.routes import Routes
+
+# Below the ports that systems hand out by themselves (from 32768 on Linux), above those of replicas.
+FIRST_PORT = 28000
+
+
+def placed_before(release: Release, facts: HostFacts) -> Release:
+    """Return `release` on the hosts that run its model together by now; as it is where `facts` know of none."""
+    if release.span is None or release.span.hosts:
+        return release
+    for slot in facts.slots_of(release.model):
+        if slot.release and slot.release.span and slot.release.span.size == release.span.size:
+            return replace(release, span=slot.release.span)
+    return release
+
+
+def place_together(
+    release: Release, addresses: Iterable[str], facts: Iterable[HostFacts]
+) -> Release:
+    """Return `release` on the hosts with these `addresses`, at ports that no other model of `facts` has.
+
+    One that has its hosts already keeps them.
+    """
+    if release.span is None or release.span.hosts:
+        return release
+    taken = {
+        slot.release.span.port
+        for each in facts
+        for slot in each.slots
+        if slot.release and slot.release.span and slot.model != release.model
+    }
+    step = PORTS_TO_MEET * len(SLOTS)
+    port = next(port for port in range(FIRST_PORT, 65536, step) if port not in taken)
+    return replace(release, span=Span(release.span.size, tuple(addresses), port))
+
+
+def require_together(model: str, routes: Routes, lost: Mapping[str, str]) -> None:
+    """Raise HostError for a model over several hosts where one of them is among the `lost`, with the reason."""
+    route = routes.of(model)
+    missing = {target.host for target in route.targets if target.host in lost} if route else set()
+    if missing:
+        words = "; ".join(f"{name}: {lost[name]}" for name in sorted(missing))
+        raise HostError(
+            f"{model} runs on several hosts together, and not all of them answer: {words}",
+            hint=f"the same command again, once they do; or toolkit stop {model}",
+        )
+
+
+def require_open(model: str, hosts: Iterable[Host]) -> None:
+    """Raise InputError for hosts that shall run a model together and whose firewall keeps them from each other."""
+    closed = [
+        host.name
+        for host in hosts
+        if host.settings.get("toolkit_firewall") and not host.settings.get("toolkit_interconnect")
+    ]
+    if closed:
+        raise InputError(
+            f"the firewall of {' and '.join(closed)} keeps the hosts of {model} from each other",
+            hint="toolkit_interconnect: true in the fleet file, then toolkit provision",
+        )
+
+
+def require_whole(model: str, facts: Mapping[str, HostFacts], chosen: Collection[str]) -> None:
+    """Raise InputError where only some of the hosts that run one replica together are `chosen`."""
+    for name in chosen:
+        for slot in facts[name].slots_of(model):
+            span = slot.release.span if slot.release else None
+            others = [
+                other
+                for other, each in facts.items()
+                if span and other not in chosen and _has_part(each, model, span)
+            ]
+            if others:
+                raise InputError(
+                    f"{name} runs {model} together with {' and '.join(others)}",
+                    hint=f"toolkit stop {model} stops it on all of them",
+                )
+
+
+def _has_part(facts: HostFacts, model: str, span: Span) -> bool:
+    return any(slot.release and slot.release.span == span for slot in facts.slots_of(model))
+
+
+def plan_hosts(wanted: Mapping[str, Wanted], facts: Mapping[str, HostFacts]) -> dict[str, Plan]:
+    """Return the plan of each host, by name, whether each runs a replica of its own or all of them one together.
+
+    Raises what `plan_deploy` and `plan_together` raise.
+    """
+    if any(each.release.span for each in wanted.values()):
+        return plan_together(wanted, facts)
+    return {name: plan_deploy(each, facts[name]) for name, each in wanted.items()}
+
+
+def plan_together(wanted: Mapping[str, Wanted], facts: Mapping[str, HostFacts]) -> dict[str, Plan]:
+    """Return the plan of each host, by name: all of them start the replica anew, in the same slot, or none does.
+
+    Raises NothingSuitableError as `plan_deploy` does, RefusedError where what is on the hosts forbids it.
+    """
+    first, *others = [each.release for each in wanted.values()]
+    model = first.model
+    if any(each != first for each in others):
+        raise RefusedError(
+            f"the hosts of {model} would run different releases together",
+            hint="hosts that run one replica have the same accelerators and Python",
+        )
+    plans = {name: plan_deploy(each, facts[name]) for name, each in wanted.items()}
+    if len({_starts(plan) for plan in plans.values()}) > 1:
+        anew = {name: _as_drifted(facts[name], model) for name in wanted}
+        plans = {name: plan_deploy(each, anew[name]) for name, each in wanted.items()}
+    if len({plan.slot for plan in plans.values()}) > 1:
+        words = ", ".join(f"{plan.slot} on {name}" for name, plan in plans.items())
+        raise RefusedError(
+            f"the hosts of {model} would have it in different slots: {words}",
+            hint=f"toolkit stop {model}, then toolkit deploy {model}",
+        )
+    return plans
+
+
+def _starts(plan: Plan) -> bool:
+    return any(step.kind is StepKind.START for step in plan.steps)
+
+
+def _as_drifted(facts: HostFacts, model: str) -> HostFacts:
+    why = "what runs on the other hosts of the replica is not as it was deployed"
+    slots = tuple(
+        replace(slot, drift=(*slot.drift, why)) if slot.model == model else slot
+        for slot in facts.slots
+    )
+    return replace(facts, slots=slots)

@@ -1,0 +1,1 @@
+"""Whether a version fits on a host: weights, cache, reserve."""

@@ -1,0 +1,160 @@
+"""How many tokens a cache of so many bytes holds, counted the way vLLM's allocator counts.
+
+Sources: "Efficient Memory Management for Large Language Model Serving with PagedAttention"
+(arXiv:2309.06180) for blocks; vLLM v1/kv_cache_interface.py for a block's bytes, v1/core/kv_cache_utils.py
+for groups of layers, the pool of blocks and the capacity that it logs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from toolkit.domain.fit import Architecture, Attention, Layer
+from toolkit.domain.model import Accelerator
+from toolkit.planning.fit.architecture import NotUnderstoodError
+from toolkit.planning.fit.options import EngineOptions
+
+# vLLM: CacheConfig.DEFAULT_BLOCK_SIZE; platforms/cpu.py, where latent attention keeps to 16.
+_BLOCK = 16
+_BLOCK_CPU = 128
+# bytes of one number
+_WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2, "half": 2, "float": 4}
+_EIGHT_BITS = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc")
+# model_executor/layers/attention/mla_attention.py: one packed record with its scales for each token.
+_PACKED_LATENT = {"fp8_ds_mla": 656, "nvfp4_ds_mla": 352}
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """How a model's cache is divided. `page` is the bytes of one block in one layer on one device.
+
+    `groups` are sets of layers that share a table of blocks; all have the same attention. A block of the
+    pool holds a page for each layer of the largest group.
+    """
+
+    block: int
+    page: int
+    groups: tuple[tuple[Layer, tuple[int, ...]], ...]
+
+    def block_bytes(self, stage: range) -> int:
+        """Return the bytes of one block of the pool on a device that holds the layers of `stage`."""
+        return self.page * max(sum(index in stage for index in layers) for _, layers in self.groups)
+
+    def blocks(self, context: int, in_flight: int) -> int:
+        """Return how many blocks one request of `context` tokens takes; see `_blocks`."""
+        return sum(_blocks(layer, self.block, context, in_flight) for layer, _ in self.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a pool holds: `tokens` as `concurrency` requests of the served context; `longest` of one."""
+
+    tokens: int
+    concurrency: float
+    longest: int
+
+
+def divide_cache(arch: Architecture, options: EngineOptions, accelerator: Accelerator) -> Cache:
+    """Return how the cache of `arch` is divided; raises NotUnderstoodError for a type of unknown width."""
+    block = _BLOCK_CPU if accelerator is Accelerator.CPU and not arch.latent else _BLOCK
+    block = options.block or block
+    return Cache(block, block * layer_token_bytes(arch, options), _groups(arch.layers))
+
+
+def layer_token_bytes(arch: Architecture, options: EngineOptions) -> int:
+    """Return the bytes that one token takes in one layer on one device.
+
+    Keys and values of each KV head (grouped-query attention, arXiv:2305.13245): 2 x heads x head size x width.
+    A device has its share of the heads, and at least one: where there are fewer heads than devices, each is
+    kept several times (vLLM, ModelConfig.get_num_kv_heads). Latent attention keeps one vector for all heads,
+    kv_lora_rank + qk_rope_head_dim wide, and every device all of it (arXiv:2405.04434; MLAAttentionSpec).
+    """
+    named = options.cache_dtype if options.cache_dtype != "auto" else arch.cache_dtype
+    if arch.latent:
+        return _PACKED_LATENT.get(named) or arch.latent * _width(named, arch, options)
+    heads = max(1, arch.kv_heads // options.tensor_parallel)
+    return 2 * heads * arch.head_dim * _width(named, arch, options)
+
+
+def token_bytes(arch: Architecture, options: EngineOptions) -> int:
+    """Return the bytes that one token takes in all layers, on all devices of a stage's rank together."""
+    return len(arch.layers) * layer_token_bytes(arch, options)
+
+
+def stages(layers: int, parallel: int) -> tuple[range, ...]:
+    """Return which layers each stage of a pipeline holds.
+
+    vLLM, distributed/utils.py, get_pp_indices: what is left over goes to the stages before the last, from
+    the back.
+    """
+    sizes = [layers // parallel] * parallel
+    for back in range(2, layers % parallel + 2):
+        sizes[-back] += 1
+    starts = [sum(sizes[:index]) for index in range(parallel)]
+    return tuple(range(start, start + size) for start, size in zip(starts, sizes, strict=True))
+
+
+def capacity(
+    cache: Cache, memory: Sequence[tuple[range, int]], context: int, most: int, in_flight: int
+) -> Capacity:
+    """Return what fits where the device of each stage has so many bytes for its cache.
+
+    `context` is what is served, `most` what the model was made for. The smallest number of blocks over all
+    stages counts for all of them (get_kv_cache_configs). The logged capacity is blocks over blocks of one
+    request, times the context (get_kv_cache_capacity); one block is never given to anyone, so the longest
+    request has one less (BlockPool's null block).
+    """
+    blocks = max(0, min(size // cache.block_bytes(stage) for stage, size in memory))
+    concurrency = blocks / cache.blocks(context, in_flight)
+    longest, above = 0, most + 1
+    while above - longest > 1:
+        middle = (longest + above) // 2
+        if cache.blocks(middle, in_flight) <= blocks - 1:
+            longest = middle
+        else:
+            above = middle
+    return Capacity(int(concurrency * context), concurrency, longest)
+
+
+def _width(named: str, arch: Architecture, options: EngineOptions) -> int:
+    if named in _EIGHT_BITS:
+        return 1
+    name = named
+    if named == "auto":
+        name = options.dtype if options.dtype != "auto" else arch.dtype
+    if name not in _WIDTHS:
+        raise NotUnderstoodError(f"the width of a cache of the type {name} is not known here")
+    return _WIDTHS[name]
+
+
+def _groups(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, tuple[int, ...]], ...]:
+    """Return sets of layers of one kind and equal size.
+
+    _get_kv_cache_groups_uniform_page_size: as many layers in each set as there are of the rarest kind, or of
+    the commonest where that is less than half as many again; layer i of a kind goes to set i modulo sets.
+    """
+    kinds: dict[Layer, list[int]] = {}
+    for index, layer in enumerate(layers):
+        kinds.setdefault(layer, []).append(index)
+    fewest = min(len(each) for each in kinds.values())
+    most = max(len(each) for each in kinds.values())
+    size = most if most < fewest * 1.5 else fewest
+    groups = []
+    for layer, indexes in kinds.items():
+        count = -(-len(indexes) // size)
+        groups += [(layer, tuple(indexes[start::count])) for start in range(count)]
+    return tuple(groups)
+
+
+def _blocks(layer: Layer, block: int, context: int, in_flight: int) -> int:
+    """Return the blocks that a request holds at most in a group of such layers.
+
+    FullAttentionSpec: all tokens. SlidingWindowSpec: the window and the tokens in flight, plus one block since a
+    window need not begin at a block. ChunkedLocalAttentionSpec: the chunk and the tokens in flight.
+    """
+    if layer.attention is Attention.FULL:
+        return -(-context // block)
+    if layer.attention is Attention.SLIDING:
+        return -(-min(layer.window - 1 + in_flight, context) // block) + 1
+    return -(-min(layer.window + in_flight, context) // block)

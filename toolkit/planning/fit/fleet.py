@@ -1,0 +1,118 @@
+"""What an upgrade does on a whole fleet: `toolkit upgrade`'s own plan, asked before anything is there to deploy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.plan import Plan, Strategy
+from toolkit.errors import HostError, NothingSuitableError, RefusedError
+from toolkit.planning.change.placement import having
+from toolkit.planning.change.preflight import preflight
+from toolkit.planning.change.rollout import Limits, RolloutPlan, plan_rollout
+from toolkit.planning.change.span import plan_hosts, require_together
+from toolkit.planning.fit.host_fit import HostFit
+from toolkit.planning.routing.routes import Routes
+
+# Where hosts differ, the fleet's strategy is the one that costs most.
+_DEAREST_FIRST = (Strategy.SWAP, Strategy.ROLLING, Strategy.SIDE_BY_SIDE, Strategy.SWITCH)
+REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """What `toolkit upgrade` would do, in `batches` of hosts' names; `words` say it to people.
+
+    `strategy` is empty where nothing changes or nothing can, and `refused` where the command would refuse it.
+    """
+
+    strategy: str
+    words: str
+    batches: tuple[tuple[str, ...], ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        batches = [list(batch) for batch in self.batches]
+        return {"strategy": self.strategy, "words": self.words, "batches": batches}
+
+
+def provisionable(fit: HostFit, facts: HostFacts, now: float) -> HostFit:
+    """Return `fit`, without a place on a host that was never provisioned and cannot be; `now` as for `preflight`."""
+    faults = () if facts.converged else preflight(facts, now)
+    if not faults:
+        return fit
+    why = f"it cannot be provisioned: {faults[0].words}"
+    return replace(fit, fits=False, why=why, strategy="", downtime="", wanted=None)
+
+
+def plan_upgrade(
+    model: str,
+    fits: Sequence[HostFit],
+    facts: Mapping[str, HostFacts],
+    routes: Routes,
+    *,
+    limits: Limits,
+    lost: Mapping[str, str],
+) -> tuple[tuple[HostFit, ...], Upgrade]:
+    """Return `fits` with what happens on each host within the fleet, and what happens on all.
+
+    `facts` are of the hosts that answer, by name, with the traffic that `routes` give them; `lost` are the others.
+    An upgrade is for the hosts that have the model, and only where each of them can take the version.
+    """
+    have = having(model, facts, routes)
+    mine = [each for each in fits if each.host in have]
+    unable = [each for each in mine if each.wanted is None]
+    if not mine:
+        return tuple(fits), Upgrade("", "")
+    if unable:
+        words = "; ".join(f"{each.host} has {model}, and there {each.why}" for each in unable)
+        return tuple(fits), Upgrade("", f"not possible: {words}")
+    wanted = {each.host: each.wanted for each in mine if each.wanted}
+    try:
+        if any(each.release.span for each in wanted.values()):
+            require_together(model, routes, lost)
+        rollout = plan_rollout(plan_hosts(wanted, facts), facts, limits, lost=lost)
+    except (RefusedError, HostError, NothingSuitableError) as error:
+        return tuple(fits), Upgrade(REFUSED, f"{error.message}; {error.hint}")
+    return tuple(_within(rollout, each) for each in fits), _told(rollout, mine)
+
+
+def _within(rollout: RolloutPlan, fit: HostFit) -> HostFit:
+    plan = rollout.plans.get(fit.host)
+    if plan is None or plan.empty:
+        return fit
+    return replace(fit, strategy=str(plan.strategy), downtime=plan.downtime or "0 s")
+
+
+def _told(rollout: RolloutPlan, fits: Sequence[HostFit]) -> Upgrade:
+    changed = {name: plan for name, plan in rollout.plans.items() if not plan.empty}
+    if not changed:
+        return Upgrade("", "")
+    used = {plan.strategy for plan in changed.values()}
+    strategy = next(each for each in _DEAREST_FIRST if each in used)
+    if len(changed) == 1:
+        ((name, plan),) = changed.items()
+        why = next(each.why for each in fits if each.host == name)
+        words = f"on {name}, {why}, with an expected downtime of {plan.downtime or '0 s'}"
+    else:
+        words = _several(changed, rollout.batches)
+    if rollout.lost:
+        words += f"; without {', '.join(rollout.lost)}, not reached"
+    return Upgrade(str(strategy), words, rollout.batches)
+
+
+def _several(changed: Mapping[str, Plan], batches: Sequence[Sequence[str]]) -> str:
+    order = "; then ".join(", ".join(batch) for batch in batches)
+    words = [
+        f"{len(changed)} hosts, {'all at once' if len(batches) == 1 else 'in batches'}: {order}"
+    ]
+    used = [each for each in _DEAREST_FIRST if any(p.strategy is each for p in changed.values())]
+    if len(used) > 1:
+        for each in used:
+            names = [name for name, plan in changed.items() if plan.strategy is each]
+            words.append(f"{each} on {', '.join(names)}")
+    downtimes = sorted({plan.downtime for plan in changed.values()} - {""})
+    words.append(f"with an expected downtime of {', '.join(downtimes) or '0 s'}")
+    return "; ".join(words)

@@ -1,0 +1,255 @@
+"""Does a version fit on a host, what can it serve there, and what will an upgrade do?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from toolkit.domain.engine import EngineLock
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.fit import ModelFiles, Prediction
+from toolkit.domain.model import Accelerator, Version
+from toolkit.domain.plan import Strategy
+from toolkit.domain.quantity import format_size
+from toolkit.domain.release import Release
+from toolkit.domain.snapshot import Snapshot
+from toolkit.errors import InputError, NothingSuitableError
+from toolkit.planning.change.deploy import Wanted, plan_deploy
+from toolkit.planning.change.span import placed_before
+from toolkit.planning.fit.architecture import NotUnderstoodError, read_architecture
+from toolkit.planning.fit.options import DEFAULT_UTILIZATION, read_options
+from toolkit.planning.fit.predict import Place, predict
+from toolkit.planning.release.accelerator import choose_accelerator, describe_host
+from toolkit.planning.release.build import build_release
+from toolkit.planning.release.engine_arguments import engine_arguments, engine_environment
+
+# Room for the engine's packages and logs beside a snapshot.
+DISK_RESERVE = 2**30
+MOST_HOSTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A version with all that is known of it before any download.
+
+    `lock_for` gives the engine's lock for an accelerator and a Python (`3.11`); `wanted` what a deployment
+    of a release would ask for.
+    """
+
+    version: Version
+    files: ModelFiles
+    snapshot: Snapshot
+    lock_for: Callable[[Accelerator, str], EngineLock]
+    wanted: Callable[[Release, HostFacts], Wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Equal hosts that together could hold a model: `tensor` parallel on each, `pipeline` stages in all."""
+
+    hosts: int
+    tensor: int
+    pipeline: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostFit:
+    """One host: whether the version fits and why (not), what it takes there, and what an upgrade does.
+
+    `has` is what the host computes with; `strategy` is empty where nothing would change or nothing fits; `wanted`
+    is what a deployment would ask of this host, None where it cannot have the version.
+    """
+
+    host: str
+    fits: bool
+    why: str
+    has: str
+    prediction: Prediction | None = None
+    accelerator: str = ""
+    devices: tuple[int, ...] = ()
+    strategy: str = ""
+    downtime: str = ""
+    several: Several | None = None
+    wanted: Wanted | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "host": self.host,
+            "fits": self.fits,
+            "why": self.why,
+            "has": self.has,
+            "accelerator": self.accelerator,
+            "devices": list(self.devices),
+            "prediction": self.prediction.as_json() if self.prediction else None,
+            "strategy": self.strategy,
+            "downtime": self.downtime,
+            "several_hosts": {
+                "hosts": self.several.hosts,
+                "tensor_parallel": self.several.tensor,
+                "pipeline_parallel": self.several.pipeline,
+            }
+            if self.several
+            else None,
+        }
+
+
+def fit_host(candidate: Candidate, facts: HostFacts) -> HostFit:
+    """Return how the version fits on the host of `facts`."""
+    has, version = describe_host(facts), candidate.version
+    try:
+        accelerator = choose_accelerator(version, facts)
+    except NothingSuitableError as error:
+        return _too_small(candidate, facts, error.message, has)
+    args = engine_arguments(version, accelerator, facts)
+    env = engine_environment(version, accelerator, candidate.snapshot.size)
+    options, share = read_options(args, env), version.resources.memory // version.resources.devices
+    prediction = predict(candidate.files, options, _place(accelerator, share, facts))
+    found = HostFit(facts.name, False, "", has, prediction, str(accelerator))
+    if fault := _fault(prediction, version, accelerator):
+        return replace(found, why=fault, several=_several(candidate, facts, accelerator))
+    if fault := _disk_fault(candidate, facts):
+        return replace(found, why=fault)
+    try:
+        lock = candidate.lock_for(accelerator, facts.python)
+    except (NothingSuitableError, InputError) as error:
+        return replace(found, why=error.message)
+    release = build_release(version, candidate.snapshot, lock, facts, number=0)
+    return _with_strategy(found, candidate, release, facts)
+
+
+def predict_release(files: ModelFiles, release: Release, facts: HostFacts) -> Prediction:
+    """Return what a release takes on a host."""
+    accelerator = Accelerator(release.accelerator)
+    place = _place(accelerator, release.memory // release.devices, facts)
+    return predict(files, read_options(release.args, release.env), place)
+
+
+def _place(accelerator: Accelerator, share: int, facts: HostFacts) -> Place:
+    """Return where a replica runs that asks for `share` bytes of each device: the smallest that has them."""
+    if accelerator is Accelerator.CPU:
+        return Place(Accelerator.CPU, facts.memory)
+    able = [device for device in facts.devices if device.memory >= share]
+    device = min(able, key=lambda each: each.memory, default=None)
+    return Place(accelerator, device.memory, device.name) if device else Place(accelerator, share)
+
+
+def predict_need(candidate: Candidate) -> Prediction:
+    """Return what the version takes of exactly the memory that it asks for, on no host in particular."""
+    version = candidate.version
+    accelerator = version.resources.accelerators[0]
+    args = engine_arguments(version, accelerator, HostFacts("", 0.0))
+    env = engine_environment(version, accelerator, candidate.snapshot.size)
+    options = replace(read_options(args, env), utilization=1.0)
+    share = version.resources.memory // version.resources.devices
+    return predict(candidate.files, options, Place(accelerator, share))
+
+
+def _with_strategy(
+    found: HostFit, candidate: Candidate, release: Release, facts: HostFacts
+) -> HostFit:
+    found = replace(found, fits=True)
+    release = placed_before(release, facts)
+    wanted = candidate.wanted(release, facts)
+    try:
+        plan = plan_deploy(wanted, facts)
+    except NothingSuitableError as error:
+        return replace(found, fits=False, why=error.message)
+    found = replace(found, wanted=wanted)
+    if plan.empty:
+        return replace(found, why="it serves here already")
+    if plan.previous is None:
+        return replace(found, why="nothing of this model serves here", devices=plan.devices)
+    why = {
+        Strategy.SWAP: "only in the place of what serves",
+        Strategy.SWITCH: "it stands by already",
+    }.get(plan.strategy, "beside what serves")
+    return replace(
+        found,
+        why=why,
+        devices=plan.devices,
+        strategy=str(plan.strategy),
+        downtime=plan.downtime or "0 s",
+    )
+
+
+def _fault(prediction: Prediction, version: Version, accelerator: Accelerator) -> str:
+    """Return why the replica could not start or not serve what is asked, or nothing."""
+    asked = version.resources.memory // version.resources.devices
+    certain = prediction.weights + prediction.cache
+    # What processes take beside them is a round figure: a little too little of it is no reason to refuse.
+    if accelerator is Accelerator.CPU and certain > version.resources.memory:
+        return (
+            f"weights and cache alone take {format_size(certain)}, "
+            f"its `resources.memory` says {format_size(version.resources.memory)}"
+        )
+    if prediction.least <= prediction.budget and (
+        prediction.note or prediction.longest >= prediction.context
+    ):
+        return ""
+    if prediction.note:
+        return f"its weights of {format_size(prediction.weights)} exceed {format_size(prediction.budget)}"
+    where = "" if version.resources.devices == 1 else " on each device"
+    return (
+        f"one request of {prediction.context:,} tokens needs {format_size(prediction.least)}{where}, "
+        f"its `resources.memory` gives {format_size(asked)}; "
+        + (
+            f"{prediction.longest:,} tokens would fit (`max-model-len`)"
+            if prediction.longest
+            else f"weights alone take {format_size(prediction.weights)}"
+        )
+    )
+
+
+def _disk_fault(candidate: Candidate, facts: HostFacts) -> str:
+    needed = candidate.snapshot.size + DISK_RESERVE
+    if candidate.snapshot.digest in facts.snapshots or facts.disk_free >= needed:
+        return ""
+    return f"its files take {format_size(candidate.snapshot.size)}, {format_size(facts.disk_free)} of disk are free"
+
+
+def _too_small(candidate: Candidate, facts: HostFacts, why: str, has: str) -> HostFit:
+    accelerator = Accelerator.CUDA if facts.devices else Accelerator.CPU
+    if accelerator not in candidate.version.resources.accelerators:
+        return HostFit(facts.name, False, why, has)
+    return HostFit(
+        facts.name,
+        False,
+        why,
+        has,
+        accelerator=str(accelerator),
+        several=_several(candidate, facts, accelerator),
+    )
+
+
+def _several(candidate: Candidate, facts: HostFacts, accelerator: Accelerator) -> Several | None:
+    """Return the fewest hosts like this one that hold the model together; None for one, or for too many.
+
+    Tensor parallel inside a host, whose devices are close, and one stage of a pipeline for each host, as
+    vLLM's documentation on parallelism advises.
+    """
+    version = candidate.version
+    args = engine_arguments(version, accelerator, facts)
+    env = engine_environment(version, accelerator, candidate.snapshot.size)
+    options = replace(read_options(args, env), utilization=DEFAULT_UTILIZATION, cache=0)
+    device = min(facts.devices, key=lambda each: each.memory, default=None)
+    place = Place(accelerator, facts.memory)
+    tensor, most = 1, MOST_HOSTS
+    with suppress(NotUnderstoodError):
+        arch = read_architecture(candidate.files.config)
+        most = min(most, len(arch.layers))
+        tensor = next((n for n in _powers(len(facts.devices)) if arch.heads % n == 0), 1)
+    if accelerator is Accelerator.CUDA and device is not None:
+        place = Place(accelerator, device.memory, device.name)
+    for hosts in range(1, most + 1):
+        tried = replace(options, tensor_parallel=tensor, pipeline_parallel=hosts)
+        if predict(candidate.files, tried, place).least <= place.memory * DEFAULT_UTILIZATION:
+            return Several(hosts, tensor, hosts) if hosts > 1 else None
+    return None
+
+
+def _powers(devices: int) -> tuple[int, ...]:
+    """Return the powers of two up to `devices`, the largest first."""
+    return tuple(2**each for each in reversed(range(devices.bit_length())))

@@ -1,0 +1,116 @@
+"""Model, options and a device's memory -> what a replica takes there and what it can serve."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from toolkit.domain.fit import Architecture, ModelFiles, Prediction
+from toolkit.domain.model import Accelerator
+from toolkit.planning.fit.architecture import NotUnderstoodError, read_architecture
+from toolkit.planning.fit.cache import Cache, capacity, divide_cache, stages, token_bytes
+from toolkit.planning.fit.options import EngineOptions, Limits, served_context, step_limits
+from toolkit.planning.fit.reserve import device_reserve
+from toolkit.planning.fit.weights import loaded_weights
+from toolkit.planning.release.engine_arguments import CPU_RUNTIME
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a replica would run: a device's `memory` in bytes and `name`, or the host's memory on the CPU."""
+
+    accelerator: Accelerator
+    memory: int
+    name: str = ""
+
+
+def predict(files: ModelFiles, options: EngineOptions, place: Place) -> Prediction:
+    """Return what the replica takes of `place`.
+
+    Where the architecture is not understood, the weights are the files' sizes and nothing is said about the
+    cache; `note` says why.
+    """
+    try:
+        arch = read_architecture(files.config)
+        return _predict(files, arch, options, place)
+    except NotUnderstoodError as error:
+        parts = options.tensor_parallel * options.pipeline_parallel
+        weights = -(-sum(tensor.size for tensor in files.tensors) // parts)
+        return Prediction(
+            budget=_budget(options, place, weights),
+            weights=weights,
+            reserve=0,
+            cache=0,
+            token=0,
+            context=options.context or 0,
+            tokens=0,
+            concurrency=0.0,
+            longest=0,
+            least=weights,
+            tensor_parallel=options.tensor_parallel,
+            pipeline_parallel=options.pipeline_parallel,
+            note=f"its cache is not predicted: {error}",
+        )
+
+
+def _predict(
+    files: ModelFiles, arch: Architecture, options: EngineOptions, place: Place
+) -> Prediction:
+    if options.pipeline_parallel > len(arch.layers):
+        raise NotUnderstoodError(
+            f"{options.pipeline_parallel} pipeline stages for {len(arch.layers)} layers"
+        )
+    if arch.heads % options.tensor_parallel:
+        raise NotUnderstoodError(
+            f"{arch.heads} heads cannot be split over {options.tensor_parallel} devices"
+        )
+    limits = step_limits(arch, options, place.accelerator, place.memory, place.name)
+    weights = loaded_weights(files.tensors, arch, options)
+    reserve = _reserve(arch, options, limits, place)
+    budget = _budget(options, place, max(weights))
+    given = place.accelerator is Accelerator.CPU or options.cache
+    left = [options.cache if given else budget - each - reserve for each in weights]
+    cache = divide_cache(arch, options, place.accelerator)
+    context = served_context(arch, options)
+    ranges = stages(len(arch.layers), options.pipeline_parallel)
+    most = max(arch.context, context)
+    held = capacity(cache, tuple(zip(ranges, left, strict=True)), context, most, limits.in_flight)
+    return Prediction(
+        budget=budget,
+        weights=max(weights),
+        reserve=reserve,
+        cache=min(left),
+        token=token_bytes(arch, options),
+        context=context,
+        tokens=held.tokens,
+        concurrency=round(held.concurrency, 2),
+        longest=held.longest,
+        least=max(weights) + reserve + _one_request(cache, ranges, context, limits),
+        tensor_parallel=options.tensor_parallel,
+        pipeline_parallel=options.pipeline_parallel,
+    )
+
+
+def _one_request(cache: Cache, ranges: Sequence[range], context: int, limits: Limits) -> int:
+    """Return the bytes of a cache that holds one request, with the block that nobody is given."""
+    widest = max(cache.block_bytes(stage) for stage in ranges)
+    return widest * (cache.blocks(context, limits.in_flight) + 1)
+
+
+def _reserve(arch: Architecture, options: EngineOptions, limits: Limits, place: Place) -> int:
+    return (
+        CPU_RUNTIME
+        if place.accelerator is Accelerator.CPU
+        else device_reserve(arch, options, limits)
+    )
+
+
+def _budget(options: EngineOptions, place: Place, weights: int) -> int:
+    """vLLM, v1/worker/utils.py, request_memory: a share of the whole device, whoever uses the rest.
+
+    On the CPU the cache is given (VLLM_CPU_KVCACHE_SPACE) and weights and processes come on top.
+    """
+    if place.accelerator is Accelerator.CPU:
+        return weights + options.cache + CPU_RUNTIME
+    return math.ceil(place.memory * options.utilization)

@@ -1,0 +1,90 @@
+"""What a model's weights take on each device, from the headers of its files.
+
+What the files hold is what is loaded, whatever the method of quantisation: packed integers of AWQ and GPTQ,
+FP8 with its scales, compressed-tensors. The exceptions that vLLM makes are here, each with its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from toolkit.domain.fit import Architecture
+from toolkit.domain.tensors import Tensor
+from toolkit.planning.fit.cache import stages
+from toolkit.planning.fit.options import EngineOptions
+
+_FLOATS = ("F64", "F32", "F16", "BF16")
+_WIDTHS = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "half": 2}
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
+_OTHER_SENSES = re.compile(r"vision|visual|audio|multi_modal|image")
+# Every device has all of these: what squeezes into the latent vector, and what chooses experts.
+_WHOLE = re.compile(
+    r"kv_a_proj_with_mqa|q_a_proj|fused_qkv_a|\.(?:gate|router)\.|shared_expert_gate|_scale_inv$"
+)
+_KEY_VALUE = re.compile(r"\.(?:k_proj|v_proj)\.")
+_EMBEDDING = re.compile(r"(?:^|\.)(?:embed_tokens|wte|word_embeddings)\.")
+
+
+def loaded_weights(
+    tensors: Sequence[Tensor], arch: Architecture, options: EngineOptions
+) -> tuple[int, ...]:
+    """Return the bytes on one device of each stage of the pipeline, the first stage first."""
+    ranges = stages(len(arch.layers), options.pipeline_parallel)
+    loaded = [0] * len(ranges)
+    for tensor in tensors:
+        if not _is_loaded(tensor, arch):
+            continue
+        size = _share(tensor, _loaded_size(tensor, arch, options), arch, options.tensor_parallel)
+        for stage in _stages_of(tensor, arch, ranges):
+            loaded[stage] += size
+    return tuple(loaded)
+
+
+def _is_loaded(tensor: Tensor, arch: Architecture) -> bool:
+    """Whether vLLM loads it: not a second copy of tied embeddings, nor layers that only speculate.
+
+    vLLM, models/llama.py (skips lm_head where embeddings are tied) and models/deepseek_v2.py
+    (get_spec_layer_idx_from_weight_name); rotary frequencies are computed anew.
+    """
+    if tensor.name.endswith("rotary_emb.inv_freq"):
+        return False
+    if arch.tied and tensor.name.endswith("lm_head.weight"):
+        return False
+    layer = _layer(tensor)
+    return layer is None or layer < len(arch.layers)
+
+
+def _loaded_size(tensor: Tensor, arch: Architecture, options: EngineOptions) -> int:
+    """Floats of a model that is not quantised become the type that is computed in (vLLM, `--dtype`)."""
+    if arch.quantization or tensor.dtype not in _FLOATS:
+        return tensor.size
+    named = options.dtype if options.dtype != "auto" else arch.dtype
+    return tensor.elements * _WIDTHS.get(named, 2)
+
+
+def _share(tensor: Tensor, size: int, arch: Architecture, parallel: int) -> int:
+    """Tensor parallelism (arXiv:1909.08053): matrices are split, norms are not; KV heads as far as they go."""
+    if parallel == 1 or len(tensor.shape) < 2 or _WHOLE.search(tensor.name):
+        return size
+    if _KEY_VALUE.search(tensor.name):
+        return -(-size // min(parallel, arch.kv_heads))
+    return -(-size // parallel)
+
+
+def _stages_of(tensor: Tensor, arch: Architecture, ranges: Sequence[range]) -> tuple[int, ...]:
+    """Embeddings and other senses belong to the first stage, the head and the last norm to the last."""
+    layer = _layer(tensor)
+    if layer is not None:
+        return tuple(index for index, stage in enumerate(ranges) if layer in stage)
+    last = len(ranges) - 1
+    if _EMBEDDING.search(tensor.name):
+        return (0, last) if arch.tied and last else (0,)
+    return (0,) if _OTHER_SENSES.search(tensor.name) else (last,)
+
+
+def _layer(tensor: Tensor) -> int | None:
+    if _OTHER_SENSES.search(tensor.name):
+        return None
+    found = _LAYER.search(tensor.name)
+    return int(found[1]) if found else None

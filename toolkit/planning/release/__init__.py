@@ -1,0 +1,1 @@
+"""From a version of the registry to exactly what runs."""

@@ -1,0 +1,38 @@
+"""Version + facts -> release: exactly what to run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from toolkit.domain.engine import EngineLock
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.model import Check, Version
+from toolkit.domain.release import Release, Span
+from toolkit.domain.snapshot import Snapshot
+from toolkit.planning.release.engine_arguments import engine_arguments, engine_environment
+
+# Every replica must have answered something before it takes traffic, whatever its version says.
+DEFAULT_CHECK = Check(prompt="Say hello.", max_tokens=8)
+
+
+def build_release(
+    version: Version, snapshot: Snapshot, lock: EngineLock, facts: HostFacts, number: int
+) -> Release:
+    """Return the release that runs `version` with the engine of `lock`."""
+    return Release(
+        model=version.model,
+        number=number,
+        version=version.name,
+        source=version.source.key,
+        revision=version.revision,
+        snapshot=snapshot.digest,
+        engine=lock.id,
+        accelerator=str(lock.accelerator),
+        memory=version.resources.memory,
+        devices=version.resources.devices,
+        args=engine_arguments(version, lock.accelerator, facts),
+        env=dict(engine_environment(version, lock.accelerator, snapshot.size)),
+        checks=tuple(asdict(check) for check in version.checks or (DEFAULT_CHECK,)),
+        routing=version.routing,
+        span=Span(version.resources.hosts) if version.resources.hosts > 1 else None,
+    )

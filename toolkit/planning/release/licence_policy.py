@@ -1,0 +1,61 @@
+"""Which licences and which files may be deployed, decided from registry and lock alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.domain.model import Policy, Version
+from toolkit.domain.snapshot import Snapshot
+from toolkit.planning.release.file_choice import forbidden_reason
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a version may be deployed, why, and what to write where it may not."""
+
+    allowed: bool
+    reason: str
+    hint: str = ""
+
+
+def licence_verdict(version: Version, policy: Policy) -> Verdict:
+    """Return what `policy` says of the licence of `version`.
+
+    A denied licence is denied for every model. An allowed one is allowed for every model, one
+    approved by name for those models. A licence that stands nowhere is refused: somebody has to
+    read its terms once, and the hint holds the line that records that they did.
+    """
+    licence, model = version.licence, version.model
+    if licence in policy.denied:
+        return Verdict(
+            False,
+            f"the licence {licence} of {version.title} is denied by policy",
+            f"choose a model with another licence, or take {licence} out of policy.licences.denied",
+        )
+    if licence in policy.allowed:
+        return Verdict(True, f"{licence} is allowed for every model")
+    names = policy.approved.get(licence, ())
+    if model in names:
+        return Verdict(True, f"{licence} is approved for {model}")
+    line = f"{licence}: [{', '.join((*names, model))}]"
+    return Verdict(
+        False,
+        f"the licence {licence} of {version.title} is not approved for {model}",
+        f"read its terms, then write `{line}` under policy.licences.approved",
+    )
+
+
+def permission_verdict(version: Version, snapshot: Snapshot) -> Verdict:
+    """Return whether every pinned file of `version` is one that its permission allows today.
+
+    A permission can be taken back after the files were pinned; then they are refused.
+    """
+    for file in snapshot.files:
+        reason = forbidden_reason(file.path, version.permission)
+        if reason:
+            return Verdict(
+                False,
+                f"the lock of {version.title} holds {file.path}: {reason}",
+                f"toolkit registry pin {version.title} --lock-only",
+            )
+    return Verdict(True, "no file needs a permission that is not there")

@@ -1,0 +1,1 @@
+"""The routes of a fleet and the files of its routers."""

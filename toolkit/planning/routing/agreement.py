@@ -1,0 +1,50 @@
+"""What a host's facts mean within a fleet, whose routers share their routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from toolkit.domain.facts import HostFacts
+from toolkit.planning.routing.routes import Routes, newest
+
+
+def fleet_routes(facts: Mapping[str, HostFacts]) -> Routes:
+    """Return the routes that are right where the hosts (by label) differ: those told last."""
+    return newest(Routes.from_json(each.routes) for each in facts.values())
+
+
+def with_routes(facts: Mapping[str, HostFacts], routes: Routes) -> dict[str, HostFacts]:
+    """Return the facts with the traffic that the fleet's routes give to each slot.
+
+    A host's own router may have missed a change, and what it says of its slots is old then. The only host of a
+    fleet (label "") knows best.
+    """
+    return {
+        label: _with_routes(label, each, routes) if label else each for label, each in facts.items()
+    }
+
+
+def agreed(facts: Mapping[str, HostFacts]) -> tuple[Routes, dict[str, HostFacts]]:
+    """Return the fleet's routes, and by host's name its facts with the traffic that they give it."""
+    routes = fleet_routes(facts)
+    return routes, {each.name: each for each in with_routes(facts, routes).values()}
+
+
+def behind(facts: Mapping[str, HostFacts], routes: Routes) -> tuple[str, ...]:
+    """Return the labels of hosts whose router has other routes than the fleet."""
+    return tuple(
+        label for label, each in facts.items() if Routes.from_json(each.routes) != routes and label
+    )
+
+
+def _with_routes(label: str, facts: HostFacts, routes: Routes) -> HostFacts:
+    weights = {
+        (route.model, target.slot): target.weight
+        for route in routes.routes
+        for target in route.on(label)
+    }
+    slots = tuple(
+        replace(slot, weight=weights.get((slot.model, slot.slot), 0)) for slot in facts.slots
+    )
+    return replace(facts, slots=slots, routes=routes.as_json(label))

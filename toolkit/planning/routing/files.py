@@ -1,0 +1,136 @@
+"""The router's files, rendered from its routes. The same routes give the same bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from toolkit.planning.routing.routes import PREFIX, Route, Routes, Target, backend_name
+
+_HEAD = "# Written by the toolkit from routes.json; the router's base is haproxy.cfg.\n"
+
+
+# The first message is what requests of one conversation, or of one application, share. A replica that is half as busy
+# again as the average passes its requests on to the next.
+_BY_PREFIX = (
+    "    http-request set-var(txn.prefix) req.body,json_query('$.messages[0].content')\n"
+    "    http-request set-var(txn.prefix) req.body,json_query('$.prompt') unless { var(txn.prefix) -m found }\n"
+    "    balance hash var(txn.prefix)\n"
+    "    hash-type consistent wt6\n"
+    "    hash-balance-factor 150\n"
+)
+
+
+def render_files(routes: Routes, at: str = "") -> dict[str, str]:
+    """Return every file that follows from the routes for the router of the host `at`, by its name there."""
+    return {
+        "backends.cfg": render_backends(routes, at),
+        "models.map": render_map(routes),
+        "models-described.map": render_described_map(routes),
+        "slots.map": render_slots(routes, at),
+        "relay.map": render_relay(routes, at),
+        "models.json": render_models_json(routes),
+        "routes.json": json.dumps(routes.as_json(at), indent=2) + "\n",
+    }
+
+
+def render_backends(routes: Routes, at: str = "") -> str:
+    """Return `backends.cfg`: a backend per model with a server per slot, and one for each slot of this host.
+
+    A slot without traffic stands there with weight 0, checked like the others, so that it is known
+    to be up when it is needed. The latter backends take what other hosts' routers hand on, see `relay.map`.
+    """
+    text = _HEAD
+    for route in routes.routes:
+        text += f"\nbackend {backend_name(route.model)}\n"
+        text += _BY_PREFIX if route.routing == PREFIX else "    balance leastconn\n" if at else ""
+        text += _handing_on(route.model) if at else ""
+        # a worker that a reload left behind: see slots.map in haproxy.cfg
+        text += "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
+        text += "    force-persist if { stopping }\n"
+        for target in route.targets:
+            check = _relay_check(target, at) if at else ""
+            text += f"    server {target.name} {target.address(at)} weight {target.weight}{check}\n"
+        for target in route.on(at) if at else ():
+            text += f"\nbackend {relay_name(route.model, target)}\n"
+            text += f"    server {target.name} {target.address(at)}\n"
+    return text
+
+
+def _handing_on(model: str) -> str:
+    """Name target and model to the router of the target's host, for requests and for checks alike.
+
+    A host that died without a word is noticed by keep-alives of its connections, a short silence of the link is not.
+    """
+    return (
+        "    timeout check 500ms\n"
+        "    option srvtcpka\n"
+        "    srvtcpka-idle 10s\n"
+        "    srvtcpka-intvl 5s\n"
+        "    srvtcpka-cnt 3\n"
+        "    http-send-name-header X-Toolkit-Target\n"
+        f"    http-request set-header X-Toolkit-Model {model}\n"
+        "    http-check send meth GET uri /health"
+        f" hdr X-Toolkit-Target %[srv_name] hdr X-Toolkit-Model {model}\n"
+    )
+
+
+def _relay_check(target: Target, at: str) -> str:
+    """Ask the router of the target's host, not its engine.
+
+    A dead host must be out of rotation within two seconds, a busy engine must not be: routers answer at once, from
+    their own more patient checks.
+    """
+    check = " check inter 400ms fastinter 200ms fall 2"
+    port = target.relay.rpartition(":")[2]
+    return f"{check} addr 127.0.0.1 port {port}" if target.host == at else check
+
+
+def render_map(routes: Routes) -> str:
+    """Return `models.map`: what a request may name -> backend."""
+    return "".join(f"{route.model} {backend_name(route.model)}\n" for route in routes.routes)
+
+
+def render_slots(routes: Routes, at: str = "") -> str:
+    """Return `slots.map`: model -> the target with most of its traffic, or `none`.
+
+    A worker that a reload left behind follows this instead of weights.
+    """
+    return "".join(f"{route.model} {route.main(at) or 'none'}\n" for route in routes.routes)
+
+
+def render_relay(routes: Routes, at: str) -> str:
+    """Return `relay.map`: what another host's router names, target and model, -> the backend of that slot."""
+    return "".join(
+        f"{target.name}/{route.model} {relay_name(route.model, target)}\n"
+        for route in routes.routes
+        for target in (route.on(at) if at else ())
+    )
+
+
+def relay_name(model: str, target: Target) -> str:
+    """Return the name of the backend for a slot of this host."""
+    return f"relay.{target.slot}.{backend_name(model)}"
+
+
+def render_described_map(routes: Routes) -> str:
+    """Return `models-described.map`: model -> the answer to `GET /v1/models/MODEL`."""
+    return "".join(
+        f"{route.model} {json.dumps(_described(route), separators=(',', ':'))}\n"
+        for route in routes.routes
+    )
+
+
+def render_models_json(routes: Routes) -> str:
+    """Return `models.json`: the answer to `GET /v1/models` in OpenAI's shape."""
+    listed = {"object": "list", "data": [_described(route) for route in routes.routes]}
+    return json.dumps(listed, separators=(",", ":")) + "\n"
+
+
+def _described(route: Route) -> dict[str, Any]:
+    return {
+        "id": route.model,
+        "object": "model",
+        "created": route.created,
+        "owned_by": "toolkit",
+    }

@@ -1,0 +1,1 @@
+"""What to download, bundle, remove, and what a host lacks."""

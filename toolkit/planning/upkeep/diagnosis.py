@@ -1,0 +1,149 @@
+"""What is wrong on this ops machine and this host, and what to type about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from toolkit.domain.facts import HostFacts, ProcessState
+from toolkit.domain.quantity import format_size
+from toolkit.planning.release.accelerator import describe_host
+
+
+class Level(StrEnum):
+    """`warn` works but deserves a look; `fail` does not work."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at, how it stands and the next command where it does not stand well."""
+
+    level: Level
+    subject: str
+    words: str
+    hint: str = ""
+
+
+# Below this a pull of any real model fails for want of room.
+LOW_DISK = 20 * 10**9
+
+
+def diagnose_host(facts: HostFacts, provision_digest: str) -> tuple[Finding, ...]:
+    """Return the findings about a host, good ones included."""
+    return (
+        Finding(Level.OK, "host", f"{facts.os}, Python {facts.python}, {facts.init}"),
+        Finding(Level.OK, "devices", describe_host(facts)),
+        _disk("disk of the host", facts.disk_free),
+        _provisioned(facts, provision_digest),
+        _libraries(facts),
+        _router(facts),
+        *_door(facts),
+        *_replicas(facts),
+    )
+
+
+def diagnose_ops(
+    *,
+    ansible: str,
+    privileged: bool,
+    store_free: int,
+    registry_error: str,
+    history: str,
+    unfinished: Sequence[str],
+) -> tuple[Finding, ...]:
+    """Return the findings about the ops machine; `ansible` is its version, empty where it is missing.
+
+    `history` is the name of the history that answered, empty where none did; `unfinished` are its open deployments.
+    """
+    return (
+        Finding(Level.OK, "ansible", f"ansible-core {ansible}")
+        if ansible
+        else Finding(Level.FAIL, "ansible", "ansible-core cannot be imported", "pip install ."),
+        Finding(Level.OK, "privileges", "root, or sudo without a password")
+        if privileged
+        else Finding(
+            Level.FAIL,
+            "privileges",
+            "neither root nor sudo without a password",
+            "run as root, or allow sudo without a password for this user",
+        ),
+        _disk("disk of the store", store_free),
+        Finding(Level.WARN, "registry", registry_error, "toolkit registry check")
+        if registry_error
+        else Finding(Level.OK, "registry", "valid"),
+        *([Finding(Level.OK, "history", f"answers: {history}")] if history else []),
+        *(
+            Finding(Level.WARN, "history", f"unfinished: {each}", "the next deploy or stop ends it")
+            for each in unfinished
+        ),
+    )
+
+
+def _disk(subject: str, free: int) -> Finding:
+    words = f"{format_size(free)} free"
+    if free < LOW_DISK:
+        return Finding(Level.WARN, subject, words, "toolkit prune")
+    return Finding(Level.OK, subject, words)
+
+
+def _provisioned(facts: HostFacts, digest: str) -> Finding:
+    if not facts.converged:
+        hint = "the first toolkit deploy MODEL does it"
+        return Finding(Level.WARN, "provisioning", "not provisioned yet", hint)
+    if facts.converged != digest:
+        hint = "the next toolkit deploy MODEL converges it"
+        return Finding(Level.WARN, "provisioning", "by another toolkit version or settings", hint)
+    return Finding(Level.OK, "provisioning", "as this toolkit wants it")
+
+
+def _libraries(facts: HostFacts) -> Finding:
+    if facts.missing_libraries:
+        missing = ", ".join(facts.missing_libraries)
+        hint = "the next toolkit deploy MODEL installs them"
+        return Finding(Level.WARN, "system libraries", f"missing: {missing}", hint)
+    return Finding(Level.OK, "system libraries", "all that engines need")
+
+
+def _router(facts: HostFacts) -> Finding:
+    router = facts.router
+    if router.running:
+        return Finding(Level.OK, "router", f"HAProxy {router.version} on {router.bind}")
+    if not facts.converged:
+        return Finding(Level.WARN, "router", "not there yet")
+    return Finding(Level.FAIL, "router", "does not run", "toolkit deploy MODEL starts it")
+
+
+def _door(facts: HostFacts) -> tuple[Finding, ...]:
+    router = facts.router
+    if not facts.converged:
+        return ()
+    if not router.locked:
+        words = f"OPEN: it asks for no key, whoever reaches {router.bind} can use every model"
+        return (Finding(Level.WARN, "keys", words, "toolkit keys add NAME"),)
+    if not router.keys:
+        words = "locked, and there are no keys: nobody gets in"
+        return (Finding(Level.WARN, "keys", words, "toolkit keys add NAME"),)
+    words = f"{router.keys} valid" + ("" if router.tls else "; they pass without TLS")
+    return (Finding(Level.OK, "keys", words),)
+
+
+def _replicas(facts: HostFacts) -> tuple[Finding, ...]:
+    findings = []
+    for slot in facts.slots:
+        name = f"{slot.model} {slot.slot}"
+        if slot.healthy:
+            words = "serves" if slot.weight else "stands by"
+            findings.append(Finding(Level.OK, name, words))
+        elif slot.process is ProcessState.RUNNING:
+            words = "runs but does not answer: it starts, or hangs"
+            findings.append(Finding(Level.WARN, name, words, f"toolkit logs {slot.model} -f"))
+        else:
+            level = Level.FAIL if slot.weight else Level.WARN
+            hint = f"toolkit logs {slot.model} --slot {slot.slot}; then toolkit deploy {slot.model}"
+            findings.append(Finding(level, name, f"its process is {slot.process}", hint))
+    return tuple(findings)

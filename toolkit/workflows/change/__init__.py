@@ -1,0 +1,1 @@
+"""Change what serves: deploy, upgrade, rollback, stop."""

@@ -1,0 +1,258 @@
+"""One function for each kind of step. Each is written to the history before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from toolkit.adapters.distribution.port import Tree
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.model import Accelerator, Version
+from toolkit.domain.plan import Step, StepKind
+from toolkit.domain.probe import Waited
+from toolkit.domain.quantity import format_seconds
+from toolkit.domain.release import Outcome, Release
+from toolkit.errors import ReleaseFailedError
+from toolkit.planning.change.gate import gate_fault, gate_payload
+from toolkit.planning.change.log_reading import decisive_line
+from toolkit.planning.change.room import find_room
+from toolkit.planning.routing.ports import slot_ports
+from toolkit.planning.routing.routes import (
+    Routes,
+    Target,
+    with_targets,
+    with_weights,
+    without_targets,
+)
+from toolkit.workflows.change.routers import Edit
+from toolkit.workflows.change.send import engine_on_host, send
+from toolkit.workflows.tools import Timing, Tools
+
+FULL_WEIGHT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What steps are about: which release belongs into which slot of the model."""
+
+    model: str
+    releases: Mapping[str, Release]
+    version: Version | None = None
+    timing: Timing = field(default_factory=Timing)
+
+
+class Act:
+    """Performs steps on a host and records them under a deployment of the history."""
+
+    def __init__(self, tools: Tools, change: Change, deployment: int, facts: HostFacts) -> None:
+        self._tools = tools
+        self._change = change
+        self._deployment = deployment
+        self._said = 0.0
+        self._init, self._engines = facts.init, facts.engines
+        host = tools.host.host
+        self._label = host.label
+        self._ports = slot_ports(change.model, facts, host.port_base, host.label)
+
+    def perform(self, steps: Iterable[Step]) -> None:
+        """Perform `steps` in order; the first that fails raises and is recorded as failed."""
+        for step in steps:
+            self._tools.say(f"{step.kind}{f' {step.slot}' if step.slot else ''}: {step.reason}")
+            history, detail = self._tools.history, step.slot
+            seq = history.start_step(self._deployment, str(step.kind), detail)
+            started = self._tools.clock()
+            try:
+                self._do[step.kind](self, step)
+            except BaseException:
+                history.end_step(self._deployment, seq, Outcome.FAILED)
+                raise
+            history.end_step(self._deployment, seq, Outcome.DONE)
+            took = self._tools.clock() - started
+            if took >= 1:
+                self._tools.say(f"  {step.kind} took {format_seconds(took)}")
+
+    def _fetch(self, step: Step) -> None:
+        assert self._change.version is not None, "only a deployment of a version fetches"
+        self._tools.supplies.fetch(self._change.version, self._tools.say)
+
+    def _provision(self, step: Step) -> None:
+        self._play("provision", {"provision_digest": self._tools.provision_digest})
+
+    def _install_engine(self, step: Step) -> None:
+        variables = engine_on_host(
+            self._tools,
+            self._release_of_plan().engine,
+            there=self._release_of_plan().engine in self._engines,
+        )
+        self._play("engine", variables)
+
+    def _verify(self, step: Step) -> None:
+        self._tools.supplies.verify(self._release_of_plan())
+
+    def _distribute(self, step: Step) -> None:
+        release = self._release_of_plan()
+        stored = self._tools.supplies.snapshot(release)
+        send(self._tools, Tree("snapshots", release.snapshot, stored.directory, stored.files))
+
+    def _start(self, step: Step) -> None:
+        release, port = self._change.releases[step.slot], self._ports[step.slot]
+        program = f"{release.model}-{step.slot}"
+        facts = self._tools.host.observe()
+        devices = list(find_room(release, facts, ()).devices)
+        env = dict(release.env)
+        if devices:
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, devices))
+        manifest = {
+            "model": release.model,
+            "slot": step.slot,
+            "port": port,
+            "devices": devices,
+            "release": release.as_json(),
+        }
+        variables = {
+            "replica_program": program,
+            "replica_state": "started",
+            "replica_span": self._span(release, step.slot, port),
+            "replica_engine": release.engine,
+            "replica_snapshot": release.snapshot,
+            "replica_port": port,
+            "replica_args": list(release.args),
+            "replica_env": env,
+            "replica_manifest": manifest,
+            # Where the engine computes on the CPU, the router and a rollback must not wait for it.
+            "replica_nice": 10 if release.accelerator == Accelerator.CPU else 0,
+        }
+        self._play("replica", variables)
+        # Here and not above: a switch to a standby starts nothing, and must not load what reads weights.
+        from toolkit.workflows.change.fit_record import FitRecording
+
+        figures = FitRecording(self._tools, facts, release)
+        waited = self._tools.host.wait_ready(
+            program, port, self._change.timing.ready, self._still_starting
+        )
+        if not waited.ok:
+            raise _failed(release, step.slot, f"did not start: {waited.reason}", waited)
+        figures.keep(waited.log)
+
+    def _span(self, release: Release, slot: str, port: int) -> Mapping[str, Any]:
+        """Return what the replica's process must know of the other hosts that run it together."""
+        if release.span is None:
+            return {}
+        hosts = list(release.span.hosts)
+        rank = hosts.index(self._tools.host.host.relay_address)
+        return {"rank": rank, "hosts": hosts, "port": release.span.port_of(slot), "door": port}
+
+    def _gate(self, step: Step) -> None:
+        release, port = self._change.releases[step.slot], self._ports[step.slot]
+        for check in release.checks:
+            answer = self._tools.host.complete(port, gate_payload(release, check), check["timeout"])
+            if fault := gate_fault(check, answer):
+                raise ReleaseFailedError(
+                    f"{release.title} did not pass its gate: {fault}",
+                    hint=_logs(release, step.slot),
+                )
+
+    def _hold(self, step: Step) -> None:
+        name = self._target(step.slot, 0).name
+        self._route(lambda routes: with_weights(routes, self._change.model, {name: 0}))
+
+    def _shift(self, step: Step) -> None:
+        self._route(lambda routes: self._shifted(routes, step.slot))
+
+    def _shifted(self, routes: Routes, gaining: str) -> Routes:
+        """Return the routes in which all traffic of this host goes to the slot `gaining`."""
+        model = self._change.model
+        targets = tuple(
+            self._target(slot, FULL_WEIGHT if slot == gaining else 0) for slot in self._ports
+        )
+        created, release = int(self._tools.clock()), self._change.releases.get(gaining)
+        routing = release.routing if release else None
+        return with_targets(routes, model, self._label, targets, created=created, routing=routing)
+
+    def _target(self, slot: str, weight: int) -> Target:
+        host = self._tools.host.host
+        relay = f"{host.relay_address}:{host.relay_port}" if self._label else ""
+        return Target(slot, self._ports[slot], weight, self._label, relay)
+
+    def _bake(self, step: Step) -> None:
+        release, port = self._change.releases[step.slot], self._ports[step.slot]
+        program, seconds = f"{release.model}-{step.slot}", self._change.timing.bake
+        waited = self._tools.host.watch(program, port, seconds, lambda _: None)
+        if not waited.ok:
+            raise _failed(release, step.slot, f"failed under traffic: {waited.reason}", waited)
+
+    def _drain(self, step: Step) -> None:
+        model, port = self._change.model, self._ports[step.slot]
+        timeout = self._change.timing.drain
+        waited = self._tools.host.drain(model, step.slot, port, timeout, self._still_draining)
+        if not waited.ok:
+            self._tools.say(
+                f"  {waited.left} requests still ran after {format_seconds(timeout)}; going on"
+            )
+
+    def _standby(self, step: Step) -> None:
+        """Nothing to change: a replica without weight is a standby."""
+
+    def _stop(self, step: Step) -> None:
+        program = f"{self._change.model}-{step.slot}"
+        self._play("replica", {"replica_program": program, "replica_state": "absent"})
+
+    def _remove(self, step: Step) -> None:
+        self._route(lambda routes: without_targets(routes, self._change.model, self._label))
+
+    _do: Mapping[StepKind, Callable[[Act, Step], None]] = {
+        StepKind.FETCH: _fetch,
+        StepKind.VERIFY: _verify,
+        StepKind.PROVISION: _provision,
+        StepKind.INSTALL_ENGINE: _install_engine,
+        StepKind.DISTRIBUTE: _distribute,
+        StepKind.START: _start,
+        StepKind.GATE: _gate,
+        StepKind.HOLD: _hold,
+        StepKind.SHIFT: _shift,
+        StepKind.BAKE: _bake,
+        StepKind.DRAIN: _drain,
+        StepKind.STANDBY: _standby,
+        StepKind.STOP: _stop,
+        StepKind.REMOVE: _remove,
+    }
+
+    def _release_of_plan(self) -> Release:
+        return next(iter(self._change.releases.values()))
+
+    def _route(self, edit: Edit) -> None:
+        self._tools.doors.change(edit, {self._label})
+
+    def _play(self, playbook: str, variables: Mapping[str, Any]) -> None:
+        host = self._tools.host
+        common = {"toolkit_init": self._init}
+        self._tools.converge.run(playbook, host.host, {**common, **variables}, self._converging)
+
+    def _converging(self, task: str) -> None:
+        # A task takes a fraction of a second; one line in two seconds is enough to see that it goes on.
+        if self._tools.clock() - self._said >= 2:
+            self._said = self._tools.clock()
+            self._tools.say(f"  {task}")
+
+    def _still_starting(self, event: Mapping[str, Any]) -> None:
+        if round(event["seconds"]) % 10 == 0:
+            self._tools.say(f"  starting for {event['seconds']:.0f} s: {event['line'][:120]}")
+
+    def _still_draining(self, event: Mapping[str, Any]) -> None:
+        if round(event["seconds"]) % 5 == 0:
+            self._tools.say(f"  draining for {event['seconds']:.0f} s, {event['left']} still run")
+
+
+def _failed(release: Release, slot: str, what: str, waited: Waited) -> ReleaseFailedError:
+    line = decisive_line(waited.log)
+    said = f"\n  its log says: {line}" if line else ""
+    return ReleaseFailedError(
+        f"{release.title} {what}{said}",
+        hint=_logs(release, slot),
+    )
+
+
+def _logs(release: Release, slot: str) -> str:
+    # What has crashed has been started anew since, and been stopped.
+    return f"toolkit logs {release.model} --slot {slot} --previous, or without --previous"

@@ -1,0 +1,66 @@
+"""What came true of a plan: the memory that a replica was predicted to take, and what its engine said it took."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.adapters.sources.model_files import read_directory
+from toolkit.domain.fit import FitRecord, ModelFiles, Prediction
+from toolkit.domain.snapshot import Snapshot
+from toolkit.planning.fit.actual import read_actual
+from toolkit.planning.fit.host_fit import predict_release
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from toolkit.domain.facts import HostFacts
+    from toolkit.domain.release import Release
+    from toolkit.workflows.tools import Tools
+
+_READING = threading.Lock()
+
+
+class FitRecording:
+    """The figures of one start. Never fails: a deployment must not end over its figures."""
+
+    def __init__(self, tools: Tools, facts: HostFacts, release: Release) -> None:
+        """Begin to predict what `release` takes on the host of `facts`, while it starts there.
+
+        A large model has tens of thousands of tensors, whose headers take seconds to read; a start takes longer.
+        Reads from the store of this ops machine alone; without the files there nothing is kept.
+        """
+        self._tools, self._facts, self._release = tools, facts, release
+        pool = ThreadPoolExecutor(1)
+        self._predicted: Future[Prediction] = pool.submit(self._predict)
+        pool.shutdown(wait=False)
+
+    def keep(self, lines: Sequence[str]) -> None:
+        """Keep what was predicted beside what the engine said of itself, in the lines of `HostPort.wait_ready`."""
+        tools, release = self._tools, self._release
+        try:
+            actual = read_actual(lines)
+            if not actual.known:
+                return
+            predicted, host = self._predicted.result(), self._facts.name
+            tools.history.add_fit(
+                FitRecord(release.model, release.number, host, predicted, actual, tools.clock())
+            )
+        except Exception as error:
+            tools.say(f"the memory figures of {release.title} were not kept: {error}")
+
+    def _predict(self) -> Prediction:
+        stored = self._tools.supplies.snapshot(self._release)
+        snapshot = Snapshot(self._release.source, self._release.revision, stored.files)
+        # Of several hosts that start it at once, one reads.
+        with _READING:
+            files = _read(stored.directory, snapshot)
+        return predict_release(files, self._release, self._facts)
+
+
+@lru_cache(maxsize=1)
+def _read(directory: str, snapshot: Snapshot) -> ModelFiles:
+    return read_directory(Path(directory), snapshot)

@@ -1,0 +1,94 @@
+"""The routers of a fleet, which all have the same routes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.domain.facts import HostFacts
+from toolkit.errors import HostError, ToolkitError
+from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.routes import Routes, needs_reload, newest, runtime_commands
+
+Edit = Callable[[Routes], Routes]
+AT_ONCE = 16
+
+
+class Doors:
+    """Changes the routes of all routers together. One command at a time has them: the hosts are locked.
+
+    `behind` names hosts whose router could not be told, with the reason. They keep the routes they had, and whoever
+    has them next brings them up.
+    """
+
+    def __init__(self, hosts: Sequence[HostPort]) -> None:
+        self._hosts = {host.host.label: host for host in hosts}
+        self._known: dict[str, Routes] = {}
+        self._guard = threading.Lock()
+        self.behind: dict[str, str] = {}
+        self.routes = Routes()
+
+    def observed(self, facts: Mapping[str, HostFacts]) -> None:
+        """Take over what hosts were seen to have, by label; of routers that differ the one told last is right."""
+        with self._guard:
+            for label, each in facts.items():
+                self._known[label] = Routes.from_json(each.routes)
+                self.behind.pop(label, None)
+            self.routes = newest(self._known.values())
+
+    def change(self, edit: Edit, needed: Collection[str]) -> None:
+        """Bring all routers from the present routes to `edit` of them.
+
+        Raises the HostError of a router in `needed` (labels) that refused or did not answer, and of any where none
+        followed; others are noted as `behind`.
+        """
+        with self._guard:
+            new = edit(self.routes)
+            # Told in any case: a router that has other weights than its files is repaired by it.
+            if new != self.routes:
+                new = replace(new, serial=self.routes.serial + 1)
+            failed = self._tell(new)
+            self.behind.update({label: error.message for label, error in failed.items()})
+            fatal = [error for label, error in failed.items() if label in needed]
+            if fatal or (failed and len(failed) == len(self._known)):
+                self._tell_back(new, failed)
+                raise (fatal or list(failed.values()))[0]
+            self.routes = new
+
+    def _tell(self, new: Routes) -> dict[str, ToolkitError]:
+        labels = [label for label in self._known if label not in self.behind]
+        if len(labels) == 1:
+            found = [self._apply(labels[0], new)]
+        else:
+            # Here and not above: a fleet of one needs no threads, and its rollback must start at once.
+            from concurrent.futures import ThreadPoolExecutor
+
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                found = list(pool.map(lambda label: self._apply(label, new), labels))
+        return {label: error for label, error in zip(labels, found, strict=True) if error}
+
+    def _apply(self, label: str, new: Routes) -> ToolkitError | None:
+        old = self._known[label]
+        try:
+            self._hosts[label].apply_routes(
+                render_files(new, label), runtime_commands(old, new), reload=needs_reload(old, new)
+            )
+        except HostError as error:
+            return error
+        self._known[label] = new
+        return None
+
+    def _tell_back(self, new: Routes, failed: Collection[str]) -> None:
+        """A change that a needed router refused must not stay in the others."""
+        former = replace(self.routes, serial=new.serial + 1)
+        followed = [label for label, known in self._known.items() if known == new]
+        if not followed:
+            return
+        for label in followed:
+            if error := self._apply(label, former):
+                self.behind[label] = error.message
+        for label in failed:
+            self.behind.pop(label, None)
+        self.routes = former

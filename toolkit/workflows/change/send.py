@@ -1,0 +1,57 @@
+"""Bring what the ops machine has to a host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from toolkit.adapters.distribution.port import Progress, Tree
+from toolkit.domain.fleet import Host
+from toolkit.domain.quantity import format_size
+from toolkit.errors import HostError
+from toolkit.workflows.tools import Say, Tools
+
+
+def send(tools: Tools, tree: Tree) -> None:
+    """Put `tree` in place on the host; raises HostError with the reason where it did not arrive."""
+    host = tools.host.host
+    if host.connection == "local":
+        names = [file.path for file in tree.files]
+        tools.host.place(tree.source, tree.name, names, lambda _: None)
+        return
+    words = tools.distribution.spread(tree, [host], progress(tools.say, tools.clock))[host.name]
+    if words:
+        raise HostError(f"{host.name}: {tree.kind} {tree.name[:12]}: {words}", hint="toolkit hosts")
+
+
+def engine_on_host(tools: Tools, engine: str, *, there: bool) -> Mapping[str, Any]:
+    """Return the variables of the role `engine`, with the packages where the host can read them.
+
+    An engine that is `there` already is asked for its system libraries alone, and needs no packages.
+    """
+    host = tools.host.host
+    variables = tools.supplies.engine_variables(engine, tools.say)
+    if not travels(host) or there:
+        return variables
+    files = tools.supplies.engine_packages(engine)
+    send(tools, Tree("wheelhouse", engine, variables["engine_wheelhouse"], files))
+    return {**variables, "engine_wheelhouse": f"{host.root}/wheelhouse/{engine}"}
+
+
+def travels(host: Host) -> bool:
+    """Whether what the host gets must cross a network."""
+    return host.connection != "local"
+
+
+def progress(say: Say, clock: Callable[[], float]) -> Callable[[Progress], None]:
+    """Return what says how far a transfer is, every two seconds at most for each host."""
+    said: dict[str, float] = {}
+
+    def report(event: Progress) -> None:
+        if event.words:
+            say(f"  {event.host}: {event.words}")
+        elif clock() - said.setdefault(event.host, clock()) >= 2:
+            said[event.host] = clock()
+            say(f"  {event.host}: {format_size(event.done)} of {format_size(event.total)}")
+
+    return report

@@ -1,0 +1,99 @@
+"""What the ops machine brings to several hosts: fetched and checked once, sent to all of them together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from toolkit.adapters.distribution.port import Distribution, Report, Tree
+from toolkit.domain.fleet import Host
+from toolkit.domain.model import Version
+from toolkit.domain.release import Release
+from toolkit.domain.snapshot import FileDigest
+from toolkit.errors import ToolkitError
+from toolkit.workflows.change.rendezvous import Joint
+from toolkit.workflows.tools import Say, SnapshotFiles, Tools
+
+
+class JointSupplies:
+    """The supplies of hosts that are prepared at once."""
+
+    def __init__(self, tools: Tools, coming: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+        """`coming` has for each host's name the kind and name of the trees that it will ask for."""
+        self._supplies, self._distribution = tools.supplies, tools.distribution
+        self._once = threading.Lock()
+        self._done: dict[str, ToolkitError | None] = {}
+        self._expected: dict[tuple[str, str], set[str]] = {}
+        for name, trees in coming.items():
+            for tree in trees:
+                self._expected.setdefault(tree, set()).add(name)
+        self._joints = {
+            key: Joint[tuple[Tree, Host, Report]](len(names), self._spread_to_all)
+            for key, names in self._expected.items()
+        }
+        self._arrived: dict[tuple[str, str, str], str] = {}
+
+    def for_host(self, name: str) -> Distribution:
+        """Return the distribution as the host `name` asks for it."""
+        return _ForHost(self, name)
+
+    def leave(self, name: str) -> None:
+        """The host `name` asks for nothing any more."""
+        for key, names in self._expected.items():
+            if name in names:
+                names.discard(name)
+                self._joints[key].leave()
+
+    def abort(self, why: str) -> None:
+        """Let no host wait for others any more."""
+        for joint in self._joints.values():
+            joint.abort(why)
+
+    def fetch(self, version: Version, say: Say) -> None:
+        self._just_once("fetch", lambda: self._supplies.fetch(version, say))
+
+    def verify(self, release: Release) -> None:
+        self._just_once(release.snapshot, lambda: self._supplies.verify(release))
+
+    def snapshot(self, release: Release) -> SnapshotFiles:
+        return self._supplies.snapshot(release)
+
+    def engine_variables(self, engine: str, say: Say) -> Mapping[str, Any]:
+        with self._once:
+            return self._supplies.engine_variables(engine, say)
+
+    def engine_packages(self, engine: str) -> tuple[FileDigest, ...]:
+        return self._supplies.engine_packages(engine)
+
+    def spread_together(self, tree: Tree, host: Host, report: Report) -> Mapping[str, str]:
+        """Send `tree` to `host` together with all others that wait for it."""
+        self._joints[tree.kind, tree.name].join((tree, host, report))
+        return {host.name: self._arrived[tree.kind, tree.name, host.name]}
+
+    def _spread_to_all(self, asked: list[tuple[Tree, Host, Report]]) -> None:
+        tree, _, report = asked[0]
+        found = self._distribution.spread(tree, [host for _, host, _ in asked], report)
+        for name, words in found.items():
+            self._arrived[tree.kind, tree.name, name] = words
+
+    def _just_once(self, what: str, act: Callable[[], None]) -> None:
+        with self._once:
+            if what not in self._done:
+                self._done[what] = None
+                try:
+                    act()
+                except ToolkitError as error:
+                    self._done[what] = error
+            failed = self._done[what]
+            if failed is not None:
+                raise failed
+
+
+class _ForHost:
+    def __init__(self, joint: JointSupplies, name: str) -> None:
+        self._joint, self._name = joint, name
+
+    def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
+        (host,) = hosts
+        return self._joint.spread_together(tree, host, report)

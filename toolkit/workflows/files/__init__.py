@@ -1,0 +1,1 @@
+"""Get files to where they are needed: pull, mirror, bundle."""

@@ -1,0 +1,190 @@
+"""Put a bundle together from a full store and a full wheelhouse."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from toolkit import __version__
+from toolkit.adapters import bundle as disk
+from toolkit.adapters.bundle import Placement
+from toolkit.adapters.distribution.swarm_library import Wheels
+from toolkit.adapters.engines.wheelhouse import Wheelhouse
+from toolkit.adapters.hub.port import Hub
+from toolkit.adapters.store.hashing import digest_file
+from toolkit.adapters.store.store import Store
+from toolkit.config.lock_file import Lock, lock_text
+from toolkit.config.registry import RegistryFile
+from toolkit.config.registry_merge import cut_registry
+from toolkit.domain.bundle import (
+    LICENCES,
+    LOCK,
+    MANIFEST,
+    README,
+    REGISTRY,
+    SUMS,
+    SWARM,
+    UV,
+    BundleFile,
+    Manifest,
+)
+from toolkit.domain.engine import EngineLock
+from toolkit.domain.model import Version
+from toolkit.domain.snapshot import Snapshot
+from toolkit.planning.upkeep.bundle import (
+    describe_engine,
+    describe_version,
+    licence_files,
+    manifest_text,
+    sums_text,
+    weight_files,
+    wheel_files,
+)
+from toolkit.planning.upkeep.bundle_texts import licences_text, readme_text
+from toolkit.workflows.files.bundle_files import counted, require_room, run_jobs
+from toolkit.workflows.files.pull import PullReport
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a bundle is to hold, and where it is to stand."""
+
+    target: Path
+    registry: RegistryFile
+    lock: Lock
+    versions: tuple[Version, ...]
+    engines: tuple[EngineLock, ...]
+
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """Return the pinned files; raises InputError where they are not pinned."""
+        return tuple(self.lock.snapshot_of(version) for version in self.versions)
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What a bundle is made with. `report` gives a fresh report for each phase."""
+
+    store: Store
+    wheelhouse: Wheelhouse
+    libraries: Wheels
+    hub: Hub
+    uv: Path
+    report: Callable[[], PullReport]
+    say: Callable[[str], None]
+    clock: Callable[[], float] = time.time
+
+
+def assemble(wish: Wish, shop: Workshop, root: Path) -> tuple[Manifest, str]:
+    """Fill `root` and let it appear as the bundle; return its manifest and fingerprint.
+
+    Raises SourceError where the disk has no room, IntegrityError where store or wheelhouse are damaged.
+    """
+    snapshots = wish.snapshots()
+    wheels = wheel_files({lock.id: shop.wheelhouse.files(lock) for lock in wish.engines})
+    placements = _placements(wish, shop, wheels)
+    link = disk.can_link(shop.store.root, root)
+    lacking = sum(each.file.size for each in placements if not (root / each.file.path).is_file())
+    require_room({root: 0 if link else lacking}, f"the bundle {wish.target}")
+    _place_all(placements, root, shop.report(), wish.target.name, link=link)
+    texts = {
+        version.title: tuple(licence_files(version, snapshot))
+        for version, snapshot in zip(wish.versions, snapshots, strict=True)
+    }
+    keys = {(each.source, each.revision): each for each in snapshots}
+    written = [
+        disk.write_text(root, REGISTRY, cut_registry(wish.registry, wish.versions)),
+        disk.write_text(root, LOCK, lock_text(Lock(root / LOCK, keys))),
+        disk.write_text(root, LICENCES, licences_text(wish.versions, texts)),
+        *(
+            disk.write_text(root, f"engines/{Path(lock.path).name}", Path(lock.path).read_text())
+            for lock in wish.engines
+        ),
+    ]
+    manifest = _manifest(wish, shop, wheels, [*(each.file for each in placements), *written])
+    return _close(root, wish.target, manifest)
+
+
+def _placements(
+    wish: Wish, shop: Workshop, wheels: Mapping[str, Iterable[BundleFile]]
+) -> list[Placement]:
+    """Return every file that is not a text of ours, the largest first, each once."""
+    snapshots = wish.snapshots()
+    origins = {
+        file.sha256: shop.store.path(snapshot) / file.path
+        for snapshot in snapshots
+        for file in snapshot.files
+    }
+    found = {file.path: Placement(file, origins[file.sha256]) for file in weight_files(snapshots)}
+    for version, snapshot in zip(wish.versions, snapshots, strict=True):
+        files = {file.path: file for file in snapshot.files}
+        for path, name in licence_files(version, snapshot).items():
+            file = BundleFile(path, files[name].size, files[name].sha256)
+            found[path] = Placement(file, origins[file.sha256])
+    for lock in wish.engines:
+        directory = shop.wheelhouse.directory(lock)
+        for file in wheels[lock.id]:
+            found[file.path] = Placement(file, directory / Path(file.path).name)
+    for python in sorted({lock.python for lock in wish.engines}):
+        if not shop.libraries.lacking(python):
+            wheel, sha256 = shop.libraries.wheel(python)
+            file = BundleFile(f"{SWARM}{wheel.name}", wheel.stat().st_size, sha256)
+            found[file.path] = Placement(file, wheel)
+    uv = digest_file(shop.uv, UV)
+    found[UV] = Placement(BundleFile(UV, uv.size, uv.sha256), shop.uv)
+    return sorted(found.values(), key=lambda each: -each.file.size)
+
+
+def _place_all(
+    placements: Sequence[Placement], root: Path, report: PullReport, title: str, *, link: bool
+) -> None:
+    def bring(wanted: Placement, stop: threading.Event) -> None:
+        # The environment's own uv must not share its bytes with what travels.
+        shared = link and wanted.file.path != UV
+        disk.place(root, wanted, counted(stop, report, wanted.origin.name), link=shared)
+
+    report.begin(title, len(placements), sum(each.file.size for each in placements))
+    try:
+        run_jobs([partial(bring, each) for each in placements])
+    except KeyboardInterrupt:
+        report.end()
+        report.note("interrupted; what is done is kept, the same command goes on from there")
+        raise
+    finally:
+        report.end()
+
+
+def _manifest(
+    wish: Wish,
+    shop: Workshop,
+    wheels: Mapping[str, Iterable[BundleFile]],
+    files: Iterable[BundleFile],
+) -> Manifest:
+    created = datetime.fromtimestamp(shop.clock(), UTC).replace(microsecond=0)
+    return Manifest(
+        toolkit=__version__,
+        created_at=created.isoformat().replace("+00:00", "Z"),
+        versions=tuple(
+            describe_version(version, snapshot)
+            for version, snapshot in zip(wish.versions, wish.snapshots(), strict=True)
+        ),
+        engines=tuple(
+            describe_engine(lock, Path(lock.path).name, wheels[lock.id]) for lock in wish.engines
+        ),
+        files=tuple(sorted(files, key=lambda each: each.path)),
+    )
+
+
+def _close(root: Path, target: Path, manifest: Manifest) -> tuple[Manifest, str]:
+    """Write what names all the others, and let the bundle appear; return that and its fingerprint."""
+    readme = disk.write_text(root, README, readme_text(manifest, manifest.size))
+    files = sorted((*manifest.files, readme), key=lambda each: each.path)
+    whole = replace(manifest, files=tuple(files))
+    written = disk.write_text(root, MANIFEST, manifest_text(whole))
+    disk.write_text(root, SUMS, sums_text(whole, written.sha256))
+    disk.finish(root, target, {*whole.by_path(), MANIFEST, SUMS})
+    return whole, written.sha256

@@ -1,0 +1,348 @@
+"""Take a bundle in: check every byte, then fill store and wheelhouse, then merge lock and registry.
+
+Nothing is taken in before all of it was checked, and the registry is written last, so that a version
+never stands in it without its files.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from toolkit.adapters import bundle as disk
+from toolkit.adapters.distribution.swarm_library import Wheels
+from toolkit.adapters.engines.wheelhouse import Wheelhouse
+from toolkit.adapters.store.hashing import digest_file
+from toolkit.adapters.store.store import Store
+from toolkit.config.engine_locks import is_shipped, local_directory, read_lock
+from toolkit.config.lock_file import Lock, write_lock, write_text
+from toolkit.config.lock_file import read_lock as read_registry_lock
+from toolkit.config.registry import RegistryFile, parse_registry, read_registry
+from toolkit.config.registry_edit import write_registry
+from toolkit.config.registry_merge import merge_lock, merge_registry
+from toolkit.domain.bundle import MANIFEST, REGISTRY, SUMS, SWARM, BundleFile, Manifest
+from toolkit.domain.engine import EngineLock
+from toolkit.domain.model import HubSource, Version
+from toolkit.domain.requirements import parse_requirements
+from toolkit.errors import IntegrityError, RefusedError
+from toolkit.planning.release.licence_policy import licence_verdict
+from toolkit.planning.upkeep.bundle import contradictions, parse_manifest, sums_text
+from toolkit.workflows.files.bundle_files import counted, require_room, run_jobs
+from toolkit.workflows.files.pull import PullReport, preview
+from toolkit.workflows.files.pull_file import FileFetch
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle whose texts were read and checked against each other; its large files were not yet."""
+
+    root: Path
+    manifest: Manifest
+    fingerprint: str
+    registry: RegistryFile
+    lock: Lock
+    engines: tuple[EngineLock, ...]
+
+    def versions(self) -> tuple[Version, ...]:
+        """Return the versions of its registry."""
+        return tuple(v for model in self.registry.registry.models.values() for v in model.versions)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The ops machine that takes a bundle in. `report` gives a fresh report for each phase."""
+
+    store: Store
+    wheelhouse: Wheelhouse
+    libraries: Wheels
+    home: Path
+    registry_path: Path
+    locks: tuple[EngineLock, ...]
+    report: Callable[[], PullReport]
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """What taking a bundle in would change. `before` is None where there is no registry yet.
+
+    `added` names the versions that are new in the registry, `room` the bytes for each place.
+    """
+
+    snapshots: tuple[Version, ...]
+    wheels: tuple[EngineLock, ...]
+    libraries: tuple[BundleFile, ...]
+    engine_locks: tuple[EngineLock, ...]
+    before: RegistryFile | None
+    after: RegistryFile
+    added: tuple[str, ...]
+    lock: Lock
+    lock_changes: bool
+    room: dict[Path, int]
+    notes: tuple[str, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether all of the bundle is here already."""
+        return not (
+            self.snapshots
+            or self.wheels
+            or self.libraries
+            or self.engine_locks
+            or self.added
+            or self.lock_changes
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints of it."""
+        return {
+            "snapshots": [version.title for version in self.snapshots],
+            "engines": [lock.id for lock in self.wheels],
+            "swarm_libraries": [file.path for file in self.libraries],
+            "engine_locks": [Path(lock.path).name for lock in self.engine_locks],
+            "registry": str(self.after.document.path),
+            "versions_added": list(self.added),
+            "bytes": sum(self.room.values()),
+            "notes": list(self.notes),
+        }
+
+
+def open_bundle(root: Path, fingerprint: str = "") -> Bundle:
+    """Return the bundle in `root`, its texts checked against the manifest and each other.
+
+    `fingerprint` is the sha256 of the manifest, where somebody told it over another channel.
+    Raises InputError where this is no bundle, IntegrityError where it is a damaged one.
+    """
+    disk.require_bundle(root)
+    found = digest_file(root / MANIFEST, MANIFEST).sha256
+    if fingerprint and found != fingerprint.lower():
+        raise IntegrityError(
+            f"this bundle's fingerprint is {found}, not {fingerprint}",
+            hint="it is another bundle, or somebody changed it; do not take it in",
+        )
+    manifest = parse_manifest(disk.read_bundle_text(root, MANIFEST))
+    large = ("weights/", "wheels/", SWARM)
+    texts = [file for file in manifest.files if not file.path.startswith(large)]
+    _refuse(root, [fault for file in texts if (fault := disk.check(root, file, lambda _: None))])
+    registry = read_registry(root / REGISTRY)
+    engines = tuple(read_lock(root / engine.lock) for engine in manifest.engines)
+    bundle = Bundle(root, manifest, found, registry, read_registry_lock(root / REGISTRY), engines)
+    faults = contradictions(
+        manifest,
+        {version.title: bundle.lock.snapshot_of(version) for version in bundle.versions()},
+        {lock.id: parse_requirements(Path(lock.path).read_text()) for lock in engines},
+    )
+    _refuse(root, faults)
+    return bundle
+
+
+def check_bundle(bundle: Bundle, report: PullReport) -> None:
+    """Hash every file; raises IntegrityError that names each one that is missing or differs."""
+    faults: list[str] = []
+
+    def look(file: BundleFile, stop: threading.Event) -> None:
+        fault = disk.check(bundle.root, file, counted(stop, report, file.path))
+        if fault:
+            faults.append(fault)
+
+    manifest = bundle.manifest
+    report.begin(f"checking {bundle.root.name}", len(manifest.files), manifest.size)
+    try:
+        largest_first = sorted(manifest.files, key=lambda file: -file.size)
+        run_jobs([partial(look, file) for file in largest_first])
+    finally:
+        report.end()
+    try:
+        same = disk.read_bundle_text(bundle.root, SUMS) == sums_text(manifest, bundle.fingerprint)
+    except IntegrityError as error:
+        faults.append(error.message)
+    else:
+        faults += [] if same else [f"{SUMS}: does not say what {MANIFEST} says"]
+    _refuse(bundle.root, sorted(faults))
+    for path in disk.strays(bundle.root, {*manifest.by_path(), MANIFEST, SUMS}):
+        report.note(f"{path} is not of the bundle and is left alone")
+
+
+def plan_load(bundle: Bundle, site: Site) -> LoadPlan:
+    """Return what is to be taken in; nothing is changed.
+
+    Raises RefusedError or IntegrityError where registry, lock or an engine's lock here say something
+    else, SourceError where the disk has no room.
+    """
+    path = site.registry_path
+    before, added = None, tuple(version.title for version in bundle.versions())
+    if path.exists() or path.is_symlink():
+        before = read_registry(path, unpinned=True)
+        merged = merge_registry(before, bundle.registry)
+        after, added = merged.file, merged.added
+    else:
+        after = parse_registry(path, bundle.registry.document.text)
+    here = read_registry_lock(path)
+    lock = merge_lock(here, bundle.lock.snapshots.values())
+    missing = tuple(
+        version
+        for version in bundle.versions()
+        if not site.store.has(bundle.lock.snapshot_of(version))
+    )
+    wheels = tuple(each for each in bundle.engines if not site.wheelhouse.complete(each))
+    libraries = tuple(
+        file
+        for file in bundle.manifest.files
+        if file.path.startswith(SWARM) and site.libraries.wants(file.sha256)
+    )
+    unknown = {each.id for each in bundle.engines} - {each.id for each in site.locks}
+    engine_locks = tuple(each for each in bundle.engines if each.id in unknown)
+    plan = LoadPlan(
+        snapshots=missing,
+        wheels=wheels,
+        libraries=libraries,
+        engine_locks=engine_locks,
+        before=before,
+        after=after,
+        added=added,
+        lock=lock,
+        lock_changes=lock.snapshots != here.snapshots,
+        room=_room(bundle, site, missing, wheels, libraries),
+        notes=(*_engine_notes(site, engine_locks), *_registry_notes(before, after, added, bundle)),
+    )
+    require_room(plan.room, f"the bundle {bundle.root}")
+    return plan
+
+
+def load_bundle(
+    bundle: Bundle,
+    site: Site,
+    confirm: Callable[[LoadPlan], bool],
+    *,
+    dry_run: bool = False,
+) -> LoadPlan:
+    """Take the bundle in and return what was done; an empty plan means that all of it was here.
+
+    Every byte of the bundle is checked first, also with `dry_run` and where nothing is to do. Raises
+    IntegrityError where a file is not as it was made, with nothing taken in, RefusedError where
+    `confirm` says no, and what `plan_load` raises.
+    """
+    plan = plan_load(bundle, site)
+    if not plan.empty and not dry_run and not confirm(plan):
+        raise RefusedError("not confirmed; nothing was taken in", hint="add --yes to go ahead")
+    check_bundle(bundle, site.report())
+    if dry_run or plan.empty:
+        return plan
+    for version in plan.snapshots:
+        _take_snapshot(bundle, site, version)
+    for lock in plan.wheels:
+        _take_wheels(bundle, site, lock)
+    for file in plan.libraries:
+        site.libraries.take_in(bundle.root / file.path, file.sha256)
+    for lock in plan.engine_locks:
+        target = local_directory(site.home) / Path(lock.path).name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_text(target, Path(lock.path).read_text())
+    if plan.lock_changes:
+        write_lock(plan.lock)
+    if plan.before is None:
+        write_text(site.registry_path, plan.after.document.text)
+    elif plan.added:
+        write_registry(site.registry_path, plan.before, plan.after)
+    return plan
+
+
+def _take_snapshot(bundle: Bundle, site: Site, version: Version) -> None:
+    snapshot = bundle.lock.snapshot_of(version)
+    report = site.report()
+    download = preview(snapshot, site.store)
+    report.begin(version.title, len(download.missing), download.size)
+    # A directory made in house is one on the machine that made the bundle.
+    origin = replace(version, source=HubSource(version.source.key))
+    try:
+        with site.store.stage(snapshot) as staging:
+            fetch = FileFetch(origin, site.store, staging, disk.BundledWeights(bundle.root), report)
+            run_jobs([partial(fetch, file) for file in staging.link_present()])
+            staging.commit(version.licence, site.clock())
+    finally:
+        report.end()
+
+
+def _take_wheels(bundle: Bundle, site: Site, lock: EngineLock) -> None:
+    engine = next(each for each in bundle.manifest.engines if each.id == lock.id)
+    report = site.report()
+    report.begin(lock.id, len(engine.wheels), engine.size)
+    try:
+        site.wheelhouse.take_in(
+            lock,
+            [bundle.root / path for path in engine.wheels],
+            lambda size: report.advance("packages", size),
+        )
+    finally:
+        report.end()
+
+
+def _room(
+    bundle: Bundle,
+    site: Site,
+    versions: tuple[Version, ...],
+    engines: tuple[EngineLock, ...],
+    libraries: tuple[BundleFile, ...],
+) -> dict[Path, int]:
+    contents = {
+        file.sha256: max(file.size - site.store.partial_size(file), 0)
+        for version in versions
+        for file in preview(bundle.lock.snapshot_of(version), site.store).missing
+    }
+    wanted = {lock.id for lock in engines}
+    wheels = sum(each.size for each in bundle.manifest.engines if each.id in wanted)
+    wheels += sum(file.size for file in libraries)
+    return {site.store.root: sum(contents.values()), site.home: wheels}
+
+
+def _engine_notes(site: Site, locks: tuple[EngineLock, ...]) -> list[str]:
+    notes = []
+    for lock in locks:
+        name = Path(lock.path).name
+        others = [each for each in site.locks if Path(each.path).name == name]
+        mine = next((each for each in others if not is_shipped(each)), None)
+        if mine is not None:
+            raise RefusedError(
+                f"{mine.path} is another lock than the bundle's {name}",
+                hint="keep one of the two: move that file away, then load again",
+            )
+        if others:
+            notes.append(
+                f"{lock.id} stands before {others[0].id}, which came with the toolkit: "
+                "the next deploy of a model on that engine makes a new release"
+            )
+    return notes
+
+
+def _registry_notes(
+    before: RegistryFile | None, after: RegistryFile, added: tuple[str, ...], bundle: Bundle
+) -> list[str]:
+    notes = []
+    for title in added:
+        name = title.partition("@")[0]
+        last = after.registry.models[name].newest.title
+        if before is not None and name in before.registry.models and last == title:
+            notes.append(f"{title} stands last and is what `toolkit upgrade {name}` takes now")
+    for version in bundle.versions():
+        verdict = licence_verdict(version, after.registry.policy)
+        if not verdict.allowed:
+            notes.append(f"{verdict.reason}, so deploy will refuse it; {verdict.hint}")
+    return notes
+
+
+def _refuse(root: Path, faults: list[str] | tuple[str, ...]) -> None:
+    if not faults:
+        return
+    more = len(faults) - _SHOWN
+    shown = [*faults[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+    raise IntegrityError(
+        f"{root} is not as it was made; nothing was taken in:\n  " + "\n  ".join(shown),
+        hint=f"bring these files over again: (cd {root} && sha256sum --quiet -c {SUMS})",
+    )

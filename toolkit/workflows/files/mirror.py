@@ -1,0 +1,84 @@
+"""What the mirror gives out: snapshots that are in the store, pinned, and allowed by policy."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from toolkit.adapters.mirror.source import ServedSnapshot
+from toolkit.adapters.store.store import Store
+from toolkit.config.lock_file import Lock, lock_path, read_lock
+from toolkit.config.registry import load_registry
+from toolkit.domain.model import Registry
+from toolkit.errors import InputError
+from toolkit.planning.release.licence_policy import licence_verdict
+
+Stamp = tuple[tuple[int, int], ...]
+
+
+class PinnedSnapshots:
+    """A `MirrorSource` over registry, lock and store, which it reads again when they change.
+
+    `warn` gets a sentence when a changed registry cannot be read; the last good one stays in force.
+    """
+
+    def __init__(self, registry_path: Path, store: Store, warn: Callable[[str], None]) -> None:
+        self._path = registry_path
+        self._store = store
+        self._warn = warn
+        self._reading = threading.Lock()
+        self._stamp = _stamp(registry_path)
+        self._registry: Registry = load_registry(registry_path)
+        self._lock: Lock = read_lock(registry_path)
+
+    def revisions(self, repo: str) -> Sequence[ServedSnapshot]:
+        """Return what may be given out of a repository, in the registry's order."""
+        registry, lock = self._current()
+        served: dict[str, ServedSnapshot] = {}
+        for model in registry.models.values():
+            for version in model.versions:
+                if version.source.key != repo or not lock.has(version):
+                    continue
+                snapshot = lock.snapshot_of(version)
+                if licence_verdict(version, registry.policy).allowed and self._store.has(snapshot):
+                    stored = self._store.find(snapshot.source, snapshot.revision)
+                    pulled_at = stored.pulled_at if stored is not None else 0.0
+                    served[snapshot.revision] = ServedSnapshot(
+                        snapshot, self._store.path(snapshot), version.licence, pulled_at
+                    )
+        return tuple(served.values())
+
+    def served(self) -> tuple[ServedSnapshot, ...]:
+        """Return everything that may be given out right now."""
+        registry, _ = self._current()
+        keys = {
+            version.source.key: None
+            for model in registry.models.values()
+            for version in model.versions
+        }
+        return tuple(each for key in keys for each in self.revisions(key))
+
+    def _current(self) -> tuple[Registry, Lock]:
+        with self._reading:
+            stamp = _stamp(self._path)
+            if stamp != self._stamp:
+                self._stamp = stamp
+                try:
+                    registry, lock = load_registry(self._path), read_lock(self._path)
+                except InputError as error:
+                    self._warn(f"{error.message}; what was served before is served on")
+                else:
+                    self._registry, self._lock = registry, lock
+            return self._registry, self._lock
+
+
+def _stamp(registry_path: Path) -> Stamp:
+    stamps = []
+    for path in (registry_path, lock_path(registry_path)):
+        try:
+            about = path.stat()
+            stamps.append((about.st_mtime_ns, about.st_size))
+        except OSError:
+            stamps.append((0, 0))
+    return tuple(stamps)

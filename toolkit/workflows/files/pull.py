@@ -1,0 +1,193 @@
+"""Pull a pinned version into the store: policy, room, fetch, compare with the lock, commit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from toolkit.adapters.hub.port import Hub
+from toolkit.adapters.store.store import Store
+from toolkit.domain.model import HubSource, Policy, Version
+from toolkit.domain.quantity import format_size
+from toolkit.domain.snapshot import Snapshot
+from toolkit.errors import RefusedError, SourceError
+from toolkit.planning.release.licence_policy import licence_verdict, permission_verdict
+from toolkit.planning.upkeep.download import RESERVE, Download, plan_download, shortfall
+from toolkit.workflows.files.pool import Stopped, run_all
+from toolkit.workflows.files.pull_file import FileFetch
+
+WORKERS = 8
+
+
+class PullReport(Protocol):
+    """Where a pull tells how it goes; called from several threads at once."""
+
+    def note(self, text: str) -> None:
+        """Something a person should know, as one sentence."""
+        ...
+
+    def begin(self, title: str, files: int, size: int) -> None:
+        """So many files of `size` bytes in all are about to be fetched."""
+        ...
+
+    def advance(self, path: str, size: int) -> None:
+        """`size` bytes of a file came; negative where some have to come again."""
+        ...
+
+    def file_done(self, path: str, size: int) -> None:
+        """A file is complete and has the pinned digest."""
+        ...
+
+    def end(self) -> None:
+        """Nothing more comes, whether it went well or not."""
+        ...
+
+
+class Silent:
+    """A `PullReport` for whoever does not want to know."""
+
+    def note(self, text: str) -> None:
+        """Ignore."""
+
+    def begin(self, title: str, files: int, size: int) -> None:
+        """Ignore."""
+
+    def advance(self, path: str, size: int) -> None:
+        """Ignore."""
+
+    def file_done(self, path: str, size: int) -> None:
+        """Ignore."""
+
+    def end(self) -> None:
+        """Ignore."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What a pull did: `fetched` bytes in `seconds`, after `resumed` bytes of an earlier one.
+
+    `already_there`: the store had it and nothing was changed.
+    """
+
+    version: Version
+    snapshot: Snapshot
+    path: Path
+    fetched: int
+    resumed: int
+    seconds: float
+    already_there: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "model": self.version.model,
+            "version": self.version.name,
+            "source": self.snapshot.source,
+            "revision": self.snapshot.revision,
+            "snapshot": self.snapshot.digest,
+            "path": str(self.path),
+            "files": len(self.snapshot.files),
+            "size": self.snapshot.size,
+            "fetched": self.fetched,
+            "resumed": self.resumed,
+            "seconds": round(self.seconds, 3),
+            "already_there": self.already_there,
+        }
+
+
+def pull(
+    version: Version,
+    snapshot: Snapshot,
+    store: Store,
+    hub: Hub,
+    policy: Policy,
+    report: PullReport,
+    *,
+    workers: int = WORKERS,
+    clock: Callable[[], float] = time.time,
+) -> Pulled:
+    """Bring the pinned files of `version` into the store, each compared with `snapshot`, the lock.
+
+    Raises RefusedError where policy does not allow licence or files, SourceError where a source does not
+    give a file or the disk has no room, IntegrityError where bytes differ from those pinned.
+    """
+    require_licence(version, policy)
+    require_permission(version, snapshot)
+    if store.has(snapshot):
+        return Pulled(version, snapshot, store.path(snapshot), 0, 0, 0.0, already_there=True)
+    store.sweep(clock())
+    download = preview(snapshot, store)
+    _require_room(version, download, store)
+    started = time.monotonic()
+    report.begin(version.title, len(download.missing), download.size)
+    try:
+        _fetch(version, snapshot, store, hub, report, workers, clock)
+    except KeyboardInterrupt:
+        report.end()
+        report.note(f"interrupted; what came is kept, to go on: toolkit pull {version.title}")
+        raise
+    finally:
+        report.end()
+    seconds = time.monotonic() - started
+    return Pulled(
+        version, snapshot, store.path(snapshot), download.needed, download.resumed, seconds
+    )
+
+
+def preview(snapshot: Snapshot, store: Store) -> Download:
+    """Return what a pull of `snapshot` would have to fetch; nothing is fetched."""
+    return plan_download(
+        snapshot,
+        {file.sha256 for file in snapshot.files if store.has_blob(file)},
+        {file.sha256: store.partial_size(file) for file in snapshot.files},
+    )
+
+
+def require_licence(version: Version, policy: Policy) -> None:
+    """Raise RefusedError unless policy allows the licence of `version`."""
+    verdict = licence_verdict(version, policy)
+    if not verdict.allowed:
+        raise RefusedError(verdict.reason, hint=verdict.hint)
+
+
+def require_permission(version: Version, snapshot: Snapshot) -> None:
+    """Raise RefusedError where a pinned file needs a permission that the version does not have."""
+    verdict = permission_verdict(version, snapshot)
+    if not verdict.allowed:
+        raise RefusedError(verdict.reason, hint=verdict.hint)
+
+
+def _fetch(
+    version: Version,
+    snapshot: Snapshot,
+    store: Store,
+    hub: Hub,
+    report: PullReport,
+    workers: int,
+    clock: Callable[[], float],
+) -> None:
+    with store.stage(snapshot) as staging:
+        fetch = FileFetch(version, store, staging, hub, report)
+        missing = staging.link_present()
+        try:
+            run_all([partial(fetch, file) for file in missing], workers)
+        except Stopped as stopped:
+            raise stopped.cause from stopped.cause.__cause__
+        staging.commit(version.licence, clock())
+
+
+def _require_room(version: Version, download: Download, store: Store) -> None:
+    free = store.free_space()
+    lacking = shortfall(download, free)
+    if lacking:
+        source = "downloads" if isinstance(version.source, HubSource) else "copies"
+        raise SourceError(
+            f"{version.title} {source} {format_size(download.needed)}, with "
+            f"{format_size(RESERVE)} to spare; {store.root} has {format_size(free)} free",
+            hint=f"free {format_size(lacking)} there, for example with: toolkit prune; "
+            "or keep the store on another disk: export TOOLKIT_HOME=DIR",
+        )

@@ -1,0 +1,146 @@
+"""Fetch one file of a version, compare it with the lock, keep it or put it aside."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from toolkit.adapters.hub.port import Advance
+from toolkit.adapters.store.copying import copy_file
+from toolkit.adapters.store.hashing import difference, digest_file
+from toolkit.adapters.store.staging import Staging
+from toolkit.adapters.store.store import Store
+from toolkit.domain.model import LocalSource, Version
+from toolkit.domain.snapshot import FileDigest
+from toolkit.errors import IntegrityError, SourceError
+from toolkit.workflows.files.pool import StopAskedError
+
+
+class FileReport(Protocol):
+    """The part of a pull's report that concerns files."""
+
+    def note(self, text: str) -> None:
+        """Something a person should know."""
+        ...
+
+    def advance(self, path: str, size: int) -> None:
+        """`size` bytes came."""
+        ...
+
+    def file_done(self, path: str, size: int) -> None:
+        """A file is complete."""
+        ...
+
+
+class Downloads(Protocol):
+    """Where files come from: a Hub, or a bundle."""
+
+    def download(
+        self, repo: str, revision: str, file: FileDigest, into: Path, progress: Advance
+    ) -> str:
+        """Write the file to `into`; see `Hub.download`."""
+        ...
+
+
+class FileFetch:
+    """Fetches files of one version into a staged snapshot; called from several threads."""
+
+    def __init__(
+        self, version: Version, store: Store, staging: Staging, hub: Downloads, report: FileReport
+    ) -> None:
+        self._version = version
+        self._store = store
+        self._staging = staging
+        self._hub = hub
+        self._report = report
+
+    def __call__(self, file: FileDigest, stop: threading.Event) -> None:
+        """Bring `file` into the staged snapshot.
+
+        Raises SourceError, or IntegrityError where its bytes are not those pinned.
+        """
+
+        def advance(size: int) -> None:
+            if stop.is_set():
+                raise StopAskedError
+            self._report.advance(file.path, size)
+
+        try:
+            with self._store.claim(file, self._waiting(file, stop)) as data:
+                if data is None:
+                    advance(file.size)
+                    self._staging.link(file)
+                else:
+                    self._obtain(file, data, advance)
+                    self._staging.adopt(file, data)
+        except OSError as error:
+            raise SourceError(
+                f"{file.path} cannot be written to {self._store.root}: {error.strerror or error}",
+                hint=f"check that disk and its permissions: df -h {self._store.root}",
+            ) from error
+        self._report.file_done(file.path, file.size)
+
+    def _obtain(self, file: FileDigest, data: Path, advance: Callable[[int], None]) -> None:
+        resumed = self._store.partial_size(file)
+        found = self._write(file, data, advance)
+        wrong = difference(file, found)
+        if wrong and resumed > 0:
+            # A power cut can damage what an earlier pull left; the server deserves a second chance.
+            self._report.note(f"the kept part of {file.path} is damaged; fetching it anew")
+            data.unlink()
+            advance(-found.size)
+            wrong = difference(file, self._write(file, data, advance))
+        if wrong:
+            kept = self._store.quarantine(file, data)
+            raise IntegrityError(
+                f"{self._version.title} is not usable, a file is not the one that was pinned: "
+                f"{wrong}; moved to {kept}",
+                hint=self._advice(),
+            )
+
+    def _write(self, file: FileDigest, data: Path, advance: Callable[[int], None]) -> FileDigest:
+        source = self._version.source
+        if isinstance(source, LocalSource):
+            sha256 = _copy(Path(source.path) / file.path, data, advance)
+        else:
+            sha256 = self._hub.download(source.repo, self._version.revision, file, data, advance)
+        if file.git_sha1 and sha256 == file.sha256:
+            return digest_file(data, file.path)
+        return FileDigest(file.path, data.stat().st_size, sha256)
+
+    def _waiting(self, file: FileDigest, stop: threading.Event) -> Callable[[], None]:
+        said = False
+
+        def wait() -> None:
+            nonlocal said
+            if stop.is_set():
+                raise StopAskedError
+            if not said:
+                self._report.note(f"another pull fetches {file.path}; waiting for it")
+                said = True
+
+        return wait
+
+    def _advice(self) -> str:
+        if isinstance(self._version.source, LocalSource):
+            return (
+                "the directory changed since it was pinned; if that is wanted: "
+                f"toolkit registry pin {self._version.model}"
+            )
+        return (
+            f"pull again to rule out a broken line: toolkit pull {self._version.title}; "
+            "if it stays so, do not trust the server"
+        )
+
+
+def _copy(origin: Path, data: Path, advance: Callable[[int], None]) -> str:
+    try:
+        with origin.open("rb"):
+            pass
+    except OSError as error:
+        raise SourceError(
+            f"{origin}: {error.strerror}", hint=f"check the directory: ls -l {origin.parent}"
+        ) from error
+    return copy_file(origin, data, advance)

@@ -1,0 +1,131 @@
+"""Snapshots from the store, engines from the wheelhouse: what the ops machine brings to a host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from toolkit.adapters.engines.packages import uv_binary
+from toolkit.adapters.engines.wheelhouse import Wheelhouse
+from toolkit.adapters.hub.port import Hub
+from toolkit.adapters.interruption import Interruption
+from toolkit.adapters.store.store import Store
+from toolkit.domain.engine import EngineLock
+from toolkit.domain.model import Policy, Version
+from toolkit.domain.quantity import format_size
+from toolkit.domain.release import Release
+from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.errors import InputError, IntegrityError, SourceError
+from toolkit.workflows.files.pull import PullReport, pull
+from toolkit.workflows.tools import Say, SnapshotFiles
+
+
+class LocalSupplies:
+    """The store and the wheelhouse of this ops machine.
+
+    `snapshot_of` gives a version's pinned files; only a deployment of a version calls it.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        wheelhouse: Wheelhouse,
+        locks: Sequence[EngineLock],
+        hub: Callable[[], Hub],
+        policy: Policy,
+        snapshot_of: Callable[[Version], Snapshot],
+        report: PullReport,
+        interruption: Interruption | None = None,
+    ) -> None:
+        self._store = store
+        self._wheelhouse = wheelhouse
+        self._locks = locks
+        self._hub = hub
+        self._policy = policy
+        self._snapshot_of = snapshot_of
+        self._report = report
+        self._interruption = interruption or Interruption()
+
+    def fetch(self, version: Version, say: Say) -> None:
+        snapshot = self._snapshot_of(version)
+        report = _Interruptible(self._report, self._interruption)
+        pull(version, snapshot, self._store, self._hub(), self._policy, report)
+
+    def verify(self, release: Release) -> None:
+        snapshot = self._stored(release)
+        faults = self._store.verify(snapshot, lambda _: self._interruption.check())
+        if faults:
+            self._store.withdraw(snapshot)
+            raise IntegrityError(
+                "files in the store are not those that were pinned and were put aside:\n  "
+                + "\n  ".join(faults),
+                hint=f"toolkit pull {release.model}@{release.version} fetches them again",
+            )
+
+    def snapshot(self, release: Release) -> SnapshotFiles:
+        snapshot = self._stored(release)
+        return SnapshotFiles(str(self._store.path(snapshot)), snapshot.files)
+
+    def _stored(self, release: Release) -> Snapshot:
+        stored = self._store.find(release.source, release.revision)
+        if stored is None or stored.snapshot.digest != release.snapshot:
+            raise SourceError(
+                f"the snapshot of {release.title} is neither on the host nor in the store",
+                hint=f"toolkit deploy {release.model}@{release.version}",
+            )
+        return stored.snapshot
+
+    def engine_packages(self, engine: str) -> tuple[FileDigest, ...]:
+        return self._wheelhouse.packages(self._lock(engine))
+
+    def engine_variables(self, engine: str, say: Say) -> Mapping[str, Any]:
+        lock = self._lock(engine)
+        if not self._wheelhouse.complete(lock):
+            say(f"  downloading {lock.packages} packages of {lock.id}")
+        directory = self._wheelhouse.fill(lock, PackageProgress(say))
+        return {
+            "engine_id": lock.id,
+            "engine_version": lock.version,
+            "engine_accelerator": str(lock.accelerator),
+            "engine_python": lock.python,
+            "engine_wheelhouse": str(directory),
+            "engine_uv": str(uv_binary()),
+        }
+
+    def _lock(self, engine: str) -> EngineLock:
+        lock = next((each for each in self._locks if each.id == engine), None)
+        if lock is None:
+            raise InputError(f"no lock for the engine {engine} here", hint="toolkit engine list")
+        return lock
+
+
+class _Interruptible:
+    """A pull's report through which an interruption ends the pull."""
+
+    def __init__(self, report: PullReport, interruption: Interruption) -> None:
+        self._interruption = interruption
+        self.note, self.begin, self.file_done, self.end = (
+            report.note,
+            report.begin,
+            report.file_done,
+            report.end,
+        )
+        self._advance = report.advance
+
+    def advance(self, path: str, size: int) -> None:
+        self._interruption.check()
+        self._advance(path, size)
+
+
+class PackageProgress:
+    """Say every fifth of the packages, so that a minute's download is not silent."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._said = 0
+
+    def __call__(self, done: int, total: int, size: int) -> None:
+        if total and done * 5 // total > self._said:
+            self._said = done * 5 // total
+            self._say(f"  {done} of {total} packages, {format_size(size)}")

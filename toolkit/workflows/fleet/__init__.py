@@ -1,0 +1,1 @@
+"""Look at the hosts of a fleet and care for them."""

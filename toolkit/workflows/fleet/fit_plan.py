@@ -1,0 +1,146 @@
+"""Does a version fit on the fleet? Asked before any download."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.adapters.history.history import History
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hub.port import Hub
+from toolkit.adapters.sources.model_files import read_directory, read_hub
+from toolkit.adapters.store.store import Store
+from toolkit.domain.fit import FitRecord, ModelFiles, Prediction
+from toolkit.domain.model import LocalSource, Version
+from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.errors import SourceError
+from toolkit.planning.change.rollout import Limits
+from toolkit.planning.fit.fleet import Upgrade, plan_upgrade, provisionable
+from toolkit.planning.fit.host_fit import Candidate, HostFit, fit_host, predict_need
+from toolkit.planning.release.file_choice import choose_files
+from toolkit.planning.routing.agreement import agreed
+from toolkit.workflows.fleet.look import look
+
+_CAREFUL = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFit:
+    """How a version fits on the hosts of a fleet; `unreachable` is host -> why.
+
+    `weights` is the bytes of all weights in the files, `need` what the version takes of the memory that it asks
+    for; `records` are earlier starts of the same version, predicted and actual, newest first.
+    """
+
+    version: Version
+    weights: int
+    need: Prediction
+    hosts: tuple[HostFit, ...]
+    unreachable: Mapping[str, str]
+    upgrade: Upgrade
+    records: tuple[FitRecord, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is a host on which it fits, or as many as run it together."""
+        return sum(host.fits for host in self.hosts) >= self.version.resources.hosts
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "model": self.version.model,
+            "version": self.version.name,
+            "source": self.version.source.key,
+            "revision": self.version.revision,
+            "fits": self.fits,
+            "weights": self.weights,
+            "need": self.need.as_json(),
+            "hosts": [host.as_json() for host in self.hosts],
+            "unreachable": dict(self.unreachable),
+            "upgrade": self.upgrade.as_json(),
+            "starts": [_record_json(record) for record in self.records],
+        }
+
+
+def plan_fit(
+    candidate: Candidate,
+    hosts: Sequence[HostPort],
+    history: History,
+    limits: Limits = _CAREFUL,
+    clock: Callable[[], float] = time.time,
+) -> FleetFit:
+    """Observe `hosts` at once and return how the version fits on each; nothing is changed.
+
+    `limits` are those that an upgrade would get.
+    """
+    sight = look(hosts)
+    routes, facts = agreed(sight.by_label(hosts))
+    fits, upgrade = plan_upgrade(
+        candidate.version.model,
+        [provisionable(fit_host(candidate, each), each, clock()) for each in facts.values()],
+        facts,
+        routes,
+        limits=limits,
+        lost=sight.lost,
+    )
+    return FleetFit(
+        version=candidate.version,
+        weights=sum(tensor.size for tensor in candidate.files.tensors),
+        need=predict_need(candidate),
+        hosts=fits,
+        unreachable=sight.lost,
+        upgrade=upgrade,
+        records=_records(history, candidate.version),
+    )
+
+
+def files_of(version: Version, pinned: Snapshot | None, hub: Callable[[], Hub]) -> Snapshot:
+    """Return the files of a version as pinned; where they are not pinned yet, as the Hub lists them."""
+    if pinned is not None:
+        return pinned
+    if isinstance(version.source, LocalSource):
+        raise SourceError(
+            f"the files of {version.title} are not pinned",
+            hint=f"toolkit registry pin {version.title} --lock-only",
+        )
+    listed = hub().files(version.source.repo, version.revision)
+    kept = set(choose_files([file.path for file in listed], version.permission).kept)
+    files = (FileDigest(f.path, f.size, f.sha256, f.git_sha1) for f in listed if f.path in kept)
+    return Snapshot(version.source.key, version.revision, tuple(files))
+
+
+def read_model(
+    version: Version, snapshot: Snapshot, store: Store, hub: Callable[[], Hub]
+) -> ModelFiles:
+    """Return the model without its weights: from the store where they are, else from its source.
+
+    From a Hub nothing but `config.json` and the headers of the weights' files is fetched.
+    """
+    stored = store.find(snapshot.source, snapshot.revision)
+    if stored is not None:
+        return read_directory(stored.path, snapshot)
+    if isinstance(version.source, LocalSource):
+        return read_directory(Path(version.source.path), snapshot)
+    return read_hub(hub(), version.source.repo, snapshot)
+
+
+def _records(history: History, version: Version) -> tuple[FitRecord, ...]:
+    numbers = {
+        each.number for each, _ in history.releases(version.model) if each.version == version.name
+    }
+    return tuple(record for record in history.fits(version.model) if record.release in numbers)
+
+
+def _record_json(record: FitRecord) -> dict[str, Any]:
+    return {
+        "release": record.release,
+        "host": record.host,
+        "at": record.at,
+        "predicted": record.predicted.as_json(),
+        "actual": record.actual.as_json(),
+        "token_error": record.token_error,
+        "weight_error": record.weight_error,
+    }

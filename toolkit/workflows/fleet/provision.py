@@ -1,0 +1,215 @@
+"""Bring hosts to where they can serve: observe all, decide for each, confirm once, converge several at a time.
+
+Hosts are independent: what fails on one changes nothing for the others.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from toolkit.adapters.ansible.converge import Converge
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.probe import LockOwner
+from toolkit.errors import HostError, RefusedError, ToolkitError
+from toolkit.planning.change.preflight import preflight, reason_to_provision, remarks
+from toolkit.workflows.fleet.at_once import at_once
+from toolkit.workflows.fleet.keys import sync_keys
+from toolkit.workflows.fleet.look import Sight, look
+
+CONVERGING = 8
+_SAY_EVERY = 2.0
+
+Say = Callable[[str], None]
+
+
+class Result(StrEnum):
+    """How a host came out."""
+
+    UNCHANGED = "nothing to do"
+    CONVERGED = "converged"
+    WOULD_CHANGE = "would change"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A host to provision: how it is reached, what its `converged` must read, and the driver it is to get."""
+
+    host: HostPort
+    digest: str
+    driver_package: str = ""
+
+    @property
+    def name(self) -> str:
+        """The host's name."""
+        return self.host.host.name
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is to be done to a host: `reason` says why, empty where there is nothing to do; `fault` why it cannot be."""
+
+    target: Target
+    reason: str = ""
+    init: str = ""
+    fault: ToolkitError | None = None
+    remarks: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--dry-run --json` prints."""
+        return {
+            "host": self.target.name,
+            "reason": self.reason,
+            "error": _fault_json(self.fault),
+            "remarks": list(self.remarks),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a host came out, and what changed on it, in how many seconds."""
+
+    name: str
+    result: Result
+    reason: str = ""
+    changed: tuple[str, ...] = ()
+    seconds: float = 0.0
+    fault: ToolkitError | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "host": self.name,
+            "result": str(self.result),
+            "reason": self.reason,
+            "changed": list(self.changed),
+            "seconds": round(self.seconds, 3),
+            "error": _fault_json(self.fault),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioning:
+    """How hosts are converged; with `check` nothing is changed, and with `force` those as well that need nothing.
+
+    `clock` returns seconds since the epoch; `fleet` are all hosts, whose keys a new one gets before it may serve.
+    """
+
+    converge: Converge
+    owner: LockOwner
+    clock: Callable[[], float]
+    say: Say
+    fleet: Sequence[HostPort] = ()
+    check: bool = False
+    force: bool = False
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+Confirm = Callable[[Sequence[Intent]], bool]
+
+
+def provision(
+    targets: Sequence[Target], how: Provisioning, confirm: Confirm
+) -> tuple[Outcome, ...]:
+    """Converge each target that needs it; return how each came out, in their order.
+
+    `confirm` sees what is intended where anything is; raises RefusedError where it says no. No host's own failure
+    raises: it is the `fault` of its outcome.
+    """
+    sight = look([each.host for each in targets])
+    intents = [_intend(each, how, sight) for each in targets]
+    wanted = [each for each in intents if each.reason and not each.fault]
+    if wanted and not confirm(intents):
+        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+    if wanted and len(how.fleet) > 1 and not how.check:
+        # Who is out of reach is told of below, where it is to be provisioned.
+        with suppress(HostError):
+            sync_keys(how.fleet)
+    outcomes = at_once(CONVERGING, wanted, lambda each: _Run(how, each).outcome(), how.stop.set)
+    done = {each.name: each for each in outcomes}
+    return tuple(done.get(each.target.name) or _not_touched(each) for each in intents)
+
+
+def _fault_json(fault: ToolkitError | None) -> dict[str, str] | None:
+    return {"message": fault.message, "hint": fault.hint} if fault else None
+
+
+def _intend(target: Target, how: Provisioning, sight: Sight) -> Intent:
+    if target.name in sight.errors:
+        return Intent(target, fault=sight.errors[target.name])
+    facts = sight.facts[target.name]
+    faults = preflight(facts, how.clock(), target.driver_package)
+    if faults:
+        words = "; ".join(each.words for each in faults)
+        return Intent(target, fault=HostError(f"{target.name}: {words}", hint=faults[0].hint))
+    return Intent(target, _reason(facts, target, how), facts.init, remarks=remarks(facts))
+
+
+def _reason(facts: HostFacts, target: Target, how: Provisioning) -> str:
+    found = reason_to_provision(facts, target.digest)
+    return found or ("asked for with --force" if how.force else "")
+
+
+def _not_touched(intent: Intent) -> Outcome:
+    result = Result.FAILED if intent.fault else Result.UNCHANGED
+    return Outcome(intent.target.name, result, intent.reason, fault=intent.fault)
+
+
+class _Interrupted(Exception):
+    """Ends a playbook whose command was interrupted."""
+
+
+class _Run:
+    """Converges one host."""
+
+    def __init__(self, how: Provisioning, intent: Intent) -> None:
+        self._how, self._intent = how, intent
+        self._said = 0.0
+
+    def outcome(self) -> Outcome:
+        started = self._how.clock()
+        name, reason = self._intent.target.name, self._intent.reason
+        try:
+            changed = self._converge()
+        except ToolkitError as error:
+            seconds = self._how.clock() - started
+            return Outcome(name, Result.FAILED, reason, (), seconds, error)
+        seconds = self._how.clock() - started
+        if changed is None:
+            return Outcome(name, Result.UNCHANGED, "another command converged it", (), seconds)
+        result = Result.CONVERGED if not self._how.check else Result.WOULD_CHANGE
+        return Outcome(name, result if changed else Result.UNCHANGED, reason, changed, seconds)
+
+    def _converge(self) -> tuple[str, ...] | None:
+        target = self._intent.target
+        if self._how.check:
+            return self._play()
+        with target.host.lock(self._how.owner):
+            # Whoever held the lock until now may have done it.
+            if not _reason(target.host.observe(), target, self._how):
+                return None
+            return self._play()
+
+    def _play(self) -> tuple[str, ...]:
+        target = self._intent.target
+        variables: Mapping[str, Any] = {
+            "toolkit_init": self._intent.init,
+            "provision_digest": target.digest,
+        }
+        host = target.host.host
+        return self._how.converge.run("provision", host, variables, self._tell)
+
+    def _tell(self, task: str) -> None:
+        if self._how.stop.is_set():
+            raise _Interrupted
+        now = self._how.clock()
+        # A role's own check of its arguments is no step of anything.
+        if now - self._said >= _SAY_EVERY and "Validating arguments" not in task:
+            self._said = now
+            self._how.say(f"{self._intent.target.name}: {task}")

@@ -1,0 +1,103 @@
+"""Remove what nothing needs any more, from the hosts and from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from toolkit.adapters.history.history import History
+from toolkit.adapters.store.store import Store
+from toolkit.domain.release import Outcome, Release
+from toolkit.domain.snapshot import Snapshot
+from toolkit.errors import HostError, RefusedError
+from toolkit.planning.upkeep.prune import Prune, plan_prune
+from toolkit.workflows.fleet.look import hold, look
+from toolkit.workflows.tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Leavings:
+    """What a prune would remove, or removed: from each host, by name, and snapshots from the store."""
+
+    hosts: Mapping[str, Prune]
+    stored: tuple[Snapshot, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to remove."""
+        return all(each.empty for each in self.hosts.values()) and not self.stored
+
+
+def prune(
+    members: Sequence[Tools],
+    store: Store,
+    locked: frozenset[str],
+    keep: int,
+    confirm: Callable[[Leavings], bool],
+) -> tuple[Leavings, int]:
+    """Remove what the hosts' slots and each model's last `keep` live releases do not use.
+
+    From the store go snapshots that the registry's lock (`locked`: digests) does not name either.
+    Returns what was removed and the bytes freed on the hosts. Raises RefusedError, BusyError, and HostError where a
+    host does not answer: what it uses is not known then.
+    """
+    leavings = find_leavings(members, store, locked, keep)
+    if leavings.empty:
+        return leavings, 0
+    if not confirm(leavings):
+        raise RefusedError("not confirmed; nothing was removed", hint="add --yes to go ahead")
+    freed = 0
+    with hold([each.host for each in members], members[0].owner):
+        leavings = find_leavings(members, store, locked, keep)
+        for tools in members:
+            found = leavings.hosts[tools.host.host.name]
+            for digest in found.snapshots:
+                freed += tools.host.remove("snapshots", digest)
+            for engine in found.engines:
+                freed += tools.host.remove("engines", engine)
+        for snapshot in leavings.stored:
+            store.remove(snapshot)
+    return leavings, freed
+
+
+def find_leavings(
+    members: Sequence[Tools], store: Store, locked: frozenset[str], keep: int
+) -> Leavings:
+    """Return what nothing needs; nothing is removed."""
+    history = members[0].history
+    recent = [each for model in history.models() for each in _recent(history, model, keep)]
+    recent += _still_needed(history, recent)
+    sight = look([each.host for each in members])
+    if sight.lost:
+        words = "; ".join(f"{name}: {why}" for name, why in sight.lost.items())
+        raise HostError(f"what is used there is not known: {words}", hint="toolkit status")
+    used = {release.snapshot for release in recent}
+    for facts in sight.facts.values():
+        used |= {slot.release.snapshot for slot in facts.slots if slot.release}
+    stored = tuple(
+        each.snapshot
+        for each in store.list()
+        if each.snapshot.digest not in locked and each.snapshot.digest not in used
+    )
+    hosts = {name: plan_prune(facts, recent) for name, facts in sight.facts.items()}
+    return Leavings(hosts, stored)
+
+
+def _recent(history: History, model: str, keep: int) -> list[Release]:
+    numbers: list[int] = []
+    for deployment in history.deployments(model):
+        if deployment.outcome is Outcome.LIVE and deployment.release not in numbers:
+            numbers.append(deployment.release)
+    found = (history.release(model, number) for number in numbers[:keep])
+    return [release for release in found if release is not None]
+
+
+def _still_needed(history: History, known: list[Release]) -> list[Release]:
+    """What the next command goes back to, or completes, where a deployment was cut short."""
+    found = [
+        history.release(opened.model, number)
+        for opened in history.unfinished()
+        for number in (opened.release, opened.previous)
+        if number
+    ]
+    return [each for each in found if each is not None and each not in known]

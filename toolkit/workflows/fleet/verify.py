@@ -1,0 +1,115 @@
+"""Hash what is on hosts and in the store again and compare it with what was pinned and deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.store.store import Store
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.release import Release
+from toolkit.domain.snapshot import FileDigest, Snapshot, digest_of_files
+from toolkit.workflows.tools import Say
+
+STORE = "the store"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A snapshot on a host (`where` is its name) or in the store: who uses it and what differs, file by file."""
+
+    where: str
+    digest: str
+    used_by: tuple[str, ...]
+    files: int
+    size: int
+    faults: tuple[str, ...]
+
+
+def verify_host(
+    host: HostPort, pinned: Callable[[str], Snapshot | None], say: Say
+) -> tuple[Verified, ...]:
+    """Return the state of every snapshot on the host; `pinned` gives the files of a digest, if known."""
+    facts = host.observe()
+    return tuple(_verify(host, facts, digest, pinned(digest), say) for digest in facts.snapshots)
+
+
+def verify_store(store: Store, say: Say) -> tuple[Verified, ...]:
+    """Return the state of every snapshot in the store of this ops machine."""
+    found = []
+    for stored in store.list():
+        say(f"hashing {stored.source}@{stored.revision[:12]} in the store")
+        snapshot = stored.snapshot
+        faults = store.verify(snapshot)
+        title = f"{stored.source}@{stored.revision[:12]}"
+        found.append(
+            Verified(STORE, snapshot.digest, (title,), len(snapshot.files), snapshot.size, faults)
+        )
+    return tuple(found)
+
+
+def put_aside(host: HostPort, store: Store, found: Iterable[Verified]) -> tuple[str, ...]:
+    """Take damaged snapshots out of use, so that the next deployment brings whole ones.
+
+    A replica that runs has its weights in memory and goes on. Returns what was done, a line each.
+    """
+    done = []
+    for each in found:
+        if each.faults and each.where == host.host.name:
+            host.remove("snapshots", each.digest)
+            done.append(f"removed snapshot {each.digest[:12]} from {each.where}")
+        elif each.faults and each.where == STORE:
+            for stored in store.list():
+                if stored.snapshot.digest == each.digest:
+                    store.withdraw(stored.snapshot)
+            done.append(f"withdrew {each.used_by[0]} from the store")
+    return tuple(done)
+
+
+def pinned_in(store: Store, locked: Mapping[str, Snapshot]) -> Callable[[str], Snapshot | None]:
+    """Return the look-up of a snapshot by digest in the lock, else in the store."""
+    stored = {each.snapshot.digest: each.snapshot for each in store.list()}
+    return lambda digest: locked.get(digest) or stored.get(digest)
+
+
+def compare(
+    digest: str, pinned: Snapshot | None, found: Mapping[str, FileDigest]
+) -> tuple[str, ...]:
+    """Return each difference between the files on a host and the pin.
+
+    Without the pinned list the digest, which is part of the snapshot's name, still tells that something differs.
+    """
+    if pinned is None:
+        same = digest_of_files(found.values()) == digest
+        return () if same else ("its files do not have the digest it is named by",)
+    faults = []
+    for file in pinned.files:
+        there = found.get(file.path)
+        if there is None:
+            faults.append(f"{file.path}: missing")
+        elif (there.size, there.sha256) != (file.size, file.sha256):
+            faults.append(
+                f"{file.path}: sha256 {there.sha256[:12]}…, {there.size} bytes; "
+                f"pinned {file.sha256[:12]}…, {file.size} bytes"
+            )
+    known = {file.path for file in pinned.files}
+    faults.extend(f"{path}: was never pinned" for path in sorted(found.keys() - known))
+    return tuple(faults)
+
+
+def _verify(
+    host: HostPort, facts: HostFacts, digest: str, pinned: Snapshot | None, say: Say
+) -> Verified:
+    say(f"hashing snapshot {digest[:12]} on {facts.name}")
+    read = host.hash_files(digest, lambda event: None)
+    found = {path: FileDigest(path, entry["size"], entry["sha256"]) for path, entry in read.items()}
+    used_by = tuple(release.title for release in _releases(facts) if release.snapshot == digest)
+    faults = compare(digest, pinned, found)
+    return Verified(
+        facts.name, digest, used_by, len(found), sum(f.size for f in found.values()), faults
+    )
+
+
+def _releases(facts: HostFacts) -> list[Release]:
+    return [slot.release for slot in facts.slots if slot.release]

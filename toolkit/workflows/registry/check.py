@@ -1,0 +1,119 @@
+"""What `toolkit registry` shows and checks: the registry against policy, directories and the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.adapters.sources.directory import directory_files
+from toolkit.config.lock_file import Lock, read_lock
+from toolkit.config.registry import load_registry
+from toolkit.domain.model import LocalSource, Registry, Version
+from toolkit.domain.snapshot import content_revision
+from toolkit.errors import SourceError
+from toolkit.planning.release.file_choice import choose_files
+from toolkit.planning.release.licence_policy import licence_verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to know about a version; a `fault` has to be put right, with `hint`."""
+
+    version: str
+    fault: bool
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A registry that could be read, its lock, and what was found."""
+
+    registry: Registry
+    lock: Lock
+    findings: tuple[Finding, ...]
+
+    @property
+    def faults(self) -> tuple[Finding, ...]:
+        """The findings that have to be put right."""
+        return tuple(finding for finding in self.findings if finding.fault)
+
+
+def check_registry(registry_path: Path) -> Checked:
+    """Read registry and lock and check every version against policy, its directory and the lock.
+
+    Raises InputError where one of the two files cannot be read at all.
+    """
+    registry, lock = load_registry(registry_path), read_lock(registry_path)
+    findings = [
+        finding
+        for model in registry.models.values()
+        for version in model.versions
+        for finding in _check(version, registry, lock)
+    ]
+    return Checked(registry, lock, (*findings, *_unused(registry, lock)))
+
+
+def _check(version: Version, registry: Registry, lock: Lock) -> Iterator[Finding]:
+    verdict = licence_verdict(version, registry.policy)
+    if not verdict.allowed:
+        yield Finding(version.title, True, verdict.reason, verdict.hint)
+    locked = lock.has(version)
+    if not locked:
+        yield Finding(
+            version.title,
+            False,
+            "its files are not pinned yet",
+            f"toolkit registry pin {version.title} --lock-only",
+        )
+    else:
+        yield from _check_lock(version, lock)
+    if isinstance(version.source, LocalSource):
+        yield from _check_directory(version, version.source, lock if locked else None)
+
+
+def _check_lock(version: Version, lock: Lock) -> Iterator[Finding]:
+    files = lock.snapshot_of(version).files
+    choice = choose_files((file.path for file in files), version.permission)
+    again = f"toolkit registry pin {version.title} --lock-only"
+    for path, reason in choice.left_out.items():
+        yield Finding(version.title, True, f"the lock holds {path}: {reason}", again)
+    if choice.refusal:
+        yield Finding(version.title, True, f"the lock: {choice.refusal}", choice.hint)
+    if isinstance(version.source, LocalSource) and content_revision(files) != version.revision:
+        yield Finding(version.title, True, "the lock does not hold what the revision names", again)
+
+
+def _check_directory(version: Version, source: LocalSource, lock: Lock | None) -> Iterator[Finding]:
+    try:
+        listed = directory_files(Path(source.path))
+    except SourceError as error:
+        yield Finding(version.title, True, error.message, error.hint)
+        return
+    if lock is None:
+        return
+    kept = choose_files(listed, version.permission).kept
+    pinned = {file.path: file.size for file in lock.snapshot_of(version).files}
+    there = {path: (Path(source.path) / path).stat().st_size for path in kept}
+    for path in sorted(pinned.keys() | there.keys()):
+        if pinned.get(path) != there.get(path):
+            yield Finding(
+                version.title,
+                False,
+                f"{source.path} has changed since it was pinned, see {path}",
+                f"toolkit registry pin {version.model}",
+            )
+            return
+
+
+def _unused(registry: Registry, lock: Lock) -> Iterator[Finding]:
+    named = {
+        (version.source.key, version.revision)
+        for model in registry.models.values()
+        for version in model.versions
+    }
+    for source, revision in sorted(set(lock.snapshots) - named):
+        yield Finding(
+            f"{source}@{revision[:12]}", False, "the lock holds it and no version names it"
+        )

@@ -1,0 +1,304 @@
+"""Pinning: a branch becomes a commit, and every file of it gets its digest into the lock."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from toolkit.adapters.hub.port import Hub, HubFile, RepoInfo
+from toolkit.adapters.sources.directory import directory_files
+from toolkit.adapters.store.hashing import digest_file
+from toolkit.config.lock_file import Lock, is_safe_path, read_lock, write_lock
+from toolkit.config.registry import RegistryFile, read_registry
+from toolkit.config.registry_edit import (
+    draft_version,
+    with_revision,
+    with_version,
+    write_registry,
+)
+from toolkit.domain.model import HubSource, LocalSource, Version
+from toolkit.domain.quantity import format_size
+from toolkit.domain.snapshot import FileDigest, Snapshot, content_revision
+from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError
+from toolkit.planning.release.file_choice import FileChoice, choose_files
+from toolkit.planning.release.licence_policy import licence_verdict
+
+Report = Callable[[str], None]
+
+_FULL = re.compile(r"[0-9a-f]{40}\Z")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What a pin came to. `registry_changed` and `lock_changed` say which files were written."""
+
+    version: Version
+    snapshot: Snapshot
+    left_out: Mapping[str, str]
+    notes: tuple[str, ...]
+    registry_changed: bool
+    lock_changed: bool
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was written."""
+        return self.registry_changed or self.lock_changed
+
+
+def pin_version(
+    registry_path: Path,
+    model: str,
+    ref: str = "",
+    *,
+    name: str = "",
+    hub: Hub,
+    report: Report,
+    dry_run: bool = False,
+) -> Pinned:
+    """Pin what `ref` means today (default: `main`) as the last version of `model`, and return it.
+
+    A version of the file whose revision is still that branch or tag gets the commit in its place.
+    The registry is written last, so that a version never stands in it without its digests.
+    Raises InputError for what is wrong in the files or the arguments, RefusedError where policy
+    says no, SourceError and IntegrityError for what the Hub answers.
+    """
+    file, lock = read_registry(registry_path, unpinned=True), read_lock(registry_path)
+    registry_model = file.registry.model(_bare(model))
+    waiting = _waiting(file, registry_model.name, ref, name)
+    if waiting:
+        draft = registry_model.version(waiting)
+        ref = file.unpinned[registry_model.name, waiting]
+    else:
+        draft = draft_version(file, registry_model.name)
+    found = _observe(draft, ref, hub, report)
+    for version in registry_model.versions:
+        same = version.source == draft.source and version.revision == found.revision
+        if same and not waiting:
+            return _lock(file, lock, version, found, hub, report, dry_run=dry_run)
+    title = waiting or name or _default_name(ref, found.revision, registry_model.versions)
+    write = with_revision if waiting else with_version
+    after = write(file, registry_model.name, title, found.revision)
+    version = after.registry.model(registry_model.name).version(title)
+    pinned = _lock(file, lock, version, found, hub, report, dry_run=dry_run)
+    if not dry_run:
+        write_registry(registry_path, file, after)
+    return replace(pinned, registry_changed=True)
+
+
+def lock_versions(
+    registry_path: Path, spec: str, *, hub: Hub, report: Report, dry_run: bool = False
+) -> tuple[Pinned, ...]:
+    """Write the digests of `MODEL@VERSION`, or of all versions of `MODEL`, into the lock.
+
+    A version named alone is read again even where the lock has it: its permission may have
+    changed, and with it the files. The registry stays as it is. Raises what `pin_version` raises,
+    and IntegrityError where a file of the same revision has other bytes than those pinned.
+    """
+    file = read_registry(registry_path, unpinned=True)
+    model = file.registry.model(_bare(spec, at_allowed=True))
+    versions = (file.registry.version(spec),) if "@" in spec else model.versions
+    if not versions:
+        raise InputError(f"{model.name} has no version", hint=f"toolkit registry pin {model.name}")
+    done = []
+    for version in versions:
+        if (model.name, version.name) in file.unpinned:
+            raise InputError(
+                f"{version.title} is not pinned: its revision is {version.revision!r}",
+                hint=f"toolkit registry pin {model.name} {version.revision}",
+            )
+        lock = read_lock(registry_path)
+        if lock.has(version) and "@" not in spec:
+            done.append(Pinned(version, lock.snapshot_of(version), {}, (), False, False))
+            continue
+        found = _observe(version, version.revision, hub, report)
+        done.append(_lock(file, lock, version, found, hub, report, dry_run=dry_run, again=True))
+    return tuple(done)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a source said: the revision, its licence where it names one, digests of a directory."""
+
+    revision: str
+    licence: str = ""
+    gated: bool = False
+    files: tuple[FileDigest, ...] = ()
+    choice: FileChoice | None = None
+
+
+def _observe(version: Version, ref: str, hub: Hub, report: Report) -> _Found:
+    if isinstance(version.source, LocalSource):
+        if ref and ref != version.revision:
+            raise InputError(
+                f"{version.model} is a directory, which has no {ref!r}",
+                hint=f"toolkit registry pin {version.model}",
+            )
+        return _hash_directory(version, version.source, report)
+    ref = ref or "main"
+    report(f"asking the Hub what {ref} of {version.source.repo} is")
+    info: RepoInfo = hub.resolve(version.source.repo, ref)
+    if not _FULL.match(info.revision) or (_FULL.match(ref) and info.revision != ref):
+        raise SourceError(
+            f"the Hub answered {info.revision!r} for {ref} of {version.source.repo}",
+            hint="check HF_ENDPOINT",
+        )
+    return _Found(info.revision, info.licence, info.gated)
+
+
+def _hash_directory(version: Version, source: LocalSource, report: Report) -> _Found:
+    root = Path(source.path)
+    choice = _choose(version, directory_files(root))
+    files = []
+    for path in choice.kept:
+        report(f"hashing {path}")
+        files.append(digest_file(root / path, path))
+    return _Found(content_revision(files), files=tuple(files), choice=choice)
+
+
+def _lock(
+    file: RegistryFile,
+    lock: Lock,
+    version: Version,
+    found: _Found,
+    hub: Hub,
+    report: Report,
+    *,
+    dry_run: bool,
+    again: bool = False,
+) -> Pinned:
+    """Return `version` with its digests, from the lock or else from its source, written to the lock."""
+    _check_licence(file, version, found)
+    if found.revision != version.revision:
+        raise IntegrityError(
+            f"the directory of {version.title} is no longer what was pinned",
+            hint=f"toolkit registry pin {version.model}",
+        )
+    if lock.has(version) and not again:
+        return Pinned(version, lock.snapshot_of(version), {}, (), False, False)
+    notes = [] if found.licence or found.choice else ["the repository names no licence"]
+    if found.gated:
+        notes.append("gated: its terms have to be accepted on the Hub by the token's account")
+    if isinstance(version.source, HubSource):
+        listed = {each.path: each for each in hub.files(version.source.repo, version.revision)}
+        choice = _choose(version, listed)
+        files = tuple(
+            _digest(hub, version, version.source, listed[path], notes, report)
+            for path in choice.kept
+        )
+    else:
+        choice, files = found.choice or FileChoice(()), found.files
+    snapshot = Snapshot(version.source.key, version.revision, files)
+    report(f"{len(files)} files, {format_size(snapshot.size)}")
+    changed = not lock.has(version) or _differs(version, lock.snapshot_of(version), snapshot)
+    if changed and not dry_run:
+        write_lock(lock.plus(snapshot))
+    return Pinned(version, snapshot, choice.left_out, tuple(notes), False, changed)
+
+
+def _differs(version: Version, pinned: Snapshot, found: Snapshot) -> bool:
+    """Whether other files are to be pinned; raises IntegrityError where the same ones changed."""
+    digests = {file.path: file.sha256 for file in pinned.files}
+    for file in found.files:
+        if digests.get(file.path, file.sha256) != file.sha256:
+            raise IntegrityError(
+                f"{file.path} of {version.title} is not what was pinned at this revision",
+                hint="a commit never changes: the server or its mirror is not to be trusted",
+            )
+    return digests != {file.path: file.sha256 for file in found.files}
+
+
+def _choose(version: Version, paths: Mapping[str, object] | tuple[str, ...]) -> FileChoice:
+    choice = choose_files(paths, version.permission)
+    if choice.refusal:
+        raise RefusedError(f"{version.source.key} is refused: {choice.refusal}", hint=choice.hint)
+    for path in choice.kept:
+        if not is_safe_path(path):
+            raise SourceError(
+                f"{version.source.key} names the file {path!r}, which no snapshot may hold",
+                hint="choose another revision",
+            )
+    return choice
+
+
+def _digest(
+    hub: Hub, version: Version, source: HubSource, file: HubFile, notes: list[str], report: Report
+) -> FileDigest:
+    """Return size and digests of a file; a small one is fetched, since the Hub names no sha256 for it."""
+    if file.sha256:
+        return FileDigest(file.path, file.size, file.sha256, file.git_sha1)
+    report(f"reading {file.path}")
+    data = hub.read_small(source.repo, version.revision, file.path)
+    blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    if len(data) != file.size or blob != file.git_sha1:
+        raise IntegrityError(
+            f"{file.path} of {source.repo} is not the file that its commit {version.revision[:12]} "
+            f"names (git blob {blob[:12]}, expected {file.git_sha1[:12]})",
+            hint="try again; where it stays so, the mirror is damaged",
+        )
+    if file.path == "config.json" and not version.permission.trust_remote_code:
+        notes.extend(_code_note(data))
+    return FileDigest(file.path, len(data), hashlib.sha256(data).hexdigest(), blob)
+
+
+def _code_note(config: bytes) -> list[str]:
+    try:
+        names_code = "auto_map" in json.loads(config)
+    except (ValueError, RecursionError, TypeError):
+        return ["config.json is no JSON; the engine will not load it"]
+    if not names_code:
+        return []
+    return ["config.json names code of the repository; without permission the engine uses its own"]
+
+
+def _check_licence(file: RegistryFile, version: Version, found: _Found) -> None:
+    if found.licence and found.licence != version.licence:
+        own = ("models", version.model, "versions", version.name, "licence")
+        where = own if own in file.document.spans else ("models", version.model, "licence")
+        raise file.document.fault(
+            where,
+            f"{version.source.key} says its licence is {found.licence!r}, "
+            f"and the registry says {version.licence!r}",
+            hint=f"read the licence, then write `licence: {found.licence}`",
+        )
+    verdict = licence_verdict(version, file.registry.policy)
+    if not verdict.allowed:
+        raise RefusedError(verdict.reason, hint=verdict.hint)
+
+
+def _waiting(file: RegistryFile, model: str, ref: str, name: str) -> str:
+    """Return the version of the file whose revision is the branch or tag to be pinned, if any."""
+    waiting = {
+        version: value
+        for (owner, version), value in file.unpinned.items()
+        if owner == model and value == (ref or value) and version == (name or version)
+    }
+    if len(waiting) > 1:
+        raise InputError(
+            f"{' and '.join(waiting)} of {model} wait to be pinned",
+            hint=f"choose one: toolkit registry pin {model} --as {next(iter(waiting))}",
+        )
+    return next(iter(waiting), "")
+
+
+def _default_name(ref: str, revision: str, versions: tuple[Version, ...]) -> str:
+    """Return a tag's own name, else the first eight digits of the commit."""
+    taken = {version.name for version in versions}
+    tag = ref.lower()
+    if tag and tag != "main" and _NAME.match(tag) and not _FULL.match(tag) and tag not in taken:
+        return tag
+    return next(revision[:size] for size in range(8, 41) if revision[:size] not in taken)
+
+
+def _bare(spec: str, *, at_allowed: bool = False) -> str:
+    model, at, version = spec.partition("@")
+    if at and not at_allowed:
+        raise InputError(
+            f"{spec!r} names a version; a pin makes a new one",
+            hint=f"toolkit registry pin {model} --as {version}, or {spec} --lock-only",
+        )
+    return model
