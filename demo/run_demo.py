@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import Lab, free_port
-
-from toolkit.adapters.load import Load, LoadReport
+from load import Load, LoadReport
 
 MODEL = "demo-qwen"
 VLLM = "0.32.0"
@@ -97,7 +96,7 @@ def change_under_load(
         streams,
         short_workers=0,
         stream_workers=2,
-        stream_extra={"max_tokens": 900},
+        extra={"max_tokens": 900},
     ).start()
     try:
         short.wait_for(lambda report: len(report.answers) >= 20, 120)

@@ -33,6 +33,7 @@ def test_everything_a_deployment_needs_is_inside(wheel: Path) -> None:
     wanted = {each.replace("playbooks/", "toolkit/_shipped/playbooks/", 1) for each in tracked}
     assert wanted - inside == set()
     assert {"toolkit/_shipped/model_registry.yaml"} <= inside
+    assert {name.split("/")[0] for name in inside if ".dist-info/" not in name} == {"toolkit"}
 
 
 def test_the_installed_toolkit_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None:

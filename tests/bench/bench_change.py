@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from demo.load import LoadReport
 from tests.system.served import Served, lab_with_engine, lab_with_versions
-from toolkit.adapters.load import LoadReport
 
 SHORT, STREAMS, LIMIT = 2000, 40, 2.0
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from demo.load import Answer, Load, LoadReport
 from tests.fleet.machine import Machine, missing
 from tests.system.stub_site import PROMPT, StubSite, stub_site
-from toolkit.adapters.load import Answer, Load, LoadReport
 
 VERSIONS = ("v1", "v2")
 LIMIT = 3.0
@@ -179,7 +179,7 @@ def load(
         known,
         short_workers=workers,
         stream_workers=0,
-        short_extra=extra,
+        extra=extra,
         pause=pause,
     ).start()
 

@@ -13,7 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from toolkit.adapters.load import Load
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from demo.load import Load
 
 
 def main() -> int:

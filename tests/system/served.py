@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from demo.lab import Lab, end_supervisor, free_port
-from toolkit.adapters.load import Load
+from demo.load import Load
 
 # The engine (3 GB) and its packages stay here from one run to the next; `make clean` removes both.
 ROOT = Path("/var/lib/toolkit-test")
@@ -53,7 +53,7 @@ class Served:
             chosen,
             short_workers=0 if streams else 2,
             stream_workers=streams,
-            stream_extra={"max_tokens": 900} if streams else None,
+            extra={"max_tokens": 900} if streams else None,
             # Two cores also have to start another vLLM meanwhile.
             pause=pause,
         ).start()

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.load import Load
 from tests.adapters.host_lab import STUB
 from tests.fleet.lab import fleet_lab
 from tests.system.fleet_site import DOOR, MODEL, Site
 from toolkit.adapters.fakes.host import Behaviour
-from toolkit.adapters.load import Load
 
 ROOT = "/var/lib/toolkit"
 PROMPT = "Which version are you?"

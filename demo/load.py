@@ -1,7 +1,7 @@
-"""Constant load on an OpenAI-compatible address whose right answers are known, judged answer by answer.
+"""Constant load on an OpenAI-compatible endpoint: each answer is compared with the known right ones.
 
-Short requests and long streams run side by side on kept connections, as the clients of a team's applications do.
-Nothing is sent twice: what a client would have to retry counts as failed here.
+Short requests and long streams run side by side on kept-alive connections, as a team's applications would run them.
+No request is sent twice: an answer that a client would have to retry counts as failed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from enum import StrEnum
 from itertools import count
 from typing import Any
 
+# The longest time that an answer may send nothing.
+SILENCE_SECONDS = 120.0
+
 
 class Verdict(StrEnum):
-    """How an answer is judged. `mixed` is complete, but no version's known answer."""
+    """The judgement over an answer. A `mixed` answer is complete, but it is the known answer of no version."""
 
     OK = "ok"
     FAILED = "failed"
@@ -30,10 +33,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One request and how it ended. Times are seconds since the epoch; `sent_at` is when it was sent.
+    """One request and its outcome. Times are seconds since the epoch.
 
-    `version` is the one whose known answer came, empty unless the verdict is ok; `slot` what the router
-    said; `detail` why it is not ok.
+    `version` is the version whose known answer came back, empty unless the verdict is ok. `slot` is the router's
+    `X-Toolkit-Slot` header. `detail` is the reason for any other verdict than ok.
     """
 
     stream: bool
@@ -52,7 +55,7 @@ class LoadReport:
     answers: tuple[Answer, ...]
 
     def number(self, verdict: Verdict, *, stream: bool | None = None) -> int:
-        """Return how many answers have this verdict; of streams or short requests alone, if asked."""
+        """Return the number of answers with this verdict; `stream` limits it to streams or to short requests."""
         return sum(
             answer.verdict is verdict and stream in (None, answer.stream) for answer in self.answers
         )
@@ -64,27 +67,16 @@ class LoadReport:
 
     @property
     def versions(self) -> dict[str, int]:
-        """How many right answers each version gave."""
+        """The number of right answers of each version."""
         return dict(Counter(a.version for a in self.answers if a.verdict is Verdict.OK))
 
     def last_sent(self, version: str, *, after: float = 0.0) -> float | None:
-        """Return when the last request was sent that `version` answered, None if none after `after`."""
-        times = [a.sent_at for a in self.answers if a.version == version and a.sent_at >= after]
-        return max(times, default=None)
+        """Return the time of the last request at or after `after` that `version` answered, None without any."""
+        return max(self._times(version, after), default=None)
 
     def first_sent(self, version: str, *, after: float = 0.0) -> float | None:
-        """Return when the first request was sent that `version` answered at or after `after`."""
-        times = [a.sent_at for a in self.answers if a.version == version and a.sent_at >= after]
-        return min(times, default=None)
-
-    def seconds(self, share: float, *, stream: bool = False) -> float:
-        """Return the time within which `share` (0.99) of the right answers were complete; 0 if none."""
-        times = sorted(
-            a.ended_at - a.sent_at
-            for a in self.answers
-            if a.stream is stream and a.verdict is Verdict.OK
-        )
-        return times[min(len(times) - 1, int(share * len(times)))] if times else 0.0
+        """Return the time of the first request at or after `after` that `version` answered, None without any."""
+        return min(self._times(version, after), default=None)
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures, without the single answers."""
@@ -97,15 +89,17 @@ class LoadReport:
         figures["bad"] = dict(Counter(f"{a.verdict}: {a.detail}" for a in self.bad))
         return figures
 
+    def _times(self, version: str, after: float) -> list[float]:
+        return [a.sent_at for a in self.answers if a.version == version and a.sent_at >= after]
+
 
 class Load:
     """Load that runs from `start` to `stop`.
 
-    `base_url` is the router's (`http://127.0.0.1:8080`). `known_answers` is {prompt: {version: answer}},
-    and the answers are compared to the letter. `short_extra` and `stream_extra` are added to the requests'
-    bodies. Where `stream_extra` has both `ignore_eos` and `max_tokens`, a stream is as long as asked and only
-    its beginning is a known answer. `limit` bounds the number of short requests, `timeout` (seconds) the
-    silence within an answer, `pause` (seconds) slows each short worker.
+    `base_url` is the router's (`http://127.0.0.1:8080`). `known_answers` is {prompt: {version: answer}}; answers must
+    match exactly. The fields of `extra` are added to every request's body. With both `ignore_eos` and `max_tokens` in
+    `extra`, an answer must have `max_tokens` tokens and begin with a known answer. Each short worker waits `pause`
+    seconds between two requests.
     """
 
     def __init__(
@@ -116,19 +110,15 @@ class Load:
         *,
         short_workers: int = 4,
         stream_workers: int = 2,
-        short_extra: Mapping[str, Any] | None = None,
-        stream_extra: Mapping[str, Any] | None = None,
-        limit: int | None = None,
-        timeout: float = 120.0,
+        extra: Mapping[str, Any] | None = None,
         pause: float = 0.0,
     ) -> None:
         parts = urllib.parse.urlsplit(base_url)
         self._address = (parts.hostname or "127.0.0.1", parts.port or 80)
         self._path = parts.path.rstrip("/").removesuffix("/v1") + "/v1/chat/completions"
         self._model, self._known = model, known_answers
-        self._extra = {False: dict(short_extra or {}), True: dict(stream_extra or {})}
-        self._limit, self._timeout, self._pause = limit, timeout, pause
-        self._turn, self._shorts = count(), count()
+        self._extra, self._pause = dict(extra or {}), pause
+        self._turn = count()
         self._stopped = threading.Event()
         self._answers: list[Answer] = []
         self._lock = threading.Lock()
@@ -138,26 +128,26 @@ class Load:
         ]
 
     def start(self) -> Load:
-        """Begin to send."""
+        """Start the workers."""
         for thread in self._threads:
             thread.start()
         return self
 
     def stop(self) -> LoadReport:
-        """Send nothing more, let what runs come to its end, and return the report."""
+        """Send no further requests, wait for the running ones, and return the report."""
         self._stopped.set()
         for thread in self._threads:
-            thread.join(self._timeout + 5)
+            thread.join(SILENCE_SECONDS + 5)
         return self.report()
 
     def report(self) -> LoadReport:
-        """Return what is known so far; the load goes on."""
+        """Return the answers so far; the load continues."""
         with self._lock:
             answers = sorted(self._answers, key=lambda answer: answer.sent_at)
         return LoadReport(tuple(answers))
 
     def wait_for(self, enough: Callable[[LoadReport], bool], timeout: float) -> LoadReport:
-        """Return the first report that `enough` likes; raises TimeoutError after `timeout` seconds."""
+        """Return the first report for which `enough` is true; raises TimeoutError after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while not enough(report := self.report()):
             if time.monotonic() > deadline:
@@ -169,10 +159,8 @@ class Load:
         connection = self._connect()
         prompts = list(self._known)
         while not self._stopped.is_set():
-            turn = next(self._turn)
-            if not stream and self._limit is not None and next(self._shorts) >= self._limit:
-                break
-            answer = self._ask(connection, prompts[turn % len(prompts)], stream)
+            prompt = prompts[next(self._turn) % len(prompts)]
+            answer = self._request(connection, prompt, stream)
             with self._lock:
                 self._answers.append(answer)
             if answer.verdict is Verdict.FAILED:
@@ -184,10 +172,10 @@ class Load:
         connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(*self._address, timeout=self._timeout)
+        return http.client.HTTPConnection(*self._address, timeout=SILENCE_SECONDS)
 
-    def _ask(self, connection: http.client.HTTPConnection, prompt: str, stream: bool) -> Answer:
-        extra = self._extra[stream]
+    def _request(self, connection: http.client.HTTPConnection, prompt: str, stream: bool) -> Answer:
+        extra = self._extra
         body = {
             "model": self._model,
             "messages": [{"role": "user", "content": prompt}],
@@ -201,7 +189,7 @@ class Load:
             connection.request(
                 "POST", self._path, json.dumps(body), {"Content-Type": "application/json"}
             )
-            # closed in every case: an answer that announces the connection's end keeps its socket itself
+            # A response with `Connection: close` owns the socket, so the response itself must be closed.
             with connection.getresponse() as response:
                 slot = response.headers.get("X-Toolkit-Slot", "")
                 if response.status != 200:
@@ -220,10 +208,10 @@ class Load:
 def judge(
     text: str, finish: str, tokens: int, known: Mapping[str, str], asked: int = 0
 ) -> tuple[Verdict, str]:
-    """Return the verdict on a text, and the version that it is of or what is wrong with it.
+    """Return the verdict over an answer, and its version or the fault.
 
-    `finish` is the finish_reason, empty where the answer ended without `[DONE]`; `asked` the number of
-    tokens that a stream was told to have, whatever they are (0: none, the text is all of the answer).
+    `finish` is the finish_reason, empty for a stream that ended without `[DONE]`. With `asked` > 0 the answer must have
+    that many `tokens` and begin with a known answer; with 0 the text must be a known answer.
     """
     if finish not in ("stop", "length"):
         return Verdict.TRUNCATED, f"ended with {finish or 'nothing'}"
@@ -245,7 +233,7 @@ def _read_whole(response: http.client.HTTPResponse) -> tuple[str, str, int]:
 
 
 def _read_stream(response: http.client.HTTPResponse) -> tuple[str, str, int]:
-    """Return text, finish_reason and tokens of a stream of events; no reason where `[DONE]` is missing."""
+    """Return text, finish_reason and tokens of an event stream; the reason is empty if `[DONE]` is missing."""
     text, finish, tokens, done = "", "", 0, False
     while line := _line(response):
         if not line.startswith(b"data: "):
@@ -265,9 +253,9 @@ def _read_stream(response: http.client.HTTPResponse) -> tuple[str, str, int]:
 
 
 def _line(response: http.client.HTTPResponse) -> bytes:
-    """Return the next line; nothing at the end, be it the proper one or not."""
+    """Return the next line, or nothing at the end of the stream, even if the connection broke there."""
     try:
-        # reading nothing more at the end is what hands the connection back for the next request
+        # The empty read at the end lets http.client reuse the connection for the next request.
         return response.readline() or response.read()
     except http.client.IncompleteRead:
         return b""

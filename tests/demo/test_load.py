@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from toolkit.adapters.load import Answer, Load, LoadReport, Verdict, judge
+from demo.load import Answer, Load, LoadReport, Verdict, judge
 
 KNOWN = {"v1": "Paris is it.", "v2": "Lyon, of course."}
 
@@ -136,9 +136,3 @@ def test_answers_of_an_engine(
     assert {(a.verdict, a.version, a.detail, a.slot, a.stream) for a in answers} == {
         (verdict, version, detail, "blue", stream)
     }
-
-
-def test_a_limit_bounds_the_short_requests(engine: str) -> None:
-    load = Load(engine, "tiny", {"right": KNOWN}, short_workers=3, stream_workers=0, limit=20)
-    load.start().wait_for(lambda report: len(report.answers) == 20, 10)
-    assert load.stop().as_json()["short"] == 20
