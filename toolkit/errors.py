@@ -8,19 +8,25 @@
     ├── SourceError                     exit 5   the Hub, a mirror or a directory did not give what was asked
     ├── IntegrityError                  exit 6   bytes differ from what was pinned
     ├── HostError                       exit 7   a host could not be reached, observed or converged
-    └── ReleaseFailedError              exit 8   the new release did not pass; the former one serves
+    ├── ReleaseFailedError              exit 8   the new release did not pass; the former one serves
+    ├── CalledOffError                  exit 8   a host's change was called off, because another host failed
+    └── InterruptionError               exit 130 Ctrl-C or SIGTERM; what served before serves
 
 Each error says what happened (`message`), what to type next (`hint`) and how the process ends (`exit_code`).
-They are printed in one place, `toolkit.cli.main`.
+They are printed in one place, `toolkit.cli.main`. `joined` makes one error of the failures of several hosts.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class ToolkitError(Exception):
-    """An expected failure: `message` for people, `hint` with the next command to type."""
+    """An expected failure: `message` for people, `hint` with the next command to type.
+
+    `hosts` has the error of each host, by name, where the error stands for failures of hosts.
+    """
 
     exit_code: ClassVar[int] = 1
     kind: ClassVar[str] = "failed"
@@ -29,6 +35,16 @@ class ToolkitError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.hosts: Mapping[str, ToolkitError] = {}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints of the error."""
+        return {
+            "kind": self.kind,
+            "message": self.message,
+            "hint": self.hint,
+            "exit_code": self.exit_code,
+        }
 
 
 class InputError(ToolkitError):
@@ -84,3 +100,68 @@ class ReleaseFailedError(ToolkitError):
 
     exit_code = 8
     kind = "release-failed"
+
+
+class CalledOffError(ToolkitError):
+    """A host's change was called off because another host failed: a consequence, never a cause."""
+
+    exit_code = 8
+    kind = "called-off"
+
+
+class InterruptionError(ToolkitError):
+    """A person or a supervisor ended the command; the change under way is undone."""
+
+    exit_code = 130
+    kind = "interrupted"
+
+
+# From the most severe to the least: `joined` takes class and exit code of the first that occurs.
+_SEVERITY: tuple[type[ToolkitError], ...] = (
+    IntegrityError,
+    ReleaseFailedError,
+    CalledOffError,
+    HostError,
+    SourceError,
+    BusyError,
+    RefusedError,
+    InputError,
+    InterruptionError,
+    ToolkitError,
+)
+
+
+def joined(
+    failures: Mapping[str, ToolkitError], *, hint: str, alone: bool = False, more: str = ""
+) -> ToolkitError:
+    """Return one error for `failures`, by host's name; `more` goes to the end of its message.
+
+    A fault that is the same everywhere keeps its own class, hint and exit code. Different faults are listed,
+    each with its own hint; the class is the most severe one's and the hint is `hint`. With `alone` the fleet
+    has one host, and the message does not name it.
+    """
+    faults: dict[tuple[type[ToolkitError], str, str], list[str]] = {}
+    for name, error in failures.items():
+        faults.setdefault((type(error), error.message, error.hint), []).append(name)
+    worst = min(failures.values(), key=_severity)
+    if len(faults) == 1:
+        ((_, message, own),) = faults
+        text, hint = _of_hosts([] if alone else list(failures), message), own
+    else:
+        text = "\n  ".join(
+            _of_hosts(names, message) + (f"\n    hint: {own}" if own else "")
+            for (_, message, own), names in faults.items()
+        )
+    made = type(worst)(text + (f"\n  {more}" if more else ""), hint=hint)
+    made.hosts = dict(failures)
+    return made
+
+
+def _severity(error: ToolkitError) -> int:
+    return next(rank for rank, each in enumerate(_SEVERITY) if isinstance(error, each))
+
+
+def _of_hosts(names: list[str], message: str) -> str:
+    """Return `message` for the hosts `names`, which it may name already."""
+    shown = ", ".join(names)
+    return message if not shown or message.startswith(f"{shown}: ") else f"{shown}: {message}"

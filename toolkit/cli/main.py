@@ -140,16 +140,8 @@ def main() -> None:
 
 def _print_error(error: ToolkitError, *, as_json: bool) -> None:
     if as_json:
-        print_json(
-            {
-                "error": {
-                    "kind": error.kind,
-                    "message": error.message,
-                    "hint": error.hint,
-                    "exit_code": error.exit_code,
-                }
-            }
-        )
+        hosts = {name: each.as_json() for name, each in error.hosts.items()}
+        print_json({"error": {**error.as_json(), "hosts": hosts}})
         return
     click.echo(f"error: {error.message}", err=True)
     if error.hint:
