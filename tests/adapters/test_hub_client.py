@@ -19,7 +19,6 @@ from tests.adapters.hub_lab import (
 )
 from toolkit.adapters.fakes.hub import Trouble
 from toolkit.adapters.hub.client import HuggingFaceHub
-from toolkit.adapters.hub.port import open_hub
 from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import IntegrityError, SourceError, ToolkitError
@@ -110,7 +109,7 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(
     secret = "hf_canaryCANARYcanary"
     monkeypatch.setenv("HF_TOKEN", secret)
     revision = real_hub.publish(FILES)
-    hub = open_hub(real_hub.endpoint)
+    hub = HuggingFaceHub(real_hub.endpoint)
     file = weights_of(hub, revision)
     messages = []
     with caplog.at_level(logging.DEBUG):

@@ -26,6 +26,17 @@ except SystemExit as ended:
     print("ended", ended.code, file=sys.stderr)
 print(*sys.modules, sep="\\n", file=sys.stderr)
 """
+REGISTRY = """
+policy: {{licences: {{allowed: [mit]}}}}
+models:
+  tiny:
+    description: Made in house
+    licence: mit
+    openness: fully-open
+    source: {{path: {place}/house}}
+    engine: {{name: vllm, version: 0.32.0}}
+    resources: {{accelerators: [cpu], memory: 1GiB}}
+"""
 
 
 @pytest.fixture
@@ -98,6 +109,15 @@ def test_what_must_be_quick_loads_nothing_of_the_registry_the_hub_or_ansible(
         }
         == set()
     )
+
+
+def test_a_pull_that_finds_everything_does_not_load_the_hubs_client(place: Path) -> None:
+    (place / "house").mkdir()
+    (place / "house" / "model.safetensors").write_bytes(bytes(8))
+    (place / "model_registry.yaml").write_text(REGISTRY.format(place=place))
+    registry = ("--registry", str(place / "model_registry.yaml"))
+    for words in (["registry", "pin", "tiny", *registry], ["pull", "tiny", *registry]):
+        assert loaded(place, 0, *words) & {"huggingface_hub", "httpx"} == set()
 
 
 def test_a_wrong_command_line_loads_nothing_heavy(place: Path) -> None:

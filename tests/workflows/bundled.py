@@ -109,10 +109,10 @@ class Office:
         from toolkit.workflows.files.pull import pull
 
         pinned = pin_version(
-            self.registry, model, name=version, hub=self.hub, report=lambda _: None
+            self.registry, model, name=version, open_hub=lambda: self.hub, report=lambda _: None
         )
         policy = read_registry(self.registry, unpinned=True).registry.policy
-        pull(pinned.version, pinned.snapshot, self.store, self.hub, policy, Silent())
+        pull(pinned.version, pinned.snapshot, self.store, lambda: self.hub, policy, Silent())
 
     def add_engine(self, *names: str) -> EngineLock:
         """Lock wheels of these names as vLLM 0.32.0 on the CPU for Python 3.11, and have them here."""
@@ -149,7 +149,7 @@ class Office:
             self.store,
             self.wheelhouse,
             Wheels(self.home, pins=self.libraries),
-            self.hub,
+            lambda: self.hub,
             self.place / "uv",
             Silent,
             lambda _: None,

@@ -75,13 +75,13 @@ class FleetWorld:
                 host=each,
                 converge=FakeConverge(each, interruption=self.interruption),
                 history=self.history,
-                supplies=FakeSupplies(),
+                supplies=FakeSupplies,
                 owner=LockOwner("ann@ops", "toolkit deploy tiny", 4711),
                 clock=self.clock,
                 say=self.said.append,
                 provision_digest="base-1",
                 doors=doors,
-                distribution=self.distribution,
+                distribution=lambda: self.distribution,
                 interruption=self.interruption,
             )
             for each in self.hosts.values()

@@ -15,7 +15,7 @@ from tests.adapters.test_engine_packages import make_wheel
 from tests.planning.facts import release
 from tests.workflows.bundled import REGISTRY, WEIGHTS, Office
 from toolkit.adapters.distribution.swarm_library import Wheels
-from toolkit.adapters.hub.port import open_hub
+from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.config.engine_locks import read_locks
 from toolkit.config.lock_file import read_lock
 from toolkit.config.registry import load_registry
@@ -66,7 +66,7 @@ def supplies_of(site: Office, registry_path: Path) -> LocalSupplies:
         wheelhouse=site.wheelhouse,
         locks=read_locks(site.home),
         # named, since the client reads its variable only once in a process
-        hub=lambda: open_hub(os.environ["HF_ENDPOINT"]),
+        open_hub=lambda: HuggingFaceHub(os.environ["HF_ENDPOINT"]),
         policy=load_registry(registry_path).policy,
         snapshot_of=read_lock(registry_path).snapshot_of,
         report=Silent(),

@@ -284,7 +284,7 @@ def started(world: World, tmp_path: Path) -> Release:
     for path, content in FILES.items():
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
         (directory / path).write_bytes(content)
-    world.tools = replace(world.tools, supplies=Stored(directory))
+    world.tools = replace(world.tools, supplies=lambda: Stored(directory))
     release = replace(make_release(1), env={"VLLM_CPU_KVCACHE_SPACE": "1"}, version="v1")
     world.history.add_release(release)
     return release

@@ -14,7 +14,8 @@ import pytest
 
 from toolkit.adapters.fakes.hub import FakeHub, Trouble
 from toolkit.adapters.fakes.mirror import PublishedFiles
-from toolkit.adapters.hub.port import HubFile, RepoInfo, open_hub
+from toolkit.adapters.hub.client import HuggingFaceHub
+from toolkit.adapters.hub.port import HubFile, RepoInfo
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.config.lock_file import lock_path, read_lock
@@ -61,13 +62,13 @@ class Desk:
             "tiny",
             ref,
             name=name,
-            hub=self.hub,
+            open_hub=lambda: self.hub,
             report=self.said.append,
             dry_run=dry_run,
         )
 
     def lock(self, spec: str = "tiny") -> tuple[Pinned, ...]:
-        return lock_versions(self.path, spec, hub=self.hub, report=self.said.append)
+        return lock_versions(self.path, spec, open_hub=lambda: self.hub, report=self.said.append)
 
     def texts(self) -> tuple[str, str]:
         lock = lock_path(self.path)
@@ -301,7 +302,7 @@ ARGUMENTS = [
 @pytest.mark.parametrize(("model", "ref", "message", "hint"), ARGUMENTS)
 def test_wrong_arguments(desk: Desk, model: str, ref: str, message: str, hint: str) -> None:
     with pytest.raises(InputError) as caught:
-        pin_version(desk.path, model, ref, hub=desk.hub, report=desk.said.append)
+        pin_version(desk.path, model, ref, open_hub=lambda: desk.hub, report=desk.said.append)
     assert message in caught.value.message
     assert caught.value.hint == hint
 
@@ -322,7 +323,12 @@ def test_the_official_client_and_a_mirror_give_the_same_pin(desk: Desk, tmp_path
     assert origin.publish("acme/tiny", files) == revision
     with serve_on_thread(mirror_app(origin)) as endpoint:
         real = pin_version(
-            desk.path, "tiny", "main", name="a", hub=open_hub(endpoint), report=desk.said.append
+            desk.path,
+            "tiny",
+            "main",
+            name="a",
+            open_hub=lambda: HuggingFaceHub(endpoint),
+            report=desk.said.append,
         )
 
     def bytes_of(pinned: Pinned) -> list[tuple[str, int, str]]:

@@ -65,6 +65,7 @@ class World:
         self.place = place
         self.hub = FakeHub()
         self.store = Store(place / "store")
+        self.opened = 0
         self.report = Report()
         self.version, self.snapshot = self.pin(FILES, "1")
 
@@ -89,11 +90,15 @@ class World:
             version or self.version,
             snapshot or self.snapshot,
             self.store,
-            self.hub,
+            self.open_hub,
             POLICY,
             self.report,
             clock=lambda: 1000.0,
         )
+
+    def open_hub(self) -> FakeHub:
+        self.opened += 1
+        return self.hub
 
     def litter(self) -> list[str]:
         places = (self.store.partial, self.store.staging, self.store.quarantined)
@@ -135,6 +140,7 @@ def test_a_second_pull_asks_nobody_and_changes_nothing(world: World) -> None:
     before = {p: p.stat().st_mtime_ns for p in world.store.root.rglob("*")}
     again = world.pull()
     assert again.already_there
+    assert world.opened == 1
     assert (again.path, again.fetched) == (first.path, 0)
     assert world.hub.downloads == []
     assert {p: p.stat().st_mtime_ns for p in world.store.root.rglob("*")} == before
@@ -263,7 +269,7 @@ def test_ctrl_c_keeps_the_beginning_and_says_how_to_go_on(
     report.advance = advance  # type: ignore[method-assign]
     monkeypatch.setattr(pull_pool.threading.Thread, "join", join)
     with pytest.raises(KeyboardInterrupt):
-        pull(world.version, world.snapshot, world.store, world.hub, POLICY, report)
+        pull(world.version, world.snapshot, world.store, world.open_hub, POLICY, report)
     assert report.notes == ["interrupted; what came is kept, to go on: toolkit pull tiny@1"]
     assert not world.store.has(world.snapshot)
     monkeypatch.undo()
@@ -277,7 +283,7 @@ def test_two_pulls_of_the_same_version_fetch_each_file_once(world: World) -> Non
 
     def run() -> None:
         outcomes.append(
-            pull(world.version, world.snapshot, world.store, world.hub, POLICY, Report())
+            pull(world.version, world.snapshot, world.store, world.open_hub, POLICY, Report())
         )
 
     threads = [threading.Thread(target=run) for _ in range(2)]

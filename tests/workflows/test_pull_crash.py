@@ -47,7 +47,7 @@ def run(kill_at):
                     os.kill(os.getpid(), signal.SIGKILL)
         if kill_at:
             sys.addaudithook(watch)
-        pull(version, snapshot, store, hub, Policy(allowed=("mit",)), Silent(), workers=1)
+        pull(version, snapshot, store, lambda: hub, Policy(allowed=("mit",)), Silent(), workers=1)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     assert os.WIFEXITED(status) or os.WTERMSIG(status) == signal.SIGKILL, status

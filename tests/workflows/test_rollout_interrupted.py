@@ -90,7 +90,7 @@ def test_a_transfer_to_all_of_them_is_ended(world: FleetWorld) -> None:
         way = Slow(world.hosts)
         made = command()
         way.interruption = world.interruption
-        return tuple(replace(each, distribution=way) for each in made)
+        return tuple(replace(each, distribution=lambda: way) for each in made)
 
     world.command = slow  # type: ignore[method-assign]
     started = time.monotonic()

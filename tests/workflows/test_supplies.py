@@ -61,7 +61,7 @@ def supplies(store: Store, hub: FakeHub, snapshot: Snapshot, tmp_path: Path) -> 
         store=store,
         wheelhouse=Wheels(tmp_path / "home"),
         locks=(LOCK,),
-        hub=lambda: hub,
+        open_hub=lambda: hub,
         policy=Policy(allowed=("mit",)),
         snapshot_of=lambda _: snapshot,
         report=Silent(),

@@ -82,13 +82,13 @@ class World:
             host=self.host,
             converge=self.converge,
             history=self.history,
-            supplies=FakeSupplies(),
+            supplies=FakeSupplies,
             owner=LockOwner("ann@ops", "toolkit deploy tiny", 4711),
             clock=self.clock,
             say=self.said.append,
             provision_digest="base-1",
             doors=Doors([self.host]),
-            distribution=FakeDistribution(),
+            distribution=FakeDistribution,
             interruption=Interruption(),
         )
 

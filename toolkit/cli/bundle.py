@@ -59,8 +59,7 @@ def create(
     from toolkit.adapters.distribution.swarm_library import Wheels
     from toolkit.adapters.engines.packages import uv_binary
     from toolkit.adapters.engines.wheelhouse import Wheelhouse
-    from toolkit.adapters.hub.port import open_hub
-    from toolkit.cli.context import home_directory, open_store
+    from toolkit.cli.context import home_directory, open_hub, open_store
     from toolkit.cli.pull_progress import PullProgress
     from toolkit.config.engine_locks import read_locks
     from toolkit.config.lock_file import read_lock
@@ -89,7 +88,7 @@ def create(
         open_store(place),
         Wheelhouse(place),
         Wheels(place),
-        open_hub(),
+        open_hub,
         uv_binary(),
         PullProgress,
         note,

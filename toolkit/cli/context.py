@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from toolkit.cli.output import note
 
 if TYPE_CHECKING:
-    from toolkit.adapters.distribution.port import Report, Tree
+    from toolkit.adapters.distribution.port import Distribution
     from toolkit.adapters.history.history import History
+    from toolkit.adapters.hub.port import Hub
     from toolkit.adapters.interruption import Interruption
     from toolkit.adapters.store.store import Store
     from toolkit.config.lock_file import Lock
@@ -24,9 +27,10 @@ if TYPE_CHECKING:
     from toolkit.domain.fleet import Fleet, Host
     from toolkit.domain.model import Registry, Version
     from toolkit.domain.probe import LockOwner
-    from toolkit.domain.release import Release
-    from toolkit.domain.snapshot import FileDigest, Snapshot
-    from toolkit.workflows.tools import Say, SnapshotFiles, Supplies, Tools
+    from toolkit.domain.snapshot import Snapshot
+    from toolkit.workflows.tools import Supplies, Tools
+
+T = TypeVar("T")
 
 
 def home_directory(home: str | None) -> Path:
@@ -59,6 +63,13 @@ def open_store(home: Path) -> Store:
     from toolkit.adapters.store.store import Store
 
     return Store(home / "store")
+
+
+def open_hub() -> Hub:
+    """Return the client for `HF_ENDPOINT`, by default https://huggingface.co."""
+    from toolkit.adapters.hub.client import HuggingFaceHub
+
+    return HuggingFaceHub()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +120,12 @@ def open_members(
     shared: dict[str, Any] = {
         "converge": RealConverge(playbook_directory(), home / "run", interruption=interruption),
         "history": open_history(home),
-        "supplies": _LazySupplies(home, pins, interruption),
+        "supplies": _once(partial(_supplies, home, pins, interruption)),
         "owner": lock_owner(),
         "clock": time.time,
         "say": (lambda text: None) if quiet else note,
         "doors": Doors(ports),
-        "distribution": _LazyDistribution(home, send_limit, interruption),
+        "distribution": _once(partial(_distribution, home, send_limit, interruption)),
         "interruption": interruption,
     }
     return tuple(
@@ -124,7 +135,6 @@ def open_members(
 
 def _supplies(home: Path, pins: Pins | None, interruption: Interruption) -> Supplies:
     from toolkit.adapters.engines.wheelhouse import Wheelhouse
-    from toolkit.adapters.hub.port import open_hub
     from toolkit.cli.pull_progress import PullProgress
     from toolkit.config.engine_locks import read_locks
     from toolkit.domain.model import Policy
@@ -137,7 +147,7 @@ def _supplies(home: Path, pins: Pins | None, interruption: Interruption) -> Supp
         store=open_store(home),
         wheelhouse=Wheelhouse(home, interruption=interruption),
         locks=pins.engines if pins else read_locks(home),
-        hub=open_hub,
+        open_hub=open_hub,
         policy=pins.registry.policy if pins else Policy(),
         snapshot_of=pins.lock.snapshot_of if pins else nothing_pinned,
         report=PullProgress(),
@@ -145,45 +155,21 @@ def _supplies(home: Path, pins: Pins | None, interruption: Interruption) -> Supp
     )
 
 
-class _LazySupplies:
-    """Supplies that are opened when first asked for: a switch to a standby needs none of them."""
+def _distribution(home: Path, limit: int, interruption: Interruption) -> Distribution:
+    from toolkit.adapters.distribution.over_ssh import SshDistribution
 
-    def __init__(self, home: Path, pins: Pins | None, interruption: Interruption) -> None:
-        self._home, self._pins, self._interruption = home, pins, interruption
-        self._opened: Supplies | None = None
-
-    def _open(self) -> Supplies:
-        self._opened = self._opened or _supplies(self._home, self._pins, self._interruption)
-        return self._opened
-
-    def fetch(self, version: Version, say: Say) -> None:
-        self._open().fetch(version, say)
-
-    def verify(self, release: Release) -> None:
-        self._open().verify(release)
-
-    def snapshot(self, release: Release) -> SnapshotFiles:
-        return self._open().snapshot(release)
-
-    def engine_variables(self, engine: str, say: Say) -> Mapping[str, Any]:
-        return self._open().engine_variables(engine, say)
-
-    def engine_packages(self, engine: str) -> tuple[FileDigest, ...]:
-        return self._open().engine_packages(engine)
+    return SshDistribution(home, limit=limit, interruption=interruption)
 
 
-class _LazyDistribution:
-    """The distribution, opened when first asked for; `limit` is in bytes a second, 0 for none."""
+def _once(opened: Callable[[], T]) -> Callable[[], T]:
+    """Return what calls `opened` at the first call alone, in whichever thread that is."""
+    once, lock = cache(opened), threading.Lock()
 
-    def __init__(self, home: Path, limit: int, interruption: Interruption) -> None:
-        self._home, self._limit, self._interruption = home, limit, interruption
+    def get() -> T:
+        with lock:
+            return once()
 
-    def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
-        from toolkit.adapters.distribution.over_ssh import SshDistribution
-
-        return SshDistribution(
-            self._home, limit=self._limit, interruption=self._interruption
-        ).spread(tree, hosts, report)
+    return get
 
 
 def lock_owner() -> LockOwner:

@@ -75,8 +75,7 @@ def plan(
 def _candidate(version: Version, pins: Pins, place: Path, history: History) -> Candidate:
     from functools import partial
 
-    from toolkit.adapters.hub.port import open_hub
-    from toolkit.cli.context import open_store
+    from toolkit.cli.context import open_hub, open_store
     from toolkit.planning.fit.host_fit import Candidate
     from toolkit.planning.release.engine_choice import choose_lock
     from toolkit.workflows.fleet.fit_plan import files_of, read_model

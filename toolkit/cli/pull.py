@@ -42,8 +42,7 @@ def pull(
     """Fetch a pinned version and verify every file."""
     from pathlib import Path
 
-    from toolkit.adapters.hub.port import open_hub
-    from toolkit.cli.context import home_directory, open_store
+    from toolkit.cli.context import home_directory, open_hub, open_store
     from toolkit.cli.pull_progress import PullProgress
     from toolkit.config.lock_file import read_lock
     from toolkit.config.registry import load_registry
@@ -67,12 +66,11 @@ def pull(
     if dry_run:
         _preview(versions, snapshots, store, as_json)
         return
-    hub = open_hub()
     pulled = []
     for version, snapshot in zip(versions, snapshots, strict=True):
         progress = PullProgress()
         done = pull_version(
-            version, snapshot, store, hub, registry.policy, progress, workers=workers
+            version, snapshot, store, open_hub, registry.policy, progress, workers=workers
         )
         pulled.append(done)
         if not as_json:

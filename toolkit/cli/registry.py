@@ -162,7 +162,7 @@ def pin(
     as_json: bool,
 ) -> None:
     """Pin what REF of MODEL is today (default: main) as its newest version."""
-    from toolkit.adapters.hub.port import open_hub
+    from toolkit.cli.context import open_hub
     from toolkit.errors import InputError
     from toolkit.workflows.registry.pin import lock_versions, pin_version
 
@@ -174,10 +174,10 @@ def pin(
             hint=f"toolkit registry pin {model} --lock-only",
         )
     if lock_only:
-        pins = lock_versions(path, model, hub=open_hub(), report=note, dry_run=dry_run)
+        pins = lock_versions(path, model, open_hub=open_hub, report=note, dry_run=dry_run)
     else:
         pinned = pin_version(
-            path, model, ref, name=name, hub=open_hub(), report=note, dry_run=dry_run
+            path, model, ref, name=name, open_hub=open_hub, report=note, dry_run=dry_run
         )
         pins = (pinned,)
     if as_json:

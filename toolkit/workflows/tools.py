@@ -63,6 +63,7 @@ class Tools:
     """The adapters of one command.
 
     `clock` returns seconds since the epoch; `say` takes a line of progress for people.
+    `supplies` and `distribution` are opened when first called: a switch to a standby needs neither.
     `provision_digest` is over all that decides what a provisioned host looks like. `doors` are the routers of
     all hosts that have routes. `interruption` ends what these adapters, and those of the command's other
     hosts, wait for.
@@ -71,13 +72,13 @@ class Tools:
     host: HostPort
     converge: Converge
     history: History
-    supplies: Supplies
+    supplies: Callable[[], Supplies]
     owner: LockOwner
     clock: Callable[[], float]
     say: Say
     provision_digest: str
     doors: Door
-    distribution: Distribution
+    distribution: Callable[[], Distribution]
     interruption: Interruption
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,40 +80,5 @@ class Hub(Protocol):
         ...
 
 
-def open_hub(endpoint: str | None = None) -> Hub:
-    """Return the client for `endpoint`, by default `HF_ENDPOINT` or https://huggingface.co."""
-    return _OpenedOnUse(endpoint)
-
-
-class _OpenedOnUse:
-    """The real client, imported with the first request: many pulls find everything there."""
-
-    def __init__(self, endpoint: str | None) -> None:
-        self._endpoint = endpoint
-        self._opening = threading.Lock()
-        self._client: Hub | None = None
-
-    def resolve(self, repo: str, ref: str) -> RepoInfo:
-        return self._opened().resolve(repo, ref)
-
-    def files(self, repo: str, revision: str) -> tuple[HubFile, ...]:
-        return self._opened().files(repo, revision)
-
-    def read_small(self, repo: str, revision: str, path: str) -> bytes:
-        return self._opened().read_small(repo, revision, path)
-
-    def tensors(self, repo: str, revision: str, path: str) -> tuple[Tensor, ...]:
-        return self._opened().tensors(repo, revision, path)
-
-    def download(
-        self, repo: str, revision: str, file: FileDigest, into: Path, progress: Advance
-    ) -> str:
-        return self._opened().download(repo, revision, file, into, progress)
-
-    def _opened(self) -> Hub:
-        with self._opening:
-            if self._client is None:
-                from toolkit.adapters.hub.client import HuggingFaceHub
-
-                self._client = HuggingFaceHub(self._endpoint)
-            return self._client
+# Opens the Hub. The client library is heavy, so a caller opens it once it knows that it will ask something.
+OpenHub = Callable[[], Hub]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+from toolkit.adapters.store.copying import copy_file
+from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import SourceError
 
 
@@ -31,6 +34,32 @@ def directory_files(root: Path) -> tuple[str, ...]:
             f"{error.filename} cannot be read: {error.strerror}", hint="check its permissions"
         ) from None
     return tuple(sorted(found))
+
+
+class LocalFiles:
+    """The files of a directory, as a source that a pull reads from."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def download(
+        self,
+        repo: str,
+        revision: str,
+        file: FileDigest,
+        into: Path,
+        progress: Callable[[int], None],
+    ) -> str:
+        """Copy the file to `into` and return its sha256 hex; raises SourceError where it cannot be read."""
+        origin = self._root / file.path
+        try:
+            with origin.open("rb"):
+                pass
+        except OSError as error:
+            raise SourceError(
+                f"{origin}: {error.strerror}", hint=f"check the directory: ls -l {origin.parent}"
+            ) from error
+        return copy_file(origin, into, progress)
 
 
 def _raise(error: OSError) -> None:

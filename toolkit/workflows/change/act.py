@@ -74,7 +74,7 @@ class Act:
 
     def _fetch(self, step: Step) -> None:
         assert self._change.version is not None, "only a deployment of a version fetches"
-        self._tools.supplies.fetch(self._change.version, self._tools.say)
+        self._tools.supplies().fetch(self._change.version, self._tools.say)
 
     def _provision(self, step: Step) -> None:
         self._play("provision", {"provision_digest": self._tools.provision_digest})
@@ -88,11 +88,11 @@ class Act:
         self._play("engine", variables)
 
     def _verify(self, step: Step) -> None:
-        self._tools.supplies.verify(self._release_of_plan())
+        self._tools.supplies().verify(self._release_of_plan())
 
     def _distribute(self, step: Step) -> None:
         release = self._release_of_plan()
-        stored = self._tools.supplies.snapshot(release)
+        stored = self._tools.supplies().snapshot(release)
         send(self._tools, Tree("snapshots", release.snapshot, stored.directory, stored.files))
 
     def _start(self, step: Step) -> None:

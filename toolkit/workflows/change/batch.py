@@ -98,7 +98,9 @@ class Rollout:
 
         def prepare(name: str) -> None:
             tools = replace(
-                self._tools[name], supplies=supplies, distribution=supplies.for_host(name)
+                self._tools[name],
+                supplies=lambda: supplies,
+                distribution=lambda: supplies.for_host(name),
             )
             try:
                 self._act(name, tools).perform(steps[name])

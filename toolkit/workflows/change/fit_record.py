@@ -53,7 +53,7 @@ class FitRecording:
             tools.say(f"the memory figures of {release.title} were not kept: {error}")
 
     def _predict(self) -> Prediction:
-        stored = self._tools.supplies.snapshot(self._release)
+        stored = self._tools.supplies().snapshot(self._release)
         snapshot = Snapshot(self._release.source, self._release.revision, stored.files)
         # Of several hosts that start it at once, one reads.
         with _READING:

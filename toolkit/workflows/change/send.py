@@ -19,7 +19,7 @@ def send(tools: Tools, tree: Tree) -> None:
         names = [file.path for file in tree.files]
         tools.host.place(tree.source, tree.name, names, lambda _: None)
         return
-    words = tools.distribution.spread(tree, [host], progress(tools.say, tools.clock))[host.name]
+    words = tools.distribution().spread(tree, [host], progress(tools.say, tools.clock))[host.name]
     if words:
         raise HostError(f"{host.name}: {tree.kind} {tree.name[:12]}: {words}", hint="toolkit hosts")
 
@@ -30,10 +30,10 @@ def engine_on_host(tools: Tools, engine: str, *, there: bool) -> Mapping[str, An
     An engine that is `there` already is asked for its system libraries alone, and needs no packages.
     """
     host = tools.host.host
-    variables = tools.supplies.engine_variables(engine, tools.say)
+    variables = tools.supplies().engine_variables(engine, tools.say)
     if not travels(host) or there:
         return variables
-    files = tools.supplies.engine_packages(engine)
+    files = tools.supplies().engine_packages(engine)
     send(tools, Tree("wheelhouse", engine, variables["engine_wheelhouse"], files))
     return {**variables, "engine_wheelhouse": f"{host.root}/wheelhouse/{engine}"}
 

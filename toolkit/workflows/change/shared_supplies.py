@@ -51,20 +51,20 @@ class JointSupplies:
             joint.abort(why)
 
     def fetch(self, version: Version, say: Say) -> None:
-        self._just_once("fetch", lambda: self._supplies.fetch(version, say))
+        self._just_once("fetch", lambda: self._supplies().fetch(version, say))
 
     def verify(self, release: Release) -> None:
-        self._just_once(release.snapshot, lambda: self._supplies.verify(release))
+        self._just_once(release.snapshot, lambda: self._supplies().verify(release))
 
     def snapshot(self, release: Release) -> SnapshotFiles:
-        return self._supplies.snapshot(release)
+        return self._supplies().snapshot(release)
 
     def engine_variables(self, engine: str, say: Say) -> Mapping[str, Any]:
         with self._once:
-            return self._supplies.engine_variables(engine, say)
+            return self._supplies().engine_variables(engine, say)
 
     def engine_packages(self, engine: str) -> tuple[FileDigest, ...]:
-        return self._supplies.engine_packages(engine)
+        return self._supplies().engine_packages(engine)
 
     def spread_together(self, tree: Tree, host: Host, report: Report) -> Mapping[str, str]:
         """Send `tree` to `host` together with all others that wait for it."""
@@ -73,7 +73,7 @@ class JointSupplies:
 
     def _spread_to_all(self, asked: list[tuple[Tree, Host, Report]]) -> None:
         tree, _, report = asked[0]
-        found = self._distribution.spread(tree, [host for _, host, _ in asked], report)
+        found = self._distribution().spread(tree, [host for _, host, _ in asked], report)
         for name, words in found.items():
             self._arrived[tree.kind, tree.name, name] = words
 

@@ -116,7 +116,15 @@ def create_bundle(wish: Wish, shop: Workshop) -> Created:
     with disk.building(wish.target) as root:
         for version, snapshot in zip(wish.versions, wish.snapshots(), strict=True):
             policy = wish.registry.registry.policy
-            pull(version, snapshot, shop.store, shop.hub, policy, shop.report(), clock=shop.clock)
+            pull(
+                version,
+                snapshot,
+                shop.store,
+                shop.open_hub,
+                policy,
+                shop.report(),
+                clock=shop.clock,
+            )
         for lock in wish.engines:
             if not shop.wheelhouse.complete(lock):
                 shop.say(f"downloading {lock.packages} packages of {lock.id}")

@@ -15,7 +15,7 @@ from toolkit.adapters import bundle as disk
 from toolkit.adapters.bundle import Placement
 from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
-from toolkit.adapters.hub.port import Hub
+from toolkit.adapters.hub.port import OpenHub
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
 from toolkit.config.lock_file import Lock, lock_text
@@ -72,7 +72,7 @@ class Workshop:
     store: Store
     wheelhouse: Wheelhouse
     libraries: Wheels
-    hub: Hub
+    open_hub: OpenHub
     uv: Path
     report: Callable[[], PullReport]
     say: Callable[[str], None]

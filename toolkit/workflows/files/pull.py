@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from toolkit.adapters.hub.port import Hub
+from toolkit.adapters.hub.port import OpenHub
+from toolkit.adapters.sources.directory import LocalFiles
 from toolkit.adapters.store.store import Store
-from toolkit.domain.model import HubSource, Policy, Version
+from toolkit.domain.model import HubSource, LocalSource, Policy, Version
 from toolkit.domain.quantity import format_size
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import RefusedError, SourceError
@@ -103,7 +104,7 @@ def pull(
     version: Version,
     snapshot: Snapshot,
     store: Store,
-    hub: Hub,
+    open_hub: OpenHub,
     policy: Policy,
     report: PullReport,
     *,
@@ -112,6 +113,7 @@ def pull(
 ) -> Pulled:
     """Bring the pinned files of `version` into the store, each compared with `snapshot`, the lock.
 
+    The Hub is opened only where a file must come from it.
     Raises RefusedError where policy does not allow licence or files, SourceError where a source does not
     give a file or the disk has no room, IntegrityError where bytes differ from those pinned.
     """
@@ -125,7 +127,7 @@ def pull(
     started = time.monotonic()
     report.begin(version.title, len(download.missing), download.size)
     try:
-        _fetch(version, snapshot, store, hub, report, workers, clock)
+        _fetch(version, snapshot, store, open_hub, report, workers, clock)
     except KeyboardInterrupt:
         report.end()
         report.note(f"interrupted; what came is kept, to go on: toolkit pull {version.title}")
@@ -165,14 +167,16 @@ def _fetch(
     version: Version,
     snapshot: Snapshot,
     store: Store,
-    hub: Hub,
+    open_hub: OpenHub,
     report: PullReport,
     workers: int,
     clock: Callable[[], float],
 ) -> None:
     with store.stage(snapshot) as staging:
-        fetch = FileFetch(version, store, staging, hub, report)
         missing = staging.link_present()
+        local = version.source if isinstance(version.source, LocalSource) else None
+        origin = LocalFiles(Path(local.path)) if local else open_hub()
+        fetch = FileFetch(version, store, staging, origin, report)
         try:
             run_all([partial(fetch, file) for file in missing], workers)
         except Stopped as stopped:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol
 
 from toolkit.adapters.hub.port import Advance
-from toolkit.adapters.store.copying import copy_file
 from toolkit.adapters.store.hashing import difference, digest_file
 from toolkit.adapters.store.staging import Staging
 from toolkit.adapters.store.store import Store
@@ -35,7 +34,7 @@ class FileReport(Protocol):
 
 
 class Downloads(Protocol):
-    """Where files come from: a Hub, or a bundle."""
+    """Where files come from: a Hub, a directory, or a bundle."""
 
     def download(
         self, repo: str, revision: str, file: FileDigest, into: Path, progress: Advance
@@ -48,12 +47,17 @@ class FileFetch:
     """Fetches files of one version into a staged snapshot; called from several threads."""
 
     def __init__(
-        self, version: Version, store: Store, staging: Staging, hub: Downloads, report: FileReport
+        self,
+        version: Version,
+        store: Store,
+        staging: Staging,
+        origin: Downloads,
+        report: FileReport,
     ) -> None:
         self._version = version
         self._store = store
         self._staging = staging
-        self._hub = hub
+        self._origin = origin
         self._report = report
 
     def __call__(self, file: FileDigest, stop: threading.Event) -> None:
@@ -101,11 +105,8 @@ class FileFetch:
             )
 
     def _write(self, file: FileDigest, data: Path, advance: Callable[[int], None]) -> FileDigest:
-        source = self._version.source
-        if isinstance(source, LocalSource):
-            sha256 = _copy(Path(source.path) / file.path, data, advance)
-        else:
-            sha256 = self._hub.download(source.repo, self._version.revision, file, data, advance)
+        repo, revision = self._version.source.key, self._version.revision
+        sha256 = self._origin.download(repo, revision, file, data, advance)
         if file.git_sha1 and sha256 == file.sha256:
             return digest_file(data, file.path)
         return FileDigest(file.path, data.stat().st_size, sha256)
@@ -133,14 +134,3 @@ class FileFetch:
             f"pull again to rule out a broken line: toolkit pull {self._version.title}; "
             "if it stays so, do not trust the server"
         )
-
-
-def _copy(origin: Path, data: Path, advance: Callable[[int], None]) -> str:
-    try:
-        with origin.open("rb"):
-            pass
-    except OSError as error:
-        raise SourceError(
-            f"{origin}: {error.strerror}", hint=f"check the directory: ls -l {origin.parent}"
-        ) from error
-    return copy_file(origin, data, advance)

@@ -7,7 +7,7 @@ from typing import Any
 
 from toolkit.adapters.engines.packages import uv_binary
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
-from toolkit.adapters.hub.port import Hub
+from toolkit.adapters.hub.port import OpenHub
 from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.store.store import Store
 from toolkit.domain.engine import EngineLock
@@ -32,7 +32,7 @@ class LocalSupplies:
         store: Store,
         wheelhouse: Wheelhouse,
         locks: Sequence[EngineLock],
-        hub: Callable[[], Hub],
+        open_hub: OpenHub,
         policy: Policy,
         snapshot_of: Callable[[Version], Snapshot],
         report: PullReport,
@@ -41,7 +41,7 @@ class LocalSupplies:
         self._store = store
         self._wheelhouse = wheelhouse
         self._locks = locks
-        self._hub = hub
+        self._open_hub = open_hub
         self._policy = policy
         self._snapshot_of = snapshot_of
         self._report = report
@@ -50,7 +50,7 @@ class LocalSupplies:
     def fetch(self, version: Version, say: Say) -> None:
         snapshot = self._snapshot_of(version)
         report = _Interruptible(self._report, self._interruption)
-        pull(version, snapshot, self._store, self._hub(), self._policy, report)
+        pull(version, snapshot, self._store, self._open_hub, self._policy, report)
 
     def verify(self, release: Release) -> None:
         snapshot = self._stored(release)

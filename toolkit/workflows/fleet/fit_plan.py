@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.host import HostPort
-from toolkit.adapters.hub.port import Hub
+from toolkit.adapters.hub.port import OpenHub
 from toolkit.adapters.sources.model_files import read_directory, read_hub
 from toolkit.adapters.store.store import Store
 from toolkit.domain.fit import FitRecord, ModelFiles, Prediction
@@ -97,7 +97,7 @@ def plan_fit(
     )
 
 
-def files_of(version: Version, pinned: Snapshot | None, hub: Callable[[], Hub]) -> Snapshot:
+def files_of(version: Version, pinned: Snapshot | None, open_hub: OpenHub) -> Snapshot:
     """Return the files of a version as pinned; where they are not pinned yet, as the Hub lists them."""
     if pinned is not None:
         return pinned
@@ -106,15 +106,13 @@ def files_of(version: Version, pinned: Snapshot | None, hub: Callable[[], Hub]) 
             f"the files of {version.title} are not pinned",
             hint=f"toolkit registry pin {version.title} --lock-only",
         )
-    listed = hub().files(version.source.repo, version.revision)
+    listed = open_hub().files(version.source.repo, version.revision)
     kept = set(choose_files([file.path for file in listed], version.permission).kept)
     files = (FileDigest(f.path, f.size, f.sha256, f.git_sha1) for f in listed if f.path in kept)
     return Snapshot(version.source.key, version.revision, tuple(files))
 
 
-def read_model(
-    version: Version, snapshot: Snapshot, store: Store, hub: Callable[[], Hub]
-) -> ModelFiles:
+def read_model(version: Version, snapshot: Snapshot, store: Store, open_hub: OpenHub) -> ModelFiles:
     """Return the model without its weights: from the store where they are, else from its source.
 
     From a Hub nothing but `config.json` and the headers of the weights' files is fetched.
@@ -124,7 +122,7 @@ def read_model(
         return read_directory(stored.path, snapshot)
     if isinstance(version.source, LocalSource):
         return read_directory(Path(version.source.path), snapshot)
-    return read_hub(hub(), version.source.repo, snapshot)
+    return read_hub(open_hub(), version.source.repo, snapshot)
 
 
 def _records(history: History, version: Version) -> tuple[FitRecord, ...]:

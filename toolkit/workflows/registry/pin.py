@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from toolkit.adapters.hub.port import Hub, HubFile, RepoInfo
+from toolkit.adapters.hub.port import Hub, HubFile, OpenHub, RepoInfo
 from toolkit.adapters.sources.directory import directory_files
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.config.lock_file import Lock, is_safe_path, read_lock, write_lock
@@ -56,7 +56,7 @@ def pin_version(
     ref: str = "",
     *,
     name: str = "",
-    hub: Hub,
+    open_hub: OpenHub,
     report: Report,
     dry_run: bool = False,
 ) -> Pinned:
@@ -75,23 +75,23 @@ def pin_version(
         ref = file.unpinned[registry_model.name, waiting]
     else:
         draft = draft_version(file, registry_model.name)
-    found = _observe(draft, ref, hub, report)
+    found = _observe(draft, ref, open_hub, report)
     for version in registry_model.versions:
         same = version.source == draft.source and version.revision == found.revision
         if same and not waiting:
-            return _lock(file, lock, version, found, hub, report, dry_run=dry_run)
+            return _lock(file, lock, version, found, open_hub, report, dry_run=dry_run)
     title = waiting or name or _default_name(ref, found.revision, registry_model.versions)
     write = with_revision if waiting else with_version
     after = write(file, registry_model.name, title, found.revision)
     version = after.registry.model(registry_model.name).version(title)
-    pinned = _lock(file, lock, version, found, hub, report, dry_run=dry_run)
+    pinned = _lock(file, lock, version, found, open_hub, report, dry_run=dry_run)
     if not dry_run:
         write_registry(registry_path, file, after)
     return replace(pinned, registry_changed=True)
 
 
 def lock_versions(
-    registry_path: Path, spec: str, *, hub: Hub, report: Report, dry_run: bool = False
+    registry_path: Path, spec: str, *, open_hub: OpenHub, report: Report, dry_run: bool = False
 ) -> tuple[Pinned, ...]:
     """Write the digests of `MODEL@VERSION`, or of all versions of `MODEL`, into the lock.
 
@@ -115,8 +115,10 @@ def lock_versions(
         if lock.has(version) and "@" not in spec:
             done.append(Pinned(version, lock.snapshot_of(version), {}, (), False, False))
             continue
-        found = _observe(version, version.revision, hub, report)
-        done.append(_lock(file, lock, version, found, hub, report, dry_run=dry_run, again=True))
+        found = _observe(version, version.revision, open_hub, report)
+        done.append(
+            _lock(file, lock, version, found, open_hub, report, dry_run=dry_run, again=True)
+        )
     return tuple(done)
 
 
@@ -131,7 +133,7 @@ class _Found:
     choice: FileChoice | None = None
 
 
-def _observe(version: Version, ref: str, hub: Hub, report: Report) -> _Found:
+def _observe(version: Version, ref: str, open_hub: OpenHub, report: Report) -> _Found:
     if isinstance(version.source, LocalSource):
         if ref and ref != version.revision:
             raise InputError(
@@ -141,7 +143,7 @@ def _observe(version: Version, ref: str, hub: Hub, report: Report) -> _Found:
         return _hash_directory(version, version.source, report)
     ref = ref or "main"
     report(f"asking the Hub what {ref} of {version.source.repo} is")
-    info: RepoInfo = hub.resolve(version.source.repo, ref)
+    info: RepoInfo = open_hub().resolve(version.source.repo, ref)
     if not _FULL.match(info.revision) or (_FULL.match(ref) and info.revision != ref):
         raise SourceError(
             f"the Hub answered {info.revision!r} for {ref} of {version.source.repo}",
@@ -165,7 +167,7 @@ def _lock(
     lock: Lock,
     version: Version,
     found: _Found,
-    hub: Hub,
+    open_hub: OpenHub,
     report: Report,
     *,
     dry_run: bool,
@@ -184,6 +186,7 @@ def _lock(
     if found.gated:
         notes.append("gated: its terms have to be accepted on the Hub by the token's account")
     if isinstance(version.source, HubSource):
+        hub = open_hub()
         listed = {each.path: each for each in hub.files(version.source.repo, version.revision)}
         choice = _choose(version, listed)
         files = tuple(
