@@ -12,9 +12,10 @@ from typing import Protocol
 import pytest
 from huggingface_hub import constants
 
-from toolkit.adapters.fakes.hub import FakeHub, Trouble
-from toolkit.adapters.fakes.mirror import Misbehaving, PublishedFiles
+from tests.adapters.hub_server import Misbehaving, PublishedFiles
+from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.hub.client import HuggingFaceHub
+from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.hub.port import Hub
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
@@ -31,7 +32,7 @@ class World(Protocol):
     hub: Hub
 
     def publish(self, files: Mapping[str, bytes]) -> str: ...
-    def trouble(self, trouble: Trouble) -> None: ...
+    def trouble(self, trouble: Fault) -> None: ...
     def cut(self, path: str, *sizes: int) -> None: ...
     def flip(self, path: str) -> None: ...
 
@@ -43,8 +44,8 @@ class FakeWorld:
     def publish(self, files: Mapping[str, bytes]) -> str:
         return self.fake.publish(REPO, files)
 
-    def trouble(self, trouble: Trouble) -> None:
-        self.fake.trouble(REPO, trouble)
+    def trouble(self, trouble: Fault) -> None:
+        self.fake.fail(REPO, trouble)
 
     def cut(self, path: str, *sizes: int) -> None:
         self.fake.cut(REPO, path, *sizes)
@@ -67,14 +68,14 @@ class RealWorld:
     def publish(self, files: Mapping[str, bytes]) -> str:
         return self.published.publish(REPO, files)
 
-    def trouble(self, trouble: Trouble) -> None:
+    def trouble(self, trouble: Fault) -> None:
         self.server.trouble = trouble
-        if trouble is Trouble.OFFLINE:
+        if trouble is Fault.OFFLINE:
             self.monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-        if trouble is Trouble.TIMED_OUT:
+        if trouble is Fault.TIMED_OUT:
             self.monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.2)
             self.monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
-        if trouble is Trouble.UNREACHABLE:
+        if trouble is Fault.UNREACHABLE:
             self.hub = HuggingFaceHub("http://127.0.0.1:9", tries=1)
 
     def cut(self, path: str, *sizes: int) -> None:

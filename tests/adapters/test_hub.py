@@ -18,7 +18,7 @@ from tests.adapters.hub_lab import (
     safetensors,
     weights_of,
 )
-from toolkit.adapters.fakes.hub import Trouble
+from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.hub.port import Hub, HubFile
 from toolkit.domain.snapshot import FileDigest
 from toolkit.domain.tensors import Tensor
@@ -165,19 +165,19 @@ def test_what_is_missing_is_named(world: World, what: str) -> None:
 
 
 TROUBLES = {
-    Trouble.GATED: ("acme/tiny is gated", "/acme/tiny, then: hf auth login"),
-    Trouble.PRIVATE: ("no repository acme/tiny, or it is private", "hf auth login"),
-    Trouble.REFUSED: ("refused access to acme/tiny with the token", "hf auth login"),
-    Trouble.RATE_LIMITED: ("limits the rate of requests.* 120 s", "again in 120 s"),
-    Trouble.OFFLINE: ("HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE"),
-    Trouble.UNREACHABLE: ("cannot be reached", "HF_ENDPOINT="),
-    Trouble.TIMED_OUT: ("did not answer in time", "HF_HUB_DOWNLOAD_TIMEOUT="),
-    Trouble.SERVER_FAILED: ("answered 503", "again later"),
+    Fault.GATED: ("acme/tiny is gated", "/acme/tiny, then: hf auth login"),
+    Fault.MISSING: ("no repository acme/tiny, or it is private", "hf auth login"),
+    Fault.REFUSED: ("refused access to acme/tiny with the token", "hf auth login"),
+    Fault.RATE_LIMITED: ("limits the rate of requests.* 120 s", "again in 120 s"),
+    Fault.OFFLINE: ("HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE"),
+    Fault.UNREACHABLE: ("cannot be reached", "HF_ENDPOINT="),
+    Fault.TIMED_OUT: ("did not answer in time", "HF_HUB_DOWNLOAD_TIMEOUT="),
+    Fault.SERVER_FAILED: ("answered 503", "again later"),
 }
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_each_trouble_has_its_own_words(world: World, trouble: Trouble, tmp_path: Path) -> None:
+def test_each_trouble_has_its_own_words(world: World, trouble: Fault, tmp_path: Path) -> None:
     revision = world.publish(FILES)
     file = weights_of(world.hub, revision)
     world.trouble(trouble)

@@ -17,8 +17,8 @@ from tests.adapters.hub_lab import (
     safetensors,
     weights_of,
 )
-from toolkit.adapters.fakes.hub import Trouble
 from toolkit.adapters.hub.client import HuggingFaceHub
+from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import IntegrityError, SourceError, ToolkitError
@@ -114,7 +114,7 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(
     messages = []
     with caplog.at_level(logging.DEBUG):
         hub.download(REPO, revision, file, tmp_path / "data", ignore)
-        for trouble in (Trouble.GATED, Trouble.REFUSED, Trouble.RATE_LIMITED):
+        for trouble in (Fault.GATED, Fault.REFUSED, Fault.RATE_LIMITED):
             real_hub.trouble(trouble)
             with pytest.raises(ToolkitError) as caught:
                 hub.resolve(REPO, "main")

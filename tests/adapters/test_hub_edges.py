@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from toolkit.adapters.fakes.mirror import Misbehaving, PublishedFiles
+from tests.adapters.hub_server import Misbehaving, PublishedFiles
 from toolkit.adapters.hub import transfer as hub_transfer
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.adapters.mirror.app import mirror_app

@@ -24,7 +24,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from toolkit.adapters.fakes.mirror import Misbehaving, PublishedFiles
+from tests.adapters.hub_server import Misbehaving, PublishedFiles
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
 

@@ -15,9 +15,9 @@ import httpx2
 import pytest
 from huggingface_hub import HfApi
 
+from tests.adapters.hub_server import Misbehaving, PublishedFiles
 from tests.cli.shell import Said, run, start
-from toolkit.adapters.fakes.hub import Trouble
-from toolkit.adapters.fakes.mirror import Misbehaving, PublishedFiles
+from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.config.lock_file import Lock, lock_path, write_lock
@@ -188,11 +188,11 @@ def test_failures_have_a_code_and_words(
 @pytest.mark.parametrize(
     ("trouble", "message"),
     [
-        (Trouble.GATED, "is gated"),
-        (Trouble.RATE_LIMITED, "limits the rate"),
+        (Fault.GATED, "is gated"),
+        (Fault.RATE_LIMITED, "limits the rate"),
     ],
 )
-def test_trouble_of_the_hub_ends_with_5(desk: Desk, trouble: Trouble, message: str) -> None:
+def test_trouble_of_the_hub_ends_with_5(desk: Desk, trouble: Fault, message: str) -> None:
     desk.server.trouble = trouble
     code, out, err = desk.run("pull", "tiny")
     assert (code, out) == (5, "")
@@ -214,7 +214,7 @@ def test_a_changed_byte_ends_with_6_and_nothing_usable(desk: Desk) -> None:
 
 def test_the_token_is_used_and_kept_nowhere(desk: Desk) -> None:
     said = "".join(str(part) for part in desk.run("--debug", "pull", "tiny"))
-    desk.server.trouble = Trouble.REFUSED
+    desk.server.trouble = Fault.REFUSED
     said += "".join(str(part) for part in desk.run("--debug", "pull", "tiny@v1"))
     assert set(desk.server.credentials) == {f"Bearer {SECRET}"}
     assert "refused access" in said
@@ -231,7 +231,7 @@ def hold(desk: Desk, *signals: signal.Signals) -> tuple[int, str]:
     with desk.start("pull", "tiny") as process:
         wait_for(lambda: desk.server.cuts["model.safetensors"] == [])
         # From now on every further try is answered late.
-        desk.server.trouble = Trouble.TIMED_OUT
+        desk.server.trouble = Fault.TIMED_OUT
         partial = desk.home / "store" / "partial"
         wait_for(lambda: any(p.stat().st_size >= 2_000_000 for p in partial.glob("*/data")))
         for number in signals:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapters.hub_server import Misbehaving, PublishedFiles
 from tests.planning.facts import gpu, wanted
 from tests.planning.facts import version as make_version
 from tests.workflows.world import FakeSupplies, World
 from tests.workflows.world import release as make_release
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.fakes.hub import FakeHub
-from toolkit.adapters.fakes.mirror import Misbehaving, PublishedFiles
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.adapters.fakes.hub import FakeHub, Trouble
-from toolkit.adapters.fakes.mirror import PublishedFiles
+from tests.adapters.hub_server import PublishedFiles
+from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.hub.client import HuggingFaceHub
+from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.hub.port import HubFile, RepoInfo
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
@@ -243,7 +244,7 @@ def _flipped(desk: Desk) -> None:
 
 def _offline(desk: Desk) -> None:
     desk.publish()
-    desk.hub.trouble("acme/tiny", Trouble.OFFLINE)
+    desk.hub.fail("acme/tiny", Fault.OFFLINE)
 
 
 def _escaping(desk: Desk) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.adapters.fakes.hub import FakeHub, Trouble
+from toolkit.adapters.fakes.hub import FakeHub
+from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
 from toolkit.domain.model import (
@@ -136,7 +137,7 @@ def test_a_pull_brings_every_file_and_tells_how(world: World) -> None:
 def test_a_second_pull_asks_nobody_and_changes_nothing(world: World) -> None:
     first = world.pull()
     world.hub.downloads.clear()
-    world.hub.trouble(REPO, Trouble.OFFLINE)
+    world.hub.fail(REPO, Fault.OFFLINE)
     before = {p: p.stat().st_mtime_ns for p in world.store.root.rglob("*")}
     again = world.pull()
     assert again.already_there
@@ -236,9 +237,9 @@ def test_a_damaged_beginning_is_fetched_anew(world: World) -> None:
     assert world.litter() == []
 
 
-@pytest.mark.parametrize("trouble", [Trouble.GATED, Trouble.OFFLINE, Trouble.RATE_LIMITED])
-def test_trouble_of_the_hub_is_passed_on_and_leaves_nothing(world: World, trouble: Trouble) -> None:
-    world.hub.trouble(REPO, trouble)
+@pytest.mark.parametrize("trouble", [Fault.GATED, Fault.OFFLINE, Fault.RATE_LIMITED])
+def test_trouble_of_the_hub_is_passed_on_and_leaves_nothing(world: World, trouble: Fault) -> None:
+    world.hub.fail(REPO, trouble)
     with pytest.raises(SourceError) as caught:
         world.pull()
     assert caught.value.hint

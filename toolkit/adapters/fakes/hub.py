@@ -1,35 +1,19 @@
-"""A Hub in memory that can be told to misbehave in every way the real one does."""
+"""A Hub in memory, with every fault of a real one."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
-from toolkit.adapters.hub import errors as words
-from toolkit.adapters.hub.errors import Wanted
+from toolkit.adapters.hub.errors import Fault, HubAddress
 from toolkit.adapters.hub.port import Advance, HubFile, RepoInfo
 from toolkit.adapters.store.hashing import GrowingFile
 from toolkit.domain.snapshot import FileDigest
 from toolkit.domain.tensors import Tensor, header_length, parse_header
-from toolkit.errors import SourceError
 
 LARGE_SUFFIXES = (".safetensors", ".bin")
-
-
-class Trouble(StrEnum):
-    """What a repository may suffer from."""
-
-    GATED = "gated"
-    PRIVATE = "private"
-    REFUSED = "refused"
-    RATE_LIMITED = "rate-limited"
-    OFFLINE = "offline"
-    UNREACHABLE = "unreachable"
-    TIMED_OUT = "timed-out"
-    SERVER_FAILED = "server-failed"
 
 
 @dataclass(slots=True)
@@ -38,11 +22,11 @@ class _Repo:
     branches: dict[str, str] = field(default_factory=dict)
     licence: str = ""
     gated: bool = False
-    trouble: Trouble | None = None
+    fault: Fault | None = None
 
 
 class FakeHub:
-    """`Hub` over dictionaries. `downloads` lists the paths that were asked for, in order."""
+    """`Hub` over dictionaries. `downloads` lists the paths of all downloads, in order."""
 
     endpoint = "https://hub.test"
 
@@ -69,50 +53,43 @@ class FakeHub:
         known.licence, known.gated = licence, gated
         return revision
 
-    def trouble(self, repo: str, trouble: Trouble | None) -> None:
-        """Let every request about `repo` fail this way; None ends it."""
-        self._repos.setdefault(repo, _Repo()).trouble = trouble
+    def fail(self, repo: str, fault: Fault | None) -> None:
+        """Make every request for `repo` fail with `fault`; None ends that."""
+        self._repos.setdefault(repo, _Repo()).fault = fault
 
     def flip_byte(self, repo: str, path: str) -> None:
         """Serve the file with its middle byte changed."""
         self._flipped.add((repo, path))
 
     def cut(self, repo: str, path: str, *sizes: int) -> None:
-        """Break the connection of the next downloads of the file after so many bytes each."""
+        """Break the connection of each of the next downloads of the file after that many bytes."""
         self._cuts[repo, path] = list(sizes)
 
     def resolve(self, repo: str, ref: str) -> RepoInfo:
-        """See `Hub.resolve`."""
-        known = self._repo(Wanted(self.endpoint, repo, ref))
-        revision = known.branches.get(ref) or _by_hash(known, ref)
-        if revision is None:
-            raise words.no_revision(Wanted(self.endpoint, repo, ref))
+        known, revision = self._find(HubAddress(self.endpoint, repo, ref))
         return RepoInfo(revision, known.licence, known.gated)
 
     def files(self, repo: str, revision: str) -> tuple[HubFile, ...]:
-        """See `Hub.files`."""
-        commit = self._commit(Wanted(self.endpoint, repo, revision))
+        commit = self._commit(HubAddress(self.endpoint, repo, revision))
         return tuple(_hub_file(path, content) for path, content in sorted(commit.items()))
 
     def read_small(self, repo: str, revision: str, path: str) -> bytes:
-        """See `Hub.read_small`."""
-        return self._content(Wanted(self.endpoint, repo, revision, path))
+        return self._content(HubAddress(self.endpoint, repo, revision, path))
 
     def tensors(self, repo: str, revision: str, path: str) -> tuple[Tensor, ...]:
-        """See `Hub.tensors`."""
-        wanted = Wanted(self.endpoint, repo, revision, path)
-        content = self._content(wanted)
+        address = HubAddress(self.endpoint, repo, revision, path)
+        content = self._content(address)
         try:
             return parse_header(content[8 : 8 + header_length(content)])
         except ValueError as error:
-            raise words.no_safetensors(wanted) from error
+            raise Fault.NO_SAFETENSORS.error(address) from error
 
     def download(
         self, repo: str, revision: str, file: FileDigest, into: Path, progress: Advance
     ) -> str:
-        """See `Hub.download`; a cut ends it at once, as if no further try had helped."""
-        wanted = Wanted(self.endpoint, repo, revision, file.path)
-        content = self._content(wanted)
+        # A cut ends the download at once, as if every retry had failed.
+        address = HubAddress(self.endpoint, repo, revision, file.path)
+        content = self._content(address)
         self.downloads.append(file.path)
         cuts = self._cuts.get((repo, file.path), [])
         end = cuts.pop(0) if cuts else len(content)
@@ -123,30 +100,31 @@ class FakeHub:
                 growing.write(content[growing.size : min(end, growing.size + 2**16)])
             if end < len(content):
                 growing.flush()
-                raise words.dropped(wanted)
+                raise Fault.DROPPED.error(address)
             return growing.sha256()
 
-    def _repo(self, wanted: Wanted) -> _Repo:
-        known = self._repos.get(wanted.repo)
-        if known is not None and known.trouble is not None:
-            raise _error_of(known.trouble, wanted)
+    def _find(self, address: HubAddress) -> tuple[_Repo, str]:
+        """Return the repository and the commit of the address."""
+        known = self._repos.get(address.repo)
+        if known is not None and known.fault is not None:
+            raise known.fault.error(address, wait="120 s", status=503)
         if known is None:
-            raise words.missing(wanted)
-        return known
-
-    def _commit(self, wanted: Wanted) -> dict[str, bytes]:
-        known = self._repo(wanted)
-        revision = known.branches.get(wanted.revision) or _by_hash(known, wanted.revision)
+            raise Fault.MISSING.error(address)
+        revision = known.branches.get(address.revision) or _by_hash(known, address.revision)
         if revision is None:
-            raise words.no_revision(wanted)
+            raise Fault.NO_REVISION.error(address)
+        return known, revision
+
+    def _commit(self, address: HubAddress) -> dict[str, bytes]:
+        known, revision = self._find(address)
         return known.commits[revision]
 
-    def _content(self, wanted: Wanted) -> bytes:
-        commit = self._commit(wanted)
-        if wanted.path not in commit:
-            raise words.no_file(wanted)
-        content = commit[wanted.path]
-        if (wanted.repo, wanted.path) in self._flipped:
+    def _content(self, address: HubAddress) -> bytes:
+        commit = self._commit(address)
+        if address.path not in commit:
+            raise Fault.NO_FILE.error(address)
+        content = commit[address.path]
+        if (address.repo, address.path) in self._flipped:
             middle = len(content) // 2
             return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
         return content
@@ -171,18 +149,3 @@ def _hub_file(path: str, content: bytes) -> HubFile:
         return HubFile(path, len(content), hashlib.sha256(content).hexdigest(), "")
     blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
     return HubFile(path, len(content), "", blob.hexdigest())
-
-
-def _error_of(trouble: Trouble, wanted: Wanted) -> SourceError:
-    if trouble is Trouble.RATE_LIMITED:
-        return words.rate_limited(wanted, 120)
-    if trouble is Trouble.SERVER_FAILED:
-        return words.server_failed(wanted, 503)
-    return {
-        Trouble.GATED: words.gated,
-        Trouble.PRIVATE: words.missing,
-        Trouble.REFUSED: words.refused,
-        Trouble.OFFLINE: words.offline_by_choice,
-        Trouble.UNREACHABLE: words.unreachable,
-        Trouble.TIMED_OUT: words.timed_out,
-    }[trouble](wanted)

@@ -1,6 +1,6 @@
-"""The real Hub: the official client library for everything but the order of writing and hashing.
+"""The real Hub, over its official client library. Downloads are written and hashed by `transfer`.
 
-Tokens are found by the library (environment, official token file) and stay in its request headers.
+The library finds tokens itself (environment, official token file) and puts them into request headers only.
 """
 
 from __future__ import annotations
@@ -8,18 +8,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from toolkit import __version__
-from toolkit.adapters.hub.errors import Wanted, no_safetensors, nonsense
+from toolkit.adapters.hub.errors import Fault, HubAddress
 from toolkit.adapters.hub.port import Advance, HubFile, RepoInfo
 from toolkit.domain.snapshot import FileDigest
 from toolkit.domain.tensors import Tensor
 from toolkit.errors import SourceError
 
-# The library sends usage data unless told otherwise before it is imported.
+# The library reads this when it is imported. Without it, the library sends usage data.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from huggingface_hub import HfApi, constants, hf_hub_url
@@ -41,10 +42,14 @@ T = TypeVar("T")
 
 
 class HuggingFaceHub:
-    """`Hub` over HTTP. `tries` bounds attempts in a row without progress, `pause` (s) doubles."""
+    """`Hub` over HTTP.
+
+    A request fails after `tries` attempts in a row without progress. The first pause between them takes `pause`
+    seconds, and each further one twice as long.
+    """
 
     def __init__(self, endpoint: str | None = None, *, tries: int = 5, pause: float = 0.5) -> None:
-        # Its warnings would break the progress display and say what our errors say.
+        # The library's warnings would break the progress display and repeat the toolkit's errors.
         logging.set_verbosity_error()
         self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
         self._tries = tries
@@ -54,58 +59,53 @@ class HuggingFaceHub:
         )
 
     def resolve(self, repo: str, ref: str) -> RepoInfo:
-        """See `Hub.resolve`."""
-        wanted = Wanted(self.endpoint, repo, ref)
-        info = self._patiently(
-            wanted,
+        address = HubAddress(self.endpoint, repo, ref)
+        info = self._retried(
+            address,
             lambda: self._api.model_info(repo, revision=ref, timeout=constants.HF_HUB_ETAG_TIMEOUT),
         )
         if not info.sha:
-            raise nonsense(wanted)
+            raise Fault.NONSENSE.error(address)
         return RepoInfo(info.sha, _licence(info.card_data, info.tags), bool(info.gated))
 
     def files(self, repo: str, revision: str) -> tuple[HubFile, ...]:
-        """See `Hub.files`."""
-        wanted = Wanted(self.endpoint, repo, revision)
+        address = HubAddress(self.endpoint, repo, revision)
         url: str | None = (
             f"{self.endpoint}/api/models/{repo}/tree/{revision}?recursive=true&expand=false"
         )
         found: list[HubFile] = []
         while url:
-            page, url = self._patiently(wanted, lambda here=url: self._page(here))  # type: ignore[misc]
+            page, url = self._retried(address, partial(self._page, url))
             found += page
         return tuple(sorted(found, key=lambda file: file.path))
 
     def read_small(self, repo: str, revision: str, path: str) -> bytes:
-        """See `Hub.read_small`."""
-        wanted = Wanted(self.endpoint, repo, revision, path)
-        return self._patiently(wanted, lambda: self._read(wanted))
+        address = HubAddress(self.endpoint, repo, revision, path)
+        return self._retried(address, lambda: self._read(address))
 
     def tensors(self, repo: str, revision: str, path: str) -> tuple[Tensor, ...]:
-        """See `Hub.tensors`."""
-        wanted = Wanted(self.endpoint, repo, revision, path)
-        return self._patiently(wanted, lambda: self._tensors(wanted))
+        address = HubAddress(self.endpoint, repo, revision, path)
+        return self._retried(address, lambda: self._tensors(address))
 
     def download(
         self, repo: str, revision: str, file: FileDigest, into: Path, progress: Advance
     ) -> str:
-        """See `Hub.download`."""
-        wanted = Wanted(self.endpoint, repo, revision, file.path)
+        address = HubAddress(self.endpoint, repo, revision, file.path)
         headers = self._headers()
         return fetch_file(
-            wanted, self._url(wanted), headers, file, into, progress, self._tries, self._pause
+            address, self._url(address), headers, file, into, progress, self._tries, self._pause
         )
 
-    def _tensors(self, wanted: Wanted) -> tuple[Tensor, ...]:
+    def _tensors(self, address: HubAddress) -> tuple[Tensor, ...]:
         try:
             header = self._api.parse_safetensors_file_metadata(
-                wanted.repo,
-                wanted.path,
-                revision=wanted.revision,
+                address.repo,
+                address.path,
+                revision=address.revision,
                 timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
             )
         except SafetensorsParsingError as error:
-            raise no_safetensors(wanted) from error
+            raise Fault.NO_SAFETENSORS.error(address) from error
         found = (
             Tensor(name, each.dtype, tuple(each.shape), each.data_offsets[1] - each.data_offsets[0])
             for name, each in header.tensors.items()
@@ -113,14 +113,14 @@ class HuggingFaceHub:
         return tuple(sorted(found, key=lambda tensor: tensor.name))
 
     def _page(self, url: str) -> tuple[list[HubFile], str | None]:
-        # HfApi.list_repo_tree waits without limit and sleeps minutes when rate limited.
+        # HfApi.list_repo_tree has no timeout and sleeps for minutes when rate limited.
         response = get_session().get(
             url, headers=self._headers(), timeout=constants.HF_HUB_ETAG_TIMEOUT
         )
         hf_raise_for_status(response)
         following = response.links.get("next", {}).get("url")
         if following:
-            # A page may name another address; the token goes to this endpoint alone.
+            # The link may name another host, and the token must not leave this endpoint.
             parts = urlsplit(following)
             following = f"{self.endpoint}{parts.path}?{parts.query}"
         entries = response.json()
@@ -129,10 +129,10 @@ class HuggingFaceHub:
         files = [_hub_file(entry) for entry in entries if entry["type"] == "file"]
         return files, following
 
-    def _read(self, wanted: Wanted) -> bytes:
+    def _read(self, address: HubAddress) -> bytes:
         with get_session().stream(
             "GET",
-            self._url(wanted),
+            self._url(address),
             headers=self._headers(),
             timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
         ) as response:
@@ -142,14 +142,14 @@ class HuggingFaceHub:
                 content += piece
                 if len(content) > SMALL:
                     raise SourceError(
-                        f"{wanted.path} of {wanted.repo} is larger than {SMALL} bytes",
+                        f"{address.path} of {address.repo} is larger than {SMALL} bytes",
                         hint="it has to be downloaded as a file: toolkit pull MODEL",
                     )
         return bytes(content)
 
-    def _url(self, wanted: Wanted) -> str:
+    def _url(self, address: HubAddress) -> str:
         return hf_hub_url(
-            wanted.repo, wanted.path, revision=wanted.revision, endpoint=self.endpoint
+            address.repo, address.path, revision=address.revision, endpoint=self.endpoint
         )
 
     def _headers(self) -> dict[str, str]:
@@ -159,29 +159,29 @@ class HuggingFaceHub:
             headers={"Accept-Encoding": "identity"},
         )
 
-    def _patiently(self, wanted: Wanted, ask: Callable[[], T]) -> T:
-        """Ask, again after drops and failures of the server, and raise errors in our words."""
+    def _retried(self, address: HubAddress, request: Callable[[], T]) -> T:
+        """Send a request, again after dropped connections and server failures; raise the toolkit's errors."""
         attempt = 0
         while True:
             attempt += 1
             try:
-                return ask()
+                return request()
             except EXPECTED as error:
                 pause = pause_before_retry(error, attempt, self._pause)
                 if pause is None or attempt >= self._tries:
-                    raise translate(error, wanted) from error
+                    raise translate(error, address) from error
                 time.sleep(pause)
             except HFValidationError as error:
                 raise SourceError(
-                    f"{wanted.repo!r} is not the name of a repository",
+                    f"{address.repo!r} is not the name of a repository",
                     hint="write it like owner/name",
                 ) from error
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise nonsense(wanted) from error
+                raise Fault.NONSENSE.error(address) from error
 
 
 def _licence(card: Any, tags: list[str] | None) -> str:
-    """Return the licence of the card, else that of the tags; `other` gives way to its full name."""
+    """Return the licence of the model card, else of the tags. For `other`, return the card's `license_name`."""
     licence = getattr(card, "license", None)
     if isinstance(licence, list):
         licence = licence[0] if licence else None

@@ -1,4 +1,4 @@
-"""One file over HTTP: written and hashed in one pass, resumed by whichever process comes next."""
+"""Download one file over HTTP, written and hashed in one pass. A later process can resume it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download
 from huggingface_hub.errors import XetDownloadError
 from huggingface_hub.utils import get_session, hf_raise_for_status
 
-from toolkit.adapters.hub.errors import Wanted
+from toolkit.adapters.hub.errors import HubAddress
 from toolkit.adapters.hub.port import Advance
 from toolkit.adapters.hub.translate import EXPECTED, pause_before_retry, translate
 from toolkit.adapters.store.hashing import GrowingFile
@@ -26,7 +26,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def fetch_file(
-    wanted: Wanted,
+    address: HubAddress,
     url: str,
     headers: dict[str, str],
     file: FileDigest,
@@ -35,7 +35,7 @@ def fetch_file(
     tries: int,
     pause: float,
 ) -> str:
-    """Do what `Hub.download` promises, with at most `tries` attempts in a row that gain nothing."""
+    """Do `Hub.download`, with at most `tries` attempts in a row without progress and `pause` seconds between them."""
     with GrowingFile(into, progress) as growing:
         if growing.size > file.size:
             growing.restart()
@@ -44,36 +44,36 @@ def fetch_file(
         while growing.size < file.size:
             before = growing.size
             try:
-                if _is_in_xet(wanted, url, headers, file) and xet:
-                    # Hubs that name Xet but do not offer it (mirrors) still serve over HTTP.
+                if _is_in_xet(address, url, headers, file) and xet:
+                    # Try Xet once: a mirror may name Xet without offering it, and every Hub serves HTTP.
                     xet = False
-                    if _through_xet(wanted, growing, into, progress):
+                    if _through_xet(address, growing, into, progress):
                         continue
-                _continue_over_http(wanted, url, headers, file, growing)
+                _continue_over_http(address, url, headers, file, growing)
             except EXPECTED as error:
                 growing.flush()
                 failures = 1 if growing.size > before else failures + 1
                 wait = pause_before_retry(error, failures, pause)
                 if wait is None or failures >= tries:
-                    raise translate(error, wanted) from error
+                    raise translate(error, address) from error
                 time.sleep(wait)
         if growing.size > file.size:
-            raise _other_bytes(wanted, f"{growing.size} bytes", f"{file.size}")
+            raise _other_bytes(address, f"{growing.size} bytes", f"{file.size}")
         return growing.sha256()
 
 
-def _is_in_xet(wanted: Wanted, url: str, headers: dict[str, str], file: FileDigest) -> bool:
-    """Ask what the server holds, refuse what is not the pinned file; return whether Xet has it."""
+def _is_in_xet(address: HubAddress, url: str, headers: dict[str, str], file: FileDigest) -> bool:
+    """Return whether the server offers the file through Xet; raise IntegrityError if it is not the pinned file."""
     offered = get_hf_file_metadata(url, headers=headers, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     if offered.size is not None and offered.size != file.size:
-        raise _other_bytes(wanted, f"{offered.size} bytes", f"{file.size}")
+        raise _other_bytes(address, f"{offered.size} bytes", f"{file.size}")
     if offered.etag and _SHA256.fullmatch(offered.etag) and offered.etag != file.sha256:
-        raise _other_bytes(wanted, f"sha256 {offered.etag}", file.sha256)
+        raise _other_bytes(address, f"sha256 {offered.etag}", file.sha256)
     return offered.xet_file_data is not None
 
 
 def _continue_over_http(
-    wanted: Wanted, url: str, headers: dict[str, str], file: FileDigest, growing: GrowingFile
+    address: HubAddress, url: str, headers: dict[str, str], file: FileDigest, growing: GrowingFile
 ) -> None:
     if growing.size:
         headers = {**headers, "Range": f"bytes={growing.size}-"}
@@ -89,29 +89,29 @@ def _continue_over_http(
         for piece in response.iter_bytes():
             growing.write(piece)
             if growing.size > file.size:
-                raise _other_bytes(wanted, f"more than {file.size} bytes", f"{file.size}")
+                raise _other_bytes(address, f"more than {file.size} bytes", f"{file.size}")
     growing.flush()
     if growing.size < file.size:
         raise httpx2.RemoteProtocolError("the body ended early")
 
 
 def _continues_at(response: httpx2.Response, size: int) -> bool:
-    """Whether the answer starts at byte `size`; servers may ignore a Range and send everything."""
+    """Whether the answer starts at byte `size`. A server may ignore the Range header and send the whole file."""
     found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     return response.status_code == 206 and found is not None and int(found[1]) == size
 
 
-def _through_xet(wanted: Wanted, growing: GrowingFile, into: Path, progress: Advance) -> bool:
-    """Fetch the whole file with the client's Xet code; return whether that worked."""
+def _through_xet(address: HubAddress, growing: GrowingFile, into: Path, progress: Advance) -> bool:
+    """Fetch the whole file with the library's Xet client; return whether that succeeded."""
     scratch = into.with_name(into.name + ".xet")
     bar = _bar_for(progress)
     try:
         found = hf_hub_download(
-            wanted.repo,
-            wanted.path,
-            revision=wanted.revision,
+            address.repo,
+            address.path,
+            revision=address.revision,
             local_dir=scratch,
-            endpoint=wanted.endpoint,
+            endpoint=address.endpoint,
             tqdm_class=bar,
         )
         bar.take_back()
@@ -125,7 +125,7 @@ def _through_xet(wanted: Wanted, growing: GrowingFile, into: Path, progress: Adv
 
 
 def _bar_for(progress: Advance) -> Any:
-    """Return a class with the part of tqdm's interface that the client calls."""
+    """Return a class with those methods of tqdm that the library calls."""
 
     class Bar:
         shown = 0
@@ -151,7 +151,7 @@ def _bar_for(progress: Advance) -> Any:
 
         @classmethod
         def take_back(cls) -> None:
-            """Undo what was shown: the bytes are counted when they are hashed, or fetched again."""
+            """Take the shown bytes back, because hashing or another download counts them again."""
             shown, cls.shown = cls.shown, 0
             if shown:
                 progress(-shown)
@@ -159,10 +159,10 @@ def _bar_for(progress: Advance) -> Any:
     return Bar
 
 
-def _other_bytes(wanted: Wanted, offered: str, pinned: str) -> IntegrityError:
+def _other_bytes(address: HubAddress, offered: str, pinned: str) -> IntegrityError:
     return IntegrityError(
-        f"{wanted.path} of {wanted.repo} is not the file that was pinned: "
-        f"{wanted.endpoint} has {offered}, the lock says {pinned}",
-        hint="do not use what this server gives; if the change is wanted, pin the new revision: "
+        f"{address.path} of {address.repo} is not the file that was pinned: "
+        f"{address.endpoint} has {offered}, the lock says {pinned}",
+        hint="do not use what this server gives; if the change is address, pin the new revision: "
         "toolkit registry pin MODEL",
     )

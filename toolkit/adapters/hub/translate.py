@@ -1,4 +1,4 @@
-"""From what the client library raises to the toolkit's errors, and when to try again."""
+"""From the client library's exceptions to the toolkit's errors, and when to try again."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import httpx2
 from huggingface_hub import errors as hub
 from huggingface_hub.utils import parse_ratelimit_headers
 
-from toolkit.adapters.hub import errors as words
-from toolkit.adapters.hub.errors import Wanted
-from toolkit.errors import SourceError, ToolkitError
+from toolkit.adapters.hub.errors import Fault, HubAddress
+from toolkit.errors import ToolkitError
 
-# What the functions of this module understand; anything else is a bug and passes through.
+# The exceptions that this module translates; any other is a bug and passes through.
 EXPECTED = (
     hub.HfHubHTTPError,
     hub.OfflineModeIsEnabled,
@@ -18,50 +17,47 @@ EXPECTED = (
     httpx2.HTTPError,
     httpx2.InvalidURL,
 )
-# Longer waits are the person's decision.
+# In seconds. Whether to wait longer is for the user to decide.
 LONGEST_WAIT = 10
+# The first match counts: the library derives GatedRepoError from RepositoryNotFoundError.
+_FAULTS: tuple[tuple[type[Exception], Fault], ...] = (
+    (hub.OfflineModeIsEnabled, Fault.OFFLINE),
+    (hub.GatedRepoError, Fault.GATED),
+    (hub.RevisionNotFoundError, Fault.NO_REVISION),
+    (hub.RemoteEntryNotFoundError, Fault.NO_FILE),
+    (hub.RepositoryNotFoundError, Fault.MISSING),
+    (httpx2.TimeoutException, Fault.TIMED_OUT),
+    (httpx2.ConnectError, Fault.UNREACHABLE),
+    (httpx2.ProxyError, Fault.UNREACHABLE),
+    (httpx2.UnsupportedProtocol, Fault.UNREACHABLE),
+    (httpx2.TransportError, Fault.DROPPED),
+)
 
 
-def translate(error: Exception, wanted: Wanted) -> ToolkitError:
+def translate(error: Exception, address: HubAddress) -> ToolkitError:
     """Return the toolkit's error for one of `EXPECTED`."""
-    if isinstance(error, hub.OfflineModeIsEnabled):
-        return words.offline_by_choice(wanted)
-    if isinstance(error, hub.HfHubHTTPError):
-        return _translate_answer(error, wanted)
-    if isinstance(error, httpx2.TimeoutException):
-        return words.timed_out(wanted)
-    if isinstance(error, httpx2.ConnectError | httpx2.ProxyError | httpx2.UnsupportedProtocol):
-        return words.unreachable(wanted)
-    if isinstance(error, httpx2.TransportError):
-        return words.dropped(wanted)
-    return words.nonsense(wanted)
-
-
-def _translate_answer(error: hub.HfHubHTTPError, wanted: Wanted) -> SourceError:
-    # A gated repository is a missing one to the library's class tree, so it is asked first.
-    if isinstance(error, hub.GatedRepoError):
-        return words.gated(wanted)
-    if isinstance(error, hub.RevisionNotFoundError):
-        return words.no_revision(wanted)
-    if isinstance(error, hub.RemoteEntryNotFoundError):
-        return words.no_file(wanted)
-    if isinstance(error, hub.RepositoryNotFoundError):
-        return words.missing(wanted)
-    response = error.response
-    status = response.status_code
-    if status == 401 and "credentials" in response.headers.get("X-Error-Message", ""):
-        return words.refused(wanted)
+    for kind, fault in _FAULTS:
+        if isinstance(error, kind):
+            return fault.error(address)
+    if not isinstance(error, hub.HfHubHTTPError):
+        return Fault.NONSENSE.error(address)
+    status, headers = error.response.status_code, error.response.headers
+    if status == 403 or (status == 401 and "credentials" in headers.get("X-Error-Message", "")):
+        return Fault.REFUSED.error(address)
     if status in (401, 404):
-        return words.missing(wanted)
-    if status == 403:
-        return words.refused(wanted)
+        return Fault.MISSING.error(address)
     if status == 429:
-        return words.rate_limited(wanted, retry_after(response))
-    return words.server_failed(wanted, status)
+        seconds = retry_after(error.response)
+        wait = f"{seconds} s" if seconds is not None else "a few minutes"
+        return Fault.RATE_LIMITED.error(address, wait=wait)
+    return Fault.SERVER_FAILED.error(address, status=status)
 
 
 def pause_before_retry(error: Exception, attempt: int, base: float) -> float | None:
-    """Return the seconds to wait before try number `attempt` + 1, or None where it is no use."""
+    """Return the seconds to wait after failed try number `attempt` (from 1), None where no retry can help.
+
+    `base` (seconds) is the first pause, which doubles with each try.
+    """
     if isinstance(error, hub.HfHubHTTPError):
         status = error.response.status_code
         if status == 429:
@@ -70,7 +66,7 @@ def pause_before_retry(error: Exception, attempt: int, base: float) -> float | N
         if status not in (408, 500, 502, 503, 504):
             return None
     elif isinstance(error, httpx2.ConnectError):
-        # A name or port that does not answer is not going to within seconds: say so at once.
+        # A name or port that does not answer will not answer within seconds: report it after one retry.
         return base if attempt == 1 else None
     elif not isinstance(error, httpx2.TransportError):
         return None
@@ -78,7 +74,7 @@ def pause_before_retry(error: Exception, attempt: int, base: float) -> float | N
 
 
 def retry_after(response: httpx2.Response) -> int | None:
-    """Return how many seconds the server asks to wait, if it says so."""
+    """Return the seconds after which the server accepts requests again, None where it does not say."""
     limits = parse_ratelimit_headers(response.headers)
     if limits is not None and limits.remaining == 0:
         return int(limits.reset_in_seconds)

@@ -8,18 +8,19 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from toolkit.adapters.fakes.hub import LARGE_SUFFIXES, Trouble, commit_id
+from toolkit.adapters.fakes.hub import LARGE_SUFFIXES, commit_id
+from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.mirror.source import ServedSnapshot
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.domain.snapshot import FileDigest, Snapshot
 
 # How a Hub answers each trouble: status, and the headers clients look at.
-ANSWERS: dict[Trouble, tuple[int, dict[str, str]]] = {
-    Trouble.GATED: (403, {"X-Error-Code": "GatedRepo"}),
-    Trouble.PRIVATE: (401, {"X-Error-Code": "RepoNotFound"}),
-    Trouble.REFUSED: (401, {"X-Error-Message": "Invalid credentials in Authorization header"}),
-    Trouble.RATE_LIMITED: (429, {"Retry-After": "120"}),
-    Trouble.SERVER_FAILED: (503, {}),
+ANSWERS: dict[Fault, tuple[int, dict[str, str]]] = {
+    Fault.GATED: (403, {"X-Error-Code": "GatedRepo"}),
+    Fault.MISSING: (401, {"X-Error-Code": "RepoNotFound"}),
+    Fault.REFUSED: (401, {"X-Error-Message": "Invalid credentials in Authorization header"}),
+    Fault.RATE_LIMITED: (429, {"Retry-After": "120"}),
+    Fault.SERVER_FAILED: (503, {}),
 }
 
 
@@ -62,7 +63,7 @@ class Misbehaving:
     def __init__(self, app: ASGIApp, *, delay: float = 2.0) -> None:
         self._app = app
         self._delay = delay
-        self.trouble: Trouble | None = None
+        self.trouble: Fault | None = None
         self.extra_headers: dict[str, str] = {}
         self.ignore_ranges = False
         self.flipped: set[str] = set()
@@ -78,7 +79,7 @@ class Misbehaving:
             status, headers = ANSWERS[self.trouble]
             await _answer(send, status, headers)
             return
-        if self.trouble is Trouble.TIMED_OUT:
+        if self.trouble is Fault.TIMED_OUT:
             await asyncio.sleep(self._delay)
         name = scope["path"].rpartition("/")[2]
         if scope["method"] == "HEAD":
