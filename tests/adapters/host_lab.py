@@ -24,7 +24,7 @@ from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.domain.release import Release
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import Routes, needs_reload, runtime_commands
+from toolkit.planning.routing.routes import Routes
 
 ENGINE = "vllm-0.0.0-cpu-py311-00000000"
 STUB = Path(__file__).parent / "stub_vllm.py"
@@ -110,10 +110,7 @@ class HostLab:
 
     def route(self, routes: Routes) -> None:
         """Make the router follow `routes`."""
-        old = Routes.from_json(self.host.observe().routes)
-        self.host.apply_routes(
-            render_files(routes), runtime_commands(old, routes), reload=needs_reload(old, routes)
-        )
+        self.host.apply_routes(render_files(routes))
 
     def empty(self) -> None:
         """Take away all routes and replicas, by shorter ways than the role's, which tests themselves go."""

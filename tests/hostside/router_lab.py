@@ -27,7 +27,7 @@ import yaml
 
 from toolkit.domain.keys import KeyRing
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import Routes, needs_reload, runtime_commands
+from toolkit.planning.routing.routes import Routes
 
 REPO = Path(__file__).parents[2]
 ROLE = REPO / "playbooks/roles/router"
@@ -233,12 +233,7 @@ class Lab:
 
     def apply(self, new: Routes, **extra: Any) -> dict[str, Any]:
         """Bring the router to the routes, as the toolkit does."""
-        request = {
-            "files": render_files(new, self.at),
-            "commands": list(runtime_commands(self.routes, new)),
-            "reload": needs_reload(self.routes, new),
-            **extra,
-        }
+        request = {"files": render_files(new, self.at), **extra}
         done: dict[str, Any] = router.apply(str(self.root), request)
         self.routes = new
         return done

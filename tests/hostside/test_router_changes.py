@@ -138,9 +138,8 @@ def test_a_target_that_is_just_coming_up_is_waited_for(site: Site) -> None:
 def test_files_that_the_router_refuses_leave_all_as_it_was(site: Site) -> None:
     before = site.files()
     files = {**render_files(site.lab.routes), "backends.cfg": "backend x\n    nonsense here\n"}
-    request = {"files": files, "commands": [], "reload": True}
     with pytest.raises(router.RouterError, match="unknown keyword 'nonsense'"):
-        router.apply(str(site.lab.root), request)
+        router.apply(str(site.lab.root), {"files": files})
     assert site.files() == before
     assert site.slot() == "blue"
     site.consistent()
@@ -151,9 +150,8 @@ def test_a_reload_that_fails_leaves_all_as_it_was(site: Site, monkeypatch: Any) 
     # what only the real start can tell, as would be an address that somebody else has taken
     monkeypatch.setattr(router, "_validate", lambda *_: None)
     files = {**render_files(site.lab.routes), "backends.cfg": "backend x\n    nonsense here\n"}
-    request = {"files": files, "commands": [], "reload": True}
     with pytest.raises(router.RouterError, match="the router refused its new files"):
-        router.apply(str(site.lab.root), request)
+        router.apply(str(site.lab.root), {"files": files})
     assert site.files() == before
     assert site.slot() == "blue"
     site.shift(green=100, blue=0)

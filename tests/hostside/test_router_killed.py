@@ -14,8 +14,8 @@ from tests.hostside.router_lab import REPO, router
 from tests.hostside.router_site import PATH, Site
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import (
+    PREFIX,
     Target,
-    runtime_commands,
     with_model,
     with_weights,
 )
@@ -61,11 +61,7 @@ def test_killed_at_any_moment_traffic_goes_on_and_the_next_run_completes(
     else:
         target = (Target("blue", site.green.port, 100),)
         new = with_model(site.lab.routes, "more", target, created=2)
-    request = {
-        "files": render_files(new),
-        "commands": list(runtime_commands(site.lab.routes, new)),
-        "reload": change == "model",
-    }
+    request = {"files": render_files(new)}
     hostside = str(REPO / "toolkit/hostside")
     argv = [sys.executable, "-I", "-c", KILLED, hostside, json.dumps(moment), str(site.lab.root)]
     killed = subprocess.run(argv, input=json.dumps(request), text=True, check=False, timeout=30)
@@ -86,7 +82,7 @@ def test_killed_at_any_moment_traffic_goes_on_and_the_next_run_completes(
 
 def test_what_a_killed_run_left_untold_is_told_by_the_next_one(site: Site) -> None:
     new = with_weights(site.lab.routes, "tiny", {"green": 100, "blue": 0})
-    request = {"files": render_files(new), "commands": list(runtime_commands(site.lab.routes, new))}
+    request = {"files": render_files(new)}
     argv = [sys.executable, "-I", "-c", KILLED, str(REPO / "toolkit/hostside")]
     argv += [json.dumps(["router", "_tell", 0]), str(site.lab.root)]
     killed = subprocess.run(argv, input=json.dumps(request), text=True, check=False, timeout=30)
@@ -97,4 +93,17 @@ def test_what_a_killed_run_left_untold_is_told_by_the_next_one(site: Site) -> No
     site.lab.routes = new
     assert site.lab.apply(new)["commands"] == 3
     assert site.slot() == "green"
+    site.consistent()
+
+
+def test_a_routing_that_a_killed_run_left_unread_is_read_by_the_next_one(site: Site) -> None:
+    targets = site.lab.routes.routes[0].targets
+    new = with_model(site.lab.routes, "tiny", targets, created=1, routing=PREFIX)
+    request = {"files": render_files(new)}
+    argv = [sys.executable, "-I", "-c", KILLED, str(REPO / "toolkit/hostside")]
+    argv += [json.dumps(["router", "_reload", 0]), str(site.lab.root)]
+    killed = subprocess.run(argv, input=json.dumps(request), text=True, check=False, timeout=30)
+    assert killed.returncode == -signal.SIGKILL
+    assert site.lab.apply(new)["reloaded"]
+    assert not site.lab.apply(new)["reloaded"]
     site.consistent()

@@ -1,4 +1,4 @@
-"""Routes: weights change by commands, who gains before who loses; servers change by a reload."""
+"""Routes: how they change, what they refuse, and their JSON."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from toolkit.planning.routing.routes import (
     Routes,
     Target,
     backend_name,
-    needs_reload,
-    runtime_commands,
     with_model,
     with_weights,
     without_model,
@@ -19,72 +17,7 @@ from toolkit.planning.routing.routes import (
 
 BLUE = (Target("blue", 8100, 100), Target("green", 8101, 0))
 TINY = with_model(Routes(), "tiny", BLUE, created=7)
-GREEN = with_weights(TINY, "tiny", {"blue": 0, "green": 100})
 BOTH = with_model(TINY, "big", (Target("blue", 8200, 100),), created=9)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "reload", "commands"),
-    [
-        pytest.param(TINY, TINY, False, [], id="nothing"),
-        pytest.param(
-            TINY,
-            GREEN,
-            False,
-            ["green health up", "green weight 100", "blue weight 0"],
-            id="a switch: the new one first",
-        ),
-        pytest.param(
-            GREEN,
-            TINY,
-            False,
-            ["blue health up", "blue weight 100", "green weight 0"],
-            id="and back",
-        ),
-        pytest.param(
-            TINY,
-            with_weights(TINY, "tiny", {"blue": 90, "green": 10}),
-            False,
-            ["green health up", "green weight 10", "blue weight 90"],
-            id="a canary",
-        ),
-        pytest.param(
-            with_weights(TINY, "tiny", {"blue": 90, "green": 10}),
-            GREEN,
-            False,
-            ["green health up", "green weight 100", "blue weight 0"],
-            id="from a canary on",
-        ),
-        pytest.param(
-            TINY, with_weights(TINY, "tiny", {"blue": 0}), False, ["blue weight 0"], id="off"
-        ),
-        pytest.param(
-            Routes(),
-            TINY,
-            True,
-            ["blue health up", "blue weight 100", "green weight 0"],
-            id="a new model, or: tell everything",
-        ),
-        pytest.param(TINY, Routes(), True, [], id="a model goes"),
-        pytest.param(
-            TINY,
-            with_model(TINY, "tiny", (Target("blue", 8100, 100), Target("green", 8109)), created=1),
-            True,
-            [],
-            id="a slot moves to another port",
-        ),
-        pytest.param(
-            BOTH, with_model(TINY, "big", BOTH.routes[0].targets, created=9), False, [], id="order"
-        ),
-    ],
-)
-def test_what_the_router_is_told(
-    old: Routes, new: Routes, reload: bool, commands: list[str]
-) -> None:
-    assert needs_reload(old, new) is reload
-    assert list(runtime_commands(old, new)) == [
-        f"set server model.tiny/{each}" for each in commands
-    ]
 
 
 def test_a_model_keeps_the_time_of_its_first_route() -> None:

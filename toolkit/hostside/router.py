@@ -8,7 +8,6 @@ two statements leaves traffic with a live target, and sending the same request o
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import subprocess
@@ -39,47 +38,46 @@ FILES = (
 def apply(root: str, request: Document) -> Document:
     """Bring files and running workers to the given state.
 
-    Request: `files` {name: text} (all of FILES, or none), `commands` [runtime command, in order], `reload` bool,
-    and optionally `wait_up` seconds (5) for a target that is to gain traffic. `reload` says that one is needed;
-    a worker that lags behind the files is replaced in any case. Result: {"running", "changed" [names],
-    "reloaded", "workers", "commands", "ms"}. Raises RouterError with the reason; where the router refused the files
-    or a target is not up, files and workers are as before.
+    Request: `files` {name: text}, all of FILES, and optionally `wait_up` seconds (5) for a target that is to gain
+    traffic. Result: {"running", "changed" [names], "reloaded", "workers", "commands", "ms"}. Raises RouterError with
+    the reason; where the router refused the files or a target is not up, files and workers are as before.
     """
     started = time.monotonic()
     directory = os.path.join(root, "router")
-    files, commands = request.get("files", {}), request.get("commands", [])
-    if unknown := set(files) - set(FILES):
-        raise RouterError(f"not files of the router: {', '.join(sorted(unknown))}")
+    files = request["files"]
+    if wrong := set(files) ^ set(FILES):
+        raise RouterError(f"unknown or missing files of the router: {', '.join(sorted(wrong))}")
     with router_files.alone(directory):
-        former = {name: router_files.read(os.path.join(directory, name)) for name in files}
-        changed = [name for name in FILES if name in files and files[name] != former[name]]
-        running = _running(directory)
-        desired = json.loads(files["routes.json"]) if files else routes_file.read(directory)
-        # Also where nothing is left to write: a run killed between files and reload has left a worker behind.
-        reload = bool(changed and request.get("reload")) or (
-            running and _outdated(directory, desired)
+        former = {name: router_files.read(os.path.join(directory, name)) for name in FILES}
+        changed = [name for name in FILES if files[name] != former[name]]
+        routes = routes_file.parsed(files["routes.json"])
+        try:
+            loaded: Servers | None = _loaded(directory)
+        except RouterDown:
+            loaded = None
+        reload = routes_file.needs_reload(former, files) or (
+            # A run that was killed between files and reload has left a worker behind.
+            loaded is not None and routes_file.outdated(loaded, routes)
         )
         if reload:
             _validate(directory, files)
-        if running and not reload:
-            commands = _completed(directory, commands, desired)
-        if running:
-            _wait_up(directory, commands, request.get("wait_up", 5.0))
+        if loaded is not None:
+            _wait_up(directory, loaded, routes, request.get("wait_up", 5.0))
         # Files before commands. Killed in between, the workers still use the former targets, and those live:
         # nothing is drained or stopped before this returns. A start from the new files leads to the new
         # targets, and those live too: _wait_up saw them. The other way round is no worse here, but it would leave
         # routes.json behind what serves, and it is what the next command plans from.
         router_files.write(directory, files, changed)
-        if running and reload:
+        if loaded is not None and reload:
             _reload(directory, former, changed)
-        told = _tell(directory, commands) if running else 0
+        workers, commands = _tell(directory, routes) if loaded is not None else (0, 0)
         router_releases.follow(root)
     return {
-        "running": running,
+        "running": loaded is not None,
         "changed": changed,
-        "reloaded": running and reload,
-        "workers": told,
-        "commands": len(commands),
+        "reloaded": loaded is not None and reload,
+        "workers": workers,
+        "commands": commands,
         "ms": round((time.monotonic() - started) * 1000, 1),
     }
 
@@ -128,7 +126,7 @@ def sessions(root: str, model: str, name: str) -> int:
     Those that routers of other hosts handed on are among them.
     """
     directory = os.path.join(root, "router")
-    backend = routes_file.PREFIX + model.replace("/", ":")
+    backend = routes_file.backend(model)
     total = 0
     try:
         found = router_socket.processes(directory)
@@ -141,25 +139,12 @@ def sessions(root: str, model: str, name: str) -> int:
     return total
 
 
-def _running(directory: str) -> bool:
-    try:
-        return bool(router_socket.processes(directory)["current"])
-    except RouterDown:
-        return False
-
-
-def _outdated(directory: str, routes: Document) -> bool:
-    """Whether the newest worker has other servers or ports than `routes`, which no command can change."""
-    pid = router_socket.processes(directory)["current"][-1]
-    has = {
-        (routes_file.model(backend), slot, server["address"])
-        for backend, slots in (router_socket.servers(directory, pid) or {}).items()
-        if backend.startswith(routes_file.PREFIX)
-        for slot, server in slots.items()
-    }
-    return has != {
-        (model, name, address) for model, name, _, address in routes_file.targets(routes)
-    }
+def _loaded(directory: str) -> Servers:
+    """Return the servers of the newest worker; raises RouterDown where no router runs."""
+    current = router_socket.processes(directory)["current"]
+    if not current:
+        raise RouterDown("the router has no worker")
+    return router_socket.servers(directory, current[-1]) or {}
 
 
 def _validate(directory: str, files: dict[str, str]) -> None:
@@ -195,39 +180,17 @@ def _validate(directory: str, files: dict[str, str]) -> None:
         raise RouterError(f"the router refuses its new files: {words}")
 
 
-def _completed(directory: str, commands: list[str], routes: Document) -> list[str]:
-    """Return the commands and those that a run killed between files and commands left unsent."""
-    pid = router_socket.processes(directory)["current"][-1]
-    has = router_socket.servers(directory, pid) or {}
-    gains, losses = [], []
-    for model, slots in routes_file.weights(routes).items():
-        backend = routes_file.PREFIX + model.replace("/", ":")
-        for slot, weight in slots.items():
-            name = f"{backend}/{slot}"
-            now = has.get(backend, {}).get(slot, {}).get("weight", weight)
-            if now == weight or any(name + " weight " in each for each in commands):
-                continue
-            if weight > now:
-                gains += [f"set server {name} health up", f"set server {name} weight {weight}"]
-            else:
-                losses += [f"set server {name} weight {weight}"]
-    return [*gains, *commands, *losses]
-
-
-def _wait_up(directory: str, commands: list[str], timeout: float) -> None:
+def _wait_up(directory: str, loaded: Servers, routes: Document, timeout: float) -> None:
     """Return once the newest worker's own checks say that each slot about to gain traffic is up.
 
     A slot that it does not know yet (its model comes with this very change) is not waited for. Raises RouterError.
     """
-    wanted = re.findall(r"set server (\S+)/(\S+) health up", "\n".join(commands))
     until = time.monotonic() + timeout
-    while wanted:
-        pid = router_socket.processes(directory)["current"][-1]
-        known = router_socket.servers(directory, pid) or {}
+    while True:
         late = [
-            (backend, slot, known[backend][slot])
-            for backend, slot in wanted
-            if slot in known.get(backend, {}) and not _is_up(known[backend][slot])
+            (backend, slot, loaded[backend][slot])
+            for backend, slot, _ in routes_file.gains(loaded, routes)
+            if not _is_up(loaded[backend][slot])
         ]
         if not late:
             return
@@ -238,6 +201,7 @@ def _wait_up(directory: str, commands: list[str], timeout: float) -> None:
                 f"{server['status']} ({server['check']})"
             )
         time.sleep(0.02)
+        loaded = _loaded(directory)
 
 
 def _is_up(server: Document) -> bool:
@@ -251,21 +215,23 @@ def _reload(directory: str, former: Mapping[str, str | None], changed: list[str]
     try:
         router_socket.reload(directory)
     except RouterError as error:
-        kept = {name: text for name, text in former.items() if text is not None}
-        router_files.write(directory, kept, [name for name in changed if name in kept])
+        kept = {name: text or "" for name, text in former.items()}
+        router_files.write(directory, kept, changed)
         with contextlib.suppress(RouterError):
             # the workers that serve are untouched; this leads the master out of its waiting mode
             router_socket.reload(directory)
         raise RouterError(f"{error}; the files are as before")
 
 
-def _tell(directory: str, commands: list[str]) -> int:
-    """Bring every worker to what the files say and look whether it is so; return how many workers there are."""
+def _tell(directory: str, routes: Document) -> tuple[int, int]:
+    """Bring every worker to the routes and look whether it is so; return the numbers of workers and of commands."""
     processes = router_socket.processes(directory)
-    routes = routes_file.read(directory)
     # New clients are the newest worker's. Those that a reload left behind refuse commands to their servers and are
     # steered by a map; a model that came after them has no entry there, and no backend either.
+    told = 0
     for pid in processes["current"]:
+        commands = routes_file.commands(router_socket.servers(directory, pid) or {}, routes)
+        told += len(commands)
         complaints = router_socket.tell(directory, pid, commands)
         if complaints:
             raise RouterError("the router refused: " + "; ".join(complaints))
@@ -278,11 +244,10 @@ def _tell(directory: str, commands: list[str]) -> int:
         complaints = [each for each in complaints if "entry not found" not in each]
         if complaints:
             raise RouterError("a worker left behind refused: " + "; ".join(complaints))
-    views = _views(directory, processes["current"])
-    drift = _drift(routes_file.weights(routes), views)
+    drift = _drift(routes_file.weights(routes), _views(directory, processes["current"]))
     if drift:
         raise RouterError(f"the router has other weights than its files: {', '.join(drift)}")
-    return len(processes["current"]) + len(processes["old"])
+    return len(processes["current"]) + len(processes["old"]), told
 
 
 def _views(directory: str, pids: list[int]) -> list[Servers]:

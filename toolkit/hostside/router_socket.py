@@ -46,21 +46,27 @@ def processes(directory: str) -> Document:
 
 
 def servers(directory: str, pid: int) -> Servers | None:
-    """Return {backend: {server: {"weight", "status", "check", "sessions", "address"}}} as the worker `pid` sees it.
+    """Return {backend: {server: {"weight", "status", "check", "sessions", "address", "algorithm"}}} of a worker.
 
-    None where that worker is gone.
+    `algorithm` is how its backend balances. None where that worker is gone.
     """
-    text = _ask_worker(directory, pid, "show stat -1 4 -1")
+    # backends and servers: 2 + 4; a backend's row comes after those of its servers
+    text = _ask_worker(directory, pid, "show stat -1 6 -1")
     if text is None:
         return None
     found: Servers = {}
     for row in csv.DictReader(text.lstrip("# ").splitlines()):
+        if row["svname"] == "BACKEND":
+            for server in found.get(row["pxname"], {}).values():
+                server["algorithm"] = row["algo"]
+            continue
         found.setdefault(row["pxname"], {})[row["svname"]] = {
             "weight": int(row["uweight"] or row["weight"]),
             "status": row["status"],
             "check": row["check_status"].lstrip("* "),
             "sessions": int(row["scur"]),
             "address": row["addr"],
+            "algorithm": "",
         }
     return found
 

@@ -1,23 +1,37 @@
-"""`routes.json`: which targets a model has, as the router of this host reaches them."""
+"""`routes.json`: which targets a model has, as the router of this host reaches them, and what brings a worker to them.
+
+It imports no sibling, so that the fake host of the ops machine's tests decides on reloads with the same code.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from wire import Document
+# the content of routes.json
+Routes = dict[str, Any]
+# backend -> server's name -> what a worker says of it, see `router_socket.servers`
+Loaded = dict[str, dict[str, dict[str, Any]]]
 
 PREFIX = "model."
+_WEIGHT = re.compile(r" weight \d+")
 
 
-def read(directory: str) -> Document:
+def read(directory: str) -> Routes:
     """Return the routes; an empty document where there are none."""
     try:
         with open(os.path.join(directory, "routes.json")) as file:
-            routes: Document = json.loads(file.read() or "{}")
+            return parsed(file.read())
     except FileNotFoundError:
         return {}
+
+
+def parsed(text: str) -> Routes:
+    """Return the routes in the text of `routes.json`; an empty document where there is no text."""
+    routes: Routes = json.loads(text or "{}")
     return routes
 
 
@@ -26,7 +40,65 @@ def model(backend: str) -> str:
     return backend[len(PREFIX) :].replace(":", "/")
 
 
-def weights(routes: Document) -> dict[str, dict[str, int]]:
+def backend(model: str) -> str:
+    """Return the backend of a model."""
+    return PREFIX + model.replace("/", ":")
+
+
+def needs_reload(former: Mapping[str, str | None], files: Mapping[str, str]) -> bool:
+    """Whether a router with the files `former` ({name: text}) must read them again to follow `files`.
+
+    Commands change weights, and slots.map in the workers that need it. Anything else takes a reload.
+    """
+    return any(
+        _WEIGHT.sub("", former.get(name) or "") != _WEIGHT.sub("", text)
+        for name, text in files.items()
+        if name not in ("slots.map", "routes.json")
+    )
+
+
+def outdated(loaded: Loaded, routes: Routes) -> bool:
+    """Whether a worker has other servers, addresses or routing than `routes`.
+
+    A run that was killed between files and reload leaves such a worker, although its files are right.
+    """
+    has = {
+        (model(name), server, each["address"], each["algorithm"] == "hash")
+        for name, servers in loaded.items()
+        if name.startswith(PREFIX)
+        for server, each in servers.items()
+    }
+    by_prefix = {
+        route["model"] for route in routes.get("routes", []) if route.get("routing") == "prefix"
+    }
+    return has != {
+        (name_of_model, server, address, name_of_model in by_prefix)
+        for name_of_model, server, _, address in targets(routes)
+    }
+
+
+def gains(loaded: Loaded, routes: Routes) -> list[tuple[str, str, int]]:
+    """Return (backend, server, weight) for each server of a worker that is to get more traffic."""
+    return [each for each, now in _changes(loaded, routes) if each[2] > now]
+
+
+def commands(loaded: Loaded, routes: Routes) -> list[str]:
+    """Return the commands that bring a worker to the weights of `routes`.
+
+    Raise weights before lowering others, so that some target always takes traffic.
+    """
+    raised = gains(loaded, routes)
+    lowered = [each for each, now in _changes(loaded, routes) if each[2] < now]
+    told = []
+    for name, server, weight in raised:
+        told.append(f"set server {name}/{server} health up")
+        told.append(f"set server {name}/{server} weight {weight}")
+    return told + [
+        f"set server {name}/{server} weight {weight}" for name, server, weight in lowered
+    ]
+
+
+def weights(routes: Routes) -> dict[str, dict[str, int]]:
     """Return {model: {server's name: weight}}."""
     found: dict[str, dict[str, int]] = {route["model"]: {} for route in routes.get("routes", [])}
     for name_of_model, name, weight, _ in targets(routes):
@@ -34,7 +106,7 @@ def weights(routes: Document) -> dict[str, dict[str, int]]:
     return found
 
 
-def targets(routes: Document) -> Iterator[tuple[str, str, int, str]]:
+def targets(routes: Routes) -> Iterator[tuple[str, str, int, str]]:
     """Yield model, server's name, weight and address of each target, as the router of this host has them."""
     for route in routes.get("routes", []):
         for target in route["targets"]:
@@ -45,7 +117,7 @@ def targets(routes: Document) -> Iterator[tuple[str, str, int, str]]:
             yield route["model"], name, target["weight"], address
 
 
-def main_slots(routes: Document) -> dict[str, str]:
+def main_slots(routes: Routes) -> dict[str, str]:
     """Return {model: slot with the most traffic, or "none"}: the content of slots.map."""
     mains, own = {}, routes.get("at", "") + "."
     for name_of_model, slots in weights(routes).items():
@@ -53,3 +125,12 @@ def main_slots(routes: Document) -> dict[str, str]:
         slot = max(slots, key=lambda name: (slots[name], name.startswith(own)), default="none")
         mains[name_of_model] = slot if slots.get(slot) else "none"
     return mains
+
+
+def _changes(loaded: Loaded, routes: Routes) -> Iterator[tuple[tuple[str, str, int], int]]:
+    """Yield backend, server and weight, and the weight that a worker has, where these differ."""
+    for name_of_model, server, weight, _ in targets(routes):
+        name = backend(name_of_model)
+        now = loaded.get(name, {}).get(server, {}).get("weight", weight)
+        if now != weight:
+            yield (name, server, weight), now

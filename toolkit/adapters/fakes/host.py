@@ -18,6 +18,7 @@ from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import Completion, LockOwner, Waited
 from toolkit.domain.release import Release
 from toolkit.errors import HostError
+from toolkit.hostside.routes_file import needs_reload
 
 MEMORY = 24 * 10**9
 # What a replica that got ready says of its memory.
@@ -95,10 +96,8 @@ class FakeHost:
         finally:
             self.owner = None
 
-    def apply_routes(
-        self, files: Mapping[str, str], commands: Sequence[str], *, reload: bool
-    ) -> None:
-        self._do(f"routes {'reload' if reload else 'runtime'}")
+    def apply_routes(self, files: Mapping[str, str]) -> None:
+        self._do(f"routes {'reload' if needs_reload(self.files, files) else 'runtime'}")
         self.files.update(files)
         for slot in self.facts.slots:
             if self._weight(slot) and self._behaves(slot) is Behaviour.DIES_UNDER_TRAFFIC:

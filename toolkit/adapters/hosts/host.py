@@ -37,10 +37,11 @@ class HostPort(Protocol):
     def lock(self, owner: LockOwner) -> AbstractContextManager[None]:
         """Hold the host's deployment lock; raises BusyError naming the holder."""
 
-    def apply_routes(
-        self, files: Mapping[str, str], commands: Sequence[str], *, reload: bool
-    ) -> None:
-        """Make the router follow `files` (its truth) at once, by `commands` or by a reload."""
+    def apply_routes(self, files: Mapping[str, str]) -> None:
+        """Make the router follow `files`, all that follow from its routes, at once.
+
+        The host compares them with what the router has loaded, and sends it commands or reloads it.
+        """
 
     def keys(self) -> HostKeys:
         """Return the keys of the host's router; none where there is no router yet."""
@@ -99,12 +100,8 @@ class RealHost:
                 raise busy(self.host.name, result.get("owner") or {})
             yield
 
-    def apply_routes(
-        self, files: Mapping[str, str], commands: Sequence[str], *, reload: bool
-    ) -> None:
-        answer = self._ask(
-            "apply-routes", files=dict(files), commands=list(commands), reload=reload
-        )
+    def apply_routes(self, files: Mapping[str, str]) -> None:
+        answer = self._ask("apply-routes", files=dict(files))
         if answer.get("error"):
             raise HostError(f"the router of {self.host.name} refused the change: {answer['error']}")
 

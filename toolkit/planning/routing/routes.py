@@ -224,49 +224,6 @@ def newest(found: Iterable[Routes]) -> Routes:
     return max(found, key=lambda routes: routes.serial, default=Routes())
 
 
-def needs_reload(old: Routes, new: Routes) -> bool:
-    """Whether routers must read their files again: a model, host, slot or port came, went or moved, or the routing."""
-    return _servers(old) != _servers(new)
-
-
-def runtime_commands(old: Routes, new: Routes) -> tuple[str, ...]:
-    """Return the commands that bring the router from the weights of `old` to those of `new`.
-
-    Per model, who gains comes before who loses, so that at no moment nobody has weight. A slot that
-    gains traffic is also declared healthy, which names it to the host's side: that waits until the
-    router's own checks agree. Models whose targets did not change are left out; `Routes()` for `old`
-    gives the commands for all of them, which are safe to send at any time.
-    """
-    commands: list[str] = []
-    for route in new.routes:
-        former = old.of(route.model)
-        if former == route:
-            continue
-        before = {target.name: target.weight for target in former.targets} if former else {}
-        changed = [target for target in route.targets if before.get(target.name) != target.weight]
-        backend = backend_name(route.model)
-        for target in changed:
-            if target.weight > before.get(target.name, 0):
-                commands.append(f"set server {backend}/{target.name} health up")
-                commands.append(f"set server {backend}/{target.name} weight {target.weight}")
-        commands.extend(
-            f"set server {backend}/{target.name} weight {target.weight}"
-            for target in changed
-            if target.weight <= before.get(target.name, 0)
-        )
-    return tuple(commands)
-
-
 def backend_name(model: str) -> str:
     """Return the name of the model's backend: `model.` and the name, with `:` for `/`."""
     return "model." + model.replace("/", ":")
-
-
-def _servers(routes: Routes) -> dict[str, tuple[str, tuple[tuple[str, int, str], ...]]]:
-    return {
-        route.model: (
-            route.routing,
-            tuple((target.name, target.port, target.relay) for target in route.targets),
-        )
-        for route in routes.routes
-    }

@@ -10,7 +10,7 @@ from toolkit.adapters.hosts.host import HostPort
 from toolkit.domain.facts import HostFacts
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import Routes, needs_reload, newest, runtime_commands
+from toolkit.planning.routing.routes import Routes, newest
 
 Edit = Callable[[Routes], Routes]
 AT_ONCE = 16
@@ -70,11 +70,8 @@ class Doors:
         return {label: error for label, error in zip(labels, found, strict=True) if error}
 
     def _apply(self, label: str, new: Routes) -> ToolkitError | None:
-        old = self._known[label]
         try:
-            self._hosts[label].apply_routes(
-                render_files(new, label), runtime_commands(old, new), reload=needs_reload(old, new)
-            )
+            self._hosts[label].apply_routes(render_files(new, label))
         except HostError as error:
             return error
         self._known[label] = new

@@ -1,0 +1,106 @@
+"""A change of routes takes commands where weights differ alone, and a reload otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from toolkit.hostside import routes_file
+from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.routes import (
+    PREFIX,
+    Routes,
+    Target,
+    with_model,
+    with_weights,
+)
+
+BLUE = (Target("blue", 8100, 100), Target("green", 8101, 0))
+TINY = with_model(Routes(), "tiny", BLUE, created=7)
+GREEN = with_weights(TINY, "tiny", {"blue": 0, "green": 100})
+CANARY = with_weights(TINY, "tiny", {"blue": 90, "green": 10})
+BOTH = with_model(TINY, "org/big", (Target("blue", 8200, 100),), created=9)
+MOVED = with_model(TINY, "tiny", (BLUE[0], Target("green", 8109)), created=1)
+BY_PREFIX = with_model(TINY, "tiny", BLUE, created=7, routing=PREFIX)
+
+
+def _loaded(routes: Routes) -> dict[str, Any]:
+    """Return the servers of a worker that has read the files of `routes`."""
+    return {
+        routes_file.backend(route.model): {
+            target.name: {
+                "weight": target.weight,
+                "address": target.address(""),
+                "algorithm": "hash" if route.routing == PREFIX else "roundrobin",
+            }
+            for target in route.targets
+        }
+        for route in routes.routes
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reload", "commands"),
+    [
+        pytest.param(TINY, TINY, False, [], id="nothing"),
+        pytest.param(
+            TINY,
+            GREEN,
+            False,
+            ["green health up", "green weight 100", "blue weight 0"],
+            id="a switch: the new one first",
+        ),
+        pytest.param(
+            GREEN,
+            TINY,
+            False,
+            ["blue health up", "blue weight 100", "green weight 0"],
+            id="and back",
+        ),
+        pytest.param(
+            TINY,
+            CANARY,
+            False,
+            ["green health up", "green weight 10", "blue weight 90"],
+            id="a canary",
+        ),
+        pytest.param(
+            CANARY,
+            GREEN,
+            False,
+            ["green health up", "green weight 100", "blue weight 0"],
+            id="from a canary on",
+        ),
+        pytest.param(
+            TINY, with_weights(TINY, "tiny", {"blue": 0}), False, ["blue weight 0"], id="off"
+        ),
+        pytest.param(Routes(), TINY, True, [], id="a new model"),
+        pytest.param(TINY, BOTH, True, [], id="a model beside it"),
+        pytest.param(TINY, Routes(), True, [], id="a model goes"),
+        pytest.param(TINY, MOVED, True, [], id="a slot moves to another port"),
+        pytest.param(TINY, BY_PREFIX, True, [], id="the routing"),
+    ],
+)
+def test_what_the_router_is_told(
+    old: Routes, new: Routes, reload: bool, commands: list[str]
+) -> None:
+    assert routes_file.needs_reload(render_files(old), render_files(new)) is reload
+    assert routes_file.outdated(_loaded(old), new.as_json()) is reload
+    assert routes_file.commands(_loaded(old), new.as_json()) == [
+        f"set server model.tiny/{each}" for each in commands
+    ]
+
+
+def test_a_relay_at_another_port_takes_a_reload_on_its_own_host_too() -> None:
+    fleet = [
+        with_model(Routes(), "tiny", (Target("blue", 8100, 100, "a", relay),), created=1)
+        for relay in ("10.0.0.1:9000", "10.0.0.1:9001")
+    ]
+    assert routes_file.needs_reload(*(render_files(each, "a") for each in fleet))
+
+
+def test_a_backend_is_named_as_the_files_name_it() -> None:
+    assert "\nbackend model.org:big\n" in render_files(BOTH)["backends.cfg"]
+    assert routes_file.backend("org/big") == "model.org:big"
+    assert routes_file.model("model.org:big") == "org/big"
