@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from toolkit.adapters.distribution.swarm_library import Wheels
+from toolkit.adapters.engines.packages import uv_binary
+from toolkit.adapters.engines.wheelhouse import Wheelhouse
+from toolkit.cli.context import home_directory, open_fleet, open_hub, open_store
+from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.plan_view import ask
+from toolkit.cli.pull_progress import PullProgress
+from toolkit.config.engine_locks import read_locks
+from toolkit.config.lock_file import read_lock
+from toolkit.domain.bundle import Manifest
+from toolkit.domain.model import Accelerator
+from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.errors import InputError
+from toolkit.planning.upkeep.bundle import choose_engines
 
 if TYPE_CHECKING:
-    from toolkit.domain.bundle import Manifest
     from toolkit.workflows.files.bundle import Created, Outlook
     from toolkit.workflows.files.bundle_assembly import Wish
     from toolkit.workflows.files.bundle_load import LoadPlan
@@ -56,16 +69,7 @@ def create(
     as_json: bool,
 ) -> None:
     """Write all that a site without network needs as one directory."""
-    from toolkit.adapters.distribution.swarm_library import Wheels
-    from toolkit.adapters.engines.packages import uv_binary
-    from toolkit.adapters.engines.wheelhouse import Wheelhouse
-    from toolkit.cli.context import home_directory, open_hub, open_store
-    from toolkit.cli.pull_progress import PullProgress
-    from toolkit.config.engine_locks import read_locks
-    from toolkit.config.lock_file import read_lock
     from toolkit.config.registry import read_registry
-    from toolkit.domain.model import Accelerator
-    from toolkit.planning.upkeep.bundle import choose_engines
     from toolkit.workflows.files.bundle import create_bundle, outlook
     from toolkit.workflows.files.bundle_assembly import Wish, Workshop
 
@@ -121,12 +125,6 @@ def load(
     as_json: bool,
 ) -> None:
     """Check every byte of a bundle and take it in."""
-    from toolkit.adapters.distribution.swarm_library import Wheels
-    from toolkit.adapters.engines.wheelhouse import Wheelhouse
-    from toolkit.cli.context import home_directory, open_store
-    from toolkit.cli.plan_view import ask
-    from toolkit.cli.pull_progress import PullProgress
-    from toolkit.config.engine_locks import read_locks
     from toolkit.workflows.files.bundle_load import Site, load_bundle, open_bundle
 
     place = home_directory(home)
@@ -167,7 +165,6 @@ def load(
 @json_option()
 def show(directory: str, as_json: bool) -> None:
     """List what is in a bundle; hashes nothing but its texts."""
-    from toolkit.domain.quantity import format_size
     from toolkit.workflows.files.bundle_load import open_bundle
 
     found = open_bundle(Path(directory).expanduser().absolute())
@@ -207,7 +204,6 @@ def show(directory: str, as_json: bool) -> None:
 
 
 def _python(text: str) -> str:
-    import re
 
     if not re.fullmatch(r"3\.\d+", text):
         raise InputError(f"{text!r} is not a version of Python", hint="write it like 3.12")
@@ -216,15 +212,12 @@ def _python(text: str) -> str:
 
 def _pythons(fleet: str | None, home: Path) -> list[str]:
     """Return the Pythons of the fleet's hosts, each once."""
-    from toolkit.cli.context import open_fleet
-    from toolkit.cli.host_view import open_host
 
     hosts = open_fleet(fleet).hosts
     return list(dict.fromkeys(open_host(host, home).observe().python for host in hosts))
 
 
 def _show_outlook(wish: Wish, found: Outlook, as_json: bool) -> None:
-    from toolkit.domain.quantity import format_size
 
     if as_json:
         print_json(
@@ -264,7 +257,6 @@ def _show_outlook(wish: Wish, found: Outlook, as_json: bool) -> None:
 
 
 def _tell_created(done: Created) -> None:
-    from toolkit.domain.quantity import format_seconds, format_size
 
     manifest = done.manifest
     if done.already_there:
@@ -279,7 +271,6 @@ def _tell_created(done: Created) -> None:
 
 
 def _show_plan(plan: LoadPlan) -> None:
-    from toolkit.domain.quantity import format_size
 
     for version in plan.snapshots:
         note(f"  take in the files of {version.title}")

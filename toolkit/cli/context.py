@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 import threading
@@ -14,19 +15,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from toolkit.adapters.history.database import read_address
+from toolkit.adapters.history.history import History
+from toolkit.adapters.interruption import Interruption
+from toolkit.cli.host_view import open_host
 from toolkit.cli.output import note
+from toolkit.config.fleet import load_fleet
+from toolkit.domain.probe import LockOwner
 
 if TYPE_CHECKING:
     from toolkit.adapters.distribution.port import Distribution
-    from toolkit.adapters.history.history import History
     from toolkit.adapters.hub.port import Hub
-    from toolkit.adapters.interruption import Interruption
     from toolkit.adapters.store.store import Store
     from toolkit.config.lock_file import Lock
     from toolkit.domain.engine import EngineLock
     from toolkit.domain.fleet import Fleet, Host
     from toolkit.domain.model import Registry, Version
-    from toolkit.domain.probe import LockOwner
     from toolkit.domain.snapshot import Snapshot
     from toolkit.workflows.tools import Supplies, Tools
 
@@ -40,15 +44,12 @@ def home_directory(home: str | None) -> Path:
 
 def open_fleet(fleet: str | None) -> Fleet:
     """Return the hosts of the fleet file, or this machine."""
-    from toolkit.config.fleet import load_fleet
 
     return load_fleet(Path(fleet) if fleet else None)
 
 
 def open_history(home: Path) -> History:
     """Return the history that TOOLKIT_HISTORY names, else the one under `home`; it is closed with the command."""
-    from toolkit.adapters.history.database import read_address
-    from toolkit.adapters.history.history import History
 
     url = os.environ.get("TOOLKIT_HISTORY")
     history = History(read_address(url) if url else home / "history.db", time.time)
@@ -110,8 +111,6 @@ def open_members(
     """
     from toolkit.adapters.ansible.converge import RealConverge
     from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
-    from toolkit.adapters.interruption import Interruption
-    from toolkit.cli.host_view import open_host
     from toolkit.workflows.change.routers import Doors
     from toolkit.workflows.tools import Tools
 
@@ -174,10 +173,7 @@ def _once(opened: Callable[[], T]) -> Callable[[], T]:
 
 def lock_owner() -> LockOwner:
     """Return who this command is, for whoever finds the lock held."""
-    import getpass
     import socket
-
-    from toolkit.domain.probe import LockOwner
 
     actor = f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"
     return LockOwner(actor, " ".join(["toolkit", *sys.argv[1:]]), os.getpid())

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
+from toolkit.adapters.ansible.playbooks import provision_digest
+from toolkit.cli.context import home_directory, open_fleet
+from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import print_json, say, table
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.quantity import format_size
 from toolkit.errors import HostError
-
-if TYPE_CHECKING:
-    from toolkit.domain.facts import HostFacts
-    from toolkit.workflows.fleet.hosts import HostLook
+from toolkit.workflows.fleet.hosts import HostLook, look_at_hosts
 
 
 @click.command()
@@ -23,12 +25,6 @@ if TYPE_CHECKING:
 @json_option()
 def hosts(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Show the fleet's hosts: devices, driver, disk, engines, replicas, drift."""
-    import time
-
-    from toolkit.adapters.ansible.playbooks import provision_digest
-    from toolkit.cli.context import home_directory, open_fleet
-    from toolkit.cli.host_view import open_host
-    from toolkit.workflows.fleet.hosts import look_at_hosts
 
     place = home_directory(home)
     looks = look_at_hosts(
@@ -60,7 +56,6 @@ _COLUMNS = (
 
 
 def _row(look: HostLook) -> tuple[object, ...]:
-    from toolkit.domain.quantity import format_size
 
     facts = look.facts
     if facts is None:

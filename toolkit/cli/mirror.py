@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import click
 
+from toolkit.cli.context import home_directory, open_store
 from toolkit.cli.options import home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say
 
@@ -17,11 +21,8 @@ from toolkit.cli.output import note, print_json, say
 @json_option()
 def mirror(bind: str, registry_path: str, home: str | None, as_json: bool) -> None:
     """Serve the store under the Hub's API."""
-    import sys
-    from pathlib import Path
 
     from toolkit.adapters.mirror.server import serve
-    from toolkit.cli.context import home_directory, open_store
     from toolkit.workflows.files.mirror import PinnedSnapshots
 
     store = open_store(home_directory(home))

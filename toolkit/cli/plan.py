@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import click
 
+from toolkit.adapters.history.history import History
+from toolkit.cli.context import (
+    Pins,
+    home_directory,
+    open_fleet,
+    open_history,
+    open_hub,
+    open_store,
+    read_pins,
+)
+from toolkit.cli.host_view import open_host
 from toolkit.cli.options import (
     fleet_option,
     home_option,
@@ -15,20 +28,17 @@ from toolkit.cli.options import (
     serial_option,
 )
 from toolkit.cli.output import print_json, say, table
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from toolkit.adapters.history.history import History
-    from toolkit.cli.context import Pins
-    from toolkit.domain.facts import HostFacts
-    from toolkit.domain.fit import FitRecord
-    from toolkit.domain.model import Version
-    from toolkit.domain.release import Release
-    from toolkit.planning.change.deploy import Wanted
-    from toolkit.planning.fit.host_fit import Candidate, HostFit
-    from toolkit.workflows.fleet.fit_plan import FleetFit
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.fit import FitRecord
+from toolkit.domain.model import Version
+from toolkit.domain.quantity import format_size
+from toolkit.domain.release import Release
+from toolkit.planning.change.deploy import Wanted
+from toolkit.planning.change.rollout import Limits
+from toolkit.planning.fit.host_fit import Candidate, HostFit
+from toolkit.planning.release.engine_choice import choose_lock
+from toolkit.workflows.change.wanted import usual_start
+from toolkit.workflows.fleet.fit_plan import FleetFit, files_of, plan_fit, read_model
 
 NOTHING_FITS = 3
 # Earlier starts that are shown.
@@ -53,10 +63,6 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show whether a version fits on each host, before any download."""
-    from toolkit.cli.context import home_directory, open_fleet, open_history, read_pins
-    from toolkit.cli.host_view import open_host
-    from toolkit.planning.change.rollout import Limits
-    from toolkit.workflows.fleet.fit_plan import plan_fit
 
     place = home_directory(home)
     pins = read_pins(registry_path, place)
@@ -73,12 +79,6 @@ def plan(
 
 
 def _candidate(version: Version, pins: Pins, place: Path, history: History) -> Candidate:
-    from functools import partial
-
-    from toolkit.cli.context import open_hub, open_store
-    from toolkit.planning.fit.host_fit import Candidate
-    from toolkit.planning.release.engine_choice import choose_lock
-    from toolkit.workflows.fleet.fit_plan import files_of, read_model
 
     pinned = pins.lock.snapshot_of(version) if pins.lock.has(version) else None
     snapshot = files_of(version, pinned, open_hub)
@@ -92,8 +92,6 @@ def _candidate(version: Version, pins: Pins, place: Path, history: History) -> C
 
 
 def _wanted(version: Version, history: History) -> Callable[[Release, HostFacts], Wanted]:
-    from toolkit.planning.change.deploy import Wanted
-    from toolkit.workflows.change.wanted import usual_start
 
     seconds = usual_start(history, version.model)
 
@@ -104,7 +102,6 @@ def _wanted(version: Version, history: History) -> Callable[[Release, HostFacts]
 
 
 def _show(found: FleetFit) -> None:
-    from toolkit.domain.quantity import format_size
 
     need, version = found.need, found.version
     say(f"{version.title}  {version.source.key}@{version.revision[:12]}")
@@ -140,7 +137,6 @@ def _show(found: FleetFit) -> None:
 
 
 def _least(found: FleetFit) -> str:
-    from toolkit.domain.quantity import format_size
 
     resources = found.version.resources
     each = "" if resources.devices == 1 else f" on each of {resources.devices} devices"
@@ -154,7 +150,6 @@ _COLUMNS = (
 
 
 def _row(host: HostFit) -> tuple[str, ...]:
-    from toolkit.domain.quantity import format_size
 
     said = host.prediction
     known = said is not None and not said.note
@@ -184,7 +179,6 @@ _STARTS = (
 
 
 def _start_row(record: FitRecord) -> tuple[str, ...]:
-    from toolkit.domain.quantity import format_size
 
     tokens, weights = record.actual.tokens, record.actual.weights
     return (

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import click
 
+from toolkit.adapters.ansible.converge import RealConverge
+from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
+from toolkit.cli.context import home_directory, lock_owner, open_fleet
+from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.plan_view import DryRun, ask
+from toolkit.domain.quantity import format_seconds
 from toolkit.errors import HostError
-
-if TYPE_CHECKING:
-    from toolkit.workflows.fleet.provision import Intent, Outcome
+from toolkit.workflows.fleet.provision import Intent, Outcome, Provisioning, Target
+from toolkit.workflows.fleet.provision import provision as provision_hosts
 
 
 @click.command()
@@ -38,14 +43,6 @@ def provision(
 
     Without a HOST it takes all of the fleet. Hosts that are ready already are left alone.
     """
-    import time
-
-    from toolkit.adapters.ansible.converge import RealConverge
-    from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
-    from toolkit.cli.context import home_directory, lock_owner, open_fleet
-    from toolkit.cli.host_view import open_host
-    from toolkit.workflows.fleet.provision import Provisioning, Target
-    from toolkit.workflows.fleet.provision import provision as provision_hosts
 
     place, known = home_directory(home), open_fleet(fleet)
     ports = {host.name: open_host(host, place) for host in known.hosts}
@@ -74,7 +71,6 @@ def provision(
 
 def _confirmation(*, yes: bool, dry_run: bool, as_json: bool) -> Callable[[Sequence[Intent]], bool]:
     def confirm(intents: Sequence[Intent]) -> bool:
-        from toolkit.cli.plan_view import DryRun, ask
 
         if dry_run and as_json:
             print_json({"hosts": [each.as_json() for each in intents], "dry_run": True})
@@ -94,7 +90,6 @@ def _confirmation(*, yes: bool, dry_run: bool, as_json: bool) -> Callable[[Seque
 
 
 def _show(outcomes: Sequence[Outcome], as_json: bool) -> None:
-    from toolkit.domain.quantity import format_seconds
 
     failed = [each for each in outcomes if each.fault]
     if as_json:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
+from toolkit.adapters.store.store import Store
+from toolkit.cli.context import home_directory, open_hub, open_store
 from toolkit.cli.options import home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
-
-if TYPE_CHECKING:
-    from toolkit.adapters.store.store import Store
-    from toolkit.domain.model import Version
-    from toolkit.domain.snapshot import Snapshot
-    from toolkit.workflows.files.pull import Pulled
+from toolkit.cli.pull_progress import PullProgress
+from toolkit.config.lock_file import read_lock
+from toolkit.domain.model import Version
+from toolkit.domain.quantity import format_seconds, format_size
+from toolkit.domain.snapshot import Snapshot
+from toolkit.workflows.files.pull import Pulled, preview, require_licence
+from toolkit.workflows.files.pull import pull as pull_version
 
 
 @click.command()
@@ -40,14 +43,8 @@ def pull(
     as_json: bool,
 ) -> None:
     """Fetch a pinned version and verify every file."""
-    from pathlib import Path
 
-    from toolkit.cli.context import home_directory, open_hub, open_store
-    from toolkit.cli.pull_progress import PullProgress
-    from toolkit.config.lock_file import read_lock
     from toolkit.config.registry import load_registry
-    from toolkit.workflows.files.pull import pull as pull_version
-    from toolkit.workflows.files.pull import require_licence
 
     if (model is None) != everything:
         raise click.UsageError("name a MODEL[@VERSION], or --all for every version")
@@ -85,8 +82,6 @@ def pull(
 def _preview(
     versions: list[Version], snapshots: list[Snapshot], store: Store, as_json: bool
 ) -> None:
-    from toolkit.domain.quantity import format_size
-    from toolkit.workflows.files.pull import preview
 
     rows = [(v.title, preview(s, store), s) for v, s in zip(versions, snapshots, strict=True)]
     if as_json:
@@ -105,7 +100,6 @@ def _preview(
 
 
 def _tell(done: Pulled) -> None:
-    from toolkit.domain.quantity import format_seconds, format_size
 
     title, snapshot = done.version.title, done.snapshot
     if done.already_there:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from toolkit.cli.context import open_hub
 from toolkit.cli.options import json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.config.lock_file import Lock, read_lock
+from toolkit.domain.model import Registry, Version
+from toolkit.domain.quantity import format_size
+from toolkit.errors import InputError
+from toolkit.planning.release.licence_policy import licence_verdict
+from toolkit.workflows.registry.init import write_shipped
 
 if TYPE_CHECKING:
-    from toolkit.config.lock_file import Lock
-    from toolkit.domain.model import Registry, Version
     from toolkit.workflows.registry.pin import Pinned
 
 
@@ -56,7 +62,6 @@ def list_models(registry_path: str, as_json: bool) -> None:
 @json_option()
 def show(model: str, registry_path: str, as_json: bool) -> None:
     """Show everything about MODEL or MODEL@VERSION."""
-    from toolkit.domain.quantity import format_size
 
     found, lock = _read(registry_path)
     entry = found.model(model.partition("@")[0])
@@ -105,7 +110,6 @@ def show(model: str, registry_path: str, as_json: bool) -> None:
 @json_option()
 def check(registry_path: str, as_json: bool) -> None:
     """Check the registry, its lock, licences and directories."""
-    from toolkit.errors import InputError
     from toolkit.workflows.registry.check import check_registry
 
     checked = check_registry(Path(registry_path))
@@ -162,8 +166,6 @@ def pin(
     as_json: bool,
 ) -> None:
     """Pin what REF of MODEL is today (default: main) as its newest version."""
-    from toolkit.cli.context import open_hub
-    from toolkit.errors import InputError
     from toolkit.workflows.registry.pin import lock_versions, pin_version
 
     path = Path(registry_path)
@@ -191,7 +193,6 @@ def pin(
 @json_option()
 def init(as_json: bool) -> None:
     """Write the shipped registry and its schema into this directory."""
-    from toolkit.workflows.registry.init import write_shipped
 
     written = write_shipped(Path.cwd())
     if as_json:
@@ -203,7 +204,6 @@ def init(as_json: bool) -> None:
 
 
 def _read(registry_path: str) -> tuple[Registry, Lock]:
-    from toolkit.config.lock_file import read_lock
     from toolkit.config.registry import load_registry
 
     path = Path(registry_path)
@@ -211,7 +211,6 @@ def _read(registry_path: str) -> tuple[Registry, Lock]:
 
 
 def _licence(found: Registry, version: Version) -> str:
-    from toolkit.planning.release.licence_policy import licence_verdict
 
     allowed = licence_verdict(version, found.policy).allowed
     return version.licence if allowed else f"{version.licence} (refused)"
@@ -224,7 +223,6 @@ def _shown(value: object) -> str:
 
 
 def _needs(version: Version) -> str:
-    from toolkit.domain.quantity import format_size
 
     needs = version.resources
     devices = f"{needs.devices} devices, " if needs.devices > 1 else ""
@@ -232,9 +230,6 @@ def _needs(version: Version) -> str:
 
 
 def _version_json(found: Registry, lock: Lock, version: Version) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from toolkit.planning.release.licence_policy import licence_verdict
 
     verdict = licence_verdict(version, found.policy)
     files = lock.snapshot_of(version) if lock.has(version) else None
@@ -262,7 +257,6 @@ def _pin_json(pinned: Pinned) -> dict[str, Any]:
 
 
 def _say_pin(pinned: Pinned, *, dry_run: bool) -> None:
-    from toolkit.domain.quantity import format_size
 
     version = pinned.version
     for path, reason in pinned.left_out.items():

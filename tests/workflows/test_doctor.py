@@ -1,0 +1,57 @@
+"""The doctor's findings about several hosts, one of which does not answer, and about what it could not open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from toolkit.adapters.fakes.host import FakeHost
+from toolkit.adapters.history.history import History
+from toolkit.adapters.store.store import Store
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.fleet import Host
+from toolkit.errors import HostError, InputError, SourceError
+from toolkit.planning.upkeep.diagnosis import Level
+from toolkit.workflows.fleet.doctor import examine
+
+
+class Unreachable(FakeHost):
+    def observe(self) -> HostFacts:
+        raise HostError(f"{self.host.name}: connection refused")
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Callable[[], History]:
+    return lambda: History(tmp_path / "history.db", lambda: 0.0)
+
+
+def test_findings_name_their_host_where_there_are_several(
+    tmp_path: Path, history: Callable[[], History]
+) -> None:
+    hosts = [FakeHost(Host("gpu1")), Unreachable(Host("gpu2"))]
+    found = examine(hosts, lambda host: "base-1", Store(tmp_path), lambda: None, history)
+    words = {each.subject: (each.level, each.words) for each in found}
+    assert words["gpu2: host"] == (Level.FAIL, "gpu2: connection refused")
+    assert words["gpu1: host"][0] is Level.OK
+    assert [subject for subject in words if subject.startswith("gpu2")] == ["gpu2: host"]
+    alone = examine(hosts[:1], lambda host: "base-1", Store(tmp_path), lambda: None, history)
+    assert not [each.subject for each in alone if "gpu1" in each.subject]
+
+
+def test_what_cannot_be_opened_is_a_finding_beside_the_others(tmp_path: Path) -> None:
+    def registry() -> None:
+        raise InputError("models: no mapping")
+
+    def history() -> History:
+        raise SourceError("it does not answer", hint="start it")
+
+    found = examine([], lambda host: "", Store(tmp_path), registry, history)
+    by_subject = {each.subject: each for each in found}
+    assert (by_subject["history"].level, by_subject["history"].hint) == (Level.FAIL, "start it")
+    assert (by_subject["registry"].level, by_subject["registry"].words) == (
+        Level.WARN,
+        "models: no mapping",
+    )
+    assert {"ansible", "privileges", "disk of the store"} <= set(by_subject)

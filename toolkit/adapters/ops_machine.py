@@ -1,0 +1,25 @@
+"""What this ops machine can do: the Ansible it has, and whether it may act as root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from importlib import metadata
+
+
+def ansible_version() -> str:
+    """Return the version of ansible-core, empty where it is not installed."""
+    try:
+        return metadata.version("ansible-core")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def is_privileged() -> bool:
+    """Whether this user is root, or becomes root without a password."""
+    if os.geteuid() == 0:
+        return True
+    if shutil.which("sudo") is None:
+        return False
+    return subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0

@@ -1,0 +1,70 @@
+"""Examine everything that a deployment needs: this ops machine, its history and registry, and every host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from toolkit.adapters.history.history import History
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.ops_machine import ansible_version, is_privileged
+from toolkit.adapters.store.store import Store
+from toolkit.domain.fleet import Host
+from toolkit.errors import ToolkitError
+from toolkit.planning.upkeep.diagnosis import Finding, Level, diagnose_host, diagnose_ops
+from toolkit.workflows.fleet.look import look
+
+
+def examine(
+    hosts: Sequence[HostPort],
+    digest_of: Callable[[Host], str],
+    store: Store,
+    read_registry: Callable[[], object],
+    open_history: Callable[[], History],
+) -> tuple[Finding, ...]:
+    """Return the findings about the ops machine and about `hosts`; `digest_of` gives a host's provision digest.
+
+    An error that `read_registry` or `open_history` raises is a finding too.
+    """
+    return (*_ops_machine(store, read_registry, open_history), *_hosts(hosts, digest_of))
+
+
+def _ops_machine(
+    store: Store, read_registry: Callable[[], object], open_history: Callable[[], History]
+) -> Iterator[Finding]:
+    registry_error = name = ""
+    unfinished: list[str] = []
+    try:
+        read_registry()
+    except ToolkitError as error:
+        registry_error = error.message
+    try:
+        history = open_history()
+        unfinished = [
+            f"deployment {each.id}, {each.action} {each.model}" for each in history.unfinished()
+        ]
+        name = history.name
+    except ToolkitError as error:
+        yield Finding(Level.FAIL, "history", error.message, error.hint)
+    yield from diagnose_ops(
+        ansible=ansible_version(),
+        privileged=is_privileged(),
+        store_free=store.free_space(),
+        registry_error=registry_error,
+        history=name,
+        unfinished=unfinished,
+    )
+
+
+def _hosts(hosts: Sequence[HostPort], digest_of: Callable[[Host], str]) -> Iterator[Finding]:
+    sight = look(hosts)
+    for host in (each.host for each in hosts):
+        name = host.name
+        # The name of the only host says nothing.
+        prefix = f"{name}: " if len(hosts) > 1 else ""
+        if name in sight.lost:
+            words = f"{name}: {sight.lost[name]}"
+            yield Finding(Level.FAIL, f"{prefix}host", words, "toolkit hosts")
+            continue
+        for each in diagnose_host(sight.facts[name], digest_of(host)):
+            yield replace(each, subject=f"{prefix}{each.subject}")
