@@ -23,7 +23,7 @@ def fleet(count: int = 3) -> list[FakeHost]:
 
 def away(host: FakeHost) -> None:
     def refuse(_: str) -> None:
-        raise HostError(f"{host.host.name}: no route to host")
+        raise HostError(f"{host.name}: no route to host")
 
     host.before = refuse
 

@@ -33,7 +33,7 @@ class Rollout:
         timing: Timing,
         id: str,
     ) -> None:
-        self._tools = {each.host.host.name: _named(each) for each in members}
+        self._tools = {each.host.name: _named(each) for each in members}
         self._plan, self._facts, self._version, self._timing, self._id = (
             plan, facts, version, timing, id,
         )  # fmt: skip
@@ -226,5 +226,5 @@ def _standing(plan: Plan) -> str:
 
 
 def _named(tools: Tools) -> Tools:
-    name, say = tools.host.host.name, tools.say
+    name, say = tools.host.name, tools.say
     return replace(tools, say=lambda text: say(f"{name}: {text}"))

@@ -61,7 +61,7 @@ def change_release(
 
 def _plan(tools: Tools, ask: Ask) -> tuple[Plan, HostFacts]:
     facts = tools.host.observe()
-    tools.doors.observed({tools.host.host.label: facts})
+    tools.doors.observed({tools.host.label: facts})
     wanted = ask(facts)
     if wanted.release.span:
         raise NothingSuitableError(

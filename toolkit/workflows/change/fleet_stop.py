@@ -50,7 +50,7 @@ def stop_fleet(
         raise InputError(f"{model} is not deployed on any such host", hint="toolkit status")
     if not confirm(plan):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
-    there = [each for each in members if each.host.host.name not in plan.lost]
+    there = [each for each in members if each.host.name not in plan.lost]
     with hold([each.host for each in there], there[0].owner):
         doors = there[0].doors
         sight = look([each.host for each in there])
@@ -59,12 +59,12 @@ def stop_fleet(
         # which may be an interrupted stop of this model, and leave nothing to do
         each_at_once(there, lambda tools: end_unfinished(tools, timing), begin)
         done, facts = _plan(there, model, named)
-        stopping = [each for each in there if each.host.host.name in done.steps]
+        stopping = [each for each in there if each.host.name in done.steps]
         joint = joint_routes(doors, len(stopping))
         rollout = str(uuid.uuid4())
 
         def stop(tools: Tools) -> None:
-            name = tools.host.host.name
+            name = tools.host.name
             try:
                 _stop(replace(tools, doors=JointDoor(joint)), model, facts[name], timing, rollout)
             finally:

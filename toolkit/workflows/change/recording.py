@@ -32,6 +32,6 @@ def open_deployment(
         previous=plan.previous.number if plan.previous else None,
         slot=plan.slot,
         actor=tools.owner.actor,
-        host=tools.host.host.name,
+        host=tools.host.name,
         rollout=rollout,
     )

@@ -85,14 +85,14 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
         return _finished(shown, False, {}, first.clock() - started)
     if not confirm(shown):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
-    there = [each for each in members if each.host.host.name in sight.facts]
+    there = [each for each in members if each.host.name in sight.facts]
     with hold([each.host for each in there], first.owner):
         plan, facts = _settle(there, order, sight)
         if _differs(plan, shown):
             first.say("the fleet changed since the plan was shown; this is the new one")
             if not confirm(plan):
                 raise RefusedError("not confirmed; nothing was changed", hint="add --yes")
-        taking_part = [each for each in there if each.host.host.name in plan.plans]
+        taking_part = [each for each in there if each.host.name in plan.plans]
         _bring_keys(there, facts)
         rollout = Rollout(taking_part, plan, facts, order.version, order.timing, str(uuid.uuid4()))
         states = rollout.perform(order.limits)
@@ -112,7 +112,7 @@ def _left_over(members: Sequence[Tools], sight: Sight) -> bool:
     facts = sight.by_label(each.host for each in members)
     opened = members[0].history.unfinished()
     return bool(behind(facts, fleet_routes(facts))) or any(
-        open_on(each.host.host, opened) for each in members if each.host.host.name in sight.facts
+        open_on(each.host.host, opened) for each in members if each.host.name in sight.facts
     )
 
 
@@ -140,7 +140,7 @@ def _plan(
         words = "\n  ".join(f"{name}: {why}" for name, why in sight.lost.items())
         raise HostError(f"no host answers:\n  {words}", hint="toolkit hosts")
     routes, facts = agreed(by_label)
-    digests = {each.host.host.name: each.provision_digest for each in members}
+    digests = {each.host.name: each.provision_digest for each in members}
     wanted, unfit = _ask(order, facts, routes, digests, members[0].clock())
     _require_named(order, sight, [*wanted, *unfit])
     candidates = {name: facts[name] for name in facts if name in wanted or name in unfit}
@@ -169,7 +169,7 @@ def _place_together(
     chosen: Mapping[str, Wanted], members: Sequence[Tools], facts: Mapping[str, HostFacts]
 ) -> dict[str, Wanted]:
     """Return `chosen` with the release's hosts in it, the first of them leading."""
-    hosts = [each.host.host for each in members if each.host.host.name in chosen]
+    hosts = [each.host.host for each in members if each.host.name in chosen]
     require_open(next(iter(chosen.values())).release.model, hosts)
     addresses = [host.relay_address for host in hosts]
     return {

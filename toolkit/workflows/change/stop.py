@@ -27,12 +27,12 @@ def stop_model(
     with tools.host.lock(tools.owner):
         end_unfinished(tools, timing)
         facts = tools.host.observe()
-        tools.doors.observed({tools.host.host.label: facts})
+        tools.doors.observed({tools.host.label: facts})
         current = facts.serving_slot(model)
         number = current.release.number if current and current.release else 0
         deployment = tools.history.open_deployment(
             model=model, action="stop", release=number, previous=number or None, slot="",
-            actor=tools.owner.actor, host=tools.host.host.name,
+            actor=tools.owner.actor, host=tools.host.name,
         )  # fmt: skip
         Act(tools, Change(model, {}, None, timing), deployment, facts).perform(
             stop_steps(model, facts)

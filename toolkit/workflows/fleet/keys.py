@@ -96,9 +96,9 @@ def _ask_all(
     with ThreadPoolExecutor(min(AT_ONCE, len(hosts))) as pool:
         for host, asked in [(host, pool.submit(ask, host)) for host in hosts]:
             try:
-                found[host.host.name] = asked.result()
+                found[host.name] = asked.result()
             except ToolkitError as error:
-                silent[host.host.name] = error.message
+                silent[host.name] = error.message
     return found, silent
 
 

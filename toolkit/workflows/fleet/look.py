@@ -34,11 +34,7 @@ class Sight:
 
     def by_label(self, hosts: Iterable[HostPort]) -> dict[str, HostFacts]:
         """Return the facts of those of `hosts` that answered, by what routes call them."""
-        return {
-            each.host.label: self.facts[each.host.name]
-            for each in hosts
-            if each.host.name in self.facts
-        }
+        return {each.label: self.facts[each.name] for each in hosts if each.name in self.facts}
 
 
 def look(hosts: Sequence[HostPort]) -> Sight:
@@ -46,9 +42,9 @@ def look(hosts: Sequence[HostPort]) -> Sight:
     sight = Sight()
     for host, found in zip(hosts, each_at_once(hosts, _observe), strict=True):
         if isinstance(found, HostError):
-            sight.errors[host.host.name] = found
+            sight.errors[host.name] = found
         else:
-            sight.facts[host.host.name] = found
+            sight.facts[host.name] = found
     return sight
 
 

@@ -54,7 +54,7 @@ def log_host(hosts: Sequence[HostPort], model: str) -> HostPort:
     having = [
         (host, facts)
         for host in hosts
-        if (facts := sight.facts.get(host.host.name)) and facts.slots_of(model)
+        if (facts := sight.facts.get(host.name)) and facts.slots_of(model)
     ]
     if not having:
         raise InputError(f"{model} has no replica on any host", hint="toolkit status")
