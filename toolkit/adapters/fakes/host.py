@@ -82,7 +82,7 @@ class FakeHost(Named):
                 self.facts.router,
                 keys=len(self.ring.active),
                 locked=self.ring.is_locked,
-                ring=str(self.ring.as_json()),
+                ring_digest=str(self.ring.as_json()),
             ),
         )
 

@@ -103,7 +103,7 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
 
 def _bring_keys(there: Sequence[Tools], facts: Mapping[str, HostFacts]) -> None:
     """Give each host the keys of the others before it may serve: a new one would let everybody in."""
-    if len({each.router.ring for each in facts.values()}) > 1:
+    if len({each.router.ring_digest for each in facts.values()}) > 1:
         sync_keys([each.host for each in there])
 
 

@@ -55,7 +55,7 @@ def observe_fleet(hosts: Sequence[HostPort], history: History) -> FleetStatus:
     sight = look(hosts)
     by_label = sight.by_label(hosts)
     routes, facts = agreed(by_label)
-    rings = {each.router.ring for each in facts.values() if each.router.running}
+    rings = {each.router.ring_digest for each in facts.values() if each.router.running}
     return FleetStatus(
         facts, sight.lost, behind(by_label, routes), len(rings) > 1, tuple(history.unfinished())
     )
