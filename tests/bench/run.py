@@ -1,6 +1,9 @@
 """Run every benchmark and print its table: what `make bench` runs.
 
-python tests/bench/run.py [--write]      --write puts the tables into docs/benchmarks.md
+    python tests/bench/run.py [--write] [--against CHECKOUT] [--turns 1] [bench_start.py ...]
+
+`--write` puts the tables into docs/benchmarks.md. `--against` runs each benchmark of another checkout of this project
+as well, in turns, and prints the tables of both; nothing is written then.
 """
 
 from __future__ import annotations
@@ -14,8 +17,8 @@ import sys
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-DOCUMENT = HERE.parents[1] / "docs" / "benchmarks.md"
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
 # script -> the sections of docs/benchmarks.md that its tables belong to, in the order of its output
 SECTIONS = {
     "bench_start.py": ("start",),
@@ -32,21 +35,38 @@ def main() -> int:
     """Run all; 1 if one did not run to its end."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT")
+    parser.add_argument("--turns", type=int, default=1)
     parser.add_argument("only", nargs="*", choices=[*SECTIONS, []], default=[])
     given = parser.parse_args()
     machine = f"{os.cpu_count()} cores, {memory()} GiB, {platform.system()}, Python {platform.python_version()}"
+    checkouts = [ROOT] if given.against is None else [given.against.resolve(), ROOT]
     failed = []
     for script in given.only or SECTIONS:
-        print(f"\n== {script}  ({machine})", flush=True)
-        done = subprocess.run([sys.executable, HERE / script], stdout=subprocess.PIPE, text=True)
-        print(done.stdout, flush=True)
-        if done.returncode:
-            failed.append(script)
-        elif given.write:
-            write(SECTIONS[script], done.stdout.strip("\n"), machine)
+        for checkout in checkouts * given.turns:
+            print(f"\n== {script}  ({machine})", *([checkout] if given.against else []), flush=True)
+            code, output = run(script, checkout)
+            print(output, flush=True)
+            if code:
+                failed.append(script)
+            elif given.write and given.against is None:
+                write(SECTIONS[script], output.strip("\n"), machine)
     if failed:
         print(f"did not run to their end: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def run(script: str, checkout: Path) -> tuple[int, str]:
+    """Run a benchmark of a checkout, with the code of that checkout; return its exit status and what it printed."""
+    done = subprocess.run(
+        [sys.executable, checkout / "tests" / "bench" / script],
+        stdout=subprocess.PIPE,
+        text=True,
+        # The commands that it starts look for the toolkit in both places.
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(checkout)},
+    )
+    return done.returncode, done.stdout
 
 
 def write(sections: tuple[str, ...], output: str, machine: str) -> None:

@@ -57,7 +57,7 @@ def stub_site(hosts: int, registry: str = REGISTRY) -> Iterator[StubSite]:
     """Boot a fleet on which an engine seems to be installed, and nothing else has been done yet."""
     with fleet_lab(hosts, variables=DOOR, silence=6) as lab:
         lab.registry.write_text(registry)
-        engine = _engine()
+        engine = engine_of("3.11")
         for machine in lab.machines:
             place = f"{ROOT}/engines/{engine}"
             machine.run("sh", "-c", _WRITE, "sh", f"{place}/bin/vllm", STUB.read_text())
@@ -66,12 +66,12 @@ def stub_site(hosts: int, registry: str = REGISTRY) -> Iterator[StubSite]:
         yield StubSite(lab)
 
 
-def _engine() -> str:
-    """Return the id of the engine that hosts of the base tree get."""
+def engine_of(python: str) -> str:
+    """Return the id of the engine that a host with this Python gets; hosts of the base tree have 3.11."""
     from toolkit.config.engine_locks import read_locks
 
     locks = read_locks(Path("/nonexistent"))
-    return next(each.id for each in locks if each.python == "3.11" and each.accelerator == "cpu")
+    return next(each.id for each in locks if each.python == python and each.accelerator == "cpu")
 
 
 _WRITE = 'umask 022; mkdir -p "${1%/*}"; printf %s "$2" >"$1"; chmod 755 "$1"'

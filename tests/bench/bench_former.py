@@ -1,0 +1,191 @@
+"""What a command on one host takes, against another checkout of this project: `toolkit status` and a no-op `deploy`.
+
+Each checkout has a deployment of its own, on this machine and on a whole host over SSH, since another checkout may
+converge a host anew. The two take turns. A stub stands in for vLLM. Needs Linux and root.
+
+    git worktree add --detach ../former COMMIT
+    python tests/bench/bench_former.py ../former [--rounds 20] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+import venv
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from demo.lab import Lab, end_supervisor, free_port
+from tests.adapters.host_lab import STUB
+from tests.fleet.lab import inventory_text
+from tests.fleet.machine import missing
+from tests.system.stub_site import DOOR, MODEL, REGISTRY, engine_of, stub_site
+
+HERE = Path(__file__).resolve().parents[2]
+TARGET = 1.1
+STATUS = ("status",)
+DEPLOY = ("deploy", f"{MODEL}@v1", "--yes")
+COMMANDS = {"status": STATUS, "no-op deploy": DEPLOY}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A checkout's own Python and the deployment that this checkout alone works on."""
+
+    python: Path
+    directory: Path
+    """The ops machine's side: `fleet.yaml`, `model_registry.yaml`, `home`."""
+
+    def toolkit(self, *words: str) -> str:
+        """Run a command of the checkout; return what it printed."""
+        places = {
+            "TOOLKIT_HOME": str(self.directory / "home"),
+            "TOOLKIT_HISTORY": "",
+            "TOOLKIT_FLEET": str(self.directory / "fleet.yaml"),
+            "TOOLKIT_REGISTRY": str(self.directory / "model_registry.yaml"),
+        }
+        return subprocess.run(
+            [self.python, "-m", "toolkit.cli.main", *words],
+            # where the benchmark itself is called there may be a checkout as well
+            cwd=self.directory,
+            env={**os.environ, **places},
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
+
+    def prepare(self) -> None:
+        """Deploy the only version of the model."""
+        (self.directory / "model_registry.yaml").write_text(REGISTRY)
+        model = self.directory / "model"
+        model.mkdir()
+        (model / "behaviour.txt").write_text("good\nI am version v1.\n")
+        (model / "model.safetensors").write_bytes(b"v1" * 2048)
+        self.toolkit("registry", "pin", MODEL, "--as", "v1")
+        self.toolkit(*DEPLOY)
+        assert json.loads(self.toolkit(*DEPLOY, "--json"))["changed"] is False
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("former", type=Path, help="a checkout of another commit")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    if lacking := missing():
+        raise SystemExit(lacking)
+    times: dict[str, dict[str, list[float]]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        pythons = {
+            name: python_of(checkout, Path(scratch, name))
+            for name, checkout in (("former", given.former.resolve()), ("this", HERE))
+        }
+        for place, arms_of in (("here", arms_here), ("over SSH", arms_over_ssh)):
+            with arms_of(pythons) as arms:
+                for arm in arms.values():
+                    arm.prepare()
+                for name, words in COMMANDS.items():
+                    times[f"{name}, {place}"] = in_turns(arms, words, given.rounds)
+    tell(times)
+    if given.json:
+        given.json.write_text(json.dumps(times))
+
+
+def python_of(checkout: Path, directory: Path) -> Path:
+    """Make an environment with the checkout's code and the packages of this one; return its Python."""
+    venv.create(directory, symlinks=True)
+    (site,) = directory.glob("lib/python*/site-packages")
+    (site / "checkout.pth").write_text(f"{checkout}\n{sysconfig.get_path('purelib')}\n")
+    for program in Path(sys.executable).parent.glob("ansible*"):
+        (directory / "bin" / program.name).symlink_to(program)
+    return directory / "bin" / "python"
+
+
+@contextmanager
+def arms_here(pythons: dict[str, Path]) -> Iterator[dict[str, Arm]]:
+    """Give each checkout a root of its own on this machine."""
+    version = subprocess.run(
+        ["/usr/bin/python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    with ExitStack() as stack:
+        arms = {}
+        for number, (name, python) in enumerate(pythons.items()):
+            root = Path(tempfile.mkdtemp(prefix="toolkit-former-", dir="/var/tmp"))
+            stack.callback(shutil.rmtree, root)
+            root.chmod(0o755)
+            stack.callback(end_supervisor, root)
+            lab = Lab(root / "ops", root / "host", free_port(18900 + 200 * number), MODEL)
+            lab.write_fleet()
+            stack.callback(end_supervisor, lab.root)
+            engine = engine_of(version)
+            binaries = lab.root / "engines" / engine / "bin"
+            binaries.mkdir(parents=True)
+            shutil.copy(STUB, binaries / "vllm")
+            (binaries / "vllm").chmod(0o755)
+            (binaries / "python").symlink_to("/usr/bin/python3")
+            (binaries.parent / ".complete").write_text(engine)
+            arms[name] = Arm(python, lab.directory)
+        yield arms
+
+
+@contextmanager
+def arms_over_ssh(pythons: dict[str, Path]) -> Iterator[dict[str, Arm]]:
+    """Give each checkout a whole host of its own, in an inventory of that host alone."""
+    with stub_site(len(pythons)) as site, ExitStack() as stack:
+        arms = {}
+        for machine, (name, python) in zip(site.lab.machines, pythons.items(), strict=True):
+            # the sockets of connections lie in it, and their paths may have 107 characters
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            lab = replace(site.lab, machines=(machine,), directory=directory)
+            stack.callback(lab.hang_up)
+            lab.inventory.write_text(inventory_text([machine], DOOR))
+            arms[name] = Arm(python, directory)
+        yield arms
+
+
+def in_turns(arms: dict[str, Arm], words: tuple[str, ...], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each arm; the first round, which fills caches, is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in arms}
+    for turn in range(rounds + 1):
+        # what comes second finds the machine warmer, so the arms take turns in coming first
+        for name in arms if turn % 2 == 0 else reversed(arms):
+            began = time.monotonic()
+            arms[name].toolkit(*words)
+            if turn:
+                times[name].append(time.monotonic() - began)
+    return times
+
+
+def tell(times: dict[str, dict[str, list[float]]]) -> None:
+    """Print medians and the ratio to the former checkout."""
+    print(f"{'':24}{'checkout':10}{'median s':>9}{'min s':>8}{'max s':>8}{'ratio':>7}")
+    ratios = []
+    for what, arms in times.items():
+        base = statistics.median(arms["former"])
+        for name, each in arms.items():
+            middle = statistics.median(each)
+            ratios.append(middle / base)
+            print(f"{what:24}{name:10}{middle:>9.3f}{min(each):>8.3f}{max(each):>8.3f}{ratios[-1]:>7.2f}")  # fmt: skip
+    worst = max(ratios)
+    print(f"target: at most {TARGET} times the former; the worst was {worst:.2f}: "
+          f"{'met' if worst <= TARGET else 'missed'}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
