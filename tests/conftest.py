@@ -15,8 +15,28 @@ from tests.adapters.postgres_lab import PostgresLab, postgres_server, require_po
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import require_hosts
 
-# Their tests share a host that is this very machine, which can be provisioned once at a time.
-ON_THIS_MACHINE = ("tests/adapters/test_host_contract.py", "tests/adapters/test_host_real.py")
+# The files of a group share what exists once at a time or takes long to make: one worker runs them all.
+GROUPS = (
+    # the engine on this machine, with its lab
+    (
+        "tests/system/test_main_job.py",
+        "tests/system/test_make_model.py",
+        "tests/system/test_fleet_vllm.py",
+        "tests/system/test_fleet_vllm_span.py",
+    ),
+    # a host that is this very machine, and one with systemd
+    (
+        "tests/adapters/test_host_contract.py",
+        "tests/adapters/test_host_real.py",
+        "tests/adapters/test_host_systemd.py",
+    ),
+)
+# What takes longest comes first, so that no worker begins with it when the others have nothing left.
+FIRST = (
+    *GROUPS[0],
+    "tests/system/test_fleet_job.py",
+    *GROUPS[1],
+)
 
 # What a shell starts in the background ignores Ctrl-C, and so does all that it starts. Some tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -41,14 +61,23 @@ def postgres() -> Iterator[PostgresLab]:
         yield lab
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {file: place for place, file in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(_file(item.nodeid), len(places)))
+
+
 class FileByFile(LoadScopeScheduling):
-    """Gives each worker whole files, which share their fixtures, in the order in which they were collected."""
+    """Gives each worker whole files or groups of them, in the order in which they were collected."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return ON_THIS_MACHINE[0] if file in ON_THIS_MACHINE else file
+        file = _file(nodeid)
+        return next((group[0] for group in GROUPS if file in group), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileByFile:
     config.option.loadscopereorder = False
     return FileByFile(config, log)
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
