@@ -107,7 +107,7 @@ def test_checksums_verify_and_a_changed_byte_does_not(serving: Serving, tmp_path
     assert {each["path"] for each in bad.mismatches} == {"other.bin", "config.json"}
 
 
-def test_model_info(serving: Serving) -> None:
+def test_the_mirror_describes_a_model(serving: Serving) -> None:
     info = serving.api.model_info(REPO, files_metadata=True)
     assert (info.sha, info.gated, info.private) == (serving.new, False, False)
     assert info.card_data is not None
@@ -121,7 +121,7 @@ def test_model_info(serving: Serving) -> None:
     assert serving.api.model_info(REPO, revision=serving.old[:7]).sha == serving.old
 
 
-def test_listings(serving: Serving) -> None:
+def test_the_mirror_lists_files_and_trees(serving: Serving) -> None:
     assert serving.api.list_repo_files(REPO) == sorted(FILES)
     top = serving.api.list_repo_tree(REPO)
     assert [each.path for each in top] == [
@@ -192,7 +192,7 @@ RANGES = [
 
 
 @pytest.mark.parametrize(("asked", "status", "body", "content_range"), RANGES)
-def test_ranges(
+def test_the_mirror_serves_ranges_of_a_file(
     serving: Serving, asked: str, status: int, body: bytes, content_range: str | None
 ) -> None:
     answer = serving.get(URL, Range=asked)

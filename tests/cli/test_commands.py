@@ -115,7 +115,7 @@ REFUSALS: list[tuple[list[str], int, str, str, str]] = [
     REFUSALS,
     ids=[" ".join(case[0]) for case in REFUSALS],
 )
-def test_refusals(
+def test_a_refusal_is_one_error_with_its_hint_and_exit_code(
     shell: Shell, words: list[str], code: int, kind: str, message: str, hint: str
 ) -> None:
     said = shell(*words)

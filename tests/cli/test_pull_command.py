@@ -135,7 +135,7 @@ def test_a_second_pull_says_so_and_asks_nobody(desk: Desk) -> None:
     assert desk.server.requests == []
 
 
-def test_json(desk: Desk) -> None:
+def test_a_pull_reports_as_json(desk: Desk) -> None:
     code, out, _ = desk.run("pull", "tiny", "--json")
     document = json.loads(out)
     assert code == 0

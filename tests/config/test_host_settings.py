@@ -26,7 +26,7 @@ from toolkit.errors import InputError
         ("nvidia_driver_package", "nvidia-driver-580=580.95.05-0ubuntu1"),
     ],
 )  # fmt: skip
-def test_what_fits(name: str, value: Any) -> None:
+def test_valid_settings_are_accepted(name: str, value: Any) -> None:
     assert setting_fault(name, value) == ""
 
 

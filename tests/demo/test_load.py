@@ -38,7 +38,7 @@ KNOWN = {"v1": "Paris is it.", "v2": "Lyon, of course."}
         ("Lyon is it. and", "length", 90, 90, Verdict.MIXED, "no known answer: 'Lyon is it. and'"),
     ],
 )
-def test_judge(
+def test_each_answer_gets_a_verdict(
     text: str, finish: str, tokens: int, asked: int, verdict: Verdict, word: str
 ) -> None:
     assert judge(text, finish, tokens, KNOWN, asked) == (verdict, word)

@@ -218,7 +218,7 @@ CASES: dict[str, tuple[Wanted, HostFacts, str, list[str], str]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_plan(name: str) -> None:
+def test_given_facts_lead_to_exactly_this_plan(name: str) -> None:
     ask, facts, strategy, steps, downtime = CASES[name]
     plan = plan_deploy(ask, facts)
     assert kinds(plan.steps) == steps
@@ -245,7 +245,9 @@ def test_the_plan(name: str) -> None:
         ),
     ],
 )
-def test_the_devices(facts: HostFacts, wants: Any, devices: tuple[int, ...]) -> None:
+def test_a_plan_names_the_devices_of_the_replica(
+    facts: HostFacts, wants: Any, devices: tuple[int, ...]
+) -> None:
     assert plan_deploy(wanted(wants), facts).devices == devices
 
 

@@ -24,7 +24,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("present", "partial", "missing", "resumed", "needed"), CASES)
-def test_plan(present, partial, missing, resumed, needed) -> None:
+def test_a_download_plan_counts_missing_and_resumed_bytes(
+    present, partial, missing, resumed, needed
+) -> None:
     plan = plan_download(SNAPSHOT, present, partial)
     assert (plan.missing, plan.resumed, plan.needed) == (missing, resumed, needed)
     assert plan.size == resumed + needed
@@ -33,7 +35,7 @@ def test_plan(present, partial, missing, resumed, needed) -> None:
 @pytest.mark.parametrize(
     ("free", "lacking"), [(0, 1010 + RESERVE), (1010, RESERVE), (1010 + RESERVE, 0), (10**15, 0)]
 )
-def test_room(free: int, lacking: int) -> None:
+def test_a_download_says_how_much_space_it_lacks(free: int, lacking: int) -> None:
     assert shortfall(plan_download(SNAPSHOT, set(), {}), free) == lacking
 
 

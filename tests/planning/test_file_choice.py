@@ -113,6 +113,8 @@ CHOICES = {
 
 
 @pytest.mark.parametrize(("paths", "permission", "choice"), CHOICES.values(), ids=CHOICES.keys())
-def test_choice(paths: list[str], permission: Permission, choice: FileChoice) -> None:
+def test_formats_and_permission_decide_which_files_are_chosen(
+    paths: list[str], permission: Permission, choice: FileChoice
+) -> None:
     assert choose_files(paths, permission) == choice
     assert choose_files(reversed(paths), permission) == choice

@@ -47,7 +47,9 @@ PARIS = asdict(Check(prompt="capital of France?", contains="Paris", max_tokens=5
         (ANY, Completion(200, "hello", error="no JSON"), "asked 'hi', it answered no JSON"),
     ],
 )
-def test_verdicts(check: dict[str, object], answer: Completion, fault: str) -> None:
+def test_a_gate_judges_each_answer(
+    check: dict[str, object], answer: Completion, fault: str
+) -> None:
     assert gate_fault(check, answer) == fault
 
 

@@ -80,7 +80,7 @@ def test_a_key_that_never_was_cannot_be_revoked(name: str, hint: str) -> None:
     assert caught.value.hint == hint
 
 
-def test_the_door() -> None:
+def test_the_first_key_locks_the_router_and_the_last_revocation_does_not_open_it() -> None:
     ring = KeyRing()
     assert not ring.is_locked
     ring = add(ring, "ann")

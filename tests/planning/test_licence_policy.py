@@ -84,7 +84,9 @@ VERDICTS = [
 
 
 @pytest.mark.parametrize(("model", "licence", "policy", "verdict"), VERDICTS)
-def test_verdict(model: str, licence: str, policy: Policy, verdict: Verdict) -> None:
+def test_policy_decides_on_each_licence(
+    model: str, licence: str, policy: Policy, verdict: Verdict
+) -> None:
     assert licence_verdict(version_of(model, licence), policy) == verdict
 
 

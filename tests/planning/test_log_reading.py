@@ -80,5 +80,5 @@ def test_every_real_log_is_read() -> None:
         ),
     ],
 )  # fmt: skip
-def test_other_logs(lines: list[str], line: str) -> None:
+def test_other_logs_have_a_decisive_line_too(lines: list[str], line: str) -> None:
     assert decisive_line(lines) == line

@@ -58,7 +58,7 @@ R1 = release(1)
         (host(slot("red", R1, weight=100)), {"blue": 8100, "green": 8101, "red": 8102}),
     ],
 )
-def test_ports(facts: HostFacts, ports: dict[str, int]) -> None:
+def test_slots_get_ports_that_nothing_uses(facts: HostFacts, ports: dict[str, int]) -> None:
     assert slot_ports("tiny", facts, 8100) == ports
 
 

@@ -35,7 +35,7 @@ EVERYTHING = {"snapshots": (1, 2, 3), "engines": (ENGINE, "vllm-0.31.0")}
         (host(engines=()), [R1], [], [], ["tiny #1 (v1): recent"]),
     ],
 )  # fmt: skip
-def test_leavings(
+def test_a_prune_keeps_what_slots_and_recent_releases_use(
     facts: HostFacts,
     recent: list[Release],
     snapshots: list[int],

@@ -163,7 +163,9 @@ def test_a_slot_with_another_release_than_the_previous_is_not_taken_for_it() -> 
         ([], ["remove"]),
     ],
 )
-def test_stopping(slots: list[SlotFacts], steps: list[str]) -> None:
+def test_stopping_a_model_drains_and_empties_its_slots(
+    slots: list[SlotFacts], steps: list[str]
+) -> None:
     other = slot("blue", R1, weight=100, model="other")
     assert kinds(stop_steps("tiny", host(*slots, other))) == steps
 

@@ -59,7 +59,7 @@ MIXED = host(devices=(gpu(0, 24, 24), gpu(1, 80, 80), gpu(2, 80, 30)))
         (cuda(10), ONE, [held(15, 7)], False, ()),
     ],
 )
-def test_room(
+def test_a_replica_fits_where_memory_and_devices_are_free(
     wants: Any, facts: HostFacts, stopped: list[SlotFacts], fits: bool, devices: tuple[int, ...]
 ) -> None:
     room = find_room(wants, facts, stopped)

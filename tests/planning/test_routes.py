@@ -67,7 +67,7 @@ def test_an_empty_document_has_no_routes() -> None:
         (lambda: Route("tiny", (BLUE[0], BLUE[0])), "tiny has a slot twice"),
     ],
 )
-def test_refusals(attempt: object, words: str) -> None:
+def test_wrong_changes_of_routes_are_refused(attempt: object, words: str) -> None:
     assert callable(attempt)
     with pytest.raises(InputError) as refusal:
         attempt()

@@ -301,7 +301,9 @@ ARGUMENTS = [
 
 
 @pytest.mark.parametrize(("model", "ref", "message", "hint"), ARGUMENTS)
-def test_wrong_arguments(desk: Desk, model: str, ref: str, message: str, hint: str) -> None:
+def test_wrong_arguments_of_a_pin_are_refused(
+    desk: Desk, model: str, ref: str, message: str, hint: str
+) -> None:
     with pytest.raises(InputError) as caught:
         pin_version(desk.path, model, ref, open_hub=lambda: desk.hub, report=desk.said.append)
     assert message in caught.value.message
