@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 from tests.cli.shell import REVISION
-from tests.workflows.fleet_world import FleetWorld
-from toolkit.adapters.history.history import History
-from toolkit.cli import context
+from tests.workflows.world import World
+from toolkit.cli import change
 from toolkit.cli.main import cli
 from toolkit.config.lock_file import Lock, lock_path, write_lock
 from toolkit.domain.snapshot import FileDigest, Snapshot
@@ -56,31 +53,17 @@ def deploy_upgrade_rollback(place: Path, hosts: int) -> None:
         TOOLKIT_FLEET=str(place / "fleet.yaml"),
         TOOLKIT_REGISTRY=str(registry),
     )
-    world = FleetWorld(place, hosts)
+    world = World(place, hosts)
     for command in (
         ("deploy", "tiny@v1", "--yes"),
         ("upgrade", "tiny", "--to", "v2", "--yes"),
         ("rollback", "tiny", "--yes"),
     ):
         with (
-            patch.multiple(context, **_fakes(world)),
+            patch.object(change, "open_members", lambda *_, **__: world.command()),
             patch.object(sys, "argv", ["toolkit", *command]),
         ):
             cli.main(args=list(command), prog_name="toolkit", standalone_mode=False)
     for each in world.hosts.values():
         serving = each.observe().serving_slot("tiny")
         assert serving and serving.release and serving.release.version == "v1", serving
-
-
-def _fakes(world: FleetWorld) -> Mapping[str, Any]:
-    def open_members(*_: Any, **__: Any) -> Sequence[Any]:
-        return world.command()
-
-    def open_history(_: Path) -> History:
-        return world.history
-
-    return {
-        "open_members": open_members,
-        "open_tools": lambda *_, **__: world.command()[0],
-        "open_history": open_history,
-    }

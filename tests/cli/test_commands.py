@@ -182,8 +182,9 @@ def test_an_empty_host(shell: Shell) -> None:
     assert shell("status") == Said(0, "nothing is deployed\n", "")
     assert shell("status", "tiny") == Said(0, "tiny is not deployed\n", "")
     seen = json.loads(shell("status", "--json").out)
-    assert (seen["slots"], seen["held_by"], seen["unfinished"]) == ([], None, [])
-    assert (seen["host"]["name"], seen["host"]["converged"]) == ("localhost", "")
+    assert (seen["slots"], seen["unreachable"], seen["unfinished"]) == ([], {}, [])
+    host = seen["hosts"]["localhost"]
+    assert (host["name"], host["converged"], host["held_by"]) == ("localhost", "", None)
     assert shell("verify") == Said(0, "no snapshots on the host or in the store\n", "")
     assert shell("prune").out == "nothing to remove: everything on the host is in use or recent\n"
     assert shell.untouched()
@@ -213,7 +214,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(shell: Shell) -> None:
     as_json = shell("deploy", "tiny@v1", "--dry-run", "--json")
     document = json.loads(as_json.out)
     assert (as_json.code, as_json.err, document["dry_run"]) == (0, "", True)
-    assert [step["kind"] for step in document["plan"]["steps"]] == wanted
+    assert [step["kind"] for step in document["plan"]["hosts"]["localhost"]["steps"]] == wanted
     assert shell.untouched()
 
 

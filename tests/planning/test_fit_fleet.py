@@ -49,7 +49,7 @@ def upgrade(
     facts: dict[str, HostFacts], limits: Limits, lost: dict[str, str] | None = None
 ) -> tuple[tuple[HostFit, ...], Upgrade]:
     fits = [fit(name, each) for name, each in facts.items()]
-    return plan_upgrade("tiny", fits, facts, Routes(), limits=limits, lost=lost or {})
+    return plan_upgrade("tiny", fits, facts, Routes(), limits=limits, unreachable=lost or {})
 
 
 SWAP = "with an expected downtime of about 4 min 00 s"
@@ -104,7 +104,7 @@ def test_what_an_upgrade_does_to_a_fleet(
 def test_the_plan_says_what_the_rollout_does() -> None:
     facts = fleet(TIGHT, ROOMY, READY, DONE)
     plans = {name: plan_deploy(WANTED, each) for name, each in facts.items()}
-    rollout = plan_rollout(plans, facts, Limits(serial=2), lost={})
+    rollout = plan_rollout(plans, facts, Limits(serial=2), unreachable={})
     fits, found = upgrade(facts, Limits(serial=2))
     assert found.batches == rollout.batches == (("h1", "h2"), ("h3",))
     assert [each.strategy for each in fits] == ["rolling", "side-by-side", "switch", ""]
@@ -125,13 +125,15 @@ def test_hosts_that_run_one_replica_together_change_together() -> None:
     facts = fleet(*[host(slot("blue", old, weight=100), snapshots=(2,))] * 2)
     asked = wanted(new, "upgrade", ready_seconds=240.0)
     fits = [one_fit(name, each, asked) for name, each in facts.items()]
-    _, found = plan_upgrade("tiny", fits, facts, Routes(), limits=Limits(), lost={})
+    _, found = plan_upgrade("tiny", fits, facts, Routes(), limits=Limits(), unreachable={})
     # Nobody serves meanwhile, so this is no rolling change.
     assert (found.strategy, found.batches) == ("swap", (("h1", "h2"),))
     assert found.words == f"2 hosts, all at once: h1, h2; {SWAP}"
     routes = with_model(
         Routes(), "tiny", (Target("blue", 8100, 100, "h9", "10.0.0.9:8090"),), created=1
     )
-    _, found = plan_upgrade("tiny", fits, facts, routes, limits=Limits(), lost={"h9": "no answer"})
+    _, found = plan_upgrade(
+        "tiny", fits, facts, routes, limits=Limits(), unreachable={"h9": "no answer"}
+    )
     assert found.strategy == "refused"
     assert found.words.startswith("tiny runs on several hosts together, and not all of them answer")

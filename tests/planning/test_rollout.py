@@ -10,10 +10,11 @@ import pytest
 from tests.planning.facts import host, release, slot, wanted
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Strategy
+from toolkit.domain.release import Release
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
-from toolkit.planning.change.deploy import plan_deploy
-from toolkit.planning.change.placement import place
-from toolkit.planning.change.rollout import Limits, plan_rollout
+from toolkit.planning.change.deploy import Wanted, plan_deploy
+from toolkit.planning.change.placement import choose_hosts
+from toolkit.planning.change.rollout import Limits, numbered, plan_rollout
 from toolkit.planning.routing.agreement import behind, fleet_routes, with_routes
 from toolkit.planning.routing.routes import Routes, Target, with_model
 
@@ -38,7 +39,7 @@ def batches(
     memory = more.pop("memory", 3 * 10**9)
     wants = wanted(release(number, memory=memory), **more)
     plans = {name: plan_deploy(wants, each) for name, each in facts.items()}
-    return plan_rollout(plans, facts, limits, lost={}).batches
+    return plan_rollout(plans, facts, limits, unreachable={}).batches
 
 
 @pytest.mark.parametrize(
@@ -70,21 +71,21 @@ def test_hosts_that_stop_serving_leave_enough_others() -> None:
     facts = fleet(TIGHT, TIGHT, TIGHT)
     wants = wanted(release(2, memory=14 * 10**9))
     plans = {name: plan_deploy(wants, each) for name, each in facts.items()}
-    plan = plan_rollout(plans, facts, Limits(serial=3), lost={})
+    plan = plan_rollout(plans, facts, Limits(serial=3), unreachable={})
     assert plan.batches == (("h1", "h2"), ("h3",))
     assert {each.strategy for each in plan.plans.values()} == {Strategy.ROLLING}
     assert {each.downtime for each in plan.plans.values()} == {""}
-    assert plan_rollout(plans, facts, Limits(keep=2, serial=3), lost={}).batches == (
+    assert plan_rollout(plans, facts, Limits(keep=2, serial=3), unreachable={}).batches == (
         ("h1",), ("h2",), ("h3",),
     )  # fmt: skip
     with pytest.raises(RefusedError):
-        plan_rollout(plans, facts, Limits(keep=3), lost={})
+        plan_rollout(plans, facts, Limits(keep=3), unreachable={})
 
 
 def test_the_only_host_that_serves_swaps_and_says_how_long() -> None:
     facts = fleet(TIGHT)
     wants = wanted(release(2, memory=14 * 10**9))
-    plan = plan_rollout({"h1": plan_deploy(wants, facts["h1"])}, facts, Limits(), lost={})
+    plan = plan_rollout({"h1": plan_deploy(wants, facts["h1"])}, facts, Limits(), unreachable={})
     assert plan.plans["h1"].strategy is Strategy.SWAP
     assert plan.plans["h1"].downtime == "about 1 min 00 s"
 
@@ -93,7 +94,7 @@ def test_the_only_host_that_serves_swaps_and_says_how_long() -> None:
     ("facts", "unfit", "more", "expected"),
     [
         (fleet(BARE, BARE), {}, {}, ("h1", "h2")),
-        (fleet(BARE, BARE), {"h1": "too small"}, {}, ("h2",)),
+        (fleet(BARE, BARE), {"h1": NothingSuitableError("too small")}, {}, ("h2",)),
         # where it is, it stays
         (fleet(BARE, ONE), {}, {}, ("h2",)),
         (fleet(BARE, ONE, BARE), {}, {"replicas": 2}, ("h1", "h2")),
@@ -102,22 +103,27 @@ def test_the_only_host_that_serves_swaps_and_says_how_long() -> None:
     ],
 )
 def test_placement(
-    facts: dict[str, HostFacts], unfit: dict[str, str], more: Any, expected: tuple[str, ...]
+    facts: dict[str, HostFacts],
+    unfit: dict[str, NothingSuitableError],
+    more: Any,
+    expected: tuple[str, ...],
 ) -> None:
-    assert place("tiny", facts, unfit, Routes(), **more).hosts == expected
+    assert choose_hosts("tiny", facts, unfit, Routes(), **more).hosts == expected
 
 
 def test_placement_says_what_it_cannot_do() -> None:
     with pytest.raises(NothingSuitableError) as nowhere:
-        place("tiny", fleet(BARE), {"h1": "it needs more"}, Routes())
+        choose_hosts("tiny", fleet(BARE), {"h1": NothingSuitableError("it needs more")}, Routes())
     assert "it needs more" in nowhere.value.message
     with pytest.raises(InputError) as few:
-        place("tiny", fleet(BARE, BARE), {}, Routes(), replicas=3)
+        choose_hosts("tiny", fleet(BARE, BARE), {}, Routes(), replicas=3)
     assert few.value.message == "3 replicas of tiny were asked for; 2 hosts can have one"
     with pytest.raises(InputError) as many:
-        place("tiny", fleet(ONE, ONE), {}, Routes(), replicas=1)
+        choose_hosts("tiny", fleet(ONE, ONE), {}, Routes(), replicas=1)
     assert many.value.hint == "toolkit stop tiny --host HOST takes one away"
-    left_out = place("tiny", fleet(BARE, BARE), {"h2": "too small"}, Routes())
+    left_out = choose_hosts(
+        "tiny", fleet(BARE, BARE), {"h2": NothingSuitableError("too small")}, Routes()
+    )
     assert left_out.notes == ("h2 is left out: too small",)
 
 
@@ -134,3 +140,34 @@ def test_of_routers_that_differ_the_one_told_last_is_right() -> None:
     assert fleet_routes(facts) == new
     assert behind(facts, new) == ("h1",)
     assert with_routes(facts, new)["h1"].slots[0].weight == 0
+
+
+@pytest.mark.parametrize(
+    ("hosts", "known", "expected"),
+    [
+        # known nowhere
+        ({"h1": BARE, "h2": BARE}, [], {"h1": 1, "h2": 1}),
+        # in the history, or on a host: then by the number that another ops machine gave it
+        ({"h1": BARE, "h2": BARE}, [replace(release(2), number=5)], {"h1": 5, "h2": 5}),
+        (
+            {"h1": host(slot("blue", replace(release(2), number=7))), "h2": BARE},
+            [],
+            {"h1": 7, "h2": 7},
+        ),
+        # something else has numbers already
+        ({"h1": host(slot("blue", release(9))), "h2": BARE}, [release(4)], {"h1": 10, "h2": 10}),
+    ],
+)
+def test_a_release_has_one_number_in_a_fleet(
+    hosts: dict[str, HostFacts], known: list[Release], expected: dict[str, int]
+) -> None:
+    wanted = {name: Wanted("deploy", replace(release(2), number=0)) for name in hosts}
+    found = numbered(wanted, known, hosts.values())
+    assert {name: each.release.number for name, each in found.items()} == expected
+
+
+def test_hosts_that_differ_in_devices_get_releases_of_their_own() -> None:
+    cuda = replace(release(2), accelerator="cuda")
+    wanted = {"h1": Wanted("deploy", release(2)), "h2": Wanted("deploy", cuda)}
+    found = numbered(wanted, [], [])
+    assert [each.release.number for each in found.values()] == [1, 2]

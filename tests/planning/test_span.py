@@ -13,7 +13,7 @@ from toolkit.domain.fleet import Host
 from toolkit.domain.plan import Plan, Strategy
 from toolkit.domain.release import Release, Span
 from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedError
-from toolkit.planning.change.placement import place
+from toolkit.planning.change.placement import choose_hosts
 from toolkit.planning.change.rollout import Limits, plan_rollout
 from toolkit.planning.change.span import (
     place_together,
@@ -81,14 +81,22 @@ def test_the_next_release_stays_where_the_model_is() -> None:
         (fleet(ONE, BARE, BARE), {"model": "other"}, ("h2", "h3")),
         (fleet(BARE, ONE, ONE), {}, ("h2", "h3")),
         (fleet(BARE, BARE, BARE), {"named": ("h3", "h1")}, ("h1", "h3")),
-        (fleet(BARE, BARE, BARE), {"unfit": {"h1": "h1: too small"}}, ("h2", "h3")),
+        (
+            fleet(BARE, BARE, BARE),
+            {"unfit": {"h1": NothingSuitableError("h1: too small")}},
+            ("h2", "h3"),
+        ),
         (fleet(BARE, BARE, BARE), {"replicas": 1}, ("h1", "h2")),
         # refused
         (fleet(BARE, BARE), {"replicas": 2}, InputError),
         (fleet(BARE, BARE), {"named": ("h1",)}, InputError),
         (fleet(BARE, ONE, ONE), {"named": ("h1", "h2")}, InputError),
         (fleet(ONE, BARE), {}, InputError),
-        (fleet(BARE, BARE), {"unfit": {"h1": "h1: too small"}}, NothingSuitableError),
+        (
+            fleet(BARE, BARE),
+            {"unfit": {"h1": NothingSuitableError("h1: too small")}},
+            NothingSuitableError,
+        ),
     ],
 )
 def test_placement(
@@ -96,24 +104,24 @@ def test_placement(
 ) -> None:
     model, unfit = more.pop("model", "tiny"), more.pop("unfit", {})
     if isinstance(expected, tuple):
-        assert place(model, facts, unfit, Routes(), span=2, **more).hosts == expected
+        assert choose_hosts(model, facts, unfit, Routes(), span=2, **more).hosts == expected
     else:
         with pytest.raises(expected):
-            place(model, facts, unfit, Routes(), span=2, **more)
+            choose_hosts(model, facts, unfit, Routes(), span=2, **more)
 
 
 def test_a_new_release_starts_on_all_hosts_in_the_same_slot() -> None:
     made = plans(fleet(ONE, ONE), wide(2))
     assert steps(made["h1"]) == steps(made["h2"])
     assert {plan.slot for plan in made.values()} == {"green"}
-    rollout = plan_rollout(made, fleet(ONE, ONE), Limits(serial=1), lost={})
+    rollout = plan_rollout(made, fleet(ONE, ONE), Limits(serial=1), unreachable={})
     assert rollout.batches == (("h1", "h2"),)
 
 
 def test_nothing_is_done_where_all_is_well() -> None:
     made = plans(fleet(ONE, ONE), wide(1))
     assert [plan.empty for plan in made.values()] == [True, True]
-    assert plan_rollout(made, fleet(ONE, ONE), Limits(), lost={}).batches == ()
+    assert plan_rollout(made, fleet(ONE, ONE), Limits(), unreachable={}).batches == ()
 
 
 def test_where_one_host_drifted_both_start_anew() -> None:
@@ -135,7 +143,7 @@ def test_a_swap_has_its_downtime_since_no_other_host_serves() -> None:
     tight = host(slot("blue", wide(1, memory=14 * 10**9), weight=100), snapshots=(2,))
     facts = fleet(tight, tight)
     made = plans(facts, wide(2, memory=14 * 10**9))
-    rollout = plan_rollout(made, facts, Limits(), lost={})
+    rollout = plan_rollout(made, facts, Limits(), unreachable={})
     assert {plan.strategy for plan in rollout.plans.values()} == {Strategy.SWAP}
     assert all(plan.downtime for plan in rollout.plans.values())
 

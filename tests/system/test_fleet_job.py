@@ -99,7 +99,7 @@ def test_ended_while_a_replica_starts_it_undoes_at_once(site: StubSite) -> None:
         assert any("alpha: restoring what served before" in line for line in said)
         assert time.monotonic() - ended < 5
         rest = "".join(said)
-    assert process.returncode == 8
+    assert process.returncode == 130
     assert "alpha: restored: tiny" in rest
     assert site.serving() == before
     left = site.status()

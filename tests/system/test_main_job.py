@@ -96,8 +96,9 @@ def test_upgrade_and_rollback_lose_no_request(served: Served) -> None:
     finally:
         reports = (short.stop(), long.stop())
 
-    assert done["plan"]["strategy"] == "switch"
-    assert "start" not in [step["kind"] for step in done["plan"]["steps"]]
+    plan = done["plan"]["hosts"]["localhost"]
+    assert plan["strategy"] == "switch"
+    assert "start" not in [step["kind"] for step in plan["steps"]]
     assert served.slots() == {"v1": "serving", "v2": "standby"}
     for report in reports:
         assert report.bad == ()

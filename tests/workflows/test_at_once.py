@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.workflows.fleet_world import AGES
+from tests.workflows.world import AGES
 from toolkit.errors import HostError
 from toolkit.workflows.fleet.at_once import at_once
 
@@ -41,14 +41,15 @@ def test_ctrl_c_is_noticed_where_no_system_call_is_interrupted_by_it() -> None:
     """As where it comes just before the main thread begins to wait: `interrupt_main` wakes nobody."""
     stopped = threading.Event()
 
-    def do(_: int) -> None:
+    def do(item: int) -> None:
         time.sleep(0.2)  # until the main thread waits
-        _thread.interrupt_main()
+        if item == 1:
+            _thread.interrupt_main()
         stopped.wait(AGES)
 
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        at_once(1, [1], do, stopped.set)
+        at_once(2, [1, 2], do, stopped.set)
     assert time.monotonic() - started < 5
 
 

@@ -6,32 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows.world import GB, World, release
+from tests.workflows.world import GB, Killed, World, release
 from toolkit.adapters.fakes.host import Behaviour
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import (
     BusyError,
     HostError,
     InputError,
+    InterruptionError,
     NothingSuitableError,
     RefusedError,
     ReleaseFailedError,
 )
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
-class Killed(BaseException):
-    """SIGKILL: no handler of the toolkit may run."""
-
-
 def test_the_first_deployment_prepares_the_host_and_serves(world: World) -> None:
     world.deploy(release(1))
 
-    assert world.host.events == [
+    assert world.events == [
         "provision",
         "engine vllm-0.32.0-cpu-py311-aaaaaaaa",
         "place 00000000",
@@ -48,8 +40,8 @@ def test_a_deployment_with_nothing_to_do_changes_nothing(world: World) -> None:
     world.deploy(release(1))
     result = world.deploy(release(1))
 
-    assert result.deployment is None
-    assert world.host.events == []
+    assert not result.changed
+    assert world.events == []
     assert world.outcomes() == [("deploy", 1, "live")]
 
 
@@ -57,7 +49,7 @@ def test_an_upgrade_shifts_by_weights_alone_and_keeps_the_old_as_standby(world: 
     world.deploy(release(1))
     world.deploy(release(2))
 
-    assert world.host.events == [
+    assert world.events == [
         "place 00000000",
         "replica started tiny-green",
         "wait tiny-green",
@@ -74,7 +66,7 @@ def test_a_rollback_to_a_standby_starts_nothing(world: World) -> None:
     world.deploy(release(2))
     world.rollback()
 
-    assert world.host.events == ["complete tiny-blue", "routes runtime", "drain tiny-green"]
+    assert world.events == ["complete tiny-blue", "routes runtime", "drain tiny-green"]
     assert world.table() == [("blue", "v1", "healthy", 100), ("green", "v2", "healthy", 0)]
 
 
@@ -92,7 +84,7 @@ def test_a_third_version_takes_the_place_of_the_standby(world: World) -> None:
     world.deploy(release(2))
     world.deploy(release(3))
 
-    assert world.host.events[:3] == [
+    assert world.events[:3] == [
         "place 00000000",
         "replica absent tiny-blue",
         "replica started tiny-blue",
@@ -103,10 +95,11 @@ def test_a_third_version_takes_the_place_of_the_standby(world: World) -> None:
 def test_a_rollback_works_when_the_standby_has_died(world: World) -> None:
     world.deploy(release(1))
     world.deploy(release(2))
-    world.host.kill("tiny-blue")
+    for each in world.hosts.values():
+        each.kill("tiny-blue")
     world.rollback()
 
-    assert "replica started tiny-blue" in world.host.events
+    assert "replica started tiny-blue" in world.events
     assert world.table()[0] == ("blue", "v1", "healthy", 100)
 
 
@@ -130,7 +123,7 @@ def test_a_bad_version_leaves_the_old_one_serving(
     world: World, behaviour: Behaviour, words: str
 ) -> None:
     world.deploy(release(1))
-    world.host.behaviour["v2"] = behaviour
+    world.behave("v2", behaviour)
 
     with pytest.raises(ReleaseFailedError) as caught:
         world.deploy(release(2))
@@ -142,7 +135,7 @@ def test_a_bad_version_leaves_the_old_one_serving(
 
 
 def test_a_bad_first_version_leaves_no_route_and_no_replica(world: World) -> None:
-    world.host.behaviour["v1"] = Behaviour.EMPTY
+    world.behave("v1", Behaviour.EMPTY)
     with pytest.raises(ReleaseFailedError):
         world.deploy(release(1))
 
@@ -154,9 +147,11 @@ def test_without_room_for_both_the_old_one_makes_way(world: World) -> None:
     world.deploy(release(1, memory=15 * GB))
     result = world.deploy(release(2, memory=15 * GB))
 
-    assert str(result.plan.strategy) == "swap"
-    assert result.plan.downtime == "about 1 min 00 s"
-    assert world.host.events == [
+    plan = result.plan.plans["gpu1"]
+    # With other hosts that serve meanwhile, the swap costs nobody anything.
+    expected = ("swap", "about 0.0 s") if world.count == 1 else ("rolling", "")
+    assert (str(plan.strategy), plan.downtime) == expected
+    assert world.events == [
         "place 00000000",
         "routes runtime",
         "drain tiny-blue",
@@ -172,7 +167,7 @@ def test_without_room_for_both_the_old_one_makes_way(world: World) -> None:
 
 def test_a_swap_that_fails_starts_the_old_one_again(world: World) -> None:
     world.deploy(release(1, memory=15 * GB))
-    world.host.behaviour["v2"] = Behaviour.DIES_AT_START
+    world.behave("v2", Behaviour.DIES_AT_START)
     with pytest.raises(ReleaseFailedError):
         world.deploy(release(2, memory=15 * GB))
 
@@ -185,14 +180,14 @@ def test_what_never_fits_is_refused_before_anything_happens(world: World) -> Non
         world.deploy(release(2, memory=30 * GB))
 
     assert "needs 30 GB of memory" in caught.value.message
-    assert world.host.events == []
+    assert world.events == []
 
 
 def test_no_is_an_answer(world: World) -> None:
     world.confirm = lambda plan: False  # type: ignore[method-assign]
     with pytest.raises(RefusedError):
         world.deploy(release(1))
-    assert world.host.events == []
+    assert world.events == []
 
 
 def test_a_second_deployment_is_refused_and_says_who_and_what(world: World) -> None:
@@ -204,13 +199,13 @@ def test_a_second_deployment_is_refused_and_says_who_and_what(world: World) -> N
         "bob@ops2 (pid 99) since 1970-01-01 00:00:00 UTC: toolkit upgrade tiny"
         in caught.value.message
     )
-    assert world.host.events == []
+    assert world.events == []
 
 
 def test_a_playbook_that_fails_is_undone(world: World) -> None:
     world.deploy(release(1))
-    world.converge.failing = "engine"
-    world.host.facts = world.host.facts.__class__(**{**_fields(world), "engines": ()})
+    world.failing = "engine"
+    world.see(engines=())
     with pytest.raises(HostError):
         world.deploy(release(2))
     assert world.table() == [("blue", "v1", "healthy", 100)]
@@ -219,10 +214,11 @@ def test_a_playbook_that_fails_is_undone(world: World) -> None:
 
 def test_ctrl_c_is_undone(world: World) -> None:
     world.deploy(release(1))
-    _raise_at(world, "complete tiny-green", KeyboardInterrupt)
-    with pytest.raises(KeyboardInterrupt):
+    world.raise_at("complete tiny-green", KeyboardInterrupt)
+    with pytest.raises(InterruptionError) as caught:
         world.deploy(release(2))
 
+    assert caught.value.exit_code == 130
     assert world.table() == [("blue", "v1", "healthy", 100)]
     assert world.outcomes()[-1] == ("deploy", 2, "failed")
 
@@ -243,30 +239,30 @@ def test_sigkill_at_any_step_keeps_serving_and_the_next_command_ends_it(
     world: World, moment: str
 ) -> None:
     world.deploy(release(1))
-    _raise_at(world, moment, Killed)
+    world.raise_at(moment, Killed)
     with pytest.raises(Killed):
         world.deploy(release(2))
 
     serving = [row for row in world.table() if row[2] == "healthy" and row[3] == 100]
     assert len(serving) == 1
-    assert [each.release for each in world.history.unfinished()] == [2]
+    assert world.unfinished() == {2}
 
     shifted = UPGRADE.index(moment) > UPGRADE.index("routes runtime")
-    world.host.before = lambda event: None
+    world.go_on()
     result = world.deploy(release(2) if shifted else release(1))
 
-    assert world.history.unfinished() == []
+    assert world.unfinished() == set()
     assert world.outcomes()[1] == ("deploy", 2, "live" if shifted else "undone")
-    assert result.deployment is None
+    assert not result.changed
     expected = [("blue", "v1", "healthy", 0), ("green", "v2", "healthy", 100)]
     assert world.table() == (expected if shifted else [("blue", "v1", "healthy", 100)])
 
 
 def test_a_killed_first_deployment_is_undone_and_then_done(world: World) -> None:
-    _raise_at(world, "wait tiny-blue", Killed)
+    world.raise_at("wait tiny-blue", Killed)
     with pytest.raises(Killed):
         world.deploy(release(1))
-    world.host.before = lambda event: None
+    world.go_on()
     world.deploy(release(1))
 
     assert world.outcomes() == [("deploy", 1, "undone"), ("deploy", 1, "live")]
@@ -276,10 +272,10 @@ def test_a_killed_first_deployment_is_undone_and_then_done(world: World) -> None
 def test_a_killed_rollback_leaves_the_standby_as_it_was(world: World) -> None:
     world.deploy(release(1))
     world.deploy(release(2))
-    _raise_at(world, "routes runtime", Killed)
+    world.raise_at("routes runtime", Killed)
     with pytest.raises(Killed):
         world.rollback()
-    world.host.before = lambda event: None
+    world.go_on()
     world.deploy(release(2))
 
     assert world.table() == [("blue", "v1", "healthy", 0), ("green", "v2", "healthy", 100)]
@@ -289,7 +285,7 @@ def test_a_killed_rollback_leaves_the_standby_as_it_was(world: World) -> None:
 def test_stop_drains_and_the_same_release_comes_back(world: World) -> None:
     world.deploy(release(1))
     world.stop()
-    assert world.host.events == ["routes reload", "drain tiny-blue", "replica absent tiny-blue"]
+    assert world.events == ["routes reload", "drain tiny-blue", "replica absent tiny-blue"]
     assert world.table() == []
 
     world.deploy(release(1))
@@ -298,10 +294,10 @@ def test_stop_drains_and_the_same_release_comes_back(world: World) -> None:
 
 def test_a_killed_stop_goes_on(world: World) -> None:
     world.deploy(release(1))
-    _raise_at(world, "drain tiny-blue", Killed)
+    world.raise_at("drain tiny-blue", Killed)
     with pytest.raises(Killed):
         world.stop()
-    world.host.before = lambda event: None
+    world.go_on()
     world.deploy(release(1))
 
     assert world.outcomes() == [("deploy", 1, "live"), ("stop", 1, "done"), ("deploy", 1, "live")]
@@ -326,19 +322,9 @@ def test_another_ops_machine_with_an_empty_history_can_roll_back(
 ) -> None:
     world.deploy(release(1))
     world.deploy(release(2))
-    second = World(tmp_path / "second", host=world.host)
+    (tmp_path / "second").mkdir()
+    second = World(tmp_path / "second", world.count)
+    second.hosts = world.hosts
     second.rollback()
 
     assert second.table() == [("blue", "v1", "healthy", 100), ("green", "v2", "healthy", 0)]
-
-
-def _raise_at(world: World, moment: str, error: type[BaseException]) -> None:
-    def before(event: str) -> None:
-        if event == moment:
-            raise error
-
-    world.host.before = before
-
-
-def _fields(world: World) -> dict[str, object]:
-    return {name: getattr(world.host.facts, name) for name in world.host.facts.__dataclass_fields__}

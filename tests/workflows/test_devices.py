@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.workflows.world import GB, World, release
-from toolkit.adapters.ansible.converge import Progress
-from toolkit.adapters.fakes.host import Behaviour, FakeConverge, gpu
-from toolkit.domain.fleet import Host
+from toolkit.adapters.fakes.host import Behaviour, gpu
 from toolkit.domain.release import Release
 from toolkit.errors import ReleaseFailedError
 
 
-class Recording(FakeConverge):
-    """The playbooks, with the environment that each replica was started with."""
-
-    given: list[str]
-
-    def run(
-        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
-    ) -> tuple[str, ...]:
-        if "replica_env" in variables:
-            self.given.append(variables["replica_env"]["CUDA_VISIBLE_DEVICES"])
-        return super().run(playbook, host, variables, progress)
+def on_gpus(world: World, count: int) -> None:
+    """Give each host of the world GPUs of 24 GB."""
+    world.see(devices=gpu(24 * GB, count))
 
 
-def on_gpus(tmp_path: Path, count: int) -> tuple[World, list[str]]:
-    """Return a world with GPUs of 24 GB, and the devices that replicas were given."""
-    world = World(tmp_path)
-    world.host.facts = replace(world.host.facts, devices=gpu(24 * GB, count))
-    recording = Recording(world.host)
-    recording.given = []
-    world.tools = replace(world.tools, converge=recording)
-    return world, recording.given
+def devices_given(world: World) -> list[str]:
+    """Return the devices that replicas were given, the same on all hosts."""
+    first, *others = world.environments.values()
+    assert all(each == first for each in others)
+    return [each["CUDA_VISIBLE_DEVICES"] for each in first]
 
 
 def large(number: int, memory: int = 15, devices: int = 1) -> Release:
@@ -45,45 +29,46 @@ def large(number: int, memory: int = 15, devices: int = 1) -> Release:
     return replace(held, accelerator="cuda", devices=devices)
 
 
-def test_two_devices_hold_the_old_one_and_the_new_one(tmp_path: Path) -> None:
-    world, given = on_gpus(tmp_path, 2)
+def test_two_devices_hold_the_old_one_and_the_new_one(world: World) -> None:
+    on_gpus(world, 2)
     world.deploy(large(1))
     world.deploy(large(2))
     world.deploy(large(3))
-    assert given == ["0", "1", "0"]
+    assert devices_given(world) == ["0", "1", "0"]
     assert world.table() == [("blue", "v3", "healthy", 100), ("green", "v2", "healthy", 0)]
-    assert world.shown[-1].downtime == ""
+    assert world.shown[-1].plans["gpu1"].downtime == ""
 
 
-def test_one_device_too_small_for_two_is_swapped(tmp_path: Path) -> None:
-    world, given = on_gpus(tmp_path, 1)
+def test_one_device_too_small_for_two_is_swapped(world: World) -> None:
+    on_gpus(world, 1)
     world.deploy(large(1))
     world.deploy(large(2))
-    assert given == ["0", "0"]
-    assert (str(world.shown[-1].strategy), world.shown[-1].devices) == ("swap", (0,))
+    assert devices_given(world) == ["0", "0"]
+    plan = world.shown[-1].plans["gpu1"]
+    assert (str(plan.strategy), plan.devices) == ("swap" if world.count == 1 else "rolling", (0,))
     assert world.table() == [("green", "v2", "healthy", 100)]
 
 
-def test_a_swap_that_fails_gives_the_device_back(tmp_path: Path) -> None:
-    world, given = on_gpus(tmp_path, 1)
+def test_a_swap_that_fails_gives_the_device_back(world: World) -> None:
+    on_gpus(world, 1)
     world.deploy(large(1))
-    world.host.behaviour["v2"] = Behaviour.DIES_AT_START
+    world.behave("v2", Behaviour.DIES_AT_START)
     with pytest.raises(ReleaseFailedError):
         world.deploy(large(2))
-    assert given == ["0", "0", "0"]
+    assert devices_given(world) == ["0", "0", "0"]
     assert world.table() == [("blue", "v1", "healthy", 100)]
 
 
-def test_several_devices_for_one_replica(tmp_path: Path) -> None:
-    world, given = on_gpus(tmp_path, 4)
+def test_several_devices_for_one_replica(world: World) -> None:
+    on_gpus(world, 4)
     world.deploy(large(1, 40, devices=2))
     world.deploy(large(2, 40, devices=2))
-    assert given == ["0,1", "2,3"]
+    assert devices_given(world) == ["0,1", "2,3"]
 
 
-def test_a_small_one_shares_a_device(tmp_path: Path) -> None:
-    world, given = on_gpus(tmp_path, 1)
+def test_a_small_one_shares_a_device(world: World) -> None:
+    on_gpus(world, 1)
     world.deploy(large(1, 8))
     world.deploy(large(2, 8))
-    assert given == ["0", "0"]
+    assert devices_given(world) == ["0", "0"]
     assert world.table() == [("blue", "v1", "healthy", 0), ("green", "v2", "healthy", 100)]

@@ -284,7 +284,7 @@ def started(world: World, tmp_path: Path) -> Release:
     for path, content in FILES.items():
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
         (directory / path).write_bytes(content)
-    world.tools = replace(world.tools, supplies=lambda: Stored(directory))
+    world.given["supplies"] = lambda: Stored(directory)
     release = replace(make_release(1), env={"VLLM_CPU_KVCACHE_SPACE": "1"}, version="v1")
     world.history.add_release(release)
     return release
@@ -293,10 +293,10 @@ def started(world: World, tmp_path: Path) -> Release:
 def test_predicted_and_actual_stand_side_by_side(tmp_path: Path, world: World) -> None:
     release = started(world, tmp_path)
     before = time.perf_counter()
-    record_fit(world.tools, world.host.facts, release, SAID)
+    record_fit(world.command()[0], world.host.facts, release, SAID)
     assert time.perf_counter() - before < 5
     (record,) = world.history.fits("tiny")
-    assert (record.release, record.host) == (1, "localhost")
+    assert (record.release, record.host) == (1, "gpu1")
     assert record.predicted.tokens == record.actual.tokens == 2_097_152
     assert record.token_error == 0.0
     found = plan_fit(candidate(tmp_path), [world.host], world.history)
@@ -309,7 +309,7 @@ def test_a_deployment_keeps_the_figures_of_its_start(tmp_path: Path, world: Worl
     world.deploy(release)
     (record,) = world.history.fits("tiny")
     assert (record.host, record.predicted.tokens, record.actual.tokens) == (
-        "localhost",
+        "gpu1",
         2_097_152,
         2048,
     )
@@ -317,13 +317,13 @@ def test_a_deployment_keeps_the_figures_of_its_start(tmp_path: Path, world: Worl
 
 def test_starts_of_another_version_are_not_shown(tmp_path: Path, world: World) -> None:
     release = started(world, tmp_path)
-    record_fit(world.tools, world.host.facts, release, SAID)
+    record_fit(world.command()[0], world.host.facts, release, SAID)
     other = replace(candidate(tmp_path), version=make_version(name="v2"))
     assert plan_fit(other, [], world.history).records == ()
 
 
 def test_an_engine_that_said_nothing_leaves_no_record(tmp_path: Path, world: World) -> None:
-    record_fit(world.tools, world.host.facts, started(world, tmp_path), ("starting",))
+    record_fit(world.command()[0], world.host.facts, started(world, tmp_path), ("starting",))
     assert world.history.fits("tiny") == []
     assert world.said == []
 
@@ -331,12 +331,12 @@ def test_an_engine_that_said_nothing_leaves_no_record(tmp_path: Path, world: Wor
 def test_figures_that_cannot_be_kept_end_no_deployment(tmp_path: Path, world: World) -> None:
     release = started(world, tmp_path)
     (tmp_path / "files" / "config.json").unlink()
-    record_fit(world.tools, world.host.facts, release, SAID)
+    record_fit(world.command()[0], world.host.facts, release, SAID)
     assert world.history.fits("tiny") == []
     assert len(world.said) == 1
     assert world.said[0].startswith("the memory figures of tiny #1 (v1) were not kept: ")
     world.history.close()
-    record_fit(world.tools, world.host.facts, release, SAID)
+    record_fit(world.command()[0], world.host.facts, release, SAID)
 
 
 def test_a_release_on_cards_is_predicted_with_theirs(tmp_path: Path, world: World) -> None:
@@ -347,7 +347,7 @@ def test_a_release_on_cards_is_predicted_with_theirs(tmp_path: Path, world: Worl
         env={},
     )
     facts = replace(world.host.facts, devices=(gpu(0, 24, 24),))
-    record_fit(world.tools, facts, release, SAID)
+    record_fit(world.command()[0], facts, release, SAID)
     (record,) = world.history.fits("tiny")
     assert record.predicted.budget == 12 * 10**9
 
@@ -366,7 +366,8 @@ def test_a_start_does_not_wait_for_the_prediction_and_one_of_several_reads(
     monkeypatch.setattr(fit_workflow, "read_directory", slow)
     facts = world.host.facts
     recordings = [
-        FitRecording(world.tools, replace(facts, name=name), release) for name in ("h1", "h2")
+        FitRecording(world.command()[0], replace(facts, name=name), release)
+        for name in ("h1", "h2")
     ]
     recordings[0].keep(("an engine that says nothing",))
     read.set()

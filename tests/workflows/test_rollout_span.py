@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows.fleet_world import FleetWorld
-from tests.workflows.world import GB, release
+from tests.workflows.world import GB, World, release
 from toolkit.adapters.fakes.host import Behaviour
 from toolkit.domain.release import Release, Span
 from toolkit.errors import HostError, InputError, NothingSuitableError, ReleaseFailedError
@@ -19,79 +18,74 @@ def wide(number: int, memory: int = 3 * GB) -> Release:
     return replace(release(number, memory=memory), span=Span(2))
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> FleetWorld:
-    return FleetWorld(tmp_path)
-
-
-def held(world: FleetWorld) -> dict[str, set[int]]:
+def held(fleet: World) -> dict[str, set[int]]:
     return {
         name: {slot.release.number for slot in each.facts.slots if slot.release}
-        for name, each in world.hosts.items()
+        for name, each in fleet.hosts.items()
     }
 
 
-def test_it_comes_to_as_many_hosts_as_it_takes(world: FleetWorld) -> None:
-    done = world.deploy(wide(1))
+def test_it_comes_to_as_many_hosts_as_it_takes(fleet: World) -> None:
+    done = fleet.deploy(wide(1))
     assert done.plan.batches == (("gpu1", "gpu2"),)
-    assert world.serving() == {"gpu1": "v1", "gpu2": "v1"}
+    assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1"}
     (made,) = done.plan.releases
     assert made.span == Span(2, ("10.0.0.1", "10.0.0.2"), 28000)
-    assert not world.deploy(wide(1)).changed
+    assert not fleet.deploy(wide(1)).changed
 
 
 def test_an_upgrade_and_a_rollback_stay_on_the_same_hosts_and_in_one_batch(
-    world: FleetWorld,
+    fleet: World,
 ) -> None:
-    world.deploy(wide(1))
-    done = world.deploy(wide(2), Limits(serial=1))
+    fleet.deploy(wide(1))
+    done = fleet.deploy(wide(2), Limits(serial=1))
     assert done.plan.batches == (("gpu1", "gpu2"),)
-    assert world.serving() == {"gpu1": "v2", "gpu2": "v2"}
-    assert held(world) == {"gpu1": {1, 2}, "gpu2": {1, 2}, "gpu3": set()}
-    done = world.rollback()
-    assert world.serving() == {"gpu1": "v1", "gpu2": "v1"}
+    assert fleet.serving() == {"gpu1": "v2", "gpu2": "v2"}
+    assert held(fleet) == {"gpu1": {1, 2}, "gpu2": {1, 2}, "gpu3": set()}
+    done = fleet.rollback()
+    assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1"}
 
 
-def test_when_one_host_fails_both_are_restored(world: FleetWorld) -> None:
-    world.deploy(wide(1))
-    world.hosts["gpu2"].behaviour["v2"] = Behaviour.DIES_AT_START
+def test_when_one_host_fails_both_are_restored(fleet: World) -> None:
+    fleet.deploy(wide(1))
+    fleet.hosts["gpu2"].behaviour["v2"] = Behaviour.DIES_AT_START
     # even where a failure of one host would be allowed
     with pytest.raises(ReleaseFailedError):
-        world.deploy(wide(2), Limits(max_failures=1))
-    assert world.serving() == {"gpu1": "v1", "gpu2": "v1"}
-    assert held(world) == {"gpu1": {1}, "gpu2": {1}, "gpu3": set()}
+        fleet.deploy(wide(2), Limits(max_failures=1))
+    assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1"}
+    assert held(fleet) == {"gpu1": {1}, "gpu2": {1}, "gpu3": set()}
 
 
-def test_after_a_failed_swap_both_start_what_they_had(world: FleetWorld) -> None:
-    world.deploy(wide(1, memory=14 * GB))
+def test_after_a_failed_swap_both_start_what_they_had(fleet: World) -> None:
+    fleet.deploy(wide(1, memory=14 * GB))
     for each in ("gpu1", "gpu2"):
-        world.hosts[each].behaviour["v2"] = Behaviour.EMPTY
+        fleet.hosts[each].behaviour["v2"] = Behaviour.EMPTY
     with pytest.raises(ReleaseFailedError):
-        world.deploy(wide(2, memory=14 * GB))
-    assert world.serving() == {"gpu1": "v1", "gpu2": "v1"}
-    assert held(world) == {"gpu1": {1}, "gpu2": {1}, "gpu3": set()}
+        fleet.deploy(wide(2, memory=14 * GB))
+    assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1"}
+    assert held(fleet) == {"gpu1": {1}, "gpu2": {1}, "gpu3": set()}
 
 
-def test_a_lost_host_holds_the_other_back(world: FleetWorld) -> None:
-    world.deploy(wide(1))
+def test_a_lost_host_holds_the_other_back(fleet: World) -> None:
+    fleet.deploy(wide(1))
 
     def gone(event: str) -> None:
         raise HostError("gpu2: no route to host")
 
-    lost = world.hosts["gpu2"]
+    lost = fleet.hosts["gpu2"]
     lost.observe = lambda: gone("observe")  # type: ignore[method-assign,assignment,return-value]
     with pytest.raises(HostError, match="gpu2"):
-        world.deploy(wide(2))
-    assert held(world)["gpu1"] == {1}
+        fleet.deploy(wide(2))
+    assert held(fleet)["gpu1"] == {1}
 
 
 def test_a_fleet_that_is_too_small_is_told(tmp_path: Path) -> None:
-    world = FleetWorld(tmp_path, count=2)
+    fleet = World(tmp_path, count=2)
     with pytest.raises(NothingSuitableError, match="takes 3 hosts together"):
-        world.deploy(replace(release(1), span=Span(3)))
+        fleet.deploy(replace(release(1), span=Span(3)))
 
 
-def test_a_model_on_other_hosts_than_it_needs_is_not_moved_by_itself(world: FleetWorld) -> None:
-    world.deploy(release(1))
+def test_a_model_on_other_hosts_than_it_needs_is_not_moved_by_itself(fleet: World) -> None:
+    fleet.deploy(release(1))
     with pytest.raises(InputError, match="runs on 2 hosts together"):
-        world.deploy(wide(2))
+        fleet.deploy(wide(2))

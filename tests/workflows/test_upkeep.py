@@ -7,39 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows.world import TIMING, World, release
+from tests.workflows.world import Killed, World, release
 from toolkit.adapters.store.store import Store
 from toolkit.cli.plan_view import DryRun
-from toolkit.domain.plan import Plan
 from toolkit.domain.release import Outcome
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import HostError, RefusedError
-from toolkit.workflows.change.stop import stop_model
+from toolkit.planning.change.rollout import RolloutPlan
 from toolkit.workflows.fleet.prune import Leavings, prune
 from toolkit.workflows.fleet.verify import compare
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
-class Killed(BaseException):
-    """SIGKILL: no handler of the toolkit may run."""
 
 
 def cut_short(world: World, moment: str, number: int = 2) -> None:
     """Kill a deployment at a moment, and let the next command work again."""
 
-    def before(event: str) -> None:
-        if event == moment:
-            raise Killed
-
-    world.host.before = before
+    world.raise_at(moment, Killed)
     with pytest.raises(Killed):
         world.deploy(release(number))
-    world.host.before = lambda event: None
-    world.host.events.clear()
+    world.go_on()
 
 
 # the host changes under a release
@@ -47,31 +32,32 @@ def cut_short(world: World, moment: str, number: int = 2) -> None:
 
 def test_a_provisioning_that_fails_leaves_what_serves_alone(world: World) -> None:
     world.deploy(release(1))
-    world.host.facts = replace(world.host.facts, converged="base-0")
-    world.converge.failing = "provision"
+    world.see(converged="base-0")
+    world.failing = "provision"
     with pytest.raises(HostError):
         world.deploy(release(1))
-    assert world.host.events == ["provision"]
+    assert world.events == ["provision"]
     assert world.table() == [("blue", "v1", "healthy", 100)]
     assert world.outcomes()[-1] == ("deploy", 1, "failed")
 
 
 def test_a_rollback_after_a_provisioning_goes_to_the_release_before(world: World) -> None:
     world.deploy(release(1))
-    world.deploy(release(2), keep_standby=False)
-    world.host.facts = replace(world.host.facts, converged="base-0")
+    world.deploy(release(2), standby=False)
+    world.see(converged="base-0")
     world.deploy(release(2))
-    assert world.host.events == ["provision"]
+    assert world.events == ["provision"]
     world.rollback()
     assert ("blue", "v1", "healthy", 100) in world.table()
 
 
 def test_a_rollback_after_a_crash_goes_to_the_release_before(world: World) -> None:
     world.deploy(release(1))
-    world.deploy(release(2), keep_standby=False)
-    world.host.kill("tiny-green")
+    world.deploy(release(2), standby=False)
+    for each in world.hosts.values():
+        each.kill("tiny-green")
     world.deploy(release(2))
-    assert world.host.events == [
+    assert world.events == [
         "replica started tiny-green", "wait tiny-green", "complete tiny-green", "routes runtime",
     ]  # fmt: skip
     world.rollback()
@@ -80,9 +66,10 @@ def test_a_rollback_after_a_crash_goes_to_the_release_before(world: World) -> No
 
 def test_a_replica_in_a_slot_of_another_toolkit_is_upgraded_and_stopped(world: World) -> None:
     world.deploy(release(1))
-    (slot,) = world.host.facts.slots
-    world.host.facts = replace(world.host.facts, slots=(replace(slot, slot="red"),))
-    world.host.files["routes.json"] = world.host.files["routes.json"].replace('"blue"', '"red"')
+    for each in world.hosts.values():
+        (slot,) = each.facts.slots
+        each.facts = replace(each.facts, slots=(replace(slot, slot="red"),))
+        each.files["routes.json"] = each.files["routes.json"].replace('"blue"', '"red"')
     world.deploy(release(2))
     assert world.table() == [("blue", "v2", "healthy", 100), ("red", "v1", "healthy", 0)]
     world.stop()
@@ -96,19 +83,19 @@ def test_a_dry_run_leaves_an_interrupted_deployment_as_it_is(world: World) -> No
     world.deploy(release(1))
     cut_short(world, "wait tiny-green")
 
-    def dry(plan: Plan) -> bool:
+    def dry(plan: RolloutPlan) -> bool:
         world.shown.append(plan)
         raise DryRun
 
     world.confirm = dry  # type: ignore[method-assign]
     with pytest.raises(DryRun):
         world.deploy(release(1))
-    assert world.host.events == []
-    assert len(world.history.unfinished()) == 1
-    assert world.shown[-1].notes == (
-        "deployment 2 (deploy tiny by ann@ops) has not ended: unless it still runs, it is completed "
-        "or undone first",
-    )
+    assert world.events == []
+    assert world.unfinished() == {2}
+    assert [note.partition(":")[0] for note in world.shown[-1].notes] == [
+        f"deployment {world.count + number} (deploy tiny by ann@ops) has not ended"
+        for number in range(1, world.count + 1)
+    ]
 
 
 def test_no_leaves_an_interrupted_deployment_as_it_is(world: World) -> None:
@@ -117,17 +104,15 @@ def test_no_leaves_an_interrupted_deployment_as_it_is(world: World) -> None:
     world.confirm = lambda plan: False  # type: ignore[method-assign]
     with pytest.raises(RefusedError):
         world.deploy(release(1))
-    assert world.host.events == []
+    assert world.events == []
 
 
 def test_an_interrupted_stop_ends_as_a_stop_does(world: World) -> None:
     world.deploy(release(1))
-    world.host.before = lambda event: (
-        (_ for _ in ()).throw(Killed()) if event[:5] == "drain" else None
-    )
+    world.raise_at("drain tiny-blue", Killed)
     with pytest.raises(Killed):
         world.stop()
-    world.host.before = lambda event: None
+    world.go_on()
     world.deploy(release(1))
     assert world.outcomes()[1] == ("stop", 1, "done")
 
@@ -140,10 +125,10 @@ def test_an_orderly_stop_is_done(world: World) -> None:
 
 def test_a_stop_that_is_not_confirmed_stops_nothing(world: World) -> None:
     world.deploy(release(1))
-    world.host.events.clear()
+    world.events.clear()
     with pytest.raises(RefusedError):
-        stop_model(world.tools, "tiny", lambda plan: False, timing=TIMING)
-    assert (world.host.events, world.outcomes()) == ([], [("deploy", 1, "live")])
+        world.stop(lambda plan: False)
+    assert (world.events, world.outcomes()) == ([], [("deploy", 1, "live")])
 
 
 # prune
@@ -157,20 +142,23 @@ def test_prune_keeps_what_runs_and_what_a_rollback_needs(world: World, tmp_path:
     for number in (1, 2, 3, 4):
         world.deploy(release(number))
     store = Store(tmp_path / "store")
-    leavings, freed = prune([world.tools], store, frozenset(), 3, yes)
-    assert [digest.lstrip("0") for digest in leavings.hosts["localhost"].snapshots] == ["1"]
-    assert freed == 1
-    again, freed = prune([world.tools], store, frozenset(), 3, yes)
+    leavings, freed = prune(world.command(), store, frozenset(), 3, yes)
+    assert {
+        name: [digest.lstrip("0") for digest in found.snapshots]
+        for name, found in leavings.hosts.items()
+    } == {name: ["1"] for name in world.hosts}
+    assert freed == world.count
+    again, freed = prune(world.command(), store, frozenset(), 3, yes)
     assert (again.empty, freed) == (True, 0)
 
 
 def test_prune_removes_nothing_without_a_yes(world: World, tmp_path: Path) -> None:
     for number in (1, 2, 3):
         world.deploy(release(number))
-    before = world.host.facts
+    before = [each.facts for each in world.hosts.values()]
     with pytest.raises(RefusedError):
-        prune([world.tools], Store(tmp_path / "store"), frozenset(), 0, lambda leavings: False)
-    assert world.host.facts == before
+        prune(world.command(), Store(tmp_path / "store"), frozenset(), 0, lambda leavings: False)
+    assert [each.facts for each in world.hosts.values()] == before
 
 
 def test_prune_keeps_what_an_interrupted_deployment_would_go_back_to(
@@ -180,15 +168,11 @@ def test_prune_keeps_what_an_interrupted_deployment_would_go_back_to(
     world.deploy(release(1, memory=15 * 10**9))
     moment = "replica started tiny-green"
 
-    def before(event: str) -> None:
-        if event == moment:
-            raise Killed
-
-    world.host.before = before
+    world.raise_at(moment, Killed)
     with pytest.raises(Killed):
         world.deploy(release(2, memory=15 * 10**9))
-    world.host.before = lambda event: None
-    leavings, _ = prune([world.tools], Store(tmp_path / "store"), frozenset(), 0, yes)
+    world.go_on()
+    leavings, _ = prune(world.command(), Store(tmp_path / "store"), frozenset(), 0, yes)
     assert leavings.empty
     world.deploy(release(1, memory=15 * 10**9))
     assert world.table() == [("blue", "v1", "healthy", 100)]
@@ -226,15 +210,15 @@ def test_what_differs_from_the_pins_is_named(
 
 def test_the_plan_is_shown_again_where_the_host_changed_meanwhile(world: World) -> None:
     world.deploy(release(1))
-    shown: list[Plan] = []
+    shown: list[RolloutPlan] = []
 
-    def confirm(plan: Plan) -> bool:
+    def confirm(plan: RolloutPlan) -> bool:
         shown.append(plan)
         if len(shown) == 1:
-            world.host.facts = replace(world.host.facts, engines=())
+            world.see(engines=())
         return True
 
     world.confirm = confirm  # type: ignore[method-assign]
     world.deploy(release(2))
-    assert [len(plan.steps) for plan in shown] == [8, 9]
-    assert "the host changed since the plan was shown; this is the new one" in world.said
+    assert [len(plan.plans["gpu1"].steps) for plan in shown] == [8, 9]
+    assert "the fleet changed since the plan was shown; this is the new one" in world.said

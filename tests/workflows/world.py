@@ -1,30 +1,38 @@
-"""A whole small world in memory: one host, one model with versions, a history."""
+"""A whole small world in memory: a fleet of hosts, one model with versions, a history."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.distribution import FakeDistribution
-from toolkit.adapters.fakes.host import FakeConverge, FakeHost
+from toolkit.adapters.fakes.host import Behaviour, FakeConverge, FakeHost
 from toolkit.adapters.history.history import History
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.plan import Plan
+from toolkit.domain.fleet import Host
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest
 from toolkit.planning.change.deploy import Wanted
-from toolkit.workflows.change.change import Result, change_release
-from toolkit.workflows.change.routers import Doors
-from toolkit.workflows.change.stop import stop_model
-from toolkit.workflows.change.wanted import ask_rollback
+from toolkit.planning.change.rollout import Limits, RolloutPlan
+from toolkit.planning.routing.routes import Routes
+from toolkit.workflows.change.rollout import RolledOut, roll_out
+from toolkit.workflows.change.routers import Routers
+from toolkit.workflows.change.stop import StopPlan, stop_model
+from toolkit.workflows.change.wanted import Order, want_release
 from toolkit.workflows.tools import SnapshotFiles, Timing, Tools
 
 TIMING = Timing(ready=5, drain=5, bake=1)
 GB = 10**9
+# Longer than any test waits for what an interruption ends.
+AGES = 60.0
 
 
 def release(number: int, version: str | None = None, *, memory: int = 3 * GB) -> Release:
@@ -65,72 +73,203 @@ class FakeSupplies:
         return (FileDigest("vllm.whl", 8, "0" * 64),)
 
 
+class Killed(BaseException):
+    """SIGKILL: no handler of the toolkit may run."""
+
+
+def press_ctrl_c() -> None:
+    """Interrupt the main thread, as a terminal does."""
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
+
+
+def fleet_host(number: int, count: int) -> Host:
+    """Return host `number` of `count`; the only host of a fleet has no peers."""
+    others = tuple(f"10.0.0.{each}" for each in range(1, count + 1) if each != number)
+    return Host(
+        f"gpu{number}", "ssh", f"10.0.0.{number}", relay_address=f"10.0.0.{number}", peers=others
+    )
+
+
+@dataclass
+class _Playbooks(FakeConverge):
+    """The playbooks on a host, with the environment that each replica is started with."""
+
+    environments: list[Mapping[str, str]] = field(default_factory=list)
+
+    def run(
+        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+    ) -> tuple[str, ...]:
+        if "replica_env" in variables:
+            self.environments.append(variables["replica_env"])
+        return super().run(playbook, host, variables, progress)
+
+
 @dataclass
 class World:
-    """`host` is the machine, `tools` what commands get, `said` what they told people."""
+    """`count` hosts, by name in `hosts`; `said` is what commands told people, `shown` the plans to confirm.
+
+    `failing` names a playbook that fails on every host; `limits` are those of a change; `given` replaces fields of
+    each command's `Tools`; `environments` has what replicas were started with, by host's name.
+    """
 
     path: Path
-    host: FakeHost = field(default_factory=FakeHost)
+    count: int = 1
     said: list[str] = field(default_factory=list)
-    shown: list[Plan] = field(default_factory=list)
+    shown: list[RolloutPlan] = field(default_factory=list)
+    limits: Limits = field(default_factory=Limits)
+    failing: str = ""
+    given: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.time = 1000.0
-        self.converge = FakeConverge(self.host)
+        self.time, self.tick = 1000.0, threading.Lock()
+        made = [fleet_host(number, self.count) for number in range(1, self.count + 1)]
+        self.hosts = {each.name: FakeHost(each) for each in made}
+        self.environments: dict[str, list[Mapping[str, str]]] = {name: [] for name in self.hosts}
+        for name in self.hosts:
+            self.see(
+                name, name=name, observed_at=1000.0, architecture="x86_64", os_id="debian", os_version="12",
+            )  # fmt: skip
         self.history = History(self.path / "history.db", self.clock)
-        self.tools = Tools(
-            host=self.host,
-            converge=self.converge,
-            history=self.history,
-            supplies=FakeSupplies,
-            owner=LockOwner("ann@ops", "toolkit deploy tiny", 4711),
-            clock=self.clock,
-            say=self.said.append,
-            provision_digest="base-1",
-            doors=Doors([self.host]),
-            distribution=FakeDistribution,
-            interruption=Interruption(),
+
+    @property
+    def host(self) -> FakeHost:
+        """The first host."""
+        return next(iter(self.hosts.values()))
+
+    def see(self, *names: str, **facts: Any) -> None:
+        """Set facts of the hosts `names`, of all for no names."""
+        for name in names or self.hosts:
+            self.hosts[name].facts = replace(self.hosts[name].facts, **facts)
+
+    def behave(self, version: str, behaviour: Behaviour, *names: str) -> None:
+        """Have the replicas of `version` behave like that on the hosts `names`, on all for no names."""
+        for name in names or self.hosts:
+            self.hosts[name].behaviour[version] = behaviour
+
+    def before(self, act: Callable[[str], None]) -> None:
+        """Call `act` with the name of each operation on a host, before it."""
+        for each in self.hosts.values():
+            each.before = act
+
+    def raise_at(self, moment: str, error: type[BaseException]) -> None:
+        """Raise `error` on each host when the operation `moment` begins."""
+
+        def before(event: str) -> None:
+            if event == moment:
+                raise error
+
+        self.before(before)
+
+    def go_on(self) -> None:
+        """Let every operation happen again."""
+        self.before(lambda _: None)
+
+    def command(self) -> tuple[Tools, ...]:
+        """Return the adapters of a new command: it knows nothing of the ones before."""
+        self.interruption = Interruption()
+        self.distribution = FakeDistribution(self.hosts, interruption=self.interruption)
+        shared = {
+            "history": self.history,
+            "supplies": FakeSupplies,
+            "owner": LockOwner("ann@ops", "toolkit deploy tiny", 4711),
+            "clock": self.clock,
+            "say": self.said.append,
+            "provision_digest": "base-1",
+            "routers": Routers(list(self.hosts.values())),
+            "distribution": lambda: self.distribution,
+            "interruption": self.interruption,
+            **self.given,
+        }
+        for each in self.hosts.values():
+            each.events.clear()
+            each.interruption = self.interruption
+        return tuple(
+            Tools(host=each, converge=self._playbooks(name, each), **shared)
+            for name, each in self.hosts.items()
         )
 
-    def clock(self) -> float:
-        self.time += 0.01
-        return self.time
+    def _playbooks(self, name: str, host: FakeHost) -> _Playbooks:
+        return _Playbooks(host, self.failing, self.interruption, self.environments[name])
 
-    def confirm(self, plan: Plan) -> bool:
+    def clock(self) -> float:
+        with self.tick:
+            self.time += 0.01
+            return self.time
+
+    def confirm(self, plan: RolloutPlan) -> bool:
         self.shown.append(plan)
         return True
 
-    def deploy(self, wanted: Release, **more: Any) -> Result:
-        def ask(facts: HostFacts) -> Wanted:
-            return Wanted("deploy", wanted, "base-1", bake_seconds=1, **more)
+    def deploy(self, wanted: Release, limits: Limits | None = None, **more: Any) -> RolledOut:
+        def want(facts: HostFacts) -> Wanted:
+            return Wanted("deploy", wanted)
 
-        self.host.events.clear()
-        return change_release(self.tools, ask, self.confirm, version=None, timing=TIMING)
-
-    def rollback(self, number: int | None = None) -> Result:
-        ask = ask_rollback("tiny", number, history=self.history, timing=TIMING, keep_standby=True)
-        self.host.events.clear()
-        return change_release(self.tools, ask, self.confirm, version=None, timing=TIMING)
-
-    def stop(self) -> Plan:
-        self.host.events.clear()
-        return stop_model(self.tools, "tiny", self.confirm, timing=TIMING)
-
-    def table(self) -> list[tuple[str, str, str, int]]:
-        """Return (slot, version, state, weight) of each slot, as an operator would see them."""
-        return sorted(
-            (
-                slot.slot,
-                slot.release.version if slot.release else "",
-                "healthy" if slot.healthy else str(slot.process),
-                slot.weight,
-            )
-            for slot in self.host.observe().slots
+        return self.order(
+            Order("deploy", "tiny", want, None, TIMING, limits or self.limits, **more)
         )
 
+    def rollback(self, number: int | None = None) -> RolledOut:
+        want = want_release("tiny", number, self.history)
+        return self.order(Order("rollback", "tiny", want, None, TIMING, self.limits))
+
+    def order(self, order: Order) -> RolledOut:
+        return roll_out(self.command(), order, self.confirm)
+
+    def stop(self, confirm: Callable[[StopPlan], bool] = lambda _: True) -> StopPlan:
+        return stop_model(self.command(), "tiny", confirm, named=(), timing=TIMING)
+
+    @property
+    def events(self) -> list[str]:
+        """What the last command did to each host, in order; it did the same to all of them."""
+        first = self.host.events
+        assert all(each.events == first for each in self.hosts.values())
+        return first
+
+    def table(self) -> list[tuple[str, str, str, int]]:
+        """Return (slot, version, state, weight) of each slot, the same on all hosts, as an operator sees them."""
+        found = [_table(each) for each in self.hosts.values()]
+        assert all(each == found[0] for each in found)
+        return found[0]
+
+    def serving(self) -> dict[str, str]:
+        """Return which version each host serves, as the router of the first host has it."""
+        routes = self.routes(self.host.host.name).of("tiny")
+        found = {}
+        for name, each in self.hosts.items():
+            for slot in each.facts.slots:
+                target = f"{each.host.label}.{slot.slot}".lstrip(".")
+                if routes and routes.weight(target) and slot.release and slot.healthy:
+                    found[name] = slot.release.version
+        return found
+
+    def routes(self, name: str) -> Routes:
+        return Routes.from_json(json.loads(self.hosts[name].files.get("routes.json", "{}")))
+
     def outcomes(self) -> list[tuple[str, int, str]]:
-        """Return (action, release, outcome) of each deployment, oldest first."""
-        return [
-            (each.action, each.release, str(each.outcome))
-            for each in reversed(self.history.deployments("tiny"))
-        ]
+        """Return (action, release, outcome) of each deployment, oldest first, the same for all hosts."""
+        found: dict[str, list[tuple[str, int, str]]] = {name: [] for name in self.hosts}
+        for each in reversed(self.history.deployments("tiny", 1000)):
+            found[each.host].append((each.action, each.release, str(each.outcome)))
+        first = found[self.host.host.name]
+        assert all(each == first for each in found.values())
+        return first
+
+    def unfinished(self) -> set[int]:
+        """Return the releases of open deployments, which all hosts have."""
+        opened = self.history.unfinished()
+        assert len(opened) in (0, self.count)
+        return {each.release for each in opened}
+
+
+def _table(host: FakeHost) -> list[tuple[str, str, str, int]]:
+    return sorted(
+        (
+            slot.slot,
+            slot.release.version if slot.release else "",
+            "healthy" if slot.healthy else str(slot.process),
+            slot.weight,
+        )
+        for slot in host.observe().slots
+    )

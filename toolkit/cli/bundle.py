@@ -15,7 +15,7 @@ from toolkit.cli.context import home_directory, open_fleet, open_hub, open_store
 from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.plan_view import ask
+from toolkit.cli.plan_view import confirmed
 from toolkit.cli.pull_progress import PullProgress
 from toolkit.config.engine_locks import read_locks
 from toolkit.config.lock_file import read_lock
@@ -141,7 +141,7 @@ def load(
 
     def confirm(plan: LoadPlan) -> bool:
         _show_plan(plan)
-        return yes or ask("take it in?")
+        return yes or confirmed("take it in?")
 
     found = open_bundle(root, fingerprint)
     plan = load_bundle(found, site, confirm, dry_run=dry_run)

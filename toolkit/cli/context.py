@@ -111,7 +111,7 @@ def open_members(
     """
     from toolkit.adapters.ansible.converge import RealConverge
     from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
-    from toolkit.workflows.change.routers import Doors
+    from toolkit.workflows.change.routers import Routers
     from toolkit.workflows.tools import Tools
 
     interruption = Interruption()
@@ -123,7 +123,7 @@ def open_members(
         "owner": lock_owner(),
         "clock": time.time,
         "say": (lambda text: None) if quiet else note,
-        "doors": Doors(ports),
+        "routers": Routers(ports),
         "distribution": _once(partial(_distribution, home, send_limit, interruption)),
         "interruption": interruption,
     }

@@ -59,7 +59,7 @@ def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
             for lock in locks
         ],
     )
-    for name, why in sight.lost.items():
+    for name, why in sight.unreachable.items():
         note(f"{name}: unreachable, {why}")
     have = {(lock.accelerator, lock.python) for lock in locks}
     for facts in sight.facts.values():
@@ -157,7 +157,7 @@ def install(
 ) -> None:
     """Install an engine, named by its id or version, so that a deployment need not wait for it."""
     from toolkit.cli.context import home_directory, open_fleet, open_members
-    from toolkit.cli.plan_view import DryRun, ask
+    from toolkit.cli.plan_view import DryRun, confirmed
     from toolkit.config.engine_locks import read_locks
     from toolkit.workflows.change.engine import install_engine
 
@@ -165,14 +165,14 @@ def install(
         note(f"install {plan.lock.id} on {plan.host}")
         for reason in plan.reasons:
             note(f"  {reason}")
-        return not dry_run and (yes or ask("go ahead?"))
+        return not dry_run and (yes or confirmed("go ahead?"))
 
     directory, hosts = home_directory(home), open_fleet(fleet).select(named)
     locks = read_locks(directory)
     done: list[dict[str, Any]] = []
     failed: list[str] = []
     for tools in open_members(directory, hosts, None, quiet=as_json):
-        name = tools.host.name
+        name = tools.host.host.name
         try:
             chosen = _chosen(locks, wanted, tools)
             plan = install_engine(chosen, tools, confirm)

@@ -29,11 +29,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Replace the serving version of a model by a newer one under traffic.",
     ),
     "rollback": (
-        "toolkit.cli.deploy:rollback",
+        "toolkit.cli.rollback:rollback",
         "Go back to the release that was live before, or to any other.",
     ),
     "status": (
-        "toolkit.cli.show:status",
+        "toolkit.cli.status:status",
         "Show what serves, what stands by and what is unfinished.",
     ),
     "releases": (
@@ -41,7 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "List a model's releases and how each deployment of them went.",
     ),
     "logs": ("toolkit.cli.show:logs", "Show a replica's log."),
-    "stop": ("toolkit.cli.upkeep:stop", "Take a model out of service; its releases stay."),
+    "stop": ("toolkit.cli.stop:stop", "Take a model out of service; its releases stay."),
     "verify": (
         "toolkit.cli.upkeep:verify",
         "Compare hosts and store with what was pinned and deployed; hashes all snapshots again.",

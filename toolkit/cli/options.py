@@ -82,61 +82,6 @@ def keep_option() -> Decorator:
     )
 
 
-# `--yes`, `--dry-run` and the deadlines of a change of release.
-change_options = together(
-    click.option("--yes", "-y", is_flag=True, help="Go ahead without asking."),
-    click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
-    click.option(
-        "--ready-timeout",
-        type=click.FloatRange(1),
-        default=1800.0,
-        show_default=True,
-        help="Seconds a replica may take to get ready.",
-    ),
-    click.option(
-        "--drain-timeout",
-        type=click.FloatRange(0),
-        default=900.0,
-        show_default=True,
-        help="Seconds that running requests of the old replica get to end.",
-    ),
-    click.option(
-        "--bake",
-        type=click.FloatRange(0),
-        default=10.0,
-        show_default=True,
-        help="Seconds to watch a new release under traffic before the old one is let go.",
-    ),
-    click.option(
-        "--standby/--no-standby",
-        default=True,
-        show_default=True,
-        help="Keep the old replica ready for an instant rollback.",
-    ),
-)
-
-# How a fleet is changed.
-fleet_options = together(
-    click.option(
-        "--host",
-        "named",
-        multiple=True,
-        metavar="HOST",
-        help="Only this host of the fleet; may be given again.",
-    ),
-    serial_option(),
-    click.option(
-        "--max-failures",
-        type=click.IntRange(0),
-        default=0,
-        show_default=True,
-        help="Hosts that may fail before no further batch begins.",
-    ),
-    keep_option(),
-    click.option(
-        "--send-limit",
-        default=None,
-        metavar="SIZE",
-        help="Send weights and packages at no more than this a second, such as 20MB.",
-    ),
-)
+def host_option(help: str) -> Decorator:
+    """`--host HOST`, again for each further host."""
+    return click.option("--host", "named", multiple=True, metavar="HOST", help=help)

@@ -1,10 +1,10 @@
-"""A plan as people read it, and the question whether to go ahead."""
+"""A plan as people read it, the question whether to go ahead, and what runs afterwards."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -12,52 +12,100 @@ from toolkit.cli.output import note, print_json, say
 
 if TYPE_CHECKING:
     from toolkit.domain.plan import Plan
+    from toolkit.planning.change.rollout import RolloutPlan
+    from toolkit.workflows.change.stop import StopPlan
 
 
 class DryRun(Exception):
     """Ends a command after its plan was shown."""
 
 
-def show_plan(plan: Plan) -> None:
-    """Print a plan to standard error: it is a question, not a result."""
-    wanted = plan.release.title if plan.release else plan.model
-    before = f", serving now: {plan.previous.title}" if plan.previous else ""
-    note(f"{plan.action} {wanted}{before}")
-    note(f"  strategy {plan.strategy}, expected downtime {plan.downtime or '0 s'}")
-    width = max((len(step.kind) for step in plan.steps), default=0)
-    slots = max((len(step.slot) for step in plan.steps), default=0)
-    for number, step in enumerate(plan.steps, 1):
-        note(f"  {number:2}  {step.kind:<{width}}  {step.slot:<{slots}}  {step.reason}")
-    if plan.empty:
-        note("  nothing to do")
-    for remark in plan.notes:
-        note(f"  note: {remark}")
+class _Document(Protocol):
+    def as_json(self) -> dict[str, Any]: ...
 
 
-def confirmation(*, yes: bool, dry_run: bool, as_json: bool) -> Callable[[Plan], bool]:
-    """Return the function that shows a plan and answers whether to go ahead.
+def confirmation(
+    show: Callable[[Any], None], *, yes: bool, dry_run: bool, as_json: bool
+) -> Callable[[_Document], bool]:
+    """Return the function that shows a plan with `show` and answers whether to go ahead.
 
-    Asking needs a terminal: without one the answer is no unless `yes` is given.
+    The question needs a terminal: without one the answer is no unless `yes` is given.
     """
 
-    def confirm(plan: Plan) -> bool:
-        if dry_run:
-            if as_json:
-                print_json({"plan": plan.as_json(), "dry_run": True})
-            else:
-                show_plan(plan)
-                say("dry run: nothing was changed")
+    def confirm(plan: _Document) -> bool:
+        if dry_run and as_json:
+            print_json({"plan": plan.as_json(), "dry_run": True})
             raise DryRun
-        show_plan(plan)
-        return yes or ask("go ahead?")
+        show(plan)
+        if dry_run:
+            say("dry run: nothing was changed")
+            raise DryRun
+        return yes or confirmed("go ahead?")
 
     return confirm
 
 
-def ask(question: str) -> bool:
-    """Ask on the terminal; no where there is none."""
+def confirmed(question: str) -> bool:
+    """Return a person's answer at the terminal; no where there is none."""
     if not sys.stdin.isatty():
         note("not a terminal, so nobody can be asked")
         return False
     answer: bool = click.confirm(question, default=False, err=True)
     return answer
+
+
+def show_rollout(plan: RolloutPlan) -> None:
+    """Print a plan to standard error: it is a question, not a result."""
+    titles = ", ".join(each.title for each in plan.releases) or plan.model
+    note(f"{plan.action} {titles}{_serving_now(plan)}")
+    if len(plan.plans) > 1:
+        for number, batch in enumerate(plan.batches, 1):
+            note(f"  batch {number}: {', '.join(batch)}")
+    _show_hosts(plan.plans)
+    _show_rest(plan.unreachable, plan.notes)
+
+
+def show_stop(plan: StopPlan) -> None:
+    """Print the plan of a stop to standard error."""
+    note(f"stop {plan.model}: it does not serve on these hosts until it is deployed again")
+    _show_hosts(plan.plans)
+    _show_rest(plan.unreachable, ())
+
+
+def _serving_now(plan: RolloutPlan) -> str:
+    before = dict.fromkeys(each.previous.title for each in plan.plans.values() if each.previous)
+    return f", serving now: {', '.join(before)}" if before else ""
+
+
+def _show_hosts(plans: Mapping[str, Plan]) -> None:
+    """Print the steps of each host; hosts with the same steps share one list."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, plan in plans.items():
+        alike.setdefault(_lines(plan), []).append(name)
+    for lines, names in alike.items():
+        if len(plans) > 1:
+            note(f"  {', '.join(names)}")
+        for line in lines:
+            note(f"{'  ' if len(plans) > 1 else ''}  {line}")
+
+
+def _lines(plan: Plan) -> tuple[str, ...]:
+    if plan.empty:
+        return ("nothing to do",)
+    kinds = max(len(step.kind) for step in plan.steps)
+    slots = max(len(step.slot) for step in plan.steps)
+    return (
+        f"strategy {plan.strategy}, expected downtime {plan.downtime or '0 s'}",
+        *(
+            f"{number:2}  {step.kind:<{kinds}}  {step.slot:<{slots}}  {step.reason}"
+            for number, step in enumerate(plan.steps, 1)
+        ),
+        *(f"note: {remark}" for remark in plan.notes),
+    )
+
+
+def _show_rest(unreachable: Mapping[str, str], notes: tuple[str, ...]) -> None:
+    for name, why in unreachable.items():
+        note(f"  {name}: unreachable, {why}")
+    for remark in notes:
+        note(f"  note: {remark}")

@@ -13,7 +13,7 @@ from toolkit.cli.context import home_directory, lock_owner, open_fleet
 from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.plan_view import DryRun, ask
+from toolkit.cli.plan_view import DryRun, confirmed
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import HostError
 from toolkit.workflows.fleet.provision import Intent, Outcome, Provisioning, Target
@@ -84,7 +84,7 @@ def _confirmation(*, yes: bool, dry_run: bool, as_json: bool) -> Callable[[Seque
         if dry_run:
             say("dry run: nothing was changed")
             raise DryRun
-        return yes or ask("go ahead?")
+        return yes or confirmed("go ahead?")
 
     return confirm
 

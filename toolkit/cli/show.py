@@ -1,4 +1,4 @@
-"""`toolkit status`, `releases`, `logs`: look, change nothing."""
+"""`toolkit releases`, `logs`: look, change nothing."""
 
 from __future__ import annotations
 
@@ -11,55 +11,7 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
-    from toolkit.domain.facts import SlotFacts
     from toolkit.domain.release import Deployment
-
-
-@click.command()
-@click.argument("model", required=False)
-@fleet_option()
-@home_option()
-@json_option()
-def status(model: str | None, fleet: str | None, home: str | None, as_json: bool) -> None:
-    """Show what serves, what stands by and what is unfinished."""
-    from toolkit.cli.context import home_directory, open_fleet, open_history
-    from toolkit.cli.host_view import open_host
-    from toolkit.planning.change.drift import drift_of
-    from toolkit.workflows.fleet.status import observe_status
-
-    place, hosts = home_directory(home), open_fleet(fleet).hosts
-    if len(hosts) > 1:
-        from toolkit.cli.fleet_status import show_fleet
-
-        show_fleet([open_host(host, place) for host in hosts], open_history(place), model, as_json)
-        return
-    host = open_host(hosts[0], place)
-    seen = observe_status(host, open_history(place))
-    slots = [slot for slot in seen.facts.slots if model in (None, slot.model)]
-    if as_json:
-        print_json(seen.as_json(slots))
-        return
-    if slots:
-        table(SLOT_COLUMNS, [slot_row(slot, seen.facts.observed_at) for slot in slots])
-    else:
-        say("nothing is deployed" if model is None else f"{model} is not deployed")
-    for words in drift_of(seen.facts):
-        note(f"drift: {words}")
-    router = seen.facts.router
-    if router.running:
-        say(f"\nendpoint: {router.endpoint}  ({seen.facts.name}, HAProxy {router.version})")
-    elif slots:
-        say("\nthe router does not run; start it with: toolkit deploy MODEL")
-    for deployment in seen.unfinished:
-        running = (
-            "it runs"
-            if seen.owner
-            else "it was cut short: the next deploy, upgrade, rollback or stop ends it"
-        )
-        say(f"unfinished: deployment {deployment.id}, {deployment.action} {deployment.model} "
-            f"by {deployment.actor}; {running}")  # fmt: skip
-    if seen.owner:
-        say(f"held by {seen.owner.actor} (pid {seen.owner.pid}): {seen.owner.command}")
 
 
 @click.command()
@@ -155,7 +107,7 @@ def logs(
     found = host.logs(program, lines, follow=follow and not previous, previous=previous)
     shown = list(found) if as_json else _print_lines(found)
     if as_json:
-        print_json({"host": host.name, "program": program, "lines": shown})
+        print_json({"host": host.host.name, "program": program, "lines": shown})
     elif not shown:
         note(f"{program} has no log here")
 
@@ -166,46 +118,6 @@ def _print_lines(lines: Any) -> list[str]:
         say(line)
         shown = [line]
     return shown
-
-
-SLOT_COLUMNS = (
-    "MODEL",
-    "VERSION",
-    "RELEASE",
-    "SLOT",
-    "STATE",
-    "TRAFFIC",
-    "REQUESTS",
-    "MEMORY",
-    "UP",
-)
-
-
-def slot_row(slot: SlotFacts, now: float) -> tuple[str, ...]:
-    """Return a slot as a row under SLOT_COLUMNS; `now` is when it was seen."""
-    from toolkit.domain.quantity import format_seconds, format_size
-
-    release = slot.release
-    return (
-        slot.model,
-        release.version if release else "?",
-        f"#{release.number}" if release else "?",
-        slot.slot,
-        slot_state(slot),
-        f"{slot.weight}%",
-        str(slot.sessions),
-        format_size(slot.memory),
-        format_seconds(now - slot.started_at) if slot.started_at else "-",
-    )
-
-
-def slot_state(slot: SlotFacts) -> str:
-    """Return how a slot does: serving, standby, starting, or what its process is, and whether it is as deployed."""
-    if slot.process != "running":
-        return str(slot.process)
-    if not slot.healthy:
-        return "starting"
-    return f"{'serving' if slot.weight else 'standby'}{', drifted' if slot.drift else ''}"
 
 
 _DEPLOYMENT_COLUMNS = ("ACTION", "RELEASE", "OUTCOME", "STARTED", "TOOK", "BY", "REASON")

@@ -1,4 +1,4 @@
-"""`toolkit stop`, `verify`, `prune`: take care of what is on the host."""
+"""`toolkit verify`, `prune`: check and tidy what is on the hosts and in the store."""
 
 from __future__ import annotations
 
@@ -9,60 +9,6 @@ import click
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.errors import HostError, IntegrityError
-
-
-@click.command()
-@click.argument("model")
-@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
-@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
-@click.option(
-    "--drain-timeout",
-    type=click.FloatRange(0),
-    default=900.0,
-    show_default=True,
-    help="Seconds that running requests get to end.",
-)
-@click.option(
-    "--host",
-    "named",
-    multiple=True,
-    metavar="HOST",
-    help="Only on this host of the fleet; may be given again.",
-)
-@fleet_option()
-@home_option()
-@json_option()
-def stop(
-    model: str,
-    yes: bool,
-    dry_run: bool,
-    drain_timeout: float,
-    named: tuple[str, ...],
-    fleet: str | None,
-    home: str | None,
-    as_json: bool,
-) -> None:
-    """Take a model out of service; its releases stay."""
-    from toolkit.cli.context import home_directory, open_fleet, open_members
-    from toolkit.cli.plan_view import confirmation
-    from toolkit.workflows.change.stop import stop_model
-    from toolkit.workflows.tools import Timing
-
-    found = open_fleet(fleet)
-    found.select(named)
-    members = open_members(home_directory(home), found.hosts, None)
-    if len(members) > 1:
-        from toolkit.cli.rollout import stop_on_fleet
-
-        stop_on_fleet(members, model, named, Timing(drain=drain_timeout), yes, dry_run, as_json)
-        return
-    tools = members[0]
-    confirm = confirmation(yes=yes, dry_run=dry_run, as_json=as_json)
-    plan = stop_model(tools, model, confirm, timing=Timing(drain=drain_timeout))
-    if as_json:
-        print_json({"plan": plan.as_json(), "changed": True})
-    else:
-        say(f"{model} is stopped; to serve it again: toolkit deploy {model}")
 
 
 @click.command()
@@ -88,7 +34,7 @@ def verify(
     place = home_directory(home)
     store, hosts = open_store(place), [open_host(each, place) for each in open_fleet(fleet).hosts]
     sight = look(hosts)
-    there = [host for host in hosts if host.name in sight.facts]
+    there = [host for host in hosts if host.host.name in sight.facts]
     pinned = pinned_in(store, locked)
     on_hosts = each_at_once(there, lambda host: verify_host(host, pinned, note)) if there else []
     found = [*(each for of_host in on_hosts for each in of_host), *verify_store(store, note)]
@@ -96,7 +42,7 @@ def verify(
         f"{each.where} {each.digest[:12]}: {fault}" for each in found for fault in each.faults
     ]
     drift = [words for facts in sight.facts.values() for words in drift_of(facts)]
-    if as_json and not (faults or drift or sight.lost):
+    if as_json and not (faults or drift or sight.unreachable):
         print_json({"snapshots": [_verified_json(each) for each in found]})
     elif not as_json:
         _verified_table(found)
@@ -116,10 +62,10 @@ def verify(
             "hosts differ from what was deployed:\n  " + "\n  ".join(drift),
             hint="find out who did it; toolkit deploy MODEL repairs it",
         )
-    if sight.lost:
+    if sight.unreachable:
         raise HostError(
             "not all hosts answer:\n  "
-            + "\n  ".join(f"{name}: {why}" for name, why in sight.lost.items()),
+            + "\n  ".join(f"{name}: {why}" for name, why in sight.unreachable.items()),
             hint="toolkit status",
         )
 
@@ -151,7 +97,7 @@ def prune(
     from pathlib import Path
 
     from toolkit.cli.context import home_directory, open_fleet, open_members, open_store
-    from toolkit.cli.plan_view import DryRun, ask
+    from toolkit.cli.plan_view import DryRun, confirmed
     from toolkit.config.lock_file import read_lock
     from toolkit.config.registry import load_registry
     from toolkit.domain.quantity import format_size
@@ -169,7 +115,7 @@ def prune(
             else:
                 say("dry run: nothing was removed")
             raise DryRun
-        return yes or ask("remove them?")
+        return yes or confirmed("remove them?")
 
     # In a directory without the registry everything in the store would look unused.
     load_registry(Path(registry_path))

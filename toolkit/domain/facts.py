@@ -10,6 +10,7 @@ from typing import Any
 from toolkit.domain.model import Accelerator
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
+from toolkit.errors import HostError
 
 
 class ProcessState(StrEnum):
@@ -72,8 +73,8 @@ class RouterFacts:
     """The router of the host. `workers` counts the processes that still have clients.
 
     `drift` names targets whose weight in the running router is not that of its files, as `model/slot`.
-    `keys` counts the valid keys; where the router is not `locked`, requests need none. Hosts with the same keys have
-    the same `ring_digest`.
+    `keys` are those that are valid; where it is not `locked`, requests need none. `ring` is the same on hosts that have
+    the same keys.
     """
 
     running: bool = False
@@ -84,7 +85,7 @@ class RouterFacts:
     tls: bool = False
     keys: int = 0
     locked: bool = False
-    ring_digest: str = ""
+    ring: str = ""
 
     @property
     def endpoint(self) -> str:
@@ -143,3 +144,27 @@ class HostFacts:
         """Return the slot that has the model's traffic, healthy or not."""
         weighted = [slot for slot in self.slots_of(model) if slot.weight > 0]
         return max(weighted, key=lambda slot: slot.weight, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFacts:
+    """The facts of all hosts that answer, and the errors of those that do not, by host's name.
+
+    `labels` has the name that routes use for each host, see `Host.label`.
+    """
+
+    facts: Mapping[str, HostFacts]
+    errors: Mapping[str, HostError] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def unreachable(self) -> dict[str, str]:
+        """Why hosts do not answer, in words that do not repeat the host's name."""
+        return {
+            name: error.message.removeprefix(f"{name}: ") for name, error in self.errors.items()
+        }
+
+    @property
+    def by_label(self) -> dict[str, HostFacts]:
+        """The facts by the name that routes use."""
+        return {self.labels[name]: facts for name, facts in self.facts.items()}

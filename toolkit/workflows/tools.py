@@ -29,14 +29,17 @@ class SnapshotFiles:
     files: tuple[FileDigest, ...]
 
 
-class Door(Protocol):
-    """The routers, seen by who changes a host: `Doors`, or what joins the changes of several hosts."""
+class RoutersPort(Protocol):
+    """The routers of a fleet for the change of a host: `Routers`, or a rendezvous of several hosts' changes."""
 
     def change(self, edit: Callable[[Routes], Routes], needed: Collection[str]) -> None:
-        """Bring all routers to `edit` of their routes; raises HostError where one of `needed` did not follow."""
+        """Bring all routers to `edit` of their routes; raises HostError where a router of `needed` did not follow."""
 
     def observed(self, facts: Mapping[str, HostFacts]) -> None:
-        """Take over what hosts, by label, were seen to have."""
+        """Take over the routes in the facts of hosts, by label."""
+
+    def catch_up(self) -> None:
+        """Tell the present routes to all routers where one of them missed a change."""
 
 
 class Supplies(Protocol):
@@ -64,7 +67,7 @@ class Tools:
 
     `clock` returns seconds since the epoch; `say` takes a line of progress for people.
     `supplies` and `distribution` are opened when first called: a switch to a standby needs neither.
-    `provision_digest` is over all that decides what a provisioned host looks like. `doors` are the routers of
+    `provision_digest` is over all that decides what a provisioned host looks like. `routers` are those of
     all hosts that have routes. `interruption` ends what these adapters, and those of the command's other
     hosts, wait for.
     """
@@ -77,7 +80,7 @@ class Tools:
     clock: Callable[[], float]
     say: Say
     provision_digest: str
-    doors: Door
+    routers: RoutersPort
     distribution: Callable[[], Distribution]
     interruption: Interruption
 

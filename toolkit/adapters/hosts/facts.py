@@ -46,7 +46,7 @@ def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
             tls=router["tls"],
             keys=router["keys"],
             locked=router["locked"],
-            ring_digest=router["ring_digest"],
+            ring=router["ring"],
         ),
         routes=data["routes"],
         used_ports=tuple(data["used_ports"]),

@@ -1,4 +1,4 @@
-"""Hash files while they are written, or afterwards."""
+"""Hashing that costs little: while bytes are written, or in threads over files that lie there."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ BLOCK = 2**20
 
 
 class GrowingFile:
-    """A file that is hashed while it grows. What `path` already holds is its beginning.
+    """A file that is appended to and hashed at once, its beginning included.
 
-    From the first whole block on, a thread of its own hashes, because hashlib releases the interpreter's lock.
-    `progress` gets the number of bytes gained. All bytes passed to `write` are in the file when the `with` block ends,
-    by an exception as well.
+    Hashing runs in a thread of its own from the first whole block on; hashlib lets other threads
+    run meanwhile. `progress` gets the bytes gained. Whatever ends the `with` block, the bytes
+    that were received are in the file.
     """
 
     def __init__(self, path: Path, progress: Callable[[int], None]) -> None:
@@ -54,24 +54,24 @@ class GrowingFile:
 
     @property
     def size(self) -> int:
-        """Bytes so far, those still in memory included."""
+        """Bytes there, those still in memory included."""
         return self._written + self._buffered
 
     def write(self, piece: bytes) -> None:
-        """Append `piece`."""
+        """Append."""
         self._pieces.append(piece)
         self._buffered += len(piece)
         if self._buffered >= BLOCK:
             self.flush()
 
     def flush(self) -> None:
-        """Write the bytes in memory to the file and report them to `progress`."""
+        """Bring what is in memory to the file and tell `progress`."""
         gained = self._write_out()
         if gained:
             self._progress(gained)
 
     def restart(self) -> None:
-        """Drop all bytes; `progress` gets their number as a negative one."""
+        """Drop everything."""
         self._finish_hashing()
         dropped = self._written
         self._pieces, self._buffered, self._written = [], 0, 0
@@ -82,7 +82,7 @@ class GrowingFile:
             self._progress(-dropped)
 
     def replace_with(self, path: Path) -> None:
-        """Replace this file with the finished file at `path`, and hash that."""
+        """Put the finished file at `path` in this one's place; hashes it."""
         self.restart()
         os.close(self._file)
         path.replace(self._path)
@@ -138,10 +138,7 @@ class GrowingFile:
 
 
 def digest_file(path: Path, name: str, checked: Callable[[int], None] | None = None) -> FileDigest:
-    """Return size and digests of the file at `path`, under the name `name`.
-
-    `checked` gets the number of bytes hashed. Files of up to 16 MiB get a git blob id as well.
-    """
+    """Return size and digests of the file at `path`, called `name`; `checked` gets bytes hashed."""
     summary = hashlib.sha256()
     size = path.stat().st_size
     blob = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
@@ -159,7 +156,7 @@ def digest_file(path: Path, name: str, checked: Callable[[int], None] | None = N
 
 
 def difference(pinned: FileDigest, found: FileDigest) -> str:
-    """Return how a file differs from its pin, as a sentence; empty if it does not."""
+    """Say how the file differs from what was pinned; empty where it does not."""
     if found.size != pinned.size:
         return f"{pinned.path}: {found.size} bytes, pinned are {pinned.size}"
     if found.sha256 != pinned.sha256:

@@ -1,4 +1,4 @@
-"""The manifest of a stored snapshot: files, digests, licence, source, and the time of the pull."""
+"""The manifest of a stored snapshot: files, digests, licence, source, and when it was pulled."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class StoredSnapshot:
-    """A snapshot in the store, verified when it was pulled. `path` is the directory of its files.
-
-    `pulled_at` is in seconds since the epoch.
-    """
+    """A snapshot that is in the store, verified when it came; `pulled_at` in epoch seconds."""
 
     snapshot: Snapshot
     licence: str
@@ -28,7 +25,7 @@ class StoredSnapshot:
 
     @property
     def source(self) -> str:
-        """The key of its repository."""
+        """The repository key."""
         return self.snapshot.source
 
     @property
@@ -37,8 +34,8 @@ class StoredSnapshot:
         return self.snapshot.revision
 
 
-def snapshot_path(source: str, revision: str) -> PurePosixPath:
-    """Return `owner--name/revision`; raises InputError for names that would lead out of the store."""
+def snapshot_place(source: str, revision: str) -> PurePosixPath:
+    """Return `owner--name/revision`; raises InputError for names that would lead elsewhere."""
     parts = [*source.split("/"), revision]
     if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
         raise InputError(
@@ -48,8 +45,8 @@ def snapshot_path(source: str, revision: str) -> PurePosixPath:
     return PurePosixPath(source.replace("/", "--")) / revision
 
 
-def write_manifest(directory: Path, snapshot: Snapshot, licence: str, pulled_at: float) -> None:
-    """Write the manifest of the snapshot in `directory`, and sync it to the disk."""
+def write_manifest(place: Path, snapshot: Snapshot, licence: str, pulled_at: float) -> None:
+    """Write the manifest of the snapshot in `place`, durably."""
     document = {
         "format": FORMAT,
         "source": snapshot.source,
@@ -58,22 +55,22 @@ def write_manifest(directory: Path, snapshot: Snapshot, licence: str, pulled_at:
         "pulled_at": pulled_at,
         "files": [asdict(file) for file in snapshot.files],
     }
-    with (directory / MANIFEST).open("w", encoding="utf-8") as file:
+    with (place / MANIFEST).open("w", encoding="utf-8") as file:
         json.dump(document, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
 
 
-def read_manifest(directory: Path) -> StoredSnapshot | None:
-    """Return the snapshot in `directory`, None without one or with a damaged manifest."""
+def read_manifest(place: Path) -> StoredSnapshot | None:
+    """Return the snapshot in `place`; None where there is none, or its manifest is damaged."""
     try:
-        document = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        document = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
         if document["format"] != FORMAT:
             return None
         files = tuple(FileDigest(**file) for file in document["files"])
         snapshot = Snapshot(document["source"], document["revision"], files)
         return StoredSnapshot(
-            snapshot, document["licence"], float(document["pulled_at"]), directory / "files"
+            snapshot, document["licence"], float(document["pulled_at"]), place / "files"
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -16,15 +16,15 @@ from toolkit.planning.change.room import Room, find_room
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a command asks for, and what the ops machine knows that a host does not.
+    """The release that a command wants on a host, and what the ops machine knows that the host does not.
 
-    `snapshot_size` and `missing_bytes` are in bytes; `provision_digest` is what the host's `converged`
-    must read; `bake_seconds` how long the new replica is watched under traffic.
+    `snapshot_size` and `missing_bytes` are in bytes. The host's `converged` must read `provision_digest`. The new
+    replica is watched under traffic for `bake_seconds`; a start usually takes `ready_seconds`.
     """
 
     action: str
     release: Release
-    provision_digest: str
+    provision_digest: str = ""
     snapshot_size: int = 0
     missing_bytes: int = 0
     keep_standby: bool = True
@@ -116,8 +116,8 @@ def _start_new(
     room = instead if swap else beside
     steps = (
         *_preparation(wanted, facts, live=False),
-        *_make_place(occupied),
-        *(_make_way(running) if swap else ()),
+        *_evict_standby(occupied),
+        *(_evict_serving(running) if swap else ()),
         Step(
             StepKind.START, f"{wanted.release.title} in {target.slot}: {room.reason}", target.slot
         ),
@@ -166,14 +166,14 @@ def _preparation(wanted: Wanted, facts: HostFacts, *, live: bool) -> tuple[Step,
     return tuple(steps)
 
 
-def _make_place(occupied: Sequence[SlotFacts]) -> tuple[Step, ...]:
+def _evict_standby(occupied: Sequence[SlotFacts]) -> tuple[Step, ...]:
     return tuple(
         Step(StepKind.STOP, f"{_held_by(slot)} makes place; no traffic goes to it", slot.slot)
         for slot in occupied
     )
 
 
-def _make_way(running: Sequence[SlotFacts]) -> tuple[Step, ...]:
+def _evict_serving(running: Sequence[SlotFacts]) -> tuple[Step, ...]:
     steps = []
     for slot in running:
         steps.append(Step(StepKind.HOLD, "no new requests to it", slot.slot))

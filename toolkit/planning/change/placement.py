@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.domain.facts import HostFacts
-from toolkit.errors import InputError, NothingSuitableError
+from toolkit.errors import InputError, NothingSuitableError, ToolkitError
 from toolkit.planning.routing.routes import Routes
 
 
@@ -18,23 +18,23 @@ class Placement:
     notes: tuple[str, ...] = ()
 
 
-def place(
+def choose_hosts(
     model: str,
     facts: Mapping[str, HostFacts],
-    unfit: Mapping[str, str],
+    unfit: Mapping[str, ToolkitError],
     routes: Routes,
     *,
     named: Sequence[str] = (),
     replicas: int | None = None,
     span: int = 1,
 ) -> Placement:
-    """Return the hosts that shall serve `model`.
+    """Return the hosts that serve `model` after the change.
 
-    `facts` are of all hosts that answer, by name; `unfit` says of some why they cannot hold it. Hosts that are
-    `named` are taken as they are. Else those that have the model keep it, and more are added up to `replicas`; a
-    model that no host has goes to all that can hold it, or to `replicas` of them, those with the fewest
-    replicas first. Raises NothingSuitableError where none can, InputError where fewer can than were asked for.
-    A model that a replica over `span` hosts serves has that one, on as many hosts.
+    `facts` are of all hosts that answer, by name; `unfit` says why some of them cannot hold the model. Hosts that are
+    `named` are taken as they are. Otherwise the hosts that have the model keep it, and hosts are added up to
+    `replicas`. A model that no host has goes to all hosts that can hold it, or to `replicas` of them, the hosts with
+    the fewest replicas first. A model whose replica runs over `span` hosts has one replica, on as many hosts.
+    Raises NothingSuitableError where no host can hold it, InputError where fewer can than `replicas`.
     """
     if span > 1:
         return _together(model, facts, unfit, routes, named=named, replicas=replicas, span=span)
@@ -49,7 +49,8 @@ def place(
     chosen = {*have, *free[: max(0, wanted - len(have))]}
     if not chosen:
         raise NothingSuitableError(
-            f"no host can take {model}:\n  " + "\n  ".join(unfit.values() or ["none answers"]),
+            f"no host can take {model}:\n  "
+            + "\n  ".join([each.message for each in unfit.values()] or ["none answers"]),
             hint="toolkit hosts shows what is there",
         )
     if replicas is not None and len(chosen) < replicas:
@@ -62,14 +63,18 @@ def place(
             f"{model} has {len(have)} replicas, more than {replicas}",
             hint=f"toolkit stop {model} --host HOST takes one away",
         )
-    notes = [f"{name} is left out: {why}" for name, why in unfit.items() if name not in chosen]
+    notes = [
+        f"{name} is left out: {error.message}"
+        for name, error in unfit.items()
+        if name not in chosen
+    ]
     return Placement(tuple(name for name in facts if name in chosen), tuple(notes))
 
 
 def _together(
     model: str,
     facts: Mapping[str, HostFacts],
-    unfit: Mapping[str, str],
+    unfit: Mapping[str, ToolkitError],
     routes: Routes,
     *,
     named: Sequence[str],
@@ -100,7 +105,7 @@ def _together(
     if len(chosen) < span:
         raise NothingSuitableError(
             f"{model} takes {span} hosts together, {len(chosen)} can take part"
-            + "".join(f"\n  {why}" for why in unfit.values()),
+            + "".join(f"\n  {each.message}" for each in unfit.values()),
             hint="toolkit hosts shows what is there",
         )
     return Placement(tuple(name for name in facts if name in chosen))
@@ -113,5 +118,8 @@ def _names(names: Collection[str]) -> str:
 def having(model: str, facts: Mapping[str, HostFacts], routes: Routes) -> set[str]:
     """Return the hosts that have a replica of `model`, or traffic for it."""
     route = routes.of(model)
-    routed = {target.host for target in route.targets if target.weight} if route else set()
-    return {name for name, each in facts.items() if each.slots_of(model) or name in routed}
+    targets = route.targets if route else ()
+    # The only host of a fleet has no name in routes, and a stop takes its route away even where it has no weight.
+    alone = any(not target.host for target in targets)
+    routed = {target.host for target in targets if target.weight}
+    return {name for name, each in facts.items() if each.slots_of(model) or alone or name in routed}

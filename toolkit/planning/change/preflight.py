@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from toolkit.domain.facts import Device, HostFacts
 from toolkit.domain.quantity import format_seconds, format_size
+from toolkit.errors import NothingSuitableError
 
 # The oldest version of each system whose packages and systemd the roles are written for.
 SUPPORTED = {"debian": ("Debian", 12.0), "ubuntu": ("Ubuntu", 22.04)}
@@ -39,6 +40,12 @@ def preflight(facts: HostFacts, now: float, driver_package: str = "") -> tuple[F
         *(() if driver_package else _driver(facts)),
         *(fault for device in facts.devices for fault in _health(device)),
     )
+
+
+def require_sound(facts: HostFacts, now: float) -> None:
+    """Raise NothingSuitableError with the gravest fault of a host that cannot be provisioned; see `preflight`."""
+    for fault in preflight(facts, now):
+        raise NothingSuitableError(f"{facts.name}: {fault.words}", hint=fault.hint)
 
 
 def remarks(facts: HostFacts) -> tuple[str, ...]:

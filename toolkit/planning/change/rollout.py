@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan, StepKind, Strategy
 from toolkit.domain.release import Release
 from toolkit.errors import RefusedError
+from toolkit.planning.change.deploy import Wanted
 
 # What a host is prepared with before the first batch; nothing of it touches what serves.
 PREPARATION = (
@@ -38,14 +39,14 @@ class Limits:
 class RolloutPlan:
     """What is about to happen on each host (by name), and in which batches of hosts.
 
-    `lost` are hosts that do not answer, with the reason.
+    `unreachable` are the hosts that do not answer, with the reason.
     """
 
     action: str
     model: str
     plans: Mapping[str, Plan]
     batches: tuple[tuple[str, ...], ...]
-    lost: Mapping[str, str] = field(default_factory=dict)
+    unreachable: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -69,9 +70,43 @@ class RolloutPlan:
             "model": self.model,
             "hosts": {name: plan.as_json() for name, plan in self.plans.items()},
             "batches": [list(batch) for batch in self.batches],
-            "unreachable": dict(self.lost),
+            "unreachable": dict(self.unreachable),
             "notes": list(self.notes),
         }
+
+
+def numbered(
+    wanted: Mapping[str, Wanted], known: Iterable[Release], facts: Iterable[HostFacts]
+) -> dict[str, Wanted]:
+    """Return `wanted`, by host's name, with one number for each different release.
+
+    A release that is `known` to the history, or lies in a slot of `facts`, keeps its number. Hosts whose devices
+    differ get different releases, which count on from the highest number.
+    """
+    model = next(iter(wanted.values())).release.model
+    slots = [slot for each in facts for slot in each.slots_of(model)]
+    there = [*(slot.release for slot in slots if slot.release), *known]
+    found = {}
+    for name, each in wanted.items():
+        same = next((release for release in there if release.same_as(each.release)), None)
+        if same is None:
+            number = max((release.number for release in there), default=0) + 1
+            same = replace(each.release, number=number)
+            there.append(same)
+        found[name] = replace(each, release=same)
+    return found
+
+
+def differs(plan: RolloutPlan, shown: RolloutPlan) -> bool:
+    """Whether `plan` has anything to do that was not `shown`."""
+
+    def steps(rollout: RolloutPlan) -> dict[str, list[tuple[StepKind, str]]]:
+        return {
+            name: [(step.kind, step.slot) for step in plan.steps]
+            for name, plan in rollout.plans.items()
+        }
+
+    return not plan.empty and steps(plan) != steps(shown)
 
 
 def plan_rollout(
@@ -79,7 +114,7 @@ def plan_rollout(
     facts: Mapping[str, HostFacts],
     limits: Limits,
     *,
-    lost: Mapping[str, str],
+    unreachable: Mapping[str, str],
     notes: Sequence[str] = (),
 ) -> RolloutPlan:
     """Return the batches in which the hosts perform their plans.
@@ -91,7 +126,7 @@ def plan_rollout(
     """
     first = next(iter(plans.values()))
     if first.release and first.release.span:
-        return _together(plans, lost, notes)
+        return _together(plans, unreachable, notes)
     busy = [name for name, plan in plans.items() if not plan.empty]
     serving = [name for name in facts if _serves(facts[name], first.model)]
     fresh = tuple(name for name in busy if name not in serving)
@@ -120,20 +155,20 @@ def plan_rollout(
         model=first.model,
         plans=plans,
         batches=((fresh, *batches) if fresh else tuple(batches)),
-        lost=lost,
+        unreachable=unreachable,
         notes=tuple(notes),
     )
 
 
 def _together(
-    plans: Mapping[str, Plan], lost: Mapping[str, str], notes: Sequence[str]
+    plans: Mapping[str, Plan], unreachable: Mapping[str, str], notes: Sequence[str]
 ) -> RolloutPlan:
     """One replica over all of the hosts is one batch, and nobody serves meanwhile what is swapped in it."""
     first = next(iter(plans.values()))
     busy = tuple(name for name, plan in plans.items() if not plan.empty)
     note = f"one replica over {' and '.join(plans)}, which change together"
     batches = (busy,) if busy else ()
-    return RolloutPlan(first.action, first.model, plans, batches, lost, (*notes, note))
+    return RolloutPlan(first.action, first.model, plans, batches, unreachable, (*notes, note))
 
 
 def _serves(facts: HostFacts, model: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from toolkit.domain.facts import HostFacts
@@ -27,6 +27,22 @@ def placed_before(release: Release, facts: HostFacts) -> Release:
     return release
 
 
+def place_span(
+    wanted: Mapping[str, Wanted], hosts: Sequence[Host], facts: Iterable[HostFacts]
+) -> dict[str, Wanted]:
+    """Return `wanted`, by host's name, with `hosts` in its release, the first of them leading.
+
+    Raises InputError where a firewall keeps the hosts from each other.
+    """
+    seen = tuple(facts)
+    require_open(next(iter(wanted.values())).release.model, hosts)
+    addresses = [host.relay_address for host in hosts]
+    return {
+        name: replace(each, release=place_together(each.release, addresses, seen))
+        for name, each in wanted.items()
+    }
+
+
 def place_together(
     release: Release, addresses: Iterable[str], facts: Iterable[HostFacts]
 ) -> Release:
@@ -47,12 +63,13 @@ def place_together(
     return replace(release, span=Span(release.span.size, tuple(addresses), port))
 
 
-def require_together(model: str, routes: Routes, lost: Mapping[str, str]) -> None:
-    """Raise HostError for a model over several hosts where one of them is among the `lost`, with the reason."""
+def require_together(model: str, routes: Routes, unreachable: Mapping[str, str]) -> None:
+    """Raise HostError where a host that runs a part of `model` is `unreachable`, which has the reason by name."""
     route = routes.of(model)
-    missing = {target.host for target in route.targets if target.host in lost} if route else set()
+    targets = route.targets if route else ()
+    missing = {target.host for target in targets if target.host in unreachable}
     if missing:
-        words = "; ".join(f"{name}: {lost[name]}" for name in sorted(missing))
+        words = "; ".join(f"{name}: {unreachable[name]}" for name in sorted(missing))
         raise HostError(
             f"{model} runs on several hosts together, and not all of them answer: {words}",
             hint=f"the same command again, once they do; or toolkit stop {model}",

@@ -54,11 +54,12 @@ def plan_upgrade(
     routes: Routes,
     *,
     limits: Limits,
-    lost: Mapping[str, str],
+    unreachable: Mapping[str, str],
 ) -> tuple[tuple[HostFit, ...], Upgrade]:
     """Return `fits` with what happens on each host within the fleet, and what happens on all.
 
-    `facts` are of the hosts that answer, by name, with the traffic that `routes` give them; `lost` are the others.
+    `facts` are of the hosts that answer, by name, with the traffic that `routes` give them; the others are
+    `unreachable`.
     An upgrade is for the hosts that have the model, and only where each of them can take the version.
     """
     have = having(model, facts, routes)
@@ -72,8 +73,8 @@ def plan_upgrade(
     wanted = {each.host: each.wanted for each in mine if each.wanted}
     try:
         if any(each.release.span for each in wanted.values()):
-            require_together(model, routes, lost)
-        rollout = plan_rollout(plan_hosts(wanted, facts), facts, limits, lost=lost)
+            require_together(model, routes, unreachable)
+        rollout = plan_rollout(plan_hosts(wanted, facts), facts, limits, unreachable=unreachable)
     except (RefusedError, HostError, NothingSuitableError) as error:
         return tuple(fits), Upgrade(REFUSED, f"{error.message}; {error.hint}")
     return tuple(_within(rollout, each) for each in fits), _told(rollout, mine)
@@ -98,8 +99,8 @@ def _told(rollout: RolloutPlan, fits: Sequence[HostFit]) -> Upgrade:
         words = f"on {name}, {why}, with an expected downtime of {plan.downtime or '0 s'}"
     else:
         words = _several(changed, rollout.batches)
-    if rollout.lost:
-        words += f"; without {', '.join(rollout.lost)}, not reached"
+    if rollout.unreachable:
+        words += f"; without {', '.join(rollout.unreachable)}, not reached"
     return Upgrade(str(strategy), words, rollout.batches)
 
 

@@ -222,7 +222,7 @@ class Act:
         return next(iter(self._change.releases.values()))
 
     def _route(self, edit: Edit) -> None:
-        self._tools.doors.change(edit, {self._label})
+        self._tools.routers.change(edit, {self._label})
 
     def _play(self, playbook: str, variables: Mapping[str, Any]) -> None:
         host = self._tools.host

@@ -1,115 +1,216 @@
-"""The work of a rollout: prepare all hosts, then change them batch by batch."""
+"""Carry a rollout out: prepare all hosts, then change them batch by batch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import Version
-from toolkit.domain.plan import Plan, StepKind
+from toolkit.domain.plan import Plan, Step, StepKind
 from toolkit.domain.release import Outcome
-from toolkit.errors import ReleaseFailedError, ToolkitError
-from toolkit.planning.change.rollout import PREPARATION, Limits, RolloutPlan
+from toolkit.errors import CalledOffError, InterruptionError, ToolkitError, joined
+from toolkit.planning.change.rollout import PREPARATION, RolloutPlan
 from toolkit.workflows.change.act import Act, Change
-from toolkit.workflows.change.recording import open_deployment
+from toolkit.workflows.change.recording import begin_deployment, end_deployment
 from toolkit.workflows.change.recover import undo
-from toolkit.workflows.change.rendezvous import JointDoor, joint_routes
+from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
 from toolkit.workflows.change.send import travels
-from toolkit.workflows.change.shared_supplies import JointSupplies
+from toolkit.workflows.change.shared_supplies import SharedSupplies
+from toolkit.workflows.change.wanted import Order
 from toolkit.workflows.fleet.at_once import at_once
-from toolkit.workflows.tools import Timing, Tools
+from toolkit.workflows.tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """What runs on a host after a rollout, in `words`, and the deployment that changed it."""
+
+    words: str
+    deployment: int | None = None
 
 
 class Rollout:
-    """One release on its way to the hosts of `plan`. The hosts are held; `facts` are by host's name."""
+    """One release on its way to the hosts of `plan`. The hosts are locked; `facts` are by host's name."""
 
     def __init__(
         self,
         members: Sequence[Tools],
         plan: RolloutPlan,
         facts: Mapping[str, HostFacts],
-        version: Version | None,
-        timing: Timing,
+        order: Order,
         id: str,
     ) -> None:
-        self._tools = {each.host.name: _named(each) for each in members}
-        self._plan, self._facts, self._version, self._timing, self._id = (
-            plan, facts, version, timing, id,
-        )  # fmt: skip
-        self._deployments: dict[str, int] = {}
-        self._failures: dict[str, str] = {}
-        self._states = {name: _standing(each) for name, each in plan.plans.items()}
-        self._interruption, self._interrupted = members[0].interruption, False
-        self._begun: set[str] = set()
+        self._alone = all(not each.host.host.peers for each in members)
+        self._tools = {
+            each.host.host.name: each if self._alone else _naming_itself(each) for each in members
+        }
+        self._plan, self._facts, self._order, self._id = plan, facts, order, id
+        # A replica over several hosts is whole or not at all.
+        spans = any(release.span for release in plan.releases)
+        self._allowed = 0 if spans else order.limits.max_failures
+        self._states = {name: HostState(_standing(each)) for name, each in plan.plans.items()}
+        self._open: dict[str, int] = {}
+        self._failures: dict[str, ToolkitError] = {}
+        self._interrupted = False
 
-    def perform(self, limits: Limits) -> dict[str, str]:
-        """Bring all hosts to their plans; return by host what runs there, in words.
+    def perform(self) -> dict[str, HostState]:
+        """Bring all hosts to their plans; return what runs on each.
 
-        Raises ReleaseFailedError, with the state of each host, where more than `limits.max_failures` failed or any
-        did in the end. A batch with too many failures is restored, and no further one begins.
+        A host that fails before its batch is left out of it. A batch in which more hosts fail than may is restored,
+        and no further batch begins. Raises the `joined` errors of the hosts that failed.
         """
-        if any(release.span for release in self._plan.releases):
-            # A replica over several hosts is whole or not at all.
-            limits = replace(limits, max_failures=0)
-        self._open()
+        unreached = [name for batch in self._plan.batches for name in batch]
+        self._begin(unreached)
         try:
-            self._prepare()
+            self._prepare(unreached)
             for batch in self._plan.batches:
-                if self._interrupted or len(self._failures) > limits.max_failures:
+                if self._interrupted or len(self._failures) > self._allowed:
                     break
-                self._change([name for name in batch if name not in self._failures], limits)
-        finally:
-            self._close()
+                unreached = unreached[len(batch) :]
+                self._change([name for name in batch if name not in self._failures])
+        except (ToolkitError, KeyboardInterrupt):
+            self._give_up(unreached)
+            raise
+        self._give_up(unreached)
         if self._failures:
-            raise ReleaseFailedError(
-                "\n  ".join(
-                    [
-                        "; ".join(f"{name}: {why}" for name, why in self._failures.items()),
-                        "the hosts now:",
-                        *(f"{name}: {state}" for name, state in self._states.items()),
-                    ]
-                ),
-                hint=f"toolkit status; the same command again converges them, "
-                f"or toolkit rollback {self._plan.model}",
-            )
+            raise self._failure()
         return self._states
 
-    def _open(self) -> None:
-        for batch in self._plan.batches:
-            for name in batch:
-                self._deployments[name] = open_deployment(
-                    self._tools[name],
-                    self._plan.plans[name],
-                    self._facts.values(),
-                    rollout=self._id,
-                )
+    def _begin(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._open[name] = begin_deployment(
+                self._tools[name], self._plan.plans[name], self._facts.values(), rollout=self._id
+            )
 
-    def _prepare(self) -> None:
+    def _prepare(self, names: Sequence[str]) -> None:
         """Bring what is needed to all hosts at once: nothing of it touches what serves."""
-        steps = {
-            name: [step for step in self._plan.plans[name].steps if step.kind in PREPARATION]
-            for name in self._deployments
-        }
-        busy = [name for name, found in steps.items() if found]
+        steps = {name: _steps(self._plan.plans[name], preparing=True) for name in names}
+        busy = [name for name in names if steps[name]]
         if not busy:
             return
-        supplies = JointSupplies(self._tools[busy[0]], {name: self._coming(name) for name in busy})
+        supplies = SharedSupplies(self._tools[busy[0]], {name: self._coming(name) for name in busy})
 
         def prepare(name: str) -> None:
             tools = replace(
                 self._tools[name],
                 supplies=lambda: supplies,
-                distribution=lambda: supplies.for_host(name),
+                distribution=lambda: supplies,
             )
             try:
                 self._act(name, tools).perform(steps[name])
             finally:
                 supplies.leave(name)
 
-        for name, error in self._at_once(busy, prepare, supplies.abort).items():
-            self._failures[name] = error
+        failed = self._at_once(busy, prepare, supplies.abort)
+        self._failures.update(failed)
+        for name, error in failed.items():
             self._undo(name, error)
+
+    def _change(self, batch: Sequence[str]) -> None:
+        if not batch:
+            return
+        meeting = one_change_of_routes(self._tools[batch[0]].routers, len(batch))
+
+        def change(name: str) -> None:
+            tools = replace(self._tools[name], routers=RendezvousRouters(meeting))
+            try:
+                self._act(name, tools).perform(_steps(self._plan.plans[name], preparing=False))
+            except ToolkitError as error:
+                if len(self._failures) >= self._allowed:
+                    meeting.abort(f"{name} failed: {error.message.splitlines()[0]}")
+                raise
+            finally:
+                meeting.leave()
+
+        failed = self._at_once(batch, change, meeting.abort)
+        causes = {name: e for name, e in failed.items() if not isinstance(e, CalledOffError)}
+        self._failures.update(causes)
+        whole_batch = bool(failed) and len(self._failures) > self._allowed
+        undone = [name for name in batch if whole_batch or name in failed]
+        for name in batch:
+            if name not in undone:
+                self._end_live(name)
+        if undone:
+            neighbour = CalledOffError("another host of its batch failed")
+            # At once: hosts that run a replica together can only start it together.
+            at_once(
+                len(undone), undone, lambda name: self._undo(name, failed.get(name) or neighbour)
+            )
+
+    def _at_once(
+        self, names: Sequence[str], act: Callable[[str], None], abort: Callable[[str], None]
+    ) -> dict[str, ToolkitError]:
+        """Perform `act` for all names in threads; return the errors by name. Ctrl-C ends all of them."""
+        found: dict[str, ToolkitError] = {}
+        at_work: set[str] = set()
+        interruption = self._tools[names[0]].interruption
+
+        def attempt(name: str) -> None:
+            at_work.add(name)
+            try:
+                act(name)
+            except ToolkitError as error:
+                found[name] = error
+            finally:
+                at_work.remove(name)
+
+        def stop() -> None:
+            # Before `abort`, which has to wait for a joint action under way.
+            interruption.begin()
+            abort("interrupted")
+
+        try:
+            at_once(len(names), names, attempt, stop)
+        except KeyboardInterrupt:
+            if at_work:  # Pressed again: the next command completes or undoes the change.
+                raise
+            self._interrupted = True
+            interruption.over()
+            return {name: InterruptionError("interrupted") for name in names}
+        return {name: found[name] for name in names if name in found}
+
+    def _undo(self, name: str, error: ToolkitError) -> None:
+        tools, reason = self._tools[name], error.message
+        tools.say(f"restoring what served before: {reason.splitlines()[0]}")
+        deployment = self._open.pop(name)
+        try:
+            undo(tools, deployment, reason, self._order.timing)
+        except ToolkitError as second:
+            words = f"not restored: {second.message}; the next command completes or undoes it"
+        else:
+            before = self._plan.plans[name].previous
+            words = f"restored: {before.title}" if before else "restored: nothing runs"
+        self._states[name] = HostState(words, deployment)
+
+    def _end_live(self, name: str) -> None:
+        deployment, release = self._open.pop(name), self._plan.plans[name].release
+        end_deployment(self._tools[name], deployment, Outcome.LIVE)
+        self._states[name] = HostState(f"live: {release.title}" if release else "live", deployment)
+
+    def _give_up(self, unreached: Sequence[str]) -> None:
+        """End the deployments of hosts whose batch never began: the next command has nothing to complete there."""
+        for name in self._open.keys() & set(unreached):
+            deployment = self._open.pop(name)
+            end_deployment(
+                self._tools[name], deployment, Outcome.UNDONE, "its batch was not reached"
+            )
+
+    def _failure(self) -> ToolkitError:
+        model = self._plan.model
+        rows = [f"{name}: {state.words}" for name, state in self._states.items()]
+        words = [state.words for state in self._states.values()]
+        return joined(
+            self._failures,
+            hint=f"toolkit status; the same command again converges them, or toolkit rollback {model}",
+            alone=self._alone,
+            more=words[0] if self._alone else "\n  ".join(["the hosts now:", *rows]),
+        )
+
+    def _act(self, name: str, tools: Tools) -> Act:
+        plan, order = self._plan.plans[name], self._order
+        assert plan.release is not None
+        change = Change(plan.model, {plan.slot: plan.release}, order.version, order.timing)
+        return Act(tools, change, self._open[name], self._facts[name])
 
     def _coming(self, name: str) -> list[tuple[str, str]]:
         """Return kind and name of the trees that must be sent to the host."""
@@ -124,99 +225,9 @@ class Rollout:
             found.append(("snapshots", release.snapshot))
         return found
 
-    def _change(self, batch: Sequence[str], limits: Limits) -> None:
-        if not batch:
-            return
-        self._begun.update(batch)
-        joint = joint_routes(self._tools[batch[0]].doors, len(batch))
 
-        def change(name: str) -> None:
-            steps = [s for s in self._plan.plans[name].steps if s.kind not in PREPARATION]
-            try:
-                self._act(name, replace(self._tools[name], doors=JointDoor(joint))).perform(steps)
-            except ToolkitError as error:
-                if len(self._failures) >= limits.max_failures:
-                    joint.abort(f"{name} failed: {error.message.splitlines()[0]}")
-                raise
-            finally:
-                joint.leave()
-
-        failed = self._at_once(batch, change, joint.abort)
-        cause = {name: why for name, why in failed.items() if "not carried out, because" not in why}
-        restore = len(self._failures) + len(cause) > limits.max_failures and bool(failed)
-        self._failures.update(cause)
-        undone = [name for name in batch if name in failed or restore]
-        for name in batch:
-            if name not in undone:
-                self._end(name, Outcome.LIVE, "")
-                release = self._plan.plans[name].release
-                self._states[name] = f"live: {release.title}" if release else "live"
-        if undone:
-            # At once: hosts that run a replica together can only start it together.
-            why = {name: failed.get(name) or "another host of its batch failed" for name in undone}
-            at_once(len(undone), undone, lambda name: self._undo(name, why[name]))
-
-    def _at_once(
-        self,
-        names: Sequence[str],
-        act: Callable[[str], None],
-        abort: Callable[[str], None],
-    ) -> dict[str, str]:
-        """Perform `act` for all names in threads; return why it failed, by name. Ctrl-C ends all of them."""
-        found: dict[str, str] = {}
-        at_work: set[str] = set()
-
-        def attempt(name: str) -> None:
-            at_work.add(name)
-            try:
-                act(name)
-            except ToolkitError as error:
-                found[name] = error.message
-            finally:
-                at_work.remove(name)
-
-        def stop() -> None:
-            # Before `abort`, which has to wait for a joint action under way.
-            self._interruption.begin()
-            abort("interrupted")
-
-        try:
-            at_once(len(names), names, attempt, stop)
-        except KeyboardInterrupt:
-            if at_work:  # The operator does not wait for them either: the next command completes or undoes it.
-                raise
-            self._interrupted = True
-            self._interruption.over()
-            return dict.fromkeys(names, "interrupted")
-        return {name: found[name] for name in names if name in found}
-
-    def _act(self, name: str, tools: Tools) -> Act:
-        plan = self._plan.plans[name]
-        assert plan.release is not None
-        change = Change(plan.model, {plan.slot: plan.release}, self._version, self._timing)
-        return Act(tools, change, self._deployments[name], self._facts[name])
-
-    def _undo(self, name: str, reason: str) -> None:
-        tools = self._tools[name]
-        tools.say(f"restoring what served before: {reason.splitlines()[0]}")
-        deployment = self._deployments.pop(name)
-        try:
-            undo(tools, deployment, reason, self._timing)
-        except ToolkitError as error:
-            self._states[name] = (
-                f"not restored: {error.message}; the next command completes or undoes it"
-            )
-            return
-        before = self._plan.plans[name].previous
-        self._states[name] = f"restored: {before.title}" if before else "restored: nothing runs"
-
-    def _end(self, name: str, outcome: Outcome, reason: str) -> None:
-        self._tools[name].history.end_deployment(self._deployments.pop(name), outcome, reason)
-
-    def _close(self) -> None:
-        """What was never begun is no open deployment."""
-        for name in self._deployments.keys() - self._begun:
-            self._end(name, Outcome.UNDONE, "its batch was not reached")
+def _steps(plan: Plan, *, preparing: bool) -> list[Step]:
+    return [step for step in plan.steps if (step.kind in PREPARATION) is preparing]
 
 
 def _standing(plan: Plan) -> str:
@@ -225,6 +236,7 @@ def _standing(plan: Plan) -> str:
     return f"untouched: {plan.previous.title}" if plan.previous else "untouched: nothing runs"
 
 
-def _named(tools: Tools) -> Tools:
-    name, say = tools.host.name, tools.say
+def _naming_itself(tools: Tools) -> Tools:
+    """Return tools whose progress begins with the host's name."""
+    name, say = tools.host.host.name, tools.say
     return replace(tools, say=lambda text: say(f"{name}: {text}"))

@@ -8,6 +8,7 @@ from toolkit.domain.fleet import Host
 from toolkit.domain.release import Deployment, Outcome, Release
 from toolkit.planning.change.recovery import Recovery, plan_recovery
 from toolkit.workflows.change.act import Act, Change
+from toolkit.workflows.change.recording import end_deployment
 from toolkit.workflows.tools import Timing, Tools
 
 
@@ -39,7 +40,7 @@ def _end(
 ) -> Recovery:
     previous = _release(tools, deployment.model, deployment.previous)
     facts = tools.host.observe()
-    tools.doors.observed({tools.host.label: facts})
+    tools.routers.observed({tools.host.host.label: facts})
     recovery = plan_recovery(deployment, previous, facts, may_complete=may_complete)
     tools.say(f"{'completing' if recovery.completes else 'undoing'} it: {recovery.reason}")
     change = Change(
@@ -51,7 +52,7 @@ def _end(
         outcome = Outcome.DONE
     if not may_complete:
         outcome = Outcome.FAILED
-    tools.history.end_deployment(deployment.id, outcome, reason)
+    end_deployment(tools, deployment.id, outcome, reason)
     return recovery
 
 

@@ -1,4 +1,4 @@
-"""One action for several hosts at once, asked for by the thread of each."""
+"""One action for several hosts at once, requested by the thread of each host."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Generic, TypeVar
 
 from toolkit.domain.facts import HostFacts
-from toolkit.errors import ReleaseFailedError, ToolkitError
+from toolkit.errors import CalledOffError, ToolkitError
 from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.routers import Edit
-from toolkit.workflows.tools import Door
+from toolkit.workflows.tools import RoutersPort
 
 T = TypeVar("T")
 
 
-class Joint(Generic[T]):
-    """Performs `act` on the items of all `parties` (threads) once each of them has come, again and again.
+class Rendezvous(Generic[T]):
+    """Performs `act` on the items of all `parties` (threads) once each party has brought one, again and again.
 
-    A party that will not come any more leaves. After `abort` nobody waits: who comes is turned away.
+    A party that brings nothing more leaves. After `abort` no party waits, and each that comes is turned away.
     """
 
     def __init__(self, parties: int, act: Callable[[list[T]], None]) -> None:
@@ -30,15 +30,15 @@ class Joint(Generic[T]):
         self._aborted = ""
 
     def join(self, item: T) -> None:
-        """Return once `act` was done for this and all other parties' items.
+        """Return once `act` was done for the items of all parties.
 
-        Raises what `act` raised, and ReleaseFailedError after an abort.
+        Raises what `act` raised, and CalledOffError after an abort.
         """
         with self._changed:
             self._turn_away()
             here = self._round
             self._pending.append(item)
-            self._act_if_all_came()
+            self._act_if_complete()
             while self._round == here:
                 self._changed.wait()
                 self._turn_away()
@@ -46,10 +46,10 @@ class Joint(Generic[T]):
                 raise self._errors[here]
 
     def leave(self) -> None:
-        """Do not wait for this party any more."""
+        """Stop waiting for the calling party."""
         with self._changed:
             self._parties -= 1
-            self._act_if_all_came()
+            self._act_if_complete()
 
     def abort(self, why: str) -> None:
         """Turn all parties away, those that wait now and those that come."""
@@ -59,9 +59,9 @@ class Joint(Generic[T]):
 
     def _turn_away(self) -> None:
         if self._aborted:
-            raise ReleaseFailedError(f"not carried out, because {self._aborted}")
+            raise CalledOffError(f"not carried out, because {self._aborted}")
 
-    def _act_if_all_came(self) -> None:
+    def _act_if_complete(self) -> None:
         if not self._pending or len(self._pending) < self._parties or self._aborted:
             return
         items, self._pending = self._pending, []
@@ -69,34 +69,44 @@ class Joint(Generic[T]):
             self._act(items)
         except ToolkitError as error:
             self._errors[self._round] = error
+        except BaseException:
+            # Whatever ends this party must not leave the others waiting for ever.
+            self._aborted = self._aborted or "the command ended unexpectedly"
+            self._changed.notify_all()
+            raise
         self._round += 1
         self._changed.notify_all()
 
 
-class JointDoor:
-    """The routers for one host of a batch: its changes are made together with those of the others."""
+class RendezvousRouters:
+    """The routers for one host of a batch: its changes are made together with those of the other hosts."""
 
-    def __init__(self, joint: Joint[tuple[Edit, frozenset[str]]]) -> None:
-        self._joint = joint
+    def __init__(self, meeting: Rendezvous[tuple[Edit, frozenset[str]]]) -> None:
+        self._meeting = meeting
 
     def change(self, edit: Edit, needed: Collection[str]) -> None:
-        self._joint.join((edit, frozenset(needed)))
+        self._meeting.join((edit, frozenset(needed)))
 
     def observed(self, facts: Mapping[str, HostFacts]) -> None:
-        """Nothing: what routers have is known to who changes them for all."""
+        """Do nothing: the routers that change for all hosts know their routes."""
+
+    def catch_up(self) -> None:
+        """Do nothing: the change for all hosts does it."""
 
 
-def joint_routes(doors: Door, parties: int) -> Joint[tuple[Edit, frozenset[str]]]:
-    """Return what makes one change of routes out of those that `parties` hosts ask for."""
+def one_change_of_routes(
+    routers: RoutersPort, parties: int
+) -> Rendezvous[tuple[Edit, frozenset[str]]]:
+    """Return the rendezvous that makes one change of routes out of those of `parties` hosts."""
 
-    def act(asked: list[tuple[Edit, frozenset[str]]]) -> None:
-        needed = frozenset[str]().union(*(labels for _, labels in asked))
+    def act(wanted: list[tuple[Edit, frozenset[str]]]) -> None:
+        needed = frozenset[str]().union(*(labels for _, labels in wanted))
 
         def edit_all(routes: Routes) -> Routes:
-            for edit, _ in asked:
+            for edit, _ in wanted:
                 routes = edit(routes)
             return routes
 
-        doors.change(edit_all, needed)
+        routers.change(edit_all, needed)
 
-    return Joint(parties, act)
+    return Rendezvous(parties, act)

@@ -16,22 +16,22 @@ Edit = Callable[[Routes], Routes]
 AT_ONCE = 16
 
 
-class Doors:
-    """Changes the routes of all routers together. One command at a time has them: the hosts are locked.
+class Routers:
+    """Changes the routes of all routers together. One command at a time does so: it holds the locks of the hosts.
 
-    `behind` names hosts whose router could not be told, with the reason. They keep the routes they had, and whoever
-    has them next brings them up.
+    `behind` has the hosts whose router could not be told, by label, with the reason. They keep the routes they had
+    until the next command tells them.
     """
 
     def __init__(self, hosts: Sequence[HostPort]) -> None:
-        self._hosts = {host.label: host for host in hosts}
+        self._hosts = {host.host.label: host for host in hosts}
         self._known: dict[str, Routes] = {}
         self._guard = threading.Lock()
         self.behind: dict[str, str] = {}
         self.routes = Routes()
 
     def observed(self, facts: Mapping[str, HostFacts]) -> None:
-        """Take over what hosts were seen to have, by label; of routers that differ the one told last is right."""
+        """Take over the routes in `facts`, by label; where routers differ, the router that was told last is right."""
         with self._guard:
             for label, each in facts.items():
                 self._known[label] = Routes.from_json(each.routes)
@@ -41,12 +41,12 @@ class Doors:
     def change(self, edit: Edit, needed: Collection[str]) -> None:
         """Bring all routers from the present routes to `edit` of them.
 
-        Raises the HostError of a router in `needed` (labels) that refused or did not answer, and of any where none
-        followed; others are noted as `behind`.
+        Raises the HostError of a router in `needed` (labels) that refused or did not answer, and of any router where
+        none followed; the others are noted as `behind`.
         """
         with self._guard:
             new = edit(self.routes)
-            # Told in any case: a router that has other weights than its files is repaired by it.
+            # Routers are told in any case: this repairs one whose weights differ from its files.
             if new != self.routes:
                 new = replace(new, serial=self.routes.serial + 1)
             failed = self._tell(new)
@@ -57,12 +57,18 @@ class Doors:
                 raise (fatal or list(failed.values()))[0]
             self.routes = new
 
+    def catch_up(self) -> None:
+        """Tell the present routes to all routers where one of them missed a change."""
+        told = [each for label, each in self._known.items() if label not in self.behind]
+        if any(each != self.routes for each in told):
+            self.change(lambda routes: routes, ())
+
     def _tell(self, new: Routes) -> dict[str, ToolkitError]:
         labels = [label for label in self._known if label not in self.behind]
         if len(labels) == 1:
             found = [self._apply(labels[0], new)]
         else:
-            # Here and not above: a fleet of one needs no threads, and its rollback must start at once.
+            # Here and not above: a fleet of one host needs no threads.
             from concurrent.futures import ThreadPoolExecutor
 
             with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -78,7 +84,7 @@ class Doors:
         return None
 
     def _tell_back(self, new: Routes, failed: Collection[str]) -> None:
-        """A change that a needed router refused must not stay in the others."""
+        """Take a change that a needed router refused back from the routers that followed."""
         former = replace(self.routes, serial=new.serial + 1)
         followed = [label for label, known in self._known.items() if known == new]
         if not followed:

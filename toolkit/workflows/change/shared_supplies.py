@@ -6,21 +6,21 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from toolkit.adapters.distribution.port import Distribution, Report, Tree
+from toolkit.adapters.distribution.port import Report, Tree
 from toolkit.domain.fleet import Host
 from toolkit.domain.model import Version
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import ToolkitError
-from toolkit.workflows.change.rendezvous import Joint
+from toolkit.workflows.change.rendezvous import Rendezvous
 from toolkit.workflows.tools import Say, SnapshotFiles, Tools
 
 
-class JointSupplies:
-    """The supplies of hosts that are prepared at once."""
+class SharedSupplies:
+    """The supplies, and the distribution, of hosts that are prepared at once."""
 
     def __init__(self, tools: Tools, coming: Mapping[str, Sequence[tuple[str, str]]]) -> None:
-        """`coming` has for each host's name the kind and name of the trees that it will ask for."""
+        """`coming` has for each host's name the kind and name of the trees that it will request."""
         self._supplies, self._distribution = tools.supplies, tools.distribution
         self._once = threading.Lock()
         self._done: dict[str, ToolkitError | None] = {}
@@ -28,27 +28,23 @@ class JointSupplies:
         for name, trees in coming.items():
             for tree in trees:
                 self._expected.setdefault(tree, set()).add(name)
-        self._joints = {
-            key: Joint[tuple[Tree, Host, Report]](len(names), self._spread_to_all)
+        self._meetings = {
+            key: Rendezvous[tuple[Tree, Host, Report]](len(names), self._spread_to_all)
             for key, names in self._expected.items()
         }
         self._arrived: dict[tuple[str, str, str], str] = {}
 
-    def for_host(self, name: str) -> Distribution:
-        """Return the distribution as the host `name` asks for it."""
-        return _ForHost(self, name)
-
     def leave(self, name: str) -> None:
-        """The host `name` asks for nothing any more."""
+        """Stop waiting for the host `name`, which requests nothing more."""
         for key, names in self._expected.items():
             if name in names:
                 names.discard(name)
-                self._joints[key].leave()
+                self._meetings[key].leave()
 
     def abort(self, why: str) -> None:
-        """Let no host wait for others any more."""
-        for joint in self._joints.values():
-            joint.abort(why)
+        """Turn away all hosts that wait for others."""
+        for meeting in self._meetings.values():
+            meeting.abort(why)
 
     def fetch(self, version: Version, say: Say) -> None:
         self._just_once("fetch", lambda: self._supplies().fetch(version, say))
@@ -66,14 +62,15 @@ class JointSupplies:
     def engine_packages(self, engine: str) -> tuple[FileDigest, ...]:
         return self._supplies().engine_packages(engine)
 
-    def spread_together(self, tree: Tree, host: Host, report: Report) -> Mapping[str, str]:
-        """Send `tree` to `host` together with all others that wait for it."""
-        self._joints[tree.kind, tree.name].join((tree, host, report))
+    def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
+        """Send `tree` to the only host of `hosts`, together with all others that wait for it."""
+        (host,) = hosts
+        self._meetings[tree.kind, tree.name].join((tree, host, report))
         return {host.name: self._arrived[tree.kind, tree.name, host.name]}
 
-    def _spread_to_all(self, asked: list[tuple[Tree, Host, Report]]) -> None:
-        tree, _, report = asked[0]
-        found = self._distribution().spread(tree, [host for _, host, _ in asked], report)
+    def _spread_to_all(self, wanted: list[tuple[Tree, Host, Report]]) -> None:
+        tree, _, report = wanted[0]
+        found = self._distribution().spread(tree, [host for _, host, _ in wanted], report)
         for name, words in found.items():
             self._arrived[tree.kind, tree.name, name] = words
 
@@ -88,12 +85,3 @@ class JointSupplies:
             failed = self._done[what]
             if failed is not None:
                 raise failed
-
-
-class _ForHost:
-    def __init__(self, joint: JointSupplies, name: str) -> None:
-        self._joint, self._name = joint, name
-
-    def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
-        (host,) = hosts
-        return self._joint.spread_together(tree, host, report)

@@ -1,50 +1,127 @@
-"""Take a model out of service: no new requests, drain, stop."""
+"""Take a model out of service on the hosts of a fleet: no new requests, drain, stop."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan, Strategy
 from toolkit.domain.release import Outcome
-from toolkit.errors import InputError, RefusedError
+from toolkit.errors import HostError, InputError, RefusedError, ToolkitError, joined
+from toolkit.planning.change.placement import having
 from toolkit.planning.change.recovery import stop_steps
-from toolkit.planning.routing.routes import Routes
+from toolkit.planning.change.span import require_whole
+from toolkit.planning.routing.agreement import agreed
 from toolkit.workflows.change.act import Act, Change
+from toolkit.workflows.change.recording import begin_deployment, end_deployment
 from toolkit.workflows.change.recover import end_unfinished
+from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
+from toolkit.workflows.fleet.at_once import at_once
+from toolkit.workflows.fleet.look import each_at_once, lock_all, look
 from toolkit.workflows.tools import Timing, Tools
 
 
-def stop_model(
-    tools: Tools, model: str, confirm: Callable[[Plan], bool], *, timing: Timing
-) -> Plan:
-    """Stop all replicas of `model`; its releases stay, so that `deploy` starts it again.
+@dataclass(frozen=True, slots=True)
+class StopPlan:
+    """The plan of each host, by name; `unreachable` are the hosts that do not answer, with the reason."""
 
-    Raises InputError where the model is not deployed, RefusedError where `confirm` says no.
+    model: str
+    plans: Mapping[str, Plan]
+    unreachable: Mapping[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "action": "stop",
+            "model": self.model,
+            "hosts": {name: plan.as_json() for name, plan in self.plans.items()},
+            "unreachable": dict(self.unreachable),
+        }
+
+
+def stop_model(
+    members: Sequence[Tools],
+    model: str,
+    confirm: Callable[[StopPlan], bool],
+    *,
+    named: Sequence[str],
+    timing: Timing,
+) -> StopPlan:
+    """Stop the model's replicas on all hosts that have it, or on those `named`; its releases stay.
+
+    Raises InputError where none of them has it, RefusedError where `confirm` says no, HostError where a host did not
+    answer: it keeps its replica, and gets no traffic from the other hosts' routers. An interruption ends the waits;
+    the next change of the model goes on with the stop.
     """
-    plan = _plan(tools, model)
+    plan, _ = _plan(members, model, named)
+    if not plan.plans:
+        where = members[0].host.host.name if len(members) == 1 else "any of these hosts"
+        raise InputError(f"{model} is not deployed on {where}", hint="toolkit status")
     if not confirm(plan):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
-    with tools.host.lock(tools.owner):
-        end_unfinished(tools, timing)
-        facts = tools.host.observe()
-        tools.doors.observed({tools.host.label: facts})
-        current = facts.serving_slot(model)
-        number = current.release.number if current and current.release else 0
-        deployment = tools.history.open_deployment(
-            model=model, action="stop", release=number, previous=number or None, slot="",
-            actor=tools.owner.actor, host=tools.host.name,
-        )  # fmt: skip
-        Act(tools, Change(model, {}, None, timing), deployment, facts).perform(
-            stop_steps(model, facts)
+    there = [each for each in members if each.host.host.name not in plan.unreachable]
+    with lock_all([each.host for each in there], there[0].owner):
+        routers, interruption = there[0].routers, there[0].interruption
+        routers.observed(look([each.host for each in there]).by_label)
+        # An interrupted stop of this model may be among them, and leave nothing to do.
+        each_at_once(there, lambda tools: end_unfinished(tools, timing), interruption.begin)
+        done, facts = _plan(there, model, named)
+        stopping = [each for each in there if each.host.host.name in done.plans]
+        meeting = one_change_of_routes(routers, len(stopping))
+        rollout, failures = str(uuid.uuid4()), dict[str, ToolkitError]()
+
+        def stop(tools: Tools) -> None:
+            try:
+                _stop(
+                    replace(tools, routers=RendezvousRouters(meeting)), done, facts, timing, rollout
+                )
+            except ToolkitError as error:
+                failures[tools.host.host.name] = error
+            finally:
+                meeting.leave()
+
+        # All at once, since each host waits for the others before routes change.
+        at_once(len(stopping), stopping, stop, interruption.begin)
+    if failures:
+        hint = f"toolkit status; toolkit stop {model} goes on with it"
+        raise joined(failures, hint=hint, alone=len(members) == 1)
+    if plan.unreachable:
+        raise HostError(
+            f"{model} is stopped where a host answered; unreachable:\n  "
+            + "\n  ".join(f"{name}: {why}" for name, why in plan.unreachable.items()),
+            hint=f"toolkit stop {model}, once they answer",
         )
-        tools.history.end_deployment(deployment, Outcome.DONE)
     return plan
 
 
-def _plan(tools: Tools, model: str) -> Plan:
-    facts = tools.host.observe()
-    if not facts.slots_of(model) and Routes.from_json(facts.routes).of(model) is None:
-        raise InputError(f"{model} is not deployed on {facts.name}", hint="toolkit status")
+def _stop(
+    tools: Tools, stop: StopPlan, facts: Mapping[str, HostFacts], timing: Timing, rollout: str
+) -> None:
+    name = tools.host.host.name
+    plan, seen = stop.plans[name], facts[name]
+    deployment = begin_deployment(tools, plan, [seen], rollout=rollout)
+    Act(tools, Change(stop.model, {}, None, timing), deployment, seen).perform(plan.steps)
+    end_deployment(tools, deployment, Outcome.DONE)
+
+
+def _plan(
+    members: Sequence[Tools], model: str, named: Sequence[str]
+) -> tuple[StopPlan, dict[str, HostFacts]]:
+    seen = look([each.host for each in members])
+    if not seen.facts:
+        raise joined(seen.errors, hint="toolkit hosts", alone=len(members) == 1)
+    routes, facts = agreed(seen.by_label)
+    have = having(model, facts, routes)
+    chosen = [name for name in facts if name in have and (not named or name in named)]
+    require_whole(model, facts, chosen)
+    plans = {name: _plan_host(model, facts[name]) for name in chosen}
+    return StopPlan(model, plans, seen.unreachable), facts
+
+
+def _plan_host(model: str, facts: HostFacts) -> Plan:
     current = facts.serving_slot(model)
     return Plan(
         action="stop",

@@ -1,17 +1,17 @@
-"""What a command asks for: facts in, the wanted release out."""
+"""From a host's facts to the release that a command wants there."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from toolkit.domain.release import Outcome
 from toolkit.errors import InputError
 from toolkit.planning.change.deploy import Wanted
+from toolkit.planning.change.rollout import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from toolkit.adapters.history.history import History
     from toolkit.adapters.store.store import Store
     from toolkit.domain.engine import EngineLock
@@ -19,83 +19,97 @@ if TYPE_CHECKING:
     from toolkit.domain.model import Policy, Version
     from toolkit.domain.release import Release
     from toolkit.domain.snapshot import Snapshot
-    from toolkit.workflows.change.change import Ask
     from toolkit.workflows.tools import Timing
 
+# Host facts -> what the command wants on that host.
+Want = Callable[["HostFacts"], Wanted]
 
-def ask_version(
-    version: Version,
-    *,
-    action: str,
-    policy: Policy,
-    snapshot_of: Callable[[Version], Snapshot],
-    locks: Sequence[EngineLock],
-    store: Store,
-    history: History,
-    provision_digest: str,
-    timing: Timing,
-    keep_standby: bool,
-) -> Ask:
-    """Return the ask of `deploy` and `upgrade`.
 
-    It raises, before anything is downloaded: NothingSuitableError where no device can hold the version,
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be made live and how, on the hosts `named` or on so many `replicas`, see `choose_hosts`.
+
+    `want` says what a host is to have. `deploy` may bring the model to further hosts; `upgrade` and `rollback` are
+    for the hosts that have it. With `standby` the former replica stays ready for a rollback.
+    """
+
+    action: str
+    model: str
+    want: Want
+    version: Version | None
+    timing: Timing
+    limits: Limits = field(default_factory=Limits)
+    standby: bool = True
+    named: tuple[str, ...] = ()
+    replicas: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What the ops machine has pinned and stored, and what its policy allows."""
+
+    policy: Policy
+    snapshot_of: Callable[[Version], Snapshot]
+    locks: Sequence[EngineLock]
+    store: Store
+
+
+def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
+    """Return what `deploy` and `upgrade` want. The release has no number yet, see `numbered`.
+
+    The result raises, before anything is downloaded: NothingSuitableError where no device can hold the version,
     RefusedError where policy denies licence or files, InputError where its files or engine are not locked.
     """
-    # Here and not above: a rollback shares this file, needs none of them and must start at once.
+    # Here and not above: a rollback shares this module, needs none of these and must start at once.
     from toolkit.planning.release.accelerator import choose_accelerator
     from toolkit.planning.release.build import build_release
     from toolkit.planning.release.engine_choice import choose_lock
     from toolkit.workflows.files.pull import require_licence, require_permission
 
-    def ask(facts: HostFacts) -> Wanted:
+    def want(facts: HostFacts) -> Wanted:
         accelerator = choose_accelerator(version, facts)
-        require_licence(version, policy)
-        lock = choose_lock(locks, version.engine, accelerator, facts.python)
-        snapshot = snapshot_of(version)
+        require_licence(version, pinned.policy)
+        lock = choose_lock(pinned.locks, version.engine, accelerator, facts.python)
+        snapshot = pinned.snapshot_of(version)
         require_permission(version, snapshot)
-        release = build_release(version, snapshot, lock, facts, number=0)
-        there = {file.sha256 for file in snapshot.files if store.has_blob(file)}
-        missing = [file.size for file in snapshot.files if file.sha256 not in there]
-        absent = 0 if store.has(snapshot) else max(1, sum(missing))
+        stored = pinned.store.has(snapshot)
+        missing = [file.size for file in snapshot.files if not pinned.store.has_blob(file)]
         return Wanted(
             action=action,
-            release=_numbered(release, facts, history),
-            provision_digest=provision_digest,
+            release=build_release(version, snapshot, lock, facts, number=0),
             snapshot_size=snapshot.size,
-            missing_bytes=absent,
-            keep_standby=keep_standby,
-            bake_seconds=timing.bake,
-            ready_seconds=usual_start(history, version.model),
+            missing_bytes=0 if stored else max(1, sum(missing)),
         )
 
-    return ask
+    return want
 
 
-def ask_rollback(
-    model: str, number: int | None, *, history: History, timing: Timing, keep_standby: bool
-) -> Ask:
-    """Return the ask of `rollback`: release `number`, or the one that was live before the current one.
+def want_release(model: str, number: int | None, history: History) -> Want:
+    """Return what `rollback` wants: release `number`, or the one that was live before the current one.
 
-    It reads neither the registry nor the Hub: what once was live is all in the history and on the host.
+    The result reads neither the registry nor the Hub: a release that was live is in the history and on the host.
+    It raises InputError where there is no such release.
     """
 
-    def ask(facts: HostFacts) -> Wanted:
+    def want(facts: HostFacts) -> Wanted:
         release = (
             _before(model, facts, history)
             if number is None
             else _release(model, number, facts, history)
         )
-        return Wanted(
-            action="rollback",
-            release=release,
-            # A rollback changes the release and nothing else, whatever else could be converged by now.
-            provision_digest=facts.converged,
-            keep_standby=keep_standby,
-            bake_seconds=timing.bake,
-            ready_seconds=usual_start(history, model),
-        )
+        # A rollback changes the release alone, whatever else could be converged by now.
+        return Wanted("rollback", release, provision_digest=facts.converged)
 
-    return ask
+    return want
+
+
+def usual_start(history: History, model: str) -> float:
+    """Return how long the model's last start took, in seconds; a minute where none is known."""
+    for deployment in history.deployments(model):
+        for step in deployment.steps:
+            if step.kind == "start" and step.outcome is Outcome.DONE and step.ended_at:
+                return step.ended_at - step.started_at
+    return 60.0
 
 
 def _release(model: str, number: int, facts: HostFacts, history: History) -> Release:
@@ -112,7 +126,7 @@ def _before(model: str, facts: HostFacts, history: History) -> Release:
     current = facts.serving_slot(model)
     serving = current.release.number if current and current.release else None
     for deployment in history.deployments(model):
-        # One that started the same release again, or only provisioned its host, changed no release.
+        # A deployment that started the same release again, or only provisioned its host, changed no release.
         changed = deployment.previous not in (None, deployment.release)
         if deployment.outcome is Outcome.LIVE and deployment.release == serving and changed:
             assert deployment.previous is not None
@@ -124,22 +138,3 @@ def _before(model: str, facts: HostFacts, history: History) -> Release:
     if serving is None:
         raise InputError(f"{model} is not deployed here", hint=f"toolkit deploy {model}")
     raise InputError(f"{model} has no release before #{serving}", hint=f"toolkit releases {model}")
-
-
-def _numbered(release: Release, facts: HostFacts, history: History) -> Release:
-    known = [slot.release for slot in facts.slots_of(release.model) if slot.release]
-    known += [each for each, _ in history.releases(release.model)]
-    for each in known:
-        if each.same_as(release):
-            return each
-    numbers = [each.number for each in known]
-    return replace(release, number=max(numbers, default=0) + 1)
-
-
-def usual_start(history: History, model: str) -> float:
-    """Return how long the model's last start took, in seconds; a minute where none is known."""
-    for deployment in history.deployments(model):
-        for step in deployment.steps:
-            if step.kind == "start" and step.outcome is Outcome.DONE and step.ended_at:
-                return step.ended_at - step.started_at
-    return 60.0

@@ -62,8 +62,8 @@ def _hosts(hosts: Sequence[HostPort], digest_of: Callable[[Host], str]) -> Itera
         name = host.name
         # The name of the only host says nothing.
         prefix = f"{name}: " if len(hosts) > 1 else ""
-        if name in sight.lost:
-            words = f"{name}: {sight.lost[name]}"
+        if name in sight.unreachable:
+            words = f"{name}: {sight.unreachable[name]}"
             yield Finding(Level.FAIL, f"{prefix}host", words, "toolkit hosts")
             continue
         for each in diagnose_host(sight.facts[name], digest_of(host)):

@@ -77,21 +77,21 @@ def plan_fit(
     `limits` are those that an upgrade would get.
     """
     sight = look(hosts)
-    routes, facts = agreed(sight.by_label(hosts))
+    routes, facts = agreed(sight.by_label)
     fits, upgrade = plan_upgrade(
         candidate.version.model,
         [provisionable(fit_host(candidate, each), each, clock()) for each in facts.values()],
         facts,
         routes,
         limits=limits,
-        lost=sight.lost,
+        unreachable=sight.unreachable,
     )
     return FleetFit(
         version=candidate.version,
         weights=sum(tensor.size for tensor in candidate.files.tensors),
         need=predict_need(candidate),
         hosts=fits,
-        unreachable=sight.lost,
+        unreachable=sight.unreachable,
         upgrade=upgrade,
         records=_records(history, candidate.version),
     )

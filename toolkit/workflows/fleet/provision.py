@@ -14,13 +14,13 @@ from typing import Any
 
 from toolkit.adapters.ansible.converge import Converge
 from toolkit.adapters.hosts.host import HostPort
-from toolkit.domain.facts import HostFacts
+from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import HostError, RefusedError, ToolkitError
 from toolkit.planning.change.preflight import preflight, reason_to_provision, remarks
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.fleet.keys import sync_keys
-from toolkit.workflows.fleet.look import Sight, look
+from toolkit.workflows.fleet.look import look
 
 CONVERGING = 8
 _SAY_EVERY = 2.0
@@ -48,7 +48,7 @@ class Target:
     @property
     def name(self) -> str:
         """The host's name."""
-        return self.host.name
+        return self.host.host.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _fault_json(fault: ToolkitError | None) -> dict[str, str] | None:
     return {"message": fault.message, "hint": fault.hint} if fault else None
 
 
-def _intend(target: Target, how: Provisioning, sight: Sight) -> Intent:
+def _intend(target: Target, how: Provisioning, sight: FleetFacts) -> Intent:
     if target.name in sight.errors:
         return Intent(target, fault=sight.errors[target.name])
     facts = sight.facts[target.name]

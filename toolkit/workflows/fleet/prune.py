@@ -11,7 +11,7 @@ from toolkit.domain.release import Outcome, Release
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import HostError, RefusedError
 from toolkit.planning.upkeep.prune import Prune, plan_prune
-from toolkit.workflows.fleet.look import hold, look
+from toolkit.workflows.fleet.look import lock_all, look
 from toolkit.workflows.tools import Tools
 
 
@@ -47,10 +47,10 @@ def prune(
     if not confirm(leavings):
         raise RefusedError("not confirmed; nothing was removed", hint="add --yes to go ahead")
     freed = 0
-    with hold([each.host for each in members], members[0].owner):
+    with lock_all([each.host for each in members], members[0].owner):
         leavings = find_leavings(members, store, locked, keep)
         for tools in members:
-            found = leavings.hosts[tools.host.name]
+            found = leavings.hosts[tools.host.host.name]
             for digest in found.snapshots:
                 freed += tools.host.remove("snapshots", digest)
             for engine in found.engines:
@@ -68,8 +68,8 @@ def find_leavings(
     recent = [each for model in history.models() for each in _recent(history, model, keep)]
     recent += _still_needed(history, recent)
     sight = look([each.host for each in members])
-    if sight.lost:
-        words = "; ".join(f"{name}: {why}" for name, why in sight.lost.items())
+    if sight.unreachable:
+        words = "; ".join(f"{name}: {why}" for name, why in sight.unreachable.items())
         raise HostError(f"what is used there is not known: {words}", hint="toolkit status")
     used = {release.snapshot for release in recent}
     for facts in sight.facts.values():

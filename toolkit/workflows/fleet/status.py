@@ -1,4 +1,4 @@
-"""What is true now: the host's facts, who holds it, what the history has open."""
+"""What is true now: the facts of all hosts, and what the history has open."""
 
 from __future__ import annotations
 
@@ -8,53 +8,80 @@ from typing import Any
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.host import HostPort
-from toolkit.domain.facts import HostFacts, SlotFacts
-from toolkit.domain.probe import LockOwner
+from toolkit.domain.facts import FleetFacts, SlotFacts
 from toolkit.domain.release import Deployment
 from toolkit.errors import InputError
+from toolkit.planning.change.drift import drift_of
+from toolkit.planning.routing.agreement import agreed, behind
+from toolkit.workflows.fleet.look import look
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """One look at a host and the history."""
+class FleetStatus:
+    """One look at all hosts and the history.
 
-    facts: HostFacts
-    owner: LockOwner | None
+    `behind` names hosts whose router missed a change; `drift` says what is not as it was deployed.
+    """
+
+    fleet: FleetFacts
+    behind: tuple[str, ...]
+    keys_differ: bool
+    drift: tuple[str, ...]
     unfinished: tuple[Deployment, ...]
 
-    def as_json(self, slots: Sequence[SlotFacts]) -> dict[str, Any]:
-        """Return what `--json` prints, with only these `slots`."""
-        facts = asdict(self.facts)
-        for name in ("slots", "routes", "used_ports", "held_by"):
-            del facts[name]
+    def slots(self, model: str | None) -> list[tuple[str, SlotFacts]]:
+        """Return host's name and slot of each replica, of `model` alone where it is given."""
+        return [
+            (name, slot)
+            for name, facts in self.fleet.facts.items()
+            for slot in facts.slots
+            if model in (None, slot.model)
+        ]
+
+    def as_json(self, model: str | None) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        hosts = {name: asdict(facts) for name, facts in self.fleet.facts.items()}
+        for name, facts in hosts.items():
+            for field in ("slots", "routes", "used_ports"):
+                del facts[field]
+            facts["router"]["endpoint"] = self.fleet.facts[name].router.endpoint
         return {
-            "host": facts,
-            "slots": [{"host": self.facts.name, **slot_json(slot)} for slot in slots],
-            "held_by": asdict(self.owner) if self.owner else None,
+            "hosts": hosts,
+            "unreachable": self.fleet.unreachable,
+            "routers_behind": list(self.behind),
+            "keys_differ": self.keys_differ,
+            "slots": [{"host": name, **_slot_json(slot)} for name, slot in self.slots(model)],
+            "drift": list(self.drift),
             "unfinished": [asdict(each) for each in self.unfinished],
         }
 
 
-def observe_status(host: HostPort, history: History) -> Status:
-    """Return the status of `host`; raises HostError where it does not answer."""
-    facts = host.observe()
-    return Status(facts, facts.held_by, tuple(history.unfinished()))
+def observe_fleet(hosts: Sequence[HostPort], history: History) -> FleetStatus:
+    """Return the status of all hosts; those that do not answer are among its `fleet.errors`."""
+    seen = look(hosts)
+    routes, facts = agreed(seen.by_label)
+    rings = {each.router.ring for each in facts.values() if each.router.running}
+    return FleetStatus(
+        FleetFacts(facts, seen.errors, seen.labels),
+        behind(seen.by_label, routes),
+        len(rings) > 1,
+        tuple(words for each in facts.values() for words in drift_of(each)),
+        tuple(history.unfinished()),
+    )
 
 
 def log_host(hosts: Sequence[HostPort], model: str) -> HostPort:
-    """Return the only host, or the first of several that has a replica of `model`, one with traffic before others.
+    """Return the only host, or the first of several with a replica of `model`: one with traffic before others.
 
-    Raises InputError where none has.
+    Raises InputError where no host has one.
     """
     if len(hosts) == 1:
         return hosts[0]
-    from toolkit.workflows.fleet.look import look
-
-    sight = look(hosts)
+    seen = look(hosts)
     having = [
         (host, facts)
         for host in hosts
-        if (facts := sight.facts.get(host.name)) and facts.slots_of(model)
+        if (facts := seen.facts.get(host.host.name)) and facts.slots_of(model)
     ]
     if not having:
         raise InputError(f"{model} has no replica on any host", hint="toolkit status")
@@ -77,8 +104,7 @@ def log_slot(host: HostPort, model: str) -> str:
     return slots[0].slot
 
 
-def slot_json(slot: SlotFacts) -> dict[str, Any]:
-    """Return a slot as `--json` prints it."""
+def _slot_json(slot: SlotFacts) -> dict[str, Any]:
     data = asdict(slot)
     data["release"] = slot.release.as_json() if slot.release else None
     data["process"] = str(slot.process)

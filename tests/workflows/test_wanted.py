@@ -1,4 +1,4 @@
-"""What a command asks for: facts in, the wanted release out, and every refusal before a byte moves."""
+"""From facts to the wanted release, and every refusal before a byte moves."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from toolkit.domain.release import Outcome
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
 from toolkit.planning.change.deploy import Wanted
-from toolkit.workflows.change.wanted import ask_rollback, ask_version
-from toolkit.workflows.tools import Timing
+from toolkit.workflows.change.wanted import Pinned, usual_start, want_release, want_version
 
 CPU_LOCK = EngineLock("vllm", "0.32.0", Accelerator.CPU, "3.11", "ab" * 32, "/x", 147)
 CUDA_LOCK = replace(CPU_LOCK, accelerator=Accelerator.CUDA)
@@ -39,30 +38,27 @@ def history(tmp_path: Path) -> History:
 
 @pytest.fixture
 def want(tmp_path: Path, history: History) -> Callable[..., Wanted]:
-    def asked(
+    def wanted_on(
         facts: HostFacts, wanted: Version | None = None, *, files: Snapshot = FILES, **more: Any
     ) -> Wanted:
-        given = {"policy": Policy(allowed=("mit",)), "locks": (CPU_LOCK, CUDA_LOCK), **more}
-        return ask_version(
-            wanted or version(),
-            action="deploy",
-            snapshot_of=lambda _: files,
-            store=Store(tmp_path / "store"),
-            history=history,
-            provision_digest="base-1",
-            timing=Timing(bake=3),
-            keep_standby=True,
-            **given,
-        )(facts)
+        pinned = Pinned(
+            **{
+                "policy": Policy(allowed=("mit",)),
+                "snapshot_of": lambda _: files,
+                "locks": (CPU_LOCK, CUDA_LOCK),
+                "store": Store(tmp_path / "store"),
+                **more,
+            }
+        )
+        return want_version(wanted or version(), pinned, action="deploy")(facts)
 
-    return asked
+    return wanted_on
 
 
 def test_what_is_wanted_is_the_release_and_what_is_missing(want: Callable[..., Wanted]) -> None:
     asked = want(host())
-    assert (asked.release.title, asked.release.accelerator) == ("tiny #1 (v1)", "cpu")
+    assert (asked.release.title, asked.release.accelerator) == ("tiny #0 (v1)", "cpu")
     assert (asked.snapshot_size, asked.missing_bytes) == (12, 12)
-    assert (asked.bake_seconds, asked.ready_seconds, asked.keep_standby) == (3, 60, True)
 
 
 def test_a_host_with_a_device_gets_the_engine_for_it(want: Callable[..., Wanted]) -> None:
@@ -70,23 +66,8 @@ def test_a_host_with_a_device_gets_the_engine_for_it(want: Callable[..., Wanted]
     assert (asked.release.accelerator, asked.release.engine) == ("cuda", CUDA_LOCK.id)
 
 
-def test_the_same_release_keeps_its_number_wherever_it_is_known(
-    want: Callable[..., Wanted], history: History
-) -> None:
-    first = want(host()).release
-    history.add_release(first)
-    assert want(host()).release.number == 1
-    # The host knows it under the number that another ops machine gave it.
-    there = replace(first, number=7)
-    assert want(host(slot("blue", there, weight=100))).release.number == 7
-    # Something else gets the next number of both.
-    other = host(slot("blue", release(9), weight=100))
-    assert want(other, version(name="v2")).release.number == 10
-
-
-def test_the_last_start_says_how_long_the_next_will_take(
-    want: Callable[..., Wanted], history: History
-) -> None:
+def test_the_last_start_says_how_long_the_next_will_take(history: History) -> None:
+    assert usual_start(history, "tiny") == 60.0
     times = iter([10.0, 20.0, 58.0, 60.0])
     history._clock = lambda: next(times)
     opened = history.open_deployment(
@@ -94,7 +75,7 @@ def test_the_last_start_says_how_long_the_next_will_take(
     )
     step = history.start_step(opened, "start", "blue")
     history.end_step(opened, step, Outcome.DONE)
-    assert want(host()).ready_seconds == 38.0
+    assert usual_start(history, "tiny") == 38.0
 
 
 @pytest.mark.parametrize(
@@ -122,8 +103,7 @@ def test_refusals_come_before_anything_is_fetched(
 
 
 def back(history: History, facts: HostFacts, number: int | None = None) -> int:
-    ask = ask_rollback("tiny", number, history=history, timing=Timing(), keep_standby=True)
-    return ask(facts).release.number
+    return want_release("tiny", number, history)(facts).release.number
 
 
 def live(history: History, number: int, previous: int | None, action: str = "deploy") -> None:
@@ -186,5 +166,5 @@ def test_a_standby_on_the_host_will_do_without_a_history(history: History) -> No
 def test_a_rollback_converges_nothing_else(history: History) -> None:
     live(history, 1, None)
     live(history, 2, 1)
-    ask = ask_rollback("tiny", None, history=history, timing=Timing(), keep_standby=True)
-    assert ask(replace(ON_TWO, converged="old")).provision_digest == "old"
+    want = want_release("tiny", None, history)
+    assert want(replace(ON_TWO, converged="old")).provision_digest == "old"

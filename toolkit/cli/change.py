@@ -1,0 +1,158 @@
+"""What `deploy`, `upgrade` and `rollback` share: their options, and how the outcome is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli.context import Pins, home_directory, open_fleet, open_members
+from toolkit.cli.options import host_option, keep_option, serial_option, together
+from toolkit.cli.output import print_json, say, table
+from toolkit.cli.plan_view import confirmation, show_rollout
+from toolkit.domain.quantity import format_seconds, parse_size
+from toolkit.errors import InputError
+
+if TYPE_CHECKING:
+    from toolkit.adapters.history.history import History
+    from toolkit.domain.fleet import Host
+    from toolkit.workflows.change.rollout import RolledOut
+    from toolkit.workflows.change.wanted import Order
+
+change_options = together(
+    click.option("--yes", "-y", is_flag=True, help="Go ahead without asking."),
+    click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
+    click.option(
+        "--ready-timeout",
+        type=click.FloatRange(1),
+        default=1800.0,
+        show_default=True,
+        help="Seconds a replica may take to get ready.",
+    ),
+    click.option(
+        "--drain-timeout",
+        type=click.FloatRange(0),
+        default=900.0,
+        show_default=True,
+        help="Seconds that running requests of the old replica get to end.",
+    ),
+    click.option(
+        "--bake",
+        type=click.FloatRange(0),
+        default=10.0,
+        show_default=True,
+        help="Seconds to watch a new release under traffic before the old one is let go.",
+    ),
+    click.option(
+        "--standby/--no-standby",
+        default=True,
+        show_default=True,
+        help="Keep the old replica ready for an instant rollback.",
+    ),
+    host_option("Only this host of the fleet; may be given again."),
+    serial_option(),
+    click.option(
+        "--max-failures",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help="Hosts that may fail before no further batch begins.",
+    ),
+    keep_option(),
+    click.option(
+        "--send-limit",
+        default=None,
+        metavar="SIZE",
+        help="Send weights and packages at no more than this a second, such as 20MB.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeOptions:
+    """The values of `change_options` and of the options that lead to fleet and history; times in seconds."""
+
+    yes: bool
+    dry_run: bool
+    ready_timeout: float
+    drain_timeout: float
+    bake: float
+    standby: bool
+    named: tuple[str, ...]
+    serial: int
+    max_failures: int
+    keep: int
+    send_limit: str | None
+    fleet: str | None
+    home: str | None
+    as_json: bool
+
+    def of_order(self) -> dict[str, Any]:
+        """Return the fields of `Order` that are options of every change."""
+        from toolkit.planning.change.rollout import Limits
+        from toolkit.workflows.tools import Timing
+
+        return {
+            "timing": Timing(self.ready_timeout, self.drain_timeout, self.bake),
+            "limits": Limits(self.serial, self.max_failures, self.keep),
+            "standby": self.standby,
+            "named": tuple(self.named),
+        }
+
+    @property
+    def bytes_a_second(self) -> int:
+        """The limit of transfers, 0 for none; raises InputError."""
+        try:
+            return parse_size(self.send_limit) if self.send_limit else 0
+        except ValueError as error:
+            raise InputError(f"--send-limit: {error}", hint="--send-limit 20MB") from error
+
+
+def change_release(
+    options: ChangeOptions, pins: Pins | None, order: Callable[[History], Order]
+) -> None:
+    """Carry `order` out on the fleet and say how it went."""
+    from toolkit.workflows.change.rollout import roll_out
+
+    fleet = open_fleet(options.fleet)
+    fleet.select(options.named)
+    # All hosts of the fleet take part: routes are those of all, also where only some hosts change.
+    members = open_members(
+        home_directory(options.home), fleet.hosts, pins, send_limit=options.bytes_a_second
+    )
+    confirm = confirmation(
+        show_rollout, yes=options.yes, dry_run=options.dry_run, as_json=options.as_json
+    )
+    done = roll_out(members, order(members[0].history), confirm)
+    if options.as_json:
+        print_json(_document(done, fleet.hosts))
+    else:
+        _tell(done, fleet.hosts)
+
+
+def _document(done: RolledOut, hosts: tuple[Host, ...]) -> dict[str, Any]:
+    return {
+        "plan": done.plan.as_json(),
+        "changed": done.changed,
+        "seconds": round(done.seconds, 3),
+        "hosts": {
+            name: {"state": state.words, "deployment": state.deployment}
+            for name, state in done.states.items()
+        },
+        "endpoints": {host.name: host.endpoint for host in hosts},
+    }
+
+
+def _tell(done: RolledOut, hosts: tuple[Host, ...]) -> None:
+    titles = ", ".join(each.title for each in done.plan.releases)
+    if not done.changed:
+        say(f"{titles} is live already; nothing to do")
+    else:
+        if len(hosts) > 1:
+            table(("HOST", "STATE"), [(name, each.words) for name, each in done.states.items()])
+        say(f"{titles} is live, after {format_seconds(done.seconds)}")
+    for host in hosts:
+        where = f" on {host.name}" if len(hosts) > 1 else ""
+        say(f"endpoint{where}: {host.endpoint}  (model {done.plan.model!r})")

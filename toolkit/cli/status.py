@@ -1,0 +1,119 @@
+"""`toolkit status`: what serves, what stands by and what is unfinished, on every host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.cli.context import home_directory, open_fleet, open_history
+from toolkit.cli.host_view import open_host
+from toolkit.cli.options import fleet_option, home_option, json_option
+from toolkit.cli.output import note, print_json, say, table
+from toolkit.domain.quantity import format_seconds, format_size
+from toolkit.errors import joined
+
+if TYPE_CHECKING:
+    from toolkit.domain.facts import HostFacts, SlotFacts
+    from toolkit.domain.release import Deployment
+    from toolkit.workflows.fleet.status import FleetStatus
+
+_COLUMNS = (
+    "MODEL", "VERSION", "RELEASE", "SLOT", "STATE", "TRAFFIC", "REQUESTS", "MEMORY", "UP",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("model", required=False)
+@fleet_option()
+@home_option()
+@json_option()
+def status(model: str | None, fleet: str | None, home: str | None, as_json: bool) -> None:
+    """Show what serves, what stands by and what is unfinished."""
+    from toolkit.workflows.fleet.status import observe_fleet
+
+    place, hosts = home_directory(home), open_fleet(fleet).hosts
+    seen = observe_fleet([open_host(host, place) for host in hosts], open_history(place))
+    errors = seen.fleet.errors
+    failure = joined(errors, hint="toolkit hosts", alone=len(hosts) == 1) if errors else None
+    if as_json and (failure is None or seen.fleet.facts):
+        print_json(seen.as_json(model))
+        if failure:
+            raise click.exceptions.Exit(failure.exit_code)
+        return
+    if seen.fleet.facts:
+        _show(seen, model, several=len(hosts) > 1)
+    if failure:
+        raise failure
+
+
+def _show(seen: FleetStatus, model: str | None, *, several: bool) -> None:
+    """Print what runs; with `several` hosts each line names its host."""
+    slots = seen.slots(model)
+    if slots:
+        rows = [(name, *_row(slot, seen.fleet.facts[name].observed_at)) for name, slot in slots]
+        first = 0 if several else 1
+        table(("HOST", *_COLUMNS)[first:], [row[first:] for row in rows])
+    else:
+        say("nothing is deployed" if model is None else f"{model} is not deployed")
+    for words in seen.drift:
+        note(f"drift: {words}")
+    say_nothing_yet = True
+    for facts in seen.fleet.facts.values():
+        if facts.router.running and say_nothing_yet:
+            say()
+            say_nothing_yet = False
+        _show_host(facts, several=several)
+    for name in seen.behind:
+        note(f"{name}: its router has missed a change; toolkit deploy MODEL tells it")
+    if seen.keys_differ:
+        note("the hosts do not have the same keys; toolkit keys sync brings them together")
+    for each in seen.unfinished:
+        say(_unfinished(each, seen))
+
+
+def _show_host(facts: HostFacts, *, several: bool) -> None:
+    router = facts.router
+    if router.running:
+        say(f"endpoint: {router.endpoint}  ({facts.name}, HAProxy {router.version})")
+    elif facts.slots:
+        say(f"the router of {facts.name} does not run; start it with: toolkit deploy MODEL")
+    if owner := facts.held_by:
+        held = f"{facts.name} is held by" if several else "held by"
+        say(f"{held} {owner.actor} (pid {owner.pid}): {owner.command}")
+
+
+def _unfinished(each: Deployment, seen: FleetStatus) -> str:
+    facts = seen.fleet.facts
+    held = facts[each.host].held_by if each.host in facts else None
+    running = (
+        "it runs"
+        if held
+        else "it was cut short: the next deploy, upgrade, rollback or stop ends it"
+    )
+    where = f" on {each.host}" if each.host and len(facts) > 1 else ""
+    return f"unfinished: deployment {each.id}, {each.action} {each.model}{where} by {each.actor}; {running}"
+
+
+def _row(slot: SlotFacts, now: float) -> tuple[str, ...]:
+    release = slot.release
+    return (
+        slot.model,
+        release.version if release else "?",
+        f"#{release.number}" if release else "?",
+        slot.slot,
+        _state(slot),
+        f"{slot.weight}%",
+        str(slot.sessions),
+        format_size(slot.memory),
+        format_seconds(now - slot.started_at) if slot.started_at else "-",
+    )
+
+
+def _state(slot: SlotFacts) -> str:
+    """Return serving, standby or starting, or what the process of the slot is; and whether it is as deployed."""
+    if slot.process != "running":
+        return str(slot.process)
+    if not slot.healthy:
+        return "starting"
+    return f"{'serving' if slot.weight else 'standby'}{', drifted' if slot.drift else ''}"

@@ -1,0 +1,51 @@
+"""`toolkit stop`: take a model out of service."""
+
+from __future__ import annotations
+
+import click
+
+from toolkit.cli.context import home_directory, open_fleet, open_members
+from toolkit.cli.options import fleet_option, home_option, host_option, json_option
+from toolkit.cli.output import print_json, say
+from toolkit.cli.plan_view import confirmation, show_stop
+
+
+@click.command()
+@click.argument("model")
+@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@click.option(
+    "--drain-timeout",
+    type=click.FloatRange(0),
+    default=900.0,
+    show_default=True,
+    help="Seconds that running requests get to end.",
+)
+@host_option("Only on this host of the fleet; may be given again.")
+@fleet_option()
+@home_option()
+@json_option()
+def stop(
+    model: str,
+    yes: bool,
+    dry_run: bool,
+    drain_timeout: float,
+    named: tuple[str, ...],
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Take a model out of service; its releases stay."""
+    from toolkit.workflows.change.stop import stop_model
+    from toolkit.workflows.tools import Timing
+
+    found = open_fleet(fleet)
+    found.select(named)
+    members = open_members(home_directory(home), found.hosts, None)
+    confirm = confirmation(show_stop, yes=yes, dry_run=dry_run, as_json=as_json)
+    plan = stop_model(members, model, confirm, named=named, timing=Timing(drain=drain_timeout))
+    if as_json:
+        print_json({"plan": plan.as_json(), "changed": True})
+        return
+    where = f" on {', '.join(plan.plans)}" if len(members) > 1 else ""
+    say(f"{model} is stopped{where}; to serve it again: toolkit deploy {model}")
