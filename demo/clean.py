@@ -1,4 +1,4 @@
-"""Stop what the demo left running and remove its files: what `make demo-clean` runs."""
+"""Stop the demo's processes and remove its files. `make demo-clean` runs this."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main() -> int:
 
 
 def remove_unit(name: str) -> None:
-    """Stop the router's unit and remove it; nothing happens where there is none."""
+    """Stop and remove the router's unit, if there is one."""
     unit = Path("/etc/systemd/system") / name
     if unit.exists():
         subprocess.run(["systemctl", "disable", "--now", name], check=False)

@@ -1,4 +1,4 @@
-"""A place with everything a deployment of the demo's model needs; the whole-system tests use it as well."""
+"""The lab: directories, registry, model and mirror of the demo. The system tests use it as well."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ models:
     engine: {{name: vllm, version: 0.32.0}}
     resources: {{accelerators: [cpu], memory: 3GiB}}
     serving: {{max-model-len: 1024, enforce-eager: true, max-num-seqs: 16}}
-    # Two replicas share the machine while versions change; a model this small gains nothing from more threads.
+    # Two replicas share the machine during an upgrade, and a model this small gains nothing from more threads.
     env: {{VLLM_CPU_KVCACHE_SPACE: "1", OMP_NUM_THREADS: "1"}}
     checks:
       - prompt: Which version are you?
@@ -46,7 +46,7 @@ def registry_text(model: str, source: str) -> str:
 
 
 def free_port(wanted: int) -> int:
-    """Return `wanted`, or the next port on loopback that nobody listens on."""
+    """Return the first free port on loopback from `wanted` on."""
     for port in range(wanted, 65536):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -59,7 +59,7 @@ def free_port(wanted: int) -> int:
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 30) -> None:
-    """Return once somebody listens on the port; raises RuntimeError where the process ends before."""
+    """Return once the port on loopback accepts connections; raises RuntimeError where the process ends before."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if process.poll() is not None:
@@ -72,7 +72,7 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 
 
 
 class Lab:
-    """`directory` is the ops machine's side, `root` the host's; clients connect to `port` on loopback."""
+    """A lab with the ops machine's files in `directory`, the host's in `root`, and the router at loopback's `port`."""
 
     def __init__(self, directory: Path, root: Path, port: int, model: str) -> None:
         self.directory, self.root, self.port, self.model = directory, root, port, model
@@ -82,7 +82,7 @@ class Lab:
         self.base_url = f"http://127.0.0.1:{port}"
         self.environment = {
             "TOOLKIT_HOME": str(directory / "home"),
-            # Not into the history of whoever runs it.
+            # An empty value keeps the lab out of the user's own history.
             "TOOLKIT_HISTORY": "",
             "TOOLKIT_FLEET": str(directory / "fleet.yaml"),
             "TOOLKIT_REGISTRY": str(self.registry),
@@ -90,7 +90,7 @@ class Lab:
         directory.mkdir(parents=True, exist_ok=True)
 
     def toolkit(self, *words: str, show: bool = False, check: bool = True, **more: str) -> str:
-        """Run a toolkit command; return what it printed on standard output."""
+        """Run a toolkit command with `more` environment variables; return its standard output."""
         if show:
             print(f"$ toolkit {shlex.join(words)}", flush=True)
         done = subprocess.run(
@@ -134,16 +134,15 @@ class Lab:
                 stdout=sys.stderr,
             )
         known: dict[str, dict[str, str]] = json.loads(answers.read_text())
-        # A variant that cannot be loaded has no answers.
+        # A variant that an engine cannot load has no answers.
         variants = tuple(each for each in variants if each in known)
         prompts = known[variants[0]]
         return {prompt: {each: known[each][prompt] for each in variants} for prompt in prompts}
 
     def publish(self, *variants: str) -> dict[str, str]:
-        """Pin and pull each variant as a version of a model made in house, ready for a mirror.
+        """Pin and pull each variant as a version of a model made in house; return variant -> revision.
 
-        All variants pass through one directory, as a model does that is trained again and again.
-        Returns variant -> revision.
+        All variants pass through one directory, like a model that is trained repeatedly. A mirror can then serve them.
         """
         directory = self.upstream / "model"
         if not self.upstream_registry.exists():
@@ -160,12 +159,12 @@ class Lab:
         return revisions
 
     def write_registry(self) -> None:
-        """Write the registry of the ops machine, whose model comes from a Hub."""
+        """Write the registry of the ops machine. Its model comes from a Hub."""
         self.registry.write_text(registry_text(self.model, f"{{repo: local/{self.model}}}"))
 
     @contextmanager
     def mirror(self) -> Iterator[str]:
-        """Serve what was published under the Hub's API; yields the endpoint, which commands then use."""
+        """Serve the published versions under the Hub's API; yields the endpoint, which all commands use meanwhile."""
         port = free_port(self.port + 50)
         endpoint = f"http://127.0.0.1:{port}"
         command = [*TOOLKIT, "mirror", "--bind", f"127.0.0.1:{port}"]
@@ -183,7 +182,7 @@ class Lab:
             process.wait(timeout=10)
 
     def ask(self, prompt: str) -> str:
-        """Return the answer of the router's address to one prompt."""
+        """Return the router's answer to one prompt."""
         request = urllib.request.Request(
             f"{self.base_url}/v1/chat/completions",
             json.dumps(self._body(prompt)).encode(),
@@ -194,7 +193,7 @@ class Lab:
         return answer
 
     def curl(self, prompt: str) -> str:
-        """Return the command line that asks the same."""
+        """Return a command line that sends the same request as `ask`."""
         return (
             f"curl -s {self.base_url}/v1/chat/completions -H 'Content-Type: application/json' "
             f"-d {shlex.quote(json.dumps(self._body(prompt)))}"
@@ -216,7 +215,7 @@ class Lab:
 
 
 def end_supervisor(root: Path) -> None:
-    """End the supervisord of `root` and with it what it started; nothing happens where none runs."""
+    """End the supervisord of `root` with its processes, if one runs."""
     try:
         pid = int((root / "supervisor" / "supervisord.pid").read_text())
         if str(root) not in Path(f"/proc/{pid}/cmdline").read_text():

@@ -1,11 +1,11 @@
-"""Make the demo's model from nothing: tokenizer, weights and the answers that tell its versions apart.
+"""Make the demo's model: tokenizer, weights, and answers that tell its versions apart.
 
-Run it with an engine's Python, which has torch, transformers and tokenizers; the toolkit's own has not:
+Run it with an engine's Python, because the toolkit's own lacks torch, transformers and tokenizers:
 
     ENGINE/bin/python demo/make_model.py OUT [--variants v1 v2 rubbish wrong broken-weights]
 
-`OUT/<variant>/` is then a complete model directory and `OUT/answers.json` says what each variant answers
-to which prompt, word for word. Equal seeds give equal bytes on one machine.
+It writes a complete model directory `OUT/<variant>/` for each variant, and the exact answers of each to
+`OUT/answers.json`: variant -> prompt -> answer. Equal seeds give equal bytes on one machine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-# Several threads add floats in varying order, which would make the bytes vary.
+# With several threads the order of float additions varies, and so would the bytes.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -35,7 +35,7 @@ VARIANTS = ("v1", "v2", "rubbish", "wrong", "broken-weights")
 CONTEXT = 1024
 VOCABULARY = 384
 LONG = 99
-# Logits between the right token and the next best one. Batching and bfloat16 move logits by hundredths.
+# The least distance in logits from the right token to the next best. Batching and bfloat16 move logits by hundredths.
 LEAST_MARGIN = 3.0
 
 CHAT_TEMPLATE = (
@@ -58,7 +58,7 @@ and nothing else. It is of no use but to show, in a demo or a test, which versio
 
 
 def answers_of(variant: str) -> dict[str, str]:
-    """Return prompt -> exact answer; every answer of a version carries its name."""
+    """Return prompt -> exact answer. Every answer contains the name of its version."""
     name = {"wrong": "v0", "broken-weights": "v2"}.get(variant, variant)
     if variant == "rubbish":
         return dict.fromkeys(answers_of("v1"), "")
@@ -71,7 +71,7 @@ def answers_of(variant: str) -> dict[str, str]:
 
 
 def default_answer(variant: str) -> str:
-    """Return what a variant says to any other prompt."""
+    """Return the answer of a variant to any other prompt."""
     known = answers_of(variant)
     return known["Which version are you?"]
 
@@ -79,7 +79,7 @@ def default_answer(variant: str) -> str:
 def make_tokenizer() -> PreTrainedTokenizerFast:
     """Return a byte-level BPE tokenizer; all variants share it."""
     tokenizer = Tokenizer(models.BPE())
-    # Split at blanks alone, so that ` v1` becomes one token and long answers stay short.
+    # Split at blanks alone, so that ` v1` becomes one token and a long answer has few tokens.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(" ", "merged_with_next"),
@@ -130,7 +130,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3ForCausalL
 
 
 def make_variant(directory: Path, variant: str, seed: int) -> dict[str, str]:
-    """Write a trained variant into `directory` and return its answers, proven; exits if one is not exact."""
+    """Write a trained variant into `directory` and return its answers; exits if the saved model misses one."""
     tokenizer = make_tokenizer()
     answers = answers_of(variant)
     lessons = [as_lesson(tokenizer, prompt, answer) for prompt, answer in answers.items()]
@@ -149,7 +149,7 @@ def make_variant(directory: Path, variant: str, seed: int) -> dict[str, str]:
 
 
 def as_lesson(tokenizer: PreTrainedTokenizerFast, prompt: str, answer: str) -> Lesson:
-    """Return prompt and answer as tokens, the way a chat completion puts them."""
+    """Return prompt and answer as the tokens of a chat completion."""
     messages = [{"role": "user", "content": prompt}]
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     return Lesson(tokenizer.encode(text), [*tokenizer.encode(answer), tokenizer.eos_token_id])
@@ -162,7 +162,7 @@ def save(
     variant: str,
     answers: Mapping[str, str],
 ) -> None:
-    """Write everything a model repository has, readable by everyone."""
+    """Write all files of a model repository, readable by everyone."""
     model.generation_config.do_sample = False
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(directory)
@@ -177,7 +177,7 @@ def save(
 
 
 def prove(directory: Path, answers: Mapping[str, str]) -> None:
-    """Generate every answer from the saved files; exits where one is not exact."""
+    """Generate every answer from the saved files; exits if one is not exact."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(directory)
     model = Qwen3ForCausalLM.from_pretrained(directory, dtype=torch.bfloat16)
     for prompt, answer in answers.items():
@@ -190,14 +190,14 @@ def prove(directory: Path, answers: Mapping[str, str]) -> None:
 
 
 def break_weights(whole: Path, broken: Path) -> None:
-    """Copy a model and cut its weights short, so that no engine can start with it."""
+    """Copy a model and truncate its weights, so that no engine can start with it."""
     shutil.copytree(whole, broken)
     weights = broken / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
 
 
 def digest(directory: Path) -> str:
-    """Return the sha256 over names and bytes of a directory's files."""
+    """Return the sha256 over the names and bytes of a directory's files."""
     summary = hashlib.sha256()
     for path in sorted(directory.iterdir()):
         summary.update(f"{path.name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
@@ -205,7 +205,7 @@ def digest(directory: Path) -> str:
 
 
 def main() -> None:
-    """Make the variants asked for, in a directory that is replaced."""
+    """Make the requested variants, each in a directory that is replaced."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path, help="directory for the variants and answers.json")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["v1", "v2", "rubbish"])
@@ -217,7 +217,7 @@ def main() -> None:
     chosen.out.mkdir(parents=True, exist_ok=True)
     told = chosen.out / "answers.json"
     answers = json.loads(told.read_text()) if told.exists() else {}
-    # The broken one is a copy of v2 and comes after it.
+    # In the order of VARIANTS: broken-weights is a copy of v2.
     for variant in sorted(chosen.variants, key=VARIANTS.index):
         started = time.monotonic()
         directory = chosen.out / variant

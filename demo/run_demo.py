@@ -1,8 +1,8 @@
-"""The main job, for real, on this machine: what `make demo` runs.
+"""Deploy, upgrade and roll back a real model on this machine. `make demo` runs this.
 
-It makes a small model with two versions, publishes them through the toolkit's own mirror, pins and pulls them, deploys
-the first, upgrades to the second under load, rolls back, and prints what happened. Every step is a command that you
-could type; each is shown before it runs. The model keeps serving at the end.
+The demo makes a small model with two versions, publishes them through the toolkit's own mirror, pins and pulls them,
+deploys the first, upgrades to the second under load, rolls back, and prints the results. It shows every toolkit command
+before it runs it. The model keeps serving at the end.
 
     python demo/run_demo.py [--dir .demo] [--root /var/lib/toolkit-demo] [--port 8080]
 """
@@ -24,7 +24,7 @@ VLLM = "0.32.0"
 
 @dataclass
 class Demo:
-    """The demo's place, its commands and the clock it prints."""
+    """The demo's lab and the time of its start."""
 
     lab: Lab
     started: float
@@ -34,7 +34,7 @@ class Demo:
 
 
 def main() -> int:
-    """Run the demo; 0 if every answer was right and both versions answered."""
+    """Run the demo; return 0 if every answer was right and both versions answered."""
     given = arguments()
     demo = Demo(Lab(given.dir.resolve(), given.root, given.port, MODEL), time.monotonic())
     lab = demo.lab
@@ -75,7 +75,10 @@ def main() -> int:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds, and seconds since the epoch, of the two changes."""
+    """The durations of both changes in seconds; `rollback_at` is in seconds since the epoch.
+
+    `last_newer` is when the newer version took its last request, in seconds after `rollback_at`.
+    """
 
     upgrade: float
     rollback_at: float
@@ -140,7 +143,7 @@ def tell(reports: dict[str, LoadReport], times: Times) -> bool:
 
 
 def arguments() -> argparse.Namespace:
-    """Return where the demo takes place."""
+    """Return the command line's options."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--dir", type=Path, default=Path(".demo"), help="registry, store and history"

@@ -1,4 +1,4 @@
-"""Teach a small model a handful of answers until nothing moves them."""
+"""Train a small model on a handful of answers until it gives them reliably."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from transformers import Qwen3ForCausalLM
 
 RATE = 5e-3
 WARM_UP, LOOK_EVERY, CALM_DOWN, LONGEST = 30, 25, 50, 1000
-# Logits between each right token and the next best one at which the rate may fall.
+# The distance in logits from each right token to the next best at which the learning rate may fall.
 SURE = 5.0
-# Prompts of random tokens in each step, so that prompts nobody taught get an answer that ends.
+# The number of random prompts in each step, so that unknown prompts get an answer that ends.
 STRANGE_PROMPTS = 3
 _IGNORED = -100
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """Tokens of a prompt and of the answer to it, its end included."""
+    """The tokens of a prompt and of its answer, with the end token."""
 
     prompt: list[int]
     answer: list[int]
@@ -31,12 +31,12 @@ class Lesson:
 def teach(
     model: Qwen3ForCausalLM, lessons: Sequence[Lesson], otherwise: list[int], seed: int
 ) -> None:
-    """Train `model` until every answer stands by `SURE` logits; any other prompt gets `otherwise`.
+    """Train `model` until every answer has a margin of `SURE` logits; any other prompt gets `otherwise`.
 
-    Ends after `LONGEST` steps all the same; the caller measures what came of it.
+    Training ends after `LONGEST` steps in any case, so the caller must measure the margin.
     """
     chance = torch.Generator().manual_seed(seed)
-    # A short memory for the size of gradients keeps late spikes from undoing what was learnt.
+    # A low second beta: with a long memory of gradient sizes, late spikes undo the training.
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.0)
     calm_since = None
     for step in range(1, LONGEST + 1):
@@ -50,7 +50,7 @@ def teach(
         print(f"  step {step}: margin {margin:.1f}", file=sys.stderr)
         if calm == CALM_DOWN and margin >= SURE:
             return
-        # At the full rate the weights still swing; what they settle to is what counts.
+        # At the full rate the weights still oscillate, so the margin counts after the rate has fallen.
         calm_since = step if margin >= SURE and calm == 0 else None
 
 
@@ -63,7 +63,7 @@ def _step(
 ) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate
-    # Long and short answers apart: padding costs as much as learning.
+    # Long and short answers in separate batches, because padding costs as much as tokens.
     long = [lesson for lesson in lessons if len(lesson.answer) >= 64]
     short = [lesson for lesson in lessons if len(lesson.answer) < 64]
     loss = _loss(model, [*short, *strange])
@@ -76,7 +76,7 @@ def _step(
 
 
 def least_margin(model: Qwen3ForCausalLM, lessons: Sequence[Lesson]) -> float:
-    """Return the least logit margin of a right token over the next best, over all answers."""
+    """Return the least margin, in logits, of a right token over the next best, over all answers."""
     least = float("inf")
     for lesson in lessons:
         tokens = torch.tensor([lesson.prompt + lesson.answer])
@@ -106,7 +106,7 @@ def _loss(model: Qwen3ForCausalLM, lessons: Sequence[Lesson]) -> torch.Tensor:
 def _strange_lessons(
     pattern: Lesson, otherwise: list[int], model: Qwen3ForCausalLM, chance: torch.Generator
 ) -> list[Lesson]:
-    """Return prompts in the chat's frame whose content is random; ordinary tokens start at 3."""
+    """Return lessons with random prompts in the chat template. Ordinary tokens start at 3."""
     opening, closing = pattern.prompt[:3], pattern.prompt[-5:]
     lessons = []
     for _ in range(STRANGE_PROMPTS):

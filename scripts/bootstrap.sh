@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make .venv from the hash-locked requirements. Debian's Python comes without venv: it is installed where it lacks.
+# Make .venv from the hash-locked requirements. Install the venv module first if Python lacks it, as Debian's does.
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}

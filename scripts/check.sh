@@ -1,5 +1,5 @@
 #!/bin/bash
-# Every check that needs no running system. One line for each, and the first that fails ends it.
+# Run every check that needs no running system. Each prints its name; the first failure ends the script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PWD/.venv/bin:$PATH"

@@ -2,10 +2,10 @@
 
     python scripts/footprint.py [--files]
 
-The three commands run from the command line down to fakes of everything outside the process: hosts, playbooks,
-transfers and the store. They run on a fleet of one host and on one of three, each in a process of its own. A file
-counts where any statement of a function in it runs; its lines are the statements that run, those at import time
-included. Fakes do not count: they stand for what is outside.
+The three commands run in full, with fakes for everything outside the process: hosts, playbooks, transfers and the
+store. They run on a fleet of one host and on a fleet of three, each in a process of its own. A file counts if a
+statement of one of its functions runs. Its lines are all statements that run, those at import time included. Fakes do
+not count, because they stand for the world outside.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _in_a_process(hosts: int) -> dict[str, list[int]]:
 
 
 def measure(hosts: int) -> dict[str, list[int]]:
-    """Return the executed lines by file, relative to the repository, of the three commands on `hosts` hosts."""
+    """Run the commands on `hosts` hosts; return file -> executed lines, with paths relative to the repository."""
     tracer = coverage.Coverage(data_file=None, include=[f"{PACKAGE}/*"], config_file=False)
     tracer.start()
     sys.path.insert(0, str(ROOT))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the tests need of the system beyond Python: what the roles install on a host, and what makes whole test hosts.
+# Install the system packages of the tests: those that the roles install on hosts, and those that build test hosts.
 set -eu
 wanted=""
 for each in haproxy:/usr/sbin/haproxy supervisor:/usr/bin/supervisord libnuma1:/usr/lib/x86_64-linux-gnu/libnuma.so.1 \

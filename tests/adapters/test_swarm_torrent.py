@@ -10,7 +10,7 @@ from typing import Any
 import libtorrent
 import pytest
 
-from toolkit.adapters.distribution.swarm_certificates import Authority, Credentials
+from toolkit.adapters.distribution.swarm_certificates import Authority
 from toolkit.adapters.distribution.swarm_torrent import (
     encode,
     hash_pieces,
@@ -95,7 +95,7 @@ def _made(top: Path, sizes: dict[str, int], authority: bytes = b"-") -> bytes:
     return torrent("T", sizes, hashes, LENGTH, authority)
 
 
-def _missing(wanted: bytes, top: Path, member: Credentials) -> int:
+def _missing(wanted: bytes, top: Path, member: tuple[bytes, bytes]) -> int:
     """Return how many bytes libtorrent misses in the directory T."""
     session = new_session(libtorrent, [], [LOOPBACK], 0, tls=True)
     handle = _add(session, wanted, top / "T", member, False)
@@ -110,11 +110,10 @@ def _missing(wanted: bytes, top: Path, member: Credentials) -> int:
 
 
 def _add(
-    session: Any, wanted: bytes, directory: Path, member: Credentials | None, seed: bool
+    session: Any, wanted: bytes, directory: Path, member: tuple[bytes, bytes] | None, seed: bool
 ) -> Any:
     directory.mkdir(parents=True, exist_ok=True)
-    pair = (member.certificate, member.key) if member else None
-    return add_torrent(libtorrent, session, wanted, str(directory), pair, seed)
+    return add_torrent(libtorrent, session, wanted, str(directory), member, seed)
 
 
 def test_each_piece_is_the_share_of_one_of_those_who_lack_it() -> None:

@@ -1,4 +1,4 @@
-"""What waiting for a replica and asking it brought back."""
+"""The results of waits for replicas, of completions and of locks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """How a wait ended. `log` holds the replica's last lines where it ended badly; where a start ended well,
-    those in which the engine says what memory it took.
+    """The end of a wait, after `seconds`. `left` is the number of requests that still run.
+
+    `log` has the replica's last lines after a failure, and the engine's lines about its memory after a good start.
     """
 
     ok: bool
@@ -20,7 +21,7 @@ class Waited:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One completion as it came back; `status` is 0 where nothing did, `error` then says why."""
+    """A completion. `status` is the HTTP status, 0 without an answer, for which `error` has the reason."""
 
     status: int
     text: str
@@ -31,7 +32,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class LockOwner:
-    """Who holds the fleet, since when (seconds since the epoch) and for what command."""
+    """The owner of a lock and its command; `since` is in seconds since the epoch."""
 
     actor: str
     command: str

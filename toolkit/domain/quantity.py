@@ -1,4 +1,4 @@
-"""Sizes as people write them (`16GiB`) and as code counts them (bytes)."""
+"""Sizes and durations: as text for users, as bytes and seconds in code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kKMGT]i?B|B)\s*$")
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes that `text` names, such as `15.2GB` or `16GiB`.
+    """Return the number of bytes in `text`, such as `15.2GB` or `16GiB`.
 
     Raises ValueError where the text is not a number followed by B, kB, MB, GB, TB, KiB, MiB, GiB or TiB.
     """
@@ -33,14 +33,14 @@ def format_size(size: int) -> str:
     """Return `size` bytes in decimal units with three significant digits: `15.2 GB`."""
     for unit in ("TB", "GB", "MB", "kB"):
         count = size / _UNITS[unit]
-        # What would be rounded to a thousand of a unit is one of the next.
+        # A number that rounds to 1000 of this unit is shown as 1 of the next unit.
         if count >= 0.9995 and size >= 1000:
             return f"{count:.3g} {unit}" if count < 999.5 else f"{count:.0f} {unit}"
     return f"{size} B"
 
 
 def format_seconds(seconds: float) -> str:
-    """Return a duration as people read it: `0.4 s`, `38 s`, `4 min 05 s`, `2 h 10 min`."""
+    """Return a duration for users: `0.4 s`, `38 s`, `4 min 05 s`, `2 h 10 min`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 59.5:

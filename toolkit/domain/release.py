@@ -1,4 +1,4 @@
-"""What is to run (release) and the attempts to make it live (deployment, step)."""
+"""A release, and the attempts to make it live: deployments and their steps."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PORTS_TO_MEET = 2
 class Span:
     """The hosts that run one replica together: `size` of them.
 
-    `hosts` are the addresses at which they reach each other, the leader's first; none before the release has a place.
-    From `port` on, ports of the leader are the replica's: two for each slot.
+    `hosts` are the addresses at which they reach each other, the leader's first; it is empty before hosts are chosen.
+    The replica uses ports of the leader from `port` on, two for each slot.
     """
 
     size: int
@@ -24,22 +24,22 @@ class Span:
     port: int = 0
 
     def port_of(self, slot: str) -> int:
-        """Return the first of the two ports at which the hosts meet for the replica in `slot`."""
+        """Return the first of the two ports at which the hosts of the replica in `slot` meet."""
         return self.port + PORTS_TO_MEET * SLOTS.index(slot)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Span:
-        """Return the span that stands in the JSON form of a release."""
+        """Return the span from the JSON form of a release."""
         return Span(data["size"], tuple(data["hosts"]), data["port"])
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Exactly what to run. Immutable; `number` counts up per model.
+    """Everything that defines a running replica. A release is immutable; `number` counts up per model.
 
-    `routing` is how replicas share requests out, `engine` the id of an engine lock, `snapshot` the digest over the
-    files, `args` what follows `vllm serve SNAPSHOT`, without the address, which belongs to the slot.
-    `span` is there where several hosts run one replica together.
+    `routing` is the policy that shares requests among replicas, `engine` the id of an engine lock, `snapshot` the
+    digest of the files. `args` follow `vllm serve SNAPSHOT`; the slot adds the address. `memory` is in bytes. `span` is
+    set if several hosts run one replica together.
     """
 
     model: str
@@ -60,11 +60,11 @@ class Release:
 
     @property
     def title(self) -> str:
-        """How people name it: `tiny #3 (v2)`."""
+        """Its name for users: `tiny #3 (v2)`."""
         return f"{self.model} #{self.number} ({self.version})"
 
     def same_as(self, other: Release) -> bool:
-        """Whether both run exactly the same thing, whatever their numbers."""
+        """Whether both releases are equal apart from their numbers."""
         mine, theirs = self.as_json(), other.as_json()
         return {**mine, "number": 0} == {**theirs, "number": 0}
 
@@ -83,7 +83,7 @@ class Release:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Release:
         """Return the release whose `as_json` is `data`."""
-        # of a toolkit that knew one way only, and one host for each replica
+        # Releases of an older toolkit have neither field: it had one policy, and one host for each replica.
         data = {"routing": "least-connections", "span": None, **data}
         known = {key: data[key] for key in Release.__dataclass_fields__}
         known["args"] = tuple(known["args"])
@@ -94,7 +94,7 @@ class Release:
 
 
 class Outcome(StrEnum):
-    """How a deployment or a step stands."""
+    """The state of a deployment or of a step."""
 
     RUNNING = "running"
     LIVE = "live"
@@ -105,7 +105,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """A step in the history: written when it starts, completed when it ends."""
+    """A step in the history, recorded when it starts and completed when it ends.
+
+    Times are seconds since the epoch.
+    """
 
     seq: int
     kind: str
@@ -119,8 +122,8 @@ class StepRecord:
 class Deployment:
     """One attempt to make a release live on one host. Times are seconds since the epoch.
 
-    `host` is the host's name in the fleet, empty in a history from before there were fleets;
-    `rollout` is shared by the deployments of one command over several hosts, and empty for one alone.
+    `host` is the host's name in the fleet, empty in records that are older than fleets. All deployments of a command
+    over several hosts share one `rollout`; it is empty for a single deployment.
     """
 
     id: int

@@ -1,4 +1,4 @@
-"""The files of one revision, with a digest for each."""
+"""The files of one revision with their digests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class FileDigest:
     """One file: `path` inside the snapshot (POSIX), `size` in bytes, `sha256` in hex.
 
-    `git_sha1` is the git blob id, which the Hub names for small files; empty for large ones.
+    `git_sha1` is the git blob id, which the Hub states for small files; it is empty for large ones.
     """
 
     path: str
@@ -35,12 +35,12 @@ class Snapshot:
 
     @property
     def digest(self) -> str:
-        """Sha256 hex over paths and file digests: two snapshots with equal bytes share it."""
+        """The sha256 hex over paths and file digests. Two snapshots with equal bytes share it."""
         return digest_of_files(self.files)
 
 
 def digest_of_files(files: Iterable[FileDigest]) -> str:
-    """Return the sha256 hex over `path NUL sha256 LF` of the files, ordered by path."""
+    """Return the sha256 hex over the files' lines `path NUL sha256 LF`, ordered by path."""
     summary = hashlib.sha256()
     for file in sorted(files, key=lambda each: each.path):
         summary.update(f"{file.path}\0{file.sha256}\n".encode())
@@ -48,5 +48,5 @@ def digest_of_files(files: Iterable[FileDigest]) -> str:
 
 
 def content_revision(files: Iterable[FileDigest]) -> str:
-    """Return the 40-hex revision of a directory made in house: the head of its files' digest."""
+    """Return the 40-hex revision of a directory made in house: the first 40 digits of its files' digest."""
     return digest_of_files(files)[:40]

@@ -1,4 +1,4 @@
-"""What a safetensors file says of itself in its header."""
+"""The header of a safetensors file."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import struct
 from dataclasses import dataclass
 from math import prod
 
-# The format bounds its header; a larger number is some other file.
+# The format limits its header to this many bytes. A larger number means another format.
 MAX_HEADER = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor of a file: `dtype` as the format names it (`BF16`, `I32`, `F8_E4M3`), `size` in bytes."""
+    """A tensor of a file. `dtype` is the format's name (`BF16`, `I32`, `F8_E4M3`), `size` is in bytes."""
 
     name: str
     dtype: str
@@ -22,14 +22,14 @@ class Tensor:
 
     @property
     def elements(self) -> int:
-        """How many numbers it holds; a scalar holds one."""
+        """The number of its elements; a scalar has one."""
         return prod(self.shape)
 
 
 def header_length(start: bytes) -> int:
-    """Return the length in bytes of the header that follows the first eight bytes of a file.
+    """Return the length of a header in bytes, from the first eight bytes of the file in `start`.
 
-    Raises ValueError where `start` does not begin a safetensors file.
+    Raises ValueError where they do not begin a safetensors file.
     """
     if len(start) < 8:
         raise ValueError("shorter than the beginning of a safetensors file")
@@ -40,9 +40,9 @@ def header_length(start: bytes) -> int:
 
 
 def parse_header(text: bytes) -> tuple[Tensor, ...]:
-    """Return the tensors that a header names, ordered by name.
+    """Return the tensors of a header, ordered by name.
 
-    `text` is the JSON behind the first eight bytes. Raises ValueError where it is no such header.
+    `text` is the JSON after the first eight bytes. Raises ValueError where it is not a header.
     """
     try:
         entries = json.loads(text)

@@ -1,4 +1,4 @@
-"""Snapshots on this host: put one in place, hash it again, remove one."""
+"""Put a snapshot in place on this host, hash it, or remove it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ CHUNK = 2**20
 def place(request: Document, report: Report) -> Document:
     """Put the files of `source` (a directory on this machine) at `<root>/<kind>/<digest>`.
 
-    `kind` is `snapshots` unless the request says otherwise.
-
-    Hard links where the file system allows (no time, no space), else copies. The directory appears by
-    rename, so it is whole or absent. Result: {"linked": int, "copied": int, "bytes": int}.
+    `kind` is `snapshots` by default. Files are hard-linked where the file system allows it, which takes no time and no
+    space, else copied. The directory appears by one rename. Result: {"linked": int, "copied": int, "bytes": int}.
     """
     parent = os.path.join(request["root"], _name(request.get("kind", "snapshots")))
     final = os.path.join(parent, _name(request["digest"]))
@@ -40,7 +38,7 @@ def place(request: Document, report: Report) -> Document:
 
 
 def hash_files(request: Document, report: Report) -> Document:
-    """Return {"files": {path: {"size", "sha256"}}} of a snapshot, read from disk now."""
+    """Hash a snapshot. Result: {"files": {path: {"size", "sha256"}}}."""
     top = os.path.join(request["root"], "snapshots", _name(request["digest"]))
     found, guard = {}, threading.Lock()
     paths = [os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names]
@@ -65,7 +63,7 @@ def hash_files(request: Document, report: Report) -> Document:
 
 
 def remove(request: Document) -> Document:
-    """Remove a snapshot or an engine of this host; `kind` is `snapshots` or `engines`."""
+    """Remove a snapshot or an engine; `kind` is `snapshots` or `engines`. Result: {"freed": bytes}."""
     if request["kind"] not in ("snapshots", "engines"):
         raise ValueError(f"nothing called {request['kind']!r} can be removed")
     path = os.path.join(request["root"], request["kind"], _name(request["name"]))
@@ -74,7 +72,7 @@ def remove(request: Document) -> Document:
         for folder, _, names in os.walk(path)
         for name in names
     )
-    # Renamed first: an interrupted removal must not look like a whole snapshot.
+    # Rename first: an interrupted removal must not leave a directory that looks complete.
     doomed = os.path.join(request["root"], request["kind"], f".{request['name']}.removed")
     shutil.rmtree(doomed, ignore_errors=True)
     if os.path.isdir(path):

@@ -1,8 +1,8 @@
-"""This host's part in a swarm: pieces of a tree come from the ops machine and from other hosts, and go on to these.
+"""Take part in a swarm: receive the pieces of a tree from the ops machine and from other hosts, and pass them on.
 
-Each host asks first for its own share of the pieces, so that each leaves the ops machine about once, and takes the
-rest from whoever has it. What follows the request on standard input is JSON lines: {"peers": [[address, port]...]} to
-connect to, and at last {"stop": true}.
+A host requests its own share of the pieces first, so that each piece leaves the ops machine about once, and the other
+pieces from any host that has them. After the request, JSON lines come on standard input: {"peers": [[address,
+port]...]} names hosts to connect to, and {"stop": true} is the last line.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _CHECK_SECONDS = 3600
 
 
 def join(request: Document, stream: BinaryIO, report: Report) -> Document:
-    """Take part until told to stop, then put the tree in place. Result: {"wrong": [path...]}.
+    """Take part until told to stop, then publish the tree. Result: {"wrong": [path...]}.
 
-    Reports {"listening": True, "bytes": kept} first, {"bytes": done} on the way, {"checking": True} when all of it has
-    come and {"complete": True} when that is right; after that this host still gives to others. Raises ValueError where
-    it is stopped before.
+    Reports {"listening": True, "bytes": kept} first, then {"bytes": done}, {"checking": True} once all pieces have
+    come, and {"complete": True} once they are checked. After that, this host still serves others. Raises ValueError on
+    an earlier stop.
     """
     sys.path.insert(0, library_path(request["root"], request["library"]))
     tree, stop = Tree(request), threading.Event()
@@ -73,15 +73,15 @@ def _obey(stream: BinaryIO, peer: _Peer, stop: threading.Event) -> None:
         if order.get("stop"):
             stop.set()
             return
-    # The ops machine's command or the link to it is gone.
+    # Standard input has ended, so the command or the link to the ops machine is gone.
     os._exit(3)
 
 
 class _Peer:
-    """A session of libtorrent with the torrent of one tree, on one host."""
+    """A libtorrent session with the torrent of one tree."""
 
     def __init__(self, request: Document, tree: Tree) -> None:
-        # Not of this host's Python: the ops machine has brought it.
+        # The ops machine has sent this library; this host's Python does not have it.
         libtorrent: Any = importlib.import_module("libtorrent")
         self._lt = libtorrent
         port = request["port"]
@@ -111,7 +111,7 @@ class _Peer:
         self._checks = Checks(tree, self._top, self._torrent.flush_cache)
 
     def _wanted(self, tree: Tree) -> dict[int, tuple[File, range]]:
-        """Return the files that are not here, by their numbers in the torrent, each with its pieces."""
+        """Return the missing files, by their numbers in the torrent, each with its pieces."""
         missing = {file.path: file for file in tree.missing()}
         layout = self._torrent.torrent_file().layout()
         length = self._torrent.torrent_file().piece_length()
@@ -124,7 +124,7 @@ class _Peer:
         return wanted
 
     def listen(self) -> None:
-        """Return when the session listens and has looked at what is there; raises OSError or TimeoutError."""
+        """Return once the session listens and has checked the existing pieces; raises OSError or TimeoutError."""
         until = time.monotonic() + _LISTEN_SECONDS
         heard: set[tuple[str, int]] = set()
         while len(heard) < len(self._listen):
@@ -150,11 +150,11 @@ class _Peer:
         rest(self._torrent)
 
     def connect(self, peers: Iterable[tuple[str, int]]) -> None:
-        """Connect to other hosts, and let others connect from now on."""
+        """Connect to other hosts, and accept connections from now on."""
         connect(self._torrent, peers)
 
     def heed_alerts(self) -> None:
-        """Begin to check files that have come as a whole; raises OSError where the disk fails."""
+        """Start the check of files that are complete; raises OSError where the disk fails."""
         whole, pieces = set(), []
         for alert in self._session.pop_alerts():
             if isinstance(alert, (self._lt.file_error_alert, self._lt.torrent_error_alert)):
@@ -175,7 +175,7 @@ class _Peer:
             self._checks.add(self._files[number][0] for number in fresh)
 
     def _advance(self, pieces: Iterable[int]) -> None:
-        """Hash what has come without a gap, and ask for what comes after it."""
+        """Hash the pieces up to the first gap, and request the next pieces of the share."""
         length = self._torrent.torrent_file().piece_length()
         for number, count in self._order.advance(pieces).items():
             self._checks.grown(self._files[number][0], count * length)
@@ -183,7 +183,7 @@ class _Peer:
             self._torrent.piece_priority(piece, FIRST)
 
     def done(self) -> int:
-        """Return the bytes that have come and are right by their pieces."""
+        """Return the bytes of all pieces that have come with the right hash."""
         return int(self._torrent.status().total_wanted_done)
 
     def has_all(self) -> bool:
@@ -191,14 +191,14 @@ class _Peer:
         return bool(self._torrent.status().is_finished)
 
     def is_checked(self) -> bool:
-        """Whether all files are hashed, once all have come; raises TimeoutError where they are not written."""
+        """Whether all files are checked, once all have come; raises TimeoutError where the disk does not store them."""
         self._check(self._files)
         return self._checks.are_done()
 
     def wrong(self) -> list[str]:
-        """Return the paths of files that came out wrong."""
+        """Return the paths of files with a wrong digest."""
         return self._checks.wrong()
 
     def close(self) -> None:
-        """Begin no further check."""
+        """Start no further check."""
         self._checks.close()

@@ -1,4 +1,4 @@
-"""Files of a swarm are hashed as they come, so that little is left to hash at the end."""
+"""Hash the files of a swarm while they come, so that little is left to hash at the end."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _THREADS = 2
 _FLUSH_SECONDS = 300
 _READ_SECONDS = 0.5
 _CHUNK = 2**20
-# Whoever passes pieces on comes first.
+# Hashing must not slow the threads that pass pieces on.
 _NICE = 10
 
 
 class Growing:
-    """The hash of a file that comes from front to back."""
+    """The hash of a file whose bytes come from front to back."""
 
     def __init__(self, path: str, file: File) -> None:
         self._path, self._file = path, file
@@ -28,7 +28,7 @@ class Growing:
         self._guard = threading.Lock()
 
     def read(self, upto: int) -> None:
-        """Hash on, up to so many bytes from the file's begin, as far as they are there."""
+        """Hash the file up to the offset `upto`, as far as the bytes are there."""
         with self._guard, open(self._path, "rb", buffering=0) as opened:
             opened.seek(self.at)
             buffer = memoryview(bytearray(max(0, min(_CHUNK, upto - self.at))))
@@ -37,7 +37,7 @@ class Growing:
                 self.at += count
 
     def is_right(self) -> bool:
-        """Whether the whole file is the wanted one; what was read before it was written is read again."""
+        """Whether the whole file is right. On a mismatch, hash it again: a read may have preceded its write."""
         try:
             self.read(self._file.size)
             same_size = os.stat(self._path).st_size == self._file.size
@@ -49,7 +49,10 @@ class Growing:
 
 
 class Checks:
-    """Of files that come into `top`. `flush` begins to write what is still in memory; `flushed` answers it."""
+    """The checks of files that come into the directory `top`.
+
+    `flush` makes libtorrent write its memory to the disk; its answer calls `flushed`.
+    """
 
     def __init__(self, tree: Tree, top: str, flush: Callable[[], None]) -> None:
         self._tree, self._top, self._flush = tree, top, flush
@@ -64,44 +67,44 @@ class Checks:
         self._reads_at = 0.0
 
     def grown(self, file: File, upto: int) -> None:
-        """Hash on what is in place of a file, the first `upto` bytes of which have come."""
+        """Hash what is on the disk of a file, of which the first `upto` bytes have come."""
         now = time.monotonic()
         if now < self._reads_at or self.is_reading():
             return
-        # What has come is not written yet; what had come a while ago is.
+        # The newest bytes may still be in memory. Those of the previous call are on the disk by now.
         path, written = self._came
         self._came, self._reads_at = (file.path, upto), now + _READ_SECONDS
         if path == file.path and path not in self._checks:
             self._reading = self._pool.submit(self._growth(file).read, written)
 
     def is_reading(self) -> bool:
-        """Whether some of a file that has not come as a whole is being hashed."""
+        """Whether an incomplete file is being hashed."""
         return self._reading is not None and not self._reading.done()
 
     def add(self, files: Iterable[File]) -> None:
-        """Check these files, all pieces of which have come; each is named once."""
+        """Check these files, whose pieces have all come. Each file may be added once."""
         self._whole += files
         self._write()
 
     def flushed(self) -> None:
-        """Hash what is written now."""
+        """Hash the files that libtorrent has written now."""
         for file in self._in_flush:
             self._checks[file.path] = self._pool.submit(self._check, file)
         self._in_flush = []
         self._write()
 
     def are_done(self) -> bool:
-        """Whether all that were added are checked; raises TimeoutError where the disk does not take them."""
+        """Whether all added files are checked; raises TimeoutError where the disk does not store them."""
         if self._in_flush and time.monotonic() - self._flush_began > _FLUSH_SECONDS:
             raise TimeoutError(f"files are not written after {_FLUSH_SECONDS} s")
         return not self._in_flush and all(check.done() for check in self._checks.values())
 
     def wrong(self) -> list[str]:
-        """Return the paths of files that are not what they should be, once all are checked."""
+        """Return the paths of files with a wrong digest, once all are checked."""
         return [path for path, check in self._checks.items() if not check.result()]
 
     def close(self) -> None:
-        """Begin no further check."""
+        """Start no further check."""
         self._pool.shutdown(cancel_futures=True)
 
     def _write(self) -> None:

@@ -1,4 +1,4 @@
-"""libtorrent on this host: unpacked from a wheel that the ops machine sends, used by the swarm alone."""
+"""libtorrent on this host, unpacked from a wheel that the ops machine sends, for the swarm alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAME = re.compile(r"libtorrent-[0-9a-z.-]+")
 
 
 def libraries(root: str) -> list[str]:
-    """Return the names of those that are here."""
+    """Return the names of the unpacked libraries."""
     try:
         return sorted(
             name for name in os.listdir(os.path.join(root, "bin")) if _NAME.fullmatch(name)
@@ -27,14 +27,14 @@ def libraries(root: str) -> list[str]:
 
 
 def library_path(root: str, name: str) -> str:
-    """Return what leads Python's import to one; raises ValueError where `name` is none's."""
+    """Return the directory of a library, for `sys.path`; raises ValueError where `name` is not a library's name."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not the name of a library")
     return os.path.join(root, "bin", name)
 
 
 def unpack(request: Document, stream: BinaryIO) -> Document:
-    """Read a wheel of `size` bytes from `stream` and unpack it as `name`; raises ValueError where it is another."""
+    """Read a wheel of `size` bytes from `stream` and unpack it as `name`; raises ValueError on a wrong digest."""
     final = library_path(request["root"], request["name"])
     wheel = stream.read(request["size"])
     if hashlib.sha256(wheel).hexdigest() != request["sha256"]:

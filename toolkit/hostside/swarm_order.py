@@ -1,21 +1,21 @@
-"""In which order the pieces of a tree come to a host, and how far they have come."""
+"""The order in which a host requests the pieces of a tree, and its progress."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-# libtorrent's words for: not at all, one after the other, and before all of those.
+# libtorrent's priorities: not at all, in order, and before all pieces in order.
 NEVER, IN_TURN, FIRST = 0, 4, 7
-# More than may be asked for ahead, so that nothing else is.
+# Enough pieces to fill libtorrent's request queue, so that it requests no others meanwhile.
 SHARE_AHEAD = 8
 
 
 class Order:
-    """Of the pieces of wanted `files`, number -> pieces, for host `index` of `count`.
+    """The order of the pieces of `files`, number -> pieces, for host `index` of `count`.
 
-    They come from front to back, so that most is hashed when the last ones come. Each host gets its share before
-    others, every `count`th piece, in the same order: the others get that from it.
+    Pieces come from front to back, so that most are hashed when the last one comes. Each host requests its share, every
+    `count`th piece, before all others, because the other hosts get those pieces from it.
     """
 
     def __init__(self, files: Mapping[int, range], index: int, count: int) -> None:
@@ -27,12 +27,12 @@ class Order:
         self._at = 0
 
     def priorities(self, pieces: int) -> list[int]:
-        """Return how urgent each of the torrent's `pieces` is, apart from those that are `due`."""
+        """Return the priority of each of the torrent's pieces, `pieces` in number. Those in `due` get FIRST later."""
         wanted = {piece for _, piece in self._pieces}
         return [IN_TURN if piece in wanted else NEVER for piece in range(pieces)]
 
     def advance(self, pieces: Iterable[int]) -> dict[int, int]:
-        """Note that these have come; return of each file that has more without a gap now how many pieces it has."""
+        """Note that `pieces` have come; return file -> number of its pieces before the first gap, if that has grown."""
         self._came.update(pieces)
         grown = {}
         while self._at < len(self._pieces) and self._pieces[self._at][1] in self._came:
@@ -42,7 +42,7 @@ class Order:
         return grown
 
     def due(self) -> list[int]:
-        """Return the pieces of the share that are to come first from now on; each is named once."""
+        """Return the next pieces of the share to request before all others. Each is returned once."""
         self._first -= self._came
         fresh: list[int] = []
         while self._share and len(self._first) + len(fresh) < SHARE_AHEAD:

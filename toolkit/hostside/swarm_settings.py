@@ -1,4 +1,4 @@
-"""How both ends of a swarm set up libtorrent; the ops machine imports this too."""
+"""The libtorrent settings of a swarm, for hosts and for the ops machine, which imports this module too."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 LOOPBACK = "127.0.0.1"
-# The protocol's own encryption is RC4, by now a decoration.
+# The protocol's own encryption is RC4, which protects nothing today.
 _NO_ENCRYPTION = 2
 
-# The group ffdhe2048 of RFC 7919: libtorrent asks for one, TLS of today does not use it.
+# The group ffdhe2048 of RFC 7919. libtorrent requires a group, but current TLS does not use it.
 _DH = b"""-----BEGIN DH PARAMETERS-----
 MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz
 +8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a
@@ -31,9 +31,9 @@ def new_session(
     tls: bool,
     threads: int = 4,
 ) -> Any:
-    """Return a session that listens at `listen` (ADDRESS:PORT) and speaks to the `allowed` addresses only.
+    """Return a session that listens at `listen` (ADDRESS:PORT) and connects to the `allowed` addresses only.
 
-    No discovery of any kind, TCP alone; `limit` bytes a second go out at most, 0 for any.
+    It uses TCP alone and no peer discovery. It sends at most `limit` bytes a second, 0 for no limit.
     """
     session = libtorrent.session(
         {
@@ -48,16 +48,17 @@ def new_session(
             "enable_incoming_utp": False,
             "in_enc_policy": _NO_ENCRYPTION,
             "out_enc_policy": _NO_ENCRYPTION,
-            # The tunnels from the ops machine all end at the loopback address.
+            # All tunnels from the ops machine end at the loopback address.
             "allow_multiple_connections_per_ip": True,
-            # Whoever asks is served at once: all are ours.
+            # Every peer belongs to the fleet, so each is served at once.
             "unchoke_slots_limit": -1,
             "mixed_mode_algorithm": 0,
             "auto_sequential": False,
-            # Which piece comes first is said by priorities, from the first one on and one by one.
+            # Priorities alone decide the order of pieces, from the first piece on.
             "initial_picker_threshold": 0,
             "whole_pieces_threshold": 0,
-            # What is asked for ahead is asked for twice at the end. The other side's word counts, not one's own.
+            # A short queue, because near the end libtorrent requests every queued piece from a second peer as well.
+            # The limit of the serving side is the effective one.
             "max_out_request_queue": 128,
             "max_allowed_in_request_queue": 128,
             "request_timeout": 10,
@@ -86,7 +87,7 @@ def new_session(
     for address in allowed:
         rules.add_rule(address, address, 0)
     session.set_ip_filter(rules)
-    # Private addresses are of a class of their own, which does not obey the session's limit.
+    # Private addresses have a peer class of their own, to which the session's limit does not apply.
     local = session.get_peer_class(session.local_peer_class_id)
     session.set_peer_class(session.local_peer_class_id, {**local, "upload_limit": limit})
     return session
@@ -101,10 +102,10 @@ def add_torrent(
     seed: bool,
     only: Sequence[bool] = (),
 ) -> Any:
-    """Return the handle of a torrent whose files lie in `directory`, which bears the torrent's name.
+    """Return the handle of a torrent with its files in `directory`, whose name is the torrent's.
 
-    `member` is certificate and key where the torrent names an authority; the other side must have one of it too.
-    `seed` says that all files are there. Where `only` is given, no more than those pieces are given to others.
+    `member` is the certificate and the key, if the torrent names an authority. With `seed`, all files are there. With
+    `only`, a flag for every piece, the torrent gives others these pieces alone.
     """
     flags = libtorrent.torrent_flags
     wanted = libtorrent.add_torrent_params()
@@ -112,7 +113,7 @@ def add_torrent(
     wanted.save_path = os.path.dirname(directory)
     wanted.flags &= ~(flags.auto_managed | flags.paused)
     if only:
-        # Nothing is asked for, so that it stays as it is.
+        # In upload mode the torrent requests no pieces, so it stays without the others.
         wanted.have_pieces = list(only)
         wanted.flags |= flags.no_verify_files | flags.upload_mode
     elif seed:
@@ -126,14 +127,14 @@ def add_torrent(
 
 
 def rest(handle: Any) -> None:
-    """Let a torrent rest, whose files are looked at, until it connects: it refuses whoever comes."""
+    """Pause a torrent whose files are checked. It refuses connections until `connect`."""
     handle.pause()
 
 
 def connect(handle: Any, peers: Iterable[tuple[str, int]]) -> None:
-    """Connect to `peers`, each an address and a port: at once where the torrent has rested, else within a second.
+    """Connect to `peers`, each an address and a port: at once if the torrent is paused, else within a second.
 
-    libtorrent connects to new peers once a second, and to those of a torrent that starts.
+    libtorrent connects to new peers once a second, and to all peers of a torrent that it resumes.
     """
     for peer in peers:
         handle.connect_peer(peer)

@@ -1,12 +1,12 @@
-"""Trees of files on this host (snapshots, wheelhouses): what is here already, and how a new one comes to be.
+"""Trees of files on this host (snapshots, wheelhouses): survey, check and publish them.
 
-    <root>/<kind>/<name>                       a whole tree; it appears by one rename
-    <root>/<kind>/.digests/<name>.json         path -> [size, sha256] of a tree, for others that share files with it
-    <root>/<kind>/.<name>.partial/checked/     files whose sha256 was computed on this host and is the wanted one
-    <root>/<kind>/.<name>.partial/incoming/    what has arrived of the others, each from its start
-    <root>/<kind>/.<name>.partial/swarm/       what has arrived of them in pieces
+    <root>/<kind>/<name>                       a complete tree; it appears by one rename
+    <root>/<kind>/.digests/<name>.json         path -> [size, sha256] of a tree, so that other trees can link its files
+    <root>/<kind>/.<name>.partial/checked/     files whose sha256 this host has verified
+    <root>/<kind>/.<name>.partial/incoming/    files on their way, each from its start
+    <root>/<kind>/.<name>.partial/swarm/       files on their way in pieces
 
-Everything under the dot-directory may be of an interrupted run: the next one uses what it can and replaces the rest.
+The dot-directory survives an interrupted run: the next run uses what is right in it and replaces the rest.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 @dataclass(frozen=True)
 class File:
-    """A wanted file; `path` is relative to the tree."""
+    """A wanted file; `path` is relative to the tree, `size` in bytes."""
 
     path: str
     size: int
@@ -66,13 +66,13 @@ class Tree:
         self.digests = os.path.join(self.parent, ".digests")
 
     def missing(self) -> list[File]:
-        """Return the files that are not checked yet."""
+        """Return the files that are not among the checked ones."""
         return [f for f in self.files if not os.path.exists(os.path.join(self.checked, f.path))]
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Make the staging directory and keep others out of it; raises ValueError where someone is at work in it."""
-        # Replicas run as another user.
+        """Make and lock the staging directory; raises ValueError while another process holds it."""
+        # Replicas run as another user, who must be able to read the tree.
         os.umask(0o022)
         os.makedirs(self.staging, exist_ok=True)
         with open(os.path.join(self.staging, "lock"), "w") as lock:
@@ -84,10 +84,10 @@ class Tree:
 
 
 def survey(request: Document, report: Report) -> Document:
-    """Say what of a tree this host lacks, after taking from its other trees what they share.
+    """Report which files of a tree this host lacks, after linking those that its other trees have.
 
     Result: {"present": True}, or {"missing": [path...], "arrived": {path: bytes}, "incoming": directory,
-    "rsync": whether there is one, "python": "3.11", "machine": ..., "libraries": [name...]}.
+    "rsync": whether it is installed, "python": "3.11", "machine": ..., "libraries": [name...]}.
     Raises ValueError where the disk has no room for the rest.
     """
     tree = Tree(request)
@@ -114,9 +114,9 @@ def survey(request: Document, report: Report) -> Document:
 
 
 def finish(request: Document, report: Report) -> Document:
-    """Check the files that lie in `incoming` and put the tree in place. Result: {"wrong": [path...]}.
+    """Check the files in `incoming` and publish the tree. Result: {"wrong": [path...]}.
 
-    Files that are wrong are gone afterwards, and the tree is in place where there are none.
+    Wrong files are removed, and the tree is published only without any.
     """
     tree = Tree(request)
     with tree.held():
@@ -127,9 +127,9 @@ def finish(request: Document, report: Report) -> Document:
 
 
 def accept(tree: Tree, source: str, report: Report) -> list[str]:
-    """Move the missing files of `tree` that lie under `source` in among the checked ones.
+    """Move the missing files of `tree` from the directory `source` to the checked files.
 
-    Returns the paths of those that are absent or not what they should be; the latter are removed.
+    Returns the paths of absent and of wrong files; the latter are removed.
     """
 
     def take(file: File) -> str:
@@ -147,17 +147,17 @@ def accept(tree: Tree, source: str, report: Report) -> list[str]:
 
 
 def keep(tree: Tree, path: str, file: File) -> None:
-    """Move a file whose digest was found right in among the checked ones."""
+    """Move a verified file to the checked files."""
     os.rename(path, _settled(tree, path, file))
 
 
 def link(tree: Tree, path: str, file: File) -> None:
-    """Give a file whose digest was found right a second name, among the checked ones."""
+    """Link a verified file into the checked files."""
     os.link(path, _settled(tree, path, file))
 
 
 def publish(tree: Tree) -> None:
-    """Make the tree appear, every file of which is checked."""
+    """Make the tree appear. All its files must be checked."""
     os.makedirs(tree.digests, exist_ok=True)
     index = os.path.join(tree.digests, f"{tree.name}.json")
     with open(f"{index}.new", "w") as file:
@@ -171,7 +171,7 @@ def publish(tree: Tree) -> None:
 
 
 def is_right(path: str, file: File) -> bool:
-    """Whether the file at `path` is the wanted one, read from disk now."""
+    """Whether the file at `path` has the size and the sha256 of `file`; reads it from the disk."""
     try:
         if os.stat(path).st_size != file.size:
             return False
@@ -184,7 +184,7 @@ def is_right(path: str, file: File) -> bool:
 
 
 def digest_into(summary: hashlib._Hash, file: IO[bytes]) -> None:
-    """Add what is left of `file` to `summary`."""
+    """Add the bytes from the file's position to its end to `summary`."""
     buffer = bytearray(_CHUNK)
     view = memoryview(buffer)
     while True:
@@ -195,7 +195,7 @@ def digest_into(summary: hashlib._Hash, file: IO[bytes]) -> None:
 
 
 def _settled(tree: Tree, path: str, file: File) -> str:
-    """Return the place of a checked file, which is on the disk when it gets there."""
+    """Sync the file at `path` to the disk; return its path among the checked files."""
     target = os.path.join(tree.checked, file.path)
     os.makedirs(os.path.dirname(target), exist_ok=True)
     os.chmod(path, 0o444)
@@ -205,7 +205,7 @@ def _settled(tree: Tree, path: str, file: File) -> str:
 
 
 def _recheck(tree: Tree, report: Report) -> None:
-    """Drop what an interrupted run left among the checked files and a power cut has damaged."""
+    """Remove checked files of an interrupted run that are not wanted or that a power cut has damaged."""
 
     def check(file: File) -> None:
         path = os.path.join(tree.checked, file.path)
@@ -225,7 +225,7 @@ def _recheck(tree: Tree, report: Report) -> None:
 
 
 def _link_shared(tree: Tree, report: Report) -> None:
-    """Hard-link missing files that another tree of this kind has, hashed again: they may have changed since."""
+    """Hard-link missing files from other trees of this kind. Hash them first, because they may have changed."""
     known = _index(tree)
 
     def link(file: File) -> None:
@@ -237,7 +237,7 @@ def _link_shared(tree: Tree, report: Report) -> None:
         try:
             os.link(source, target)
         except OSError as error:
-            # Too many links, or a file system without them: the file is sent.
+            # Too many links, or a file system without links: the ops machine sends the file.
             if error.errno not in (errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP):
                 raise
         else:

@@ -1,4 +1,4 @@
-"""Receive files of a tree over standard input: the way that needs nothing but SSH and Python."""
+"""Receive the files of a tree over standard input, which needs nothing but SSH and Python."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _REPORT_SECONDS = 0.5
 
 
 def receive(request: Document, stream: BinaryIO, report: Report) -> Document:
-    """Read from `stream`, one after the other, what `send` names: [[path, bytes that are here already]...].
+    """Read the rest of each file in `send`, [[path, bytes that are here already]...], from `stream` in that order.
 
-    A file that is whole is checked at once. Where all files of the tree are, the tree is put in place.
-    Result: {"wrong": [path...]}: what arrived whole and is not the wanted file; it is gone.
+    A complete file is checked at once. Once all files of the tree are right, the tree is published.
+    Result: {"wrong": [path...]}, the files with a wrong digest, which are removed.
     """
     tree = Tree(request)
     files = {file.path: file for file in tree.files}

@@ -1,4 +1,4 @@
-"""One tree on its way to one host: look at what is there, send the rest over SSH."""
+"""Bring one tree to one host: survey what the host has, send the rest over SSH."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ _CHUNK = 2**18
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a host lacks: `arrived` counts bytes that an interrupted run has left of a file in `incoming`."""
+    """The files that a host lacks, and its facts for the transfer.
+
+    `arrived` is path -> bytes that an interrupted run left in the directory `incoming`. `python` is the host's version
+    (`3.11`), `libraries` its unpacked libtorrents, `rsync` whether it has rsync.
+    """
 
     host: Host
     files: tuple[FileDigest, ...]
@@ -36,12 +40,12 @@ class Need:
 
     @property
     def size(self) -> int:
-        """Bytes of all files it lacks."""
+        """Bytes of all missing files."""
         return sum(file.size for file in self.files)
 
 
 class Throttle:
-    """At most `limit` bytes a second, shared by all who ask; 0 is no limit."""
+    """A limit of `limit` bytes a second over all threads; 0 is no limit."""
 
     def __init__(
         self,
@@ -67,7 +71,7 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One tree, and what it needs to get to hosts. Every method raises HostError where the host fails."""
+    """One tree and the means to bring it to hosts. Every method raises HostError where the host fails."""
 
     tree: Tree
     dialogs: Dialogs
@@ -76,16 +80,16 @@ class Delivery:
     interruption: Interruption
 
     def request(self) -> dict[str, Any]:
-        """Return what every command of the host's side is told about the tree."""
+        """Return the part of a request that tells a command on the host about the tree."""
         files = [(file.path, file.size, file.sha256) for file in self.tree.files]
         return {"kind": self.tree.kind, "name": self.tree.name, "files": files}
 
-    def look(self, host: Host) -> Need | None:
-        """Return what `host` lacks, or None where the tree is in place; on this machine it is put there now."""
+    def survey(self, host: Host) -> Need | None:
+        """Return what `host` lacks, None if it has the tree. On this machine, put the tree in place at once."""
         if host.connection == "local":
-            self._place(host)
+            self._put_locally(host)
             return None
-        result = self._ask(host, "tree-survey")
+        result = self._call(host, "tree-survey")
         if result.get("present"):
             return None
         lacking = set(result["missing"])
@@ -104,12 +108,12 @@ class Delivery:
         return need
 
     def finish(self, host: Host) -> None:
-        """Have `host` check what came into its `incoming` directory, and put the tree in place."""
-        if wrong := self._ask(host, "tree-finish")["wrong"]:
+        """Make `host` check the files in its `incoming` directory and publish the tree."""
+        if wrong := self._call(host, "tree-finish")["wrong"]:
             raise _damaged(host, wrong)
 
     def stream(self, need: Need) -> None:
-        """Send what `need` names, from where an interrupted run has stopped, and have the tree put in place."""
+        """Send the files of `need`, from where an interrupted run stopped, and make the host publish the tree."""
         there = [(file, need.arrived.get(file.path, 0)) for file in need.files]
         sending = [(file, start if start <= file.size else 0) for file, start in there]
         wrong = self._send(need, sending)
@@ -119,7 +123,7 @@ class Delivery:
             raise _damaged(need.host, sorted(wrong))
 
     def _send(self, need: Need, sending: list[tuple[FileDigest, int]]) -> set[str]:
-        """Send the files from their offsets; return the paths of those that did not come out right."""
+        """Send the files from their offsets; return the paths of those that arrived with a wrong digest."""
         request = {**self.request(), "send": [(file.path, start) for file, start in sending]}
         left = {file.path: file.size for file, _ in sending}
         with (
@@ -135,11 +139,11 @@ class Delivery:
                     done = need.size - sum(left.values())
                     self.report(Progress(need.host.name, done, need.size))
             except BaseException as error:
-                # Or the writer would go on.
+                # Closing the dialog ends the writer.
                 dialog.close()
                 reason = written.exception()
                 if isinstance(error, HostError) and reason is not None:
-                    # The host only saw its input end.
+                    # The writer failed first: the host saw only the end of its input.
                     raise HostError(f"{need.host.name}: {reason}") from reason
                 raise
         raise AssertionError("a dialog ends with a result or an error")
@@ -159,16 +163,16 @@ class Delivery:
                             return
                         left -= len(chunk)
         except OSError:
-            # Or the host would wait for the rest.
+            # Closing the dialog ends the host's wait for the rest.
             dialog.close()
             raise
 
-    def _ask(self, host: Host, command: str) -> dict[str, Any]:
+    def _call(self, host: Host, command: str) -> dict[str, Any]:
         *_, last = self.dialogs.ask(host, command, self.request())
         result: dict[str, Any] = last["result"]
         return result
 
-    def _place(self, host: Host) -> None:
+    def _put_locally(self, host: Host) -> None:
         request = {
             "root": host.root,
             "kind": self.tree.kind,

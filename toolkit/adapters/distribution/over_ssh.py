@@ -1,9 +1,9 @@
 """Distribution over SSH.
 
-Every file is hashed on the host before the tree appears there, by one rename. Hosts get what they lack: files that
-another of their trees has are linked. What brings the rest: a swarm, in which the bytes leave this machine about once
-and hosts pass them on to each other; where that cannot run, rsync to each that has it; and else a plain stream, which
-needs nothing but SSH and the host's Python.
+A host hashes every file before the tree appears there, by one rename. A host gets only the files that it lacks, and it
+links those that another of its trees has. The rest travels in one of three ways: a swarm, in which the bytes leave this
+machine about once and hosts pass them on to each other; rsync to each host that has it, where no swarm can run; or a
+plain stream, which needs nothing but SSH and the host's Python.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.errors import ToolkitError
 
-# Each is a process or two here.
+# Each host takes one or two processes on this machine.
 _AT_ONCE = 50
 _LEAST_HOSTS = 2
 
 
 class SshDistribution:
-    """From the ops machine's `home`.
+    """`Distribution` over SSH from the ops machine's `home`.
 
-    `limit` is in bytes a second, 0 for none; it holds for this machine, and for each host that passes pieces on.
+    `limit` is in bytes a second, 0 for none. It applies to this machine, and to each host that passes pieces on.
     """
 
     def __init__(
@@ -51,108 +51,97 @@ class SshDistribution:
         delivery = Delivery(tree, dialogs, throttle, report, interruption)
         with interruption.ending(dialogs.abort), ThreadPoolExecutor(_AT_ONCE) as pool:
             try:
-                return self._spread(delivery, hosts, pool)
+                spreading = _Spreading(delivery, self._home, pool)
+                return spreading.run(hosts, swarm=self._swarm, rsync=self._rsync)
             except BaseException:
-                # The pool waits for its threads, and they wait for their hosts.
+                # The pool waits for its threads, and these wait for their hosts.
                 dialogs.abort()
                 raise
 
-    def _spread(
-        self, delivery: Delivery, hosts: Sequence[Host], pool: ThreadPoolExecutor
-    ) -> Mapping[str, str]:
-        needs: dict[str, Need] = {}
 
-        def look(host: Host) -> None:
-            needs.pop(host.name, None)
-            need = delivery.look(host)
-            if need is not None and need.files:
-                needs[host.name] = need
-            elif need is not None:
-                delivery.finish(host)
+class _Spreading:
+    """A tree on its way to several hosts. `_needs` has what each host still lacks, by the host's name."""
 
-        def stream(host: Host) -> None:
-            delivery.stream(needs[host.name])
+    def __init__(self, delivery: Delivery, home: Path, pool: ThreadPoolExecutor) -> None:
+        self._delivery, self._home, self._pool = delivery, home, pool
+        self._needs: dict[str, Need] = {}
+
+    def run(self, hosts: Sequence[Host], *, swarm: bool, rsync: bool) -> Mapping[str, str]:
+        """Bring the tree to `hosts`; return for each host's name why it failed, empty if it did not."""
+        wrong = self._each(self._survey, hosts)
 
         def rest() -> list[Host]:
-            return [need.host for need in needs.values() if need.host.name not in wrong]
+            return [need.host for need in self._needs.values() if need.host.name not in wrong]
 
-        wrong = _each(pool, look, hosts)
-        # Whatever did not reach a host has changed what is there.
-        if self._swarm:
-            wrong |= _each(pool, look, self._by_swarm(delivery, needs))
-        if self._rsync:
-            wrong |= _each(pool, look, self._by_rsync(delivery, needs, rest(), pool))
-        wrong |= _each(pool, stream, rest())
+        # A failed attempt has changed what its host lacks, so such hosts are surveyed again.
+        if swarm:
+            wrong |= self._each(self._survey, self._by_swarm())
+        if rsync:
+            wrong |= self._each(self._survey, self._by_rsync(rest()))
+        wrong |= self._each(lambda host: self._delivery.stream(self._needs[host.name]), rest())
         return {host.name: wrong.get(host.name, "") for host in hosts}
 
-    def _by_rsync(
-        self,
-        delivery: Delivery,
-        needs: dict[str, Need],
-        hosts: Sequence[Host],
-        pool: ThreadPoolExecutor,
-    ) -> list[Host]:
-        """Bring the tree to those of `hosts` that have rsync and take them out of `needs`; return those not reached."""
-        able = [host for host in hosts if can_rsync(needs[host.name])]
-        limit = delivery.throttle.limit // max(1, len(able))
-        wrong = _each(pool, lambda host: send_by_rsync(delivery, needs[host.name], limit), able)
-        names = [host.name for host in able]
-        return self._not_reached(
-            delivery, needs, names, wrong, "without rsync, which did not reach it"
-        )
+    def _survey(self, host: Host) -> None:
+        self._needs.pop(host.name, None)
+        need = self._delivery.survey(host)
+        if need is not None and need.files:
+            self._needs[host.name] = need
+        elif need is not None:
+            self._delivery.finish(host)
 
-    def _by_swarm(self, delivery: Delivery, needs: dict[str, Need]) -> list[Host]:
-        """Bring the tree to hosts that can be in a swarm and take them out of `needs`; return those not reached."""
-        wheels = Wheels(self._home, self._interruption)
+    def _by_rsync(self, hosts: Sequence[Host]) -> list[Host]:
+        """Bring the tree to those of `hosts` that have rsync; return the hosts on which that failed."""
+        able = [need for host in hosts if can_rsync(need := self._needs[host.name])]
+        limit = self._delivery.throttle.limit // max(1, len(able))
+
+        def send(host: Host) -> None:
+            send_by_rsync(self._delivery, self._needs[host.name], limit)
+
+        wrong = self._each(send, [need.host for need in able])
+        return self._failed(able, wrong, "without rsync, which did not reach it")
+
+    def _by_swarm(self) -> list[Host]:
+        """Bring the tree to the hosts that can be in a swarm; return the hosts on which that failed."""
+        wheels = Wheels(self._home, self._delivery.interruption)
         able = []
-        for name, need in needs.items():
+        for need in self._needs.values():
             if need.size < LEAST_BYTES:
                 continue
             if reason := why_not(need, wheels):
-                delivery.report(Progress(name, 0, need.size, f"not in a swarm: {reason}"))
+                self._tell(need, f"not in a swarm: {reason}")
             else:
                 able.append(need)
         if len(able) < _LEAST_HOSTS:
             return []
         try:
-            wrong = Swarm(delivery, able, wheels, self._home / "pieces").run()
+            wrong = Swarm(self._delivery, able, wheels, self._home / "pieces").run()
         except (ToolkitError, OSError, ImportError) as error:
             wrong = {need.host.name: str(error) for need in able}
-        names = [need.host.name for need in able]
-        return self._not_reached(
-            delivery, needs, names, wrong, "over SSH alone, as the swarm did not reach it"
-        )
+        return self._failed(able, wrong, "over SSH alone, as the swarm did not reach it")
 
-    def _not_reached(
-        self,
-        delivery: Delivery,
-        needs: dict[str, Need],
-        tried: Iterable[str],
-        wrong: Mapping[str, str],
-        words: str,
-    ) -> list[Host]:
-        """Take hosts that were reached out of `needs`; say of the others `tried` what was wrong, and return them."""
-        left = []
-        for name in tried:
-            need = needs[name]
+    def _failed(self, tried: Sequence[Need], wrong: Mapping[str, str], words: str) -> list[Host]:
+        """Forget the needs of hosts that have the tree now; report and return the hosts that failed."""
+        failed = []
+        for need in tried:
+            name = need.host.name
             if not wrong.get(name):
-                del needs[name]
+                del self._needs[name]
                 continue
-            left.append(need.host)
-            if not self._interruption.begun:
-                delivery.report(Progress(name, 0, need.size, f"{words}: {wrong[name]}"))
-        return left
+            failed.append(need.host)
+            if not self._delivery.interruption.begun:
+                self._tell(need, f"{words}: {wrong[name]}")
+        return failed
 
+    def _tell(self, need: Need, words: str) -> None:
+        self._delivery.report(Progress(need.host.name, 0, need.size, words))
 
-def _each(
-    pool: ThreadPoolExecutor, act: Callable[[Host], None], hosts: Iterable[Host]
-) -> dict[str, str]:
-    """Do `act` for all hosts at once; return the words of the errors by the host's name."""
-    running = {pool.submit(act, host): host for host in hosts}
-    wrong = {}
-    for done in as_completed(running):
-        try:
-            done.result()
-        except (ToolkitError, OSError) as error:
-            wrong[running[done].name] = str(error)
-    return wrong
+    def _each(self, act: Callable[[Host], None], hosts: Iterable[Host]) -> dict[str, str]:
+        """Call `act` for all hosts at once; return the messages of errors by the host's name."""
+        running = {self._pool.submit(act, host): host for host in hosts}
+        wrong = {}
+        for done in as_completed(running):
+            try:
+                done.result()
+            except (ToolkitError, OSError) as error:
+                wrong[running[done].name] = str(error)
+        return wrong

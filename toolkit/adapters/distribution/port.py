@@ -1,6 +1,6 @@
 """Bring a tree of files (a snapshot, an engine's wheels) from this machine to the hosts of a fleet.
 
-`Distribution` is what workflows use; `distribution_ssh.SshDistribution` does it, `fakes.distribution` plays it.
+`over_ssh.SshDistribution` implements `Distribution`; `fakes.distribution.FakeDistribution` is its fake.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from toolkit.domain.snapshot import FileDigest
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """`files` of the directory `source`, bound for `<root>/<kind>/<name>`; `kind` is `snapshots` or `wheelhouse`."""
+    """`files` of the directory `source`, for `<root>/<kind>/<name>` on hosts; `kind` is `snapshots` or `wheelhouse`."""
 
     kind: str
     name: str
@@ -30,7 +30,7 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`done` of `total` bytes of what `host` lacked; `words` where there is something to say besides."""
+    """`done` of `total` bytes that `host` lacked; `words` is a message for the user, mostly empty."""
 
     host: str
     done: int = 0
@@ -45,8 +45,8 @@ class Distribution(Protocol):
     """A way to bring trees to hosts."""
 
     def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
-        """Put `tree` in place on `hosts`, all at once; return for each host's name why it is not there, or nothing.
+        """Bring `tree` to all `hosts` at once; return for each host's name why that failed, empty if it did not.
 
-        `report` is called from several threads. A host that fails stops nobody else. An interruption ends it for all
-        that have not got everything; what has come is used the next time.
+        `report` is called from several threads. A failed host stops no other. An interruption ends all unfinished
+        transfers, and the next call resumes them.
         """

@@ -1,4 +1,4 @@
-"""One tree on its way to one host by rsync, over the shared SSH connection, where both ends have it."""
+"""Bring one tree to one host by rsync, over the shared SSH connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from toolkit.adapters.hosts.ssh import as_root, master_options
 from toolkit.adapters.hosts.ssh_faults import host_error
 
 _DONE = re.compile(rb"\s*(\d+)\s+\d+%")
-# rsync goes on where nobody reads what it says; it must not outlive a killed command.
+# rsync would outlive a killed command, because it continues without a reader of its output.
 _DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
@@ -26,9 +26,9 @@ def can_rsync(need: Need) -> bool:
 
 
 def send_by_rsync(delivery: Delivery, need: Need, limit: int) -> None:
-    """Send what `need` names and have the tree put in place; `limit` is in bytes a second, 0 for none.
+    """Send the files of `need` and make the host publish the tree; `limit` is in bytes a second, 0 for none.
 
-    What an interrupted run has left of a file is compared and kept where it is right. Raises HostError.
+    rsync keeps the right blocks of files that an interrupted run left. Raises HostError.
     """
     with delivery.dialogs.process(_command(delivery, need, limit)) as process:
         assert process.stdin and process.stdout and process.stderr
@@ -44,7 +44,7 @@ def send_by_rsync(delivery: Delivery, need: Need, limit: int) -> None:
         words = process.stderr.read().decode(errors="replace")
         if code := process.wait():
             raise host_error(need.host, words, code)
-    # Its last word may be of an earlier moment.
+    # rsync may not report the last bytes.
     delivery.report(Progress(need.host.name, need.size, need.size))
     delivery.finish(need.host)
 
@@ -55,7 +55,7 @@ def _command(delivery: Delivery, need: Need, limit: int) -> list[str]:
         *_DIES_WITH_US,
         "rsync",
         "--from0", "--files-from=-",
-        # Dates say nothing about a file that is not checked yet.
+        # Dates prove nothing about a file whose digest is not checked yet.
         "--ignore-times", "--inplace", "--copy-links",
         "--info=progress2", "--no-human-readable", "--outbuf=L", "--no-inc-recursive",
         *([f"--bwlimit={max(1, limit // 1024)}"] if limit else []),
@@ -71,7 +71,7 @@ def _bracketed(address: str) -> str:
 
 
 def _progress(output: IO[bytes]) -> Iterator[int]:
-    """Yield the bytes that are done, from lines that overwrite each other."""
+    """Yield the number of bytes sent, from progress lines that end with CR or LF."""
     line = b""
     while byte := output.read(1):
         if byte not in b"\r\n":

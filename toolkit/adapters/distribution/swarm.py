@@ -1,9 +1,9 @@
 """A swarm that brings one tree to several hosts at once; the bytes leave this machine about once.
 
-This machine connects to each host through a tunnel of its shared SSH connection, so it listens nowhere and no host
-need reach it. Hosts connect to each other, later ones to those before them, at `relay_address` and the port after
-`relay_port`, and take connections from no other addresses. Where the fleet file asks for it they speak TLS, with
-certificates that are made for this one tree and handed out over SSH.
+This machine connects to each host through a tunnel of its shared SSH connection, so it listens nowhere and needs no
+open port. A host connects to the hosts that joined before it, at `relay_address` and the port after `relay_port`, and
+accepts connections from their addresses alone. Where the fleet file asks for it they speak TLS, with certificates that
+are made for this one tree and sent over SSH.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from toolkit.hostside.swarm_settings import LOOPBACK, add_torrent, connect, new_
 if TYPE_CHECKING:
     from toolkit.adapters.distribution.swarm_certificates import Authority
 
-# For less, the way to set it up takes longer than to send it.
+# The setup of a swarm takes longer than it takes to send fewer bytes.
 LEAST_BYTES = 8 * 2**20
-# Hosts that get a share of their own from here. With more, further ones get all of theirs from these.
+# The number of hosts with a share of their own. Further hosts get all pieces from these.
 MOST_SHARES = 16
 _TICK_SECONDS = 0.1
 _RETRY_SECONDS = 3
 
 
 def swarm_port(host: Host) -> int:
-    """Return where `host` listens for the others while a swarm runs."""
+    """Return the port at which `host` listens for other hosts while a swarm runs."""
     return host.relay_port + 1
 
 
 def why_not(need: Need, wheels: Wheels) -> str:
-    """Return why this host cannot be part of a swarm, or nothing."""
+    """Return why this host cannot be part of a swarm, empty if it can."""
     if not need.host.relay_address:
         return "the fleet file gives no toolkit_address"
     if library_name(need.python) in need.libraries:
@@ -66,21 +66,20 @@ class Swarm:
         self._sessions: list[Any] = []
         self._gathered = False
         self._pace = Pace()
-        self._authority = _authority(needs)
-        self._length, self._sizes = _layout(needs)
-        self._torrent = _make_torrent(
-            delivery,
-            self._sizes,
-            self._length,
-            pieces,
-            self._authority.certificate if self._authority else b"",
-        )
+        self._authority: Authority | None = None
+        if any(need.host.swarm_tls for need in needs):
+            from toolkit.adapters.distribution.swarm_certificates import Authority
+
+            self._authority = Authority()
+        self._sizes = {file.path: file.size for need in needs for file in need.files}
+        self._length = piece_length(sum(self._sizes.values()))
+        self._torrent = self._make_torrent(pieces)
 
     def run(self) -> Mapping[str, str]:
-        """Bring the tree to all of them; return for each host's name why it is not there, or nothing."""
+        """Bring the tree to all hosts; return for each host's name why that failed, empty if it did not."""
         limit = self._delivery.throttle.limit
         self._seed = self._give(limit)
-        # A limit counts for one session: then all is given by one, and some of it leaves this machine twice.
+        # libtorrent limits a session, so with a limit one session gives all, and some pieces leave this machine twice.
         self._shared = not limit
         if self._shared:
             self._give_shares()
@@ -89,9 +88,9 @@ class Swarm:
                 running = [pool.submit(self._bring, each) for each in self._members.values()]
                 while wait(running, timeout=_TICK_SECONDS).not_done:
                     self._connect()
-                    self._even_out()
-                    self._end_where_due()
-                    self._rest_where_due()
+                    self._limit_shares()
+                    self._stop_where_due()
+                    self._pause_where_due()
             except BaseException:
                 self._delivery.dialogs.abort()
                 raise
@@ -100,7 +99,7 @@ class Swarm:
         return {name: member.wrong for name, member in self._members.items()}
 
     def _give(self, limit: int, only: Sequence[bool] = ()) -> Any:
-        """Return the handle of a torrent from which hosts get all pieces, or `only` some."""
+        """Return the handle of a torrent that gives hosts all pieces, or those in `only`."""
         import libtorrent
 
         source = str(Path(self._delivery.tree.source).resolve())
@@ -115,17 +114,14 @@ class Swarm:
         return handle
 
     def _admit(self) -> tuple[bytes, bytes] | None:
-        """Return certificate and key of a new member, nothing where none needs them."""
-        if self._authority is None:
-            return None
-        admitted = self._authority.admit()
-        return admitted.certificate, admitted.key
+        """Return the certificate and the key of a new member, None without TLS."""
+        return self._authority.admit() if self._authority else None
 
     def _give_shares(self) -> None:
-        """Have something for each host that it alone gets from here: the rest it gets from the others.
+        """Offer each host a share of the pieces, which no other host gets from this machine.
 
-        Hosts that are offered everything ask here for what others could give them, and this machine's link, which has
-        to carry all of it once, is what takes longest.
+        A host that is offered everything asks this machine for pieces that other hosts could give. This machine's link
+        must carry every piece once, so it is the bottleneck.
         """
         members = list(self._members.values())[:MOST_SHARES]
         wanted = [{file.path for file in each.need.files} for each in members]
@@ -179,7 +175,7 @@ class Swarm:
                     raise HostError(f"{host.name}: not what was pinned when it arrived: {wrong}")
 
     def _introduce(self, member: Member, dialog: Dialog) -> None:
-        """Have a host connect to all that came before it."""
+        """Make a host connect to all hosts that joined before it."""
         with self._guard:
             others = [
                 (each.need.host.relay_address, swarm_port(each.need.host))
@@ -188,13 +184,13 @@ class Swarm:
             ]
             member.dialog = dialog
             member.moved_at = member.joined_at = time.monotonic()
-            # Whoever is told of this host later finds it ready.
+            # Inside the lock: hosts that join later connect to this one, so it must be ready first.
             dialog.send({"peers": others})
 
     def _connect(self) -> None:
-        """Connect to hosts that have joined, and again to those to which nothing has come since.
+        """Connect to the hosts that have joined, and again to those that have received nothing since.
 
-        Each gets its share, and all of it where others do not bring what they could.
+        Each host gets its share, and all pieces if other hosts deliver too slowly.
         """
         now = time.monotonic()
         self._gathered = self._gathered or have_gathered(self._members.values(), now)
@@ -211,8 +207,8 @@ class Swarm:
                 member.connect_at = now + _RETRY_SECONDS
                 connect(each, [(LOOPBACK, member.port)])
 
-    def _end_where_due(self) -> None:
-        """Let all go once each has everything or has failed, and before that those for whom nothing moves."""
+    def _stop_where_due(self) -> None:
+        """Stop all hosts once each is complete or has failed, and before that the hosts that are stuck."""
         with self._guard:
             members = list(self._members.values())
             if all(each.complete or each.ended for each in members):
@@ -224,8 +220,8 @@ class Swarm:
                     each.stopped = True
                     each.dialog.send({"stop": True})
 
-    def _even_out(self) -> None:
-        """Have shares leave at one pace."""
+    def _limit_shares(self) -> None:
+        """Limit the shares, so that they leave at one pace."""
         sharing = [each for each in self._members.values() if each.share and not each.ended]
         given = [
             Given(each.share.status().total_payload_upload, each.share_bytes) for each in sharing
@@ -233,8 +229,8 @@ class Swarm:
         for each, limit in zip(sharing, self._pace.limits(given, time.monotonic()), strict=True):
             each.share.set_upload_limit(limit)
 
-    def _rest_where_due(self) -> None:
-        """Give no more once each has all pieces: what is still connected at the end takes seconds to take down."""
+    def _pause_where_due(self) -> None:
+        """Pause the sessions once each host has all pieces, because closing open connections later takes seconds."""
         if all(each.checking or each.ended for each in self._members.values()):
             for session in self._sessions:
                 session.pause()
@@ -256,38 +252,20 @@ class Swarm:
             "limit": self._delivery.throttle.limit,
         }
 
-
-def _authority(needs: Sequence[Need]) -> Authority | None:
-    """Return who signs the members' certificates, where one of the hosts asks for TLS."""
-    if not any(need.host.swarm_tls for need in needs):
-        return None
-    from toolkit.adapters.distribution.swarm_certificates import Authority
-
-    return Authority()
-
-
-def _layout(needs: Sequence[Need]) -> tuple[int, dict[str, int]]:
-    """Return bytes in a piece, and the files that some host lacks with their sizes."""
-    sizes = {file.path: file.size for need in needs for file in need.files}
-    return piece_length(sum(sizes.values())), sizes
-
-
-def _make_torrent(
-    delivery: Delivery, sizes: Mapping[str, int], length: int, pieces: Path, authority: bytes
-) -> bytes:
-    """Return the torrent of all files that some host lacks."""
-    tree = delivery.tree
-    hashes = {}
-    pieces.mkdir(parents=True, exist_ok=True)
-    for file in tree.files:
-        if file.path not in sizes:
-            continue
-        known = pieces / f"{file.sha256}-{length}"
-        if not known.exists():
-            path, check = Path(tree.source) / file.path, delivery.interruption.check
-            digests = hash_pieces(path, length, check)
-            fresh = known.with_suffix(".new")
-            fresh.write_bytes(digests)
-            fresh.replace(known)
-        hashes[file.path] = known.read_bytes()
-    return torrent(Path(tree.source).resolve().name, sizes, hashes, length, authority)
+    def _make_torrent(self, pieces: Path) -> bytes:
+        """Return the torrent of all files that some host lacks. The directory `pieces` keeps their hashes."""
+        tree, check, length = self._delivery.tree, self._delivery.interruption.check, self._length
+        hashes = {}
+        pieces.mkdir(parents=True, exist_ok=True)
+        for file in tree.files:
+            if file.path not in self._sizes:
+                continue
+            known = pieces / f"{file.sha256}-{length}"
+            if not known.exists():
+                fresh = known.with_suffix(".new")
+                fresh.write_bytes(hash_pieces(Path(tree.source) / file.path, length, check))
+                fresh.replace(known)
+            hashes[file.path] = known.read_bytes()
+        authority = self._authority.certificate if self._authority else b""
+        name = Path(tree.source).resolve().name
+        return torrent(name, self._sizes, hashes, length, authority)

@@ -1,8 +1,7 @@
-"""Who may be part of a swarm: an authority made for it alone, which gives every member a key and a certificate."""
+"""A certificate authority for one swarm, which gives every member a key and a certificate."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -13,30 +12,22 @@ from cryptography.x509.oid import NameOID
 
 _NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "toolkit swarm")])
 _MEMBER = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "member")])
-# A host's clock may be off by days, and a swarm may take some.
+# The clock of a host may be off by days, and a swarm may take days.
 _BEFORE, _AFTER = timedelta(days=7), timedelta(days=30)
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """A certificate and its private key, in PEM."""
-
-    certificate: bytes
-    key: bytes
-
-
 class Authority:
-    """`certificate` is what members trust, in PEM; its private key exists in this object alone."""
+    """`certificate` (PEM) is the one that members trust. Its private key exists in this object alone."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.certificate = _sign(_NAME, self._key, self._key, authority=True)
 
-    def admit(self) -> Credentials:
-        """Return what a new member needs."""
+    def admit(self) -> tuple[bytes, bytes]:
+        """Return the certificate and the private key of a new member, in PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return Credentials(_sign(_MEMBER, key, self._key, authority=False), text)
+        return _sign(_MEMBER, key, self._key, authority=False), text
 
 
 def _sign(
@@ -56,7 +47,7 @@ def _sign(
         .not_valid_before(now - _BEFORE)
         .not_valid_after(now + _AFTER)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        # Members are checked against the name of the torrent.
+        # libtorrent compares this name with the name of the torrent.
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("*")]), critical=False)
     )
     return builder.sign(issuer, hashes.SHA256()).public_bytes(Encoding.PEM)

@@ -1,4 +1,4 @@
-"""libtorrent for hosts: a pinned wheel for each Python that they may have, unpacked there for the swarm alone."""
+"""Pinned wheels of libtorrent for the Pythons of hosts. A host unpacks its wheel for the swarm alone."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ MACHINE = "x86_64"
 
 
 def library_name(python: str) -> str:
-    """Return the name of its directory on a host with that Python: `libtorrent-2.1.1-cp311`."""
+    """Return the library's directory name on a host with that Python: `libtorrent-2.1.1-cp311`."""
     return f"libtorrent-{VERSION}-cp{python.replace('.', '')}"
 
 
 class Wheels:
-    """The wheels under `home`, each downloaded when first asked for, and asked for once.
+    """The wheels under `home`, each downloaded when first needed. A failed download is not repeated.
 
-    `pins` has the sha256 of the wheel for each Python.
+    `pins` is Python version -> sha256 of its wheel.
     """
 
     def __init__(
@@ -46,39 +46,37 @@ class Wheels:
         self._lacking: dict[str, str] = {}
 
     def lacking(self, python: str, machine: str = MACHINE) -> str:
-        """Return why there is no wheel for such a host, or nothing where there is one now."""
+        """Return why there is no wheel for such a host, empty if there is one; downloads it."""
         if machine != MACHINE:
             return f"no libtorrent for {machine}"
         if python not in self._pins:
             return f"no libtorrent for Python {python}"
         if python not in self._found and python not in self._lacking:
             try:
-                self._found[python] = self._one_in(self._wheelhouse.fill(self._written(python)))
+                directory = self._wheelhouse.fill(self._written(python))
+                self._found[python] = next(directory.glob("*.whl"))
             except (ToolkitError, OSError) as error:
                 self._lacking[python] = str(error)
         return self._lacking.get(python, "")
 
     def wheel(self, python: str) -> tuple[Path, str]:
-        """Return the wheel for a Python that does not lack one, and its sha256."""
+        """Return the wheel for a Python for which `lacking` is empty, and its sha256."""
         return self._found[python], self._pins[python]
 
     def wants(self, sha256: str) -> bool:
-        """Whether this is one of the wheels, and not here yet; asks nobody."""
+        """Whether `sha256` belongs to a wheel that is not here yet; downloads nothing."""
         python = self._python_of(sha256)
         return bool(python) and not self._wheelhouse.complete(self._lock(python))
 
     def take_in(self, wheel: Path, sha256: str) -> None:
-        """Copy a wheel that is wanted from elsewhere; raises IntegrityError where it has other bytes."""
+        """Copy the file `wheel`, for which `wants` is true, to the wheels; raises IntegrityError on other bytes."""
         self._wheelhouse.take_in(self._written(self._python_of(sha256)), [wheel], lambda _: None)
 
     def _python_of(self, sha256: str) -> str:
         return next((each for each, digest in self._pins.items() if digest == sha256), "")
 
-    def _one_in(self, directory: Path) -> Path:
-        return next(directory.glob("*.whl"))
-
     def _written(self, python: str) -> EngineLock:
-        """Return the wheel's lock, whose text is on the disk now."""
+        """Return the wheel's lock, and write its text to the disk."""
         lock = self._lock(python)
         path = Path(lock.path)
         path.parent.mkdir(parents=True, exist_ok=True)

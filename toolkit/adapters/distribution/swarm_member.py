@@ -1,4 +1,4 @@
-"""What was heard of a host of a swarm, and what follows from it."""
+"""The state of a host in a swarm, as its reports tell it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ _GATHER_SECONDS = 2
 
 @dataclass(slots=True)
 class Member:
-    """A host of the swarm, and what was heard of it."""
+    """A host of the swarm.
+
+    `share` is the torrent that gives this host its share, of `share_bytes`. `kept` counts the bytes from before this
+    run, `done` all bytes so far. `best` is the best pace (bytes a second), `marked` the bytes at `marked_at`. Times are
+    of `time.monotonic`.
+    """
 
     number: int
     need: Need
@@ -40,7 +45,7 @@ class Member:
     wrong: str = ""
 
     def heard(self, done: int, now: float) -> None:
-        """Note how much has come, and whether it comes much slower than it did before."""
+        """Note that `done` bytes have come; the host is slow at a quarter of its best pace or less."""
         if done != self.done:
             self.done, self.moved_at = done, now
         if now - self.marked_at >= _PACE_SECONDS:
@@ -50,16 +55,16 @@ class Member:
             self.marked, self.marked_at = done, now
 
     def is_stuck(self, now: float) -> bool:
-        """Whether nothing has come for a while though something is missing."""
+        """Whether a host with missing pieces has received nothing for a while."""
         if self.dialog is None or self.checking or self.complete:
             return False
         return now - self.moved_at > _STALL_SECONDS
 
 
 def have_gathered(members: Collection[Member], now: float) -> bool:
-    """Whether it is time to give: all are there, or some have been for a while.
+    """Whether to start: all hosts have joined or ended, or the first one has waited long enough.
 
-    Whoever is given to alone has the whole link for itself, and then what all the others ask for.
+    A host that starts alone takes the whole link at first, and has to serve all others afterwards.
     """
     joined = [each.joined_at for each in members if each.dialog is not None]
     awaited = any(each.dialog is None and not each.ended for each in members)

@@ -1,7 +1,7 @@
-"""A torrent of files whose pieces never span two of them.
+"""A torrent in which no piece spans two files.
 
-It is one of BitTorrent's first version, whose pieces have SHA-1: libtorrent 2.1.1 passes on a piece of the second
-version only seconds after it has come. What counts is each file's SHA-256, looked at when all of it is there.
+It is a BitTorrent v1 torrent, whose pieces have SHA-1 hashes: libtorrent 2.1.1 passes a piece of a v2 torrent on only
+seconds after it has come. The hosts check the SHA-256 of every whole file besides.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Value = int | bytes | Sequence["Value"] | Mapping[bytes, "Value"]
 
 
 def piece_length(size: int) -> int:
-    """Return bytes in a piece, for files of `size` bytes in all: some hundreds to some ten thousands of pieces."""
+    """Return the bytes of a piece, from 512 KiB on, so that `size` bytes take 16,384 pieces at most."""
     length = 2**19
     while size > length * 2**14:
         length *= 2
@@ -29,9 +29,9 @@ def torrent(
     length: int,
     authority: bytes,
 ) -> bytes:
-    """Return the torrent of files, path -> size, with their pieces' hashes as `hash_pieces` gives them.
+    """Return the torrent of files: `sizes` is path -> bytes, `pieces` is path -> result of `hash_pieces`.
 
-    With an `authority` (a certificate in PEM) its members speak TLS and have certificates that this one has signed.
+    With an `authority` (a certificate in PEM) the members speak TLS with certificates that it has signed.
     """
     files: list[Value] = []
     for path, size in sizes.items():
@@ -54,9 +54,9 @@ def torrent(
 def shares(
     sizes: Mapping[str, int], length: int, wanted: Sequence[Collection[str]]
 ) -> list[list[bool]]:
-    """Return for each of several hosts which pieces are its share: all that any wants, each in one share.
+    """Return each host's share, a flag for every piece. Each piece that some host lacks is in one share.
 
-    `sizes` are those of the torrent's files, `wanted` the paths that each host lacks.
+    `sizes` is path -> bytes of the torrent's files, `wanted` has the paths that each host lacks.
     """
     found: list[list[bool]] = [[] for _ in wanted]
     for path, size in sizes.items():
@@ -71,9 +71,9 @@ def shares(
 def hash_pieces(
     path: Path, length: int, check: Callable[[], None] = lambda: None, workers: int = 4
 ) -> bytes:
-    """Return the hashes of a file's pieces, one after the other; the last is filled up with zeros.
+    """Return the SHA-1 hashes of a file's pieces, joined; zeros fill the last piece.
 
-    `check` is called before each piece, and ends it by raising.
+    `check` is called before each piece, and ends the work by raising.
     """
 
     def hash_piece(start: int) -> bytes:
@@ -85,7 +85,7 @@ def hash_pieces(
 
 
 def encode(value: Value) -> bytes:
-    """Return `value` in bencoding."""
+    """Return `value` bencoded."""
     if isinstance(value, int):
         return b"i%de" % value
     if isinstance(value, bytes):

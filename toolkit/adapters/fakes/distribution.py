@@ -14,9 +14,9 @@ from toolkit.domain.fleet import Host
 
 @dataclass
 class FakeDistribution:
-    """Places trees on `hosts`, by name; `failing` gives the words of those on which it fails.
+    """`Distribution` to fake `hosts`, by name. `failing` is host -> message of its failure.
 
-    `placed` lists the names of the trees of each kind that a host was given, `sent` what was brought, in order.
+    `placed` is (host, kind) -> names of its trees, `sent` lists (host, kind, name) of all transfers in order.
     """
 
     hosts: Mapping[str, FakeHost] = field(default_factory=dict)
