@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from scripts.write_reference import contexts
-from tests.documents import DOCS, HAND_WRITTEN, ROOT, fenced, inline_code
+from tests.documents import DOCS, HAND_WRITTEN, ROOT, fenced, inline_code, table_rows
 from toolkit import __version__, errors
 from toolkit.planning.change.log_reading import decisive_line
 
@@ -128,18 +128,6 @@ def test_every_real_failure_of_an_engine_is_explained(log: Path) -> None:
         for row in table_rows(text, "The replica does not start", 1)
     ]
     assert [each for each in known if re.search(each, decisive)], decisive
-
-
-def table_rows(text: str, heading: str, columns: int) -> list[tuple[str, ...]]:
-    """Return the first `columns` cells of each row of the first table under a heading."""
-    section = re.split(rf"^#+ {re.escape(heading)}$", text, flags=re.MULTILINE)[1]
-    rows = [
-        line
-        for line in re.split(r"^#", section, flags=re.MULTILINE)[0].splitlines()
-        if line[:1] == "|"
-    ]
-    assert len(rows) > 2, f"no table under {heading}"
-    return [tuple(cell.strip() for cell in row.strip("|").split("|"))[:columns] for row in rows[2:]]
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)

@@ -137,7 +137,7 @@ def test_a_well_replica_passes_its_watch(lab: HostLab) -> None:
 
 def test_keys_are_united_and_what_was_revoked_stays_revoked(lab: HostLab) -> None:
     ann = with_key(KeyRing(), "ann", "tk-ann-" + "a" * 32, now=1.0, per_minute=60)
-    bob = with_key(KeyRing(), "bob", "tk-bob-" + "b" * 32, now=2.0, at_once=3)
+    bob = with_key(KeyRing(), "bob", "tk-bob-" + "b" * 32, now=2.0, concurrency=3)
     assert lab.host.apply_keys(ann) == lab.host.keys().ring
     assert [key.name for key in lab.host.apply_keys(bob).active] == ["ann", "bob"]
     both = lab.host.keys()

@@ -78,8 +78,8 @@ def test_a_key_from_elsewhere_comes_over_standard_input_and_is_not_said(desk: De
 def test_json_says_what_was_changed(desk: Desk) -> None:
     code, out, _ = desk("keys", "add", "ann", "--concurrency", "4", "--json")
     made = json.loads(out)
-    assert (code, made["door"], made["behind"], made["silent"]) == (0, "locked", [], {})
-    assert (made["keys"][0]["name"], made["keys"][0]["at_once"]) == ("ann", 4)
+    assert (code, made["door"], made["behind"], made["unreachable"]) == (0, "locked", [], {})
+    assert (made["keys"][0]["name"], made["keys"][0]["concurrency"]) == ("ann", 4)
     assert made["key"].startswith("tk-")
     listed = json.loads(desk("keys", "list", "--json")[1])
     assert listed["keys"] == made["keys"]
@@ -100,7 +100,7 @@ def test_a_host_that_did_not_answer_is_named_after_the_key_was_shown(desk: Desk)
     assert re.search(r"away: .*connect to host 127\.0\.0\.1 port 1: Connection refused", err)
     assert "hint: when they are back: toolkit keys sync" in err
     code, out, _ = desk("keys", "revoke", "ann", "--json")
-    assert (code, list(json.loads(out)["silent"])) == (7, ["away"])
+    assert (code, list(json.loads(out)["unreachable"])) == (7, ["away"])
     desk.fleet(f"away: {away}")
     code, out, err = desk("keys", "add", "bob")
     assert (code, out) == (7, "")

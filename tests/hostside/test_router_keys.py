@@ -237,6 +237,20 @@ def test_keys_before_there_is_anything(tmp_path: Path) -> None:
     }
 
 
+def test_keys_that_an_older_toolkit_wrote_are_read_and_written_anew(tmp_path: Path) -> None:
+    former = ring(concurrency=2).as_json()
+    for key in former["keys"]:
+        key["at_once"] = key.pop("concurrency")
+    (tmp_path / "router").mkdir()
+    kept = tmp_path / "router" / "keys.json"
+    kept.write_text(json.dumps(former))
+    digest = router_keys.door(str(tmp_path))["ring_digest"]
+    assert KeyRing.from_json(router_keys.read(str(tmp_path))["ring"]) == ring(concurrency=2)
+    assert router_keys.apply(str(tmp_path), KeyRing().as_json()) == json.loads(kept.read_text())
+    assert KeyRing.from_json(json.loads(kept.read_text())) == ring(concurrency=2)
+    assert router_keys.door(str(tmp_path))["ring_digest"] == digest
+
+
 KILLED = """
 import json, os, signal, sys
 sys.path.insert(0, sys.argv[1])
@@ -312,7 +326,7 @@ def test_a_key_has_its_requests_a_minute_and_others_are_not_concerned(site: Site
 
 
 def test_a_key_has_its_requests_at_once(site: Site) -> None:
-    site.lab.give(ring(at_once=2))
+    site.lab.give(ring(concurrency=2))
     body = json.dumps({**TINY, "stream": True, "tokens": 1000, "pause": 0.01})
     clients = [http.client.HTTPConnection("127.0.0.1", site.lab.port) for _ in range(2)]
     with contextlib.ExitStack() as stack:

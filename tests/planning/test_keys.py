@@ -29,7 +29,7 @@ def names(ring: KeyRing) -> list[str]:
 
 
 def test_a_key_is_kept_by_its_digest_alone() -> None:
-    ring = with_key(KeyRing(), "ann", KEYS["ann"], now=5.0, per_minute=60, at_once=4)
+    ring = with_key(KeyRing(), "ann", KEYS["ann"], now=5.0, per_minute=60, concurrency=4)
     assert ring == KeyRing((Key("ann", digest("ann"), 5.0, 60, 4),), locked=1)
     assert KeyRing.from_json(ring.as_json()) == ring
     assert KEYS["ann"] not in str(ring.as_json())

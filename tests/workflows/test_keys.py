@@ -23,7 +23,7 @@ def fleet(count: int = 3) -> list[FakeHost]:
 
 def away(host: FakeHost) -> None:
     def refuse(_: str) -> None:
-        raise HostError(f"{host.host.name}: no route to host")
+        raise HostError(f"{host.name}: no route to host")
 
     host.before = refuse
 
@@ -60,7 +60,7 @@ def test_a_host_that_is_away_is_named_and_comes_to_the_same_later() -> None:
     away(hosts[1])
     found = change_keys(hosts, revoking("ann"))
     assert (found.whole, found.behind) == (False, ())
-    assert found.silent == {"h2": "h2: no route to host"}
+    assert found.unreachable == {"h2": "h2: no route to host"}
     assert [names(host) for host in hosts] == [[], ["ann"], []]
 
     back(hosts[1])
@@ -128,7 +128,7 @@ def test_a_host_that_is_lost_between_reading_and_writing_is_named() -> None:
             raise HostError("h2: connection lost")
 
     hosts[1].before = cut
-    assert change_keys(hosts, adding("ann")).silent == {"h2": "h2: connection lost"}
+    assert change_keys(hosts, adding("ann")).unreachable == {"h2": "h2: connection lost"}
 
 
 def test_where_nobody_answers_nothing_is_said_to_be_done() -> None:

@@ -235,7 +235,7 @@ class World:
 
     def serving(self) -> dict[str, str]:
         """Return which version each host serves, as the router of the first host has it."""
-        routes = self.routes(self.host.host.name).of("tiny")
+        routes = self.routes(self.host.name).of("tiny")
         found = {}
         for name, each in self.hosts.items():
             for slot in each.facts.slots:
@@ -252,7 +252,7 @@ class World:
         found: dict[str, list[tuple[str, int, str]]] = {name: [] for name in self.hosts}
         for each in reversed(self.history.deployments("tiny", 1000)):
             found[each.host].append((each.action, each.release, str(each.outcome)))
-        first = found[self.host.host.name]
+        first = found[self.host.name]
         assert all(each == first for each in found.values())
         return first
 

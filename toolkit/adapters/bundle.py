@@ -1,4 +1,4 @@
-"""Bundles on disk: put together beside their place, appear by one rename, checked byte by byte."""
+"""Bundles on disk. A bundle is filled in a directory beside its target and appears by one rename."""
 
 from __future__ import annotations
 
@@ -17,54 +17,53 @@ from toolkit.domain.bundle import MANIFEST, SUMS, BundleFile, weights_path
 from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import BusyError, InputError, IntegrityError, SourceError
 
-# Text files of a bundle; a registry's lock is the largest.
+# The limit for text files of a bundle. The lock of a registry is the largest of them.
 _MAX_TEXT = 64 * 2**20
 
 
 def workplace(target: Path) -> Path:
-    """Return where the bundle `target` is put together: a dot-directory beside it."""
+    """Return the directory in which the bundle `target` is filled: a dot-directory beside it."""
     return target.with_name(f".{target.name}.incomplete")
 
 
 @contextmanager
 def building(target: Path) -> Iterator[Path]:
-    """Hold the right to make `target`; yields the directory to fill, with what an earlier run left.
+    """Hold the right to make `target`; yields the directory to fill, which may hold files of an interrupted run.
 
-    Raises BusyError while another process makes the same bundle, SourceError where nothing can be
-    written there.
+    Raises BusyError while another process makes the same bundle, SourceError where the directory cannot be written.
     """
-    place = workplace(target)
+    directory = workplace(target)
     try:
-        with locked(place) as mine:
+        with locked(directory) as mine:
             if not mine:
                 raise BusyError(f"another process makes {target}", hint="wait for it to end")
             try:
-                yield place
+                yield directory
             finally:
                 with suppress(OSError):
-                    place.rmdir()
+                    directory.rmdir()
     except OSError as error:
         raise SourceError(
-            f"{error.filename or place} cannot be written: {error.strerror or error}",
+            f"{error.filename or directory} cannot be written: {error.strerror or error}",
             hint=f"check that disk and its permissions: df -h {target.parent}",
         ) from error
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
-    """A file of the bundle and where its bytes come from."""
+class FileOrigin:
+    """A file of the bundle, and the path from which its bytes come."""
 
     file: BundleFile
     origin: Path
 
 
-def place(
-    root: Path, wanted: Placement, advance: Callable[[int], None], *, link: bool = True
+def put(
+    root: Path, wanted: FileOrigin, advance: Callable[[int], None], *, link: bool = True
 ) -> None:
-    """Bring a file into the bundle under `root`: a hard link where possible, else a copy.
+    """Put a file into the bundle under `root`: as a hard link where possible and allowed by `link`, else as a copy.
 
-    What lies there already stays if it is right. `advance` gets the bytes that were looked at.
-    Raises IntegrityError where the origin's bytes are not those wanted.
+    A right file stays. `advance` gets the number of bytes read. Raises IntegrityError where the origin has other bytes
+    than the bundle's file.
     """
     file, target = wanted.file, root / wanted.file.path
     pinned = FileDigest(file.path, file.size, file.sha256)
@@ -88,7 +87,7 @@ def place(
         sha256 = copy_file(wanted.origin, fresh, advance)
         found = FileDigest(file.path, size_of(fresh), sha256)
         _sync(fresh)
-        # A stick's file system may know no modes.
+        # The file system of a USB stick may have no modes.
         with suppress(OSError):
             fresh.chmod(wanted.origin.stat().st_mode & 0o777)
         fresh.replace(target)
@@ -101,7 +100,7 @@ def place(
 
 
 def can_link(origin: Path, into: Path) -> bool:
-    """Whether files below `origin` can be hard links below `into`; both directories must exist."""
+    """Whether files of the directory `origin` can be hard-linked into the directory `into`; both must exist."""
     probe, other = origin / f".link-{os.getpid()}", into / f".link-{os.getpid()}"
     try:
         probe.touch()
@@ -115,7 +114,7 @@ def can_link(origin: Path, into: Path) -> bool:
 
 
 def write_text(root: Path, path: str, text: str) -> BundleFile:
-    """Write a text into the bundle under `root`; return what it is."""
+    """Write a text file into the bundle under `root`; return its entry in the manifest."""
     data = text.encode()
     target = root / path
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -126,9 +125,9 @@ def write_text(root: Path, path: str, text: str) -> BundleFile:
 
 
 def finish(root: Path, target: Path, keep: set[str]) -> None:
-    """Make the filled directory `root` appear as `target`; files that are not in `keep` go first.
+    """Remove the files that are not in `keep` from the directory `root`, then rename it to `target`.
 
-    Raises InputError where something stands at `target` by now.
+    Raises InputError where `target` exists by now.
     """
     for path in sorted(root.rglob("*"), reverse=True):
         if path.is_dir() and not path.is_symlink():
@@ -142,25 +141,25 @@ def finish(root: Path, target: Path, keep: set[str]) -> None:
         raise InputError(
             f"{target} cannot be put in place: {error.strerror}", hint="name another directory"
         ) from error
-    # Some file systems of sticks cannot sync a directory; its files are on the disk by now.
+    # Some file systems of USB sticks cannot sync a directory. Its files are on the disk by now.
     with suppress(OSError):
         _sync(target.parent)
 
 
 def room_below(path: Path) -> tuple[int, int]:
-    """Return the device and its free bytes, of `path` or of its nearest parent that exists."""
+    """Return the device number of `path`, or of its nearest existing parent, and the free bytes there."""
     while not path.exists():
         path = path.parent
     return path.stat().st_dev, shutil.disk_usage(path).free
 
 
 def is_occupied(target: Path) -> bool:
-    """Whether something stands at `target`; an empty directory is nothing."""
+    """Whether `target` exists and is not an empty directory."""
     return target.is_symlink() or (bool(entries(target)) if target.is_dir() else target.exists())
 
 
 def read_bundle_text(root: Path, path: str) -> str:
-    """Return a text file of a bundle; raises IntegrityError where it is missing or is no text."""
+    """Return a text file of a bundle; raises IntegrityError where it is missing, too large or not text."""
     try:
         if size_of(root / path) > _MAX_TEXT:
             raise IntegrityError(f"{path} is too large for what it is", hint=_AGAIN)
@@ -172,7 +171,7 @@ def read_bundle_text(root: Path, path: str) -> str:
 
 
 def require_bundle(root: Path) -> None:
-    """Raise InputError where `root` is no bundle, or one that was not finished."""
+    """Raise InputError where `root` is no bundle or an unfinished one, IntegrityError where its manifest is lost."""
     if root.name.endswith(".incomplete") or not (root / MANIFEST).is_file():
         unfinished = root if root.name.endswith(".incomplete") else workplace(root)
         if unfinished.is_dir():
@@ -189,10 +188,10 @@ def require_bundle(root: Path) -> None:
 
 
 def check(root: Path, file: BundleFile, advance: Callable[[int], None]) -> str:
-    """Hash a file of the bundle; say what is wrong with it, nothing where it is right."""
+    """Hash a file of the bundle; return its fault as a sentence, empty for a right file."""
     path = root / file.path
     if size_of(path) != file.size:
-        # Not worth reading: what is there is counted as done.
+        # A file of another size need not be read, but progress counts its bytes.
         advance(file.size)
         there = "missing" if size_of(path) < 0 else f"{size_of(path)} bytes, not {file.size}"
         return f"{file.path}: {there}"
@@ -206,7 +205,7 @@ def check(root: Path, file: BundleFile, advance: Callable[[int], None]) -> str:
 
 
 def strays(root: Path, known: set[str]) -> tuple[str, ...]:
-    """Return the files below `root` that nobody named; they are never read."""
+    """Return the files below `root` that are not in `known`. They are never read."""
     return tuple(
         sorted(
             name
@@ -217,7 +216,7 @@ def strays(root: Path, known: set[str]) -> tuple[str, ...]:
 
 
 class BundledWeights:
-    """The files of a bundle's snapshots, as a source that a pull reads from."""
+    """The weights of a bundle, as a source for a pull."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -230,7 +229,7 @@ class BundledWeights:
         into: Path,
         progress: Callable[[int], None],
     ) -> str:
-        """Copy the file to `into` and return its sha256 hex; raises SourceError where it is gone."""
+        """Copy the file to `into` and return its sha256 hex; raises SourceError where the bundle cannot be read."""
         origin = self._root / weights_path(file.sha256)
         if not os.access(origin, os.R_OK):
             raise SourceError(f"{origin} cannot be read any more", hint="is the disk still there?")

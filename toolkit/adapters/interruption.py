@@ -1,7 +1,7 @@
-"""What a command's threads wait for, and how they are told not to.
+"""End the waits of a command's threads on Ctrl-C and SIGTERM.
 
-Ctrl-C and SIGTERM reach Python's main thread alone. A thread that waits for a host, a transfer or a playbook would go
-on until that has ended, and what the command has begun would only be undone then.
+Both signals reach Python's main thread alone. Without this module, other threads would wait for their host, transfer or
+playbook to end, and the command could undo its change only after that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from toolkit.errors import HostError
 
 
 class Interruption:
-    """One for all adapters of a command. What raises here raises HostError."""
+    """Shared by all adapters of a command. Its methods raise HostError once an interruption has begun."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -22,36 +22,36 @@ class Interruption:
         self._ends: list[Callable[[], None]] = []
 
     def begin(self) -> None:
-        """End whatever is waited for now, and turn away what would be waited for, until `over`."""
+        """End all current waits and refuse new ones, until `over`."""
         with self._guard:
             self._begun.set()
             for end in self._ends:
                 end()
 
     def over(self) -> None:
-        """All threads have noticed; what is asked for from now on, such as to undo, is waited for again."""
+        """Allow waits again, once all threads have noticed: undoing the change has to wait for hosts as well."""
         self._begun.clear()
 
     @property
     def begun(self) -> bool:
-        """Whether there is one now."""
+        """Whether an interruption has begun and is not over."""
         return self._begun.is_set()
 
     def check(self) -> None:
-        """Raise where an interruption has begun."""
+        """Raise if an interruption has begun."""
         if self.begun:
             raise HostError("interrupted")
 
     def sleep(self, seconds: float) -> None:
-        """Return after so long; raises as soon as an interruption begins."""
+        """Return after that many seconds; raises as soon as an interruption begins."""
         self._begun.wait(seconds)
         self.check()
 
     @contextmanager
     def ending(self, end: Callable[[], None]) -> Iterator[None]:
-        """Have `end` called, by another thread and at most once, where an interruption begins in this context.
+        """Call `end`, from another thread and at most once, if an interruption begins within this context.
 
-        `end` must return at once. Raises where one has begun already.
+        `end` must return at once. Raises if an interruption has begun already.
         """
         with self._guard:
             self.check()

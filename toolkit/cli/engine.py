@@ -172,7 +172,7 @@ def install(
     done: list[dict[str, Any]] = []
     failed: list[str] = []
     for tools in open_members(directory, hosts, None, quiet=as_json):
-        name = tools.host.host.name
+        name = tools.host.name
         try:
             chosen = _chosen(locks, wanted, tools)
             plan = install_engine(chosen, tools, confirm)

@@ -39,7 +39,7 @@ def keys() -> None:
 )
 @click.option(
     "--concurrency",
-    "at_once",
+    "concurrency",
     type=click.IntRange(1, 10**6),
     default=None,
     help="At most so many requests at once, on each host.  [default: no limit]",
@@ -53,7 +53,7 @@ def keys() -> None:
 def add(
     name: str,
     per_minute: int | None,
-    at_once: int | None,
+    concurrency: int | None,
     key_stdin: bool,
     fleet: str | None,
     home: str | None,
@@ -68,7 +68,12 @@ def add(
 
     def edit(ring: KeyRing) -> KeyRing:
         return with_key(
-            ring, name, key, now=time.time(), per_minute=per_minute or 0, at_once=at_once or 0
+            ring,
+            name,
+            key,
+            now=time.time(),
+            per_minute=per_minute or 0,
+            concurrency=concurrency or 0,
         )
 
     changed = _change(fleet, home, edit)
@@ -169,7 +174,7 @@ _COLUMNS = ("NAME", "KEY", "A MINUTE", "AT ONCE", "SINCE")
 
 def _row(key: Key) -> tuple[object, ...]:
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(key.created))
-    return (key.name, key.digest[:12], key.per_minute or "-", key.at_once or "-", since)
+    return (key.name, key.digest[:12], key.per_minute or "-", key.concurrency or "-", since)
 
 
 def _print_json(found: FleetKeys, more: dict[str, Any], name: str | None) -> None:
@@ -182,18 +187,20 @@ def _print_json(found: FleetKeys, more: dict[str, Any], name: str | None) -> Non
             "door": "locked" if found.ring.is_locked else "open",
             "keys": [asdict(key) for key in shown],
             "behind": list(found.behind),
-            "silent": dict(found.silent),
+            "unreachable": dict(found.unreachable),
         }
     )
 
 
 def _end(found: FleetKeys, as_json: bool) -> None:
-    """End with an error where a host does not follow, after the result was printed."""
+    """Raise an error where a host does not follow, after the result was printed."""
     if found.whole:
         return
     if as_json:
         raise click.exceptions.Exit(HostError.exit_code)
-    late = [f"{name}: {reason.removeprefix(name + ': ')}" for name, reason in found.silent.items()]
+    late = [
+        f"{name}: {reason.removeprefix(name + ': ')}" for name, reason in found.unreachable.items()
+    ]
     late += [f"{name}: its keys are not those of the others" for name in found.behind]
     raise HostError(
         "these hosts do not follow the keys yet, and still let in who was let in before:\n  "

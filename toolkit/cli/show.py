@@ -107,7 +107,7 @@ def logs(
     found = host.logs(program, lines, follow=follow and not previous, previous=previous)
     shown = list(found) if as_json else _print_lines(found)
     if as_json:
-        print_json({"host": host.host.name, "program": program, "lines": shown})
+        print_json({"host": host.name, "program": program, "lines": shown})
     elif not shown:
         note(f"{program} has no log here")
 

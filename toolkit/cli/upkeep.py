@@ -34,7 +34,7 @@ def verify(
     place = home_directory(home)
     store, hosts = open_store(place), [open_host(each, place) for each in open_fleet(fleet).hosts]
     sight = look(hosts)
-    there = [host for host in hosts if host.host.name in sight.facts]
+    there = [host for host in hosts if host.name in sight.facts]
     pinned = pinned_in(store, locked)
     on_hosts = each_at_once(there, lambda host: verify_host(host, pinned, note)) if there else []
     found = [*(each for of_host in on_hosts for each in of_host), *verify_store(store, note)]

@@ -73,8 +73,8 @@ class RouterFacts:
     """The router of the host. `workers` counts the processes that still have clients.
 
     `drift` names targets whose weight in the running router is not that of its files, as `model/slot`.
-    `keys` are those that are valid; where it is not `locked`, requests need none. `ring` is the same on hosts that have
-    the same keys.
+    `keys` counts the valid keys; where the router is not `locked`, requests need none. Hosts with the same keys have
+    the same `ring_digest`.
     """
 
     running: bool = False
@@ -85,7 +85,7 @@ class RouterFacts:
     tls: bool = False
     keys: int = 0
     locked: bool = False
-    ring: str = ""
+    ring_digest: str = ""
 
     @property
     def endpoint(self) -> str:

@@ -1,4 +1,4 @@
-"""Keys of the router: who may use it, and within which limits."""
+"""Keys of the router, with their limits."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key by its SHA-256, in lower-case hex; its text is known to its owner alone.
+    """A key by its SHA-256 in lower-case hex. Only its owner has its text.
 
-    `per_minute` and `at_once` limit its requests on each host, 0 for no limit. `created` and `revoked` are in
-    seconds since the epoch; `revoked` is 0 for a key that is valid.
+    `per_minute` and `concurrency` limit its requests on each host; 0 is no limit. `created` and `revoked` are in
+    seconds since the epoch; `revoked` is 0 for a valid key.
     """
 
     name: str
     digest: str
     created: float
     per_minute: int = 0
-    at_once: int = 0
+    concurrency: int = 0
     revoked: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """All keys there ever were, by digest, revoked ones included.
+    """All keys that ever existed, by digest, revoked ones included.
 
-    A key that was revoked stays in it, so that no host that was away can bring it back. `locked` and `opened` count:
-    each key that is added raises `locked` above `opened`, and opening the door raises `opened` to it.
+    A revoked key stays in the ring, so that no host that was away brings it back. `locked` and `opened` are counters:
+    adding a key raises `locked` above `opened`, and opening the door raises `opened` to `locked`.
     """
 
     keys: tuple[Key, ...] = ()
@@ -43,11 +43,11 @@ class KeyRing:
 
     @property
     def is_locked(self) -> bool:
-        """Whether nobody gets in without a key; revoking the last key does not open the door."""
+        """Whether every request needs a key. Revoking the last key leaves the door locked."""
         return bool(self.active) or self.locked > self.opened
 
     def merged(self, other: KeyRing) -> KeyRing:
-        """Return the union: every key of both, revoked where either says so. The order of merging does not matter."""
+        """Return the union: every key of both, revoked where either says so. The order of merging is irrelevant."""
         keys: dict[str, Key] = {}
         for key in (*self.keys, *other.keys):
             known = keys.setdefault(key.digest, key)

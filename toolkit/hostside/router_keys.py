@@ -1,9 +1,9 @@
 """The keys of the router: who may use it, and within which limits.
 
-`keys.json` is the truth on this host: {"keys": [{"name", "digest", "created", "per_minute", "at_once", "revoked"}],
-"locked", "opened"}. A key is there by the SHA-256 of its text alone. A digest needs no salt and no slow hash here:
-keys are 256 random bits, so there is nothing to guess. `keys.map` is what the router starts from, and the
-running workers, old ones too, are brought to the same without a reload.
+`keys.json` is the truth on this host: {"keys": [{"name", "digest", "created", "per_minute", "concurrency", "revoked"}],
+"locked", "opened"}. It holds the SHA-256 of each key, not its text. A digest needs no salt and no slow hash here: keys
+are 256 random bits, so nobody can guess one. HAProxy starts from `keys.map`; the running workers, old ones too, get the
+same entries without a reload.
 
 Changes from several places meet by union: a key that was revoked anywhere stays revoked, whatever comes later.
 """
@@ -21,7 +21,7 @@ from wire import Document
 
 FILE = "keys.json"
 MAP = "keys.map"
-# only the router's user and root have use for them
+# Only the router's user and root need them.
 MODE = 0o600
 
 
@@ -37,10 +37,10 @@ def read(root: str) -> Document:
 
 
 def apply(root: str, given: Document) -> Document:
-    """Unite the given ring with this host's; return the result when file and every worker follow it.
+    """Unite the given ring with this host's; return the union once the files and every worker have it.
 
-    Works without a router too, and before there is one: it will start with these keys. Raises RouterError where
-    a running router does not take them.
+    Without a router the files alone change: a router that starts later reads them. Raises RouterError where
+    a running router does not take the keys.
     """
     directory = os.path.join(root, "router")
     os.makedirs(directory, mode=0o755, exist_ok=True)
@@ -59,10 +59,10 @@ def apply(root: str, given: Document) -> Document:
 
 
 def merged(one: Document, other: Document) -> Document:
-    """Return the union of two rings. See KeyRing.merged of the ops machine's side, which does the same."""
+    """Return the union of two rings, as KeyRing.merged does on the ops machine."""
     keys: dict[str, Document] = {}
-    for key in [*one.get("keys", []), *other.get("keys", [])]:
-        known = keys.setdefault(key["digest"], dict(key))
+    for key in map(_current, [*one.get("keys", []), *other.get("keys", [])]):
+        known = keys.setdefault(key["digest"], key)
         revoked = [each["revoked"] for each in (known, key) if each["revoked"]]
         known["revoked"] = min(revoked, default=0.0)
     return {
@@ -73,9 +73,9 @@ def merged(one: Document, other: Document) -> Document:
 
 
 def door(root: str) -> Document:
-    """Return {"tls", "keys": how many are valid, "locked": whether nobody gets in without one, "ring"}.
+    """Return {"tls", "keys": how many are valid, "locked": whether requests need one, "ring_digest"}.
 
-    `ring` is a digest over all keys, revoked ones too: the same on hosts that have the same.
+    `ring_digest` is over all keys, revoked ones too. Hosts with the same keys have the same digest.
     """
     directory = os.path.join(root, "router")
     base = router_files.read(os.path.join(directory, "haproxy.cfg")) or ""
@@ -86,14 +86,19 @@ def door(root: str) -> Document:
         "tls": " ssl crt " in api.partition("\n")[0],
         "keys": sum(not key["revoked"] for key in ring["keys"]),
         "locked": checks and (is_locked(ring) or "str(door)" not in api),
-        "ring": hashlib.sha256(json.dumps(ring, sort_keys=True).encode()).hexdigest()[:12],
+        "ring_digest": hashlib.sha256(json.dumps(ring, sort_keys=True).encode()).hexdigest()[:12],
     }
 
 
 def is_locked(ring: Document) -> bool:
-    """Whether nobody gets in without a key; revoking the last key does not open the door."""
+    """Whether every request needs a key. Revoking the last key leaves the door locked."""
     active = any(not key["revoked"] for key in ring["keys"])
     return bool(active or ring["locked"] > ring["opened"])
+
+
+def _current(key: Document) -> Document:
+    """Return a copy of a key with the names of today's fields: older toolkits wrote `at_once`."""
+    return {"concurrency" if name == "at_once" else name: value for name, value in key.items()}
 
 
 def _ring(directory: str) -> Document:
@@ -104,7 +109,7 @@ def _entries(ring: Document) -> dict[str, str]:
     entries = {"door": "locked" if is_locked(ring) else "open"}
     for key in ring["keys"]:
         if not key["revoked"]:
-            entries[key["digest"]] = f"{key['name']}|{key['per_minute']}|{key['at_once']}"
+            entries[key["digest"]] = f"{key['name']}|{key['per_minute']}|{key['concurrency']}"
     return entries
 
 
@@ -123,7 +128,7 @@ def _workers(directory: str) -> list[int]:
 
 def _tell(directory: str, entries: dict[str, str]) -> None:
     told: set[int] = set()
-    # A worker that comes meanwhile may have read the former file.
+    # A worker that starts meanwhile may have read the former file.
     while new := set(_workers(directory)) - told:
         for pid in sorted(new):
             if not router_socket.set_map(directory, pid, MAP, entries):

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from toolkit.adapters.ansible.converge import Progress
-from toolkit.adapters.hosts.host import Report, busy
+from toolkit.adapters.hosts.host import Named, Report, busy
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.domain.fleet import Host
@@ -40,7 +40,7 @@ class Behaviour(StrEnum):
 
 
 @dataclass
-class FakeHost:
+class FakeHost(Named):
     """One host. `behaviour` is by version name; `events` lists what was done to it, in order.
 
     `before` is called with the name of each operation, and may raise to play a crash at that point.
@@ -82,14 +82,14 @@ class FakeHost:
                 self.facts.router,
                 keys=len(self.ring.active),
                 locked=self.ring.is_locked,
-                ring=str(self.ring.as_json()),
+                ring_digest=str(self.ring.as_json()),
             ),
         )
 
     @contextmanager
     def lock(self, owner: LockOwner) -> Iterator[None]:
         if self.owner is not None:
-            raise busy(self.host.name, asdict(self.owner))
+            raise busy(self.name, asdict(self.owner))
         self.owner = owner
         try:
             yield
@@ -210,7 +210,7 @@ class FakeHost:
     def _weight(self, slot: SlotFacts) -> int:
         for route in json.loads(self.files.get("routes.json", "{}")).get("routes", ()):
             for target in route["targets"]:
-                here = target.get("host", "") == self.host.label
+                here = target.get("host", "") == self.label
                 if here and (route["model"], target["slot"]) == (slot.model, slot.slot):
                     return int(target["weight"])
         return 0

@@ -1,4 +1,4 @@
-"""Where a history is kept, and what it needs of the database there."""
+"""The database of a history: its protocol and its address."""
 
 from __future__ import annotations
 
@@ -14,17 +14,14 @@ Row = Mapping[str, Any]
 
 
 class Database(Protocol):
-    """A database with the newest schema. Used by one thread at a time.
-
-    `name` is how people know it, without a password.
-    """
+    """A database with the newest schema, for one thread at a time. `name` is its name for users, without a password."""
 
     name: str
 
     def run(self, statement: str, values: Sequence[object]) -> list[Row]:
-        """Run one statement with `?` for each of `values`; it is committed when this returns.
+        """Run and commit one statement, with a `?` for each of `values`; return its rows.
 
-        Raises ToolkitError where the database does not do it; then it may have been done or not.
+        Raises ToolkitError where the database fails. Whether the statement took effect is then unknown.
         """
 
     def close(self) -> None:
@@ -33,23 +30,23 @@ class Database(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A history in PostgreSQL. `name` is its URL without passwords; only the driver is given `url`."""
+    """The address of a history in PostgreSQL. `name` is its URL without passwords; only the driver gets `url`."""
 
     name: str
     url: str = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
 
     def without_secrets(self, words: str) -> str:
-        """Return `words` with every password of the URL made unreadable."""
+        """Return `words` with every password of the URL replaced."""
         for secret in self.secrets:
             words = words.replace(secret, "***")
         return words
 
 
 def read_address(url: str) -> Address:
-    """Return the address that `url` gives, `postgresql://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`.
+    """Parse `url`, such as `postgresql://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`.
 
-    Raises InputError, which repeats nothing of `url`: a password with an unescaped character can look like anything.
+    Raises InputError without any part of `url`, because an unescaped password can spill into every other part.
     """
     found = _URL.fullmatch(url)
     if found is None or not all(_HOST.fullmatch(each) for each in found["hosts"].split(",")):
@@ -73,8 +70,8 @@ def _unreadable() -> InputError:
     )
 
 
-# Stricter than libpq, which would take what follows an unescaped character of a password for a host or a
-# port, and name it in its error.
+# Stricter than libpq: after an unescaped character, libpq takes the rest of a password for a host or a port and
+# repeats it in its error.
 _CHARACTER = r"(?:[^\s%@/?]|%(?!00)[0-9A-Fa-f]{2})"
 _URL = re.compile(
     rf"(?:postgresql|postgres)://(?:(?P<user>(?:(?!:){_CHARACTER})*)(?::(?P<password>{_CHARACTER}*))?@)?"

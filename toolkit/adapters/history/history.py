@@ -1,30 +1,34 @@
-"""What all commands remember: releases, deployments and their steps, in SQLite or in PostgreSQL.
+"""The history that commands share: releases, deployments and their steps, in SQLite or in PostgreSQL.
 
-One change of a host at a time is guaranteed by the host's lock; readers (`status`, `releases`) never block. A
-deployment and each step are committed *before* they start, so a killed run leaves an open deployment behind,
-which the next command finds with `unfinished`. The threads of one command may share one History: each operation
-is done by one of them at a time.
+The lock of a host, not the history, ensures that one command at a time changes the host. Readers (`status`, `releases`)
+never block. A deployment and each of its steps are committed *before* they start, so a killed command leaves an open
+deployment, and the next command finds it with `unfinished`. The threads of a command may share one History; it does
+one operation at a time.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from toolkit.adapters.history.database import Address, Database, Row
 from toolkit.domain.fit import Actual, FitRecord, Prediction
 from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
 from toolkit.errors import BusyError, InputError
 
+_Record = TypeVar("_Record", Deployment, StepRecord, FitRecord)
+
 
 class History:
     """Releases and deployments at `place`, a file of SQLite or an address of PostgreSQL.
 
-    `clock` returns seconds since the epoch. Raises ToolkitError where the history cannot be opened, is none, comes
-    from a newer toolkit, or, in any operation, where its database does not answer; InputError where PostgreSQL's
-    driver is not installed.
+    `clock` returns seconds since the epoch. Raises ToolkitError where the history cannot be opened, is not a history or
+    comes from a newer toolkit, and InputError where PostgreSQL's driver is not installed. Every operation raises
+    ToolkitError where the database does not answer.
     """
 
     def __init__(self, place: Path | Address, clock: Callable[[], float]) -> None:
@@ -34,7 +38,7 @@ class History:
 
     @property
     def name(self) -> str:
-        """How people know it: a path, or a URL without its password."""
+        """Its name for users: a path, or a URL without its password."""
         return self._db.name
 
     def close(self) -> None:
@@ -45,9 +49,9 @@ class History:
     # releases
 
     def add_release(self, release: Release) -> None:
-        """Store a release, unless exactly it is stored already.
+        """Store a release, unless the same release is stored already.
 
-        Raises BusyError where its number belongs to another: a command elsewhere was quicker.
+        Raises BusyError where another command has just stored a different release under its number.
         """
         body = json.dumps(release.as_json())
         self._run(
@@ -62,14 +66,14 @@ class History:
             )
 
     def release(self, model: str, number: int) -> Release | None:
-        """Return one release, or None."""
+        """Return the release, or None."""
         rows = self._run(
             "SELECT body FROM releases WHERE model = ? AND number = ?", (model, number)
         )
         return Release.from_json(json.loads(rows[0]["body"])) if rows else None
 
     def releases(self, model: str) -> list[tuple[Release, float]]:
-        """Return the model's releases with their creation times, newest first."""
+        """Return the model's releases with their creation times (seconds since the epoch), newest first."""
         rows = self._run(
             "SELECT body, created_at FROM releases WHERE model = ? ORDER BY number DESC", (model,)
         )
@@ -131,10 +135,10 @@ class History:
         """Return the model's deployments, newest first."""
         return self._select("WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit))
 
-    # what replicas took
+    # memory of replicas, predicted and actual
 
     def add_fit(self, record: FitRecord) -> None:
-        """Store what was predicted for a start and what its engine said."""
+        """Store the prediction for a start and the figures that its engine logged."""
         self._run(
             "INSERT INTO fits (model, release_number, host, predicted, actual, at)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -149,24 +153,22 @@ class History:
         )
 
     def fits(self, model: str, limit: int = 50) -> list[FitRecord]:
-        """Return what the model's last starts took, newest first."""
+        """Return the records of the model's last starts, newest first."""
         rows = self._run(
             "SELECT * FROM fits WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit)
         )
         return [
-            FitRecord(
-                model=row["model"],
-                release=row["release_number"],
-                host=row["host"],
+            _record(
+                FitRecord,
+                row,
                 predicted=Prediction.from_json(json.loads(row["predicted"])),
                 actual=Actual.from_json(json.loads(row["actual"])),
-                at=row["at"],
             )
             for row in rows
         ]
 
     def models(self) -> list[str]:
-        """Return the names of all models that ever had a release."""
+        """Return the names of all models that have had a release."""
         return sorted(row["model"] for row in self._run("SELECT DISTINCT model FROM releases"))
 
     def _select(self, where: str, values: tuple[object, ...]) -> list[Deployment]:
@@ -178,7 +180,10 @@ class History:
             values,
         ):
             steps.setdefault(row["deployment"], []).append(row)
-        return [_deployment(row, steps.get(row["id"], ())) for row in found]
+        return [
+            _record(Deployment, row, steps=tuple(map(_step, steps.get(row["id"], ()))))
+            for row in found
+        ]
 
     def _run(self, statement: str, values: tuple[object, ...] = ()) -> list[Row]:
         with self._lock:
@@ -201,37 +206,21 @@ def _open(place: Path | Address) -> Database:
 
 
 def _storable(value: object) -> object:
-    """Text of logs and tracebacks may hold what no database takes: NUL, halves of characters."""
+    """Replace what no database stores but logs and tracebacks may contain: NUL and lone surrogates."""
     if isinstance(value, str):
         return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
     return value
 
 
-def _deployment(row: Row, steps: Iterable[Row]) -> Deployment:
-    return Deployment(
-        id=row["id"],
-        model=row["model"],
-        action=row["action"],
-        release=row["release_number"],
-        previous=row["previous"],
-        slot=row["slot"],
-        actor=row["actor"],
-        outcome=Outcome(row["outcome"]),
-        reason=row["reason"],
-        started_at=row["started_at"],
-        ended_at=row["ended_at"],
-        steps=tuple(map(_step, steps)),
-        host=row["host"],
-        rollout=row["rollout"],
-    )
-
-
 def _step(row: Row) -> StepRecord:
-    return StepRecord(
-        seq=row["seq"],
-        kind=row["kind"],
-        detail=row["detail"],
-        outcome=Outcome(row["outcome"]),
-        started_at=row["started_at"],
-        ended_at=row["ended_at"],
-    )
+    return _record(StepRecord, row)
+
+
+def _record(kind: type[_Record], row: Row, **others: object) -> _Record:
+    """Return the dataclass `kind` with the row's columns of the same names, and with the fields in `others`."""
+    known: dict[str, Any] = {**row, **others}
+    if "release_number" in row:
+        known["release"] = row["release_number"]
+    if "outcome" in row:
+        known["outcome"] = Outcome(row["outcome"])
+    return kind(**{field.name: known[field.name] for field in fields(kind)})

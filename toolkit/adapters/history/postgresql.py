@@ -1,4 +1,4 @@
-"""A history in PostgreSQL, for a team: several ops machines remember the same."""
+"""A history in PostgreSQL, which several ops machines of a team share."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from toolkit.adapters.history.database import Address, Row
 from toolkit.adapters.history.schema import in_postgresql, pending
 from toolkit.errors import ToolkitError
 
-# What the URL does not say. Seconds; the third is in milliseconds.
+# Used where the URL says nothing else. The connect timeout is in seconds, the user timeout in milliseconds.
 DEFAULTS: dict[str, Any] = {
     "fallback_application_name": "toolkit",
     "connect_timeout": 10,
     "tcp_user_timeout": 20_000,
 }
 STATEMENT_TIMEOUT = "30s"
-# A connection that was silent for so long is tried before it is used: the server may have been restarted.
+# A connection idle for longer is tested before use, because the server may have restarted.
 SILENT_SECONDS = 1.0
-# For how long a server that went away is waited for.
+# The longest wait for a server that went away.
 RESTART_SECONDS = 15.0
-# Two that migrate at once take turns by this number, which is this program's name.
+# The key of the advisory lock for migrations: this program's name as a number.
 MIGRATION_LOCK = int.from_bytes(b"toolkit")
 
 
 class Postgres:
-    """The database at `address`, whose tables are made where there are none.
+    """The database at `address`. Opening it creates missing tables.
 
-    Raises ToolkitError where the server does not answer or does not let us in. No error is chained to the driver's,
-    and none holds a password.
+    Raises ToolkitError where the server does not answer or refuses the login. No error is chained to the driver's, and
+    no error contains a password.
     """
 
     def __init__(self, address: Address) -> None:
@@ -50,7 +50,7 @@ class Postgres:
 
     def run(self, statement: str, values: Sequence[object]) -> list[Row]:
         self._wake()
-        with self._told():
+        with self._translated():
             cursor = self._connection.execute(statement.replace("?", "%s"), values)
             rows: list[Row] = list(cursor.fetchall()) if cursor.description else []
         self._used = time.monotonic()
@@ -60,9 +60,9 @@ class Postgres:
         self._connection.close()
 
     def _wake(self) -> None:
-        """Connect anew where the connection was lost while nothing was asked of it.
+        """Replace a connection that was lost while it was idle.
 
-        A statement is never sent twice: where a connection breaks in the middle, nobody knows whether it was done.
+        No statement is sent twice: if a connection breaks during a statement, its effect is unknown.
         """
         if not self._connection.closed and time.monotonic() - self._used < SILENT_SECONDS:
             return
@@ -84,7 +84,7 @@ class Postgres:
 
     def _connect(self) -> psycopg.Connection[DictRow]:
         try:
-            # The driver would repeat the URL where it cannot read it.
+            # Parse the URL first: the driver's own error would repeat it.
             given = conninfo_to_dict(self._address.url)
         except psycopg.Error:
             raise ToolkitError(
@@ -92,7 +92,7 @@ class Postgres:
                 hint="look at the options behind the question mark in TOOLKIT_HISTORY",
             ) from None
         try:
-            # pgbouncer hands a connection on after each transaction, without what was prepared on it.
+            # Without prepared statements, because pgbouncer may change the server connection after each transaction.
             connection = psycopg.connect(
                 **{**DEFAULTS, **given},
                 autocommit=True,
@@ -105,7 +105,7 @@ class Postgres:
                 hint=f"does its server let this machine in? psql '{self.name}' -c 'SELECT 1'",
             ) from None
         try:
-            with self._told():
+            with self._translated():
                 connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'")
         except BaseException:
             connection.close()
@@ -113,12 +113,12 @@ class Postgres:
         return connection
 
     def _migrate(self) -> None:
-        with self._told():
+        with self._translated():
             for number, statements in pending(self._version()):
                 with self._connection.transaction():
                     self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
                     self._connection.execute(_VERSIONS)
-                    # Another ops machine may have migrated between the look above and this lock.
+                    # Another ops machine may have migrated before this one got the lock.
                     if self._newest() >= number:
                         continue
                     for statement in statements:
@@ -126,7 +126,7 @@ class Postgres:
                     self._connection.execute("INSERT INTO history_schema VALUES (%s)", (number,))
 
     def _version(self) -> int:
-        """Return the schema's version, for a role as well that may only read; 0 in an empty database."""
+        """Return the schema's version, 0 in an empty database. A role with read access alone can call it."""
         row = self._connection.execute(
             "SELECT to_regclass('history_schema') IS NOT NULL AS made"
         ).fetchone()
@@ -139,8 +139,8 @@ class Postgres:
         return int(row["newest"]) if row else 0
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Raise the driver's errors as the toolkit's, without their chain."""
+    def _translated(self) -> Iterator[None]:
+        """Raise the driver's errors as ToolkitError, without chaining them."""
         try:
             yield
         except psycopg.Error as error:

@@ -15,7 +15,7 @@ _PATIENCE_SECONDS = 10
 
 
 class Sqlite:
-    """The file `path`, made where there is none; raises ToolkitError where it cannot be opened."""
+    """The database in the file `path`, created if missing; raises ToolkitError where it cannot be opened."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -44,7 +44,7 @@ class Sqlite:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    # Each statement is a transaction of its own, and whoever calls lets one thread in at a time.
+    # Each statement is a transaction of its own. The caller admits one thread at a time.
     db = sqlite3.connect(
         path, isolation_level=None, timeout=_PATIENCE_SECONDS, check_same_thread=False
     )
@@ -66,7 +66,7 @@ def _use_wal(db: sqlite3.Connection) -> None:
             db.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:
-            # The connection's own patience does not count where another one has begun to write.
+            # The connection's own timeout does not cover this case: another process is writing.
             if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > until:
                 raise
         time.sleep(0.02)
@@ -75,7 +75,7 @@ def _use_wal(db: sqlite3.Connection) -> None:
 def _migrate(db: sqlite3.Connection) -> None:
     for number, statements in pending(_version(db)):
         db.execute("BEGIN IMMEDIATE")
-        # Another process may have migrated between the look above and this lock.
+        # Another process may have migrated before this one got the lock.
         if _version(db) >= number:
             db.execute("ROLLBACK")
             continue

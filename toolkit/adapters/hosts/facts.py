@@ -46,7 +46,7 @@ def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
             tls=router["tls"],
             keys=router["keys"],
             locked=router["locked"],
-            ring=router["ring"],
+            ring_digest=router["ring_digest"],
         ),
         routes=data["routes"],
         used_ports=tuple(data["used_ports"]),

@@ -26,10 +26,24 @@ def silent(_: Mapping[str, Any]) -> None:
     """Ignore progress."""
 
 
-class HostPort(Protocol):
-    """One host. Every method raises HostError where the host does not answer."""
+class Named(Protocol):
+    """A host by its names."""
 
     host: Host
+
+    @property
+    def name(self) -> str:
+        """The host's name in the fleet file, in messages and in the history."""
+        return self.host.name
+
+    @property
+    def label(self) -> str:
+        """The host's name in routes; empty where it is the only one."""
+        return self.host.label
+
+
+class HostPort(Named, Protocol):
+    """One host. Every method raises HostError where the host does not answer."""
 
     def observe(self) -> HostFacts:
         """Return what is true on the host now."""
@@ -79,7 +93,7 @@ class HostPort(Protocol):
         """Remove one of the `snapshots` or `engines`; return the bytes freed."""
 
 
-class RealHost:
+class RealHost(Named):
     """A host reached through a shell, see `host_shell`."""
 
     def __init__(self, host: Host, shell: Shell) -> None:
@@ -87,7 +101,7 @@ class RealHost:
         self._shell = shell
 
     def observe(self) -> HostFacts:
-        return facts_from_json(self.host.name, self._ask("observe", label=self.host.label))
+        return facts_from_json(self.name, self._ask("observe", label=self.label))
 
     @contextmanager
     def lock(self, owner: LockOwner) -> Iterator[None]:
@@ -95,15 +109,15 @@ class RealHost:
             first = next(answers)
             result = first.get("result", {})
             if "error" in first:
-                raise HostError(f"{self.host.name}: {first['error']}")
+                raise HostError(f"{self.name}: {first['error']}")
             if result.get("held") is False:
-                raise busy(self.host.name, result.get("owner") or {})
+                raise busy(self.name, result.get("owner") or {})
             yield
 
     def apply_routes(self, files: Mapping[str, str]) -> None:
         answer = self._ask("apply-routes", files=dict(files))
         if answer.get("error"):
-            raise HostError(f"the router of {self.host.name} refused the change: {answer['error']}")
+            raise HostError(f"the router of {self.name} refused the change: {answer['error']}")
 
     def keys(self) -> HostKeys:
         answer = self._ask("keys")
@@ -127,7 +141,7 @@ class RealHost:
         )
 
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
-        name = f"{self.host.label}.{slot}" if self.host.label else slot
+        name = f"{self.label}.{slot}" if self.label else slot
         answer = self._ask("drain", report, model=model, slot=name, port=port, timeout=timeout)
         return _waited(answer, "drained")
 
@@ -160,13 +174,11 @@ class RealHost:
                 if "event" in answer:
                     report(answer["event"])
                 elif "error" in answer:
-                    raise HostError(f"{self.host.name}: {command}: {answer['error']}")
+                    raise HostError(f"{self.name}: {command}: {answer['error']}")
                 else:
                     result: dict[str, Any] = answer["result"]
                     return result
-        raise HostError(
-            f"{self.host.name}: {command} ended without an answer", hint="toolkit doctor"
-        )
+        raise HostError(f"{self.name}: {command} ended without an answer", hint="toolkit doctor")
 
     def _request(self, **values: Any) -> dict[str, Any]:
         return {"root": self.host.root, **values}

@@ -1,13 +1,13 @@
-"""A read-only Hub: the part of its HTTP API that clients use to list and fetch models.
+"""A read-only Hub: the part of the Hub's HTTP API with which clients list and fetch models.
 
-What is not served is answered as the Hub would, with the `X-Error-Code` that client libraries turn
-into their errors. It never names Xet, which clients would then insist on.
+Errors have the Hub's `X-Error-Code`, which client libraries turn into their exceptions. No answer mentions Xet, because
+clients would then insist on it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from toolkit.adapters.mirror.file import FileSpan, wanted_span
+from toolkit.adapters.mirror.file import FileRange, requested_range
 from toolkit.adapters.mirror.source import (
     MirrorSource,
     ServedSnapshot,
@@ -35,10 +35,10 @@ READ = ["GET", "HEAD"]
 
 
 def mirror_app(source: MirrorSource) -> ASGIApp:
-    """Return the ASGI application that serves what `source` gives out."""
+    """Return the ASGI application that serves the snapshots of `source`."""
     answers = Answers(source)
     routes = []
-    # A few old repositories have no owner.
+    # Some old repositories have no owner.
     for repo in ("{owner}/{name}", "{name}"):
         api = f"/api/models/{repo}"
         routes += [
@@ -51,14 +51,29 @@ def mirror_app(source: MirrorSource) -> ASGIApp:
             Route(f"/{repo}/resolve/{{revision}}/{{path:path}}", answers.resolve, methods=READ),
             Route(api, answers.model, methods=READ),
         ]
-    # The more specific routes of both kinds go first: owner/name also reads as name/refs.
+    # Specific routes first: NAME/refs also matches OWNER/NAME.
     routes.sort(key=lambda route: route.path.endswith("{name}"))
-    app = Starlette(routes=routes, exception_handlers={404: _unknown_address, 405: _read_only})
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            _Refused: _refused,
+            404: lambda _request, _error: _no_repo(),
+            405: lambda _request, _error: _read_only(),
+        },
+    )
     return _ReadOnly(app)
 
 
+class _Refused(Exception):
+    """Ends a request with the error `response`."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+
+
 class Answers:
-    """One method for each address."""
+    """The endpoints, a method for each."""
 
     def __init__(self, source: MirrorSource) -> None:
         self._source = source
@@ -66,19 +81,15 @@ class Answers:
     async def tree(self, request: Request) -> Response:
         """List a directory of a revision."""
         served = await self._served(request)
-        if isinstance(served, Response):
-            return served
         under = request.path_params.get("path", "").strip("/")
         if not served.is_directory(under):
-            return _no_entry(served)
+            raise _no_entry(served)
         recursive = request.query_params.get("recursive", "").lower() in ("true", "1")
         return JSONResponse(tree(served, under, recursive=recursive))
 
     async def paths_info(self, request: Request) -> Response:
         """Describe the named files."""
         served = await self._served(request)
-        if isinstance(served, Response):
-            return served
         paths = await _named_paths(request)
         if paths is None:
             return _error(400, "BadRequest", "paths are missing")
@@ -88,16 +99,12 @@ class Answers:
     async def model(self, request: Request) -> Response:
         """Describe a repository at a revision, by default its newest."""
         served = await self._served(request)
-        if isinstance(served, Response):
-            return served
         blobs = request.query_params.get("blobs", "").lower() in ("true", "1")
         return JSONResponse(model_card(_repo(request), served, blobs=blobs))
 
     async def commits(self, request: Request) -> Response:
         """List the revisions up to one."""
         served = await self._served(request)
-        if isinstance(served, Response):
-            return served
         revisions = await self._revisions(request)
         return JSONResponse(commits(revisions, served.snapshot.revision))
 
@@ -107,13 +114,11 @@ class Answers:
         return JSONResponse(refs(revisions)) if revisions else _no_repo()
 
     async def resolve(self, request: Request) -> Response:
-        """Give out a file, or say what it is."""
+        """Send a file, a range of it, or its headers alone."""
         served = await self._served(request)
-        if isinstance(served, Response):
-            return served
         file = served.file(request.path_params["path"])
         if file is None:
-            return _no_entry(served)
+            raise _no_entry(served)
         tag = f'"{etag(file)}"'
         headers = {
             "ETag": tag,
@@ -125,29 +130,29 @@ class Answers:
             headers |= {"X-Linked-Etag": tag, "X-Linked-Size": str(file.size)}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        span = wanted_span(request.headers, file.size, tag)
-        if span is None:
+        wanted = requested_range(request.headers, file.size, tag)
+        if wanted is None:
             return Response(
                 status_code=416, headers={**headers, "Content-Range": f"bytes */{file.size}"}
             )
-        return FileSpan(served.path / file.path, span, file.size, headers)
+        return FileRange(served.path / file.path, wanted, file.size, headers)
 
     async def _revisions(self, request: Request) -> Sequence[ServedSnapshot]:
         return await run_in_threadpool(self._source.revisions, _repo(request))
 
-    async def _served(self, request: Request) -> ServedSnapshot | Response:
-        """Return the snapshot that the address names, or the answer that there is none."""
+    async def _served(self, request: Request) -> ServedSnapshot:
+        """Return the snapshot that the URL names."""
         revisions = await self._revisions(request)
         if not revisions:
-            return _no_repo()
+            raise _Refused(_no_repo())
         served = find_revision(revisions, request.path_params.get("revision", "main"))
         if served is None:
-            return _error(404, "RevisionNotFound", "Invalid rev id")
+            raise _Refused(_error(404, "RevisionNotFound", "Invalid rev id"))
         return served
 
 
 class _ReadOnly:
-    """Refuses every method that writes, whatever the address."""
+    """Refuses every writing method on every URL."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -156,7 +161,7 @@ class _ReadOnly:
         app: ASGIApp = self._app
         if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
             reading = scope["method"] == "POST" and "/paths-info/" in scope["path"]
-            app = app if reading else _error(405, "MethodNotAllowed", "this mirror is read-only")
+            app = app if reading else _read_only()
         await app(scope, receive, send)
 
 
@@ -185,13 +190,13 @@ async def _named_paths(request: Request) -> list[str] | None:
     return paths if valid else None
 
 
-def _error(status: int, code: str, message: str, **headers: str) -> Response:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    allow = {"Allow": "GET, HEAD"} if status == 405 else {}
+def _error(
+    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+) -> Response:
     return JSONResponse(
         {"error": message},
         status_code=status,
-        headers={"X-Error-Code": code, "X-Error-Message": message, **allow, **named},
+        headers={"X-Error-Code": code, "X-Error-Message": message, **(headers or {})},
     )
 
 
@@ -199,13 +204,15 @@ def _no_repo() -> Response:
     return _error(404, "RepoNotFound", "Repository not found")
 
 
-def _no_entry(served: ServedSnapshot) -> Response:
-    return _error(404, "EntryNotFound", "Entry not found", X_Repo_Commit=served.snapshot.revision)
+def _no_entry(served: ServedSnapshot) -> _Refused:
+    revision = served.snapshot.revision
+    return _Refused(_error(404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": revision}))
 
 
-async def _unknown_address(_request: Request, _error_raised: Exception) -> Response:
-    return _no_repo()
+def _read_only() -> Response:
+    return _error(405, "MethodNotAllowed", "this mirror is read-only", {"Allow": "GET, HEAD"})
 
 
-async def _read_only(_request: Request, _error_raised: Exception) -> Response:
-    return _error(405, "MethodNotAllowed", "this mirror is read-only")
+def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, _Refused)
+    return error.response

@@ -1,4 +1,4 @@
-"""Send a file, or a range of it, over ASGI in large pieces."""
+"""Send a file, or a range of it, over ASGI in pieces of 1 MiB."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Bytes `start` up to `end`, without the latter; `partial` where a range was asked for."""
+class ByteRange:
+    """The bytes of a file from `start` to before `end`; `partial` if the request named a range."""
 
     start: int
     end: int
     partial: bool
 
 
-def wanted_span(headers: Mapping[str, str], size: int, tag: str) -> Span | None:
-    """Return what of a file of `size` bytes is asked for; None where that lies outside of it.
+def requested_range(headers: Mapping[str, str], size: int, tag: str) -> ByteRange | None:
+    """Return the range of a file of `size` bytes that a request names, None for a range outside of the file.
 
-    Everything is sent where no range is asked for, where it has a form that servers may ignore
-    (several ranges), and where If-Range names another state of the file than `tag`.
+    The range is the whole file if the request names none, has several ranges, which a server may ignore, or has an
+    If-Range other than the file's `tag`.
     """
-    everything = Span(0, size, partial=False)
+    everything = ByteRange(0, size, partial=False)
     found = _RANGE.fullmatch(headers.get("range", "").replace(" ", ""))
     if found is None or not any(found.groups()):
         return everything
@@ -39,37 +39,37 @@ def wanted_span(headers: Mapping[str, str], size: int, tag: str) -> Span | None:
         return everything
     first, last = found.groups()
     if not first:
-        span = Span(max(size - int(last), 0), size, partial=True)
+        chosen = ByteRange(max(size - int(last), 0), size, partial=True)
     else:
         end = min(int(last) + 1, size) if last else size
         if last and int(last) < int(first):
             return everything
-        span = Span(int(first), end, partial=True)
-    return span if span.start < span.end else None
+        chosen = ByteRange(int(first), end, partial=True)
+    return chosen if chosen.start < chosen.end else None
 
 
-class FileSpan(Response):
-    """A response whose body is a span of a file."""
+class FileRange(Response):
+    """A response whose body is the range `sent` of the file at `path`, which has `size` bytes."""
 
-    def __init__(self, path: Path, span: Span, size: int, headers: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, sent: ByteRange, size: int, headers: Mapping[str, str]) -> None:
         super().__init__(
-            status_code=206 if span.partial else 200,
-            headers={**headers, "Content-Length": str(span.end - span.start)},
+            status_code=206 if sent.partial else 200,
+            headers={**headers, "Content-Length": str(sent.end - sent.start)},
             media_type="application/octet-stream",
         )
-        if span.partial:
-            self.headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{size}"
+        if sent.partial:
+            self.headers["Content-Range"] = f"bytes {sent.start}-{sent.end - 1}/{size}"
         self._path = path
-        self._span = span
+        self._sent = sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send head and body; the next piece is read while one is sent."""
+        """Send the response. The next piece is read while one is sent."""
         start = {
             "type": "http.response.start",
             "status": self.status_code,
             "headers": self.raw_headers,
         }
-        if scope["method"] == "HEAD" or self._span.start == self._span.end:
+        if scope["method"] == "HEAD" or self._sent.start == self._sent.end:
             await send(start)
             await send({"type": "http.response.body", "body": b""})
             return
@@ -83,19 +83,19 @@ class FileSpan(Response):
             os.close(handle)
 
     async def _send_body(self, handle: int, send: Send, gone: asyncio.Future[None]) -> None:
-        at, end = self._span.start, self._span.end
+        at, end = self._sent.start, self._sent.end
         ahead = asyncio.ensure_future(asyncio.to_thread(_read, handle, at, end))
         try:
             while at < end and not gone.done():
                 piece = await ahead
                 at += len(piece)
                 if not piece:
-                    # The file became shorter; ending early lets the client notice.
+                    # The file was truncated. A body shorter than announced tells the client.
                     return
                 ahead = asyncio.ensure_future(asyncio.to_thread(_read, handle, at, end))
                 await send({"type": "http.response.body", "body": piece, "more_body": at < end})
         finally:
-            # The descriptor is about to be closed; no read may be on its way.
+            # The caller closes the descriptor next, so no read may still use it.
             await asyncio.wait([ahead])
 
 

@@ -1,4 +1,4 @@
-"""Run a mirror: on the main thread until a signal, or beside other work on a thread."""
+"""Run a mirror on the main thread until a signal, or on a thread of its own."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.source import MirrorSource
 from toolkit.errors import InputError
 
-# How long running downloads may go on after the signal to stop, in seconds.
+# Running downloads get this many seconds after the signal to stop.
 GRACE = 5
 
 
 def serve(source: MirrorSource, bind: str, listening: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `listening` gets the address (`http://HOST:PORT`).
+    """Serve at `bind` (HOST:PORT) until SIGINT or SIGTERM; `listening` gets the URL (`http://HOST:PORT`).
 
-    Raises InputError where `bind` is no HOST:PORT or cannot be bound.
+    Raises InputError where `bind` is malformed or cannot be bound.
     """
     with _bound(bind) as listener:
-        # The server raises the signal again when it is done; to stop as asked is no failure.
+        # uvicorn raises the signal again when it has stopped, but a requested stop is no failure.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
         listening(_address(listener))
@@ -35,13 +35,13 @@ def serve(source: MirrorSource, bind: str, listening: Callable[[str], None]) -> 
 
 @contextmanager
 def serve_on_thread(app: ASGIApp, bind: str = "127.0.0.1:0") -> Iterator[str]:
-    """Serve an ASGI application, such as a `mirror_app`, while the block runs; yields its address."""
+    """Serve an ASGI application, such as a `mirror_app`, while the block runs; yields its URL."""
     with _bound(bind) as listener:
         server = _Server(_settings(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
-            # Connections wait in the socket's queue until the server takes them.
+            # The socket listens already: connections wait in its queue until the server accepts them.
             yield _address(listener)
         finally:
             server.should_exit = True
@@ -49,14 +49,14 @@ def serve_on_thread(app: ASGIApp, bind: str = "127.0.0.1:0") -> Iterator[str]:
 
 
 class _Server(uvicorn.Server):
-    """Ends downloads that outlast the grace by closing their connections.
+    """Closes the connections of downloads that outlast the grace period.
 
-    Clients take that for a broken line and continue later; tasks that the server cancels by itself
-    would fill the log with tracebacks.
+    A client treats that as a broken connection and resumes later. The tasks that uvicorn would cancel instead fill the
+    log with tracebacks.
     """
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, wait for what runs, at most GRACE seconds."""
+        """Stop listening and wait for running downloads, GRACE seconds at most."""
         ending = asyncio.get_running_loop().call_later(GRACE, self._close_connections)
         try:
             await super().shutdown(sockets)

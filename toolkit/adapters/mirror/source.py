@@ -1,4 +1,4 @@
-"""What a mirror serves, and the answers of a Hub made from it: trees, entries, model cards."""
+"""The snapshots of a mirror, and the Hub's documents about them: trees, entries, model cards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from toolkit.domain.snapshot import FileDigest, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class ServedSnapshot:
-    """A snapshot and the directory of its files; `pulled_at` in epoch seconds."""
+    """A snapshot and the directory of its files; `pulled_at` is in seconds since the epoch."""
 
     snapshot: Snapshot
     path: Path
@@ -22,7 +22,7 @@ class ServedSnapshot:
     pulled_at: float
 
     def file(self, path: str) -> FileDigest | None:
-        """Return the file of that path; nothing else of the disk can be named."""
+        """Return the file of that path, or None. A path outside of the snapshot finds nothing."""
         return next((file for file in self.snapshot.files if file.path == path), None)
 
     def is_directory(self, path: str) -> bool:
@@ -31,15 +31,15 @@ class ServedSnapshot:
 
 
 class MirrorSource(Protocol):
-    """What may be given out right now."""
+    """The snapshots that a mirror may serve at the moment."""
 
     def revisions(self, repo: str) -> Sequence[ServedSnapshot]:
-        """Return the snapshots of a repository, the newest last; none where it is unknown."""
+        """Return the snapshots of a repository, the newest last; none for an unknown one."""
         ...
 
 
 def find_revision(revisions: Sequence[ServedSnapshot], name: str) -> ServedSnapshot | None:
-    """Return what a commit, a short hash of seven digits or more, or `main` (the newest) means."""
+    """Return the snapshot of a commit, of a hash with at least seven digits, or of `main`, the newest; or None."""
     if name in ("main", "HEAD", "refs/heads/main"):
         return revisions[-1] if revisions else None
     if len(name) < 7:
@@ -49,7 +49,7 @@ def find_revision(revisions: Sequence[ServedSnapshot], name: str) -> ServedSnaps
 
 
 def etag(file: FileDigest) -> str:
-    """Return what a Hub names as the file's identity: sha256 if large, else the git blob id."""
+    """Return the file's ETag at a Hub: the sha256 of a large file, the git blob id of a small one."""
     return file.git_sha1 or file.sha256
 
 
@@ -75,7 +75,7 @@ def tree(served: ServedSnapshot, under: str, *, recursive: bool) -> list[dict[st
 
 
 def entry(file: FileDigest) -> dict[str, Any]:
-    """Return a file of a tree. Large files lie in Git LFS, so their blob is the pointer to them."""
+    """Return the tree entry of a file. Large files are in Git LFS, so their blob is the LFS pointer."""
     if file.git_sha1:
         return {"type": "file", "oid": file.git_sha1, "size": file.size, "path": file.path}
     pointer = _pointer(file)
@@ -89,7 +89,7 @@ def entry(file: FileDigest) -> dict[str, Any]:
 
 
 def model_card(repo: str, served: ServedSnapshot, *, blobs: bool) -> dict[str, Any]:
-    """Return what the Hub says of a model; with `blobs`, sizes and digests of its files."""
+    """Return the Hub's document about a model; with `blobs`, it has sizes and digests of the files."""
     identity = hashlib.sha256(repo.encode()).hexdigest()[:24]
     licence = served.licence
     return {
@@ -113,7 +113,7 @@ def model_card(repo: str, served: ServedSnapshot, *, blobs: bool) -> dict[str, A
 
 
 def commits(revisions: Sequence[ServedSnapshot], name: str) -> list[dict[str, Any]]:
-    """Return the history up to the revision `name`, the newest first."""
+    """Return the commits up to the revision `name`, the newest first."""
     until = find_revision(revisions, name)
     if until is None:
         return []
@@ -131,7 +131,7 @@ def commits(revisions: Sequence[ServedSnapshot], name: str) -> list[dict[str, An
 
 
 def refs(revisions: Sequence[ServedSnapshot]) -> dict[str, Any]:
-    """Return the branches: `main` alone, at the newest revision."""
+    """Return the refs: the branch `main` alone, at the newest revision."""
     newest = revisions[-1].snapshot.revision
     main = {"name": "main", "ref": "refs/heads/main", "targetCommit": newest}
     return {"branches": [main], "tags": [], "converts": [], "pullRequests": []}

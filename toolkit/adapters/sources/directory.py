@@ -1,4 +1,4 @@
-"""A directory on this machine as a source of files: a model made in house."""
+"""A directory on this machine as the source of a model made in house."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from toolkit.errors import SourceError
 
 
 def directory_files(root: Path) -> tuple[str, ...]:
-    """Return the files below `root` as POSIX paths relative to it, ordered; hidden ones are left out.
+    """Return the files below `root`, without hidden ones, as ordered POSIX paths relative to it.
 
-    Links to files count as files; links to directories and special files are not followed.
+    Links to files count as files. Links to directories and special files are left out.
     Raises SourceError where the directory is missing or cannot be read.
     """
     if not root.is_dir():

@@ -1,4 +1,4 @@
-"""A model without its weights: `config.json` and the headers of its files, from a directory or a Hub."""
+"""Read `config.json` and the headers of a model's files from a directory or a Hub, without the weights."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from toolkit.domain.tensors import Tensor, header_length, parse_header
 from toolkit.errors import SourceError
 
 CONFIG = "config.json"
-# Headers are small and far apart: what takes time is asking.
+# A header is small: nearly all the time goes into waiting for the server.
 _THREADS = 8
 
 
 def read_directory(directory: Path, snapshot: Snapshot) -> ModelFiles:
-    """Return the model whose files lie in `directory`; raises SourceError where they do not."""
+    """Return the model whose files lie in `directory`; raises SourceError where they are missing or damaged."""
 
     def tensors(path: str) -> tuple[Tensor, ...]:
         with (directory / path).open("rb") as file:
@@ -40,9 +40,9 @@ def read_directory(directory: Path, snapshot: Snapshot) -> ModelFiles:
 
 
 def read_hub(hub: Hub, repo: str, snapshot: Snapshot) -> ModelFiles:
-    """Return the model of `repo` at the snapshot's revision, by range requests for headers alone.
+    """Return the model of `repo` at the snapshot's revision; fetches its `config.json` and headers alone.
 
-    Raises SourceError as `Hub` does, and where there is no `config.json` that can be read.
+    Raises SourceError as `Hub` does, and where `config.json` cannot be read.
     """
     revision = snapshot.revision
     config = hub.read_small(repo, revision, CONFIG)
@@ -61,13 +61,13 @@ def _model(
     files = _weights(snapshot)
     with ThreadPoolExecutor(max_workers=_THREADS) as threads:
         found = list(threads.map(lambda file: _tensors(file, tensors), files))
-    # Where a tensor stands in two files, the engine loads it once.
+    # An engine loads a tensor once, even if two files have it.
     named = {tensor.name: tensor for each in found for tensor in each}
     return ModelFiles(_mapping(config), tuple(named.values()))
 
 
 def _weights(snapshot: Snapshot) -> Sequence[FileDigest]:
-    """Return the files at the top that engines load; all formats where there is no safetensors file."""
+    """Return the weights that engines load: the safetensors files at the top, else those of other formats."""
     top = [file for file in snapshot.files if "/" not in file.path]
     headed = [file for file in top if file.path.endswith(".safetensors")]
     return headed or [file for file in top if file.path.endswith((".bin", ".pt", ".gguf"))]

@@ -1,4 +1,4 @@
-"""Bring a local file to where it is claimed: shared extents where the disk can, else a copy."""
+"""Copy a local file, by sharing its extents where the file system can."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from pathlib import Path
 
 from toolkit.adapters.store.hashing import BLOCK, GrowingFile
 
-# From linux/fs.h; shares the blocks of one file with another on btrfs, XFS and others.
+# From linux/fs.h: makes two files share their blocks, on btrfs, XFS and others.
 FICLONE = 0x40049409
 
 
 def copy_file(source: Path, into: Path, progress: Callable[[int], None]) -> str:
-    """Make `into` a copy of `source`; return the sha256 hex of what was copied.
+    """Replace `into` with a copy of `source`; return the sha256 hex of the copied bytes.
 
-    `progress` gets the bytes gained; whatever `into` held before is dropped.
-    Raises OSError where either cannot be read or written.
+    `progress` gets the number of bytes copied. Raises OSError where a file cannot be read or written.
     """
     into.parent.mkdir(parents=True, exist_ok=True)
     into.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Locks on directories, and small questions about files, for the store."""
+"""Locks on directories, and small questions about files."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pathlib import Path
 
 
 @contextmanager
-def locked(place: Path) -> Iterator[bool]:
-    """Make the directory and lock it; yields False where another holds it or just took it away."""
-    place.mkdir(parents=True, exist_ok=True)
+def locked(directory: Path) -> Iterator[bool]:
+    """Make the directory and lock it; yields False if another process holds or has just removed it."""
+    directory.mkdir(parents=True, exist_ok=True)
     try:
-        handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         yield False
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The directory may have been removed, or removed and made again, before the lock.
-        held = place.exists() and place.stat().st_ino == os.fstat(handle).st_ino
+        # Another process may have removed the directory, or replaced it, before this one got the lock.
+        held = directory.exists() and directory.stat().st_ino == os.fstat(handle).st_ino
     except (BlockingIOError, FileNotFoundError):
         held = False
     try:
@@ -32,7 +32,7 @@ def locked(place: Path) -> Iterator[bool]:
 
 
 def remove_if_abandoned(owner: Path, litter: Path) -> int:
-    """Remove `litter` unless a living process holds the directory `owner`; 1 if it went."""
+    """Remove `litter` unless a living process has locked the directory `owner`; return 1 if it was removed."""
     with locked(owner) as mine:
         if not mine:
             return 0
@@ -43,13 +43,13 @@ def remove_if_abandoned(owner: Path, litter: Path) -> int:
         return 1
 
 
-def entries(place: Path) -> tuple[Path, ...]:
-    """Return what the directory holds; nothing where there is none."""
-    return tuple(sorted(place.iterdir())) if place.is_dir() else ()
+def entries(directory: Path) -> tuple[Path, ...]:
+    """Return the entries of the directory in order; none without a directory."""
+    return tuple(sorted(directory.iterdir())) if directory.is_dir() else ()
 
 
 def size_of(path: Path) -> int:
-    """Return the file's bytes, -1 where there is none."""
+    """Return the file's size in bytes, -1 without a file."""
     try:
         return path.stat().st_size
     except OSError:
@@ -57,7 +57,7 @@ def size_of(path: Path) -> int:
 
 
 def modified(path: Path) -> float:
-    """Return when the file was last written, in epoch seconds; 0 where there is none."""
+    """Return the file's modification time in seconds since the epoch, 0 without a file."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Hashing that costs little: while bytes are written, or in threads over files that lie there."""
+"""Hash files while they are written, or afterwards."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ BLOCK = 2**20
 
 
 class GrowingFile:
-    """A file that is appended to and hashed at once, its beginning included.
+    """A file that is hashed while it grows. What `path` already holds is its beginning.
 
-    Hashing runs in a thread of its own from the first whole block on; hashlib lets other threads
-    run meanwhile. `progress` gets the bytes gained. Whatever ends the `with` block, the bytes
-    that were received are in the file.
+    From the first whole block on, a thread of its own hashes, because hashlib releases the interpreter's lock.
+    `progress` gets the number of bytes gained. All bytes passed to `write` are in the file when the `with` block ends,
+    by an exception as well.
     """
 
     def __init__(self, path: Path, progress: Callable[[int], None]) -> None:
@@ -48,24 +48,24 @@ class GrowingFile:
 
     @property
     def size(self) -> int:
-        """Bytes there, those still in memory included."""
+        """Bytes so far, those still in memory included."""
         return self._written + self._buffered
 
     def write(self, piece: bytes) -> None:
-        """Append."""
+        """Append `piece`."""
         self._pieces.append(piece)
         self._buffered += len(piece)
         if self._buffered >= BLOCK:
             self.flush()
 
     def flush(self) -> None:
-        """Bring what is in memory to the file and tell `progress`."""
+        """Write the bytes in memory to the file and report them to `progress`."""
         gained = self._write_out()
         if gained:
             self._progress(gained)
 
     def restart(self) -> None:
-        """Drop everything."""
+        """Drop all bytes; `progress` gets their number as a negative one."""
         self._finish_hashing()
         dropped = self._written
         self._pieces, self._buffered, self._written = [], 0, 0
@@ -76,7 +76,7 @@ class GrowingFile:
             self._progress(-dropped)
 
     def replace_with(self, path: Path) -> None:
-        """Put the finished file at `path` in this one's place; hashes it."""
+        """Replace this file with the finished file at `path`, and hash that."""
         self.restart()
         os.close(self._file)
         path.replace(self._path)
@@ -132,7 +132,10 @@ class GrowingFile:
 
 
 def digest_file(path: Path, name: str, checked: Callable[[int], None] | None = None) -> FileDigest:
-    """Return size and digests of the file at `path`, called `name`; `checked` gets bytes hashed."""
+    """Return size and digests of the file at `path`, under the name `name`.
+
+    `checked` gets the number of bytes hashed. Files of up to 16 MiB get a git blob id as well.
+    """
     summary = hashlib.sha256()
     size = path.stat().st_size
     blob = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
@@ -150,7 +153,7 @@ def digest_file(path: Path, name: str, checked: Callable[[int], None] | None = N
 
 
 def difference(pinned: FileDigest, found: FileDigest) -> str:
-    """Say how the file differs from what was pinned; empty where it does not."""
+    """Return how a file differs from its pin, as a sentence; empty if it does not."""
     if found.size != pinned.size:
         return f"{pinned.path}: {found.size} bytes, pinned are {pinned.size}"
     if found.sha256 != pinned.sha256:

@@ -1,4 +1,4 @@
-"""The manifest of a stored snapshot: files, digests, licence, source, and when it was pulled."""
+"""The manifest of a stored snapshot: files, digests, licence, source, and the time of the pull."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class StoredSnapshot:
-    """A snapshot that is in the store, verified when it came; `pulled_at` in epoch seconds."""
+    """A snapshot in the store, verified when it was pulled. `path` is the directory of its files.
+
+    `pulled_at` is in seconds since the epoch.
+    """
 
     snapshot: Snapshot
     licence: str
@@ -25,7 +28,7 @@ class StoredSnapshot:
 
     @property
     def source(self) -> str:
-        """The repository key."""
+        """The key of its repository."""
         return self.snapshot.source
 
     @property
@@ -34,8 +37,8 @@ class StoredSnapshot:
         return self.snapshot.revision
 
 
-def snapshot_place(source: str, revision: str) -> PurePosixPath:
-    """Return `owner--name/revision`; raises InputError for names that would lead elsewhere."""
+def snapshot_path(source: str, revision: str) -> PurePosixPath:
+    """Return `owner--name/revision`; raises InputError for names that would lead out of the store."""
     parts = [*source.split("/"), revision]
     if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
         raise InputError(
@@ -45,8 +48,8 @@ def snapshot_place(source: str, revision: str) -> PurePosixPath:
     return PurePosixPath(source.replace("/", "--")) / revision
 
 
-def write_manifest(place: Path, snapshot: Snapshot, licence: str, pulled_at: float) -> None:
-    """Write the manifest of the snapshot in `place`, durably."""
+def write_manifest(directory: Path, snapshot: Snapshot, licence: str, pulled_at: float) -> None:
+    """Write the manifest of the snapshot in `directory`, and sync it to the disk."""
     document = {
         "format": FORMAT,
         "source": snapshot.source,
@@ -55,22 +58,22 @@ def write_manifest(place: Path, snapshot: Snapshot, licence: str, pulled_at: flo
         "pulled_at": pulled_at,
         "files": [asdict(file) for file in snapshot.files],
     }
-    with (place / MANIFEST).open("w", encoding="utf-8") as file:
+    with (directory / MANIFEST).open("w", encoding="utf-8") as file:
         json.dump(document, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
 
 
-def read_manifest(place: Path) -> StoredSnapshot | None:
-    """Return the snapshot in `place`; None where there is none, or its manifest is damaged."""
+def read_manifest(directory: Path) -> StoredSnapshot | None:
+    """Return the snapshot in `directory`, None without one or with a damaged manifest."""
     try:
-        document = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
+        document = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
         if document["format"] != FORMAT:
             return None
         files = tuple(FileDigest(**file) for file in document["files"])
         snapshot = Snapshot(document["source"], document["revision"], files)
         return StoredSnapshot(
-            snapshot, document["licence"], float(document["pulled_at"]), place / "files"
+            snapshot, document["licence"], float(document["pulled_at"]), directory / "files"
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

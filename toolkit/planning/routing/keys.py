@@ -15,7 +15,7 @@ _KEY = re.compile(r"[A-Za-z0-9._~+/=-]{32,512}")
 
 
 def with_key(
-    ring: KeyRing, name: str, key: str, *, now: float, per_minute: int = 0, at_once: int = 0
+    ring: KeyRing, name: str, key: str, *, now: float, per_minute: int = 0, concurrency: int = 0
 ) -> KeyRing:
     """Return the ring with a key of its own for `name`, and the door locked.
 
@@ -42,7 +42,7 @@ def with_key(
             "this key was known before, and each key is given out once",
             hint=f"let the toolkit make one: toolkit keys add {name}",
         )
-    made = Key(name, digest, now, per_minute, at_once)
+    made = Key(name, digest, now, per_minute, concurrency)
     keys = tuple(sorted((*ring.keys, made), key=lambda each: each.digest))
     return replace(ring, keys=keys, locked=max(ring.locked, ring.opened) + 1)
 

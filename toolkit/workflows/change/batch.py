@@ -42,7 +42,7 @@ class Rollout:
     ) -> None:
         self._alone = all(not each.host.host.peers for each in members)
         self._tools = {
-            each.host.host.name: each if self._alone else _naming_itself(each) for each in members
+            each.host.name: each if self._alone else _naming_itself(each) for each in members
         }
         self._plan, self._facts, self._order, self._id = plan, facts, order, id
         # A replica over several hosts is whole or not at all.
@@ -238,5 +238,5 @@ def _standing(plan: Plan) -> str:
 
 def _naming_itself(tools: Tools) -> Tools:
     """Return tools whose progress begins with the host's name."""
-    name, say = tools.host.host.name, tools.say
+    name, say = tools.host.name, tools.say
     return replace(tools, say=lambda text: say(f"{name}: {text}"))

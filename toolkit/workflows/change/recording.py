@@ -34,7 +34,7 @@ def begin_deployment(tools: Tools, plan: Plan, seen: Iterable[HostFacts], *, rol
         previous=previous,
         slot=plan.slot,
         actor=tools.owner.actor,
-        host=tools.host.host.name,
+        host=tools.host.name,
         rollout=rollout,
     )
 

@@ -40,7 +40,7 @@ def _end(
 ) -> Recovery:
     previous = _release(tools, deployment.model, deployment.previous)
     facts = tools.host.observe()
-    tools.routers.observed({tools.host.host.label: facts})
+    tools.routers.observed({tools.host.label: facts})
     recovery = plan_recovery(deployment, previous, facts, may_complete=may_complete)
     tools.say(f"{'completing' if recovery.completes else 'undoing'} it: {recovery.reason}")
     change = Change(

@@ -55,14 +55,14 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     if shown.empty and not opened and not _behind(seen):
         return _finished(RolledOut(shown, False, {}, first.clock() - started))
     _require_yes(replace(shown, notes=(*shown.notes, *map(_unfinished, opened))), confirm)
-    there = [each for each in members if each.host.host.name in seen.facts]
+    there = [each for each in members if each.host.name in seen.facts]
     with lock_all([each.host for each in there], first.owner):
         plan, facts = _settle(there, order, seen)
         if differs(plan, shown):
             first.say("the fleet changed since the plan was shown; this is the new one")
             _require_yes(plan, confirm)
         _bring_keys(there, facts)
-        taking_part = [each for each in there if each.host.host.name in plan.plans]
+        taking_part = [each for each in there if each.host.name in plan.plans]
         states = Rollout(taking_part, plan, facts, order, str(uuid.uuid4())).perform()
         first.routers.catch_up()
     return _finished(RolledOut(plan, not plan.empty, states, first.clock() - started))
@@ -75,7 +75,7 @@ def _require_yes(plan: RolloutPlan, confirm: Confirm) -> None:
 
 def _bring_keys(there: Sequence[Tools], facts: Mapping[str, HostFacts]) -> None:
     """Give each host the keys of the others before it may serve: without keys it would let everybody in."""
-    if len({each.router.ring for each in facts.values()}) > 1:
+    if len({each.router.ring_digest for each in facts.values()}) > 1:
         # Here and not above: a fleet of one host has one ring, and its rollback must start at once.
         from toolkit.workflows.fleet.keys import sync_keys
 
@@ -88,7 +88,7 @@ def _left_open(members: Sequence[Tools], seen: FleetFacts) -> list[Deployment]:
     return [
         found
         for each in members
-        if each.host.host.name in seen.facts
+        if each.host.name in seen.facts
         for found in open_on(each.host.host, unfinished)
     ]
 
@@ -141,7 +141,7 @@ def _plan(
     )
     placed = {name: wanted[name] for name in chosen.hosts}
     if span > 1:
-        hosts = [each.host.host for each in members if each.host.host.name in placed]
+        hosts = [each.host.host for each in members if each.host.name in placed]
         placed = place_span(placed, hosts, facts.values())
     known = [each for each, _ in members[0].history.releases(order.model)]
     plans = plan_hosts(numbered(placed, known, facts.values()), facts)
@@ -169,7 +169,7 @@ def _wanted(
         )
     start = usual_start(members[0].history, order.model)
     for tools in members:
-        name = tools.host.host.name
+        name = tools.host.name
         # Where no host has the model, a rollback may still name a release that was live.
         if name not in facts or (have and name not in have and order.action != "deploy"):
             continue

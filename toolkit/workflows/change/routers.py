@@ -24,7 +24,7 @@ class Routers:
     """
 
     def __init__(self, hosts: Sequence[HostPort]) -> None:
-        self._hosts = {host.host.label: host for host in hosts}
+        self._hosts = {host.label: host for host in hosts}
         self._known: dict[str, Routes] = {}
         self._guard = threading.Lock()
         self.behind: dict[str, str] = {}

@@ -58,18 +58,18 @@ def stop_model(
     """
     plan, _ = _plan(members, model, named)
     if not plan.plans:
-        where = members[0].host.host.name if len(members) == 1 else "any of these hosts"
+        where = members[0].host.name if len(members) == 1 else "any of these hosts"
         raise InputError(f"{model} is not deployed on {where}", hint="toolkit status")
     if not confirm(plan):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
-    there = [each for each in members if each.host.host.name not in plan.unreachable]
+    there = [each for each in members if each.host.name not in plan.unreachable]
     with lock_all([each.host for each in there], there[0].owner):
         routers, interruption = there[0].routers, there[0].interruption
         routers.observed(look([each.host for each in there]).by_label)
         # An interrupted stop of this model may be among them, and leave nothing to do.
         each_at_once(there, lambda tools: end_unfinished(tools, timing), interruption.begin)
         done, facts = _plan(there, model, named)
-        stopping = [each for each in there if each.host.host.name in done.plans]
+        stopping = [each for each in there if each.host.name in done.plans]
         meeting = one_change_of_routes(routers, len(stopping))
         rollout, failures = str(uuid.uuid4()), dict[str, ToolkitError]()
 
@@ -79,7 +79,7 @@ def stop_model(
                     replace(tools, routers=RendezvousRouters(meeting)), done, facts, timing, rollout
                 )
             except ToolkitError as error:
-                failures[tools.host.host.name] = error
+                failures[tools.host.name] = error
             finally:
                 meeting.leave()
 
@@ -100,7 +100,7 @@ def stop_model(
 def _stop(
     tools: Tools, stop: StopPlan, facts: Mapping[str, HostFacts], timing: Timing, rollout: str
 ) -> None:
-    name = tools.host.host.name
+    name = tools.host.name
     plan, seen = stop.plans[name], facts[name]
     deployment = begin_deployment(tools, plan, [seen], rollout=rollout)
     Act(tools, Change(stop.model, {}, None, timing), deployment, seen).perform(plan.steps)

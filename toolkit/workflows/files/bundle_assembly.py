@@ -12,7 +12,7 @@ from pathlib import Path
 
 from toolkit import __version__
 from toolkit.adapters import bundle as disk
-from toolkit.adapters.bundle import Placement
+from toolkit.adapters.bundle import FileOrigin
 from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.hub.port import OpenHub
@@ -111,7 +111,7 @@ def assemble(wish: Wish, shop: Workshop, root: Path) -> tuple[Manifest, str]:
 
 def _placements(
     wish: Wish, shop: Workshop, wheels: Mapping[str, Iterable[BundleFile]]
-) -> list[Placement]:
+) -> list[FileOrigin]:
     """Return every file that is not a text of ours, the largest first, each once."""
     snapshots = wish.snapshots()
     origins = {
@@ -119,33 +119,33 @@ def _placements(
         for snapshot in snapshots
         for file in snapshot.files
     }
-    found = {file.path: Placement(file, origins[file.sha256]) for file in weight_files(snapshots)}
+    found = {file.path: FileOrigin(file, origins[file.sha256]) for file in weight_files(snapshots)}
     for version, snapshot in zip(wish.versions, snapshots, strict=True):
         files = {file.path: file for file in snapshot.files}
         for path, name in licence_files(version, snapshot).items():
             file = BundleFile(path, files[name].size, files[name].sha256)
-            found[path] = Placement(file, origins[file.sha256])
+            found[path] = FileOrigin(file, origins[file.sha256])
     for lock in wish.engines:
         directory = shop.wheelhouse.directory(lock)
         for file in wheels[lock.id]:
-            found[file.path] = Placement(file, directory / Path(file.path).name)
+            found[file.path] = FileOrigin(file, directory / Path(file.path).name)
     for python in sorted({lock.python for lock in wish.engines}):
         if not shop.libraries.lacking(python):
             wheel, sha256 = shop.libraries.wheel(python)
             file = BundleFile(f"{SWARM}{wheel.name}", wheel.stat().st_size, sha256)
-            found[file.path] = Placement(file, wheel)
+            found[file.path] = FileOrigin(file, wheel)
     uv = digest_file(shop.uv, UV)
-    found[UV] = Placement(BundleFile(UV, uv.size, uv.sha256), shop.uv)
+    found[UV] = FileOrigin(BundleFile(UV, uv.size, uv.sha256), shop.uv)
     return sorted(found.values(), key=lambda each: -each.file.size)
 
 
 def _place_all(
-    placements: Sequence[Placement], root: Path, report: PullReport, title: str, *, link: bool
+    placements: Sequence[FileOrigin], root: Path, report: PullReport, title: str, *, link: bool
 ) -> None:
-    def bring(wanted: Placement, stop: threading.Event) -> None:
+    def bring(wanted: FileOrigin, stop: threading.Event) -> None:
         # The environment's own uv must not share its bytes with what travels.
         shared = link and wanted.file.path != UV
-        disk.place(root, wanted, counted(stop, report, wanted.origin.name), link=shared)
+        disk.put(root, wanted, counted(stop, report, wanted.origin.name), link=shared)
 
     report.begin(title, len(placements), sum(each.file.size for each in placements))
     try:

@@ -62,4 +62,4 @@ def look_at_hosts(
         faults = preflight(facts, clock(), driver_package)
         return HostLook(name, facts, reason_to_provision(facts, digest), faults, remarks(facts))
 
-    return tuple(judge(host.host.name, digest, driver) for host, digest, driver in hosts)
+    return tuple(judge(host.name, digest, driver) for host, digest, driver in hosts)

@@ -1,4 +1,4 @@
-"""Keys of the fleet's routers: the truth is on the hosts. This reads all, and brings all to the union."""
+"""Keys of the fleet's routers. The hosts hold the truth: read all of them, and bring all to their union."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from toolkit.errors import HostError, ToolkitError
 T = TypeVar("T")
 
 AT_ONCE = 32
-# Somebody else may be changing keys too, and two unions meet after a round or two.
+# Another command may change keys meanwhile; the two unions agree after a round or two.
 ROUNDS = 4
 
 
@@ -23,43 +23,43 @@ ROUNDS = 4
 class FleetKeys:
     """The union of the keys of all hosts that answered.
 
-    `behind` has hosts that answered and do not follow it yet, `silent` those that did not answer, with the reason.
+    `behind` names hosts that answered with other keys; `unreachable` maps hosts that did not answer to the reason.
     """
 
     ring: KeyRing
     behind: tuple[str, ...] = ()
-    silent: Mapping[str, str] = field(default_factory=dict)
+    unreachable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
-        """Whether every host follows."""
-        return not self.behind and not self.silent
+        """Whether every host has these keys."""
+        return not self.behind and not self.unreachable
 
 
 def read_keys(hosts: Sequence[HostPort]) -> FleetKeys:
-    """Return the keys of the fleet and which hosts lag behind; raises HostError where no host answers."""
-    found, silent = _ask_all(hosts, lambda host: host.keys())
+    """Return the keys of the fleet and the hosts that lag behind; raises HostError where no host answers."""
+    found, unreachable = _on_all(hosts, lambda host: host.keys())
     if not found:
-        raise _nobody(silent)
+        raise _no_answer(unreachable)
     ring = _union(each.ring for each in found.values())
     behind = tuple(name for name, each in found.items() if each.ring != ring or each.lagging)
-    return FleetKeys(ring, behind, silent)
+    return FleetKeys(ring, behind, unreachable)
 
 
 def change_keys(hosts: Sequence[HostPort], edit: Callable[[KeyRing], KeyRing]) -> FleetKeys:
-    """Make `edit` of the fleet's keys effective at once on every host that answers.
+    """Apply `edit` to the fleet's keys on every host that answers, at once.
 
-    `edit` may refuse by raising; nothing was changed then. Raises HostError where no host took the change. The
-    hosts that did not are in the result: `sync_keys` brings them to it, and so does any later change.
+    An `edit` that raises changes nothing. Raises HostError where no host took the change. The result names the hosts
+    that did not take it: `sync_keys` or any later change brings them up.
     """
     seen = read_keys(hosts)
     return _spread(hosts, edit(seen.ring))
 
 
 def sync_keys(hosts: Sequence[HostPort]) -> FleetKeys:
-    """Bring every host that answers to the union of all; does nothing on hosts that are there already.
+    """Bring every host that answers to the union of all keys; change nothing where all hosts have it.
 
-    Also for a host without a router: it will start with these keys. Raises HostError where no host answers.
+    This includes a host without a router: its router starts with these keys. Raises HostError where no host answers.
     """
     seen = read_keys(hosts)
     if not seen.behind:
@@ -69,14 +69,14 @@ def sync_keys(hosts: Sequence[HostPort]) -> FleetKeys:
 
 def _spread(hosts: Sequence[HostPort], ring: KeyRing) -> FleetKeys:
     for _ in range(ROUNDS):
-        taken, silent = _ask_all(hosts, partial(_apply, ring))
+        taken, unreachable = _on_all(hosts, partial(_apply, ring))
         if not taken:
-            raise _nobody(silent)
+            raise _no_answer(unreachable)
         ring = _union(taken.values())
         behind = tuple(name for name, each in taken.items() if each != ring)
         if not behind:
             break
-    return FleetKeys(ring, behind, silent)
+    return FleetKeys(ring, behind, unreachable)
 
 
 def _apply(ring: KeyRing, host: HostPort) -> KeyRing:
@@ -87,20 +87,20 @@ def _union(rings: Iterable[KeyRing]) -> KeyRing:
     return reduce(KeyRing.merged, rings, KeyRing())
 
 
-def _ask_all(
-    hosts: Sequence[HostPort], ask: Callable[[HostPort], T]
+def _on_all(
+    hosts: Sequence[HostPort], call: Callable[[HostPort], T]
 ) -> tuple[dict[str, T], dict[str, str]]:
-    """Return what each host answered, and for the others why they did not, both in the hosts' order."""
+    """Return the result of `call` for each host, and the reason where it failed, both in the hosts' order."""
     found: dict[str, T] = {}
-    silent: dict[str, str] = {}
+    unreachable: dict[str, str] = {}
     with ThreadPoolExecutor(min(AT_ONCE, len(hosts))) as pool:
-        for host, asked in [(host, pool.submit(ask, host)) for host in hosts]:
+        for host, called in [(host, pool.submit(call, host)) for host in hosts]:
             try:
-                found[host.host.name] = asked.result()
+                found[host.name] = called.result()
             except ToolkitError as error:
-                silent[host.host.name] = error.message
-    return found, silent
+                unreachable[host.name] = error.message
+    return found, unreachable
 
 
-def _nobody(silent: Mapping[str, str]) -> HostError:
-    return HostError("no host answered: " + "; ".join(silent.values()), hint="toolkit doctor")
+def _no_answer(unreachable: Mapping[str, str]) -> HostError:
+    return HostError("no host answered: " + "; ".join(unreachable.values()), hint="toolkit doctor")

@@ -48,7 +48,7 @@ class Target:
     @property
     def name(self) -> str:
         """The host's name."""
-        return self.host.host.name
+        return self.host.name
 
 
 @dataclass(frozen=True, slots=True)

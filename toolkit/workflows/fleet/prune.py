@@ -50,7 +50,7 @@ def prune(
     with lock_all([each.host for each in members], members[0].owner):
         leavings = find_leavings(members, store, locked, keep)
         for tools in members:
-            found = leavings.hosts[tools.host.host.name]
+            found = leavings.hosts[tools.host.name]
             for digest in found.snapshots:
                 freed += tools.host.remove("snapshots", digest)
             for engine in found.engines:

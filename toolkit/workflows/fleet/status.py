@@ -60,7 +60,7 @@ def observe_fleet(hosts: Sequence[HostPort], history: History) -> FleetStatus:
     """Return the status of all hosts; those that do not answer are among its `fleet.errors`."""
     seen = look(hosts)
     routes, facts = agreed(seen.by_label)
-    rings = {each.router.ring for each in facts.values() if each.router.running}
+    rings = {each.router.ring_digest for each in facts.values() if each.router.running}
     return FleetStatus(
         FleetFacts(facts, seen.errors, seen.labels),
         behind(seen.by_label, routes),
@@ -81,7 +81,7 @@ def log_host(hosts: Sequence[HostPort], model: str) -> HostPort:
     having = [
         (host, facts)
         for host in hosts
-        if (facts := seen.facts.get(host.host.name)) and facts.slots_of(model)
+        if (facts := seen.facts.get(host.name)) and facts.slots_of(model)
     ]
     if not having:
         raise InputError(f"{model} has no replica on any host", hint="toolkit status")

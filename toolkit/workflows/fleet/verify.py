@@ -56,7 +56,7 @@ def put_aside(host: HostPort, store: Store, found: Iterable[Verified]) -> tuple[
     """
     done = []
     for each in found:
-        if each.faults and each.where == host.host.name:
+        if each.faults and each.where == host.name:
             host.remove("snapshots", each.digest)
             done.append(f"removed snapshot {each.digest[:12]} from {each.where}")
         elif each.faults and each.where == STORE:

@@ -1,0 +1,46 @@
+"""CONTRIBUTING leads to places that exist: each row of its tables names one, and every room has a row."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.documents import ROOT, table_rows
+
+TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+CHANGES = table_rows(TEXT, "Where does my change go?", 2)
+FEATURES = table_rows(TEXT, "Where does my change go?", 2, table=1)
+# A reader who wants to add one of these must find where.
+WANTED = {
+    "a canary share",
+    "a gate on golden prompts",
+    "a LoRA adapter",
+    "a scrape file",
+    "usage per key",
+    "a webhook",
+    "a schedule",
+    "AMD",
+    "a second engine",
+    "a field of the registry",
+}
+
+
+@pytest.mark.parametrize(("change", "place"), [*CHANGES, *FEATURES])
+def test_each_change_has_a_place_that_exists(change: str, place: str) -> None:
+    paths = re.findall(r"`((?:toolkit|playbooks|tests|docs)/[^`]*)`", place)
+    assert paths, change
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_wanted_feature_has_a_row() -> None:
+    assert {change for change, _ in [*CHANGES, *FEATURES]} >= WANTED
+
+
+def test_every_room_has_a_row() -> None:
+    documented = {room.strip("`") for room, _ in table_rows(TEXT, "Layers and rooms", 2)}
+    rooms = {
+        f"{path.parent.relative_to(ROOT).as_posix()}/"
+        for path in ROOT.glob("toolkit/*/*/__init__.py")
+    }
+    assert documented == rooms
