@@ -68,6 +68,21 @@ def test_a_version_brings_along_what_its_model_says_otherwise() -> None:
     assert merged.file.registry.version("a@1") == registry(HERE).registry.version("a@1")
 
 
+def test_a_version_may_spell_a_flag_otherwise_than_its_model() -> None:
+    own = f'      "2": {{revision: {TWO}, serving: {{max-model-len: 2}}}}\n'
+    incoming = carried(own, BODY + "    env: {A: x}\n    serving: {max_model_len: 1}\n")
+    merged = merge_registry(registry(HERE), incoming)
+    assert merged.file.registry.version("a@2").serving == {"max-model-len": 2}
+
+
+def test_a_version_is_added_to_a_model_that_leaves_everything_to_its_versions() -> None:
+    whole = ", ".join(line.strip() for line in BODY.splitlines())
+    here = f"models:\n  a:\n    versions:\n      x: {{revision: {ONE}, {whole}}}\n"
+    incoming = carried(f'      "2": {{revision: {TWO}}}\n')
+    merged = merge_registry(registry(here), incoming)
+    assert merged.file.registry.version("a@2") == incoming.registry.version("a@2")
+
+
 def test_what_is_here_already_changes_nothing() -> None:
     here = registry(HERE)
     merged = merge_registry(here, carried(f'      "1": {{revision: {ONE}}}\n'))

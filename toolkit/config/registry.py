@@ -7,40 +7,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from toolkit.config.registry_faults import empty_value_fault, schema_fault
+from toolkit.config.registry_faults import empty_value_fault, schema_fault, value_at
 from toolkit.config.registry_fields import REVISION_PATTERN, normal_flag
-from toolkit.config.registry_schema import (
-    EngineSpecFile,
-    Entry,
-    ModelSpec,
-    RegistrySpec,
-    ResourcesSpec,
-    SourceSpec,
-    VersionSpec,
-)
+from toolkit.config.registry_inheritance import REQUIRED, inherit, values_of
+from toolkit.config.registry_schema import ModelSpec, RegistrySpec, VersionSpec
 from toolkit.config.text_file import read_text
 from toolkit.config.yaml_text import Where, YamlText, parse_yaml
-from toolkit.domain.model import (
-    Accelerator,
-    Check,
-    EngineSpec,
-    HubSource,
-    LocalSource,
-    Model,
-    Openness,
-    Permission,
-    Policy,
-    Registry,
-    Resources,
-    ServingValue,
-    Source,
-    Version,
-    unknown,
-)
-from toolkit.domain.quantity import parse_size
+from toolkit.domain.model import Model, Policy, Registry, Version, unknown
 
 MAX_BYTES = 2**20
 _REVISION = re.compile(REVISION_PATTERN.removesuffix("$") + r"\Z")
@@ -108,7 +85,7 @@ class _Reader:
         self.spec = spec
         self.allow_unpinned = unpinned
         self.unpinned: dict[tuple[str, str], str] = {}
-        self.directory = Path(os.path.abspath(document.path)).parent  # noqa: PTH100 - links stay links
+        self.directory = os.path.dirname(os.path.abspath(document.path))  # noqa: PTH100, PTH120 - links stay links
 
     def read(self) -> RegistryFile:
         models = {name: self._model(name, model) for name, model in self.spec.models.items()}
@@ -149,78 +126,42 @@ class _Reader:
                 hint=f"toolkit registry pin {name}",
                 at_key=True,
             )
-        self._check_flags(where, spec)
+        self._check_flags(where)
+        base = values_of(spec, name, self.directory)
         if not spec.versions:
-            self._complete(where, name, spec, spec)
-        return Model(
-            name,
-            spec.description,
-            tuple(
-                self._version(name, spec, key, version) for key, version in spec.versions.items()
-            ),
+            self._require(where, name, base)
+        versions = tuple(
+            self._version(name, base, key, version) for key, version in spec.versions.items()
         )
+        return Model(name, spec.description, versions)
 
-    def _version(self, model: str, base: ModelSpec, name: str, spec: VersionSpec) -> Version:
+    def _version(
+        self, model: str, base: Mapping[str, Any], name: str, spec: VersionSpec
+    ) -> Version:
         where: Where = ("models", model, "versions", name)
-        self._check_flags(where, spec)
-        revision = self._revision(where, model, name, spec)
-        licence, openness, source, engine, resources = self._complete(
-            where, f"{model}@{name}", base, spec
-        )
-        checks = spec.checks if spec.checks is not None else base.checks or []
-        allowed = spec.permission
-        return Version(
-            model=model,
-            name=name,
-            source=self._source(model, source),
-            revision=revision,
-            licence=licence,
-            openness=Openness(openness),
-            engine=EngineSpec(engine.name, engine.version),
-            resources=Resources(
-                tuple(Accelerator(each) for each in dict.fromkeys(resources.accelerators)),
-                parse_size(resources.memory),
-                resources.devices,
-                resources.hosts,
-            ),
-            serving={**_serving(base), **_serving(spec)},
-            env={**base.env, **spec.env},
-            checks=tuple(Check(c.prompt, c.contains, c.max_tokens, c.timeout) for c in checks),
-            routing=base.routing,
-            permission=Permission(allowed.trust_remote_code, tuple(allowed.formats), allowed.reason)
-            if allowed
-            else Permission(),
-        )
+        self._check_flags(where)
+        self._check_revision(where, model, name, spec)
+        values = inherit(base, values_of(spec, model, self.directory))
+        self._require(where, f"{model}@{name}", values)
+        return Version(model=model, name=name, **values)
 
-    def _complete(
-        self, where: Where, title: str, base: Entry, spec: Entry
-    ) -> tuple[str, str, SourceSpec, EngineSpecFile, ResourcesSpec]:
-        """Return the fields that a version must have from somewhere, its own before the model's."""
-        licence = spec.licence or base.licence
-        openness = spec.openness or base.openness
-        source = spec.source or base.source
-        engine = spec.engine or base.engine
-        resources = spec.resources or base.resources
-        if licence and openness and source and engine and resources:
-            return licence, openness, source, engine, resources
-        missing = next(
-            name
-            for name in ("licence", "openness", "source", "engine", "resources")
-            if not (getattr(spec, name) or getattr(base, name))
-        )
-        raise self.document.fault(
-            where,
-            f"{title} has no {missing!r}",
-            hint=f"add `{missing}:` to the model or to the version; see docs/registry.md",
-            at_key=True,
-        )
+    def _require(self, where: Where, title: str, values: Mapping[str, Any]) -> None:
+        """Raise the error for the first field that a version must have from somewhere and has not."""
+        missing = next((name for name in REQUIRED if name not in values), None)
+        if missing is not None:
+            raise self.document.fault(
+                where,
+                f"{title} has no {missing!r}",
+                hint=f"add `{missing}:` to the model or to the version; see docs/registry.md",
+                at_key=True,
+            )
 
-    def _revision(self, where: Where, model: str, name: str, spec: VersionSpec) -> str:
+    def _check_revision(self, where: Where, model: str, name: str, spec: VersionSpec) -> None:
         if _REVISION.match(spec.revision):
-            return spec.revision
+            return
         if self.allow_unpinned:
             self.unpinned[model, name] = spec.revision
-            return spec.revision
+            return
         shown = spec.revision if len(spec.revision) <= 60 else f"{spec.revision[:57]}..."
         raise self.document.fault(
             (*where, "revision"),
@@ -228,14 +169,9 @@ class _Reader:
             hint=f"toolkit registry pin {model} {_word(shown)}".rstrip(),
         )
 
-    def _source(self, model: str, spec: SourceSpec) -> Source:
-        if spec.repo is not None:
-            return HubSource(spec.repo)
-        return LocalSource(os.path.normpath(self.directory / str(spec.path)), model)
-
-    def _check_flags(self, where: Where, spec: Entry) -> None:
+    def _check_flags(self, where: Where) -> None:
         seen: dict[str, str] = {}
-        for flag in spec.serving:
+        for flag in value_at(self.document.data, where).get("serving", ()):
             first = seen.setdefault(normal_flag(flag), flag)
             if first != flag:
                 raise self.document.fault(
@@ -244,13 +180,6 @@ class _Reader:
                     hint="keep one of the two",
                     at_key=True,
                 )
-
-
-def _serving(spec: Entry) -> dict[str, ServingValue]:
-    return {
-        normal_flag(flag): tuple(str(each) for each in value) if isinstance(value, list) else value
-        for flag, value in spec.serving.items()
-    }
 
 
 def _word(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from toolkit.config.lock_file import write_text
 from toolkit.config.registry import RegistryFile, parse_registry
 from toolkit.config.registry_fields import NAME_PATTERN
+from toolkit.config.registry_inheritance import REQUIRED
 from toolkit.config.yaml_text import Span, Where, YamlText
 from toolkit.domain.model import Version
 from toolkit.errors import InputError
@@ -52,7 +53,7 @@ def with_revision(file: RegistryFile, model: str, name: str, revision: str) -> R
 def draft_version(file: RegistryFile, model: str) -> Version:
     """Return what a new version of `model` would be, before its name and revision are known."""
     taken = {version.name for version in file.registry.model(model).versions}
-    for field in ("licence", "openness", "source", "engine", "resources"):
+    for field in REQUIRED:
         if field not in file.document.data["models"][model]:
             raise file.document.fault(
                 ("models", model),

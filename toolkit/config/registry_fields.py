@@ -108,6 +108,14 @@ def normal_flag(name: str) -> str:
     return head.replace("_", "-") + dot + rest
 
 
+def normal_flags(serving: dict[str, Any]) -> dict[str, Any]:
+    """Return serving options by the names that vLLM lists, lists as tuples of text."""
+    return {
+        normal_flag(flag): tuple(str(each) for each in value) if isinstance(value, list) else value
+        for flag, value in serving.items()
+    }
+
+
 def _check_flag(name: str) -> str:
     flag = normal_flag(name).partition(".")[0]
     flag = flag.removeprefix("no-") if flag not in RESERVED_FLAGS else flag

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -13,14 +14,13 @@ from ruamel.yaml import YAML
 from toolkit.config.lock_file import Lock
 from toolkit.config.registry import RegistryFile, parse_registry
 from toolkit.config.registry_edit import end_with_comments, insert_lines, version_place
+from toolkit.config.registry_inheritance import written_out
 from toolkit.config.yaml_text import MAX_LINE
 from toolkit.domain.model import Version
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import InputError, IntegrityError, RefusedError
 
 _HEAD = "# The versions of a bundle, written by `toolkit bundle create`.\n"
-# What a version takes from its model where it does not say it itself.
-_INHERITED = ("licence", "openness", "source", "engine", "resources", "checks")
 
 
 def cut_registry(file: RegistryFile, versions: Iterable[Version]) -> str:
@@ -173,37 +173,39 @@ def _with_model(file: RegistryFile, name: str, spec: Mapping[str, Any]) -> Regis
 
 def _with_version(file: RegistryFile, incoming: RegistryFile, version: Version) -> RegistryFile:
     """Insert a version so that it means the same under the target's model as under the bundle's."""
-    document = file.document
     model = incoming.document.data["models"][version.model]
     own = model["versions"][version.name]
-    whole = {
-        **own,
-        **{name: model[name] for name in _INHERITED if name in model and name not in own},
-        **{
-            name: {**model.get(name, {}), **own.get(name, {})}
-            for name in ("serving", "env")
-            if name in model or name in own
-        },
-    }
-    place = version_place(document, version.model)
-    for spec in (own, whole):
-        lines = [
-            *([f"{' ' * place.key_indent}versions:"] if place.needs_key else []),
-            *_lines({version.name: spec}, place.indent),
-        ]
-        expected = copy.deepcopy(document.data)
-        expected["models"][version.model].setdefault("versions", {})
-        expected["models"][version.model]["versions"][version.name] = copy.deepcopy(spec)
-        text = insert_lines(document.text, place.after_line, lines)
-        merged = _proved(file, text, expected, version.model)
-        found = merged.registry.models[version.model].version(version.name)
-        if not _differing(found, version):
+    # The bundle's own few lines do where the target's model gives the same as the bundle's.
+    with suppress(InputError):
+        merged, differing = _inserted(file, version, own)
+        if not differing:
             return merged
-    raise RefusedError(
-        f"{version.title} cannot be added to {document.path}: its model there sets "
-        f"{', '.join(_differing(found, version))} for all versions",
-        hint="take that out of the model there, or load into another file: --registry FILE",
-    )
+    merged, differing = _inserted(file, version, written_out(model, own))
+    if differing:
+        raise RefusedError(
+            f"{version.title} cannot be added to {file.document.path}: its model there sets "
+            f"{', '.join(differing)} for all versions",
+            hint="take that out of the model there, or load into another file: --registry FILE",
+        )
+    return merged
+
+
+def _inserted(
+    file: RegistryFile, version: Version, spec: Mapping[str, Any]
+) -> tuple[RegistryFile, list[str]]:
+    """Return the registry with `spec` as the last version, and the fields in which that is not `version`."""
+    document = file.document
+    place = version_place(document, version.model)
+    lines = [
+        *([f"{' ' * place.key_indent}versions:"] if place.needs_key else []),
+        *_lines({version.name: spec}, place.indent),
+    ]
+    expected = copy.deepcopy(document.data)
+    versions = expected["models"][version.model].setdefault("versions", {})
+    versions[version.name] = copy.deepcopy(spec)
+    text = insert_lines(document.text, place.after_line, lines)
+    merged = _proved(file, text, expected, version.model)
+    return merged, _differing(merged.registry.version(version.title), version)
 
 
 def _proved(file: RegistryFile, text: str, expected: Any, model: str) -> RegistryFile:

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from toolkit.config import registry_fields as fields
 from toolkit.config import registry_schema as schema
 from toolkit.config.registry import MAX_BYTES
+from toolkit.config.registry_inheritance import REQUIRED
 
 _TYPES = {
     fields.Name: "name",
@@ -179,8 +180,7 @@ def _part(title: str, model: type[BaseModel]) -> str:
 def _required(model: type[BaseModel], name: str) -> str:
     if model.model_fields[name].is_required() or name == "versions":
         return "yes"
-    inherited = ("licence", "openness", "source", "engine", "resources")
-    if issubclass(model, schema.Entry) and name in inherited:
+    if issubclass(model, schema.Entry) and name in REQUIRED:
         return "yes, here or in every version"
     return "one of both" if model is schema.SourceSpec else "no"
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import os
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from toolkit.config.registry_fields import (
     Duration,
@@ -20,14 +21,31 @@ from toolkit.config.registry_fields import (
     Revision,
     Size,
     Text,
+    normal_flags,
     refuse,
 )
+from toolkit.domain.model import (
+    Accelerator,
+    Check,
+    EngineSpec,
+    HubSource,
+    LocalSource,
+    Openness,
+    Permission,
+    Resources,
+    Source,
+)
+from toolkit.domain.quantity import parse_size
 
 
 class Spec(BaseModel):
     """Every part of the file: exact types, no unknown fields."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    def in_domain(self, model: str, directory: str) -> Any:
+        """Return what `Version` has for this part of `model`, in a registry file of `directory`."""
+        raise NotImplementedError
 
 
 class SourceSpec(Spec):
@@ -53,6 +71,11 @@ class SourceSpec(Spec):
             )
         return self
 
+    def in_domain(self, model: str, directory: str) -> Source:
+        if self.repo is not None:
+            return HubSource(self.repo)
+        return LocalSource(os.path.normpath(os.path.join(directory, str(self.path))), model)  # noqa: PTH118
+
 
 class EngineSpecFile(Spec):
     """The engine that serves it, at a pinned version."""
@@ -62,6 +85,9 @@ class EngineSpecFile(Spec):
         description="Its full version; `toolkit engine list` shows those that are locked.",
         examples=["0.32.0"],
     )
+
+    def in_domain(self, model: str, directory: str) -> EngineSpec:
+        return EngineSpec(self.name, self.version)
 
 
 class ResourcesSpec(Spec):
@@ -85,6 +111,10 @@ class ResourcesSpec(Spec):
         examples=[1],
     )
 
+    def in_domain(self, model: str, directory: str) -> Resources:
+        accelerators = tuple(Accelerator(each) for each in dict.fromkeys(self.accelerators))
+        return Resources(accelerators, parse_size(self.memory), self.devices, self.hosts)
+
 
 class CheckSpec(Spec):
     """One completion that a replica must give before it takes traffic; never an empty one."""
@@ -101,6 +131,9 @@ class CheckSpec(Spec):
     timeout: Duration = Field(
         60.0, description="How long it may take: `60s`, `2min`.", examples=["60s"]
     )
+
+    def in_domain(self, model: str, directory: str) -> Check:
+        return Check(self.prompt, self.contains, self.max_tokens, self.timeout)
 
 
 class PermissionSpec(Spec):
@@ -122,23 +155,31 @@ class PermissionSpec(Spec):
         description="Why, and who said so.", examples=["no safetensors upstream; reviewed"]
     )
 
+    def in_domain(self, model: str, directory: str) -> Permission:
+        return Permission(self.trust_remote_code, tuple(self.formats), self.reason)
+
 
 class Entry(Spec):
-    """Fields that a model sets for all its versions and each version may set for itself."""
+    """Fields that a model sets for all its versions and each version may set for itself.
+
+    A new one also needs a field of the same name in `domain.model.Version`; see `registry_inheritance`.
+    """
 
     licence: Licence | None = Field(
         None, description="The licence's id on the Hub.", examples=["apache-2.0"]
     )
-    openness: Literal["fully-open", "open-weights"] | None = Field(
-        None,
-        description="`fully-open`: weights, training data and training code are public; "
-        "`open-weights`: the weights are.",
-        examples=["open-weights"],
+    openness: Annotated[Literal["fully-open", "open-weights"], AfterValidator(Openness)] | None = (
+        Field(
+            None,
+            description="`fully-open`: weights, training data and training code are public; "
+            "`open-weights`: the weights are.",
+            examples=["open-weights"],
+        )
     )
     source: SourceSpec | None = Field(None, description="Where the files come from.")
     engine: EngineSpecFile | None = Field(None, description="What serves it.")
     resources: ResourcesSpec | None = Field(None, description="What one replica needs.")
-    serving: dict[Flag, FlagValue] = Field(
+    serving: Annotated[dict[Flag, FlagValue], AfterValidator(normal_flags)] = Field(
         default_factory=dict,
         description="Any flag of `vllm serve`, without the dashes; reserved ones are refused. "
         "A version's flags are added to the model's, and win.",
