@@ -133,13 +133,12 @@ def test_a_release_is_exactly_what_runs() -> None:
     assert made.env["VLLM_CPU_KVCACHE_SPACE"] == "11"
     # without checks of its own it must still answer something
     (check,) = made.checks
-    assert (check["prompt"], check["contains"], check["max_tokens"]) == ("Say hello.", "", 8)
+    assert (check.prompt, check.contains, check.max_tokens) == ("Say hello.", "", 8)
 
 
 def test_a_versions_own_checks_replace_the_default_one() -> None:
     own = Check(prompt="2+2?", contains="4")
-    (check,) = build_release(version(checks=(own,)), FILES, LOCK, host(), number=1).checks
-    assert (check["prompt"], check["contains"]) == ("2+2?", "4")
+    assert build_release(version(checks=(own,)), FILES, LOCK, host(), number=1).checks == (own,)
 
 
 def test_a_release_survives_its_json() -> None:
@@ -147,6 +146,9 @@ def test_a_release_survives_its_json() -> None:
         version(checks=(Check("a"),), env={"A": "b"}), FILES, LOCK, host(), number=1
     )
     assert type(made).from_json(made.as_json()) == made
+    assert made.as_json()["checks"] == [
+        {"prompt": "a", "contains": "", "max_tokens": 32, "timeout": 60.0}
+    ]
     wide = replace(made, span=Span(2, ("10.0.0.1", "10.0.0.2"), 28000))
     assert type(made).from_json(json.loads(json.dumps(wide.as_json()))) == wide
     again = build_release(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
@@ -11,8 +11,8 @@ from toolkit.domain.model import Check
 from toolkit.domain.probe import Completion
 from toolkit.planning.change.gate import gate_fault, gate_payload
 
-ANY = asdict(Check(prompt="hi"))
-PARIS = asdict(Check(prompt="capital of France?", contains="Paris", max_tokens=5))
+ANY = Check(prompt="hi")
+PARIS = Check(prompt="capital of France?", contains="Paris", max_tokens=5)
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,7 @@ PARIS = asdict(Check(prompt="capital of France?", contains="Paris", max_tokens=5
         (ANY, Completion(200, "hello", error="no JSON"), "asked 'hi', it answered no JSON"),
     ],
 )
-def test_a_gate_judges_each_answer(
-    check: dict[str, object], answer: Completion, fault: str
-) -> None:
+def test_a_gate_judges_each_answer(check: Check, answer: Completion, fault: str) -> None:
     assert gate_fault(check, answer) == fault
 
 

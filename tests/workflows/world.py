@@ -17,6 +17,7 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
+from toolkit.domain.model import Check
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest
@@ -50,7 +51,7 @@ def release(number: int, version: str | None = None, *, memory: int = 3 * GB) ->
         devices=1,
         args=("--served-model-name", "tiny"),
         env={},
-        checks=({"prompt": "hi", "contains": "", "max_tokens": 8, "timeout": 5.0},),
+        checks=(Check("hi", max_tokens=8, timeout=5.0),),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from toolkit.errors import InputError
 
@@ -85,6 +86,11 @@ class Check:
     contains: str = ""
     max_tokens: int = 32
     timeout: float = 60.0
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Check:
+        """Return the check that stands in the JSON form of a release."""
+        return Check(**{name: data[name] for name in Check.__dataclass_fields__ if name in data})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from toolkit.domain.model import Check
+
 SLOTS = ("blue", "green")
 PORTS_TO_MEET = 2
 
@@ -54,7 +56,7 @@ class Release:
     devices: int
     args: tuple[str, ...]
     env: Mapping[str, str]
-    checks: tuple[Mapping[str, Any], ...] = ()
+    checks: tuple[Check, ...] = ()
     routing: str = "least-connections"
     span: Span | None = None
 
@@ -73,7 +75,7 @@ class Release:
         data = asdict(self)
         data["args"] = list(self.args)
         data["env"] = dict(self.env)
-        data["checks"] = [dict(check) for check in self.checks]
+        data["checks"] = list(data["checks"])
         if self.span:
             data["span"]["hosts"] = list(self.span.hosts)
         else:
@@ -87,7 +89,7 @@ class Release:
         data = {"routing": "least-connections", "span": None, **data}
         known = {key: data[key] for key in Release.__dataclass_fields__}
         known["args"] = tuple(known["args"])
-        known["checks"] = tuple(known["checks"])
+        known["checks"] = tuple(map(Check.from_json, known["checks"]))
         if known["span"]:
             known["span"] = Span.from_json(known["span"])
         return Release(**known)

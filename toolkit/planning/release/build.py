@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Check, Version
@@ -32,7 +30,7 @@ def build_release(
         devices=version.resources.devices,
         args=engine_arguments(version, lock.accelerator, facts),
         env=dict(engine_environment(version, lock.accelerator, snapshot.size)),
-        checks=tuple(asdict(check) for check in version.checks or (DEFAULT_CHECK,)),
+        checks=version.checks or (DEFAULT_CHECK,),
         routing=version.routing,
         span=Span(version.resources.hosts) if version.resources.hosts > 1 else None,
     )

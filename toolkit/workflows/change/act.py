@@ -146,7 +146,7 @@ class Act:
     def _gate(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
         for check in release.checks:
-            answer = self._tools.host.complete(port, gate_payload(release, check), check["timeout"])
+            answer = self._tools.host.complete(port, gate_payload(release, check), check.timeout)
             if fault := gate_fault(check, answer):
                 raise ReleaseFailedError(
                     f"{release.title} did not pass its gate: {fault}",
