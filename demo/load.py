@@ -50,7 +50,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """Every answer, in the order of sending."""
+    """All answers, in the order of their requests."""
 
     answers: tuple[Answer, ...]
 

@@ -1,4 +1,4 @@
-"""What the tests of the history share."""
+"""A clock and a deployment for the tests of the history."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from toolkit.adapters.history.history import History
 
 
 class Clock:
-    """Counts up by one second at each look."""
+    """Advances by one second with each call."""
 
     def __init__(self) -> None:
         self.now = 100.0

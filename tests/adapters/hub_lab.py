@@ -1,4 +1,4 @@
-"""A Hub that is the real client with a mirror on loopback, or the fake; and what they publish."""
+"""Two Hubs for the same tests: the real client with a mirror on loopback, and the fake."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FILES = {"config.json": b'{"a": 1}', "model.safetensors": WEIGHTS, "sub/empty.tx
 
 
 class World(Protocol):
-    """A hub and the means to arrange what it meets."""
+    """A Hub whose content and faults a test can set."""
 
     hub: Hub
 
@@ -55,7 +55,7 @@ class FakeWorld:
 
 
 class RealWorld:
-    """The real client; it gives up at once, as the fake does."""
+    """The real client. Like the fake, it does not retry."""
 
     def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.published = PublishedFiles(place)
@@ -95,7 +95,7 @@ def ignore(_size: int) -> None:
 
 
 def safetensors(tensors: Mapping[str, tuple[str, list[int], int]], pad: int = 0) -> bytes:
-    """Return a file of these tensors: name -> type, shape, bytes. `pad` lengthens its header."""
+    """Return a safetensors file: name -> type, shape, bytes. `pad` lengthens its header."""
     entries: dict[str, object] = {"__metadata__": {"pad": "x" * pad}}
     end = 0
     for name, (dtype, shape, size) in tensors.items():

@@ -1,4 +1,4 @@
-"""A Hub on loopback made of given files, and one that misbehaves on demand."""
+"""A Hub on loopback with given files and with faults on demand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from toolkit.adapters.mirror.source import ServedSnapshot
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.domain.snapshot import FileDigest, Snapshot
 
-# How a Hub answers each trouble: status, and the headers clients look at.
+# A Hub's answer for each fault: status, and the headers that clients read.
 ANSWERS: dict[Fault, tuple[int, dict[str, str]]] = {
     Fault.GATED: (403, {"X-Error-Code": "GatedRepo"}),
     Fault.MISSING: (401, {"X-Error-Code": "RepoNotFound"}),
@@ -25,7 +25,7 @@ ANSWERS: dict[Fault, tuple[int, dict[str, str]]] = {
 
 
 class PublishedFiles:
-    """A `MirrorSource` over files in `root`, each commit a directory; repositories as published."""
+    """A `MirrorSource` over files in `root`, with a directory for each commit."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -45,16 +45,15 @@ class PublishedFiles:
         return revision
 
     def snapshot(self, repo: str, revision: str) -> Snapshot:
-        """Return what a lock of that commit would hold."""
+        """Return the snapshot that a lock would pin for that commit."""
         return self._repos[repo][revision].snapshot
 
     def revisions(self, repo: str) -> Sequence[ServedSnapshot]:
-        """See `MirrorSource.revisions`."""
         return tuple(self._repos.get(repo, {}).values())
 
 
 class Misbehaving:
-    """An ASGI application before another one that lets it fail in the ways Hubs do.
+    """An ASGI application in front of another one, which makes it fail like a Hub.
 
     `requests` lists `METHOD path`, `ranges` the ranges that were asked for, `credentials` what came
     as Authorization. `trouble` fails every request; `delay` is how long TIMED_OUT stays silent (s).
@@ -73,7 +72,7 @@ class Misbehaving:
         self.credentials: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or fail it."""
+        """Pass the request on, or make it fail."""
         self._note(scope)
         if self.trouble in ANSWERS:
             status, headers = ANSWERS[self.trouble]
@@ -95,7 +94,7 @@ class Misbehaving:
         try:
             await self._app(scope, receive, self._with_headers(send))
         except _CutError:
-            # To return without having sent everything makes the server close the connection.
+            # The server closes the connection when the application returns before the end of the body.
             return
 
     def _note(self, scope: Scope) -> None:
@@ -120,7 +119,7 @@ class Misbehaving:
 
 
 class _CutError(Exception):
-    """The connection is to be broken now."""
+    """Ends a response in the middle of its body."""
 
 
 def _digest(place: Path, path: str) -> FileDigest:

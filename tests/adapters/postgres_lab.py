@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own for tests: unprivileged, on loopback, gone with the process that started it."""
+"""A PostgreSQL server for tests: unprivileged, on loopback, ended with the process that started it."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ import pytest
 PASSWORD = "s3cret:&#word"
 IN_URL = "s3cret%3A&#word"
 START_SECONDS = 30
-# Short: the path of a socket has at most 107 characters.
+# Short, because the path of a socket has at most 107 characters.
 SCRATCH = Path("/tmp")
 PREFIX = "tkpg-"
-# Nothing is written through to a disk; what is committed outlives the server, not the machine.
+# No write is synced: commits survive a crash of the server, but not of the machine.
 QUICK = ("fsync=off", "full_page_writes=off", "shared_buffers=16MB")
 
 
 def missing() -> str:
-    """Return what this machine lacks for a server, or nothing."""
+    """Return what this machine lacks to run a server, empty if nothing."""
     if _programs() is None:
         return "no /usr/lib/postgresql/*/bin/initdb: scripts/system_packages.sh"
     return "" if find_spec("psycopg") else "psycopg is not installed: make install"
 
 
 def require_postgresql() -> None:
-    """Skip the test with the reason; in CI fail, since whoever reads that it passed must know that it ran."""
+    """Skip the test with the reason. In CI, fail instead, so that a passed run includes the test."""
     if lacking := missing():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(lacking)
 
@@ -53,7 +53,7 @@ class PostgresLab:
 
     @property
     def certificate(self) -> Path:
-        """What a client that checks the server has to trust."""
+        """The certificate that a client must trust to verify the server."""
         return self.directory / "data" / "server.crt"
 
     def new_database(self) -> str:
@@ -63,7 +63,7 @@ class PostgresLab:
         return f"postgresql://ops:{IN_URL}@127.0.0.1:{self.port}/{name}"
 
     def sql(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
-        """Run one statement as the role that owns everything."""
+        """Run one statement as the superuser."""
         import psycopg
 
         with psycopg.connect(
@@ -89,7 +89,7 @@ class PostgresLab:
         self._wait_until_up(self.process)
 
     def stop(self) -> None:
-        """Stop the server at once, as if its machine lost power; connections break."""
+        """Stop the server at once, as if its machine lost power. Connections break."""
         assert self.process is not None
         self.process.send_signal(signal.SIGQUIT)
         self.process.wait(timeout=30)
@@ -111,7 +111,7 @@ class PostgresLab:
 
 @contextmanager
 def postgres_server() -> Iterator[PostgresLab]:
-    """Run a new server; it ends, and its files go, when the context ends."""
+    """Run a new server. The end of the context stops it and removes its files."""
     _remove_abandoned()
     directory = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=SCRATCH))
     lab = PostgresLab(directory, _free_port())
@@ -177,7 +177,7 @@ def _make_certificate(directory: Path) -> None:
 
 
 def _unprivileged() -> list[str]:
-    """PostgreSQL refuses to run as root. It ends with this process, whatever ends that."""
+    """Run as another user, because PostgreSQL refuses to run as root, and end with this process in any case."""
     dies = ["setpriv", "--pdeathsig", "KILL"]
     if os.geteuid() == 0:
         dies += [f"--reuid={_user()}", "--regid=nogroup", "--clear-groups"]
@@ -195,14 +195,14 @@ def _program(name: str) -> Path:
 
 
 def _programs() -> Path | None:
-    """Return the directory with the newest server's programs."""
+    """Return the directory of the newest server's programs."""
     found = Path("/usr/lib/postgresql").glob("*/bin/initdb")
     newest = max(found, key=lambda each: int(each.parts[4]), default=None)
     return newest.parent if newest else None
 
 
 def _remove_abandoned() -> None:
-    """Remove what a killed run could not; its server has ended with it."""
+    """Remove the files of a killed run. Its server has ended with it."""
     for directory in SCRATCH.glob(f"{PREFIX}*-*"):
         if not Path("/proc", directory.name.split("-")[1]).exists():
             shutil.rmtree(directory, ignore_errors=True)

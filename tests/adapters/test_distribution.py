@@ -1,4 +1,4 @@
-"""How trees get to hosts, as far as it needs no host: the fake keeps the contract, the rate is kept."""
+"""Distribution without hosts: the contract on the fake, and the limit of the rate."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_fake_names_a_host_that_fails_and_serves_the_others(tmp_path: Path) 
     [
         (0, [(0.0, 10**9), (0.0, 10**9)], []),
         (100, [(0.0, 50), (0.0, 50), (0.2, 10)], [0.0, 0.5, 0.8]),
-        # What was not used is not saved up.
+        # An idle period does not raise the later rate.
         (100, [(0.0, 50), (9.0, 50), (9.0, 50)], [0.0, 0.0, 0.5]),
     ],
 )

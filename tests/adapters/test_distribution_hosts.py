@@ -1,4 +1,4 @@
-"""Trees reach whole hosts, and what happens to one host stays there."""
+"""Trees reach whole hosts, and the failure of one host affects no other."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MIB = 2**20
 def lab() -> Iterator[FleetLab]:
     require_hosts()
     with fleet_lab(3, silence=6, shares=rsync_files()) as made:
-        # Its only file from the network is fetched once.
+        # Fetch the only file from the network once.
         (CACHE / "wheelhouse").mkdir(parents=True, exist_ok=True)
         (made.home / "wheelhouse").symlink_to(CACHE / "wheelhouse")
         yield made
@@ -52,7 +52,7 @@ def hosts_of(lab: FleetLab) -> tuple[Host, ...]:
 def distribution(
     lab: FleetLab, *, limit: int = 0, by: str = "swarm", interruption: Interruption | None = None
 ) -> SshDistribution:
-    """Return what tries this way first: a swarm, rsync or the stream."""
+    """Return a distribution that tries this way first: a swarm, rsync or the stream."""
     swarm, rsync = by.startswith("swarm"), by != "stream"
     return SshDistribution(
         lab.home, limit=limit, swarm=swarm, rsync=rsync, interruption=interruption
@@ -95,7 +95,7 @@ def test_a_host_that_joins_late_holds_nobody_up_and_gets_everything(
         assert not progress.words
 
     gamma = lab["gamma"]
-    # Over a link of 2.5 MB/s the swarm's library takes seconds to come.
+    # Over a link of 2.5 MB/s the transfer of the swarm's library takes seconds.
     gamma.run("sh", "-c", "rm -r /var/lib/toolkit/bin/libtorrent-*", check=False)
     gamma.limit_bandwidth("20mbit")
     try:
@@ -126,7 +126,7 @@ def test_a_host_that_cannot_join_the_swarm_gets_the_tree_over_ssh_alone(
 @pytest.mark.parametrize("by", ["swarm", "rsync", "stream"])
 def test_an_interruption_ends_a_transfer_at_once(lab: FleetLab, tmp_path: Path, by: str) -> None:
     interruption, hosts = Interruption(), hosts_of(lab)[:2]
-    # At this rate it would take six seconds.
+    # At this rate the whole transfer would take six seconds.
     way = distribution(lab, limit=4 * MIB, by=by, interruption=interruption)
     tree = make_tree(tmp_path, f"i-{by}", {f"i-{by}": 24 * MIB})
 
@@ -138,7 +138,7 @@ def test_an_interruption_ends_a_transfer_at_once(lab: FleetLab, tmp_path: Path, 
 
 
 def give_up_on_alpha(lab: FleetLab, tree: Tree, *, beyond: int, by: str) -> None:
-    """Interrupt a transfer once more than so many bytes have come; nothing of the tree is in place."""
+    """Interrupt a transfer after that many bytes. The tree must not be in place then."""
 
     def interrupt(progress: Progress) -> None:
         if progress.done > beyond:
@@ -150,7 +150,7 @@ def give_up_on_alpha(lab: FleetLab, tree: Tree, *, beyond: int, by: str) -> None
 
 
 def damage(machine: Machine, path: str) -> None:
-    """Do what a power cut may do to a file: it has its size without its bytes."""
+    """Damage a file like a power cut: it keeps its size and loses its bytes."""
     machine.run("dd", "if=/dev/zero", f"of={path}", "bs=64k", "count=1", "conv=notrunc")
 
 
@@ -217,7 +217,7 @@ def test_a_transfer_whose_command_is_killed_ends_and_the_next_one_goes_on(
     before = lab.network.sent_bytes()
     assert distribution(lab, by=by).spread(tree, hosts, heard) == {"alpha": "", "beta": ""}
     assert heard.words == []
-    # Much of what had come was not sent again.
+    # Most of the bytes that had come were not sent again.
     whole = tree.size * (1 if by == "swarm" else 2)
     assert lab.network.sent_bytes() - before < whole * 0.9
 
@@ -246,7 +246,7 @@ way.spread(tree, load_fleet(inventory).hosts[:2], report)
 def test_a_full_disk_and_a_lost_host_are_named_and_stop_nobody_else(
     lab: FleetLab, tmp_path: Path
 ) -> None:
-    # One has no room from the start; two make a swarm, until one of these is lost.
+    # One host has a full disk. Two form a swarm, until one of them is lost.
     tree = make_tree(tmp_path, "c3", {"one": 10 * MIB, "two": 6 * MIB})
     lab["beta"].fill_disk(left=70 * MIB)
 

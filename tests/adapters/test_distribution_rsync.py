@@ -1,4 +1,4 @@
-"""How rsync is called, and what is made of what it says."""
+"""The command line of rsync, and the reading of its output."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ sys.exit(CODE)
 
 
 class Finished(Delivery):
-    """A delivery to a host that finds everything right."""
+    """A delivery to a host on which every file is right."""
 
     def finish(self, host: Host) -> None:
         self.report(Progress(host.name, words="finished"))
 
 
 class Called:
-    """A host that is sent to by a program of ours under rsync's name."""
+    """A host to which a program of the tests, named rsync, sends."""
 
     def __init__(self, path: Path, address: str) -> None:
         self.path, self.heard = path, list[Progress]()
@@ -54,7 +54,7 @@ class Called:
         )
 
     def send(self, limit: int = 0, code: int = 0) -> tuple[list[str], list[str]]:
-        """Return rsync's words, and the paths it was given."""
+        """Return rsync's arguments and the paths on its input."""
         program = self.path / "rsync"
         program.write_text(RSYNC.replace("CODE", str(code)))
         program.chmod(0o755)

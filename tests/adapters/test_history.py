@@ -1,4 +1,4 @@
-"""What all commands remember, on SQLite and on PostgreSQL, whoever reads or opens it at the same time."""
+"""The history, on SQLite and on PostgreSQL, with concurrent readers and writers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """What makes commands use an empty history of this kind."""
+    """The setting with which commands use an empty history of this kind."""
     home = {"TOOLKIT_HOME": str(tmp_path / "deep" / "home")}
     if request.param == "sqlite":
         return home
@@ -101,7 +101,7 @@ def test_of_two_that_take_one_number_at_once_one_gets_it(place: Path | Address) 
 
 
 def test_text_that_no_database_takes_is_kept_readable(history: History) -> None:
-    """Reasons quote logs, which may hold anything."""
+    """Reasons quote logs, which may contain any bytes."""
     opened = begin(history, 1)
     history.end_deployment(opened, Outcome.FAILED, "died: \0 \udcff ü 中 %s ?")
     (found,) = history.deployments("tiny")
@@ -171,7 +171,7 @@ def test_threads_of_one_command_record_their_hosts_at_once(history: History) -> 
 def test_what_was_recorded_is_there_for_the_next_process(
     place: Path | Address, history: History
 ) -> None:
-    """Committed before the step starts: the first connection is still open, as after SIGKILL."""
+    """A step is committed before it starts. The first connection stays open, as after SIGKILL."""
     begin(history, 1)
     history.start_step(1, "start", "blue")
     other = History(place, Clock())
@@ -230,7 +230,7 @@ def test_processes_that_open_a_new_history_at_once_all_find_it_made(
 
 
 def test_a_new_history_that_another_process_is_making_is_waited_for(tmp_path: Path) -> None:
-    """SQLite has no patience where it would turn a file to WAL in which somebody has begun to write."""
+    """SQLite does not wait when it should switch a file to WAL while another process writes."""
     path = tmp_path / "history.db"
     maker = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     maker.execute("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""What may stand in TOOLKIT_HISTORY, and that no message repeats a password."""
+"""The addresses that TOOLKIT_HISTORY accepts. No message repeats a password."""
 
 from __future__ import annotations
 

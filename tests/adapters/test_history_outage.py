@@ -1,4 +1,4 @@
-"""The history in PostgreSQL while its server is gone, comes back, or is kept waiting."""
+"""The history in PostgreSQL while its server is down, restarts, or is blocked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def history(url: str) -> Iterator[History]:
 
 @pytest.fixture
 def restarted(postgres: PostgresLab) -> Iterator[PostgresLab]:
-    """The server, which the test may leave stopped."""
+    """The server. A test may leave it stopped."""
     yield postgres
     if postgres.process is None:
         postgres.start()
@@ -37,7 +37,7 @@ def restarted(postgres: PostgresLab) -> Iterator[PostgresLab]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for a server that went away."""
+    """Do not wait for a server that went away."""
     monkeypatch.setattr("toolkit.adapters.history.postgresql.RESTART_SECONDS", 0.0)
 
 

@@ -1,4 +1,4 @@
-"""The history in PostgreSQL: who is let in, what is said to whoever is not, and who else is at it."""
+"""The history in PostgreSQL: logins, messages of refused logins, and concurrent ops machines."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def history(url: str) -> Iterator[History]:
 
 
 def opening(url: str) -> ToolkitError:
-    """Return what is said of a history that cannot be opened; no part of its traceback has the password."""
+    """Return the error of a history that cannot be opened. No part of its traceback has the password."""
     with pytest.raises(ToolkitError) as caught:
         History(read_address(url), Clock())
     told = "".join(traceback.format_exception(caught.value)) + caught.value.hint
@@ -44,7 +44,7 @@ def database(url: str) -> str:
     return url.rpartition("/")[2]
 
 
-# who is let in
+# logins
 
 
 def test_a_wrong_password_is_what_the_server_says(url: str) -> None:
@@ -164,7 +164,7 @@ def test_a_history_of_a_newer_toolkit_is_left_alone(
 
 
 def test_a_migration_that_fails_leaves_nothing_half_made(postgres: PostgresLab, url: str) -> None:
-    """Another program's table is in its way; the database is left as it was."""
+    """Another program's table blocks a migration. The database stays unchanged."""
     postgres.sql("CREATE TABLE steps (of TEXT)", database(url))
     assert opening(url).message.endswith('does not take this: relation "steps" already exists')
     tables = postgres.sql(

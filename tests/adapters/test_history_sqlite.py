@@ -1,4 +1,4 @@
-"""The history in a file: other processes at it, older and newer ones, damaged ones."""
+"""The history in a file: with concurrent processes, of older and newer schemas, and damaged."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_history_from_before_there_were_fleets_is_read_on(tmp_path: Path) -> N
 
 
 def test_a_migration_cut_short_leaves_nothing_half_made(tmp_path: Path) -> None:
-    """Its transaction was never committed, so the next process does all of it."""
+    """A killed migration was not committed, so the next process does it in full."""
     path = tmp_path / "history.db"
     cut = sqlite3.connect(path, isolation_level=None)
     cut.execute("PRAGMA journal_mode=WAL")

@@ -1,4 +1,4 @@
-"""The same cases on the real client, against a mirror on loopback, and on the fake."""
+"""The contract of a Hub, on the real client with a mirror on loopback, and on the fake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the real client does besides: it heals, it refuses early, it keeps its token to itself."""
+"""The real client alone: it resumes downloads, refuses wrong files early, and keeps its token secret."""
 
 from __future__ import annotations
 

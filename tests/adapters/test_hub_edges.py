@@ -1,4 +1,4 @@
-"""What the real client meets on the real Hub and a mirror of ours never does."""
+"""Answers of the real Hub that the toolkit's mirror never gives."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_short_waits_that_a_hub_asks_for_are_kept(monkeypatch: pytest.MonkeyPatc
 def test_files_in_xet_come_through_the_clients_own_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stands in for the transfer itself, which needs Xet's servers."""
+    """A stand-in for the transfer, which would need Xet's servers."""
 
     def through_xet(repo: str, path: str, *, local_dir: Path, tqdm_class: Any, **_: Any) -> str:
         with tqdm_class(total=len(WEIGHTS), desc=path) as bar:

@@ -1,4 +1,4 @@
-"""The mirror, asked by the clients it is for."""
+"""The mirror, used by the clients that it serves."""
 
 from __future__ import annotations
 

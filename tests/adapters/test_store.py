@@ -1,4 +1,4 @@
-"""The store keeps what was verified, whole, whatever dies beside it."""
+"""The store has verified, complete snapshots alone, even if processes are killed while they use it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILES = {"config.json": b"{}", "model.safetensors": bytes(3_000_000), "deep/er/x
 def add(
     store: Store, files: dict[str, bytes], revision: str = REVISION, source: str = "acme/tiny"
 ) -> Snapshot:
-    """Bring a snapshot in, the way a pull does."""
+    """Store a snapshot like a pull does."""
     snapshot = pinned(store.root.parent / "origin", files, revision, source)
     with store.stage(snapshot) as staging:
         for file in staging.link_present():
@@ -129,7 +129,7 @@ def test_verify_names_what_differs(store: Store, damage: str) -> None:
     DAMAGE[damage](file)
     (line,) = store.verify(snapshot)
     assert line.startswith("model.safetensors: ")
-    # Sizes are seen at a glance, other bytes only by hashing.
+    # A wrong size shows without hashing, a wrong byte only by hashing.
     assert store.has(snapshot) is (damage == "flipped byte")
 
 
@@ -255,7 +255,7 @@ def test_what_a_killed_pull_left_is_swept_but_the_beginning_of_its_file(
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        # While it lives nothing of it is touched.
+        # A sweep touches no file of a living process.
         assert store.sweep() == 0
         assert len(list(store.staging.iterdir())) == 1
         process.send_signal(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""When hosts of a swarm are given to, and when they count as stuck."""
+"""When a swarm starts to give pieces to its hosts, and when a host counts as stuck."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which shares of a swarm are held back."""
+"""Which shares of a swarm are slowed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SIZE = 64 * MIB
 
 
 def after_ten_seconds(*given: int, size: int = SIZE) -> tuple[list[int], int]:
-    """Return the limits once so many MiB have left of each, and the even rate of those with more to give."""
+    """Return the limits after `given` MiB of each share have left, and the even rate of the unfinished ones."""
     pace, found = Pace(), []
     for tick in range(101):
         shares = [Given(each * MIB * tick // 100, size) for each in given]
@@ -27,10 +27,10 @@ def after_ten_seconds(*given: int, size: int = SIZE) -> tuple[list[int], int]:
         ((20, 22, 20, 20), (0, 0, 0, 0)),
         ((20, 23, 24, 20), (0, 0.9375, 0.875, 0)),
         ((20, 60, 30, 20), (0, 0.85, 0.85, 0)),
-        # Of two, one may be further ahead.
+        # With two shares, one may have a longer lead.
         ((20, 24), (0, 0)),
         ((20, 26), (0, 0.875)),
-        # Nobody waits for what is whole, and it is not held back either.
+        # A finished share is neither waited for nor slowed.
         ((64, 26, 20), (0, 0.875, 0)),
         ((64, 64), (0, 0)),
     ],
@@ -41,7 +41,7 @@ def test_those_ahead_wait_for_the_last(given: tuple[int, ...], parts: tuple[floa
 
 
 def test_none_is_held_back_for_one_that_makes_no_use_of_it() -> None:
-    """A host with a slow link: what the others do not send leaves this machine not at all."""
+    """A host with a slow link: bandwidth that the other shares give up is not used."""
     pace, slow, others = Pace(), 0.0, 0.0
     held = []
     for tick in range(200):
@@ -58,7 +58,7 @@ def test_a_rate_that_falls_since_some_have_given_all_is_no_reason_to_stop() -> N
     pace, given = Pace(), [0.0, 0.0, 0.0]
     for tick in range(150):
         limits = pace.limits([Given(int(each), 10 * MIB) for each in given], 1000 + tick / 10)
-        # The first has all after 5 s, then the others share a link that is only a quarter as wide.
+        # The first share is finished after 5 s; then the others share a link with a quarter of the bandwidth.
         if given[0] < 10 * MIB:
             given = [given[0] + 0.2 * MIB, given[1] + 0.1 * MIB, given[2] + 0.02 * MIB]
         else:

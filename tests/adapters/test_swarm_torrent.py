@@ -1,4 +1,4 @@
-"""The torrent of a swarm describes its files, piece by piece, and only members may take part."""
+"""The torrent of a swarm describes its files piece by piece, and only members can take part."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_libtorrent_finds_in_the_files_what_the_torrent_says(
     assert _missing(wanted, tmp_path, authority.admit()) == 0
     (tmp_path / "T" / next(iter(sizes))).write_bytes(bytes([99]) * next(iter(sizes.values())))
     first = next(iter(sizes.values()))
-    # Pieces of the other files are not touched by it.
+    # The pieces of the other files stay.
     assert _missing(wanted, tmp_path, authority.admit()) == first
 
 
@@ -69,7 +69,7 @@ def test_with_certificates_pieces_go_to_members_alone(tmp_path: Path) -> None:
 def _comes(
     top: Path, seed: Authority | None, peer: Authority | None, allowed: str = LOOPBACK
 ) -> int:
-    """Return how many bytes a peer gets from a seed that allows for one address, before it has all or is cut off."""
+    """Return how many bytes a peer gets from a seed that allows one address, until it is done or cut off."""
     shutil.rmtree(top / "copy", ignore_errors=True)
     wanted = _made(top, {"a": 3 * LENGTH, "b": 10}, seed.certificate if seed else b"")
     giver = new_session(libtorrent, ["127.0.0.1:0"], [allowed], 0, tls=bool(seed))
@@ -96,7 +96,7 @@ def _made(top: Path, sizes: dict[str, int], authority: bytes = b"-") -> bytes:
 
 
 def _missing(wanted: bytes, top: Path, member: tuple[bytes, bytes]) -> int:
-    """Return how many bytes libtorrent misses in the directory T."""
+    """Return how many bytes of the directory T libtorrent does not find."""
     session = new_session(libtorrent, [], [LOOPBACK], 0, tls=True)
     handle = _add(session, wanted, top / "T", member, False)
     checking = (
@@ -120,5 +120,5 @@ def test_each_piece_is_the_share_of_one_of_those_who_lack_it() -> None:
     sizes = {"a": 3 * LENGTH, "b": 2 * LENGTH + 1, "c": 5}
     found = shares(sizes, LENGTH, [{"a", "b"}, {"a", "b"}, {"b"}])
     words = ["".join("x" if each else "." for each in share) for share in found]
-    # three pieces of a, three of b, and one of c, which nobody lacks
+    # Three pieces of a, three of b, and one of c, which no host lacks.
     assert words == ["x.xx...", ".x..x..", ".....x."]

@@ -1,4 +1,4 @@
-"""Trees of random bytes, what is heard of their way, and what has come of them on a host."""
+"""Trees of random bytes, the reports of their transfer, and their files on a host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from toolkit.domain.snapshot import FileDigest
 
 
 def make_tree(source: Path, name: str, sizes: Mapping[str, int], kind: str = "snapshots") -> Tree:
-    """Write files whose bytes follow from path and size; return them as a tree."""
+    """Write files whose bytes depend on path and size alone; return them as a tree."""
     files = []
     for path, size in sizes.items():
         (source / path).parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ def make_tree(source: Path, name: str, sizes: Mapping[str, int], kind: str = "sn
 
 @dataclass
 class Heard:
-    """What a distribution reported of each host: the first bytes, the most and the last."""
+    """The progress that a distribution reported for each host: the first, the highest and the last."""
 
     first: dict[str, int] = field(default_factory=dict)
     most: dict[str, int] = field(default_factory=dict)
@@ -65,7 +65,7 @@ def digests(machine: Machine, path: str) -> dict[str, str]:
 def is_interrupted(
     distribution: Distribution, interruption: Interruption, tree: Tree, hosts: Sequence[Host]
 ) -> None:
-    """Hold a distribution to its contract: an interruption in the middle ends it for all `hosts`, at once."""
+    """Check the contract: an interruption ends the transfers to all `hosts` at once."""
 
     def give_up(progress: Progress) -> None:
         assert not progress.words
@@ -81,7 +81,7 @@ def is_interrupted(
 
 
 def spreads_once(distribution: Distribution, tree: Tree, hosts: Sequence[Host]) -> list[str]:
-    """Hold a distribution to its contract: a tree reaches hosts that lack it; one that they have is left alone.
+    """Check the contract: a tree reaches the hosts that lack it, and a tree that a host has stays unchanged.
 
     Returns what it had to say.
     """

@@ -1,4 +1,4 @@
-"""The judgement over an answer: what counts as right, truncated, mixed or failed."""
+"""The load generator: which answers count as right, truncated, mixed or failed."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_load_on_nothing_fails_and_ends() -> None:
 
 
 class _Engine(BaseHTTPRequestHandler):
-    """Answers like vLLM; what is asked says how it goes wrong."""
+    """Answers like vLLM. The prompt names the fault of the answer."""
 
     protocol_version = "HTTP/1.1"
 

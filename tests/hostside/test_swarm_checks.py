@@ -1,4 +1,4 @@
-"""Files of a swarm are hashed while they come, and judged by what is on the disk in the end."""
+"""Files of a swarm are hashed while they come. The bytes on the disk decide in the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DATA = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(SIZE
 
 
 class Place:
-    """A host on which one file comes into the swarm's directory."""
+    """A host with one file that comes into the swarm's directory."""
 
     def __init__(self, root: Path) -> None:
         self.checks_module: Any = importlib.import_module("swarm_checks")
@@ -61,7 +61,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 @pytest.fixture
 def hashed(place: Place, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return what was hashed again from the start: the sizes of the files."""
+    """Return the sizes of the files that were hashed again from the start."""
     found: list[int] = []
     whole: Callable[[str, Any], bool] = place.checks_module.is_right
 

@@ -1,4 +1,4 @@
-"""In which order pieces come to a host of a swarm."""
+"""The order in which a host of a swarm requests pieces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_what_is_in_no_wanted_file_is_not_asked_for() -> None:
     [
         (0, [[], [0], [4], [6]], [[0, 4], [6], [], []]),
         (1, [[], [5], [1, 3]], [[1, 3], [], []]),
-        # What an interrupted run has left is not asked for again.
+        # Pieces of an interrupted run are not requested again.
         (0, [[0, 4], [6]], [[6], []]),
         (1, [[0, 2, 4, 6]], [[1, 3]]),
     ],

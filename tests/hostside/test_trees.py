@@ -1,4 +1,4 @@
-"""A tree on its host: taken from what is there, received, checked, in place by one rename; or not there at all."""
+"""A tree on its host is linked from other trees, received, checked and published by one rename, or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ONE, TWO = b"one" * 1000, b"two" * 70000
 
 
 class Place:
-    """The host's side with a root of its own."""
+    """The host side, with a root of its own."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -13,7 +13,7 @@ from pathlib import Path
 from toolkit.adapters.store.copying import copy_file
 from toolkit.adapters.store.files import entries, locked, size_of
 from toolkit.adapters.store.hashing import difference, digest_file
-from toolkit.domain.bundle import MANIFEST, SUMS, BundleFile, weights_path
+from toolkit.domain.bundle import MANIFEST, SUMS, BundleFile
 from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import BusyError, InputError, IntegrityError, SourceError
 
@@ -213,27 +213,6 @@ def strays(root: Path, known: set[str]) -> tuple[str, ...]:
             if path.is_file() and (name := path.relative_to(root).as_posix()) not in known
         )
     )
-
-
-class BundledWeights:
-    """The weights of a bundle, as a source for a pull."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def download(
-        self,
-        repo: str,
-        revision: str,
-        file: FileDigest,
-        into: Path,
-        progress: Callable[[int], None],
-    ) -> str:
-        """Copy the file to `into` and return its sha256 hex; raises SourceError where the bundle cannot be read."""
-        origin = self._root / weights_path(file.sha256)
-        if not os.access(origin, os.R_OK):
-            raise SourceError(f"{origin} cannot be read any more", hint="is the disk still there?")
-        return copy_file(origin, into, progress)
 
 
 def _linked(origin: Path, target: Path) -> bool:

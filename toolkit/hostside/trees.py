@@ -29,7 +29,7 @@ from swarm_library import libraries
 from wire import Document, Report
 
 KINDS = ("snapshots", "wheelhouse")
-# What a file system keeps for itself, and what else a host writes while a tree arrives.
+# Bytes that must stay free, for the file system and for other writes while a tree arrives.
 SPARE = 64 * 2**20
 _CHUNK = 2**20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")

@@ -1,4 +1,4 @@
-"""What the toolkit asks of a Hub: the commit a name means, its files, and their bytes."""
+"""The protocol of a Hub: resolve a name to a commit, list its files, read and download them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class RepoInfo:
-    """A repository at a commit. `licence` is its card's id in lower case, or empty.
+    """A repository at a commit. `licence` is the licence id of its model card in lower case, or empty.
 
-    `gated` is True where people must accept terms at the model's page first.
+    `gated` tells whether users must accept terms on the model's page first.
     """
 
     revision: str
@@ -29,8 +29,7 @@ class RepoInfo:
 class HubFile:
     """A file of a commit; `size` in bytes.
 
-    The Hub names the `sha256` of large files and the git blob id (`git_sha1`) of small ones;
-    the other of the two is empty.
+    The Hub states the `sha256` of a large file and the git blob id (`git_sha1`) of a small one. The other is empty.
     """
 
     path: str
@@ -42,43 +41,37 @@ class HubFile:
 class Hub(Protocol):
     """A Hub or a mirror that speaks its HTTP API.
 
-    Every method raises SourceError with the next command to type where the Hub is out of reach or
-    refuses: gated, private or missing, no such revision or file, rate limited, offline, timed out.
+    Every method raises SourceError, with the next command to type as its hint, where the Hub is out of reach or refuses
+    the request; see `errors.Fault`.
     """
 
     def resolve(self, repo: str, ref: str) -> RepoInfo:
-        """Return the commit that `ref` (branch, tag, commit, short hash) means today."""
-        ...
+        """Return the current commit of `ref`: a branch, a tag, a commit or a short hash."""
 
     def files(self, repo: str, revision: str) -> tuple[HubFile, ...]:
         """Return all files of a commit, ordered by path."""
-        ...
 
     def read_small(self, repo: str, revision: str, path: str) -> bytes:
         """Return a whole file of at most 64 MiB."""
-        ...
 
     def tensors(self, repo: str, revision: str, path: str) -> tuple[Tensor, ...]:
-        """Return the tensors that a safetensors file holds, ordered by name, from its header alone.
+        """Return the tensors of a safetensors file, ordered by name; fetches its header alone.
 
-        Raises SourceError also where the file is none.
+        Raises SourceError for a file of another format as well.
         """
-        ...
 
     def download(
         self, repo: str, revision: str, file: FileDigest, into: Path, progress: Advance
     ) -> str:
-        """Write the file to `into` and return the sha256 hex of every byte that is there.
+        """Download the file to `into`; return the sha256 hex of all bytes of `into`.
 
-        What `into` already holds is taken as the file's beginning: it is hashed and continued.
-        `progress` gets the bytes gained since its last call, those already there included, and a
-        negative number where a beginning had to be dropped; an exception it raises ends the
-        download and leaves `into` ready to be continued.
-        Raises IntegrityError where the server offers other bytes than those pinned in `file`
-        before any are fetched; whether those fetched are right is for the caller to compare.
+        The existing bytes of `into` count as the file's beginning: they are hashed, and the download resumes after
+        them. `progress` gets the number of bytes gained since its last call, existing ones included, and a negative
+        number where the beginning had to be dropped. If it raises, the download ends, and a later call can resume it.
+        Raises IntegrityError before any download where the server announces another size or digest than those of
+        `file`. The caller must compare the returned digest.
         """
-        ...
 
 
-# Opens the Hub. The client library is heavy, so a caller opens it once it knows that it will ask something.
+# Opens the Hub. The client library is slow to import, so callers open the Hub only before its first request.
 OpenHub = Callable[[], Hub]

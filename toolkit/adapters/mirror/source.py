@@ -35,7 +35,6 @@ class MirrorSource(Protocol):
 
     def revisions(self, repo: str) -> Sequence[ServedSnapshot]:
         """Return the snapshots of a repository, the newest last; none for an unknown one."""
-        ...
 
 
 def find_revision(revisions: Sequence[ServedSnapshot], name: str) -> ServedSnapshot | None:

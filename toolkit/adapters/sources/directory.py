@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 
 from toolkit.adapters.store.copying import copy_file
@@ -37,10 +38,12 @@ def directory_files(root: Path) -> tuple[str, ...]:
 
 
 class LocalFiles:
-    """The files of a directory, as a source that a pull reads from."""
+    """The files of a directory, as a source for a pull. `path_of` returns a file's path below `root`."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(
+        self, root: Path, path_of: Callable[[FileDigest], str] = attrgetter("path")
+    ) -> None:
+        self._root, self._path_of = root, path_of
 
     def download(
         self,
@@ -51,7 +54,7 @@ class LocalFiles:
         progress: Callable[[int], None],
     ) -> str:
         """Copy the file to `into` and return its sha256 hex; raises SourceError where it cannot be read."""
-        origin = self._root / file.path
+        origin = self._root / self._path_of(file)
         try:
             with origin.open("rb"):
                 pass

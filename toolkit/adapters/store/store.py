@@ -22,20 +22,9 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from toolkit.adapters.store.files import (
-    entries,
-    locked,
-    modified,
-    remove_if_abandoned,
-    size_of,
-)
+from toolkit.adapters.store.files import entries, locked, modified, remove_if_abandoned, size_of
 from toolkit.adapters.store.hashing import difference, digest_file
-from toolkit.adapters.store.manifest import (
-    MANIFEST,
-    StoredSnapshot,
-    read_manifest,
-    snapshot_path,
-)
+from toolkit.adapters.store.manifest import MANIFEST, StoredSnapshot, read_manifest, snapshot_path
 from toolkit.adapters.store.staging import Staging
 from toolkit.domain.snapshot import FileDigest, Snapshot
 

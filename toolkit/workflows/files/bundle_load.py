@@ -17,6 +17,7 @@ from typing import Any
 from toolkit.adapters import bundle as disk
 from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
+from toolkit.adapters.sources.directory import LocalFiles
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
 from toolkit.config.engine_locks import is_shipped, local_directory, read_lock
@@ -25,7 +26,15 @@ from toolkit.config.lock_file import read_lock as read_registry_lock
 from toolkit.config.registry import RegistryFile, parse_registry, read_registry
 from toolkit.config.registry_edit import write_registry
 from toolkit.config.registry_merge import merge_lock, merge_registry
-from toolkit.domain.bundle import MANIFEST, REGISTRY, SUMS, SWARM, BundleFile, Manifest
+from toolkit.domain.bundle import (
+    MANIFEST,
+    REGISTRY,
+    SUMS,
+    SWARM,
+    BundleFile,
+    Manifest,
+    weights_path,
+)
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import HubSource, Version
 from toolkit.domain.requirements import parse_requirements
@@ -263,7 +272,8 @@ def _take_snapshot(bundle: Bundle, site: Site, version: Version) -> None:
     origin = replace(version, source=HubSource(version.source.key))
     try:
         with site.store.stage(snapshot) as staging:
-            fetch = FileFetch(origin, site.store, staging, disk.BundledWeights(bundle.root), report)
+            files = LocalFiles(bundle.root, lambda file: weights_path(file.sha256))
+            fetch = FileFetch(origin, site.store, staging, files, report)
             run_jobs([partial(fetch, file) for file in staging.link_present()])
             staging.commit(version.licence, site.clock())
     finally:
