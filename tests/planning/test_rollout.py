@@ -57,7 +57,7 @@ def batches(
         (fleet(ONE, TWO, ONE), 2, Limits(), (("h1",), ("h3",))),
     ],
 )
-def test_batches(
+def test_hosts_are_ordered_into_batches(
     facts: dict[str, HostFacts], number: int, limits: Limits, expected: tuple[tuple[str, ...], ...]
 ) -> None:
     assert batches(facts, number, limits) == expected
@@ -102,7 +102,7 @@ def test_the_only_host_that_serves_swaps_and_says_how_long() -> None:
         (fleet(BARE, ONE), {}, {"named": ("h1",)}, ("h1",)),
     ],
 )
-def test_placement(
+def test_given_facts_lead_to_exactly_these_hosts(
     facts: dict[str, HostFacts],
     unfit: dict[str, NothingSuitableError],
     more: Any,

@@ -99,7 +99,7 @@ def test_the_next_release_stays_where_the_model_is() -> None:
         ),
     ],
 )
-def test_placement(
+def test_a_span_gets_exactly_these_hosts(
     facts: dict[str, HostFacts], more: dict[str, Any], expected: tuple[str, ...] | type[Exception]
 ) -> None:
     model, unfit = more.pop("model", "tiny"), more.pop("unfit", {})
