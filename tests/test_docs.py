@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from scripts.write_reference import contexts
 from tests.documents import DOCS, HAND_WRITTEN, ROOT, fenced, inline_code, table_rows
 from toolkit import __version__, errors
-from toolkit.planning.change.log_reading import decisive_line
+from toolkit.planning.engines.vllm_log import decisive_line
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 # Where an absolute path in a document may lead: into the system, never into somebody's home or checkout.

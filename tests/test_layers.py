@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from toolkit.planning.engines.vllm_log import MEMORY_LINES
+from toolkit.planning.engines.vllm_names import BY_MINOR, all_of
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "toolkit"
 PURE = sorted(
@@ -29,6 +32,17 @@ IMPURE = {
 }  # fmt: skip
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint"}
 PURE_PATHS = {"PurePath", "PurePosixPath", "PureWindowsPath"}
+# What an engine is told and says: flags, variables, metrics, log lines. They stand in the seam alone: planning/engines
+# and its hostside half. The fake host says what a real engine says.
+SEAM = {
+    *PACKAGE.glob("planning/engines/*.py"),
+    PACKAGE / "hostside" / "signs.py",
+    PACKAGE / "adapters" / "fakes" / "host.py",
+}
+ENGINE_WORDS = sorted(
+    {"vllm:", "VLLM_", *MEMORY_LINES}
+    | {flag for row in BY_MINOR.values() for flag in all_of(row.flags) if "-" in flag}
+)
 # What a command module must not load before its command is called, see `toolkit --help`.
 HEAVY = {
     "ansible_runner",
@@ -93,6 +107,43 @@ def test_listing_and_importing_commands_loads_nothing_heavy() -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ""
+
+
+def test_only_its_seam_knows_what_an_engine_is_told_and_says() -> None:
+    elsewhere = set(PACKAGE.rglob("*.py")) - SEAM
+    assert len(elsewhere) > 150
+    found = {
+        (path.relative_to(PACKAGE).as_posix(), words)
+        for path in elsewhere
+        for words in engine_words(path.read_text("utf-8"))
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("x = '--max-model-len'", ["max-model-len"]),
+        ("x = f'{a} vllm:num_requests_running'", ["vllm:"]),
+        ("# max-model-len", []),
+        ("x = 'VLLM_HOST_IP'", ["VLLM_"]),
+        ("x = ['vllm', '--port']", []),
+    ],
+)
+def test_the_search_for_an_engines_words_finds_them(source: str, found: list[str]) -> None:
+    assert list(engine_words(source)) == found
+
+
+def engine_words(source: str) -> Iterator[str]:
+    """Yield each flag, variable, metric or log line of an engine in the strings of a module."""
+    strings = [
+        node.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    for words in ENGINE_WORDS:
+        if any(words in each for each in strings):
+            yield words
 
 
 def impurities(tree: ast.AST) -> Iterator[str]:

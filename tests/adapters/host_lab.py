@@ -23,6 +23,8 @@ from toolkit.adapters.hosts.ssh import hang_up
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.domain.release import Release
+from toolkit.planning.change.process import process_variables
+from toolkit.planning.engines.port import Seat
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes
 
@@ -85,24 +87,13 @@ class HostLab:
         watch: Callable[[str], None] = lambda _: None,
     ) -> str:
         """Start a replica; return its program's name. `watch` hears of each task."""
-        wanted, program = release(behaviour), f"tiny-{slot}"
+        wanted, program, root = release(behaviour), f"tiny-{slot}", self.host.host.root
         self.play(
             "replica",
             {
                 "replica_program": program,
                 "replica_state": "started",
-                "replica_engine": ENGINE,
-                "replica_snapshot": wanted.snapshot,
-                "replica_port": self.ports[slot],
-                "replica_args": list(wanted.args),
-                "replica_env": {},
-                "replica_manifest": {
-                    "model": "tiny",
-                    "slot": slot,
-                    "port": self.ports[slot],
-                    "devices": [],
-                    "release": wanted.as_json(),
-                },
+                **process_variables(wanted, slot, Seat(root, self.ports[slot]), ()),
             },
             watch,
         )

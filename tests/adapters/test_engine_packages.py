@@ -18,8 +18,8 @@ from toolkit.adapters.engines import packages as engine_packages
 from toolkit.adapters.engines.packages import locate, resolve, uv_binary
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.config.engine_locks import read_lock
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Accelerator
 from toolkit.domain.requirements import parse_requirements
 from toolkit.errors import IntegrityError, SourceError
 

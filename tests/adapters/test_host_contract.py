@@ -15,7 +15,7 @@ from toolkit.domain.fit import Actual
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import BusyError, HostError
-from toolkit.planning.fit.actual import read_actual
+from toolkit.planning.engines.vllm_log import read_actual
 from toolkit.planning.routing.keys import opened, with_key, without_key
 from toolkit.planning.routing.routes import Routes, Target, with_model, with_weights
 

@@ -203,7 +203,8 @@ def _engine() -> dict[str, str]:
     return {
         "engine_id": ENGINE,
         "engine_version": "0.0.0",
-        "engine_accelerator": "cpu",
+        "engine_system_packages": [],
+        "engine_proof": ["vllm", "--version"],
         "engine_python": "3.11",
         "engine_wheelhouse": "/nowhere",
         "engine_uv": shutil.which("uv") or os.devnull,

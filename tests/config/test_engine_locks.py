@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.config.engine_locks import SHIPPED, is_shipped, local_directory, read_lock, read_locks
-from toolkit.domain.model import Accelerator
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.requirements import parse_requirements
 from toolkit.errors import InputError
 

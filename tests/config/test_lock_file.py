@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from toolkit.config.lock_file import Lock, lock_path, read_lock, write_lock
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.model import (
-    Accelerator,
     EngineSpec,
     HubSource,
     Openness,

@@ -8,8 +8,8 @@ import pytest
 
 from toolkit.config.registry import load_registry
 from toolkit.config.shipped import REGISTRY, shipped_text
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.model import (
-    Accelerator,
     Check,
     EngineSpec,
     HubSource,

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from toolkit.domain.accelerator import MAKERS
+
 REPOSITORY = Path(__file__).parents[2]
 MIB = 2**20
 HEALTHY = "0, NVIDIA H200, 143771, 143000, 580.95.05, 34, 0, No, No\n"
@@ -60,6 +62,7 @@ def device(**more: Any) -> dict[str, Any]:
         "memory": 143771 * MIB,
         "memory_free": 143000 * MIB,
         "driver": "580.95.05",
+        "maker": "nvidia",
         "temperature": 34,
         "memory_errors": 0,
         "remapping": "",
@@ -159,3 +162,22 @@ def test_the_bus_tells_who_made_the_accelerators(
             if value:
                 (place / name).write_text(f"{value}\n")
     assert accelerators.makers(str(tmp_path)) == makers
+
+
+def test_the_accelerator_is_that_of_the_devices(accelerators: ModuleType, tool: Tool) -> None:
+    tool.says(HEALTHY)
+    assert accelerators.devices(["amd", "nvidia"]) == ("cuda", [device()], "")
+    assert accelerators.devices([])[0] == "cuda"
+
+
+def test_without_devices_the_accelerator_is_the_cpu(
+    accelerators: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert accelerators.devices([]) == ("cpu", [], "")
+    assert accelerators.devices(["nvidia"]) == ("cpu", [], "nvidia-smi is not there")
+
+
+def test_every_accelerator_with_devices_has_a_collector(accelerators: ModuleType) -> None:
+    collected = {name: maker for name, maker, _ in accelerators.COLLECTORS}
+    assert collected == {str(each): maker for maker, each in MAKERS.items()}

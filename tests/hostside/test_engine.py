@@ -7,7 +7,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import yaml
+
+from toolkit.domain.accelerator import Accelerator
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -52,8 +53,8 @@ def test_what_is_missing_is_named_with_its_cure(
     assert engine.missing_libraries("cpu") == missing
 
 
-@pytest.mark.parametrize("accelerator", ["cpu", "cuda"])
-def test_the_role_installs_what_the_host_looks_for(accelerator: str) -> None:
-    role = REPOSITORY / "playbooks" / "roles" / "engine" / "vars" / "main.yml"
-    installed = yaml.safe_load(role.read_text())["__engine_system_packages"][accelerator]
-    assert set(installed) == {package for package in engine.NEEDED[accelerator].values() if package}
+@pytest.mark.parametrize("accelerator", list(Accelerator))
+def test_the_role_installs_what_the_host_looks_for(accelerator: Accelerator) -> None:
+    installed = Accelerator(accelerator).traits.libraries
+    assert {each.looked_for: each.package for each in installed} == engine.NEEDED[accelerator]
+    assert all(each.path.startswith("/usr/") for each in installed if each.package)

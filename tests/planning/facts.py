@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
-from toolkit.domain.model import Accelerator, EngineSpec, HubSource, Openness, Resources, Version
+from toolkit.domain.model import EngineSpec, HubSource, Openness, Resources, Version
 from toolkit.domain.plan import Step
 from toolkit.domain.release import Release
 from toolkit.planning.change.deploy import Wanted

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.planning.facts import GB, gpu, host, version
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import Accelerator
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.release.accelerator import choose_accelerator
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import version
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.bundle import LOCK, README, REGISTRY, BundleEngine, BundleFile, Manifest
 from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Accelerator
 from toolkit.domain.requirements import LockedPackage
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import IntegrityError, NothingSuitableError

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import GB, gpu, host, version
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Accelerator, Check, Permission
+from toolkit.domain.model import Check, Permission
 from toolkit.domain.release import Span
 from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.planning.engines import engine_named
 from toolkit.planning.release.build import build_release
-from toolkit.planning.release.engine_arguments import engine_arguments, engine_environment
 
 ALWAYS = ["--served-model-name", "tiny", "--shutdown-timeout", "30", "--disable-uvicorn-access-log"]
 ON_GPU = host(devices=(gpu(0, 24, 24), gpu(1, 24, 24)))
 CUDA, CPU = Accelerator.CUDA, Accelerator.CPU
+VLLM = engine_named("vllm")
 
 
 @pytest.mark.parametrize(
@@ -73,12 +75,12 @@ CUDA, CPU = Accelerator.CUDA, Accelerator.CPU
 )  # fmt: skip
 def test_arguments(more: dict[str, Any], accelerator: Accelerator, words: list[str]) -> None:
     facts = ON_GPU if accelerator is CUDA else host()
-    assert list(engine_arguments(version(**more), accelerator, facts)) == ALWAYS + words
+    assert list(VLLM.arguments(version(**more), accelerator, facts)) == ALWAYS + words
 
 
 def test_the_share_is_of_a_device_that_can_hold_it() -> None:
     facts = host(devices=(gpu(0, 8, 8), gpu(1, 80, 80)))
-    words = engine_arguments(version(), CUDA, facts)
+    words = VLLM.arguments(version(), CUDA, facts)
     assert words[-2:] == ("--gpu-memory-utilization", "0.2")
 
 
@@ -91,32 +93,32 @@ def test_the_cache_on_a_cpu_takes_what_is_left_and_one_gibibyte_at_least(
 ) -> None:
     gib = 2**30
     found = version(resources={"memory": memory * gib})
-    said = engine_environment(found, CPU, weights * gib + 1)
+    said = VLLM.environment(found, CPU, weights * gib + 1)
     assert said["VLLM_CPU_KVCACHE_SPACE"] == cache
     assert said["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
 
 
 def test_the_registrys_environment_is_last() -> None:
     found = version(env={"VLLM_CPU_KVCACHE_SPACE": "7", "A": "b"})
-    assert engine_environment(found, CPU, GB) == {
+    assert VLLM.environment(found, CPU, GB) == {
         "VLLM_CPU_KVCACHE_SPACE": "7",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "TORCHDYNAMO_DISABLE": "1",
         "A": "b",
     }
-    assert engine_environment(found, CUDA, GB) == {"VLLM_CPU_KVCACHE_SPACE": "7", "A": "b"}
+    assert VLLM.environment(found, CUDA, GB) == {"VLLM_CPU_KVCACHE_SPACE": "7", "A": "b"}
 
 
 def test_an_eager_engine_on_the_cpu_compiles_nothing_at_all() -> None:
-    assert engine_environment(version(), CPU, GB)["TORCHDYNAMO_DISABLE"] == "1"
-    assert engine_environment(version(serving={"enforce-eager": True}), CUDA, GB) == {}
+    assert VLLM.environment(version(), CPU, GB)["TORCHDYNAMO_DISABLE"] == "1"
+    assert VLLM.environment(version(serving={"enforce-eager": True}), CUDA, GB) == {}
     compiled = version(serving={"enforce-eager": False})
-    assert "TORCHDYNAMO_DISABLE" not in engine_environment(compiled, CPU, GB)
+    assert "TORCHDYNAMO_DISABLE" not in VLLM.environment(compiled, CPU, GB)
 
 
 def test_over_several_hosts_each_holds_its_part_of_the_weights() -> None:
     found = version(resources={"memory": 10 * 2**30, "hosts": 2})
-    assert engine_environment(found, CPU, 4 * 2**30)["VLLM_CPU_KVCACHE_SPACE"] == "6"
+    assert VLLM.environment(found, CPU, 4 * 2**30)["VLLM_CPU_KVCACHE_SPACE"] == "6"
 
 
 LOCK = EngineLock("vllm", "0.32.0", CPU, "3.11", "ab" * 32, "/locks/x.lock", 147)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Accelerator, EngineSpec
+from toolkit.domain.model import EngineSpec
 from toolkit.domain.requirements import LockedPackage, format_requirements, parse_requirements
 from toolkit.errors import InputError, NothingSuitableError
 from toolkit.planning.release.engine_choice import (

@@ -10,17 +10,19 @@ import pytest
 from tests.planning import fit_models as models
 from tests.planning.facts import GB, gpu, host, release, slot, version, wanted
 from tests.planning.fit_models import awq, dense
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fit import ModelFiles
-from toolkit.domain.model import Accelerator, Version
+from toolkit.domain.model import Version
 from toolkit.domain.plan import Strategy
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.domain.tensors import Tensor
 from toolkit.errors import NothingSuitableError
+from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.host_fit import Candidate, Several, fit_host, predict_need
-from toolkit.planning.fit.options import EngineOptions, step_limits
+from toolkit.planning.fit.options import step_limits
 from toolkit.planning.fit.predict import Place, predict
 from toolkit.planning.fit.reserve import device_reserve
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.domain.fit import Actual, FitRecord, Prediction
-from toolkit.planning.fit.actual import read_actual
+from toolkit.planning.engines.vllm_log import read_actual
 
 GIB = 2**30
 CPU = (

@@ -8,11 +8,13 @@ import pytest
 
 from tests.planning import fit_models as models
 from tests.planning.fit_models import Config
-from toolkit.domain.fit import Attention, Layer
-from toolkit.domain.model import Accelerator
-from toolkit.planning.fit.architecture import NotUnderstoodError, read_architecture
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.fit import Attention, Layer, NotUnderstoodError
+from toolkit.planning.engines.port import EngineOptions
+from toolkit.planning.engines.vllm_options import read_options
+from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.cache import capacity, divide_cache, stages, token_bytes
-from toolkit.planning.fit.options import EngineOptions, read_options, step_limits
+from toolkit.planning.fit.options import step_limits
 
 GIB = 2**30
 FULL = Layer()
@@ -206,7 +208,7 @@ def test_the_capacity_is_the_one_that_vllm_logged() -> None:
         "max_position_embeddings": 1024, "dtype": "bfloat16",
     }  # fmt: skip
     arch = read_architecture(config)
-    asked = read_options((), {"VLLM_CPU_KVCACHE_SPACE": "1"})
+    asked = read_options("0.32.0", (), {"VLLM_CPU_KVCACHE_SPACE": "1"})
     cache = divide_cache(arch, asked, Accelerator.CPU)
     found = capacity(cache, [(range(2), asked.cache)], 1024, 1024, 4096)
     assert (found.tokens, found.concurrency) == (2_097_152, 2048.0)
@@ -228,7 +230,7 @@ def test_the_capacity_is_the_one_that_vllm_logged() -> None:
 def test_options_are_read_as_vllm_reads_them(
     args: tuple[str, ...], expected: EngineOptions
 ) -> None:
-    assert read_options(args, {}) == expected
+    assert read_options("0.32.0", args, {}) == expected
 
 
 @pytest.mark.parametrize(

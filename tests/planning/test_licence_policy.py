@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.model import (
-    Accelerator,
     EngineSpec,
     HubSource,
     Openness,

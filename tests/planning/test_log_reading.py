@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.planning.change.log_reading import decisive_line
+from toolkit.planning.engines.vllm_log import decisive_line
 
 LOGS = Path(__file__).parent / "engine_logs"
 

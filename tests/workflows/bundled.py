@@ -12,11 +12,11 @@ from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.store.store import Store
-from toolkit.config.engine_locks import lock_file_name, read_lock, read_locks
+from toolkit.config.engine_locks import read_lock, read_locks
 from toolkit.config.lock_file import read_lock as read_registry_lock
 from toolkit.config.registry import read_registry
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Accelerator
 from toolkit.workflows.files.bundle import create_bundle
 from toolkit.workflows.files.bundle_assembly import Wish, Workshop
 from toolkit.workflows.files.bundle_load import (
@@ -119,7 +119,7 @@ class Office:
         shelf = self.place / "shelf"
         shelf.mkdir(exist_ok=True)
         wheels = {name: make_wheel(shelf, name, "1.0") for name in names}
-        path = self.home / "engines" / lock_file_name("0.32.0", Accelerator.CPU, "3.11")
+        path = self.home / "engines" / "vllm-0.32.0-cpu-py311.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(
             "".join(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from toolkit.config.engine_locks import SHIPPED, read_locks
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.facts import Device, HostFacts
-from toolkit.domain.model import Accelerator
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.release.engine_choice import PackageChange
 from toolkit.workflows.change.engine import Relocked, plan_install, relock

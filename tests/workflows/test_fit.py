@@ -24,11 +24,12 @@ from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.adapters.sources.model_files import read_directory
 from toolkit.adapters.store.store import Store
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fit import ModelFiles
 from toolkit.domain.fleet import Host
-from toolkit.domain.model import Accelerator, HubSource, LocalSource
+from toolkit.domain.model import HubSource, LocalSource
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import HostError, SourceError

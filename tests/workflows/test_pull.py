@@ -12,8 +12,8 @@ from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.model import (
-    Accelerator,
     EngineSpec,
     HubSource,
     LocalSource,

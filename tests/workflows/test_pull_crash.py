@@ -13,8 +13,14 @@ from pathlib import Path
 from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.store.store import Store
 from toolkit.adapters.store.hashing import digest_file
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.model import (
-    Accelerator, EngineSpec, HubSource, Openness, Policy, Resources, Version,
+    EngineSpec,
+    HubSource,
+    Openness,
+    Policy,
+    Resources,
+    Version,
 )
 from toolkit.domain.snapshot import Snapshot
 from toolkit.workflows.files.pull import Silent, pull

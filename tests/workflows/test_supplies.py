@@ -12,8 +12,9 @@ from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Accelerator, Policy
+from toolkit.domain.model import Policy
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import InputError, IntegrityError, SourceError
@@ -123,7 +124,12 @@ def test_an_engines_packages_are_brought_with_a_word_on_the_way(supplies: LocalS
     assert {name: value for name, value in variables.items() if name != "engine_uv"} == {
         "engine_id": LOCK.id,
         "engine_version": "0.32.0",
-        "engine_accelerator": "cpu",
+        "engine_system_packages": [
+            {"name": "libnuma1", "path": "/usr/lib/x86_64-linux-gnu/libnuma.so.1"}
+        ],
+        "engine_proof": ["vllm", "--version"],
+        "engine_env": {"VLLM_NO_USAGE_STATS": "1"},
+        "engine_alias": {"name": "vllm", "version": "0.32.0+cpu"},
         "engine_python": "3.11",
         "engine_wheelhouse": "/wheels",
     }

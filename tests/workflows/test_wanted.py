@@ -12,9 +12,10 @@ import pytest
 from tests.planning.facts import GB, gpu, host, release, slot, version
 from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Store
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import Accelerator, Policy, Version
+from toolkit.domain.model import Policy, Version
 from toolkit.domain.release import Outcome
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError, NothingSuitableError, RefusedError

@@ -19,8 +19,8 @@ from toolkit.cli.plan_view import confirmed
 from toolkit.cli.pull_progress import PullProgress
 from toolkit.config.engine_locks import read_locks
 from toolkit.config.lock_file import read_lock
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.bundle import Manifest
-from toolkit.domain.model import Accelerator
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.errors import InputError
 from toolkit.planning.upkeep.bundle import choose_engines

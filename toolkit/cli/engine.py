@@ -94,7 +94,7 @@ def lock(version: str, accelerator: str, python: str, home: str | None, as_json:
     from toolkit.adapters.engines.packages import resolve
     from toolkit.cli.context import home_directory
     from toolkit.config.engine_locks import read_locks
-    from toolkit.domain.model import Accelerator
+    from toolkit.domain.accelerator import Accelerator
     from toolkit.workflows.change.engine import relock
 
     if not re.fullmatch(r"\d+(\.\d+)+(\.?(rc|post)\d+)?", version):

@@ -13,6 +13,7 @@ from toolkit.cli.context import home_directory, open_fleet
 from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import print_json, say, table
+from toolkit.domain.accelerator import driver_package
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.quantity import format_size
 from toolkit.errors import HostError
@@ -32,7 +33,7 @@ def hosts(fleet: str | None, home: str | None, as_json: bool) -> None:
             (
                 open_host(host, place),
                 provision_digest(host),
-                host.settings.get("nvidia_driver_package", ""),
+                driver_package(host.settings),
             )
             for host in open_fleet(fleet).hosts
         ],

@@ -14,6 +14,7 @@ from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.plan_view import DryRun, confirmed
+from toolkit.domain.accelerator import driver_package
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import HostError
 from toolkit.workflows.fleet.provision import Intent, Outcome, Provisioning, Target
@@ -50,7 +51,7 @@ def provision(
         Target(
             ports[host.name],
             provision_digest(host),
-            host.settings.get("nvidia_driver_package", ""),
+            driver_package(host.settings),
         )
         for host in known.select(hosts)
     ]

@@ -6,20 +6,22 @@ import hashlib
 import re
 from pathlib import Path
 
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Accelerator
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.engine import ENGINES, EngineLock
+from toolkit.domain.model import EngineSpec
 from toolkit.domain.requirements import parse_requirements
 from toolkit.errors import InputError
 
 SHIPPED = Path(__file__).parent.parent / "engines"
 _FILE_NAME = re.compile(
-    r"^(?P<name>vllm)-(?P<version>\d[\w.]*)-(?P<accelerator>cpu|cuda)-py(?P<major>3)(?P<minor>\d+)\.lock$"
+    rf"^(?P<name>{'|'.join(ENGINES)})-(?P<version>\d[\w.]*)-(?P<accelerator>{'|'.join(Accelerator)})"
+    r"-py(?P<major>3)(?P<minor>\d+)\.lock$"
 )
 
 
-def lock_file_name(version: str, accelerator: Accelerator, python: str) -> str:
+def lock_file_name(engine: EngineSpec, accelerator: Accelerator, python: str) -> str:
     """Return the file name of a lock: `vllm-0.32.0-cpu-py311.lock`."""
-    return f"vllm-{version}-{accelerator}-py{python.replace('.', '')}.lock"
+    return f"{engine.name}-{engine.version}-{accelerator}-py{python.replace('.', '')}.lock"
 
 
 def local_directory(home: Path) -> Path:
@@ -33,7 +35,7 @@ def read_lock(path: Path) -> EngineLock:
     if named is None:
         raise InputError(
             f"{path} is not named like an engine lock",
-            hint=f"name it like {lock_file_name('0.32.0', Accelerator.CPU, '3.11')}",
+            hint=f"name it like {lock_file_name(EngineSpec('vllm', '0.32.0'), Accelerator.CPU, '3.11')}",
         )
     try:
         text = path.read_bytes()

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from toolkit.domain.accelerator import DRIVERS
+
 _DIRECTORY = re.compile(r"/[A-Za-z0-9._+@/-]+")
 _SERVER = re.compile(r"[A-Za-z0-9:.-]+")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+=[A-Za-z0-9.+~:-]+")
@@ -71,5 +73,5 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "toolkit_interconnect": (_is_flag, "true or false"),
     "toolkit_packages": (_is_directory, "the absolute path of a directory of package files"),
     "toolkit_time_servers": (_are_servers, "a list of names or addresses"),
-    "nvidia_driver_package": (_is_package, "NAME=VERSION"),
+    **{driver.setting: (_is_package, "NAME=VERSION") for driver in DRIVERS},
 }

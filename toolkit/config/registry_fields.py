@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.engine import ENGINES
 from toolkit.domain.quantity import parse_size
+from toolkit.planning.engines.vllm_reserved import (
+    ENGINE_ENV,
+    EXAMPLE_FLAG,
+    EXAMPLE_VARIABLE,
+    RESERVED_FLAGS,
+    RESERVED_PREFIXES,
+    WHOLE_FLAGS,
+)
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 REVISION_PATTERN = r"^[0-9a-f]{40}$"
@@ -26,54 +36,13 @@ _SECRET_VALUE = re.compile(
 )
 _DURATION = re.compile(r"^([0-9]+(?:\.[0-9]+)?)\s*(s|min)$")
 
-_ADDRESS = "the slot decides where a replica listens"
-_PINNED = "the version's source and revision decide it"
-_ROUTER = "the router is the one door, and it decides this"
-_CODE = "it loads code that nothing pins"
-_SPAN = "write how many hosts run it together as `hosts` under `resources`"
-RESERVED_FLAGS = {
-    "host": _ADDRESS,
-    "port": _ADDRESS,
-    "uds": _ADDRESS,
-    "config": "flags stand here in the registry",
-    "model": _PINNED,
-    "tokenizer": _PINNED,
-    "hf-config-path": _PINNED,
-    "revision": _PINNED,
-    "code-revision": _PINNED,
-    "tokenizer-revision": _PINNED,
-    "download-dir": "the host's snapshot is served, nothing is downloaded there",
-    "hf-token": "secrets do not belong here",
-    "api-key": "secrets do not belong here",
-    "served-model-name": "the model's name in the registry is the public name",
-    "lora-modules": _PINNED,
-    "root-path": _ROUTER,
-    "middleware": _CODE,
-    "tool-parser-plugin": _CODE,
-    "reasoning-parser-plugin": _CODE,
-    "worker-cls": _CODE,
-    "worker-extension-cls": _CODE,
-    "scheduler-cls": _CODE,
-    "trust-remote-code": "write it under the version's `permission`, with a reason",
-    "nnodes": _SPAN,
-    "node-rank": _SPAN,
-    "master-addr": _SPAN,
-    "master-port": _SPAN,
-    "headless": _SPAN,
-    "allow-credentials": _ROUTER,
-    "enable-ssl-refresh": _ROUTER,
-}
-# Flags of their own, although a reserved one begins like them.
-_WHOLE_FLAGS = ("reasoning-parser",)
-RESERVED_PREFIXES = {"ssl-": _ROUTER, "allowed-": _ROUTER}
 RESERVED_ENV = {
     "PATH": "the engine's environment decides it",
     "HOME": "the host's service user decides it",
     "HF_HOME": "hosts have no Hub cache",
     "HF_ENDPOINT": "hosts reach no Hub",
     "HF_HUB_OFFLINE": "hosts reach no Hub",
-    "VLLM_SERVER_DEV_MODE": "it opens endpoints that show and change the engine",
-    "VLLM_KEEP_ALIVE_ON_ENGINE_DEATH": "a dead engine must be seen as dead",
+    **ENGINE_ENV,
 }
 RESERVED_ENV_PREFIXES = {
     "LD_": "it changes which libraries are loaded",
@@ -103,7 +72,7 @@ def short(text: str) -> str:
 
 
 def normal_flag(name: str) -> str:
-    """Return a flag's name as vLLM lists it: `max_model_len` is `max-model-len`."""
+    """Return a flag's name as the engine lists it: with dashes up to the first dot."""
     head, dot, rest = name.partition(".")
     return head.replace("_", "-") + dot + rest
 
@@ -126,7 +95,7 @@ def _check_flag(name: str) -> str:
         if flag == reserved:
             raise refuse(f"serving option {name!r} is reserved", reason)
         # argparse takes any unambiguous beginning of a flag for the flag.
-        if reserved.startswith(flag) and flag not in _WHOLE_FLAGS:
+        if reserved.startswith(flag) and flag not in WHOLE_FLAGS:
             raise refuse(
                 f"serving option {name!r} would be read as {reserved!r}, which is reserved", reason
             )
@@ -248,7 +217,9 @@ EngineVersion = Annotated[
 Flag = Annotated[
     str,
     _matching(
-        FLAG_PATTERN, "{text} is no flag of vLLM", "write it without dashes in front: max-model-len"
+        FLAG_PATTERN,
+        "{text} is no flag of vLLM",
+        f"write it without dashes in front: {EXAMPLE_FLAG}",
     ),
     AfterValidator(_check_flag),
     WithJsonSchema({"type": "string", "pattern": FLAG_PATTERN}),
@@ -270,11 +241,17 @@ EnvName = Annotated[
     _matching(
         ENV_PATTERN,
         "{text} is no name of an environment variable",
-        "write it in capitals: VLLM_LOGGING_LEVEL",
+        f"write it in capitals: {EXAMPLE_VARIABLE}",
     ),
     AfterValidator(_check_env_name),
     WithJsonSchema({"type": "string", "pattern": ENV_PATTERN}),
 ]
+if TYPE_CHECKING:
+    AcceleratorName = str
+    EngineName = str
+else:
+    EngineName = Literal[ENGINES]
+    AcceleratorName = Literal[tuple(str(each) for each in Accelerator)]
 Line = Annotated[str, AfterValidator(_no_secret)]
 OptionalText = Annotated[str, AfterValidator(_check_text)]
 Text = Annotated[OptionalText, StringConstraints(min_length=1)]

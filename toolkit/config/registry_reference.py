@@ -14,6 +14,7 @@ from toolkit.config import registry_fields as fields
 from toolkit.config import registry_schema as schema
 from toolkit.config.registry import MAX_BYTES
 from toolkit.config.registry_inheritance import REQUIRED
+from toolkit.planning.engines.vllm_reserved import EXAMPLE_FLAG, RESERVED_FLAGS, RESERVED_PREFIXES
 
 _TYPES = {
     fields.Name: "name",
@@ -69,7 +70,7 @@ models:
     engine: {{name: vllm, version: 0.32.0}}
     resources: {{accelerators: [cuda], memory: 20GiB, devices: 1}}
     serving:
-      max-model-len: 8192
+      {EXAMPLE_FLAG}: 8192
     checks:
       - {{prompt: What is the capital of France? Answer with one word., contains: Paris}}
     versions:                           # the newest stands last
@@ -102,8 +103,8 @@ These files are not:
 
 - `.bin .pt .pth .ckpt .pkl .msgpack .h5 .gguf .onnx`, unless `permission.formats` names the format, because
   some of them run code when they are loaded; a repository without safetensors is refused;
-- `*.py`, unless `permission.trust_remote_code` is true; only then does the engine get
-  `--trust-remote-code`, for this revision;
+- `*.py`, unless `permission.trust_remote_code` is true; only then is the engine told to
+  run it, for this revision;
 - `original/` and `consolidated*.safetensors` where the repository also has the weights in the engine's
   layout: they are the same weights a second time;
 - hidden files, and all files that serving does not read.
@@ -213,7 +214,7 @@ def _type_name(annotation: Any) -> str:
 
 
 def _reserved() -> str:
-    flags = {**fields.RESERVED_FLAGS, **{f"{p}*": r for p, r in fields.RESERVED_PREFIXES.items()}}
+    flags = {**RESERVED_FLAGS, **{f"{p}*": r for p, r in RESERVED_PREFIXES.items()}}
     names = {**fields.RESERVED_ENV, **{f"{p}*": r for p, r in fields.RESERVED_ENV_PREFIXES.items()}}
     rows = [f"| `{name}` | {reason} |" for name, reason in sorted(flags.items())]
     env_rows = [f"| `{name}` | {reason} |" for name, reason in sorted(names.items())]

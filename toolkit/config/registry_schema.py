@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from toolkit.config.registry_fields import (
+    AcceleratorName,
     Duration,
+    EngineName,
     EngineVersion,
     EnvName,
     Flag,
@@ -24,8 +26,9 @@ from toolkit.config.registry_fields import (
     normal_flags,
     refuse,
 )
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.engine import ENGINES
 from toolkit.domain.model import (
-    Accelerator,
     Check,
     EngineSpec,
     HubSource,
@@ -36,6 +39,7 @@ from toolkit.domain.model import (
     Source,
 )
 from toolkit.domain.quantity import parse_size
+from toolkit.planning.engines.vllm_reserved import EXAMPLE_FLAG, EXAMPLE_VARIABLE
 
 
 class Spec(BaseModel):
@@ -80,7 +84,7 @@ class SourceSpec(Spec):
 class EngineSpecFile(Spec):
     """The engine that serves it, at a pinned version."""
 
-    name: Literal["vllm"] = Field(description="The engine.", examples=["vllm"])
+    name: EngineName = Field(description="The engine.", examples=[ENGINES[0]])
     version: EngineVersion = Field(
         description="Its full version; `toolkit engine list` shows those that are locked.",
         examples=["0.32.0"],
@@ -93,7 +97,7 @@ class EngineSpecFile(Spec):
 class ResourcesSpec(Spec):
     """What one replica needs; what no host has is refused before anything is downloaded."""
 
-    accelerators: Annotated[list[Literal["cuda", "cpu"]], Field(min_length=1)] = Field(
+    accelerators: Annotated[list[AcceleratorName], Field(min_length=1)] = Field(
         description="What it can run on, the preferred one first.", examples=[["cuda"]]
     )
     memory: Size = Field(
@@ -183,12 +187,12 @@ class Entry(Spec):
         default_factory=dict,
         description="Any flag of `vllm serve`, without the dashes; reserved ones are refused. "
         "A version's flags are added to the model's, and win.",
-        examples=[{"max-model-len": 8192}],
+        examples=[{EXAMPLE_FLAG: 8192}],
     )
     env: dict[EnvName, Line] = Field(
         default_factory=dict,
         description="Environment of the engine; merged like `serving`. Secrets are refused.",
-        examples=[{"VLLM_LOGGING_LEVEL": "WARNING"}],
+        examples=[{EXAMPLE_VARIABLE: "WARNING"}],
     )
     checks: list[CheckSpec] | None = Field(
         None, description="Completions that a replica must give before it takes traffic."

@@ -1,10 +1,14 @@
-"""Engine locks: vLLM at a pinned version as a hash-locked set of Python packages."""
+"""Engine locks: an engine at a pinned version as a hash-locked set of Python packages."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolkit.domain.model import Accelerator
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.model import EngineSpec
+
+# The names of the engines that there are.
+ENGINES = ("vllm",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +30,9 @@ class EngineLock:
             f"{self.name}-{self.version}-{self.accelerator}"
             f"-py{self.python.replace('.', '')}-{self.digest[:8]}"
         )
+
+
+def engine_spec(identifier: str) -> EngineSpec:
+    """Return the engine and the version that a lock's id (`vllm-0.32.0-cpu-py311-1a2b3c4d`) begins with."""
+    name, version = identifier.split("-")[:2]
+    return EngineSpec(name, version)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from toolkit.domain.model import Accelerator
+from toolkit.domain.accelerator import MAKERS, Accelerator
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
 from toolkit.errors import HostError
@@ -35,6 +35,7 @@ class Device:
     memory: int
     memory_free: int
     driver: str = ""
+    maker: str = "nvidia"
     temperature: int | None = None
     memory_errors: int | None = None
     remapping: str = ""
@@ -98,8 +99,8 @@ class HostFacts:
     """One host as observed. `converged` holds the digest of the last provisioning that succeeded;
     `routes` the router's truth as JSON, see `planning.routes`; `held_by` who has its deployment lock.
 
-    `observed_at` is by the host's own clock. `accelerators` are the makers of those on its bus, `nvidia` or `amd`,
-    whether a driver knows them or not; `driver_fault` is what NVIDIA's tool says where it does not work.
+    `observed_at` is by the host's own clock. `accelerators` are the makers of those on its bus, whether a
+    driver knows them or not; `driver_fault` is what the driver's tool says where it does not work.
     `confines` tells whether its kernel can keep a process from reaching addresses (control groups, version 2).
     """
 
@@ -133,8 +134,9 @@ class HostFacts:
 
     @property
     def accelerator(self) -> Accelerator:
-        """What engines compute on here: CUDA where there is a device, else the CPU."""
-        return Accelerator.CUDA if self.devices else Accelerator.CPU
+        """What engines compute on here: the devices, where there are some, else the CPU."""
+        known = [MAKERS[device.maker] for device in self.devices if device.maker in MAKERS]
+        return known[0] if known else Accelerator.CPU
 
     def slots_of(self, model: str) -> tuple[SlotFacts, ...]:
         """Return the slots that belong to `model`."""

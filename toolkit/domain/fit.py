@@ -10,6 +10,10 @@ from typing import Any
 from toolkit.domain.tensors import Tensor
 
 
+class NotUnderstoodError(ValueError):
+    """A model's configuration or an option is of a kind whose memory is not predicted; says which."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
     """A model read without its weights: `config.json` and the tensors its files name.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from toolkit.domain.accelerator import Accelerator
 from toolkit.errors import InputError
 
 ServingValue = str | int | float | bool | tuple[str, ...]
@@ -17,13 +18,6 @@ class Openness(StrEnum):
 
     FULLY_OPEN = "fully-open"
     OPEN_WEIGHTS = "open-weights"
-
-
-class Accelerator(StrEnum):
-    """What an engine computes on; each has its own engine lock."""
-
-    CUDA = "cuda"
-    CPU = "cpu"
 
 
 @dataclass(frozen=True, slots=True)

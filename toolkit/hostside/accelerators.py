@@ -1,4 +1,4 @@
-"""Accelerators of this host: what is on its bus, and what NVIDIA's tool says of its devices."""
+"""Accelerators of this host: what is on its bus, and for each maker a collector of facts about its devices."""
 
 from __future__ import annotations
 
@@ -39,6 +39,17 @@ def makers(bus: str = _BUS) -> list[str]:
         ):
             found.add(maker)
     return sorted(found)
+
+
+def devices(present: list[str]) -> tuple[str, list[Document], str]:
+    """Return the accelerator that engines compute on here, its devices, and what is wrong with their driver."""
+    fault = ""
+    for accelerator, maker, collect in COLLECTORS:
+        found, words = collect(maker in present)
+        if found:
+            return accelerator, found, words
+        fault = fault or words
+    return "cpu", [], fault
 
 
 def nvidia(expected: bool) -> tuple[list[Document], str]:
@@ -82,6 +93,7 @@ def _device(row: list[str]) -> Document:
         "memory": int(total) * 2**20,
         "memory_free": int(free) * 2**20,
         "driver": driver,
+        "maker": "nvidia",
         "temperature": _number(temperature),
         "memory_errors": _number(errors),
         "remapping": "failed" if _yes(failed) else "pending" if _yes(pending) else "",
@@ -109,3 +121,7 @@ def _read(*path: str) -> str:
             return file.read().strip()
     except OSError:
         return ""
+
+
+# accelerator, the maker of its devices, what collects facts of them
+COLLECTORS = (("cuda", "nvidia", nvidia),)

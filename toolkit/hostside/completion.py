@@ -9,10 +9,10 @@ import time
 from wire import Document
 
 
-def healthy(port: int, timeout: float = 2) -> bool:
-    """Return whether `/health` answers 200."""
+def healthy(port: int, path: str, timeout: float = 2) -> bool:
+    """Return whether the path of the engine's health answers 200."""
     try:
-        return _request(port, "GET", "/health", None, timeout)[0] == 200
+        return _request(port, "GET", path, None, timeout)[0] == 200
     except OSError:
         return False
 
@@ -36,30 +36,29 @@ def complete(port: int, payload: Document, timeout: float) -> Document:
         return _answer(status, "", "", started, f"not a completion: {error}")
 
 
-def busy(port: int, timeout: float = 2) -> int:
-    """Return vLLM's running + waiting requests, or 0 where it no longer answers (it has none then)."""
-    try:
-        status, body = _request(port, "GET", "/metrics", None, timeout)
-    except OSError:
-        return 0
-    if status != 200:
-        return 0
-    return int(sum(float(value) for value in _LOAD.findall(body.decode("utf-8", "replace"))))
+def busy(port: int, signs: Document) -> int:
+    """Return the requests in work by the engine's own metrics, 0 where it no longer answers (it has none then)."""
+    gauges = "|".join(re.escape(name) for name in signs["load"])
+    load = re.compile(r"(?:%s)(?:\{[^}]*\})? ([0-9.e+]+)$" % gauges)
+    found = [load.match(line) for line in _metrics(port, signs["metrics"])]
+    return int(sum(float(each[1]) for each in found if each))
 
 
-_LOAD = re.compile(r"^vllm:num_requests_(?:running|waiting)(?:\{[^}]*\})? ([0-9.e+]+)$", re.M)
+def cache_info(port: int, signs: Document) -> list[str]:
+    """Return the lines of the engine's metrics that describe its cache; none where it does not tell."""
+    return [
+        line for line in _metrics(port, signs["metrics"]) if line.startswith(signs["cache"] + "{")
+    ]
 
 
-def cache_info(port: int, timeout: float = 2) -> list[str]:
-    """Return the lines of vLLM's metrics that describe its cache; none where it does not tell."""
+def _metrics(port: int, path: str, timeout: float = 2) -> list[str]:
     import http.client
 
     try:
-        status, body = _request(port, "GET", "/metrics", None, timeout)
+        status, body = _request(port, "GET", path, None, timeout)
     except (OSError, http.client.HTTPException):
         return []
-    lines = body.decode("utf-8", "replace").splitlines() if status == 200 else []
-    return [line for line in lines if line.startswith("vllm:cache_config_info{")]
+    return body.decode("utf-8", "replace").splitlines() if status == 200 else []
 
 
 def _request(

@@ -7,6 +7,7 @@ import json
 import os
 
 import processes
+import signs
 from wire import Document
 
 
@@ -20,8 +21,7 @@ def drift(root: str, manifest: Document, pid: int) -> list[str]:
     release = manifest["release"]
     found = _changed_files(os.path.join(directory, "files.json"))
     snapshot = os.path.join(root, "snapshots", release["snapshot"])
-    wanted = ["--host", "127.0.0.1", "--port", str(manifest["port"]), *release["args"]]
-    if pid and not _runs_with(pid, snapshot, wanted):
+    if pid and not _runs_with(pid, snapshot, signs.signs(manifest)):
         found.append("its process has other arguments than the release")
     return found
 
@@ -47,12 +47,13 @@ def _changed_files(listing: str) -> list[str]:
     return found
 
 
-def _runs_with(pid: int, snapshot: str, wanted: list[str]) -> bool:
-    """Whether the process or one of its descendants serves `snapshot`, with `wanted` as the end of its command line.
+def _runs_with(pid: int, snapshot: str, shown: Document) -> bool:
+    """Whether the process or one of its descendants serves `snapshot`, its command line ending as it should.
 
     A process that shows another title than its command line tells nothing, and is believed.
     """
-    lines = [line for line in map(_command_line, processes.tree(pid)) if "serve" in line]
+    wanted = shown["ending"]
+    lines = [line for line in map(_command_line, processes.tree(pid)) if shown["server"] in line]
     return not lines or any(snapshot in line and line[-len(wanted) :] == wanted for line in lines)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 
 from wire import Document, Report
@@ -25,15 +24,10 @@ def tail(file: str, count: int) -> list[str]:
         return []
 
 
-def memory(file: str) -> list[str]:
-    """Return the lines in which an engine says what memory it took, at most a hundred."""
-    return [line[:400] for line in tail(file, 10**6) if _MEMORY.search(line)][:100]
-
-
-_MEMORY = re.compile(
-    r"KV cache size: |Available KV cache memory: |Model loading took |Graph capturing finished"
-    r"|GiB for KV cache"
-)
+def having(file: str, words: list[str]) -> list[str]:
+    """Return the lines that have any of `words`, the beginnings of a hundred at most."""
+    lines = (line for line in tail(file, 10**6) if any(each in line for each in words))
+    return [line[:400] for line in lines][:100]
 
 
 def follow(request: Document, report: Report) -> Document:

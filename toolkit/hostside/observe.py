@@ -16,6 +16,7 @@ import fleet_lock
 import processes
 import router
 import router_keys
+import signs
 from wire import Document
 
 
@@ -27,7 +28,7 @@ def observe(root: str, label: str = "") -> Document:
     manifests = _manifests(root)
     routing = router.observe(root)
     makers = accelerators.makers()
-    devices, driver_fault = accelerators.nvidia("nvidia" in makers)
+    accelerator, devices, driver_fault = accelerators.devices(makers)
     release, kernel = _os_release(), os.uname()
     disk = shutil.disk_usage(_nearest(root))
     return {
@@ -49,7 +50,7 @@ def observe(root: str, label: str = "") -> Document:
         "devices": devices,
         "driver_fault": driver_fault,
         "engines": engine.engines(root),
-        "missing_libraries": engine.missing_libraries("cuda" if devices else "cpu"),
+        "missing_libraries": engine.missing_libraries(accelerator),
         "snapshots": _listing(os.path.join(root, "snapshots")),
         "converged": _read(os.path.join(root, "converged")).strip(),
         "slots": [_slot(root, each, routing, label) for each in manifests],
@@ -75,7 +76,7 @@ def _manifests(root: str) -> list[Document]:
 
 def _slot(root: str, manifest: Document, routing: Document, label: str) -> Document:
     model, slot, port = manifest["model"], manifest["slot"], manifest["port"]
-    process = processes.state(root, f"{model}-{slot}")
+    process, path = processes.state(root, f"{model}-{slot}"), signs.signs(manifest)["health"]
     name = f"{label}.{slot}" if label else slot
     server = routing.get("servers", {}).get(model, {}).get(name, {})
     return {
@@ -87,7 +88,8 @@ def _slot(root: str, manifest: Document, routing: Document, label: str) -> Docum
         "process": process["state"],
         "started_at": process["started_at"],
         # The router asks once a second: where it says yes, a busy replica need not be asked as well.
-        "healthy": process["state"] == "running" and (server.get("up") or completion.healthy(port)),
+        "healthy": process["state"] == "running"
+        and (server.get("up") or completion.healthy(port, path)),
         "weight": server.get("weight", 0),
         "sessions": server.get("sessions", 0),
         "memory": processes.resident(process["pid"]),

@@ -9,13 +9,14 @@ import completion
 import logs
 import processes
 import router
+import signs
 from wire import Document, Report
 
 TICK = 0.1
 
 
 def wait_ready(request: Document, report: Report) -> Document:
-    """Return once `/health` answers, or as soon as the process dies or `timeout` seconds have passed.
+    """Return once the engine is healthy, or as soon as the process dies or `timeout` seconds have passed.
 
     Result: {"ready": bool, "reason": str, "seconds": float, "log": [...]}. The log holds the last lines where
     it is not ready, and where it is those that say what memory it took.
@@ -24,11 +25,12 @@ def wait_ready(request: Document, report: Report) -> Document:
     root, program, port = request["root"], request["program"], request["port"]
     started, reported = time.monotonic(), 0.0
     first = processes.state(root, program)
-    pid, reason = first["pid"], ""
+    pid, reason, shown = first["pid"], "", signs.of_slot(root, program)
     while True:
         elapsed = time.monotonic() - started
-        if completion.healthy(port):
-            said = logs.memory(logs.path(root, program)) + completion.cache_info(port)
+        if completion.healthy(port, shown["health"]):
+            said = logs.having(logs.path(root, program), shown["memory"])
+            said += completion.cache_info(port, shown)
             return {"ready": True, "reason": "", "seconds": elapsed, "log": said}
         if int(elapsed / TICK) % 3 == 0:
             now = processes.state(root, program)
@@ -65,16 +67,16 @@ def watch(request: Document, report: Report) -> Document:
     """Watch a replica that has the traffic for `seconds`.
 
     Result: {"ok": bool, "reason": str, "log": [...]}; ends early with ok=False where its process ends or
-    restarts, or `/health` fails twice in a row.
+    restarts, or its health fails twice in a row.
     """
     root, program, port = request["root"], request["program"], request["port"]
     until, failed = time.monotonic() + request["seconds"], 0
-    pid = processes.state(root, program)["pid"]
+    pid, path = processes.state(root, program)["pid"], signs.of_slot(root, program)["health"]
     while True:
         now = processes.state(root, program)
         if now["state"] != "running" or now["pid"] != pid:
             return {"ok": False, "reason": "its process ended", "log": tail(root, program)}
-        failed = 0 if completion.healthy(port) else failed + 1
+        failed = 0 if completion.healthy(port, path) else failed + 1
         if failed == 2:
             return {"ok": False, "reason": "it stopped answering", "log": tail(root, program)}
         left = until - time.monotonic()
@@ -87,13 +89,15 @@ def watch(request: Document, report: Report) -> Document:
 def drain(request: Document, report: Report) -> Document:
     """Return when nothing runs on the slot any more, or at the deadline.
 
-    Drained means: the router's sessions, summed over all its workers, and vLLM's own running + waiting
-    requests are 0, twice in a row. Result: {"drained": bool, "left": int, "seconds": float}.
+    Drained means: the router's sessions, summed over all its workers, and the engine's own requests in work
+    are 0, twice in a row. Result: {"drained": bool, "left": int, "seconds": float}.
     """
     root, model, slot, port = (request[key] for key in ("root", "model", "slot", "port"))
     started, quiet, reported = time.monotonic(), 0, 0.0
+    # Routes name a slot with its host in front where there are several.
+    shown = signs.of_slot(root, f"{model}-{slot.rpartition('.')[2]}")
     while True:
-        left = max(router.sessions(root, model, slot), completion.busy(port))
+        left = max(router.sessions(root, model, slot), completion.busy(port, shown))
         elapsed = time.monotonic() - started
         quiet = quiet + 1 if left == 0 else 0
         if quiet == 2 or elapsed > request["timeout"]:

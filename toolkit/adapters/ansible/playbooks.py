@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from toolkit.adapters.ansible.certificate import certificate_digest
+from toolkit.domain.accelerator import DRIVERS
 from toolkit.domain.fleet import Host
 
 _PACKAGE = Path(__file__).parents[2]
@@ -54,4 +55,11 @@ def _roles_digest() -> str:
     return summary.hexdigest()
 
 
-_ROLES = ("packages", "host_base", "settings", "nvidia_driver", "router", "firewall")
+_ROLES = (
+    "packages",
+    "host_base",
+    "settings",
+    *(driver.role for driver in DRIVERS),
+    "router",
+    "firewall",
+)

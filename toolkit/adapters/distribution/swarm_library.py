@@ -8,8 +8,8 @@ from pathlib import Path
 
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.interruption import Interruption
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Accelerator
 from toolkit.errors import ToolkitError
 
 VERSION = "2.1.1"

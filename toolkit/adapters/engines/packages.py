@@ -14,7 +14,7 @@ from typing import Any
 
 import uv
 
-from toolkit.domain.model import Accelerator
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.requirements import LockedPackage, format_requirements
 from toolkit.errors import SourceError
 

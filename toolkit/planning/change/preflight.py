@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from toolkit.domain.accelerator import MAKERS
 from toolkit.domain.facts import Device, HostFacts
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.errors import NothingSuitableError
@@ -12,7 +13,6 @@ from toolkit.errors import NothingSuitableError
 # The oldest version of each system whose packages and systemd the roles are written for.
 SUPPORTED = {"debian": ("Debian", 12.0), "ubuntu": ("Ubuntu", 22.04)}
 ARCHITECTURE = "x86_64"
-OLDEST_DRIVER = 580
 LARGEST_SKEW = 300.0
 LEAST_DISK = 10**9
 HOT = 90
@@ -30,7 +30,7 @@ def preflight(facts: HostFacts, now: float, driver_package: str = "") -> tuple[F
     """Return what stands in the host's way, the gravest first; nothing where it can be provisioned.
 
     `now` is this machine's clock in seconds since the epoch, at the time of the observation; `driver_package` what the
-    fleet file wants installed as the host's NVIDIA driver.
+    fleet file wants installed as the driver of the host's devices.
     """
     return (
         *_system(facts),
@@ -94,9 +94,10 @@ def _system(facts: HostFacts) -> Iterator[Fault]:
 
 
 def _accelerators(facts: HostFacts) -> Iterator[Fault]:
-    if "amd" in facts.accelerators and "nvidia" not in facts.accelerators:
+    if facts.accelerators and not MAKERS.keys() & set(facts.accelerators):
+        makers = " and ".join(each.upper() for each in facts.accelerators)
         yield Fault(
-            "its accelerators are AMD's, which are not supported yet",
+            f"its accelerators are {makers}'s, which are not supported yet",
             "take the host out of the fleet file",
         )
 
@@ -120,29 +121,37 @@ def _disk(facts: HostFacts) -> Iterator[Fault]:
 
 
 def _driver(facts: HostFacts) -> Iterator[Fault]:
-    name_one = "name a nvidia_driver_package for it in the fleet file, or install one there"
-    if facts.driver_fault:
-        yield Fault(f"its NVIDIA driver does not work: {facts.driver_fault}", name_one)
-    oldest = min((each.driver for each in facts.devices), key=driver_branch, default="")
-    if oldest and driver_branch(oldest) < OLDEST_DRIVER:
-        yield Fault(
-            f"its NVIDIA driver is {oldest}; CUDA 13 needs {OLDEST_DRIVER} or newer", name_one
-        )
+    for maker in dict.fromkeys((*facts.accelerators, *(each.maker for each in facts.devices))):
+        driver = MAKERS[maker].traits.driver if maker in MAKERS else None
+        if driver is None:
+            continue
+        name_one = f"name a {driver.setting} for it in the fleet file, or install one there"
+        if facts.driver_fault:
+            yield Fault(f"its {driver.name} does not work: {facts.driver_fault}", name_one)
+        versions = [each.driver for each in facts.devices if each.maker == maker]
+        found = min(versions, key=driver_branch, default="")
+        if found and driver_branch(found) < driver.oldest:
+            yield Fault(
+                f"its {driver.name} is {found}; {driver.runtime} needs {driver.oldest} or newer",
+                name_one,
+            )
 
 
 def _health(device: Device) -> Iterator[Fault]:
-    name = f"device {device.index} ({device.name})"
+    name, accelerator = f"device {device.index} ({device.name})", MAKERS.get(device.maker)
+    driver = accelerator.traits.driver if accelerator else None
+    reset = driver.reset.format(index=device.index) if driver else "toolkit hosts"
     if device.remapping == "failed":
         yield Fault(f"{name} has no spare memory rows left", "have the device replaced")
     elif device.memory_errors:
         yield Fault(
             f"{name} has {device.memory_errors} uncorrected memory errors",
-            f"reset it there: sudo nvidia-smi --gpu-reset -i {device.index}",
+            f"reset it there: {reset}",
         )
     elif device.remapping == "pending":
         yield Fault(
             f"{name} waits for a reset to replace memory rows",
-            f"reset it there: sudo nvidia-smi --gpu-reset -i {device.index}",
+            f"reset it there: {reset}",
         )
 
 

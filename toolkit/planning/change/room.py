@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
-from toolkit.domain.model import Accelerator
 from toolkit.domain.quantity import format_size
 from toolkit.domain.release import Release
 
@@ -25,7 +25,7 @@ class Room:
 
 def find_room(release: Release, facts: HostFacts, stopped: Sequence[SlotFacts]) -> Room:
     """Return whether `release` fits once the replicas in `stopped` have given back their memory."""
-    if release.accelerator == Accelerator.CPU:
+    if not Accelerator(release.accelerator).traits.has_devices:
         return _system_memory(release, facts, stopped)
     return _devices(release, facts, stopped)
 

@@ -9,13 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from toolkit.domain.fit import Architecture, Attention, Layer
+from toolkit.domain.fit import Architecture, Attention, Layer, NotUnderstoodError
 
 Config = Mapping[str, Any]
-
-
-class NotUnderstoodError(ValueError):
-    """The configuration is of a kind whose memory is not predicted here; says which."""
 
 
 # What Transformers fills in where the files of these families leave it out.

@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from toolkit.domain.fit import Architecture, Attention, Layer
-from toolkit.domain.model import Accelerator
-from toolkit.planning.fit.architecture import NotUnderstoodError
-from toolkit.planning.fit.options import EngineOptions
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.fit import Architecture, Attention, Layer, NotUnderstoodError
+from toolkit.planning.engines import engine_named
+from toolkit.planning.engines.port import EngineOptions
 
-# vLLM: CacheConfig.DEFAULT_BLOCK_SIZE; platforms/cpu.py, where latent attention keeps to 16.
-_BLOCK = 16
-_BLOCK_CPU = 128
 # bytes of one number
 _WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2, "half": 2, "float": 4}
 _EIGHT_BITS = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc")
@@ -57,8 +54,8 @@ class Capacity:
 
 def divide_cache(arch: Architecture, options: EngineOptions, accelerator: Accelerator) -> Cache:
     """Return how the cache of `arch` is divided; raises NotUnderstoodError for a type of unknown width."""
-    block = _BLOCK_CPU if accelerator is Accelerator.CPU and not arch.latent else _BLOCK
-    block = options.block or block
+    engine = engine_named(options.engine)
+    block = options.block or engine.block_size(accelerator, latent=bool(arch.latent))
     return Cache(block, block * layer_token_bytes(arch, options), _groups(arch.layers))
 
 

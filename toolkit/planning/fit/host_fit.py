@@ -7,10 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from toolkit.domain.engine import EngineLock
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.engine import EngineLock, engine_spec
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.fit import ModelFiles, Prediction
-from toolkit.domain.model import Accelerator, Version
+from toolkit.domain.fit import ModelFiles, NotUnderstoodError, Prediction
+from toolkit.domain.model import Version
 from toolkit.domain.plan import Strategy
 from toolkit.domain.quantity import format_size
 from toolkit.domain.release import Release
@@ -18,12 +19,12 @@ from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import InputError, NothingSuitableError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.span import placed_before
-from toolkit.planning.fit.architecture import NotUnderstoodError, read_architecture
-from toolkit.planning.fit.options import DEFAULT_UTILIZATION, read_options
+from toolkit.planning.engines import engine_named
+from toolkit.planning.engines.port import EngineOptions
+from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.predict import Place, predict
 from toolkit.planning.release.accelerator import choose_accelerator, describe_host
 from toolkit.planning.release.build import build_release
-from toolkit.planning.release.engine_arguments import engine_arguments, engine_environment
 
 # Room for the engine's packages and logs beside a snapshot.
 DISK_RESERVE = 2**30
@@ -103,9 +104,8 @@ def fit_host(candidate: Candidate, facts: HostFacts) -> HostFit:
         accelerator = choose_accelerator(version, facts)
     except NothingSuitableError as error:
         return _too_small(candidate, facts, error.message, has)
-    args = engine_arguments(version, accelerator, facts)
-    env = engine_environment(version, accelerator, candidate.snapshot.size)
-    options, share = read_options(args, env), version.resources.memory // version.resources.devices
+    options = _options(candidate, accelerator, facts)
+    share = version.resources.memory // version.resources.devices
     prediction = predict(candidate.files, options, _place(accelerator, share, facts))
     found = HostFit(facts.name, False, "", has, prediction, str(accelerator))
     if fault := _fault(prediction, version, accelerator):
@@ -124,13 +124,24 @@ def predict_release(files: ModelFiles, release: Release, facts: HostFacts) -> Pr
     """Return what a release takes on a host."""
     accelerator = Accelerator(release.accelerator)
     place = _place(accelerator, release.memory // release.devices, facts)
-    return predict(files, read_options(release.args, release.env), place)
+    spec = engine_spec(release.engine)
+    options = engine_named(spec.name).read_options(spec.version, release.args, release.env)
+    return predict(files, options, place)
+
+
+def _options(candidate: Candidate, accelerator: Accelerator, facts: HostFacts) -> EngineOptions:
+    """Return the options that a deployment of the candidate would give to its engine."""
+    version = candidate.version
+    engine = engine_named(version.engine.name)
+    args = engine.arguments(version, accelerator, facts)
+    env = engine.environment(version, accelerator, candidate.snapshot.size)
+    return engine.read_options(version.engine.version, args, env)
 
 
 def _place(accelerator: Accelerator, share: int, facts: HostFacts) -> Place:
     """Return where a replica runs that asks for `share` bytes of each device: the smallest that has them."""
-    if accelerator is Accelerator.CPU:
-        return Place(Accelerator.CPU, facts.memory)
+    if not accelerator.traits.has_devices:
+        return Place(accelerator, facts.memory)
     able = [device for device in facts.devices if device.memory >= share]
     device = min(able, key=lambda each: each.memory, default=None)
     return Place(accelerator, device.memory, device.name) if device else Place(accelerator, share)
@@ -140,9 +151,7 @@ def predict_need(candidate: Candidate) -> Prediction:
     """Return what the version takes of exactly the memory that it asks for, on no host in particular."""
     version = candidate.version
     accelerator = version.resources.accelerators[0]
-    args = engine_arguments(version, accelerator, HostFacts("", 0.0))
-    env = engine_environment(version, accelerator, candidate.snapshot.size)
-    options = replace(read_options(args, env), utilization=1.0)
+    options = replace(_options(candidate, accelerator, HostFacts("", 0.0)), utilization=1.0)
     share = version.resources.memory // version.resources.devices
     return predict(candidate.files, options, Place(accelerator, share))
 
@@ -179,8 +188,9 @@ def _fault(prediction: Prediction, version: Version, accelerator: Accelerator) -
     """Return why the replica could not start or not serve what is asked, or nothing."""
     asked = version.resources.memory // version.resources.devices
     certain = prediction.weights + prediction.cache
-    # What processes take beside them is a round figure: a little too little of it is no reason to refuse.
-    if accelerator is Accelerator.CPU and certain > version.resources.memory:
+    # In the host's memory, compare weights and cache alone: what processes take is an estimate, and an estimate does
+    # not justify a refusal.
+    if not accelerator.traits.has_devices and certain > version.resources.memory:
         return (
             f"weights and cache alone take {format_size(certain)}, "
             f"its `resources.memory` says {format_size(version.resources.memory)}"
@@ -196,11 +206,15 @@ def _fault(prediction: Prediction, version: Version, accelerator: Accelerator) -
         f"one request of {prediction.context:,} tokens needs {format_size(prediction.least)}{where}, "
         f"its `resources.memory` gives {format_size(asked)}; "
         + (
-            f"{prediction.longest:,} tokens would fit (`max-model-len`)"
+            f"{prediction.longest:,} tokens would fit (`{_context_flag(version)}`)"
             if prediction.longest
             else f"weights alone take {format_size(prediction.weights)}"
         )
     )
+
+
+def _context_flag(version: Version) -> str:
+    return engine_named(version.engine.name).context_flag(version.engine.version)
 
 
 def _disk_fault(candidate: Candidate, facts: HostFacts) -> str:
@@ -211,7 +225,7 @@ def _disk_fault(candidate: Candidate, facts: HostFacts) -> str:
 
 
 def _too_small(candidate: Candidate, facts: HostFacts, why: str, has: str) -> HostFit:
-    accelerator = Accelerator.CUDA if facts.devices else Accelerator.CPU
+    accelerator = facts.accelerator
     if accelerator not in candidate.version.resources.accelerators:
         return HostFit(facts.name, False, why, has)
     return HostFit(
@@ -230,10 +244,8 @@ def _several(candidate: Candidate, facts: HostFacts, accelerator: Accelerator) -
     Tensor parallel inside a host, whose devices are close, and one stage of a pipeline for each host, as
     vLLM's documentation on parallelism advises.
     """
-    version = candidate.version
-    args = engine_arguments(version, accelerator, facts)
-    env = engine_environment(version, accelerator, candidate.snapshot.size)
-    options = replace(read_options(args, env), utilization=DEFAULT_UTILIZATION, cache=0)
+    share = engine_named(candidate.version.engine.name).utilization
+    options = replace(_options(candidate, accelerator, facts), utilization=share, cache=0)
     device = min(facts.devices, key=lambda each: each.memory, default=None)
     place = Place(accelerator, facts.memory)
     tensor, most = 1, MOST_HOSTS
@@ -241,11 +253,11 @@ def _several(candidate: Candidate, facts: HostFacts, accelerator: Accelerator) -
         arch = read_architecture(candidate.files.config)
         most = min(most, len(arch.layers))
         tensor = next((n for n in _powers(len(facts.devices)) if arch.heads % n == 0), 1)
-    if accelerator is Accelerator.CUDA and device is not None:
+    if accelerator.traits.has_devices and device is not None:
         place = Place(accelerator, device.memory, device.name)
     for hosts in range(1, most + 1):
         tried = replace(options, tensor_parallel=tensor, pipeline_parallel=hosts)
-        if predict(candidate.files, tried, place).least <= place.memory * DEFAULT_UTILIZATION:
+        if predict(candidate.files, tried, place).least <= place.memory * share:
             return Several(hosts, tensor, hosts) if hosts > 1 else None
     return None
 

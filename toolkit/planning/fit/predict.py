@@ -6,14 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from toolkit.domain.fit import Architecture, ModelFiles, Prediction
-from toolkit.domain.model import Accelerator
-from toolkit.planning.fit.architecture import NotUnderstoodError, read_architecture
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.fit import Architecture, ModelFiles, NotUnderstoodError, Prediction
+from toolkit.planning.engines import engine_named
+from toolkit.planning.engines.port import EngineOptions
+from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.cache import Cache, capacity, divide_cache, stages, token_bytes
-from toolkit.planning.fit.options import EngineOptions, Limits, served_context, step_limits
+from toolkit.planning.fit.options import Limits, served_context, step_limits
 from toolkit.planning.fit.reserve import device_reserve
 from toolkit.planning.fit.weights import loaded_weights
-from toolkit.planning.release.engine_arguments import CPU_RUNTIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def _predict(
     weights = loaded_weights(files.tensors, arch, options)
     reserve = _reserve(arch, options, limits, place)
     budget = _budget(options, place, max(weights))
-    given = place.accelerator is Accelerator.CPU or options.cache
+    given = not place.accelerator.traits.has_devices or options.cache
     left = [options.cache if given else budget - each - reserve for each in weights]
     cache = divide_cache(arch, options, place.accelerator)
     context = served_context(arch, options)
@@ -99,18 +100,16 @@ def _one_request(cache: Cache, ranges: Sequence[range], context: int, limits: Li
 
 
 def _reserve(arch: Architecture, options: EngineOptions, limits: Limits, place: Place) -> int:
-    return (
-        CPU_RUNTIME
-        if place.accelerator is Accelerator.CPU
-        else device_reserve(arch, options, limits)
-    )
+    if not place.accelerator.traits.has_devices:
+        return engine_named(options.engine).cpu_runtime
+    return device_reserve(arch, options, limits)
 
 
 def _budget(options: EngineOptions, place: Place, weights: int) -> int:
     """vLLM, v1/worker/utils.py, request_memory: a share of the whole device, whoever uses the rest.
 
-    On the CPU the cache is given (VLLM_CPU_KVCACHE_SPACE) and weights and processes come on top.
+    On the CPU the size of the cache is given, and weights and processes come on top.
     """
-    if place.accelerator is Accelerator.CPU:
-        return weights + options.cache + CPU_RUNTIME
+    if not place.accelerator.traits.has_devices:
+        return weights + options.cache + engine_named(options.engine).cpu_runtime
     return math.ceil(place.memory * options.utilization)

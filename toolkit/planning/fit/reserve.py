@@ -8,7 +8,8 @@ profile_run). Before the start it can only be estimated, from the shapes of that
 from __future__ import annotations
 
 from toolkit.domain.fit import Architecture
-from toolkit.planning.fit.options import EngineOptions, Limits
+from toolkit.planning.engines.port import EngineOptions
+from toolkit.planning.fit.options import Limits
 
 _WIDTH = 2
 # Workspaces of attention kernels and libraries; and buffers of the collectives between devices.

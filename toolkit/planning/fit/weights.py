@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from toolkit.domain.fit import Architecture
 from toolkit.domain.tensors import Tensor
+from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.cache import stages
-from toolkit.planning.fit.options import EngineOptions
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _WIDTHS = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "half": 2}

@@ -1,9 +1,10 @@
-"""Which of the accelerators a version runs on does a host have."""
+"""Which of a version's accelerators a host has."""
 
 from __future__ import annotations
 
+from toolkit.domain.accelerator import MAKERS, Accelerator
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import Accelerator, Version
+from toolkit.domain.model import Version
 from toolkit.domain.quantity import format_size
 from toolkit.errors import NothingSuitableError
 
@@ -15,11 +16,7 @@ def choose_accelerator(version: Version, facts: HostFacts) -> Accelerator:
     version needs and what is there; nothing has been downloaded by then.
     """
     for accelerator in version.resources.accelerators:
-        if accelerator is Accelerator.CPU and facts.memory >= version.resources.memory:
-            return accelerator
-        share = version.resources.memory / version.resources.devices
-        able = [device for device in facts.devices if device.memory >= share]
-        if accelerator is Accelerator.CUDA and len(able) >= version.resources.devices:
+        if _can_hold(version, accelerator, facts):
             return accelerator
     raise NothingSuitableError(
         f"{version.title} does not fit on {facts.name}: it needs {describe_needs(version)}; "
@@ -29,20 +26,31 @@ def choose_accelerator(version: Version, facts: HostFacts) -> Accelerator:
     )
 
 
+def _can_hold(version: Version, accelerator: Accelerator, facts: HostFacts) -> bool:
+    needs, maker = version.resources, accelerator.traits.maker
+    if not maker:
+        return facts.memory >= needs.memory
+    share = needs.memory / needs.devices
+    able = [each for each in facts.devices if each.maker == maker and each.memory >= share]
+    return len(able) >= needs.devices
+
+
 def describe_needs(version: Version) -> str:
     """Return `20.0 GB on 1 CUDA device or 16 GB of memory on the CPU`."""
     size, count = format_size(version.resources.memory), version.resources.devices
-    words = {
-        Accelerator.CUDA: f"{size} on {count} CUDA device{'s' if count > 1 else ''}",
-        Accelerator.CPU: f"{size} of memory on the CPU",
-    }
-    return " or ".join(words[accelerator] for accelerator in version.resources.accelerators)
+    places = (
+        f"on {count} {each.traits.device}{'s' if count > 1 else ''}"
+        if each.traits.has_devices
+        else f"of memory on the {each.traits.device}"
+        for each in version.resources.accelerators
+    )
+    return " or ".join(f"{size} {place}" for place in places)
 
 
 def describe_host(facts: HostFacts) -> str:
     """Return what a host has to compute with."""
     memory = f"{facts.cpus} CPU cores with {format_size(facts.memory)} of memory"
     if not facts.devices:
-        return f"no NVIDIA device, {memory}"
+        return f"no {' or '.join(each.upper() for each in MAKERS)} device, {memory}"
     devices = ", ".join(f"{device.name} ({format_size(device.memory)})" for device in facts.devices)
     return f"{devices}, {memory}"

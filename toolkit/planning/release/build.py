@@ -7,7 +7,7 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Check, Version
 from toolkit.domain.release import Release, Span
 from toolkit.domain.snapshot import Snapshot
-from toolkit.planning.release.engine_arguments import engine_arguments, engine_environment
+from toolkit.planning.engines import engine_named
 
 # Every replica must have answered something before it takes traffic, whatever its version says.
 DEFAULT_CHECK = Check(prompt="Say hello.", max_tokens=8)
@@ -17,6 +17,7 @@ def build_release(
     version: Version, snapshot: Snapshot, lock: EngineLock, facts: HostFacts, number: int
 ) -> Release:
     """Return the release that runs `version` with the engine of `lock`."""
+    engine = engine_named(version.engine.name)
     return Release(
         model=version.model,
         number=number,
@@ -28,8 +29,8 @@ def build_release(
         accelerator=str(lock.accelerator),
         memory=version.resources.memory,
         devices=version.resources.devices,
-        args=engine_arguments(version, lock.accelerator, facts),
-        env=dict(engine_environment(version, lock.accelerator, snapshot.size)),
+        args=engine.arguments(version, lock.accelerator, facts),
+        env=dict(engine.environment(version, lock.accelerator, snapshot.size)),
         checks=version.checks or (DEFAULT_CHECK,),
         routing=version.routing,
         span=Span(version.resources.hosts) if version.resources.hosts > 1 else None,

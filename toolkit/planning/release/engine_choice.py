@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Accelerator, EngineSpec
+from toolkit.domain.model import EngineSpec
 from toolkit.domain.requirements import LockedPackage
 from toolkit.errors import InputError, NothingSuitableError
 
@@ -74,3 +75,12 @@ def compare_locks(
             continue
         changes.append(PackageChange(name, was.version if was else "", now.version if now else ""))
     return tuple(changes)
+
+
+def system_packages(lock: EngineLock) -> list[dict[str, str]]:
+    """Return the system packages that an engine needs: `name`, and the `path` of a file that the package brings."""
+    return [
+        {"name": each.package, "path": each.path.format(python=lock.python)}
+        for each in lock.accelerator.traits.libraries
+        if each.package
+    ]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.bundle import (
     LOCK,
     MANIFEST,
@@ -21,15 +22,13 @@ from toolkit.domain.bundle import (
     weights_path,
 )
 from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Accelerator, Version
+from toolkit.domain.model import Version
 from toolkit.domain.requirements import LockedPackage
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import IntegrityError, NothingSuitableError
 from toolkit.planning.release.engine_choice import choose_lock
 
 FORMAT = 1
-# What a lock does not say is how large its files are; so much is set aside before they are known.
-WHEELS_ALLOWANCE = {Accelerator.CPU: 10**9, Accelerator.CUDA: 8 * 10**9}
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _LICENCE = re.compile(r"(LICEN[CS]E|NOTICE|COPYING|USE_POLICY)([._-].*)?\Z", re.IGNORECASE)
 

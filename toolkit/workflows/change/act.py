@@ -8,15 +8,16 @@ from typing import Any
 
 from toolkit.adapters.distribution.port import Tree
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import Accelerator, Version
+from toolkit.domain.model import Version
 from toolkit.domain.plan import Step, StepKind
 from toolkit.domain.probe import Waited
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.release import Outcome, Release
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.gate import gate_fault, gate_payload
-from toolkit.planning.change.log_reading import decisive_line
+from toolkit.planning.change.process import process_variables, seat_of
 from toolkit.planning.change.room import find_room
+from toolkit.planning.engines import engine_of
 from toolkit.planning.routing.ports import slot_ports
 from toolkit.planning.routing.routes import (
     Routes,
@@ -99,31 +100,18 @@ class Act:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
         program = f"{release.model}-{step.slot}"
         facts = self._tools.host.observe()
-        devices = list(find_room(release, facts, ()).devices)
-        env = dict(release.env)
-        if devices:
-            env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, devices))
-        manifest = {
-            "model": release.model,
-            "slot": step.slot,
-            "port": port,
-            "devices": devices,
-            "release": release.as_json(),
-        }
-        variables = {
-            "replica_program": program,
-            "replica_state": "started",
-            "replica_span": self._span(release, step.slot, port),
-            "replica_engine": release.engine,
-            "replica_snapshot": release.snapshot,
-            "replica_port": port,
-            "replica_args": list(release.args),
-            "replica_env": env,
-            "replica_manifest": manifest,
-            # Where the engine computes on the CPU, the router and a rollback must not wait for it.
-            "replica_nice": 10 if release.accelerator == Accelerator.CPU else 0,
-        }
-        self._play("replica", variables)
+        span = self._span(release, step.slot, port)
+        seat = seat_of(self._tools.host.host.root, port, span)
+        devices = find_room(release, facts, ()).devices
+        self._play(
+            "replica",
+            {
+                "replica_program": program,
+                "replica_state": "started",
+                "replica_span": span,
+                **process_variables(release, step.slot, seat, devices),
+            },
+        )
         # Here and not above: a switch to a standby starts nothing, and must not load what reads weights.
         from toolkit.workflows.change.fit_record import FitRecording
 
@@ -245,7 +233,7 @@ class Act:
 
 
 def _failed(release: Release, slot: str, what: str, waited: Waited) -> ReleaseFailedError:
-    line = decisive_line(waited.log)
+    line = engine_of(release.engine).decisive_line(waited.log)
     said = f"\n  its log says: {line}" if line else ""
     return ReleaseFailedError(
         f"{release.title} {what}{said}",

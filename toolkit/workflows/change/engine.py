@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.config.engine_locks import local_directory, lock_file_name, read_lock
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import Accelerator
+from toolkit.domain.model import EngineSpec
 from toolkit.domain.requirements import parse_requirements
 from toolkit.errors import NothingSuitableError, RefusedError
 from toolkit.planning.release.engine_choice import PackageChange, compare_locks
@@ -51,7 +52,7 @@ def relock(
     changes = compare_locks(parse_requirements(old), parse_requirements(text))
     if before is not None and not changes:
         return Relocked(before, before, (), written=False)
-    path = local_directory(home) / lock_file_name(version, accelerator, python)
+    path = local_directory(home) / lock_file_name(EngineSpec("vllm", version), accelerator, python)
     _write(path, text)
     return Relocked(read_lock(path), before, changes, written=True)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from toolkit.adapters.sources.model_files import read_directory
 from toolkit.domain.fit import FitRecord, ModelFiles, Prediction
 from toolkit.domain.snapshot import Snapshot
-from toolkit.planning.fit.actual import read_actual
+from toolkit.planning.engines import engine_of
 from toolkit.planning.fit.host_fit import predict_release
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class FitRecording:
         """Keep what was predicted beside what the engine said of itself, in the lines of `HostPort.wait_ready`."""
         tools, release = self._tools, self._release
         try:
-            actual = read_actual(lines)
+            actual = engine_of(release.engine).read_actual(lines)
             if not actual.known:
                 return
             predicted, host = self._predicted.result(), self._facts.name

@@ -13,7 +13,6 @@ from toolkit.config.registry_merge import cut_registry
 from toolkit.domain.bundle import MANIFEST, REGISTRY, Manifest
 from toolkit.errors import InputError
 from toolkit.planning.upkeep.bundle import (
-    WHEELS_ALLOWANCE,
     describe_version,
     parse_manifest,
     weight_files,
@@ -86,7 +85,7 @@ def outlook(wish: Wish, shop: Workshop) -> Outlook:
         fetch=sum(missing.values()),
         weights=sum(file.size for file in weight_files(snapshots)),
         wheels=sum(known.values()),
-        packages_unknown=sum(WHEELS_ALLOWANCE[lock.accelerator] for lock in unknown),
+        packages_unknown=sum(lock.accelerator.traits.wheels for lock in unknown),
         linked=_linkable(shop.store.root, wish.target.parent),
     )
 

@@ -16,6 +16,8 @@ from toolkit.domain.quantity import format_size
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError, IntegrityError, SourceError
+from toolkit.planning.engines import engine_named
+from toolkit.planning.release.engine_choice import system_packages
 from toolkit.workflows.files.pull import PullReport, pull
 from toolkit.workflows.tools import Say, SnapshotFiles
 
@@ -87,10 +89,11 @@ class LocalSupplies:
         return {
             "engine_id": lock.id,
             "engine_version": lock.version,
-            "engine_accelerator": str(lock.accelerator),
+            "engine_system_packages": system_packages(lock),
             "engine_python": lock.python,
             "engine_wheelhouse": str(directory),
             "engine_uv": str(uv_binary()),
+            **engine_named(lock.name).installation(lock),
         }
 
     def _lock(self, engine: str) -> EngineLock:

@@ -1,0 +1,45 @@
+"""Where a replica's state shows: paths, metrics and log lines of its engine, as its slot's manifest says.
+
+This is the hostside half of `toolkit.planning.engines`. Manifests of a former toolkit have no signs; their slots run
+vLLM, whose signs stand here for them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from wire import Document
+
+VLLM = {
+    "health": "/health",
+    "metrics": "/metrics",
+    "load": ["vllm:num_requests_running", "vllm:num_requests_waiting"],
+    "cache": "vllm:cache_config_info",
+    "memory": [
+        "KV cache size: ",
+        "Available KV cache memory: ",
+        "Model loading took ",
+        "Graph capturing finished",
+        "GiB for KV cache",
+    ],
+    "server": "serve",
+}
+
+
+def signs(manifest: Document) -> Document:
+    """Return the signs in a slot's manifest."""
+    if "signs" in manifest:
+        found: Document = manifest["signs"]
+        return found
+    address = ["--host", "127.0.0.1", "--port", str(manifest.get("port", 0))]
+    return {**VLLM, "ending": [*address, *manifest.get("release", {}).get("args", [])]}
+
+
+def of_slot(root: str, program: str) -> Document:
+    """Return the signs of the replica in a slot, `program` being model and slot joined by a dash."""
+    try:
+        with open(os.path.join(root, "slots", program, "manifest.json")) as file:
+            return signs(json.load(file))
+    except (OSError, ValueError):
+        return signs({})

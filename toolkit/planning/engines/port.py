@@ -1,0 +1,134 @@
+"""What planning asks of an engine. Each engine is one module that answers all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.engine import EngineLock
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.fit import Actual
+from toolkit.domain.model import Version
+from toolkit.domain.release import Release
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What a replica's arguments and environment say about its memory.
+
+    `context`, `batch` (tokens of one step) and `sequences` are None where they are left to the engine. `cache` is the
+    size of the cache in bytes where it is given outright, 0 where the engine measures it. `utilization` is the share of
+    a device that the engine takes. `engine` is the engine's name.
+    """
+
+    context: int | None = None
+    sequences: int | None = None
+    batch: int | None = None
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    cache_dtype: str = "auto"
+    dtype: str = "auto"
+    block: int = 0
+    eager: bool = False
+    utilization: float = 0.92
+    cache: int = 0
+    engine: str = "vllm"
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """Where programs on a host see how a replica does; it travels in the slot's manifest.
+
+    `health` and `metrics` are paths. `load` are the gauges whose sum is the requests in work, `cache` the metric that
+    describes the cache. `memory` are words of the log lines that say what memory was taken. `server` is a word of the
+    serving process's command line, `ending` the end of that line.
+    """
+
+    health: str
+    metrics: str
+    load: tuple[str, ...]
+    cache: str
+    memory: tuple[str, ...]
+    server: str
+    ending: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what stands in the manifest."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where one process of a replica runs.
+
+    `root` is the toolkit's directory on the host, `port` the process's on the loopback. Where several hosts run the
+    replica together, `hosts` are their addresses, the leader's first, `rank` is this host's place among them, and at
+    `meeting` the leader's engine waits for the others.
+    """
+
+    root: str
+    port: int
+    hosts: tuple[str, ...] = ()
+    rank: int = 0
+    meeting: int = 0
+
+
+class Engine(Protocol):
+    """An engine, as planning sees it."""
+
+    name: str
+    # accelerator -> the package that is the engine
+    distributions: Mapping[Accelerator, str]
+    # bytes that its processes take on a CPU host beside weights and cache
+    cpu_runtime: int
+    # the share of a device's memory that it takes where nothing is said
+    utilization: float
+
+    def arguments(
+        self, version: Version, accelerator: Accelerator, facts: HostFacts
+    ) -> tuple[str, ...]:
+        """Return the arguments that a release keeps: all but those that follow from the slot."""
+
+    def environment(
+        self, version: Version, accelerator: Accelerator, weights: int
+    ) -> Mapping[str, str]:
+        """Return the environment that a release keeps; the registry's word is last. `weights` is in bytes."""
+
+    def command(self, release: Release, seat: Seat) -> tuple[str, ...]:
+        """Return the command line of a replica's process; the program is a path."""
+
+    def surroundings(self, release: Release, seat: Seat) -> Mapping[str, str]:
+        """Return the environment that every process of the engine gets in such a seat."""
+
+    def signs(self, release: Release, port: int) -> Signs:
+        """Return where a replica's state shows."""
+
+    def installation(self, lock: EngineLock) -> Mapping[str, Any]:
+        """Return the variables of the role `engine` that say how this engine is named and proved."""
+
+    def read_options(
+        self, version: str, args: Sequence[str], env: Mapping[str, str]
+    ) -> EngineOptions:
+        """Return the options among arguments and environment of an engine of `version` (`0.32.0`).
+
+        Raises NotUnderstoodError for a bad number.
+        """
+
+    def step_defaults(
+        self, options: EngineOptions, accelerator: Accelerator, device: int, name: str
+    ) -> tuple[int, int]:
+        """Return tokens and requests of the largest step where nothing is said, for a device of `device` bytes."""
+
+    def block_size(self, accelerator: Accelerator, *, latent: bool) -> int:
+        """Return the tokens of one block of the cache where nothing is said."""
+
+    def read_actual(self, lines: Sequence[str]) -> Actual:
+        """Return the figures that log lines and metrics hold."""
+
+    def decisive_line(self, lines: Sequence[str]) -> str:
+        """Return the line of a log that says why the engine failed; nothing for an empty log."""
+
+    def context_flag(self, version: str) -> str:
+        """Return the serving option that bounds a request's length, as the registry writes it."""

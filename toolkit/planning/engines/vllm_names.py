@@ -1,0 +1,101 @@
+"""The names that vLLM gives to flags, variables and metrics: one row for each minor version.
+
+A release of vLLM that renames one gets a row here, which says what differs from the row before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """Flags of `vllm serve`, without dashes: those that the toolkit gives, and those that it reads."""
+
+    served_name: str = "served-model-name"
+    shutdown_timeout: str = "shutdown-timeout"
+    no_access_log: str = "disable-uvicorn-access-log"
+    host: str = "host"
+    port: str = "port"
+    eager: str = "enforce-eager"
+    remote_code: str = "trust-remote-code"
+    utilization: str = "gpu-memory-utilization"
+    tensor_parallel: str = "tensor-parallel-size"
+    pipeline_parallel: str = "pipeline-parallel-size"
+    executor: str = "distributed-executor-backend"
+    nodes: str = "nnodes"
+    node: str = "node-rank"
+    leader_address: str = "master-addr"
+    leader_port: str = "master-port"
+    follower: str = "headless"
+    context: str = "max-model-len"
+    sequences: str = "max-num-seqs"
+    batch: str = "max-num-batched-tokens"
+    dtype: str = "dtype"
+    block: str = "block-size"
+    cache_dtype: str = "kv-cache-dtype"
+    cache_size: str = "kv-cache-memory-bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """Environment variables that vLLM itself defines."""
+
+    cpu_cache: str = "VLLM_CPU_KVCACHE_SPACE"
+    cpu_binding: str = "VLLM_CPU_OMP_THREADS_BIND"
+    address: str = "VLLM_HOST_IP"
+    no_usage_statistics: str = "VLLM_NO_USAGE_STATS"
+    cache_root: str = "VLLM_CACHE_ROOT"
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Metrics of `/metrics`: gauges of requests, and what the cache holds."""
+
+    running: str = "vllm:num_requests_running"
+    waiting: str = "vllm:num_requests_waiting"
+    cache: str = "vllm:cache_config_info"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What one minor version of vLLM calls things.
+
+    `flag_sources`, `variable_sources` and `metric_sources` are the files of its package that define them.
+    """
+
+    flags: Flags = Flags()
+    variables: Variables = Variables()
+    metrics: Metrics = Metrics()
+    flag_sources: tuple[str, ...] = (
+        "vllm/engine/arg_utils.py",
+        "vllm/entrypoints/launchers/cli_args.py",
+    )
+    variable_sources: tuple[str, ...] = ("vllm/envs.py",)
+    metric_sources: tuple[str, ...] = ("vllm/v1/metrics/loggers.py",)
+
+
+BY_MINOR: Mapping[tuple[int, int], Names] = {
+    (0, 31): Names(),
+    (0, 32): Names(),
+    (0, 33): Names(),
+}
+
+
+def names(version: str) -> Names:
+    """Return the names in `version` (`0.32.0`): those of its row, or of the newest row before it."""
+    known = sorted(BY_MINOR)
+    wanted = minor(version)
+    return BY_MINOR[max((each for each in known if each <= wanted), default=known[0])]
+
+
+def minor(version: str) -> tuple[int, int]:
+    """Return `(0, 32)` for `0.32.0`."""
+    first, second = version.split(".")[:2]
+    return int(first), int(second)
+
+
+def all_of(group: Flags | Variables | Metrics) -> tuple[str, ...]:
+    """Return the names of a group, in the order of its fields."""
+    return tuple(getattr(group, field.name) for field in fields(group))
