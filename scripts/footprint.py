@@ -69,8 +69,8 @@ def measure(hosts: int) -> dict[str, list[int]]:
     sys.path.insert(0, str(ROOT))
     from tests.footprint import deploy_upgrade_rollback
 
-    with tempfile.TemporaryDirectory() as place:
-        deploy_upgrade_rollback(Path(place), hosts)
+    with tempfile.TemporaryDirectory() as directory:
+        deploy_upgrade_rollback(Path(directory), hosts)
     tracer.stop()
     data = tracer.get_data()
     found = {}

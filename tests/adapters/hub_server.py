@@ -10,8 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toolkit.adapters.fakes.hub import LARGE_SUFFIXES, commit_id
 from toolkit.adapters.hub.errors import Fault
-from toolkit.adapters.mirror.source import ServedSnapshot
 from toolkit.adapters.store.hashing import digest_file
+from toolkit.adapters.store.manifest import StoredSnapshot
 from toolkit.domain.snapshot import FileDigest, Snapshot
 
 # A Hub's answer for each fault: status, and the headers that clients read.
@@ -29,7 +29,7 @@ class PublishedFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._repos: dict[str, dict[str, ServedSnapshot]] = {}
+        self._repos: dict[str, dict[str, StoredSnapshot]] = {}
 
     def publish(self, repo: str, files: Mapping[str, bytes], *, licence: str = "apache-2.0") -> str:
         """Add a commit with exactly these files as the newest; returns its 40-hex id."""
@@ -41,14 +41,14 @@ class PublishedFiles:
             target.write_bytes(content)
         digests = tuple(_digest(place, path) for path in sorted(files))
         snapshot = Snapshot(repo, revision, digests)
-        self._repos.setdefault(repo, {})[revision] = ServedSnapshot(snapshot, place, licence, 1e9)
+        self._repos.setdefault(repo, {})[revision] = StoredSnapshot(snapshot, licence, 1e9, place)
         return revision
 
     def snapshot(self, repo: str, revision: str) -> Snapshot:
         """Return the snapshot that a lock would pin for that commit."""
         return self._repos[repo][revision].snapshot
 
-    def revisions(self, repo: str) -> Sequence[ServedSnapshot]:
+    def revisions(self, repo: str) -> Sequence[StoredSnapshot]:
         return tuple(self._repos.get(repo, {}).values())
 
 

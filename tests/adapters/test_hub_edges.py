@@ -152,6 +152,23 @@ def test_short_waits_that_a_hub_asks_for_are_kept(monkeypatch: pytest.MonkeyPatc
     assert waited == [3]
 
 
+def test_a_refused_range_without_a_range_request_ends_the_download(tmp_path: Path) -> None:
+    place = f"/{REPO}/resolve/{REVISION}/model.safetensors"
+    seen: list[Any] = []
+    described = {"ETag": f'"{SHA256}"', "X-Repo-Commit": REVISION, "Content-Length": str(FILE.size)}
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        refused = scope["method"] == "GET" and len(seen) < 10
+        answer = (416, {}, b"") if refused else (200, described, WEIGHTS)
+        await answering({place: answer}, seen)(scope, receive, send)
+
+    with serve_on_thread(app) as endpoint:
+        hub = HuggingFaceHub(endpoint, tries=2, pause=0.01)
+        with pytest.raises(SourceError, match="answered 416"):
+            hub.download(REPO, REVISION, FILE, tmp_path / "data", lambda _: None)
+    assert [scope["method"] for scope in seen] == ["HEAD", "GET"]
+
+
 def test_files_in_xet_come_through_the_clients_own_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,14 @@ class Snapshot:
         """The sha256 hex over paths and file digests. Two snapshots with equal bytes share it."""
         return digest_of_files(self.files)
 
+    def file(self, path: str) -> FileDigest | None:
+        """Return the file of that path, or None."""
+        return next((file for file in self.files if file.path == path), None)
+
+    def is_directory(self, path: str) -> bool:
+        """Whether files lie below `path`; the empty path is the top."""
+        return not path or any(file.path.startswith(f"{path}/") for file in self.files)
+
 
 def digest_of_files(files: Iterable[FileDigest]) -> str:
     """Return the sha256 hex over the files' lines `path NUL sha256 LF`, ordered by path."""

@@ -24,17 +24,17 @@ _Record = TypeVar("_Record", Deployment, StepRecord, FitRecord)
 
 
 class History:
-    """Releases and deployments at `place`, a file of SQLite or an address of PostgreSQL.
+    """Releases and deployments at `location`, a file of SQLite or an address of PostgreSQL.
 
     `clock` returns seconds since the epoch. Raises ToolkitError where the history cannot be opened, is not a history or
     comes from a newer toolkit, and InputError where PostgreSQL's driver is not installed. Every operation raises
     ToolkitError where the database does not answer.
     """
 
-    def __init__(self, place: Path | Address, clock: Callable[[], float]) -> None:
+    def __init__(self, location: Path | Address, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._db = _open(place)
+        self._db = _open(location)
 
     @property
     def name(self) -> str:
@@ -190,11 +190,11 @@ class History:
             return self._db.run(statement, [_storable(each) for each in values])
 
 
-def _open(place: Path | Address) -> Database:
-    if isinstance(place, Path):
+def _open(location: Path | Address) -> Database:
+    if isinstance(location, Path):
         from toolkit.adapters.history.sqlite import Sqlite
 
-        return Sqlite(place)
+        return Sqlite(location)
     try:
         from toolkit.adapters.history.postgresql import Postgres
     except ImportError:
@@ -202,7 +202,7 @@ def _open(place: Path | Address) -> Database:
             "TOOLKIT_HISTORY names PostgreSQL, and its driver is not installed here",
             hint="pip install 'psycopg[binary]>=3.3.9,<3.4'",
         ) from None
-    return Postgres(place)
+    return Postgres(location)
 
 
 def _storable(value: object) -> object:

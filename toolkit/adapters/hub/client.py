@@ -34,7 +34,7 @@ from huggingface_hub.utils import (
     logging,
 )
 
-from toolkit.adapters.hub.transfer import fetch_file
+from toolkit.adapters.hub.transfer import Download
 from toolkit.adapters.hub.translate import EXPECTED, pause_before_retry, translate
 
 SMALL = 64 * 2**20
@@ -91,10 +91,8 @@ class HuggingFaceHub:
         self, repo: str, revision: str, file: FileDigest, into: Path, progress: Advance
     ) -> str:
         address = HubAddress(self.endpoint, repo, revision, file.path)
-        headers = self._headers()
-        return fetch_file(
-            address, self._url(address), headers, file, into, progress, self._tries, self._pause
-        )
+        download = Download(address, self._url(address), self._headers(), file)
+        return download.fetch(into, progress, self._tries, self._pause)
 
     def _tensors(self, address: HubAddress) -> tuple[Tensor, ...]:
         try:

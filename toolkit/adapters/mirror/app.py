@@ -20,7 +20,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from toolkit.adapters.mirror.file import FileRange, requested_range
 from toolkit.adapters.mirror.source import (
     MirrorSource,
-    ServedSnapshot,
     commits,
     entry,
     etag,
@@ -29,6 +28,7 @@ from toolkit.adapters.mirror.source import (
     refs,
     tree,
 )
+from toolkit.adapters.store.manifest import StoredSnapshot
 
 MAX_BODY = 2**20
 READ = ["GET", "HEAD"]
@@ -82,7 +82,7 @@ class Answers:
         """List a directory of a revision."""
         served = await self._served(request)
         under = request.path_params.get("path", "").strip("/")
-        if not served.is_directory(under):
+        if not served.snapshot.is_directory(under):
             raise _no_entry(served)
         recursive = request.query_params.get("recursive", "").lower() in ("true", "1")
         return JSONResponse(tree(served, under, recursive=recursive))
@@ -93,7 +93,7 @@ class Answers:
         paths = await _named_paths(request)
         if paths is None:
             return _error(400, "BadRequest", "paths are missing")
-        found = [entry(file) for path in paths if (file := served.file(path)) is not None]
+        found = [entry(file) for path in paths if (file := served.snapshot.file(path)) is not None]
         return JSONResponse(found)
 
     async def model(self, request: Request) -> Response:
@@ -106,7 +106,7 @@ class Answers:
         """List the revisions up to one."""
         served = await self._served(request)
         revisions = await self._revisions(request)
-        return JSONResponse(commits(revisions, served.snapshot.revision))
+        return JSONResponse(commits(revisions, served.revision))
 
     async def refs(self, request: Request) -> Response:
         """List the branches."""
@@ -116,14 +116,14 @@ class Answers:
     async def resolve(self, request: Request) -> Response:
         """Send a file, a range of it, or its headers alone."""
         served = await self._served(request)
-        file = served.file(request.path_params["path"])
+        file = served.snapshot.file(request.path_params["path"])
         if file is None:
             raise _no_entry(served)
         tag = f'"{etag(file)}"'
         headers = {
             "ETag": tag,
             "Accept-Ranges": "bytes",
-            "X-Repo-Commit": served.snapshot.revision,
+            "X-Repo-Commit": served.revision,
             "Cache-Control": "no-transform",
         }
         if not file.git_sha1:
@@ -137,10 +137,10 @@ class Answers:
             )
         return FileRange(served.path / file.path, wanted, file.size, headers)
 
-    async def _revisions(self, request: Request) -> Sequence[ServedSnapshot]:
+    async def _revisions(self, request: Request) -> Sequence[StoredSnapshot]:
         return await run_in_threadpool(self._source.revisions, _repo(request))
 
-    async def _served(self, request: Request) -> ServedSnapshot:
+    async def _served(self, request: Request) -> StoredSnapshot:
         """Return the snapshot that the URL names."""
         revisions = await self._revisions(request)
         if not revisions:
@@ -204,8 +204,8 @@ def _no_repo() -> Response:
     return _error(404, "RepoNotFound", "Repository not found")
 
 
-def _no_entry(served: ServedSnapshot) -> _Refused:
-    revision = served.snapshot.revision
+def _no_entry(served: StoredSnapshot) -> _Refused:
+    revision = served.revision
     return _Refused(_error(404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": revision}))
 
 

@@ -4,40 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Protocol
 
-from toolkit.domain.snapshot import FileDigest, Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class ServedSnapshot:
-    """A snapshot and the directory of its files; `pulled_at` is in seconds since the epoch."""
-
-    snapshot: Snapshot
-    path: Path
-    licence: str
-    pulled_at: float
-
-    def file(self, path: str) -> FileDigest | None:
-        """Return the file of that path, or None. A path outside of the snapshot finds nothing."""
-        return next((file for file in self.snapshot.files if file.path == path), None)
-
-    def is_directory(self, path: str) -> bool:
-        """Whether files lie below `path`."""
-        return not path or any(f.path.startswith(f"{path}/") for f in self.snapshot.files)
+from toolkit.adapters.store.manifest import StoredSnapshot
+from toolkit.domain.snapshot import FileDigest
 
 
 class MirrorSource(Protocol):
     """The snapshots that a mirror may serve at the moment."""
 
-    def revisions(self, repo: str) -> Sequence[ServedSnapshot]:
+    def revisions(self, repo: str) -> Sequence[StoredSnapshot]:
         """Return the snapshots of a repository, the newest last; none for an unknown one."""
 
 
-def find_revision(revisions: Sequence[ServedSnapshot], name: str) -> ServedSnapshot | None:
+def find_revision(revisions: Sequence[StoredSnapshot], name: str) -> StoredSnapshot | None:
     """Return the snapshot of a commit, of a hash with at least seven digits, or of `main`, the newest; or None."""
     if name in ("main", "HEAD", "refs/heads/main"):
         return revisions[-1] if revisions else None
@@ -52,7 +33,7 @@ def etag(file: FileDigest) -> str:
     return file.git_sha1 or file.sha256
 
 
-def tree(served: ServedSnapshot, under: str, *, recursive: bool) -> list[dict[str, Any]]:
+def tree(served: StoredSnapshot, under: str, *, recursive: bool) -> list[dict[str, Any]]:
     """Return the entries below the directory `under`, ordered by path."""
     prefix = f"{under}/" if under else ""
     entries: dict[str, dict[str, Any]] = {}
@@ -87,7 +68,7 @@ def entry(file: FileDigest) -> dict[str, Any]:
     }
 
 
-def model_card(repo: str, served: ServedSnapshot, *, blobs: bool) -> dict[str, Any]:
+def model_card(repo: str, served: StoredSnapshot, *, blobs: bool) -> dict[str, Any]:
     """Return the Hub's document about a model; with `blobs`, it has sizes and digests of the files."""
     identity = hashlib.sha256(repo.encode()).hexdigest()[:24]
     licence = served.licence
@@ -111,7 +92,7 @@ def model_card(repo: str, served: ServedSnapshot, *, blobs: bool) -> dict[str, A
     }
 
 
-def commits(revisions: Sequence[ServedSnapshot], name: str) -> list[dict[str, Any]]:
+def commits(revisions: Sequence[StoredSnapshot], name: str) -> list[dict[str, Any]]:
     """Return the commits up to the revision `name`, the newest first."""
     until = find_revision(revisions, name)
     if until is None:
@@ -129,7 +110,7 @@ def commits(revisions: Sequence[ServedSnapshot], name: str) -> list[dict[str, An
     ]
 
 
-def refs(revisions: Sequence[ServedSnapshot]) -> dict[str, Any]:
+def refs(revisions: Sequence[StoredSnapshot]) -> dict[str, Any]:
     """Return the refs: the branch `main` alone, at the newest revision."""
     newest = revisions[-1].snapshot.revision
     main = {"name": "main", "ref": "refs/heads/main", "targetCommit": newest}

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from toolkit.adapters.mirror.source import ServedSnapshot
+from toolkit.adapters.store.manifest import StoredSnapshot
 from toolkit.adapters.store.store import Store
 from toolkit.config.lock_file import Lock, lock_path, read_lock
 from toolkit.config.registry import load_registry
@@ -32,10 +32,10 @@ class PinnedSnapshots:
         self._registry: Registry = load_registry(registry_path)
         self._lock: Lock = read_lock(registry_path)
 
-    def revisions(self, repo: str) -> Sequence[ServedSnapshot]:
+    def revisions(self, repo: str) -> Sequence[StoredSnapshot]:
         """Return what may be given out of a repository, in the registry's order."""
         registry, lock = self._current()
-        served: dict[str, ServedSnapshot] = {}
+        served: dict[str, StoredSnapshot] = {}
         for model in registry.models.values():
             for version in model.versions:
                 if version.source.key != repo or not lock.has(version):
@@ -44,12 +44,12 @@ class PinnedSnapshots:
                 if licence_verdict(version, registry.policy).allowed and self._store.has(snapshot):
                     stored = self._store.find(snapshot.source, snapshot.revision)
                     pulled_at = stored.pulled_at if stored is not None else 0.0
-                    served[snapshot.revision] = ServedSnapshot(
-                        snapshot, self._store.path(snapshot), version.licence, pulled_at
+                    served[snapshot.revision] = StoredSnapshot(
+                        snapshot, version.licence, pulled_at, self._store.path(snapshot)
                     )
         return tuple(served.values())
 
-    def served(self) -> tuple[ServedSnapshot, ...]:
+    def served(self) -> tuple[StoredSnapshot, ...]:
         """Return everything that may be given out right now."""
         registry, _ = self._current()
         keys = {
