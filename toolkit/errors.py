@@ -25,7 +25,8 @@ from typing import Any, ClassVar
 class ToolkitError(Exception):
     """An expected failure: `message` for people, `hint` with the next command to type.
 
-    `hosts` has the error of each host, by name, where the error stands for failures of hosts.
+    `hosts` has the error of each host, by name, where the error stands for failures of hosts. `document` has what the
+    command found before it failed; `--json` prints it beside the error.
     """
 
     exit_code: ClassVar[int] = 1
@@ -36,9 +37,10 @@ class ToolkitError(Exception):
         self.message = message
         self.hint = hint
         self.hosts: Mapping[str, ToolkitError] = {}
+        self.document: Mapping[str, Any] = {}
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints of the error."""
+        """Return what `--json` prints of the error, without its `hosts` and its `document`."""
         return {
             "kind": self.kind,
             "message": self.message,

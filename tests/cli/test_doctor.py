@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 from tests.cli.shell import Shell
 
 
 def test_the_doctor_looks_at_everything(shell: Shell) -> None:
     shell.registry.write_text("models: [")
     said = shell("doctor")
-    found = json.loads(shell("doctor", "--json").out)
+    found = shell("doctor", "--json").json()["findings"]
     levels = {each["subject"]: each["level"] for each in found}
     assert levels["ansible"] == levels["privileges"] == levels["host"] == "ok"
     assert levels["registry"] == levels["provisioning"] == levels["router"] == "warn"
@@ -25,7 +23,9 @@ def test_the_doctor_names_a_host_that_does_not_answer(shell: Shell) -> None:
     said = shell("doctor")
     assert said.code == 7
     assert "of 6 checks failed" in said.err
-    levels = {each["subject"]: each["level"] for each in json.loads(shell("doctor", "--json").out)}
+    levels = {
+        each["subject"]: each["level"] for each in shell("doctor", "--json").json()["findings"]
+    }
     assert levels["host"] == "fail"
 
 

@@ -78,7 +78,7 @@ def test_the_doctor_says_which_history_answers(either: Shell) -> None:
     history = either.history
     name = history.name
     history.close()
-    found = json.loads(either("doctor", "--json").out)
+    found = json.loads(either("doctor", "--json").out)["findings"]
     assert [(each["level"], each["words"]) for each in found if each["subject"] == "history"] == [
         ("ok", f"answers: {name}")
     ]

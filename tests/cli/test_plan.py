@@ -101,7 +101,7 @@ def test_a_host_out_of_reach_is_named_and_the_others_are_shown(plan: Callable[..
     code, out, _ = plan("tiny@v1", "--fleet", "fleet.yaml", "--json")
     found = json.loads(out)
     assert code == 0
-    assert [(host["host"], host["fits"]) for host in found["hosts"]] == [("here", True)]
+    assert {name: host["fits"] for name, host in found["hosts"].items()} == {"here": True}
     assert list(found["unreachable"]) == ["lost"]
 
 

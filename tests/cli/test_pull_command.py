@@ -122,7 +122,8 @@ def test_a_dry_run_says_what_it_would_fetch_and_asks_nobody(desk: Desk) -> None:
     assert out.splitlines()[1].split() == ["tiny@v2", "8", "B", "1", "10.2", "MB"]
     assert out.splitlines()[2].endswith("dry run: nothing was fetched")
     document = json.loads(desk.run("pull", "tiny@v2", "--dry-run", "--json")[1])
-    assert document == [{"version": "tiny@v2", "fetch": 8, "resumed": 0, "files": 1}]
+    version = {"model": "tiny", "version": "v2", "fetch": 8, "resumed": 0, "files": 1}
+    assert document == {"versions": [version], "dry_run": True}
     assert desk.server.requests == []
 
 
@@ -137,12 +138,13 @@ def test_a_second_pull_says_so_and_asks_nobody(desk: Desk) -> None:
 
 def test_a_pull_reports_as_json(desk: Desk) -> None:
     code, out, _ = desk.run("pull", "tiny", "--json")
-    document = json.loads(out)
+    (document,) = json.loads(out)["versions"]
     assert code == 0
     assert document["revision"] == desk.revisions["v2"]
     assert (document["files"], document["size"], document["fetched"]) == (2, 10240008, 10240008)
     assert not document["already_there"]
-    assert json.loads(desk.run("pull", "tiny", "--json")[1])["already_there"]
+    (again,) = json.loads(desk.run("pull", "tiny", "--json")[1])["versions"]
+    assert again["already_there"]
 
 
 def test_all_refuses_before_the_first_byte(desk: Desk) -> None:
@@ -158,7 +160,8 @@ def test_all_pulls_every_version(desk: Desk) -> None:
     registry.write_text(registry.read_text().replace("[mit]", "[mit, odd-licence]"))
     code, out, _ = desk.run("pull", "--all", "--json")
     assert code == 0
-    titles = [(each["model"], each["version"], each["already_there"]) for each in json.loads(out)]
+    pulled = json.loads(out)["versions"]
+    titles = [(each["model"], each["version"], each["already_there"]) for each in pulled]
     assert titles == [("tiny", "v1", False), ("tiny", "v2", False), ("odd", "v1", True)]
 
 
@@ -249,15 +252,15 @@ def test_ctrl_c_ends_with_130_and_the_next_pull_goes_on(desk: Desk) -> None:
     store = desk.home / "store"
     assert list((store / "staging").iterdir()) == []
     assert not (store / "snapshots").exists()
-    resumed = json.loads(desk.run("pull", "tiny", "--json")[1])["resumed"]
-    assert resumed >= 2_000_000
+    (pulled,) = json.loads(desk.run("pull", "tiny", "--json")[1])["versions"]
+    assert pulled["resumed"] >= 2_000_000
     assert any(span.startswith("bytes=") for span in desk.server.ranges)
 
 
 def test_sigkill_leaves_what_the_next_pull_goes_on_with(desk: Desk) -> None:
     code, _ = hold(desk, signal.SIGKILL)
     assert code == -signal.SIGKILL
-    document = json.loads(desk.run("pull", "tiny", "--json")[1])
+    (document,) = json.loads(desk.run("pull", "tiny", "--json")[1])["versions"]
     assert document["resumed"] >= 2_000_000
     store = desk.home / "store"
     assert list((store / "staging").iterdir()) == []

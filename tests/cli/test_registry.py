@@ -99,21 +99,21 @@ def test_json_is_one_document_for_every_command(desk: Desk) -> None:
     desk.file.write_text(TEXT.replace("    versions:\n", "").replace("      a: {", "    #"))
     revision = desk.hub.publish("acme/tiny", FILES)
     pinned = json.loads(desk("pin", "tiny", "--json").out)
-    assert pinned == [
-        {
-            "version": f"tiny@{revision[:8]}",
-            "source": "acme/tiny",
-            "revision": revision,
-            "licence": "apache-2.0",
-            "files": 2,
-            "size": 10_002,
-            "left_out": {},
-            "notes": [],
-            "registry_changed": True,
-            "lock_changed": True,
-        }
-    ]
-    (listed,) = json.loads(desk("list", "--json").out)
+    entry = {
+        "model": "tiny",
+        "version": revision[:8],
+        "source": "acme/tiny",
+        "revision": revision,
+        "licence": "apache-2.0",
+        "files": 2,
+        "size": 10_002,
+        "left_out": {},
+        "notes": [],
+        "registry_changed": True,
+        "lock_changed": True,
+    }
+    assert pinned == {"pinned": [entry], "dry_run": False}
+    (listed,) = json.loads(desk("list", "--json").out)["models"]
     shown = json.loads(desk("show", "tiny", "--json").out)
     assert shown["versions"] == [listed]
     assert listed["pinned"] == {"files": 2, "size": 10_002}

@@ -32,7 +32,7 @@ def test_bare_hosts_become_ready_and_those_that_cannot_are_named_each_with_its_r
 ) -> None:
     good = lab["good"]
     before = _everything(good)
-    checked = _json(lab, "provision", "--check", "good")["hosts"][0]
+    checked = _json(lab, "provision", "--check", "good")["hosts"]["good"]
     assert checked["result"] == "would change"
     assert {"Write the rules", "Start without routes"} <= set(checked["changed"])
     assert _everything(good) == before
@@ -40,7 +40,7 @@ def test_bare_hosts_become_ready_and_those_that_cannot_are_named_each_with_its_r
     _spoil(lab)
     done = lab.toolkit("provision", "--yes", "--json", check=False)
     assert done.returncode == 7, done.stderr
-    results = {each["host"]: each for each in json.loads(done.stdout)["hosts"]}
+    results = json.loads(done.stdout)["hosts"]
     assert results["good"]["result"] == "converged", results["good"]
     assert set(checked["changed"]) <= set(results["good"]["changed"])
     words = {
@@ -70,9 +70,9 @@ def test_bare_hosts_become_ready_and_those_that_cannot_are_named_each_with_its_r
     assert "nokey: it refuses our key" in shown.stdout
 
     ready = _everything(good)
-    again = _json(lab, "provision", "--yes", "good")["hosts"][0]
+    again = _json(lab, "provision", "--yes", "good")["hosts"]["good"]
     assert (again["result"], again["seconds"]) == ("nothing to do", 0)
-    forced = _json(lab, "provision", "--yes", "--force", "good")["hosts"][0]
+    forced = _json(lab, "provision", "--yes", "--force", "good")["hosts"]["good"]
     assert (forced["result"], forced["changed"]) == ("nothing to do", [])
     assert _everything(good) == ready
 
@@ -96,7 +96,7 @@ def test_the_firewall_lets_in_whom_it_should_and_touches_no_rules_but_its_own(
     text = lab.inventory.read_text()
     lab.inventory.write_text(text.replace("toolkit_firewall: true", "toolkit_firewall: false"))
     try:
-        done = _json(lab, "provision", "--yes", "good")["hosts"][0]
+        done = _json(lab, "provision", "--yes", "good")["hosts"]["good"]
     finally:
         lab.inventory.write_text(text)
     assert {"Stop it", "Remove its files"} <= set(done["changed"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 
 import click
@@ -31,20 +32,14 @@ def doctor(registry_path: str, fleet: str | None, home: str | None, as_json: boo
         partial(read_pins, registry_path, place),
         partial(open_history, place),
     )
+    bad = sum(each.level is Level.FAIL for each in findings)
+    failure = HostError(f"{bad} of {len(findings)} checks failed") if bad else None
     if as_json:
-        print_json(
-            [
-                {"level": str(f.level), "subject": f.subject, "words": f.words, "hint": f.hint}
-                for f in findings
-            ]
-        )
-    else:
-        table(("", "SUBJECT", "FINDING"), [(f.level, f.subject, f.words) for f in findings])
-        for each in findings:
-            if each.hint:
-                say(f"{each.subject}: {each.hint}")
-    bad = [each for each in findings if each.level is Level.FAIL]
-    if bad and not as_json:
-        raise HostError(f"{len(bad)} of {len(findings)} checks failed")
-    if bad:
-        raise click.exceptions.Exit(HostError.exit_code)
+        print_json({"findings": [asdict(each) for each in findings]}, failure)
+        return
+    table(("", "SUBJECT", "FINDING"), [(f.level, f.subject, f.words) for f in findings])
+    for each in findings:
+        if each.hint:
+            say(f"{each.subject}: {each.hint}")
+    if failure:
+        raise failure

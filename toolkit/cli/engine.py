@@ -9,7 +9,7 @@ import click
 
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.errors import HostError, InputError, RefusedError
+from toolkit.errors import HostError, InputError, RefusedError, ToolkitError, joined
 
 if TYPE_CHECKING:
     from toolkit.domain.engine import EngineLock
@@ -42,7 +42,8 @@ def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
         for lock in locks
     }
     if as_json:
-        print_json([_as_json(lock, on[lock.id]) for lock in locks])
+        engines = [_as_json(lock, on[lock.id]) for lock in locks]
+        print_json({"engines": engines, "unreachable": sight.unreachable})
         return
     table(
         ("ENGINE", "VERSION", "FOR", "PYTHON", "PACKAGES", "LOCK", "INSTALLED ON"),
@@ -157,7 +158,7 @@ def install(
 ) -> None:
     """Install an engine, named by its id or version, so that a deployment need not wait for it."""
     from toolkit.cli.context import home_directory, open_fleet, open_members
-    from toolkit.cli.plan_view import DryRun, confirmed
+    from toolkit.cli.plan_view import confirmed
     from toolkit.config.engine_locks import read_locks
     from toolkit.workflows.change.engine import install_engine
 
@@ -169,8 +170,8 @@ def install(
 
     directory, hosts = home_directory(home), open_fleet(fleet).select(named)
     locks = read_locks(directory)
-    done: list[dict[str, Any]] = []
-    failed: list[str] = []
+    done: dict[str, dict[str, Any]] = {}
+    failed: dict[str, ToolkitError] = {}
     for tools in open_members(directory, hosts, None, quiet=as_json):
         name = tools.host.name
         try:
@@ -179,24 +180,24 @@ def install(
         except RefusedError:
             if not dry_run:
                 raise
-            done.append({"id": chosen.id, "host": name, "dry_run": True})
+            done[name] = {"id": chosen.id, "changed": True}
             continue
         except HostError as error:
             if len(hosts) == 1:
                 raise
-            failed.append(error.message)
+            failed[name] = error
             continue
-        done.append({"id": chosen.id, "host": name, "changed": not plan.empty})
+        done[name] = {"id": chosen.id, "changed": not plan.empty}
         if not as_json:
             say(f"{'nothing to do: ' if plan.empty else ''}{chosen.id} is on {name}")
+    failure = joined(failed, hint="toolkit status") if failed else None
     if as_json:
-        print_json(done[0] if len(hosts) == 1 else done)
-    if dry_run and not as_json:
-        say("dry run: nothing was changed")
+        print_json({"engine": wanted, "hosts": done, "dry_run": dry_run}, failure)
+        return
     if dry_run:
-        raise DryRun
-    if failed:
-        raise HostError("not on all hosts:\n  " + "\n  ".join(failed), hint="toolkit status")
+        say("dry run: nothing was changed")
+    if failure:
+        raise failure
 
 
 def _chosen(locks: Sequence[EngineLock], wanted: str, tools: Tools) -> EngineLock:

@@ -14,7 +14,7 @@ from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import print_json, say, table
 from toolkit.domain.accelerator import driver_package
-from toolkit.domain.facts import HostFacts
+from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.quantity import format_size
 from toolkit.errors import HostError
 from toolkit.workflows.fleet.hosts import HostLook, look_at_hosts
@@ -39,16 +39,20 @@ def hosts(fleet: str | None, home: str | None, as_json: bool) -> None:
         ],
         time.time,
     )
-    silent = sum(each.unreachable is not None for each in looks)
+    errors = {each.name: each.unreachable for each in looks if each.unreachable}
+    failure = None
+    if errors:
+        failure = HostError(f"{len(errors)} of {len(looks)} hosts cannot be reached or observed")
+        failure.hosts = errors
     if as_json:
-        print_json({"hosts": [each.as_json() for each in looks]})
-        if silent:
-            raise click.exceptions.Exit(HostError.exit_code)
+        found = {each.name: each.as_json() for each in looks if each.facts}
+        unreachable = FleetFacts({}, errors).unreachable
+        print_json({"hosts": found, "unreachable": unreachable}, failure)
         return
     table(_COLUMNS, [_row(each) for each in looks])
     _tell_more(looks)
-    if silent:
-        raise HostError(f"{silent} of {len(looks)} hosts cannot be reached or observed")
+    if failure:
+        raise failure
 
 
 _COLUMNS = (

@@ -78,12 +78,12 @@ def add(
 
     changed = _change(fleet, home, edit)
     if as_json:
-        _print_json(changed, {} if key_stdin else {"key": key}, name)
-    else:
-        if not key_stdin:
-            say(key)
-        note(f"{name} gets in with it" + ("" if key_stdin else "; it is not shown again"))
-    _end(changed, as_json)
+        _print_json(changed, {"key": None if key_stdin else key}, name)
+        return
+    if not key_stdin:
+        say(key)
+    note(f"{name} gets in with it" + ("" if key_stdin else "; it is not shown again"))
+    _end(changed)
 
 
 @keys.command("list")
@@ -97,13 +97,13 @@ def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
     seen = read_keys(_hosts(fleet, home))
     if as_json:
         _print_json(seen, {}, None)
-    else:
-        table(_COLUMNS, [_row(key) for key in seen.ring.active])
-        if not seen.ring.active:
-            say(SHUT if seen.ring.is_locked else OPEN)
-            hint = "; to open it: toolkit keys open" if seen.ring.is_locked else ""
-            say(f"give out a key: toolkit keys add NAME{hint}")
-    _end(seen, as_json)
+        return
+    table(_COLUMNS, [_row(key) for key in seen.ring.active])
+    if not seen.ring.active:
+        say(SHUT if seen.ring.is_locked else OPEN)
+        hint = "; to open it: toolkit keys open" if seen.ring.is_locked else ""
+        say(f"give out a key: toolkit keys add NAME{hint}")
+    _end(seen)
 
 
 @keys.command()
@@ -118,9 +118,9 @@ def revoke(name: str, fleet: str | None, home: str | None, as_json: bool) -> Non
     changed = _change(fleet, home, lambda ring: without_key(ring, name, now=time.time()))
     if as_json:
         _print_json(changed, {}, name)
-    else:
-        say(f"{name} is revoked" + ("" if changed.ring.active else f"; {SHUT}"))
-    _end(changed, as_json)
+        return
+    say(f"{name} is revoked" + ("" if changed.ring.active else f"; {SHUT}"))
+    _end(changed)
 
 
 @keys.command()
@@ -134,9 +134,10 @@ def sync(fleet: str | None, home: str | None, as_json: bool) -> None:
     changed = sync_keys(_hosts(fleet, home))
     if as_json:
         _print_json(changed, {}, None)
-    elif changed.whole:
+        return
+    if changed.whole:
         say("every host follows the same keys")
-    _end(changed, as_json)
+    _end(changed)
 
 
 @keys.command("open")
@@ -150,9 +151,9 @@ def open_door(fleet: str | None, home: str | None, as_json: bool) -> None:
     changed = _change(fleet, home, opened)
     if as_json:
         _print_json(changed, {}, None)
-    else:
-        say(OPEN)
-    _end(changed, as_json)
+        return
+    say(OPEN)
+    _end(changed)
 
 
 def _hosts(fleet: str | None, home: str | None) -> list[HostPort]:
@@ -188,21 +189,25 @@ def _print_json(found: FleetKeys, more: dict[str, Any], name: str | None) -> Non
             "keys": [asdict(key) for key in shown],
             "behind": list(found.behind),
             "unreachable": dict(found.unreachable),
-        }
+        },
+        _failure(found),
     )
 
 
-def _end(found: FleetKeys, as_json: bool) -> None:
+def _end(found: FleetKeys) -> None:
     """Raise an error where a host does not follow, after the result was printed."""
+    if failure := _failure(found):
+        raise failure
+
+
+def _failure(found: FleetKeys) -> HostError | None:
     if found.whole:
-        return
-    if as_json:
-        raise click.exceptions.Exit(HostError.exit_code)
+        return None
     late = [
         f"{name}: {reason.removeprefix(name + ': ')}" for name, reason in found.unreachable.items()
     ]
     late += [f"{name}: its keys are not those of the others" for name in found.behind]
-    raise HostError(
+    return HostError(
         "these hosts do not follow the keys yet, and still let in who was let in before:\n  "
         + "\n  ".join(late),
         hint="when they are back: toolkit keys sync",

@@ -141,7 +141,7 @@ def main() -> None:
 def _print_error(error: ToolkitError, *, as_json: bool) -> None:
     if as_json:
         hosts = {name: each.as_json() for name, each in error.hosts.items()}
-        print_json({"error": {**error.as_json(), "hosts": hosts}})
+        print_json({**error.document, "error": {**error.as_json(), "hosts": hosts}})
         return
     click.echo(f"error: {error.message}", err=True)
     if error.hint:

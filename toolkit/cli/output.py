@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+
+from toolkit.errors import ToolkitError
 
 
 def say(text: str = "") -> None:
@@ -29,7 +31,10 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         say(click.style(line.rstrip(), bold=True) if index == 0 else line.rstrip())
 
 
-def print_json(data: Any) -> None:
-    """Print `data` as one JSON document."""
+def print_json(data: Mapping[str, Any], failure: ToolkitError | None = None) -> None:
+    """Print `data` as the one JSON document of a command; raise a `failure`, which is printed with `data`."""
+    if failure:
+        failure.document = data
+        raise failure
     json.dump(data, sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")

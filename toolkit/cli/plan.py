@@ -33,6 +33,7 @@ from toolkit.domain.fit import FitRecord
 from toolkit.domain.model import Version
 from toolkit.domain.quantity import format_size
 from toolkit.domain.release import Release
+from toolkit.errors import NothingSuitableError
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.rollout import Limits
 from toolkit.planning.fit.host_fit import Candidate, HostFit
@@ -40,7 +41,6 @@ from toolkit.planning.release.engine_choice import choose_lock
 from toolkit.workflows.change.wanted import usual_start
 from toolkit.workflows.fleet.fit_plan import FleetFit, files_of, plan_fit, read_model
 
-NOTHING_FITS = 3
 # Earlier starts that are shown.
 STARTS = 5
 
@@ -70,12 +70,15 @@ def plan(
     hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
     history, limits = open_history(place), Limits(serial=serial, keep=keep)
     found = plan_fit(_candidate(version, pins, place, history), hosts, history, limits)
-    if as_json:
-        print_json(found.as_json())
-    else:
-        _show(found)
+    failure = None
     if not found.fits:
-        raise click.exceptions.Exit(NOTHING_FITS)
+        failure = NothingSuitableError(f"{version.title} does not fit on this fleet")
+    if as_json:
+        print_json(found.as_json(), failure)
+        return
+    _show(found)
+    if failure:
+        raise failure
 
 
 def _candidate(version: Version, pins: Pins, place: Path, history: History) -> Candidate:

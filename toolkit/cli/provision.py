@@ -74,7 +74,8 @@ def _confirmation(*, yes: bool, dry_run: bool, as_json: bool) -> Callable[[Seque
     def confirm(intents: Sequence[Intent]) -> bool:
 
         if dry_run and as_json:
-            print_json({"hosts": [each.as_json() for each in intents], "dry_run": True})
+            hosts = {each.target.name: each.as_json() for each in intents}
+            print_json({"hosts": hosts, "dry_run": True})
             raise DryRun
         for each in intents:
             words = each.fault.message.partition(": ")[2] if each.fault else each.reason
@@ -92,11 +93,13 @@ def _confirmation(*, yes: bool, dry_run: bool, as_json: bool) -> Callable[[Seque
 
 def _show(outcomes: Sequence[Outcome], as_json: bool) -> None:
 
-    failed = [each for each in outcomes if each.fault]
+    faults = {each.name: each.fault for each in outcomes if each.fault}
+    failure = None
+    if faults:
+        failure = HostError(f"{len(faults)} of {len(outcomes)} hosts are not provisioned")
+        failure.hosts = faults
     if as_json:
-        print_json({"hosts": [each.as_json() for each in outcomes]})
-        if failed:
-            raise click.exceptions.Exit(HostError.exit_code)
+        print_json({"hosts": {each.name: each.as_json() for each in outcomes}}, failure)
         return
     table(
         ("HOST", "RESULT", "CHANGED", "TOOK", "WHY"),
@@ -114,10 +117,9 @@ def _show(outcomes: Sequence[Outcome], as_json: bool) -> None:
     for each in outcomes:
         for task in each.changed if each.result == "would change" else ():
             say(f"{each.name}: {task}")
-    for each in failed:
-        assert each.fault is not None
-        say(each.fault.message)
-        if each.fault.hint:
-            say(f"  {each.fault.hint}")
-    if failed:
-        raise HostError(f"{len(failed)} of {len(outcomes)} hosts are not provisioned")
+    for fault in faults.values():
+        say(fault.message)
+        if fault.hint:
+            say(f"  {fault.hint}")
+    if failure:
+        raise failure

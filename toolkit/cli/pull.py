@@ -73,8 +73,7 @@ def pull(
         if not as_json:
             _tell(done)
     if as_json:
-        documents = [each.as_json() for each in pulled]
-        print_json(documents if everything else documents[0])
+        print_json({"versions": [each.as_json() for each in pulled]})
     elif everything:
         note(f"{len(pulled)} versions in the store")
 
@@ -83,18 +82,23 @@ def _preview(
     versions: list[Version], snapshots: list[Snapshot], store: Store, as_json: bool
 ) -> None:
 
-    rows = [(v.title, preview(s, store), s) for v, s in zip(versions, snapshots, strict=True)]
+    rows = [(v, preview(s, store), s) for v, s in zip(versions, snapshots, strict=True)]
     if as_json:
-        print_json(
-            [
-                {"version": title, "fetch": d.needed, "resumed": d.resumed, "files": len(d.missing)}
-                for title, d, _ in rows
-            ]
-        )
+        found = [
+            {
+                "model": version.model,
+                "version": version.name,
+                "fetch": lacking.needed,
+                "resumed": lacking.resumed,
+                "files": len(lacking.missing),
+            }
+            for version, lacking, _ in rows
+        ]
+        print_json({"versions": found, "dry_run": True})
         return
     table(
         ("VERSION", "FETCH", "FILES", "OF"),
-        [(t, format_size(d.needed), len(d.missing), format_size(s.size)) for t, d, s in rows],
+        [(v.title, format_size(d.needed), len(d.missing), format_size(s.size)) for v, d, s in rows],
     )
     say(f"{format_size(store.free_space())} free in {store.root}; dry run: nothing was fetched")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.workflows.registry.init import write_shipped
 
 if TYPE_CHECKING:
+    from toolkit.workflows.registry.check import Finding
     from toolkit.workflows.registry.pin import Pinned
 
 
@@ -34,7 +36,8 @@ def list_models(registry_path: str, as_json: bool) -> None:
     """List the models with their newest version."""
     found, lock = _read(registry_path)
     if as_json:
-        print_json([_version_json(found, lock, model.newest) for model in found.models.values()])
+        newest = [_version_json(found, lock, model.newest) for model in found.models.values()]
+        print_json({"models": newest})
         return
     if not found.models:
         say(f"no models in {found.path}")
@@ -113,37 +116,35 @@ def check(registry_path: str, as_json: bool) -> None:
     from toolkit.workflows.registry.check import check_registry
 
     checked = check_registry(Path(registry_path))
+    failure = _check_failure(registry_path, checked.faults)
+    models = checked.registry.models.values()
     if as_json:
-        print_json(
-            {
-                "path": registry_path,
-                "models": len(checked.registry.models),
-                "findings": [
-                    {"version": f.version, "fault": f.fault, "message": f.message, "hint": f.hint}
-                    for f in checked.findings
-                ],
-            }
-        )
-    else:
-        for finding in checked.findings:
-            say(f"{'FAULT' if finding.fault else 'note '}  {finding.version}: {finding.message}")
-            if finding.hint:
-                say(f"       {finding.hint}")
-        models = checked.registry.models.values()
-        versions = sum(len(model.versions) for model in models)
-        pinned = sum(checked.lock.has(version) for model in models for version in model.versions)
-        say(
-            f"{len(models)} model{'s' * (len(models) != 1)}, "
-            f"{versions} version{'s' * (versions != 1)}, {pinned} with pinned files"
-        )
-    if checked.faults:
-        first = checked.faults[0]
-        count = len(checked.faults)
-        raise InputError(
-            f"{registry_path}: {count} fault{'s' if count > 1 else ''}, "
-            f"{'the first' if count > 1 else 'this one'}: {first.message}",
-            hint=first.hint,
-        )
+        findings = [asdict(each) for each in checked.findings]
+        print_json({"path": registry_path, "models": len(models), "findings": findings}, failure)
+        return
+    for finding in checked.findings:
+        say(f"{'FAULT' if finding.fault else 'note '}  {finding.version}: {finding.message}")
+        if finding.hint:
+            say(f"       {finding.hint}")
+    versions = sum(len(model.versions) for model in models)
+    pinned = sum(checked.lock.has(version) for model in models for version in model.versions)
+    say(
+        f"{len(models)} model{'s' * (len(models) != 1)}, "
+        f"{versions} version{'s' * (versions != 1)}, {pinned} with pinned files"
+    )
+    if failure:
+        raise failure
+
+
+def _check_failure(registry_path: str, faults: Sequence[Finding]) -> InputError | None:
+    if not faults:
+        return None
+    first, count = faults[0], len(faults)
+    return InputError(
+        f"{registry_path}: {count} fault{'s' if count > 1 else ''}, "
+        f"{'the first' if count > 1 else 'this one'}: {first.message}",
+        hint=first.hint,
+    )
 
 
 @registry.command()
@@ -183,7 +184,7 @@ def pin(
         )
         pins = (pinned,)
     if as_json:
-        print_json([_pin_json(each) for each in pins])
+        print_json({"pinned": [_pin_json(each) for each in pins], "dry_run": dry_run})
         return
     for each in pins:
         _say_pin(each, dry_run=dry_run)
@@ -196,7 +197,7 @@ def init(as_json: bool) -> None:
 
     written = write_shipped(Path.cwd())
     if as_json:
-        print_json([str(path) for path in written])
+        print_json({"written": [str(path) for path in written]})
         return
     for path in written:
         say(f"wrote {path.name}")
@@ -243,7 +244,8 @@ def _version_json(found: Registry, lock: Lock, version: Version) -> dict[str, An
 
 def _pin_json(pinned: Pinned) -> dict[str, Any]:
     return {
-        "version": pinned.version.title,
+        "model": pinned.version.model,
+        "version": pinned.version.name,
         "source": pinned.version.source.key,
         "revision": pinned.version.revision,
         "licence": pinned.version.licence,

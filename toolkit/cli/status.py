@@ -37,9 +37,7 @@ def status(model: str | None, fleet: str | None, home: str | None, as_json: bool
     errors = seen.fleet.errors
     failure = joined(errors, hint="toolkit hosts", alone=len(hosts) == 1) if errors else None
     if as_json and (failure is None or seen.fleet.facts):
-        print_json(seen.as_json(model))
-        if failure:
-            raise click.exceptions.Exit(failure.exit_code)
+        print_json(seen.as_json(model), failure)
         return
     if seen.fleet.facts:
         _show(seen, model, several=len(hosts) > 1)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.errors import HostError, IntegrityError
+from toolkit.errors import HostError, IntegrityError, ToolkitError
+
+if TYPE_CHECKING:
+    from toolkit.domain.facts import FleetFacts
 
 
 @click.command()
@@ -42,32 +47,45 @@ def verify(
         f"{each.where} {each.digest[:12]}: {fault}" for each in found for fault in each.faults
     ]
     drift = [words for facts in sight.facts.values() for words in drift_of(facts)]
-    if as_json and not (faults or drift or sight.unreachable):
-        print_json({"snapshots": [_verified_json(each) for each in found]})
-    elif not as_json:
+    if not as_json:
         _verified_table(found)
     if faults and repair:
         for host in there:
             with host.lock(lock_owner()):
                 for line in put_aside(host, store, found):
                     note(line)
+    failure = _verify_failure(faults, drift, sight, repair=repair)
+    if as_json:
+        snapshots = [asdict(each) for each in found]
+        document = {"snapshots": snapshots, "drift": drift, "unreachable": sight.unreachable}
+        print_json(document, failure)
+    elif failure:
+        raise failure
+
+
+def _verify_failure(
+    faults: Sequence[str], drift: Sequence[str], sight: FleetFacts, *, repair: bool
+) -> ToolkitError | None:
     if faults:
-        raise IntegrityError(
+        return IntegrityError(
             "files differ from what was pinned:\n  " + "\n  ".join([*faults, *drift]),
             hint="find out who wrote there; then: "
             + ("toolkit deploy MODEL" if repair else "toolkit verify --repair"),
         )
     if drift:
-        raise IntegrityError(
+        return IntegrityError(
             "hosts differ from what was deployed:\n  " + "\n  ".join(drift),
             hint="find out who did it; toolkit deploy MODEL repairs it",
         )
-    if sight.unreachable:
-        raise HostError(
-            "not all hosts answer:\n  "
-            + "\n  ".join(f"{name}: {why}" for name, why in sight.unreachable.items()),
-            hint="toolkit status",
-        )
+    if not sight.errors:
+        return None
+    failure = HostError(
+        "not all hosts answer:\n  "
+        + "\n  ".join(f"{name}: {why}" for name, why in sight.unreachable.items()),
+        hint="toolkit status",
+    )
+    failure.hosts = sight.errors
+    return failure
 
 
 @click.command()
@@ -128,12 +146,6 @@ def prune(
         say("nothing to remove: everything on the host is in use or recent")
     else:
         say(f"removed; {format_size(freed)} of files on the host")
-
-
-def _verified_json(each: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(each)
 
 
 def _verified_table(found: Any) -> None:

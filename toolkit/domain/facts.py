@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -131,6 +131,14 @@ class HostFacts:
     routes: Mapping[str, Any] = field(default_factory=dict)
     used_ports: tuple[int, ...] = ()
     held_by: LockOwner | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints of a host; its slots and routes are shown elsewhere."""
+        data = asdict(self)
+        for name in ("slots", "routes", "used_ports"):
+            del data[name]
+        data["router"]["endpoint"] = self.router.endpoint
+        return data
 
     @property
     def accelerator(self) -> Accelerator:

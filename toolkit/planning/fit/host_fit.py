@@ -78,7 +78,6 @@ class HostFit:
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
-            "host": self.host,
             "fits": self.fits,
             "why": self.why,
             "has": self.has,

@@ -58,7 +58,7 @@ class FleetFit:
             "fits": self.fits,
             "weights": self.weights,
             "need": self.need.as_json(),
-            "hosts": [host.as_json() for host in self.hosts],
+            "hosts": {host.host: host.as_json() for host in self.hosts},
             "unreachable": dict(self.unreachable),
             "upgrade": self.upgrade.as_json(),
             "starts": [_record_json(record) for record in self.records],

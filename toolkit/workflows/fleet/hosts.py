@@ -25,18 +25,10 @@ class HostLook:
     unreachable: HostError | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
-        if self.facts is None:
-            assert self.unreachable is not None
-            error = {"message": self.unreachable.message, "hint": self.unreachable.hint}
-            return {"name": self.name, "reachable": False, "error": error}
-        facts = asdict(self.facts)
-        for name in ("slots", "routes", "used_ports"):
-            del facts[name]
+        """Return what `--json` prints of a host that answers."""
+        assert self.facts is not None
         return {
-            **facts,
-            "name": self.name,
-            "reachable": True,
+            **self.facts.as_json(),
             "replicas": len(self.facts.slots),
             "serving": sum(slot.serving for slot in self.facts.slots),
             "drift": self.drift,

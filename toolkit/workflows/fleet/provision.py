@@ -64,9 +64,8 @@ class Intent:
     def as_json(self) -> dict[str, Any]:
         """Return what `--dry-run --json` prints."""
         return {
-            "host": self.target.name,
             "reason": self.reason,
-            "error": _fault_json(self.fault),
+            "error": self.fault.as_json() if self.fault else None,
             "remarks": list(self.remarks),
         }
 
@@ -85,12 +84,11 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
-            "host": self.name,
             "result": str(self.result),
             "reason": self.reason,
             "changed": list(self.changed),
             "seconds": round(self.seconds, 3),
-            "error": _fault_json(self.fault),
+            "error": self.fault.as_json() if self.fault else None,
         }
 
 
@@ -134,10 +132,6 @@ def provision(
     outcomes = at_once(CONVERGING, wanted, lambda each: _Run(how, each).outcome(), how.stop.set)
     done = {each.name: each for each in outcomes}
     return tuple(done.get(each.target.name) or _not_touched(each) for each in intents)
-
-
-def _fault_json(fault: ToolkitError | None) -> dict[str, str] | None:
-    return {"message": fault.message, "hint": fault.hint} if fault else None
 
 
 def _intend(target: Target, how: Provisioning, sight: FleetFacts) -> Intent:

@@ -40,13 +40,8 @@ class FleetStatus:
 
     def as_json(self, model: str | None) -> dict[str, Any]:
         """Return what `--json` prints."""
-        hosts = {name: asdict(facts) for name, facts in self.fleet.facts.items()}
-        for name, facts in hosts.items():
-            for field in ("slots", "routes", "used_ports"):
-                del facts[field]
-            facts["router"]["endpoint"] = self.fleet.facts[name].router.endpoint
         return {
-            "hosts": hosts,
+            "hosts": {name: facts.as_json() for name, facts in self.fleet.facts.items()},
             "unreachable": self.fleet.unreachable,
             "routers_behind": list(self.behind),
             "keys_differ": self.keys_differ,
