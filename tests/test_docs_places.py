@@ -1,4 +1,4 @@
-"""CONTRIBUTING leads to places that exist: each row of its tables names one, and every room has a row."""
+"""Documents lead to places that exist: each row of CONTRIBUTING names one, and so does the map of the architecture."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.documents import ROOT, table_rows
+from tests.documents import ROOT, fenced, table_rows
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 CHANGES = table_rows(TEXT, "Where does my change go?", 2)
@@ -44,3 +44,18 @@ def test_every_room_has_a_row() -> None:
         for path in ROOT.glob("toolkit/*/*/__init__.py")
     }
     assert documented == rooms
+
+
+def test_every_file_of_the_map_exists() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    section = re.split(r"^## ", text, flags=re.MULTILINE)[1]
+    named = {
+        name for _, _, line in fenced(section) for name in re.findall(r"[\w/]+\.(?:py|yml)", line)
+    }
+    files = [
+        f"/{path.relative_to(ROOT).as_posix()}"
+        for top in ("toolkit", "playbooks")
+        for path in (ROOT / top).rglob("*")
+    ]
+    assert len(named) > 20
+    assert [name for name in named if not any(each.endswith(f"/{name}") for each in files)] == []

@@ -53,7 +53,7 @@ class Spec(BaseModel):
 
 
 class SourceSpec(Spec):
-    """Where the files come from: a repository of the Hub, or a directory on this machine."""
+    """The origin of the files: a repository of the Hub, or a directory on this machine."""
 
     repo: Repo | None = Field(
         None,
@@ -62,7 +62,7 @@ class SourceSpec(Spec):
     )
     path: Text | None = Field(
         None,
-        description="A directory with a model made in house; relative to the registry file.",
+        description="The directory of a model made in house, relative to the registry file.",
         examples=["./my-model"],
     )
 
@@ -82,11 +82,11 @@ class SourceSpec(Spec):
 
 
 class EngineSpecFile(Spec):
-    """The engine that serves it, at a pinned version."""
+    """The engine that serves the model, at a pinned version."""
 
     name: EngineName = Field(description="The engine.", examples=[ENGINES[0]])
     version: EngineVersion = Field(
-        description="Its full version; `toolkit engine list` shows those that are locked.",
+        description="The engine's full version; `toolkit engine list` shows the locked versions.",
         examples=["0.32.0"],
     )
 
@@ -95,23 +95,24 @@ class EngineSpecFile(Spec):
 
 
 class ResourcesSpec(Spec):
-    """What one replica needs; what no host has is refused before anything is downloaded."""
+    """The needs of one replica. A need that no host can meet is refused before any download."""
 
     accelerators: Annotated[list[AcceleratorName], Field(min_length=1)] = Field(
-        description="What it can run on, the preferred one first.", examples=[["cuda"]]
+        description="The accelerators that it can run on, the preferred one first.",
+        examples=[["cuda"]],
     )
     memory: Size = Field(
-        description="Memory of the devices together (`cuda`: the engine is given exactly that) or of "
-        "the system (`cpu`), weights and cache included.",
+        description="Memory of all devices together (`cuda`: the engine gets exactly this amount) or of "
+        "the system (`cpu`), including weights and cache.",
         examples=["20GiB"],
     )
     devices: Annotated[int, Field(ge=1, le=64)] = Field(
-        1, description="Devices that one replica takes.", examples=[1]
+        1, description="Number of devices of one replica.", examples=[1]
     )
     hosts: Annotated[int, Field(ge=1, le=64)] = Field(
         1,
-        description="Hosts that run one replica together, for a model too large for one; `memory` and "
-        "`devices` are then what each of them gives.",
+        description="Number of hosts that run one replica together, for a model too large for one host; "
+        "`memory` and `devices` are then the contribution of each host.",
         examples=[1],
     )
 
@@ -121,19 +122,17 @@ class ResourcesSpec(Spec):
 
 
 class CheckSpec(Spec):
-    """One completion that a replica must give before it takes traffic; never an empty one."""
+    """A completion that a replica must give before it takes traffic. An empty answer fails."""
 
-    prompt: Text = Field(
-        description="What it is asked.", examples=["What is the capital of France?"]
-    )
+    prompt: Text = Field(description="The question.", examples=["What is the capital of France?"])
     contains: OptionalText = Field(
-        "", description="What the answer must contain.", examples=["Paris"]
+        "", description="Text that the answer must contain.", examples=["Paris"]
     )
     max_tokens: Annotated[int, Field(ge=1, le=4096)] = Field(
-        32, description="Where the answer is cut.", examples=[32]
+        32, description="The limit of the answer, in tokens.", examples=[32]
     )
     timeout: Duration = Field(
-        60.0, description="How long it may take: `60s`, `2min`.", examples=["60s"]
+        60.0, description="The time limit of the answer: `60s`, `2min`.", examples=["60s"]
     )
 
     def in_domain(self, model: str, directory: str) -> Check:
@@ -141,7 +140,7 @@ class CheckSpec(Spec):
 
 
 class PermissionSpec(Spec):
-    """What policy denies by default and this one version is allowed. It needs a reason."""
+    """Exceptions from the default policy for this one version. They need a reason."""
 
     trust_remote_code: bool = Field(
         False,
@@ -151,12 +150,13 @@ class PermissionSpec(Spec):
     formats: list[Literal["bin", "pt", "pth", "ckpt", "pkl", "msgpack", "h5", "gguf", "onnx"]] = (
         Field(
             default_factory=list,
-            description="Formats besides safetensors; loading some of them can run code.",
+            description="Formats besides safetensors. Some of them can run code when they are loaded.",
             examples=[["bin"]],
         )
     )
     reason: Text = Field(
-        description="Why, and who said so.", examples=["no safetensors upstream; reviewed"]
+        description="The reason, and the person who decided.",
+        examples=["no safetensors upstream; reviewed"],
     )
 
     def in_domain(self, model: str, directory: str) -> Permission:
@@ -170,7 +170,7 @@ class Entry(Spec):
     """
 
     licence: Licence | None = Field(
-        None, description="The licence's id on the Hub.", examples=["apache-2.0"]
+        None, description="The id of the licence on the Hub.", examples=["apache-2.0"]
     )
     openness: Annotated[Literal["fully-open", "open-weights"], AfterValidator(Openness)] | None = (
         Field(
@@ -180,18 +180,18 @@ class Entry(Spec):
             examples=["open-weights"],
         )
     )
-    source: SourceSpec | None = Field(None, description="Where the files come from.")
-    engine: EngineSpecFile | None = Field(None, description="What serves it.")
-    resources: ResourcesSpec | None = Field(None, description="What one replica needs.")
+    source: SourceSpec | None = Field(None, description="The origin of the files.")
+    engine: EngineSpecFile | None = Field(None, description="The engine that serves the model.")
+    resources: ResourcesSpec | None = Field(None, description="The needs of one replica.")
     serving: Annotated[dict[Flag, FlagValue], AfterValidator(normal_flags)] = Field(
         default_factory=dict,
-        description="Any flag of `vllm serve`, without the dashes; reserved ones are refused. "
-        "A version's flags are added to the model's, and win.",
+        description="Any flag of `vllm serve`, without the dashes; reserved flags are refused. "
+        "A version's flags are added to the model's and override them.",
         examples=[{EXAMPLE_FLAG: 8192}],
     )
     env: dict[EnvName, Line] = Field(
         default_factory=dict,
-        description="Environment of the engine; merged like `serving`. Secrets are refused.",
+        description="The engine's environment, merged like `serving`. Secrets are refused.",
         examples=[{EXAMPLE_VARIABLE: "WARNING"}],
     )
     checks: list[CheckSpec] | None = Field(
@@ -200,36 +200,36 @@ class Entry(Spec):
 
 
 class VersionSpec(Entry):
-    """A pinned version. Any field of the model may be set again here."""
+    """A pinned version. It may set any field of the model again."""
 
     revision: Revision = Field(
         description="The full 40-hex commit; `toolkit registry pin` writes it.",
         examples=["a09a35458c702b33eeacc393d103063234e8bc28"],
     )
     permission: PermissionSpec | None = Field(
-        None, description="What this version is allowed by exception."
+        None, description="Exceptions from the policy for this version."
     )
 
 
 class ModelSpec(Entry):
-    """A model; clients ask for it by its name here."""
+    """A model. Clients request it by this name."""
 
     description: OptionalText = Field(
-        "", description="For people.", examples=["Qwen2.5 7B, general chat"]
+        "", description="A text for people.", examples=["Qwen2.5 7B, general chat"]
     )
     routing: Literal["least-connections", "prefix"] = Field(
         "least-connections",
-        description="Which of several replicas gets a request: the one with the fewest open ones, or, with `prefix`, "
+        description="The choice of a replica for a request: the one with the fewest open requests, or, with `prefix`, "
         "one that had the same first message before and has it in its cache.",
         examples=["prefix"],
     )
     versions: dict[Name, VersionSpec] = Field(
-        default_factory=dict, description="Its versions, the newest last."
+        default_factory=dict, description="The versions, the newest last."
     )
 
 
 class LicencesSpec(Spec):
-    """Which licences may be deployed. One that stands nowhere needs approval by name."""
+    """The licences that may be deployed. A licence without a rule needs approval by name."""
 
     allowed: list[Licence] = Field(
         default_factory=list,
@@ -241,13 +241,13 @@ class LicencesSpec(Spec):
     )
     approved: dict[Licence, list[Name]] = Field(
         default_factory=dict,
-        description="Allowed for the models named, and no other.",
+        description="Allowed for the named models only.",
         examples=[{"llama3.1": ["llama-8b"]}],
     )
 
 
 class PolicySpec(Spec):
-    """What may be deployed at all."""
+    """The rules for what may be deployed."""
 
     licences: LicencesSpec = Field(default_factory=LicencesSpec, description="Rules by licence.")
 
@@ -256,6 +256,6 @@ class RegistrySpec(Spec):
     """The whole file."""
 
     policy: PolicySpec = Field(
-        default_factory=PolicySpec, description="What may be deployed at all."
+        default_factory=PolicySpec, description="The rules for what may be deployed."
     )
     models: dict[Name, ModelSpec] = Field(description="The models by name.")
