@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help install demo demo-clean test check prepare unit system bench reference lock clean
+.PHONY: help install demo demo-clean test check packages prepare unit system bench reference lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,24 +23,24 @@ demo-clean: $(READY) ## Stop what the demo left running and remove its files
 	$(BIN)/python demo/clean.py
 
 test: ## Run every check and every test (what CI runs)
-	$(MAKE) --jobs=2 --output-sync=target check prepare
-	$(MAKE) unit
+	$(MAKE) --jobs=2 --output-sync=target check prepare unit
 	$(MAKE) system
 
 check: $(READY) ## Lint, types, layers, roles, documents
 	scripts/check.sh
 
-prepare: $(READY) ## Install what the tests need beyond Python: packages, an engine, the tree of the test hosts
+packages:
 	scripts/system_packages.sh
+
+prepare: $(READY) packages ## Install what the tests need beyond Python: packages, an engine, the tree of the test hosts
 	$(BIN)/python -m tests.fleet.base
 	$(BIN)/python -m tests.system.served
 
-unit: $(READY) ## Run the tests that start no vLLM
-	scripts/system_packages.sh
+unit: $(READY) packages ## Run the tests that start no vLLM
 	$(BIN)/python -m pytest -m "not system" -n 2 --durations=15
 
 system: prepare ## Run the whole-system tests: real vLLM, HAProxy, Ansible
-	$(BIN)/python -m pytest -m system -v --durations=25
+	$(BIN)/python -m pytest -m system -n 2 -v --durations=25
 
 bench: $(READY) ## Measure what docs/benchmarks.md shows
 	$(BIN)/python tests/bench/run.py

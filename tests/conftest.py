@@ -36,6 +36,8 @@ FIRST = (
     *GROUPS[0],
     "tests/system/test_fleet_job.py",
     *GROUPS[1],
+    "tests/system/test_fleet_span.py",
+    "tests/fleet/test_provision.py",
 )
 
 # What a shell starts in the background ignores Ctrl-C, and so does all that it starts. Some tests press it.

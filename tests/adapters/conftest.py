@@ -31,6 +31,12 @@ def systemd_host() -> Iterator[HostLab]:
 
 
 @pytest.fixture
+def program(lab: HostLab) -> str:
+    """A good replica in blue that is ready; its tests share it, where the one before has left it as it was."""
+    return lab.ready()
+
+
+@pytest.fixture
 def real_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RealWorld]:
     world = RealWorld(tmp_path / "origin", monkeypatch)
     yield world

@@ -17,10 +17,11 @@ from tests.fleet.network import network
 from toolkit.adapters.ansible.converge import Converge, RealConverge
 from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
 from toolkit.adapters.fakes.host import Behaviour, FakeConverge, FakeHost
-from toolkit.adapters.hosts.host import HostPort, RealHost
+from toolkit.adapters.hosts.host import HostPort, RealHost, silent
 from toolkit.adapters.hosts.shell import LocalShell, SshShell
 from toolkit.adapters.hosts.ssh import hang_up
 from toolkit.adapters.interruption import Interruption
+from toolkit.domain.facts import ProcessState, SlotFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.release import Release
 from toolkit.planning.change.process import process_variables
@@ -103,17 +104,36 @@ class HostLab:
         """Make the router follow `routes`."""
         self.host.apply_routes(render_files(routes))
 
-    def empty(self) -> None:
-        """Take away all routes and replicas, by shorter ways than the role's, which tests themselves go."""
+    def ready(self) -> str:
+        """Return the program of a good replica in blue, ready and without traffic: the one there, or a new one."""
+        if not any(self._is_good(slot) for slot in self.host.observe().slots):
+            program = self.start("blue")
+            assert self.host.wait_ready(program, self.ports["blue"], 20, silent).ok
+        return "tiny-blue"
+
+    def empty(self, *, but_ready: bool = False) -> None:
+        """Take away all routes and replicas, by shorter ways than the role's, which tests themselves go.
+
+        With `but_ready` the replica that `ready` would return stays.
+        """
         self.route(Routes())
         facts = self.host.observe()
         for slot in facts.slots:
+            if but_ready and self._is_good(slot):
+                continue
             if isinstance(self.host, FakeHost):
                 self.stop(slot.slot)
             else:
                 self.run(
                     "sh", "-c", _DISCARD[facts.init], "sh", self.host.host.root, f"tiny-{slot.slot}"
                 )
+
+    def _is_good(self, slot: SlotFacts) -> bool:
+        return (
+            (slot.slot, slot.process, slot.healthy) == ("blue", ProcessState.RUNNING, True)
+            and slot.release == release(Behaviour.GOOD)
+            and not (slot.weight or slot.drift)
+        )
 
     def ask(self, slot: str, request: str = "") -> str:
         """Have a replica answer; `request` is its user's name, see stub_vllm.py."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -26,13 +25,8 @@ BOB = LockOwner("bob@ops2", "toolkit rollback tiny", 1)
 @pytest.fixture(params=["fake", "real", pytest.param("systemd", marks=pytest.mark.system)])
 def lab(request: pytest.FixtureRequest) -> HostLab:
     found: HostLab = request.getfixturevalue(f"{request.param}_host")
+    found.empty(but_ready="program" in request.fixturenames)
     return found
-
-
-@pytest.fixture(autouse=True)
-def _empty(lab: HostLab) -> Iterator[None]:
-    yield
-    lab.empty()
 
 
 def test_a_provisioned_host_has_a_router_and_no_slots(lab: HostLab) -> None:
@@ -108,9 +102,8 @@ def test_bad_answers_come_back_as_they_are(
     assert (answer.status, answer.text) == (status, text)
 
 
-def test_traffic_follows_the_routes(lab: HostLab) -> None:
-    for slot in ("blue", "green"):
-        assert lab.host.wait_ready(lab.start(slot), lab.ports[slot], 20, silent).ok
+def test_traffic_follows_the_routes(lab: HostLab, program: str) -> None:
+    assert lab.host.wait_ready(lab.start("green"), lab.ports["green"], 20, silent).ok
     routes = with_model(Routes(), "tiny", _targets(lab, "blue"), created=1)
     lab.route(routes)
     assert _weights(lab) == {"blue": 100, "green": 0}
@@ -120,6 +113,15 @@ def test_traffic_follows_the_routes(lab: HostLab) -> None:
     assert lab.host.drain("tiny", "blue", lab.ports["blue"], 5, silent).ok
 
 
+def test_a_well_replica_passes_its_watch(lab: HostLab, program: str) -> None:
+    assert lab.host.watch(program, lab.ports["blue"], 0.5, silent).ok
+
+
+def test_a_removed_replica_leaves_nothing(lab: HostLab, program: str) -> None:
+    lab.stop("blue")
+    assert lab.host.observe().slots == ()
+
+
 def test_a_replica_that_dies_under_traffic_is_seen_while_it_is_watched(lab: HostLab) -> None:
     program = lab.start("blue", Behaviour.DIES_UNDER_TRAFFIC)
     lab.host.wait_ready(program, lab.ports["blue"], 20, silent)
@@ -127,12 +129,6 @@ def test_a_replica_that_dies_under_traffic_is_seen_while_it_is_watched(lab: Host
     waited = lab.host.watch(program, lab.ports["blue"], 20, silent)
     assert not waited.ok
     assert waited.reason in ("its process ended", "it stopped answering")
-
-
-def test_a_well_replica_passes_its_watch(lab: HostLab) -> None:
-    program = lab.start("blue")
-    lab.host.wait_ready(program, lab.ports["blue"], 20, silent)
-    assert lab.host.watch(program, lab.ports["blue"], 0.5, silent).ok
 
 
 def test_keys_are_united_and_what_was_revoked_stays_revoked(lab: HostLab) -> None:
@@ -163,12 +159,6 @@ def test_the_lock_is_held_by_one_and_names_them(lab: HostLab) -> None:
     assert lab.host.observe().held_by is None
     with lab.host.lock(BOB):
         pass
-
-
-def test_a_removed_replica_leaves_nothing(lab: HostLab) -> None:
-    lab.host.wait_ready(lab.start("blue"), lab.ports["blue"], 20, silent)
-    lab.stop("blue")
-    assert lab.host.observe().slots == ()
 
 
 def test_a_snapshot_can_be_removed_and_placed_again(lab: HostLab) -> None:

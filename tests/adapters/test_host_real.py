@@ -25,40 +25,39 @@ OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
 
 
 @pytest.fixture(params=["real", pytest.param("systemd", marks=pytest.mark.system)])
-def lab(request: pytest.FixtureRequest) -> Iterator[HostLab]:
+def lab(request: pytest.FixtureRequest) -> HostLab:
     found: HostLab = request.getfixturevalue(f"{request.param}_host")
-    yield found
-    found.empty()
+    found.empty(but_ready="program" in request.fixturenames)
+    return found
 
 
-def test_drain_waits_for_a_running_request(lab: HostLab) -> None:
+def test_drain_waits_for_a_running_request(lab: HostLab, program: str) -> None:
     port = lab.ports["blue"]
-    lab.host.wait_ready(lab.start("blue"), port, 20, silent)
     with _slow_request(lab):
         waited = lab.host.drain("tiny", "blue", port, 10, silent)
     assert waited.ok
     assert waited.seconds > 0.5
 
 
-def test_drain_gives_up_at_its_deadline(lab: HostLab) -> None:
+def test_drain_gives_up_at_its_deadline(lab: HostLab, program: str) -> None:
     port = lab.ports["blue"]
-    lab.host.wait_ready(lab.start("blue"), port, 20, silent)
     with _slow_request(lab):
         waited = lab.host.drain("tiny", "blue", port, 0.3, silent)
     assert (waited.ok, waited.left) == (False, 1)
 
 
-def test_a_second_run_of_every_playbook_changes_nothing(lab: HostLab) -> None:
-    lab.start("blue")
-    program = {"replica_program": "tiny-green", "replica_state": "absent"}
-    assert lab.play("replica", program) == ()
+def test_a_second_run_of_every_playbook_changes_nothing(lab: HostLab, program: str) -> None:
+    absent = {"replica_program": "tiny-green", "replica_state": "absent"}
+    assert lab.play("replica", absent) == ()
     digest = {"provision_digest": lab.host.observe().converged}
     assert lab.play("provision", digest) == ()
 
 
-def test_what_was_changed_since_the_deployment_is_named(lab: HostLab) -> None:
-    program = lab.start("blue")
-    lab.host.wait_ready(program, lab.ports["blue"], 20, silent)
+def test_the_replica_runs_without_privileges(lab: HostLab, program: str) -> None:
+    assert lab.run("pgrep", "-u", "toolkit", "-f", f"serve .* --port {lab.ports['blue']}").strip()
+
+
+def test_what_was_changed_since_the_deployment_is_named(lab: HostLab, program: str) -> None:
     assert [slot.drift for slot in lab.host.observe().slots] == [()]
     run = f"{lab.host.host.root}/slots/{program}/run"
     lab.run("sh", "-c", 'echo "# looked at it" >>"$1"', "sh", run)
@@ -71,9 +70,8 @@ def test_what_was_changed_since_the_deployment_is_named(lab: HostLab) -> None:
     assert "its process has other arguments than the release" in slot.drift
 
 
-def test_the_workers_of_a_killed_replica_end_with_it(lab: HostLab) -> None:
+def test_the_workers_of_a_killed_replica_end_with_it(lab: HostLab, program: str) -> None:
     port = lab.ports["blue"]
-    lab.host.wait_ready(lab.start("blue"), port, 20, silent)
     before = lab.run("pgrep", "-f", f"worker-of-{port}").split()
     main = lab.run("pgrep", "-o", "-f", f"serve .* --port {port}").strip()
     lab.run("kill", "-KILL", main)
@@ -87,6 +85,7 @@ def test_the_workers_of_a_killed_replica_end_with_it(lab: HostLab) -> None:
 
 
 def test_what_a_killed_replica_left_among_temporary_files_goes_with_it(real_host: HostLab) -> None:
+    real_host.empty()
     port = real_host.ports["blue"]
     real_host.host.wait_ready(real_host.start("blue"), port, 20, silent)
     main = int(real_host.run("pgrep", "-o", "-f", f"serve .* --port {port}"))
@@ -99,13 +98,6 @@ def test_what_a_killed_replica_left_among_temporary_files_goes_with_it(real_host
     while directory.exists():
         assert time.monotonic() < until
         time.sleep(0.05)
-    real_host.empty()
-
-
-def test_the_replica_runs_without_privileges(lab: HostLab) -> None:
-    program = lab.start("blue")
-    lab.host.wait_ready(program, lab.ports["blue"], 20, silent)
-    assert lab.run("pgrep", "-u", "toolkit", "-f", f"serve .* --port {lab.ports['blue']}").strip()
 
 
 def test_the_lock_ends_with_a_killed_holder(lab: HostLab) -> None:

@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -24,13 +23,12 @@ pytestmark = pytest.mark.system
 
 
 @pytest.fixture
-def lab(systemd_host: HostLab) -> Iterator[HostLab]:
-    yield systemd_host
-    systemd_host.empty()
+def lab(systemd_host: HostLab, request: pytest.FixtureRequest) -> HostLab:
+    systemd_host.empty(but_ready="program" in request.fixturenames)
+    return systemd_host
 
 
-def test_a_replica_reaches_nothing_but_its_own_loopback(lab: HostLab) -> None:
-    _started(lab)
+def test_a_replica_reaches_nothing_but_its_own_loopback(lab: HostLab, program: str) -> None:
     own = lab.host.host.address
     gateway = own.rpartition(".")[0] + ".1"
     lab.run("ip", "addr", "add", "fd00:77::11/64", "dev", "eth0", "nodad")
@@ -61,8 +59,10 @@ def test_a_replica_reaches_nothing_but_its_own_loopback(lab: HostLab) -> None:
     assert said == {}
 
 
-def test_a_replica_sees_its_own_files_and_writes_to_its_cache_alone(lab: HostLab) -> None:
-    program, root = _started(lab), lab.host.host.root
+def test_a_replica_sees_its_own_files_and_writes_to_its_cache_alone(
+    lab: HostLab, program: str
+) -> None:
+    root = lab.host.host.root
     lab.run("sh", "-c", "umask 022; chmod 755 /home/ops; echo secret >/home/ops/open-to-all")
     assert _ask(lab, {
         f"open {root}/router/master.sock": "refused",
@@ -85,8 +85,7 @@ def test_a_replica_sees_its_own_files_and_writes_to_its_cache_alone(lab: HostLab
     assert lab.run("find", "/dev/shm", "-user", lab.host.host.user) == ""
 
 
-def test_a_replicas_unit_is_as_closed_as_it_can_be(lab: HostLab) -> None:
-    program = _started(lab)
+def test_a_replicas_unit_is_as_closed_as_it_can_be(lab: HostLab, program: str) -> None:
     shown = lab.run("systemd-analyze", "security", "--no-pager", f"toolkit-{program}.service")
     score = re.search(r"Overall exposure level for \S+: ([0-9.]+)", shown)
     assert score is not None
@@ -101,8 +100,7 @@ def _ask(lab: HostLab, expected: dict[str, str]) -> dict[str, str]:
     }
 
 
-def test_check_mode_says_what_would_change_and_changes_nothing(lab: HostLab) -> None:
-    _started(lab)
+def test_check_mode_says_what_would_change_and_changes_nothing(lab: HostLab, program: str) -> None:
     checked = _checking(lab)
     before = _everything(lab)
     assert checked.play("provision", {"provision_digest": "other"}) == (
@@ -126,8 +124,7 @@ def test_check_mode_passes_on_a_host_that_the_toolkit_never_saw(systemd_host: Ho
         assert _everything(bare) == before
 
 
-def test_a_log_is_that_of_one_start_and_the_former_one_is_kept(lab: HostLab) -> None:
-    program = _started(lab)
+def test_a_log_is_that_of_one_start_and_the_former_one_is_kept(lab: HostLab, program: str) -> None:
     first = list(lab.host.logs(program, 50, follow=False))
     lab.run("systemctl", "restart", f"toolkit-{program}.service")
     assert lab.host.wait_ready(program, lab.ports["blue"], 20, silent).ok
@@ -141,13 +138,12 @@ def test_the_root_may_lie_in_a_private_home(lab: HostLab) -> None:
     lab.run("cp", "-a", lab.host.host.root, "/home/ops/models")
     host = replace(lab.host.host, root="/home/ops/models")
     moved = HostLab(RealHost(host, SshShell(host, lab.scratch)), lab.converge, lab.scratch, lab.run)
-    _started(moved)
+    moved.ready()
     assert moved.ask("blue") == "hello from good"
     moved.stop("blue")
 
 
-def test_a_killed_router_comes_back_with_its_routes(lab: HostLab) -> None:
-    _started(lab)
+def test_a_killed_router_comes_back_with_its_routes(lab: HostLab, program: str) -> None:
     target = Target("blue", lab.ports["blue"], 100)
     lab.route(with_model(Routes(), "tiny", (target,), created=1))
     main = lab.run("systemctl", "show", "--property=MainPID", "--value", "toolkit-router").strip()
@@ -157,8 +153,7 @@ def test_a_killed_router_comes_back_with_its_routes(lab: HostLab) -> None:
     assert slot.weight == 100
 
 
-def test_replica_and_router_come_back_with_the_host(lab: HostLab) -> None:
-    program = _started(lab)
+def test_replica_and_router_come_back_with_the_host(lab: HostLab, program: str) -> None:
     lab.run("systemctl", "stop", "toolkit-router.service", f"toolkit-{program}.service")
     facts = lab.host.observe()
     assert (facts.router.running, facts.slots[0].healthy) == (False, False)
@@ -175,12 +170,6 @@ def test_a_host_that_does_not_let_us_in_is_named_with_the_way_to_see_it(lab: Hos
     with pytest.raises(HostError, match=r"alpha: .*Permission denied") as refused:
         RealHost(host, SshShell(host, lab.scratch)).observe()
     assert refused.value.hint.startswith("ssh-copy-id ")
-
-
-def _started(lab: HostLab) -> str:
-    program = lab.start("blue")
-    assert lab.host.wait_ready(program, lab.ports["blue"], 20, silent).ok
-    return program
 
 
 def _checking(lab: HostLab) -> HostLab:
