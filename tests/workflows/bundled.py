@@ -18,7 +18,7 @@ from toolkit.config.registry import read_registry
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
 from toolkit.workflows.files.bundle import create_bundle
-from toolkit.workflows.files.bundle_assembly import Wish, Workshop
+from toolkit.workflows.files.bundle_assembly import BundleSpec, BundleTools
 from toolkit.workflows.files.bundle_load import (
     Bundle,
     LoadPlan,
@@ -26,7 +26,7 @@ from toolkit.workflows.files.bundle_load import (
     load_bundle,
     open_bundle,
 )
-from toolkit.workflows.files.pull import Silent
+from toolkit.workflows.files.report import Silent
 from toolkit.workflows.registry.pin import pin_version
 
 WEIGHTS = bytes(range(256)) * 4096
@@ -138,14 +138,14 @@ class Office:
             if (each.accelerator, each.python) == (Accelerator.CPU, "3.11")
         )
 
-    def wish(self, target: Path, *specs: str) -> Wish:
+    def spec(self, target: Path, *specs: str) -> BundleSpec:
         registry = read_registry(self.registry, unpinned=True)
         versions = tuple(registry.registry.version(spec) for spec in specs)
         lock = read_registry_lock(self.registry)
-        return Wish(target, registry, lock, versions, (self.engine(),))
+        return BundleSpec(target, registry, lock, versions, (self.engine(),))
 
-    def shop(self) -> Workshop:
-        return Workshop(
+    def tools(self) -> BundleTools:
+        return BundleTools(
             self.store,
             self.wheelhouse,
             Wheels(self.home, pins=self.libraries),
@@ -157,7 +157,7 @@ class Office:
         )
 
     def create(self, target: Path, *specs: str) -> Path:
-        create_bundle(self.wish(target, *specs), self.shop())
+        create_bundle(self.spec(target, *specs), self.tools())
         return target
 
     def site(self) -> Site:

@@ -86,7 +86,7 @@ def test_texts_say_how_to_take_it_in_and_under_which_licence(
 
 
 def test_on_the_same_disk_the_bundle_takes_no_room(office: Office, tmp_path: Path) -> None:
-    assert outlook(office.wish(tmp_path / "bundle", "tiny"), office.shop()).linked
+    assert outlook(office.spec(tmp_path / "bundle", "tiny"), office.tools()).linked
     root = office.create(tmp_path / "bundle", "tiny")
     digest = hashlib.sha256(WEIGHTS).hexdigest()
     assert (root / "weights" / digest).samefile(office.store.blobs / digest)
@@ -111,12 +111,12 @@ def test_on_a_disk_without_links_and_modes_files_are_copied(
 
 
 def test_what_is_missing_is_pulled_first(office: Office, tmp_path: Path) -> None:
-    wish = office.wish(tmp_path / "bundle", "tiny@v2")
-    snapshot = wish.snapshots()[0]
+    spec = office.spec(tmp_path / "bundle", "tiny@v2")
+    snapshot = spec.snapshots()[0]
     office.store.remove(snapshot)
-    other = office.wish(tmp_path / "bundle", "tiny@v1").snapshots()[0]
+    other = office.spec(tmp_path / "bundle", "tiny@v1").snapshots()[0]
     office.store.remove(other)
-    assert outlook(wish, office.shop()).fetch == snapshot.size
+    assert outlook(spec, office.tools()).fetch == snapshot.size
     office.create(tmp_path / "bundle", "tiny@v2")
     assert office.store.has(snapshot)
 
@@ -147,7 +147,7 @@ def test_an_interrupted_bundle_does_not_look_like_one_and_is_taken_up_again(
     content = damaged.read_bytes()
     damaged.unlink()
     damaged.write_bytes(b"x" * len(content))
-    (workplace(target) / "wheels" / "stray.whl").write_bytes(b"of an earlier wish")
+    (workplace(target) / "wheels" / "stray.whl").write_bytes(b"of an earlier run")
     root = office.create(target, "tiny")
     assert (root / "weights" / digest).stat().st_ino == kept
     assert (root / "wheels" / damaged.name).read_bytes() == content
@@ -160,7 +160,7 @@ def test_the_same_bundle_again_changes_nothing(office: Office, tmp_path: Path) -
     root = office.create(tmp_path / "bundle", "tiny")
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     office.clock += 1000
-    done = create_bundle(office.wish(root, "tiny"), office.shop())
+    done = create_bundle(office.spec(root, "tiny"), office.tools())
     assert done.already_there
     assert done.fingerprint == hashlib.sha256((root / "manifest.json").read_bytes()).hexdigest()
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before

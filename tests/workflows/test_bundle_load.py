@@ -22,7 +22,7 @@ from toolkit.config.registry import load_registry
 from toolkit.domain.release import Release
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError
 from toolkit.workflows.files.bundle_load import load_bundle
-from toolkit.workflows.files.pull import Silent
+from toolkit.workflows.files.report import Silent
 from toolkit.workflows.files.supplies import LocalSupplies
 
 DIGEST = hashlib.sha256(WEIGHTS).hexdigest()

@@ -23,7 +23,8 @@ from toolkit.domain.model import (
     Version,
 )
 from toolkit.domain.snapshot import Snapshot
-from toolkit.workflows.files.pull import Silent, pull
+from toolkit.workflows.files.pull import pull
+from toolkit.workflows.files.report import Silent
 
 place = Path(sys.argv[1])
 FILES = {"config.json": b"{}", "sub/en.json": b"[]", "w.safetensors": bytes(range(256)) * 9000}

@@ -18,7 +18,7 @@ from toolkit.domain.model import Policy
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import InputError, IntegrityError, SourceError
-from toolkit.workflows.files.pull import Silent
+from toolkit.workflows.files.report import Silent
 from toolkit.workflows.files.supplies import LocalSupplies
 
 CONTENT = {"config.json": b"{}", "w.safetensors": b"w" * 1000}

@@ -14,7 +14,7 @@ from toolkit.domain.release import Outcome
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import HostError, RefusedError
 from toolkit.planning.change.rollout import RolloutPlan
-from toolkit.workflows.fleet.prune import Leavings, prune
+from toolkit.workflows.fleet.prune import Unused, prune
 from toolkit.workflows.fleet.verify import compare
 
 
@@ -134,7 +134,7 @@ def test_a_stop_that_is_not_confirmed_stops_nothing(world: World) -> None:
 # prune
 
 
-def yes(_: Leavings) -> bool:
+def yes(_: Unused) -> bool:
     return True
 
 
@@ -142,10 +142,10 @@ def test_prune_keeps_what_runs_and_what_a_rollback_needs(world: World, tmp_path:
     for number in (1, 2, 3, 4):
         world.deploy(release(number))
     store = Store(tmp_path / "store")
-    leavings, freed = prune(world.command(), store, frozenset(), 3, yes)
+    unused, freed = prune(world.command(), store, frozenset(), 3, yes)
     assert {
         name: [digest.lstrip("0") for digest in found.snapshots]
-        for name, found in leavings.hosts.items()
+        for name, found in unused.hosts.items()
     } == {name: ["1"] for name in world.hosts}
     assert freed == world.count
     again, freed = prune(world.command(), store, frozenset(), 3, yes)
@@ -157,7 +157,7 @@ def test_prune_removes_nothing_without_a_yes(world: World, tmp_path: Path) -> No
         world.deploy(release(number))
     before = [each.facts for each in world.hosts.values()]
     with pytest.raises(RefusedError):
-        prune(world.command(), Store(tmp_path / "store"), frozenset(), 0, lambda leavings: False)
+        prune(world.command(), Store(tmp_path / "store"), frozenset(), 0, lambda unused: False)
     assert [each.facts for each in world.hosts.values()] == before
 
 
@@ -172,8 +172,8 @@ def test_prune_keeps_what_an_interrupted_deployment_would_go_back_to(
     with pytest.raises(Killed):
         world.deploy(release(2, memory=15 * 10**9))
     world.go_on()
-    leavings, _ = prune(world.command(), Store(tmp_path / "store"), frozenset(), 0, yes)
-    assert leavings.empty
+    unused, _ = prune(world.command(), Store(tmp_path / "store"), frozenset(), 0, yes)
+    assert unused.empty
     world.deploy(release(1, memory=15 * 10**9))
     assert world.table() == [("blue", "v1", "healthy", 100)]
     assert str(world.history.deployments("tiny")[0].outcome) == Outcome.UNDONE

@@ -27,7 +27,7 @@ from toolkit.planning.upkeep.bundle import choose_engines
 
 if TYPE_CHECKING:
     from toolkit.workflows.files.bundle import Created, Outlook
-    from toolkit.workflows.files.bundle_assembly import Wish
+    from toolkit.workflows.files.bundle_assembly import BundleSpec
     from toolkit.workflows.files.bundle_load import LoadPlan
 
 
@@ -71,12 +71,12 @@ def create(
     """Write all that a site without network needs as one directory."""
     from toolkit.config.registry import read_registry
     from toolkit.workflows.files.bundle import create_bundle, outlook
-    from toolkit.workflows.files.bundle_assembly import Wish, Workshop
+    from toolkit.workflows.files.bundle_assembly import BundleSpec, BundleTools
 
     place, path = home_directory(home), Path(registry_path)
     registry = read_registry(path, unpinned=True)
     versions = tuple({v.title: v for v in map(registry.registry.version, models)}.values())
-    wish = Wish(
+    spec = BundleSpec(
         Path(target).expanduser().absolute(),
         registry,
         read_lock(path),
@@ -88,7 +88,7 @@ def create(
             [_python(each) for each in dict.fromkeys(pythons)] or _pythons(fleet, place),
         ),
     )
-    shop = Workshop(
+    tools = BundleTools(
         open_store(place),
         Wheelhouse(place),
         Wheels(place),
@@ -98,9 +98,9 @@ def create(
         note,
     )
     if dry_run:
-        _show_outlook(wish, outlook(wish, shop), as_json)
+        _show_outlook(spec, outlook(spec, tools), as_json)
         return
-    done = create_bundle(wish, shop)
+    done = create_bundle(spec, tools)
     if as_json:
         print_json(done.as_json())
     else:
@@ -217,14 +217,14 @@ def _pythons(fleet: str | None, home: Path) -> list[str]:
     return list(dict.fromkeys(open_host(host, home).observe().python for host in hosts))
 
 
-def _show_outlook(wish: Wish, found: Outlook, as_json: bool) -> None:
+def _show_outlook(spec: BundleSpec, found: Outlook, as_json: bool) -> None:
 
     if as_json:
         print_json(
             {
-                "path": str(wish.target),
-                "versions": [version.title for version in wish.versions],
-                "engines": [lock.id for lock in wish.engines],
+                "path": str(spec.target),
+                "versions": [version.title for version in spec.versions],
+                "engines": [lock.id for lock in spec.engines],
                 "weights": found.weights,
                 "wheels": found.wheels,
                 "fetch": found.fetch,
@@ -237,11 +237,11 @@ def _show_outlook(wish: Wish, found: Outlook, as_json: bool) -> None:
     table(
         ("VERSION", "LICENCE", "SIZE"),
         [
-            (version.title, version.licence, format_size(wish.lock.snapshot_of(version).size))
-            for version in wish.versions
+            (version.title, version.licence, format_size(spec.lock.snapshot_of(version).size))
+            for version in spec.versions
         ],
     )
-    for lock in wish.engines:
+    for lock in spec.engines:
         say(f"with {lock.id}, {lock.packages} packages")
     say(
         f"{format_size(found.weights)} of weights, {format_size(found.fetch)} of them to be "
@@ -253,7 +253,7 @@ def _show_outlook(wish: Wish, found: Outlook, as_json: bool) -> None:
         )
     )
     how = "as hard links, which take no room" if found.linked else "as copies"
-    say(f"to {wish.target}, {how}; dry run: nothing was written")
+    say(f"to {spec.target}, {how}; dry run: nothing was written")
 
 
 def _tell_created(done: Created) -> None:

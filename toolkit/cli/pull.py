@@ -51,10 +51,7 @@ def pull(
     path = Path(registry_path)
     registry = load_registry(path)
     lock = read_lock(path)
-    if model is None:
-        versions = [v for each in registry.models.values() for v in each.versions]
-    else:
-        versions = [registry.version(model)]
+    versions = list(registry.versions) if model is None else [registry.version(model)]
     # All refusals come before the first byte.
     for version in versions:
         require_licence(version, registry.policy)

@@ -117,7 +117,7 @@ def check(registry_path: str, as_json: bool) -> None:
 
     checked = check_registry(Path(registry_path))
     failure = _check_failure(registry_path, checked.faults)
-    models = checked.registry.models.values()
+    models, versions = checked.registry.models, checked.registry.versions
     if as_json:
         findings = [asdict(each) for each in checked.findings]
         print_json({"path": registry_path, "models": len(models), "findings": findings}, failure)
@@ -126,11 +126,10 @@ def check(registry_path: str, as_json: bool) -> None:
         say(f"{'FAULT' if finding.fault else 'note '}  {finding.version}: {finding.message}")
         if finding.hint:
             say(f"       {finding.hint}")
-    versions = sum(len(model.versions) for model in models)
-    pinned = sum(checked.lock.has(version) for model in models for version in model.versions)
+    pinned = sum(map(checked.lock.has, versions))
     say(
         f"{len(models)} model{'s' * (len(models) != 1)}, "
-        f"{versions} version{'s' * (versions != 1)}, {pinned} with pinned files"
+        f"{len(versions)} version{'s' * (len(versions) != 1)}, {pinned} with pinned files"
     )
     if failure:
         raise failure

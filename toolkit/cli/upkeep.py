@@ -119,17 +119,17 @@ def prune(
     from toolkit.config.lock_file import read_lock
     from toolkit.config.registry import load_registry
     from toolkit.domain.quantity import format_size
-    from toolkit.workflows.fleet.prune import Leavings
+    from toolkit.workflows.fleet.prune import Unused
     from toolkit.workflows.fleet.prune import prune as prune_host
 
     place = home_directory(home)
 
-    def confirm(leavings: Leavings) -> bool:
-        for line in _leavings_lines(leavings):
+    def confirm(unused: Unused) -> bool:
+        for line in _leavings_lines(unused):
             note(line)
         if dry_run:
             if as_json:
-                print_json({"remove": _leavings_json(leavings), "dry_run": True})
+                print_json({"remove": _leavings_json(unused), "dry_run": True})
             else:
                 say("dry run: nothing was removed")
             raise DryRun
@@ -139,10 +139,10 @@ def prune(
     load_registry(Path(registry_path))
     locked = frozenset(each.digest for each in read_lock(Path(registry_path)).snapshots.values())
     members = open_members(place, open_fleet(fleet).hosts, None)
-    leavings, freed = prune_host(members, open_store(place), locked, keep, confirm)
+    unused, freed = prune_host(members, open_store(place), locked, keep, confirm)
     if as_json:
-        print_json({"removed": _leavings_json(leavings), "freed": freed})
-    elif leavings.empty:
+        print_json({"removed": _leavings_json(unused), "freed": freed})
+    elif unused.empty:
         say("nothing to remove: everything on the host is in use or recent")
     else:
         say(f"removed; {format_size(freed)} of files on the host")
@@ -170,22 +170,22 @@ def _verified_table(found: Any) -> None:
     )
 
 
-def _leavings_lines(leavings: Any) -> list[str]:
+def _leavings_lines(unused: Any) -> list[str]:
     lines = []
-    for name, found in leavings.hosts.items():
+    for name, found in unused.hosts.items():
         lines += [f"remove snapshot {digest[:12]} on {name}" for digest in found.snapshots]
         lines += [f"remove engine {engine} on {name}" for engine in found.engines]
-    lines += [f"remove {each.source}@{each.revision[:12]} in the store" for each in leavings.stored]
-    kept = dict.fromkeys(line for found in leavings.hosts.values() for line in found.kept)
+    lines += [f"remove {each.source}@{each.revision[:12]} in the store" for each in unused.stored]
+    kept = dict.fromkeys(line for found in unused.hosts.values() for line in found.kept)
     return [*lines, *(f"keep {line}" for line in kept)]
 
 
-def _leavings_json(leavings: Any) -> dict[str, Any]:
+def _leavings_json(unused: Any) -> dict[str, Any]:
     hosts = {
         name: {"snapshots": list(found.snapshots), "engines": list(found.engines)}
-        for name, found in leavings.hosts.items()
+        for name, found in unused.hosts.items()
     }
     return {
         "hosts": hosts,
-        "store": [f"{each.source}@{each.revision}" for each in leavings.stored],
+        "store": [f"{each.source}@{each.revision}" for each in unused.stored],
     }

@@ -11,7 +11,7 @@ from toolkit.config.lock_file import write_text
 from toolkit.config.registry import RegistryFile, parse_registry
 from toolkit.config.registry_fields import NAME_PATTERN
 from toolkit.config.registry_inheritance import REQUIRED
-from toolkit.config.yaml_text import Span, Where, YamlText
+from toolkit.config.yaml_text import TextRange, Where, YamlText
 from toolkit.domain.model import Version
 from toolkit.errors import InputError
 
@@ -167,7 +167,7 @@ def _check_name(file: RegistryFile, model: str, name: str) -> None:
         raise InputError(f"{model}@{name} exists", hint="give another name with --as")
 
 
-def _by_hand(document: YamlText, span: Span, model: str) -> InputError:
+def _by_hand(document: YamlText, span: TextRange, model: str) -> InputError:
     return document.fault_at(
         span.key_line,
         span.key_column,

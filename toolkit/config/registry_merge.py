@@ -51,7 +51,7 @@ def cut_registry(file: RegistryFile, versions: Iterable[Version]) -> str:
         }
     text = _HEAD + _dump(data)
     cut = parse_registry(file.document.path, text)
-    same = {(v.model, v.name): v for m in cut.registry.models.values() for v in m.versions}
+    same = {(each.model, each.name): each for each in cut.registry.versions}
     if same.keys() != wanted or any(
         same[key] != file.registry.models[key[0]].version(key[1]) for key in wanted
     ):

@@ -52,7 +52,7 @@ _CONSTANTS: dict[str, bool | None] = {
 
 
 @dataclass(slots=True)
-class Span:
+class TextRange:
     """Where a value stands; lines and columns count from 1, `end_line` is its last line.
 
     The key of an entry of a mapping stands at `key_line`, `key_column`. `offset` and `end_offset`
@@ -76,7 +76,7 @@ class YamlText:
     path: Path
     text: str
     data: Any = None
-    spans: dict[Where, Span] = field(default_factory=dict)
+    spans: dict[Where, TextRange] = field(default_factory=dict)
 
     def fault(
         self, where: Where, message: str, *, hint: str = "", at_key: bool = False
@@ -210,7 +210,7 @@ class _Builder:
         if value is None:
             # What is not there is seen only at the next token, lines below; it belongs to its key.
             start = key_mark if event.value == "" else start
-        self.document.spans[where] = Span(
+        self.document.spans[where] = TextRange(
             key_line=key_mark.line + 1,
             key_column=key_mark.column + 1,
             line=start.line + 1,

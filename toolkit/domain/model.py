@@ -158,6 +158,11 @@ class Registry:
     policy: Policy
     path: str
 
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """The versions of all models, in the file's order."""
+        return tuple(version for model in self.models.values() for version in model.versions)
+
     def model(self, name: str) -> Model:
         """Return the model called `name`; raises InputError with near misses."""
         if name in self.models:

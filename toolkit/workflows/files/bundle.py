@@ -18,7 +18,7 @@ from toolkit.planning.upkeep.bundle import (
     weight_files,
     wheel_files,
 )
-from toolkit.workflows.files.bundle_assembly import Wish, Workshop, assemble
+from toolkit.workflows.files.bundle_assembly import BundleSpec, BundleTools, assemble
 from toolkit.workflows.files.bundle_files import require_room
 from toolkit.workflows.files.pull import preview, pull, require_licence, require_permission
 from toolkit.workflows.files.supplies import PackageProgress
@@ -59,38 +59,38 @@ class Created:
         }
 
 
-def outlook(wish: Wish, shop: Workshop) -> Outlook:
+def outlook(spec: BundleSpec, tools: BundleTools) -> Outlook:
     """Return what the bundle would take; raises where policy, pins or the target forbid it."""
-    for version in wish.versions:
-        require_licence(version, wish.registry.registry.policy)
-    snapshots = wish.snapshots()
-    for version, snapshot in zip(wish.versions, snapshots, strict=True):
+    for version in spec.versions:
+        require_licence(version, spec.registry.registry.policy)
+    snapshots = spec.snapshots()
+    for version, snapshot in zip(spec.versions, snapshots, strict=True):
         require_permission(version, snapshot)
-    if wish.target.is_mount():
+    if spec.target.is_mount():
         raise InputError(
-            f"{wish.target} is the top of a file system, where nothing can appear at once",
-            hint=f"name a directory below it: --to {wish.target / 'bundle'}",
+            f"{spec.target} is the top of a file system, where nothing can appear at once",
+            hint=f"name a directory below it: --to {spec.target / 'bundle'}",
         )
     missing = {
-        file.sha256: max(file.size - shop.store.partial_size(file), 0)
+        file.sha256: max(file.size - tools.store.partial_size(file), 0)
         for snapshot in snapshots
-        if not shop.store.has(snapshot)
-        for file in preview(snapshot, shop.store).missing
+        if not tools.store.has(snapshot)
+        for file in preview(snapshot, tools.store).missing
     }
-    here = [lock for lock in wish.engines if shop.wheelhouse.complete(lock)]
-    unknown = [lock for lock in wish.engines if lock not in here]
-    placed = wheel_files({lock.id: shop.wheelhouse.files(lock) for lock in here})
+    here = [lock for lock in spec.engines if tools.wheelhouse.complete(lock)]
+    unknown = [lock for lock in spec.engines if lock not in here]
+    placed = wheel_files({lock.id: tools.wheelhouse.files(lock) for lock in here})
     known = {file.path: file.size for files in placed.values() for file in files}
     return Outlook(
         fetch=sum(missing.values()),
         weights=sum(file.size for file in weight_files(snapshots)),
         wheels=sum(known.values()),
         packages_unknown=sum(lock.accelerator.traits.wheels for lock in unknown),
-        linked=_linkable(shop.store.root, wish.target.parent),
+        linked=_linkable(tools.store.root, spec.target.parent),
     )
 
 
-def create_bundle(wish: Wish, shop: Workshop) -> Created:
+def create_bundle(spec: BundleSpec, tools: BundleTools) -> Created:
     """Make the bundle, or take up one that was interrupted.
 
     Raises RefusedError where policy does not allow a licence, InputError where the target is taken,
@@ -98,70 +98,70 @@ def create_bundle(wish: Wish, shop: Workshop) -> Created:
     are not those pinned, BusyError while another process makes the same bundle.
     """
     started = time.monotonic()
-    expected = outlook(wish, shop)
-    standing = _standing(wish)
+    expected = outlook(spec, tools)
+    standing = _standing(spec)
     if standing is not None:
         return standing
-    wish.target.parent.mkdir(parents=True, exist_ok=True)
+    spec.target.parent.mkdir(parents=True, exist_ok=True)
     require_room(
         {
-            shop.store.root: expected.fetch + expected.packages_unknown,
-            wish.target: 0
+            tools.store.root: expected.fetch + expected.packages_unknown,
+            spec.target: 0
             if expected.linked
             else expected.weights + expected.wheels + expected.packages_unknown,
         },
-        f"the bundle {wish.target}",
+        f"the bundle {spec.target}",
     )
-    with disk.building(wish.target) as root:
-        for version, snapshot in zip(wish.versions, wish.snapshots(), strict=True):
-            policy = wish.registry.registry.policy
+    with disk.building(spec.target) as root:
+        for version, snapshot in zip(spec.versions, spec.snapshots(), strict=True):
+            policy = spec.registry.registry.policy
             pull(
                 version,
                 snapshot,
-                shop.store,
-                shop.open_hub,
+                tools.store,
+                tools.open_hub,
                 policy,
-                shop.report(),
-                clock=shop.clock,
+                tools.report(),
+                clock=tools.clock,
             )
-        for lock in wish.engines:
-            if not shop.wheelhouse.complete(lock):
-                shop.say(f"downloading {lock.packages} packages of {lock.id}")
-            shop.wheelhouse.fill(lock, PackageProgress(shop.say))
-        for python in sorted({lock.python for lock in wish.engines}):
-            if why := shop.libraries.lacking(python):
-                shop.say(f"hosts with Python {python} will get weights over SSH alone: {why}")
-        created = assemble(wish, shop, root)
-    return Created(wish.target, *created, time.monotonic() - started)
+        for lock in spec.engines:
+            if not tools.wheelhouse.complete(lock):
+                tools.say(f"downloading {lock.packages} packages of {lock.id}")
+            tools.wheelhouse.fill(lock, PackageProgress(tools.say))
+        for python in sorted({lock.python for lock in spec.engines}):
+            if why := tools.libraries.lacking(python):
+                tools.say(f"hosts with Python {python} will get weights over SSH alone: {why}")
+        created = assemble(spec, tools, root)
+    return Created(spec.target, *created, time.monotonic() - started)
 
 
-def _standing(wish: Wish) -> Created | None:
+def _standing(spec: BundleSpec) -> Created | None:
     """Return what stands at the target if it is this very bundle; raises InputError for anything else."""
-    if not disk.is_occupied(wish.target):
+    if not disk.is_occupied(spec.target):
         return None
     other = InputError(
-        f"{wish.target} is there already, and is not this bundle",
+        f"{spec.target} is there already, and is not this bundle",
         hint="name another directory, or remove it",
     )
-    if not (wish.target / MANIFEST).is_file():
+    if not (spec.target / MANIFEST).is_file():
         raise other
-    text = disk.read_bundle_text(wish.target, MANIFEST)
+    text = disk.read_bundle_text(spec.target, MANIFEST)
     manifest = parse_manifest(text)
     wanted = {
         describe_version(version, snapshot)
-        for version, snapshot in zip(wish.versions, wish.snapshots(), strict=True)
+        for version, snapshot in zip(spec.versions, spec.snapshots(), strict=True)
     }
     same = (
         set(manifest.versions) == wanted
-        and {each.id for each in manifest.engines} == {lock.id for lock in wish.engines}
-        and disk.read_bundle_text(wish.target, REGISTRY)
-        == cut_registry(wish.registry, wish.versions)
-        and all((wish.target / f.path).is_file() for f in manifest.files)
+        and {each.id for each in manifest.engines} == {lock.id for lock in spec.engines}
+        and disk.read_bundle_text(spec.target, REGISTRY)
+        == cut_registry(spec.registry, spec.versions)
+        and all((spec.target / f.path).is_file() for f in manifest.files)
     )
     if not same:
         raise other
-    fingerprint = digest_file(wish.target / MANIFEST, MANIFEST).sha256
-    return Created(wish.target, manifest, fingerprint, 0.0, already_there=True)
+    fingerprint = digest_file(spec.target / MANIFEST, MANIFEST).sha256
+    return Created(spec.target, manifest, fingerprint, 0.0, already_there=True)
 
 
 def _linkable(store: Path, target: Path) -> bool:

@@ -46,12 +46,13 @@ from toolkit.planning.upkeep.bundle import (
     wheel_files,
 )
 from toolkit.planning.upkeep.bundle_texts import licences_text, readme_text
-from toolkit.workflows.files.bundle_files import counted, require_room, run_jobs
-from toolkit.workflows.files.pull import PullReport
+from toolkit.workflows.files.bundle_files import WORKERS, require_room
+from toolkit.workflows.files.pool import run_all
+from toolkit.workflows.files.report import PullReport, counted, reporting
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class BundleSpec:
     """What a bundle is to hold, and where it is to stand."""
 
     target: Path
@@ -66,7 +67,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class BundleTools:
     """What a bundle is made with. `report` gives a fresh report for each phase."""
 
     store: Store
@@ -79,63 +80,63 @@ class Workshop:
     clock: Callable[[], float] = time.time
 
 
-def assemble(wish: Wish, shop: Workshop, root: Path) -> tuple[Manifest, str]:
+def assemble(spec: BundleSpec, tools: BundleTools, root: Path) -> tuple[Manifest, str]:
     """Fill `root` and let it appear as the bundle; return its manifest and fingerprint.
 
     Raises SourceError where the disk has no room, IntegrityError where store or wheelhouse are damaged.
     """
-    snapshots = wish.snapshots()
-    wheels = wheel_files({lock.id: shop.wheelhouse.files(lock) for lock in wish.engines})
-    placements = _placements(wish, shop, wheels)
-    link = disk.can_link(shop.store.root, root)
+    snapshots = spec.snapshots()
+    wheels = wheel_files({lock.id: tools.wheelhouse.files(lock) for lock in spec.engines})
+    placements = _placements(spec, tools, wheels)
+    link = disk.can_link(tools.store.root, root)
     lacking = sum(each.file.size for each in placements if not (root / each.file.path).is_file())
-    require_room({root: 0 if link else lacking}, f"the bundle {wish.target}")
-    _place_all(placements, root, shop.report(), wish.target.name, link=link)
+    require_room({root: 0 if link else lacking}, f"the bundle {spec.target}")
+    _place_all(placements, root, tools.report(), spec.target.name, link=link)
     texts = {
         version.title: tuple(licence_files(version, snapshot))
-        for version, snapshot in zip(wish.versions, snapshots, strict=True)
+        for version, snapshot in zip(spec.versions, snapshots, strict=True)
     }
     keys = {(each.source, each.revision): each for each in snapshots}
     written = [
-        disk.write_text(root, REGISTRY, cut_registry(wish.registry, wish.versions)),
+        disk.write_text(root, REGISTRY, cut_registry(spec.registry, spec.versions)),
         disk.write_text(root, LOCK, lock_text(Lock(root / LOCK, keys))),
-        disk.write_text(root, LICENCES, licences_text(wish.versions, texts)),
+        disk.write_text(root, LICENCES, licences_text(spec.versions, texts)),
         *(
             disk.write_text(root, f"engines/{Path(lock.path).name}", Path(lock.path).read_text())
-            for lock in wish.engines
+            for lock in spec.engines
         ),
     ]
-    manifest = _manifest(wish, shop, wheels, [*(each.file for each in placements), *written])
-    return _close(root, wish.target, manifest)
+    manifest = _manifest(spec, tools, wheels, [*(each.file for each in placements), *written])
+    return _close(root, spec.target, manifest)
 
 
 def _placements(
-    wish: Wish, shop: Workshop, wheels: Mapping[str, Iterable[BundleFile]]
+    spec: BundleSpec, tools: BundleTools, wheels: Mapping[str, Iterable[BundleFile]]
 ) -> list[FileOrigin]:
     """Return every file that is not a text of ours, the largest first, each once."""
-    snapshots = wish.snapshots()
+    snapshots = spec.snapshots()
     origins = {
-        file.sha256: shop.store.path(snapshot) / file.path
+        file.sha256: tools.store.path(snapshot) / file.path
         for snapshot in snapshots
         for file in snapshot.files
     }
     found = {file.path: FileOrigin(file, origins[file.sha256]) for file in weight_files(snapshots)}
-    for version, snapshot in zip(wish.versions, snapshots, strict=True):
+    for version, snapshot in zip(spec.versions, snapshots, strict=True):
         files = {file.path: file for file in snapshot.files}
         for path, name in licence_files(version, snapshot).items():
             file = BundleFile(path, files[name].size, files[name].sha256)
             found[path] = FileOrigin(file, origins[file.sha256])
-    for lock in wish.engines:
-        directory = shop.wheelhouse.directory(lock)
+    for lock in spec.engines:
+        directory = tools.wheelhouse.directory(lock)
         for file in wheels[lock.id]:
             found[file.path] = FileOrigin(file, directory / Path(file.path).name)
-    for python in sorted({lock.python for lock in wish.engines}):
-        if not shop.libraries.lacking(python):
-            wheel, sha256 = shop.libraries.wheel(python)
+    for python in sorted({lock.python for lock in spec.engines}):
+        if not tools.libraries.lacking(python):
+            wheel, sha256 = tools.libraries.wheel(python)
             file = BundleFile(f"{SWARM}{wheel.name}", wheel.stat().st_size, sha256)
             found[file.path] = FileOrigin(file, wheel)
-    uv = digest_file(shop.uv, UV)
-    found[UV] = FileOrigin(BundleFile(UV, uv.size, uv.sha256), shop.uv)
+    uv = digest_file(tools.uv, UV)
+    found[UV] = FileOrigin(BundleFile(UV, uv.size, uv.sha256), tools.uv)
     return sorted(found.values(), key=lambda each: -each.file.size)
 
 
@@ -147,33 +148,28 @@ def _place_all(
         shared = link and wanted.file.path != UV
         disk.put(root, wanted, counted(stop, report, wanted.origin.name), link=shared)
 
-    report.begin(title, len(placements), sum(each.file.size for each in placements))
-    try:
-        run_jobs([partial(bring, each) for each in placements])
-    except KeyboardInterrupt:
-        report.end()
-        report.note("interrupted; what is done is kept, the same command goes on from there")
-        raise
-    finally:
-        report.end()
+    size = sum(each.file.size for each in placements)
+    again = "interrupted; what is done is kept, the same command goes on from there"
+    with reporting(report, title, len(placements), size, again):
+        run_all([partial(bring, each) for each in placements], WORKERS)
 
 
 def _manifest(
-    wish: Wish,
-    shop: Workshop,
+    spec: BundleSpec,
+    tools: BundleTools,
     wheels: Mapping[str, Iterable[BundleFile]],
     files: Iterable[BundleFile],
 ) -> Manifest:
-    created = datetime.fromtimestamp(shop.clock(), UTC).replace(microsecond=0)
+    created = datetime.fromtimestamp(tools.clock(), UTC).replace(microsecond=0)
     return Manifest(
         toolkit=__version__,
         created_at=created.isoformat().replace("+00:00", "Z"),
         versions=tuple(
             describe_version(version, snapshot)
-            for version, snapshot in zip(wish.versions, wish.snapshots(), strict=True)
+            for version, snapshot in zip(spec.versions, spec.snapshots(), strict=True)
         ),
         engines=tuple(
-            describe_engine(lock, Path(lock.path).name, wheels[lock.id]) for lock in wish.engines
+            describe_engine(lock, Path(lock.path).name, wheels[lock.id]) for lock in spec.engines
         ),
         files=tuple(sorted(files, key=lambda each: each.path)),
     )

@@ -41,9 +41,11 @@ from toolkit.domain.requirements import parse_requirements
 from toolkit.errors import IntegrityError, RefusedError
 from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.planning.upkeep.bundle import contradictions, parse_manifest, sums_text
-from toolkit.workflows.files.bundle_files import counted, require_room, run_jobs
-from toolkit.workflows.files.pull import PullReport, preview
+from toolkit.workflows.files.bundle_files import WORKERS, require_room
+from toolkit.workflows.files.pool import run_all
+from toolkit.workflows.files.pull import preview
 from toolkit.workflows.files.pull_file import FileFetch
+from toolkit.workflows.files.report import PullReport, counted, reporting
 
 _SHOWN = 20
 
@@ -61,7 +63,7 @@ class Bundle:
 
     def versions(self) -> tuple[Version, ...]:
         """Return the versions of its registry."""
-        return tuple(v for model in self.registry.registry.models.values() for v in model.versions)
+        return self.registry.registry.versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +164,9 @@ def check_bundle(bundle: Bundle, report: PullReport) -> None:
             faults.append(fault)
 
     manifest = bundle.manifest
-    report.begin(f"checking {bundle.root.name}", len(manifest.files), manifest.size)
-    try:
+    with reporting(report, f"checking {bundle.root.name}", len(manifest.files), manifest.size):
         largest_first = sorted(manifest.files, key=lambda file: -file.size)
-        run_jobs([partial(look, file) for file in largest_first])
-    finally:
-        report.end()
+        run_all([partial(look, file) for file in largest_first], WORKERS)
     try:
         same = disk.read_bundle_text(bundle.root, SUMS) == sums_text(manifest, bundle.fingerprint)
     except IntegrityError as error:
@@ -267,31 +266,27 @@ def _take_snapshot(bundle: Bundle, site: Site, version: Version) -> None:
     snapshot = bundle.lock.snapshot_of(version)
     report = site.report()
     download = preview(snapshot, site.store)
-    report.begin(version.title, len(download.missing), download.size)
     # A directory made in house is one on the machine that made the bundle.
     origin = replace(version, source=HubSource(version.source.key))
-    try:
-        with site.store.stage(snapshot) as staging:
-            files = LocalFiles(bundle.root, lambda file: weights_path(file.sha256))
-            fetch = FileFetch(origin, site.store, staging, files, report)
-            run_jobs([partial(fetch, file) for file in staging.link_present()])
-            staging.commit(version.licence, site.clock())
-    finally:
-        report.end()
+    with (
+        reporting(report, version.title, len(download.missing), download.size),
+        site.store.stage(snapshot) as staging,
+    ):
+        files = LocalFiles(bundle.root, lambda file: weights_path(file.sha256))
+        fetch = FileFetch(origin, site.store, staging, files, report)
+        run_all([partial(fetch, file) for file in staging.link_present()], WORKERS)
+        staging.commit(version.licence, site.clock())
 
 
 def _take_wheels(bundle: Bundle, site: Site, lock: EngineLock) -> None:
     engine = next(each for each in bundle.manifest.engines if each.id == lock.id)
     report = site.report()
-    report.begin(lock.id, len(engine.wheels), engine.size)
-    try:
+    with reporting(report, lock.id, len(engine.wheels), engine.size):
         site.wheelhouse.take_in(
             lock,
             [bundle.root / path for path in engine.wheels],
             lambda size: report.advance("packages", size),
         )
-    finally:
-        report.end()
 
 
 def _room(

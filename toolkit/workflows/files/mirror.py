@@ -36,27 +36,22 @@ class PinnedSnapshots:
         """Return what may be given out of a repository, in the registry's order."""
         registry, lock = self._current()
         served: dict[str, StoredSnapshot] = {}
-        for model in registry.models.values():
-            for version in model.versions:
-                if version.source.key != repo or not lock.has(version):
-                    continue
-                snapshot = lock.snapshot_of(version)
-                if licence_verdict(version, registry.policy).allowed and self._store.has(snapshot):
-                    stored = self._store.find(snapshot.source, snapshot.revision)
-                    pulled_at = stored.pulled_at if stored is not None else 0.0
-                    served[snapshot.revision] = StoredSnapshot(
-                        snapshot, version.licence, pulled_at, self._store.path(snapshot)
-                    )
+        for version in registry.versions:
+            if version.source.key != repo or not lock.has(version):
+                continue
+            snapshot = lock.snapshot_of(version)
+            if licence_verdict(version, registry.policy).allowed and self._store.has(snapshot):
+                stored = self._store.find(snapshot.source, snapshot.revision)
+                pulled_at = stored.pulled_at if stored is not None else 0.0
+                served[snapshot.revision] = StoredSnapshot(
+                    snapshot, version.licence, pulled_at, self._store.path(snapshot)
+                )
         return tuple(served.values())
 
     def served(self) -> tuple[StoredSnapshot, ...]:
         """Return everything that may be given out right now."""
         registry, _ = self._current()
-        keys = {
-            version.source.key: None
-            for model in registry.models.values()
-            for version in model.versions
-        }
+        keys = dict.fromkeys(version.source.key for version in registry.versions)
         return tuple(each for key in keys for each in self.revisions(key))
 
     def _current(self) -> tuple[Registry, Lock]:

@@ -7,59 +7,57 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 Job = Callable[[threading.Event], None]
-# How long a stopped job may take to notice; a connection that is silent would take longer.
+# Seconds for a stopped job to end. A job that waits for a silent connection takes longer and is left behind.
 GRACE = 2.0
 
 
-class Stopped(Exception):
-    """A job failed and the others were stopped; `cause` is the error of that job."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-
-
 class StopAskedError(Exception):
-    """Raised inside a job that noticed the request to stop; never leaves this module."""
+    """Ends a job that was asked to stop; never leaves this module."""
 
 
 def run_all(jobs: Sequence[Job], workers: int) -> None:
-    """Run every job with the event that asks it to stop; raises Stopped with the first failure.
+    """Run every job with the event that asks it to stop; raises the error of the first job that failed.
 
-    The threads are daemons: one that hangs in a silent connection does not keep the process.
+    The threads are daemons, so a job that waits for a silent connection does not keep the process alive.
     """
-    waiting = deque(jobs)
-    stop = threading.Event()
-    failures: list[Exception] = []
-
-    def work() -> None:
-        while not stop.is_set():
-            try:
-                job = waiting.popleft()
-            except IndexError:
-                return
-            try:
-                job(stop)
-            except StopAskedError:
-                return
-            except Exception as error:
-                failures.append(error)
-                stop.set()
-
+    work = _Work(jobs)
     threads = [
-        threading.Thread(target=work, daemon=True, name=f"pull-{number}")
+        threading.Thread(target=work.run, daemon=True, name=f"pull-{number}")
         for number in range(min(workers, len(jobs)))
     ]
     for thread in threads:
         thread.start()
     try:
         for thread in threads:
-            # With a timeout, so that Ctrl-C is seen while threads run.
-            while thread.is_alive() and not stop.is_set():
+            # The timeout lets the main thread see Ctrl-C while threads run.
+            while thread.is_alive() and not work.stop.is_set():
                 thread.join(0.2)
     finally:
-        stop.set()
+        work.stop.set()
         for thread in threads:
             thread.join(GRACE / len(threads))
-    if failures:
-        raise Stopped(failures[0])
+    if work.failures:
+        raise work.failures[0]
+
+
+class _Work:
+    """The jobs that wait, shared by the threads that do them."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.stop = threading.Event()
+        self.failures: list[Exception] = []
+        self._waiting = deque(jobs)
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            try:
+                job = self._waiting.popleft()
+            except IndexError:
+                return
+            try:
+                job(self.stop)
+            except StopAskedError:
+                return
+            except Exception as error:
+                self.failures.append(error)
+                self.stop.set()

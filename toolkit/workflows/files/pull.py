@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from toolkit.adapters.hub.port import OpenHub
 from toolkit.adapters.sources.directory import LocalFiles
@@ -18,53 +18,11 @@ from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import RefusedError, SourceError
 from toolkit.planning.release.licence_policy import licence_verdict, permission_verdict
 from toolkit.planning.upkeep.download import RESERVE, Download, plan_download, shortfall
-from toolkit.workflows.files.pool import Stopped, run_all
+from toolkit.workflows.files.pool import run_all
 from toolkit.workflows.files.pull_file import FileFetch
+from toolkit.workflows.files.report import PullReport, reporting
 
 WORKERS = 8
-
-
-class PullReport(Protocol):
-    """Where a pull tells how it goes; called from several threads at once."""
-
-    def note(self, text: str) -> None:
-        """Something a person should know, as one sentence."""
-        ...
-
-    def begin(self, title: str, files: int, size: int) -> None:
-        """So many files of `size` bytes in all are about to be fetched."""
-        ...
-
-    def advance(self, path: str, size: int) -> None:
-        """`size` bytes of a file came; negative where some have to come again."""
-        ...
-
-    def file_done(self, path: str, size: int) -> None:
-        """A file is complete and has the pinned digest."""
-        ...
-
-    def end(self) -> None:
-        """Nothing more comes, whether it went well or not."""
-        ...
-
-
-class Silent:
-    """A `PullReport` for whoever does not want to know."""
-
-    def note(self, text: str) -> None:
-        """Ignore."""
-
-    def begin(self, title: str, files: int, size: int) -> None:
-        """Ignore."""
-
-    def advance(self, path: str, size: int) -> None:
-        """Ignore."""
-
-    def file_done(self, path: str, size: int) -> None:
-        """Ignore."""
-
-    def end(self) -> None:
-        """Ignore."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +83,17 @@ def pull(
     download = preview(snapshot, store)
     _require_room(version, download, store)
     started = time.monotonic()
-    report.begin(version.title, len(download.missing), download.size)
-    try:
-        _fetch(version, snapshot, store, open_hub, report, workers, clock)
-    except KeyboardInterrupt:
-        report.end()
-        report.note(f"interrupted; what came is kept, to go on: toolkit pull {version.title}")
-        raise
-    finally:
-        report.end()
+    again = f"interrupted; what came is kept, to go on: toolkit pull {version.title}"
+    with (
+        reporting(report, version.title, len(download.missing), download.size, again),
+        store.stage(snapshot) as staging,
+    ):
+        missing = staging.link_present()
+        local = version.source if isinstance(version.source, LocalSource) else None
+        origin = LocalFiles(Path(local.path)) if local else open_hub()
+        fetch = FileFetch(version, store, staging, origin, report)
+        run_all([partial(fetch, file) for file in missing], workers)
+        staging.commit(version.licence, clock())
     seconds = time.monotonic() - started
     return Pulled(
         version, snapshot, store.path(snapshot), download.needed, download.resumed, seconds
@@ -161,27 +121,6 @@ def require_permission(version: Version, snapshot: Snapshot) -> None:
     verdict = permission_verdict(version, snapshot)
     if not verdict.allowed:
         raise RefusedError(verdict.reason, hint=verdict.hint)
-
-
-def _fetch(
-    version: Version,
-    snapshot: Snapshot,
-    store: Store,
-    open_hub: OpenHub,
-    report: PullReport,
-    workers: int,
-    clock: Callable[[], float],
-) -> None:
-    with store.stage(snapshot) as staging:
-        missing = staging.link_present()
-        local = version.source if isinstance(version.source, LocalSource) else None
-        origin = LocalFiles(Path(local.path)) if local else open_hub()
-        fetch = FileFetch(version, store, staging, origin, report)
-        try:
-            run_all([partial(fetch, file) for file in missing], workers)
-        except Stopped as stopped:
-            raise stopped.cause from stopped.cause.__cause__
-        staging.commit(version.licence, clock())
 
 
 def _require_room(version: Version, download: Download, store: Store) -> None:

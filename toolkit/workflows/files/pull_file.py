@@ -15,22 +15,7 @@ from toolkit.domain.model import LocalSource, Version
 from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import IntegrityError, SourceError
 from toolkit.workflows.files.pool import StopAskedError
-
-
-class FileReport(Protocol):
-    """The part of a pull's report that concerns files."""
-
-    def note(self, text: str) -> None:
-        """Something a person should know."""
-        ...
-
-    def advance(self, path: str, size: int) -> None:
-        """`size` bytes came."""
-        ...
-
-    def file_done(self, path: str, size: int) -> None:
-        """A file is complete."""
-        ...
+from toolkit.workflows.files.report import PullReport, counted
 
 
 class Downloads(Protocol):
@@ -52,7 +37,7 @@ class FileFetch:
         store: Store,
         staging: Staging,
         origin: Downloads,
-        report: FileReport,
+        report: PullReport,
     ) -> None:
         self._version = version
         self._store = store
@@ -65,12 +50,7 @@ class FileFetch:
 
         Raises SourceError, or IntegrityError where its bytes are not those pinned.
         """
-
-        def advance(size: int) -> None:
-            if stop.is_set():
-                raise StopAskedError
-            self._report.advance(file.path, size)
-
+        advance = counted(stop, self._report, file.path)
         try:
             with self._store.claim(file, self._waiting(file, stop)) as data:
                 if data is None:

@@ -18,7 +18,8 @@ from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError, IntegrityError, SourceError
 from toolkit.planning.engines import engine_named
 from toolkit.planning.release.engine_choice import system_packages
-from toolkit.workflows.files.pull import PullReport, pull
+from toolkit.workflows.files.pull import pull
+from toolkit.workflows.files.report import PullReport
 from toolkit.workflows.tools import Say, SnapshotFiles
 
 

@@ -16,7 +16,7 @@ from toolkit.workflows.tools import Tools
 
 
 @dataclass(frozen=True, slots=True)
-class Leavings:
+class Unused:
     """What a prune would remove, or removed: from each host, by name, and snapshots from the store."""
 
     hosts: Mapping[str, Prune]
@@ -33,36 +33,36 @@ def prune(
     store: Store,
     locked: frozenset[str],
     keep: int,
-    confirm: Callable[[Leavings], bool],
-) -> tuple[Leavings, int]:
+    confirm: Callable[[Unused], bool],
+) -> tuple[Unused, int]:
     """Remove what the hosts' slots and each model's last `keep` live releases do not use.
 
     From the store go snapshots that the registry's lock (`locked`: digests) does not name either.
     Returns what was removed and the bytes freed on the hosts. Raises RefusedError, BusyError, and HostError where a
     host does not answer: what it uses is not known then.
     """
-    leavings = find_leavings(members, store, locked, keep)
-    if leavings.empty:
-        return leavings, 0
-    if not confirm(leavings):
+    unused = find_unused(members, store, locked, keep)
+    if unused.empty:
+        return unused, 0
+    if not confirm(unused):
         raise RefusedError("not confirmed; nothing was removed", hint="add --yes to go ahead")
     freed = 0
     with lock_all([each.host for each in members], members[0].owner):
-        leavings = find_leavings(members, store, locked, keep)
+        unused = find_unused(members, store, locked, keep)
         for tools in members:
-            found = leavings.hosts[tools.host.name]
+            found = unused.hosts[tools.host.name]
             for digest in found.snapshots:
                 freed += tools.host.remove("snapshots", digest)
             for engine in found.engines:
                 freed += tools.host.remove("engines", engine)
-        for snapshot in leavings.stored:
+        for snapshot in unused.stored:
             store.remove(snapshot)
-    return leavings, freed
+    return unused, freed
 
 
-def find_leavings(
+def find_unused(
     members: Sequence[Tools], store: Store, locked: frozenset[str], keep: int
-) -> Leavings:
+) -> Unused:
     """Return what nothing needs; nothing is removed."""
     history = members[0].history
     recent = [each for model in history.models() for each in _recent(history, model, keep)]
@@ -80,7 +80,7 @@ def find_leavings(
         if each.snapshot.digest not in locked and each.snapshot.digest not in used
     )
     hosts = {name: plan_prune(facts, recent) for name, facts in sight.facts.items()}
-    return Leavings(hosts, stored)
+    return Unused(hosts, stored)
 
 
 def _recent(history: History, model: str, keep: int) -> list[Release]:

@@ -47,10 +47,7 @@ def check_registry(registry_path: Path) -> Checked:
     """
     registry, lock = load_registry(registry_path), read_lock(registry_path)
     findings = [
-        finding
-        for model in registry.models.values()
-        for version in model.versions
-        for finding in _check(version, registry, lock)
+        finding for version in registry.versions for finding in _check(version, registry, lock)
     ]
     return Checked(registry, lock, (*findings, *_unused(registry, lock)))
 
@@ -108,11 +105,7 @@ def _check_directory(version: Version, source: LocalSource, lock: Lock | None) -
 
 
 def _unused(registry: Registry, lock: Lock) -> Iterator[Finding]:
-    named = {
-        (version.source.key, version.revision)
-        for model in registry.models.values()
-        for version in model.versions
-    }
+    named = {(version.source.key, version.revision) for version in registry.versions}
     for source, revision in sorted(set(lock.snapshots) - named):
         yield Finding(
             f"{source}@{revision[:12]}", False, "the lock holds it and no version names it"
