@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,41 +58,18 @@ def bundle() -> None:
 @fleet_option()
 @home_option()
 @json_option()
-def create(
-    models: tuple[str, ...],
-    target: str,
-    accelerators: tuple[str, ...],
-    pythons: tuple[str, ...],
-    dry_run: bool,
-    registry_path: str,
-    fleet: str | None,
-    home: str | None,
-    as_json: bool,
-) -> None:
+def create(dry_run: bool, as_json: bool, **options: Any) -> None:
     """Write all that a site without network needs as one directory."""
-    from toolkit.config.registry import read_registry
     from toolkit.workflows.files.bundle import create_bundle, outlook
-    from toolkit.workflows.files.bundle_assembly import BundleSpec, BundleTools
+    from toolkit.workflows.files.bundle_assembly import BundleTools
 
-    place, path = home_directory(home), Path(registry_path)
-    registry = read_registry(path, unpinned=True)
-    versions = tuple({v.title: v for v in map(registry.registry.version, models)}.values())
-    spec = BundleSpec(
-        Path(target).expanduser().absolute(),
-        registry,
-        read_lock(path),
-        versions,
-        choose_engines(
-            versions,
-            read_locks(place),
-            [Accelerator(each) for each in dict.fromkeys(accelerators)],
-            [_python(each) for each in dict.fromkeys(pythons)] or _pythons(fleet, place),
-        ),
-    )
+    wanted = CreateOptions(**options)
+    home = home_directory(wanted.home)
+    spec = wanted.spec(home)
     tools = BundleTools(
-        open_store(place),
-        Wheelhouse(place),
-        Wheels(place),
+        open_store(home),
+        Wheelhouse(home),
+        Wheels(home),
         open_hub,
         uv_binary(),
         PullProgress,
@@ -105,6 +83,36 @@ def create(
         print_json(done.as_json())
     else:
         _tell_created(done)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateOptions:
+    """The options of `create` that say what the bundle holds, and where it is made."""
+
+    models: tuple[str, ...]
+    target: str
+    accelerators: tuple[str, ...]
+    pythons: tuple[str, ...]
+    registry_path: str
+    fleet: str | None
+    home: str | None
+
+    def spec(self, home: Path) -> BundleSpec:
+        """Return what the bundle is to hold; raises InputError, NothingSuitableError."""
+        from toolkit.config.registry import read_registry
+        from toolkit.workflows.files.bundle_assembly import BundleSpec
+
+        path = Path(self.registry_path)
+        registry = read_registry(path, unpinned=True)
+        versions = {v.title: v for v in map(registry.registry.version, self.models)}
+        engines = choose_engines(
+            versions.values(),
+            read_locks(home),
+            [Accelerator(each) for each in dict.fromkeys(self.accelerators)],
+            [_python(each) for each in dict.fromkeys(self.pythons)] or _pythons(self.fleet, home),
+        )
+        target = Path(self.target).expanduser().absolute()
+        return BundleSpec(target, registry, read_lock(path), tuple(versions.values()), engines)
 
 
 @bundle.command()

@@ -20,53 +20,49 @@ LOCALHOST = Fleet((Host("localhost"),))
 MAX_BYTES = 2**20
 MAX_ROOT = 75
 
-# inventory variable -> field of Host
-_VARIABLES = {
-    "ansible_connection": "connection",
-    "ansible_host": "address",
-    "ansible_python_interpreter": "python",
-    "toolkit_root": "root",
-    "toolkit_user": "user",
-    "toolkit_port_base": "port_base",
-    "toolkit_address": "relay_address",
-    "toolkit_relay_port": "relay_port",
-    "toolkit_swarm_tls": "swarm_tls",
-    "router_bind": "router_bind",
-    "router_metrics_bind": "router_metrics_bind",
-    "router_tls_certificate": "router_tls_certificate",
-    "router_tls_key": "router_tls_key",
-    "router_require_keys": "router_require_keys",
-}
-# They end up in units and in the router's configuration, where a blank or a quote would mean something else.
+_WORDS = "ansible_ssh_common_args"
+# These values end up in units and in the router's configuration, where a blank or a quote has a meaning.
 _PATH = (
     re.compile(r"/[A-Za-z0-9._+@/-]*[A-Za-z0-9._+@-]"),
     "must be an absolute path of plain characters",
 )
 _BIND = (re.compile(r"([A-Za-z0-9.-]+|\*|\[[0-9A-Fa-f:.]+\])?:[0-9]{1,5}"), "must be ADDRESS:PORT")
-_FORMS = {
-    "connection": (re.compile("local|ssh"), "must be local or ssh"),
-    "address": (re.compile(r"[A-Za-z0-9_][A-Za-z0-9:._-]*"), "must be an address"),
-    "relay_address": (re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}"), "must be an IPv4 address"),
-    "ansible_user": (re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\-]*"), "must be a user's name"),
-    "ansible_ssh_private_key_file": (re.compile(r"[~/][A-Za-z0-9._+@/~-]*"), "must be a path of plain characters"),
-    "ansible_ssh_common_args": (re.compile(r"[^\n]*"), "must be words of an ssh command line"),
-    "python": _PATH,
-    "root": _PATH,
-    "user": (re.compile(r"[a-z_][a-z0-9_-]{0,31}"), "must be a user's name"),
-    "router_bind": _BIND,
-    "router_metrics_bind": _BIND,
-    "router_tls_certificate": _PATH,
-    "router_tls_key": _PATH,
-}  # fmt: skip
-_LEAST_PORT = {"port_base": 1024, "relay_port": 1024, "ansible_port": 1}
-_SWITCHES = {"router_require_keys", "swarm_tls"}
-# Ansible's variables for a login -> the option of ssh that says the same
-_LOGIN = {
-    "ansible_user": "User",
-    "ansible_port": "Port",
-    "ansible_ssh_private_key_file": "IdentityFile",
+_IPV4 = (re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}"), "must be an IPv4 address")
+_Form = tuple[re.Pattern[str], str]
+_SWITCH = "switch"
+# Inventory variable -> field of Host, and what its value must be: a form of text, a switch, or a port from a number on.
+_FIELDS: dict[str, tuple[str, _Form | str | int]] = {
+    "ansible_connection": ("connection", (re.compile("local|ssh"), "must be local or ssh")),
+    "ansible_host": (
+        "address",
+        (re.compile(r"[A-Za-z0-9_][A-Za-z0-9:._-]*"), "must be an address"),
+    ),
+    "ansible_python_interpreter": ("python", _PATH),
+    "toolkit_root": ("root", _PATH),
+    "toolkit_user": ("user", (re.compile(r"[a-z_][a-z0-9_-]{0,31}"), "must be a user's name")),
+    "toolkit_port_base": ("port_base", 1024),
+    "toolkit_address": ("relay_address", _IPV4),
+    "toolkit_relay_port": ("relay_port", 1024),
+    "toolkit_swarm_tls": ("swarm_tls", _SWITCH),
+    "router_bind": ("router_bind", _BIND),
+    "router_metrics_bind": ("router_metrics_bind", _BIND),
+    "router_tls_certificate": ("router_tls_certificate", _PATH),
+    "router_tls_key": ("router_tls_key", _PATH),
+    "router_require_keys": ("router_require_keys", _SWITCH),
 }
-_WORDS = "ansible_ssh_common_args"
+# Inventory variable for a login -> the option of ssh with the same meaning, and what its value must be.
+_LOGIN: dict[str, tuple[str, _Form | str | int]] = {
+    "ansible_user": (
+        "User",
+        (re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\-]*"), "must be a user's name"),
+    ),
+    "ansible_port": ("Port", 1),
+    "ansible_ssh_private_key_file": (
+        "IdentityFile",
+        (re.compile(r"[~/][A-Za-z0-9._+@/~-]*"), "must be a path of plain characters"),
+    ),
+    _WORDS: ("", (re.compile(r"[^\n]*"), "must be words of an ssh command line")),
+}
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 _EXAMPLE = "all: {hosts: {localhost: {ansible_connection: local}}}"
 
@@ -192,32 +188,19 @@ def _host(document: YamlText, name: str, found: _Found) -> Host:
     login: list[str] = []
     settings: dict[str, Any] = {}
     for variable, where in {**found.of_groups, **found.own}.items():
-        if variable in SETTINGS:
-            settings[variable] = _at(document, where)
-            if fault := setting_fault(variable, settings[variable]):
-                raise document.fault(where, f"{variable} of {name} {fault}")
-            continue
-        if variable not in _VARIABLES and variable not in _LOGIN and variable != _WORDS:
-            continue
-        field_name = _VARIABLES.get(variable, variable)
         value = _at(document, where)
-        ports = _LEAST_PORT.get(field_name)
-        if field_name in _SWITCHES:
-            fault = "" if isinstance(value, bool) else f"must be true or false, not {value!r}"
-        else:
-            fault = _port_fault(value, ports) if ports else _fault(field_name, value)
-        if fault:
+        if fault := _fault(variable, value):
             raise document.fault(where, f"{variable} of {name} {fault}")
-        if variable in _LOGIN:
-            login += ["-o", f"{_LOGIN[variable]}={value}"]
-        elif variable == _WORDS:
-            login += shlex.split(value)
-        else:
-            values[field_name] = value
+        if variable in SETTINGS:
+            settings[variable] = value
+        elif variable in _FIELDS:
+            values[_FIELDS[variable][0]] = value
+        elif variable in _LOGIN:
+            login += _login_words(variable, value)
     if values["connection"] == "ssh":
         values.setdefault("address", name)
         values["ssh_options"] = tuple(login)
-        if _fits(_FORMS["relay_address"], values["address"]):
+        if _IPV4[0].fullmatch(values["address"]):
             values.setdefault("relay_address", values["address"])
     if ("router_tls_certificate" in values) != ("router_tls_key" in values):
         raise document.fault(
@@ -228,20 +211,33 @@ def _host(document: YamlText, name: str, found: _Found) -> Host:
     return Host(name=name, settings=settings, **values)
 
 
-def _fits(form: tuple[re.Pattern[str], str], value: str) -> bool:
-    return form[0].fullmatch(value) is not None
+def _login_words(variable: str, value: Any) -> list[str]:
+    return shlex.split(value) if variable == _WORDS else ["-o", f"{_LOGIN[variable][0]}={value}"]
 
 
-def _fault(field_name: str, value: Any) -> str:
-    form, words = _FORMS[field_name]
+def _fault(variable: str, value: Any) -> str:
+    """Return what is wrong with the value of a variable; empty for a good one, and for Ansible's other variables."""
+    if variable in SETTINGS:
+        return setting_fault(variable, value)
+    name, rule = {**_FIELDS, **_LOGIN}.get(variable, ("", None))
+    if rule == _SWITCH:
+        return "" if isinstance(value, bool) else f"must be true or false, not {value!r}"
+    if isinstance(rule, int):
+        fits = isinstance(value, int) and not isinstance(value, bool) and rule <= value <= 65000
+        return "" if fits else f"must be a port between {rule} and 65000, not {value!r}"
+    return _text_fault(name, rule, value) if isinstance(rule, tuple) else ""
+
+
+def _text_fault(name: str, form: _Form, value: Any) -> str:
     if not isinstance(value, str):
         return f"must be text, not {value!r}"
-    if field_name == "root" and len(value) > MAX_ROOT:
+    if name == "root" and len(value) > MAX_ROOT:
         return f"must have at most {MAX_ROOT} characters, not {len(value)}: sockets lie under it"
-    fits = form.fullmatch(value) is not None and ".." not in value.split("/")
-    if fits and field_name == _WORDS:
+    pattern, words = form
+    fits = pattern.fullmatch(value) is not None and ".." not in value.split("/")
+    if fits and form is _LOGIN[_WORDS][1]:
         fits = _are_words(value)
-    if fits and form is _BIND[0]:
+    if fits and form is _BIND:
         fits = 0 < int(value.rpartition(":")[2]) < 65536
     return "" if fits else f"{words}, not {value!r}"
 
@@ -252,8 +248,3 @@ def _are_words(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _port_fault(value: Any, least: int) -> str:
-    fits = isinstance(value, int) and not isinstance(value, bool) and least <= value <= 65000
-    return "" if fits else f"must be a port between {least} and 65000, not {value!r}"

@@ -11,12 +11,12 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from toolkit.config.text_file import read_text
 from toolkit.domain.model import Version
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.snapshot import FileDigest, Snapshot, is_safe_path
 from toolkit.errors import InputError
 
 MAX_BYTES = 16 * 2**20
@@ -187,13 +187,3 @@ def _file(title: str, path: str, value: Any) -> FileDigest:
     if not isinstance(git_sha1, str) or (git_sha1 and not _SHA1.match(git_sha1)):
         raise _WrongError(f"{where}: the git_sha1 is none")
     return FileDigest(path, size, sha256, git_sha1)
-
-
-def is_safe_path(path: str) -> bool:
-    """Whether `path` is a plain relative POSIX path that stays below where it is put."""
-    if not path or len(path) > 1024 or not path.isprintable() or "\\" in path:
-        return False
-    parts = path.split("/")
-    return not PurePosixPath(path).is_absolute() and all(
-        part not in ("", ".", "..") and len(part.encode()) <= 255 for part in parts
-    )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from toolkit.config.lock_file import write_text
 from toolkit.config.registry import RegistryFile, parse_registry
@@ -27,16 +29,35 @@ def with_version(file: RegistryFile, model: str, name: str, revision: str) -> Re
     Raises InputError where the name is none or taken, or where the text has no place for lines.
     """
     _check_name(file, model, name)
+
+    def lines(place: LinePlace) -> list[str]:
+        return [
+            f"{' ' * place.indent}{quoted(name)}:",
+            f"{' ' * (place.indent + place.step)}revision: {revision}",
+        ]
+
+    return insert_version(file, model, name, {"revision": revision}, lines, _hint(name, revision))
+
+
+def insert_version(
+    file: RegistryFile,
+    model: str,
+    name: str,
+    spec: Mapping[str, Any],
+    lines: Callable[[LinePlace], list[str]],
+    hint: str,
+) -> RegistryFile:
+    """Return the registry with `spec` as the last version of `model`; `lines` writes it at its place.
+
+    Raises InputError where the text has no place for lines, and, with `hint`, where they would not say `spec`.
+    """
     place = version_place(file.document, model)
-    lines = [
-        *([f"{' ' * place.key_indent}versions:"] if place.needs_key else []),
-        f"{' ' * place.indent}{quoted(name)}:",
-        f"{' ' * (place.indent + place.step)}revision: {revision}",
-    ]
+    key = [f"{' ' * place.key_indent}versions:"] if place.needs_key else []
     expected = copy.deepcopy(file.document.data)
-    expected["models"][model].setdefault("versions", {})[name] = {"revision": revision}
-    text = insert_lines(file.document.text, place.after_line, lines)
-    return _proved(file, text, expected, model, name, revision)
+    versions = expected["models"][model].setdefault("versions", {})
+    versions[name] = copy.deepcopy(spec)
+    text = insert_lines(file.document.text, place.after_line, [*key, *lines(place)])
+    return proved(file, text, expected, model, hint)
 
 
 def with_revision(file: RegistryFile, model: str, name: str, revision: str) -> RegistryFile:
@@ -47,7 +68,7 @@ def with_revision(file: RegistryFile, model: str, name: str, revision: str) -> R
     text = text[: span.offset] + revision + text[span.end_offset :]
     expected = copy.deepcopy(file.document.data)
     expected["models"][model]["versions"][name]["revision"] = revision
-    return _proved(file, text, expected, model, name, revision)
+    return proved(file, text, expected, model, _hint(name, revision))
 
 
 def draft_version(file: RegistryFile, model: str) -> Version:
@@ -141,20 +162,18 @@ def insert_lines(text: str, after_line: int, lines: list[str]) -> str:
     return head + "\n" + end.join(lines) + end + tail
 
 
-def _proved(
-    file: RegistryFile, text: str, expected: object, model: str, name: str, revision: str
-) -> RegistryFile:
-    """Return the registry of `text` after it was read again and found to say what was meant."""
+def proved(file: RegistryFile, text: str, expected: Any, model: str, hint: str) -> RegistryFile:
+    """Return the registry of `text`, read again; raises InputError with `hint` where it does not say `expected`."""
     changed = parse_registry(file.document.path, text, unpinned=True)
-    names = list(changed.document.data["models"][model]["versions"])
-    if changed.document.data != expected or (
-        name not in file.document.data["models"][model].get("versions", {}) and names[-1] != name
-    ):
-        raise InputError(
-            f"{file.document.path}: the version cannot be inserted safely",
-            hint=f"write it yourself, as the last version: {quoted(name)}: {{revision: {revision}}}",
-        )
+    found = changed.document.data
+    in_order = list(expected["models"][model]["versions"])
+    if found != expected or list(found["models"][model]["versions"]) != in_order:
+        raise InputError(f"{file.document.path}: {model} cannot be changed safely", hint=hint)
     return changed
+
+
+def _hint(name: str, revision: str) -> str:
+    return f"write it yourself, as the last version: {quoted(name)}: {{revision: {revision}}}"
 
 
 def _check_name(file: RegistryFile, model: str, name: str) -> None:

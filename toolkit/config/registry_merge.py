@@ -13,13 +13,19 @@ from ruamel.yaml import YAML
 
 from toolkit.config.lock_file import Lock
 from toolkit.config.registry import RegistryFile, parse_registry
-from toolkit.config.registry_edit import end_with_comments, insert_lines, version_place
+from toolkit.config.registry_edit import (
+    end_with_comments,
+    insert_lines,
+    insert_version,
+    proved,
+)
 from toolkit.config.registry_inheritance import written_out
 from toolkit.config.yaml_text import MAX_LINE
 from toolkit.domain.model import Version
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import InputError, IntegrityError, RefusedError
 
+_ELSEWHERE = "load into another file: --registry FILE"
 _HEAD = "# The versions of a bundle, written by `toolkit bundle create`.\n"
 
 
@@ -168,7 +174,8 @@ def _with_model(file: RegistryFile, name: str, spec: Mapping[str, Any]) -> Regis
     lines = ["", *_lines({name: spec}, indent)]
     expected = copy.deepcopy(document.data)
     expected["models"][name] = copy.deepcopy(spec)
-    return _proved(file, insert_lines(document.text, after, lines), expected, name)
+    text = insert_lines(document.text, after, lines)
+    return proved(file, text, expected, name, _ELSEWHERE)
 
 
 def _with_version(file: RegistryFile, incoming: RegistryFile, version: Version) -> RegistryFile:
@@ -194,32 +201,15 @@ def _inserted(
     file: RegistryFile, version: Version, spec: Mapping[str, Any]
 ) -> tuple[RegistryFile, list[str]]:
     """Return the registry with `spec` as the last version, and the fields in which that is not `version`."""
-    document = file.document
-    place = version_place(document, version.model)
-    lines = [
-        *([f"{' ' * place.key_indent}versions:"] if place.needs_key else []),
-        *_lines({version.name: spec}, place.indent),
-    ]
-    expected = copy.deepcopy(document.data)
-    versions = expected["models"][version.model].setdefault("versions", {})
-    versions[version.name] = copy.deepcopy(spec)
-    text = insert_lines(document.text, place.after_line, lines)
-    merged = _proved(file, text, expected, version.model)
+    merged = insert_version(
+        file,
+        version.model,
+        version.name,
+        spec,
+        lambda place: _lines({version.name: spec}, place.indent),
+        _ELSEWHERE,
+    )
     return merged, _differing(merged.registry.version(version.title), version)
-
-
-def _proved(file: RegistryFile, text: str, expected: Any, model: str) -> RegistryFile:
-    """Return the registry of `text` after it was read again and found to say what was meant."""
-    merged = parse_registry(file.document.path, text, unpinned=True)
-    wanted = list(expected["models"][model]["versions"])
-    if merged.document.data != expected or wanted != list(
-        merged.document.data["models"][model]["versions"]
-    ):
-        raise InputError(
-            f"{file.document.path}: {model} cannot be inserted safely",
-            hint="load into another file: --registry FILE",
-        )
-    return merged
 
 
 def _lines(data: Mapping[str, Any], indent: int) -> list[str]:

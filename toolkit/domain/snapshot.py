@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +59,13 @@ def digest_of_files(files: Iterable[FileDigest]) -> str:
 def content_revision(files: Iterable[FileDigest]) -> str:
     """Return the 40-hex revision of a directory made in house: the first 40 digits of its files' digest."""
     return digest_of_files(files)[:40]
+
+
+def is_safe_path(path: str) -> bool:
+    """Whether `path` is a plain relative POSIX path that stays below where it is put."""
+    if not path or len(path) > 1024 or not path.isprintable() or "\\" in path:
+        return False
+    parts = path.split("/")
+    return not PurePosixPath(path).is_absolute() and all(
+        part not in ("", ".", "..") and len(part.encode()) <= 255 for part in parts
+    )

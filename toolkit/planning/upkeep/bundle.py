@@ -24,7 +24,7 @@ from toolkit.domain.bundle import (
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import Version
 from toolkit.domain.requirements import LockedPackage
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.snapshot import Snapshot, is_safe_path
 from toolkit.errors import IntegrityError, NothingSuitableError
 from toolkit.planning.release.engine_choice import choose_lock
 
@@ -202,8 +202,7 @@ def contradictions(
 
 def _check_file(file: BundleFile) -> None:
     path = _text(file.path)
-    parts = path.split("/")
-    if any(part in ("", ".", "..") for part in parts) or not path.isprintable() or "\\" in path:
+    if not is_safe_path(path):
         raise _bad(f"the path {path!r} leads out of the bundle")
     if path in (MANIFEST, SUMS) or not _SHA256.match(_text(file.sha256)):
         raise _bad(f"{path}: it cannot be checked")

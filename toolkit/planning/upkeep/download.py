@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.snapshot import FileDigest, Snapshot, is_safe_path
 from toolkit.errors import InputError
 
 # Room for manifests and for what else is written on that disk meanwhile.
@@ -54,7 +54,7 @@ def _check_paths(snapshot: Snapshot) -> None:
     taken = set(paths)
     for path in paths:
         parts = path.split("/")
-        if any(part in ("", ".", "..") for part in parts) or "\0" in path or "\\" in path:
+        if not is_safe_path(path):
             raise _bad_path(snapshot, path, "it leads out of the snapshot's directory")
         if any("/".join(parts[:depth]) in taken for depth in range(1, len(parts))):
             raise _bad_path(snapshot, path, "one of its directories is also a file")

@@ -12,7 +12,7 @@ from pathlib import Path
 from toolkit.adapters.hub.port import Hub, HubFile, OpenHub, RepoInfo
 from toolkit.adapters.sources.directory import directory_files
 from toolkit.adapters.store.hashing import digest_file
-from toolkit.config.lock_file import Lock, is_safe_path, read_lock, write_lock
+from toolkit.config.lock_file import Lock, read_lock, write_lock
 from toolkit.config.registry import RegistryFile, read_registry
 from toolkit.config.registry_edit import (
     draft_version,
@@ -22,7 +22,7 @@ from toolkit.config.registry_edit import (
 )
 from toolkit.domain.model import HubSource, LocalSource, Version
 from toolkit.domain.quantity import format_size
-from toolkit.domain.snapshot import FileDigest, Snapshot, content_revision
+from toolkit.domain.snapshot import FileDigest, Snapshot, content_revision, is_safe_path
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError
 from toolkit.planning.release.file_choice import FileChoice, choose_files
 from toolkit.planning.release.licence_policy import licence_verdict
