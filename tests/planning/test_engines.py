@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -170,3 +171,34 @@ def test_engines_are_known_by_name_and_by_the_id_of_a_lock() -> None:
     assert [engine_named(name).name for name in ENGINES] == list(ENGINES)
     with pytest.raises(InputError, match="no engine 'other'; known: vllm"):
         engine_of("other-1.0-cpu-py311-1a2b3c4d")
+
+
+SOURCES = {
+    "vllm/engine/arg_utils.py": "add('--max-model-len')\nclass EngineArgs:\n    block_size: int = 1\n",
+    "vllm/entrypoints/launchers/cli_args.py": "class FrontendArgs(Base):\n    host: str = ''\n    port: int = 1\n",
+    "vllm/envs.py": "known = {'VLLM_HOST_IP': lambda: 1}\n",
+    "vllm/v1/metrics/loggers.py": "gauge(name='vllm:num_requests_running')\n",
+    "vllm/v1/worker/gpu_worker.py": "log(f'Model loading took {x} GiB')\n",
+}
+
+
+def test_what_a_package_lacks_is_read_from_its_sources() -> None:
+    missing = engine_named("vllm").missing_names("0.32.0", SOURCES)
+    lacking = {each.words for each in missing}
+    # These are in the sources above; a field of EngineArgs alone makes no flag.
+    assert not {"flag --max-model-len", "flag --host", "flag --port"} & lacking
+    assert not {"variable VLLM_HOST_IP", "metric vllm:num_requests_running"} & lacking
+    assert {"flag --block-size", "flag --headless", "variable VLLM_CACHE_ROOT"} <= lacking
+    assert {"metric vllm:num_requests_waiting", "metric vllm:cache_config_info"} <= lacking
+    assert {each.words for each in missing if not each.needed} == {
+        "log line 'KV cache size: '",
+        "log line 'Available KV cache memory: '",
+        "log line 'Graph capturing finished'",
+        "log line 'GiB for KV cache'",
+    }
+    assert len(missing) == 20 + 4 + 2 + 4
+
+
+def test_all_files_that_are_read_of_a_package_are_asked_for() -> None:
+    sources = engine_named("vllm").sources
+    assert all(any(fnmatchcase(path, each) for each in sources) for path in SOURCES)

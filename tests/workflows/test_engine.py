@@ -4,29 +4,63 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.workflows.world import World
 from toolkit.config.engine_locks import SHIPPED, read_locks
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.facts import Device, HostFacts
-from toolkit.errors import NothingSuitableError
+from toolkit.domain.model import EngineSpec
+from toolkit.domain.probe import LockOwner
+from toolkit.errors import (
+    BusyError,
+    InputError,
+    InterruptionError,
+    NothingSuitableError,
+    RefusedError,
+    SourceError,
+)
+from toolkit.planning.engines.vllm_log import MEMORY_LINES
+from toolkit.planning.engines.vllm_names import all_of, names
 from toolkit.planning.release.engine_choice import PackageChange
-from toolkit.workflows.change.engine import Relocked, plan_install, relock
+from toolkit.workflows.change.engine import Installation, install_engine, plan_install
+from toolkit.workflows.change.engine_lock import ReadSources, Relocked, relock
 
 SHIPPED_LOCK = SHIPPED / "vllm-0.32.0-cpu-py311.lock"
 TEXT = SHIPPED_LOCK.read_text()
 
 
-def lock_anew(home: Path, text: str, python: str = "3.11") -> Relocked:
+def lock_anew(
+    home: Path,
+    text: str,
+    python: str = "3.11",
+    *,
+    read_sources: ReadSources = lambda *_: whole(),
+    force: bool = False,
+) -> Relocked:
     return relock(
-        "0.32.0",
+        EngineSpec("vllm", "0.32.0"),
         Accelerator.CPU,
         python,
         locks=read_locks(home),
         home=home,
-        resolve=lambda version, accelerator, python: text,
+        resolve=lambda pin, accelerator, python: text,
+        read_sources=read_sources,
+        force=force,
     )
+
+
+def whole(*_: Any) -> dict[str, str]:
+    """Sources that have all that the toolkit uses."""
+    row = names("0.32.0")
+    return {
+        "vllm/engine/arg_utils.py": "\n".join(repr(f"--{flag}") for flag in all_of(row.flags)),
+        "vllm/envs.py": "\n".join(map(repr, all_of(row.variables))),
+        "vllm/v1/metrics/loggers.py": "\n".join(map(repr, all_of(row.metrics))),
+        "vllm/v1/worker/gpu_worker.py": "\n".join(map(repr, MEMORY_LINES)),
+    }
 
 
 def test_what_resolves_to_the_shipped_lock_is_not_written(tmp_path: Path) -> None:
@@ -52,6 +86,40 @@ def test_a_first_lock_for_a_python_has_nothing_to_be_compared_with(tmp_path: Pat
     done = lock_anew(tmp_path, TEXT, python="3.14")
     assert (done.before, done.written, done.lock.python) == (None, True, "3.14")
     assert len(done.changes) == done.lock.packages
+
+
+def test_a_version_that_lost_a_flag_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    def without(*_: Any) -> dict[str, str]:
+        sources = whole()
+        flags = sources["vllm/engine/arg_utils.py"].replace("'--enforce-eager'", "''")
+        return {**sources, "vllm/engine/arg_utils.py": flags}
+
+    newer = TEXT.replace("anyio==4.16.0", "anyio==4.17.0")
+    with pytest.raises(RefusedError) as raised:
+        lock_anew(tmp_path, newer, read_sources=without)
+    assert raised.value.message == (
+        "vllm 0.32.0 lacks what this toolkit uses: flag --enforce-eager; no lock was written"
+    )
+    assert "--force" in raised.value.hint
+    assert list(tmp_path.iterdir()) == []
+    forced = lock_anew(tmp_path, newer, read_sources=without, force=True)
+    assert (forced.written, forced.as_json()["missing"]) == (True, ["flag --enforce-eager"])
+
+
+def test_a_lost_log_line_costs_figures_alone(tmp_path: Path) -> None:
+    sources = {**whole(), "vllm/v1/worker/gpu_worker.py": ""}
+    done = lock_anew(tmp_path, TEXT, read_sources=lambda *_: sources)
+    assert [each.needed for each in done.missing] == [False] * len(MEMORY_LINES)
+
+
+def test_a_package_that_cannot_be_read_is_not_checked_and_this_is_said(tmp_path: Path) -> None:
+    def failing(*_: Any) -> dict[str, str]:
+        raise SourceError("its server does not give parts of files")
+
+    done = lock_anew(tmp_path, TEXT, read_sources=failing)
+    assert (done.missing, done.unchecked) == ((), "its server does not give parts of files")
+    broken = lock_anew(tmp_path, TEXT, read_sources=lambda *_: {"vllm/envs.py": "def ("})
+    assert broken.unchecked.startswith("its sources are not understood: ")
 
 
 LOCK = next(lock for lock in read_locks(Path("/nonexistent")) if lock.path == str(SHIPPED_LOCK))
@@ -88,3 +156,71 @@ def test_an_engine_for_another_python_is_refused() -> None:
     with pytest.raises(NothingSuitableError) as raised:
         plan_install(LOCK, replace(HOST, python="3.13"))
     assert raised.value.hint == "toolkit engine lock 0.32.0 --accelerator cpu --python 3.13"
+
+
+def install(world: World, wanted: str = LOCK.id, agreed: bool = True) -> Installation:
+    return install_engine(world.command(), [LOCK], wanted, lambda _: agreed)
+
+
+def test_an_engine_gets_to_every_host(world: World) -> None:
+    world.see(python="3.11", engines=())
+    reason = f"148 packages of {LOCK.id} are not on the host"
+    done = {"engine": LOCK.id, "changed": True, "reasons": [reason], "error": None}
+    assert install(world).as_json() == {
+        "engine": LOCK.id,
+        "hosts": dict.fromkeys(world.hosts, done),
+    }
+    assert all(LOCK.id in each.facts.engines for each in world.hosts.values())
+    there = {**done, "changed": False, "reasons": []}
+    again = install(world, "0.32.0", agreed=False)
+    assert again.as_json() == {"engine": LOCK.id, "hosts": dict.fromkeys(world.hosts, there)}
+
+
+def test_no_leaves_every_host_as_it_is(world: World) -> None:
+    world.see(python="3.11", engines=())
+    with pytest.raises(RefusedError, match="nothing was changed"):
+        install(world, agreed=False)
+    assert {each.facts.engines for each in world.hosts.values()} == {()}
+
+
+def test_a_version_that_nobody_locked_is_the_users_fault(world: World) -> None:
+    with pytest.raises(InputError, match=r"no engine '9\.9'; versions with a lock: 0\.32\.0"):
+        install(world, "9.9")
+
+
+def test_a_host_that_fails_keeps_its_error_and_the_others_get_the_engine(fleet: World) -> None:
+    fleet.see(python="3.11", engines=())
+    fleet.see("gpu2", python="3.12")
+    fleet.hosts["gpu3"].owner = LockOwner("bob@ops", "toolkit deploy", 1)
+    done = install(fleet)
+    assert LOCK.id in fleet.host.facts.engines
+    assert {name: type(error) for name, error in done.failures.items()} == {
+        "gpu2": NothingSuitableError,
+        "gpu3": BusyError,
+    }
+    shown = done.as_json()["hosts"]
+    assert {name: each["changed"] for name, each in shown.items()} == {
+        "gpu1": True,
+        "gpu2": False,
+        "gpu3": False,
+    }
+    assert shown["gpu2"]["error"] == {
+        "kind": "does-not-fit",
+        "message": f"{LOCK.id} is for Python 3.11; gpu2 has 3.12",
+        "hint": "toolkit engine lock 0.32.0 --accelerator cpu --python 3.12",
+        "exit_code": 3,
+    }
+
+
+def test_an_interruption_ends_it_on_all_hosts(fleet: World) -> None:
+    fleet.see(python="3.11", engines=())
+    begun: list[str] = []
+
+    def interrupted(event: str) -> None:
+        begun.append(event)
+        raise InterruptionError("interrupted")
+
+    fleet.before(interrupted)
+    with pytest.raises(InterruptionError):
+        install(fleet)
+    assert begun == [f"engine {LOCK.id}"]

@@ -43,7 +43,7 @@ def bundle() -> None:
 @click.option(
     "--accelerator",
     "accelerators",
-    type=click.Choice(["cpu", "cuda"]),
+    type=click.Choice([str(each) for each in Accelerator]),
     multiple=True,
     help="What the site computes on; may be repeated.  [default: all that each version can use]",
 )

@@ -1,21 +1,30 @@
-"""`toolkit engine`: which vLLM there is, lock another, bring one to a host."""
+"""`toolkit engine`: which engines there are, lock another, bring one to hosts."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from toolkit.cli.options import fleet_option, home_option, json_option
+from toolkit.adapters.engines.packages import resolve
+from toolkit.adapters.engines.wheel import read_sources
+from toolkit.cli.context import home_directory, open_fleet, open_members
+from toolkit.cli.host_view import open_host
+from toolkit.cli.options import fleet_option, home_option, host_option, json_option
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.errors import HostError, InputError, RefusedError, ToolkitError, joined
-
-if TYPE_CHECKING:
-    from toolkit.domain.engine import EngineLock
-    from toolkit.planning.release.engine_choice import PackageChange
-    from toolkit.workflows.change.engine import InstallPlan
-    from toolkit.workflows.tools import Tools
+from toolkit.cli.plan_view import DryRun, confirmed
+from toolkit.config.engine_locks import is_shipped, read_locks
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.engine import ENGINES, EngineLock
+from toolkit.domain.facts import FleetFacts
+from toolkit.domain.model import EngineSpec
+from toolkit.errors import InputError, joined
+from toolkit.planning.release.engine_choice import PackageChange
+from toolkit.workflows.change.engine import Installation, install_engine
+from toolkit.workflows.change.engine_lock import Relocked, relock
+from toolkit.workflows.fleet.look import look
 
 
 @click.group()
@@ -29,21 +38,16 @@ def engine() -> None:
 @json_option()
 def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
     """List the engine locks and the hosts that have them installed."""
-    from toolkit.cli.context import home_directory, open_fleet
-    from toolkit.cli.host_view import open_host
-    from toolkit.config.engine_locks import is_shipped, read_locks
-    from toolkit.workflows.fleet.look import look
-
     place = home_directory(home)
-    sight = look([open_host(host, place) for host in open_fleet(fleet).hosts])
+    seen = look([open_host(host, place) for host in open_fleet(fleet).hosts])
     locks = read_locks(place)
     on = {
-        lock.id: [name for name, facts in sight.facts.items() if lock.id in facts.engines]
+        lock.id: [name for name, facts in seen.facts.items() if lock.id in facts.engines]
         for lock in locks
     }
     if as_json:
         engines = [_as_json(lock, on[lock.id]) for lock in locks]
-        print_json({"engines": engines, "unreachable": sight.unreachable})
+        print_json({"engines": engines, "unreachable": seen.unreachable})
         return
     table(
         ("ENGINE", "VERSION", "FOR", "PYTHON", "PACKAGES", "LOCK", "INSTALLED ON"),
@@ -60,22 +64,14 @@ def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
             for lock in locks
         ],
     )
-    for name, why in sight.unreachable.items():
-        note(f"{name}: unreachable, {why}")
-    have = {(lock.accelerator, lock.python) for lock in locks}
-    for facts in sight.facts.values():
-        if (facts.accelerator, facts.python) not in have:
-            note(
-                f"no lock for {facts.name} ({facts.accelerator}, Python {facts.python}); make one: toolkit engine "
-                f"lock VERSION --accelerator {facts.accelerator} --python {facts.python}"
-            )
+    _note_hosts_without_lock(seen, locks)
 
 
 @engine.command()
 @click.argument("version")
 @click.option(
     "--accelerator",
-    type=click.Choice(["cpu", "cuda"]),
+    type=click.Choice([str(each) for each in Accelerator]),
     required=True,
     help="What the engine is to compute on.",
 )
@@ -86,62 +82,45 @@ def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
     show_default=True,
     help="The hosts' Python, as in 3.12.",
 )
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Lock a version as well that lacks flags, variables or metrics which this toolkit uses.",
+)
 @home_option()
 @json_option()
-def lock(version: str, accelerator: str, python: str, home: str | None, as_json: bool) -> None:
-    """Resolve a version of vLLM into a lock of this ops machine and show what changes."""
-    import re
+def lock(
+    version: str, accelerator: str, python: str, force: bool, home: str | None, as_json: bool
+) -> None:
+    """Resolve a version of vLLM into a lock of this ops machine and show what changes.
 
-    from toolkit.adapters.engines.packages import resolve
-    from toolkit.cli.context import home_directory
-    from toolkit.config.engine_locks import read_locks
-    from toolkit.domain.accelerator import Accelerator
-    from toolkit.workflows.change.engine import relock
-
+    The version's package is read at the package index, without downloading all of it, and compared with what this
+    toolkit uses of it.
+    """
     if not re.fullmatch(r"\d+(\.\d+)+(\.?(rc|post)\d+)?", version):
         raise InputError(f"{version!r} is not a version of vLLM", hint="write it like 0.32.0")
     if not re.fullmatch(r"3\.\d+", python):
         raise InputError(f"{python!r} is not a version of Python", hint="write it like 3.12")
     directory = home_directory(home)
     done = relock(
-        version,
+        EngineSpec(ENGINES[0], version),
         Accelerator(accelerator),
         python,
         locks=read_locks(directory),
         home=directory,
         resolve=resolve,
+        read_sources=read_sources,
+        force=force,
     )
     if as_json:
-        changes = [_change_json(change) for change in done.changes]
-        print_json(
-            {
-                "id": done.lock.id,
-                "path": done.lock.path,
-                "written": done.written,
-                "changes": changes,
-            }
-        )
+        print_json(done.as_json())
         return
-    if not done.written:
-        say(f"nothing changed: {done.lock.id} is what {version} resolves to today")
-        return
-    if done.before is not None:
-        table(
-            ("PACKAGE", "BEFORE", "NOW"),
-            [(change.name, change.before or "-", _after(change)) for change in done.changes],
-        )
-    say(f"locked {done.lock.packages} packages as {done.lock.id} in {done.lock.path}")
+    _show_lock(done)
 
 
 @engine.command()
 @click.argument("wanted", metavar="ENGINE")
-@click.option(
-    "--host",
-    "named",
-    multiple=True,
-    metavar="HOST",
-    help="Only on this host of the fleet; may be given again.",
-)
+@host_option("Only on this host of the fleet; may be given again.")
 @click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @fleet_option()
@@ -157,65 +136,79 @@ def install(
     as_json: bool,
 ) -> None:
     """Install an engine, named by its id or version, so that a deployment need not wait for it."""
-    from toolkit.cli.context import home_directory, open_fleet, open_members
-    from toolkit.cli.plan_view import confirmed
-    from toolkit.config.engine_locks import read_locks
-    from toolkit.workflows.change.engine import install_engine
 
-    def confirm(plan: InstallPlan) -> bool:
-        note(f"install {plan.lock.id} on {plan.host}")
-        for reason in plan.reasons:
-            note(f"  {reason}")
-        return not dry_run and (yes or confirmed("go ahead?"))
+    def confirm(plan: Installation) -> bool:
+        if dry_run:
+            finish(plan)
+            raise DryRun
+        _show_plan(plan)
+        return yes or confirmed("go ahead?")
+
+    def finish(plan: Installation) -> None:
+        failure = (
+            joined(plan.failures, hint="toolkit status", alone=alone) if plan.failures else None
+        )
+        if as_json:
+            print_json({**plan.as_json(), "dry_run": dry_run}, failure)
+            return
+        if dry_run:
+            _show_plan(plan)
+            say("dry run: nothing was changed")
+        else:
+            _show_done(plan)
+        if failure:
+            raise failure
 
     directory, hosts = home_directory(home), open_fleet(fleet).select(named)
-    locks = read_locks(directory)
-    done: dict[str, dict[str, Any]] = {}
-    failed: dict[str, ToolkitError] = {}
-    for tools in open_members(directory, hosts, None, quiet=as_json):
-        name = tools.host.name
-        try:
-            chosen = _chosen(locks, wanted, tools)
-            plan = install_engine(chosen, tools, confirm)
-        except RefusedError:
-            if not dry_run:
-                raise
-            done[name] = {"id": chosen.id, "changed": True}
-            continue
-        except HostError as error:
-            if len(hosts) == 1:
-                raise
-            failed[name] = error
-            continue
-        done[name] = {"id": chosen.id, "changed": not plan.empty}
-        if not as_json:
-            say(f"{'nothing to do: ' if plan.empty else ''}{chosen.id} is on {name}")
-    failure = joined(failed, hint="toolkit status") if failed else None
-    if as_json:
-        print_json({"engine": wanted, "hosts": done, "dry_run": dry_run}, failure)
+    members, alone = open_members(directory, hosts, None, quiet=as_json), len(hosts) == 1
+    finish(install_engine(members, read_locks(directory), wanted, confirm))
+
+
+def _note_hosts_without_lock(seen: FleetFacts, locks: Sequence[EngineLock]) -> None:
+    for name, why in seen.unreachable.items():
+        note(f"{name}: unreachable, {why}")
+    have = {(lock.accelerator, lock.python) for lock in locks}
+    for facts in seen.facts.values():
+        if (facts.accelerator, facts.python) not in have:
+            note(
+                f"no lock for {facts.name} ({facts.accelerator}, Python {facts.python}); make one: toolkit engine "
+                f"lock VERSION --accelerator {facts.accelerator} --python {facts.python}"
+            )
+
+
+def _show_lock(done: Relocked) -> None:
+    for each in done.missing:
+        note(f"missing in this version: {each.words}")
+    if done.unchecked:
+        note(f"flags and metrics of this version were not checked: {done.unchecked}")
+    if not done.written:
+        say(f"nothing changed: {done.lock.id} is what {done.lock.version} resolves to today")
         return
-    if dry_run:
-        say("dry run: nothing was changed")
-    if failure:
-        raise failure
+    if done.before is not None:
+        table(
+            ("PACKAGE", "BEFORE", "NOW"),
+            [(change.name, change.before or "-", _after(change)) for change in done.changes],
+        )
+    say(f"locked {done.lock.packages} packages as {done.lock.id} in {done.lock.path}")
 
 
-def _chosen(locks: Sequence[EngineLock], wanted: str, tools: Tools) -> EngineLock:
-    """Return the lock that `wanted` means on a host: by its id, or by its version for what the host is."""
-    from toolkit.domain.model import EngineSpec
-    from toolkit.planning.release.engine_choice import choose_lock, find_locks
+def _show_plan(plan: Installation) -> None:
+    for name, each in plan.hosts.items():
+        if each.error:
+            note(f"{name}: {each.error.message}")
+        elif each.pending:
+            note(f"install {each.engine} on {name}")
+        for reason in each.reasons:
+            note(f"  {reason}")
 
-    found = find_locks(locks, wanted)
-    if found[0].id == wanted:
-        return found[0]
-    facts = tools.host.observe()
-    spec = EngineSpec(found[0].name, found[0].version)
-    return choose_lock(found, spec, facts.accelerator, facts.python)
+
+def _show_done(done: Installation) -> None:
+    for name, each in done.hosts.items():
+        if not each.error:
+            say(f"{'' if each.pending else 'nothing to do: '}{each.engine} is on {name}")
 
 
 def _as_json(lock: EngineLock, hosts: Sequence[str]) -> dict[str, Any]:
-    from toolkit.config.engine_locks import is_shipped
-
     return {
         "id": lock.id,
         "name": lock.name,
@@ -227,10 +220,6 @@ def _as_json(lock: EngineLock, hosts: Sequence[str]) -> dict[str, Any]:
         "path": lock.path,
         "hosts": list(hosts),
     }
-
-
-def _change_json(change: PackageChange) -> dict[str, str]:
-    return {"name": change.name, "before": change.before, "after": change.after}
 
 
 def _after(change: PackageChange) -> str:

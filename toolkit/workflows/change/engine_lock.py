@@ -1,0 +1,116 @@
+"""Engine locks: resolve one anew, and compare what the toolkit uses of the engine with what its package has."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.config.engine_locks import local_directory, lock_file_name, read_lock
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.engine import EngineLock
+from toolkit.domain.model import EngineSpec
+from toolkit.domain.requirements import parse_requirements
+from toolkit.errors import RefusedError, SourceError
+from toolkit.planning.engines import engine_named
+from toolkit.planning.engines.port import Missing
+from toolkit.planning.release.engine_choice import PackageChange, compare_locks
+
+# Package at a version, accelerator, Python -> text of a lock.
+Resolve = Callable[[str, Accelerator, str], str]
+# Package at a version, accelerator, Python, patterns of files -> path -> text.
+ReadSources = Callable[[str, Accelerator, str, Collection[str]], Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Relocked:
+    """A lock made anew. `before` is the one it was compared with, `written` whether a file changed.
+
+    `missing` is what the toolkit uses and the engine's package lacks, `unchecked` why the package was not read.
+    """
+
+    lock: EngineLock
+    before: EngineLock | None
+    changes: tuple[PackageChange, ...]
+    written: bool
+    missing: tuple[Missing, ...] = ()
+    unchecked: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "id": self.lock.id,
+            "path": self.lock.path,
+            "written": self.written,
+            "changes": [
+                {"name": each.name, "before": each.before, "after": each.after}
+                for each in self.changes
+            ],
+            "missing": [each.words for each in self.missing],
+            "unchecked": self.unchecked,
+        }
+
+
+def relock(
+    engine: EngineSpec,
+    accelerator: Accelerator,
+    python: str,
+    *,
+    locks: Iterable[EngineLock],
+    home: Path,
+    resolve: Resolve,
+    read_sources: ReadSources,
+    force: bool = False,
+) -> Relocked:
+    """Resolve `engine` anew and keep the lock under `home`; a shipped lock is never written to.
+
+    Equal to the lock in use, it is not written at all. Raises SourceError where it does not resolve, and without
+    `force` RefusedError where the engine lacks a flag, a variable or a metric that the toolkit uses.
+    """
+    pin = f"{engine_named(engine.name).distributions[accelerator]}=={engine.version}"
+    text = resolve(pin, accelerator, python)
+    missing, unchecked = _missing(engine, pin, accelerator, python, read_sources)
+    needed = [each.words for each in missing if each.needed]
+    if needed and not force:
+        raise RefusedError(
+            f"{engine.name} {engine.version} lacks what this toolkit uses: {', '.join(needed)}; no lock was written",
+            hint="use a toolkit that knows this version, or lock it all the same with --force",
+        )
+    before = _lock_in_use(locks, engine, accelerator, python)
+    old = Path(before.path).read_text() if before else ""
+    changes = compare_locks(parse_requirements(old), parse_requirements(text))
+    if before is not None and not changes:
+        return Relocked(before, before, (), False, missing, unchecked)
+    path = local_directory(home) / lock_file_name(engine, accelerator, python)
+    _write(path, text)
+    return Relocked(read_lock(path), before, changes, True, missing, unchecked)
+
+
+def _missing(
+    engine: EngineSpec, pin: str, accelerator: Accelerator, python: str, read: ReadSources
+) -> tuple[tuple[Missing, ...], str]:
+    """Return what the package lacks, and why that is not known."""
+    port = engine_named(engine.name)
+    try:
+        texts = read(pin, accelerator, python, port.sources)
+        return port.missing_names(engine.version, texts), ""
+    except (SourceError, SyntaxError) as error:
+        return (), getattr(error, "message", "") or f"its sources are not understood: {error}"
+
+
+def _lock_in_use(
+    locks: Iterable[EngineLock], engine: EngineSpec, accelerator: Accelerator, python: str
+) -> EngineLock | None:
+    wanted = (engine.name, engine.version, accelerator, python)
+    return next((x for x in locks if (x.name, x.version, x.accelerator, x.python) == wanted), None)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(text)
+    fresh = Path(file.name)
+    fresh.chmod(0o644)
+    fresh.replace(path)
