@@ -73,7 +73,9 @@ VLLM = engine_named("vllm")
         ),
     ],
 )  # fmt: skip
-def test_arguments(more: dict[str, Any], accelerator: Accelerator, words: list[str]) -> None:
+def test_a_version_leads_to_exactly_these_arguments(
+    more: dict[str, Any], accelerator: Accelerator, words: list[str]
+) -> None:
     facts = ON_GPU if accelerator is CUDA else host()
     assert list(VLLM.arguments(version(**more), accelerator, facts)) == ALWAYS + words
 

@@ -63,14 +63,14 @@ class TestVllm:
     engine = engine_named("vllm")
 
     @pytest.mark.parametrize(("more", "accelerator", "words"), ARGUMENTS)
-    def test_arguments(
+    def test_every_engine_version_gets_these_arguments(
         self, number: str, more: dict[str, Any], accelerator: Accelerator, words: str
     ) -> None:
         wanted = version(engine=EngineSpec("vllm", number), **more)
         facts = GPUS if accelerator is CUDA else host()
         assert self.engine.arguments(wanted, accelerator, facts) == (*f"{ALWAYS} {words}".split(),)
 
-    def test_environment(self, number: str) -> None:
+    def test_every_engine_version_gets_this_environment(self, number: str) -> None:
         wanted = version(engine=EngineSpec("vllm", number))
         assert self.engine.environment(wanted, CPU, GB) == ENVIRONMENT
         assert self.engine.environment(wanted, CUDA, GB) == {}
@@ -101,7 +101,7 @@ class TestVllm:
         assert around["VLLM_HOST_IP"] == f"10.0.0.{rank + 1}"
         assert not {"GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"} & around.keys()
 
-    def test_signs(self, number: str) -> None:
+    def test_every_engine_version_shows_these_signs(self, number: str) -> None:
         made = replace(release(1), engine=f"vllm-{number}-cpu-py311-aaaaaaaa", args=("--a",))
         assert self.engine.signs(made, 8100).as_json() == {
             "health": "/health",
