@@ -80,6 +80,17 @@ def test_the_search_finds_what_it_is_for(source: str, found: list[str]) -> None:
     assert list(impurities(ast.parse(source))) == found
 
 
+def test_one_place_begins_a_deployment_and_ends_it() -> None:
+    """Whatever must follow each deployment, such as a notification, hangs there and nowhere else."""
+    written = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("open_deployment", "end_deployment")
+    }
+    assert written == {"workflows/change/recording.py"}
+
+
 @pytest.mark.parametrize("path", HOSTSIDE, ids=lambda path: path.name)
 def test_the_hosts_side_needs_the_standard_library_and_its_siblings_alone(path: Path) -> None:
     siblings = {each.stem for each in HOSTSIDE}

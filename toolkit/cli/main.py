@@ -115,7 +115,7 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line; the one place where errors are printed."""
     debug = "--debug" in sys.argv[1:]
-    # An orderly end asked for from outside is an interruption like Ctrl-C: what was begun is undone.
+    # SIGTERM is an interruption like Ctrl-C: the change under way is undone.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = cli.main(prog_name="toolkit", standalone_mode=False)

@@ -1,4 +1,4 @@
-"""Everything the command line prints goes through here: people's tables and machines' JSON."""
+"""All output of the command line: tables for people, JSON for programs."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from toolkit.errors import HostError
 
 
 class ProcessState(StrEnum):
-    """What the process supervisor of the host says of a replica."""
+    """The state of a replica, as the process supervisor of the host reports it."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -26,8 +26,8 @@ class ProcessState(StrEnum):
 class Device:
     """One accelerator; memory in bytes, `temperature` in degrees Celsius.
 
-    `memory_errors` counts those since the driver was loaded that could not be corrected. None: it does not say.
-    `remapping` is `pending` where a row of its memory waits for a reset to be replaced, `failed` where none is left.
+    `memory_errors` counts the uncorrectable errors since the driver was loaded; None where the device does not report
+    them. `remapping` is `pending` where a memory row waits for a reset to be replaced, `failed` where no spare is left.
     """
 
     index: int
@@ -43,7 +43,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class SlotFacts:
-    """A slot of the host: the release its manifest names and how its replica does.
+    """A slot of the host: the release that its manifest names, and the state of its replica.
 
     `weight` is the share of traffic in the router (0: none); `sessions` the requests the router
     has open to it, over all router workers; `memory` the resident bytes of its processes; `drift` what of it
@@ -65,7 +65,7 @@ class SlotFacts:
 
     @property
     def serving(self) -> bool:
-        """Whether traffic goes to it and it answers."""
+        """Whether the slot has traffic and its replica answers."""
         return self.weight > 0 and self.healthy
 
 
@@ -142,7 +142,7 @@ class HostFacts:
 
     @property
     def accelerator(self) -> Accelerator:
-        """What engines compute on here: the devices, where there are some, else the CPU."""
+        """The accelerator of engines on the host: its devices, where there are some, else the CPU."""
         known = [MAKERS[device.maker] for device in self.devices if device.maker in MAKERS]
         return known[0] if known else Accelerator.CPU
 

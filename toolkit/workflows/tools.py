@@ -1,4 +1,4 @@
-"""What workflows are given: adapters, a clock and somebody to report to. They reach for nothing else."""
+"""The adapters, the clock and the reporter that workflows are given. Workflows use nothing else of the outside."""
 
 from __future__ import annotations
 
@@ -67,9 +67,8 @@ class Tools:
 
     `clock` returns seconds since the epoch; `say` takes a line of progress for people.
     `supplies` and `distribution` are opened when first called: a switch to a standby needs neither.
-    `provision_digest` is over all that decides what a provisioned host looks like. `routers` are those of
-    all hosts that have routes. `interruption` ends what these adapters, and those of the command's other
-    hosts, wait for.
+    `provision_digest` is over the roles and settings of a provisioned host. `routers` are those of all hosts
+    with routes. `interruption` ends the waits of these adapters and of those of the command's other hosts.
     """
 
     host: HostPort

@@ -66,7 +66,7 @@ def _told_again(facts: HostFacts, current: SlotFacts) -> tuple[Step, ...]:
 
 
 def _start_anew(wanted: Wanted, facts: HostFacts, current: SlotFacts) -> Plan:
-    """What serves is not what was deployed: the same release starts beside it, and it goes."""
+    """Plan for a replica that drifted: the same release starts beside it and replaces it."""
     names = {slot.slot: slot for slot in facts.slots_of(current.model)}
     other = next(name for name in SLOTS if name != current.slot)
     target = names.get(other) or SlotFacts(current.model, other, 0)
@@ -75,7 +75,7 @@ def _start_anew(wanted: Wanted, facts: HostFacts, current: SlotFacts) -> Plan:
 
 
 def _start_again(wanted: Wanted, facts: HostFacts, slot: SlotFacts) -> Plan:
-    """The release has the traffic but does not answer: it crashed for good, or the host was restarted."""
+    """Plan for a release that has the traffic and does not answer: it crashed for good, or its host was restarted."""
     hung = slot.process is ProcessState.RUNNING and not _may_still_start(wanted, facts, slot)
     steps = (
         *_preparation(wanted, facts, live=False),
@@ -93,7 +93,7 @@ def _start_again(wanted: Wanted, facts: HostFacts, slot: SlotFacts) -> Plan:
 
 
 def _may_still_start(wanted: Wanted, facts: HostFacts, slot: SlotFacts) -> bool:
-    """After a reboot replicas take their time; one that had four times the usual start hangs."""
+    """Whether the replica may still get ready. A start that takes four times as long as usual hangs."""
     if slot.started_at is None:
         return False
     return facts.observed_at - slot.started_at < max(120.0, 4 * wanted.ready_seconds)
@@ -139,13 +139,13 @@ def _with_room(plan: Plan, room: Room, wanted: Wanted, *, swap: bool) -> Plan:
 
 
 def _preparation(wanted: Wanted, facts: HostFacts, *, live: bool) -> tuple[Step, ...]:
-    """Return what must be on the host before a replica starts; `live` where one runs already."""
+    """Return the steps that prepare the host for a start; with `live` the replica runs already."""
     steps = []
     if why := reason_to_provision(facts, wanted.provision_digest):
         steps.append(Step(StepKind.PROVISION, why))
     release = wanted.release
     on_host = release.snapshot in facts.snapshots
-    # A rollback to a standby must not depend on files that only a later start would need.
+    # A rollback to a standby does not depend on files that only a later start needs.
     there = on_host and release.engine in facts.engines
     if live and (there or wanted.action == "rollback"):
         return tuple(steps)

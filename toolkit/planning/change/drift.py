@@ -1,4 +1,4 @@
-"""What on a host is not as it was deployed."""
+"""Differences between what runs on a host and what was deployed there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def drift_of(facts: HostFacts) -> tuple[str, ...]:
 
 
 def _missing(slot: SlotFacts, facts: HostFacts) -> tuple[str, ...]:
-    """What its process has no need of while it runs, but its next start has."""
+    """Return what the next start of the slot lacks; its running process needs none of it."""
     words = []
     if slot.release and slot.release.engine not in facts.engines:
         words.append(f"its engine {slot.release.engine} is not on the host")

@@ -1,4 +1,4 @@
-"""The gate: what a replica must answer before it takes traffic."""
+"""The gate: the answers that a replica must give before it takes traffic."""
 
 from __future__ import annotations
 

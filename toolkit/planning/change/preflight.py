@@ -20,14 +20,14 @@ HOT = 90
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What stands in the way of a host, and what to do about it."""
+    """An obstacle to provisioning a host, and its remedy."""
 
     words: str
     hint: str
 
 
 def preflight(facts: HostFacts, now: float, driver_package: str = "") -> tuple[Fault, ...]:
-    """Return what stands in the host's way, the gravest first; nothing where it can be provisioned.
+    """Return the obstacles to provisioning the host, the gravest first; none where it can be provisioned.
 
     `now` is this machine's clock in seconds since the epoch, at the time of the observation; `driver_package` what the
     fleet file wants installed as the driver of the host's devices.
@@ -49,7 +49,7 @@ def require_sound(facts: HostFacts, now: float) -> None:
 
 
 def remarks(facts: HostFacts) -> tuple[str, ...]:
-    """Return what stands in nobody's way but deserves a look."""
+    """Return conditions of the host that are no obstacle and deserve a look."""
     return tuple(
         f"device {device.index} has {device.temperature} degrees"
         for device in facts.devices
@@ -58,7 +58,7 @@ def remarks(facts: HostFacts) -> tuple[str, ...]:
 
 
 def reason_to_provision(facts: HostFacts, digest: str) -> str:
-    """Return why a host must be converged, empty where it is as roles and settings of this toolkit want it."""
+    """Return why a host must be converged; empty where it matches the roles and settings of this toolkit."""
     if not facts.converged:
         return "it was never provisioned"
     if facts.converged != digest:

@@ -1,4 +1,4 @@
-"""What to do about a deployment that did not end: complete it, or undo it.
+"""How to end a deployment that was left open: complete it, or undo it.
 
 The same decision serves a step that failed, a Ctrl-C and a command that was killed: it is taken from what the
 host shows now, never from what the command believed it had done.
@@ -69,13 +69,13 @@ def _undo(
     steps: list[Step] = []
     old_slot = old.slot if old else ""
     if previous is not None and previous.number == deployment.release and old is None:
-        # Only the host was to change under it: the release was and is where it belongs.
+        # The deployment changed the host alone: the release was live before and stays live.
         return "its release was live before and stays so", (), deployment.slot, old_slot
     ended = _emptied(deployment, new)
     if previous is None:
         steps.append(Step(StepKind.REMOVE, "no release served before", deployment.slot))
     elif old is None or old.process is not ProcessState.RUNNING:
-        # It had been stopped for want of memory: the new one must be gone before it can start again.
+        # The former replica was stopped to free its memory: the new one must end before it can start again.
         old_slot = old_slot or _other(deployment.slot)
         steps.extend(ended)
         ended = ()
@@ -99,7 +99,7 @@ def _emptied(deployment: Deployment, new: SlotFacts | None) -> tuple[Step, ...]:
 
 
 def _stays(deployment: Deployment, new: SlotFacts) -> bool:
-    """A standby that was there before the deployment, and is well, is no part of what to undo."""
+    """Whether the slot holds a healthy standby from before the deployment, which an undo leaves alone."""
     started_here = any(
         step.kind == StepKind.START and step.detail == deployment.slot for step in deployment.steps
     )

@@ -12,7 +12,7 @@ from toolkit.domain.release import Release
 from toolkit.errors import RefusedError
 from toolkit.planning.change.deploy import Wanted
 
-# What a host is prepared with before the first batch; nothing of it touches what serves.
+# Steps that prepare a host before the first batch; none of them touches a serving replica.
 PREPARATION = (
     StepKind.PROVISION,
     StepKind.FETCH,
@@ -24,7 +24,7 @@ PREPARATION = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How carefully a fleet is changed.
+    """The bounds of a rollout.
 
     `serial` hosts change at once; more than `max_failures` failed hosts end the rollout; at least `keep`
     hosts go on serving the model at each moment.
@@ -37,7 +37,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class RolloutPlan:
-    """What is about to happen on each host (by name), and in which batches of hosts.
+    """The plan of each host, by name, and the batches in which hosts change.
 
     `unreachable` are the hosts that do not answer, with the reason.
     """
@@ -56,7 +56,7 @@ class RolloutPlan:
 
     @property
     def releases(self) -> tuple[Release, ...]:
-        """The releases that hosts get; one, unless hosts differ in what they compute on."""
+        """The releases that hosts get: one, unless the devices of hosts differ."""
         found: dict[int, Release] = {}
         for plan in self.plans.values():
             if plan.release:
@@ -119,7 +119,7 @@ def plan_rollout(
 ) -> RolloutPlan:
     """Return the batches in which the hosts perform their plans.
 
-    Hosts that do not serve the model yet come first and together: they cost nobody anything. Where all of the
+    Hosts that do not serve the model yet come first and together, since they hold no traffic. Where all of the
     others only switch to a standby, they do so at once. The rest follows in batches of `serial`, and where a host
     must stop its old replica for want of room, never so many at once that fewer than `keep` would serve.
     Raises RefusedError where that is not possible.
@@ -163,7 +163,7 @@ def plan_rollout(
 def _together(
     plans: Mapping[str, Plan], unreachable: Mapping[str, str], notes: Sequence[str]
 ) -> RolloutPlan:
-    """One replica over all of the hosts is one batch, and nobody serves meanwhile what is swapped in it."""
+    """Return the plan of one replica over all hosts: one batch, without other hosts that serve meanwhile."""
     first = next(iter(plans.values()))
     busy = tuple(name for name, plan in plans.items() if not plan.empty)
     note = f"one replica over {' and '.join(plans)}, which change together"
@@ -182,7 +182,7 @@ def _rolling(plan: Plan, serving: int) -> Plan:
 
 
 def _only_switches(plan: Plan) -> bool:
-    # A switch that needs files or an engine is one of a changed pin, and is watched like a new replica.
+    # A switch that needs files or an engine follows a changed pin: it is watched like a new replica.
     return plan.strategy is Strategy.SWITCH and all(
         step.kind not in PREPARATION and step.kind is not StepKind.BAKE for step in plan.steps
     )

@@ -1,4 +1,4 @@
-"""Does a replica fit beside what runs, or only in its place?"""
+"""Whether a replica fits beside the running replicas, or only in the place of one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.quantity import format_size
 from toolkit.domain.release import Release
 
-# What the host keeps for itself when replicas are placed in system memory.
+# Bytes that the host keeps for itself when replicas take system memory.
 SYSTEM_RESERVE = 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Whether a release fits, on which `devices`, and what was compared."""
+    """Whether a release fits, and on which `devices`; `reason` has the figures."""
 
     fits: bool
     reason: str
@@ -40,7 +40,7 @@ def _devices(release: Release, facts: HostFacts, stopped: Sequence[SlotFacts]) -
     share = release.memory // release.devices
     free = {device.index: device.memory_free for device in facts.devices}
     for slot in stopped:
-        # What crashed has given its memory back already; who has it now may be somebody else.
+        # A crashed replica has given its memory back already, and another process may have it now.
         if slot.process is not ProcessState.RUNNING:
             continue
         for index in slot.devices:

@@ -1,4 +1,4 @@
-"""One replica over several hosts: which release they run together, and what they must agree in."""
+"""One replica over several hosts: the release that they run together, and the plan that all of them share."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from toolkit.errors import HostError, InputError, RefusedError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.routing.routes import Routes
 
-# Below the ports that systems hand out by themselves (from 32768 on Linux), above those of replicas.
+# Below the ephemeral ports of Linux (from 32768), above the ports of replicas.
 FIRST_PORT = 28000
 
 
 def placed_before(release: Release, facts: HostFacts) -> Release:
-    """Return `release` on the hosts that run its model together by now; as it is where `facts` know of none."""
+    """Return `release` on the hosts that run its model together now; unchanged where `facts` show no such hosts."""
     if release.span is None or release.span.hosts:
         return release
     for slot in facts.slots_of(release.model):
@@ -48,7 +48,7 @@ def place_together(
 ) -> Release:
     """Return `release` on the hosts with these `addresses`, at ports that no other model of `facts` has.
 
-    One that has its hosts already keeps them.
+    A release that has its hosts already keeps them.
     """
     if release.span is None or release.span.hosts:
         return release
@@ -77,7 +77,7 @@ def require_together(model: str, routes: Routes, unreachable: Mapping[str, str])
 
 
 def require_open(model: str, hosts: Iterable[Host]) -> None:
-    """Raise InputError for hosts that shall run a model together and whose firewall keeps them from each other."""
+    """Raise InputError where the firewall of `hosts`, which run `model` together, keeps them from each other."""
     closed = [
         host.name
         for host in hosts
@@ -112,7 +112,7 @@ def _has_part(facts: HostFacts, model: str, span: Span) -> bool:
 
 
 def plan_hosts(wanted: Mapping[str, Wanted], facts: Mapping[str, HostFacts]) -> dict[str, Plan]:
-    """Return the plan of each host, by name, whether each runs a replica of its own or all of them one together.
+    """Return the plan of each host, by name, for replicas of their own and for one replica over all of them.
 
     Raises what `plan_deploy` and `plan_together` raise.
     """
@@ -124,7 +124,7 @@ def plan_hosts(wanted: Mapping[str, Wanted], facts: Mapping[str, HostFacts]) -> 
 def plan_together(wanted: Mapping[str, Wanted], facts: Mapping[str, HostFacts]) -> dict[str, Plan]:
     """Return the plan of each host, by name: all of them start the replica anew, in the same slot, or none does.
 
-    Raises NothingSuitableError as `plan_deploy` does, RefusedError where what is on the hosts forbids it.
+    Raises NothingSuitableError as `plan_deploy` does, RefusedError where the releases on the hosts forbid it.
     """
     first, *others = [each.release for each in wanted.values()]
     model = first.model

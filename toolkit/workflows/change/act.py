@@ -1,4 +1,4 @@
-"""One function for each kind of step. Each is written to the history before it starts."""
+"""One function for each kind of step. The history records each step before it starts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FULL_WEIGHT = 100
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What steps are about: which release belongs into which slot of the model."""
+    """The subject of steps: the release for each slot of the model."""
 
     model: str
     releases: Mapping[str, Release]
@@ -112,7 +112,7 @@ class Act:
                 **process_variables(release, step.slot, seat, devices),
             },
         )
-        # Here and not above: a switch to a standby starts nothing, and must not load what reads weights.
+        # Here and not above: a switch to a standby starts nothing and does not load the reader of weights.
         from toolkit.workflows.change.fit_record import FitRecording
 
         figures = FitRecording(self._tools, facts, release)
@@ -124,7 +124,7 @@ class Act:
         figures.keep(waited.log)
 
     def _span(self, release: Release, slot: str, port: int) -> Mapping[str, Any]:
-        """Return what the replica's process must know of the other hosts that run it together."""
+        """Return what the span supervisor of the slot needs: rank, hosts and ports."""
         if release.span is None:
             return {}
         hosts = list(release.span.hosts)
@@ -180,7 +180,7 @@ class Act:
             )
 
     def _standby(self, step: Step) -> None:
-        """Nothing to change: a replica without weight is a standby."""
+        """Change nothing: a replica without weight is a standby."""
 
     def _stop(self, step: Step) -> None:
         program = f"{self._change.model}-{step.slot}"
@@ -218,7 +218,7 @@ class Act:
         self._tools.converge.run(playbook, host.host, {**common, **variables}, self._converging)
 
     def _converging(self, task: str) -> None:
-        # A task takes a fraction of a second; one line in two seconds is enough to see that it goes on.
+        # A task takes a fraction of a second; one line in two seconds shows progress.
         if self._tools.clock() - self._said >= 2:
             self._said = self._tools.clock()
             self._tools.say(f"  {task}")
@@ -242,5 +242,5 @@ def _failed(release: Release, slot: str, what: str, waited: Waited) -> ReleaseFa
 
 
 def _logs(release: Release, slot: str) -> str:
-    # What has crashed has been started anew since, and been stopped.
+    # A crashed process has been restarted since, so the cause is in the former log.
     return f"toolkit logs {release.model} --slot {slot} --previous, or without --previous"

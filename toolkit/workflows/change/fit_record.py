@@ -1,4 +1,4 @@
-"""What came true of a plan: the memory that a replica was predicted to take, and what its engine said it took."""
+"""The memory that a replica was predicted to take, recorded beside what its engine reports."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _READING = threading.Lock()
 
 
 class FitRecording:
-    """The figures of one start. Never fails: a deployment must not end over its figures."""
+    """The figures of one start. Never raises: a deployment does not fail because of its figures."""
 
     def __init__(self, tools: Tools, facts: HostFacts, release: Release) -> None:
-        """Begin to predict what `release` takes on the host of `facts`, while it starts there.
+        """Begin to predict the memory of `release` on the host of `facts`, while the release starts there.
 
         A large model has tens of thousands of tensors, whose headers take seconds to read; a start takes longer.
         Reads from the store of this ops machine alone; without the files there nothing is kept.
@@ -39,7 +39,7 @@ class FitRecording:
         pool.shutdown(wait=False)
 
     def keep(self, lines: Sequence[str]) -> None:
-        """Keep what was predicted beside what the engine said of itself, in the lines of `HostPort.wait_ready`."""
+        """Record the prediction beside the figures in `lines`, the log that `HostPort.wait_ready` returns."""
         tools, release = self._tools, self._release
         try:
             actual = engine_of(release.engine).read_actual(lines)
@@ -55,7 +55,7 @@ class FitRecording:
     def _predict(self) -> Prediction:
         stored = self._tools.supplies().snapshot(self._release)
         snapshot = Snapshot(self._release.source, self._release.revision, stored.files)
-        # Of several hosts that start it at once, one reads.
+        # Hosts that start the release at the same time read its files once.
         with _READING:
             files = _read(stored.directory, snapshot)
         return predict_release(files, self._release, self._facts)

@@ -1,4 +1,4 @@
-"""End what an earlier command left open, and undo what this one could not finish."""
+"""End the deployments that an earlier command left open, and undo one that this command cannot finish."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.workflows.tools import Timing, Tools
 
 
 def end_unfinished(tools: Tools, timing: Timing) -> list[Recovery]:
-    """Complete or undo every open deployment on the host. The caller holds the lock, so nobody works on them."""
+    """Complete or undo every open deployment on the host. The caller holds its lock: no command works on them."""
     done = []
     for deployment in open_on(tools.host.host, tools.history.unfinished()):
         tools.say(
@@ -24,13 +24,13 @@ def end_unfinished(tools: Tools, timing: Timing) -> list[Recovery]:
 
 
 def open_on(host: Host, unfinished: Iterable[Deployment]) -> list[Deployment]:
-    """Return the deployments that are the host's; one without a host is of the time when there was only this one."""
+    """Return the open deployments of the host. A deployment without a host predates fleets and is the only host's."""
     own = (host.name,) if host.peers else (host.name, "")
     return [each for each in unfinished if each.host in own]
 
 
 def undo(tools: Tools, deployment: int, reason: str, timing: Timing) -> Recovery:
-    """Give the traffic back to what served before `deployment` and empty its slot."""
+    """Give the traffic back to the release that served before `deployment`, and empty its slot."""
     found = next(each for each in tools.history.unfinished() if each.id == deployment)
     return _end(tools, found, reason, timing, may_complete=False)
 

@@ -1,4 +1,4 @@
-"""Bring what the ops machine has to a host."""
+"""Bring snapshots and engines from the ops machine to a host."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def send(tools: Tools, tree: Tree) -> None:
 def engine_on_host(tools: Tools, engine: str, *, there: bool) -> Mapping[str, Any]:
     """Return the variables of the role `engine`, with the packages where the host can read them.
 
-    An engine that is `there` already is asked for its system libraries alone, and needs no packages.
+    For an engine that is `there` already the role installs system libraries alone, and needs no packages.
     """
     host = tools.host.host
     variables = tools.supplies().engine_variables(engine, tools.say)
@@ -39,12 +39,12 @@ def engine_on_host(tools: Tools, engine: str, *, there: bool) -> Mapping[str, An
 
 
 def travels(host: Host) -> bool:
-    """Whether what the host gets must cross a network."""
+    """Whether files for the host cross a network."""
     return host.connection != "local"
 
 
 def progress(say: Say, clock: Callable[[], float]) -> Callable[[Progress], None]:
-    """Return what says how far a transfer is, every two seconds at most for each host."""
+    """Return the reporter of a transfer: one line of progress for each host, every two seconds at most."""
     said: dict[str, float] = {}
 
     def report(event: Progress) -> None:

@@ -1,4 +1,4 @@
-"""The same for many hosts, several at a time."""
+"""One function for many hosts, several at a time."""
 
 from __future__ import annotations
 

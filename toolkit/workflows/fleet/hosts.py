@@ -1,4 +1,4 @@
-"""What the hosts of a fleet are and have, all looked at at once."""
+"""The inventory of a fleet: what each host is and has, observed at once."""
 
 from __future__ import annotations
 

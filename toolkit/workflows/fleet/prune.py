@@ -1,4 +1,4 @@
-"""Remove what nothing needs any more, from the hosts and from the store."""
+"""Remove snapshots and engines that nothing needs any more, from the hosts and from the store."""
 
 from __future__ import annotations
 
