@@ -10,7 +10,7 @@ import click
 import pytest
 
 from tests.cli.shell import REGISTRY, REVISION, Said, Shell
-from toolkit.cli import context
+from toolkit.cli import show
 from toolkit.cli.main import COMMANDS, cli
 from toolkit.errors import (
     BusyError,
@@ -152,7 +152,7 @@ def test_every_class_of_error_has_its_exit_code(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(context, "open_history", fail)
+    monkeypatch.setattr(show, "open_history", fail)
     error.hint = "toolkit doctor"
     assert shell("releases", "x") == Said(code, "", "error: x\nhint: toolkit doctor\n")
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from toolkit.adapters.history.history import History
 from toolkit.cli.context import Pins, home_directory, open_fleet, open_members
 from toolkit.cli.options import host_option, keep_option, serial_option, together
 from toolkit.cli.output import print_json, say, table
 from toolkit.cli.plan_view import confirmation, show_rollout
+from toolkit.domain.fleet import Host
 from toolkit.domain.quantity import format_seconds, parse_size
 from toolkit.errors import InputError
-
-if TYPE_CHECKING:
-    from toolkit.adapters.history.history import History
-    from toolkit.domain.fleet import Host
-    from toolkit.workflows.change.rollout import RolledOut
-    from toolkit.workflows.change.wanted import Order
+from toolkit.planning.change.rollout import Limits
+from toolkit.workflows.change.rollout import RolledOut, roll_out
+from toolkit.workflows.change.wanted import Order
+from toolkit.workflows.tools import Timing
 
 change_options = together(
     click.option("--yes", "-y", is_flag=True, help="Go ahead without asking."),
@@ -91,9 +91,6 @@ class ChangeOptions:
 
     def of_order(self) -> dict[str, Any]:
         """Return the fields of `Order` that are options of every change."""
-        from toolkit.planning.change.rollout import Limits
-        from toolkit.workflows.tools import Timing
-
         return {
             "timing": Timing(self.ready_timeout, self.drain_timeout, self.bake),
             "limits": Limits(self.serial, self.max_failures, self.keep),
@@ -114,8 +111,6 @@ def change_release(
     options: ChangeOptions, pins: Pins | None, order: Callable[[History], Order]
 ) -> None:
     """Carry `order` out on the fleet and say how it went."""
-    from toolkit.workflows.change.rollout import roll_out
-
     fleet = open_fleet(options.fleet)
     fleet.select(options.named)
     # All hosts of the fleet take part: routes are those of all, also where only some hosts change.

@@ -10,6 +10,7 @@ from toolkit.cli.change import ChangeOptions, change_options, change_release
 from toolkit.cli.context import home_directory, open_store, read_pins
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.errors import InputError
+from toolkit.workflows.change.wanted import Order, Pinned, want_version
 
 
 @click.command()
@@ -56,8 +57,6 @@ def _make_live(
     options: ChangeOptions,
     replicas: int | None = None,
 ) -> None:
-    from toolkit.workflows.change.wanted import Order, Pinned, want_version
-
     home = home_directory(options.home)
     pins = read_pins(registry_path, home)
     version = pins.registry.version(spec)

@@ -16,7 +16,7 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.plan_view import DryRun, confirmed
 from toolkit.domain.accelerator import driver_package
 from toolkit.domain.quantity import format_seconds
-from toolkit.errors import HostError
+from toolkit.errors import joined
 from toolkit.workflows.fleet.provision import Intent, Outcome, Provisioning, Target
 from toolkit.workflows.fleet.provision import provision as provision_hosts
 
@@ -92,12 +92,9 @@ def _confirmation(*, yes: bool, dry_run: bool, as_json: bool) -> Callable[[Seque
 
 
 def _show(outcomes: Sequence[Outcome], as_json: bool) -> None:
-
     faults = {each.name: each.fault for each in outcomes if each.fault}
-    failure = None
-    if faults:
-        failure = HostError(f"{len(faults)} of {len(outcomes)} hosts are not provisioned")
-        failure.hosts = faults
+    hint = "toolkit provision HOST, once it is mended"
+    failure = joined(faults, hint=hint, alone=len(outcomes) == 1) if faults else None
     if as_json:
         print_json({"hosts": {each.name: each.as_json() for each in outcomes}}, failure)
         return
@@ -117,9 +114,5 @@ def _show(outcomes: Sequence[Outcome], as_json: bool) -> None:
     for each in outcomes:
         for task in each.changed if each.result == "would change" else ():
             say(f"{each.name}: {task}")
-    for fault in faults.values():
-        say(fault.message)
-        if fault.hint:
-            say(f"  {fault.hint}")
     if failure:
         raise failure

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from toolkit.adapters.history.history import History
 from toolkit.cli.change import ChangeOptions, change_options, change_release
 from toolkit.cli.options import fleet_option, home_option, json_option
-
-if TYPE_CHECKING:
-    from toolkit.adapters.history.history import History
-    from toolkit.workflows.change.wanted import Order
+from toolkit.workflows.change.wanted import Order, want_release
 
 
 @click.command()
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 @json_option()
 def rollback(model: str, number: int | None, **options: Any) -> None:
     """Go back to the release that was live before, or to any other."""
-    from toolkit.workflows.change.wanted import Order, want_release
-
     chosen = ChangeOptions(**options)
 
     def order(history: History) -> Order:

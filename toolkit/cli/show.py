@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
 
 import click
 
+from toolkit.cli.context import home_directory, open_fleet, open_history
+from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.domain.quantity import format_seconds
+from toolkit.domain.release import Deployment
 from toolkit.errors import InputError
-
-if TYPE_CHECKING:
-    from toolkit.domain.release import Deployment
+from toolkit.workflows.fleet.status import log_host, log_slot
 
 
 @click.command()
@@ -23,8 +27,6 @@ if TYPE_CHECKING:
 @json_option()
 def releases(model: str, limit: int, home: str | None, as_json: bool) -> None:
     """List a model's releases and how each deployment of them went."""
-    from toolkit.cli.context import home_directory, open_history
-
     history = open_history(home_directory(home))
     known, deployments = history.releases(model), history.deployments(model, limit)
     if not known:
@@ -97,10 +99,6 @@ def logs(
     as_json: bool,
 ) -> None:
     """Show a replica's log."""
-    from toolkit.cli.context import home_directory, open_fleet
-    from toolkit.cli.host_view import open_host
-    from toolkit.workflows.fleet.status import log_host, log_slot
-
     chosen = open_fleet(fleet).select([named] if named else [])
     host = log_host([open_host(each, home_directory(home)) for each in chosen], model)
     program = f"{model}-{slot or log_slot(host, model)}"
@@ -124,8 +122,6 @@ _DEPLOYMENT_COLUMNS = ("ACTION", "RELEASE", "OUTCOME", "STARTED", "TOOK", "BY", 
 
 
 def _deployment_row(each: Deployment) -> tuple[str, ...]:
-    from toolkit.domain.quantity import format_seconds
-
     took = format_seconds(each.ended_at - each.started_at) if each.ended_at else "-"
     return (
         each.action,
@@ -139,12 +135,8 @@ def _deployment_row(each: Deployment) -> tuple[str, ...]:
 
 
 def _deployment_json(each: Deployment) -> dict[str, Any]:
-    from dataclasses import asdict
-
     return asdict(each)
 
 
 def _time(seconds: float) -> str:
-    from datetime import datetime
-
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")

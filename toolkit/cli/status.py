@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from toolkit.cli.context import home_directory, open_fleet, open_history
 from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.domain.facts import HostFacts, SlotFacts
 from toolkit.domain.quantity import format_seconds, format_size
+from toolkit.domain.release import Deployment
 from toolkit.errors import joined
-
-if TYPE_CHECKING:
-    from toolkit.domain.facts import HostFacts, SlotFacts
-    from toolkit.domain.release import Deployment
-    from toolkit.workflows.fleet.status import FleetStatus
+from toolkit.workflows.fleet.status import FleetStatus, observe_fleet
 
 _COLUMNS = (
     "MODEL", "VERSION", "RELEASE", "SLOT", "STATE", "TRAFFIC", "REQUESTS", "MEMORY", "UP",
@@ -30,8 +26,6 @@ _COLUMNS = (
 @json_option()
 def status(model: str | None, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Show what serves, what stands by and what is unfinished."""
-    from toolkit.workflows.fleet.status import observe_fleet
-
     place, hosts = home_directory(home), open_fleet(fleet).hosts
     seen = observe_fleet([open_host(host, place) for host in hosts], open_history(place))
     errors = seen.fleet.errors

@@ -8,6 +8,8 @@ from toolkit.cli.context import home_directory, open_fleet, open_members
 from toolkit.cli.options import fleet_option, home_option, host_option, json_option
 from toolkit.cli.output import print_json, say
 from toolkit.cli.plan_view import confirmation, show_stop
+from toolkit.workflows.change.stop import stop_model
+from toolkit.workflows.tools import Timing
 
 
 @click.command()
@@ -36,9 +38,6 @@ def stop(
     as_json: bool,
 ) -> None:
     """Take a model out of service; its releases stay."""
-    from toolkit.workflows.change.stop import stop_model
-    from toolkit.workflows.tools import Timing
-
     found = open_fleet(fleet)
     found.select(named)
     members = open_members(home_directory(home), found.hosts, None)

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
+from toolkit.cli.context import home_directory, lock_owner, open_fleet, open_members, open_store
+from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.errors import HostError, IntegrityError, ToolkitError
-
-if TYPE_CHECKING:
-    from toolkit.domain.facts import FleetFacts
+from toolkit.cli.plan_view import DryRun, confirmed
+from toolkit.domain.facts import FleetFacts
+from toolkit.domain.quantity import format_size
+from toolkit.errors import IntegrityError, ToolkitError, joined
+from toolkit.planning.change.drift import drift_of
+from toolkit.workflows.fleet.look import each_at_once, look
+from toolkit.workflows.fleet.prune import Unused
+from toolkit.workflows.fleet.prune import prune as prune_host
+from toolkit.workflows.fleet.verify import pinned_in, put_aside, verify_host, verify_store
 
 
 @click.command()
@@ -26,27 +34,21 @@ def verify(
     repair: bool, registry_path: str, fleet: str | None, home: str | None, as_json: bool
 ) -> None:
     """Compare hosts and store with what was pinned and deployed; hashes all snapshots again."""
-    from pathlib import Path
 
-    from toolkit.cli.context import home_directory, lock_owner, open_fleet, open_store
-    from toolkit.cli.host_view import open_host
     from toolkit.config.lock_file import read_lock
-    from toolkit.planning.change.drift import drift_of
-    from toolkit.workflows.fleet.look import each_at_once, look
-    from toolkit.workflows.fleet.verify import pinned_in, put_aside, verify_host, verify_store
 
     locked = {each.digest: each for each in read_lock(Path(registry_path)).snapshots.values()}
     place = home_directory(home)
     store, hosts = open_store(place), [open_host(each, place) for each in open_fleet(fleet).hosts]
-    sight = look(hosts)
-    there = [host for host in hosts if host.name in sight.facts]
+    seen = look(hosts)
+    there = [host for host in hosts if host.name in seen.facts]
     pinned = pinned_in(store, locked)
     on_hosts = each_at_once(there, lambda host: verify_host(host, pinned, note)) if there else []
     found = [*(each for of_host in on_hosts for each in of_host), *verify_store(store, note)]
     faults = [
         f"{each.where} {each.digest[:12]}: {fault}" for each in found for fault in each.faults
     ]
-    drift = [words for facts in sight.facts.values() for words in drift_of(facts)]
+    drift = [words for facts in seen.facts.values() for words in drift_of(facts)]
     if not as_json:
         _verified_table(found)
     if faults and repair:
@@ -54,17 +56,17 @@ def verify(
             with host.lock(lock_owner()):
                 for line in put_aside(host, store, found):
                     note(line)
-    failure = _verify_failure(faults, drift, sight, repair=repair)
+    failure = _verify_failure(faults, drift, seen, repair=repair)
     if as_json:
         snapshots = [asdict(each) for each in found]
-        document = {"snapshots": snapshots, "drift": drift, "unreachable": sight.unreachable}
+        document = {"snapshots": snapshots, "drift": drift, "unreachable": seen.unreachable}
         print_json(document, failure)
     elif failure:
         raise failure
 
 
 def _verify_failure(
-    faults: Sequence[str], drift: Sequence[str], sight: FleetFacts, *, repair: bool
+    faults: Sequence[str], drift: Sequence[str], seen: FleetFacts, *, repair: bool
 ) -> ToolkitError | None:
     if faults:
         return IntegrityError(
@@ -77,15 +79,9 @@ def _verify_failure(
             "hosts differ from what was deployed:\n  " + "\n  ".join(drift),
             hint="find out who did it; toolkit deploy MODEL repairs it",
         )
-    if not sight.errors:
+    if not seen.errors:
         return None
-    failure = HostError(
-        "not all hosts answer:\n  "
-        + "\n  ".join(f"{name}: {why}" for name, why in sight.unreachable.items()),
-        hint="toolkit status",
-    )
-    failure.hosts = sight.errors
-    return failure
+    return joined(seen.errors, hint="toolkit hosts", alone=len(seen.labels) == 1)
 
 
 @click.command()
@@ -112,15 +108,9 @@ def prune(
     as_json: bool,
 ) -> None:
     """Remove snapshots and engines that nothing uses any more."""
-    from pathlib import Path
 
-    from toolkit.cli.context import home_directory, open_fleet, open_members, open_store
-    from toolkit.cli.plan_view import DryRun, confirmed
     from toolkit.config.lock_file import read_lock
     from toolkit.config.registry import load_registry
-    from toolkit.domain.quantity import format_size
-    from toolkit.workflows.fleet.prune import Unused
-    from toolkit.workflows.fleet.prune import prune as prune_host
 
     place = home_directory(home)
 
@@ -149,7 +139,6 @@ def prune(
 
 
 def _verified_table(found: Any) -> None:
-    from toolkit.domain.quantity import format_size
 
     if not found:
         say("no snapshots on the host or in the store")
