@@ -9,7 +9,7 @@ short_description: Manage a program of a supervisord that listens on a UNIX sock
 description:
   - Makes supervisord read the program's configuration again where it changed,
     and starts, restarts, stops or removes it.
-  - The file of the program is written by a template task before; C(absent) stops a program whose file was removed.
+  - A former task writes or removes the program's file; C(absent) stops a program whose file was removed.
 options:
   name:
     description: Name of the program (and of its group).
@@ -37,7 +37,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 process_state:
-  description: What supervisord says of the program in the end.
+  description: The program's state in supervisord in the end.
   returned: always
   type: str
 """
@@ -90,15 +90,15 @@ def state_of(supervisor, name):
 
 
 def pending(supervisor, name):
-    """Return whether reading the configuration again adds, changes or removes this program."""
+    """Return whether reading the configuration again adds the program, and whether it changes or removes it."""
     added, changed, removed = supervisor.reloadConfig()[0]
-    return name in added, name in changed, name in removed
+    return name in added, name in changed or name in removed
 
 
 def stop(supervisor, name):
-    """Stop the program and wait until it has; supervisord itself kills what outstays its stopwaitsecs.
+    """Stop the program and wait until it has ended; after its stopwaitsecs supervisord kills it.
 
-    The waiting is done here: supervisord's own takes a whole processor for as long as it lasts.
+    Wait here: supervisord's own wait occupies a whole processor.
     """
     try:
         supervisor.stopProcess(name, False)
@@ -115,45 +115,56 @@ def remove(supervisor, name):
     supervisor.removeProcessGroup(name)
 
 
+def add(supervisor, name):
+    """Make supervisord run the program by its configuration."""
+    try:
+        supervisor.addProcessGroup(name)
+    except xmlrpc.client.Fault as fault:
+        if fault.faultCode != ALREADY_ADDED:
+            raise
+
+
+def renew(supervisor, name):
+    """Make supervisord run the program by its changed configuration."""
+    remove(supervisor, name)
+    add(supervisor, name)
+
+
+def start(supervisor, name):
+    """Start the program unless it runs; return whether it was started."""
+    if state_of(supervisor, name) in RUNNING:
+        return False
+    supervisor.startProcess(name, False)
+    return True
+
+
+def action(state, before, added, renewed):
+    """Return the function that brings a program which is `before` closer to `state`, None where none is needed."""
+    if state == "absent":
+        return None if before == "ABSENT" else remove
+    if state == "stopped":
+        return stop if before in RUNNING else None
+    if renewed:
+        return renew
+    if added:
+        return add
+    return stop if state == "restarted" and before in RUNNING else None
+
+
 def converge(module, supervisor):
     """Bring the program to the wanted state; return whether that changed anything."""
     name, state, dry = module.params["name"], module.params["state"], module.check_mode
     before = state_of(supervisor, name)
-    added, changed, removed = pending(supervisor, name)
-    if state == "absent":
-        if before == "ABSENT":
-            return False
-        if not dry:
-            remove(supervisor, name)
-        return True
-    if before == "ABSENT" and not added and not dry:
+    added, renewed = pending(supervisor, name)
+    if before == "ABSENT" and not (added or dry or state == "absent"):
         module.fail_json(msg=f"supervisord knows no program {name!r}; is its file in conf.d?")
-    if state == "stopped":
-        if before not in RUNNING:
-            return False
-        if not dry:
-            stop(supervisor, name)
-        return True
-    renew = changed or removed
-    touched = added or renew
-    if touched and not dry:
-        if renew:
-            remove(supervisor, name)
-        try:
-            supervisor.addProcessGroup(name)
-        except xmlrpc.client.Fault as fault:
-            if fault.faultCode != ALREADY_ADDED:
-                raise
-    if state == "present":
-        return touched
-    if state == "restarted" and before in RUNNING and not touched:
-        if not dry:
-            stop(supervisor, name)
-        touched = True
-    if not dry and state_of(supervisor, name) not in RUNNING:
-        supervisor.startProcess(name, False)
-        touched = True
-    return touched or before not in RUNNING
+    act = action(state, before, added, renewed)
+    if act and not dry:
+        act(supervisor, name)
+    started = False
+    if state in ("started", "restarted"):
+        started = before not in RUNNING if dry else start(supervisor, name)
+    return bool(act) or started
 
 
 def main():
@@ -181,7 +192,7 @@ def main():
         except (FileNotFoundError, ConnectionRefusedError) as error:
             if module.check_mode:
                 module.exit_json(changed=module.params["state"] not in ("absent", "stopped"))
-            # supervisord opens its socket a moment after it was started.
+            # supervisord opens its socket a moment after its start.
             if time.monotonic() > deadline:
                 module.fail_json(msg=f"supervisord does not answer: {error}")
             time.sleep(0.1)

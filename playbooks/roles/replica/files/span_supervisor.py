@@ -1,16 +1,17 @@
-"""Hold the engine processes of one replica that runs on several hosts together.
+"""Supervise the engine process of this host, for a replica that runs on several hosts.
 
-    python tether.py SPAN.json COMMAND...
+    python span_supervisor.py SPAN.json COMMAND...
 
 SPAN.json: {"rank": 0, "hosts": [addresses, the leader's first], "port": 28000, "door": 8100}
 
-vLLM's processes on several hosts find each other only at their start, and one that is left alone waits for ever while
-it still says that it is healthy. So every host's main process is this one. The leader (rank 0) listens at its address
-on `port`. Everybody starts COMMAND once all have come, and kills it as soon as one of them is gone or silent: each then
-starts anew, by its supervisor, and they meet again. SIGTERM goes on to COMMAND, whose end is this one's.
+vLLM's processes on several hosts find each other only when they start, and one that loses the others waits forever
+while it reports that it is healthy. Therefore this program is the main process of the slot on every host. The leader
+(rank 0) listens at its address on `port`. Every host starts COMMAND once all hosts have connected, and kills it once
+one of them is gone or silent. The hosts' init systems then start this program anew, and the hosts meet again. This
+program passes SIGTERM on to COMMAND, and ends with COMMAND.
 
-The leader's engine alone speaks HTTP. On the other hosts this program takes connections at 127.0.0.1:`door`, where the
-engine would, and leads them to the leader's.
+Only the leader's engine speaks HTTP. On the other hosts this program accepts connections at 127.0.0.1:`door`, the
+address of an engine, and forwards them to the leader's.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from collections.abc import Callable
 from typing import Any
 
 BEAT = 1.0
-# Long enough for a host whose processors are all busy, short against the minutes that a new start takes.
+# A host whose processors are all busy may be silent for a while; a needless restart takes minutes.
 SILENCE = 15.0
 PIECE = 65536
 SIOCGIFADDR = 0x8915
@@ -38,11 +39,11 @@ Writer = asyncio.StreamWriter
 
 
 class Lost(Exception):
-    """A host of the replica is gone, in words."""
+    """A host of the replica is gone; the message says how."""
 
 
 async def main(span: dict[str, Any], command: list[str]) -> int:
-    """Run `command` for as long as all hosts are there; return its exit status, 1 where one was lost."""
+    """Run `command` while all hosts are there; return its exit status, or 1 where a host was lost."""
     part = lead if span["rank"] == 0 else follow
     environment = {**own_interface(span["hosts"][span["rank"]]), **os.environ}
     stopped = asyncio.Event()
@@ -50,31 +51,31 @@ async def main(span: dict[str, Any], command: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     together: asyncio.Future[None] = loop.create_future()
-    hold = asyncio.ensure_future(part(span, together))
+    linked = asyncio.ensure_future(part(span, together))
     stop = asyncio.ensure_future(stopped.wait())
     try:
-        await first_of(hold, together, stop)
-        if stop.done() or hold.done():
-            return parted(hold)
+        await first_of(linked, together, stop)
+        if stop.done() or linked.done():
+            return parted(linked)
         tell("all hosts of the replica are there; it starts")
         engine = await asyncio.create_subprocess_exec(*command, env=environment)
         ended = asyncio.ensure_future(engine.wait())
-        await first_of(hold, ended, stop)
+        await first_of(linked, ended, stop)
         status = 0
         if stop.done():
-            # The others may go at the same time: what runs here still ends in its own way.
+            # The other hosts may stop at the same time; the engine here still ends in its own way.
             end(engine, signal.SIGTERM)
         elif not ended.done():
-            status = parted(hold)
+            status = parted(linked)
             end(engine, signal.SIGKILL)
         return status or await ended
     finally:
-        hold.cancel()
+        linked.cancel()
         stop.cancel()
 
 
 async def first_of(*futures: asyncio.Future[Any]) -> None:
-    """Return once one of them is done."""
+    """Return once one of the futures is done."""
     await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
 
 
@@ -84,17 +85,17 @@ def end(engine: asyncio.subprocess.Process, number: signal.Signals) -> None:
         engine.send_signal(number)
 
 
-def parted(hold: asyncio.Future[None]) -> int:
-    """Return the exit status after the hosts parted, 0 where they did not, and say why they did."""
-    if not hold.done():
+def parted(linked: asyncio.Future[None]) -> int:
+    """Return 1 and log the reason where the connection to a host was lost, otherwise 0."""
+    if not linked.done():
         return 0
-    error = hold.exception()
+    error = linked.exception()
     tell(f"the replica ends here: {error}")
     return 1
 
 
 async def lead(span: dict[str, Any], together: asyncio.Future[None]) -> None:
-    """Take the others' connections; raises Lost once one that had come is gone."""
+    """Accept the connections of the other hosts; raises Lost once one of them is gone after the start."""
     hosts, here = span["hosts"], {}
     lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -120,7 +121,7 @@ async def lead(span: dict[str, Any], together: asyncio.Future[None]) -> None:
                 await beat(reader, writer, peer)
         except Lost as error:
             del here[peer]
-            # Before the start nothing is lost: it may come again.
+            # Before the start nothing is lost: the host may connect again.
             if together.done() and not lost.done():
                 lost.set_exception(error)
         except OSError:
@@ -134,7 +135,7 @@ async def lead(span: dict[str, Any], together: asyncio.Future[None]) -> None:
 
 
 async def follow(span: dict[str, Any], together: asyncio.Future[None]) -> None:
-    """Come to the leader and lead requests there; raises Lost once it is gone after the start."""
+    """Connect to the leader and forward requests to it; raises Lost once it is gone after the start."""
     leader, own = span["hosts"][0], (span["hosts"][span["rank"]], 0)
 
     def heard(line: bytes) -> None:
@@ -161,14 +162,14 @@ async def follow(span: dict[str, Any], together: asyncio.Future[None]) -> None:
                         raise
                 finally:
                     await close(writer)
-            # The leader is not there yet, or still has the connection of this host's former start.
+            # The leader does not listen yet, or still holds the connection of this host's former start.
             await asyncio.sleep(BEAT)
 
 
 async def beat(
     reader: Reader, writer: Writer, who: str, heard: Callable[[bytes], None] = lambda line: None
 ) -> None:
-    """Write and read a line each second; raises Lost where the other end closed or was silent."""
+    """Write and read a line each second; raises Lost where the other end closes or is silent."""
 
     async def write() -> None:
         with contextlib.suppress(OSError):
@@ -197,33 +198,33 @@ async def pass_on(
     own: tuple[str, int] | None = None,
     first: bytes = b"",
 ) -> None:
-    """Lead a connection to the address `to`, both ways, until that side has said all."""
-    further, back = await asyncio.open_connection(*to, local_addr=own)
-    asking = asyncio.ensure_future(ask(reader, back, first))
+    """Forward a connection to the address `to`, both ways, until that side ends its answer."""
+    answers, requests = await asyncio.open_connection(*to, local_addr=own)
+    sending = asyncio.ensure_future(send(reader, requests, first))
     try:
-        await copy(further, writer)
+        await copy(answers, writer)
     finally:
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
-        await close(back)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        await close(requests)
 
 
-async def ask(reader: Reader, back: Writer, first: bytes) -> None:
-    """Write on a client's requests; one that has said all may still wait for its answer."""
-    back.write(first)
-    await copy(reader, back)
-    back.write_eof()
+async def send(reader: Reader, requests: Writer, first: bytes) -> None:
+    """Forward a client's requests. A client that closes its side may still wait for the answer."""
+    requests.write(first)
+    await copy(reader, requests)
+    requests.write_eof()
 
 
 async def copy(reader: Reader, writer: Writer) -> None:
-    """Write on what is read, at the pace of the slower side."""
+    """Copy from `reader` to `writer`, at the pace of the slower one."""
     while piece := await reader.read(PIECE):
         writer.write(piece)
         await writer.drain()
 
 
 async def close(writer: Writer) -> None:
-    """Close a connection, whatever became of it."""
+    """Close a connection in whatever state it is."""
     writer.close()
     with contextlib.suppress(OSError, asyncio.CancelledError):
         await writer.wait_closed()
@@ -232,7 +233,7 @@ async def close(writer: Writer) -> None:
 def own_interface(address: str) -> dict[str, str]:
     """Return the variables that tell collective libraries which interface has `address`.
 
-    Left alone, gloo takes the one that the host's own name leads to, which is often loopback.
+    By default gloo takes the interface of the host's own name, often loopback.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for _, name in socket.if_nameindex():
@@ -240,14 +241,14 @@ def own_interface(address: str) -> dict[str, str]:
             with contextlib.suppress(OSError):
                 found = fcntl.ioctl(probe.fileno(), SIOCGIFADDR, request)[20:24]
                 if socket.inet_ntoa(found) == address:
-                    # NCCL takes a name for the beginning of one, unless it is told not to.
+                    # NCCL reads a name as a prefix, unless `=` stands before it.
                     return {"GLOO_SOCKET_IFNAME": name, "NCCL_SOCKET_IFNAME": f"={name}"}
     return {}
 
 
 def tell(text: str) -> None:
-    """Say it in the replica's log."""
-    sys.stdout.write(f"tether: {text}\n")
+    """Write a line to the replica's log."""
+    sys.stdout.write(f"span supervisor: {text}\n")
     sys.stdout.flush()
 
 

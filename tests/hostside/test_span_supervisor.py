@@ -1,4 +1,4 @@
-"""The program that holds the processes of one replica on several hosts together."""
+"""The program that supervises the engine processes of one replica on several hosts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-TETHER = Path(__file__).parents[2] / "playbooks" / "roles" / "replica" / "files" / "tether.py"
+PROGRAM = Path(__file__).parents[2] / "playbooks/roles/replica/files/span_supervisor.py"
 # The leader's door is its engine's: the others' engines serve nothing.
 ENGINE = """
 import http.server, os, signal, sys
@@ -40,7 +40,7 @@ HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
 
 
 class Part:
-    """The tether of one host, as a process."""
+    """The span supervisor of one host, as a process."""
 
     def __init__(self, directory: Path, rank: int, hosts: list[str], port: int, door: int) -> None:
         self.span, self.log = directory / f"{rank}.json", directory / f"{rank}.log"
@@ -51,7 +51,7 @@ class Part:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, TETHER, self.span, sys.executable, "-c", *self.engine],
+                [sys.executable, PROGRAM, self.span, sys.executable, "-c", *self.engine],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "NAME": "the leader"},
@@ -135,7 +135,7 @@ def test_when_one_is_gone_all_end_and_meet_again(parts: list[Part], gone: int) -
     together(parts)
 
 
-def test_the_end_of_an_engine_is_the_end_of_its_tether(parts: list[Part]) -> None:
+def test_the_end_of_an_engine_is_the_end_of_its_supervisor(parts: list[Part]) -> None:
     together(parts)
     leader = parts[0].process
     assert leader is not None
