@@ -17,8 +17,8 @@ from tests.fleet.network import network
 from toolkit.adapters.ansible.converge import Converge, RealConverge
 from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
 from toolkit.adapters.fakes.host import Behaviour, FakeConverge, FakeHost
-from toolkit.adapters.hosts.host import HostPort, RealHost, silent
-from toolkit.adapters.hosts.shell import LocalShell, SshShell
+from toolkit.adapters.hosts.client import host_client, silent
+from toolkit.adapters.hosts.host import HostPort, RealHost
 from toolkit.adapters.hosts.ssh import hang_up
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import ProcessState, SlotFacts
@@ -177,7 +177,7 @@ def real_lab() -> Iterator[HostLab]:
         )
         interruption = Interruption()
         lab = HostLab(
-            RealHost(target, LocalShell(target, interruption)),
+            RealHost(host_client(target, root / "run", interruption)),
             RealConverge(playbook_directory(), root / "run", interruption=interruption),
             interruption=interruption,
         )
@@ -213,7 +213,7 @@ def bare_lab(number: int = 11) -> Iterator[HostLab]:
             interruption = Interruption()
             try:
                 yield HostLab(
-                    RealHost(target, SshShell(target, scratch, interruption)),
+                    RealHost(host_client(target, scratch, interruption)),
                     RealConverge(playbook_directory(), scratch, interruption=interruption),
                     scratch,
                     machine.run,

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from toolkit.adapters.hosts import conversation
-from toolkit.adapters.hosts.conversation import Conversation, Ended
+from toolkit.adapters.hosts.conversation import Conversation
+from toolkit.adapters.hosts.dialog import Dialog, Ended
 from toolkit.adapters.hosts.ssh import HOSTSIDE
+from toolkit.domain.keys import KeyRing
+from toolkit.planning.routing.keys import with_key
 
 # Answers with its own pid; `die` ends it, and `events` come before a result.
 ECHO = """
@@ -36,11 +42,9 @@ class Echo:
         self.begun, self._script = 0, script
         self.conversation = Conversation(self._begin)
 
-    def _begin(self) -> subprocess.Popen[str]:
+    def _begin(self) -> Dialog:
         self.begun += 1
-        pipe = subprocess.PIPE
-        argv = [sys.executable, "-c", self._script]
-        return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        return Dialog([sys.executable, "-c", self._script])
 
     def ask(self, command: str = "pid", **request: int) -> list[object]:
         with self.conversation.turn() as mine:
@@ -111,15 +115,11 @@ def test_another_thread_has_to_find_another_way_meanwhile(echo: Echo) -> None:
 
 
 def test_the_hosts_side_converses(tmp_path: Path) -> None:
-    def begin() -> subprocess.Popen[str]:
-        pipe = subprocess.PIPE
-        argv = [sys.executable, "-I", str(HOSTSIDE), "converse"]
-        return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-
-    conversation = Conversation(begin)
+    argv = [sys.executable, "-I", str(HOSTSIDE), "converse"]
+    conversation = Conversation(lambda: Dialog(argv))
     try:
         for _ in range(2):
-            (seen,) = conversation.ask("observe", {"root": str(tmp_path), "until_eof": True})
+            (seen,) = conversation.ask("observe", {"root": str(tmp_path), "label": ""})
             assert seen["result"]["slots"] == []
         (refused,) = conversation.ask("dance", {})
         assert "unknown command" in refused["error"]
@@ -127,29 +127,46 @@ def test_the_hosts_side_converses(tmp_path: Path) -> None:
         conversation.end()
 
 
-@pytest.mark.parametrize(("until_eof", "answers"), [(True, 0), (False, 1)])
-def test_what_must_be_carried_through_is_when_the_ops_machine_is_gone(
-    until_eof: bool, answers: int
-) -> None:
+def _conversing() -> subprocess.Popen[str]:
     pipe = subprocess.PIPE
     argv = [sys.executable, "-I", str(HOSTSIDE), "converse"]
-    with (
-        socket.create_server(("127.0.0.1", 0)) as replica,
-        subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as process,
-    ):
-        asked = {"port": replica.getsockname()[1], "payload": {}, "timeout": 20}
+    return subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True)
+
+
+def _say(process: subprocess.Popen[str], **request: object) -> None:
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(request) + "\n")
+    process.stdin.flush()
+
+
+def test_a_request_ends_with_the_ops_machine() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as replica, _conversing() as process:
         assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(
-            json.dumps({"command": "complete", "until_eof": until_eof, **asked}) + "\n"
-        )
-        process.stdin.flush()
+        port = replica.getsockname()[1]
+        _say(process, command="complete", port=port, payload={}, timeout=20)
         replica.settimeout(20)
         with replica.accept()[0] as connection:
             connection.settimeout(20)
             connection.recv(1)
             process.stdin.close()
-            if until_eof:
-                assert process.wait(20) == 0
-        # Only now does the replica answer: it hangs up.
-        assert len(process.stdout.readlines()) == answers
+            assert process.wait(20) == 0
+        assert process.stdout.readlines() == []
+
+
+def test_a_change_of_keys_that_has_begun_outlives_the_ops_machine(tmp_path: Path) -> None:
+    (tmp_path / "router").mkdir()
+    ring = with_key(KeyRing(), "ann", "tk-" + "a" * 32, now=1.0).as_json()
+    with (tmp_path / "router" / ".lock").open("w") as another_change, _conversing() as process:
+        fcntl.flock(another_change, fcntl.LOCK_EX)
+        assert process.stdin is not None and process.stdout is not None
+        _say(process, command="apply-keys", root=str(tmp_path), ring=ring)
+        until = time.monotonic() + 20
+        opened = Path(f"/proc/{process.pid}/fd")
+        while not any(os.path.realpath(each).endswith("/.lock") for each in opened.iterdir()):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        process.stdin.close()
+        fcntl.flock(another_change, fcntl.LOCK_UN)
         assert process.wait(20) == 0
+        assert json.loads(process.stdout.readline())["result"] == ring
+    assert json.loads((tmp_path / "router" / "keys.json").read_text()) == ring

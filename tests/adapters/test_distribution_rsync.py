@@ -11,7 +11,7 @@ import pytest
 from toolkit.adapters.distribution.delivery import Delivery, Need, Throttle
 from toolkit.adapters.distribution.port import Progress, Tree
 from toolkit.adapters.distribution.rsync import can_rsync, send_by_rsync
-from toolkit.adapters.hosts.dialog import Dialogs
+from toolkit.adapters.hosts.client import Clients
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.domain.snapshot import FileDigest
@@ -47,7 +47,7 @@ class Called:
         interruption = Interruption()
         self.delivery = Finished(
             Tree("snapshots", "v1", "/store/v1", FILES),
-            Dialogs(path / "run"),
+            Clients(path / "run"),
             Throttle(0, interruption.sleep),
             self.heard.append,
             interruption,

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.adapters.host_lab import ENGINE, Behaviour, HostLab
-from toolkit.adapters.hosts.host import silent
+from toolkit.adapters.hosts.client import silent
 from toolkit.domain.facts import ProcessState
 from toolkit.domain.fit import Actual
 from toolkit.domain.keys import HostKeys, KeyRing

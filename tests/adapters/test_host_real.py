@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.host_lab import HostLab
-from toolkit.adapters.hosts.host import silent
+from toolkit.adapters.hosts.client import silent
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import BusyError
 
@@ -124,13 +124,12 @@ def test_the_lock_ends_with_a_killed_holder(lab: HostLab) -> None:
 _HOLD = """
 import json, sys, time
 from pathlib import Path
+from toolkit.adapters.hosts.client import host_client
 from toolkit.adapters.hosts.host import RealHost
-from toolkit.adapters.hosts.shell import LocalShell, SshShell
 from toolkit.domain.fleet import Host
 from toolkit.domain.probe import LockOwner
 host = Host(**json.loads(sys.argv[1]))
-shell = SshShell(host, Path(sys.argv[2])) if host.connection == "ssh" else LocalShell(host)
-with RealHost(host, shell).lock(LockOwner("x", "y", 1)):
+with RealHost(host_client(host, Path(sys.argv[2]))).lock(LockOwner("x", "y", 1)):
     print("held", flush=True)
     time.sleep(60)
 """

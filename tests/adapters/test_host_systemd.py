@@ -14,8 +14,8 @@ import pytest
 from tests.adapters.host_lab import ENGINE, HostLab, bare_lab
 from toolkit.adapters.ansible.converge import RealConverge
 from toolkit.adapters.ansible.playbooks import playbook_directory
-from toolkit.adapters.hosts.host import RealHost, silent
-from toolkit.adapters.hosts.shell import SshShell
+from toolkit.adapters.hosts.client import host_client, silent
+from toolkit.adapters.hosts.host import RealHost
 from toolkit.errors import HostError
 from toolkit.planning.routing.routes import Routes, Target, with_model
 
@@ -137,7 +137,7 @@ def test_the_root_may_lie_in_a_private_home(lab: HostLab) -> None:
     # Replicas see no homes, and the service user may not even enter this one.
     lab.run("cp", "-a", lab.host.host.root, "/home/ops/models")
     host = replace(lab.host.host, root="/home/ops/models")
-    moved = HostLab(RealHost(host, SshShell(host, lab.scratch)), lab.converge, lab.scratch, lab.run)
+    moved = HostLab(RealHost(host_client(host, lab.scratch)), lab.converge, lab.scratch, lab.run)
     moved.ready()
     assert moved.ask("blue") == "hello from good"
     moved.stop("blue")
@@ -168,7 +168,7 @@ def test_a_host_that_does_not_let_us_in_is_named_with_the_way_to_see_it(lab: Hos
     stranger = tuple(each.replace("User=ops", "User=nobody") for each in lab.host.host.ssh_options)
     host = replace(lab.host.host, ssh_options=stranger)
     with pytest.raises(HostError, match=r"alpha: .*Permission denied") as refused:
-        RealHost(host, SshShell(host, lab.scratch)).observe()
+        RealHost(host_client(host, lab.scratch)).observe()
     assert refused.value.hint.startswith("ssh-copy-id ")
 
 

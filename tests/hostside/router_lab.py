@@ -36,8 +36,19 @@ sys.path.insert(0, str(REPO / "toolkit/hostside"))
 import router  # noqa: E402
 import router_keys  # noqa: E402
 import router_socket  # noqa: E402
+import router_view  # noqa: E402
 
-__all__ = ["Backend", "Lab", "free_port", "lab", "router", "router_keys", "router_socket", "until"]
+__all__ = [
+    "Backend",
+    "Lab",
+    "free_port",
+    "lab",
+    "router",
+    "router_keys",
+    "router_socket",
+    "router_view",
+    "until",
+]
 
 NOBODY = 65534
 
@@ -249,7 +260,7 @@ class Lab:
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def observe(self) -> dict[str, Any]:
-        facts: dict[str, Any] = router.observe(str(self.root))
+        facts: dict[str, Any] = router_view.observe(str(self.root))
         return facts
 
     def up(self, model: str, *slots: str) -> None:

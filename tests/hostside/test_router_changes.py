@@ -14,7 +14,14 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import REPO, Backend, router, router_socket, until
+from tests.hostside.router_lab import (
+    REPO,
+    Backend,
+    router,
+    router_socket,
+    router_view,
+    until,
+)
 from tests.hostside.router_site import PATH, Clients, Site
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import (
@@ -31,10 +38,10 @@ def test_a_switch_back_and_forth_under_load_loses_nothing(site: Site) -> None:
         site.shift(green=10, blue=90)
         site.reload()
         site.shift(green=100, blue=0)
-        until(lambda: router.sessions(str(site.lab.root), "tiny", "blue") == 0, 15)
+        until(lambda: router_view.sessions(str(site.lab.root), "tiny", "blue") == 0, 15)
         site.reload()
         site.shift(green=0, blue=100)
-        until(lambda: router.sessions(str(site.lab.root), "tiny", "green") == 0, 15)
+        until(lambda: router_view.sessions(str(site.lab.root), "tiny", "green") == 0, 15)
     results = clients.stop()
     assert {key: n for key, n in results.items() if key.startswith("bad")} == {}
     assert results["short"] > 500
@@ -51,7 +58,7 @@ def test_once_a_switch_has_returned_the_old_one_may_die(site: Site) -> None:
     # the idle clients belong to the worker that this leaves behind
     site.reload()
     site.shift(green=100, blue=0)
-    until(lambda: router.sessions(str(site.lab.root), "tiny", "blue") == 0)
+    until(lambda: router_view.sessions(str(site.lab.root), "tiny", "blue") == 0)
     site.blue.stop()
     for connection in idle:
         with contextlib.closing(connection):
@@ -85,9 +92,9 @@ def test_sessions_are_those_of_all_workers(site: Site) -> None:
             site.reload()
         facts = site.lab.observe()
         assert (facts["workers"], facts["servers"]["tiny"]["blue"]["sessions"]) == (3, 2)
-        assert router.sessions(str(site.lab.root), "tiny", "blue") == 2
-        assert router.sessions(str(site.lab.root), "tiny", "green") == 0
-    until(lambda: router.sessions(str(site.lab.root), "tiny", "blue") == 0)
+        assert router_view.sessions(str(site.lab.root), "tiny", "blue") == 2
+        assert router_view.sessions(str(site.lab.root), "tiny", "green") == 0
+    until(lambda: router_view.sessions(str(site.lab.root), "tiny", "blue") == 0)
     until(lambda: site.lab.observe()["workers"] == 1)
 
 
@@ -175,7 +182,7 @@ def test_a_start_from_the_files_is_what_was_there(site: Site) -> None:
 
 
 def test_observing_where_there_is_no_router_at_all(tmp_path: Path) -> None:
-    assert router.observe(str(tmp_path)) == {
+    assert router_view.observe(str(tmp_path)) == {
         "running": False,
         "bind": "",
         "version": "",
@@ -184,7 +191,7 @@ def test_observing_where_there_is_no_router_at_all(tmp_path: Path) -> None:
         "routes": {},
         "drift": [],
     }
-    assert router.sessions(str(tmp_path), "tiny", "blue") == 0
+    assert router_view.sessions(str(tmp_path), "tiny", "blue") == 0
 
 
 def test_a_dead_replica_is_seen(site: Site) -> None:

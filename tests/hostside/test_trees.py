@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import toolkit.hostside
+from toolkit.hostside.commands import COMMANDS
 
 HOSTSIDE = str(Path(toolkit.hostside.__file__).parent)
 ONE, TWO = b"one" * 1000, b"two" * 70000
@@ -35,13 +36,15 @@ class Place:
             "files": more.pop("wanted", wanted),
             **more,
         }
-        done = subprocess.run(
-            [sys.executable, "-I", HOSTSIDE, command],
-            input=json.dumps(request).encode() + b"\n" + data,
-            capture_output=True,
-            timeout=20,
-        )
-        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        pipe, argv = subprocess.PIPE, [sys.executable, "-I", HOSTSIDE, command]
+        with subprocess.Popen(argv, stdin=pipe, stdout=pipe) as process:
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write(json.dumps(request).encode() + b"\n" + data)
+            process.stdin.flush()
+            if COMMANDS[command].streams:
+                process.stdin.close()
+            *_, last = process.stdout
+        answer: dict[str, Any] = json.loads(last)
         return answer
 
     def receive(

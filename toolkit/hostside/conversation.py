@@ -1,4 +1,4 @@
-"""Several requests to one process: starting Python costs more than carrying one of them out."""
+"""Several requests to one process: to start Python takes longer than to carry out one of them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import sys
 import threading
 from collections.abc import Callable
 
+from commands import COMMANDS
 from wire import Document
 
 
 def converse(answer: Callable[[str, Document], int]) -> int:
     """Have `answer` carry out the requests of standard input, one a line with its `command`, until that ends.
 
-    A request with `until_eof` ends with standard input; any other, once begun, is carried through.
+    A command that is carried through delays that end; any other ends at once.
     """
     requests: queue.Queue[str] = queue.Queue()
-    # Held while something is carried through.
+    # Held while a command is carried through.
     through = threading.Lock()
 
     def listen() -> None:
@@ -30,9 +31,9 @@ def converse(answer: Callable[[str, Document], int]) -> int:
     threading.Thread(target=listen, daemon=True).start()
     while True:
         request = json.loads(requests.get())
-        command = request.pop("command")
-        if request.pop("until_eof", False):
-            answer(command, request)
-        else:
+        name = request.pop("command")
+        if name in COMMANDS and COMMANDS[name].carried_through:
             with through:
-                answer(command, request)
+                answer(name, request)
+        else:
+            answer(name, request)

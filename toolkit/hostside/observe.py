@@ -10,23 +10,23 @@ import time
 
 import accelerators
 import completion
+import deployment_lock
 import drift
 import engine
-import fleet_lock
 import processes
-import router
 import router_keys
+import router_view
 import signs
 from wire import Document
 
 
 def observe(root: str, label: str = "") -> Document:
-    """Return the facts as a JSON-able dict; missing parts are empty, never an error.
+    """Return the facts as a JSON document; missing parts are empty and no error.
 
-    `label` is what routes call this host: nothing where it is the only one.
+    `label` is this host's name in routes, empty for the only host of a fleet.
     """
     manifests = _manifests(root)
-    routing = router.observe(root)
+    routing = router_view.observe(root)
     makers = accelerators.makers()
     accelerator, devices, driver_fault = accelerators.devices(makers)
     release, kernel = _os_release(), os.uname()
@@ -60,7 +60,7 @@ def observe(root: str, label: str = "") -> Document:
             **router_keys.door(root),
         },
         "used_ports": _listening_ports(),
-        "lock": fleet_lock.read(root),
+        "lock": deployment_lock.read(root),
     }
 
 
@@ -87,7 +87,7 @@ def _slot(root: str, manifest: Document, routing: Document, label: str) -> Docum
         "release": manifest["release"],
         "process": process["state"],
         "started_at": process["started_at"],
-        # The router asks once a second: where it says yes, a busy replica need not be asked as well.
+        # The router checks each second; where its check passed, do not ask a busy replica again.
         "healthy": process["state"] == "running"
         and (server.get("up") or completion.healthy(port, path)),
         "weight": server.get("weight", 0),
@@ -98,7 +98,7 @@ def _slot(root: str, manifest: Document, routing: Document, label: str) -> Docum
 
 
 def _listening_ports() -> list[int]:
-    """Return the TCP ports that something listens on (proc/net/tcp: state 0A)."""
+    """Return the TCP ports with a listener (proc/net/tcp: state 0A)."""
     ports = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in _read(table).splitlines()[1:]:

@@ -8,7 +8,7 @@ import time
 import completion
 import logs
 import processes
-import router
+import router_view
 import signs
 from wire import Document, Report
 
@@ -97,7 +97,7 @@ def drain(request: Document, report: Report) -> Document:
     # Routes name a slot with its host in front where there are several.
     shown = signs.of_slot(root, f"{model}-{slot.rpartition('.')[2]}")
     while True:
-        left = max(router.sessions(root, model, slot), completion.busy(port, shown))
+        left = max(router_view.sessions(root, model, slot), completion.busy(port, shown))
         elapsed = time.monotonic() - started
         quiet = quiet + 1 if left == 0 else 0
         if quiet == 2 or elapsed > request["timeout"]:

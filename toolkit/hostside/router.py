@@ -1,15 +1,14 @@
-"""Change and observe the router of this host.
+"""Change the router of this host.
 
-The files in `<root>/router` are the truth: whatever makes HAProxy read them again (a reload for another model, a
-crash, a reboot) must lead to targets that live. `apply` keeps that at each instant, so that SIGKILL between any
-two statements leaves traffic with a live target, and sending the same request once more completes the work.
+The files in `<root>/router` are the truth. Whenever HAProxy reads them again (a reload for another model, a crash, a
+reboot) they must lead to live targets. `apply` keeps that true at each instant: SIGKILL between any two statements
+leaves traffic with a live target, and the same request, sent again, completes the work.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import subprocess
 import tempfile
 import time
@@ -18,12 +17,13 @@ from collections.abc import Mapping
 import router_files
 import router_releases
 import router_socket
+import router_view
 import routes_file
 from router_socket import RouterDown, RouterError
 from wire import Document, Servers
 
-# HAProxy reads these; the backends come first, so that a map never names one that a start would not know.
-# routes.json is what the ops machine reads back: it comes last, when all that it says is true of the others.
+# In the order of writing. The backends come first, so that no map names a backend that a start would not know. The ops
+# machine reads routes.json back: it comes last, once the other files agree with it.
 FILES = (
     "backends.cfg",
     "models.map",
@@ -36,7 +36,7 @@ FILES = (
 
 
 def apply(root: str, request: Document) -> Document:
-    """Bring files and running workers to the given state.
+    """Bring files and running workers to the given state: by a reload where one is needed, else by commands.
 
     Request: `files` {name: text}, all of FILES, and optionally `wait_up` seconds (5) for a target that is to gain
     traffic. Result: {"running", "changed" [names], "reloaded", "workers", "commands", "ms"}. Raises RouterError with
@@ -56,17 +56,17 @@ def apply(root: str, request: Document) -> Document:
         except RouterDown:
             loaded = None
         reload = routes_file.needs_reload(former, files) or (
-            # A run that was killed between files and reload has left a worker behind.
+            # A run that was killed between files and reload leaves such a worker.
             loaded is not None and routes_file.outdated(loaded, routes)
         )
         if reload:
             _validate(directory, files)
         if loaded is not None:
             _wait_up(directory, loaded, routes, request.get("wait_up", 5.0))
-        # Files before commands. Killed in between, the workers still use the former targets, and those live:
-        # nothing is drained or stopped before this returns. A start from the new files leads to the new
-        # targets, and those live too: _wait_up saw them. The other way round is no worse here, but it would leave
-        # routes.json behind what serves, and it is what the next command plans from.
+        # Write the files before the commands are sent. Killed in between, the workers still use the former targets,
+        # which live: nothing is drained or stopped before this returns. A start from the new files leads to the new
+        # targets, which live too: _wait_up saw them. The other order would leave routes.json behind the workers, and
+        # the next command plans from routes.json.
         router_files.write(directory, files, changed)
         if loaded is not None and reload:
             _reload(directory, former, changed)
@@ -82,63 +82,6 @@ def apply(root: str, request: Document) -> Document:
     }
 
 
-def observe(root: str) -> Document:
-    """Return {"running", "bind", "version", "workers", "servers", "routes", "drift"}; never raises for a router down.
-
-    `servers` is {model: {slot: {"weight", "status", "up", "sessions"}}}: weight, status and whether its
-    last checks passed (`up`, absent without a router) as the newest worker has them, sessions summed over
-    all. Without a router the weights are the files' and the status is "". `drift` lists
-    `model/slot` whose weight in the newest worker is not the files'.
-    """
-    directory = os.path.join(root, "router")
-    routes = routes_file.read(directory)
-    found = {
-        "running": False,
-        "bind": _bind(directory),
-        "version": "",
-        "workers": 0,
-        "servers": {
-            model: {
-                slot: {"weight": weight, "status": "", "sessions": 0}
-                for slot, weight in slots.items()
-            }
-            for model, slots in routes_file.weights(routes).items()
-        },
-        "routes": routes,
-        "drift": [],
-    }
-    try:
-        processes = router_socket.processes(directory)
-        current = _views(directory, processes["current"])
-        views = current + _views(directory, processes["old"])
-    except RouterError:
-        return found
-    found.update(running=bool(processes["current"]), version=processes["version"])
-    found["workers"] = len(views)
-    found["servers"] = _merged(views)
-    found["drift"] = _drift(routes_file.weights(routes), current)
-    return found
-
-
-def sessions(root: str, model: str, name: str) -> int:
-    """Return the requests that the router has open to a target, over all its workers; 0 without a router.
-
-    Those that routers of other hosts handed on are among them.
-    """
-    directory = os.path.join(root, "router")
-    backend = routes_file.backend(model)
-    total = 0
-    try:
-        found = router_socket.processes(directory)
-        for pid in found["current"] + found["old"]:
-            for each, servers in (router_socket.servers(directory, pid) or {}).items():
-                if each == backend or (each.startswith("relay.") and each.endswith("." + backend)):
-                    total += servers.get(name, {}).get("sessions", 0)
-    except RouterError:
-        return 0
-    return total
-
-
 def _loaded(directory: str) -> Servers:
     """Return the servers of the newest worker; raises RouterDown where no router runs."""
     current = router_socket.processes(directory)["current"]
@@ -148,7 +91,7 @@ def _loaded(directory: str) -> Servers:
 
 
 def _validate(directory: str, files: dict[str, str]) -> None:
-    """Let HAProxy read the new files in a directory of their own; raises RouterError with its words."""
+    """Let HAProxy check the new files in a directory of their own; raises RouterError with its words."""
     with tempfile.TemporaryDirectory(prefix=".next-", dir=directory) as staged:
         base = router_files.read(os.path.join(directory, "haproxy.cfg")) or ""
         origin = "default-path origin "
@@ -183,14 +126,14 @@ def _validate(directory: str, files: dict[str, str]) -> None:
 def _wait_up(directory: str, loaded: Servers, routes: Document, timeout: float) -> None:
     """Return once the newest worker's own checks say that each slot about to gain traffic is up.
 
-    A slot that it does not know yet (its model comes with this very change) is not waited for. Raises RouterError.
+    A slot that the worker does not know yet (its model comes with this change) is not waited for. Raises RouterError.
     """
     until = time.monotonic() + timeout
     while True:
         late = [
             (backend, slot, loaded[backend][slot])
             for backend, slot, _ in routes_file.gains(loaded, routes)
-            if not _is_up(loaded[backend][slot])
+            if not router_view.is_up(loaded[backend][slot])
         ]
         if not late:
             return
@@ -204,30 +147,24 @@ def _wait_up(directory: str, loaded: Servers, routes: Document, timeout: float) 
         loaded = _loaded(directory)
 
 
-def _is_up(server: Document) -> bool:
-    # "INI": a server counts as up until its first check, which says nothing
-    status: str = server["status"]
-    return status.startswith("UP") and server["check"] != "INI"
-
-
 def _reload(directory: str, former: Mapping[str, str | None], changed: list[str]) -> None:
-    """Reload; where the new worker does not come up, put the former files back and say why."""
+    """Reload; where the new worker does not come up, put the former files back and raise RouterError."""
     try:
         router_socket.reload(directory)
     except RouterError as error:
         kept = {name: text or "" for name, text in former.items()}
         router_files.write(directory, kept, changed)
         with contextlib.suppress(RouterError):
-            # the workers that serve are untouched; this leads the master out of its waiting mode
+            # The workers that serve are untouched; this ends the master's wait mode.
             router_socket.reload(directory)
         raise RouterError(f"{error}; the files are as before")
 
 
 def _tell(directory: str, routes: Document) -> tuple[int, int]:
-    """Bring every worker to the routes and look whether it is so; return the numbers of workers and of commands."""
+    """Bring every worker to the routes and verify it; return the numbers of workers and of commands."""
     processes = router_socket.processes(directory)
-    # New clients are the newest worker's. Those that a reload left behind refuse commands to their servers and are
-    # steered by a map; a model that came after them has no entry there, and no backend either.
+    # New clients get to the newest worker. Older workers refuse commands to their servers, so slots.map steers them; a
+    # model that came later has no entry there, and no backend either.
     told = 0
     for pid in processes["current"]:
         commands = routes_file.commands(router_socket.servers(directory, pid) or {}, routes)
@@ -244,60 +181,8 @@ def _tell(directory: str, routes: Document) -> tuple[int, int]:
         complaints = [each for each in complaints if "entry not found" not in each]
         if complaints:
             raise RouterError("a worker left behind refused: " + "; ".join(complaints))
-    drift = _drift(routes_file.weights(routes), _views(directory, processes["current"]))
+    current = router_view.servers(directory, processes["current"])
+    drift = router_view.wrong_weights(routes_file.weights(routes), current)
     if drift:
         raise RouterError(f"the router has other weights than its files: {', '.join(drift)}")
     return len(processes["current"]) + len(processes["old"]), told
-
-
-def _views(directory: str, pids: list[int]) -> list[Servers]:
-    """Return what each of the workers that still live says of its servers."""
-    views = [router_socket.servers(directory, pid) for pid in pids]
-    return [
-        {
-            routes_file.model(backend): slots
-            for backend, slots in view.items()
-            if backend.startswith(routes_file.PREFIX)
-        }
-        for view in views
-        if view is not None
-    ]
-
-
-def _merged(views: list[Servers]) -> Servers:
-    merged: Servers = {}
-    for view in views:
-        for model, slots in view.items():
-            for slot, server in slots.items():
-                # weight and status are those of the first view that knows it, the newest worker's
-                entry = merged.setdefault(model, {}).setdefault(
-                    slot,
-                    {
-                        "weight": server["weight"],
-                        "status": server["status"],
-                        "up": _is_up(server),
-                        "sessions": 0,
-                    },
-                )
-                entry["sessions"] += server["sessions"]
-    return merged
-
-
-def _drift(weights: dict[str, dict[str, int]], views: list[Servers]) -> list[str]:
-    """Return `model/slot` for each weight in a worker that is not the files'."""
-    return sorted(
-        {
-            f"{model}/{slot}"
-            for view in views
-            for model, slots in weights.items()
-            for slot, weight in slots.items()
-            if view.get(model, {}).get(slot, {}).get("weight", weight) != weight
-        }
-    )
-
-
-def _bind(directory: str) -> str:
-    """Return the address that clients use, as the base configuration has it."""
-    text = router_files.read(os.path.join(directory, "haproxy.cfg")) or ""
-    found = re.search(r"^frontend api\n\s+bind (\S+)", text, re.MULTILINE)
-    return found.group(1) if found else ""

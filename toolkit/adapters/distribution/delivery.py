@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.adapters.distribution.port import Progress, Report, Tree
-from toolkit.adapters.hosts.dialog import Dialog, Dialogs
-from toolkit.adapters.hosts.shell import LocalShell
+from toolkit.adapters.hosts.client import Clients
+from toolkit.adapters.hosts.dialog import Dialog
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.domain.snapshot import FileDigest
@@ -74,7 +74,7 @@ class Delivery:
     """One tree and the means to bring it to hosts. Every method raises HostError where the host fails."""
 
     tree: Tree
-    dialogs: Dialogs
+    clients: Clients
     throttle: Throttle
     report: Report
     interruption: Interruption
@@ -127,7 +127,7 @@ class Delivery:
         request = {**self.request(), "send": [(file.path, start) for file, start in sending]}
         left = {file.path: file.size for file, _ in sending}
         with (
-            self.dialogs.open(need.host, "tree-receive", request) as dialog,
+            self.clients.of(need.host).open("tree-receive", **request) as dialog,
             ThreadPoolExecutor(1) as writer,
         ):
             written = writer.submit(self._write, dialog, sending)
@@ -168,23 +168,16 @@ class Delivery:
             raise
 
     def _call(self, host: Host, command: str) -> dict[str, Any]:
-        *_, last = self.dialogs.ask(host, command, self.request())
-        result: dict[str, Any] = last["result"]
-        return result
+        return self.clients.of(host).ask(command, **self.request())
 
     def _put_locally(self, host: Host) -> None:
-        request = {
-            "root": host.root,
-            "kind": self.tree.kind,
-            "digest": self.tree.name,
-            "source": self.tree.source,
-            "files": [file.path for file in self.tree.files],
-            "until_eof": True,
-        }
-        with LocalShell(host, self.interruption).session("place", request) as answers:
-            for answer in answers:
-                if "error" in answer:
-                    raise HostError(f"{host.name}: {answer['error']}")
+        self.clients.of(host).ask(
+            "place",
+            kind=self.tree.kind,
+            digest=self.tree.name,
+            source=self.tree.source,
+            files=[file.path for file in self.tree.files],
+        )
 
 
 def _damaged(host: Host, paths: list[str]) -> HostError:

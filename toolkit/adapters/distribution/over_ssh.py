@@ -17,7 +17,7 @@ from toolkit.adapters.distribution.port import Progress, Report, Tree
 from toolkit.adapters.distribution.rsync import can_rsync, send_by_rsync
 from toolkit.adapters.distribution.swarm import LEAST_BYTES, Swarm, why_not
 from toolkit.adapters.distribution.swarm_library import Wheels
-from toolkit.adapters.hosts.dialog import Dialogs
+from toolkit.adapters.hosts.client import Clients
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.errors import ToolkitError
@@ -46,16 +46,16 @@ class SshDistribution:
         self._interruption = interruption or Interruption()
 
     def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
-        dialogs, interruption = Dialogs(self._home / "run"), self._interruption
+        clients, interruption = Clients(self._home / "run"), self._interruption
         throttle = Throttle(self._limit, interruption.sleep)
-        delivery = Delivery(tree, dialogs, throttle, report, interruption)
-        with interruption.ending(dialogs.abort), ThreadPoolExecutor(_AT_ONCE) as pool:
+        delivery = Delivery(tree, clients, throttle, report, interruption)
+        with interruption.ending(clients.stop.begin), ThreadPoolExecutor(_AT_ONCE) as pool:
             try:
                 spreading = _Spreading(delivery, self._home, pool)
                 return spreading.run(hosts, swarm=self._swarm, rsync=self._rsync)
             except BaseException:
                 # The pool waits for its threads, and these wait for their hosts.
-                dialogs.abort()
+                clients.stop.begin()
                 raise
 
 

@@ -6,11 +6,11 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import IO
 
 from toolkit.adapters.distribution.delivery import Delivery, Need
 from toolkit.adapters.distribution.port import Progress
+from toolkit.adapters.hosts.dialog import running
 from toolkit.adapters.hosts.ssh import as_root, master_options
 from toolkit.adapters.hosts.ssh_faults import host_error
 
@@ -30,19 +30,17 @@ def send_by_rsync(delivery: Delivery, need: Need, limit: int) -> None:
 
     rsync keeps the right blocks of files that an interrupted run left. Raises HostError.
     """
-    with delivery.dialogs.process(_command(delivery, need, limit)) as process:
-        assert process.stdin and process.stdout and process.stderr
+    with running(_command(delivery, need, limit), delivery.clients.stop) as dialog:
         try:
-            with suppress(BrokenPipeError):
-                process.stdin.write(b"\0".join(file.path.encode() for file in need.files))
-                process.stdin.close()
-            for done in _progress(process.stdout):
+            dialog.write(b"\0".join(file.path.encode() for file in need.files))
+            dialog.close()
+            for done in _progress(dialog.output):
                 delivery.report(Progress(need.host.name, min(done, need.size), need.size))
         except BaseException:
-            process.kill()
+            dialog.kill()
             raise
-        words = process.stderr.read().decode(errors="replace")
-        if code := process.wait():
+        words = dialog.errors.read().decode(errors="replace")
+        if code := dialog.process.wait():
             raise host_error(need.host, words, code)
     # rsync may not report the last bytes.
     delivery.report(Progress(need.host.name, need.size, need.size))
@@ -59,7 +57,7 @@ def _command(delivery: Delivery, need: Need, limit: int) -> list[str]:
         "--ignore-times", "--inplace", "--copy-links",
         "--info=progress2", "--no-human-readable", "--outbuf=L", "--no-inc-recursive",
         *([f"--bwlimit={max(1, limit // 1024)}"] if limit else []),
-        "--rsh", shlex.join(["ssh", *master_options(host, delivery.dialogs.scratch)]),
+        "--rsh", shlex.join(["ssh", *master_options(host, delivery.clients.scratch)]),
         "--rsync-path", as_root(["rsync"]),
         f"{delivery.tree.source}/",
         f"{_bracketed(host.address)}:{need.incoming}/",

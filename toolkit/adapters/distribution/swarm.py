@@ -92,7 +92,7 @@ class Swarm:
                     self._stop_where_due()
                     self._pause_where_due()
             except BaseException:
-                self._delivery.dialogs.abort()
+                self._delivery.clients.stop.begin()
                 raise
             for done in running:
                 done.result()
@@ -145,7 +145,7 @@ class Swarm:
         wheel, sha256 = self._wheels.wheel(need.python)
         data = wheel.read_bytes()
         request = {"name": name, "size": len(data), "sha256": sha256}
-        with self._delivery.dialogs.open(need.host, "swarm-library", request) as dialog:
+        with self._delivery.clients.of(need.host).open("swarm-library", **request) as dialog:
             self._delivery.throttle.take(len(data))
             dialog.write(data)
             for _ in dialog.events():
@@ -153,9 +153,9 @@ class Swarm:
 
     def _take_part(self, member: Member) -> None:
         host, size = member.need.host, member.need.size
-        scratch = self._delivery.dialogs.scratch
+        scratch = self._delivery.clients.scratch
         with (
-            self._delivery.dialogs.open(host, "tree-swarm", self._request(member)) as dialog,
+            self._delivery.clients.of(host).open("tree-swarm", **self._request(member)) as dialog,
             ExitStack() as stack,
         ):
             for event in dialog.events():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from toolkit.adapters.distribution.port import Progress, Report, Tree
 from toolkit.adapters.fakes.host import FakeHost
-from toolkit.adapters.hosts.host import silent
+from toolkit.adapters.hosts.client import silent
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 

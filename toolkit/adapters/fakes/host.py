@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import Any
 
 from toolkit.adapters.ansible.converge import Progress
-from toolkit.adapters.hosts.host import Named, Report, busy
+from toolkit.adapters.hosts.client import Report
+from toolkit.adapters.hosts.host import Named, busy
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.domain.fleet import Host
@@ -21,7 +22,7 @@ from toolkit.errors import HostError
 from toolkit.hostside.routes_file import needs_reload
 
 MEMORY = 24 * 10**9
-# What a replica that got ready says of its memory.
+# The log lines on memory of a replica that is ready.
 MEMORY_SAID = (
     "INFO Explicitly set (0.5/12.34) GiB for KV cache on node 0.",
     'vllm:cache_config_info{block_size="128",engine="0",num_gpu_blocks="16"} 1.0',
@@ -29,7 +30,7 @@ MEMORY_SAID = (
 
 
 class Behaviour(StrEnum):
-    """How a replica of some version does."""
+    """How the replicas of a version behave."""
 
     GOOD = "good"
     DIES_AT_START = "dies at start"
@@ -41,9 +42,9 @@ class Behaviour(StrEnum):
 
 @dataclass
 class FakeHost(Named):
-    """One host. `behaviour` is by version name; `events` lists what was done to it, in order.
+    """One host. `behaviour` is by version name; `events` lists the operations on it, in order.
 
-    `before` is called with the name of each operation, and may raise to play a crash at that point.
+    The host calls `before` with the name of each operation; it may raise to play a crash at that point.
     """
 
     host: Host = field(default_factory=lambda: Host("localhost"))
@@ -166,7 +167,7 @@ class FakeHost(Named):
         self.facts = replace(self.facts, **{kind: without[kind]})  # type: ignore[arg-type]
         return 1
 
-    # what the playbooks do
+    # The playbooks call these.
 
     def start(self, manifest: Mapping[str, Any]) -> None:
         """Start the replica of a slot's manifest."""

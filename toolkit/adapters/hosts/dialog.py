@@ -1,130 +1,108 @@
-"""Commands of a host's side whose standard input carries more than the request, over the shared SSH connection."""
+"""JSON lines to and from a process: how one is started, asked and ended."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
-from toolkit.adapters.hosts.ssh import place_hostside, root_command
-from toolkit.adapters.hosts.ssh_faults import reach_hint
-from toolkit.domain.fleet import Host
+from toolkit.adapters.interruption import Interruption
 from toolkit.errors import HostError
 
-_END_SECONDS = 10
+_END_SECONDS = 5
+
+
+class Ended(Exception):
+    """The process ended without its last answer. `words` are those on its standard error."""
+
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__(code, words)
+        self.code, self.words = code, words
+
+
+Failure = Callable[[int, str], Exception]
 
 
 class Dialog:
-    """A running command: what is written reaches its standard input, its answers are JSON lines."""
+    """A running process. `failure` makes the error of one that ends without its last answer."""
 
-    def __init__(self, process: subprocess.Popen[bytes], host: str, hint: str) -> None:
-        self._process, self._host, self._hint = process, host, hint
+    def __init__(self, argv: Sequence[str], failure: Failure = Ended, title: str = "") -> None:
+        self._failure, self._title = failure, title
+        pipe = subprocess.PIPE
+        # In a session of its own: Ctrl-C in a terminal would end it too, and with it the lock that an undo needs.
+        self.process = subprocess.Popen(
+            argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        )
+        assert self.process.stdin and self.process.stdout and self.process.stderr
+        self.input, self.output = self.process.stdin, self.process.stdout
+        self.errors = self.process.stderr
 
     def send(self, document: Mapping[str, Any]) -> None:
-        """Write one JSON line. A command that has ended ignores it; its answers say why it did."""
+        """Write one JSON line. A process that has ended ignores it; its answers say why it ended."""
         self.write(json.dumps(dict(document)).encode() + b"\n")
 
     def write(self, data: bytes | memoryview) -> bool:
-        """Write bytes; false where the command or the connection has ended."""
-        assert self._process.stdin is not None
+        """Write bytes; return false where the process or the connection has ended."""
         try:
-            self._process.stdin.write(data)
-            self._process.stdin.flush()
+            self.input.write(data)
+            self.input.flush()
         except (BrokenPipeError, ValueError):
             return False
         return True
 
-    def close(self) -> None:
-        """End the command's standard input."""
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):
-            self._process.stdin.close()
+    def answers(self) -> Iterator[dict[str, Any]]:
+        """Yield the answers to a request: any number of events, then a result or an error."""
+        for line in self.output:
+            answer: dict[str, Any] = json.loads(line)
+            yield answer
+            if "event" not in answer:
+                return
+        words = self.errors.read().decode(errors="replace")
+        raise self._failure(self.process.wait(), words)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Yield the command's events and at last {"result": ...}; raises HostError where there is none."""
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            answer: dict[str, Any] = json.loads(line)
+        """Yield the events of a request, then {"result": ...}; raises HostError where it has an error."""
+        for answer in self.answers():
             if "error" in answer:
-                raise HostError(f"{self._host}: {answer['error']}")
+                raise HostError(f"{self._title}: {answer['error']}")
             yield answer.get("event", answer)
-            if "result" in answer:
-                return
-        assert self._process.stderr is not None
-        words = self._process.stderr.read().decode(errors="replace").strip().splitlines()
-        reason = words[-1] if words else "the connection ended without an answer"
-        raise HostError(f"{self._host}: {reason}", hint=self._hint)
 
-
-class Dialogs:
-    """Opens dialogs with one command's hosts, from several threads; `abort` ends all that run."""
-
-    def __init__(self, scratch: Path) -> None:
-        self.scratch = scratch
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self._hostside: dict[str, str] = {}
-        self._guard = threading.Lock()
-        self._aborted = False
-
-    def abort(self) -> None:
-        """End every dialog, and let no new one begin."""
-        with self._guard:
-            self._aborted = True
-            for process in self._running:
-                process.kill()
-
-    def ask(self, host: Host, command: str, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Run a command that needs only its request; yields as `Dialog.events` does. Ends with this process."""
-        with self.open(host, command, {**request, "until_eof": True}) as dialog:
-            yield from dialog.events()
-
-    @contextmanager
-    def open(self, host: Host, command: str, request: Mapping[str, Any]) -> Iterator[Dialog]:
-        """Start a command; leaving the context closes its standard input and waits for its end."""
-        if host.name not in self._hostside:
-            self.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._hostside[host.name] = place_hostside(host, self.scratch)
-        argv = [host.python, "-I", self._hostside[host.name], command]
-        with self.process(root_command(host, self.scratch, argv)) as process:
-            dialog = Dialog(process, host.name, reach_hint(host))
-            dialog.send({"root": host.root, **request})
-            yield dialog
-
-    @contextmanager
-    def process(self, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-        """Start a process of this machine that `abort` ends too; leaving the context waits for its end, as `open`."""
-        process = self._start(argv)
-        try:
-            yield process
-        finally:
-            self._end(process)
-
-    def _start(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
-        with self._guard:
-            if self._aborted:
-                raise HostError("interrupted")
-            pipe = subprocess.PIPE
-            process = subprocess.Popen(
-                argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
-            )
-            self._running.add(process)
-        return process
-
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdin is not None
+    def close(self) -> None:
+        """End the process's standard input."""
         with suppress(BrokenPipeError):
-            process.stdin.close()
+            self.input.close()
+
+    def kill(self) -> None:
+        """End the process at once. Any thread may call it."""
+        self.process.kill()
+
+    def end(self, seconds: float = _END_SECONDS) -> None:
+        """Close the standard input, and kill the process if it runs on for `seconds`."""
+        self.close()
         try:
-            process.wait(timeout=_END_SECONDS)
+            self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
-        with self._guard:
-            self._running.discard(process)
+            self.kill()
+            self.process.wait()
+        self.output.close()
+        self.errors.close()
+
+
+@contextmanager
+def running(
+    argv: Sequence[str],
+    interruption: Interruption | None,
+    failure: Failure = Ended,
+    title: str = "",
+) -> Iterator[Dialog]:
+    """Start a process, and end it when the context is left. `interruption`, where given, kills it."""
+    if interruption is not None:
+        interruption.check()
+    dialog = Dialog(argv, failure, title)
+    try:
+        with interruption.ending(dialog.kill) if interruption is not None else nullcontext():
+            yield dialog
+    finally:
+        dialog.end()

@@ -1,4 +1,4 @@
-"""The host's JSON to facts."""
+"""Facts from a host's JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit.domain.release import Release
 
 
 def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
-    """Return the facts in what `hostside observe` answered."""
+    """Return the facts in the result of the command `observe`."""
     router = data["router"]
     return HostFacts(
         name=name,
@@ -55,7 +55,7 @@ def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
 
 
 def owner_from_json(data: Mapping[str, Any]) -> LockOwner:
-    """Return who holds a host, as its lock file says."""
+    """Return the holder of a host's lock, from its lock file."""
     return LockOwner(
         actor=str(data.get("actor", "unknown")),
         command=str(data.get("command", "unknown")),

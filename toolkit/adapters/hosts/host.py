@@ -1,29 +1,23 @@
 """Observe a host and switch its router, directly and in milliseconds.
 
-`HostPort` is what workflows use; `RealHost` speaks to the host's side of the toolkit (`toolkit/hostside`),
+Workflows use `HostPort`. `RealHost` speaks to the host's side of the toolkit (`toolkit/hostside`), and
 `fakes.host.FakeHost` is a host in memory. Both pass the same contract tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from toolkit.adapters.hosts.client import HostClient, Report
 from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json
-from toolkit.adapters.hosts.shell import Shell
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import Completion, LockOwner, Waited
-from toolkit.errors import BusyError, HostError
-
-Report = Callable[[Mapping[str, Any]], None]
-
-
-def silent(_: Mapping[str, Any]) -> None:
-    """Ignore progress."""
+from toolkit.errors import BusyError
 
 
 class Named(Protocol):
@@ -46,7 +40,7 @@ class HostPort(Named, Protocol):
     """One host. Every method raises HostError where the host does not answer."""
 
     def observe(self) -> HostFacts:
-        """Return what is true on the host now."""
+        """Return the present facts of the host."""
 
     def lock(self, owner: LockOwner) -> AbstractContextManager[None]:
         """Hold the host's deployment lock; raises BusyError naming the holder."""
@@ -54,7 +48,7 @@ class HostPort(Named, Protocol):
     def apply_routes(self, files: Mapping[str, str]) -> None:
         """Make the router follow `files`, all that follow from its routes, at once.
 
-        The host compares them with what the router has loaded, and sends it commands or reloads it.
+        The host compares them with its router's present state, and sends commands or reloads it.
         """
 
     def keys(self) -> HostKeys:
@@ -80,44 +74,40 @@ class HostPort(Named, Protocol):
     ) -> Iterator[str]:
         """Yield the replica's last log lines, and with `follow` new ones while the caller listens.
 
-        `previous` means the log of the start before this one.
+        `previous` selects the log of the start before this one.
         """
 
     def place(self, source: str, digest: str, files: Sequence[str], report: Report) -> None:
-        """Put the files of the local directory `source` in place as the snapshot `digest`."""
+        """Put the files of the host's directory `source` in place as the snapshot `digest`."""
 
     def hash_files(self, digest: str, report: Report) -> dict[str, dict[str, Any]]:
-        """Return path -> {size, sha256} of a snapshot, read from the host's disk now."""
+        """Return path -> {size, sha256} of a snapshot, computed from the host's disk now."""
 
     def remove(self, kind: str, name: str) -> int:
         """Remove one of the `snapshots` or `engines`; return the bytes freed."""
 
 
 class RealHost(Named):
-    """A host reached through a shell, see `host_shell`."""
+    """A host reached through a client."""
 
-    def __init__(self, host: Host, shell: Shell) -> None:
-        self.host = host
-        self._shell = shell
+    def __init__(self, client: HostClient) -> None:
+        self.host = client.host
+        self._client, self._ask = client, client.ask
 
     def observe(self) -> HostFacts:
         return facts_from_json(self.name, self._ask("observe", label=self.label))
 
     @contextmanager
     def lock(self, owner: LockOwner) -> Iterator[None]:
-        with self._shell.session("hold-lock", self._request(owner=asdict(owner))) as answers:
-            first = next(answers)
-            result = first.get("result", {})
-            if "error" in first:
-                raise HostError(f"{self.name}: {first['error']}")
-            if result.get("held") is False:
-                raise busy(self.name, result.get("owner") or {})
+        with self._client.open("lock", owner=asdict(owner)) as dialog:
+            first = next(dialog.events())
+            held = first.get("result", first)
+            if not held["held"]:
+                raise busy(self.name, held.get("owner") or {})
             yield
 
     def apply_routes(self, files: Mapping[str, str]) -> None:
-        answer = self._ask("apply-routes", files=dict(files))
-        if answer.get("error"):
-            raise HostError(f"the router of {self.name} refused the change: {answer['error']}")
+        self._ask("apply-routes", files=dict(files))
 
     def keys(self) -> HostKeys:
         answer = self._ask("keys")
@@ -148,13 +138,11 @@ class RealHost(Named):
     def logs(
         self, program: str, lines: int, *, follow: bool, previous: bool = False
     ) -> Iterator[str]:
-        request = self._request(
-            program=program, lines=lines, follow=follow, previous=previous, until_eof=True
-        )
-        with self._shell.session("logs", request) as answers:
-            for answer in answers:
-                if "event" in answer:
-                    yield answer["event"]["line"]
+        request = {"program": program, "lines": lines, "follow": follow, "previous": previous}
+        with self._client.open("logs", **request) as dialog:
+            for event in dialog.events():
+                if "line" in event:
+                    yield event["line"]
 
     def place(self, source: str, digest: str, files: Sequence[str], report: Report) -> None:
         self._ask("place", report, source=source, digest=digest, files=list(files))
@@ -166,26 +154,9 @@ class RealHost(Named):
     def remove(self, kind: str, name: str) -> int:
         return int(self._ask("remove", kind=kind, name=name)["freed"])
 
-    def _ask(self, command: str, report: Report = silent, **request: Any) -> dict[str, Any]:
-        # A wait ends with the ops machine's command; a change of the router, once begun, is carried through.
-        request["until_eof"] = command not in ("apply-routes", "apply-keys")
-        with self._shell.session(command, self._request(**request)) as answers:
-            for answer in answers:
-                if "event" in answer:
-                    report(answer["event"])
-                elif "error" in answer:
-                    raise HostError(f"{self.name}: {command}: {answer['error']}")
-                else:
-                    result: dict[str, Any] = answer["result"]
-                    return result
-        raise HostError(f"{self.name}: {command} ended without an answer", hint="toolkit doctor")
-
-    def _request(self, **values: Any) -> dict[str, Any]:
-        return {"root": self.host.root, **values}
-
 
 def busy(host: str, owner: Mapping[str, Any]) -> BusyError:
-    """Return the error that says who holds a host, since when and for what."""
+    """Return the error that names the holder of a host, the time and the command."""
     holder = owner_from_json(owner)
     from datetime import UTC, datetime
 

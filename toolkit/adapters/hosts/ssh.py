@@ -1,6 +1,6 @@
-"""A host over SSH: OpenSSH's own client, one shared connection for all that a command does.
+"""A host over SSH: OpenSSH's own client, with one shared connection for a whole command.
 
-The first one to connect becomes the master; everything after it, Ansible included, takes milliseconds.
+The first process to connect becomes the master. Later ones, Ansible's included, then connect in milliseconds.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from toolkit.errors import HostError
 
 HOSTSIDE = Path(toolkit.hostside.__file__).parent
 CONNECT_SECONDS = 10
-# A host that has lost its power is known after interval x (count + 1) seconds of silence. Asking often, and giving up
-# late, makes that short without losing a host that is only slow: any one answer counts, so it must miss four in a row,
-# and whatever else comes from it counts as well. An answer comes from sshd itself, which a busy engine (nice 10) does
-# not keep waiting; a signal of our own would come from Python, and so be later where memory or disk are short.
+# A host without power is detected after interval x (count + 1) seconds of silence. Frequent questions and a late
+# decision keep that time short without losing a slow host: it must miss four answers in a row, and any other data
+# counts as an answer. sshd itself answers, and a busy engine (nice 10) does not delay it. A signal of the toolkit's own
+# would come from Python, and so later where memory or disk are short.
 _ALIVE_SECONDS = 2
 _ALIVE_COUNT = 4
 _NO_CONNECTION = 255
 _TUNNEL_ATTEMPTS = 3
-# The login's own shell may be any; sh is everywhere.
+# The login may have any shell; every host has sh.
 _AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n "$@"; fi'
 
 
 def master_options(host: Host, scratch: Path) -> tuple[str, ...]:
     """Return ssh's options for `host`, with a master connection whose socket lies in `scratch`.
 
-    The master stays for a minute after its last use; a host that says nothing for ten seconds ends what used it.
+    The master stays for a minute after its last use. Ten seconds of silence from the host end the connection.
     """
     return (
         *host.ssh_options,
@@ -57,15 +57,15 @@ def root_command(host: Host, scratch: Path, argv: Sequence[str]) -> list[str]:
 
 
 def as_root(argv: Sequence[str]) -> str:
-    """Return what a login's shell is told to run `argv` as root, with sudo where the login is not root."""
+    """Return the shell command that runs `argv` as root, with sudo where the login is not root."""
     return shlex.join(["sh", "-c", _AS_ROOT, "sh", *argv])
 
 
 def place_hostside(host: Host, scratch: Path) -> str:
     """Put the host's side of the toolkit on `host` unless it is there; return its directory on the host.
 
-    The directory is named after its content, so that ops machines with different versions do not meet.
-    Raises HostError with the words of ssh, or of sudo.
+    The directory is named after its content, so that ops machines with different versions do not share it.
+    Raises HostError with the words of ssh or sudo.
     """
     final = hostside_path(host)
     done = _run(root_command(host, scratch, ["test", "-d", final]), b"")
@@ -75,7 +75,7 @@ def place_hostside(host: Host, scratch: Path) -> str:
         raise _refused(host, done)
     script = (
         'umask 022 && mkdir -p "${1%/*}" && new=$(mktemp -d "$1.XXXXXX") && chmod 755 "$new" && tar -x -C "$new" '
-        # another ops machine may have been faster
+        # Another ops machine may have placed it meanwhile.
         '&& { mv -T "$new" "$1" 2>/dev/null || { rm -rf "$new"; test -d "$1"; }; }'
     )
     archive, _ = _packed()
@@ -86,13 +86,13 @@ def place_hostside(host: Host, scratch: Path) -> str:
 
 
 def hostside_path(host: Host) -> str:
-    """Return where the host's side of this toolkit lies on `host`, if it is there."""
+    """Return the directory of the host's side of this toolkit on `host`, whether it exists or not."""
     return f"{host.root}/bin/hostside-{_packed()[1]}"
 
 
 @contextmanager
 def tunnel(host: Host, scratch: Path, port: int) -> Iterator[int]:
-    """Yield a port of this machine's loopback that leads to `port` of the host's, by the shared connection.
+    """Yield a loopback port of this machine that leads to the loopback `port` of the host, by the shared connection.
 
     Raises HostError where the host's sshd allows no tunnels.
     """
@@ -104,7 +104,7 @@ def tunnel(host: Host, scratch: Path, port: int) -> Iterator[int]:
         done = _run(["ssh", *options, "-O", "forward", *words], b"")
         if done.returncode == 0:
             break
-        # Somebody else may have taken the port.
+        # Another process may have taken the port.
         if attempt == _TUNNEL_ATTEMPTS - 1:
             raise _refused(host, done)
     try:
@@ -114,7 +114,7 @@ def tunnel(host: Host, scratch: Path, port: int) -> Iterator[int]:
 
 
 def hang_up(host: Host, scratch: Path) -> None:
-    """End the shared connection to `host` now, where there is one."""
+    """End the shared connection to `host`, if there is one."""
     _run(["ssh", *master_options(host, scratch), "-O", "exit", host.address], b"")
 
 

@@ -1,4 +1,4 @@
-"""What ssh, sudo and a shell say when they fail, in words that name the cause and the next command to type."""
+"""Errors of ssh, sudo and a shell, in words that name the cause and the next command to type."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PATTERN = re.IGNORECASE | re.MULTILINE
 def host_error(host: Host, words: str, code: int = 0) -> HostError:
     """Return the error for `words` on standard error, of a command on `host` that ended with `code`.
 
-    Words that nobody has met yet are passed on as they are.
+    Unknown words are passed on unchanged.
     """
     said = words.strip()
     for pattern, cause, hint in _CAUSES:
@@ -24,14 +24,14 @@ def host_error(host: Host, words: str, code: int = 0) -> HostError:
     if code == 127:
         return HostError(f"{host.name}: {_NO_PYTHON}: {host.python}", hint=_install_python(host))
     if code == 255 and not said:
-        # Of a connection that others share, only its master knows why it ended.
+        # Only the master of a shared connection knows why it ended.
         return HostError(f"{host.name}: the connection to it was lost", hint=_look_at_link(host))
     lines = said.splitlines()
     return HostError(f"{host.name}: {lines[-1] if lines else 'no answer'}", hint=reach_hint(host))
 
 
 def reach_hint(host: Host) -> str:
-    """Return the command that shows whether `host` lets us in."""
+    """Return the command that shows whether the login to `host` works."""
     return f"{_ssh(host)} sudo -n true"
 
 
@@ -95,7 +95,7 @@ def _free_disk(host: Host) -> str:
 
 
 _NO_PYTHON = "it has no Python at the interpreter's place"
-# What is said -> what it means, what to do. The first that fits wins.
+# Words on standard error -> cause, and the hint. The first match wins.
 _CAUSES: tuple[tuple[str, str, Callable[[Host], str]], ...] = (
     (
         "REMOTE HOST IDENTIFICATION HAS CHANGED",

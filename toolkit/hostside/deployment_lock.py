@@ -1,8 +1,8 @@
 """One deployment at a time: a kernel lock on the host, held for as long as this process lives.
 
-The ops machine keeps this process's standard input open. When the ops machine's command ends in any way, SIGKILL and
-a lost link included, the pipe closes, this process ends and the kernel releases the lock: there is no stale lock to
-break by hand. The file's text only tells others who holds it.
+The ops machine keeps this process's standard input open. However the ops machine's command ends, by SIGKILL or a lost
+link too, the pipe closes, this process ends and the kernel releases the lock. No stale lock remains to be broken by
+hand. The file's text only tells others who holds the lock.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import time
 from wire import Document, Report
 
 
-def hold(root: str, owner: Document, report: Report) -> Document:
-    """Take the lock, report {"held": True} or {"held": False, "owner": {...}}, and keep it until stdin closes."""
+def keep(root: str, owner: Document, report: Report) -> Document:
+    """Take the lock, report {"held": True}, and keep it until stdin closes; else return {"held": False, "owner"}."""
     os.makedirs(root, exist_ok=True)
     handle = os.open(_path(root), os.O_RDWR | os.O_CREAT, 0o644)
     if not _taken(handle):
@@ -32,7 +32,7 @@ def hold(root: str, owner: Document, report: Report) -> Document:
 
 
 def _taken(handle: int) -> bool:
-    # Who only looks has it for an instant, see `read`.
+    # `read` takes the lock for an instant.
     for _ in range(20):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,204 @@
+"""Run commands of the host's side of the toolkit: here or over SSH, with sudo where needed."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from toolkit.adapters.hosts.conversation import Conversation
+from toolkit.adapters.hosts.dialog import Dialog, Ended, running
+from toolkit.adapters.hosts.ssh import HOSTSIDE, hostside_path, place_hostside, root_command
+from toolkit.adapters.hosts.ssh_faults import host_error
+from toolkit.adapters.interruption import Interruption
+from toolkit.domain.fleet import Host
+from toolkit.errors import HostError
+from toolkit.hostside.commands import COMMANDS
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+def silent(_: Mapping[str, Any]) -> None:
+    """Ignore progress."""
+
+
+class HostClient:
+    """Requests to one host. `toolkit/hostside/commands.py` lists the commands.
+
+    An interruption ends a command, unless the command is carried through. A lost ops machine or link closes the
+    command's standard input, which ends it on the host.
+    """
+
+    def __init__(self, way: Way, interruption: Interruption | None = None) -> None:
+        self.host, self._way = way.host, way
+        self._interruption = interruption or Interruption()
+        self._conversation = Conversation(partial(_converse, way, self._interruption))
+        self._placed = False
+        weakref.finalize(self, self._conversation.end)
+
+    def ask(self, name: str, report: Report = silent, /, **request: Any) -> dict[str, Any]:
+        """Run the command `name` to its end and return its result; raises HostError where it has none."""
+        with self._answers(name, {"root": self.host.root, **request}) as answers:
+            for answer in answers:
+                if "event" in answer:
+                    report(answer["event"])
+                elif "error" in answer:
+                    raise HostError(f"{self.host.name}: {name}: {answer['error']}")
+                else:
+                    result: dict[str, Any] = answer["result"]
+                    return result
+        raise AssertionError("answers end with a result or an error")
+
+    @contextmanager
+    def open(self, name: str, /, **request: Any) -> Iterator[Dialog]:
+        """Start the command `name`. Leaving the context closes its standard input and ends it."""
+        if not self._placed:
+            self._way.place()
+            self._placed = True
+        argv = self._way.command([self.host.python, "-I", self._way.hostside, name])
+        interruption = None if COMMANDS[name].carried_through else self._interruption
+        title = f"{self.host.name}: {name}"
+        with running(argv, interruption, self._failure, title) as dialog:
+            dialog.send({"root": self.host.root, **request})
+            yield dialog
+
+    @contextmanager
+    def _answers(self, name: str, request: Mapping[str, Any]) -> Iterator[Iterator[dict[str, Any]]]:
+        if COMMANDS[name].brief:
+            with self._conversation.turn() as mine:
+                if mine:
+                    with self._ending(name):
+                        yield self._conversed(name, request)
+                    return
+        with self.open(name, **request) as dialog:
+            yield dialog.answers()
+
+    def _ending(self, name: str) -> AbstractContextManager[None]:
+        if COMMANDS[name].carried_through:
+            return nullcontext()
+        return self._interruption.ending(self._conversation.kill)
+
+    def _conversed(self, name: str, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        try:
+            try:
+                yield from self._conversation.ask(name, request)
+            except Ended as ended:
+                if ended.code != _NO_HOSTSIDE:
+                    raise
+                self._way.place()
+                yield from self._conversation.ask(name, request)
+        except Ended as ended:
+            raise self._failure(ended.code, ended.words) from None
+        self._placed = True
+
+    def _failure(self, code: int, words: str) -> HostError:
+        self._interruption.check()
+        return self._way.failure(code, words)
+
+
+class Clients:
+    """The clients of several hosts, for several threads. `stop` ends all that they run."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch, self.stop = scratch, Interruption()
+        self._clients: dict[str, HostClient] = {}
+        self._guard = threading.Lock()
+
+    def of(self, host: Host) -> HostClient:
+        """Return the client of `host`."""
+        with self._guard:
+            if host.name not in self._clients:
+                self._clients[host.name] = host_client(host, self.scratch, self.stop)
+            return self._clients[host.name]
+
+
+def host_client(host: Host, scratch: Path, interruption: Interruption | None = None) -> HostClient:
+    """Return a client of `host` over the connection that its fleet file names.
+
+    `scratch` holds the socket of a shared SSH connection; `RealConverge` uses the same one.
+    """
+    way = Here(host) if host.connection == "local" else OverSsh(host, scratch)
+    return HostClient(way, interruption)
+
+
+class Way(Protocol):
+    """How to start processes on a host as root."""
+
+    @property
+    def host(self) -> Host:
+        """The host."""
+
+    @property
+    def hostside(self) -> str:
+        """The directory on the host in which its side of the toolkit lies, once it is placed."""
+
+    def place(self) -> None:
+        """Put the host's side of the toolkit there; raises HostError."""
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """Return the command line of this machine that runs `argv` there."""
+
+    def failure(self, code: int, words: str) -> HostError:
+        """Return the error for a process that ended with `code` and `words` on standard error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """The ops machine itself as a host."""
+
+    host: Host
+    hostside: str = str(HOSTSIDE)
+
+    def place(self) -> None:
+        """Do nothing: the host's side is a part of the package."""
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        return [*([] if os.geteuid() == 0 else ["sudo", "-n"]), *argv]
+
+    def failure(self, code: int, words: str) -> HostError:
+        said = words.strip().splitlines()
+        hint = "be root or have passwordless sudo, then: toolkit doctor"
+        return HostError(f"{self.host.name}: {said[-1] if said else 'no answer'}", hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class OverSsh:
+    """A host over SSH. `scratch` holds the socket of the shared connection."""
+
+    host: Host
+    scratch: Path
+
+    @property
+    def hostside(self) -> str:
+        return hostside_path(self.host)
+
+    def place(self) -> None:
+        self._make_scratch()
+        place_hostside(self.host, self.scratch)
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        self._make_scratch()
+        return root_command(self.host, self.scratch, argv)
+
+    def failure(self, code: int, words: str) -> HostError:
+        return host_error(self.host, words, code)
+
+    def _make_scratch(self) -> None:
+        self.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+# To ask first whether the host's side is there would take as long as a request.
+_NO_HOSTSIDE = 86
+_CONVERSE = f'[ -d "$2" ] || exit {_NO_HOSTSIDE}; exec "$1" -I "$2" converse'
+
+
+def _converse(way: Way, interruption: Interruption) -> Dialog:
+    # It may have ended the process before this one.
+    interruption.check()
+    return Dialog(way.command(["sh", "-c", _CONVERSE, "sh", way.host.python, way.hostside]))

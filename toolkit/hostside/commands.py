@@ -1,0 +1,53 @@
+"""The commands of the host's side: the ops machine's client and the host's dispatcher both read this table.
+
+It imports no sibling, so that the ops machine can import it as a part of the package.
+"""
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A command, by the function that carries it out. `takes` names the function's arguments, in their order.
+
+    An argument is a field of the request, the whole `request`, `report` (a function that sends an event), or `stream`
+    (the rest of standard input).
+    """
+
+    module: str
+    function: str
+    takes: tuple[str, ...] = ("request", "report")
+    # It takes milliseconds and may be repeated, so one process answers all such requests of a client: see `converse`.
+    brief: bool = False
+    # An interruption or a lost ops machine does not end it. Any other command ends with its standard input.
+    carried_through: bool = False
+    # Its standard input carries more than the request.
+    streams: bool = False
+
+
+COMMANDS = {
+    "observe": Command("observe", "observe", ("root", "label"), brief=True),
+    "complete": Command("completion", "complete", ("port", "payload", "timeout"), brief=True),
+    "apply-routes": Command(
+        "router", "apply", ("root", "request"), brief=True, carried_through=True
+    ),
+    "keys": Command("router_keys", "read", ("root",)),
+    "apply-keys": Command("router_keys", "apply", ("root", "ring"), carried_through=True),
+    # The open standard input is what keeps the lock.
+    "lock": Command(
+        "deployment_lock", "keep", ("root", "owner", "report"), carried_through=True, streams=True
+    ),
+    "wait-ready": Command("replica", "wait_ready"),
+    "watch": Command("replica", "watch"),
+    "drain": Command("replica", "drain"),
+    "logs": Command("logs", "follow"),
+    "place": Command("snapshots", "place"),
+    "hash": Command("snapshots", "hash_files"),
+    "remove": Command("snapshots", "remove", ("request",)),
+    "tree-survey": Command("trees", "survey"),
+    "tree-receive": Command(
+        "trees_receive", "receive", ("request", "stream", "report"), streams=True
+    ),
+    "tree-finish": Command("trees", "finish"),
+    "tree-swarm": Command("swarm", "join", ("request", "stream", "report"), streams=True),
+    "swarm-library": Command("swarm_library", "unpack", ("request", "stream"), streams=True),
+}

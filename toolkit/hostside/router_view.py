@@ -1,0 +1,128 @@
+"""What the router of this host does now, summed over its workers."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import router_files
+import router_socket
+import routes_file
+from router_socket import RouterError
+from wire import Document, Servers
+
+
+def observe(root: str) -> Document:
+    """Return {"running", "bind", "version", "workers", "servers", "routes", "drift"}, also of a router that is down.
+
+    `servers` is {model: {slot: {"weight", "status", "up", "sessions"}}}. Weight, status and `up` (whether the last
+    checks passed) are the newest worker's, and sessions are summed over all workers. Without a router the weights are
+    the files', the status is "" and `up` is absent. `drift` lists each `model/slot` whose weight in the newest worker
+    is not the files'.
+    """
+    directory = os.path.join(root, "router")
+    routes = routes_file.read(directory)
+    found = {
+        "running": False,
+        "bind": _bind(directory),
+        "version": "",
+        "workers": 0,
+        "servers": {
+            model: {
+                slot: {"weight": weight, "status": "", "sessions": 0}
+                for slot, weight in slots.items()
+            }
+            for model, slots in routes_file.weights(routes).items()
+        },
+        "routes": routes,
+        "drift": [],
+    }
+    try:
+        processes = router_socket.processes(directory)
+        current = servers(directory, processes["current"])
+        views = current + servers(directory, processes["old"])
+    except RouterError:
+        return found
+    found.update(running=bool(processes["current"]), version=processes["version"])
+    found["workers"] = len(views)
+    found["servers"] = _merged(views)
+    found["drift"] = wrong_weights(routes_file.weights(routes), current)
+    return found
+
+
+def sessions(root: str, model: str, name: str) -> int:
+    """Return the requests that the router has open to a target, over all its workers; 0 without a router.
+
+    They include those that routers of other hosts handed on.
+    """
+    directory = os.path.join(root, "router")
+    backend = routes_file.backend(model)
+    total = 0
+    try:
+        found = router_socket.processes(directory)
+        for pid in found["current"] + found["old"]:
+            for each, known in (router_socket.servers(directory, pid) or {}).items():
+                if each == backend or (each.startswith("relay.") and each.endswith("." + backend)):
+                    total += known.get(name, {}).get("sessions", 0)
+    except RouterError:
+        return 0
+    return total
+
+
+def is_up(server: Document) -> bool:
+    """Whether a worker's checks of a server passed. Until its first check (INI) HAProxy counts a server as up."""
+    status: str = server["status"]
+    return status.startswith("UP") and server["check"] != "INI"
+
+
+def servers(directory: str, pids: list[int]) -> list[Servers]:
+    """Return {model: {slot: server}} for each of the workers that is alive."""
+    found = [router_socket.servers(directory, pid) for pid in pids]
+    return [
+        {
+            routes_file.model(backend): slots
+            for backend, slots in view.items()
+            if backend.startswith(routes_file.PREFIX)
+        }
+        for view in found
+        if view is not None
+    ]
+
+
+def wrong_weights(weights: dict[str, dict[str, int]], views: list[Servers]) -> list[str]:
+    """Return `model/slot` for each weight in a worker that is not the files'."""
+    return sorted(
+        {
+            f"{model}/{slot}"
+            for view in views
+            for model, slots in weights.items()
+            for slot, weight in slots.items()
+            if view.get(model, {}).get(slot, {}).get("weight", weight) != weight
+        }
+    )
+
+
+def _merged(views: list[Servers]) -> Servers:
+    merged: Servers = {}
+    for view in views:
+        for model, slots in view.items():
+            for slot, server in slots.items():
+                # Weight and status are the newest worker's: it comes first.
+                entry = merged.setdefault(model, {}).setdefault(
+                    slot,
+                    {
+                        "weight": server["weight"],
+                        "status": server["status"],
+                        "up": is_up(server),
+                        "sessions": 0,
+                    },
+                )
+                entry["sessions"] += server["sessions"]
+    return merged
+
+
+def _bind(directory: str) -> str:
+    """Return the address that clients use, as the base configuration has it."""
+    text = router_files.read(os.path.join(directory, "haproxy.cfg")) or ""
+    found = re.search(r"^frontend api\n\s+bind (\S+)", text, re.MULTILINE)
+    return found.group(1) if found else ""
