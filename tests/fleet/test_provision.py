@@ -99,7 +99,7 @@ def test_the_firewall_lets_in_whom_it_should_and_touches_no_rules_but_its_own(
         done = _json(lab, "provision", "--yes", "good")["hosts"]["good"]
     finally:
         lab.inventory.write_text(text)
-    assert {"Stop it", "Remove its files"} <= set(done["changed"])
+    assert {"Stop the firewall", "Remove the files of the firewall"} <= set(done["changed"])
     assert _opens(good, 9999)
     assert good.run("nft", "list", "tables") == "table ip theirs\n"
 

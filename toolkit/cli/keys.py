@@ -1,4 +1,4 @@
-"""`toolkit keys`: who may use the fleet's routers."""
+"""`toolkit keys`: the keys of the fleet's routers."""
 
 from __future__ import annotations
 

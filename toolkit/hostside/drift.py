@@ -1,4 +1,4 @@
-"""What of a replica on this host is no longer as its deployment left it."""
+"""Differences between a replica on this host and its deployment."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from wire import Document
 
 
 def drift(root: str, manifest: Document, pid: int) -> list[str]:
-    """Return each difference in words, none for a replica that is as it was deployed.
+    """Return each difference in words; none for a replica that is as it was deployed.
 
-    Looks at its run script and its unit, whose digests were written beside them, and at the arguments of the
-    process `pid` (0: none runs).
+    Compares its run script and its unit with the digests beside them, and the arguments of the process `pid` (0: none
+    runs) with the release.
     """
     directory = os.path.join(root, "slots", f"{manifest['model']}-{manifest['slot']}")
     release = manifest["release"]
@@ -31,7 +31,7 @@ def _changed_files(listing: str) -> list[str]:
         with open(listing) as file:
             digests = json.load(file)
     except FileNotFoundError:
-        return []  # made by a toolkit that wrote no digests
+        return []  # a former toolkit wrote no digests
     except ValueError:
         return [f"{listing} cannot be read"]
     found = []
@@ -48,9 +48,9 @@ def _changed_files(listing: str) -> list[str]:
 
 
 def _runs_with(pid: int, snapshot: str, shown: Document) -> bool:
-    """Whether the process or one of its descendants serves `snapshot`, its command line ending as it should.
+    """Whether the process or a descendant serves `snapshot` with a command line that ends as `shown` says.
 
-    A process that shows another title than its command line tells nothing, and is believed.
+    A process that hides its command line behind a title passes.
     """
     wanted = shown["ending"]
     lines = [line for line in map(_command_line, processes.tree(pid)) if shown["server"] in line]

@@ -25,13 +25,13 @@ def tail(file: str, count: int) -> list[str]:
 
 
 def having(file: str, words: list[str]) -> list[str]:
-    """Return the lines that have any of `words`, the beginnings of a hundred at most."""
+    """Return the lines that contain any of `words`: at most a hundred, each cut at 400 characters."""
     lines = (line for line in tail(file, 10**6) if any(each in line for each in words))
     return [line[:400] for line in lines][:100]
 
 
 def follow(request: Document, report: Report) -> Document:
-    """Report the last `lines` lines, and with `follow` every new one until the ops machine hangs up."""
+    """Report the last `lines` lines, and with `follow` every new line until the ops machine hangs up."""
     file = path(request["root"], request["program"]) + (".1" if request.get("previous") else "")
     if not os.path.exists(file):
         return {"found": False}
@@ -47,7 +47,7 @@ def follow(request: Document, report: Report) -> Document:
             report({"line": line.rstrip("\n")})
             continue
         time.sleep(0.2)
-        # The replica was restarted: its log is a new file under the same name.
+        # After a restart of the replica, its log is a new file under the same name.
         if os.path.exists(file) and os.stat(file).st_ino != os.fstat(log.fileno()).st_ino:
             log.close()
             log = open(file, encoding="utf-8", errors="replace")

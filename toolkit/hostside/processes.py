@@ -1,4 +1,4 @@
-"""What the host's process supervisor says of a replica: systemd where it runs, else supervisord."""
+"""The state of a replica's process, from systemd where it runs, else from supervisord."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def init_system() -> str:
 def state(root: str, program: str) -> Document:
     """Return {"state": running|stopped|failed|absent, "pid": int, "started_at": float or None}."""
     if init_system() == "systemd":
-        # Named after the root, so that two roots of one machine have units of their own.
+        # The root is part of the unit's name, so that two roots of one machine have separate units.
         return _systemd(f"{os.path.basename(os.path.normpath(root))}-{program}.service")
-    # Its modules take longer to load than all else on a host that has systemd.
+    # Import it only here: its modules take longer to load than everything that a host with systemd needs.
     import supervisord
 
     return supervisord.state(os.path.join(root, "supervisor", "supervisor.sock"), program)
 
 
 def resident(pid: int) -> int:
-    """Return the bytes of memory that the process and its descendants really use (PSS, else RSS)."""
+    """Return the bytes of memory that the process and its descendants use (PSS)."""
     return sum(_memory(each) for each in tree(pid))
 
 

@@ -13,7 +13,7 @@ from router_socket import RouterError
 
 @contextlib.contextmanager
 def alone(directory: str) -> Iterator[None]:
-    """One change at a time; the kernel lets go of the lock when its holder dies."""
+    """Hold the router's lock. The kernel releases it when its holder dies."""
     handle = os.open(os.path.join(directory, ".lock"), os.O_RDWR | os.O_CREAT, 0o644)
     try:
         until = time.monotonic() + 30
@@ -42,9 +42,9 @@ def read(path: str) -> str | None:
 def write(
     directory: str, files: Mapping[str, str], names: Sequence[str], mode: int = 0o644
 ) -> None:
-    """Replace the named files one by one in that order, each whole or not at all, also over a power cut.
+    """Replace the named files one by one in that order, each whole or not at all, even if power fails.
 
-    They belong to whom the directory belongs to.
+    The files get the owner of the directory.
     """
     owner = os.stat(directory)
     for name in names:

@@ -1,6 +1,6 @@
-"""Which release each slot of this host holds, for the router's log and its answers' headers.
+"""The release in each slot of this host, for the router's log and the headers of its answers.
 
-The manifests of the slots are the truth. `versions.map` follows them, and so do the maps of the running workers.
+The slots' manifests are the truth. `versions.map` and the maps of the running workers follow them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAP = "versions.map"
 
 
 def follow(root: str) -> None:
-    """Bring the file and every worker that knows the map to the manifests; whoever calls holds the router's lock."""
+    """Bring the file and every worker that has the map to the manifests; the caller holds the router's lock."""
     directory = os.path.join(root, "router")
     entries = _entries(root)
     text = "".join(f"{key} {value}\n" for key, value in sorted(entries.items()))
@@ -27,7 +27,7 @@ def follow(root: str) -> None:
         processes = router_socket.processes(directory)
     except router_socket.RouterDown:
         return
-    # It is a label: where a worker does not take it, what serves is not to be undone for that.
+    # The map only labels requests: a worker that refuses it goes on serving.
     for pid in processes["current"] + processes["old"]:
         with contextlib.suppress(router_socket.RouterError):
             router_socket.set_map(directory, pid, MAP, entries)
@@ -44,9 +44,9 @@ def _entries(root: str) -> dict[str, str]:
             )
             release = manifest["release"]
             entries[f"{manifest['model']}/{manifest['slot']}"] = (
-                # it goes into a map, a header and the log's JSON
+                # The text goes into a map, a header and the log's JSON.
                 f"{re.sub('[^A-Za-z0-9._+-]', '_', release['version'])}|{int(release['number'])}"
             )
         except (ValueError, KeyError, TypeError):
-            continue  # a slot that is being emptied
+            continue  # another process empties this slot
     return entries

@@ -1,7 +1,7 @@
 """Talk to HAProxy's master process: its workers, their servers, a reload.
 
 After a reload the former worker stays until its last stream has ended, and serves one more request of each client
-that was between two. So what is asked or told goes to every worker, not just the newest.
+whose connection was idle. So questions and commands go to every worker, not only to the newest.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def servers(directory: str, pid: int) -> Servers | None:
 
 
 def tell(directory: str, pid: int, commands: list[str]) -> list[str]:
-    """Send the commands to the worker `pid` in their order; return what it complained about, as a list.
+    """Send the commands to the worker `pid` in their order; return its complaints.
 
-    A worker that has ended meanwhile complains about nothing.
+    A worker that has ended meanwhile has no complaints.
     """
     complaints = []
     for command in commands:
@@ -85,7 +85,7 @@ def tell(directory: str, pid: int, commands: list[str]) -> list[str]:
 
 
 def read_map(directory: str, pid: int, name: str) -> dict[str, str] | None:
-    """Return the entries of the map `name` as the worker `pid` has them; None where it knows no such map."""
+    """Return the entries of the map `name` in the worker `pid`; None where it has no such map."""
     answer = _ask_worker(directory, pid, f"show map {name}")
     if answer is None or answer.startswith("Unknown map"):
         return None
@@ -94,10 +94,10 @@ def read_map(directory: str, pid: int, name: str) -> dict[str, str] | None:
 
 
 def set_map(directory: str, pid: int, name: str, entries: dict[str, str]) -> bool:
-    """Make the map `name` of the worker `pid` hold exactly `entries`, all at one stroke.
+    """Replace the entries of the map `name` in the worker `pid` by `entries`, all at once.
 
-    Returns False where the worker knows no such map, True also where it has ended meanwhile. Raises RouterError
-    where it refuses.
+    Returns False where the worker has no such map. A worker that has ended meanwhile counts as done. Raises
+    RouterError where the worker refuses.
     """
     has = read_map(directory, pid, name)
     if has is None:
@@ -122,7 +122,7 @@ def set_map(directory: str, pid: int, name: str, entries: dict[str, str]) -> boo
 def reload(directory: str, timeout: float = 20.0) -> None:
     """Make the master read its files again; return once the new worker runs.
 
-    Raises RouterError where the new one does not come up; the former then still serves what it served.
+    Raises RouterError where the new worker does not come up; the former one goes on serving.
     """
     before = processes(directory)
     _ask(directory, "reload")
@@ -131,7 +131,7 @@ def reload(directory: str, timeout: float = 20.0) -> None:
         try:
             now = processes(directory)
         except RouterDown:
-            now = None  # between two images of the master nobody accepts
+            now = None  # the master replaces itself and accepts no connection
         if now and now["failed"] > before["failed"]:
             raise RouterError("the router refused its new files; the former ones serve")
         if now and now["reloads"] > before["reloads"] and _answers(directory, now["current"]):
@@ -145,7 +145,7 @@ def _answers(directory: str, pids: list[int]) -> bool:
 
 
 def _ask_worker(directory: str, pid: int, command: str) -> str | None:
-    """Return the worker's answer, or None where it is gone."""
+    """Return the worker's answer, or None where the worker is gone."""
     answer = _ask(directory, f"@!{pid} {command}")
     if answer.startswith(("Can't find the target", "Can't connect to the target")):
         return None

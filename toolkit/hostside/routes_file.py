@@ -1,6 +1,6 @@
-"""`routes.json`: which targets a model has, as the router of this host reaches them, and what brings a worker to them.
+"""`routes.json`: the targets of each model, and what brings a worker of the router to them.
 
-It imports no sibling, so that the fake host of the ops machine's tests decides on reloads with the same code.
+This module imports no sibling, so that the fake host of the tests decides on reloads with the same code.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def needs_reload(former: Mapping[str, str | None], files: Mapping[str, str]) -> 
 def outdated(loaded: Loaded, routes: Routes) -> bool:
     """Whether a worker has other servers, addresses or routing than `routes`.
 
-    A run that was killed between files and reload leaves such a worker, although its files are right.
+    A run that is killed between files and reload leaves such a worker beside right files.
     """
     has = {
         (model(name), server, each["address"], each["algorithm"] == "hash")
@@ -78,7 +78,7 @@ def outdated(loaded: Loaded, routes: Routes) -> bool:
 
 
 def gains(loaded: Loaded, routes: Routes) -> list[tuple[str, str, int]]:
-    """Return (backend, server, weight) for each server of a worker that is to get more traffic."""
+    """Return (backend, server, weight) for each server of a worker whose weight is to rise."""
     return [each for each, now in _changes(loaded, routes) if each[2] > now]
 
 
@@ -107,7 +107,7 @@ def weights(routes: Routes) -> dict[str, dict[str, int]]:
 
 
 def targets(routes: Routes) -> Iterator[tuple[str, str, int, str]]:
-    """Yield model, server's name, weight and address of each target, as the router of this host has them."""
+    """Yield model, server's name, weight and address of each target, as this host's router reaches it."""
     for route in routes.get("routes", []):
         for target in route["targets"]:
             host = target.get("host", "")
@@ -121,7 +121,7 @@ def main_slots(routes: Routes) -> dict[str, str]:
     """Return {model: slot with the most traffic, or "none"}: the content of slots.map."""
     mains, own = {}, routes.get("at", "") + "."
     for name_of_model, slots in weights(routes).items():
-        # of several with the same weight the one on this host
+        # Among equal weights, prefer the target on this host.
         slot = max(slots, key=lambda name: (slots[name], name.startswith(own)), default="none")
         mains[name_of_model] = slot if slots.get(slot) else "none"
     return mains

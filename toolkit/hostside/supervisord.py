@@ -1,4 +1,4 @@
-"""Ask supervisord, where a host has no systemd."""
+"""The state of processes on a host without systemd, from supervisord."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ def state(path: str, program: str) -> Document:
     """Return what `processes.state` returns, from the supervisord that listens at `path`."""
     try:
         info = supervisor(path).getProcessInfo(program)
-    except xmlrpc.client.Fault:
-        return {"state": "absent", "pid": 0, "started_at": None}
-    except OSError:
+    except (xmlrpc.client.Fault, OSError):
         return {"state": "absent", "pid": 0, "started_at": None}
     name = info["statename"]
     if name in ("RUNNING", "STARTING"):

@@ -1,9 +1,9 @@
-"""What goes over the pipe: JSON objects, and how a command tells what happens on its way."""
+"""What goes over the pipe: JSON objects, and the events of a running command."""
 
 from collections.abc import Callable
 from typing import Any
 
 Document = dict[str, Any]
 Report = Callable[[Document], None]
-# backend or model -> slot -> what the router says of it
+# backend or model -> slot -> a worker's view of it
 Servers = dict[str, dict[str, Document]]

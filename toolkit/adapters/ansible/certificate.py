@@ -1,4 +1,4 @@
-"""The operator's certificate on the ops machine: whether it can serve, and which one it is."""
+"""The operator's certificate on the ops machine: its validity and its digest."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from toolkit.errors import InputError
 def certificate_digest(host: Host) -> str:
     """Return 16 hex digits over the content of the host's certificate and key, empty where it has none.
 
-    Raises InputError where a file cannot be read, is no PEM, needs a passphrase, or the two do not belong together:
-    before a host is touched, since a router with such a pair would not start.
+    Raises InputError where a file cannot be read, is no PEM or needs a passphrase, and where the two do not match.
+    This is known before any change of a host: a router with such a pair would not start.
     """
     if not host.router_tls_certificate:
         return ""
@@ -27,11 +27,11 @@ def certificate_digest(host: Host) -> str:
                 f"{host.name}: {path} cannot be read: {error.strerror}",
                 hint="router_tls_certificate and router_tls_key are paths on this machine",
             ) from None
-    # Here and not above: a host without a certificate needs none of it, and a rollback must start at once.
+    # Import it only here: a host without a certificate does not need it, and a rollback must start at once.
     import ssl
 
     try:
-        # an empty passphrase, or OpenSSL would ask for one on the terminal
+        # Give an empty passphrase, or OpenSSL asks for one on the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, lambda: "")
     except ssl.SSLError as error:
         raise InputError(

@@ -1,8 +1,8 @@
 """The process that runs a playbook: one JSON request on standard input, ansible-runner's events as JSON lines.
 
-It ends its playbook as soon as standard input closes, which is what happens when the toolkit's command is killed.
-Everything that the playbook has running on this machine ends with it: Ansible gives each task a session of its own,
-so that a module would otherwise outlive its playbook and go on changing the host.
+It ends its playbook once standard input closes, as it does when the toolkit's command is killed. All processes of the
+playbook on this machine end with it. Ansible gives each task a session of its own, so a module would otherwise outlive
+its playbook and go on changing the host.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# What ansible-runner takes to notice that its playbook is gone, many times over.
+# Many times the time in which ansible-runner notices that its playbook is gone.
 GRACE_SECONDS = 5.0
 
 
@@ -42,15 +42,15 @@ def main() -> None:
         settings={"pexpect_timeout": 0.05, "suppress_ansible_output": True},
         quiet=True,
         event_handler=_emit,
-        # Ends the playbook alone, whose tasks would then be nobody's children, to be found by nobody.
+        # This ends only the playbook. Its tasks would lose their parent and could not be found any more.
         cancel_callback=killed.is_set,
     )
     ended.set()
     ok = result.status == "successful"
-    # A failed task was reported by its event already; anything else has only its status to show.
+    # The event of a failed task has reported the failure; any other failure shows in the status alone.
     failure = "" if ok or (result.status == "failed" and result.stats) else _last_words(result)
     if hung_up.is_set():
-        # Nobody may be left to clear the private files away.
+        # The parent may be gone, so remove the private files here.
         shutil.rmtree(private, ignore_errors=True)
         sys.exit(1)
     _emit({"event": "ended", "event_data": {"failure": failure}})
@@ -73,7 +73,7 @@ def _ansible_settings(private: Path) -> dict[str, str]:
 def _emit(event: dict[str, Any]) -> bool:
     sys.stdout.write(json.dumps(event, default=str) + "\n")
     sys.stdout.flush()
-    # False: ansible-runner need not write the event to disk as well.
+    # False keeps ansible-runner from writing the event to disk.
     return False
 
 
@@ -82,7 +82,7 @@ def _listen(
 ) -> None:
     while os.read(0, 4096):
         pass
-    # After the playbook's own end its daemons are nobody's to kill.
+    # Daemons that a finished playbook has started stay.
     if ended.is_set():
         return
     hung_up.set()
@@ -97,7 +97,7 @@ def _listen(
 
 
 def _kill_descendants() -> None:
-    """Freeze all first, so that none of them starts another while they are killed."""
+    """Freeze all descendants before killing them, so that none starts another meanwhile."""
     frozen: set[int] = set()
     while new := _descendants(os.getpid()) - frozen:
         for pid in new:
@@ -111,7 +111,7 @@ def _descendants(top: int) -> set[int]:
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            # The command's name stands in brackets and may hold anything; state and parent follow it.
+            # The command's name stands in brackets and may hold any character; state and parent follow it.
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
             children.setdefault(int(fields[1]), []).append(int(entry.name))
     found: set[int] = set()

@@ -1,8 +1,8 @@
 """Converge a host with a playbook, through ansible-runner in a child process.
 
-A child because ansible-runner writes the whole environment of its process into its artifacts, and ours may hold
-tokens: the child gets an allow-listed environment and nothing else. It also ends the playbook when this process
-dies (see `ansible_child`), so that no play goes on changing a host behind the next command's back.
+ansible-runner writes the whole environment of its process into its artifacts, and the toolkit's environment may hold
+tokens, so the child gets an allow-listed environment. The child also ends the playbook when this process dies (see
+`child`), so that no playbook changes a host while the next command runs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
 
-# What Ansible and OpenSSH need of the caller's environment. Tokens are not on it, and a test says so.
+# The variables of the caller's environment that Ansible and OpenSSH need. A test keeps tokens off this list.
 PASSED_ON = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "SSH_AUTH_SOCK", "TERM",
 )  # fmt: skip
@@ -33,7 +33,7 @@ Progress = Callable[[str], None]
 
 
 class Converge(Protocol):
-    """Bring a host to what a playbook says; `run` raises HostError with the failed task's own words."""
+    """Runs playbooks on a host; `run` raises HostError with the failed task's own words."""
 
     def run(
         self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
@@ -45,8 +45,8 @@ class Converge(Protocol):
 class RealConverge:
     """Ansible on this machine. `playbooks` is the directory of playbooks, `scratch` one for private files.
 
-    With `check` a run changes nothing and returns the tasks that would have (Ansible's check mode). An interruption
-    ends a playbook between or within its tasks.
+    With `check` a run changes nothing and returns the tasks that would change the host (Ansible's check mode). An
+    interruption ends a playbook between or within its tasks.
     """
 
     def __init__(
@@ -102,11 +102,11 @@ class RealConverge:
                 stats = data
             elif kind == "ended":
                 ended = str(data.get("failure", ""))
-        # A task that failed and was rescued is in no statistics.
+        # The statistics do not count a failed task that was rescued.
         if ended or _failed(stats or {}, host.name):
             words = failure or ended or "it failed without a word"
             raise HostError(f"{host.name}: {playbook}: {words}", hint="toolkit doctor")
-        # An inventory that matches nothing ends with success: no host in the statistics means nothing ran.
+        # An inventory without a match ends with success; where the host is not in the statistics, nothing ran.
         if stats is None or host.name not in stats.get("processed", {}):
             raise HostError(f"{host.name}: {playbook}: Ansible did not process the host")
         return tuple(changed)
@@ -117,7 +117,7 @@ def _failed(stats: Mapping[str, Any], host: str) -> bool:
 
 
 def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
-    """Return the inventory variables every role shares; `scratch` is where connections over SSH are shared."""
+    """Return the inventory variables of all roles; `scratch` holds the sockets of shared SSH connections."""
     options = master_options(host, scratch) if host.connection == "ssh" else ()
     return {
         "ansible_connection": host.connection,
@@ -173,7 +173,7 @@ def _child(
                 words = log.read().strip().splitlines() or ["it ended without a word"]
                 yield {"event": "ended", "event_data": {"failure": words[-1]}}
         finally:
-            # Hanging up is how the child is told to end its playbook.
+            # A closed pipe tells the child to end its playbook.
             child.stdin.close()
             try:
                 child.wait(timeout=20)

@@ -1,4 +1,4 @@
-"""The playbooks that came with the toolkit."""
+"""The playbooks of the toolkit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PACKAGE = Path(__file__).parents[2]
 
 
 def playbook_directory() -> Path:
-    """Return where the playbooks lie: inside the installed package, or beside it in a checkout."""
+    """Return the directory of the playbooks: inside the installed package, or beside it in a checkout."""
     shipped = _PACKAGE / "_shipped" / "playbooks"
     return shipped if shipped.is_dir() else _PACKAGE.parent / "playbooks"
 

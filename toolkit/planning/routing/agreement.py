@@ -1,4 +1,4 @@
-"""What a host's facts mean within a fleet, whose routers share their routes."""
+"""One set of routes for a fleet: which routes are right where hosts differ, and which hosts lag behind."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from toolkit.planning.routing.routes import Routes, newest
 
 
 def fleet_routes(facts: Mapping[str, HostFacts]) -> Routes:
-    """Return the routes that are right where the hosts (by label) differ: those told last."""
+    """Return the right routes where hosts (by label) differ: those with the highest serial."""
     return newest(Routes.from_json(each.routes) for each in facts.values())
 
 
 def with_routes(facts: Mapping[str, HostFacts], routes: Routes) -> dict[str, HostFacts]:
     """Return the facts with the traffic that the fleet's routes give to each slot.
 
-    A host's own router may have missed a change, and what it says of its slots is old then. The only host of a
-    fleet (label "") knows best.
+    A host's own router may have missed a change, so its weights may be out of date. The only host of a fleet (label
+    "") is always right.
     """
     return {
         label: _with_routes(label, each, routes) if label else each for label, each in facts.items()
@@ -26,13 +26,13 @@ def with_routes(facts: Mapping[str, HostFacts], routes: Routes) -> dict[str, Hos
 
 
 def agreed(facts: Mapping[str, HostFacts]) -> tuple[Routes, dict[str, HostFacts]]:
-    """Return the fleet's routes, and by host's name its facts with the traffic that they give it."""
+    """Return the fleet's routes, and each host's facts with the traffic that these routes give it, by host name."""
     routes = fleet_routes(facts)
     return routes, {each.name: each for each in with_routes(facts, routes).values()}
 
 
 def behind(facts: Mapping[str, HostFacts], routes: Routes) -> tuple[str, ...]:
-    """Return the labels of hosts whose router has other routes than the fleet."""
+    """Return the labels of hosts whose router has not the fleet's routes."""
     return tuple(
         label for label, each in facts.items() if Routes.from_json(each.routes) != routes and label
     )

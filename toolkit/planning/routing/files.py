@@ -10,8 +10,8 @@ from toolkit.planning.routing.routes import PREFIX, Route, Routes, Target, backe
 _HEAD = "# Written by the toolkit from routes.json; the router's base is haproxy.cfg.\n"
 
 
-# The first message is what requests of one conversation, or of one application, share. A replica that is half as busy
-# again as the average passes its requests on to the next.
+# Requests of one conversation, or of one application, share their first message. A replica that is 1.5 times as busy as
+# the average passes requests on to the next.
 _BY_PREFIX = (
     "    http-request set-var(txn.prefix) req.body,json_query('$.messages[0].content')\n"
     "    http-request set-var(txn.prefix) req.body,json_query('$.prompt') unless { var(txn.prefix) -m found }\n"
@@ -22,7 +22,7 @@ _BY_PREFIX = (
 
 
 def render_files(routes: Routes, at: str = "") -> dict[str, str]:
-    """Return every file that follows from the routes for the router of the host `at`, by its name there."""
+    """Return every file that follows from the routes, by name, for the router of the host `at`."""
     return {
         "backends.cfg": render_backends(routes, at),
         "models.map": render_map(routes),
@@ -37,15 +37,15 @@ def render_files(routes: Routes, at: str = "") -> dict[str, str]:
 def render_backends(routes: Routes, at: str = "") -> str:
     """Return `backends.cfg`: a backend per model with a server per slot, and one for each slot of this host.
 
-    A slot without traffic stands there with weight 0, checked like the others, so that it is known
-    to be up when it is needed. The latter backends take what other hosts' routers hand on, see `relay.map`.
+    A slot without traffic has weight 0 and is checked like the others, so that the router knows it to be up when it is
+    needed. The backend of a single slot takes the requests that other hosts' routers hand on, see `relay.map`.
     """
     text = _HEAD
     for route in routes.routes:
         text += f"\nbackend {backend_name(route.model)}\n"
         text += _BY_PREFIX if route.routing == PREFIX else "    balance leastconn\n" if at else ""
         text += _handing_on(route.model) if at else ""
-        # a worker that a reload left behind: see slots.map in haproxy.cfg
+        # For a worker that a reload left behind, see slots.map in haproxy.cfg.
         text += "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
         text += "    force-persist if { stopping }\n"
         for target in route.targets:
@@ -60,7 +60,7 @@ def render_backends(routes: Routes, at: str = "") -> str:
 def _handing_on(model: str) -> str:
     """Name target and model to the router of the target's host, for requests and for checks alike.
 
-    A host that died without a word is noticed by keep-alives of its connections, a short silence of the link is not.
+    Keep-alives of the connections detect a host that died, and tolerate a short silence of the link.
     """
     return (
         "    timeout check 500ms\n"
@@ -76,10 +76,10 @@ def _handing_on(model: str) -> str:
 
 
 def _relay_check(target: Target, at: str) -> str:
-    """Ask the router of the target's host, not its engine.
+    """Check the router of the target's host, not its engine.
 
-    A dead host must be out of rotation within two seconds, a busy engine must not be: routers answer at once, from
-    their own more patient checks.
+    A dead host must leave the rotation within two seconds, a busy engine must stay in it. Routers answer at once, from
+    their own checks with longer timeouts.
     """
     check = " check inter 400ms fastinter 200ms fall 2"
     port = target.relay.rpartition(":")[2]
@@ -87,20 +87,20 @@ def _relay_check(target: Target, at: str) -> str:
 
 
 def render_map(routes: Routes) -> str:
-    """Return `models.map`: what a request may name -> backend."""
+    """Return `models.map`: model in a request -> backend."""
     return "".join(f"{route.model} {backend_name(route.model)}\n" for route in routes.routes)
 
 
 def render_slots(routes: Routes, at: str = "") -> str:
     """Return `slots.map`: model -> the target with most of its traffic, or `none`.
 
-    A worker that a reload left behind follows this instead of weights.
+    A worker that a reload left behind follows this map instead of weights.
     """
     return "".join(f"{route.model} {route.main(at) or 'none'}\n" for route in routes.routes)
 
 
 def render_relay(routes: Routes, at: str) -> str:
-    """Return `relay.map`: what another host's router names, target and model, -> the backend of that slot."""
+    """Return `relay.map`: target and model in a request of another host's router -> the slot's own backend."""
     return "".join(
         f"{target.name}/{route.model} {relay_name(route.model, target)}\n"
         for route in routes.routes

@@ -1,4 +1,4 @@
-"""Changes of the keys: what may be added, revoked or opened."""
+"""Changes of the keys: adding, revoking, and opening the door."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _KEY = re.compile(r"[A-Za-z0-9._~+/=-]{32,512}")
 def with_key(
     ring: KeyRing, name: str, key: str, *, now: float, per_minute: int = 0, concurrency: int = 0
 ) -> KeyRing:
-    """Return the ring with a key of its own for `name`, and the door locked.
+    """Return the ring with the new key `key` of `name`, and the door locked.
 
-    `key` is its text, of which the digest alone is kept; limits of 0 are none. Raises InputError where `name` is
-    no name or has a key, and where the key is too short to be one that nobody guesses.
+    The ring keeps the digest of the key's text; a limit of 0 is no limit. Raises InputError where `name` is invalid or
+    has a key, and where the key is too short or was used before.
     """
     if not _NAME.fullmatch(name):
         raise InputError(
@@ -48,10 +48,9 @@ def with_key(
 
 
 def without_key(ring: KeyRing, name: str, *, now: float) -> KeyRing:
-    """Return the ring with every key of `name` revoked; raises InputError where there never was one.
+    """Return the ring with every key of `name` revoked; raises InputError where `name` never had a key.
 
-    A name whose keys are revoked already gives the same ring, so that a change that did not reach every host
-    can be repeated.
+    Revoking twice gives the same ring, so that a change that did not reach every host can be repeated.
     """
     if name not in {key.name for key in ring.keys}:
         near = difflib.get_close_matches(name, [key.name for key in ring.active], n=1)
@@ -69,7 +68,7 @@ def without_key(ring: KeyRing, name: str, *, now: float) -> KeyRing:
 
 
 def opened(ring: KeyRing) -> KeyRing:
-    """Return the ring with the door open to everybody; raises RefusedError while keys are valid."""
+    """Return the ring with the door open: requests need no key. Raises RefusedError while a key is valid."""
     if ring.active:
         names = ", ".join(dict.fromkeys(key.name for key in ring.active))
         raise RefusedError(

@@ -9,11 +9,10 @@ from toolkit.planning.routing.routes import Routes
 
 
 def slot_ports(model: str, facts: HostFacts, base: int, label: str = "") -> dict[str, int]:
-    """Return slot -> port: those of the model's route or slots, else the next free ones from `base`.
+    """Return slot -> port: the ports of the model's route or slots, else the next free ports from `base`.
 
-    A slot keeps its port for as long as the model has a route, so that an upgrade changes weights alone.
-    `label` is what routes call the host. Slots by other names than ours are named too, for they may have to be
-    drained and stopped.
+    A slot keeps its port while the model has a route, so that an upgrade changes weights alone. `label` is the host's
+    name in routes. The result includes slots with unknown names, because they may have to be drained and stopped.
     Raises NothingSuitableError where no port is left.
     """
     slots = facts.slots_of(model)
@@ -21,7 +20,7 @@ def slot_ports(model: str, facts: HostFacts, base: int, label: str = "") -> dict
     route = routes.of(model)
     ports = {target.slot: target.port for target in route.on(label)} if route else {}
     ports.update({slot.slot: slot.port for slot in slots})
-    # A slot whose replica does not run gives up a port that somebody else listens on by now.
+    # A slot whose replica does not run gives up its port to another listener.
     running = {slot.slot for slot in slots if slot.process is ProcessState.RUNNING}
     ports = {
         slot: port

@@ -1,11 +1,7 @@
-"""Routes: public model name -> the slots that answer for it, and what changes in the router with them.
+"""Routes: public model name -> the slots that answer for it.
 
-A model's backend has one server per slot and host. Its set of servers only changes when a model or a host
-comes, goes or moves to other ports, and that takes a reload. Everything else, a switch above all, is a change of
-weights while requests run.
-
-All routers of a fleet have the same routes. `serial` counts their changes, so that of two routers that differ the
-one that was told last is known.
+All routers of a fleet have the same routes. `serial` counts the changes: where two routers differ, the one with the
+higher serial is right.
 """
 
 from __future__ import annotations
@@ -29,8 +25,8 @@ _RELAY = re.compile(r"[0-9.]{7,15}:[0-9]{1,5}")
 class Target:
     """A slot's loopback port and its share of the model's traffic (0: none, at most 256).
 
-    In a fleet of several it names its `host`, and with `relay` (address and port) where that host's router
-    takes requests for it from the others.
+    In a fleet of several hosts, `host` names the target's host, and `relay` is the address and port at which that
+    host's router takes requests from the others.
     """
 
     slot: str
@@ -40,7 +36,7 @@ class Target:
     relay: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what could not be written into the router's files; raises InputError."""
+        """Refuse values that would break the router's files; raises InputError."""
         if not _SLOT.fullmatch(self.slot):
             raise InputError(f"{self.slot!r} is not a name for a slot")
         if not 0 < self.port < 65536:
@@ -52,11 +48,11 @@ class Target:
 
     @property
     def name(self) -> str:
-        """What routers call it: `blue`, or `gpu1.blue` in a fleet."""
+        """The target's name in the router: `blue`, or `gpu1.blue` in a fleet."""
         return f"{self.host}.{self.slot}" if self.host else self.slot
 
     def address(self, at: str) -> str:
-        """Return where the router of the host `at` sends its requests."""
+        """Return the address at which the router of the host `at` reaches the target."""
         return f"127.0.0.1:{self.port}" if self.host in ("", at) else self.relay
 
 
@@ -64,8 +60,8 @@ class Target:
 class Route:
     """A public model name and its targets. `created` is in whole seconds since the epoch.
 
-    `routing` says which target gets a request: `least-connections`, or `prefix`, which is one that had the same
-    first message before.
+    `routing` selects the target of a request: `least-connections`, or `prefix`, which prefers the target that had the
+    same first message before.
     """
 
     model: str
@@ -94,7 +90,7 @@ class Route:
     def main(self, at: str = "") -> str:
         """Return the name of the target with the most traffic, empty where none has any.
 
-        Of several the one on the host `at`, whose router asks.
+        Among equal weights, prefer the target on the host `at`.
         """
         heaviest = max(
             self.targets, key=lambda target: (target.weight, target.host == at), default=None
@@ -161,7 +157,7 @@ def with_model(
 ) -> Routes:
     """Return `routes` with `model` leading to `targets`.
 
-    A model that is already there keeps its `created`, and its `routing` where none is given.
+    A model that has a route keeps its `created`, and its `routing` where none is given.
     """
     former = routes.of(model)
     kept = former.routing if former else LEAST
@@ -180,7 +176,7 @@ def with_targets(
     created: int,
     routing: str | None = None,
 ) -> Routes:
-    """Return `routes` where `targets` are those that the model has on `host`; other hosts keep theirs."""
+    """Return `routes` with `targets` as the model's targets on `host`; other hosts keep theirs."""
     former = routes.of(model)
     others = [each for each in former.targets if each.host != host] if former else []
     all_targets = sorted([*others, *targets], key=lambda target: target.host)
@@ -204,7 +200,7 @@ def without_targets(routes: Routes, model: str, host: str) -> Routes:
 
 
 def with_weights(routes: Routes, model: str, weights: Mapping[str, int]) -> Routes:
-    """Return `routes` with the weights of the model's targets set, by name; those not named keep theirs.
+    """Return `routes` with the weights of the model's targets set, by name; other targets keep theirs.
 
     Raises InputError where the model or a target has no route.
     """
@@ -220,7 +216,7 @@ def with_weights(routes: Routes, model: str, weights: Mapping[str, int]) -> Rout
 
 
 def newest(found: Iterable[Routes]) -> Routes:
-    """Return the routes with the highest serial; none at all have no routes."""
+    """Return the routes with the highest serial, or empty routes where none are given."""
     return max(found, key=lambda routes: routes.serial, default=Routes())
 
 
