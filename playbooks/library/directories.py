@@ -5,18 +5,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: directories
-short_description: Have several directories in one task
+short_description: Create several directories in one task
 description:
-  - Makes each directory that is absent, and mends owner and permissions of those that differ.
-  - One task for all, because each costs a good part of a second of a host's provisioning.
+  - Creates each directory that is absent, and corrects owner and permissions of those that differ.
+  - Does so in one task, because each task takes about half a second of a host's provisioning.
 options:
   paths:
-    description: The directories, made in this order.
+    description: The directories, created in this order.
     required: true
     type: list
     elements: path
   owner:
-    description: User, and group of the same name, that they belong to. It may be absent in check mode alone.
+    description: User, and group of the same name, that own them. Only in check mode may they be absent.
     default: root
     type: str
   mode:
@@ -27,14 +27,14 @@ author: [the toolkit's authors]
 """
 
 EXAMPLES = r"""
-- name: Have the places of a host
+- name: Create the directories of a host
   directories:
     paths: [/var/lib/toolkit, /var/lib/toolkit/slots]
 """
 
 RETURN = r"""
 changed_paths:
-  description: The directories that were, or in check mode would be, made or mended.
+  description: The directories that were, or in check mode would be, created or corrected.
   returned: always
   type: list
   elements: str
@@ -70,7 +70,7 @@ def main():
 
 
 def ids(module):
-    """Return the owner's user and group; None where they are yet to be made."""
+    """Return the owner's user and group; None in check mode where they are absent."""
     owner = module.params["owner"]
     try:
         return pwd.getpwnam(owner).pw_uid, grp.getgrnam(owner).gr_gid
@@ -81,7 +81,7 @@ def ids(module):
 
 
 def found(module, path):
-    """Return owner and permissions of the directory, None where there is none."""
+    """Return owner and permissions of the directory; None where it is absent."""
     try:
         seen = os.stat(path)
     except FileNotFoundError:

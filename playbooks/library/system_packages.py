@@ -1,18 +1,18 @@
 #!/usr/bin/python
-"""Ansible module: system packages, only where they are missing, from the host's own sources or from a directory."""
+"""Ansible module: install missing system packages, from the host's own sources or from a directory."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: system_packages
-short_description: Have system packages, installing only those that are missing
+short_description: Install the system packages that are missing
 description:
-  - Looks for the file that a package brings, so that a host with the files needs no package source.
-  - Needs nothing but apt-get and dpkg, where the module C(apt) needs python3-apt even to look.
-  - Services that come with a package are not started.
+  - Looks for a file of each package, so that a host with the files needs no package source.
+  - Needs only apt-get and dpkg, while the module C(apt) needs python3-apt even to check.
+  - Does not start the services of a package.
 options:
   packages:
-    description: What must be there.
+    description: Packages that must be there.
     required: true
     type: list
     elements: dict
@@ -22,19 +22,19 @@ options:
         required: true
         type: str
       path:
-        description: A file that shows that the host has it, wherever it came from. Without one dpkg is asked.
+        description: A file that proves that the host has it, from whatever source. Without one dpkg is asked.
         type: path
       unit:
-        description: A service that comes with it, for the role's own use.
+        description: A service of the package, for the role's own use.
         type: str
   directory:
-    description: A directory on the host with package files, the only source where it is given.
+    description: A directory on the host with package files. If set, it is the only source.
     type: path
 author: [the toolkit's authors]
 """
 
 EXAMPLES = r"""
-- name: Have HAProxy
+- name: Install HAProxy
   system_packages:
     packages:
       - name: haproxy
@@ -63,7 +63,7 @@ INSTALL = (
     "--allow-change-held-packages",
     "--option=Dpkg::Options::=--force-confold",
 )
-# One line of "Packages" for each file, which is all that apt needs of a repository.
+# A "Packages" file is all that apt needs of a repository.
 INDEX = (
     'cd "$1" && for each in *.deb; do dpkg-deb --field "$each" && '
     'echo "Filename: ./$each" && stat -c "Size: %s" "$each" && '
@@ -72,7 +72,7 @@ INDEX = (
 
 
 def missing(module, packages):
-    """Return those that are not there."""
+    """Return the packages that are missing."""
     return [each for each in packages if not is_there(module, each)]
 
 
@@ -89,7 +89,7 @@ def is_there(module, package):
 
 @contextlib.contextmanager
 def no_services_started():
-    """Tell packages not to start what they bring; an administrator's own policy stays as it is."""
+    """Keep packages from starting their services; an administrator's own policy stays."""
     try:
         handle = os.open(POLICY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
     except FileExistsError:
@@ -119,14 +119,14 @@ def sources(module, directory, scratch):
         "Dir::Etc::sourcelist": source,
         "Dir::Etc::sourceparts": "/nowhere",
         "Dir::State::lists": lists,
-        # its unprivileged user could not read the scratch directory
+        # apt's unprivileged user could not read the scratch directory.
         "APT::Sandbox::User": "root",
     }
     return ["--option=%s=%s" % each for each in settings.items()]
 
 
 def install(module, names, options):
-    """Install the packages; fails with apt's words and what can be done."""
+    """Install the packages; fail with apt's words and the remedies."""
     environment = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     _, _, looked = module.run_command(["apt-get", *options, "update"], environ_update=environment)
     with no_services_started():

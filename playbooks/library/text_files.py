@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: text_files
 short_description: Write several small text files in one task
 description:
-  - Writes each file that is absent or differs, by rename, and makes the directories it needs.
-  - One task for all that belong together, because each task costs a good part of a second.
+  - Writes each file that is absent or differs, by rename, and creates the directories it needs.
+  - Does so in one task, because each task takes about half a second.
 options:
   files:
     description: The files, written in this order.
@@ -17,11 +17,11 @@ options:
     elements: dict
     suboptions:
       path:
-        description: Where it goes. A link there is replaced and not followed.
+        description: Path of the file. A link is replaced and not followed.
         required: true
         type: path
       content:
-        description: All of its text.
+        description: The whole text.
         required: true
         type: str
       mode:
@@ -33,11 +33,11 @@ options:
         type: str
   owner:
     description:
-      - User, and group of the same name, that they belong to; without one that is who runs this.
-      - It may be absent in check mode alone.
+      - User, and group of the same name, that own the files; by default those of the process.
+      - Only in check mode may they be absent.
     type: str
   keep:
-    description: Whether the text of files that are there stays as it is. Owner and permissions are mended all the same.
+    description: Whether existing files keep their text. Owner and permissions are corrected in any case.
     default: false
     type: bool
 author: [the toolkit's authors]
@@ -53,7 +53,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed_files:
-  description: Paths of the files that were, or in check mode would be, written or mended.
+  description: Paths of the files that were, or in check mode would be, written or corrected.
   returned: always
   type: list
   elements: str
@@ -68,7 +68,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 
 def ids(module):
-    """Return the owner's user and group; None where they are yet to be made."""
+    """Return the owner's user and group; None in check mode where they are absent."""
     owner = module.params["owner"]
     if not owner:
         return os.geteuid(), os.getegid()
@@ -81,7 +81,7 @@ def ids(module):
 
 
 def found(path):
-    """Return text, owner and permissions of the file; None where there is no file, but perhaps a link."""
+    """Return text, owner and permissions of the file; None where there is no file or only a link."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
@@ -92,7 +92,7 @@ def found(path):
 
 
 def mend(path, owner, mode):
-    """Give a file that is there to its owner, never what a link leads to."""
+    """Set owner and permissions of an existing file, without following a link."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         os.fchown(handle, *owner)
@@ -102,7 +102,7 @@ def mend(path, owner, mode):
 
 
 def write(module, each, owner, mode):
-    """Replace the file by rename, once it has been accepted."""
+    """Replace the file by rename, once its validation accepts it."""
     path = each["path"]
     directory = os.path.dirname(path)
     os.makedirs(directory, mode=0o755, exist_ok=True)
@@ -123,7 +123,7 @@ def write(module, each, owner, mode):
 
 
 def accept(module, path, command):
-    """Fail with the command's words where it does not accept the text."""
+    """Fail with the command's words where the command refuses the text."""
     code, said, complained = module.run_command(command)
     if code:
         words = (complained or said).strip()
@@ -131,7 +131,7 @@ def accept(module, path, command):
 
 
 def converge(module, each, owner):
-    """Bring one file to what is wanted; return whether that changed anything."""
+    """Bring one file to the wanted state; return whether that changed anything."""
     mode, now = int(each["mode"], 8), found(each["path"])
     same_text = now is not None and (module.params["keep"] or now[0] == each["content"])
     if same_text and now[1:] == (owner, mode):

@@ -1,18 +1,18 @@
--- Which model does a request want? Finds the top-level "model" of a JSON body without parsing the rest of it.
+-- Find the top-level "model" of a JSON body without parsing the rest of it.
 --
--- HAProxy's own json_query() gives up from nesting depth 20 on and copies every value that it passes; this scans for
--- quotes and brackets alone, so depth and size cost nothing but time. It follows Python's json.loads, which the engine
--- uses: escapes in key and value are decoded, and of several "model" keys the last one wins.
+-- HAProxy's own json_query() gives up at nesting depth 20 and copies every value that it passes. This scan looks only for
+-- quotes and brackets, so depth and size take time but no memory. It agrees with Python's json.loads, which the engine
+-- uses: it decodes escapes in key and value, and of several "model" keys the last one wins.
 --
 -- Sets txn.model to the name, or txn.fault to "object" (not a whole JSON object) or "model" (no string of that name).
 
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET = 34, 92, 123, 125, 91
-local MAX_RAW_NAME = 1024 -- a longer name is nobody's, so decoding it would be wasted
+local MAX_RAW_NAME = 1024 -- no model has a longer name
 local MAX_RAW_KEY = 30    -- five letters, each as \uXXXX
-local MAX_LEAD = 4096     -- white space before the object; nobody sends more, and megabytes of it would keep a thread
-local MAX_DEPTH = 10000   -- far beyond what any parser takes; 15 MB of brackets would keep a thread for seconds
+local MAX_LEAD = 4096     -- white space before the object; megabytes of it would occupy a thread
+local MAX_DEPTH = 10000   -- no parser takes more; 15 MB of brackets would occupy a thread for seconds
 
 local PLAIN = { ['"'] = '"', ['\\'] = '\\', ['/'] = '/', b = '\b', f = '\f', n = '\n', r = '\r', t = '\t' }
 
@@ -43,7 +43,7 @@ local function unicode(raw, i)
   return utf8.char(code), after
 end
 
--- The text of a JSON string, given what stands between its quotes; nil where an escape is none of JSON's.
+-- The text of a JSON string, from the characters between its quotes; nil where an escape is invalid.
 local function decode(raw)
   local parts, i = {}, 1
   while true do
@@ -128,8 +128,8 @@ core.register_action('model', { 'http-req' }, function(txn)
   end
 end, 0)
 
--- Answers that come after the whole body was read (and dropped): a client that is answered in the midst of sending sees
--- a broken connection instead of the answer.
+-- Answer after the whole body was read and dropped: a client that still sends would see a broken connection instead of the
+-- answer.
 local MAX_READ = 256 * 1024 * 1024
 
 local function answer_after_body(status, error)

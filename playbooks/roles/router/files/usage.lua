@@ -1,7 +1,7 @@
--- How many tokens did an answer take? Reads the engine's own `usage` as the answer passes, for the log.
+-- Count the tokens of an answer for the log: read the engine's own `usage` as the answer passes.
 --
--- Of everything else in the answer nothing is kept but its last bytes, in case `usage` is cut in two. It cannot be
--- forged by a text that was generated: inside a JSON string its quotes are escaped.
+-- The filter keeps only the last bytes of the rest, because `usage` may be cut in two. Generated text cannot forge it: the
+-- quotes inside a JSON string are escaped.
 
 local KEEP = 1024 -- bytes; `usage` with all details of vLLM has less than 500
 

@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: router_reload
 short_description: Reload HAProxy through its master socket
 description:
-  - Asks HAProxy's master process for a reload and waits until the new worker runs; streams of the former one go on.
-  - Does nothing where no router runs, since one that starts reads the files anyway.
+  - Asks HAProxy's master process for a reload and waits until the new worker runs. The former worker's streams go on.
+  - Does nothing where no router runs, because a router reads the files at its start.
 options:
   socket:
     description: Path of the master socket.
@@ -29,7 +29,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 running:
-  description: Whether a router was there to be reloaded.
+  description: Whether a router runs.
   returned: always
   type: bool
 """
@@ -45,7 +45,7 @@ WORKER = re.compile(r"^\d+\s+worker\s+0\s", re.MULTILINE)
 
 
 def ask(path, command):
-    """Return the master's answer, or None where nobody answers."""
+    """Return the master's answer, or None where there is none."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(5)
         try:
@@ -63,7 +63,7 @@ def ask(path, command):
 
 
 def counts(path):
-    """Return how often the master was reloaded and failed to be, and whether a current worker runs."""
+    """Return the numbers of reloads and of failed reloads, and whether a current worker runs."""
     text = ask(path, b"show proc") or ""
     found = MASTER.search(text)
     if found is None:
