@@ -24,7 +24,7 @@ class Place:
         self.checks_module: Any = importlib.import_module("swarm_checks")
         trees = importlib.import_module("trees")
         sha256 = hashlib.sha256(DATA).hexdigest()
-        self.tree = trees.Tree(
+        self.tree = trees.Arrival(
             {"root": str(root), "kind": "snapshots", "name": "v1", "files": [("a", SIZE, sha256)]}
         )
         self.top = Path(self.tree.swarm)

@@ -22,7 +22,7 @@ from swarm_checks import Checks
 from swarm_library import library_path
 from swarm_order import FIRST, Order
 from swarm_settings import LOOPBACK, add_torrent, connect, new_session, rest
-from trees import File, Tree, publish
+from trees import Arrival, File, publish
 from wire import Document, Report
 
 _TICK_SECONDS = 0.05
@@ -39,8 +39,8 @@ def join(request: Document, stream: BinaryIO, report: Report) -> Document:
     an earlier stop.
     """
     sys.path.insert(0, library_path(request["root"], request["library"]))
-    tree, stop = Tree(request), threading.Event()
-    with tree.held(), contextlib.closing(_Peer(request, tree)) as peer:
+    tree, stop = Arrival(request), threading.Event()
+    with tree.locked(), contextlib.closing(_Peer(request, tree)) as peer:
         peer.listen()
         report({"listening": True, "bytes": peer.done()})
         threading.Thread(target=_obey, args=(stream, peer, stop), daemon=True).start()
@@ -80,7 +80,7 @@ def _obey(stream: BinaryIO, peer: _Peer, stop: threading.Event) -> None:
 class _Peer:
     """A libtorrent session with the torrent of one tree."""
 
-    def __init__(self, request: Document, tree: Tree) -> None:
+    def __init__(self, request: Document, tree: Arrival) -> None:
         # The ops machine has sent this library; this host's Python does not have it.
         libtorrent: Any = importlib.import_module("libtorrent")
         self._lt = libtorrent
@@ -110,7 +110,7 @@ class _Peer:
         self._whole: set[int] = set()
         self._checks = Checks(tree, self._top, self._torrent.flush_cache)
 
-    def _wanted(self, tree: Tree) -> dict[int, tuple[File, range]]:
+    def _wanted(self, tree: Arrival) -> dict[int, tuple[File, range]]:
         """Return the missing files, by their numbers in the torrent, each with its pieces."""
         missing = {file.path: file for file in tree.missing()}
         layout = self._torrent.torrent_file().layout()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from trees import File, Tree, is_right, link
+from trees import Arrival, File, is_right, link
 
 _THREADS = 2
 _FLUSH_SECONDS = 300
@@ -54,7 +54,7 @@ class Checks:
     `flush` makes libtorrent write its memory to the disk; its answer calls `flushed`.
     """
 
-    def __init__(self, tree: Tree, top: str, flush: Callable[[], None]) -> None:
+    def __init__(self, tree: Arrival, top: str, flush: Callable[[], None]) -> None:
         self._tree, self._top, self._flush = tree, top, flush
         self._pool = ThreadPoolExecutor(_THREADS, initializer=_step_back)
         self._whole: list[File] = []

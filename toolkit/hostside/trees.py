@@ -44,8 +44,8 @@ class File:
     sha256: str
 
 
-class Tree:
-    """A tree that is wanted on this host."""
+class Arrival:
+    """A tree on its way to this host."""
 
     def __init__(self, request: Document) -> None:
         kind, name = request["kind"], request["name"]
@@ -70,7 +70,7 @@ class Tree:
         return [f for f in self.files if not os.path.exists(os.path.join(self.checked, f.path))]
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Make and lock the staging directory; raises ValueError while another process holds it."""
         # Replicas run as another user, who must be able to read the tree.
         os.umask(0o022)
@@ -90,10 +90,10 @@ def survey(request: Document, report: Report) -> Document:
     "rsync": whether it is installed, "python": "3.11", "machine": ..., "libraries": [name...]}.
     Raises ValueError where the disk has no room for the rest.
     """
-    tree = Tree(request)
+    tree = Arrival(request)
     if os.path.isdir(tree.final):
         return {"present": True}
-    with tree.held():
+    with tree.locked():
         _recheck(tree, report)
         _link_shared(tree, report)
         missing = tree.missing()
@@ -118,15 +118,15 @@ def finish(request: Document, report: Report) -> Document:
 
     Wrong files are removed, and the tree is published only without any.
     """
-    tree = Tree(request)
-    with tree.held():
+    tree = Arrival(request)
+    with tree.locked():
         wrong = accept(tree, tree.incoming, report)
         if not wrong:
             publish(tree)
     return {"wrong": wrong}
 
 
-def accept(tree: Tree, source: str, report: Report) -> list[str]:
+def accept(tree: Arrival, source: str, report: Report) -> list[str]:
     """Move the missing files of `tree` from the directory `source` to the checked files.
 
     Returns the paths of absent and of wrong files; the latter are removed.
@@ -146,17 +146,17 @@ def accept(tree: Tree, source: str, report: Report) -> list[str]:
         return [path for path in pool.map(take, tree.missing()) if path]
 
 
-def keep(tree: Tree, path: str, file: File) -> None:
+def keep(tree: Arrival, path: str, file: File) -> None:
     """Move a verified file to the checked files."""
     os.rename(path, _settled(tree, path, file))
 
 
-def link(tree: Tree, path: str, file: File) -> None:
+def link(tree: Arrival, path: str, file: File) -> None:
     """Link a verified file into the checked files."""
     os.link(path, _settled(tree, path, file))
 
 
-def publish(tree: Tree) -> None:
+def publish(tree: Arrival) -> None:
     """Make the tree appear. All its files must be checked."""
     os.makedirs(tree.digests, exist_ok=True)
     index = os.path.join(tree.digests, f"{tree.name}.json")
@@ -194,7 +194,7 @@ def digest_into(summary: hashlib._Hash, file: IO[bytes]) -> None:
         summary.update(view[:count])
 
 
-def _settled(tree: Tree, path: str, file: File) -> str:
+def _settled(tree: Arrival, path: str, file: File) -> str:
     """Sync the file at `path` to the disk; return its path among the checked files."""
     target = os.path.join(tree.checked, file.path)
     os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -204,7 +204,7 @@ def _settled(tree: Tree, path: str, file: File) -> str:
     return target
 
 
-def _recheck(tree: Tree, report: Report) -> None:
+def _recheck(tree: Arrival, report: Report) -> None:
     """Remove checked files of an interrupted run that are not wanted or that a power cut has damaged."""
 
     def check(file: File) -> None:
@@ -224,7 +224,7 @@ def _recheck(tree: Tree, report: Report) -> None:
         list(pool.map(check, tree.files))
 
 
-def _link_shared(tree: Tree, report: Report) -> None:
+def _link_shared(tree: Arrival, report: Report) -> None:
     """Hard-link missing files from other trees of this kind. Hash them first, because they may have changed."""
     known = _index(tree)
 
@@ -247,7 +247,7 @@ def _link_shared(tree: Tree, report: Report) -> None:
         list(pool.map(link, tree.missing()))
 
 
-def _index(tree: Tree) -> dict[tuple[int, str], str]:
+def _index(tree: Arrival) -> dict[tuple[int, str], str]:
     known: dict[tuple[int, str], str] = {}
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(tree.digests):
@@ -263,7 +263,7 @@ def _index(tree: Tree) -> dict[tuple[int, str], str]:
     return known
 
 
-def _require_room(tree: Tree, missing: list[File]) -> None:
+def _require_room(tree: Arrival, missing: list[File]) -> None:
     disk = os.statvfs(tree.staging)
     free, needed = disk.f_bavail * disk.f_frsize, sum(file.size for file in missing)
     there = sum(

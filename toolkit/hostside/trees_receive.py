@@ -8,7 +8,7 @@ import shutil
 import time
 from typing import BinaryIO
 
-from trees import Tree, digest_into, keep, publish
+from trees import Arrival, digest_into, keep, publish
 from wire import Document, Report
 
 _CHUNK = 2**18
@@ -21,10 +21,10 @@ def receive(request: Document, stream: BinaryIO, report: Report) -> Document:
     A complete file is checked at once. Once all files of the tree are right, the tree is published.
     Result: {"wrong": [path...]}, the files with a wrong digest, which are removed.
     """
-    tree = Tree(request)
+    tree = Arrival(request)
     files = {file.path: file for file in tree.files}
     wrong, told = [], 0.0
-    with tree.held():
+    with tree.locked():
         shutil.rmtree(tree.swarm, ignore_errors=True)
         for path, offset in request["send"]:
             file = files[path]
