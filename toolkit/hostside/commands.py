@@ -32,9 +32,12 @@ COMMANDS = {
     ),
     "keys": Command("router_keys", "read", ("root",)),
     "apply-keys": Command("router_keys", "apply", ("root", "ring"), carried_through=True),
-    # The open standard input is what keeps the lock.
     "lock": Command(
-        "deployment_lock", "keep", ("root", "owner", "report"), carried_through=True, streams=True
+        "deployment_lock",
+        "keep",
+        ("root", "owner", "report", "stream"),
+        carried_through=True,
+        streams=True,
     ),
     "wait-ready": Command("replica", "wait_ready"),
     "watch": Command("replica", "watch"),

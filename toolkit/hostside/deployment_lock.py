@@ -10,14 +10,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import sys
 import time
+from typing import BinaryIO
 
 from wire import Document, Report
 
 
-def keep(root: str, owner: Document, report: Report) -> Document:
-    """Take the lock, report {"held": True}, and keep it until stdin closes; else return {"held": False, "owner"}."""
+def keep(root: str, owner: Document, report: Report, stream: BinaryIO) -> Document:
+    """Take the lock, report {"held": True}, and keep it until `stream` ends; else return {"held": False, "owner"}."""
     os.makedirs(root, exist_ok=True)
     handle = os.open(_path(root), os.O_RDWR | os.O_CREAT, 0o644)
     if not _taken(handle):
@@ -25,7 +25,8 @@ def keep(root: str, owner: Document, report: Report) -> Document:
     os.ftruncate(handle, 0)
     os.pwrite(handle, json.dumps(dict(owner, since=time.time())).encode(), 0)
     report({"held": True})
-    while sys.stdin.readline():
+    # Whatever the ops machine sends, its open pipe is what keeps the lock.
+    for _ in stream:
         pass
     os.ftruncate(handle, 0)
     return {"held": True}

@@ -1,21 +1,18 @@
-"""Run commands of the host's side of the toolkit: here or over SSH, with sudo where needed."""
+"""Run commands of the host's side of the toolkit."""
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from toolkit.adapters.hosts.conversation import Conversation
 from toolkit.adapters.hosts.dialog import Dialog, Ended, running
-from toolkit.adapters.hosts.ssh import HOSTSIDE, hostside_path, place_hostside, root_command
-from toolkit.adapters.hosts.ssh_faults import host_error
+from toolkit.adapters.hosts.ways import Here, OverSsh
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
@@ -35,7 +32,7 @@ class HostClient:
     command's standard input, which ends it on the host.
     """
 
-    def __init__(self, way: Way, interruption: Interruption | None = None) -> None:
+    def __init__(self, way: Here | OverSsh, interruption: Interruption | None = None) -> None:
         self.host, self._way = way.host, way
         self._interruption = interruption or Interruption()
         self._conversation = Conversation(partial(_converse, way, self._interruption))
@@ -87,7 +84,9 @@ class HostClient:
     def _conversed(self, name: str, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         try:
             try:
-                yield from self._conversation.ask(name, request)
+                for answer in self._conversation.ask(name, request):
+                    self._placed = True
+                    yield answer
             except Ended as ended:
                 if ended.code != _NO_HOSTSIDE:
                     raise
@@ -95,7 +94,6 @@ class HostClient:
                 yield from self._conversation.ask(name, request)
         except Ended as ended:
             raise self._failure(ended.code, ended.words) from None
-        self._placed = True
 
     def _failure(self, code: int, words: str) -> HostError:
         self._interruption.check()
@@ -123,74 +121,8 @@ def host_client(host: Host, scratch: Path, interruption: Interruption | None = N
 
     `scratch` holds the socket of a shared SSH connection; `RealConverge` uses the same one.
     """
-    way = Here(host) if host.connection == "local" else OverSsh(host, scratch)
-    return HostClient(way, interruption)
-
-
-class Way(Protocol):
-    """How to start processes on a host as root."""
-
-    @property
-    def host(self) -> Host:
-        """The host."""
-
-    @property
-    def hostside(self) -> str:
-        """The directory on the host in which its side of the toolkit lies, once it is placed."""
-
-    def place(self) -> None:
-        """Put the host's side of the toolkit there; raises HostError."""
-
-    def command(self, argv: Sequence[str]) -> list[str]:
-        """Return the command line of this machine that runs `argv` there."""
-
-    def failure(self, code: int, words: str) -> HostError:
-        """Return the error for a process that ended with `code` and `words` on standard error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Here:
-    """The ops machine itself as a host."""
-
-    host: Host
-    hostside: str = str(HOSTSIDE)
-
-    def place(self) -> None:
-        """Do nothing: the host's side is a part of the package."""
-
-    def command(self, argv: Sequence[str]) -> list[str]:
-        return [*([] if os.geteuid() == 0 else ["sudo", "-n"]), *argv]
-
-    def failure(self, code: int, words: str) -> HostError:
-        said = words.strip().splitlines()
-        hint = "be root or have passwordless sudo, then: toolkit doctor"
-        return HostError(f"{self.host.name}: {said[-1] if said else 'no answer'}", hint=hint)
-
-
-@dataclass(frozen=True, slots=True)
-class OverSsh:
-    """A host over SSH. `scratch` holds the socket of the shared connection."""
-
-    host: Host
-    scratch: Path
-
-    @property
-    def hostside(self) -> str:
-        return hostside_path(self.host)
-
-    def place(self) -> None:
-        self._make_scratch()
-        place_hostside(self.host, self.scratch)
-
-    def command(self, argv: Sequence[str]) -> list[str]:
-        self._make_scratch()
-        return root_command(self.host, self.scratch, argv)
-
-    def failure(self, code: int, words: str) -> HostError:
-        return host_error(self.host, words, code)
-
-    def _make_scratch(self) -> None:
-        self.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+    local = host.connection == "local"
+    return HostClient(Here(host) if local else OverSsh(host, scratch), interruption)
 
 
 # To ask first whether the host's side is there would take as long as a request.
@@ -198,7 +130,7 @@ _NO_HOSTSIDE = 86
 _CONVERSE = f'[ -d "$2" ] || exit {_NO_HOSTSIDE}; exec "$1" -I "$2" converse'
 
 
-def _converse(way: Way, interruption: Interruption) -> Dialog:
+def _converse(way: Here | OverSsh, interruption: Interruption) -> Dialog:
     # It may have ended the process before this one.
     interruption.check()
     return Dialog(way.command(["sh", "-c", _CONVERSE, "sh", way.host.python, way.hostside]))

@@ -1,0 +1,64 @@
+"""How processes start on a host as root: here or over SSH, with sudo where needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.adapters.hosts.ssh import HOSTSIDE, hostside_path, place_hostside, root_command
+from toolkit.adapters.hosts.ssh_faults import host_error
+from toolkit.domain.fleet import Host
+from toolkit.errors import HostError
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """The ops machine itself as a host. `hostside` is the directory of the host's side of the toolkit."""
+
+    host: Host
+    hostside: str = str(HOSTSIDE)
+
+    def place(self) -> None:
+        """Do nothing: the host's side is a part of the package."""
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """Return the command line that runs `argv` as root."""
+        return [*([] if os.geteuid() == 0 else ["sudo", "-n"]), *argv]
+
+    def failure(self, code: int, words: str) -> HostError:
+        """Return the error for a process that ended with `code` and `words` on standard error."""
+        said = words.strip().splitlines()
+        hint = "be root or have passwordless sudo, then: toolkit doctor"
+        return HostError(f"{self.host.name}: {said[-1] if said else 'no answer'}", hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class OverSsh:
+    """A host over SSH. `scratch` holds the socket of the shared connection."""
+
+    host: Host
+    scratch: Path
+
+    @property
+    def hostside(self) -> str:
+        """The directory on the host, whether the host's side lies there or not."""
+        return hostside_path(self.host)
+
+    def place(self) -> None:
+        """Put the host's side of the toolkit there; raises HostError."""
+        self._make_scratch()
+        place_hostside(self.host, self.scratch)
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """Return the command line of this machine that runs `argv` as root there."""
+        self._make_scratch()
+        return root_command(self.host, self.scratch, argv)
+
+    def failure(self, code: int, words: str) -> HostError:
+        """Return the error for a process that ended with `code` and `words` on standard error."""
+        return host_error(self.host, words, code)
+
+    def _make_scratch(self) -> None:
+        self.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
