@@ -1,0 +1,99 @@
+"""A client of a host: one process for brief requests, one for each other command, and what ends them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from toolkit.adapters.hosts.client import HostClient
+from toolkit.adapters.hosts.ways import Here
+from toolkit.adapters.interruption import Interruption
+from toolkit.domain.fleet import Host
+from toolkit.errors import HostError
+
+# Answers with its pid; `seconds` delays the answer, `words` are said instead of one.
+HOSTSIDE = """
+import json, os, sys, time
+def answer(request):
+    print(json.dumps({"event": "begun"}), flush=True)
+    time.sleep(request.get("seconds", 0))
+    if "words" in request:
+        sys.exit(request["words"])
+    key = "error" if "error" in request else "result"
+    print(json.dumps({key: request.get("error", {"pid": os.getpid()})}), flush=True)
+if sys.argv[1] == "converse":
+    for line in sys.stdin:
+        answer(json.loads(line))
+else:
+    answer(json.loads(sys.stdin.readline()))
+"""
+
+
+class Client(HostClient):
+    """A client of this machine with HOSTSIDE; `interruption` is that of its command."""
+
+    def __init__(self, directory: Path) -> None:
+        (directory / "__main__.py").write_text(HOSTSIDE)
+        self.interruption = Interruption()
+        super().__init__(Here(Host("gpu1"), str(directory)), self.interruption)
+
+    def pid(self, name: str) -> int:
+        return int(self.ask(name)["pid"])
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    made = Client(tmp_path)
+    yield made
+    made._conversation.end()
+
+
+def test_brief_requests_share_a_process_and_other_commands_have_their_own(client: Client) -> None:
+    shared = {client.pid(name) for name in ("observe", "complete", "apply-routes", "observe")}
+    others = {client.pid(name) for name in ("drain", "drain", "keys")}
+    assert (len(shared), len(others), shared & others) == (1, 3, set())
+
+
+def test_an_error_names_the_host_and_the_command(client: Client) -> None:
+    for name in ("observe", "drain"):
+        with pytest.raises(HostError, match=rf"^gpu1: {name}: no such slot$"):
+            client.ask(name, error="no such slot")
+
+
+def test_a_process_without_an_answer_is_an_error_with_its_last_words(client: Client) -> None:
+    for name in ("observe", "drain"):
+        with pytest.raises(HostError, match=r"^gpu1: not a sudoer$"):
+            client.ask(name, words="a banner\nnot a sudoer")
+
+
+@pytest.mark.parametrize("name", ["complete", "drain"])
+def test_an_interruption_ends_a_command_that_runs(client: Client, name: str) -> None:
+    begun = threading.Event()
+    threading.Thread(target=lambda: begun.wait(20) and client.interruption.begin()).start()
+    with pytest.raises(HostError, match=r"^interrupted$"):
+        client.ask(name, lambda _: begun.set(), seconds=60)
+
+
+@pytest.mark.parametrize("name", ["apply-routes", "apply-keys"])
+def test_an_interruption_lets_a_change_end(client: Client, name: str) -> None:
+    begun = client.interruption.begin
+    assert client.ask(name, lambda _: begun(), seconds=0.2)["pid"]
+
+
+def test_a_lock_is_held_through_an_interruption(client: Client) -> None:
+    with client.open("lock") as dialog:
+        client.interruption.begin()
+        assert len(list(dialog.events())) == 2
+
+
+def test_nothing_starts_once_an_interruption_has_begun(client: Client) -> None:
+    client.interruption.begin()
+    for name in ("observe", "drain"):
+        with pytest.raises(HostError, match=r"^interrupted$"):
+            client.ask(name)
+    client.interruption.over()
+    assert client.pid("observe")
