@@ -1,4 +1,4 @@
-"""`toolkit bundle`: models and engines as one directory, for a site without any network."""
+"""`toolkit bundle`: make, load and show a directory of models and engines for a site without network."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class CreateOptions:
     home: str | None
 
     def spec(self, home: Path) -> BundleSpec:
-        """Return what the bundle is to hold; raises InputError, NothingSuitableError."""
+        """Return the content of the bundle; raises InputError, NothingSuitableError."""
         from toolkit.config.registry import read_registry
         from toolkit.workflows.files.bundle_assembly import BundleSpec
 

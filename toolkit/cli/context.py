@@ -1,4 +1,4 @@
-"""From options to the adapters that workflows are given."""
+"""Open the adapters of a workflow from the options of a command."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 def home_directory(home: str | None) -> Path:
-    """Return where this ops machine keeps its store, history, engines and private files."""
+    """Return the directory of this ops machine's store, history, engines and private files."""
     return Path(home).expanduser().resolve() if home else Path.home() / ".toolkit"
 
 
@@ -93,7 +93,7 @@ def read_pins(registry_path: str, home: Path) -> Pins:
 
 
 def open_tools(home: Path, host: Host, pins: Pins | None, *, quiet: bool = False) -> Tools:
-    """Return the adapters of a command on one host; without `pins`, those of one that deploys no new version."""
+    """Return the adapters of a command on one host. A command that deploys no new version needs no `pins`."""
     return open_members(home, (host,), pins, quiet=quiet)[0]
 
 
@@ -105,7 +105,7 @@ def open_members(
     quiet: bool = False,
     send_limit: int = 0,
 ) -> tuple[Tools, ...]:
-    """Return the adapters for each host of a fleet; what belongs to the ops machine they share.
+    """Return the adapters for each host of a fleet. They share the adapters of the ops machine.
 
     `send_limit` is in bytes a second, 0 for none.
     """
@@ -161,7 +161,7 @@ def _distribution(home: Path, limit: int, interruption: Interruption) -> Distrib
 
 
 def _once(opened: Callable[[], T]) -> Callable[[], T]:
-    """Return what calls `opened` at the first call alone, in whichever thread that is."""
+    """Return a function that calls `opened` once, whichever thread asks first, and returns its result."""
     once, lock = cache(opened), threading.Lock()
 
     def get() -> T:
@@ -172,7 +172,7 @@ def _once(opened: Callable[[], T]) -> Callable[[], T]:
 
 
 def lock_owner() -> LockOwner:
-    """Return who this command is, for whoever finds the lock held."""
+    """Return the person, command and process to show to a command that finds the lock held."""
     import socket
 
     actor = f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"

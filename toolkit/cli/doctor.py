@@ -1,4 +1,4 @@
-"""`toolkit doctor`: look at everything a deployment needs."""
+"""`toolkit doctor`: check everything that a deployment needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`toolkit hosts`: what the hosts of the fleet are and have."""
+"""`toolkit hosts`: show the hosts of the fleet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`toolkit mirror`: serve the store to everything in the perimeter."""
+"""`toolkit mirror`: serve the store under the Hub's API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`toolkit plan`: will it fit, what can it serve, what will an upgrade do? Changes nothing."""
+"""`toolkit plan`: show whether a version fits on each host, and what an upgrade would do."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from toolkit.planning.release.engine_choice import choose_lock
 from toolkit.workflows.change.wanted import usual_start
 from toolkit.workflows.fleet.fit_plan import FleetFit, files_of, plan_fit, read_model
 
-# Earlier starts that are shown.
+# The number of earlier starts in the output.
 STARTS = 5
 
 

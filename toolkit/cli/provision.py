@@ -1,4 +1,4 @@
-"""`toolkit provision`: bring bare hosts to where they can serve."""
+"""`toolkit provision`: make hosts ready to serve."""
 
 from __future__ import annotations
 

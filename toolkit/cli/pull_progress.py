@@ -1,4 +1,4 @@
-"""How a pull is watched: one live line on a terminal, else a line every few seconds."""
+"""Show the progress of a pull: a live line on a terminal, else a line every few seconds."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PullProgress:
             self._print(text)
 
     def begin(self, title: str, files: int, size: int) -> None:
-        """Say what is about to come."""
+        """Print the number of files and their size."""
         with self._lock:
             self._title, self._size = title, size
             self._started = self._shown = self._clock()
@@ -47,7 +47,7 @@ class PullProgress:
             self._print(f"{title}: {files} {noun}, {format_size(size)}")
 
     def advance(self, path: str, size: int) -> None:
-        """Count bytes, and show them if the last time is long enough ago."""
+        """Count bytes, and show the sum from time to time."""
         with self._lock:
             self._running[path] = self._running.get(path, 0) + size
             self._done += size
@@ -63,7 +63,7 @@ class PullProgress:
             self._print(f"  {path}  {format_size(size)}  verified")
 
     def end(self) -> None:
-        """Take the live line away."""
+        """Clear the live line."""
         with self._lock:
             self._clear()
 

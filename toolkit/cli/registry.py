@@ -1,4 +1,4 @@
-"""`toolkit registry`: what may be deployed, and pinning it."""
+"""`toolkit registry`: list, check and pin the models that may be deployed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`fleet.yaml`, a plain Ansible inventory, -> Fleet. Without one, the fleet is this machine."""
+"""Read `fleet.yaml`, a plain Ansible inventory, into a Fleet. Without the file, the fleet is this machine."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _check_apart(path: Path, hosts: Sequence[Host]) -> None:
 
 
 def _introduced(path: Path, hosts: Sequence[Host]) -> tuple[Host, ...]:
-    """Return the hosts, where there are several with the addresses of each other."""
+    """Return the hosts; each of several gets the addresses of the others as its peers."""
     if len(hosts) == 1:
         return tuple(hosts)
     seen: dict[str, str] = {}
@@ -127,13 +127,13 @@ def _introduced(path: Path, hosts: Sequence[Host]) -> tuple[Host, ...]:
     )
 
 
-# a variable's name -> where its value stands in the file
+# A variable's name -> the place of its value in the file.
 _Places = dict[str, "Where"]
 
 
 @dataclass(slots=True)
 class _Found:
-    """A host, which may stand in several groups: its own variables win over those of any group."""
+    """A host of one or several groups. Its own variables win over those of any group."""
 
     where: Where
     of_groups: _Places = field(default_factory=dict)

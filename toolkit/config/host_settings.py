@@ -1,4 +1,4 @@
-"""Inventory variables that go to the roles of a host as they are, each with the form it must have."""
+"""The inventory variables that the roles of a host get unchanged, each with the form of its value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+=[A-Za-z0-9.+~:-]+")
 
 
 def setting_fault(name: str, value: Any) -> str:
-    """Return what is wrong with the value of one of `SETTINGS`, empty where nothing is."""
+    """Return what is wrong with the value of one of `SETTINGS`, empty for a good value."""
     fits, words = SETTINGS[name]
     return "" if fits(value) else f"must be {words}, not {value!r}"
 
@@ -63,7 +63,7 @@ def _is_network(value: Any) -> bool:
     return isinstance(value, str)
 
 
-# variable -> whether a value fits, and the words for what does
+# Variable -> a test of its value, and the words for a value that passes.
 SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "toolkit_firewall": (_is_flag, "true or false"),
     "toolkit_firewall_allow": (

@@ -1,6 +1,6 @@
 """`model_registry.lock.json`: size and digests of every pinned file, beside the registry.
 
-A pull is checked against this file, and so against what was pinned, not what the server says today.
+A pull compares every file with this lock: the pin counts, whatever the server says today.
 """
 
 from __future__ import annotations
@@ -135,11 +135,11 @@ def _umask() -> int:
 
 
 class _WrongError(Exception):
-    """What is wrong in the lock; carries the message."""
+    """Carries the message about a fault in the lock."""
 
 
 class _DuplicateKeyError(Exception):
-    """A key that stands twice in one object; carries the key."""
+    """Carries a key that one object has twice."""
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`model_registry.yaml` -> `domain.model.Registry`; each fault is one InputError with its place."""
+"""Read `model_registry.yaml` into `domain.model.Registry`; each fault is one InputError with its place."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _check_values(document: YamlText, *, unpinned: bool) -> None:
 
 
 class _Reader:
-    """Turns the validated file into domain objects; finds what spans several fields."""
+    """Turns the validated file into domain objects, and finds faults that span several fields."""
 
     def __init__(self, document: YamlText, spec: RegistrySpec, *, unpinned: bool) -> None:
         self.document = document
@@ -146,7 +146,7 @@ class _Reader:
         return Version(model=model, name=name, **values)
 
     def _require(self, where: Where, title: str, values: Mapping[str, Any]) -> None:
-        """Raise the error for the first field that a version must have from somewhere and has not."""
+        """Raise the error for the first required field that neither the version nor its model has."""
         missing = next((name for name in REQUIRED if name not in values), None)
         if missing is not None:
             raise self.document.fault(
@@ -183,5 +183,5 @@ class _Reader:
 
 
 def _word(text: str) -> str:
-    """Return `text` where it can be typed as it is, else nothing."""
+    """Return `text` if a shell takes it without quotes, else an empty text."""
     return text if re.match(r"[A-Za-z0-9][A-Za-z0-9._/-]*\Z", text) else ""

@@ -1,4 +1,4 @@
-"""Writing a pinned version into the registry's text, which stays the person's own everywhere else."""
+"""Write a pinned version into the registry's text, and leave the rest of the text as it is."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _NO_REVISION = "0" * 40
 
 
 def with_version(file: RegistryFile, model: str, name: str, revision: str) -> RegistryFile:
-    """Return the registry with a new last version of `model`, by lines inserted and nothing else.
+    """Return the registry with a new last version of `model`, by inserted lines alone.
 
-    Raises InputError where the name is none or taken, or where the text has no place for lines.
+    Raises InputError where the name is no name or taken, or where the text has no place for lines.
     """
     _check_name(file, model, name)
 
@@ -103,7 +103,7 @@ def write_registry(path: Path, before: RegistryFile, after: RegistryFile) -> Non
 
 @dataclass(frozen=True, slots=True)
 class LinePlace:
-    """After which line (from 1) new lines go, and how far they are indented."""
+    """The line (from 1) after which new lines go, and their indentation."""
 
     after_line: int
     indent: int
@@ -140,7 +140,7 @@ def version_place(document: YamlText, model: str) -> LinePlace:
 
 
 def end_with_comments(text: str, line: int, indent: int) -> int:
-    """Return the last of the comment lines below `line` that belong to what ends there."""
+    """Return the last comment line below `line` that belongs to the entry that ends there."""
     lines = text.split("\n")
     while line < len(lines):
         following = lines[line]
@@ -157,7 +157,7 @@ def insert_lines(text: str, after_line: int, lines: list[str]) -> str:
     parts = text.split("\n")
     head, tail = "\n".join(parts[:after_line]), "\n".join(parts[after_line:])
     if after_line >= len(parts):
-        # The last line of the file has no end: it gets one, the new last line gets none.
+        # The last line of the file has no line end. It gets one, and the new last line gets none.
         return head + end + end.join(lines)
     return head + "\n" + end.join(lines) + end + tail
 

@@ -1,4 +1,4 @@
-"""What the schema finds wrong, said for the person who wrote the file."""
+"""Word the faults that the schema finds, for the person who wrote the file."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _field(where: Where) -> str:
 
 
 def _kind(value: Any) -> str:
-    """Return how people call the type of `value`."""
+    """Return the word for the type of `value`."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):

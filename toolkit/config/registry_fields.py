@@ -1,4 +1,4 @@
-"""Single fields of the registry: what may stand in them, what to say of anything else."""
+"""The types of single fields of the registry: their rules, and the message for each fault."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ Repo = Annotated[
     AfterValidator(_check_repo),
     WithJsonSchema({"type": "string", "pattern": REPO_PATTERN}),
 ]
-# That it is a full commit is checked with the model's name at hand, which the hint needs.
+# The reader checks for a full commit: its hint needs the name of the model.
 Revision = Annotated[str, WithJsonSchema({"type": "string", "pattern": REVISION_PATTERN})]
 EngineVersion = Annotated[
     str,

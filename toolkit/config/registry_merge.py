@@ -1,4 +1,4 @@
-"""Registries that travel: cut one down to some versions, merge such a one into another's text."""
+"""Cut a registry down to some versions for a bundle, and merge the cut one into another registry."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Merged:
 
 
 def merge_registry(target: RegistryFile, incoming: RegistryFile) -> Merged:
-    """Return `target` with the versions of `incoming` that it lacks, by lines inserted and nothing else.
+    """Return `target` with the versions of `incoming` that it lacks, by inserted lines alone.
 
     The target's policy and models stay as they are. Raises RefusedError where it has a version of
     the same name that says something else, InputError where its text has no place for lines.
@@ -148,7 +148,7 @@ def _refuse_changes(target: RegistryFile, incoming: RegistryFile) -> None:
 
 
 def _differing(mine: Version, theirs: Version) -> list[str]:
-    """Return the fields that differ; where a directory of the ops machine lies is none of them."""
+    """Return the fields that differ. The place of a directory on the ops machine does not count."""
     if mine.source.key == theirs.source.key:
         theirs = replace(theirs, source=mine.source)
     return [
@@ -182,7 +182,7 @@ def _with_version(file: RegistryFile, incoming: RegistryFile, version: Version) 
     """Insert a version so that it means the same under the target's model as under the bundle's."""
     model = incoming.document.data["models"][version.model]
     own = model["versions"][version.name]
-    # The bundle's own few lines do where the target's model gives the same as the bundle's.
+    # The version's own lines suffice where the target's model gives the same fields as the bundle's model.
     with suppress(InputError):
         merged, differing = _inserted(file, version, own)
         if not differing:
@@ -221,7 +221,7 @@ def _dump(data: Mapping[str, Any]) -> str:
     yaml.default_flow_style = False
     yaml.allow_unicode = True
     yaml.width = MAX_LINE
-    # ruamel's own annotation of this attribute knows nothing but None.
+    # ruamel annotates this attribute as None alone.
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.indent(mapping=2, sequence=4, offset=2)
     text = io.StringIO()

@@ -1,4 +1,4 @@
-"""Reading a text file that a person wrote: every way it can be unreadable is one clear error."""
+"""Read a text file that a person wrote; every reason why it cannot be read is one clear error."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def _read_bytes(path: Path, limit: int, hint: str) -> bytes:
 
 
 def _open_now(name: str, flags: int) -> int:
-    """Open without blocking: a named pipe without a writer is an error and not a wait."""
+    """Open without blocking, so that a named pipe without a writer is an error instead of a wait."""
     return os.open(name, flags | os.O_NONBLOCK)
 
 
 def _control_character(line: str) -> int:
-    """Return the 1-based column of the first character that no text has, else 0.
+    """Return the 1-based column of the first character that does not belong in a text, else 0.
 
-    Line ends other than LF and CR LF count as such: not every reader sees them as one.
+    Other line ends than LF and CR LF count too, because not every reader takes them for line ends.
     """
     line = line.removesuffix("\r")
     if line.isprintable():

@@ -1,7 +1,7 @@
-"""YAML as plain data that knows where each value stands.
+"""Read YAML as plain data with the place of each value.
 
-The text is read as a stream of events and never composed into nodes, so that depth, number and kind
-of what is read are limited before anything is built: no anchors, aliases, tags or duplicate keys.
+The reader takes a stream of events and composes no nodes, so that it limits depth and number of values
+before anything is built. It refuses anchors, aliases, tags and duplicate keys.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _CONSTANTS: dict[str, bool | None] = {
 
 @dataclass(slots=True)
 class TextRange:
-    """Where a value stands; lines and columns count from 1, `end_line` is its last line.
+    """The place of a value; lines and columns count from 1, `end_line` is its last line.
 
     The key of an entry of a mapping stands at `key_line`, `key_column`. `offset` and `end_offset`
     delimit the value's characters in the text.
@@ -71,7 +71,7 @@ class TextRange:
 
 @dataclass(slots=True)
 class YamlText:
-    """A YAML file: its text, its data and the span of every value by its path of keys."""
+    """A YAML file: its text, its data and the place of every value by its path of keys."""
 
     path: Path
     text: str
@@ -191,7 +191,7 @@ class _Builder:
             outer.end_line = max(outer.end_line, span.end_line)
 
     def _place(self, event: Any, value: Any, *, flow: bool = False) -> Where:
-        """Put `value` into what is open and note where it stands; return its path of keys."""
+        """Put `value` into the open mapping or sequence and note its place; return its path of keys."""
         start, key_mark = event.start_mark, event.start_mark
         if not self.stack:
             where: Where = ()
@@ -208,7 +208,7 @@ class _Builder:
                 where = (*parent.where, len(parent.value))
                 parent.value.append(value)
         if value is None:
-            # What is not there is seen only at the next token, lines below; it belongs to its key.
+            # The parser sees an empty value only at the next token, lines below. Its place is that of its key.
             start = key_mark if event.value == "" else start
         self.document.spans[where] = TextRange(
             key_line=key_mark.line + 1,
@@ -223,7 +223,7 @@ class _Builder:
         return where
 
     def _last_line(self, event: Any) -> int:
-        """Return the last line with something of the value: block scalars end on the line below."""
+        """Return the last line of the value itself; the parser ends block scalars on the line below."""
         start, end = event.start_mark, event.end_mark
         body = self.document.text[start.index : end.index].rstrip()
         return int(start.line) + 1 + body.count("\n")

@@ -1,4 +1,4 @@
-"""A bundle: all that a site without any network needs, as one directory.
+"""A bundle: everything that a site without network needs, as one directory.
 
 README.md, LICENCES.md       for people
 manifest.json, SHA256SUMS    size and digest of everything else
@@ -8,7 +8,7 @@ engines/*.lock               the engine locks
 wheels/*.whl                 the packages they name
 swarm/*.whl                  libtorrent for hosts that pass weights on to each other
 licences/<model>@<version>/  licence texts of the model's repository
-bin/uv                       installs the wheels by hand, where the toolkit is not to
+bin/uv                       installs the wheels by hand, without the toolkit
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class BundleVersion:
 
 @dataclass(frozen=True, slots=True)
 class BundleEngine:
-    """An engine in a bundle: its lock's path and those of its wheels, `size` of these in bytes."""
+    """An engine in a bundle: its lock's path and those of its wheels, and the wheels' `size` in bytes."""
 
     id: str
     version: str
@@ -66,7 +66,7 @@ class BundleEngine:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a bundle holds. `toolkit` is the version that made it, `created_at` a UTC time in ISO form.
+    """The content of a bundle. `toolkit` is the version that made it, `created_at` a UTC time in ISO form.
 
     `files` names everything but the manifest itself and the sums.
     """

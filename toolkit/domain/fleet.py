@@ -14,16 +14,14 @@ from toolkit.errors import InputError
 class Host:
     """A machine of the fleet.
 
-    `connection` is `local` or `ssh`; `root` the directory that holds everything the toolkit keeps on it;
-    `router_bind` the address clients use, `router_metrics_bind` where the router's own figures are
-    read; ports of replicas count up from `port_base`.
-    `ssh_options` are words of an `ssh` command line that lead to `address`, such as `-o`, `User=ops`.
-    `router_tls_certificate` and `router_tls_key` are paths on the ops machine, empty for plain HTTP;
-    with `router_require_keys` nobody is let in without a key, even before the first key is there.
-    `relay_address` is where the other hosts of the fleet reach this one, at `relay_port`: their routers hand
-    requests for its replicas to its router there. `peers` are the relay addresses of those others. With `swarm_tls`
-    it takes part in swarms only where these are encrypted.
-    `settings` are the variables that go to the roles as they stand in the inventory, see `config.host_settings`.
+    `connection` is `local` or `ssh`; `root` is the directory of everything that the toolkit keeps on the host.
+    Clients use `router_bind`; the router's own figures are read at `router_metrics_bind`. The ports of replicas
+    count up from `port_base`. `ssh_options` are words of an `ssh` command line, such as `-o`, `User=ops`.
+    `router_tls_certificate` and `router_tls_key` are paths on the ops machine, empty for plain HTTP.
+    With `router_require_keys` the router asks for a key even before the first key exists.
+    Routers of other hosts send requests for this host's replicas to `relay_address`, port `relay_port`; `peers` are
+    the relay addresses of those hosts. With `swarm_tls` the host takes part in encrypted swarms alone.
+    `settings` are inventory variables that the roles get unchanged, see `config.host_settings`.
     """
 
     name: str
@@ -47,7 +45,7 @@ class Host:
 
     @property
     def label(self) -> str:
-        """What routes call it: its name among several, nothing where it is the only one."""
+        """The host's name in routes; empty where it is the only host."""
         return self.name if self.peers else ""
 
     @property
@@ -57,7 +55,7 @@ class Host:
 
     @property
     def relay_bind(self) -> str:
-        """Where its router listens for the other hosts; empty where there is none."""
+        """The address where the router listens for the other hosts; empty where there are none."""
         return f"{self.relay_address}:{self.relay_port}" if self.peers else ""
 
 

@@ -1,4 +1,4 @@
-"""What the registry describes: models, their pinned versions and the policy over them."""
+"""The content of the registry: models, their pinned versions and the policy."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class EngineSpec:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one replica needs. `memory` is in bytes: device memory on CUDA, system memory on CPU.
+    """The needs of one replica. `memory` is in bytes: device memory on CUDA, system memory on CPU.
 
     Over several `hosts`, `memory` and `devices` are what each of them gives.
     """
@@ -73,7 +73,7 @@ class Resources:
 class Check:
     """One completion that a replica must give before it takes traffic.
 
-    The answer is never allowed to be empty; `contains`, where given, must occur in it.
+    An empty answer fails. `contains`, where given, must occur in the answer.
     """
 
     prompt: str
@@ -89,7 +89,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What policy denies by default and this one version is allowed, with the reason on record."""
+    """Exceptions from the default policy for one version, with their reason."""
 
     trust_remote_code: bool = False
     formats: tuple[str, ...] = ()
@@ -177,7 +177,7 @@ class Registry:
 
 
 def unknown(noun: str, name: str, known: list[str], *, where: str) -> InputError:
-    """Return the error for a name that nobody has, with the nearest known names as hint."""
+    """Return the error for an unknown name, with the nearest known names as hint."""
     import difflib
 
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

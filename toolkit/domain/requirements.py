@@ -12,7 +12,7 @@ _HASH = re.compile(r"^--hash=sha256:(?P<digest>[0-9a-f]{64})$")
 
 @dataclass(frozen=True, slots=True)
 class LockedPackage:
-    """One package: any file of it that is used must have one of `sha256` (hex)."""
+    """One package. Each of its files in use must have one of the digests `sha256` (hex)."""
 
     name: str
     version: str

@@ -1,4 +1,4 @@
-"""What belongs into a bundle, and its manifest as text; pure."""
+"""The content of a bundle, and its manifest as text."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def choose_engines(
 ) -> tuple[EngineLock, ...]:
     """Return the engine locks that the versions need, each once, in the versions' order.
 
-    Without `accelerators`, those that each version's resources name. Raises InputError or
+    Without `accelerators`, each version uses those of its resources. Raises InputError or
     NothingSuitableError where there is no such lock, or a version runs on none of `accelerators`.
     """
     found: dict[str, EngineLock] = {}
@@ -75,8 +75,8 @@ def wheel_files(
 ) -> dict[str, tuple[BundleFile, ...]]:
     """Return where the wheels of each engine go; equal ones are one file.
 
-    `wheels` maps engine ids to file names with sha256 and size. Names that two engines use for
-    different files get a directory.
+    `wheels` maps engine ids to file names with sha256 and size. A name that two engines use for
+    different files gets a directory.
     """
     taken: dict[str, str] = {}
     placed: dict[str, tuple[BundleFile, ...]] = {}
@@ -136,13 +136,13 @@ def manifest_text(manifest: Manifest) -> str:
 
 
 def sums_text(manifest: Manifest, manifest_sha256: str) -> str:
-    """Return what `sha256sum -c` checks the whole bundle with."""
+    """Return the text by which `sha256sum -c` checks the whole bundle."""
     sums = {file.path: file.sha256 for file in manifest.files} | {MANIFEST: manifest_sha256}
     return "".join(f"{sums[path]}  {path}\n" for path in sorted(sums))
 
 
 def parse_manifest(text: str) -> Manifest:
-    """Return the manifest in `text`; raises IntegrityError where it is none, or leads elsewhere."""
+    """Return the manifest in `text`; raises IntegrityError where it is no manifest, or has a path that leads out."""
     try:
         data = json.loads(text)
         if data["format"] != FORMAT:
@@ -173,7 +173,7 @@ def contradictions(
     versions: Mapping[str, Snapshot],
     engines: Mapping[str, Sequence[LockedPackage]],
 ) -> tuple[str, ...]:
-    """Return how a manifest differs from the locks that came with it, a line each; () is good.
+    """Return how a manifest differs from the locks that came with it, a line each.
 
     `versions` maps `model@version` to what the registry's lock pins, `engines` ids to their packages.
     """

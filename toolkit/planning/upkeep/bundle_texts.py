@@ -1,4 +1,4 @@
-"""What a bundle tells people: how to take it in, and under which licences its models are."""
+"""The texts of a bundle for people: its README, and the licences of its models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OPENNESS = {
 
 
 def licences_text(versions: Sequence[Version], texts: Mapping[str, Sequence[str]]) -> str:
-    """Return what the registry says of each version's licence; `texts` has the files by title."""
+    """Return the licence of each version as the registry has it; `texts` has the licence files by title."""
     parts = ["# Licences of the models in this bundle\n"]
     for version in versions:
         source = version.source

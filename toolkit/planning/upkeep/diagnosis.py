@@ -1,4 +1,4 @@
-"""What is wrong on this ops machine and this host, and what to type about it."""
+"""Diagnose the ops machine and a host; each finding has the next command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at, how it stands and the next command where it does not stand well."""
+    """One subject and its state; `hint` is the next command where the state is not good."""
 
     level: Level
     subject: str
@@ -29,12 +29,12 @@ class Finding:
     hint: str = ""
 
 
-# Below this a pull of any real model fails for want of room.
+# A pull of any real model needs more room than this.
 LOW_DISK = 20 * 10**9
 
 
 def diagnose_host(facts: HostFacts, provision_digest: str) -> tuple[Finding, ...]:
-    """Return the findings about a host, good ones included."""
+    """Return the findings about a host, those of level `ok` included."""
     return (
         Finding(Level.OK, "host", f"{facts.os}, Python {facts.python}, {facts.init}"),
         Finding(Level.OK, "devices", describe_host(facts)),

@@ -1,4 +1,4 @@
-"""What a pull has to fetch, and whether it fits; pure."""
+"""Plan a download: the files to fetch, and the room that the disk lacks for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from toolkit.domain.snapshot import FileDigest, Snapshot, is_safe_path
 from toolkit.errors import InputError
 
-# Room for manifests and for what else is written on that disk meanwhile.
+# Room for manifests, and for other processes that write on the disk meanwhile.
 RESERVE = 64 * 2**20
 
 
@@ -22,16 +22,16 @@ class Download:
 
     @property
     def size(self) -> int:
-        """Bytes of the missing files, what an earlier pull left of them included."""
+        """Bytes of the missing files, including the parts that an earlier pull left."""
         return self.needed + self.resumed
 
 
 def plan_download(
     snapshot: Snapshot, present: Collection[str], partial: Mapping[str, int]
 ) -> Download:
-    """Return what is missing of `snapshot`.
+    """Return the missing files of `snapshot`.
 
-    `present` holds the sha256 of contents that are there, `partial` the bytes that are there of
+    `present` holds the sha256 of whole files in the store, `partial` the bytes that the store has of
     others. Raises InputError where a path of the snapshot would lead out of its directory.
     """
     _check_paths(snapshot)

@@ -1,4 +1,4 @@
-"""What a host keeps although nothing needs it any more."""
+"""Choose the snapshots and engines to remove from a host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit.domain.release import Release
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """Snapshots (digests) and engines (lock ids) to remove from a host, and what is kept and why."""
+    """Snapshots (digests) and engines (lock ids) to remove from a host; `kept` says what stays and why."""
 
     snapshots: tuple[str, ...]
     engines: tuple[str, ...]
@@ -24,7 +24,7 @@ class Prune:
 
 
 def plan_prune(facts: HostFacts, recent: Iterable[Release]) -> Prune:
-    """Return what neither a slot of the host nor one of the `recent` releases uses."""
+    """Plan to remove everything that neither a slot of the host nor one of the `recent` releases uses."""
     running = [slot.release for slot in facts.slots if slot.release]
     keep = [*running, *recent]
     snapshots = {release.snapshot for release in keep}

@@ -1,4 +1,4 @@
-"""Make a bundle: pull and download what is missing, put it together, let it appear by one rename."""
+"""Make a bundle: fetch missing files, assemble them beside the target, rename the result into place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from toolkit.workflows.files.supplies import PackageProgress
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What making a bundle would take, in bytes. `packages_unknown`: wheels that are still to be downloaded."""
+    """The bytes that a bundle would take. `packages_unknown` estimates the wheels still to be downloaded."""
 
     fetch: int
     weights: int
@@ -37,7 +37,7 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A bundle that was made, or was there already with just this in it."""
+    """A bundle that was made, or that was there already with the same content."""
 
     target: Path
     manifest: Manifest
@@ -60,7 +60,7 @@ class Created:
 
 
 def outlook(spec: BundleSpec, tools: BundleTools) -> Outlook:
-    """Return what the bundle would take; raises where policy, pins or the target forbid it."""
+    """Return the size of the bundle; raises an error where policy, pins or the target forbid it."""
     for version in spec.versions:
         require_licence(version, spec.registry.registry.policy)
     snapshots = spec.snapshots()
@@ -91,11 +91,11 @@ def outlook(spec: BundleSpec, tools: BundleTools) -> Outlook:
 
 
 def create_bundle(spec: BundleSpec, tools: BundleTools) -> Created:
-    """Make the bundle, or take up one that was interrupted.
+    """Make the bundle, or continue one that was interrupted.
 
     Raises RefusedError where policy does not allow a licence, InputError where the target is taken,
-    SourceError where something cannot be had or the disk has no room, IntegrityError where bytes
-    are not those pinned, BusyError while another process makes the same bundle.
+    SourceError where a file cannot be fetched or the disk has no room, IntegrityError where bytes
+    differ from those pinned, BusyError while another process makes the same bundle.
     """
     started = time.monotonic()
     expected = outlook(spec, tools)
@@ -136,7 +136,7 @@ def create_bundle(spec: BundleSpec, tools: BundleTools) -> Created:
 
 
 def _standing(spec: BundleSpec) -> Created | None:
-    """Return what stands at the target if it is this very bundle; raises InputError for anything else."""
+    """Return the bundle at the target if it has the same content; raises InputError for anything else."""
     if not disk.is_occupied(spec.target):
         return None
     other = InputError(
@@ -165,5 +165,5 @@ def _standing(spec: BundleSpec) -> Created | None:
 
 
 def _linkable(store: Path, target: Path) -> bool:
-    """Whether store and target are on one file system, so that the bundle takes no room of its own."""
+    """Whether store and target are on one file system, so that hard links spare the room of the bundle."""
     return disk.room_below(store)[0] == disk.room_below(target)[0]

@@ -1,4 +1,4 @@
-"""Put a bundle together from a full store and a full wheelhouse."""
+"""Assemble a bundle from a store and a wheelhouse that have all of its files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from toolkit.workflows.files.report import PullReport, counted, reporting
 
 @dataclass(frozen=True, slots=True)
 class BundleSpec:
-    """What a bundle is to hold, and where it is to stand."""
+    """The content that a bundle is to have, and its directory."""
 
     target: Path
     registry: RegistryFile
@@ -68,7 +68,7 @@ class BundleSpec:
 
 @dataclass(frozen=True, slots=True)
 class BundleTools:
-    """What a bundle is made with. `report` gives a fresh report for each phase."""
+    """The adapters that make a bundle. `report` gives a fresh report for each phase."""
 
     store: Store
     wheelhouse: Wheelhouse
@@ -81,7 +81,7 @@ class BundleTools:
 
 
 def assemble(spec: BundleSpec, tools: BundleTools, root: Path) -> tuple[Manifest, str]:
-    """Fill `root` and let it appear as the bundle; return its manifest and fingerprint.
+    """Fill `root` and rename it to the bundle's directory; return its manifest and fingerprint.
 
     Raises SourceError where the disk has no room, IntegrityError where store or wheelhouse are damaged.
     """
@@ -113,7 +113,7 @@ def assemble(spec: BundleSpec, tools: BundleTools, root: Path) -> tuple[Manifest
 def _placements(
     spec: BundleSpec, tools: BundleTools, wheels: Mapping[str, Iterable[BundleFile]]
 ) -> list[FileOrigin]:
-    """Return every file that is not a text of ours, the largest first, each once."""
+    """Return every file but the texts that the toolkit writes, each once, the largest first."""
     snapshots = spec.snapshots()
     origins = {
         file.sha256: tools.store.path(snapshot) / file.path
@@ -144,7 +144,7 @@ def _place_all(
     placements: Sequence[FileOrigin], root: Path, report: PullReport, title: str, *, link: bool
 ) -> None:
     def bring(wanted: FileOrigin, stop: threading.Event) -> None:
-        # The environment's own uv must not share its bytes with what travels.
+        # A hard link would share the bytes of this environment's uv with the bundle.
         shared = link and wanted.file.path != UV
         disk.put(root, wanted, counted(stop, report, wanted.origin.name), link=shared)
 
@@ -176,7 +176,7 @@ def _manifest(
 
 
 def _close(root: Path, target: Path, manifest: Manifest) -> tuple[Manifest, str]:
-    """Write what names all the others, and let the bundle appear; return that and its fingerprint."""
+    """Write the manifest and rename the bundle into place; return the manifest and its fingerprint."""
     readme = disk.write_text(root, README, readme_text(manifest, manifest.size))
     files = sorted((*manifest.files, readme), key=lambda each: each.path)
     whole = replace(manifest, files=tuple(files))

@@ -14,7 +14,7 @@ WORKERS = 4
 
 
 def require_room(needed: Mapping[Path, int], what: str) -> None:
-    """Raise SourceError unless there are so many bytes for each place, summed up by file system."""
+    """Raise SourceError unless each file system has room for the bytes `needed` at its places."""
     sums: dict[int, int] = {}
     for path, size in needed.items():
         device, free = disk.room_below(path)

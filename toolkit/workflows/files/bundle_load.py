@@ -1,7 +1,7 @@
-"""Take a bundle in: check every byte, then fill store and wheelhouse, then merge lock and registry.
+"""Load a bundle: check every byte, then fill store and wheelhouse, then merge lock and registry.
 
-Nothing is taken in before all of it was checked, and the registry is written last, so that a version
-never stands in it without its files.
+Nothing is loaded before every byte is checked. The registry is written last, so that it never has a
+version without files.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle whose texts were read and checked against each other; its large files were not yet."""
+    """A bundle whose texts are read and checked against each other. Its large files are unchecked."""
 
     root: Path
     manifest: Manifest
@@ -68,7 +68,7 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The ops machine that takes a bundle in. `report` gives a fresh report for each phase."""
+    """The ops machine that loads a bundle. `report` gives a fresh report for each phase."""
 
     store: Store
     wheelhouse: Wheelhouse
@@ -82,7 +82,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """What taking a bundle in would change. `before` is None where there is no registry yet.
+    """The changes that loading a bundle would make. `before` is None where there is no registry yet.
 
     `added` names the versions that are new in the registry, `room` the bytes for each place.
     """
@@ -128,8 +128,8 @@ class LoadPlan:
 def open_bundle(root: Path, fingerprint: str = "") -> Bundle:
     """Return the bundle in `root`, its texts checked against the manifest and each other.
 
-    `fingerprint` is the sha256 of the manifest, where somebody told it over another channel.
-    Raises InputError where this is no bundle, IntegrityError where it is a damaged one.
+    `fingerprint` is the sha256 of the manifest, if the maker told it over another channel.
+    Raises InputError where the directory is no bundle, IntegrityError where the bundle is damaged.
     """
     disk.require_bundle(root)
     found = digest_file(root / MANIFEST, MANIFEST).sha256
@@ -179,10 +179,10 @@ def check_bundle(bundle: Bundle, report: PullReport) -> None:
 
 
 def plan_load(bundle: Bundle, site: Site) -> LoadPlan:
-    """Return what is to be taken in; nothing is changed.
+    """Return the changes to make; nothing is changed.
 
-    Raises RefusedError or IntegrityError where registry, lock or an engine's lock here say something
-    else, SourceError where the disk has no room.
+    Raises RefusedError or IntegrityError where this machine's registry, lock or engine lock contradicts
+    the bundle, SourceError where the disk has no room.
     """
     path = site.registry_path
     before, added = None, tuple(version.title for version in bundle.versions())
@@ -231,11 +231,11 @@ def load_bundle(
     *,
     dry_run: bool = False,
 ) -> LoadPlan:
-    """Take the bundle in and return what was done; an empty plan means that all of it was here.
+    """Load the bundle and return what was done; an empty plan means that everything was here already.
 
-    Every byte of the bundle is checked first, also with `dry_run` and where nothing is to do. Raises
-    IntegrityError where a file is not as it was made, with nothing taken in, RefusedError where
-    `confirm` says no, and what `plan_load` raises.
+    Every byte of the bundle is checked first, even with `dry_run` and with an empty plan. Raises
+    IntegrityError where a file differs from the manifest, with nothing loaded, RefusedError where
+    `confirm` returns false, and what `plan_load` raises.
     """
     plan = plan_load(bundle, site)
     if not plan.empty and not dry_run and not confirm(plan):
@@ -266,7 +266,7 @@ def _take_snapshot(bundle: Bundle, site: Site, version: Version) -> None:
     snapshot = bundle.lock.snapshot_of(version)
     report = site.report()
     download = preview(snapshot, site.store)
-    # A directory made in house is one on the machine that made the bundle.
+    # The directory of a model made in house is on the machine that made the bundle.
     origin = replace(version, source=HubSource(version.source.key))
     with (
         reporting(report, version.title, len(download.missing), download.size),

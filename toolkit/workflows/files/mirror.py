@@ -1,4 +1,4 @@
-"""What the mirror gives out: snapshots that are in the store, pinned, and allowed by policy."""
+"""Snapshots that the mirror serves: in the store, pinned, and allowed by policy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Stamp = tuple[tuple[int, int], ...]
 class PinnedSnapshots:
     """A `MirrorSource` over registry, lock and store, which it reads again when they change.
 
-    `warn` gets a sentence when a changed registry cannot be read; the last good one stays in force.
+    `warn` gets a sentence when a changed registry cannot be read; the mirror then keeps the last good one.
     """
 
     def __init__(self, registry_path: Path, store: Store, warn: Callable[[str], None]) -> None:
@@ -33,7 +33,7 @@ class PinnedSnapshots:
         self._lock: Lock = read_lock(registry_path)
 
     def revisions(self, repo: str) -> Sequence[StoredSnapshot]:
-        """Return what may be given out of a repository, in the registry's order."""
+        """Return the snapshots of a repository that may be served, in the registry's order."""
         registry, lock = self._current()
         served: dict[str, StoredSnapshot] = {}
         for version in registry.versions:
@@ -49,7 +49,7 @@ class PinnedSnapshots:
         return tuple(served.values())
 
     def served(self) -> tuple[StoredSnapshot, ...]:
-        """Return everything that may be given out right now."""
+        """Return all snapshots that may be served now."""
         registry, _ = self._current()
         keys = dict.fromkeys(version.source.key for version in registry.versions)
         return tuple(each for key in keys for each in self.revisions(key))

@@ -27,9 +27,9 @@ WORKERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What a pull did: `fetched` bytes in `seconds`, after `resumed` bytes of an earlier one.
+    """The outcome of a pull: `fetched` bytes in `seconds`, after `resumed` bytes of an earlier one.
 
-    `already_there`: the store had it and nothing was changed.
+    With `already_there` the store had the snapshot and nothing was changed.
     """
 
     version: Version
@@ -73,7 +73,7 @@ def pull(
 
     The Hub is opened only where a file must come from it.
     Raises RefusedError where policy does not allow licence or files, SourceError where a source does not
-    give a file or the disk has no room, IntegrityError where bytes differ from those pinned.
+    deliver a file or the disk has no room, IntegrityError where bytes differ from those pinned.
     """
     require_licence(version, policy)
     require_permission(version, snapshot)
@@ -101,7 +101,7 @@ def pull(
 
 
 def preview(snapshot: Snapshot, store: Store) -> Download:
-    """Return what a pull of `snapshot` would have to fetch; nothing is fetched."""
+    """Return the files that a pull of `snapshot` would fetch; nothing is fetched."""
     return plan_download(
         snapshot,
         {file.sha256 for file in snapshot.files if store.has_blob(file)},

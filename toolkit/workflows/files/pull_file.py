@@ -1,4 +1,4 @@
-"""Fetch one file of a version, compare it with the lock, keep it or put it aside."""
+"""Fetch one file of a version, compare it with the lock, and keep it or quarantine it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from toolkit.workflows.files.report import PullReport, counted
 
 
 class Downloads(Protocol):
-    """Where files come from: a Hub, a directory, or a bundle."""
+    """A source of files: a Hub, a directory, or a bundle."""
 
     def download(
         self, repo: str, revision: str, file: FileDigest, into: Path, progress: Advance
@@ -48,7 +48,7 @@ class FileFetch:
     def __call__(self, file: FileDigest, stop: threading.Event) -> None:
         """Bring `file` into the staged snapshot.
 
-        Raises SourceError, or IntegrityError where its bytes are not those pinned.
+        Raises SourceError, or IntegrityError where its bytes differ from those pinned.
         """
         advance = counted(stop, self._report, file.path)
         try:
@@ -71,7 +71,7 @@ class FileFetch:
         found = self._write(file, data, advance)
         wrong = difference(file, found)
         if wrong and resumed > 0:
-            # A power cut can damage what an earlier pull left; the server deserves a second chance.
+            # A power cut can damage the part that an earlier pull left, so fetch the whole file once more.
             self._report.note(f"the kept part of {file.path} is damaged; fetching it anew")
             data.unlink()
             advance(-found.size)

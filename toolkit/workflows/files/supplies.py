@@ -1,4 +1,4 @@
-"""Snapshots from the store, engines from the wheelhouse: what the ops machine brings to a host."""
+"""Supplies for hosts: snapshots from the store, engines from the wheelhouse of the ops machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from toolkit.workflows.tools import Say, SnapshotFiles
 class LocalSupplies:
     """The store and the wheelhouse of this ops machine.
 
-    `snapshot_of` gives a version's pinned files; only a deployment of a version calls it.
+    `snapshot_of` returns a version's pinned files. A command that deploys no version does not call it.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class LocalSupplies:
 
 
 class _Interruptible:
-    """A pull's report through which an interruption ends the pull."""
+    """A pull's report that ends the pull after an interruption."""
 
     def __init__(self, report: PullReport, interruption: Interruption) -> None:
         self._interruption = interruption
@@ -123,7 +123,7 @@ class _Interruptible:
 
 
 class PackageProgress:
-    """Say every fifth of the packages, so that a minute's download is not silent."""
+    """Reports every fifth of the packages, so that a long download shows progress."""
 
     def __init__(self, say: Say) -> None:
         self._say = say

@@ -15,7 +15,7 @@ from toolkit.workflows.fleet.look import look
 
 @dataclass(frozen=True, slots=True)
 class HostLook:
-    """One look at a host: its facts, or why there are none. `drift` says why it would be provisioned again."""
+    """The facts of a host, or the error that prevented them. `drift` is the reason to provision the host again."""
 
     name: str
     facts: HostFacts | None = None
@@ -42,7 +42,7 @@ def look_at_hosts(
 ) -> tuple[HostLook, ...]:
     """Return a look at each host, in their order; `hosts` are (host, provision digest, wanted driver package).
 
-    `clock` returns seconds since the epoch. A host that does not answer is told in its look, not raised.
+    `clock` returns seconds since the epoch. The error of a host that does not answer is in its look; it is not raised.
     """
 
     sight = look([host for host, _, _ in hosts])

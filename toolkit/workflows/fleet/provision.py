@@ -1,6 +1,6 @@
-"""Bring hosts to where they can serve: observe all, decide for each, confirm once, converge several at a time.
+"""Make hosts ready to serve: observe all, decide for each, confirm once, converge several at a time.
 
-Hosts are independent: what fails on one changes nothing for the others.
+Hosts are independent: a failure on one host changes nothing for the others.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 
 class Result(StrEnum):
-    """How a host came out."""
+    """The outcome for a host, in a word."""
 
     UNCHANGED = "nothing to do"
     CONVERGED = "converged"
@@ -39,7 +39,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A host to provision: how it is reached, what its `converged` must read, and the driver it is to get."""
+    """A host to provision, the digest that its `converged` file must have, and the driver package that it gets."""
 
     host: HostPort
     digest: str
@@ -53,7 +53,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What is to be done to a host: `reason` says why, empty where there is nothing to do; `fault` why it cannot be."""
+    """The intent for a host. `reason` is empty where nothing is to do; `fault` says why it cannot be done."""
 
     target: Target
     reason: str = ""
@@ -72,7 +72,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a host came out, and what changed on it, in how many seconds."""
+    """The outcome for a host: the tasks that changed it, and the seconds that they took."""
 
     name: str
     result: Result
@@ -94,9 +94,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Provisioning:
-    """How hosts are converged; with `check` nothing is changed, and with `force` those as well that need nothing.
+    """The way hosts are converged. `check` changes nothing; `force` converges hosts without need as well.
 
-    `clock` returns seconds since the epoch; `fleet` are all hosts, whose keys a new one gets before it may serve.
+    `clock` returns seconds since the epoch. A new host gets the keys of all hosts of `fleet` before it may serve.
     """
 
     converge: Converge
@@ -115,10 +115,10 @@ Confirm = Callable[[Sequence[Intent]], bool]
 def provision(
     targets: Sequence[Target], how: Provisioning, confirm: Confirm
 ) -> tuple[Outcome, ...]:
-    """Converge each target that needs it; return how each came out, in their order.
+    """Converge each target that needs it; return the outcomes in the order of the targets.
 
-    `confirm` sees what is intended where anything is; raises RefusedError where it says no. No host's own failure
-    raises: it is the `fault` of its outcome.
+    `confirm` gets the intents if any host needs work; raises RefusedError where it returns false. The failure of a
+    host does not raise: it is the `fault` of its outcome.
     """
     sight = look([each.host for each in targets])
     intents = [_intend(each, how, sight) for each in targets]
@@ -126,7 +126,7 @@ def provision(
     if wanted and not confirm(intents):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
     if wanted and len(how.fleet) > 1 and not how.check:
-        # Who is out of reach is told of below, where it is to be provisioned.
+        # An unreachable target has a fault in its own outcome.
         with suppress(HostError):
             sync_keys(how.fleet)
     outcomes = at_once(CONVERGING, wanted, lambda each: _Run(how, each).outcome(), how.stop.set)
@@ -185,7 +185,7 @@ class _Run:
         if self._how.check:
             return self._play()
         with target.host.lock(self._how.owner):
-            # Whoever held the lock until now may have done it.
+            # Observe again: the command that held the lock until now may have converged the host.
             if not _reason(target.host.observe(), target, self._how):
                 return None
             return self._play()
@@ -203,7 +203,7 @@ class _Run:
         if self._how.stop.is_set():
             raise _Interrupted
         now = self._how.clock()
-        # A role's own check of its arguments is no step of anything.
+        # Leave out the check that every role makes of its arguments.
         if now - self._said >= _SAY_EVERY and "Validating arguments" not in task:
             self._said = now
             self._how.say(f"{self._intent.target.name}: {task}")

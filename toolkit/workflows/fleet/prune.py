@@ -1,4 +1,4 @@
-"""Remove snapshots and engines that nothing needs any more, from the hosts and from the store."""
+"""Remove snapshots and engines that nothing uses from the hosts and from the store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from toolkit.workflows.tools import Tools
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """What a prune would remove, or removed: from each host, by name, and snapshots from the store."""
+    """What nothing uses: snapshots and engines by the name of their host, and snapshots in the store."""
 
     hosts: Mapping[str, Prune]
     stored: tuple[Snapshot, ...]
@@ -35,11 +35,11 @@ def prune(
     keep: int,
     confirm: Callable[[Unused], bool],
 ) -> tuple[Unused, int]:
-    """Remove what the hosts' slots and each model's last `keep` live releases do not use.
+    """Remove everything that neither the hosts' slots nor each model's last `keep` live releases use.
 
-    From the store go snapshots that the registry's lock (`locked`: digests) does not name either.
+    A snapshot of the store stays as well if the registry's lock has its digest (`locked`).
     Returns what was removed and the bytes freed on the hosts. Raises RefusedError, BusyError, and HostError where a
-    host does not answer: what it uses is not known then.
+    host does not answer, because what it uses is unknown.
     """
     unused = find_unused(members, store, locked, keep)
     if unused.empty:
@@ -63,7 +63,7 @@ def prune(
 def find_unused(
     members: Sequence[Tools], store: Store, locked: frozenset[str], keep: int
 ) -> Unused:
-    """Return what nothing needs; nothing is removed."""
+    """Return everything that nothing uses; nothing is removed."""
     history = members[0].history
     recent = [each for model in history.models() for each in _recent(history, model, keep)]
     recent += _still_needed(history, recent)
@@ -93,7 +93,7 @@ def _recent(history: History, model: str, keep: int) -> list[Release]:
 
 
 def _still_needed(history: History, known: list[Release]) -> list[Release]:
-    """What the next command goes back to, or completes, where a deployment was cut short."""
+    """Return the releases of interrupted deployments: the next command restores or completes one of them."""
     found = [
         history.release(opened.model, number)
         for opened in history.unfinished()

@@ -1,4 +1,4 @@
-"""Hash what is on hosts and in the store again and compare it with what was pinned and deployed."""
+"""Hash the snapshots on hosts and in the store again, and compare them with their pins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STORE = "the store"
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A snapshot on a host (`where` is its name) or in the store: who uses it and what differs, file by file."""
+    """A snapshot on a host (`where` is its name) or in the store: its users, and its differences file by file."""
 
     where: str
     digest: str
@@ -30,7 +30,7 @@ class Verified:
 def verify_host(
     host: HostPort, pinned: Callable[[str], Snapshot | None], say: Say
 ) -> tuple[Verified, ...]:
-    """Return the state of every snapshot on the host; `pinned` gives the files of a digest, if known."""
+    """Return the state of every snapshot on the host; `pinned` returns the files of a known digest."""
     facts = host.observe()
     return tuple(_verify(host, facts, digest, pinned(digest), say) for digest in facts.snapshots)
 
@@ -78,7 +78,7 @@ def compare(
 ) -> tuple[str, ...]:
     """Return each difference between the files on a host and the pin.
 
-    Without the pinned list the digest, which is part of the snapshot's name, still tells that something differs.
+    Without the pinned list the digest in the snapshot's name still shows that some file differs.
     """
     if pinned is None:
         same = digest_of_files(found.values()) == digest

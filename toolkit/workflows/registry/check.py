@@ -1,4 +1,4 @@
-"""What `toolkit registry` shows and checks: the registry against policy, directories and the lock."""
+"""Check the registry against policy, directories and the lock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from toolkit.planning.release.licence_policy import licence_verdict
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something to know about a version; a `fault` has to be put right, with `hint`."""
+    """A remark about a version. A `fault` has to be corrected; `hint` says how."""
 
     version: str
     fault: bool
@@ -28,7 +28,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A registry that could be read, its lock, and what was found."""
+    """A registry, its lock, and the findings about both."""
 
     registry: Registry
     lock: Lock
@@ -36,7 +36,7 @@ class Checked:
 
     @property
     def faults(self) -> tuple[Finding, ...]:
-        """The findings that have to be put right."""
+        """The findings that have to be corrected."""
         return tuple(finding for finding in self.findings if finding.fault)
 
 

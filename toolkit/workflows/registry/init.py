@@ -1,4 +1,4 @@
-"""Starting a registry: the shipped one and its schema, written where there is none yet."""
+"""Start a registry: write the shipped one and its schema into a directory without one."""
 
 from __future__ import annotations
 

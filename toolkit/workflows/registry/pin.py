@@ -1,4 +1,4 @@
-"""Pinning: a branch becomes a commit, and every file of it gets its digest into the lock."""
+"""Pin a model: replace a branch by its commit, and write the digest of every file into the lock."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """What a pin came to. `registry_changed` and `lock_changed` say which files were written."""
+    """The outcome of a pin. `registry_changed` and `lock_changed` say which files were written."""
 
     version: Version
     snapshot: Snapshot
@@ -62,10 +62,10 @@ def pin_version(
 ) -> Pinned:
     """Pin what `ref` means today (default: `main`) as the last version of `model`, and return it.
 
-    A version of the file whose revision is still that branch or tag gets the commit in its place.
+    Where a version's revision in the file still is that branch or tag, the commit replaces it.
     The registry is written last, so that a version never stands in it without its digests.
-    Raises InputError for what is wrong in the files or the arguments, RefusedError where policy
-    says no, SourceError and IntegrityError for what the Hub answers.
+    Raises InputError for faults in files and arguments, RefusedError where policy forbids the
+    licence or a file, SourceError and IntegrityError for answers of the Hub.
     """
     file, lock = read_registry(registry_path, unpinned=True), read_lock(registry_path)
     registry_model = file.registry.model(_bare(model))
@@ -95,8 +95,8 @@ def lock_versions(
 ) -> tuple[Pinned, ...]:
     """Write the digests of `MODEL@VERSION`, or of all versions of `MODEL`, into the lock.
 
-    A version named alone is read again even where the lock has it: its permission may have
-    changed, and with it the files. The registry stays as it is. Raises what `pin_version` raises,
+    A single version is read again even where the lock has it, because a change of its permission
+    changes its files. The registry stays as it is. Raises what `pin_version` raises,
     and IntegrityError where a file of the same revision has other bytes than those pinned.
     """
     file = read_registry(registry_path, unpinned=True)
@@ -124,7 +124,7 @@ def lock_versions(
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What a source said: the revision, its licence where it names one, digests of a directory."""
+    """The answer of a source: revision, licence if it names one, and the digests of a directory."""
 
     revision: str
     licence: str = ""
@@ -173,7 +173,7 @@ def _lock(
     dry_run: bool,
     again: bool = False,
 ) -> Pinned:
-    """Return `version` with its digests, from the lock or else from its source, written to the lock."""
+    """Return `version` with its digests, taken from the lock, or else read from the source and written to the lock."""
     _check_licence(file, version, found)
     if found.revision != version.revision:
         raise IntegrityError(
@@ -204,7 +204,7 @@ def _lock(
 
 
 def _differs(version: Version, pinned: Snapshot, found: Snapshot) -> bool:
-    """Whether other files are to be pinned; raises IntegrityError where the same ones changed."""
+    """Whether the choice of files differs; raises IntegrityError where a pinned file itself changed."""
     digests = {file.path: file.sha256 for file in pinned.files}
     for file in found.files:
         if digests.get(file.path, file.sha256) != file.sha256:
