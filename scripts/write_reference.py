@@ -1,4 +1,4 @@
-"""Write the generated files: the registry's JSON Schema, docs/registry.md and docs/commands.md.
+"""Write the generated files: JSON Schemas, docs/registry.md, docs/commands.md and docs/json.md.
 
 With `--check`, write nothing and end with 1 where a file is out of date.
 """
@@ -11,10 +11,12 @@ from pathlib import Path
 
 import click
 
+from scripts.json_reference import page_text, schema_texts
 from toolkit.cli.main import cli
 from toolkit.config.registry_reference import reference_text, schema_text
 
 ROOT = Path(__file__).resolve().parent.parent
+SCHEMAS = ROOT / "toolkit" / "documents"
 WIDTH = 100
 HEAD = """\
 # Commands
@@ -29,16 +31,31 @@ also lists the exit codes.
 
 def main() -> int:
     """Write or check the files; return the exit status."""
-    stale = [
-        path
-        for path, text in GENERATED.items()
-        if not path.exists() or path.read_text("utf-8") != text()
-    ]
+    wanted = generated()
+    there = {
+        path: path.read_text("utf-8") for path in [*wanted, *SCHEMAS.iterdir()] if path.exists()
+    }
+    stale = [path for path in {**wanted, **there} if there.get(path) != wanted.get(path)]
     for path in stale:
         sys.stderr.write(f"{path.relative_to(ROOT)} is out of date\n")
-        if "--check" not in sys.argv[1:]:
-            path.write_text(GENERATED[path](), "utf-8")
+        if "--check" in sys.argv[1:]:
+            continue
+        if path in wanted:
+            path.write_text(wanted[path], "utf-8")
+        else:
+            path.unlink()
     return 1 if stale and "--check" in sys.argv[1:] else 0
+
+
+def generated() -> dict[Path, str]:
+    """Return the text of each generated file."""
+    return {
+        ROOT / "model_registry.schema.json": schema_text(),
+        ROOT / "docs" / "registry.md": reference_text(),
+        ROOT / "docs" / "commands.md": commands_text(),
+        ROOT / "docs" / "json.md": page_text(),
+        **{SCHEMAS / name: text for name, text in schema_texts().items()},
+    }
 
 
 def commands_text() -> str:
@@ -78,12 +95,6 @@ def _context(command: click.Command, name: str, parent: click.Context | None) ->
         **{key: value for key, value in command.context_settings.items() if key != "color"},
     )
 
-
-GENERATED = {
-    ROOT / "model_registry.schema.json": schema_text,
-    ROOT / "docs" / "registry.md": reference_text,
-    ROOT / "docs" / "commands.md": commands_text,
-}
 
 if __name__ == "__main__":
     sys.exit(main())

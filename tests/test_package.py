@@ -24,7 +24,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_everything_a_deployment_needs_is_inside(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
     tracked = subprocess.run(
-        ["git", "ls-files", "playbooks", "toolkit/engines", "toolkit/hostside"],
+        [
+            "git",
+            "ls-files",
+            "playbooks",
+            "toolkit/documents",
+            "toolkit/engines",
+            "toolkit/hostside",
+        ],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

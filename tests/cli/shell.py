@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.json_documents import require_document
 from toolkit.adapters.history.history import History
 from toolkit.cli.context import open_history
 from toolkit.cli.main import main
@@ -85,7 +86,9 @@ class Prompt:
             main()
         said = self.capsys.readouterr()
         assert "Traceback" not in said.err
-        return Said(int(str(ended.value.code)), said.out, said.err)
+        code = int(str(ended.value.code))
+        require_document(words, code, said.out)
+        return Said(code, said.out, said.err)
 
 
 class Shell(Prompt):
@@ -128,4 +131,5 @@ def run(environment: Mapping[str, str], *words: str) -> Said:
     pipe = subprocess.PIPE
     with start(environment, *words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:
         out, err = process.communicate(timeout=60)
+    require_document(words, process.returncode, out)
     return Said(process.returncode, out, err)

@@ -17,6 +17,7 @@ from huggingface_hub import HfApi
 
 from tests.adapters.hub_server import Misbehaving, PublishedFiles
 from tests.cli.shell import Said, run, start
+from tests.json_documents import require_valid
 from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
@@ -275,6 +276,7 @@ def test_the_mirror_serves_what_is_pinned_pulled_and_allowed(desk: Desk) -> None
         while not lines or lines[-1] != "}\n":
             lines.append(mirror.stdout.readline())
         document = json.loads("".join(lines))
+        require_valid("mirror", document)
         api = HfApi(endpoint=document["endpoint"])
         old, new = desk.revisions["v1"], desk.revisions["v2"]
         assert document["served"] == [{"repo": REPO, "revision": old}]
