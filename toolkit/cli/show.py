@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -89,25 +89,34 @@ def releases(model: str, limit: int, home: str | None, as_json: bool) -> None:
 @json_option()
 def logs(
     model: str,
-    follow: bool,
-    lines: int,
-    slot: str | None,
-    previous: bool,
     named: str | None,
     fleet: str | None,
     home: str | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Show a replica's log."""
+    log = LogOptions(**options)
     chosen = open_fleet(fleet).select([named] if named else [])
     host = log_host([open_host(each, home_directory(home)) for each in chosen], model)
-    program = f"{model}-{slot or log_slot(host, model)}"
-    found = host.logs(program, lines, follow=follow and not previous, previous=previous)
+    program = f"{model}-{log.slot or log_slot(host, model)}"
+    follow = log.follow and not log.previous
+    found = host.logs(program, log.lines, follow=follow, previous=log.previous)
     shown = list(found) if as_json else _print_lines(found)
     if as_json:
         print_json({"host": host.name, "program": program, "lines": shown})
     elif not shown:
         note(f"{program} has no log here")
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """The options of `logs` that say which lines of which log to show."""
+
+    follow: bool
+    lines: int
+    slot: str | None
+    previous: bool
 
 
 def _print_lines(lines: Any) -> list[str]:
