@@ -176,7 +176,7 @@ def test_the_fleet_is_looked_at_whole_even_where_a_host_is_silent() -> None:
     down = machine("down")
     down.down = "it refuses our key"
     hosts = [ready("a"), machine("b"), down, machine("c", os="Fedora", os_id="fedora")]
-    looks = look_at_hosts([(each, "base-1", "") for each in hosts], lambda: NOW)
+    looks = look_at_hosts(hosts, lambda _: "base-1", lambda: NOW)
     assert [(each.name, each.drift, len(each.faults)) for each in looks] == [
         ("a", "", 0),
         ("b", "it was never provisioned", 0),

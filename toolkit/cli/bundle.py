@@ -21,7 +21,6 @@ from toolkit.cli.pull_progress import PullProgress
 from toolkit.config.engine_locks import read_locks
 from toolkit.config.lock_file import read_lock
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.bundle import Manifest
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.errors import InputError
 from toolkit.planning.upkeep.bundle import choose_engines
@@ -178,7 +177,8 @@ def show(directory: str, as_json: bool) -> None:
     found = open_bundle(Path(directory).expanduser().absolute())
     manifest = found.manifest
     if as_json:
-        print_json({"path": str(found.root), **_manifest_json(manifest, found.fingerprint)})
+        more = {"size": manifest.size, "fingerprint": found.fingerprint}
+        print_json({"path": str(found.root), **manifest.as_json(), **more})
         return
     table(
         ("VERSION", "SOURCE", "REVISION", "LICENCE", "OPENNESS", "ENGINE", "SIZE"),
@@ -212,7 +212,6 @@ def show(directory: str, as_json: bool) -> None:
 
 
 def _python(text: str) -> str:
-
     if not re.fullmatch(r"3\.\d+", text):
         raise InputError(f"{text!r} is not a version of Python", hint="write it like 3.12")
     return text
@@ -226,7 +225,6 @@ def _pythons(fleet: str | None, home: Path) -> list[str]:
 
 
 def _show_outlook(spec: BundleSpec, found: Outlook, as_json: bool) -> None:
-
     if as_json:
         print_json(
             {
@@ -265,7 +263,6 @@ def _show_outlook(spec: BundleSpec, found: Outlook, as_json: bool) -> None:
 
 
 def _tell_created(done: Created) -> None:
-
     manifest = done.manifest
     if done.already_there:
         say(f"nothing to do: {done.target} holds this already (to hash it: toolkit bundle load)")
@@ -279,7 +276,6 @@ def _tell_created(done: Created) -> None:
 
 
 def _show_plan(plan: LoadPlan) -> None:
-
     for version in plan.snapshots:
         note(f"  take in the files of {version.title}")
     for lock in plan.wheels:
@@ -297,7 +293,3 @@ def _show_plan(plan: LoadPlan) -> None:
     note(f"  {format_size(sum(plan.room.values()))} in all")
     for remark in plan.notes:
         note(f"  note: {remark}")
-
-
-def _manifest_json(manifest: Manifest, fingerprint: str) -> dict[str, Any]:
-    return {**manifest.as_json(), "size": manifest.size, "fingerprint": fingerprint}

@@ -92,11 +92,6 @@ def read_pins(registry_path: str, home: Path) -> Pins:
     return Pins(load_registry(path), read_lock(path), read_locks(home))
 
 
-def open_tools(home: Path, host: Host, pins: Pins | None, *, quiet: bool = False) -> Tools:
-    """Return the adapters of a command on one host. A command that deploys no new version needs no `pins`."""
-    return open_members(home, (host,), pins, quiet=quiet)[0]
-
-
 def open_members(
     home: Path,
     hosts: Sequence[Host],

@@ -13,7 +13,6 @@ from toolkit.cli.context import home_directory, open_fleet
 from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import print_json, say, table
-from toolkit.domain.accelerator import driver_package
 from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.quantity import format_size
 from toolkit.errors import HostError
@@ -28,17 +27,8 @@ def hosts(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Show the fleet's hosts: devices, driver, disk, engines, replicas, drift."""
 
     place = home_directory(home)
-    looks = look_at_hosts(
-        [
-            (
-                open_host(host, place),
-                provision_digest(host),
-                driver_package(host.settings),
-            )
-            for host in open_fleet(fleet).hosts
-        ],
-        time.time,
-    )
+    ports = [open_host(host, place) for host in open_fleet(fleet).hosts]
+    looks = look_at_hosts(ports, provision_digest, time.time)
     errors = {each.name: each.unreachable for each in looks if each.unreachable}
     failure = None
     if errors:
@@ -61,7 +51,6 @@ _COLUMNS = (
 
 
 def _row(look: HostLook) -> tuple[object, ...]:
-
     facts = look.facts
     if facts is None:
         return (look.name, "unreachable", *["-"] * (len(_COLUMNS) - 2))

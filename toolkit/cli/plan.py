@@ -82,7 +82,6 @@ def plan(
 
 
 def _candidate(version: Version, pins: Pins, place: Path, history: History) -> Candidate:
-
     pinned = pins.lock.snapshot_of(version) if pins.lock.has(version) else None
     snapshot = files_of(version, pinned, open_hub)
     return Candidate(
@@ -95,7 +94,6 @@ def _candidate(version: Version, pins: Pins, place: Path, history: History) -> C
 
 
 def _wanted(version: Version, history: History) -> Callable[[Release, HostFacts], Wanted]:
-
     seconds = usual_start(history, version.model)
 
     def wanted(release: Release, facts: HostFacts) -> Wanted:
@@ -105,7 +103,6 @@ def _wanted(version: Version, history: History) -> Callable[[Release, HostFacts]
 
 
 def _show(found: FleetFit) -> None:
-
     need, version = found.need, found.version
     say(f"{version.title}  {version.source.key}@{version.revision[:12]}")
     say(f"  weights   {format_size(found.weights)} in its files")
@@ -140,7 +137,6 @@ def _show(found: FleetFit) -> None:
 
 
 def _least(found: FleetFit) -> str:
-
     resources = found.version.resources
     each = "" if resources.devices == 1 else f" on each of {resources.devices} devices"
     asked = format_size(resources.memory // resources.devices)
@@ -153,7 +149,6 @@ _COLUMNS = (
 
 
 def _row(host: HostFit) -> tuple[str, ...]:
-
     said = host.prediction
     known = said is not None and not said.note
     return (
@@ -182,7 +177,6 @@ _STARTS = (
 
 
 def _start_row(record: FitRecord) -> tuple[str, ...]:
-
     tokens, weights = record.actual.tokens, record.actual.weights
     return (
         f"{record.model} #{record.release}",

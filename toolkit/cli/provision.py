@@ -14,7 +14,6 @@ from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.plan_view import DryRun, confirmed
-from toolkit.domain.accelerator import driver_package
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import joined
 from toolkit.workflows.fleet.provision import Intent, Outcome, Provisioning, Target
@@ -47,14 +46,7 @@ def provision(
 
     place, known = home_directory(home), open_fleet(fleet)
     ports = {host.name: open_host(host, place) for host in known.hosts}
-    targets = [
-        Target(
-            ports[host.name],
-            provision_digest(host),
-            driver_package(host.settings),
-        )
-        for host in known.select(hosts)
-    ]
+    targets = [Target(ports[host.name], provision_digest(host)) for host in known.select(hosts)]
     how = Provisioning(
         converge=RealConverge(playbook_directory(), place / "run", check=check),
         owner=lock_owner(),
@@ -72,7 +64,6 @@ def provision(
 
 def _confirmation(*, yes: bool, dry_run: bool, as_json: bool) -> Callable[[Sequence[Intent]], bool]:
     def confirm(intents: Sequence[Intent]) -> bool:
-
         if dry_run and as_json:
             hosts = {each.target.name: each.as_json() for each in intents}
             print_json({"hosts": hosts, "dry_run": True})

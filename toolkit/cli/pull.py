@@ -78,7 +78,6 @@ def pull(
 def _preview(
     versions: list[Version], snapshots: list[Snapshot], store: Store, as_json: bool
 ) -> None:
-
     rows = [(v, preview(s, store), s) for v, s in zip(versions, snapshots, strict=True)]
     if as_json:
         found = [
@@ -101,7 +100,6 @@ def _preview(
 
 
 def _tell(done: Pulled) -> None:
-
     title, snapshot = done.version.title, done.snapshot
     if done.already_there:
         say(f"{title} is already there: {done.path} (to hash it again: toolkit verify)")

@@ -211,7 +211,6 @@ def _read(registry_path: str) -> tuple[Registry, Lock]:
 
 
 def _licence(found: Registry, version: Version) -> str:
-
     allowed = licence_verdict(version, found.policy).allowed
     return version.licence if allowed else f"{version.licence} (refused)"
 
@@ -223,14 +222,12 @@ def _shown(value: object) -> str:
 
 
 def _needs(version: Version) -> str:
-
     needs = version.resources
     devices = f"{needs.devices} devices, " if needs.devices > 1 else ""
     return f"{' or '.join(needs.accelerators)}, {devices}{format_size(needs.memory)}"
 
 
 def _version_json(found: Registry, lock: Lock, version: Version) -> dict[str, Any]:
-
     verdict = licence_verdict(version, found.policy)
     files = lock.snapshot_of(version) if lock.has(version) else None
     return {
@@ -258,7 +255,6 @@ def _pin_json(pinned: Pinned) -> dict[str, Any]:
 
 
 def _say_pin(pinned: Pinned, *, dry_run: bool) -> None:
-
     version = pinned.version
     for path, reason in pinned.left_out.items():
         note(f"left out {path}: {reason}")

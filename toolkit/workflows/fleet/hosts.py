@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from toolkit.adapters.hosts.host import HostPort
+from toolkit.domain.accelerator import driver_package
 from toolkit.domain.facts import HostFacts
+from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
 from toolkit.planning.change.preflight import Fault, preflight, reason_to_provision, remarks
 from toolkit.workflows.fleet.look import look
@@ -38,20 +40,20 @@ class HostLook:
 
 
 def look_at_hosts(
-    hosts: Sequence[tuple[HostPort, str, str]], clock: Callable[[], float]
+    hosts: Sequence[HostPort], digest_of: Callable[[Host], str], clock: Callable[[], float]
 ) -> tuple[HostLook, ...]:
-    """Return a look at each host, in their order; `hosts` are (host, provision digest, wanted driver package).
+    """Return a look at each host, in their order; `digest_of` gives a host's provision digest.
 
     `clock` returns seconds since the epoch. The error of a host that does not answer is in its look; it is not raised.
     """
+    seen = look(hosts)
 
-    sight = look([host for host, _, _ in hosts])
+    def judge(host: Host) -> HostLook:
+        if host.name in seen.errors:
+            return HostLook(host.name, unreachable=seen.errors[host.name])
+        facts = seen.facts[host.name]
+        faults = preflight(facts, clock(), driver_package(host.settings))
+        drift = reason_to_provision(facts, digest_of(host))
+        return HostLook(host.name, facts, drift, faults, remarks(facts))
 
-    def judge(name: str, digest: str, driver_package: str) -> HostLook:
-        if name in sight.errors:
-            return HostLook(name, unreachable=sight.errors[name])
-        facts = sight.facts[name]
-        faults = preflight(facts, clock(), driver_package)
-        return HostLook(name, facts, reason_to_provision(facts, digest), faults, remarks(facts))
-
-    return tuple(judge(host.name, digest, driver) for host, digest, driver in hosts)
+    return tuple(judge(each.host) for each in hosts)

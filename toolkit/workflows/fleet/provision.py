@@ -14,6 +14,7 @@ from typing import Any
 
 from toolkit.adapters.ansible.converge import Converge
 from toolkit.adapters.hosts.host import HostPort
+from toolkit.domain.accelerator import driver_package
 from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import HostError, RefusedError, ToolkitError
@@ -39,11 +40,10 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A host to provision, the digest that its `converged` file must have, and the driver package that it gets."""
+    """A host to provision, and the digest that its `converged` file must have."""
 
     host: HostPort
     digest: str
-    driver_package: str = ""
 
     @property
     def name(self) -> str:
@@ -138,7 +138,7 @@ def _intend(target: Target, how: Provisioning, sight: FleetFacts) -> Intent:
     if target.name in sight.errors:
         return Intent(target, fault=sight.errors[target.name])
     facts = sight.facts[target.name]
-    faults = preflight(facts, how.clock(), target.driver_package)
+    faults = preflight(facts, how.clock(), driver_package(target.host.host.settings))
     if faults:
         words = "; ".join(each.words for each in faults)
         return Intent(target, fault=HostError(f"{target.name}: {words}", hint=faults[0].hint))

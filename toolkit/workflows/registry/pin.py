@@ -67,7 +67,8 @@ def pin_version(
     Raises InputError for faults in files and arguments, RefusedError where policy forbids the
     licence or a file, SourceError and IntegrityError for answers of the Hub.
     """
-    file, lock = read_registry(registry_path, unpinned=True), read_lock(registry_path)
+    file = read_registry(registry_path, unpinned=True)
+    pinning = _Pinning(file, read_lock(registry_path), open_hub, report, dry_run)
     registry_model = file.registry.model(_bare(model))
     waiting = _waiting(file, registry_model.name, ref, name)
     if waiting:
@@ -75,16 +76,16 @@ def pin_version(
         ref = file.unpinned[registry_model.name, waiting]
     else:
         draft = draft_version(file, registry_model.name)
-    found = _observe(draft, ref, open_hub, report)
+    found = pinning.observe(draft, ref)
     for version in registry_model.versions:
         same = version.source == draft.source and version.revision == found.revision
         if same and not waiting:
-            return _lock(file, lock, version, found, open_hub, report, dry_run=dry_run)
+            return pinning.lock(version, found)
     title = waiting or name or _default_name(ref, found.revision, registry_model.versions)
     write = with_revision if waiting else with_version
     after = write(file, registry_model.name, title, found.revision)
     version = after.registry.model(registry_model.name).version(title)
-    pinned = _lock(file, lock, version, found, open_hub, report, dry_run=dry_run)
+    pinned = pinning.lock(version, found)
     if not dry_run:
         write_registry(registry_path, file, after)
     return replace(pinned, registry_changed=True)
@@ -112,13 +113,12 @@ def lock_versions(
                 hint=f"toolkit registry pin {model.name} {version.revision}",
             )
         lock = read_lock(registry_path)
+        pinning = _Pinning(file, lock, open_hub, report, dry_run)
         if lock.has(version) and "@" not in spec:
             done.append(Pinned(version, lock.snapshot_of(version), {}, (), False, False))
             continue
-        found = _observe(version, version.revision, open_hub, report)
-        done.append(
-            _lock(file, lock, version, found, open_hub, report, dry_run=dry_run, again=True)
-        )
+        found = pinning.observe(version, version.revision)
+        done.append(pinning.lock(version, found, again=True))
     return tuple(done)
 
 
@@ -133,74 +133,103 @@ class _Found:
     choice: FileChoice | None = None
 
 
-def _observe(version: Version, ref: str, open_hub: OpenHub, report: Report) -> _Found:
-    if isinstance(version.source, LocalSource):
-        if ref and ref != version.revision:
-            raise InputError(
-                f"{version.model} is a directory, which has no {ref!r}",
+@dataclass(frozen=True, slots=True)
+class _Pinning:
+    """Pins versions of one registry; `pins` is its lock."""
+
+    file: RegistryFile
+    pins: Lock
+    open_hub: OpenHub
+    report: Report
+    dry_run: bool
+
+    def observe(self, version: Version, ref: str) -> _Found:
+        """Return the commit that `ref` means today, or the present files of a directory."""
+        if isinstance(version.source, LocalSource):
+            if ref and ref != version.revision:
+                raise InputError(
+                    f"{version.model} is a directory, which has no {ref!r}",
+                    hint=f"toolkit registry pin {version.model}",
+                )
+            return self._hash_directory(version, version.source)
+        ref = ref or "main"
+        self.report(f"asking the Hub what {ref} of {version.source.repo} is")
+        info: RepoInfo = self.open_hub().resolve(version.source.repo, ref)
+        if not _FULL.match(info.revision) or (_FULL.match(ref) and info.revision != ref):
+            raise SourceError(
+                f"the Hub answered {info.revision!r} for {ref} of {version.source.repo}",
+                hint="check HF_ENDPOINT",
+            )
+        return _Found(info.revision, info.licence, info.gated)
+
+    def lock(self, version: Version, found: _Found, *, again: bool = False) -> Pinned:
+        """Return `version` with its digests: those of the lock, else those of its source, which then go to the lock."""
+        self._check_licence(version, found)
+        if found.revision != version.revision:
+            raise IntegrityError(
+                f"the directory of {version.title} is no longer what was pinned",
                 hint=f"toolkit registry pin {version.model}",
             )
-        return _hash_directory(version, version.source, report)
-    ref = ref or "main"
-    report(f"asking the Hub what {ref} of {version.source.repo} is")
-    info: RepoInfo = open_hub().resolve(version.source.repo, ref)
-    if not _FULL.match(info.revision) or (_FULL.match(ref) and info.revision != ref):
-        raise SourceError(
-            f"the Hub answered {info.revision!r} for {ref} of {version.source.repo}",
-            hint="check HF_ENDPOINT",
+        if self.pins.has(version) and not again:
+            return Pinned(version, self.pins.snapshot_of(version), {}, (), False, False)
+        notes = [] if found.licence or found.choice else ["the repository names no licence"]
+        if found.gated:
+            notes.append("gated: its terms have to be accepted on the Hub by the token's account")
+        if isinstance(version.source, HubSource):
+            hub = self.open_hub()
+            listed = {each.path: each for each in hub.files(version.source.repo, version.revision)}
+            choice = _choose(version, listed)
+            files = tuple(self._digest(hub, version, listed[path], notes) for path in choice.kept)
+        else:
+            choice, files = found.choice or FileChoice(()), found.files
+        snapshot = Snapshot(version.source.key, version.revision, files)
+        self.report(f"{len(files)} files, {format_size(snapshot.size)}")
+        changed = not self.pins.has(version) or _differs(
+            version, self.pins.snapshot_of(version), snapshot
         )
-    return _Found(info.revision, info.licence, info.gated)
+        if changed and not self.dry_run:
+            write_lock(self.pins.plus(snapshot))
+        return Pinned(version, snapshot, choice.left_out, tuple(notes), False, changed)
 
+    def _hash_directory(self, version: Version, source: LocalSource) -> _Found:
+        root = Path(source.path)
+        choice = _choose(version, directory_files(root))
+        files = []
+        for path in choice.kept:
+            self.report(f"hashing {path}")
+            files.append(digest_file(root / path, path))
+        return _Found(content_revision(files), files=tuple(files), choice=choice)
 
-def _hash_directory(version: Version, source: LocalSource, report: Report) -> _Found:
-    root = Path(source.path)
-    choice = _choose(version, directory_files(root))
-    files = []
-    for path in choice.kept:
-        report(f"hashing {path}")
-        files.append(digest_file(root / path, path))
-    return _Found(content_revision(files), files=tuple(files), choice=choice)
+    def _digest(self, hub: Hub, version: Version, file: HubFile, notes: list[str]) -> FileDigest:
+        """Return size and digests of a file; a small one is fetched, since the Hub names no sha256 for it."""
+        if file.sha256:
+            return FileDigest(file.path, file.size, file.sha256, file.git_sha1)
+        self.report(f"reading {file.path}")
+        data = hub.read_small(version.source.key, version.revision, file.path)
+        blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+        if len(data) != file.size or blob != file.git_sha1:
+            raise IntegrityError(
+                f"{file.path} of {version.source.key} is not the file that its commit {version.revision[:12]} "
+                f"names (git blob {blob[:12]}, expected {file.git_sha1[:12]})",
+                hint="try again; where it stays so, the mirror is damaged",
+            )
+        if file.path == "config.json" and not version.permission.trust_remote_code:
+            notes.extend(_code_note(data))
+        return FileDigest(file.path, len(data), hashlib.sha256(data).hexdigest(), blob)
 
-
-def _lock(
-    file: RegistryFile,
-    lock: Lock,
-    version: Version,
-    found: _Found,
-    open_hub: OpenHub,
-    report: Report,
-    *,
-    dry_run: bool,
-    again: bool = False,
-) -> Pinned:
-    """Return `version` with its digests, taken from the lock, or else read from the source and written to the lock."""
-    _check_licence(file, version, found)
-    if found.revision != version.revision:
-        raise IntegrityError(
-            f"the directory of {version.title} is no longer what was pinned",
-            hint=f"toolkit registry pin {version.model}",
-        )
-    if lock.has(version) and not again:
-        return Pinned(version, lock.snapshot_of(version), {}, (), False, False)
-    notes = [] if found.licence or found.choice else ["the repository names no licence"]
-    if found.gated:
-        notes.append("gated: its terms have to be accepted on the Hub by the token's account")
-    if isinstance(version.source, HubSource):
-        hub = open_hub()
-        listed = {each.path: each for each in hub.files(version.source.repo, version.revision)}
-        choice = _choose(version, listed)
-        files = tuple(
-            _digest(hub, version, version.source, listed[path], notes, report)
-            for path in choice.kept
-        )
-    else:
-        choice, files = found.choice or FileChoice(()), found.files
-    snapshot = Snapshot(version.source.key, version.revision, files)
-    report(f"{len(files)} files, {format_size(snapshot.size)}")
-    changed = not lock.has(version) or _differs(version, lock.snapshot_of(version), snapshot)
-    if changed and not dry_run:
-        write_lock(lock.plus(snapshot))
-    return Pinned(version, snapshot, choice.left_out, tuple(notes), False, changed)
+    def _check_licence(self, version: Version, found: _Found) -> None:
+        if found.licence and found.licence != version.licence:
+            own = ("models", version.model, "versions", version.name, "licence")
+            where = own if own in self.file.document.spans else ("models", version.model, "licence")
+            raise self.file.document.fault(
+                where,
+                f"{version.source.key} says its licence is {found.licence!r}, "
+                f"and the registry says {version.licence!r}",
+                hint=f"read the licence, then write `licence: {found.licence}`",
+            )
+        verdict = licence_verdict(version, self.file.registry.policy)
+        if not verdict.allowed:
+            raise RefusedError(verdict.reason, hint=verdict.hint)
 
 
 def _differs(version: Version, pinned: Snapshot, found: Snapshot) -> bool:
@@ -228,26 +257,6 @@ def _choose(version: Version, paths: Mapping[str, object] | tuple[str, ...]) -> 
     return choice
 
 
-def _digest(
-    hub: Hub, version: Version, source: HubSource, file: HubFile, notes: list[str], report: Report
-) -> FileDigest:
-    """Return size and digests of a file; a small one is fetched, since the Hub names no sha256 for it."""
-    if file.sha256:
-        return FileDigest(file.path, file.size, file.sha256, file.git_sha1)
-    report(f"reading {file.path}")
-    data = hub.read_small(source.repo, version.revision, file.path)
-    blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-    if len(data) != file.size or blob != file.git_sha1:
-        raise IntegrityError(
-            f"{file.path} of {source.repo} is not the file that its commit {version.revision[:12]} "
-            f"names (git blob {blob[:12]}, expected {file.git_sha1[:12]})",
-            hint="try again; where it stays so, the mirror is damaged",
-        )
-    if file.path == "config.json" and not version.permission.trust_remote_code:
-        notes.extend(_code_note(data))
-    return FileDigest(file.path, len(data), hashlib.sha256(data).hexdigest(), blob)
-
-
 def _code_note(config: bytes) -> list[str]:
     try:
         names_code = "auto_map" in json.loads(config)
@@ -256,21 +265,6 @@ def _code_note(config: bytes) -> list[str]:
     if not names_code:
         return []
     return ["config.json names code of the repository; without permission the engine uses its own"]
-
-
-def _check_licence(file: RegistryFile, version: Version, found: _Found) -> None:
-    if found.licence and found.licence != version.licence:
-        own = ("models", version.model, "versions", version.name, "licence")
-        where = own if own in file.document.spans else ("models", version.model, "licence")
-        raise file.document.fault(
-            where,
-            f"{version.source.key} says its licence is {found.licence!r}, "
-            f"and the registry says {version.licence!r}",
-            hint=f"read the licence, then write `licence: {found.licence}`",
-        )
-    verdict = licence_verdict(version, file.registry.policy)
-    if not verdict.allowed:
-        raise RefusedError(verdict.reason, hint=verdict.hint)
 
 
 def _waiting(file: RegistryFile, model: str, ref: str, name: str) -> str:
