@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 
 from scripts.json_reference import page_text, schema_texts
+from scripts.registry_reference import reference_text, schema_text
 from toolkit.cli.main import cli
-from toolkit.config.registry_reference import reference_text, schema_text
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = ROOT / "toolkit" / "documents"

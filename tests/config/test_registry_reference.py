@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from scripts.registry_reference import reference_text, schema_text
 from toolkit.config.registry import load_registry
-from toolkit.config.registry_reference import reference_text, schema_text
 from toolkit.config.registry_schema import (
     CheckSpec,
     Entry,
