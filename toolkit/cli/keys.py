@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.options import fleet_option, home_option, json_option
+from toolkit.cli.options import fleet_option, home_option, json_option, together
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.errors import HostError
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 OPEN = "THE DOOR IS OPEN: there are no keys, so whoever reaches a router can use every model"
 SHUT = "nobody gets in: the last key was revoked, and that does not open the door"
+
+
+_shared = together(fleet_option(), home_option(), json_option())
 
 
 @click.group()
@@ -39,7 +42,6 @@ def keys() -> None:
 )
 @click.option(
     "--concurrency",
-    "concurrency",
     type=click.IntRange(1, 10**6),
     default=None,
     help="At most so many requests at once, on each host.  [default: no limit]",
@@ -47,9 +49,7 @@ def keys() -> None:
 @click.option(
     "--key-stdin", is_flag=True, help="Read the key from standard input instead of making one."
 )
-@fleet_option()
-@home_option()
-@json_option()
+@_shared
 def add(
     name: str,
     per_minute: int | None,
@@ -66,19 +66,12 @@ def add(
 
     key = sys.stdin.readline().strip() if key_stdin else "tk-" + secrets.token_urlsafe(KEY_BYTES)
 
-    def edit(ring: KeyRing) -> KeyRing:
-        return with_key(
-            ring,
-            name,
-            key,
-            now=time.time(),
-            per_minute=per_minute or 0,
-            concurrency=concurrency or 0,
-        )
-
-    changed = _change(fleet, home, edit)
+    limits = {"per_minute": per_minute or 0, "concurrency": concurrency or 0}
+    changed = _change(
+        fleet, home, lambda ring: with_key(ring, name, key, now=time.time(), **limits)
+    )
     if as_json:
-        _print_json(changed, {"key": None if key_stdin else key}, name)
+        _print_json(changed, name, key=None if key_stdin else key)
         return
     if not key_stdin:
         say(key)
@@ -87,16 +80,14 @@ def add(
 
 
 @keys.command("list")
-@fleet_option()
-@home_option()
-@json_option()
+@_shared
 def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
     """List the keys, their limits, and the hosts that do not follow yet."""
     from toolkit.workflows.fleet.keys import read_keys
 
     seen = read_keys(_hosts(fleet, home))
     if as_json:
-        _print_json(seen, {}, None)
+        _print_json(seen)
         return
     table(_COLUMNS, [_row(key) for key in seen.ring.active])
     if not seen.ring.active:
@@ -108,52 +99,33 @@ def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("name")
-@fleet_option()
-@home_option()
-@json_option()
+@_shared
 def revoke(name: str, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Refuse every request with this key from now on; answers that run go on to their end."""
     from toolkit.planning.routing.keys import without_key
 
     changed = _change(fleet, home, lambda ring: without_key(ring, name, now=time.time()))
-    if as_json:
-        _print_json(changed, {}, name)
-        return
-    say(f"{name} is revoked" + ("" if changed.ring.active else f"; {SHUT}"))
-    _end(changed)
+    words = f"{name} is revoked" + ("" if changed.ring.active else f"; {SHUT}")
+    _show(changed, as_json, words, name)
 
 
 @keys.command()
-@fleet_option()
-@home_option()
-@json_option()
+@_shared
 def sync(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Bring hosts that were away during a change to the keys of the others."""
     from toolkit.workflows.fleet.keys import sync_keys
 
     changed = sync_keys(_hosts(fleet, home))
-    if as_json:
-        _print_json(changed, {}, None)
-        return
-    if changed.whole:
-        say("every host follows the same keys")
-    _end(changed)
+    _show(changed, as_json, "every host follows the same keys" if changed.whole else "")
 
 
 @keys.command("open")
-@fleet_option()
-@home_option()
-@json_option()
+@_shared
 def open_door(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Let everybody in again, after the last key was revoked."""
     from toolkit.planning.routing.keys import opened
 
-    changed = _change(fleet, home, opened)
-    if as_json:
-        _print_json(changed, {}, None)
-        return
-    say(OPEN)
-    _end(changed)
+    _show(_change(fleet, home, opened), as_json, OPEN)
 
 
 def _hosts(fleet: str | None, home: str | None) -> list[HostPort]:
@@ -178,7 +150,16 @@ def _row(key: Key) -> tuple[object, ...]:
     return (key.name, key.digest[:12], key.per_minute or "-", key.concurrency or "-", since)
 
 
-def _print_json(found: FleetKeys, more: dict[str, Any], name: str | None) -> None:
+def _show(found: FleetKeys, as_json: bool, words: str, name: str | None = None) -> None:
+    if as_json:
+        _print_json(found, name)
+        return
+    if words:
+        say(words)
+    _end(found)
+
+
+def _print_json(found: FleetKeys, name: str | None = None, **more: Any) -> None:
     from dataclasses import asdict
 
     shown = [key for key in found.ring.keys if name in (None, key.name)]
