@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,15 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import Prompt, Said
-from toolkit.adapters.store.hashing import digest_file
-from toolkit.config.lock_file import Lock, lock_path, write_lock
-from toolkit.domain.snapshot import Snapshot, content_revision
+from tests.cli.small_model import write_model, write_registry
 
-CONFIG = {
-    "model_type": "qwen3", "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4,
-    "num_hidden_layers": 2, "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 384,
-    "max_position_embeddings": 1024, "dtype": "bfloat16",
-}  # fmt: skip
 REGISTRY = """\
 policy:
   licences: {{allowed: [mit]}}
@@ -55,18 +47,7 @@ def plan(prompt: Prompt) -> Callable[..., Said]:
     """`toolkit plan`, for a model that lies in a directory and a fleet of which one host is out of reach."""
     place = prompt.place
     (place / "fleet.yaml").write_text(FLEET.format(root=place / "root"))
-    (place / "model").mkdir()
-    (place / "model" / "config.json").write_text(json.dumps(CONFIG))
-    entry = {"w": {"dtype": "BF16", "shape": [1000], "data_offsets": [0, 2000]}}
-    header = json.dumps(entry).encode()
-    weights = struct.pack("<Q", len(header)) + header + bytes(2000)
-    (place / "model" / "model.safetensors").write_bytes(weights)
-    files = tuple(digest_file(each, each.name) for each in sorted((place / "model").iterdir()))
-    revision = content_revision(files)
-    registry = place / "model_registry.yaml"
-    registry.write_text(REGISTRY.format(revision=revision))
-    snapshot = Snapshot("local/tiny", revision, files)
-    write_lock(Lock(lock_path(registry), {("local/tiny", revision): snapshot}))
+    write_registry(place / "model_registry.yaml", REGISTRY, write_model(place / "model"))
     return partial(prompt, "plan")
 
 

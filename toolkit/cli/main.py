@@ -11,7 +11,7 @@ import click
 from toolkit import __version__
 from toolkit.cli.output import print_json
 from toolkit.cli.plan_view import DryRun
-from toolkit.errors import InputError, ToolkitError
+from toolkit.errors import InputError, InterruptionError, ToolkitError
 
 # name -> (module:attribute, one line of help). The help stands here so that listing imports nothing;
 # a test holds it equal to the command's own.
@@ -123,7 +123,9 @@ def main() -> None:
         code = 0
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        if "--json" in sys.argv[1:]:
+            _print_error(InterruptionError("interrupted"), as_json=True)
+        sys.exit(InterruptionError.exit_code)
     except click.ClickException as error:
         if "--json" in sys.argv[1:]:
             _print_error(InputError(error.format_message(), hint="toolkit --help"), as_json=True)

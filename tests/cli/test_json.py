@@ -1,0 +1,251 @@
+"""What commands print with `--json`: the same document for one host and for three, each as its schema has it.
+
+`Prompt` holds every document of every test to its schema. Here each command prints one at least.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from tests.cli.shell import Prompt, Said
+from tests.cli.small_model import write_model, write_registry
+from tests.json_documents import command_of
+from tests.test_json_documents import WITH_JSON
+from tests.workflows.bundled import Office
+from tests.workflows.test_engine import whole
+from tests.workflows.world import World, fleet_host
+from toolkit.adapters.ansible.converge import Progress
+from toolkit.adapters.fakes.host import Behaviour, FakeConverge
+from toolkit.cli.main import COMMANDS
+from toolkit.config.engine_locks import SHIPPED
+from toolkit.domain.fleet import Host
+from toolkit.errors import HostError
+
+REGISTRY = """\
+policy:
+  licences: {{allowed: [mit]}}
+models:
+  tiny:
+    description: a small one
+    licence: mit
+    openness: fully-open
+    source: {{path: ./model}}
+    engine: {{name: vllm, version: 0.32.0}}
+    resources: {{accelerators: [cpu], memory: 64MiB}}
+    env: {{VLLM_CPU_KVCACHE_SPACE: "0.03125"}}
+    checks: [{{prompt: hi}}]
+    versions:
+      v1: {{revision: {revision}}}
+      v2: {{revision: {revision}, serving: {{max-model-len: 512}}}}
+"""
+ON_FLEET = (
+    "plan tiny@v1", "deploy tiny@v1 --dry-run", "deploy tiny@v1 --yes", "deploy tiny@v1 --yes", "upgrade tiny --yes",
+    "plan tiny", "rollback tiny --yes", "status", "status tiny", "releases tiny", "logs tiny", "verify", "hosts",
+    "doctor", "keys add ann --concurrency 4", "keys list", "keys sync", "keys revoke ann", "keys open",
+    "provision --dry-run", "provision --yes", "engine list", "engine install 0.32.0 --dry-run",
+    "engine install 0.32.0 --yes", "prune --dry-run", "prune --yes", "stop tiny --dry-run", "stop tiny --yes", "status",
+)  # fmt: skip
+ELSEWHERE = (
+    "registry init", "registry list", "registry show tiny", "registry check", "registry pin tiny --as v3 --dry-run",
+    "pull tiny@v1 --dry-run", "pull tiny@v1", "pull --all", "mirror",
+    "bundle create tiny --python 3.11 --to bundle --dry-run", "bundle create tiny --python 3.11 --to bundle",
+    "bundle show bundle", "bundle load bundle --dry-run", "bundle load bundle --yes",
+    "engine lock 0.32.0 --accelerator cpu",
+)  # fmt: skip
+
+
+class Fleet:
+    """A prompt whose commands meet the hosts of a `World`."""
+
+    def __init__(self, prompt: Prompt, patch: pytest.MonkeyPatch, count: int) -> None:
+        self.prompt, self.world = prompt, World(prompt.place, count)
+        # Hosts whose clocks are far off cannot be provisioned.
+        self.world.time = time.time()
+        self.world.see(observed_at=self.world.time)
+        place = prompt.place
+        pinned = write_model(place / "model")
+        write_registry(place / "model_registry.yaml", REGISTRY, pinned)
+        there = {each.path: {"size": each.size, "sha256": each.sha256} for each in pinned.files}
+        for host in self.world.hosts.values():
+            patch.setattr(host, "hash_files", lambda *_: there)
+        hosts = [fleet_host(number, count) for number in range(1, count + 1)]
+        rows = "".join(f"    {each.name}: {{ansible_host: {each.address}}}\n" for each in hosts)
+        (place / "fleet.yaml").write_text(f"all:\n  hosts:\n{rows}")
+        prompt.set("TOOLKIT_FLEET", place / "fleet.yaml")
+        commands = [each.partition(":")[0] for each, _ in COMMANDS.values()]
+        # `keys` imports the first when it is called, and `deploy` and `rollback` use the second.
+        for module in (*commands, "toolkit.cli.host_view", "toolkit.cli.change"):
+            for name, stand_in in self._stand_ins().items():
+                if hasattr(importlib.import_module(module), name):
+                    patch.setattr(f"{module}.{name}", stand_in)
+
+    def _stand_ins(self) -> Mapping[str, Callable[..., Any]]:
+        return {
+            "open_host": lambda host, *_: self.world.hosts[host.name],
+            "open_members": lambda *_, **__: self.world.command(),
+            "open_history": lambda _: self.world.history,
+            "RealConverge": lambda *_, **__: _Playbooks(self.world),
+        }
+
+    def __call__(self, line: str) -> Said:
+        return self.prompt(*line.split(), "--json")
+
+
+class _Playbooks:
+    """The playbooks on each host of a world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def run(
+        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+    ) -> tuple[str, ...]:
+        target = FakeConverge(self._world.hosts[host.name])
+        return target.run(playbook, host, variables, progress)
+
+
+@pytest.fixture(params=[1, 3], ids=["one host", "three hosts"])
+def fleet(request: pytest.FixtureRequest, prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    return Fleet(prompt, monkeypatch, request.param)
+
+
+def test_every_command_with_json_is_tried() -> None:
+    assert {command_of([*line.split(), "--json"]) for line in (*ON_FLEET, *ELSEWHERE)} == WITH_JSON
+
+
+def test_documents_are_the_same_for_one_host_and_for_three(fleet: Fleet) -> None:
+    for line in ON_FLEET:
+        said = fleet(line)
+        assert said.code == 0, (line, said.out, said.err)
+        hosts = said.json().get("hosts") or said.json().get("plan", {}).get("hosts")
+        assert hosts is None or isinstance(hosts, str) or set(hosts) == set(fleet.world.hosts), line
+
+
+FAILING = {
+    "status": 7,
+    "hosts": 7,
+    "provision --yes": 7,
+    "doctor": 7,
+    "keys list": 7,
+    "keys add bob": 7,
+    "verify": 7,
+    "plan tiny": 0,
+    "deploy tiny@v2 --dry-run": 0,
+    "engine list": 0,
+    "engine install 0.32.0 --yes": 7,
+    "prune --yes": 7,
+    "stop tiny --yes": 7,
+}
+
+
+@pytest.mark.parametrize("fleet", [3], indirect=True)
+def test_where_a_host_is_unreachable_the_document_names_it_and_has_the_others(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fleet("deploy tiny@v1 --yes").code == 0
+
+    def unreachable(*_: Any) -> Any:
+        raise HostError("gpu2: it does not answer", hint="ping gpu2")
+
+    for operation in ("observe", "keys", "apply_keys"):
+        monkeypatch.setattr(fleet.world.hosts["gpu2"], operation, unreachable)
+    for line, code in FAILING.items():
+        said = fleet(line)
+        assert said.code == code, (line, said.out, said.err)
+        document = said.json()
+        assert "gpu2" in said.out, line
+        if line.split()[0] in ("status", "hosts", "keys", "verify", "engine list"):
+            assert list(document["unreachable"]) == ["gpu2"], line
+        if line in ("status", "hosts", "provision --yes", "verify"):
+            assert document["error"]["hosts"]["gpu2"]["hint"] == "ping gpu2", line
+
+
+def test_a_change_that_fails_prints_the_error_of_each_host(fleet: Fleet) -> None:
+    assert fleet("deploy tiny@v1 --yes").code == 0
+    fleet.world.behave("v2", Behaviour.DIES_AT_START)
+    said = fleet("upgrade tiny --yes")
+    error = said.json()["error"]
+    assert (said.code, error["kind"]) == (8, "release-failed")
+    assert "gpu1" in error["hosts"]
+    outcomes = [each["outcome"] for each in fleet("releases tiny").json()["deployments"]]
+    assert outcomes.count("failed") == 1
+    status = fleet("status").json()
+    assert {each["release"]["version"] for each in status["slots"]} == {"v1"}
+
+
+def test_what_verify_finds_stands_beside_its_error(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fleet("deploy tiny@v1 --yes").code == 0
+    monkeypatch.setattr(fleet.world.host, "hash_files", lambda *_: {})
+    said = fleet("verify")
+    (damaged,) = [each for each in said.json()["snapshots"] if each["faults"]]
+    assert (said.code, damaged["where"]) == (6, "gpu1")
+    assert said.json()["error"]["kind"] == "integrity"
+
+
+def test_a_version_that_fits_nowhere_is_shown_with_its_error(fleet: Fleet) -> None:
+    fleet.world.see(memory=2**20, memory_available=2**20)
+    said = fleet("plan tiny@v1")
+    assert (said.code, said.json()["fits"]) == (3, False)
+    assert said.json()["error"]["kind"] == "does-not-fit"
+    assert set(said.json()["hosts"]) == set(fleet.world.hosts)
+
+
+def test_a_registry_with_faults_is_one_document(prompt: Prompt) -> None:
+    registry = REGISTRY.format(revision="1" * 40)
+    (prompt.place / "model_registry.yaml").write_text(registry.replace("[mit]", "[apache-2.0]"))
+    said = prompt("registry", "check", "--json")
+    assert (said.code, said.json()["models"]) == (2, 1)
+    assert [each["fault"] for each in said.json()["findings"]].count(True) >= 1
+    assert said.json()["error"]["kind"] == "bad-input"
+
+
+def test_an_interrupted_command_prints_its_error(fleet: Fleet) -> None:
+    def press_ctrl_c(_: str) -> None:
+        raise KeyboardInterrupt
+
+    fleet.world.host.before = press_ctrl_c
+    said = fleet("keys list")
+    assert (said.code, said.err.strip()) == (130, "interrupted")
+    assert said.json()["error"]["kind"] == "interrupted"
+
+
+def test_what_concerns_this_machine_alone_is_documented_too(
+    prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = Office(prompt.place / "office")
+    office.stock()
+    monkeypatch.chdir(prompt.place)
+    for line in ELSEWHERE:
+        at_site = line.startswith(("bundle load", "engine lock", "registry init"))
+        home = prompt.place / "site" if at_site else office.place
+        home.mkdir(exist_ok=True)
+        prompt.set("TOOLKIT_HOME", home / "home")
+        prompt.set("TOOLKIT_REGISTRY", home / "model_registry.yaml")
+        if line == "registry init":
+            (prompt.place / "init").mkdir()
+            monkeypatch.chdir(prompt.place / "init")
+        said = prompt(*line.split(), "--json")
+        assert said.code == 0, (line, said.out, said.err)
+        monkeypatch.chdir(prompt.place)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing asks a Hub or an index, and the mirror ends once it listens."""
+    monkeypatch.setattr(
+        "toolkit.adapters.mirror.server.serve", lambda _, bind, listening: listening(bind)
+    )
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    text = (SHIPPED / "vllm-0.32.0-cpu-py311.lock").read_text()
+    newer = text.replace("anyio==4.16.0", "anyio==4.17.0")
+    assert newer != text
+    monkeypatch.setattr("toolkit.cli.engine.resolve", lambda *_: newer)
+    monkeypatch.setattr("toolkit.cli.engine.read_sources", whole)
