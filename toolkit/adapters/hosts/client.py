@@ -12,7 +12,7 @@ from typing import Any
 
 from toolkit.adapters.hosts.conversation import Conversation
 from toolkit.adapters.hosts.dialog import Dialog, Ended, running
-from toolkit.adapters.hosts.ways import Here, OverSsh
+from toolkit.adapters.hosts.ways import NO_HOSTSIDE, Here, OverSsh
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
@@ -88,7 +88,7 @@ class HostClient:
                     self._placed = True
                     yield answer
             except Ended as ended:
-                if ended.code != _NO_HOSTSIDE:
+                if ended.code != NO_HOSTSIDE:
                     raise
                 self._way.place()
                 yield from self._conversation.ask(name, request)
@@ -125,12 +125,7 @@ def host_client(host: Host, scratch: Path, interruption: Interruption | None = N
     return HostClient(Here(host) if local else OverSsh(host, scratch), interruption)
 
 
-# To ask first whether the host's side is there would take as long as a request.
-_NO_HOSTSIDE = 86
-_CONVERSE = f'[ -d "$2" ] || exit {_NO_HOSTSIDE}; exec "$1" -I "$2" converse'
-
-
 def _converse(way: Here | OverSsh, interruption: Interruption) -> Dialog:
     # It may have ended the process before this one.
     interruption.check()
-    return Dialog(way.command(["sh", "-c", _CONVERSE, "sh", way.host.python, way.hostside]))
+    return Dialog(way.converse())

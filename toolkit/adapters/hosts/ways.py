@@ -12,6 +12,10 @@ from toolkit.adapters.hosts.ssh_faults import host_error
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
 
+# To ask first whether the host's side is there would take as long as a request.
+NO_HOSTSIDE = 86
+_CONVERSE = f'[ -d "$2" ] || exit {NO_HOSTSIDE}; exec "$1" -I "$2" converse'
+
 
 @dataclass(frozen=True, slots=True)
 class Here:
@@ -26,6 +30,10 @@ class Here:
     def command(self, argv: Sequence[str]) -> list[str]:
         """Return the command line that runs `argv` as root."""
         return [*([] if os.geteuid() == 0 else ["sudo", "-n"]), *argv]
+
+    def converse(self) -> list[str]:
+        """Return the command line that starts the conversation."""
+        return self.command([self.host.python, "-I", self.hostside, "converse"])
 
     def failure(self, code: int, words: str) -> HostError:
         """Return the error for a process that ended with `code` and `words` on standard error."""
@@ -55,6 +63,10 @@ class OverSsh:
         """Return the command line of this machine that runs `argv` as root there."""
         self._make_scratch()
         return root_command(self.host, self.scratch, argv)
+
+    def converse(self) -> list[str]:
+        """Return the command line that starts the conversation, or ends with NO_HOSTSIDE."""
+        return self.command(["sh", "-c", _CONVERSE, "sh", self.host.python, self.hostside])
 
     def failure(self, code: int, words: str) -> HostError:
         """Return the error for a process that ended with `code` and `words` on standard error."""
