@@ -1,4 +1,4 @@
-"""What a model is made of, what it needs of a host, and what the engine then said it took."""
+"""A model's structure, its predicted memory on a host, and the memory that the engine reports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class NotUnderstoodError(ValueError):
 class ModelFiles:
     """A model read without its weights: `config.json` and the tensors its files name.
 
-    Files of other formats than safetensors stand there as one tensor each, of the file's size.
+    A file of another format than safetensors counts as one tensor of the file's size.
     """
 
     config: Mapping[str, Any]
@@ -26,7 +26,7 @@ class ModelFiles:
 
 
 class Attention(StrEnum):
-    """How far back a layer looks, which decides how much of its cache stays."""
+    """The reach of a layer's attention, which decides how much of its cache stays."""
 
     FULL = "full"
     SLIDING = "sliding"
@@ -35,7 +35,7 @@ class Attention(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer with a cache. `window` counts tokens; 0 where it looks back over everything."""
+    """One layer with a cache. `window` is in tokens, 0 for the whole context."""
 
     attention: Attention = Attention.FULL
     window: int = 0
@@ -43,11 +43,11 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What of a model's `config.json` decides about memory.
+    """The values of a model's `config.json` that decide about memory.
 
-    `latent` is the width of the one vector that multi-head latent attention keeps per token and layer, 0
-    where keys and values are kept; `experts` and `expert_width` are those a token passes through, 0 where
-    the model is dense; `spare_layers` counts layers for speculative decoding behind the model's own.
+    `latent` is the width of the one vector that multi-head latent attention keeps per token and layer, 0 for a cache of
+    keys and values. `experts` and `expert_width` are those of one token, 0 for a dense model. `spare_layers` counts
+    layers for speculative decoding after the model's own.
     """
 
     layers: tuple[Layer, ...]
@@ -70,12 +70,11 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What one device (one host, on the CPU) is expected to take; sizes in bytes.
+    """The expected memory of one device (on the CPU, of one host); sizes in bytes.
 
-    `budget` is all that the engine may use of it; `cache` what is left of it for tokens, which may be
-    negative. `tokens` fit into the cache at once, as requests of `context` tokens each: `concurrency` of
-    them; `longest` is the longest context a single request could have. `least` is what the replica needs at
-    the very least, for one request of `context` tokens. `note` says what is not known.
+    The engine may use `budget`; `cache` is the rest of it for tokens and may be negative. The cache holds `tokens`, in
+    `concurrency` requests of `context` tokens each. `longest` is the longest context of a single request, `least` the
+    minimum for one request of `context` tokens. `note` says what is not known.
     """
 
     budget: int
@@ -104,7 +103,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Actual:
-    """What the engine itself said after a start, per device, sizes in bytes; None where it did not say."""
+    """The figures that an engine reports after its start, per device, sizes in bytes; None without a report."""
 
     tokens: int | None = None
     context: int | None = None
@@ -115,7 +114,7 @@ class Actual:
 
     @property
     def known(self) -> bool:
-        """Whether it said anything."""
+        """Whether there is any figure."""
         return any(value is not None for value in asdict(self).values())
 
     def as_json(self) -> dict[str, Any]:
@@ -141,14 +140,14 @@ class FitRecord:
 
     @property
     def token_error(self) -> float | None:
-        """How far the predicted cache was off, as a share of the actual: 0.05 is 5 % too many."""
+        """The error of the predicted cache, as a share of the actual one: 0.05 is 5 % too many."""
         if not self.actual.tokens:
             return None
         return self.predicted.tokens / self.actual.tokens - 1
 
     @property
     def weight_error(self) -> float | None:
-        """How far the predicted weights were off, as a share of the actual."""
+        """The error of the predicted weights, as a share of the actual ones."""
         if not self.actual.weights:
             return None
         return self.predicted.weights / self.actual.weights - 1

@@ -10,7 +10,7 @@ from wire import Document
 _BUS = "/sys/bus/pci/devices"
 _MAKERS = {"0x10de": "nvidia", "0x1002": "amd"}
 _FIELDS = ("index", "name", "memory.total", "memory.free", "driver_version")
-# What older drivers do not know, so that they refuse the whole question.
+# An older driver refuses a query with any field that it does not know.
 _HEALTH = (
     "temperature.gpu",
     "ecc.errors.uncorrected.volatile.total",
@@ -21,9 +21,9 @@ _AMD_MEMORY = 8 * 2**30
 
 
 def makers(bus: str = _BUS) -> list[str]:
-    """Return who made the accelerators on the bus, sorted; whether there is a driver does not matter.
+    """Return the makers of the accelerators on the bus, sorted, with or without a driver.
 
-    A graphics unit inside a processor is none: of AMD's, those count that are no display or have 8 GiB of their own.
+    A graphics unit inside a processor does not count: an AMD device must be no display, or have 8 GiB of its own.
     """
     found = set()
     for name in _listing(bus):
@@ -42,7 +42,7 @@ def makers(bus: str = _BUS) -> list[str]:
 
 
 def devices(present: list[str]) -> tuple[str, list[Document], str]:
-    """Return the accelerator that engines compute on here, its devices, and what is wrong with their driver."""
+    """Return the accelerator that engines compute on here, its devices, and the fault of their driver."""
     fault = ""
     for accelerator, maker, collect in COLLECTORS:
         found, words = collect(maker in present)
@@ -53,7 +53,7 @@ def devices(present: list[str]) -> tuple[str, list[Document], str]:
 
 
 def nvidia(expected: bool) -> tuple[list[Document], str]:
-    """Return the devices, and what is wrong with the driver; that is nothing where no device is `expected`."""
+    """Return the devices and the fault of the driver, which is empty if no device is `expected`."""
     rows, fault = _query(_FIELDS + _HEALTH)
     if fault and "not a valid field" in fault:
         rows, fault = _query(_FIELDS)

@@ -37,7 +37,7 @@ def complete(port: int, payload: Document, timeout: float) -> Document:
 
 
 def busy(port: int, signs: Document) -> int:
-    """Return the requests in work by the engine's own metrics, 0 where it no longer answers (it has none then)."""
+    """Return the requests in work by the engine's own metrics, 0 if it does not answer and so has none."""
     gauges = "|".join(re.escape(name) for name in signs["load"])
     load = re.compile(r"(?:%s)(?:\{[^}]*\})? ([0-9.e+]+)$" % gauges)
     found = [load.match(line) for line in _metrics(port, signs["metrics"])]
@@ -45,7 +45,7 @@ def busy(port: int, signs: Document) -> int:
 
 
 def cache_info(port: int, signs: Document) -> list[str]:
-    """Return the lines of the engine's metrics that describe its cache; none where it does not tell."""
+    """Return the lines of the engine's metrics that describe its cache, none if it has no such metric."""
     return [
         line for line in _metrics(port, signs["metrics"]) if line.startswith(signs["cache"] + "{")
     ]
@@ -64,7 +64,7 @@ def _metrics(port: int, path: str, timeout: float = 2) -> list[str]:
 def _request(
     port: int, method: str, path: str, payload: Document | None, timeout: float
 ) -> tuple[int, bytes]:
-    # Most looks at a host ask no replica, and this takes longer to load than they take.
+    # Most observations ask no replica, and loading this module takes longer than an observation.
     import http.client
 
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)

@@ -1,4 +1,4 @@
-"""Engines on this host, and what they need of the system that no package of theirs brings."""
+"""Engines on this host, and the system libraries that they need beside their own packages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 
-# What is looked for -> the Debian package that brings it; a driver is nobody's to install on the side.
+# File or program -> the Debian package that brings it, empty for a driver, which no other task may install.
 NEEDED = {
     "cpu": {"libnuma.so.1": "libnuma1"},
     "cuda": {
@@ -30,9 +30,9 @@ def engines(root: str) -> list[str]:
 
 
 def missing_libraries(accelerator: str) -> list[str]:
-    """Return what an engine for `cpu` or `cuda` would miss here, as `libnuma.so.1 (libnuma1)`.
+    """Return the libraries that an engine for `accelerator` lacks here, as `libnuma.so.1 (libnuma1)`.
 
-    Takes milliseconds; an engine itself would notice half a minute into its start, if at all in words.
+    This takes milliseconds. An engine notices half a minute into its start, often without clear words.
     """
     missing = []
     for name, package in NEEDED[accelerator].items():

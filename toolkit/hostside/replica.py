@@ -18,9 +18,8 @@ TICK = 0.1
 def wait_ready(request: Document, report: Report) -> Document:
     """Return once the engine is healthy, or as soon as the process dies or `timeout` seconds have passed.
 
-    Result: {"ready": bool, "reason": str, "seconds": float, "log": [...]}. The log holds the last lines where
-    it is not ready, and where it is those that say what memory it took.
-    Reports {"seconds", "line"} about once a second, the line being the newest of the replica's log.
+    Result: {"ready": bool, "reason": str, "seconds": float, "log": [...]}. The log holds the lines about memory if the
+    replica is ready, else the last lines. Reports {"seconds", "line"} about once a second, with the newest log line.
     """
     root, program, port = request["root"], request["program"], request["port"]
     started, reported = time.monotonic(), 0.0
@@ -53,7 +52,7 @@ def wait_ready(request: Document, report: Report) -> Document:
 
 
 def tail(root: str, program: str) -> list[str]:
-    """Return the last lines of the log that holds a failure: the former one where it just restarted."""
+    """Return the last lines of the log with the failure, the former log included right after a restart."""
     path = logs.path(root, program)
     lines = logs.tail(path, 400)
     return (
@@ -66,8 +65,8 @@ def tail(root: str, program: str) -> list[str]:
 def watch(request: Document, report: Report) -> Document:
     """Watch a replica that has the traffic for `seconds`.
 
-    Result: {"ok": bool, "reason": str, "log": [...]}; ends early with ok=False where its process ends or
-    restarts, or its health fails twice in a row.
+    Result: {"ok": bool, "reason": str, "log": [...]}; ends early with ok=False if its process ends or restarts,
+    or its health fails twice in a row.
     """
     root, program, port = request["root"], request["program"], request["port"]
     until, failed = time.monotonic() + request["seconds"], 0
@@ -87,7 +86,7 @@ def watch(request: Document, report: Report) -> Document:
 
 
 def drain(request: Document, report: Report) -> Document:
-    """Return when nothing runs on the slot any more, or at the deadline.
+    """Return when the slot has no requests, or at the deadline.
 
     Drained means: the router's sessions, summed over all its workers, and the engine's own requests in work
     are 0, twice in a row. Result: {"drained": bool, "left": int, "seconds": float}.

@@ -27,8 +27,8 @@ _SETTING = re.compile(r"^(?P<section>[^.]+)\.(?P<key>[a-z-]+)=(?P<value>.*)$")
 def resolve(pin: str, accelerator: Accelerator, python: str) -> str:
     """Return the text of a lock of an engine's package `pin` for hosts with the interpreter `python` (`3.12`).
 
-    Asks the package index; only files that fit such hosts are in it. Raises SourceError with uv's
-    own words where the set does not resolve.
+    Asks the package index. The lock has only files that fit such hosts. Raises SourceError with uv's own words if
+    the set does not resolve.
     """
     overrides = _LOCKS / f"overrides-{accelerator}.txt"
     options = ["--overrides", str(overrides)] if overrides.exists() else []
@@ -44,9 +44,9 @@ def resolve(pin: str, accelerator: Accelerator, python: str) -> str:
 
 
 def locate(pin: str, accelerator: Accelerator, python: str) -> tuple[str, ...]:
-    """Return the addresses of the files of one pinned package that fit such hosts.
+    """Return the addresses of the files of one pinned package that fit such hosts; raises SourceError.
 
-    For packages of an index that only uv knows how to select. Raises SourceError.
+    Only uv knows how to select the index of some packages.
     """
     document = _compile(f"{pin}\n", accelerator, python, ["--no-deps"])
     return tuple(wheel["url"] for package in document["packages"] for wheel in package["wheels"])
@@ -88,11 +88,11 @@ def _compile(
 
 
 def _attempts(accelerator: Accelerator) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """Yield where to look, nearest first: uv options and environment."""
+    """Yield the places to look, nearest first: uv options and environment."""
     settings = _pip_settings()
     links = settings.pop("UV_FIND_LINKS", "")
     if accelerator.traits.has_devices:
-        # Not among find-links: a CPU build lying there would count as the newer one.
+        # Without find-links: a CPU build there would count as the newer one.
         yield [], settings
         return
     if links:

@@ -26,7 +26,7 @@ from toolkit.errors import IntegrityError, SourceError
 Progress = Callable[[int, int, int], None]
 
 _STAMP = ".complete.json"
-# pip takes about half a second to start, and an interruption costs one slice of each worker.
+# pip takes about half a second to start, and an interruption loses one slice of each worker.
 _SLICE = 12
 _GLIBC_MINORS = (31, 28, 27, 24, 17, 12, 5)
 _PLATFORMS = (
@@ -74,8 +74,8 @@ class Wheelhouse:
 
         The lock itself lies beside the wheels, as `requirements.lock`.
 
-        What an interrupted call left is kept as far as its digests hold. Raises SourceError where a
-        file cannot be had and IntegrityError where it is not the locked one.
+        Files of an interrupted call stay if their digests match. Raises SourceError if a file is not available, and
+        IntegrityError if it is not the locked one.
         """
         directory = self.directory(lock)
         if self.complete(lock):
@@ -99,9 +99,9 @@ class Wheelhouse:
     def take_in(
         self, lock: EngineLock, wheels: Iterable[Path], advance: Callable[[int], None]
     ) -> Path:
-        """Copy the lock's wheels from elsewhere instead of downloading them; nobody is asked.
+        """Copy the lock's wheels from elsewhere instead of downloading them, without any network.
 
-        `advance` gets the bytes copied. Raises IntegrityError where they are not what the lock names.
+        `advance` gets the bytes copied. Raises IntegrityError if they are not those of the lock.
         """
         directory = self.directory(lock)
         directory.mkdir(parents=True, exist_ok=True)
@@ -151,7 +151,7 @@ class Wheelhouse:
 
 
 def _slices(packages: Sequence[LockedPackage], engine: str) -> Iterator[list[LockedPackage]]:
-    """Yield work for one pip each; the largest come first and alone, as they take longest."""
+    """Yield the work of one pip each. The largest packages come first and alone, because they take longest."""
     largest = (engine, "torch", "triton", "nvidia-")
     large = [p for p in packages if p.name.startswith(largest)]
     rest = [p for p in packages if p not in large]
@@ -195,7 +195,7 @@ def _download_slice(
 def _run_pip(
     lock: EngineLock, requirements: str, directory: Path, interruption: Interruption
 ) -> str:
-    """Run one `pip download` and return what it complained about, empty when it succeeded."""
+    """Run one `pip download`; return its complaint, empty on success."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt", prefix="toolkit-lock-") as file:
         file.write(requirements)
         file.flush()
@@ -267,7 +267,7 @@ def _bytes_in(directory: Path) -> int:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold `path` as a lock: a second filler waits and then finds the work done."""
+    """Hold `path` as a lock: a second call waits and then finds the work done."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

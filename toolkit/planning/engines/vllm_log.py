@@ -1,4 +1,4 @@
-"""What vLLM says of itself, in its log and its metrics: why it failed, and what memory it took."""
+"""vLLM's log and metrics: the cause of a failure, and the memory that it took."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EXCEPTION = re.compile(
     r"^(?:[A-Za-z_]\w*\.)*(?:[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Warning)|Exception): \S"
 )
 _USAGE = re.compile(r"^[\w.-]+: error: \S")
-# Exceptions that only say that another process had one.
+# Exceptions that only report an exception of another process.
 _SECOND_HAND = (
     "See root cause above",
     "See stack trace",
@@ -26,7 +26,7 @@ _SECOND_HAND = (
     "initialization failed due to an exception in a background process",
     "EngineDeadError",
 )
-# What the operating system did, which no traceback says.
+# Acts of the operating system, which leave no traceback.
 _VIOLENT = re.compile(
     r"exited unexpectedly|died unexpectedly|Segmentation fault|Out of memory|oom-kill|^Killed\b"
 )
@@ -59,13 +59,13 @@ MEMORY_LINES = (
 def decisive_line(lines: Sequence[str]) -> str:
     """Return the engine's own words for the cause of its failure, without process, time and place.
 
-    The cause comes before what followed from it: other processes' remarks about it, shutting down,
-    leaks at exit. A log without any failure yields its last telling line, an empty one nothing.
+    Consequences do not count: remarks of other processes, the shutdown, leaks at exit. A log without a failure yields
+    its last meaningful line, an empty log nothing.
     """
     told = list(_told(lines))
     causes = [text for text, _ in told if _is_cause(text)]
     if causes and "_OpNamespace" in causes[-1]:
-        # A compiled part was not loaded, and why was only a warning, long before.
+        # A compiled part was not loaded. The reason is a warning, long before.
         causes += [text for text, _ in told if _LIBRARY.match(text)][-1:]
     violent = [text for text, _ in told if _VIOLENT.search(text)]
     errors = [text for text, level in told if level in ("ERROR", "CRITICAL")]
@@ -83,7 +83,7 @@ def _is_cause(text: str) -> bool:
 
 
 def _told(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield text and level of the lines that tell something, prefixes removed."""
+    """Yield text and level of the meaningful lines, without prefixes."""
     bare = [_split(line) for line in lines]
     for index, (text, level) in enumerate(bare):
         if _NOISE.search(text):
@@ -103,10 +103,10 @@ def _split(line: str) -> tuple[str, str]:
 
 
 def read_actual(lines: Sequence[str]) -> Actual:
-    """Return the figures that log lines and metrics hold, in whatever order.
+    """Return the figures in log lines and metrics, in any order.
 
-    Every worker says what it took; the largest counts, and the smallest cache. The log's own capacity is
-    preferred to the metric's blocks, which are those of one group of layers.
+    Each worker reports its memory: the largest figure counts, and the smallest cache. The log's capacity comes before
+    the metric's blocks, which are those of one group of layers.
     """
     said = _Said()
     for line in lines:
@@ -122,7 +122,7 @@ def read_actual(lines: Sequence[str]) -> Actual:
 
 
 class _Said:
-    """What was found so far."""
+    """The figures found so far."""
 
     def __init__(self) -> None:
         self.tokens: int | None = None
@@ -134,7 +134,7 @@ class _Said:
         self.graphs: list[int] = []
 
     def take(self, line: str) -> None:
-        """Take what one line says."""
+        """Take the figures of one line."""
         if found := _METRIC.match(line):
             self._take_metric(dict(_LABEL.findall(found[1])))
         if found := _CAPACITY.search(line):

@@ -1,7 +1,7 @@
-"""A model's `config.json` -> what of it decides about memory.
+"""A model's `config.json` -> the values that decide about memory.
 
-The names are those of the models' own configuration classes in Hugging Face Transformers; where one of
-them leaves a value out of its file, Transformers' default is what the engine computes with.
+The names are those of the configuration classes in Hugging Face Transformers. Where a file leaves a value out, the
+engine computes with Transformers' default.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from toolkit.domain.fit import Architecture, Attention, Layer, NotUnderstoodErro
 Config = Mapping[str, Any]
 
 
-# What Transformers fills in where the files of these families leave it out.
+# Transformers fills these in where the files of a family leave them out.
 _DEFAULTS: Mapping[str, Config] = {
     "gemma3_text": {
         "num_attention_heads": 8,
@@ -31,16 +31,16 @@ _DEFAULTS: Mapping[str, Config] = {
     "cohere2": {"sliding_window": 4096, "tie_word_embeddings": True},
     "mistral": {"sliding_window": 4096},
 }
-# Every so many layers one looks back over everything, the others over a window.
+# Every n-th layer attends to the whole context, the others to a window.
 _PATTERNS = {"gemma3_text": 6, "gemma2": 2, "gpt_oss": 2, "cohere2": 4}
-# Families whose window holds only where `use_sliding_window` says so.
+# These families use their window only if `use_sliding_window` is true.
 _OPTIONAL_WINDOW = ("qwen2", "qwen3", "qwen2_moe", "qwen3_moe")
 _LAYER_TYPES = {
     "full_attention": Attention.FULL,
     "sliding_attention": Attention.SLIDING,
     "chunked_attention": Attention.CHUNKED,
 }
-# Each of these keeps state of another form than keys and values of equal heads in every layer.
+# Models with these keys keep other state than keys and values of equal heads in every layer.
 _OTHER_STATE = {
     "compress_ratios": "compressed attention",
     "index_topk": "a sparse attention index",
@@ -65,15 +65,14 @@ _CONTEXT = (
     "model_max_length",
 )
 _DTYPES = {"half": "float16", "float": "float32"}
-# Rope types whose configured length is the scaled one already (vLLM, config/model.py, _get_and_verify_max_len).
+# The configured length of these rope types is already the scaled one (vLLM, config/model.py, _get_and_verify_max_len).
 _SCALED = ("su", "longrope", "llama3", "yarn", "deepseek_yarn", "default", "mrope", "")
 
 
 def read_architecture(config: Config) -> Architecture:
     """Return the architecture that a `config.json` describes.
 
-    Raises NotUnderstoodError for kinds whose cache is not made of keys and values, and where a number
-    that is needed is missing.
+    Raises NotUnderstoodError if the cache does not consist of keys and values, or a required number is missing.
     """
     text = _text_part(config)
     family = str(text.get("model_type", ""))
@@ -160,7 +159,7 @@ def _named_layer(name: str, window: int, chunk: int) -> Layer:
 
 
 def _latent(text: Config) -> int:
-    """DeepSeek-V2 (arXiv:2405.04434, 2.1): of each token a compressed vector and one rotary key are kept."""
+    """DeepSeek-V2 (arXiv:2405.04434, 2.1) keeps a compressed vector and one rotary key of each token."""
     rank, rotary = text.get("kv_lora_rank"), text.get("qk_rope_head_dim")
     return int(rank) + int(rotary) if rank and rotary else 0
 
@@ -175,7 +174,7 @@ def _context(text: Config, family: str) -> int:
 
 
 def _dtype(text: Config, config: Config) -> str:
-    """vLLM computes in the type of the file, and in bfloat16 where that is float32 or not said."""
+    """Return the type to compute in: the file's, and bfloat16 in place of float32 or none."""
     named = next(
         (
             str(part[key])
@@ -190,7 +189,7 @@ def _dtype(text: Config, config: Config) -> str:
 
 
 def _cache_dtype(quantization: Config) -> str:
-    """A checkpoint may bring scales for a cache of 8 bits; vLLM then uses one unless told otherwise."""
+    """Return `fp8` for a checkpoint with scales for an 8-bit cache, which the engine then uses by default."""
     inner = quantization.get("quantization")
     parts = (inner, quantization) if isinstance(inner, Mapping) else (quantization,)
     for part in parts:

@@ -1,4 +1,4 @@
-"""How many tokens a cache of so many bytes holds, counted the way vLLM's allocator counts.
+"""The tokens that fit into a cache of a given size, counted as vLLM's allocator counts them.
 
 Sources: "Efficient Memory Management for Large Language Model Serving with PagedAttention"
 (arXiv:2309.06180) for blocks; vLLM v1/kv_cache_interface.py for a block's bytes, v1/core/kv_cache_utils.py
@@ -39,13 +39,13 @@ class Cache:
         return self.page * max(sum(index in stage for index in layers) for _, layers in self.groups)
 
     def blocks(self, context: int, in_flight: int) -> int:
-        """Return how many blocks one request of `context` tokens takes; see `_blocks`."""
+        """Return the number of blocks that one request of `context` tokens takes; see `_blocks`."""
         return sum(_blocks(layer, self.block, context, in_flight) for layer, _ in self.groups)
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What a pool holds: `tokens` as `concurrency` requests of the served context; `longest` of one."""
+    """The content of a pool: `tokens` in `concurrency` requests of the served context, or one request of `longest`."""
 
     tokens: int
     concurrency: float
@@ -63,9 +63,9 @@ def layer_token_bytes(arch: Architecture, options: EngineOptions) -> int:
     """Return the bytes that one token takes in one layer on one device.
 
     Keys and values of each KV head (grouped-query attention, arXiv:2305.13245): 2 x heads x head size x width.
-    A device has its share of the heads, and at least one: where there are fewer heads than devices, each is
-    kept several times (vLLM, ModelConfig.get_num_kv_heads). Latent attention keeps one vector for all heads,
-    kv_lora_rank + qk_rope_head_dim wide, and every device all of it (arXiv:2405.04434; MLAAttentionSpec).
+    A device has its share of the heads, and at least one: with fewer heads than devices, several devices keep the same
+    head (vLLM, ModelConfig.get_num_kv_heads). Latent attention keeps one vector for all heads, kv_lora_rank +
+    qk_rope_head_dim wide, on every device (arXiv:2405.04434; MLAAttentionSpec).
     """
     named = options.cache_dtype if options.cache_dtype != "auto" else arch.cache_dtype
     if arch.latent:
@@ -80,10 +80,9 @@ def token_bytes(arch: Architecture, options: EngineOptions) -> int:
 
 
 def stages(layers: int, parallel: int) -> tuple[range, ...]:
-    """Return which layers each stage of a pipeline holds.
+    """Return the layers of each stage of a pipeline.
 
-    vLLM, distributed/utils.py, get_pp_indices: what is left over goes to the stages before the last, from
-    the back.
+    vLLM, distributed/utils.py, get_pp_indices: the remaining layers go to the stages before the last, from the back.
     """
     sizes = [layers // parallel] * parallel
     for back in range(2, layers % parallel + 2):
@@ -95,12 +94,12 @@ def stages(layers: int, parallel: int) -> tuple[range, ...]:
 def capacity(
     cache: Cache, memory: Sequence[tuple[range, int]], context: int, most: int, in_flight: int
 ) -> Capacity:
-    """Return what fits where the device of each stage has so many bytes for its cache.
+    """Return the capacity of a pool; `memory` has the bytes for the cache on the device of each stage.
 
-    `context` is what is served, `most` what the model was made for. The smallest number of blocks over all
-    stages counts for all of them (get_kv_cache_configs). The logged capacity is blocks over blocks of one
-    request, times the context (get_kv_cache_capacity); one block is never given to anyone, so the longest
-    request has one less (BlockPool's null block).
+    `context` is the served one, `most` the model's. The smallest number of blocks of any stage counts for all stages
+    (get_kv_cache_configs). The logged capacity is the number of blocks, divided by the blocks of one request, times the
+    context (get_kv_cache_capacity). The longest request has one block less, because the pool keeps one (BlockPool's
+    null block).
     """
     blocks = max(0, min(size // cache.block_bytes(stage) for stage, size in memory))
     concurrency = blocks / cache.blocks(context, in_flight)
@@ -128,8 +127,8 @@ def _width(named: str, arch: Architecture, options: EngineOptions) -> int:
 def _groups(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, tuple[int, ...]], ...]:
     """Return sets of layers of one kind and equal size.
 
-    _get_kv_cache_groups_uniform_page_size: as many layers in each set as there are of the rarest kind, or of
-    the commonest where that is less than half as many again; layer i of a kind goes to set i modulo sets.
+    _get_kv_cache_groups_uniform_page_size: a set has as many layers as the rarest kind, or as the commonest kind if
+    that has less than 1.5 times as many. Layer i of a kind goes to set i modulo the number of sets.
     """
     kinds: dict[Layer, list[int]] = {}
     for index, layer in enumerate(layers):
@@ -147,8 +146,8 @@ def _groups(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, tuple[int, ...]], .
 def _blocks(layer: Layer, block: int, context: int, in_flight: int) -> int:
     """Return the blocks that a request holds at most in a group of such layers.
 
-    FullAttentionSpec: all tokens. SlidingWindowSpec: the window and the tokens in flight, plus one block since a
-    window need not begin at a block. ChunkedLocalAttentionSpec: the chunk and the tokens in flight.
+    FullAttentionSpec: all tokens. SlidingWindowSpec: the window and the tokens in flight, plus one block, because a
+    window may begin inside a block. ChunkedLocalAttentionSpec: the chunk and the tokens in flight.
     """
     if layer.attention is Attention.FULL:
         return -(-context // block)

@@ -1,4 +1,4 @@
-"""What an upgrade does on a whole fleet: `toolkit upgrade`'s own plan, asked before anything is there to deploy."""
+"""The effect of an upgrade on a whole fleet, from the plan that `toolkit upgrade` would make."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from toolkit.planning.change.span import plan_hosts, require_together
 from toolkit.planning.fit.host_fit import HostFit
 from toolkit.planning.routing.routes import Routes
 
-# Where hosts differ, the fleet's strategy is the one that costs most.
+# If hosts differ, the fleet's strategy is the most expensive one.
 _DEAREST_FIRST = (Strategy.SWAP, Strategy.ROLLING, Strategy.SIDE_BY_SIDE, Strategy.SWITCH)
 REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """What `toolkit upgrade` would do, in `batches` of hosts' names; `words` say it to people.
+    """The effect of `toolkit upgrade`, in `batches` of hosts' names, and in `words` for people.
 
-    `strategy` is empty where nothing changes or nothing can, and `refused` where the command would refuse it.
+    `strategy` is empty if nothing changes or nothing can change, and `refused` if the command would refuse.
     """
 
     strategy: str
@@ -39,7 +39,7 @@ class Upgrade:
 
 
 def provisionable(fit: HostFit, facts: HostFacts, now: float) -> HostFit:
-    """Return `fit`, without a place on a host that was never provisioned and cannot be; `now` as for `preflight`."""
+    """Return `fit`; a host that was never provisioned and cannot be is no place for it. `now` is as for `preflight`."""
     faults = () if facts.converged else preflight(facts, now)
     if not faults:
         return fit
@@ -56,11 +56,11 @@ def plan_upgrade(
     limits: Limits,
     unreachable: Mapping[str, str],
 ) -> tuple[tuple[HostFit, ...], Upgrade]:
-    """Return `fits` with what happens on each host within the fleet, and what happens on all.
+    """Return `fits` with the effect on each host within the fleet, and the effect on all hosts.
 
     `facts` are of the hosts that answer, by name, with the traffic that `routes` give them; the others are
     `unreachable`.
-    An upgrade is for the hosts that have the model, and only where each of them can take the version.
+    An upgrade concerns the hosts that have the model. It needs all of them to fit the version.
     """
     have = having(model, facts, routes)
     mine = [each for each in fits if each.host in have]

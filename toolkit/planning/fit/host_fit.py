@@ -1,4 +1,4 @@
-"""Does a version fit on a host, what can it serve there, and what will an upgrade do?"""
+"""Whether a version fits on a host, its capacity there, and the effect of an upgrade."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ MOST_HOSTS = 64
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A version with all that is known of it before any download.
+    """A version with all that is known before any download.
 
-    `lock_for` gives the engine's lock for an accelerator and a Python (`3.11`); `wanted` what a deployment
-    of a release would ask for.
+    `lock_for` returns the engine's lock for an accelerator and a Python (`3.11`). `wanted` returns the request that a
+    deployment of a release would make.
     """
 
     version: Version
@@ -57,10 +57,10 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class HostFit:
-    """One host: whether the version fits and why (not), what it takes there, and what an upgrade does.
+    """One host: whether the version fits and why (not), the memory that it takes, and the effect of an upgrade.
 
-    `has` is what the host computes with; `strategy` is empty where nothing would change or nothing fits; `wanted`
-    is what a deployment would ask of this host, None where it cannot have the version.
+    `has` names the host's devices and memory. `strategy` is empty if nothing would change or nothing fits. `wanted` is
+    the request of a deployment to this host, None if the host cannot have the version.
     """
 
     host: str
@@ -120,7 +120,7 @@ def fit_host(candidate: Candidate, facts: HostFacts) -> HostFit:
 
 
 def predict_release(files: ModelFiles, release: Release, facts: HostFacts) -> Prediction:
-    """Return what a release takes on a host."""
+    """Return the memory that a release takes on a host."""
     accelerator = Accelerator(release.accelerator)
     place = _place(accelerator, release.memory // release.devices, facts)
     spec = engine_spec(release.engine)
@@ -138,7 +138,7 @@ def _options(candidate: Candidate, accelerator: Accelerator, facts: HostFacts) -
 
 
 def _place(accelerator: Accelerator, share: int, facts: HostFacts) -> Place:
-    """Return where a replica runs that asks for `share` bytes of each device: the smallest that has them."""
+    """Return the place of a replica that needs `share` bytes of each device: the smallest device that has them."""
     if not accelerator.traits.has_devices:
         return Place(accelerator, facts.memory)
     able = [device for device in facts.devices if device.memory >= share]
@@ -147,7 +147,7 @@ def _place(accelerator: Accelerator, share: int, facts: HostFacts) -> Place:
 
 
 def predict_need(candidate: Candidate) -> Prediction:
-    """Return what the version takes of exactly the memory that it asks for, on no host in particular."""
+    """Return the need of a version on devices of exactly the memory that it asks for."""
     version = candidate.version
     accelerator = version.resources.accelerators[0]
     options = replace(_options(candidate, accelerator, HostFacts("", 0.0)), utilization=1.0)
@@ -184,11 +184,11 @@ def _with_strategy(
 
 
 def _fault(prediction: Prediction, version: Version, accelerator: Accelerator) -> str:
-    """Return why the replica could not start or not serve what is asked, or nothing."""
+    """Return why the replica could not start or not serve the wanted context, empty if it could."""
     asked = version.resources.memory // version.resources.devices
     certain = prediction.weights + prediction.cache
-    # In the host's memory, compare weights and cache alone: what processes take is an estimate, and an estimate does
-    # not justify a refusal.
+    # In the host's memory, compare weights and cache alone: the memory of the processes is an estimate, and an estimate
+    # does not justify a refusal.
     if not accelerator.traits.has_devices and certain > version.resources.memory:
         return (
             f"weights and cache alone take {format_size(certain)}, "
@@ -238,10 +238,9 @@ def _too_small(candidate: Candidate, facts: HostFacts, why: str, has: str) -> Ho
 
 
 def _several(candidate: Candidate, facts: HostFacts, accelerator: Accelerator) -> Several | None:
-    """Return the fewest hosts like this one that hold the model together; None for one, or for too many.
+    """Return the fewest hosts like this one that hold the model together; None for one host, or for too many.
 
-    Tensor parallel inside a host, whose devices are close, and one stage of a pipeline for each host, as
-    vLLM's documentation on parallelism advises.
+    The model is tensor parallel inside a host, whose devices are close, with one stage of a pipeline for each host.
     """
     share = engine_named(candidate.version.engine.name).utilization
     options = replace(_options(candidate, accelerator, facts), utilization=share, cache=0)

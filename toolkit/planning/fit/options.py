@@ -1,4 +1,4 @@
-"""How large a step an engine plans for, and the longest request that it serves."""
+"""The largest step that an engine plans for, and the longest request that it serves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toolkit.planning.engines.port import EngineOptions
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large one step may be: tokens in a step, requests in it, tokens scheduled but not settled."""
+    """The largest step: tokens in a step, requests in it, tokens scheduled but not settled."""
 
     batch: int
     sequences: int
@@ -20,7 +20,7 @@ class Limits:
 
 
 def served_context(arch: Architecture, options: EngineOptions) -> int:
-    """Return the tokens that a request may have: as asked, else all that the model was made for."""
+    """Return the tokens that a request may have: the wanted context, else the model's."""
     return options.context or arch.context
 
 
@@ -31,7 +31,7 @@ def step_limits(
     device: int,
     name: str = "",
 ) -> Limits:
-    """Return how large a step the engine plans for; `device` is a device's memory in bytes, `name` its name.
+    """Return the largest step that the engine plans for; `device` is a device's memory in bytes, `name` its name.
 
     vLLM, config/vllm.py, max_in_flight_tokens: two steps overlap (asynchronous scheduling), and one more for each
     stage of a pipeline.

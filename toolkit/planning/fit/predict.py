@@ -1,4 +1,4 @@
-"""Model, options and a device's memory -> what a replica takes there and what it can serve."""
+"""Model, options and a device's memory -> the memory and the capacity of a replica."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from toolkit.planning.fit.weights import loaded_weights
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a replica would run: a device's `memory` in bytes and `name`, or the host's memory on the CPU."""
+    """The place of a replica: a device's `memory` in bytes and `name`, or the host's memory on the CPU."""
 
     accelerator: Accelerator
     memory: int
@@ -27,10 +27,10 @@ class Place:
 
 
 def predict(files: ModelFiles, options: EngineOptions, place: Place) -> Prediction:
-    """Return what the replica takes of `place`.
+    """Return the memory that the replica takes of `place`, and its capacity.
 
-    Where the architecture is not understood, the weights are the files' sizes and nothing is said about the
-    cache; `note` says why.
+    If the architecture is not understood, the weights are the files' sizes, nothing is predicted about the cache, and
+    `note` gives the reason.
     """
     try:
         arch = read_architecture(files.config)
@@ -94,7 +94,7 @@ def _predict(
 
 
 def _one_request(cache: Cache, ranges: Sequence[range], context: int, limits: Limits) -> int:
-    """Return the bytes of a cache that holds one request, with the block that nobody is given."""
+    """Return the bytes of a cache that holds one request, with the block that the pool keeps."""
     widest = max(cache.block_bytes(stage) for stage in ranges)
     return widest * (cache.blocks(context, limits.in_flight) + 1)
 
@@ -106,9 +106,10 @@ def _reserve(arch: Architecture, options: EngineOptions, limits: Limits, place: 
 
 
 def _budget(options: EngineOptions, place: Place, weights: int) -> int:
-    """vLLM, v1/worker/utils.py, request_memory: a share of the whole device, whoever uses the rest.
+    """Return the memory that the engine may use.
 
-    On the CPU the size of the cache is given, and weights and processes come on top.
+    vLLM, v1/worker/utils.py, request_memory: a share of the whole device, independent of its other users. On the CPU
+    the size of the cache is given, and weights and processes are added.
     """
     if not place.accelerator.traits.has_devices:
         return weights + options.cache + engine_named(options.engine).cpu_runtime

@@ -1,8 +1,8 @@
-"""An estimate of what an engine takes on a GPU beside weights and cache.
+"""An estimate of the memory that an engine takes on a GPU beside weights and cache.
 
-vLLM measures this at its start: it runs one step of the largest size with made-up inputs, and what that took
-at its peak is kept free (v1/worker/gpu_worker.py, determine_available_memory; v1/worker/gpu/model_runner.py,
-profile_run). Before the start it can only be estimated, from the shapes of that step.
+vLLM measures it at its start: it runs one step of the largest size with dummy inputs and keeps the peak of that step
+free (v1/worker/gpu_worker.py, determine_available_memory; v1/worker/gpu/model_runner.py, profile_run). Before the
+start, the shapes of that step give an estimate.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _WIDTH = 2
 # Workspaces of attention kernels and libraries; and buffers of the collectives between devices.
 _WORKSPACES = 256 * 2**20
 _COLLECTIVES = 768 * 2**20
-# Assumed for each graph and layer: one public log has 0.73 GiB for 51 + 35 graphs, which is this at 34 layers.
+# An assumption for each graph and layer: one public log has 0.73 GiB for 51 + 35 graphs of 34 layers.
 _GRAPH_LAYER = 2**18
 
 
@@ -29,9 +29,9 @@ def device_reserve(arch: Architecture, options: EngineOptions, limits: Limits) -
 def _forward(arch: Architecture, options: EngineOptions, limits: Limits) -> int:
     """Return the peak of a step through the layers.
 
-    Alive at once in a layer: residual and hidden state, and gate, up and their product in the feed-forward
-    part (arXiv:2002.05202), split over devices. A mixture of experts has these once for each expert of a
-    token, and the experts' outputs before they are summed (vLLM, layers/fused_moe, its three workspaces).
+    A layer needs at the same time: residual and hidden state, and gate, up and their product in the feed-forward part
+    (arXiv:2002.05202), split over devices. A mixture of experts has these once for each expert of a token, and also the
+    experts' outputs before their sum (vLLM, layers/fused_moe, its three workspaces).
     """
     parallel = options.tensor_parallel
     wide = 3 * arch.intermediate // parallel
@@ -49,7 +49,7 @@ def _sampling(arch: Architecture, options: EngineOptions, limits: Limits) -> int
 
 
 def _graphs(arch: Architecture, options: EngineOptions, limits: Limits) -> int:
-    """Return what CUDA graphs take: piecewise for all sizes, and whole for steps of decoding.
+    """Return the memory of CUDA graphs: piecewise for all sizes, and whole for steps of decoding.
 
     vLLM, config/vllm.py: sizes 1, 2, 4, then every 8th to 256 and every 16th to twice the requests, at most 512.
     """

@@ -1,7 +1,7 @@
-"""What a model's weights take on each device, from the headers of its files.
+"""The memory of a model's weights on each device, from the headers of its files.
 
-What the files hold is what is loaded, whatever the method of quantisation: packed integers of AWQ and GPTQ,
-FP8 with its scales, compressed-tensors. The exceptions that vLLM makes are here, each with its place.
+The engine loads the content of the files, with any method of quantisation: packed integers of AWQ and GPTQ, FP8 with
+its scales, compressed-tensors. vLLM's exceptions are here, each with its place in vLLM.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FLOATS = ("F64", "F32", "F16", "BF16")
 _WIDTHS = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "half": 2}
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 _OTHER_SENSES = re.compile(r"vision|visual|audio|multi_modal|image")
-# Every device has all of these: what squeezes into the latent vector, and what chooses experts.
+# Every device has all of these: projections into the latent vector, and the choice of experts.
 _WHOLE = re.compile(
     r"kv_a_proj_with_mqa|q_a_proj|fused_qkv_a|\.(?:gate|router)\.|shared_expert_gate|_scale_inv$"
 )
@@ -42,10 +42,10 @@ def loaded_weights(
 
 
 def _is_loaded(tensor: Tensor, arch: Architecture) -> bool:
-    """Whether vLLM loads it: not a second copy of tied embeddings, nor layers that only speculate.
+    """Whether the engine loads the tensor: no second copy of tied embeddings, no layers for speculation.
 
     vLLM, models/llama.py (skips lm_head where embeddings are tied) and models/deepseek_v2.py
-    (get_spec_layer_idx_from_weight_name); rotary frequencies are computed anew.
+    (get_spec_layer_idx_from_weight_name). The engine computes rotary frequencies itself.
     """
     if tensor.name.endswith("rotary_emb.inv_freq"):
         return False
@@ -56,7 +56,7 @@ def _is_loaded(tensor: Tensor, arch: Architecture) -> bool:
 
 
 def _loaded_size(tensor: Tensor, arch: Architecture, options: EngineOptions) -> int:
-    """Floats of a model that is not quantised become the type that is computed in (vLLM, `--dtype`)."""
+    """Return the bytes after loading: floats of a model without quantisation become the type of the computation."""
     if arch.quantization or tensor.dtype not in _FLOATS:
         return tensor.size
     named = options.dtype if options.dtype != "auto" else arch.dtype
@@ -64,7 +64,7 @@ def _loaded_size(tensor: Tensor, arch: Architecture, options: EngineOptions) -> 
 
 
 def _share(tensor: Tensor, size: int, arch: Architecture, parallel: int) -> int:
-    """Tensor parallelism (arXiv:1909.08053): matrices are split, norms are not; KV heads as far as they go."""
+    """Return a device's share: tensor parallelism (arXiv:1909.08053) splits matrices and KV heads, not norms."""
     if parallel == 1 or len(tensor.shape) < 2 or _WHOLE.search(tensor.name):
         return size
     if _KEY_VALUE.search(tensor.name):
@@ -73,7 +73,7 @@ def _share(tensor: Tensor, size: int, arch: Architecture, parallel: int) -> int:
 
 
 def _stages_of(tensor: Tensor, arch: Architecture, ranges: Sequence[range]) -> tuple[int, ...]:
-    """Embeddings and other senses belong to the first stage, the head and the last norm to the last."""
+    """Return the stages of a tensor: embeddings, vision and audio are in the first, head and last norm in the last."""
     layer = _layer(tensor)
     if layer is not None:
         return tuple(index for index, stage in enumerate(ranges) if layer in stage)

@@ -12,8 +12,8 @@ from toolkit.errors import NothingSuitableError
 def choose_accelerator(version: Version, facts: HostFacts) -> Accelerator:
     """Return the first accelerator of the version that the host has and that can hold it at all.
 
-    "At all" counts the whole memory, whoever uses it now. Raises NothingSuitableError, saying what the
-    version needs and what is there; nothing has been downloaded by then.
+    "At all" counts the whole memory, used or not. Raises NothingSuitableError with the version's needs and the host's
+    means, before any download.
     """
     for accelerator in version.resources.accelerators:
         if _can_hold(version, accelerator, facts):
@@ -48,7 +48,7 @@ def describe_needs(version: Version) -> str:
 
 
 def describe_host(facts: HostFacts) -> str:
-    """Return what a host has to compute with."""
+    """Return the devices, cores and memory of a host in words."""
     memory = f"{facts.cpus} CPU cores with {format_size(facts.memory)} of memory"
     if not facts.devices:
         return f"no {' or '.join(each.upper() for each in MAKERS)} device, {memory}"

@@ -9,7 +9,7 @@ from toolkit.domain.release import Release, Span
 from toolkit.domain.snapshot import Snapshot
 from toolkit.planning.engines import engine_named
 
-# Every replica must have answered something before it takes traffic, whatever its version says.
+# A replica of a version without checks must answer this before it takes traffic.
 DEFAULT_CHECK = Check(prompt="Say hello.", max_tokens=8)
 
 

@@ -1,4 +1,4 @@
-"""Which engine lock a host gets, and how two locks differ."""
+"""The engine lock of a host, and the difference between two locks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from toolkit.errors import InputError, NothingSuitableError
 
 @dataclass(frozen=True, slots=True)
 class PackageChange:
-    """How one package differs between two locks; an empty version means that it is not there."""
+    """The difference of one package between two locks; an empty version means that the package is not there."""
 
     name: str
     before: str
@@ -26,8 +26,8 @@ def choose_lock(
 ) -> EngineLock:
     """Return the lock for `engine` on a host whose interpreter is `python` (`3.11`).
 
-    The first match wins, so that callers put the locks they prefer first. Raises InputError for an
-    engine nobody knows, NothingSuitableError where only this Python or accelerator lacks a lock.
+    The first match wins; callers put preferred locks first. Raises InputError for an engine without any lock, and
+    NothingSuitableError if only this Python or accelerator lacks one.
     """
     named = [lock for lock in locks if (lock.name, lock.version) == (engine.name, engine.version)]
     title = f"{engine.name} {engine.version}"

@@ -1,4 +1,4 @@
-"""Which files of a repository are pinned, and why the others are not."""
+"""The files of a repository to pin, and why the others are left out."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FileChoice:
 def choose_files(paths: Iterable[str], permission: Permission) -> FileChoice:
     """Return which of a repository's `paths` a snapshot holds.
 
-    Weights are safetensors; other formats and Python code need the version's permission, since
+    Weights are safetensors; other formats and Python code need the version's permission, because
     loading them can run code. A second copy of the weights in a vendor's own layout is left out.
     """
     listed = sorted(set(paths))

@@ -1,4 +1,4 @@
-"""Which licences and which files may be deployed, decided from registry and lock alone."""
+"""Licences and files that may be deployed, by registry and lock alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit.planning.release.file_choice import forbidden_reason
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a version may be deployed, why, and what to write where it may not."""
+    """Whether a version may be deployed, the reason, and the line to write if it may not."""
 
     allowed: bool
     reason: str
@@ -19,11 +19,11 @@ class Verdict:
 
 
 def licence_verdict(version: Version, policy: Policy) -> Verdict:
-    """Return what `policy` says of the licence of `version`.
+    """Return the verdict of `policy` on the licence of `version`.
 
-    A denied licence is denied for every model. An allowed one is allowed for every model, one
-    approved by name for those models. A licence that stands nowhere is refused: somebody has to
-    read its terms once, and the hint holds the line that records that they did.
+    A denied licence is denied for every model. An allowed licence is allowed for every model, an approved one for the
+    models named there. Any other licence is refused: a person has to read its terms once, and the hint holds the line
+    that records it.
     """
     licence, model = version.licence, version.model
     if licence in policy.denied:
@@ -48,7 +48,7 @@ def licence_verdict(version: Version, policy: Policy) -> Verdict:
 def permission_verdict(version: Version, snapshot: Snapshot) -> Verdict:
     """Return whether every pinned file of `version` is one that its permission allows today.
 
-    A permission can be taken back after the files were pinned; then they are refused.
+    A permission can be withdrawn after the files were pinned. Then they are refused.
     """
     for file in snapshot.files:
         reason = forbidden_reason(file.path, version.permission)

@@ -1,4 +1,4 @@
-"""Does a version fit on the fleet? Asked before any download."""
+"""Whether a version fits on the fleet, before any download."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _CAREFUL = Limits()
 
 @dataclass(frozen=True, slots=True)
 class FleetFit:
-    """How a version fits on the hosts of a fleet; `unreachable` is host -> why.
+    """The fit of a version on the hosts of a fleet; `unreachable` is host -> reason.
 
-    `weights` is the bytes of all weights in the files, `need` what the version takes of the memory that it asks
-    for; `records` are earlier starts of the same version, predicted and actual, newest first.
+    `weights` is the bytes of all weights in the files, `need` the memory that the version takes of what it asks for.
+    `records` are earlier starts of the same version, predicted and actual, newest first.
     """
 
     version: Version
@@ -45,7 +45,7 @@ class FleetFit:
 
     @property
     def fits(self) -> bool:
-        """Whether there is a host on which it fits, or as many as run it together."""
+        """Whether it fits on a host, or on as many hosts as run it together."""
         return sum(host.fits for host in self.hosts) >= self.version.resources.hosts
 
     def as_json(self) -> dict[str, Any]:
@@ -72,9 +72,9 @@ def plan_fit(
     limits: Limits = _CAREFUL,
     clock: Callable[[], float] = time.time,
 ) -> FleetFit:
-    """Observe `hosts` at once and return how the version fits on each; nothing is changed.
+    """Observe `hosts` at once and return the fit of the version on each, without any change.
 
-    `limits` are those that an upgrade would get.
+    `limits` are those of an upgrade.
     """
     sight = look(hosts)
     routes, facts = agreed(sight.by_label)
@@ -98,7 +98,7 @@ def plan_fit(
 
 
 def files_of(version: Version, pinned: Snapshot | None, open_hub: OpenHub) -> Snapshot:
-    """Return the files of a version as pinned; where they are not pinned yet, as the Hub lists them."""
+    """Return the pinned files of a version; without a pin, the files that the Hub lists."""
     if pinned is not None:
         return pinned
     if isinstance(version.source, LocalSource):
@@ -113,9 +113,9 @@ def files_of(version: Version, pinned: Snapshot | None, open_hub: OpenHub) -> Sn
 
 
 def read_model(version: Version, snapshot: Snapshot, store: Store, open_hub: OpenHub) -> ModelFiles:
-    """Return the model without its weights: from the store where they are, else from its source.
+    """Return the model without its weights: from the store if it is there, else from its source.
 
-    From a Hub nothing but `config.json` and the headers of the weights' files is fetched.
+    From a Hub it reads only `config.json` and the headers of the weights' files.
     """
     stored = store.find(snapshot.source, snapshot.revision)
     if stored is not None:
