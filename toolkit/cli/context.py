@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 import threading
@@ -168,6 +167,7 @@ def _once(opened: Callable[[], T]) -> Callable[[], T]:
 
 def lock_owner() -> LockOwner:
     """Return the person, command and process to show to a command that finds the lock held."""
+    import getpass
     import socket
 
     actor = f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"

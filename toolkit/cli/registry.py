@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.context import open_hub
 from toolkit.cli.options import json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.config.lock_file import Lock, read_lock
@@ -166,6 +165,7 @@ def pin(
     as_json: bool,
 ) -> None:
     """Pin what REF of MODEL is today (default: main) as its newest version."""
+    from toolkit.cli.context import open_hub
     from toolkit.workflows.registry.pin import lock_versions, pin_version
 
     path = Path(registry_path)
