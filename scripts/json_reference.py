@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from toolkit.errors import ToolkitError
+from toolkit import errors
 
 SOURCE = Path(__file__).with_name("documents.yaml")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -203,9 +204,9 @@ def _words(kind: str) -> str:
 
 def _errors_part(definitions: Mapping[str, Any]) -> str:
     rows = ["| kind | exit code | meaning |", "|---|---|---|"]
-    for each in sorted(_kinds(ToolkitError), key=lambda each: each.exit_code):
-        meaning = (each.__doc__ or "").partition("\n")[0]
-        rows.append(f"| `{each.kind}` | {each.exit_code} | {meaning} |")
+    meanings = dict(re.findall(r"(\w+Error) +exit \d+ +(.+)", errors.__doc__ or ""))
+    kinds = sorted(_kinds(errors.ToolkitError), key=lambda each: each.exit_code)
+    rows += [f"| `{each.kind}` | {each.exit_code} | {meanings[each.__name__]} |" for each in kinds]
     error, host = (_table(definitions[name]["fields"]) for name in ("error", "host error"))
     return "\n".join(
         [
@@ -223,7 +224,7 @@ def _errors_part(definitions: Mapping[str, Any]) -> str:
     )
 
 
-def _kinds(top: type[ToolkitError]) -> Iterator[type[ToolkitError]]:
+def _kinds(top: type[errors.ToolkitError]) -> Iterator[type[errors.ToolkitError]]:
     yield top
     for each in top.__subclasses__():
         yield from _kinds(each)

@@ -17,6 +17,7 @@ from tests.fleet.base import LOGIN
 from tests.fleet.machine import PREFIX, SCRATCH, Machine, boot_several
 from tests.fleet.network import Network, network
 from tests.fleet.power import DISK_BYTES
+from tests.json_documents import require_document
 
 TOOLKIT = (sys.executable, "-m", "toolkit.cli.main")
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,7 @@ class FleetLab:
             raise RuntimeError(
                 f"toolkit {shlex.join(words)} ended with {done.returncode}\n{done.stdout}{done.stderr}"
             )
+        require_document(words, done.returncode, done.stdout)
         return done
 
     def hang_up(self) -> None:

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from demo.lab import Lab, end_supervisor, free_port
 from demo.load import Load
+from tests.json_documents import require_valid
 
 # The engine (3 GB) and its packages stay here from one run to the next; `make clean` removes both.
 ROOT = Path("/var/lib/toolkit-test")
@@ -37,6 +38,7 @@ class Served:
     def slots(self) -> dict[str, str]:
         """Return version -> what its slot does: serving, standby, …"""
         seen = json.loads(self.lab.toolkit("status", "--json"))
+        require_valid("status", seen)
         return {
             slot["release"]["version"]: "serving" if slot["weight"] else "standby"
             for slot in seen["slots"]
