@@ -1,0 +1,72 @@
+"""What starts a replica's process, and the manifest that says what it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.planning.facts import release
+from toolkit.planning.change.process import process_variables, seat_of
+from toolkit.planning.engines.port import Seat
+
+SPAN = {"rank": 1, "hosts": ["10.0.0.1", "10.0.0.2"], "port": 28000, "door": 8100}
+ENGINE = "vllm-0.32.0-cpu-py311-aaaaaaaa"
+
+
+@pytest.mark.parametrize(
+    ("span", "seat"),
+    [
+        ({}, Seat("/opt/tk", 8100)),
+        (SPAN, Seat("/opt/tk", 8100, ("10.0.0.1", "10.0.0.2"), rank=1, meeting=28001)),
+    ],
+)
+def test_the_seat_of_a_process(span: dict[str, Any], seat: Seat) -> None:
+    assert seat_of("/opt/tk", 8100, span) == seat
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "devices", "expected"),
+    [
+        ("cpu", (), {"replica_nice": 10, "replica_device_nodes": "", "replica_device_unit": ""}),
+        (
+            "cuda",
+            (2, 3),
+            {
+                "replica_nice": 0,
+                "replica_device_nodes": "char-nvidia*",
+                "replica_device_unit": "nvidia",
+            },
+        ),
+    ],
+)
+def test_what_follows_from_the_accelerator(
+    accelerator: str, devices: tuple[int, ...], expected: dict[str, Any]
+) -> None:
+    made = replace(release(1), engine=ENGINE, accelerator=accelerator)
+    found = process_variables(made, "blue", Seat("/opt/tk", 8100), devices)
+    assert {name: found[name] for name in expected} == expected
+    chosen = ",".join(map(str, devices)) or None
+    assert found["replica_env"].get("CUDA_VISIBLE_DEVICES") == chosen
+
+
+def test_the_releases_own_environment_is_last() -> None:
+    made = replace(release(1), engine=ENGINE, env={"HF_HUB_OFFLINE": "0", "A": "b"})
+    env = process_variables(made, "blue", Seat("/opt/tk", 8100), ())["replica_env"]
+    assert (env["HF_HUB_OFFLINE"], env["A"], env["VLLM_NO_USAGE_STATS"]) == ("0", "b", "1")
+
+
+def test_the_manifest_says_what_runs_and_where_it_shows() -> None:
+    made = replace(release(1), engine=ENGINE, args=("--a",))
+    found = process_variables(made, "green", Seat("/opt/tk", 8101), (0,))
+    manifest = found["replica_manifest"]
+    assert {name: manifest[name] for name in ("model", "slot", "port", "devices")} == {
+        "model": made.model,
+        "slot": "green",
+        "port": 8101,
+        "devices": [0],
+    }
+    assert manifest["release"] == made.as_json()
+    assert manifest["signs"]["ending"] == ("--host", "127.0.0.1", "--port", "8101", "--a")
+    assert found["replica_command"][-3:] == ["--port", "8101", "--a"]
