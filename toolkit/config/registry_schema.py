@@ -42,6 +42,11 @@ from toolkit.domain.quantity import parse_size
 from toolkit.planning.engines.vllm_reserved import EXAMPLE_FLAG, EXAMPLE_VARIABLE
 
 
+def _openness(value: str) -> Openness:
+    # Not the class itself: pydantic cannot read an enumeration's signature from Python 3.12 on.
+    return Openness(value)
+
+
 class Spec(BaseModel):
     """Every part of the file: exact types, no unknown fields."""
 
@@ -172,7 +177,7 @@ class Entry(Spec):
     licence: Licence | None = Field(
         None, description="The id of the licence on the Hub.", examples=["apache-2.0"]
     )
-    openness: Annotated[Literal["fully-open", "open-weights"], AfterValidator(Openness)] | None = (
+    openness: Annotated[Literal["fully-open", "open-weights"], AfterValidator(_openness)] | None = (
         Field(
             None,
             description="`fully-open`: weights, training data and training code are public; "
