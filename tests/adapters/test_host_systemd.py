@@ -104,7 +104,7 @@ def test_check_mode_says_what_would_change_and_changes_nothing(lab: HostLab, pro
     checked = _checking(lab)
     before = _everything(lab)
     assert checked.play("provision", {"provision_digest": "other"}) == (
-        "Record what this host was converged to",
+        "Record the digest of this provisioning",
     )
     checked.start("blue")
     checked.start("green")
