@@ -45,6 +45,14 @@ class Served:
             if slot["healthy"]
         }
 
+    def engines(self) -> dict[str, str]:
+        """Return version -> the engine's version of each replica."""
+        seen = json.loads(self.lab.toolkit("status", "--json"))
+        return {
+            slot["release"]["version"]: slot["release"]["engine"].split("-")[1]
+            for slot in seen["slots"]
+        }
+
     def load(self, *, streams: int = 0, pause: float = 0.2) -> Load:
         """Put two short workers on the router, or so many long streams."""
         long = "Count."

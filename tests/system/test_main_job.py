@@ -5,12 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +25,27 @@ from tests.system.waiting import until
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 REPOSITORY = Path(__file__).parents[2]
 WHO = "Which version are you?"
+# v1 runs with this engine, the other versions with the registry's newer one: an upgrade changes the engine as well.
+FORMER_ENGINE = Path(__file__).parent / "engine_locks" / "vllm-0.31.0-cpu-py311.lock"
+TWO_ENGINES = sys.version_info[:2] == (3, 11)
+ENGINES = {"v1": "0.31.0" if TWO_ENGINES else "0.32.0", "v2": "0.32.0"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _engine_of_v1(served: Served) -> Iterator[None]:
+    """Give v1 the former engine for the tests of this file, where its lock is for this Python."""
+    text = served.lab.registry.read_text("utf-8")
+    if TWO_ENGINES:
+        locks = served.lab.directory / "home" / "engines"
+        locks.mkdir(exist_ok=True)
+        shutil.copy(FORMER_ENGINE, locks)
+        changed, count = re.subn(
+            r"^( +)(v1:\n)", r"\1\2\1  engine: {name: vllm, version: 0.31.0}\n", text, flags=re.M
+        )
+        assert count == 1
+        served.lab.registry.write_text(changed, "utf-8")
+    yield
+    served.lab.registry.write_text(text, "utf-8")
 
 
 def test_the_first_deployment_serves(served: Served) -> None:
@@ -89,6 +113,7 @@ def test_upgrade_and_rollback_lose_no_request(served: Served) -> None:
         short.wait_for(lambda report: report.versions.get("v2", 0) > 5, 120)
         long.wait_for(lambda report: report.versions.get("v2", 0) > 0, 120)
         assert served.slots() == {"v1": "standby", "v2": "serving"}
+        assert served.engines() == ENGINES
 
         done = json.loads(served.lab.toolkit("rollback", "tiny", "--yes", "--json"))
         mark = time.time()
@@ -185,7 +210,7 @@ def test_verify_names_a_tampered_file_and_a_repair_takes_it_out_of_use(served: S
 
 
 def test_what_runs_in_the_perimeter_pulls_from_the_mirror(served: Served, tmp_path: Path) -> None:
-    python = next((served.lab.root / "engines").glob("*/bin/python"))
+    python = next((served.lab.root / "engines").glob("vllm-0.32.0-*/bin/python"))
     done = subprocess.run(
         [python, "-c", _PULL, "local/tiny", served.revisions["v1"], served.endpoint],
         env={
@@ -228,7 +253,9 @@ def test_stop_takes_the_model_out_and_prune_cleans_up(served: Served) -> None:
         assert answer.code == 404
 
     removed = json.loads(served.lab.toolkit("prune", "--keep", "1", "--yes", "--json"))["removed"]
-    assert removed["hosts"]["localhost"]["engines"] == []
+    engines = removed["hosts"]["localhost"]["engines"]
+    # No release that is kept runs with the former one.
+    assert [each.split("-")[1] for each in engines] == (["0.31.0"] if TWO_ENGINES else [])
     assert len(list((served.lab.root / "snapshots").iterdir())) <= 1
     code, said = _run(served, "logs", "tiny", "--slot", "green")
     assert code == 0

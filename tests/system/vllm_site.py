@@ -77,7 +77,7 @@ def vllm_site(installed: Lab, hosts: int, registry: str = REGISTRY) -> Iterator[
         prompt: {version: text for version, text in each.items() if version in PINNED}
         for prompt, each in known.items()
     }
-    engines = [stamp.parent for stamp in installed.root.glob("engines/*/.complete")]
+    engines = [stamp.parent for stamp in installed.root.glob("engines/vllm-0.32.0-*/.complete")]
     shares = {str(engine): engine for engine in engines}
     variables = {**DOOR, "toolkit_root": str(installed.root)}
     with fleet_lab(hosts, shares=shares, variables=variables) as lab:
