@@ -70,7 +70,7 @@ class NothingSuitableError(RefusedError):
 
 
 class BusyError(ToolkitError):
-    """Another deployment holds the lock; the message says who, since when and what."""
+    """Another deployment holds the lock; the message names its owner, start and command."""
 
     exit_code = 4
     kind = "busy"

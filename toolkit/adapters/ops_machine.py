@@ -1,4 +1,4 @@
-"""What this ops machine can do: the Ansible it has, and whether it may act as root."""
+"""The abilities of this ops machine: its Ansible, and whether it may act as root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `deploy`, `upgrade` and `rollback` share: their options, and how the outcome is told."""
+"""The shared part of `deploy`, `upgrade` and `rollback`: their options, and the words for the outcome."""
 
 from __future__ import annotations
 

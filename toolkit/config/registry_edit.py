@@ -89,7 +89,7 @@ def draft_version(file: RegistryFile, model: str) -> Version:
 def write_registry(path: Path, before: RegistryFile, after: RegistryFile) -> None:
     """Replace the registry's text, whole or not at all.
 
-    Raises InputError where somebody changed the file since it was read.
+    Raises InputError where the file has changed since it was read.
     """
     try:
         data = path.read_bytes()

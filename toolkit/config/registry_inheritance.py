@@ -1,4 +1,4 @@
-"""Which fields a version takes from its model: read off the schema and `domain.model.Version`, and listed nowhere else.
+"""The fields that a version inherits: read off the schema and `domain.model.Version`, and listed nowhere else.
 
 A field that both a model's block and `Version` have is inherited. It is required where `Version` has no default for it.
 """

@@ -1,4 +1,4 @@
-"""What engines compute on: one row for each accelerator.
+"""The accelerators that engines compute on, one row each.
 
 Another one takes a row here, a collector of its facts in `toolkit/hostside/accelerators.py`, and engine locks.
 """
@@ -12,14 +12,14 @@ from typing import Any
 
 
 class Accelerator(StrEnum):
-    """What an engine computes on; each has its own engine locks, named after it."""
+    """The device type of an engine; each has its own engine locks, named after it."""
 
     CUDA = "cuda"
     CPU = "cpu"
 
     @property
     def traits(self) -> Traits:
-        """What is particular to it."""
+        """The properties of the accelerator."""
         return TRAITS[self]
 
 
@@ -54,7 +54,7 @@ class Driver:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What is particular to an accelerator.
+    """The properties of an accelerator.
 
     `maker` is the maker of its devices, as hostside reports it; empty where engines compute in the host's own memory.
     `device` is what people call one. `variable` is the environment variable that gives devices to a process. `nodes`

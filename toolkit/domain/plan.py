@@ -49,7 +49,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a command is about to do. An empty `steps` means that nothing needs to change."""
+    """The steps that a command is about to take on a host. Without steps, nothing needs to change."""
 
     action: str
     model: str

@@ -25,7 +25,7 @@ def keep(root: str, owner: Document, report: Report, stream: BinaryIO) -> Docume
     os.ftruncate(handle, 0)
     os.pwrite(handle, json.dumps(dict(owner, since=time.time())).encode(), 0)
     report({"held": True})
-    # Whatever the ops machine sends, its open pipe is what keeps the lock.
+    # The open pipe of the ops machine keeps the lock; its content is ignored.
     for _ in stream:
         pass
     os.ftruncate(handle, 0)

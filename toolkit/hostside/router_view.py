@@ -1,4 +1,4 @@
-"""What the router of this host does now, summed over its workers."""
+"""The present state of this host's router, summed over its workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes over the pipe: JSON objects, and the events of a running command."""
+"""The pipe to the ops machine: JSON objects, and the events of a running command."""
 
 from collections.abc import Callable
 from typing import Any

@@ -43,7 +43,7 @@ class RoutersPort(Protocol):
 
 
 class Supplies(Protocol):
-    """What the ops machine brings to a host: snapshots and engines."""
+    """The supplies of a host: snapshots and engines from the ops machine."""
 
     def fetch(self, version: Version, say: Say) -> None:
         """Bring the version's snapshot into the store, verified; raises SourceError, IntegrityError."""

@@ -31,7 +31,7 @@ class Conversation:
             yield mine
         finally:
             if mine:
-                # The rest of an answer that nobody read would be taken for the next answer.
+                # An unread rest of an answer would be taken for the next answer.
                 if self._waiting:
                     self.end()
                 self._turn.release()
@@ -49,7 +49,7 @@ class Conversation:
             yield from self._ask(command, request)
 
     def kill(self) -> None:
-        """Kill the process, so that whoever asks now gets Ended. Any thread may call it."""
+        """Kill the process, so that a request under way ends with Ended. Any thread may call it."""
         dialog = self._dialog
         if dialog is not None:
             dialog.kill()

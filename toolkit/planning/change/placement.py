@@ -1,4 +1,4 @@
-"""Which hosts of a fleet get a model."""
+"""The choice of the hosts that get a model."""
 
 from __future__ import annotations
 

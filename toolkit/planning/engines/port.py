@@ -1,4 +1,4 @@
-"""What planning asks of an engine. Each engine is one module that answers all of it."""
+"""The interface between planning and an engine. Each engine is one module that implements it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from toolkit.domain.release import Release
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What a replica's arguments and environment say about its memory.
+    """The memory options in a replica's arguments and environment.
 
     `context`, `batch` (tokens of one step) and `sequences` are None where they are left to the engine. `cache` is the
     size of the cache in bytes where it is given outright, 0 where the engine measures it. `utilization` is the share of

@@ -1,4 +1,4 @@
-"""Which of the names that the toolkit uses a package of vLLM still has, read from its sources and never imported."""
+"""The check that a package of vLLM has the names that the toolkit uses; it reads sources and imports none."""
 
 from __future__ import annotations
 

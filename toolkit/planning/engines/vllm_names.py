@@ -60,7 +60,7 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What one minor version of vLLM calls things.
+    """The names in one minor version of vLLM.
 
     `flag_sources`, `variable_sources` and `metric_sources` are the files of its package that define them.
     """

@@ -1,4 +1,4 @@
-"""What a vLLM replica's arguments and environment say about its memory, with vLLM's own defaults."""
+"""The memory options of a vLLM replica, from its arguments and environment, with vLLM's own defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a registry may not say to vLLM: flags and variables that others decide, each with the reason."""
+"""Flags and variables of vLLM that a registry may not set, each with the reason."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ ENGINE_ENV = {
     "VLLM_SERVER_DEV_MODE": "it opens endpoints that show and change the engine",
     "VLLM_KEEP_ALIVE_ON_ENGINE_DEATH": "a dead engine must be seen as dead",
 }
-# What messages and documents show as an example.
+# Examples in messages and documents.
 EXAMPLE_FLAG = "max-model-len"
 EXAMPLE_VARIABLE = "VLLM_LOGGING_LEVEL"

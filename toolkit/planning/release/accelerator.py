@@ -1,4 +1,4 @@
-"""Which of a version's accelerators a host has."""
+"""The choice of an accelerator that a version allows and a host has."""
 
 from __future__ import annotations
 

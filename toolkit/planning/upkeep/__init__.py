@@ -1,1 +1,1 @@
-"""What to download, bundle, remove, and what a host lacks."""
+"""Downloads, bundles, removal and the diagnosis of hosts."""

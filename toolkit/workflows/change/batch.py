@@ -23,7 +23,7 @@ from toolkit.workflows.tools import Tools
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """What runs on a host after a rollout, in `words`, and the deployment that changed it."""
+    """The state of a host after a rollout, in `words`, and the deployment that changed it."""
 
     words: str
     deployment: int | None = None

@@ -18,7 +18,7 @@ from toolkit.workflows.tools import Tools
 
 @dataclass(frozen=True, slots=True)
 class HostInstall:
-    """What installing an engine changes on a host, and why; `error` is what kept the host from getting it.
+    """The change that an engine's installation makes on a host, and why; `error` says why it failed.
 
     `engine` is the lock's id, empty where none is known for the host.
     """

@@ -1,6 +1,6 @@
 """The history's entry of a deployment: the one place that begins it, and the one that ends it.
 
-Whatever follows from a deployment's beginning or outcome belongs here.
+All that follows from a deployment's beginning or outcome belongs here.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Rendezvous(Generic[T]):
         except ToolkitError as error:
             self._errors[self._round] = error
         except BaseException:
-            # Whatever ends this party must not leave the others waiting for ever.
+            # An unexpected end of this party must not leave the others waiting for ever.
             self._aborted = self._aborted or "the command ended unexpectedly"
             self._changed.notify_all()
             raise

@@ -31,7 +31,7 @@ Confirm = Callable[[RolloutPlan], bool]
 
 @dataclass(frozen=True, slots=True)
 class RolledOut:
-    """What a rollout did: its plan, and by host's name what runs there now; `seconds` it took."""
+    """The outcome of a rollout: its plan, the state of each host by name, and its duration in `seconds`."""
 
     plan: RolloutPlan
     changed: bool

@@ -1,4 +1,4 @@
-"""What the ops machine brings to several hosts: fetched and checked once, sent to all of them together."""
+"""The supplies of several hosts: fetched and checked once, sent to all hosts together."""
 
 from __future__ import annotations
 

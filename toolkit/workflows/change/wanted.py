@@ -27,10 +27,10 @@ Want = Callable[["HostFacts"], Wanted]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be made live and how, on the hosts `named` or on so many `replicas`, see `choose_hosts`.
+    """A change of release: the release, the hosts and the manner. `choose_hosts` explains `named` and `replicas`.
 
-    `want` says what a host is to have. `deploy` may bring the model to further hosts; `upgrade` and `rollback` are
-    for the hosts that have it. With `standby` the former replica stays ready for a rollback.
+    `want` derives the release for a host from its facts. `deploy` may bring the model to further hosts; `upgrade` and
+    `rollback` are for the hosts that have it. With `standby` the former replica stays ready for a rollback.
     """
 
     action: str
@@ -46,7 +46,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """What the ops machine has pinned and stored, and what its policy allows."""
+    """The pins, the store and the policy of the ops machine."""
 
     policy: Policy
     snapshot_of: Callable[[Version], Snapshot]
@@ -97,7 +97,7 @@ def want_release(model: str, number: int | None, history: History) -> Want:
             if number is None
             else _release(model, number, facts, history)
         )
-        # A rollback changes the release alone, whatever else could be converged by now.
+        # A rollback changes the release alone, also where the host could be converged by now.
         return Wanted("rollback", release, provision_digest=facts.converged)
 
     return want

@@ -57,14 +57,14 @@ def _ops_machine(
 
 
 def _hosts(hosts: Sequence[HostPort], digest_of: Callable[[Host], str]) -> Iterator[Finding]:
-    sight = look(hosts)
+    seen = look(hosts)
     for host in (each.host for each in hosts):
         name = host.name
         # The name of the only host says nothing.
         prefix = f"{name}: " if len(hosts) > 1 else ""
-        if name in sight.unreachable:
-            words = f"{name}: {sight.unreachable[name]}"
+        if name in seen.unreachable:
+            words = f"{name}: {seen.unreachable[name]}"
             yield Finding(Level.FAIL, f"{prefix}host", words, "toolkit hosts")
             continue
-        for each in diagnose_host(sight.facts[name], digest_of(host)):
+        for each in diagnose_host(seen.facts[name], digest_of(host)):
             yield replace(each, subject=f"{prefix}{each.subject}")

@@ -76,22 +76,22 @@ def plan_fit(
 
     `limits` are those of an upgrade.
     """
-    sight = look(hosts)
-    routes, facts = agreed(sight.by_label)
+    seen = look(hosts)
+    routes, facts = agreed(seen.by_label)
     fits, upgrade = plan_upgrade(
         candidate.version.model,
         [provisionable(fit_host(candidate, each), each, clock()) for each in facts.values()],
         facts,
         routes,
         limits=limits,
-        unreachable=sight.unreachable,
+        unreachable=seen.unreachable,
     )
     return FleetFit(
         version=candidate.version,
         weights=sum(tensor.size for tensor in candidate.files.tensors),
         need=predict_need(candidate),
         hosts=fits,
-        unreachable=sight.unreachable,
+        unreachable=seen.unreachable,
         upgrade=upgrade,
         records=_records(history, candidate.version),
     )

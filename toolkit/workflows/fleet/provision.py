@@ -120,8 +120,8 @@ def provision(
     `confirm` gets the intents if any host needs work; raises RefusedError where it returns false. The failure of a
     host does not raise: it is the `fault` of its outcome.
     """
-    sight = look([each.host for each in targets])
-    intents = [_intend(each, how, sight) for each in targets]
+    seen = look([each.host for each in targets])
+    intents = [_intend(each, how, seen) for each in targets]
     wanted = [each for each in intents if each.reason and not each.fault]
     if wanted and not confirm(intents):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
@@ -134,10 +134,10 @@ def provision(
     return tuple(done.get(each.target.name) or _not_touched(each) for each in intents)
 
 
-def _intend(target: Target, how: Provisioning, sight: FleetFacts) -> Intent:
-    if target.name in sight.errors:
-        return Intent(target, fault=sight.errors[target.name])
-    facts = sight.facts[target.name]
+def _intend(target: Target, how: Provisioning, seen: FleetFacts) -> Intent:
+    if target.name in seen.errors:
+        return Intent(target, fault=seen.errors[target.name])
+    facts = seen.facts[target.name]
     faults = preflight(facts, how.clock(), driver_package(target.host.host.settings))
     if faults:
         words = "; ".join(each.words for each in faults)

@@ -17,7 +17,7 @@ from toolkit.workflows.tools import Tools
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """What nothing uses: snapshots and engines by the name of their host, and snapshots in the store."""
+    """Unused files: snapshots and engines by the name of their host, and snapshots in the store."""
 
     hosts: Mapping[str, Prune]
     stored: tuple[Snapshot, ...]
@@ -67,19 +67,19 @@ def find_unused(
     history = members[0].history
     recent = [each for model in history.models() for each in _recent(history, model, keep)]
     recent += _still_needed(history, recent)
-    sight = look([each.host for each in members])
-    if sight.unreachable:
-        words = "; ".join(f"{name}: {why}" for name, why in sight.unreachable.items())
+    seen = look([each.host for each in members])
+    if seen.unreachable:
+        words = "; ".join(f"{name}: {why}" for name, why in seen.unreachable.items())
         raise HostError(f"what is used there is not known: {words}", hint="toolkit status")
     used = {release.snapshot for release in recent}
-    for facts in sight.facts.values():
+    for facts in seen.facts.values():
         used |= {slot.release.snapshot for slot in facts.slots if slot.release}
     stored = tuple(
         each.snapshot
         for each in store.list()
         if each.snapshot.digest not in locked and each.snapshot.digest not in used
     )
-    hosts = {name: plan_prune(facts, recent) for name, facts in sight.facts.items()}
+    hosts = {name: plan_prune(facts, recent) for name, facts in seen.facts.items()}
     return Unused(hosts, stored)
 
 

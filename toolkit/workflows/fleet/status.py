@@ -1,4 +1,4 @@
-"""What is true now: the facts of all hosts, and what the history has open."""
+"""The status of a fleet: the facts of all hosts, and the open deployments of the history."""
 
 from __future__ import annotations
 
