@@ -246,3 +246,19 @@ def test_a_second_ops_machine_takes_over(fleet: World, tmp_path: Path) -> None:
     other.hosts = fleet.hosts
     other.rollback()
     assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1", "gpu3": "v1"}
+
+
+def test_a_rollout_that_cannot_be_recorded_leaves_no_deployment_open(fleet: World) -> None:
+    record, recorded = fleet.history.open_deployment, []
+
+    def second_is_refused(**given: Any) -> int:
+        recorded.append(given["host"])
+        if len(recorded) == 2:
+            raise BusyError("another command has just recorded another release #1")
+        return record(**given)
+
+    fleet.history.open_deployment = second_is_refused  # type: ignore[method-assign]
+    with pytest.raises(BusyError):
+        fleet.deploy(release(1))
+    assert fleet.history.unfinished() == []
+    assert fleet.serving() == {}

@@ -50,11 +50,9 @@ def _show(seen: FleetStatus, model: str | None, *, several: bool) -> None:
         say("nothing is deployed" if model is None else f"{model} is not deployed")
     for words in seen.drift:
         note(f"drift: {words}")
-    say_nothing_yet = True
+    if slots:
+        say()
     for facts in seen.fleet.facts.values():
-        if facts.router.running and say_nothing_yet:
-            say()
-            say_nothing_yet = False
         _show_host(facts, several=several)
     for name in seen.behind:
         note(f"{name}: its router has missed a change; toolkit deploy MODEL tells it")

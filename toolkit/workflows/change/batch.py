@@ -60,8 +60,8 @@ class Rollout:
         and no further batch begins. Raises the `joined` errors of the hosts that failed.
         """
         unreached = [name for batch in self._plan.batches for name in batch]
-        self._begin(unreached)
         try:
+            self._begin(unreached)
             self._prepare(unreached)
             for batch in self._plan.batches:
                 if self._interrupted or len(self._failures) > self._allowed:
