@@ -135,7 +135,7 @@ def test_where_nobody_answers_nothing_is_said_to_be_done() -> None:
     hosts = fleet(2)
     for host in hosts:
         away(host)
-    with pytest.raises(HostError, match="no host answered: h1: no route to host; h2: no route"):
+    with pytest.raises(HostError, match="h1: no route to host\n  h2: no route"):
         change_keys(hosts, adding("ann"))
 
 
@@ -146,3 +146,17 @@ def test_what_is_refused_changes_nothing() -> None:
     with pytest.raises(InputError, match="ann has a key already"):
         change_keys(hosts, lambda ring: with_key(ring, "ann", KEYS["bob"], now=3.0))
     assert [host.events for host in hosts] == before
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_same_fault_keeps_its_hint_on_any_number_of_hosts(count: int) -> None:
+    hosts = fleet(count)
+
+    def refused(event: str) -> None:
+        raise HostError("sudo asks for a password", hint="be root or have passwordless sudo")
+
+    for host in hosts:
+        host.before = refused
+    with pytest.raises(HostError, match="sudo asks for a password") as caught:
+        read_keys(hosts)
+    assert caught.value.hint == "be root or have passwordless sudo"

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.domain.keys import KeyRing
-from toolkit.errors import HostError, ToolkitError
+from toolkit.errors import ToolkitError, joined
 
 T = TypeVar("T")
 
@@ -23,27 +23,32 @@ ROUNDS = 4
 class FleetKeys:
     """The union of the keys of all hosts that answered.
 
-    `behind` names hosts that answered with other keys; `unreachable` maps hosts that did not answer to the reason.
+    `behind` names hosts that answered with other keys; `errors` has the errors of hosts that did not answer, by name.
     """
 
     ring: KeyRing
     behind: tuple[str, ...] = ()
-    unreachable: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, ToolkitError] = field(default_factory=dict)
+
+    @property
+    def unreachable(self) -> dict[str, str]:
+        """The reason of each host that did not answer."""
+        return {name: error.message for name, error in self.errors.items()}
 
     @property
     def whole(self) -> bool:
         """Whether every host has these keys."""
-        return not self.behind and not self.unreachable
+        return not self.behind and not self.errors
 
 
 def read_keys(hosts: Sequence[HostPort]) -> FleetKeys:
     """Return the keys of the fleet and the hosts that lag behind; raises HostError where no host answers."""
-    found, unreachable = _on_all(hosts, lambda host: host.keys())
+    found, errors = _on_all(hosts, lambda host: host.keys())
     if not found:
-        raise _no_answer(unreachable)
+        raise _no_answer(errors)
     ring = _union(each.ring for each in found.values())
     behind = tuple(name for name, each in found.items() if each.ring != ring or each.lagging)
-    return FleetKeys(ring, behind, unreachable)
+    return FleetKeys(ring, behind, errors)
 
 
 def change_keys(hosts: Sequence[HostPort], edit: Callable[[KeyRing], KeyRing]) -> FleetKeys:
@@ -69,14 +74,14 @@ def sync_keys(hosts: Sequence[HostPort]) -> FleetKeys:
 
 def _spread(hosts: Sequence[HostPort], ring: KeyRing) -> FleetKeys:
     for _ in range(ROUNDS):
-        taken, unreachable = _on_all(hosts, partial(_apply, ring))
+        taken, errors = _on_all(hosts, partial(_apply, ring))
         if not taken:
-            raise _no_answer(unreachable)
+            raise _no_answer(errors)
         ring = _union(taken.values())
         behind = tuple(name for name, each in taken.items() if each != ring)
         if not behind:
             break
-    return FleetKeys(ring, behind, unreachable)
+    return FleetKeys(ring, behind, errors)
 
 
 def _apply(ring: KeyRing, host: HostPort) -> KeyRing:
@@ -89,18 +94,18 @@ def _union(rings: Iterable[KeyRing]) -> KeyRing:
 
 def _on_all(
     hosts: Sequence[HostPort], call: Callable[[HostPort], T]
-) -> tuple[dict[str, T], dict[str, str]]:
-    """Return the result of `call` for each host, and the reason where it failed, both in the hosts' order."""
+) -> tuple[dict[str, T], dict[str, ToolkitError]]:
+    """Return the result of `call` for each host, and its error where it failed, both in the hosts' order."""
     found: dict[str, T] = {}
-    unreachable: dict[str, str] = {}
+    errors: dict[str, ToolkitError] = {}
     with ThreadPoolExecutor(min(AT_ONCE, len(hosts))) as pool:
         for host, called in [(host, pool.submit(call, host)) for host in hosts]:
             try:
                 found[host.name] = called.result()
             except ToolkitError as error:
-                unreachable[host.name] = error.message
-    return found, unreachable
+                errors[host.name] = error
+    return found, errors
 
 
-def _no_answer(unreachable: Mapping[str, str]) -> HostError:
-    return HostError("no host answered: " + "; ".join(unreachable.values()), hint="toolkit doctor")
+def _no_answer(errors: Mapping[str, ToolkitError]) -> ToolkitError:
+    return joined(errors, hint="toolkit doctor", alone=len(errors) == 1)

@@ -9,7 +9,7 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Store
 from toolkit.domain.release import Outcome, Release
 from toolkit.domain.snapshot import Snapshot
-from toolkit.errors import HostError, RefusedError
+from toolkit.errors import RefusedError, joined
 from toolkit.planning.upkeep.prune import Prune, plan_prune
 from toolkit.workflows.fleet.look import lock_all, look
 from toolkit.workflows.tools import Tools
@@ -68,9 +68,9 @@ def find_unused(
     recent = [each for model in history.models() for each in _recent(history, model, keep)]
     recent += _still_needed(history, recent)
     seen = look([each.host for each in members])
-    if seen.unreachable:
-        words = "; ".join(f"{name}: {why}" for name, why in seen.unreachable.items())
-        raise HostError(f"what is used there is not known: {words}", hint="toolkit status")
+    if seen.errors:
+        more = "nothing was removed: the files that such a host uses are not known"
+        raise joined(seen.errors, hint="toolkit status", alone=len(members) == 1, more=more)
     used = {release.snapshot for release in recent}
     for facts in seen.facts.values():
         used |= {slot.release.snapshot for slot in facts.slots if slot.release}
