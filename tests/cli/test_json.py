@@ -78,7 +78,7 @@ class Fleet:
         (place / "fleet.yaml").write_text(f"all:\n  hosts:\n{rows}")
         prompt.set("TOOLKIT_FLEET", place / "fleet.yaml")
         commands = [each.partition(":")[0] for each, _ in COMMANDS.values()]
-        # `keys` imports the first when it is called, and `deploy` and `rollback` use the second.
+        # `deploy` and `rollback` use the last.
         for module in (*commands, "toolkit.cli.host_view", "toolkit.cli.change"):
             for name, stand_in in self._stand_ins().items():
                 if hasattr(importlib.import_module(module), name):

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
 import click
 
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.cli.context import home_directory, open_fleet
+from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option, together
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.domain.keys import Key, KeyRing
 from toolkit.errors import HostError
-
-if TYPE_CHECKING:
-    from toolkit.adapters.hosts.host import HostPort
-    from toolkit.domain.keys import Key, KeyRing
-    from toolkit.workflows.fleet.keys import FleetKeys
+from toolkit.planning.routing.keys import opened, with_key, without_key
+from toolkit.workflows.fleet.keys import FleetKeys, change_keys, read_keys, sync_keys
 
 KEY_BYTES = 32
 OPEN = "THE DOOR IS OPEN: there are no keys, so whoever reaches a router can use every model"
 SHUT = "nobody gets in: the last key was revoked, and that does not open the door"
-
 
 _shared = together(fleet_option(), home_option(), json_option())
 
@@ -60,10 +62,6 @@ def add(
     as_json: bool,
 ) -> None:
     """Make a key and print it, this one time; from the first key on, nobody gets in without one."""
-    import secrets
-
-    from toolkit.planning.routing.keys import with_key
-
     key = sys.stdin.readline().strip() if key_stdin else "tk-" + secrets.token_urlsafe(KEY_BYTES)
 
     limits = {"per_minute": per_minute or 0, "concurrency": concurrency or 0}
@@ -83,8 +81,6 @@ def add(
 @_shared
 def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
     """List the keys, their limits, and the hosts that do not follow yet."""
-    from toolkit.workflows.fleet.keys import read_keys
-
     seen = read_keys(_hosts(fleet, home))
     if as_json:
         _print_json(seen)
@@ -102,8 +98,6 @@ def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
 @_shared
 def revoke(name: str, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Refuse every request with this key from now on; answers that run go on to their end."""
-    from toolkit.planning.routing.keys import without_key
-
     changed = _change(fleet, home, lambda ring: without_key(ring, name, now=time.time()))
     words = f"{name} is revoked" + ("" if changed.ring.active else f"; {SHUT}")
     _show(changed, as_json, words, name)
@@ -113,8 +107,6 @@ def revoke(name: str, fleet: str | None, home: str | None, as_json: bool) -> Non
 @_shared
 def sync(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Bring hosts that were away during a change to the keys of the others."""
-    from toolkit.workflows.fleet.keys import sync_keys
-
     changed = sync_keys(_hosts(fleet, home))
     _show(changed, as_json, "every host follows the same keys" if changed.whole else "")
 
@@ -123,22 +115,15 @@ def sync(fleet: str | None, home: str | None, as_json: bool) -> None:
 @_shared
 def open_door(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Let everybody in again, after the last key was revoked."""
-    from toolkit.planning.routing.keys import opened
-
     _show(_change(fleet, home, opened), as_json, OPEN)
 
 
 def _hosts(fleet: str | None, home: str | None) -> list[HostPort]:
-    from toolkit.cli.context import home_directory, open_fleet
-    from toolkit.cli.host_view import open_host
-
     place = home_directory(home)
     return [open_host(host, place) for host in open_fleet(fleet).hosts]
 
 
 def _change(fleet: str | None, home: str | None, edit: Callable[[KeyRing], KeyRing]) -> FleetKeys:
-    from toolkit.workflows.fleet.keys import change_keys
-
     return change_keys(_hosts(fleet, home), edit)
 
 
@@ -160,8 +145,6 @@ def _show(found: FleetKeys, as_json: bool, words: str, name: str | None = None) 
 
 
 def _print_json(found: FleetKeys, name: str | None = None, **more: Any) -> None:
-    from dataclasses import asdict
-
     shown = [key for key in found.ring.keys if name in (None, key.name)]
     print_json(
         {
