@@ -56,11 +56,12 @@ class Arm:
             "TOOLKIT_FLEET": str(self.directory / "fleet.yaml"),
             "TOOLKIT_REGISTRY": str(self.directory / "model_registry.yaml"),
         }
+        # Neither the caller's directory nor its PYTHONPATH may lead to another checkout.
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         return subprocess.run(
             [self.python, "-m", "toolkit.cli.main", *words],
-            # where the benchmark itself is called there may be a checkout as well
             cwd=self.directory,
-            env={**os.environ, **places},
+            env={**kept, **places},
             check=True,
             stdout=subprocess.PIPE,
             text=True,
