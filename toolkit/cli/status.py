@@ -11,7 +11,6 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.domain.facts import HostFacts, SlotFacts
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.release import Deployment
-from toolkit.errors import joined
 from toolkit.workflows.fleet.status import FleetStatus, observe_fleet
 
 _COLUMNS = (
@@ -28,8 +27,7 @@ def status(model: str | None, fleet: str | None, home: str | None, as_json: bool
     """Show what serves, what stands by and what is unfinished."""
     place, hosts = home_directory(home), open_fleet(fleet).hosts
     seen = observe_fleet([open_host(host, place) for host in hosts], open_history(place))
-    errors = seen.fleet.errors
-    failure = joined(errors, hint="toolkit hosts", alone=len(hosts) == 1) if errors else None
+    failure = seen.fleet.failure() if seen.fleet.errors else None
     if as_json and (failure is None or seen.fleet.facts):
         print_json(seen.as_json(model), failure)
         return

@@ -16,7 +16,7 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.plan_view import DryRun, confirmed
 from toolkit.domain.facts import FleetFacts
 from toolkit.domain.quantity import format_size
-from toolkit.errors import IntegrityError, ToolkitError, joined
+from toolkit.errors import IntegrityError, ToolkitError
 from toolkit.planning.change.drift import drift_of
 from toolkit.workflows.fleet.look import each_at_once, look
 from toolkit.workflows.fleet.prune import Unused
@@ -81,7 +81,7 @@ def _verify_failure(
         )
     if not seen.errors:
         return None
-    return joined(seen.errors, hint="toolkit hosts", alone=len(seen.labels) == 1)
+    return seen.failure()
 
 
 @click.command()

@@ -10,7 +10,7 @@ from typing import Any
 from toolkit.domain.accelerator import MAKERS, Accelerator
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
-from toolkit.errors import HostError
+from toolkit.errors import HostError, ToolkitError, joined
 
 
 class ProcessState(StrEnum):
@@ -173,6 +173,10 @@ class FleetFacts:
         return {
             name: error.message.removeprefix(f"{name}: ") for name, error in self.errors.items()
         }
+
+    def failure(self, *, hint: str = "toolkit hosts", more: str = "") -> ToolkitError:
+        """Return the `joined` errors of the hosts that do not answer; there is one at least."""
+        return joined(self.errors, hint=hint, alone=len(self.labels) == 1, more=more)
 
     @property
     def by_label(self) -> dict[str, HostFacts]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.release import Deployment
-from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedError, joined
+from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.placement import choose_hosts, having
 from toolkit.planning.change.preflight import require_sound
@@ -114,7 +114,7 @@ def _settle(
     each_at_once(there, lambda tools: end_unfinished(tools, order.timing), stop)
     again = look(hosts)
     if again.errors:
-        raise joined(again.errors, hint="toolkit hosts", alone=len(hosts) == 1)
+        raise again.failure()
     routers.observed(again.by_label)
     return _plan(there, order, replace(again, errors=seen.errors))
 
@@ -123,7 +123,7 @@ def _plan(
     members: Sequence[Tools], order: Order, seen: FleetFacts
 ) -> tuple[RolloutPlan, dict[str, HostFacts]]:
     if not seen.facts:
-        raise joined(seen.errors, hint="toolkit hosts", alone=len(members) == 1)
+        raise seen.failure()
     routes, facts = agreed(seen.by_label)
     wanted, unfit = _wanted(members, order, facts, routes)
     _require_named(order, seen, [*wanted, *unfit])

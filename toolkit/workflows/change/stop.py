@@ -112,7 +112,7 @@ def _plan(
 ) -> tuple[StopPlan, dict[str, HostFacts]]:
     seen = look([each.host for each in members])
     if not seen.facts:
-        raise joined(seen.errors, hint="toolkit hosts", alone=len(members) == 1)
+        raise seen.failure()
     routes, facts = agreed(seen.by_label)
     have = having(model, facts, routes)
     chosen = [name for name in facts if name in have and (not named or name in named)]

@@ -9,7 +9,7 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Store
 from toolkit.domain.release import Outcome, Release
 from toolkit.domain.snapshot import Snapshot
-from toolkit.errors import RefusedError, joined
+from toolkit.errors import RefusedError
 from toolkit.planning.upkeep.prune import Prune, plan_prune
 from toolkit.workflows.fleet.look import lock_all, look
 from toolkit.workflows.tools import Tools
@@ -70,7 +70,7 @@ def find_unused(
     seen = look([each.host for each in members])
     if seen.errors:
         more = "nothing was removed: the files that such a host uses are not known"
-        raise joined(seen.errors, hint="toolkit status", alone=len(members) == 1, more=more)
+        raise seen.failure(hint="toolkit status", more=more)
     used = {release.snapshot for release in recent}
     for facts in seen.facts.values():
         used |= {slot.release.snapshot for slot in facts.slots if slot.release}
