@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tests.adapters.history_lab import Clock, begin
 from tests.planning.facts import release
 from toolkit.adapters.history.history import History
 from toolkit.adapters.history.schema import MIGRATIONS
+from toolkit.adapters.history.sqlite import Sqlite
+from toolkit.domain.release import Outcome
 from toolkit.errors import ToolkitError
 
 
@@ -111,6 +114,95 @@ def test_a_file_that_takes_nothing_more_is_named(path: Path, history: History) -
         history.add_release(release(1))
     assert caught.value.message == f"the history {path} does not take this: no such table: releases"
     assert caught.value.hint.startswith("look at its disk: toolkit doctor")
+
+
+def test_a_command_goes_on_where_no_history_can_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("")
+    said: list[ToolkitError] = []
+    history = History(tmp_path / "home" / "history.db", Clock(), without=said.append, needed=False)
+    history.add_release(release(1))
+    assert history.releases("tiny")[0][0] == release(1)
+    assert [each.message for each in said] == [history.fault]
+    assert "cannot be opened" in history.fault
+    history.close()
+
+
+def test_a_file_that_is_no_history_stops_no_command_that_can_do_without(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    path.write_bytes(b"not a database at all" * 200)
+    history = History(path, Clock(), without=lambda _: None, needed=False)
+    assert (history.unfinished(), history.releases("tiny")) == ([], [])
+    assert "file is not a database" in history.fault
+    assert path.read_bytes()[:5] == b"not a"
+    history.close()
+
+
+def test_a_history_that_fills_up_midway_is_left_and_its_records_stay_known(
+    path: Path, history: History
+) -> None:
+    history.add_release(release(1))
+    opened = begin(history, 1)
+    said: list[ToolkitError] = []
+    command = History(path, Clock(), without=said.append)
+    db = command._db
+    assert isinstance(db, Sqlite)
+    db.run("PRAGMA max_page_count = 1", ())
+    for number in range(2, 200):
+        command.add_release(replace(release(number), env={"PADDING": "x" * 4000}))
+    assert "database or disk is full" in command.fault
+    assert len(said) == 1
+    # the change that was under way ends, in memory
+    assert [each.id for each in command.unfinished()] == [opened]
+    command.end_deployment(opened, Outcome.LIVE)
+    assert command.unfinished() == []
+    assert len(command.releases("tiny")) == 199
+    # the file has the change still open: the next command ends it
+    assert [each.id for each in history.unfinished()] == [opened]
+    command.close()
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 4, 5])
+def test_a_damaged_page_is_no_reason_to_know_nothing(path: Path, page: int) -> None:
+    whole = History(path, Clock())
+    for number in range(1, 60):
+        whole.add_release(release(number))
+        begin(whole, number)
+    whole._db.run("PRAGMA wal_checkpoint(TRUNCATE)", ())
+    whole.close()
+    text = bytearray(path.read_bytes())
+    text[page * 4096 : (page + 1) * 4096] = b"\xff" * 4096
+    path.write_bytes(text)
+    said: list[ToolkitError] = []
+    history = History(path, Clock(), without=said.append, needed=False)
+    known = len(history.unfinished()) + len(history.releases("tiny"))
+    assert known > 0
+    if known < 118:
+        assert history.fault
+    history.add_release(release(99))
+    assert history.release("tiny", 99) == release(99)
+    history.close()
+
+
+def test_a_record_that_cannot_be_read_is_named_or_passed_over(path: Path, history: History) -> None:
+    history.add_release(release(1))
+    history.add_release(release(2))
+    history._db.run("UPDATE releases SET body = '{\"model\": 1' WHERE number = 2", ())
+    with pytest.raises(ToolkitError, match="has a damaged record"):
+        history.releases("tiny")
+    with pytest.raises(ToolkitError, match="has a damaged record"):
+        history.release("tiny", 2)
+    command = History(path, Clock(), without=lambda _: None)
+    assert [each.number for each, _ in command.releases("tiny")] == [1]
+    assert "has a damaged record" in command.fault
+    command.close()
+
+
+def test_a_needed_history_must_open_even_where_a_command_could_go_on_later(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "home").write_text("")
+    with pytest.raises(ToolkitError, match="cannot be opened"):
+        History(tmp_path / "home" / "history.db", Clock(), without=lambda _: None)
 
 
 def _set_version(path: Path, number: int) -> None:

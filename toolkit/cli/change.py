@@ -115,7 +115,12 @@ def change_release(
     fleet.select(options.named)
     # All hosts of the fleet take part: routes are those of all, also where only some hosts change.
     members = open_members(
-        home_directory(options.home), fleet.hosts, pins, send_limit=options.bytes_a_second
+        home_directory(options.home),
+        fleet.hosts,
+        pins,
+        send_limit=options.bytes_a_second,
+        # A rollback must work where the ops machine is in trouble: the hosts know enough.
+        history_needed=pins is not None,
     )
     confirm = confirmation(
         show_rollout, yes=options.yes, dry_run=options.dry_run, as_json=options.as_json

@@ -21,6 +21,7 @@ from toolkit.cli.host_view import open_host
 from toolkit.cli.output import note
 from toolkit.config.fleet import load_fleet
 from toolkit.domain.probe import LockOwner
+from toolkit.errors import ToolkitError
 
 if TYPE_CHECKING:
     from toolkit.adapters.distribution.port import Distribution
@@ -47,15 +48,28 @@ def open_fleet(fleet: str | None) -> Fleet:
     return load_fleet(Path(fleet) if fleet else None)
 
 
-def open_history(home: Path) -> History:
-    """Return the history that TOOLKIT_HISTORY names, else the one under `home`; it is closed with the command."""
+def open_history(home: Path, *, needed: bool = True) -> History:
+    """Return the history that TOOLKIT_HISTORY names, else the one under `home`; it is closed with the command.
+
+    A command that is under way goes on where the file of the history fails, and says so. A command without a `needed`
+    history begins without one as well.
+    """
 
     url = os.environ.get("TOOLKIT_HISTORY")
-    history = History(read_address(url) if url else home / "history.db", time.time)
+    history = History(
+        read_address(url) if url else home / "history.db",
+        time.time,
+        without=_without_history,
+        needed=needed,
+    )
     command = click.get_current_context(silent=True)
     if command is not None:
         command.call_on_close(history.close)
     return history
+
+
+def _without_history(error: ToolkitError) -> None:
+    note(f"warning: {error.message}; this command goes on without it and records nothing more")
 
 
 def open_store(home: Path) -> Store:
@@ -98,10 +112,11 @@ def open_members(
     *,
     quiet: bool = False,
     send_limit: int = 0,
+    history_needed: bool = True,
 ) -> tuple[Tools, ...]:
     """Return the adapters for each host of a fleet. They share the adapters of the ops machine.
 
-    `send_limit` is in bytes a second, 0 for none.
+    `send_limit` is in bytes a second, 0 for none; `history_needed` is explained at `open_history`.
     """
     from toolkit.adapters.ansible.converge import RealConverge
     from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
@@ -112,7 +127,7 @@ def open_members(
     ports = [open_host(host, home, interruption) for host in hosts]
     shared: dict[str, Any] = {
         "converge": RealConverge(playbook_directory(), home / "run", interruption=interruption),
-        "history": open_history(home),
+        "history": open_history(home, needed=history_needed),
         "supplies": _once(partial(_supplies, home, pins, interruption)),
         "owner": lock_owner(),
         "clock": time.time,

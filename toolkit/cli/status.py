@@ -26,7 +26,8 @@ _COLUMNS = (
 def status(model: str | None, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Show what serves, what stands by and what is unfinished."""
     place, hosts = home_directory(home), open_fleet(fleet).hosts
-    seen = observe_fleet([open_host(host, place) for host in hosts], open_history(place))
+    history = open_history(place, needed=False)
+    seen = observe_fleet([open_host(host, place) for host in hosts], history)
     failure = seen.fleet.failure() if seen.fleet.errors else None
     if as_json and (failure is None or seen.fleet.facts):
         print_json(seen.as_json(model), failure)

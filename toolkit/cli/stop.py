@@ -40,7 +40,7 @@ def stop(
     """Take a model out of service; its releases stay."""
     found = open_fleet(fleet)
     found.select(named)
-    members = open_members(home_directory(home), found.hosts, None)
+    members = open_members(home_directory(home), found.hosts, None, history_needed=False)
     confirm = confirmation(show_stop, yes=yes, dry_run=dry_run, as_json=as_json)
     plan = stop_model(members, model, confirm, named=named, timing=Timing(drain=drain_timeout))
     if as_json:

@@ -24,6 +24,9 @@ class Database(Protocol):
         Raises ToolkitError where the database fails. Whether the statement took effect is then unknown.
         """
 
+    def aside(self) -> Database | None:
+        """Return a copy in memory for a command that goes on after a failure; None where other machines share it."""
+
     def close(self) -> None:
         """End the connection."""
 

@@ -18,9 +18,14 @@ from typing import Any, TypeVar
 from toolkit.adapters.history.database import Address, Database, Row
 from toolkit.domain.fit import Actual, FitRecord, Prediction
 from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
-from toolkit.errors import BusyError, InputError
+from toolkit.errors import BusyError, InputError, ToolkitError
 
+_Read = TypeVar("_Read")
 _Record = TypeVar("_Record", Deployment, StepRecord, FitRecord)
+
+
+# Called with the error of a history that fails, once, before a command goes on without it.
+Without = Callable[[ToolkitError], None]
 
 
 class History:
@@ -29,12 +34,31 @@ class History:
     `clock` returns seconds since the epoch. Raises ToolkitError where the history cannot be opened, is not a history or
     comes from a newer toolkit, and InputError where PostgreSQL's driver is not installed. Every operation raises
     ToolkitError where the database does not answer.
+
+    With `without` a command goes on where the history fails: in memory, with all records that can still be read.
+    Nothing more is recorded then, and `fault` has the reason. A history in PostgreSQL fails in this way only when it is
+    opened. A history that is `needed` must at least open.
     """
 
-    def __init__(self, location: Path | Address, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        location: Path | Address,
+        clock: Callable[[], float],
+        *,
+        without: Without | None = None,
+        needed: bool = True,
+    ) -> None:
+        self._clock, self._without = clock, without
         self._lock = threading.Lock()
-        self._db = _open(location)
+        self.fault = ""
+        try:
+            self._db = _open(location)
+        except InputError:
+            raise
+        except ToolkitError as error:
+            if without is None or needed:
+                raise
+            self._db = self._go_on(_aside(location), error)
 
     @property
     def name(self) -> str:
@@ -70,14 +94,17 @@ class History:
         rows = self._run(
             "SELECT body FROM releases WHERE model = ? AND number = ?", (model, number)
         )
-        return Release.from_json(json.loads(rows[0]["body"])) if rows else None
+        found = [each for row in rows for each in self._readable(_release, row)]
+        return found[0] if found else None
 
     def releases(self, model: str) -> list[tuple[Release, float]]:
         """Return the model's releases with their creation times (seconds since the epoch), newest first."""
         rows = self._run(
             "SELECT body, created_at FROM releases WHERE model = ? ORDER BY number DESC", (model,)
         )
-        return [(Release.from_json(json.loads(row["body"])), row["created_at"]) for row in rows]
+        return [
+            (found, row["created_at"]) for row in rows for found in self._readable(_release, row)
+        ]
 
     # deployments
 
@@ -157,19 +184,27 @@ class History:
         rows = self._run(
             "SELECT * FROM fits WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit)
         )
-        return [
-            _record(
-                FitRecord,
-                row,
-                predicted=Prediction.from_json(json.loads(row["predicted"])),
-                actual=Actual.from_json(json.loads(row["actual"])),
-            )
-            for row in rows
-        ]
+        return [found for row in rows for found in self._readable(_fit, row)]
 
     def models(self) -> list[str]:
         """Return the names of all models that have had a release."""
         return sorted(row["model"] for row in self._run("SELECT DISTINCT model FROM releases"))
+
+    def _readable(self, read: Callable[[Row], _Read], row: Row) -> list[_Read]:
+        """Return the record in a row, alone in a list; nothing of a damaged one that a command may go on without."""
+        try:
+            return [read(row)]
+        except (ValueError, TypeError, KeyError, AttributeError) as damage:
+            error = ToolkitError(
+                f"the history {self.name} has a damaged record: {damage}",
+                hint="bring back its backup, or move it away: the hosts know what runs",
+            )
+            if self._without is None:
+                raise error from damage
+            if not self.fault:
+                self.fault = error.message
+                self._without(error)
+            return []
 
     def _select(self, where: str, values: tuple[object, ...]) -> list[Deployment]:
         found = self._run(f"SELECT * FROM deployments {where}", values)  # noqa: S608
@@ -180,14 +215,29 @@ class History:
             values,
         ):
             steps.setdefault(row["deployment"], []).append(row)
-        return [
-            _record(Deployment, row, steps=tuple(map(_step, steps.get(row["id"], ()))))
-            for row in found
-        ]
+
+        def read(row: Row) -> Deployment:
+            return _record(Deployment, row, steps=tuple(map(_step, steps.get(row["id"], ()))))
+
+        return [each for row in found for each in self._readable(read, row)]
 
     def _run(self, statement: str, values: tuple[object, ...] = ()) -> list[Row]:
+        given = [_storable(each) for each in values]
         with self._lock:
-            return self._db.run(statement, [_storable(each) for each in values])
+            try:
+                return self._db.run(statement, given)
+            except ToolkitError as error:
+                aside = self._db.aside() if self._without else None
+                if aside is None:
+                    raise
+                self._db = self._go_on(aside, error)
+                return self._db.run(statement, given)
+
+    def _go_on(self, aside: Database, error: ToolkitError) -> Database:
+        self.fault = error.message
+        if self._without:
+            self._without(error)
+        return aside
 
 
 def _open(location: Path | Address) -> Database:
@@ -205,6 +255,14 @@ def _open(location: Path | Address) -> Database:
     return Postgres(location)
 
 
+def _aside(location: Path | Address) -> Database:
+    from toolkit.adapters.history.aside import Aside
+
+    if isinstance(location, Path):
+        return Aside(str(location), location, None)
+    return Aside(location.name, None, None)
+
+
 def _storable(value: object) -> object:
     """Replace what no database stores but logs and tracebacks may contain: NUL and lone surrogates."""
     if isinstance(value, str):
@@ -214,6 +272,19 @@ def _storable(value: object) -> object:
 
 def _step(row: Row) -> StepRecord:
     return _record(StepRecord, row)
+
+
+def _release(row: Row) -> Release:
+    return Release.from_json(json.loads(row["body"]))
+
+
+def _fit(row: Row) -> FitRecord:
+    return _record(
+        FitRecord,
+        row,
+        predicted=Prediction.from_json(json.loads(row["predicted"])),
+        actual=Actual.from_json(json.loads(row["actual"])),
+    )
 
 
 def _record(kind: type[_Record], row: Row, **others: object) -> _Record:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from toolkit.adapters.history.aside import Aside
 from toolkit.adapters.history.database import Row
 from toolkit.adapters.history.schema import pending
 from toolkit.errors import ToolkitError
@@ -18,7 +19,7 @@ class Sqlite:
     """The database in the file `path`, created if missing; raises ToolkitError where it cannot be opened."""
 
     def __init__(self, path: Path) -> None:
-        self.name = str(path)
+        self.name, self._path = str(path), path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = _open(path)
@@ -26,7 +27,7 @@ class Sqlite:
             words = error.strerror if isinstance(error, OSError) else str(error)
             raise ToolkitError(
                 f"the history {path} cannot be opened: {words}",
-                hint="bring back its backup, or name another directory with --home",
+                hint="bring back its backup, or move it away: the hosts know what runs",
             ) from error
 
     def run(self, statement: str, values: Sequence[object]) -> list[Row]:
@@ -38,6 +39,9 @@ class Sqlite:
                 hint="look at its disk: toolkit doctor; the next deploy, upgrade, rollback or stop "
                 "ends what was begun",
             ) from error
+
+    def aside(self) -> Aside:
+        return Aside(self.name, self._path, self._connection)
 
     def close(self) -> None:
         self._connection.close()

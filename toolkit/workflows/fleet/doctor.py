@@ -44,6 +44,8 @@ def _ops_machine(
             f"deployment {each.id}, {each.action} {each.model}" for each in history.unfinished()
         ]
         name = history.name
+        if history.fault:
+            yield Finding(Level.FAIL, "history", history.fault, "bring back its backup")
     except ToolkitError as error:
         yield Finding(Level.FAIL, "history", error.message, error.hint)
     yield from diagnose_ops(

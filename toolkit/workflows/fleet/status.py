@@ -20,7 +20,8 @@ from toolkit.workflows.fleet.look import look
 class FleetStatus:
     """One look at all hosts and the history.
 
-    `behind` names hosts whose router missed a change; `drift` says what is not as it was deployed.
+    `behind` names hosts whose router missed a change; `drift` says what is not as it was deployed. `history_fault` is
+    why the history could not be read in full.
     """
 
     fleet: FleetFacts
@@ -28,6 +29,7 @@ class FleetStatus:
     keys_differ: bool
     drift: tuple[str, ...]
     unfinished: tuple[Deployment, ...]
+    history_fault: str = ""
 
     def slots(self, model: str | None) -> list[tuple[str, SlotFacts]]:
         """Return host's name and slot of each replica, of `model` alone where it is given."""
@@ -48,6 +50,7 @@ class FleetStatus:
             "slots": [{"host": name, **_slot_json(slot)} for name, slot in self.slots(model)],
             "drift": list(self.drift),
             "unfinished": [asdict(each) for each in self.unfinished],
+            "history_fault": self.history_fault,
         }
 
 
@@ -56,12 +59,14 @@ def observe_fleet(hosts: Sequence[HostPort], history: History) -> FleetStatus:
     seen = look(hosts)
     routes, facts = agreed(seen.by_label)
     rings = {each.router.ring_digest for each in facts.values() if each.router.running}
+    unfinished = tuple(history.unfinished())
     return FleetStatus(
         FleetFacts(facts, seen.errors, seen.labels),
         behind(seen.by_label, routes),
         len(rings) > 1,
         tuple(words for each in facts.values() for words in drift_of(each)),
-        tuple(history.unfinished()),
+        unfinished,
+        history.fault,
     )
 
 
