@@ -66,7 +66,7 @@ def test_a_small_file_is_read_whole(world: World) -> None:
 def test_tensors_are_read_from_the_header(world: World, pad: int) -> None:
     file = safetensors({"w": ("BF16", [2, 3], 12), "a.scale": ("F8_E4M3", [4], 4)}, pad)
     revision = world.publish({"model.safetensors": file})
-    assert world.hub.tensors(REPO, revision, "model.safetensors") == (
+    assert world.hub.tensors(REPO, revision, "model.safetensors", len(file)) == (
         Tensor("a.scale", "F8_E4M3", (4,), 4),
         Tensor("w", "BF16", (2, 3), 12),
     )
@@ -75,9 +75,9 @@ def test_tensors_are_read_from_the_header(world: World, pad: int) -> None:
 def test_a_file_without_a_header_has_no_tensors(world: World) -> None:
     revision = world.publish({"model.safetensors": b"\xff" * 100})
     with pytest.raises(SourceError, match="is no safetensors file"):
-        world.hub.tensors(REPO, revision, "model.safetensors")
+        world.hub.tensors(REPO, revision, "model.safetensors", 100)
     with pytest.raises(SourceError):
-        world.hub.tensors(REPO, revision, "missing.safetensors")
+        world.hub.tensors(REPO, revision, "missing.safetensors", 100)
 
 
 def test_a_download_is_written_hashed_and_counted(world: World, tmp_path: Path) -> None:

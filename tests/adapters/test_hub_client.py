@@ -27,7 +27,9 @@ from toolkit.errors import IntegrityError, SourceError, ToolkitError
 def test_no_more_than_the_header_is_asked_for(real_hub: RealWorld) -> None:
     revision = real_hub.publish({"model.safetensors": safetensors({"w": ("I8", [2**23], 2**23)})})
     real_hub.server.ranges.clear()
-    real_hub.hub.tensors(REPO, revision, "model.safetensors")
+    real_hub.hub.tensors(
+        REPO, revision, "model.safetensors", weights_of(real_hub.hub, revision).size
+    )
     assert real_hub.server.ranges == ["bytes=0-100000"]
 
 

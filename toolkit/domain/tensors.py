@@ -1,14 +1,45 @@
-"""The header of a safetensors file."""
+"""The header of a safetensors file, held to all that the format says about it."""
 
 from __future__ import annotations
 
-import json
+import re
 import struct
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
-# The format limits its header to this many bytes. A larger number means another format.
-MAX_HEADER = 100_000_000
+from toolkit.domain.bounds import DIMENSIONS, HEADER, TENSORS, WHOLE
+from toolkit.domain.outside import parse_mapping, shown, text_of, whole
+
+# The bytes that hold a header's length, before the header.
+PREFIX = 8
+_NAME = 1024
+_DTYPE = re.compile(r"[A-Z][A-Z0-9_]{0,15}\Z")
+# Bits of one element, by the format's name. Types of later versions of the format are not checked.
+_BITS = {
+    "BOOL": 8,
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "U8": 8,
+    "I8": 8,
+    "F8_E5M2": 8,
+    "F8_E4M3": 8,
+    "F8_E8M0": 8,
+    "I16": 16,
+    "U16": 16,
+    "F16": 16,
+    "BF16": 16,
+    "I32": 32,
+    "U32": 32,
+    "F32": 32,
+    "I64": 64,
+    "U64": 64,
+    "F64": 64,
+    "C64": 64,
+}
+# The beginning of the text that Git keeps in place of a large file.
+_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,32 +62,77 @@ def header_length(start: bytes) -> int:
 
     Raises ValueError where they do not begin a safetensors file.
     """
-    if len(start) < 8:
+    if is_pointer(start):
+        raise ValueError("a pointer of Git LFS in place of the weights")
+    if len(start) < PREFIX:
         raise ValueError("shorter than the beginning of a safetensors file")
-    (length,) = struct.unpack("<Q", start[:8])
-    if not 2 <= length <= MAX_HEADER:
+    (length,) = struct.unpack("<Q", start[:PREFIX])
+    if not 2 <= length <= HEADER:
         raise ValueError(f"a header of {length} bytes is none of a safetensors file")
     return int(length)
 
 
-def parse_header(text: bytes) -> tuple[Tensor, ...]:
+def is_pointer(start: bytes) -> bool:
+    """Whether a file that begins with `start` is a pointer of Git LFS and not the file itself."""
+    return len(start) >= PREFIX and start.startswith(_POINTER[: len(start)])
+
+
+def parse_header(text: bytes, size: int | None = None) -> tuple[Tensor, ...]:
     """Return the tensors of a header, ordered by name.
 
-    `text` is the JSON after the first eight bytes. Raises ValueError where it is not a header.
+    `text` is the JSON after the first eight bytes, `size` the bytes of the whole file where they are known. The
+    tensors' data must follow each other without a gap or an overlap, from the header's end to the file's. An engine
+    loads no other file either. Raises ValueError where a header says something else.
     """
+    entries = parse_mapping(text, HEADER)
+    entries.pop("__metadata__", None)
+    if len(entries) > TENSORS:
+        raise ValueError(f"more than {TENSORS} tensors")
+    spans = [_span(name, entry) for name, entry in entries.items()]
+    end = _check_row(spans)
+    if size is not None and PREFIX + len(text) + end != size:
+        raise ValueError(f"its tensors end at byte {PREFIX + len(text) + end}, the file at {size}")
+    return tuple(sorted((tensor for _, tensor in spans), key=lambda tensor: tensor.name))
+
+
+def _span(name: str, entry: Any) -> tuple[int, Tensor]:
+    """Return where the tensor's data begins, and the tensor."""
     try:
-        entries = json.loads(text)
-        found = [
-            Tensor(name, each["dtype"], tuple(each["shape"]), _size(*each["data_offsets"]))
-            for name, each in entries.items()
-            if name != "__metadata__"
-        ]
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
-        raise ValueError(f"not the header of a safetensors file: {error}") from error
-    return tuple(sorted(found, key=lambda tensor: tensor.name))
+        text_of(name, "its name", _NAME)
+        begin, end, dtype, shape = _described(entry)
+    except ValueError as error:
+        raise ValueError(f"tensor {shown(name)}: {error}") from None
+    return begin, Tensor(name, dtype, shape, end - begin)
 
 
-def _size(begin: int, end: int) -> int:
-    if not 0 <= begin <= end:
-        raise ValueError(f"data from {begin} to {end}")
-    return end - begin
+def _described(entry: Any) -> tuple[int, int, str, tuple[int, ...]]:
+    """Return begin and end of the data, type and shape."""
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise ValueError("not dtype, shape and data_offsets")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or not _DTYPE.match(dtype):
+        raise ValueError(f"its type is {shown(dtype)}")
+    if not isinstance(shape, list) or len(shape) > DIMENSIONS:
+        raise ValueError(f"its shape is not a list of at most {DIMENSIONS} numbers")
+    if not isinstance(offsets, list) or len(offsets) != 2:
+        raise ValueError("its data_offsets are not two numbers")
+    sides = tuple(whole(side, "a side") for side in shape)
+    begin, end = (whole(offset, "an offset") for offset in offsets)
+    elements = prod(sides)
+    if elements > WHOLE or begin > end:
+        raise ValueError(f"data from {begin} to {end} for {shown(elements)} elements")
+    bits = _BITS.get(dtype)
+    if bits is not None and elements * bits != (end - begin) * 8:
+        raise ValueError(f"{end - begin} bytes for {elements} elements of {dtype}")
+    return begin, end, dtype, sides
+
+
+def _check_row(spans: list[tuple[int, Tensor]]) -> int:
+    """Return where the data ends; raises ValueError where a tensor does not begin at the end of the one before."""
+    end = 0
+    for begin, tensor in sorted(spans, key=lambda span: (span[0], span[1].size)):
+        if begin != end:
+            how = "overlaps" if begin < end else "leaves a gap after"
+            raise ValueError(f"tensor {shown(tensor.name)} {how} the data before it")
+        end += tensor.size
+    return end

@@ -11,7 +11,7 @@ from toolkit.adapters.hub.errors import Fault, HubAddress
 from toolkit.adapters.hub.port import Advance, HubFile, RepoInfo
 from toolkit.adapters.store.hashing import GrowingFile
 from toolkit.domain.snapshot import FileDigest
-from toolkit.domain.tensors import Tensor, header_length, parse_header
+from toolkit.domain.tensors import PREFIX, Tensor, header_length, parse_header
 
 LARGE_SUFFIXES = (".safetensors", ".bin")
 
@@ -76,13 +76,13 @@ class FakeHub:
     def read_small(self, repo: str, revision: str, path: str) -> bytes:
         return self._content(HubAddress(self.endpoint, repo, revision, path))
 
-    def tensors(self, repo: str, revision: str, path: str) -> tuple[Tensor, ...]:
+    def tensors(self, repo: str, revision: str, path: str, size: int) -> tuple[Tensor, ...]:
         address = HubAddress(self.endpoint, repo, revision, path)
         content = self._content(address)
         try:
-            return parse_header(content[8 : 8 + header_length(content)])
+            return parse_header(content[PREFIX : PREFIX + header_length(content)], size)
         except ValueError as error:
-            raise Fault.NO_SAFETENSORS.error(address) from error
+            raise Fault.NO_SAFETENSORS.error(address, why=str(error)) from error
 
     def download(
         self, repo: str, revision: str, file: FileDigest, into: Path, progress: Advance

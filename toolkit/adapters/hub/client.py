@@ -10,34 +10,31 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import TypeVar
+from urllib.parse import quote, urlsplit
 
 from toolkit import __version__
+from toolkit.adapters.hub.answers import parse_listing, parse_repo_info
 from toolkit.adapters.hub.errors import Fault, HubAddress
 from toolkit.adapters.hub.port import Advance, HubFile, RepoInfo
+from toolkit.domain.bounds import ANSWER, LISTED, PAGES, SMALL_FILE
 from toolkit.domain.snapshot import FileDigest
-from toolkit.domain.tensors import Tensor
+from toolkit.domain.tensors import PREFIX, Tensor, header_length, parse_header
 from toolkit.errors import SourceError
 
 # The library reads this when it is imported. Without it, the library sends usage data.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-from huggingface_hub import HfApi, constants, hf_hub_url
-from huggingface_hub.errors import SafetensorsParsingError
-from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import (
-    HFValidationError,
-    build_hf_headers,
-    get_session,
-    hf_raise_for_status,
-    logging,
-)
+import httpx2
+from huggingface_hub import constants, hf_hub_url
+from huggingface_hub.utils import HFValidationError, build_hf_headers, logging, validate_repo_id
 
+from toolkit.adapters.hub.requests import Pace, TooLargeError, opened, read_answer
 from toolkit.adapters.hub.transfer import Download
 from toolkit.adapters.hub.translate import EXPECTED, pause_before_retry, translate
 
-SMALL = 64 * 2**20
+# Most headers are shorter, so one request is enough for them.
+_FIRST = 100_001
 T = TypeVar("T")
 
 
@@ -54,38 +51,38 @@ class HuggingFaceHub:
         self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
         self._tries = tries
         self._pause = pause
-        self._api = HfApi(
-            endpoint=self.endpoint, library_name="open-weights-toolkit", library_version=__version__
-        )
 
     def resolve(self, repo: str, ref: str) -> RepoInfo:
         address = HubAddress(self.endpoint, repo, ref)
-        info = self._retried(
-            address,
-            lambda: self._api.model_info(repo, revision=ref, timeout=constants.HF_HUB_ETAG_TIMEOUT),
-        )
-        if not info.sha:
-            raise Fault.NONSENSE.error(address)
-        return RepoInfo(info.sha, _licence(info.card_data, info.tags), bool(info.gated))
+        url = f"{self.endpoint}/api/models/{repo}/revision/{quote(ref, safe='')}"
+
+        def ask() -> RepoInfo:
+            validate_repo_id(repo)
+            return parse_repo_info(self._api_answer(url)[0])
+
+        return self._retried(address, ask)
 
     def files(self, repo: str, revision: str) -> tuple[HubFile, ...]:
         address = HubAddress(self.endpoint, repo, revision)
-        url: str | None = (
-            f"{self.endpoint}/api/models/{repo}/tree/{revision}?recursive=true&expand=false"
-        )
+        url = f"{self.endpoint}/api/models/{repo}/tree/{revision}?recursive=true&expand=false"
         found: list[HubFile] = []
-        while url:
-            page, url = self._retried(address, partial(self._page, url))
+        for _ in range(PAGES):
+            page, following = self._retried(address, partial(self._page, url))
             found += page
-        return tuple(sorted(found, key=lambda file: file.path))
+            if not following:
+                return tuple(sorted(found, key=lambda file: file.path))
+            if following == url or len(found) > LISTED:
+                break
+            url = following
+        raise Fault.ENDLESS.error(address)
 
     def read_small(self, repo: str, revision: str, path: str) -> bytes:
         address = HubAddress(self.endpoint, repo, revision, path)
         return self._retried(address, lambda: self._read(address))
 
-    def tensors(self, repo: str, revision: str, path: str) -> tuple[Tensor, ...]:
+    def tensors(self, repo: str, revision: str, path: str, size: int) -> tuple[Tensor, ...]:
         address = HubAddress(self.endpoint, repo, revision, path)
-        return self._retried(address, lambda: self._tensors(address))
+        return self._retried(address, lambda: self._tensors(address, size))
 
     def download(
         self, repo: str, revision: str, file: FileDigest, into: Path, progress: Advance
@@ -94,56 +91,54 @@ class HuggingFaceHub:
         download = Download(address, self._url(address), self._headers(), file)
         return download.fetch(into, progress, self._tries, self._pause)
 
-    def _tensors(self, address: HubAddress) -> tuple[Tensor, ...]:
+    def _tensors(self, address: HubAddress, size: int) -> tuple[Tensor, ...]:
+        start = self._beginning(address, min(size, _FIRST)) if size else b""
         try:
-            header = self._api.parse_safetensors_file_metadata(
-                address.repo,
-                address.path,
-                revision=address.revision,
-                timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
-            )
-        except SafetensorsParsingError as error:
-            raise Fault.NO_SAFETENSORS.error(address) from error
-        found = (
-            Tensor(name, each.dtype, tuple(each.shape), each.data_offsets[1] - each.data_offsets[0])
-            for name, each in header.tensors.items()
-        )
-        return tuple(sorted(found, key=lambda tensor: tensor.name))
+            end = PREFIX + header_length(start)
+            if end > size:
+                raise ValueError(f"a header of {end - PREFIX} bytes in a file of {size}")
+            if end > len(start):
+                start = self._beginning(address, end)
+            return parse_header(start[PREFIX:end], size)
+        except ValueError as error:
+            raise Fault.NO_SAFETENSORS.error(address, why=str(error)) from error
+
+    def _beginning(self, address: HubAddress, size: int) -> bytes:
+        """Return the first `size` bytes of a file, from a server that may ignore the wish for a part."""
+        headers = {**self._headers(), "Range": f"bytes=0-{size - 1}"}
+        with opened(self._url(address), headers, constants.HF_HUB_DOWNLOAD_TIMEOUT) as response:
+            pace, content = Pace(), bytearray()
+            for piece in response.iter_bytes():
+                content += piece
+                if len(content) >= size:
+                    return bytes(content[:size])
+                pace.gained(len(piece))
+        if len(content) < min(size, PREFIX):
+            raise httpx2.RemoteProtocolError("the body ended early")
+        return bytes(content)
+
+    def _api_answer(self, url: str) -> tuple[bytes, httpx2.Response]:
+        # The library reads an answer of any size, and sleeps for minutes when its rate is limited.
+        return read_answer(url, self._headers(), constants.HF_HUB_ETAG_TIMEOUT, ANSWER)
 
     def _page(self, url: str) -> tuple[list[HubFile], str | None]:
-        # HfApi.list_repo_tree has no timeout and sleeps for minutes when rate limited.
-        response = get_session().get(
-            url, headers=self._headers(), timeout=constants.HF_HUB_ETAG_TIMEOUT
-        )
-        hf_raise_for_status(response)
+        body, response = self._api_answer(url)
         following = response.links.get("next", {}).get("url")
         if following:
             # The link may name another host, and the token must not leave this endpoint.
             parts = urlsplit(following)
             following = f"{self.endpoint}{parts.path}?{parts.query}"
-        entries = response.json()
-        if not isinstance(entries, list):
-            raise TypeError("a listing is a list")
-        files = [_hub_file(entry) for entry in entries if entry["type"] == "file"]
-        return files, following
+        return parse_listing(body), following
 
     def _read(self, address: HubAddress) -> bytes:
-        with get_session().stream(
-            "GET",
-            self._url(address),
-            headers=self._headers(),
-            timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
-        ) as response:
-            hf_raise_for_status(response)
-            content = bytearray()
-            for piece in response.iter_bytes():
-                content += piece
-                if len(content) > SMALL:
-                    raise SourceError(
-                        f"{address.path} of {address.repo} is larger than {SMALL} bytes",
-                        hint="it has to be downloaded as a file: toolkit pull MODEL",
-                    )
-        return bytes(content)
+        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+        try:
+            return read_answer(self._url(address), self._headers(), timeout, SMALL_FILE)[0]
+        except TooLargeError:
+            raise SourceError(
+                f"{address.path} of {address.repo} is larger than {SMALL_FILE} bytes",
+                hint="it has to be downloaded as a file: toolkit pull MODEL",
+            ) from None
 
     def _url(self, address: HubAddress) -> str:
         return hf_hub_url(
@@ -174,25 +169,7 @@ class HuggingFaceHub:
                     f"{address.repo!r} is not the name of a repository",
                     hint="write it like owner/name",
                 ) from error
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except TooLargeError as error:
+                raise Fault.TOO_LARGE.error(address) from error
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise Fault.NONSENSE.error(address) from error
-
-
-def _licence(card: Any, tags: list[str] | None) -> str:
-    """Return the licence of the model card, else of the tags. For `other`, return the card's `license_name`."""
-    licence = getattr(card, "license", None)
-    if isinstance(licence, list):
-        licence = licence[0] if licence else None
-    if licence == "other":
-        licence = getattr(card, "license_name", None) or licence
-    if not licence:
-        marked = [tag for tag in tags or () if tag.startswith("license:")]
-        licence = marked[0].partition(":")[2] if marked else ""
-    return str(licence).lower()
-
-
-def _hub_file(entry: dict[str, Any]) -> HubFile:
-    file = RepoFile(**entry)
-    if file.lfs is not None:
-        return HubFile(file.path, file.lfs.size, file.lfs.sha256, "")
-    return HubFile(file.path, file.size, "", file.blob_id)

@@ -68,6 +68,24 @@ class Fault(Enum):
         "{endpoint} broke the connection while it sent {what}, several times in a row",
         "run the same command again: it goes on where it stopped",
     )
+    TOO_SLOW = (
+        "{endpoint} sends {what} slower than 1 KiB per second, several times in a row",
+        "run the same command again later, what is there is kept; or name a faster mirror: "
+        "export HF_ENDPOINT=http://MIRROR:8090",
+    )
+    STARTS_OVER = (
+        "{endpoint} sends {what} from its beginning again and again",
+        "what the server says about the file's parts contradicts itself; name another mirror: "
+        "export HF_ENDPOINT=http://MIRROR:8090",
+    )
+    ENDLESS = (
+        "{endpoint} lists the files of {repo} without an end",
+        "check the address in HF_ENDPOINT",
+    )
+    TOO_LARGE = (
+        "{endpoint} answers with more about {what} than such an answer may have",
+        "check the address in HF_ENDPOINT",
+    )
     SERVER_FAILED = (
         "{endpoint} answered {status} for {what}",
         "run the same command again later, what is there is kept",
@@ -77,12 +95,16 @@ class Fault(Enum):
         "check the address in HF_ENDPOINT",
     )
     NO_SAFETENSORS = (
-        "{path} of {repo} is no safetensors file",
+        "{path} of {repo} is no safetensors file: {why}",
         "choose another revision: toolkit registry pin MODEL",
     )
 
-    def error(self, address: HubAddress, *, wait: str = "", status: int = 0) -> SourceError:
-        """Return the error; `wait` is how long a rate limit holds, `status` the HTTP status of the answer."""
+    def error(
+        self, address: HubAddress, *, wait: str = "", status: int = 0, why: str = ""
+    ) -> SourceError:
+        """Return the error; `wait` is the time of a rate limit, `status` the answer's HTTP status, `why` a reason."""
         about = {**asdict(address), "what": address.path or address.repo, "login": "hf auth login"}
-        message, hint = (text.format(**about, wait=wait, status=status) for text in self.value)
+        message, hint = (
+            text.format(**about, wait=wait, status=status, why=why) for text in self.value
+        )
         return SourceError(message, hint=hint)

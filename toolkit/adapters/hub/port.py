@@ -54,10 +54,10 @@ class Hub(Protocol):
     def read_small(self, repo: str, revision: str, path: str) -> bytes:
         """Return a whole file of at most 64 MiB."""
 
-    def tensors(self, repo: str, revision: str, path: str) -> tuple[Tensor, ...]:
-        """Return the tensors of a safetensors file, ordered by name; fetches its header alone.
+    def tensors(self, repo: str, revision: str, path: str, size: int) -> tuple[Tensor, ...]:
+        """Return the tensors of a safetensors file of `size` bytes, ordered by name; fetches its header alone.
 
-        Raises SourceError for a file of another format as well.
+        Raises SourceError for a file of another format as well, and for one whose header does not fit its size.
         """
 
     def download(

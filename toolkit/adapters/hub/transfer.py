@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,17 @@ from typing import Any
 import httpx2
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download
 from huggingface_hub.errors import XetDownloadError
-from huggingface_hub.utils import get_session, hf_raise_for_status
 
-from toolkit.adapters.hub.errors import HubAddress
+from toolkit.adapters.hub.errors import Fault, HubAddress
 from toolkit.adapters.hub.port import Advance
+from toolkit.adapters.hub.requests import Pace, begun, opened
 from toolkit.adapters.hub.translate import EXPECTED, pause_before_retry, translate
 from toolkit.adapters.store.hashing import GrowingFile
+from toolkit.domain.bounds import LEAST_GAIN, RESTARTS
 from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import IntegrityError
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19}|\*)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -45,10 +47,10 @@ class Download:
         with GrowingFile(into, progress) as growing:
             if growing.size > size:
                 growing.restart()
-            failures = 0
+            failures = restarts = 0
             xet = not constants.HF_HUB_DISABLE_XET and find_spec("hf_xet") is not None
             while growing.size < size:
-                before = growing.size
+                before, begun_at = growing.size, growing.restarts
                 try:
                     if self._is_in_xet() and xet:
                         # Try Xet once: a mirror may name Xet without offering it, and every Hub serves HTTP.
@@ -58,11 +60,17 @@ class Download:
                     self._continue_over_http(growing)
                 except EXPECTED as error:
                     growing.flush()
-                    failures = 1 if growing.size > before else failures + 1
+                    # A server that sends a few bytes and breaks off makes no progress worth another series of tries.
+                    failures = 1 if growing.size >= before + LEAST_GAIN else failures + 1
                     wait = pause_before_retry(error, failures, pause)
                     if wait is None or failures >= tries:
                         raise translate(error, self.address) from error
                     time.sleep(wait)
+                except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                    raise Fault.NONSENSE.error(self.address) from error
+                restarts += growing.restarts - begun_at
+                if restarts > RESTARTS:
+                    raise Fault.STARTS_OVER.error(self.address)
             if growing.size > size:
                 raise self._other_bytes(f"{growing.size} bytes", f"{size}")
             return growing.sha256()
@@ -70,7 +78,8 @@ class Download:
     def _is_in_xet(self) -> bool:
         """Return whether the server offers the file through Xet; raise IntegrityError if it is not the pinned file."""
         timeout, file = constants.HF_HUB_ETAG_TIMEOUT, self.file
-        offered = get_hf_file_metadata(self.url, headers=dict(self.headers), timeout=timeout)
+        ask = partial(get_hf_file_metadata, self.url, headers=dict(self.headers), timeout=timeout)
+        offered = begun(ask, timeout)
         if offered.size is not None and offered.size != file.size:
             raise self._other_bytes(f"{offered.size} bytes", f"{file.size}")
         if offered.etag and _SHA256.fullmatch(offered.etag) and offered.etag != file.sha256:
@@ -81,19 +90,18 @@ class Download:
         headers, size = dict(self.headers), self.file.size
         if growing.size:
             headers["Range"] = f"bytes={growing.size}-"
-        with get_session().stream(
-            "GET", self.url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT
-        ) as response:
-            if response.status_code == 416 and growing.size:
+        timeout, pace = constants.HF_HUB_DOWNLOAD_TIMEOUT, Pace()
+        with opened(self.url, headers, timeout, accept=(416,) if growing.size else ()) as response:
+            if response.status_code == 416:
                 growing.restart()
                 return
-            hf_raise_for_status(response)
             if growing.size and not _continues_at(response, growing.size):
                 growing.restart()
             for piece in response.iter_bytes():
                 growing.write(piece)
                 if growing.size > size:
                     raise self._other_bytes(f"more than {size} bytes", f"{size}")
+                pace.gained(len(piece))
         growing.flush()
         if growing.size < size:
             raise httpx2.RemoteProtocolError("the body ended early")

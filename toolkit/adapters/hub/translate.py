@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx2
 from huggingface_hub import errors as hub
 from huggingface_hub.utils import parse_ratelimit_headers
 
 from toolkit.adapters.hub.errors import Fault, HubAddress
+from toolkit.adapters.hub.requests import TooSlowError
+from toolkit.domain.bounds import WAIT_SECONDS
 from toolkit.errors import ToolkitError
 
 # The exceptions that this module translates; any other is a bug and passes through.
@@ -26,6 +30,7 @@ _FAULTS: tuple[tuple[type[Exception], Fault], ...] = (
     (hub.RevisionNotFoundError, Fault.NO_REVISION),
     (hub.RemoteEntryNotFoundError, Fault.NO_FILE),
     (hub.RepositoryNotFoundError, Fault.MISSING),
+    (TooSlowError, Fault.TOO_SLOW),
     (httpx2.TimeoutException, Fault.TIMED_OUT),
     (httpx2.ConnectError, Fault.UNREACHABLE),
     (httpx2.ProxyError, Fault.UNREACHABLE),
@@ -75,8 +80,16 @@ def pause_before_retry(error: Exception, attempt: int, base: float) -> float | N
 
 def retry_after(response: httpx2.Response) -> int | None:
     """Return the seconds after which the server accepts requests again, None where it does not say."""
-    limits = parse_ratelimit_headers(response.headers)
+    try:
+        limits = parse_ratelimit_headers(response.headers)
+    except ValueError:
+        limits = None
     if limits is not None and limits.remaining == 0:
-        return int(limits.reset_in_seconds)
-    seconds = response.headers.get("Retry-After", "").strip()
-    return int(seconds) if seconds.isdigit() else None
+        seconds = int(limits.reset_in_seconds)
+    else:
+        said = response.headers.get("Retry-After", "").strip()
+        # Python's isdigit and int take digits of other scripts too, which no server means.
+        if not re.fullmatch(r"[0-9]{1,9}", said):
+            return None
+        seconds = int(said)
+    return seconds if 0 <= seconds <= WAIT_SECONDS else None

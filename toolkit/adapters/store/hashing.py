@@ -19,8 +19,8 @@ class GrowingFile:
     """A file that is hashed while it grows. What `path` already holds is its beginning.
 
     From the first whole block on, a thread of its own hashes, because hashlib releases the interpreter's lock.
-    `progress` gets the number of bytes gained. All bytes passed to `write` are in the file when the `with` block ends,
-    by an exception as well.
+    `progress` gets the number of bytes gained; `restarts` counts how often all of them were dropped. All bytes passed
+    to `write` are in the file when the `with` block ends, by an exception as well.
     """
 
     def __init__(self, path: Path, progress: Callable[[int], None]) -> None:
@@ -33,6 +33,7 @@ class GrowingFile:
         self._blocks: queue.Queue[bytes | None] = queue.Queue(maxsize=8)
         self._hasher: threading.Thread | None = None
         self._file = -1
+        self.restarts = 0
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,6 +68,7 @@ class GrowingFile:
     def restart(self) -> None:
         """Drop all bytes; `progress` gets their number as a negative one."""
         self._finish_hashing()
+        self.restarts += 1
         dropped = self._written
         self._pieces, self._buffered, self._written = [], 0, 0
         self._summary = hashlib.sha256()

@@ -1,0 +1,130 @@
+"""What comes from outside is read within bounds, or refused with its reason."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from typing import Any
+
+import pytest
+
+from toolkit.domain import bounds
+from toolkit.domain.outside import parse_json, parse_mapping, shown, whole
+from toolkit.domain.tensors import header_length, parse_header
+
+
+def test_every_bound_stands_in_the_table_of_bounds() -> None:
+    names = {name for name in vars(bounds) if name.isupper()} - {"MIB"}
+    assert set(re.findall(r"^\| `([A-Z_]+)` \|", bounds.__doc__ or "", re.M)) == names
+
+
+def deep(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+BAD_JSON = [
+    ("", "Expecting value"),
+    ("{} x", "Extra data"),
+    (deep(65), "deeper than 64"),
+    (deep(200_000), "deeper than 64"),
+    ('{"a":' * 100_000 + "1" + "}" * 100_000, "deeper than 64"),
+    ("NaN", "no finite number"),
+    ("[-Infinity]", "no finite number"),
+    ("[1e999]", "no finite number"),
+    ("1" * 5000, "digits"),
+    ('{"a": 1, "b": 2, "a": 3}', "'a' stands twice"),
+    ('["\\ud800"]', "surrogates"),
+    ('{"\\uDFFF": 1}', "surrogates"),
+    (b"\xff\xfe", "decode"),
+    ('"' + "a" * 1000 + '"', "larger than 1000 bytes"),
+]
+
+
+@pytest.mark.parametrize(("text", "why"), BAD_JSON, ids=range(len(BAD_JSON)))
+def test_json_beyond_its_bounds_is_refused(text: str | bytes, why: str) -> None:
+    most = 1000 if why.startswith("larger") else 10**7
+    with pytest.raises(ValueError, match=why):
+        parse_json(text, most)
+
+
+def test_json_within_its_bounds_is_read() -> None:
+    assert parse_json(deep(64), 1000) is not None
+    assert parse_json('["\\ud83d\\ude00", 1.5, -3]', 1000) == ["\U0001f600", 1.5, -3]
+    assert parse_mapping(b'{"a": {"b": []}}', 1000) == {"a": {"b": []}}
+    with pytest.raises(ValueError, match="not a mapping"):
+        parse_mapping("[]", 1000)
+
+
+BAD_NUMBERS = [True, 1.0, "1", None, -1, 11, 10**5000, [1], {"a": 1}]
+
+
+@pytest.mark.parametrize("value", BAD_NUMBERS, ids=range(len(BAD_NUMBERS)))
+def test_only_a_whole_number_within_its_bounds_is_one(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"^layers is .* not a whole number from 0 to 10$"):
+        whole(value, "layers", most=10)
+
+
+def test_a_message_shows_one_short_line_of_a_value() -> None:
+    assert shown("a\nb\x1b[2J") == "'a\\nb\\x1b[2J'"
+    assert len(shown("x" * 10_000)) == 60
+
+
+def header(**changed: Any) -> bytes:
+    entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], **changed}
+    return json.dumps({"w": entry}).encode()
+
+
+BAD_HEADERS = [
+    (header(data_offsets=[-8, 0]), "an offset is -8"),
+    (header(data_offsets=[0, 2**60]), "an offset is"),
+    (b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,1e999]}}', "no finite number"),
+    (b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,Infinity]}}', "no finite number"),
+    (header(data_offsets=[0.0, 8.0]), "an offset is 0.0"),
+    (header(data_offsets=[8, 0]), "data from 8 to 0"),
+    (header(data_offsets=[0, 8, 16]), "not two numbers"),
+    (header(data_offsets=8), "not two numbers"),
+    (header(data_offsets=[8, 16]), "leaves a gap"),
+    (header(data_offsets=[0, 9]), "9 bytes for 2 elements of F32"),
+    (header(shape=[-2]), "a side is -2"),
+    (header(shape=[True, 2]), "a side is True"),
+    (header(shape=["2"]), "a side is '2'"),
+    (header(shape=[2**40, 2**40]), "elements"),
+    (header(shape=[1] * 17), "at most 16 numbers"),
+    (header(shape=2), "at most 16 numbers"),
+    (header(dtype=["F32"]), "its type is a list"),
+    (header(dtype="f32; rm"), "its type is"),
+    (header(extra=1), "not dtype, shape and data_offsets"),
+    (b'{"w": []}', "not dtype, shape and data_offsets"),
+    (b'{"w": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", "deeper than 64"),
+    (b'{"w": {"dtype": "F32"}, "w": {"dtype": "F32"}}', "stands twice"),
+    (json.dumps({"n" * 2000: {}}).encode(), "its name is"),
+    (
+        b'{"a":{"dtype":"I8","shape":[4],"data_offsets":[0,4]},'
+        b'"b":{"dtype":"I8","shape":[4],"data_offsets":[2,6]}}',
+        "'b' overlaps the data before it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "why"), BAD_HEADERS, ids=range(len(BAD_HEADERS)))
+def test_a_header_against_the_format_is_refused(text: bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(why) if "|" not in why else why):
+        parse_header(text)
+
+
+def test_a_header_for_another_size_is_refused() -> None:
+    text = header()
+    assert [tensor.size for tensor in parse_header(text, 8 + len(text) + 8)] == [8]
+    for other in (0, 8 + len(text), 8 + len(text) + 9):
+        with pytest.raises(ValueError, match="its tensors end at byte"):
+            parse_header(text, other)
+
+
+def test_a_pointer_of_git_lfs_is_named() -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 5\n"
+    for size in (8, 20, len(pointer)):
+        with pytest.raises(ValueError, match="pointer of Git LFS"):
+            header_length(pointer[:size])
+    with pytest.raises(ValueError, match="header of"):
+        header_length(struct.pack("<Q", bounds.HEADER + 1))

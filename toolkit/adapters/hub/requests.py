@@ -1,0 +1,132 @@
+"""Requests to a Hub that end: their beginning, their size and their speed have bounds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx2
+from huggingface_hub.utils import get_session, hf_raise_for_status
+
+from toolkit.domain.bounds import BEGIN_SECONDS, REDIRECTS, SLOW_SECONDS, SLOWEST
+
+# Headers that describe a body.
+_OF_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
+
+
+class TooSlowError(httpx2.ReadTimeout):
+    """An answer that does not begin in time, or stays below the floor of speed."""
+
+
+class TooLargeError(ValueError):
+    """An answer that is larger than its kind may be."""
+
+
+class Pace:
+    """The speed of one answer, from `SLOW_SECONDS` to `SLOW_SECONDS`."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since, self._gained = clock(), 0
+
+    def gained(self, size: int) -> None:
+        """Count `size` bytes; raises TooSlowError where the last seconds brought too few."""
+        self._gained += size
+        now = self._clock()
+        passed = now - self._since
+        if passed < SLOW_SECONDS:
+            return
+        if self._gained < SLOWEST * passed:
+            raise TooSlowError(f"below {SLOWEST} bytes per second")
+        self._since, self._gained = now, 0
+
+
+@contextmanager
+def opened(
+    url: str, headers: Mapping[str, str], timeout: float, *, accept: tuple[int, ...] = ()
+) -> Iterator[httpx2.Response]:
+    """Send a GET request and yield the answer, whose body is not read yet.
+
+    `timeout` is the seconds of silence after which the request fails. Statuses in `accept` are no failure. Raises what
+    `hf_raise_for_status` raises, and httpx2.HTTPError.
+    """
+    response = begun(lambda: _answered(url, headers, timeout), timeout)
+    try:
+        if response.status_code not in accept:
+            raise_for_status(response)
+        yield response
+    finally:
+        response.close()
+
+
+def _answered(url: str, headers: Mapping[str, str], timeout: float) -> httpx2.Response:
+    """Return the answer at the end of the redirects. The client library would read each redirect's body whole."""
+    session = get_session()
+    request = session.build_request("GET", url, headers=dict(headers), timeout=timeout)
+    for _ in range(REDIRECTS):
+        response = session.send(request, stream=True, follow_redirects=False)
+        if response.next_request is None:
+            return response
+        response.close()
+        # It carries the token to the same origin alone.
+        request = response.next_request
+    raise httpx2.TooManyRedirects(f"more than {REDIRECTS} redirects", request=request)
+
+
+def read_answer(
+    url: str, headers: Mapping[str, str], timeout: float, most: int
+) -> tuple[bytes, httpx2.Response]:
+    """Return the body of an answer and the answer; raises TooLargeError where it has more than `most` bytes."""
+    with opened(url, headers, timeout) as response:
+        pace, content = Pace(), bytearray()
+        for piece in response.iter_bytes():
+            content += piece
+            if len(content) > most:
+                raise TooLargeError(f"an answer of more than {most} bytes")
+            pace.gained(len(piece))
+        return bytes(content), response
+
+
+def raise_for_status(response: httpx2.Response) -> None:
+    """Raise the client library's error for a failed request, without the body: the library would read all of it."""
+    if response.is_success:
+        return
+    if response.status_code < 400:
+        raise ValueError(f"status {response.status_code} without an answer")
+    bare = httpx2.Response(
+        response.status_code,
+        headers=[
+            (key, value) for key, value in response.headers.raw if key.lower() not in _OF_BODY
+        ],
+        content=b"",
+        request=response.request,
+    )
+    hf_raise_for_status(bare)
+
+
+def begun(start: Callable[[], Any], timeout: float) -> Any:
+    """Return what `start` returns; raises TooSlowError where it takes too long.
+
+    A server that sends one byte of its headers at a time never meets a timeout, which counts silence alone. Nothing can
+    end that wait in `start`, so a thread of its own does the waiting and is left behind.
+    """
+    results: list[Any] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(start())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True, name="hub-request")
+    thread.start()
+    thread.join(max(BEGIN_SECONDS, 2 * timeout))
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TooSlowError("the answer does not begin")
+    return results[0]

@@ -1,0 +1,69 @@
+"""The bounds on all that comes from outside: a Hub, a model's files, a bundle, a host, an engine, a package index.
+
+No parser reads on beyond its bound, and no loop goes on beyond it. A bound is several times the largest value seen in
+use, so that only a lie or a fault meets it. A value beyond its bound is refused by name; it is never cut to fit.
+`toolkit.domain.outside` reads JSON within these bounds. `toolkit/hostside/bounds.py` has those of the program on hosts.
+
+| bound | value | the largest seen |
+|---|---|---|
+| `JSON_DEPTH` | 64 levels of lists and mappings | 12, a tokenizer |
+| `TEXT` | 4,096 characters of one text that is kept or shown | 300 |
+| `WHOLE` | 2^53, any number: JSON's limit for whole numbers | 10^13 bytes |
+| `ANSWER` | 16 MiB for an answer of the Hub's API | 1.5 MB, a page |
+| `SMALL_FILE` | 64 MiB for a file that is read whole | 35 MB, a tokenizer |
+| `CONFIG` | 4 MiB for a `config.json` | 200 kB |
+| `INDEX` | 64 MiB for an index of weights | 12 MB |
+| `HEADER` | 100 MB for a header of safetensors, as the format says | 15 MB |
+| `TENSORS` | 500,000 tensors of one file | 95,000 |
+| `DIMENSIONS` | 16 of one tensor | 6 |
+| `SHARDS` | 4,096 files of weights | 750 |
+| `PAGES` | 1,000 pages of a listing | 30 |
+| `LISTED` | 100,000 files of a listing | 30,000 |
+| `KEPT` | 25,000 files of a snapshot | 800 |
+| `REDIRECTS` | 10 of one request | 2 |
+| `RESTARTS` | 4 times that one download begins anew | 1 |
+| `LEAST_GAIN` | 64 KiB that a try must bring to count as progress | |
+| `SLOWEST` | 1,024 bytes per second, the floor of one connection | |
+| `SLOW_SECONDS` | 20 s over which that floor is measured | |
+| `BEGIN_SECONDS` | 60 s until an answer begins, redirects included | |
+| `WAIT_SECONDS` | 86,400 s that a server may ask to wait | 300 |
+| `LINE` | 64 MiB for one line from a host | 2 MB |
+| `ANSWER_LINES` | 1,000,000 lines of one host's answer | 20,000 |
+| `WHEEL` | 16 GiB for a wheel, read by ranges | 4 GB |
+| `WHEEL_CONTENTS` | 64 MiB for one part of a wheel | 3 MB |
+"""
+
+from __future__ import annotations
+
+MIB = 2**20
+
+JSON_DEPTH = 64
+TEXT = 4096
+WHOLE = 2**53
+
+ANSWER = 16 * MIB
+SMALL_FILE = 64 * MIB
+CONFIG = 4 * MIB
+INDEX = 64 * MIB
+
+HEADER = 100_000_000
+TENSORS = 500_000
+DIMENSIONS = 16
+SHARDS = 4096
+
+PAGES = 1000
+LISTED = 100_000
+KEPT = 25_000
+
+REDIRECTS = 10
+RESTARTS = 4
+LEAST_GAIN = 64 * 1024
+SLOWEST = 1024
+SLOW_SECONDS = 20.0
+BEGIN_SECONDS = 60.0
+WAIT_SECONDS = 86_400
+
+LINE = 64 * MIB
+ANSWER_LINES = 1_000_000
+WHEEL = 16 * 2**30
+WHEEL_CONTENTS = 64 * MIB
