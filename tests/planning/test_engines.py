@@ -73,7 +73,10 @@ class TestVllm:
     def test_every_engine_version_gets_this_environment(self, number: str) -> None:
         wanted = version(engine=EngineSpec("vllm", number))
         assert self.engine.environment(wanted, CPU, GB) == ENVIRONMENT
-        assert self.engine.environment(wanted, CUDA, GB) == {}
+        assert self.engine.environment(wanted, CUDA, GB) == {
+            "VLLM_USE_FLASHINFER_SAMPLER": "0",
+            "VLLM_USE_DEEP_GEMM": "0",
+        }
 
     def test_the_process_of_one_host(self, number: str) -> None:
         lock = f"vllm-{number}-cpu-py311-aaaaaaaa"
@@ -196,7 +199,7 @@ def test_what_a_package_lacks_is_read_from_its_sources() -> None:
         "log line 'Graph capturing finished'",
         "log line 'GiB for KV cache'",
     }
-    assert len(missing) == 20 + 4 + 2 + 4
+    assert len(missing) == 20 + 6 + 2 + 4
 
 
 def test_all_files_that_are_read_of_a_package_are_asked_for() -> None:

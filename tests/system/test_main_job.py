@@ -19,8 +19,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.planning.facts import GB, version
 from tests.system.served import Served
 from tests.system.waiting import until
+from toolkit.domain.accelerator import Accelerator
+from toolkit.planning.engines import engine_named
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 REPOSITORY = Path(__file__).parents[2]
@@ -242,6 +245,23 @@ try:
 except RevisionNotFoundError as error:
     print(type(config).__name__, type(model).__name__, type(error).__name__)
 """
+
+
+def test_on_cuda_the_released_environment_compiles_no_kernel(served: Served) -> None:
+    (engine,) = served.lab.root.glob("engines/vllm-0.32.0-cpu-*/.complete")
+    environment = engine_named("vllm").environment(version(), Accelerator.CUDA, GB)
+    asked = subprocess.run(
+        [engine.parent / "bin" / "python", Path(__file__).with_name("compiles_on_cuda.py")],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(served.lab.directory), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    said = json.loads(asked.stdout.splitlines()[-1])
+    assert said["released"] == {"sampler": False, "multiplication": False, "other": False}
+    # Left alone, vLLM needs CUDA's compiler for both.
+    assert said["bare"] == {"sampler": True, "multiplication": True}
 
 
 def test_stop_takes_the_model_out_and_prune_cleans_up(served: Served) -> None:

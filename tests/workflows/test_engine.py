@@ -106,6 +106,43 @@ def test_a_version_that_lost_a_flag_is_refused_before_anything_is_written(tmp_pa
     assert (forced.written, forced.as_json()["missing"]) == (True, ["flag --enforce-eager"])
 
 
+def test_packages_that_do_not_fit_together_are_refused_and_said(tmp_path: Path) -> None:
+    shipped = (SHIPPED / "vllm-0.32.0-cuda-py311.lock").read_text()
+    mixed = shipped.replace("nvidia-cuda-nvcc==13.0.88", "nvidia-cuda-nvcc==13.5.37")
+    assert mixed != shipped
+    asked: list[tuple[str, ...]] = []
+
+    def anew(text: str, *, force: bool = False) -> Relocked:
+        def resolve(wanted: tuple[str, ...], *_: Any) -> str:
+            asked.append(wanted)
+            return text
+
+        return relock(
+            EngineSpec("vllm", "0.32.0"),
+            Accelerator.CUDA,
+            "3.11",
+            locks=read_locks(tmp_path),
+            home=tmp_path,
+            resolve=resolve,
+            read_sources=lambda *_: whole(),
+            force=force,
+        )
+
+    assert (anew(shipped).written, anew(shipped).unfit) == (False, ())
+    assert asked[0] == ("vllm==0.32.0", "cuda-toolkit[nvcc,cccl]")
+    words = (
+        "nvidia-cuda-nvcc 13.5.37 compiles nothing with the headers of nvidia-cuda-runtime 13.0.96"
+    )
+    with pytest.raises(RefusedError) as raised:
+        anew(mixed)
+    assert raised.value.message == (
+        f"vllm 0.32.0 resolves to packages that do not fit together: {words}; no lock was written"
+    )
+    assert "--force" in raised.value.hint
+    assert list(tmp_path.iterdir()) == []
+    assert anew(mixed, force=True).as_json()["unfit"] == [words]
+
+
 def test_a_lost_log_line_costs_figures_alone(tmp_path: Path) -> None:
     sources = {**whole(), "vllm/v1/worker/gpu_worker.py": ""}
     done = lock_anew(tmp_path, TEXT, read_sources=lambda *_: sources)

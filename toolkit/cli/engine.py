@@ -85,7 +85,7 @@ def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
 @click.option(
     "--force",
     is_flag=True,
-    help="Lock a version as well that lacks flags, variables or metrics which this toolkit uses.",
+    help="Lock a version as well that lacks what this toolkit uses, or whose packages do not fit together.",
 )
 @home_option()
 @json_option()
@@ -179,6 +179,8 @@ def _note_hosts_without_lock(seen: FleetFacts, locks: Sequence[EngineLock]) -> N
 def _show_lock(done: Relocked) -> None:
     for each in done.missing:
         note(f"missing in this version: {each.words}")
+    for words in done.unfit:
+        note(f"does not fit: {words}")
     if done.unchecked:
         note(f"flags and metrics of this version were not checked: {done.unchecked}")
     if not done.written:

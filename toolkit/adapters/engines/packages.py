@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,15 @@ _LOCKS = Path(__file__).parents[2] / "engines"
 _SETTING = re.compile(r"^(?P<section>[^.]+)\.(?P<key>[a-z-]+)=(?P<value>.*)$")
 
 
-def resolve(pin: str, accelerator: Accelerator, python: str) -> str:
-    """Return the text of a lock of an engine's package `pin` for hosts with the interpreter `python` (`3.12`).
+def resolve(wanted: Iterable[str], accelerator: Accelerator, python: str) -> str:
+    """Return the text of a lock of the requirements `wanted` for hosts with the interpreter `python` (`3.12`).
 
     Asks the package index. The lock has only files that fit such hosts. Raises SourceError with uv's own words if
     the set does not resolve.
     """
     overrides = _LOCKS / f"overrides-{accelerator}.txt"
     options = ["--overrides", str(overrides)] if overrides.exists() else []
-    document = _compile(f"{pin}\n", accelerator, python, options)
+    document = _compile("".join(f"{each}\n" for each in wanted), accelerator, python, options)
     return format_requirements(
         LockedPackage(
             package["name"],
@@ -80,7 +80,7 @@ def _compile(
         if done.returncode == 0:
             return tomllib.loads(done.stdout)
         problems.append(done.stderr.strip())
-    wanted = f"{requirements.strip()} for {accelerator} on Python {python}"
+    wanted = f"{requirements.splitlines()[0]} for {accelerator} on Python {python}"
     raise SourceError(
         f"{wanted} does not resolve: {problems[0]}",
         hint="run this on an ops machine whose package index has wheels for that Python",

@@ -92,6 +92,8 @@ class Engine(Protocol):
     name: str
     # accelerator -> the package that is the engine
     distributions: Mapping[Accelerator, str]
+    # accelerator -> requirements that a lock has beside that package
+    companions: Mapping[Accelerator, tuple[str, ...]]
     # patterns of the files in its package that `missing_names` reads
     sources: tuple[str, ...]
     # bytes that its processes take on a CPU host beside weights and cache
@@ -145,6 +147,11 @@ class Engine(Protocol):
 
     def missing_names(self, version: str, texts: Mapping[str, str]) -> tuple[Missing, ...]:
         """Return what the toolkit uses and the package of `texts`, its `sources` by path, lacks."""
+
+    def unfit_packages(
+        self, accelerator: Accelerator, packages: Mapping[str, str]
+    ) -> tuple[str, ...]:
+        """Return what among the `packages` of a lock, versions by name, does not fit together, in words."""
 
     def context_flag(self, version: str) -> str:
         """Return the serving option that bounds a request's length, as the registry writes it."""

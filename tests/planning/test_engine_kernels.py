@@ -1,0 +1,79 @@
+"""What a lock's packages can compile on a host that has the driver alone, and what is not compiled there at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.planning.facts import GB, version
+from toolkit.config.engine_locks import SHIPPED, read_lock
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.requirements import parse_requirements
+from toolkit.planning.engines import engine_named
+
+CUDA, CPU = Accelerator.CUDA, Accelerator.CPU
+VLLM = engine_named("vllm")
+# What torch 2.13 pins, and what NVIDIA's newest compiler brings where nothing bounds it.
+HEADERS = {"nvidia-cuda-runtime": "13.0.96", "nvidia-cuda-nvrtc": "13.0.88"}
+FITTING = {**HEADERS, "nvidia-cuda-nvcc": "13.0.88", "nvidia-nvvm": "13.0.88"}
+CLASH = "{} 13.5.37 compiles nothing with the headers of nvidia-cuda-runtime 13.0.96"
+
+
+@pytest.mark.parametrize(
+    ("packages", "unfit"),
+    [
+        (FITTING, ()),
+        ({**FITTING, "nvidia-cuda-nvcc": "13.5.37"}, (CLASH.format("nvidia-cuda-nvcc"),)),
+        (
+            {**FITTING, "nvidia-cuda-crt": "13.5.37", "nvidia-nvvm": "13.5.37"},
+            (CLASH.format("nvidia-cuda-crt"), CLASH.format("nvidia-nvvm")),
+        ),
+        ({**FITTING, "nvidia-cuda-nvrtc": "13.5.37"}, (CLASH.format("nvidia-cuda-nvrtc"),)),
+        # a compiler for other headers than those of the set is no concern of it
+        ({**FITTING, "nvidia-cuda-nvcc-cu12": "12.9.86"}, ()),
+        (
+            {"nvidia-cuda-runtime-cu12": "12.8.90", "nvidia-cuda-nvcc-cu12": "12.9.86"},
+            ("nvidia-cuda-nvcc-cu12 12.9.86 compiles nothing with the headers of "
+             "nvidia-cuda-runtime-cu12 12.8.90",),
+        ),
+        ({**FITTING, "flashinfer-python": "0.7.0.post1", "flashinfer-cubin": "0.7.0.post1"}, ()),
+        ({"flashinfer-python": "0.7.0", "flashinfer-jit-cache": "0.7.0+cu130"}, ()),
+        (
+            {"flashinfer-python": "0.7.0.post1", "flashinfer-cubin": "0.6.13"},
+            ("flashinfer-cubin 0.6.13 has kernels for another flashinfer-python than 0.7.0.post1",),
+        ),
+        (
+            {"nvidia-cuda-runtime": "14.0.1"},
+            ("nvidia-cuda-runtime 14.0.1 needs a newer NVIDIA driver than 580, which runs CUDA 13",),
+        ),
+        ({"nvidia-cuda-runtime": "12.9.79"}, ()),
+        ({"torch": "2.13.0"}, ()),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_together_is_named(
+    packages: dict[str, str], unfit: tuple[str, ...]
+) -> None:
+    assert VLLM.unfit_packages(CUDA, packages) == unfit
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.lock")), ids=lambda path: path.name)
+def test_every_shipped_lock_fits_together(path: Path) -> None:
+    packages = {each.name: each.version for each in parse_requirements(path.read_text())}
+    accelerator = read_lock(path).accelerator
+    assert VLLM.unfit_packages(accelerator, packages) == ()
+    # The packages that a lock asks for beside the engine are in it.
+    for requirement in VLLM.companions.get(accelerator, ()):
+        assert requirement.partition("[")[0] in packages
+
+
+def test_a_replica_on_cuda_compiles_nothing_unless_the_registry_says_so() -> None:
+    quiet = {"VLLM_USE_FLASHINFER_SAMPLER": "0", "VLLM_USE_DEEP_GEMM": "0"}
+    assert VLLM.environment(version(), CUDA, GB) == quiet
+    wanted = version(env={"VLLM_USE_FLASHINFER_SAMPLER": "1", "CUDA_HOME": "/usr/local/cuda"})
+    assert VLLM.environment(wanted, CUDA, GB) == {
+        "VLLM_USE_FLASHINFER_SAMPLER": "1",
+        "VLLM_USE_DEEP_GEMM": "0",
+        "CUDA_HOME": "/usr/local/cuda",
+    }
+    assert not quiet.keys() & VLLM.environment(version(), CPU, GB).keys()

@@ -1,0 +1,54 @@
+"""Run by an engine's Python: whether vLLM would compile kernels on a Hopper device of a host with the driver alone.
+
+The CPU build has the Python code of the CUDA build, so no GPU is needed: only questions about the device are answered
+here. Prints a JSON object; each value is true where vLLM would use what needs CUDA's compiler.
+"""
+
+import importlib.util
+import json
+import os
+from unittest import mock
+
+from vllm.platforms.interface import DeviceCapability
+from vllm.utils import deep_gemm, flashinfer
+from vllm.v1.sample.ops import topk_topp_sampler
+
+QUIET = ("VLLM_USE_FLASHINFER_SAMPLER", "VLLM_USE_DEEP_GEMM")
+HOPPER = mock.Mock()
+HOPPER.is_cuda.return_value = HOPPER.support_deep_gemm.return_value = True
+HOPPER.get_device_capability.return_value = DeviceCapability(9, 0)
+HOPPER.num_compute_units.return_value = 132
+
+
+def sampler():
+    with mock.patch.object(topk_topp_sampler, "current_platform", HOPPER):
+        try:
+            return topk_topp_sampler.flashinfer_sampler_supported()
+        except ImportError:
+            # The CPU build comes without FlashInfer, and here vLLM wanted it.
+            return True
+
+
+def multiplication():
+    deep_gemm.is_deep_gemm_supported.cache_clear()
+    with (
+        mock.patch.object(deep_gemm, "current_platform", HOPPER),
+        mock.patch.object(deep_gemm, "has_deep_gemm", return_value=True),
+    ):
+        return deep_gemm.is_deep_gemm_supported()
+
+
+def other_kernels():
+    """FlashInfer is installed, its ready-built kernels and CUDA's compiler are not."""
+    os.environ["CUDA_HOME"] = "/nonexistent"
+    flashinfer.has_flashinfer.cache_clear()
+    flashinfer.has_flashinfer_cubin.cache_clear()
+    with mock.patch.object(importlib.util, "find_spec", lambda name: name == "flashinfer" or None):
+        return flashinfer.has_flashinfer()
+
+
+released = {"sampler": sampler(), "multiplication": multiplication(), "other": other_kernels()}
+for name in QUIET:
+    del os.environ[name]
+bare = {"sampler": sampler(), "multiplication": multiplication()}
+print(json.dumps({"released": released, "bare": bare}))

@@ -1,0 +1,85 @@
+"""The kernels that vLLM compiles on the host, and whether the packages of a lock can compile them.
+
+A host needs the NVIDIA driver alone. FlashInfer and DeepGEMM compile their kernels with CUDA's compiler where a kernel
+is first needed, and end the engine where they find none. FlashInfer's ready-built kernels (flashinfer-cubin,
+flashinfer-jit-cache) are not in the package index for the FlashInfer that vLLM 0.32 pins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from toolkit.domain.accelerator import Accelerator
+from toolkit.planning.engines.vllm_names import Variables
+
+# Asked for beside vLLM. Its packages want some version of the compiler and get the newest one, while torch pins the
+# headers. CUDA's own package, pinned by torch too, brings compiler and headers of one version.
+COMPANIONS: Mapping[Accelerator, tuple[str, ...]] = {
+    Accelerator.CUDA: ("cuda-toolkit[nvcc,cccl]",),
+}
+_HEADERS = "nvidia-cuda-runtime"
+_COMPILERS = ("nvidia-cuda-nvcc", "nvidia-cuda-crt", "nvidia-nvvm", "nvidia-cuda-nvrtc")
+# NVIDIA names the packages of some versions of CUDA with a suffix.
+_SUFFIXES = ("", "-cu12", "-cu13")
+_FLASHINFER = "flashinfer-python"
+_READY_BUILT = ("flashinfer-cubin", "flashinfer-jit-cache")
+
+
+def nothing_to_compile(variables: Variables) -> dict[str, str]:
+    """Return the environment in which the default path of vLLM on CUDA needs no compiler.
+
+    vLLM 0.32, v1/sample/ops/topk_topp_sampler.py, flashinfer_sampler_supported: the sampler of FlashInfer is on unless
+    this variable says otherwise, whether its kernels can be compiled or not. vLLM's own sampler is in Triton, which
+    brings its compiler. utils/import_utils.py, has_deep_gemm: DeepGEMM counts as usable because vLLM contains it; it
+    multiplies weights in blocks of FP8 on Hopper and newer devices, for which vLLM has other kernels too. vLLM itself
+    turns FlashInfer's other kernels off where it finds no compiler (utils/flashinfer.py, has_flashinfer).
+    """
+    return {variables.flashinfer_sampler: "0", variables.deep_gemm: "0"}
+
+
+def unfit_packages(accelerator: Accelerator, packages: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what in a lock does not fit together, in words; `packages` are its names and versions."""
+    return (
+        *_compilers(packages),
+        *_ready_built(packages),
+        *_driver(accelerator, packages),
+    )
+
+
+def _compilers(packages: Mapping[str, str]) -> Iterator[str]:
+    """Compiler and headers must be of one version of CUDA, to the minor one.
+
+    NVIDIA CCCL, libcudacxx/include/cuda/std/__cccl/cuda_toolkit.h: "CUDA compiler and CUDA toolkit headers are
+    incompatible" unless both are equal.
+    """
+    for suffix in _SUFFIXES:
+        headers = packages.get(_HEADERS + suffix)
+        for name in (each + suffix for each in _COMPILERS):
+            if headers and name in packages and _minor(packages[name]) != _minor(headers):
+                yield (
+                    f"{name} {packages[name]} compiles nothing with the headers of "
+                    f"{_HEADERS}{suffix} {headers}"
+                )
+
+
+def _ready_built(packages: Mapping[str, str]) -> Iterator[str]:
+    """FlashInfer loads ready-built kernels of exactly its own version (flashinfer/jit/env.py)."""
+    wanted = packages.get(_FLASHINFER)
+    for name in _READY_BUILT:
+        found = packages.get(name)
+        if found and found.split("+")[0] != wanted:
+            yield f"{name} {found} has kernels for another {_FLASHINFER} than {wanted or 'none'}"
+
+
+def _driver(accelerator: Accelerator, packages: Mapping[str, str]) -> Iterator[str]:
+    """A driver runs programs of its own major version of CUDA and of older ones."""
+    driver, runtime = accelerator.traits.driver, packages.get(_HEADERS)
+    if driver and runtime and int(runtime.split(".")[0]) > int(driver.runtime.split()[-1]):
+        yield (
+            f"{_HEADERS} {runtime} needs a newer {driver.name} than {driver.oldest}, which runs "
+            f"{driver.runtime}"
+        )
+
+
+def _minor(version: str) -> list[str]:
+    return version.split(".")[:2]
