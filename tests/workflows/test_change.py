@@ -282,6 +282,37 @@ def test_a_killed_rollback_leaves_the_standby_as_it_was(world: World) -> None:
     assert world.outcomes()[-1] == ("rollback", 1, "undone")
 
 
+@pytest.mark.parametrize("moment", ["complete tiny-blue", "routes runtime", "drain tiny-green"])
+def test_a_rollback_that_was_cut_short_is_ended_by_a_rollback(world: World, moment: str) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    world.raise_at(moment, Killed)
+    with pytest.raises(Killed):
+        world.rollback()
+    world.go_on()
+    world.rollback()
+
+    assert world.table() == [("blue", "v1", "healthy", 100), ("green", "v2", "healthy", 0)]
+    assert world.unfinished() == set()
+
+
+@pytest.mark.parametrize("moment", UPGRADE)
+def test_a_rollback_after_a_killed_upgrade_goes_to_the_release_before_it(
+    world: World, moment: str
+) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    moment = moment.replace("green", "BLUE").replace("blue", "green").replace("BLUE", "blue")
+    world.raise_at(moment, Killed)
+    with pytest.raises(Killed):
+        world.deploy(release(3))
+    world.go_on()
+    world.rollback()
+
+    assert set(world.serving().values()) == {"v2"}
+    assert world.unfinished() == set()
+
+
 def test_stop_drains_and_the_same_release_comes_back(world: World) -> None:
     world.deploy(release(1))
     world.stop()

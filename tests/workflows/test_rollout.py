@@ -262,3 +262,78 @@ def test_a_rollout_that_cannot_be_recorded_leaves_no_deployment_open(fleet: Worl
         fleet.deploy(release(1))
     assert fleet.history.unfinished() == []
     assert fleet.serving() == {}
+
+
+def test_a_rollback_after_a_half_done_upgrade_leaves_the_hosts_that_never_changed(
+    fleet: World,
+) -> None:
+    fleet.deploy(release(1))
+    fleet.deploy(release(2))
+    fleet.behave("v3", Behaviour.DIES_AT_START, "gpu2")
+    with pytest.raises(ReleaseFailedError):
+        fleet.deploy(release(3))
+    assert fleet.serving() == {"gpu1": "v3", "gpu2": "v2", "gpu3": "v2"}
+    done = fleet.rollback()
+    assert fleet.serving() == {"gpu1": "v2", "gpu2": "v2", "gpu3": "v2"}
+    assert done.plan.batches == (("gpu1",),)
+    # its own router follows, and nothing else happens there
+    assert fleet.hosts["gpu2"].events == ["routes runtime"]
+    # the next one goes back further, on all of them
+    fleet.rollback()
+    assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1", "gpu3": "v1"}
+
+
+def test_a_rollback_that_stopped_midway_goes_on(fleet: World) -> None:
+    fleet.deploy(release(1))
+    fleet.deploy(release(2))
+    for each in fleet.hosts.values():
+        each.kill("tiny-blue")
+    fleet.behave("v1", Behaviour.DIES_AT_START, "gpu2")
+    with pytest.raises(ReleaseFailedError):
+        fleet.rollback()
+    assert fleet.serving() == {"gpu1": "v1", "gpu2": "v2", "gpu3": "v2"}
+    with pytest.raises(ReleaseFailedError):
+        fleet.rollback()
+    fleet.behave("v1", Behaviour.GOOD, "gpu2")
+    fleet.rollback()
+    assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1", "gpu3": "v1"}
+
+
+def test_another_ops_machine_rolls_a_half_done_upgrade_back_without_a_history(
+    fleet: World, tmp_path: Path
+) -> None:
+    fleet.deploy(release(1))
+    fleet.deploy(release(2))
+    fleet.behave("v3", Behaviour.DIES_AT_START, "gpu3")
+    with pytest.raises(ReleaseFailedError):
+        fleet.deploy(release(3))
+    (tmp_path / "other").mkdir()
+    other = World(tmp_path / "other", 3)
+    other.hosts = fleet.hosts
+    other.rollback()
+    assert fleet.serving() == {"gpu1": "v2", "gpu2": "v2", "gpu3": "v2"}
+
+
+def test_a_rollback_beside_a_silent_host_does_not_go_further_than_its_own(fleet: World) -> None:
+    fleet.deploy(release(1))
+    fleet.deploy(release(2))
+    fleet.behave("v3", Behaviour.DIES_AT_START, "gpu2")
+    with pytest.raises(ReleaseFailedError):
+        fleet.deploy(release(3))
+    fleet.hosts["gpu1"].observe = lambda: silent(None)  # type: ignore[assignment, method-assign]
+    with pytest.raises(HostError):
+        fleet.rollback()
+    assert {name: fleet.serving()[name] for name in ("gpu2", "gpu3")} == {
+        "gpu2": "v2",
+        "gpu3": "v2",
+    }
+
+
+def test_an_upgrade_that_was_restored_everywhere_suggests_no_rollback(fleet: World) -> None:
+    fleet.deploy(release(1))
+    fleet.behave("v2", Behaviour.EMPTY, "gpu1")
+    fleet.behave("v2", Behaviour.DIES_AT_START, "gpu2")
+    with pytest.raises(ReleaseFailedError) as caught:
+        fleet.deploy(release(2), Limits(serial=3, max_failures=1))
+    assert "rollback" not in caught.value.hint
+    assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1", "gpu3": "v1"}

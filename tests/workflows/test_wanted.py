@@ -20,7 +20,8 @@ from toolkit.domain.release import Outcome
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
 from toolkit.planning.change.deploy import Wanted
-from toolkit.workflows.change.wanted import Pinned, usual_start, want_release, want_version
+from toolkit.workflows.change.wanted import Pinned, Want, back, usual_start, want_version
+from toolkit.workflows.tools import Timing
 
 CPU_LOCK = EngineLock("vllm", "0.32.0", Accelerator.CPU, "3.11", "ab" * 32, "/x", 147)
 CUDA_LOCK = replace(CPU_LOCK, accelerator=Accelerator.CUDA)
@@ -103,8 +104,14 @@ def test_refusals_come_before_anything_is_fetched(
 # rollbacks
 
 
-def back(history: History, facts: HostFacts, number: int | None = None) -> int:
-    return want_release("tiny", number, history)(facts).release.number
+def aimed(history: History, facts: HostFacts, number: int | None = None) -> Want:
+    order = back("tiny", number, history, timing=Timing())
+    assert order.aim is not None
+    return order.aim({facts.name: facts}, ())
+
+
+def goal(history: History, facts: HostFacts, number: int | None = None) -> int:
+    return aimed(history, facts, number)(facts).release.number
 
 
 def live(history: History, number: int, previous: int | None, action: str = "deploy") -> None:
@@ -125,9 +132,9 @@ def test_a_rollback_goes_to_what_was_live_before_and_back_again(history: History
     live(history, 2, 1)
     live(history, 3, 2)
     on_three = host(slot("blue", release(3), weight=100), slot("green", release(2)))
-    assert back(history, on_three) == 2
+    assert goal(history, on_three) == 2
     live(history, 2, 3, "rollback")
-    assert back(history, host(slot("blue", release(3)), slot("green", release(2), weight=100))) == 3
+    assert goal(history, host(slot("blue", release(3)), slot("green", release(2), weight=100))) == 3
 
 
 def test_a_deployment_that_failed_was_never_live(history: History) -> None:
@@ -137,7 +144,7 @@ def test_a_deployment_that_failed_was_never_live(history: History) -> None:
         model="tiny", action="deploy", release=2, previous=5, slot="blue", actor="ann"
     )
     history.end_deployment(opened, Outcome.FAILED)
-    assert back(history, ON_TWO) == 1
+    assert goal(history, ON_TWO) == 1
 
 
 @pytest.mark.parametrize("previous", [None, 2])
@@ -147,25 +154,25 @@ def test_starting_again_or_provisioning_is_no_change_of_release(
     live(history, 1, None)
     live(history, 2, 1)
     live(history, 2, previous)
-    assert back(history, ON_TWO) == 1
+    assert goal(history, ON_TWO) == 1
 
 
 def test_any_release_can_be_named(history: History) -> None:
     for number, previous in ((1, None), (2, 1), (3, 2)):
         live(history, number, previous)
-    assert back(history, ON_TWO, 1) == 1
+    assert goal(history, ON_TWO, 1) == 1
     for number in (0, -1, 9):
         with pytest.raises(InputError, match=f"tiny has no release {number}"):
-            back(history, ON_TWO, number)
+            goal(history, ON_TWO, number)
 
 
 def test_a_standby_on_the_host_will_do_without_a_history(history: History) -> None:
     facts = host(slot("blue", release(1)), slot("green", release(2), weight=100))
-    assert back(history, facts) == 1
+    assert goal(history, facts) == 1
 
 
 def test_a_rollback_converges_nothing_else(history: History) -> None:
     live(history, 1, None)
     live(history, 2, 1)
-    want = want_release("tiny", None, history)
-    assert want(replace(ON_TWO, converged="old")).provision_digest == "old"
+    old = replace(ON_TWO, converged="old")
+    assert aimed(history, old)(old).provision_digest == "old"

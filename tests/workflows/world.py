@@ -27,7 +27,7 @@ from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.rollout import RolledOut, roll_out
 from toolkit.workflows.change.routers import Routers
 from toolkit.workflows.change.stop import StopPlan, stop_model
-from toolkit.workflows.change.wanted import Order, want_release
+from toolkit.workflows.change.wanted import Order, back
 from toolkit.workflows.tools import SnapshotFiles, Timing, Tools
 
 TIMING = Timing(ready=5, drain=5, bake=1)
@@ -212,8 +212,7 @@ class World:
         )
 
     def rollback(self, number: int | None = None) -> RolledOut:
-        want = want_release("tiny", number, self.history)
-        return self.order(Order("rollback", "tiny", want, None, TIMING, self.limits))
+        return self.order(back("tiny", number, self.history, timing=TIMING, limits=self.limits))
 
     def order(self, order: Order) -> RolledOut:
         return roll_out(self.command(), order, self.confirm)

@@ -9,7 +9,7 @@ import click
 from toolkit.adapters.history.history import History
 from toolkit.cli.change import ChangeOptions, change_options, change_release
 from toolkit.cli.options import fleet_option, home_option, json_option
-from toolkit.workflows.change.wanted import Order, want_release
+from toolkit.workflows.change.wanted import Order, back
 
 
 @click.command()
@@ -30,7 +30,6 @@ def rollback(model: str, number: int | None, **options: Any) -> None:
     chosen = ChangeOptions(**options)
 
     def order(history: History) -> Order:
-        want = want_release(model, number, history)
-        return Order("rollback", model, want, None, **chosen.of_order())
+        return back(model, number, history, **chosen.of_order())
 
     change_release(chosen, None, order)

@@ -199,9 +199,13 @@ class Rollout:
         model = self._plan.model
         rows = [f"{name}: {state.words}" for name, state in self._states.items()]
         words = [state.words for state in self._states.values()]
+        # Where nothing went live, a rollback would leave the release that serves everywhere.
+        back = (
+            f", or toolkit rollback {model}" if any(w.startswith("live: ") for w in words) else ""
+        )
         return joined(
             self._failures,
-            hint=f"toolkit status; the same command again converges them, or toolkit rollback {model}",
+            hint=f"toolkit status; the same command again converges them{back}",
             alone=self._alone,
             more=words[0] if self._alone else "\n  ".join(["the hosts now:", *rows]),
         )

@@ -50,6 +50,8 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     first = members[0]
     started = first.clock()
     seen = look([each.host for each in members])
+    # Once, before what was cut short is ended: the outcome of that must not move the target.
+    order = _aimed(order, seen)
     shown, _ = _plan(members, order, seen)
     opened = _left_open(members, seen)
     if shown.empty and not opened and not _behind(seen):
@@ -66,6 +68,17 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
         states = Rollout(taking_part, plan, facts, order, str(uuid.uuid4())).perform()
         first.routers.catch_up()
     return _finished(RolledOut(plan, not plan.empty, states, first.clock() - started))
+
+
+def _aimed(order: Order, seen: FleetFacts) -> Order:
+    """Return `order` with the release of each host, where that depends on the other hosts."""
+    if order.aim is None or not seen.facts:
+        return order
+    _, facts = agreed(seen.by_label)
+    # Named hosts are looked at alone: others may have another release on purpose.
+    chosen = {name: each for name, each in facts.items() if not order.named or name in order.named}
+    silent = () if order.named else tuple(seen.errors)
+    return replace(order, want=order.aim(chosen or facts, silent))
 
 
 def _require_yes(plan: RolloutPlan, confirm: Confirm) -> None:

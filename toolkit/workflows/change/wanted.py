@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolkit.domain.release import Outcome
 from toolkit.errors import InputError
 from toolkit.planning.change.deploy import Wanted
+from toolkit.planning.change.rollback import Past, former_releases
 from toolkit.planning.change.rollout import Limits
 
 if TYPE_CHECKING:
@@ -17,20 +18,25 @@ if TYPE_CHECKING:
     from toolkit.domain.engine import EngineLock
     from toolkit.domain.facts import HostFacts
     from toolkit.domain.model import Policy, Version
-    from toolkit.domain.release import Release
     from toolkit.domain.snapshot import Snapshot
     from toolkit.workflows.tools import Timing
 
+# Deployments of a model that a rollback reads for each host.
+_LOOK_BACK = 50
+
 # Host facts -> what the command wants on that host.
 Want = Callable[["HostFacts"], Wanted]
+# The fleet as it is found, see `former_releases`: facts by host's name, names of silent hosts -> what a command wants.
+Aim = Callable[[Mapping[str, "HostFacts"], Collection[str]], Want]
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """A change of release: the release, the hosts and the manner. `choose_hosts` explains `named` and `replicas`.
 
-    `want` derives the release for a host from its facts. `deploy` may bring the model to further hosts; `upgrade` and
-    `rollback` are for the hosts that have it. With `standby` the former replica stays ready for a rollback.
+    `want` derives the release for a host from its facts; `aim`, where given, makes it from the facts of all hosts, once
+    for the command. `deploy` may bring the model to further hosts; `upgrade` and `rollback` are for the hosts that have
+    it. With `standby` the former replica stays ready for a rollback.
     """
 
     action: str
@@ -42,6 +48,7 @@ class Order:
     standby: bool = True
     named: tuple[str, ...] = ()
     replicas: int | None = None
+    aim: Aim | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +91,48 @@ def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
     return want
 
 
-def want_release(model: str, number: int | None, history: History) -> Want:
-    """Return what `rollback` wants: release `number`, or the one that was live before the current one.
+def back(model: str, number: int | None, history: History, **order: Any) -> Order:
+    """Return the order of a rollback to release `number`, or to the one that was live before; `order` has the rest.
 
-    The result reads neither the registry nor the Hub: a release that was live is in the history and on the host.
-    It raises InputError where there is no such release.
+    It reads neither the registry nor the Hub: a release that was live is in the history and on a host. What a host
+    wants raises InputError where there is no such release.
     """
 
-    def want(facts: HostFacts) -> Wanted:
-        release = (
-            _before(model, facts, history)
-            if number is None
-            else _release(model, number, facts, history)
-        )
+    def aim(facts: Mapping[str, HostFacts], silent: Collection[str]) -> Want:
+        return _back(model, number, facts, silent, history)
+
+    def unaimed(_: HostFacts) -> Wanted:
+        raise AssertionError("a rollback looks at all hosts first")
+
+    return Order("rollback", model, unaimed, None, aim=aim, **order)
+
+
+def _back(
+    model: str,
+    number: int | None,
+    facts: Mapping[str, HostFacts],
+    silent: Collection[str],
+    history: History,
+) -> Want:
+    known = {each.number: each for each, _ in history.releases(model)}
+    # The manifest on a host is the truth, where the history has another release under a number.
+    slots = [slot for each in facts.values() for slot in each.slots_of(model)]
+    known.update({slot.release.number: slot.release for slot in slots if slot.release})
+    if number is None:
+        told = history.deployments(model, _LOOK_BACK * (len(facts) + len(silent)))
+        found = former_releases(model, facts, silent, Past(told, known))
+    elif number in known:
+        found = dict.fromkeys(facts, known[number])
+    else:
+        raise InputError(f"{model} has no release {number}", hint=f"toolkit releases {model}")
+
+    def want(host: HostFacts) -> Wanted:
+        if host.name not in found:
+            raise InputError(
+                f"{model} has no release before on {host.name}", hint=f"toolkit releases {model}"
+            )
         # A rollback changes the release alone, also where the host could be converged by now.
-        return Wanted("rollback", release, provision_digest=facts.converged)
+        return Wanted("rollback", found[host.name], provision_digest=host.converged)
 
     return want
 
@@ -110,31 +144,3 @@ def usual_start(history: History, model: str) -> float:
             if step.kind == "start" and step.outcome is Outcome.DONE and step.ended_at:
                 return step.ended_at - step.started_at
     return 60.0
-
-
-def _release(model: str, number: int, facts: HostFacts, history: History) -> Release:
-    for slot in facts.slots_of(model):
-        if slot.release and slot.release.number == number:
-            return slot.release
-    found = history.release(model, number)
-    if found is None:
-        raise InputError(f"{model} has no release {number}", hint=f"toolkit releases {model}")
-    return found
-
-
-def _before(model: str, facts: HostFacts, history: History) -> Release:
-    current = facts.serving_slot(model)
-    serving = current.release.number if current and current.release else None
-    for deployment in history.deployments(model):
-        # A deployment that started the same release again, or only provisioned its host, changed no release.
-        changed = deployment.previous not in (None, deployment.release)
-        if deployment.outcome is Outcome.LIVE and deployment.release == serving and changed:
-            assert deployment.previous is not None
-            return _release(model, deployment.previous, facts, history)
-    # Another ops machine may have made the change: a standby on the host tells as well.
-    for slot in facts.slots_of(model):
-        if slot.release and slot.release.number != serving:
-            return slot.release
-    if serving is None:
-        raise InputError(f"{model} is not deployed here", hint=f"toolkit deploy {model}")
-    raise InputError(f"{model} has no release before #{serving}", hint=f"toolkit releases {model}")

@@ -1,0 +1,174 @@
+"""One target for the whole fleet: tables of what hosts serve and what the history has, and where a rollback goes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.planning.facts import host, release, slot
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.release import Deployment, Outcome, Release
+from toolkit.errors import InputError
+from toolkit.planning.change.rollback import Past, former_releases
+
+LIVE, FAILED, UNDONE, OPEN = Outcome.LIVE, Outcome.FAILED, Outcome.UNDONE, Outcome.RUNNING
+# rollout, action, release, previous, and how it ended on hosts a, b and c
+Entry = tuple[str, str, int, int | None, tuple[Outcome | None, ...]]
+
+FIRST: Entry = ("r1", "deploy", 1, None, (LIVE, LIVE, LIVE))
+SECOND: Entry = ("r2", "upgrade", 2, 1, (LIVE, LIVE, LIVE))
+
+
+def told(*entries: Entry) -> list[Deployment]:
+    """Return the deployments of the entries, the newest first; the entries are the oldest first."""
+    found: list[Deployment] = []
+    for rollout, action, number, previous, outcomes in entries:
+        for name, outcome in zip("abc", outcomes, strict=False):
+            if outcome is not None:
+                found.append(
+                    Deployment(
+                        len(found) + 1, "tiny", action, number, previous, "blue", "ann", outcome, "", 1.0,
+                        host=name, rollout=rollout,
+                    )
+                )  # fmt: skip
+    return found[::-1]
+
+
+def fleet(*serving: int, standbys: tuple[int | None, ...] = ()) -> dict[str, HostFacts]:
+    """Return facts of hosts a, b, … that serve these releases, and hold others ready."""
+    found = {}
+    for index, number in enumerate(serving):
+        slots = [slot("blue", release(number), weight=100)]
+        if index < len(standbys) and (other := standbys[index]):
+            slots.append(slot("green", release(other)))
+        name = "abc"[index]
+        found[name] = replace(host(*slots), name=name)
+    return found
+
+
+KNOWN = {number: release(number) for number in range(1, 6)}
+
+
+def goals(
+    facts: dict[str, HostFacts], *entries: Entry, silent: tuple[str, ...] = ()
+) -> dict[str, int]:
+    found = former_releases("tiny", facts, silent, Past(told(*entries), KNOWN))
+    return {name: each.number for name, each in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("serving", "entries", "expected"),
+    [
+        # all changed, all go back
+        ((2, 2, 2), (FIRST, SECOND), (1, 1, 1)),
+        # half done: the hosts that the upgrade did not reach stay
+        ((3, 2, 2), (FIRST, SECOND, ("r3", "upgrade", 3, 2, (LIVE, FAILED, UNDONE))), (2, 2, 2)),
+        ((3, 3, 2), (FIRST, SECOND, ("r3", "upgrade", 3, 2, (LIVE, LIVE, FAILED))), (2, 2, 2)),
+        # half done at the first upgrade: there is no release before #1
+        ((2, 1, 1), (FIRST, ("r2", "upgrade", 2, 1, (LIVE, FAILED, UNDONE))), (1, 1, 1)),
+        # half done, then done by the same command again
+        (
+            (3, 3, 3),
+            (
+                FIRST, SECOND,
+                ("r3", "upgrade", 3, 2, (LIVE, FAILED, UNDONE)),
+                ("r4", "upgrade", 3, 2, (None, LIVE, LIVE)),
+            ),
+            (2, 2, 2),
+        ),
+        # one host after the other, by hand
+        (
+            (2, 2, 2),
+            (
+                FIRST,
+                ("r2", "upgrade", 2, 1, (LIVE,)),
+                ("r3", "upgrade", 2, 1, (None, LIVE)),
+                ("r4", "upgrade", 2, 1, (None, None, LIVE)),
+            ),
+            (1, 1, 1),
+        ),
+        # cut short, and not yet ended: the release from before it
+        ((2, 2, 2), (FIRST, SECOND, ("r3", "upgrade", 3, 2, (OPEN, OPEN, OPEN))), (2, 2, 2)),
+        ((3, 2, 2), (FIRST, SECOND, ("r3", "upgrade", 3, 2, (OPEN, UNDONE, UNDONE))), (2, 2, 2)),
+        # a rollback that was cut short, or failed on a host, goes on
+        ((1, 2, 2), (FIRST, SECOND, ("r3", "rollback", 1, 2, (LIVE, OPEN, OPEN))), (1, 1, 1)),
+        ((1, 2, 2), (FIRST, SECOND, ("r3", "rollback", 1, 2, (LIVE, FAILED, UNDONE))), (1, 1, 1)),
+        # a rollback that came to its end is undone by the next
+        ((1, 1, 1), (FIRST, SECOND, ("r3", "rollback", 1, 2, (LIVE, LIVE, LIVE))), (2, 2, 2)),
+        # a failed upgrade that was restored everywhere is no change
+        ((2, 2, 2), (FIRST, SECOND, ("r3", "upgrade", 3, 2, (FAILED, UNDONE, UNDONE))), (1, 1, 1)),
+        # three releases at once
+        (
+            (3, 2, 1),
+            (
+                FIRST,
+                ("r2", "upgrade", 2, 1, (LIVE, LIVE, FAILED)),
+                ("r3", "upgrade", 3, 2, (LIVE, FAILED, UNDONE)),
+            ),
+            (2, 2, 2),
+        ),
+        # a host that was deployed later has the same target
+        (
+            (2, 2, 2),
+            (
+                ("r1", "deploy", 1, None, (LIVE, LIVE)),
+                ("r2", "upgrade", 2, 1, (LIVE, LIVE)),
+                ("r3", "deploy", 2, None, (None, None, LIVE)),
+            ),
+            (1, 1, 1),
+        ),
+    ],
+)  # fmt: skip
+def test_all_hosts_have_one_target(
+    serving: tuple[int, ...], entries: tuple[Entry, ...], expected: tuple[int, ...]
+) -> None:
+    assert tuple(goals(fleet(*serving), *entries).values()) == expected
+
+
+def test_a_silent_host_counts_with_what_the_history_says_of_it() -> None:
+    facts = fleet(3, 2, 2)
+    del facts["a"]
+    half = ("r3", "upgrade", 3, 2, (LIVE, FAILED, UNDONE))
+    assert goals(facts, FIRST, SECOND, half, silent=("a",)) == {"b": 2, "c": 2}
+
+
+@pytest.mark.parametrize(
+    ("serving", "standbys", "expected"),
+    [
+        ((2, 2, 2), (1, 1, 1), (1, 1, 1)),
+        ((3, 2, 2), (2, 1, 1), (2, 2, 2)),
+        ((3, 3, 2), (2, 2, 1), (2, 2, 2)),
+        ((3, 2, 2), (2, None, None), (2, 2, 2)),
+        ((1, 2, 2), (2, 1, 1), (1, 1, 1)),
+        ((2, 2, 2), (1, None, None), (1, 1, 1)),
+    ],
+)
+def test_without_a_history_the_hosts_tell(
+    serving: tuple[int, ...], standbys: tuple[int | None, ...], expected: tuple[int, ...]
+) -> None:
+    assert tuple(goals(fleet(*serving, standbys=standbys)).values()) == expected
+
+
+def on(accelerator: str, number: int, version: str) -> Release:
+    return replace(release(number), version=version, revision=version * 20, accelerator=accelerator)
+
+
+def test_hosts_with_other_devices_have_the_same_version_as_a_release_of_their_own() -> None:
+    known = {
+        1: on("cuda", 1, "v1"), 2: on("cpu", 2, "v1"), 3: on("cuda", 3, "v2"), 4: on("cpu", 4, "v2"),
+    }  # fmt: skip
+    facts = {
+        "a": replace(host(slot("blue", known[3], weight=100)), name="a"),
+        "b": replace(host(slot("blue", known[2], weight=100)), name="b"),
+    }
+    past = told(("r1", "deploy", 1, None, (LIVE,)), ("r2", "upgrade", 3, 1, (LIVE, FAILED)))
+    found = former_releases("tiny", facts, (), Past(past, known))
+    assert {name: each.number for name, each in found.items()} == {"a": 1, "b": 2}
+
+
+def test_a_model_without_a_past_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match="tiny has no release before #1 on a"):
+        goals(fleet(1, 1, 1), FIRST)
+    with pytest.raises(InputError, match="tiny is not deployed here"):
+        goals({"a": replace(host(), name="a")})
