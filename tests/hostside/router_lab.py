@@ -102,12 +102,14 @@ class Backend:
 
     Body {"tokens": n, "pause": s, "stream": bool}: n pieces, `pause` seconds apart. `gone` counts the
     requests whose client hung up; `last` is path and body of the newest request, `headers` its headers.
-    With "usage" in the body, that is the usage of the answer, in a stream cut into two pieces.
+    With "usage" in the body, that is the usage of the answer, in a stream cut into two pieces. A `broken` one hangs up
+    instead of answering, an `ill` one answers checks with 503.
     """
 
     def __init__(self, name: str, port: int | None = None) -> None:
         self.name, self.gone, self.last = name, 0, ("", b"")
         self.headers: dict[str, str] = {}
+        self.broken = self.ill = False
         self.server = _Server(("127.0.0.1", port or 0), _Handler)
         self.server.backend = self
         self.port = int(self.server.server_address[1])
@@ -118,12 +120,30 @@ class Backend:
         self.server.shutdown()
         self.server.server_close()
 
+    def cut(self) -> None:
+        """Cut all connections, as the end of the process does."""
+        for connection in list(self.server.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 512
     backend: Backend
+
+    def __init__(self, *given: Any) -> None:
+        self.connections: set[socket.socket] = set()
+        super().__init__(*given)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self.connections.discard(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: clients of these tests hang up on purpose."""
@@ -134,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        self._answer(b"{}")
+        self._answer(b"{}", 503 if self.server.backend.ill else 200)
 
     def do_POST(self) -> None:
         try:
@@ -147,6 +167,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         backend = self.server.backend
         backend.last, backend.headers = (self.path, body), dict(self.headers)
+        if backend.broken:
+            self.close_connection = True
+            return
         try:
             wanted = json.loads(body) if len(body) < 4096 else {}
         except ValueError:
@@ -190,8 +213,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(parts)
 
-    def _answer(self, body: bytes) -> None:
-        self.send_response(200)
+    def _answer(self, body: bytes, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

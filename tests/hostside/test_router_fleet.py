@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -102,15 +103,10 @@ def test_a_host_that_dies_costs_no_request_that_it_had_not_begun(pair: Pair) -> 
 
 
 def test_a_release_is_named_by_the_host_that_has_it_and_a_key_stays_at_the_door(pair: Pair) -> None:
-    for name, router in pair.routers.items():
-        directory = router.root / "slots" / "tiny-blue"
-        directory.mkdir(parents=True)
-        release = {"version": f"of-{name}", "number": 3}
-        manifest = {"model": "tiny", "slot": "blue", "release": release}
-        (directory / "manifest.json").write_text(json.dumps(manifest))
-        key = "tk-" + "a" * 40
+    key = "tk-" + "a" * 40
+    for router in pair.routers.values():
         router.give(with_key(KeyRing(), "ann", key, now=1.0))
-    pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 99}))
+    _name_releases(pair)
     asked = [
         pair.routers["a"].ask(PATH, {"model": "tiny"}, Authorization=f"Bearer {key}")[2]
         for _ in range(20)
@@ -128,6 +124,96 @@ def test_a_release_is_named_by_the_host_that_has_it_and_a_key_stays_at_the_door(
         assert "authorization" not in {name.lower() for name in engine.headers}
     # one line for each request, at the door where it came in
     assert pair.routers["b"].requests() == []
+
+
+def test_a_request_that_a_relay_handed_to_no_replica_goes_to_another_host(pair: Pair) -> None:
+    # b's relay goes on, and says for a moment that its replica is up
+    pair.engines["b"].stop()
+    assert pair.answers("a") == {"a.blue": 20}
+    lines = until(lambda: len(each := pair.routers["a"].requests()) >= 20 and each)
+    assert {line["retries"] for line in lines} > {"0"}
+    # where no host is left, the client sees the router's own words
+    pair.engines["a"].stop()
+    asked = until(
+        lambda: (each := pair.routers["a"].ask(PATH, {"model": "tiny"}))[0] != 200 and each
+    )
+    assert (asked[0], asked[1]["error"]["code"], asked[2]["Retry-After"]) == (
+        503,
+        "no_replica",
+        "1",
+    )
+
+
+def test_an_error_of_a_slot_on_another_host_has_the_label_of_that_slot(pair: Pair) -> None:
+    _name_releases(pair)
+    pair.engines["b"].broken = True
+    pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 0}))
+    status, _, headers = pair.routers["a"].ask(PATH, {"model": "tiny"})
+    assert (status, headers["X-Toolkit-Slot"], headers["X-Toolkit-Version"]) == (
+        502,
+        "b.blue",
+        "of-b",
+    )
+    line = until(lambda: [each for each in pair.routers["a"].requests() if each["status"] == 502])[
+        -1
+    ]
+    assert (line["slot"], line["version"], line["release"]) == ("b.blue", "of-b", 3)
+
+
+def test_a_host_that_falls_silent_has_its_requests_cut_within_two_seconds(pair: Pair) -> None:
+    _name_releases(pair)
+    pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 0}))
+    with _stream(pair.routers["a"]) as answer:
+        workers = _workers(pair.routers["b"])
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            silent = time.monotonic()
+            with pytest.raises((http.client.HTTPException, ConnectionError)):
+                answer.read()
+            assert time.monotonic() - silent < 2
+        finally:
+            for pid in workers:
+                os.kill(pid, signal.SIGCONT)
+    line = until(lambda: [each for each in pair.routers["a"].requests() if each["end"] != "--"])[-1]
+    assert (line["slot"], line["version"]) == ("b.blue", "of-b")
+
+
+@pytest.mark.parametrize("why", ["drained", "busy"])
+def test_a_drained_or_busy_replica_of_another_host_keeps_its_requests(pair: Pair, why: str) -> None:
+    pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 0}))
+    with _stream(pair.routers["a"], tokens=400) as answer:
+        if why == "drained":
+            pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 100, "b.blue": 0}))
+        else:
+            pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 100}))
+            pair.engines["b"].ill = True
+            until(lambda: not pair.routers["a"].observe()["servers"]["tiny"]["b.blue"]["up"])
+        assert pair.answers("a") == {"a.blue": 20}
+        assert answer.read().rstrip().endswith(b"[DONE]")
+
+
+@contextlib.contextmanager
+def _stream(router: Lab, tokens: int = 10_000) -> Iterator[http.client.HTTPResponse]:
+    """Yield a stream under way."""
+    connection = http.client.HTTPConnection("127.0.0.1", router.port, timeout=20)
+    with contextlib.closing(connection):
+        body = {"model": "tiny", "stream": True, "tokens": tokens, "pause": 0.01}
+        connection.request("POST", PATH, json.dumps(body))
+        with connection.getresponse() as answer:
+            assert answer.readline().startswith(b"data: ")
+            yield answer
+
+
+def _name_releases(pair: Pair) -> None:
+    """Give each host's slot blue a release of its own."""
+    for name, router in pair.routers.items():
+        directory = router.root / "slots" / "tiny-blue"
+        directory.mkdir(parents=True)
+        release = {"version": f"of-{name}", "number": 3}
+        manifest = {"model": "tiny", "slot": "blue", "release": release}
+        (directory / "manifest.json").write_text(json.dumps(manifest))
+    pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 99}))
 
 
 def test_strangers_cannot_use_the_relay(pair: Pair) -> None:

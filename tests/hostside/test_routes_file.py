@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,13 @@ GREEN = with_weights(TINY, "tiny", {"blue": 0, "green": 100})
 CANARY = with_weights(TINY, "tiny", {"blue": 90, "green": 10})
 BOTH = with_model(TINY, "org/big", (Target("blue", 8200, 100),), created=9)
 MOVED = with_model(TINY, "tiny", (BLUE[0], Target("green", 8109)), created=1)
+STANDING = with_model(TINY, "tiny", (BLUE[0], replace(BLUE[1], standby=True)), created=7)
+BACK = with_model(
+    TINY,
+    "tiny",
+    (replace(BLUE[0], weight=0, standby=True), replace(BLUE[1], weight=100)),
+    created=7,
+)
 BY_PREFIX = with_model(TINY, "tiny", BLUE, created=7, routing=PREFIX)
 
 
@@ -29,12 +37,16 @@ def _loaded(routes: Routes) -> dict[str, Any]:
     """Return the servers of a worker that has read the files of `routes`."""
     return {
         routes_file.backend(route.model): {
-            target.name: {
-                "weight": target.weight,
+            name: {
+                "weight": weight,
                 "address": target.address(""),
                 "algorithm": "hash" if route.routing == PREFIX else "roundrobin",
             }
             for target in route.targets
+            for name, weight in (
+                (target.name, target.weight),
+                (routes_file.TWIN + target.name, target.backup_weight),
+            )
         }
         for route in routes.routes
     }
@@ -74,6 +86,20 @@ def _loaded(routes: Routes) -> dict[str, Any]:
         ),
         pytest.param(
             TINY, with_weights(TINY, "tiny", {"blue": 0}), False, ["blue weight 0"], id="off"
+        ),
+        pytest.param(TINY, STANDING, False, ["standby:green weight 100"], id="a standby"),
+        pytest.param(
+            STANDING,
+            BACK,
+            False,
+            [
+                "standby:blue weight 100",
+                "green health up",
+                "green weight 100",
+                "blue weight 0",
+                "standby:green weight 0",
+            ],
+            id="a switch to the standby",
         ),
         pytest.param(Routes(), TINY, True, [], id="a new model"),
         pytest.param(TINY, BOTH, True, [], id="a model beside it"),

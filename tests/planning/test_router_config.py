@@ -11,7 +11,10 @@ EMPTY = Path(__file__).parents[2] / "playbooks/roles/router/files/empty"
 
 ROUTES = with_model(
     with_model(
-        Routes(), "tiny", (Target("blue", 8100, 0), Target("green", 8101, 100)), created=1700000000
+        Routes(),
+        "tiny",
+        (Target("blue", 8100, 0, standby=True), Target("green", 8101, 100)),
+        created=1700000000,
     ),
     "team/big",
     (Target("blue", 8200, 90),),
@@ -29,15 +32,22 @@ def test_files_of_two_models() -> None:
             "# Written by the toolkit from routes.json; the router's base is haproxy.cfg.\n"
             "\n"
             "backend model.team:big\n"
+            "    option allbackups\n"
+            "    timeout connect 500ms\n"
             "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
             "    force-persist if { stopping }\n"
-            "    server blue 127.0.0.1:8200 weight 90\n"
+            "    server blue 127.0.0.1:8200 weight 90 observe layer4 error-limit 1 on-error mark-down\n"
+            "    server standby:blue 127.0.0.1:8200 weight 0 backup no-check track model.team:big/blue\n"
             "\n"
             "backend model.tiny\n"
+            "    option allbackups\n"
+            "    timeout connect 500ms\n"
             "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
             "    force-persist if { stopping }\n"
-            "    server blue 127.0.0.1:8100 weight 0\n"
-            "    server green 127.0.0.1:8101 weight 100\n"
+            "    server blue 127.0.0.1:8100 weight 0 observe layer4 error-limit 1 on-error mark-down\n"
+            "    server standby:blue 127.0.0.1:8100 weight 100 backup no-check track model.tiny/blue\n"
+            "    server green 127.0.0.1:8101 weight 100 observe layer4 error-limit 1 on-error mark-down\n"
+            "    server standby:green 127.0.0.1:8101 weight 0 backup no-check track model.tiny/green\n"
         ),
         "models.map": "team/big model.team:big\ntiny model.tiny\n",
         "models-described.map": (
@@ -67,24 +77,42 @@ def test_files_of_a_host_among_several() -> None:
         "backend model.team:big\n"
         "    balance leastconn\n"
         "    timeout check 500ms\n"
+        "    http-check disable-on-404\n"
+        "    retry-on conn-failure 425\n"
+        "    http-response return status 503 content-type application/json string"
+        ' \'{"error": {"message": "No replica of this model is up.", "type": "server_error",'
+        ' "param": null, "code": "no_replica"}}\' hdr Retry-After 1 if { status 425 }\n'
         "    option srvtcpka\n"
-        "    srvtcpka-idle 10s\n"
-        "    srvtcpka-intvl 5s\n"
-        "    srvtcpka-cnt 3\n"
+        "    srvtcpka-idle 1s\n"
+        "    srvtcpka-intvl 1s\n"
+        "    srvtcpka-cnt 2\n"
         "    http-send-name-header X-Toolkit-Target\n"
         "    http-request set-header X-Toolkit-Model team/big\n"
         "    http-check send meth GET uri /health"
         " hdr X-Toolkit-Target %[srv_name] hdr X-Toolkit-Model team/big\n"
+        "    option allbackups\n"
+        "    timeout connect 500ms\n"
         "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
         "    force-persist if { stopping }\n"
-        "    server gpu1.blue 10.0.0.1:8090 weight 100 check inter 400ms fastinter 200ms fall 2\n"
+        "    server gpu1.blue 10.0.0.1:8090 weight 100 check inter 400ms fastinter 200ms fall 2"
+        " on-marked-down shutdown-sessions tcp-ut 1900ms\n"
+        "    server standby:gpu1.blue 10.0.0.1:8090 weight 0"
+        " on-marked-down shutdown-sessions tcp-ut 1900ms backup"
+        " no-check track model.team:big/gpu1.blue\n"
         "    server gpu2.blue 127.0.0.1:8100 weight 100"
-        " check inter 400ms fastinter 200ms fall 2 addr 127.0.0.1 port 8090\n"
+        " check inter 400ms fastinter 200ms fall 2 addr 127.0.0.1 port 8090"
+        " observe layer4 error-limit 1 on-error mark-down\n"
+        "    server standby:gpu2.blue 127.0.0.1:8100 weight 0 backup"
+        " no-check track model.team:big/gpu2.blue\n"
         "\n"
         "backend relay.blue.model.team:big\n"
-        "    server gpu2.blue 127.0.0.1:8100\n"
+        "    retries 0\n"
+        "    server gpu2.blue 127.0.0.1:8100 observe layer4 error-limit 1 on-error mark-down\n"
     )
-    assert files["relay.map"] == "gpu2.blue/team/big relay.blue.model.team:big\n"
+    assert files["relay.map"] == (
+        "gpu2.blue/team/big relay.blue.model.team:big\n"
+        "standby:gpu2.blue/team/big relay.blue.model.team:big\n"
+    )
     assert files["slots.map"] == "team/big gpu2.blue\n"
     assert render_files(routes, at="gpu1")["slots.map"] == "team/big gpu1.blue\n"
     assert files["routes.json"].startswith('{\n  "at": "gpu2",\n  "serial": 7,\n')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from toolkit.errors import InputError
@@ -13,6 +15,7 @@ from toolkit.planning.routing.routes import (
     with_model,
     with_weights,
     without_model,
+    without_standby,
 )
 
 BLUE = (Target("blue", 8100, 100), Target("green", 8101, 0))
@@ -43,7 +46,28 @@ def test_a_route_without_traffic_has_no_main_slot() -> None:
     assert Route("tiny", ()).main() == ""
 
 
-@pytest.mark.parametrize("routes", [Routes(), TINY, BOTH])
+STANDING = with_model(TINY, "tiny", (BLUE[0], replace(BLUE[1], standby=True)), created=7)
+
+
+def test_a_standby_is_a_backup_until_it_has_traffic_of_its_own() -> None:
+    blue, green = STANDING.routes[0].targets
+    assert (blue.backup_weight, green.backup_weight) == (0, 100)
+    assert with_weights(STANDING, "tiny", {"green": 100}).routes[0].targets[1].backup_weight == 0
+
+
+def test_a_standby_can_be_retired() -> None:
+    assert without_standby(STANDING, "tiny", ["green", "blue"]) == TINY
+    assert without_standby(STANDING, "tiny", ["blue"]) is STANDING
+    assert without_standby(STANDING, "big", ["green"]) is STANDING
+
+
+def test_the_time_of_a_takeover_is_noted_and_differs_from_host_to_host() -> None:
+    noted = Routes((replace(TINY.routes[0], took_over=5.0),))
+    assert Routes.from_json(noted.as_json()).routes[0].took_over == 5.0
+    assert noted == TINY
+
+
+@pytest.mark.parametrize("routes", [Routes(), TINY, BOTH, STANDING])
 def test_json_and_back(routes: Routes) -> None:
     assert Routes.from_json(routes.as_json()) == routes
 

@@ -84,12 +84,61 @@ def test_a_third_version_takes_the_place_of_the_standby(world: World) -> None:
     world.deploy(release(2))
     world.deploy(release(3))
 
-    assert world.events[:3] == [
+    assert world.events[:4] == [
         "place 00000000",
+        "routes runtime",  # it takes no traffic over from now on
         "replica absent tiny-blue",
         "replica started tiny-blue",
     ]
     assert world.table() == [("blue", "v3", "healthy", 100), ("green", "v2", "healthy", 0)]
+
+
+def _may_take_over(world: World) -> set[str]:
+    """Return the slots that take the traffic over by themselves, the same on all hosts."""
+    route = world.routes(world.host.name).of("tiny")
+    found = (
+        [
+            {each.slot for each in route.on(h.label) if each.backup_weight}
+            for h in world.hosts.values()
+        ]
+        if route
+        else []
+    )
+    assert all(each == found[0] for each in found)
+    return found[0]
+
+
+def test_only_a_release_that_served_takes_over(world: World) -> None:
+    world.deploy(release(1))
+    assert _may_take_over(world) == set()
+    world.deploy(release(2))
+    assert _may_take_over(world) == {"blue"}
+    world.rollback()
+    assert _may_take_over(world) == {"green"}
+    # while the next one starts in the standby's slot, and once it has failed, nothing of it takes over
+    seen = []
+    world.before(lambda event: seen.append(_may_take_over(world)) if "wait" in event else None)
+    world.behave("v3", Behaviour.DIES_UNDER_TRAFFIC)
+    with pytest.raises(ReleaseFailedError):
+        world.deploy(release(3))
+    assert seen == [set()] * world.count
+    assert _may_take_over(world) == set()
+
+
+def test_a_release_without_a_standby_leaves_none(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2), standby=False)
+    assert _may_take_over(world) == set()
+
+
+def test_a_completed_change_keeps_the_standby(world: World) -> None:
+    world.deploy(release(1))
+    world.raise_at("drain tiny-blue", Killed)
+    with pytest.raises(Killed):
+        world.deploy(release(2))
+    world.go_on()
+    world.deploy(release(2))
+    assert _may_take_over(world) == {"blue"}
 
 
 def test_a_rollback_works_when_the_standby_has_died(world: World) -> None:

@@ -68,10 +68,11 @@ def apply(root: str, request: Document) -> Document:
         # targets, which live too: _wait_up saw them. The other order would leave routes.json behind the workers, and
         # the next command plans from routes.json.
         router_files.write(directory, files, changed)
+        # Before a slot gains traffic, so that its first answer has the right label.
+        router_releases.follow(root)
         if loaded is not None and reload:
             _reload(directory, former, changed)
         workers, commands = _tell(directory, routes) if loaded is not None else (0, 0)
-        router_releases.follow(root)
     return {
         "running": loaded is not None,
         "changed": changed,
@@ -133,7 +134,9 @@ def _wait_up(directory: str, loaded: Servers, routes: Document, timeout: float) 
         late = [
             (backend, slot, loaded[backend][slot])
             for backend, slot, _ in routes_file.gains(loaded, routes)
-            if not router_view.is_up(loaded[backend][slot])
+            # A standby that is not up yet takes over once it is.
+            if not slot.startswith(routes_file.TWIN)
+            and not router_view.is_up(loaded[backend][slot])
         ]
         if not late:
             return
@@ -182,7 +185,7 @@ def _tell(directory: str, routes: Document) -> tuple[int, int]:
         if complaints:
             raise RouterError("a worker left behind refused: " + "; ".join(complaints))
     current = router_view.servers(directory, processes["current"])
-    drift = router_view.wrong_weights(routes_file.weights(routes), current)
+    drift = router_view.wrong_weights(routes_file.all_weights(routes), current)
     if drift:
         raise RouterError(f"the router has other weights than its files: {', '.join(drift)}")
     return len(processes["current"]) + len(processes["old"]), told

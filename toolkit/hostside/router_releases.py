@@ -12,6 +12,7 @@ import re
 
 import router_files
 import router_socket
+import routes_file
 
 MAP = "versions.map"
 
@@ -34,8 +35,12 @@ def follow(root: str) -> None:
 
 
 def _entries(root: str) -> dict[str, str]:
-    """Return {MODEL/SLOT: VERSION|RELEASE}."""
+    """Return {MODEL/TARGET: VERSION|RELEASE}, TARGET being the slot with this host's name in routes in front.
+
+    In a fleet the slot alone is a key too, which bases of a former toolkit look up.
+    """
     entries = {}
+    at = routes_file.read(os.path.join(root, "router")).get("at", "")
     slots = os.path.join(root, "slots")
     for name in sorted(os.listdir(slots)) if os.path.isdir(slots) else []:
         try:
@@ -43,10 +48,10 @@ def _entries(root: str) -> dict[str, str]:
                 router_files.read(os.path.join(slots, name, "manifest.json")) or ""
             )
             release = manifest["release"]
-            entries[f"{manifest['model']}/{manifest['slot']}"] = (
-                # The text goes into a map, a header and the log's JSON.
-                f"{re.sub('[^A-Za-z0-9._+-]', '_', release['version'])}|{int(release['number'])}"
-            )
+            # The text goes into a map, a header and the log's JSON.
+            version = re.sub("[^A-Za-z0-9._+-]", "_", release["version"])
+            for name in {manifest["slot"], f"{at}.{manifest['slot']}".lstrip(".")}:
+                entries[f"{manifest['model']}/{name}"] = f"{version}|{int(release['number'])}"
         except (ValueError, KeyError, TypeError):
             continue  # another process empties this slot
     return entries

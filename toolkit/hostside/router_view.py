@@ -46,7 +46,7 @@ def observe(root: str) -> Document:
     found.update(running=bool(processes["current"]), version=processes["version"])
     found["workers"] = len(views)
     found["servers"] = _merged(views)
-    found["drift"] = wrong_weights(routes_file.weights(routes), current)
+    found["drift"] = wrong_weights(routes_file.all_weights(routes), current)
     return found
 
 
@@ -63,7 +63,8 @@ def sessions(root: str, model: str, name: str) -> int:
         for pid in found["current"] + found["old"]:
             for each, known in (router_socket.servers(directory, pid) or {}).items():
                 if each == backend or (each.startswith("relay.") and each.endswith("." + backend)):
-                    total += known.get(name, {}).get("sessions", 0)
+                    for server in (name, routes_file.TWIN + name):
+                        total += known.get(server, {}).get("sessions", 0)
     except RouterError:
         return 0
     return total
@@ -107,9 +108,9 @@ def _merged(views: list[Servers]) -> Servers:
     for view in views:
         for model, slots in view.items():
             for slot, server in slots.items():
-                # Weight and status are the newest worker's: it comes first.
+                # Weight and status are the newest worker's: it comes first. A twin comes after its server.
                 entry = merged.setdefault(model, {}).setdefault(
-                    slot,
+                    slot[len(routes_file.TWIN) :] if slot.startswith(routes_file.TWIN) else slot,
                     {
                         "weight": server["weight"],
                         "status": server["status"],

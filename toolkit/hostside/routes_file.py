@@ -17,6 +17,9 @@ Routes = dict[str, Any]
 Loaded = dict[str, dict[str, dict[str, Any]]]
 
 PREFIX = "model."
+# A server's twin takes the traffic of a standby while no server with a weight is up.
+TWIN = "standby:"
+STANDBY_WEIGHT = 100
 _WEIGHT = re.compile(r" weight \d+")
 
 
@@ -91,7 +94,8 @@ def commands(loaded: Loaded, routes: Routes) -> list[str]:
     lowered = [each for each, now in _changes(loaded, routes) if each[2] < now]
     told = []
     for name, server, weight in raised:
-        told.append(f"set server {name}/{server} health up")
+        if not server.startswith(TWIN):  # a twin's health is its server's
+            told.append(f"set server {name}/{server} health up")
         told.append(f"set server {name}/{server} weight {weight}")
     return told + [
         f"set server {name}/{server} weight {weight}" for name, server, weight in lowered
@@ -99,22 +103,33 @@ def commands(loaded: Loaded, routes: Routes) -> list[str]:
 
 
 def weights(routes: Routes) -> dict[str, dict[str, int]]:
-    """Return {model: {server's name: weight}}."""
+    """Return {model: {server's name: weight}}, without twins."""
     found: dict[str, dict[str, int]] = {route["model"]: {} for route in routes.get("routes", [])}
     for name_of_model, name, weight, _ in targets(routes):
-        found[name_of_model][name] = weight
+        if not name.startswith(TWIN):
+            found[name_of_model][name] = weight
+    return found
+
+
+def all_weights(routes: Routes) -> dict[str, dict[str, int]]:
+    """Return {model: {server's name: weight}}, twins included."""
+    found: dict[str, dict[str, int]] = {}
+    for name_of_model, name, weight, _ in targets(routes):
+        found.setdefault(name_of_model, {})[name] = weight
     return found
 
 
 def targets(routes: Routes) -> Iterator[tuple[str, str, int, str]]:
-    """Yield model, server's name, weight and address of each target, as this host's router reaches it."""
+    """Yield model, server's name, weight and address of each target and its twin, as this host's router reaches it."""
     for route in routes.get("routes", []):
         for target in route["targets"]:
             host = target.get("host", "")
             name = f"{host}.{target['slot']}" if host else target["slot"]
             own = host in ("", routes.get("at", ""))
             address = f"127.0.0.1:{target['port']}" if own else target["relay"]
+            backup = STANDBY_WEIGHT if target.get("standby") and not target["weight"] else 0
             yield route["model"], name, target["weight"], address
+            yield route["model"], TWIN + name, backup, address
 
 
 def main_slots(routes: Routes) -> dict[str, str]:

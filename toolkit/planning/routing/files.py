@@ -7,8 +7,23 @@ from typing import Any
 
 from toolkit.planning.routing.routes import PREFIX, Route, Routes, Target, backend_name
 
+# The name of a server's twin begins with this; no host and no slot has a colon in its name.
+TWIN = "standby:"
 _HEAD = "# Written by the toolkit from routes.json; the router's base is haproxy.cfg.\n"
 
+
+# A connection that is refused takes a server out of rotation at once, until its next check passes.
+_REFUSED = " observe layer4 error-limit 1 on-error mark-down"
+
+# The answer where no host of the fleet could take a request. The role's defaults have the same words.
+_NO_REPLICA = {
+    "error": {
+        "message": "No replica of this model is up.",
+        "type": "server_error",
+        "param": None,
+        "code": "no_replica",
+    }
+}
 
 # Requests of one conversation, or of one application, share their first message. A replica that is 1.5 times as busy as
 # the average passes requests on to the next.
@@ -38,36 +53,61 @@ def render_backends(routes: Routes, at: str = "") -> str:
     """Return `backends.cfg`: a backend per model with a server per slot, and one for each slot of this host.
 
     A slot without traffic has weight 0 and is checked like the others, so that the router knows it to be up when it is
-    needed. The backend of a single slot takes the requests that other hosts' routers hand on, see `relay.map`.
+    needed. Each server has a twin, which takes the traffic of a standby while no server with a weight is up: HAProxy
+    can change weights at run time, but not make a server a backup. The backend of a single slot takes the requests
+    that other hosts' routers hand on, see `relay.map`.
     """
     text = _HEAD
     for route in routes.routes:
         text += f"\nbackend {backend_name(route.model)}\n"
         text += _BY_PREFIX if route.routing == PREFIX else "    balance leastconn\n" if at else ""
         text += _handing_on(route.model) if at else ""
+        text += "    option allbackups\n"
+        # HAProxy waits this long before it gives a refused request to the last server that is left.
+        text += "    timeout connect 500ms\n"
         # For a worker that a reload left behind, see slots.map in haproxy.cfg.
         text += "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
         text += "    force-persist if { stopping }\n"
         for target in route.targets:
-            check = _relay_check(target, at) if at else ""
-            text += f"    server {target.name} {target.address(at)} weight {target.weight}{check}\n"
+            text += _servers(route.model, target, at)
         for target in route.on(at) if at else ():
             text += f"\nbackend {relay_name(route.model, target)}\n"
-            text += f"    server {target.name} {target.address(at)}\n"
+            text += "    retries 0\n"
+            text += f"    server {target.name} {target.address(at)}{_REFUSED}\n"
     return text
+
+
+def _servers(model: str, target: Target, at: str) -> str:
+    """Return the server of a target and its twin, which has no check of its own."""
+    name, address = target.name, target.address(at)
+    check = _relay_check(target, at) if at else ""
+    if target.host in ("", at):
+        check, lost = check + _REFUSED, ""
+    else:
+        lost = " on-marked-down shutdown-sessions tcp-ut 1900ms"
+    return (
+        f"    server {name} {address} weight {target.weight}{check}{lost}\n"
+        f"    server {TWIN}{name} {address} weight {target.backup_weight}{lost} backup"
+        f" no-check track {backend_name(model)}/{name}\n"
+    )
 
 
 def _handing_on(model: str) -> str:
     """Name target and model to the router of the target's host, for requests and for checks alike.
 
-    Keep-alives of the connections detect a host that died, and tolerate a short silence of the link.
+    That router answers 404 for a target that must get nothing new, and 425 for a request that it handed to no replica.
+    A host that died answers nothing: checks and keep-alives cut its requests within two seconds.
     """
     return (
         "    timeout check 500ms\n"
+        "    http-check disable-on-404\n"
+        "    retry-on conn-failure 425\n"
+        "    http-response return status 503 content-type application/json"
+        f" string '{json.dumps(_NO_REPLICA)}' hdr Retry-After 1 if {{ status 425 }}\n"
         "    option srvtcpka\n"
-        "    srvtcpka-idle 10s\n"
-        "    srvtcpka-intvl 5s\n"
-        "    srvtcpka-cnt 3\n"
+        "    srvtcpka-idle 1s\n"
+        "    srvtcpka-intvl 1s\n"
+        "    srvtcpka-cnt 2\n"
         "    http-send-name-header X-Toolkit-Target\n"
         f"    http-request set-header X-Toolkit-Model {model}\n"
         "    http-check send meth GET uri /health"
@@ -102,9 +142,10 @@ def render_slots(routes: Routes, at: str = "") -> str:
 def render_relay(routes: Routes, at: str) -> str:
     """Return `relay.map`: target and model in a request of another host's router -> the slot's own backend."""
     return "".join(
-        f"{target.name}/{route.model} {relay_name(route.model, target)}\n"
+        f"{twin}{target.name}/{route.model} {relay_name(route.model, target)}\n"
         for route in routes.routes
         for target in (route.on(at) if at else ())
+        for twin in ("", TWIN)
     )
 
 

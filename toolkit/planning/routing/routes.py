@@ -7,13 +7,14 @@ higher serial is right.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from toolkit.errors import InputError
 
 MAX_WEIGHT = 256
+STANDBY_WEIGHT = 100
 LEAST, PREFIX = "least-connections", "prefix"
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _SLOT = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -26,7 +27,8 @@ class Target:
     """A slot's loopback port and its share of the model's traffic (0: none, at most 256).
 
     In a fleet of several hosts, `host` names the target's host, and `relay` is the address and port at which that
-    host's router takes requests from the others.
+    host's router takes requests from the others. A `standby` passed its gate: without traffic of its own, it takes the
+    model's traffic while no target with a weight is up.
     """
 
     slot: str
@@ -34,6 +36,7 @@ class Target:
     weight: int = 0
     host: str = ""
     relay: str = ""
+    standby: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that would break the router's files; raises InputError."""
@@ -51,6 +54,11 @@ class Target:
         """The target's name in the router: `blue`, or `gpu1.blue` in a fleet."""
         return f"{self.host}.{self.slot}" if self.host else self.slot
 
+    @property
+    def backup_weight(self) -> int:
+        """The target's share of the traffic while no target with a weight is up."""
+        return STANDBY_WEIGHT if self.standby and not self.weight else 0
+
     def address(self, at: str) -> str:
         """Return the address at which the router of the host `at` reaches the target."""
         return f"127.0.0.1:{self.port}" if self.host in ("", at) else self.relay
@@ -61,13 +69,15 @@ class Route:
     """A public model name and its targets. `created` is in whole seconds since the epoch.
 
     `routing` selects the target of a request: `least-connections`, or `prefix`, which prefers the target that had the
-    same first message before.
+    same first message before. `took_over` is the time at which a standby took the traffic over by itself, in seconds
+    since the epoch; 0 where a command gave the traffic. Each host notes it by its own clock.
     """
 
     model: str
     targets: tuple[Target, ...]
     created: int = 0
     routing: str = LEAST
+    took_over: float = field(default=0.0, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a name that fits no URL, map or configuration line; raises InputError."""
@@ -119,6 +129,7 @@ class Routes:
                     "model": route.model,
                     "created": route.created,
                     **({} if route.routing == LEAST else {"routing": route.routing}),
+                    **({"took_over": route.took_over} if route.took_over else {}),
                     "targets": [_target_json(target) for target in route.targets],
                 }
                 for route in self.routes
@@ -135,6 +146,7 @@ class Routes:
                     tuple(Target(**target) for target in each["targets"]),
                     each["created"],
                     each.get("routing", LEAST),
+                    each.get("took_over", 0.0),
                 )
                 for each in data.get("routes", ())
             ),
@@ -144,7 +156,8 @@ class Routes:
 
 def _target_json(target: Target) -> dict[str, Any]:
     data = {"slot": target.slot, "port": target.port, "weight": target.weight}
-    return {**data, "host": target.host, "relay": target.relay} if target.host else data
+    host = {"host": target.host, "relay": target.relay} if target.host else {}
+    return {**data, **host, **({"standby": True} if target.standby else {})}
 
 
 def with_model(
@@ -211,6 +224,17 @@ def with_weights(routes: Routes, model: str, weights: Mapping[str, int]) -> Rout
         raise InputError(f"{model} has no slot {', '.join(sorted(missing))}")
     targets = tuple(
         replace(target, weight=weights.get(target.name, target.weight)) for target in route.targets
+    )
+    return with_model(routes, model, targets, created=route.created)
+
+
+def without_standby(routes: Routes, model: str, names: Collection[str]) -> Routes:
+    """Return `routes` in which the model's targets `names` take no traffic over; the same where none would."""
+    route = routes.of(model)
+    if route is None or not any(each.standby and each.name in names for each in route.targets):
+        return routes
+    targets = tuple(
+        replace(each, standby=each.standby and each.name not in names) for each in route.targets
     )
     return with_model(routes, model, targets, created=route.created)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from toolkit.adapters.distribution.port import Tree
@@ -35,12 +35,17 @@ FULL_WEIGHT = 100
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The subject of steps: the release for each slot of the model."""
+    """The subject of steps: the release for each slot of the model.
+
+    With `standby` the replica that loses the traffic may take it over again by itself: it served, and it was not the
+    reason for the change.
+    """
 
     model: str
     releases: Mapping[str, Release]
     version: Version | None = None
     timing: Timing = field(default_factory=Timing)
+    standby: bool = True
 
 
 class Act:
@@ -51,6 +56,7 @@ class Act:
         self._change = change
         self._deployment = deployment
         self._said = 0.0
+        self._stopped: set[str] = set()
         self._init, self._engines = facts.init, facts.engines
         host = tools.host.host
         self._label = host.label
@@ -58,6 +64,8 @@ class Act:
 
     def perform(self, steps: Iterable[Step]) -> None:
         """Perform `steps` in order; the first that fails raises and is recorded as failed."""
+        steps = list(steps)
+        self._stopped = {step.slot for step in steps if step.kind is StepKind.STOP}
         for step in steps:
             self._tools.say(f"{step.kind}{f' {step.slot}' if step.slot else ''}: {step.reason}")
             history, detail = self._tools.history, step.slot
@@ -152,11 +160,22 @@ class Act:
         """Return the routes in which all traffic of this host goes to the slot `gaining`."""
         model = self._change.model
         targets = tuple(
-            self._target(slot, FULL_WEIGHT if slot == gaining else 0) for slot in self._ports
+            self._target(slot, FULL_WEIGHT)
+            if slot == gaining
+            else replace(self._target(slot, 0), standby=slot in self._standbys(routes))
+            for slot in self._ports
         )
         created, release = int(self._tools.clock()), self._change.releases.get(gaining)
         routing = release.routing if release else None
         return with_targets(routes, model, self._label, targets, created=created, routing=routing)
+
+    def _standbys(self, routes: Routes) -> set[str]:
+        """Return the slots of this host that may take the traffic over once they have none: those that served."""
+        route = routes.of(self._change.model)
+        if route is None or not self._change.standby:
+            return set()
+        had = {each.slot for each in route.on(self._label) if each.weight or each.standby}
+        return had - self._stopped
 
     def _target(self, slot: str, weight: int) -> Target:
         host = self._tools.host.host

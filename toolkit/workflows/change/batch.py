@@ -10,6 +10,7 @@ from toolkit.domain.plan import Plan, Step, StepKind
 from toolkit.domain.release import Outcome
 from toolkit.errors import CalledOffError, InterruptionError, ToolkitError, joined
 from toolkit.planning.change.rollout import PREPARATION, RolloutPlan
+from toolkit.planning.routing.routes import Routes, without_standby
 from toolkit.workflows.change.act import Act, Change
 from toolkit.workflows.change.recording import begin_deployment, end_deployment
 from toolkit.workflows.change.recover import undo
@@ -122,7 +123,7 @@ class Rollout:
             finally:
                 meeting.leave()
 
-        failed = self._at_once(batch, change, meeting.abort)
+        failed = self._retire(batch) or self._at_once(batch, change, meeting.abort)
         causes = {name: e for name, e in failed.items() if not isinstance(e, CalledOffError)}
         self._failures.update(causes)
         whole_batch = bool(failed) and len(self._failures) > self._allowed
@@ -136,6 +137,28 @@ class Rollout:
             at_once(
                 len(undone), undone, lambda name: self._undo(name, failed.get(name) or neighbour)
             )
+
+    def _retire(self, batch: Sequence[str]) -> dict[str, ToolkitError]:
+        """Let no standby take over whose slot is about to be emptied, or to hold a release that no gate has seen.
+
+        Return the error of each host where a router refused.
+        """
+        model, labels = self._plan.model, {name: self._tools[name].host.label for name in batch}
+        retired = {
+            f"{label}.{step.slot}".lstrip(".")
+            for name, label in labels.items()
+            for step in self._plan.plans[name].steps
+            if step.kind in (StepKind.STOP, StepKind.START)
+        }
+        known = Routes.from_json(self._facts[batch[0]].routes)
+        if without_standby(known, model, retired) != known:
+            try:
+                self._tools[batch[0]].routers.change(
+                    lambda routes: without_standby(routes, model, retired), set(labels.values())
+                )
+            except ToolkitError as error:
+                return dict.fromkeys(batch, error)
+        return {}
 
     def _at_once(
         self, names: Sequence[str], act: Callable[[str], None], abort: Callable[[str], None]

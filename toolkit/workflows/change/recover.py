@@ -43,9 +43,9 @@ def _end(
     tools.routers.observed({tools.host.label: facts})
     recovery = plan_recovery(deployment, previous, facts, may_complete=may_complete)
     tools.say(f"{'completing' if recovery.completes else 'undoing'} it: {recovery.reason}")
-    change = Change(
-        deployment.model, _releases(tools, deployment, recovery, previous), None, timing
-    )
+    releases = _releases(tools, deployment, recovery, previous)
+    # A release that failed takes no traffic over.
+    change = Change(deployment.model, releases, None, timing, standby=recovery.completes)
     Act(tools, change, deployment.id, facts).perform(recovery.steps)
     outcome = Outcome.LIVE if recovery.completes else Outcome.UNDONE
     if deployment.action == "stop":
