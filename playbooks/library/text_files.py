@@ -32,9 +32,12 @@ options:
         description: A command that must accept the text before it is put in place; C(%s) stands for the path to read.
         type: str
   owner:
+    description: User that owns the files, by default that of the process. Only in check mode may it be absent.
+    type: str
+  group:
     description:
-      - User, and group of the same name, that own the files; by default those of the process.
-      - Only in check mode may they be absent.
+      - Their group, by default the one with the owner's name, without an owner that of the process.
+      - Only in check mode may it be absent.
     type: str
   keep:
     description: Whether existing files keep their text. Owner and permissions are corrected in any case.
@@ -62,38 +65,42 @@ changed_files:
 import grp
 import os
 import pwd
+import stat
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
 
 def ids(module):
-    """Return the owner's user and group; None in check mode where they are absent."""
+    """Return the wanted user and group; None in check mode where they are absent."""
     owner = module.params["owner"]
-    if not owner:
-        return os.geteuid(), os.getegid()
+    group = module.params.get("group") or owner
     try:
-        return pwd.getpwnam(owner).pw_uid, grp.getgrnam(owner).gr_gid
+        user = pwd.getpwnam(owner).pw_uid if owner else os.geteuid()
+        return user, grp.getgrnam(group).gr_gid if group else os.getegid()
     except KeyError:
         if not module.check_mode:
-            module.fail_json(msg="there is no user and group %s" % owner)
+            module.fail_json(msg="there is no user %s or no group %s" % (owner, group))
         return None
 
 
 def found(path):
-    """Return text, owner and permissions of the file; None where there is no file or only a link."""
+    """Return text, owner and permissions of the file; None where there is none, or a link, a pipe or a shared file."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
+    seen = os.fstat(handle)
+    if not stat.S_ISREG(seen.st_mode) or seen.st_nlink != 1:
+        os.close(handle)
+        return None
     with open(handle, encoding="utf-8", errors="surrogateescape", newline="") as file:
-        seen = os.fstat(handle)
         return file.read(), (seen.st_uid, seen.st_gid), seen.st_mode & 0o7777
 
 
 def mend(path, owner, mode):
     """Set owner and permissions of an existing file, without following a link."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         os.fchown(handle, *owner)
         os.fchmod(handle, mode)
@@ -161,6 +168,7 @@ def main():
                 "options": file_spec,
             },
             "owner": {"type": "str"},
+            "group": {"type": "str"},
             "keep": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

@@ -65,7 +65,8 @@ def test_a_replica_sees_its_own_files_and_writes_to_its_cache_alone(
     root = lab.host.host.root
     lab.run("sh", "-c", "umask 022; chmod 755 /home/ops; echo secret >/home/ops/open-to-all")
     assert _ask(lab, {
-        f"open {root}/router/master.sock": "refused",
+        f"open {root}/sockets/master.sock": "refused",
+        f"open {root}/sockets": "refused",
         f"open {root}/router": "refused",
         f"open {root}/logs": "refused",
         f"open {root}/slots": f"listed {program}",

@@ -95,5 +95,5 @@ def test_check_mode_says_so_and_writes_nothing_even_for_a_user_who_is_not_there_
     assert text_files.ids(dry) is None
     assert text_files.converge(dry, wanted(tmp_path / "file"), None)
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(SystemExit, match="there is no user and group nobody-of-this-name"):
+    with pytest.raises(SystemExit, match="there is no user nobody-of-this-name"):
         text_files.ids(SimpleNamespace(**{**vars(dry), "check_mode": False}))

@@ -34,6 +34,7 @@ ROLE = REPO / "playbooks/roles/router"
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import router  # noqa: E402
+import router_check  # noqa: E402
 import router_keys  # noqa: E402
 import router_socket  # noqa: E402
 import router_view  # noqa: E402
@@ -44,6 +45,7 @@ __all__ = [
     "free_port",
     "lab",
     "router",
+    "router_check",
     "router_keys",
     "router_socket",
     "router_view",
@@ -72,6 +74,7 @@ def write_base(root: Path, **variables: Any) -> None:
     """Write what the role writes: base, reader of bodies, empty routes."""
     directory = root / "router"
     directory.mkdir()
+    (root / "sockets").mkdir(mode=0o700)
     values = {
         **yaml.safe_load((ROLE / "defaults/main.yml").read_text()),
         **yaml.safe_load((ROLE / "vars/main.yml").read_text()),
@@ -235,7 +238,12 @@ class Lab:
 
     def _start(self) -> subprocess.Popen[bytes]:
         files = [f"{self.directory}/haproxy.cfg", f"{self.directory}/backends.cfg"]
-        argv = ["/usr/sbin/haproxy", "-W", "-S", f"{self.directory}/master.sock,mode,600"]
+        argv = [
+            "/usr/sbin/haproxy",
+            "-W",
+            "-S",
+            f"{router_socket.sockets(self.directory)}/master.sock,mode,600",
+        ]
         for file in files:
             argv += ["-f", file]
         ordinary = (
@@ -328,8 +336,10 @@ def lab(at: str = "", **variables: Any) -> Iterator[Lab]:
         write_base(root, **variables)
         root.chmod(0o755)
         if os.geteuid() == 0:
-            for path in (root, *root.rglob("*")):
-                os.chown(path, NOBODY, NOBODY)
+            # As the role leaves them: files for the router to read, sockets of its own, and its log.
+            for path in (root / "router", *(root / "router").iterdir()):
+                os.chown(path, 0, NOBODY)
+            os.chown(root / "sockets", NOBODY, NOBODY)
         running = Lab(root, port, at)
         try:
             yield running

@@ -44,7 +44,7 @@ class Site:
         assert self.files() == render_files(self.lab.routes)
         assert self.lab.observe()["drift"] == []
         left = {path.name for path in Path(self.lab.directory).iterdir()} - set(CONFIGURATION)
-        base = {"haproxy.cfg", "model.lua", "usage.lua", "admin.sock", "master.sock", ".lock"}
+        base = {"haproxy.cfg", "model.lua", "usage.lua", ".lock"}
         base |= {"keys.map", "versions.map"}
         assert left == base
 

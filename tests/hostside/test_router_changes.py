@@ -18,6 +18,7 @@ from tests.hostside.router_lab import (
     REPO,
     Backend,
     router,
+    router_check,
     router_socket,
     router_view,
     until,
@@ -155,7 +156,7 @@ def test_files_that_the_router_refuses_leave_all_as_it_was(site: Site) -> None:
 def test_a_reload_that_fails_leaves_all_as_it_was(site: Site, monkeypatch: Any) -> None:
     before = site.files()
     # what only the real start can tell, as would be an address that somebody else has taken
-    monkeypatch.setattr(router, "_validate", lambda *_: None)
+    monkeypatch.setattr(router_check, "check", lambda *_: None)
     files = {**render_files(site.lab.routes), "backends.cfg": "backend x\n    nonsense here\n"}
     with pytest.raises(router.RouterError, match="the router refused its new files"):
         router.apply(str(site.lab.root), {"files": files})
@@ -218,7 +219,7 @@ def _reload_as_the_role_does(socket: str) -> dict[str, Any]:
 def test_the_role_reloads_without_a_loss(site: Site, tmp_path: Path) -> None:
     before = router_socket.processes(site.lab.directory)["current"]
     clients = Clients(site.lab.port, short=4, streams=4)
-    result = _reload_as_the_role_does(f"{site.lab.directory}/master.sock")
+    result = _reload_as_the_role_does(f"{site.lab.root}/sockets/master.sock")
     assert (result["changed"], result["running"]) == (True, True)
     assert set(router_socket.processes(site.lab.directory)["current"]).isdisjoint(before)
     assert set(clients.stop()) == {"short", "stream"}
@@ -230,9 +231,9 @@ def test_a_base_that_is_wrong_is_reported_and_the_former_serves(site: Site) -> N
     base = Path(site.lab.directory, "haproxy.cfg")
     text = base.read_text()
     base.write_text(text + "nonsense\n")
-    result = _reload_as_the_role_does(f"{site.lab.directory}/master.sock")
+    result = _reload_as_the_role_does(f"{site.lab.root}/sockets/master.sock")
     assert result["failed"] is True
     assert "refused its new files" in result["msg"]
     assert site.slot() == "blue"
     base.write_text(text)
-    assert _reload_as_the_role_does(f"{site.lab.directory}/master.sock")["changed"] is True
+    assert _reload_as_the_role_does(f"{site.lab.root}/sockets/master.sock")["changed"] is True

@@ -142,11 +142,11 @@ def test_a_key_is_the_routers_alone(site: Site) -> None:
     assert all(key not in written for key in (ANN, BOB, "tk-wrong"))
 
 
-def test_files_of_keys_are_for_the_routers_user_alone(site: Site) -> None:
+def test_files_of_keys_are_for_root_and_the_router_alone(site: Site) -> None:
     site.lab.give(ring())
-    for name in ("keys.json", "keys.map"):
+    for name, mode in (("keys.json", 0o600), ("keys.map", 0o640)):
         found = Path(site.lab.directory, name).stat()
-        assert stat.S_IMODE(found.st_mode) == 0o600
+        assert stat.S_IMODE(found.st_mode) == mode
         assert found.st_uid == Path(site.lab.directory).stat().st_uid
 
 

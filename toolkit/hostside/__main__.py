@@ -25,6 +25,8 @@ from wire import Document
 
 def main() -> int:
     """Run one command; exit code 0 with a result, 1 with an error."""
+    # Permissions are set, not inherited: other users read the snapshots, and a login may have any umask.
+    os.umask(0o022)
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name == "converse":
         import conversation

@@ -8,6 +8,7 @@ import os
 
 import processes
 import signs
+from directory import open_plain, read_text
 from wire import Document
 
 
@@ -27,17 +28,17 @@ def drift(root: str, manifest: Document, pid: int) -> list[str]:
 
 
 def _changed_files(listing: str) -> list[str]:
-    try:
-        with open(listing) as file:
-            digests = json.load(file)
-    except FileNotFoundError:
+    text = read_text(listing)
+    if text is None:
         return []  # a former toolkit wrote no digests
+    try:
+        digests = json.loads(text)
     except ValueError:
         return [f"{listing} cannot be read"]
     found = []
     for path, digest in sorted(digests.items()):
         try:
-            with open(path, "rb") as file:
+            with open(open_plain(path), "rb") as file:
                 same = hashlib.sha256(file.read()).hexdigest() == digest
         except OSError:
             found.append(f"{path} is gone")

@@ -17,6 +17,7 @@ import processes
 import router_keys
 import router_view
 import signs
+from directory import read_text
 from wire import Document
 
 
@@ -52,9 +53,9 @@ def observe(root: str, label: str = "") -> Document:
         "engines": engine.engines(root),
         "missing_libraries": engine.missing_libraries(accelerator),
         "snapshots": _listing(os.path.join(root, "snapshots")),
-        "converged": _read(os.path.join(root, "converged")).strip(),
+        "converged": (read_text(os.path.join(root, "converged")) or "").strip(),
         "slots": [_slot(root, each, routing, label) for each in manifests],
-        "routes": json.loads(_read(os.path.join(root, "router", "routes.json")) or "{}"),
+        "routes": json.loads(read_text(os.path.join(root, "router", "routes.json")) or "{}"),
         "router": {
             **{key: routing.get(key) for key in ("running", "bind", "version", "workers", "drift")},
             **router_keys.door(root),
@@ -68,7 +69,9 @@ def _manifests(root: str) -> list[Document]:
     found = []
     for name in _listing(os.path.join(root, "slots")):
         try:
-            found.append(json.loads(_read(os.path.join(root, "slots", name, "manifest.json"))))
+            found.append(
+                json.loads(read_text(os.path.join(root, "slots", name, "manifest.json")) or "")
+            )
         except ValueError:
             continue
     return found

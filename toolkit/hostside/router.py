@@ -9,30 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 
+import router_check
 import router_files
 import router_releases
 import router_socket
 import router_view
 import routes_file
+from router_files import FILES
 from router_socket import RouterDown, RouterError
 from wire import Document, Servers
-
-# In the order of writing. The backends come first, so that no map names a backend that a start would not know. The ops
-# machine reads routes.json back: it comes last, once the other files agree with it.
-FILES = (
-    "backends.cfg",
-    "models.map",
-    "models-described.map",
-    "slots.map",
-    "relay.map",
-    "models.json",
-    "routes.json",
-)
 
 
 def apply(root: str, request: Document) -> Document:
@@ -60,7 +48,7 @@ def apply(root: str, request: Document) -> Document:
             loaded is not None and routes_file.outdated(loaded, routes)
         )
         if reload:
-            _validate(directory, files)
+            router_check.check(root, files)
         if loaded is not None:
             _wait_up(directory, loaded, routes, request.get("wait_up", 5.0))
         # Write the files before the commands are sent. Killed in between, the workers still use the former targets,
@@ -89,39 +77,6 @@ def _loaded(directory: str) -> Servers:
     if not current:
         raise RouterDown("the router has no worker")
     return router_socket.servers(directory, current[-1]) or {}
-
-
-def _validate(directory: str, files: dict[str, str]) -> None:
-    """Let HAProxy check the new files in a directory of their own; raises RouterError with its words."""
-    with tempfile.TemporaryDirectory(prefix=".next-", dir=directory) as staged:
-        base = router_files.read(os.path.join(directory, "haproxy.cfg")) or ""
-        origin = "default-path origin "
-        texts = {"haproxy.cfg": base.replace(origin + directory, origin + staged)}
-        for name in (*FILES, "keys.map", router_releases.MAP):
-            texts[name] = files.get(name, router_files.read(os.path.join(directory, name)) or "")
-        for name, text in texts.items():
-            with open(os.path.join(staged, name), "w") as file:
-                file.write(text)
-        argv = ["haproxy", "-c"]
-        for name in ("haproxy.cfg", "backends.cfg"):
-            argv += ["-f", os.path.join(staged, name)]
-        environment = dict(
-            os.environ, PATH=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
-        )
-        try:
-            checked = subprocess.run(
-                argv,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                universal_newlines=True,
-                timeout=30,
-                env=environment,
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise RouterError(f"haproxy could not check the new files: {error}")
-    if checked.returncode:
-        words = checked.stdout.replace(staged + "/", "").strip()
-        raise RouterError(f"the router refuses its new files: {words}")
 
 
 def _wait_up(directory: str, loaded: Servers, routes: Document, timeout: float) -> None:

@@ -1,66 +1,72 @@
-"""The files of the router's directory: one change at a time, each file whole or not at all."""
+"""The files of the router's directory: one change at a time, each file whole or not at all.
+
+The directory is root's, and the router reads it as a member of its group. A host that an older toolkit provisioned has
+a directory of the router's user, who can write there: see `directory`.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 
+from directory import Directory, NotSafe
 from router_socket import RouterError
+
+# In the order of writing. The backends come first, so that no map names a backend that a start would not know. The ops
+# machine reads routes.json back: it comes last, once the other files agree with it.
+FILES = (
+    "backends.cfg",
+    "models.map",
+    "models-described.map",
+    "slots.map",
+    "relay.map",
+    "models.json",
+    "routes.json",
+)
+# For files that only root and the router read, and for those that the router does not need.
+PRIVATE = 0o640
+ROOT_ONLY = 0o600
 
 
 @contextlib.contextmanager
 def alone(directory: str) -> Iterator[None]:
     """Hold the router's lock. The kernel releases it when its holder dies."""
-    handle = os.open(os.path.join(directory, ".lock"), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        until = time.monotonic() + 30
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise RouterError("another change of the router has not ended within 30 s")
-                time.sleep(0.01)
-        yield
-    finally:
-        os.close(handle)
+    with Directory(directory) as opened:
+        try:
+            with opened.locked(".lock", 30):
+                yield
+        except TimeoutError:
+            raise RouterError("another change of the router has not ended within 30 s") from None
+        except NotSafe as error:
+            raise RouterError(str(error)) from None
 
 
 def read(path: str) -> str | None:
-    """Return the text of a file, None where there is none."""
+    """Return the text of a file of the directory, None where there is none."""
     try:
-        with open(path) as file:
-            return file.read()
-    except FileNotFoundError:
+        with Directory(os.path.dirname(path)) as opened:
+            return opened.read(os.path.basename(path))
+    except (FileNotFoundError, NotSafe):
         return None
 
 
 def write(
     directory: str, files: Mapping[str, str], names: Sequence[str], mode: int = 0o644
 ) -> None:
-    """Replace the named files one by one in that order, each whole or not at all, even if power fails.
+    """Replace the named files one by one in that order, each whole or not at all, even if power fails."""
+    with Directory(directory) as opened:
+        for name in names:
+            opened.write(name, files[name], mode)
+        opened.sync()
 
-    The files get the owner of the directory.
-    """
-    owner = os.stat(directory)
-    for name in names:
-        path = os.path.join(directory, name)
-        temporary = path + ".new"
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with open(handle, "w") as file:
-            os.fchmod(handle, mode)
-            file.write(files[name])
-            file.flush()
-            os.fsync(handle)
-        if os.geteuid() == 0:
-            os.chown(temporary, owner.st_uid, owner.st_gid)
-        os.replace(temporary, path)
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+
+def reader(root: str) -> tuple[int, int]:
+    """Return user and group of the router on this host: they own its sockets, or its directory on an older host."""
+    for name in ("sockets", "router"):
+        with (
+            contextlib.suppress(FileNotFoundError, NotSafe),
+            Directory(os.path.join(root, name)) as opened,
+        ):
+            return opened.owner, opened.group
+    return 0, 0

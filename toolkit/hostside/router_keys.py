@@ -16,13 +16,12 @@ import os
 
 import router_files
 import router_socket
+from directory import make_own
 from router_socket import RouterError
 from wire import Document
 
 FILE = "keys.json"
 MAP = "keys.map"
-# Only the router's user and root need them.
-MODE = 0o600
 
 
 def read(root: str) -> Document:
@@ -43,17 +42,14 @@ def apply(root: str, given: Document) -> Document:
     a running router does not take the keys.
     """
     directory = os.path.join(root, "router")
-    os.makedirs(directory, mode=0o755, exist_ok=True)
+    if not os.path.isdir(directory):
+        make_own(root, "router")
     with router_files.alone(directory):
         ring = merged(_ring(directory), given)
         files = {MAP: _map_text(ring), FILE: json.dumps(ring, indent=2) + "\n"}
-        changed = [
-            name
-            for name in (MAP, FILE)
-            if files[name] != router_files.read(os.path.join(directory, name))
-        ]
-        if changed:
-            router_files.write(directory, files, changed, MODE)
+        for name, mode in ((MAP, router_files.PRIVATE), (FILE, router_files.ROOT_ONLY)):
+            if files[name] != router_files.read(os.path.join(directory, name)):
+                router_files.write(directory, files, [name], mode)
         _tell(directory, _entries(ring))
     return ring
 

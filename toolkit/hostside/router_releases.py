@@ -23,7 +23,7 @@ def follow(root: str) -> None:
     entries = _entries(root)
     text = "".join(f"{key} {value}\n" for key, value in sorted(entries.items()))
     if text != router_files.read(os.path.join(directory, MAP)):
-        router_files.write(directory, {MAP: text}, [MAP], 0o600)
+        router_files.write(directory, {MAP: text}, [MAP], router_files.PRIVATE)
     try:
         processes = router_socket.processes(directory)
     except router_socket.RouterDown:

@@ -6,15 +6,18 @@ whose connection was idle. So questions and commands go to every worker, not onl
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import re
 import socket
 import time
 
+from directory import Directory, NotSafe, connectable
 from wire import Document, Servers
 
 TIMEOUT = 5.0
+_MOST_BYTES = 64 * 2**20
 
 
 class RouterError(Exception):
@@ -152,29 +155,53 @@ def _ask_worker(directory: str, pid: int, command: str) -> str | None:
     return answer
 
 
+def _answer(connection: socket.socket) -> str:
+    """Read the answer to its end; raises socket.timeout where it has none in time or within bounds."""
+    chunks: list[bytes] = []
+    until, left = time.monotonic() + 4 * TIMEOUT, _MOST_BYTES
+    while chunk := connection.recv(65536):
+        chunks.append(chunk)
+        left -= len(chunk)
+        if left < 0 or time.monotonic() > until:
+            raise socket.timeout
+    return b"".join(chunks).decode(errors="replace")
+
+
+def _connect(connection: socket.socket, directory: str) -> None:
+    """Connect to the master's socket, which an older router has beside its files."""
+    for place in (sockets(directory), directory):
+        with contextlib.suppress(FileNotFoundError, NotSafe), Directory(place) as opened:
+            handle = connectable(os.path.join(place, "master.sock"), (0, opened.owner))
+            try:
+                connection.connect(f"/proc/self/fd/{handle}")
+                return
+            finally:
+                os.close(handle)
+    raise FileNotFoundError
+
+
+def sockets(directory: str) -> str:
+    """Return the directory of the router's sockets, the only one that its user writes to."""
+    return os.path.join(os.path.dirname(directory), "sockets")
+
+
 def _ask(directory: str, command: str) -> str:
     if "\n" in command or ";" in command:
         raise RouterError(f"not one command: {command!r}")
-    path = os.path.join(directory, "master.sock")
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(TIMEOUT)
         try:
-            connection.connect(path)
+            _connect(connection, directory)
             connection.sendall(command.encode() + b"\n")
             connection.shutdown(socket.SHUT_WR)
-            chunks: list[bytes] = []
-            while True:
-                chunk = connection.recv(65536)
-                if not chunk:
-                    return b"".join(chunks).decode(errors="replace")
-                chunks.append(chunk)
+            return _answer(connection)
         except socket.timeout:
             raise RouterError(
                 f"the router did not answer {command!r} within {TIMEOUT:.0f} s"
             ) from None
         except (FileNotFoundError, ConnectionRefusedError):
-            raise RouterDown(f"no router answers on {path}") from None
+            raise RouterDown(f"no router answers in {sockets(directory)}") from None
         except ConnectionError:
             if command == "reload":
                 return ""  # the master replaces itself and drops the connection
-            raise RouterDown(f"the router dropped the connection on {path}") from None
+            raise RouterDown("the router dropped the connection to its master") from None

@@ -6,7 +6,6 @@ This module imports no sibling, so that the fake host of the tests decides on re
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,15 +20,6 @@ PREFIX = "model."
 TWIN = "standby:"
 STANDBY_WEIGHT = 100
 _WEIGHT = re.compile(r" weight \d+")
-
-
-def read(directory: str) -> Routes:
-    """Return the routes; an empty document where there are none."""
-    try:
-        with open(os.path.join(directory, "routes.json")) as file:
-            return parsed(file.read())
-    except FileNotFoundError:
-        return {}
 
 
 def parsed(text: str) -> Routes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 
+from directory import read_text
 from wire import Document
 
 VLLM = {
@@ -39,7 +40,8 @@ def signs(manifest: Document) -> Document:
 def of_slot(root: str, program: str) -> Document:
     """Return the signs of the replica in a slot, `program` being model and slot joined by a dash."""
     try:
-        with open(os.path.join(root, "slots", program, "manifest.json")) as file:
-            return signs(json.load(file))
-    except (OSError, ValueError):
+        return signs(
+            json.loads(read_text(os.path.join(root, "slots", program, "manifest.json")) or "")
+        )
+    except ValueError:
         return signs({})

@@ -9,6 +9,7 @@ import re
 import shutil
 import threading
 
+from directory import make_own, open_plain, permit
 from wire import Document, Report
 
 CHUNK = 2**20
@@ -20,19 +21,20 @@ def place(request: Document, report: Report) -> Document:
     `kind` is `snapshots` by default. Files are hard-linked where the file system allows it, which takes no time and no
     space, else copied. The directory appears by one rename. Result: {"linked": int, "copied": int, "bytes": int}.
     """
-    parent = os.path.join(request["root"], _name(request.get("kind", "snapshots")))
+    done = {"linked": 0, "copied": 0, "bytes": 0}
+    parent = make_own(request["root"], _name(request.get("kind", "snapshots")))
     final = os.path.join(parent, _name(request["digest"]))
     if os.path.isdir(final):
-        return {"linked": 0, "copied": 0, "bytes": 0}
-    os.makedirs(parent, mode=0o755, exist_ok=True)
+        permit(final)
+        return done
     temporary = os.path.join(parent, f".{request['digest']}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
-    done = {"linked": 0, "copied": 0, "bytes": 0}
     for name in request["files"]:
         source, target = os.path.join(request["source"], name), os.path.join(temporary, name)
-        os.makedirs(os.path.dirname(target), mode=0o755, exist_ok=True)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
         _link_or_copy(os.path.realpath(source), target, done)
         report(dict(done, file=name))
+    permit(temporary)
     os.rename(temporary, final)
     return done
 
@@ -66,7 +68,7 @@ def remove(request: Document) -> Document:
     """Remove a snapshot or an engine; `kind` is `snapshots` or `engines`. Result: {"freed": bytes}."""
     if request["kind"] not in ("snapshots", "engines"):
         raise ValueError(f"nothing called {request['kind']!r} can be removed")
-    path = os.path.join(request["root"], request["kind"], _name(request["name"]))
+    path = os.path.join(make_own(request["root"], request["kind"]), _name(request["name"]))
     freed = sum(
         os.lstat(os.path.join(folder, name)).st_size
         for folder, _, names in os.walk(path)
@@ -104,7 +106,7 @@ def _digest(path: str) -> Document:
     size, summary, buffer = 0, hashlib.sha256(), bytearray(CHUNK)
     view = memoryview(buffer)
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open(open_plain(path), "rb", buffering=0) as file:
             while True:
                 count = file.readinto(buffer)
                 if not count:

@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from typing import BinaryIO
 
+from directory import READABLE, make_own
 from wire import Document
 
 _NAME = re.compile(r"libtorrent-[0-9a-z.-]+")
@@ -39,10 +40,9 @@ def unpack(request: Document, stream: BinaryIO) -> Document:
     wheel = stream.read(request["size"])
     if hashlib.sha256(wheel).hexdigest() != request["sha256"]:
         raise ValueError(f"{request['name']} is not what was pinned when it arrived")
-    os.umask(0o022)
-    os.makedirs(os.path.dirname(final), exist_ok=True)
-    temporary = tempfile.mkdtemp(prefix=".library-", dir=os.path.dirname(final))
+    temporary = tempfile.mkdtemp(prefix=".library-", dir=make_own(request["root"], "bin"))
     try:
+        os.chmod(temporary, READABLE)
         with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
             archive.extractall(temporary)
         if not os.path.isdir(final):

@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO
 
+from directory import Directory, make_own, open_plain, permit, read_text
 from swarm_library import libraries
 from wire import Document, Report
 
@@ -56,8 +57,8 @@ class Arrival:
             parts = file.path.split("/")
             if "" in parts or "." in parts or ".." in parts or "\0" in file.path:
                 raise ValueError(f"{file.path!r} does not lie in a tree")
-        self.name = name
-        self.parent = os.path.join(request["root"], kind)
+        self.root, self.kind, self.name = request["root"], kind, name
+        self.parent = os.path.join(self.root, kind)
         self.final = os.path.join(self.parent, name)
         self.staging = os.path.join(self.parent, f".{name}.partial")
         self.checked = os.path.join(self.staging, "checked")
@@ -72,9 +73,7 @@ class Arrival:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Make and lock the staging directory; raises ValueError while another process holds it."""
-        # Replicas run as another user, who must be able to read the tree.
-        os.umask(0o022)
-        os.makedirs(self.staging, exist_ok=True)
+        make_own(self.root, self.kind, f".{self.name}.partial")
         with open(os.path.join(self.staging, "lock"), "w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -92,6 +91,7 @@ def survey(request: Document, report: Report) -> Document:
     """
     tree = Arrival(request)
     if os.path.isdir(tree.final):
+        permit(tree.final)
         return {"present": True}
     with tree.locked():
         _recheck(tree, report)
@@ -158,11 +158,10 @@ def link(tree: Arrival, path: str, file: File) -> None:
 
 def publish(tree: Arrival) -> None:
     """Make the tree appear. All its files must be checked."""
-    os.makedirs(tree.digests, exist_ok=True)
-    index = os.path.join(tree.digests, f"{tree.name}.json")
-    with open(f"{index}.new", "w") as file:
-        json.dump({each.path: [each.size, each.sha256] for each in tree.files}, file)
-    os.rename(f"{index}.new", index)
+    with Directory(make_own(tree.root, tree.kind, ".digests")) as digests:
+        listed = {each.path: [each.size, each.sha256] for each in tree.files}
+        digests.write(f"{tree.name}.json", json.dumps(listed))
+    permit(tree.checked)
     os.rename(tree.checked, tree.final)
     handle = os.open(tree.parent, os.O_RDONLY)
     os.fsync(handle)
@@ -176,7 +175,7 @@ def is_right(path: str, file: File) -> bool:
         if os.stat(path).st_size != file.size:
             return False
         summary = hashlib.sha256()
-        with open(path, "rb", buffering=0) as opened:
+        with open(open_plain(path), "rb", buffering=0) as opened:
             digest_into(summary, opened)
     except OSError:
         return False
@@ -257,9 +256,8 @@ def _index(tree: Arrival) -> dict[tuple[int, str], str]:
             if not os.path.isdir(top):
                 os.unlink(index)
                 continue
-            with open(index) as file:
-                for path, (size, sha256) in json.load(file).items():
-                    known[size, sha256] = os.path.join(top, path)
+            for path, (size, sha256) in json.loads(read_text(index) or "{}").items():
+                known[size, sha256] = os.path.join(top, path)
     return known
 
 

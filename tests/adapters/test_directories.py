@@ -1,0 +1,69 @@
+"""The module that makes a role's directories: one that was in a service user's hands is cleared of links."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MODULE = Path(__file__).parents[2] / "playbooks/library/directories.py"
+ME = (os.geteuid(), os.getegid())
+NOBODY = 65534
+
+
+@pytest.fixture(scope="module")
+def directories() -> Any:
+    spec = importlib.util.spec_from_file_location("directories", MODULE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_directory_is_made_with_its_permissions_whatever_the_umask(
+    directories: Any, tmp_path: Path
+) -> None:
+    former = os.umask(0o077)
+    try:
+        directories.converge(str(tmp_path / "new"), ME, 0o755)
+    finally:
+        os.umask(former)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o755
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another owner's directory needs root")
+def test_a_service_users_directory_loses_what_leads_elsewhere(
+    directories: Any, tmp_path: Path
+) -> None:
+    outside, taken = tmp_path / "outside", tmp_path / "router"
+    outside.mkdir()
+    (outside / "secret").write_text("theirs\n")
+    (outside / "secret").chmod(0o600)
+    taken.mkdir()
+    (taken / "keys.map").write_text("door open\n")
+    (taken / "link").symlink_to(outside / "secret")
+    (taken / "hard").hardlink_to(outside / "secret")
+    (taken / "folder").mkdir()
+    (taken / "folder" / "link").symlink_to(outside)
+    os.mkfifo(taken / "pipe")
+    for each in (taken, taken / "keys.map"):
+        os.chown(each, NOBODY, NOBODY)
+    (taken / "keys.map").chmod(0o4666)
+
+    directories.converge(str(taken), (0, NOBODY), 0o750)
+
+    assert [each.name for each in taken.iterdir()] == ["keys.map"]
+    kept, secret = (taken / "keys.map").stat(), (outside / "secret").stat()
+    assert (kept.st_uid, kept.st_gid, stat.S_IMODE(kept.st_mode)) == (0, NOBODY, 0o644)
+    assert (secret.st_uid, stat.S_IMODE(secret.st_mode)) == (0, 0o600)
+    assert (taken.stat().st_uid, stat.S_IMODE(taken.stat().st_mode)) == (0, 0o750)
+
+
+def test_a_link_in_place_of_a_directory_is_refused(directories: Any, tmp_path: Path) -> None:
+    (tmp_path / "router").symlink_to(tmp_path)
+    with pytest.raises(NotADirectoryError):
+        directories.converge(str(tmp_path / "router"), ME, 0o700)

@@ -1,0 +1,190 @@
+"""A directory by descriptor: how root reads and changes files in a directory that another user may be able to write.
+
+Such a user can replace each name in it by a link, a pipe or another file, at any moment. So no name is followed: a
+file is opened relative to the directory's descriptor and without links, what is found must be a regular file with one
+name, and new text goes to a random new name, gets its owner and permissions by descriptor, and is renamed.
+`require_own` is for the other directories, those of root alone, in which names are safe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+
+# The toolkit's own files are small; a larger one is not read.
+_MOST_BYTES = 64 * 2**20
+# Permissions of a directory that every user may read.
+READABLE = 0o755
+_TAKE_OVER = "take the host's files into the toolkit's hands again: toolkit provision"
+
+
+class NotSafe(Exception):
+    """A directory or a file on this host is not as root may use it."""
+
+
+class Directory:
+    """The directory at `path`, whose last name must be no link. Raises FileNotFoundError or NotSafe."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            self._handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except NotADirectoryError:
+            raise NotSafe(f"{path} is no directory; {_TAKE_OVER}") from None
+        seen = os.fstat(self._handle)
+        self.owner, self.group = seen.st_uid, seen.st_gid
+
+    def __enter__(self) -> Directory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._handle)
+
+    def read(self, name: str) -> str | None:
+        """Return the text of a file; None where there is none, or anything else than a regular file with one name."""
+        return _text(_opened(name, self._handle), one_name=True)
+
+    def write(self, name: str, text: str, mode: int = 0o644) -> None:
+        """Replace a file, whole or not at all. `sync` makes the new name last through a power cut.
+
+        Root keeps the file and gives it to the directory's group, whoever owns the directory.
+        """
+        temporary = f".{name}.{secrets.token_hex(8)}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        handle = os.open(temporary, flags, 0o600, dir_fd=self._handle)
+        try:
+            with open(handle, "w") as file:
+                file.write(text)
+                file.flush()
+                if os.geteuid() == 0:
+                    os.fchown(handle, 0, self.group)
+                os.fchmod(handle, mode)
+                os.fsync(handle)
+            os.replace(temporary, name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
+        except BaseException:
+            os.unlink(temporary, dir_fd=self._handle)
+            raise
+
+    def sync(self) -> None:
+        """Write the names of the directory to the disk."""
+        os.fsync(self._handle)
+
+    @contextlib.contextmanager
+    def locked(self, name: str, seconds: float) -> Iterator[None]:
+        """Hold a lock on the file `name`; raises TimeoutError. The kernel releases it when its holder dies."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            handle = os.open(name, flags, 0o600, dir_fd=self._handle)
+        except OSError as error:
+            raise NotSafe(f"{self.path}/{name}: {error.strerror}; {_TAKE_OVER}") from None
+        try:
+            if not _is_plain(handle, one_name=True):
+                raise NotSafe(f"{self.path}/{name} is no file of its own; {_TAKE_OVER}")
+            until = time.monotonic() + seconds
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > until:
+                        raise TimeoutError(f"{self.path}/{name} is held") from None
+                    time.sleep(0.01)
+            yield
+        finally:
+            os.close(handle)
+
+
+def read_text(path: str) -> str | None:
+    """Return the text of a file; None where there is none, or anything else than a regular file."""
+    return _text(_opened(path), one_name=False)
+
+
+def open_plain(path: str) -> int:
+    """Return a descriptor for reading a regular file. A link is not followed, and a pipe not waited for.
+
+    Raises OSError, which a link, a directory, a device and a pipe do too.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not _is_plain(handle, one_name=False):
+        os.close(handle)
+        raise OSError(f"{path} is no regular file")
+    return handle
+
+
+def connectable(path: str, owners: tuple[int, ...]) -> int:
+    """Return a descriptor (O_PATH) of the socket at `path`, for a connection to /proc/self/fd.
+
+    Its directory may belong to another user, who could put a link to another program's socket there. Raises OSError
+    where there is no socket, or one of a user that is not among `owners`.
+    """
+    handle = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+    seen = os.fstat(handle)
+    if not stat.S_ISSOCK(seen.st_mode) or seen.st_uid not in owners:
+        os.close(handle)
+        raise FileNotFoundError(f"{path} is not the router's socket")
+    return handle
+
+
+def make_own(root: str, *names: str) -> str:
+    """Make the directories `names`, one in the other below `root`, and check them; return the last one's path.
+
+    Their permissions are set, whatever the umask. Raises NotSafe, see `require_own`.
+    """
+    path = root
+    for name in names:
+        path = os.path.join(path, name)
+        with contextlib.suppress(FileExistsError):
+            os.makedirs(root, exist_ok=True)
+            os.mkdir(path)
+            os.chmod(path, READABLE)
+        require_own(path)
+    return path
+
+
+def permit(top: str) -> None:
+    """Let every user read the tree, and only its owner write to it, whatever the umask of its makers."""
+    for folder, _, names in os.walk(top):
+        for path in (folder, *(os.path.join(folder, name) for name in names)):
+            seen = os.lstat(path)
+            if stat.S_ISLNK(seen.st_mode):
+                continue
+            wanted = (seen.st_mode | (0o555 if stat.S_ISDIR(seen.st_mode) else 0o444)) & ~0o022
+            # Even a change to the same permissions renews the time that shows changes of a file.
+            if wanted != seen.st_mode:
+                os.chmod(path, stat.S_IMODE(wanted))
+
+
+def require_own(path: str) -> None:
+    """Raise NotSafe unless the directory is root's (or this process's) and no other user can write to it."""
+    seen = os.lstat(path)
+    if not stat.S_ISDIR(seen.st_mode):
+        raise NotSafe(f"{path} is no directory; {_TAKE_OVER}")
+    if seen.st_uid not in (0, os.geteuid()) or seen.st_mode & 0o022:
+        raise NotSafe(f"other users can write to {path}; {_TAKE_OVER}")
+
+
+def _opened(name: str, at: int | None = None) -> int | None:
+    try:
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+    except OSError:
+        return None
+
+
+def _text(handle: int | None, *, one_name: bool) -> str | None:
+    if handle is None:
+        return None
+    if not _is_plain(handle, one_name=one_name):
+        os.close(handle)
+        return None
+    with open(handle, "rb") as file:
+        return file.read(_MOST_BYTES).decode("utf-8", "replace")
+
+
+def _is_plain(handle: int, *, one_name: bool) -> bool:
+    seen = os.fstat(handle)
+    return stat.S_ISREG(seen.st_mode) and (seen.st_nlink == 1 or not one_name)

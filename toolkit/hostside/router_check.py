@@ -1,0 +1,75 @@
+"""Let HAProxy check new files of the router before they are put in place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import Any
+
+import router_files
+import router_releases
+from directory import Directory, require_own
+from router_socket import RouterError
+
+_FOR_THE_GROUP = 0o750
+
+
+def check(root: str, files: dict[str, str]) -> None:
+    """Have the router's user run `haproxy -c` on the new files in a directory of their own.
+
+    Raises RouterError with its words. Root runs nothing here: a configuration can load programs.
+    """
+    directory = os.path.join(root, "router")
+    # Below the root, where no other user can exchange the directory for another. The caller holds the router's lock.
+    require_own(root)
+    staged = os.path.join(root, ".router-next")
+    shutil.rmtree(staged, ignore_errors=True)
+    os.mkdir(staged, 0o700)
+    try:
+        user, group = router_files.reader(root)
+        _fill(staged, directory, files, group)
+        checked = _run(staged, user, group)
+    finally:
+        shutil.rmtree(staged)
+    if checked.returncode:
+        words = checked.stdout.replace(staged + "/", "").strip()
+        raise RouterError(f"the router refuses its new files: {words}")
+
+
+def _fill(staged: str, directory: str, files: dict[str, str], group: int) -> None:
+    if os.geteuid() == 0:
+        os.chown(staged, -1, group)
+    os.chmod(staged, _FOR_THE_GROUP)
+    base = router_files.read(os.path.join(directory, "haproxy.cfg")) or ""
+    origin = "default-path origin "
+    texts = {"haproxy.cfg": base.replace(origin + directory, origin + staged)}
+    for name in (*router_files.FILES, "keys.map", router_releases.MAP):
+        texts[name] = files.get(name, router_files.read(os.path.join(directory, name)) or "")
+    with Directory(staged) as opened:
+        for name, text in texts.items():
+            opened.write(name, text, router_files.PRIVATE)
+
+
+def _run(staged: str, user: int, group: int) -> subprocess.CompletedProcess[str]:
+    argv = ["haproxy", "-c"]
+    for name in ("haproxy.cfg", "backends.cfg"):
+        argv += ["-f", os.path.join(staged, name)]
+    environment = dict(os.environ, PATH=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    as_router: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        as_router = {"user": user, "group": group, "extra_groups": []}
+    try:
+        return subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            universal_newlines=True,
+            timeout=30,
+            cwd="/",
+            env=environment,
+            **as_router,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise RouterError(f"haproxy could not check the new files: {error}") from None
