@@ -183,7 +183,7 @@ def _everything(lab: HostLab) -> tuple[str, str]:
     root = lab.host.host.root
     files = lab.run(
         "find", "/etc", root, "-path", f"{root}/bin/hostside-*", "-prune",
-        "-o", "-path", f"{root}/router/*.sock", "-prune", "-o", "-printf", "%p %m %u %g %s %T@\n",
+        "-o", "-path", f"{root}/sockets/*", "-prune", "-o", "-printf", "%p %m %u %g %s %T@\n",
     )  # fmt: skip
     units = lab.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "toolkit-*")
     return files, units
