@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
+import routes_file
 from directory import Directory, NotSafe
 from router_socket import RouterError
 
@@ -49,6 +50,11 @@ def read(path: str) -> str | None:
             return opened.read(os.path.basename(path))
     except (FileNotFoundError, NotSafe):
         return None
+
+
+def routes(directory: str) -> routes_file.Routes:
+    """Return the routes of the directory; an empty document where there are none."""
+    return routes_file.parsed(read(os.path.join(directory, "routes.json")) or "")
 
 
 def write(

@@ -12,7 +12,6 @@ import re
 
 import router_files
 import router_socket
-import routes_file
 
 MAP = "versions.map"
 
@@ -40,7 +39,7 @@ def _entries(root: str) -> dict[str, str]:
     In a fleet the slot alone is a key too, which bases of a former toolkit look up.
     """
     entries = {}
-    at = routes_file.read(os.path.join(root, "router")).get("at", "")
+    at = router_files.routes(os.path.join(root, "router")).get("at", "")
     slots = os.path.join(root, "slots")
     for name in sorted(os.listdir(slots)) if os.path.isdir(slots) else []:
         try:

@@ -21,7 +21,7 @@ def observe(root: str) -> Document:
     is not the files'.
     """
     directory = os.path.join(root, "router")
-    routes = routes_file.parsed(router_files.read(os.path.join(directory, "routes.json")) or "")
+    routes = router_files.routes(directory)
     found = {
         "running": False,
         "bind": _bind(directory),
