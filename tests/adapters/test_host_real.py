@@ -17,9 +17,14 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.host_lab import HostLab
+from toolkit.adapters.hosts import heartbeat
 from toolkit.adapters.hosts.client import silent
+from toolkit.adapters.hosts.heartbeat import Heartbeat
+from toolkit.adapters.hosts.host import RealHost
 from toolkit.domain.probe import LockOwner
-from toolkit.errors import BusyError
+from toolkit.errors import BusyError, HostError
+from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.routes import Routes
 
 OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
 
@@ -51,6 +56,36 @@ def test_a_second_run_of_every_playbook_changes_nothing(lab: HostLab, program: s
     assert lab.play("replica", absent) == ()
     digest = {"provision_digest": lab.host.observe().converged}
     assert lab.play("provision", digest) == ()
+
+
+def test_a_silent_holder_loses_its_lock_and_changes_nothing_more(
+    lab: HostLab, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a dead link or a stopped ops machine: the pipe stays open, and nothing comes."""
+    host = lab.host
+    assert isinstance(host, RealHost)
+    monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", 1.0)
+    lab.route(Routes())
+    with host.lock(OWNER):
+        # Signs of life keep it for longer than the silence.
+        time.sleep(1.5)
+        host.require_lock()
+        assert host.observe().held_by is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(Heartbeat, "beat", lambda self: None)
+        with host.lock(OWNER):
+            deadline = time.monotonic() + 10
+            while host.observe().held_by is not None:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            for what in (host.require_lock, lambda: lab.route(Routes())):
+                with pytest.raises(HostError, match="the deployment lock was lost"):
+                    what()
+            # The host itself refuses too, whatever the ops machine believes.
+            with pytest.raises(HostError, match="LockLost: the deployment lock was lost"):
+                host._ask("apply-routes", files=render_files(Routes()), holder="another")
+    with host.lock(OWNER):
+        lab.route(Routes())
 
 
 def test_the_replica_runs_without_privileges(lab: HostLab, program: str) -> None:

@@ -272,6 +272,35 @@ def test_ctrl_c_is_undone(world: World) -> None:
     assert world.outcomes()[-1] == ("deploy", 2, "failed")
 
 
+@pytest.mark.parametrize(
+    "moment", ["replica started tiny-green", "routes runtime", "watch tiny-green"]
+)
+def test_a_command_that_lost_its_lock_changes_nothing_more(world: World, moment: str) -> None:
+    """Its ops machine was asleep: by now another command holds the hosts, and ends what was begun."""
+    world.deploy(release(1))
+    bob = LockOwner("bob@ops2", "toolkit deploy tiny", 99)
+
+    def taken(event: str) -> None:
+        if event == moment:
+            for each in world.hosts.values():
+                each.owner = bob
+
+    world.before(taken)
+    with pytest.raises(HostError, match="the deployment lock was lost") as caught:
+        world.deploy(release(2))
+    assert caught.value.hint == "the same command again, here or elsewhere: it ends what was begun"
+    for each in world.hosts.values():
+        last = each.events.index(moment) if moment in each.events else len(each.events)
+        assert each.events[last + 1 :] in ([], ["wait tiny-green"])
+        assert each.owner is bob
+        each.owner = None
+    assert world.unfinished() == {2}
+    world.go_on()
+    world.deploy(release(2))
+    assert set(world.serving().values()) == {"v2"}
+    assert world.unfinished() == set()
+
+
 UPGRADE = (
     "place 00000000",
     "replica started tiny-green",

@@ -35,7 +35,7 @@ COMMANDS = {
     "lock": Command(
         "deployment_lock",
         "keep",
-        ("root", "owner", "report", "stream"),
+        ("request", "report", "stream"),
         carried_through=True,
         streams=True,
     ),

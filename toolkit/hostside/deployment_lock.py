@@ -1,8 +1,9 @@
 """One deployment at a time: a kernel lock on the host, held for as long as this process lives.
 
-The ops machine keeps this process's standard input open. However the ops machine's command ends, by SIGKILL or a lost
-link too, the pipe closes, this process ends and the kernel releases the lock. No stale lock remains to be broken by
-hand. The file's text only tells others who holds the lock.
+The ops machine keeps this process's standard input open and sends a sign of life every few seconds. However the ops
+machine's command ends, by SIGKILL too, the pipe closes, this process ends and the kernel releases the lock. A link or
+an ops machine that dies without a word leaves the pipe open for hours: then the silence ends this process. No stale
+lock remains to be broken by hand. The file's text only tells others who holds the lock.
 """
 
 from __future__ import annotations
@@ -10,36 +11,58 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import time
 from typing import BinaryIO
 
 from wire import Document, Report
 
 
-def keep(root: str, owner: Document, report: Report, stream: BinaryIO) -> Document:
-    """Take the lock, report {"held": True}, and keep it until `stream` ends; else return {"held": False, "owner"}."""
+def keep(request: Document, report: Report, stream: BinaryIO) -> Document:
+    """Take the lock, report {"held": True}, and keep it; else return {"held": False, "owner"}.
+
+    The lock is released when `stream` ends or is silent for `silence` seconds of the request.
+    """
+    root: str = request["root"]
     os.makedirs(root, exist_ok=True)
     handle = os.open(_path(root), os.O_RDWR | os.O_CREAT, 0o644)
     if not _taken(handle):
         return {"held": False, "owner": _owner(handle)}
     os.ftruncate(handle, 0)
-    os.pwrite(handle, json.dumps(dict(owner, since=time.time())).encode(), 0)
+    os.pwrite(handle, json.dumps(dict(request["owner"], since=time.time())).encode(), 0)
     report({"held": True})
-    # The open pipe of the ops machine keeps the lock; its content is ignored.
-    for _ in stream:
-        pass
+    _listen(stream.fileno(), request["silence"])
     os.ftruncate(handle, 0)
+    os.close(handle)
     return {"held": True}
 
 
+def require(root: str, token: str) -> None:
+    """Raise LockLost unless the holder of the lock has this `token`: its ops machine was silent for too long."""
+    now = read(root)
+    if not now["held"] or now["owner"].get("token") != token:
+        raise LockLost("the deployment lock was lost, and another command may hold it")
+
+
+class LockLost(Exception):
+    """A command goes on without its lock."""
+
+
+def _listen(source: int, silence: float) -> None:
+    """Return once `source` ends or is silent for so many seconds; its content says nothing."""
+    while select.select([source], [], [], silence)[0]:
+        if not os.read(source, 4096):
+            return
+
+
 def _taken(handle: int) -> bool:
-    # `read` takes the lock for an instant.
-    for _ in range(20):
+    # `read` takes the lock for an instant, also of a file that a killed holder left with its text.
+    for tries in range(20):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except OSError:
-            if _owner(handle):
+            if tries > 2 and _owner(handle):
                 return False
             time.sleep(0.02)
     return False

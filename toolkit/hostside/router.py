@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Mapping
 
+import deployment_lock
 import router_check
 import router_files
 import router_releases
@@ -27,8 +28,9 @@ def apply(root: str, request: Document) -> Document:
     """Bring files and running workers to the given state: by a reload where one is needed, else by commands.
 
     Request: `files` {name: text}, all of FILES, and optionally `wait_up` seconds (5) for a target that is to gain
-    traffic. Result: {"running", "changed" [names], "reloaded", "workers", "commands", "ms"}. Raises RouterError with
-    the reason; where the router refused the files or a target is not up, files and workers are as before.
+    traffic, and `holder`, the token of the deployment lock that the command must still hold. Result: {"running",
+    "changed" [names], "reloaded", "workers", "commands", "ms"}. Raises LockLost, and RouterError with the reason; where
+    the router refused the files or a target is not up, files and workers are as before.
     """
     started = time.monotonic()
     directory = os.path.join(root, "router")
@@ -36,6 +38,8 @@ def apply(root: str, request: Document) -> Document:
     if wrong := set(files) ^ set(FILES):
         raise RouterError(f"unknown or missing files of the router: {', '.join(sorted(wrong))}")
     with router_files.alone(directory):
+        if "holder" in request:
+            deployment_lock.require(root, request["holder"])
         former = {name: router_files.read(os.path.join(directory, name)) for name in FILES}
         changed = [name for name in FILES if files[name] != former[name]]
         routes = routes_file.parsed(files["routes.json"])

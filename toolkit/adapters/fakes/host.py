@@ -11,7 +11,7 @@ from typing import Any
 
 from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.hosts.client import Report
-from toolkit.adapters.hosts.host import Named, busy
+from toolkit.adapters.hosts.host import Named, busy, lock_lost
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.domain.fleet import Host
@@ -44,7 +44,8 @@ class Behaviour(StrEnum):
 class FakeHost(Named):
     """One host. `behaviour` is by version name; `events` lists the operations on it, in order.
 
-    The host calls `before` with the name of each operation; it may raise to play a crash at that point.
+    The host calls `before` with the name of each operation; it may raise to play a crash at that point. `owner` has the
+    lock; `holder` is this command, which loses the lock where another owner is set.
     """
 
     host: Host = field(default_factory=lambda: Host("localhost"))
@@ -65,6 +66,7 @@ class FakeHost(Named):
     events: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     owner: LockOwner | None = None
+    holder: LockOwner | None = None
     ring: KeyRing = field(default_factory=KeyRing)
     before: Callable[[str], None] = lambda _: None
     interruption: Interruption = field(default_factory=Interruption)
@@ -91,13 +93,21 @@ class FakeHost(Named):
     def lock(self, owner: LockOwner) -> Iterator[None]:
         if self.owner is not None:
             raise busy(self.name, asdict(self.owner))
-        self.owner = owner
+        self.owner = self.holder = owner
         try:
             yield
         finally:
-            self.owner = None
+            # Silence has ended the holder's lock, and another command may have taken it.
+            if self.owner is owner:
+                self.owner = None
+            self.holder = None
+
+    def require_lock(self) -> None:
+        if self.holder is not None and self.owner is not self.holder:
+            raise lock_lost()
 
     def apply_routes(self, files: Mapping[str, str]) -> None:
+        self.require_lock()
         self._do(f"routes {'reload' if needs_reload(self.files, files) else 'runtime'}")
         self.files.update(files)
         for slot in self.facts.slots:

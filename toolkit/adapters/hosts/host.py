@@ -6,18 +6,21 @@ Workflows use `HostPort`. `RealHost` speaks to the host's side of the toolkit (`
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from toolkit.adapters.hosts import heartbeat
 from toolkit.adapters.hosts.client import HostClient, Report
 from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json
+from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import Completion, LockOwner, Waited
-from toolkit.errors import BusyError
+from toolkit.errors import BusyError, HostError
 
 
 class Named(Protocol):
@@ -44,6 +47,9 @@ class HostPort(Named, Protocol):
 
     def lock(self, owner: LockOwner) -> AbstractContextManager[None]:
         """Hold the host's deployment lock; raises BusyError naming the holder."""
+
+    def require_lock(self) -> None:
+        """Raise HostError where this command took the host's lock and has lost it by its own silence or its link's."""
 
     def apply_routes(self, files: Mapping[str, str]) -> None:
         """Make the router follow `files`, all that follow from its routes, at once.
@@ -93,21 +99,35 @@ class RealHost(Named):
     def __init__(self, client: HostClient) -> None:
         self.host = client.host
         self._client, self._ask = client, client.ask
+        self._held: tuple[str, Heartbeat] | None = None
 
     def observe(self) -> HostFacts:
         return facts_from_json(self.name, self._ask("observe", label=self.label))
 
     @contextmanager
     def lock(self, owner: LockOwner) -> Iterator[None]:
-        with self._client.open("lock", owner=asdict(owner)) as dialog:
+        token, silence = secrets.token_hex(8), heartbeat.SILENCE_SECONDS
+        named = {**asdict(owner), "token": token}
+        with self._client.open("lock", owner=named, silence=silence) as dialog:
             first = next(dialog.events())
             held = first.get("result", first)
             if not held["held"]:
                 raise busy(self.name, held.get("owner") or {})
-            yield
+            with beating(dialog, silence) as beat:
+                self._held = (token, beat)
+                try:
+                    yield
+                finally:
+                    self._held = None
+
+    def require_lock(self) -> None:
+        if self._held and self._held[1].lost:
+            raise lock_lost()
 
     def apply_routes(self, files: Mapping[str, str]) -> None:
-        self._ask("apply-routes", files=dict(files))
+        self.require_lock()
+        holder = {"holder": self._held[0]} if self._held else {}
+        self._ask("apply-routes", files=dict(files), **holder)
 
     def keys(self) -> HostKeys:
         answer = self._ask("keys")
@@ -163,7 +183,16 @@ def busy(host: str, owner: Mapping[str, Any]) -> BusyError:
     since = datetime.fromtimestamp(holder.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return BusyError(
         f"{host} is held by {holder.actor} (pid {holder.pid}) since {since}: {holder.command}",
-        hint="wait for it, or watch it with: toolkit status",
+        hint="wait for it, or watch it with: toolkit status; a holder that lost its link gives up within "
+        f"{heartbeat.SILENCE_SECONDS:.0f} s",
+    )
+
+
+def lock_lost() -> HostError:
+    """Return the error of a command that lost the lock of a host."""
+    return HostError(
+        "the deployment lock was lost: this machine or its link was silent for too long",
+        hint="the same command again, here or elsewhere: it ends what was begun",
     )
 
 

@@ -67,6 +67,7 @@ class Act:
         steps = list(steps)
         self._stopped = {step.slot for step in steps if step.kind is StepKind.STOP}
         for step in steps:
+            self._tools.host.require_lock()
             self._tools.say(f"{step.kind}{f' {step.slot}' if step.slot else ''}: {step.reason}")
             history, detail = self._tools.history, step.slot
             seq = history.start_step(self._deployment, str(step.kind), detail)

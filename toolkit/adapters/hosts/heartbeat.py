@@ -1,0 +1,61 @@
+"""The sign of life of the ops machine that keeps a host's deployment lock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from toolkit.adapters.hosts.dialog import Dialog
+
+# The holder on the host ends after so much silence: a link or an ops machine may die without a word, and sshd may take
+# hours to notice. Several signs fit in, so that a busy ops machine loses no lock.
+SILENCE_SECONDS = 30.0
+_SIGNS = 8
+
+
+class Heartbeat:
+    """Whether the holder of a lock still hears the ops machine."""
+
+    def __init__(self, dialog: Dialog, silence: float) -> None:
+        self._dialog, self._silence = dialog, silence
+        self._last = _now()
+        self._broken = False
+        self._over = threading.Event()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the holder has ended, or has heard nothing for so long that it ends."""
+        # The clock counts on while this machine sleeps, and while a person has stopped the command.
+        late = _now() - self._last > self._silence
+        return self._broken or late or self._dialog.process.poll() is not None
+
+    def beat(self) -> None:
+        """Send signs until `end`, or until the holder is gone."""
+        while not self._over.wait(self._silence / _SIGNS):
+            if self.lost or not self._dialog.write(b"\n"):
+                self._broken = True
+                return
+            self._last = _now()
+
+    def end(self) -> None:
+        """Send no more signs."""
+        self._over.set()
+
+
+@contextmanager
+def beating(dialog: Dialog, silence: float) -> Iterator[Heartbeat]:
+    """Send signs of life to the holder of a lock, from a thread, within this context."""
+    made = Heartbeat(dialog, silence)
+    thread = threading.Thread(target=made.beat, daemon=True)
+    thread.start()
+    try:
+        yield made
+    finally:
+        made.end()
+        thread.join()
+
+
+def _now() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
