@@ -1,6 +1,6 @@
 """What the host says of its accelerators: by its bus, and by what NVIDIA's tool prints.
 
-The outputs are written by hand after the tool's own format; none was recorded on a machine with such a device.
+Those of an H100 were recorded with driver 580.159.04; the others are written by hand after the tool's own format.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from toolkit.domain.accelerator import MAKERS
 
 REPOSITORY = Path(__file__).parents[2]
 MIB = 2**20
-HEALTHY = "0, NVIDIA H200, 143771, 143000, 580.95.05, 34, 0, No, No\n"
+HEALTHY = "0, NVIDIA H200, 143771, 143000, 580.95.05, 34, 0, No, No, 628\n"
+# Recorded; the last column by a query of its own.
+H100 = "0, NVIDIA H100 80GB HBM3, 81559, 81079, 580.159.04, 39, 0, No, No, 480\n"
 
 
 def load(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -40,12 +42,13 @@ class Tool:
     def __init__(self, directory: Path) -> None:
         self._path = directory / "nvidia-smi"
 
-    def says(self, text: str, *, status: int = 0, to_health: str = "") -> None:
-        """Print `text`; where health is asked for and `to_health` is given, that, and fail."""
-        health = f"""case "$*" in *temperature*) printf '%s' {to_health!r}; exit 2;; esac\n"""
-        self._path.write_text(
-            f"#!/bin/sh\n{health if to_health else ''}cat <<'END'\n{text}END\nexit {status}\n"
+    def says(self, text: str, *, status: int = 0, unknown: tuple[str, ...] = ()) -> None:
+        """Print `text`; where a field of `unknown` is asked for, refuse it in the tool's words."""
+        refusals = "".join(
+            f"""case "$*" in *{each}*) echo 'Field "{each}" is not a valid field to query.'; exit 2;; esac\n"""
+            for each in unknown
         )
+        self._path.write_text(f"#!/bin/sh\n{refusals}cat <<'END'\n{text}END\nexit {status}\n")
         self._path.chmod(0o755)
 
 
@@ -59,7 +62,7 @@ def device(**more: Any) -> dict[str, Any]:
     return {
         "index": 0,
         "name": "NVIDIA H200",
-        "memory": 143771 * MIB,
+        "memory": (143771 - 628) * MIB,
         "memory_free": 143000 * MIB,
         "driver": "580.95.05",
         "maker": "nvidia",
@@ -73,8 +76,8 @@ def device(**more: Any) -> dict[str, Any]:
 def test_devices_come_with_their_health(accelerators: ModuleType, tool: Tool) -> None:
     tool.says(
         HEALTHY
-        + "1, NVIDIA H200, 143771, 9, 580.95.05, 91, 3, Yes, No\n"
-        + "2, NVIDIA H200, 143771, 9, 580.95.05, 40, 7, Yes, Yes\n"
+        + "1, NVIDIA H200, 143771, 9, 580.95.05, 91, 3, Yes, No, 628\n"
+        + "2, NVIDIA H200, 143771, 9, 580.95.05, 40, 7, Yes, Yes, 628\n"
     )
     found, fault = accelerators.nvidia(True)
     assert fault == ""
@@ -88,16 +91,37 @@ def test_devices_come_with_their_health(accelerators: ModuleType, tool: Tool) ->
 def test_a_device_that_does_not_count_errors_is_a_device_all_the_same(
     accelerators: ModuleType, tool: Tool
 ) -> None:
-    tool.says("0, NVIDIA GeForce RTX 4090, 24564, 24000, 580.95.05, 34, [N/A], [N/A], [N/A]\n")
+    tool.says(
+        "0, NVIDIA GeForce RTX 4090, 24564, 24000, 580.95.05, 34, [N/A], [N/A], [N/A], [N/A]\n"
+    )
     (found,), _ = accelerators.nvidia(True)
     assert (found["memory_errors"], found["remapping"], found["temperature"]) == (None, "", 34)
+    assert found["memory"] == 24564 * MIB
+
+
+def test_what_the_driver_keeps_for_itself_is_no_memory_of_the_device(
+    accelerators: ModuleType, tool: Tool
+) -> None:
+    tool.says(H100)
+    (found,), fault = accelerators.nvidia(True)
+    # What vLLM sees of it: 79.18 GiB.
+    assert (found["memory"], found["memory_free"]) == (81_079 * MIB, 81_079 * MIB)
+    assert (found["name"], found["driver"], fault) == ("NVIDIA H100 80GB HBM3", "580.159.04", "")
+
+
+def test_a_driver_that_does_not_know_what_it_keeps_is_asked_for_the_rest(
+    accelerators: ModuleType, tool: Tool
+) -> None:
+    tool.says(H100.replace(", 480", ""), unknown=("memory.reserved",))
+    (found,), fault = accelerators.nvidia(True)
+    assert (found["memory"], found["temperature"], fault) == (81_559 * MIB, 39, "")
 
 
 def test_an_old_driver_that_knows_less_is_asked_for_less(
     accelerators: ModuleType, tool: Tool
 ) -> None:
-    words = 'Field "remapped_rows.pending" is not a valid field to query.'
-    tool.says("0, Tesla T4, 15360, 15000, 450.51\n", to_health=words)
+    unknown = ("memory.reserved", "remapped_rows.pending")
+    tool.says("0, Tesla T4, 15360, 15000, 450.51\n", unknown=unknown)
     (found,), fault = accelerators.nvidia(True)
     assert (found["driver"], found["memory_errors"], fault) == ("450.51", None, "")
 

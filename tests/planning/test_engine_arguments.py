@@ -11,7 +11,9 @@ import pytest
 from tests.planning.facts import GB, gpu, host, version
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
+from toolkit.domain.facts import Device
 from toolkit.domain.model import Check, Permission
+from toolkit.domain.quantity import parse_size
 from toolkit.domain.release import Span
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.planning.engines import engine_named
@@ -29,20 +31,20 @@ VLLM = engine_named("vllm")
         # nothing that takes a compiler
         ({}, CPU, ["--enforce-eager"]),
         ({"serving": {"enforce-eager": False}}, CPU, ["--no-enforce-eager"]),
-        ({}, CUDA, ["--gpu-memory-utilization", "0.67"]),
-        ({"resources": {"memory": 24 * GB}}, CUDA, ["--gpu-memory-utilization", "0.95"]),
-        ({"resources": {"memory": GB // 2}}, CUDA, ["--gpu-memory-utilization", "0.05"]),
+        ({}, CUDA, ["--gpu-memory-utilization", "0.6378"]),
+        ({"resources": {"memory": 24 * GB}}, CUDA, ["--gpu-memory-utilization", "0.9711"]),
+        ({"resources": {"memory": GB // 2}}, CUDA, ["--gpu-memory-utilization", "0.0001"]),
         (
             {"resources": {"memory": 40 * GB, "devices": 2}},
             CUDA,
-            ["--tensor-parallel-size", "2", "--gpu-memory-utilization", "0.83"],
+            ["--tensor-parallel-size", "2", "--gpu-memory-utilization", "0.8044"],
         ),
         # over several hosts: a stage of a pipeline for each, but on the CPU
         (
             {"resources": {"memory": 40 * GB, "devices": 2, "hosts": 3}},
             CUDA,
             ["--tensor-parallel-size", "2", "--pipeline-parallel-size", "3",
-             "--distributed-executor-backend", "mp", "--gpu-memory-utilization", "0.83"],
+             "--distributed-executor-backend", "mp", "--gpu-memory-utilization", "0.8044"],
         ),
         (
             {"resources": {"memory": 4 * GB, "hosts": 2}},
@@ -83,7 +85,29 @@ def test_a_version_leads_to_exactly_these_arguments(
 def test_the_share_is_of_a_device_that_can_hold_it() -> None:
     facts = host(devices=(gpu(0, 8, 8), gpu(1, 80, 80)))
     words = VLLM.arguments(version(), CUDA, facts)
-    assert words[-2:] == ("--gpu-memory-utilization", "0.2")
+    assert words[-2:] == ("--gpu-memory-utilization", "0.1863")
+
+
+# On an H100 (81,559 MiB, 480 of them reserved): context 532 MiB, and 512 bytes of logits a request of 1,024.
+@pytest.mark.parametrize(
+    ("wanted", "serving", "share"),
+    [
+        # (20,480 - 532 - 512) / 81,079 = 0.23971...
+        ("20GiB", {}, "0.2397"),
+        # (20,480 - 532 - 8) / 81,079 = 0.24593...
+        ("20GiB", {"max-num-seqs": 16}, "0.2459"),
+        # never more than CUDA sees: (81,079 - 532 - 512) / 81,079 = 0.98712...
+        ("79GiB", {}, "0.9848"),
+        ("81079MiB", {}, "0.9871"),
+    ],
+)
+def test_a_replica_takes_what_its_version_states_and_no_more(
+    wanted: str, serving: dict[str, Any], share: str
+) -> None:
+    h100 = Device(0, "NVIDIA H100 80GB HBM3", 81_079 * 2**20, 81_079 * 2**20)
+    asked = version(resources={"memory": parse_size(wanted)}, serving=serving)
+    words = VLLM.arguments(asked, CUDA, host(devices=(h100,)))
+    assert words[words.index("--gpu-memory-utilization") + 1] == share
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,10 @@ ARGUMENTS = [
     ({}, CPU, "--enforce-eager"),
     ({"resources": {"memory": 4 * GB, "hosts": 2}}, CPU,
      "--tensor-parallel-size 2 --distributed-executor-backend mp --enforce-eager"),
-    ({"resources": ON_TWO_GPUS}, CUDA, "--tensor-parallel-size 2 --gpu-memory-utilization 0.83"),
+    ({"resources": ON_TWO_GPUS}, CUDA, "--tensor-parallel-size 2 --gpu-memory-utilization 0.8044"),
     ({"resources": WIDE}, CUDA,
      "--tensor-parallel-size 2 --pipeline-parallel-size 2 --distributed-executor-backend mp "
-     "--gpu-memory-utilization 0.83"),
+     "--gpu-memory-utilization 0.8044"),
     ({"permission": Permission(trust_remote_code=True, reason="read")}, CPU,
      "--enforce-eager --trust-remote-code"),
 ]  # fmt: skip

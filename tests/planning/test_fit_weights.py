@@ -13,7 +13,7 @@ from tests.planning.fit_models import awq, dense, tensor
 from toolkit.domain.tensors import Tensor, header_length, parse_header
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.architecture import read_architecture
-from toolkit.planning.fit.weights import loaded_weights
+from toolkit.planning.fit.weights import held_weights, loaded_weights
 
 
 def loaded(tensors: tuple[Tensor, ...], config: models.Config, **said: Any) -> tuple[int, ...]:
@@ -35,6 +35,32 @@ def test_weights_of_real_models(
     config: models.Config, tensors: tuple[Tensor, ...], expected: int
 ) -> None:
     assert loaded(tensors, config) == (expected,)
+
+
+# A parameter of so many MiB in files with these names takes this of the allocator, in MiB.
+@pytest.mark.parametrize(
+    ("names", "size", "held"),
+    [
+        (("self_attn.o_proj",), 9.5, 9.5),
+        (("self_attn.o_proj",), 11.5, 12),
+        (("self_attn.o_proj",), 10.5, 10.5),
+        (("self_attn.o_proj",), 24.5, 26),
+        (("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), 10.5, 32),
+        (("mlp.gate_proj", "mlp.up_proj"), 129.5, 260),
+        (("mlp.experts.0.gate_proj", "mlp.experts.0.up_proj", "mlp.experts.1.gate_proj",
+          "mlp.experts.1.up_proj"), 5.25, 22),
+        (("mlp.experts.0.down_proj", "mlp.experts.1.down_proj"), 10.25, 22),
+        (("mlp.experts.0.gate_proj", "mlp.shared_experts.gate_proj"), 10.5, 21),
+    ],
+)  # fmt: skip
+def test_the_allocator_hands_out_whole_parameters(
+    names: tuple[str, ...], size: float, held: float
+) -> None:
+    mib = 2**20
+    files = tuple(tensor(f"model.layers.0.{name}.weight", int(size * mib / 2)) for name in names)
+    arch = read_architecture(models.QWEN25_7B)
+    positions = 32_768 * 128 * 2
+    assert held_weights(files, arch, EngineOptions()) == (held * mib + positions,)
 
 
 def test_quantised_weights_are_what_the_files_hold() -> None:

@@ -140,7 +140,8 @@ def _least(found: FleetFit) -> str:
     resources = found.version.resources
     each = "" if resources.devices == 1 else f" on each of {resources.devices} devices"
     asked = format_size(resources.memory // resources.devices)
-    return f"at least {format_size(found.need.least)}{each}; its `resources.memory` gives {asked}"
+    least = format_size(found.need.least + found.need.outside)
+    return f"at least {least}{each}; its `resources.memory` gives {asked}"
 
 
 _COLUMNS = (

@@ -107,7 +107,7 @@ class ResourcesSpec(Spec):
         examples=[["cuda"]],
     )
     memory: Size = Field(
-        description="Memory of all devices together (`cuda`: the engine gets exactly this amount) or of "
+        description="Memory of all devices together (`cuda`: all that the replica takes of them) or of "
         "the system (`cpu`), including weights and cache.",
         examples=["20GiB"],
     )

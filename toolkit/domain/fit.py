@@ -72,7 +72,8 @@ class Architecture:
 class Prediction:
     """The expected memory of one device (on the CPU, of one host); sizes in bytes.
 
-    The engine may use `budget`; `cache` is the rest of it for tokens and may be negative. The cache holds `tokens`, in
+    The engine may use `budget`, and takes `outside` beside it; `graphs` are a part of the budget, by `reserve`. `cache`
+    is the rest of the budget for tokens and may be negative. The cache holds `tokens`, in
     `concurrency` requests of `context` tokens each. `longest` is the longest context of a single request, `least` the
     minimum for one request of `context` tokens. `note` says what is not known.
     """
@@ -90,6 +91,13 @@ class Prediction:
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
     note: str = ""
+    outside: int = 0
+    graphs: int = 0
+
+    @property
+    def taken(self) -> int:
+        """The memory of the device that the replica takes in all."""
+        return self.budget + self.outside
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints and the history keeps."""
@@ -97,8 +105,9 @@ class Prediction:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Prediction:
-        """Return the prediction whose `as_json` is `data`."""
-        return Prediction(**{key: data[key] for key in Prediction.__dataclass_fields__})
+        """Return the prediction whose `as_json` is `data`; an older toolkit's has fewer figures."""
+        known = Prediction.__dataclass_fields__.keys() & data.keys()
+        return Prediction(**{key: data[key] for key in known})
 
 
 @dataclass(frozen=True, slots=True)

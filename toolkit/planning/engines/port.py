@@ -136,6 +136,12 @@ class Engine(Protocol):
     ) -> tuple[int, int]:
         """Return tokens and requests of the largest step where nothing is said, for a device of `device` bytes."""
 
+    def outside(self, requests: int, vocabulary: int) -> int:
+        """Return the bytes of a device that a replica takes beside its share.
+
+        `requests` are those of its largest step, `vocabulary` the entries of the model's.
+        """
+
     def block_size(self, accelerator: Accelerator, *, latent: bool) -> int:
         """Return the tokens of one block of the cache where nothing is said."""
 

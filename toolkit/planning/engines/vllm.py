@@ -53,7 +53,7 @@ class Vllm:
         }
         options.update(_parallel(version, accelerator, flags))
         if accelerator.traits.has_devices:
-            options[flags.utilization] = _utilization(version, facts)
+            options[flags.utilization] = _utilization(version, facts, flags)
         if _is_eager(version, accelerator, flags):
             options[flags.eager] = True
         if version.permission.trust_remote_code:
@@ -155,6 +155,9 @@ class Vllm:
     ) -> tuple[int, int]:
         return vllm_options.step_defaults(options, accelerator, device, name)
 
+    def outside(self, requests: int, vocabulary: int) -> int:
+        return vllm_options.outside(requests, vocabulary)
+
     def block_size(self, accelerator: Accelerator, *, latent: bool) -> int:
         return vllm_options.block_size(accelerator, latent=latent)
 
@@ -217,11 +220,15 @@ def _is_eager(version: Version, accelerator: Accelerator, flags: Flags) -> bool:
     return version.serving.get(flags.eager, not accelerator.traits.has_devices) is True
 
 
-def _utilization(version: Version, facts: HostFacts) -> float:
-    """Return the share of a device that the version asked for, so that a second one fits beside it."""
-    share = version.resources.memory / version.resources.devices
-    able = [device.memory for device in facts.devices if device.memory >= share]
-    return max(0.05, min(0.95, round(share / min(able), 2))) if able else 0.9
+def _utilization(version: Version, facts: HostFacts, flags: Flags) -> float:
+    """Return the share of a device with which a replica takes what the version states, so that a second one fits."""
+    wanted = version.resources.memory / version.resources.devices
+    able = [device for device in facts.devices if device.memory >= wanted]
+    if not able:
+        return 0.9
+    device = min(able, key=lambda each: each.memory)
+    requests = version.serving.get(flags.sequences)
+    return vllm_options.share_of_device(wanted, device.memory, device.name, requests)
 
 
 def _words(name: str, value: ServingValue) -> list[str]:

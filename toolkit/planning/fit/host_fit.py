@@ -9,7 +9,7 @@ from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock, engine_spec
-from toolkit.domain.facts import HostFacts
+from toolkit.domain.facts import Device, HostFacts
 from toolkit.domain.fit import ModelFiles, NotUnderstoodError, Prediction
 from toolkit.domain.model import Version
 from toolkit.domain.plan import Strategy
@@ -150,9 +150,12 @@ def predict_need(candidate: Candidate) -> Prediction:
     """Return the need of a version on devices of exactly the memory that it asks for."""
     version = candidate.version
     accelerator = version.resources.accelerators[0]
-    options = replace(_options(candidate, accelerator, HostFacts("", 0.0)), utilization=1.0)
     share = version.resources.memory // version.resources.devices
-    return predict(candidate.files, options, Place(accelerator, share))
+    device = Device(0, "", share, share, maker=accelerator.traits.maker)
+    facts = HostFacts("", 0.0, devices=(device,) if accelerator.traits.has_devices else ())
+    return predict(
+        candidate.files, _options(candidate, accelerator, facts), Place(accelerator, share)
+    )
 
 
 def _with_strategy(
@@ -202,7 +205,8 @@ def _fault(prediction: Prediction, version: Version, accelerator: Accelerator) -
         return f"its weights of {format_size(prediction.weights)} exceed {format_size(prediction.budget)}"
     where = "" if version.resources.devices == 1 else " on each device"
     return (
-        f"one request of {prediction.context:,} tokens needs {format_size(prediction.least)}{where}, "
+        f"one request of {prediction.context:,} tokens needs "
+        f"{format_size(prediction.least + prediction.outside)}{where}, "
         f"its `resources.memory` gives {format_size(asked)}; "
         + (
             f"{prediction.longest:,} tokens would fit (`{_context_flag(version)}`)"

@@ -13,8 +13,8 @@ from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.cache import Cache, capacity, divide_cache, stages, token_bytes
 from toolkit.planning.fit.options import Limits, served_context, step_limits
-from toolkit.planning.fit.reserve import device_reserve
-from toolkit.planning.fit.weights import loaded_weights
+from toolkit.planning.fit.reserve import device_reserve, graphs
+from toolkit.planning.fit.weights import held_weights, loaded_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,12 @@ def _predict(
             f"{arch.heads} heads cannot be split over {options.tensor_parallel} devices"
         )
     limits = step_limits(arch, options, place.accelerator, place.memory, place.name)
-    weights = loaded_weights(files.tensors, arch, options)
+    has_devices = place.accelerator.traits.has_devices
+    load = held_weights if has_devices else loaded_weights
+    weights = load(files.tensors, arch, options)
     reserve = _reserve(arch, options, limits, place)
     budget = _budget(options, place, max(weights))
-    given = not place.accelerator.traits.has_devices or options.cache
+    given = not has_devices or options.cache
     left = [options.cache if given else budget - each - reserve for each in weights]
     cache = divide_cache(arch, options, place.accelerator)
     context = served_context(arch, options)
@@ -90,7 +92,13 @@ def _predict(
         least=max(weights) + reserve + _one_request(cache, ranges, context, limits),
         tensor_parallel=options.tensor_parallel,
         pipeline_parallel=options.pipeline_parallel,
+        outside=_outside(options, limits, arch.vocabulary) if has_devices else 0,
+        graphs=graphs(arch, options, limits) if has_devices else 0,
     )
+
+
+def _outside(options: EngineOptions, limits: Limits, vocabulary: int) -> int:
+    return engine_named(options.engine).outside(limits.sequences, vocabulary)
 
 
 def _one_request(cache: Cache, ranges: Sequence[range], context: int, limits: Limits) -> int:

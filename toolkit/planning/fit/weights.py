@@ -23,6 +23,10 @@ _WHOLE = re.compile(
     r"kv_a_proj_with_mqa|q_a_proj|fused_qkv_a|\.(?:gate|router)\.|shared_expert_gate|_scale_inv$"
 )
 _KEY_VALUE = re.compile(r"\.(?:k_proj|v_proj)\.")
+_QKV = re.compile(r"\.(?:q_proj|k_proj|v_proj)\.")
+_GATE_UP = re.compile(r"\.(?:gate_proj|up_proj|w1|w3)\.")
+_EXPERT = re.compile(r"\.experts\.\d+\.")
+_MIB = 2**20
 _EMBEDDING = re.compile(r"(?:^|\.)(?:embed_tokens|wte|word_embeddings)\.")
 
 
@@ -30,15 +34,60 @@ def loaded_weights(
     tensors: Sequence[Tensor], arch: Architecture, options: EngineOptions
 ) -> tuple[int, ...]:
     """Return the bytes on one device of each stage of the pipeline, the first stage first."""
+    return tuple(sum(sizes.values()) for sizes in _parameters(tensors, arch, options))
+
+
+def held_weights(
+    tensors: Sequence[Tensor], arch: Architecture, options: EngineOptions
+) -> tuple[int, ...]:
+    """Return the bytes that PyTorch's allocator holds for the weights on a GPU of each stage, the first stage first.
+
+    It hands out whole parameters, see `_held`. Beside them is one table of rotary positions, a value of cosine and one
+    of sine for each position (vLLM, layers/rotary_embedding/base.py, _compute_cos_sin_cache).
+    """
+    rotary = arch.context * arch.head_dim * _WIDTHS["bfloat16"]
+    return tuple(
+        sum(map(_held, sizes.values())) + rotary for sizes in _parameters(tensors, arch, options)
+    )
+
+
+def _parameters(
+    tensors: Sequence[Tensor], arch: Architecture, options: EngineOptions
+) -> list[dict[str, int]]:
+    """Return the bytes of the engine's parameters by name, for one device of each stage."""
     ranges = stages(len(arch.layers), options.pipeline_parallel)
-    loaded = [0] * len(ranges)
+    loaded: list[dict[str, int]] = [{} for _ in ranges]
     for tensor in tensors:
         if not _is_loaded(tensor, arch):
             continue
         size = _share(tensor, _loaded_size(tensor, arch, options), arch, options.tensor_parallel)
+        name = _parameter(tensor.name)
         for stage in _stages_of(tensor, arch, ranges):
-            loaded[stage] += size
-    return tuple(loaded)
+            loaded[stage][name] = loaded[stage].get(name, 0) + size
+    return loaded
+
+
+def _parameter(name: str) -> str:
+    """Return the parameter that a file's tensor becomes a part of.
+
+    vLLM, packed_modules_mapping of its models: queries, keys and values are one parameter, gate and up too, and all
+    experts of a layer (layers/fused_moe).
+    """
+    name = _EXPERT.sub(".experts.", name)
+    return _GATE_UP.sub(".gate_up.", _QKV.sub(".qkv.", name))
+
+
+def _held(size: int) -> int:
+    """Return the bytes that PyTorch's allocator gives for a parameter of `size` bytes.
+
+    PyTorch, c10/core/AllocatorConfig.h and c10/cuda/CUDACachingAllocator.cpp: from 10 MiB on memory comes in multiples
+    of 2 MiB, and a remainder of up to 1 MiB stays with the parameter. vLLM, v1/worker/gpu_worker.py, load_model: from
+    20 MiB on nothing is split while weights are loaded, so that every remainder stays.
+    """
+    if size < 10 * _MIB:
+        return size
+    rest = -size % (2 * _MIB)
+    return size + (rest if size >= 20 * _MIB or rest <= _MIB else 0)
 
 
 def _is_loaded(tensor: Tensor, arch: Architecture) -> bool:
