@@ -14,9 +14,12 @@ use, so that only a lie or a fault meets it. A value beyond its bound is refused
 | `CONFIG` | 4 MiB for a `config.json` | 200 kB |
 | `INDEX` | 64 MiB for an index of weights | 12 MB |
 | `HEADER` | 100 MB for a header of safetensors, as the format says | 15 MB |
-| `TENSORS` | 500,000 tensors of one file | 95,000 |
+| `TENSORS` | 100,000 tensors of one file | 3,000 |
 | `DIMENSIONS` | 16 of one tensor | 6 |
 | `SHARDS` | 4,096 files of weights | 750 |
+| `LAYERS` | 1,024 layers of a model | 126 |
+| `WIDTH` | 2^24, any width in a `config.json`: of heads, layers, experts, a vocabulary | 262,208 |
+| `CONTEXT` | 2^32 tokens of a context or a window | 10,485,760 |
 | `PAGES` | 1,000 pages of a listing | 30 |
 | `LISTED` | 100,000 files of a listing | 30,000 |
 | `KEPT` | 25,000 files of a snapshot | 800 |
@@ -47,9 +50,13 @@ CONFIG = 4 * MIB
 INDEX = 64 * MIB
 
 HEADER = 100_000_000
-TENSORS = 500_000
+TENSORS = 100_000
 DIMENSIONS = 16
 SHARDS = 4096
+
+LAYERS = 1024
+WIDTH = 2**24
+CONTEXT = 2**32
 
 PAGES = 1000
 LISTED = 100_000

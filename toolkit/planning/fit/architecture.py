@@ -6,10 +6,14 @@ engine computes with Transformers' default.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from toolkit.domain.bounds import CONTEXT, LAYERS, WIDTH
 from toolkit.domain.fit import Architecture, Attention, Layer, NotUnderstoodError
+from toolkit.domain.outside import shown
+from toolkit.errors import SourceError
 
 Config = Mapping[str, Any]
 
@@ -57,6 +61,7 @@ _OTHER_STATE = {
 }
 _TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config")
 _KV_HEADS = ("n_head_kv", "num_kv_heads", "num_key_value_heads", "multi_query_group_num")
+_LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
 _CONTEXT = (
     "max_position_embeddings",
     "n_positions",
@@ -64,6 +69,11 @@ _CONTEXT = (
     "seq_length",
     "model_max_length",
 )
+# The bounds of the other numbers are WIDTH.
+_MOST = {
+    **dict.fromkeys((*_LAYERS, "max_window_layers", "num_nextn_predict_layers"), LAYERS),
+    **dict.fromkeys((*_CONTEXT, "sliding_window", "attention_chunk_size"), CONTEXT),
+}
 _DTYPES = {"half": "float16", "float": "float32"}
 # The configured length of these rope types is already the scaled one (vLLM, config/model.py, _get_and_verify_max_len).
 _SCALED = ("su", "longrope", "llama3", "yarn", "deepseek_yarn", "default", "mrope", "")
@@ -72,7 +82,8 @@ _SCALED = ("su", "longrope", "llama3", "yarn", "deepseek_yarn", "default", "mrop
 def read_architecture(config: Config) -> Architecture:
     """Return the architecture that a `config.json` describes.
 
-    Raises NotUnderstoodError if the cache does not consist of keys and values, or a required number is missing.
+    Raises NotUnderstoodError if the cache does not consist of keys and values, or a number is missing or of another
+    type; SourceError for a number beyond its bound.
     """
     text = _text_part(config)
     family = str(text.get("model_type", ""))
@@ -82,27 +93,29 @@ def read_architecture(config: Config) -> Architecture:
             raise NotUnderstoodError(f"it has {words} (`{key}`)")
     heads = _number(text, ("num_attention_heads", "n_head"))
     hidden = _number(text, ("hidden_size", "n_embd", "d_model"))
-    experts = int(text.get("num_experts_per_tok") or text.get("num_experts_per_token") or 0)
-    quantization = text.get("quantization_config") or config.get("quantization_config") or {}
+    experts = _optional(text, "num_experts_per_tok", "num_experts_per_token")
+    head_dim = _optional(text, "head_dim") or hidden // heads
+    if not head_dim:
+        raise NotUnderstoodError(f"it has {heads} heads in a width of {hidden}")
+    quantization = _quantization(text, config)
+    wide = _optional(text, "intermediate_size")
     return Architecture(
         layers=_layers(text, family),
         heads=heads,
         kv_heads=_number(text, _KV_HEADS, heads),
-        head_dim=int(text.get("head_dim") or hidden // heads),
+        head_dim=head_dim,
         hidden=hidden,
-        intermediate=int(text.get("intermediate_size") or text.get("n_inner") or 4 * hidden),
+        intermediate=wide or _optional(text, "n_inner") or 4 * hidden,
         vocabulary=_number(text, ("vocab_size",)),
         context=_context(text, family),
         dtype=_dtype(text, config),
         latent=_latent(text),
         experts=experts,
-        expert_width=int(text.get("moe_intermediate_size") or text.get("intermediate_size") or 0)
-        if experts
-        else 0,
+        expert_width=(_optional(text, "moe_intermediate_size") or wide) if experts else 0,
         tied=bool(text.get("tie_word_embeddings", config.get("tie_word_embeddings", False))),
         quantization=str(quantization.get("quant_method", "")),
         cache_dtype=_cache_dtype(quantization),
-        spare_layers=int(text.get("num_nextn_predict_layers") or 0),
+        spare_layers=_optional(text, "num_nextn_predict_layers"),
     )
 
 
@@ -120,28 +133,53 @@ def _text_part(config: Config) -> dict[str, Any]:
 
 
 def _number(text: Config, names: tuple[str, ...], default: int = 0) -> int:
+    found = _optional(text, *names) or default
+    if not found:
+        raise NotUnderstoodError(f"its config.json does not say `{names[0]}`")
+    return found
+
+
+def _optional(text: Config, *names: str) -> int:
+    """Return the first of the numbers that is there and not 0, else 0."""
     for name in names:
         value = text.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return value
-    if default:
-        return default
-    raise NotUnderstoodError(f"its config.json does not say `{names[0]}`")
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if value is None or value is False or value == 0:
+            continue
+        if type(value) is not int or value < 0:
+            raise NotUnderstoodError(f"its config.json says that `{name}` is {shown(value)}")
+        most = _MOST.get(name, WIDTH)
+        if value > most:
+            raise SourceError(
+                f"config.json says that `{name}` is {shown(value)}; no model has more than {most}",
+                hint="do not trust this repository, or choose another revision: "
+                "toolkit registry pin MODEL",
+            )
+        return value
+    return 0
+
+
+def _quantization(text: Config, config: Config) -> Config:
+    found = text.get("quantization_config") or config.get("quantization_config") or {}
+    if not isinstance(found, Mapping):
+        raise NotUnderstoodError("its `quantization_config` is no mapping")
+    return found
 
 
 def _layers(text: Config, family: str) -> tuple[Layer, ...]:
-    count = _number(text, ("num_hidden_layers", "n_layer", "num_layers"))
-    window = int(text.get("sliding_window") or 0)
-    chunk = int(text.get("attention_chunk_size") or 0)
+    count = _number(text, _LAYERS)
+    window = _optional(text, "sliding_window")
+    chunk = _optional(text, "attention_chunk_size")
     named = text.get("layer_types")
     if isinstance(named, list) and len(named) >= count:
-        return tuple(_named_layer(str(each), window, chunk) for each in named[:count])
+        return tuple(_named_layer(each, window, chunk) for each in named[:count])
     sliding = Layer(Attention.SLIDING, window) if window else Layer()
-    pattern = int(text.get("sliding_window_pattern") or _PATTERNS.get(family, 0))
+    pattern = _optional(text, "sliding_window_pattern") or _PATTERNS.get(family, 0)
     if pattern:
         return tuple(sliding if (index + 1) % pattern else Layer() for index in range(count))
     if family in _OPTIONAL_WINDOW:
-        first = int(text.get("max_window_layers") or 0) if text.get("use_sliding_window") else count
+        first = _optional(text, "max_window_layers") if text.get("use_sliding_window") else count
         return tuple(sliding if index >= first else Layer() for index in range(count))
     if chunk:
         # Llama 4: every fourth layer has no chunks.
@@ -150,9 +188,9 @@ def _layers(text: Config, family: str) -> tuple[Layer, ...]:
     return (sliding,) * count
 
 
-def _named_layer(name: str, window: int, chunk: int) -> Layer:
-    if name not in _LAYER_TYPES:
-        raise NotUnderstoodError(f"it has layers of the type {name}")
+def _named_layer(name: Any, window: int, chunk: int) -> Layer:
+    if not isinstance(name, str) or name not in _LAYER_TYPES:
+        raise NotUnderstoodError(f"it has layers of the type {shown(name).strip(chr(39))}")
     attention = _LAYER_TYPES[name]
     reach = {Attention.FULL: 0, Attention.SLIDING: window, Attention.CHUNKED: chunk}[attention]
     return Layer(attention, reach) if reach else Layer()
@@ -160,8 +198,8 @@ def _named_layer(name: str, window: int, chunk: int) -> Layer:
 
 def _latent(text: Config) -> int:
     """DeepSeek-V2 (arXiv:2405.04434, 2.1) keeps a compressed vector and one rotary key of each token."""
-    rank, rotary = text.get("kv_lora_rank"), text.get("qk_rope_head_dim")
-    return int(rank) + int(rotary) if rank and rotary else 0
+    rank, rotary = _optional(text, "kv_lora_rank"), _optional(text, "qk_rope_head_dim")
+    return rank + rotary if rank and rotary else 0
 
 
 def _context(text: Config, family: str) -> int:
@@ -170,7 +208,10 @@ def _context(text: Config, family: str) -> int:
     kind = str(rope.get("rope_type") or rope.get("type") or "") if isinstance(rope, Mapping) else ""
     if kind in _SCALED or "gemma3" in family:
         return length
-    return int(length * float(rope.get("factor") or 1))
+    factor = rope.get("factor") or 1 if isinstance(rope, Mapping) else 1
+    if not isinstance(factor, (int, float)) or not 0 < factor <= WIDTH or not math.isfinite(factor):
+        raise NotUnderstoodError(f"its `rope_scaling` has the factor {shown(factor)}")
+    return min(max(1, int(length * factor)), CONTEXT)
 
 
 def _dtype(text: Config, config: Config) -> str:
@@ -194,7 +235,7 @@ def _cache_dtype(quantization: Config) -> str:
     parts = (inner, quantization) if isinstance(inner, Mapping) else (quantization,)
     for part in parts:
         scheme = part.get("kv_cache_scheme")
-        if isinstance(scheme, Mapping) and int(scheme.get("num_bits") or 0) == 8:
+        if isinstance(scheme, Mapping) and scheme.get("num_bits") == 8:
             return "fp8"
         if str(part.get("kv_cache_quant_algo") or "").upper() == "FP8":
             return "fp8"

@@ -16,7 +16,7 @@ from toolkit.planning.fit.cache import stages
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _WIDTHS = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "half": 2}
-_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.([0-9]{1,9})\.")
 _OTHER_SENSES = re.compile(r"vision|visual|audio|multi_modal|image")
 # Every device has all of these: projections into the latent vector, and the choice of experts.
 _WHOLE = re.compile(
