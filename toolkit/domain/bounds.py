@@ -24,6 +24,9 @@ use, so that only a lie or a fault meets it. A value beyond its bound is refused
 | `LISTED` | 100,000 files of a listing | 30,000 |
 | `KEPT` | 25,000 files of a snapshot | 800 |
 | `REDIRECTS` | 10 of one request | 2 |
+| `PATH` | 1,024 bytes of a file's path in a snapshot | 140 |
+| `PATH_PARTS` | 32 directories and names in such a path | 6 |
+| `POINTER` | 1,024 bytes of a pointer of Git LFS, as its specification says | 135 |
 | `RESTARTS` | 4 times that one download begins anew | 1 |
 | `LEAST_GAIN` | 64 KiB that a try must bring to count as progress | |
 | `SLOWEST` | 1,024 bytes per second, the floor of one connection | |
@@ -61,6 +64,10 @@ CONTEXT = 2**32
 PAGES = 1000
 LISTED = 100_000
 KEPT = 25_000
+
+PATH = 1024
+PATH_PARTS = 32
+POINTER = 1024
 
 REDIRECTS = 10
 RESTARTS = 4

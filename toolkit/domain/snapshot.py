@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+
+from toolkit.domain.bounds import PATH, PATH_PARTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,38 @@ def content_revision(files: Iterable[FileDigest]) -> str:
 
 def is_safe_path(path: str) -> bool:
     """Whether `path` is a plain relative POSIX path that stays below where it is put."""
-    if not path or len(path) > 1024 or not path.isprintable() or "\\" in path:
+    if not path or not path.isprintable() or "\\" in path or len(path.encode()) > PATH:
         return False
     parts = path.split("/")
-    return not PurePosixPath(path).is_absolute() and all(
+    return len(parts) <= PATH_PARTS and all(
         part not in ("", ".", "..") and len(part.encode()) <= 255 for part in parts
     )
+
+
+def path_fault(paths: Sequence[str]) -> tuple[str, str]:
+    """Return the first path that cannot stand in a snapshot with the others, and why; two empty texts without one."""
+    taken: set[str] = set()
+    for path in paths:
+        if not is_safe_path(path):
+            return path, "it leads out of the snapshot's directory, or it is no name of a file"
+        if path in taken:
+            return path, "it stands there twice"
+        taken.add(path)
+    for path in paths:
+        parts = path.split("/")
+        if any("/".join(parts[:depth]) in taken for depth in range(1, len(parts))):
+            return path, "one of its directories is also a file"
+    return "", ""
+
+
+def case_fault(paths: Iterable[str]) -> tuple[str, str]:
+    """Return two paths that are one on a file system without upper and lower case; two empty texts without such."""
+    seen: dict[str, str] = {}
+    for path in paths:
+        parts = path.split("/")
+        for depth in range(1, len(parts) + 1):
+            name = "/".join(parts[:depth])
+            other = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+            if other != name:
+                return other, name
+    return "", ""

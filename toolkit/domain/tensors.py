@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from toolkit.domain.bounds import DIMENSIONS, HEADER, TENSORS, WHOLE
+from toolkit.domain.bounds import DIMENSIONS, HEADER, POINTER, TENSORS, WHOLE
 from toolkit.domain.outside import parse_mapping, shown, text_of, whole
 
 # The bytes that hold a header's length, before the header.
@@ -70,6 +70,11 @@ def header_length(start: bytes) -> int:
     if not 2 <= length <= HEADER:
         raise ValueError(f"a header of {length} bytes is none of a safetensors file")
     return int(length)
+
+
+def may_be_pointer(size: int) -> bool:
+    """Whether a file of `size` bytes may be a pointer of Git LFS: address, digest and size take more than 100."""
+    return 100 < size <= POINTER
 
 
 def is_pointer(start: bytes) -> bool:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from toolkit.adapters.hub.port import Hub
+from toolkit.adapters.store.files import size_of
 from toolkit.domain.bounds import CONFIG as CONFIG_BYTES
+from toolkit.domain.bounds import INDEX, POINTER
 from toolkit.domain.fit import ModelFiles
 from toolkit.domain.outside import parse_json
-from toolkit.domain.snapshot import FileDigest, Snapshot
-from toolkit.domain.tensors import PREFIX, Tensor, header_length, parse_header
+from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.tensors import (
+    PREFIX,
+    Tensor,
+    header_length,
+    is_pointer,
+    may_be_pointer,
+    parse_header,
+)
+from toolkit.domain.weight_files import (
+    index_of,
+    set_fault,
+    tensor_fault,
+    weights_of,
+)
 from toolkit.errors import SourceError
 
 CONFIG = "config.json"
@@ -23,13 +38,12 @@ _THREADS = 8
 
 def read_directory(directory: Path, snapshot: Snapshot) -> ModelFiles:
     """Return the model whose files lie in `directory`; raises SourceError where they are missing or damaged."""
-
-    def tensors(file: FileDigest) -> tuple[Tensor, ...]:
-        return read_tensors(directory / file.path)
-
     try:
-        config = (directory / CONFIG).read_bytes()
-        return _model(config, snapshot, tensors)
+        return _model(
+            lambda path: _start(directory / path, INDEX + 1),
+            snapshot,
+            lambda path, _: read_tensors(directory / path),
+        )
     except OSError as error:
         raise SourceError(
             f"{error.filename} cannot be read: {error.strerror}", hint="toolkit pull MODEL"
@@ -56,42 +70,101 @@ def read_hub(hub: Hub, repo: str, snapshot: Snapshot) -> ModelFiles:
     Raises SourceError as `Hub` does, and where `config.json` cannot be read.
     """
     revision = snapshot.revision
-    config = hub.read_small(repo, revision, CONFIG)
     try:
         return _model(
-            config, snapshot, lambda file: hub.tensors(repo, revision, file.path, file.size)
+            lambda path: hub.read_small(repo, revision, path),
+            snapshot,
+            lambda path, size: hub.tensors(repo, revision, path, size),
         )
     except ValueError as error:
         raise SourceError(
-            f"{CONFIG} of {repo} cannot be read: {error}",
+            f"{repo} holds no model that can be read: {error}",
             hint="choose another revision: toolkit registry pin MODEL",
         ) from error
 
 
+def directory_fault(root: Path, paths: Sequence[str]) -> str:
+    """Return why the files `paths` below `root` hold no weights to rely on; empty where they do.
+
+    A pointer of Git LFS in place of a file, a missing part, a tensor in two files. Raises OSError.
+    """
+    if fault := parts_fault(root, paths):
+        return fault
+    try:
+        return weights_fault(
+            paths,
+            lambda path: _start(root / path, INDEX + 1),
+            lambda path: read_tensors(root / path),
+        )
+    except ValueError as error:
+        return str(error)
+
+
+def parts_fault(root: Path, paths: Sequence[str]) -> str:
+    """Return what the index and the small files below `root` say about missing weights; empty where all are there.
+
+    The large files need not be there yet. Raises OSError.
+    """
+    for path in paths:
+        if may_be_pointer(size_of(root / path)) and is_pointer(_start(root / path, POINTER)):
+            return f"{path} is a pointer of Git LFS, not the file itself"
+    index = index_of(paths)
+    return set_fault(paths, _start(root / index, INDEX + 1) if index else None)
+
+
+def weights_fault(
+    paths: Sequence[str], read: Callable[[str], bytes], tensors: Callable[[str], tuple[Tensor, ...]]
+) -> str:
+    """Return which weights among `paths` are missing or contradict each other; empty where none do.
+
+    `read` returns a file's bytes, `tensors` the tensors of a safetensors file; raises what they raise. A single file of
+    weights is not read.
+    """
+    index = index_of(paths)
+    text = read(index) if index else None
+    if fault := set_fault(paths, text):
+        return fault
+    files = weights_of(paths, text)
+    return tensor_fault(_all_tensors(files, tensors)) if len(files) > 1 else ""
+
+
 def _model(
-    config: bytes, snapshot: Snapshot, tensors: Callable[[FileDigest], tuple[Tensor, ...]]
+    read: Callable[[str], bytes],
+    snapshot: Snapshot,
+    tensors: Callable[[str, int], tuple[Tensor, ...]],
 ) -> ModelFiles:
-    files = _weights(snapshot)
+    """Return the model; raises ValueError where its files hold none, or contradict each other."""
+    config = _config(read(CONFIG))
+    sizes = {file.path: file.size for file in snapshot.files}
+    index = index_of(sizes)
+    text = read(index) if index else None
+    if fault := set_fault(sizes, text):
+        raise ValueError(fault)
+    files = weights_of(sizes, text)
+    found = _all_tensors(files, lambda path: tensors(path, sizes[path]))
+    if fault := tensor_fault(found):
+        raise ValueError(fault)
+    named = [tensor for each in found.values() for tensor in each]
+    return ModelFiles(config, tuple(named if files else _other_formats(snapshot)))
+
+
+def _all_tensors(
+    files: Sequence[str], tensors: Callable[[str], tuple[Tensor, ...]]
+) -> dict[str, tuple[Tensor, ...]]:
     with ThreadPoolExecutor(max_workers=_THREADS) as threads:
-        found = list(threads.map(lambda file: _tensors(file, tensors), files))
-    # An engine loads a tensor once, even if two files have it.
-    named = {tensor.name: tensor for each in found for tensor in each}
-    return ModelFiles(_config(config), tuple(named.values()))
+        return dict(zip(files, threads.map(tensors, files), strict=True))
 
 
-def _weights(snapshot: Snapshot) -> Sequence[FileDigest]:
-    """Return the weights that engines load: the safetensors files at the top, else those of other formats."""
-    top = [file for file in snapshot.files if "/" not in file.path]
-    headed = [file for file in top if file.path.endswith(".safetensors")]
-    return headed or [file for file in top if file.path.endswith((".bin", ".pt", ".gguf"))]
+def _other_formats(snapshot: Snapshot) -> Iterator[Tensor]:
+    """Yield a tensor of the file's size for each file of weights in another format."""
+    for file in snapshot.files:
+        if "/" not in file.path and file.path.endswith((".bin", ".pt", ".gguf")):
+            yield Tensor(file.path, "", (file.size,), file.size)
 
 
-def _tensors(
-    file: FileDigest, read: Callable[[FileDigest], tuple[Tensor, ...]]
-) -> tuple[Tensor, ...]:
-    if file.path.endswith(".safetensors"):
-        return read(file)
-    return (Tensor(file.path, "", (file.size,), file.size),)
+def _start(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(size)
 
 
 def _config(text: bytes) -> Mapping[str, Any]:

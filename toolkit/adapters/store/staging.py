@@ -18,7 +18,8 @@ READ_ONLY = 0o444
 class Staging:
     """`snapshot`, put together in `directory` out of `blobs`.
 
-    `publish` moves the finished directory to its final path and returns that path.
+    `publish` moves the finished directory to its final path and returns that path. `files` is the directory of the
+    snapshot's files until then.
     """
 
     def __init__(
@@ -26,7 +27,11 @@ class Staging:
     ) -> None:
         self._snapshot, self._directory = snapshot, directory
         self._blobs, self._publish = blobs, publish
-        (directory / "files").mkdir()
+        self._paths: dict[str, list[str]] = {}
+        for file in snapshot.files:
+            self._paths.setdefault(file.sha256, []).append(file.path)
+        self.files = directory / "files"
+        self.files.mkdir()
 
     def link_present(self) -> tuple[FileDigest, ...]:
         """Link every file that the store has; return the missing files, each content once."""
@@ -53,7 +58,7 @@ class Staging:
     def commit(self, licence: str, now: float) -> StoredSnapshot:
         """Make the snapshot appear in the store; `now` is in seconds since the epoch."""
         for file in self._snapshot.files:
-            (self._directory / "files" / file.path).chmod(READ_ONLY)
+            (self.files / file.path).chmod(READ_ONLY)
         self._directory.chmod(0o755)
         write_manifest(self._directory, self._snapshot, licence, now)
         home = self._publish(self._directory)
@@ -63,10 +68,8 @@ class Staging:
         return stored
 
     def _link(self, file: FileDigest, origin: Path) -> bool:
-        for each in self._snapshot.files:
-            if each.sha256 != file.sha256:
-                continue
-            target = self._directory / "files" / each.path
+        for path in self._paths[file.sha256]:
+            target = self.files / path
             target.parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileExistsError):
                 try:

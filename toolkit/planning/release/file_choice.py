@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
+from toolkit.domain.bounds import KEPT
 from toolkit.domain.model import Permission
+from toolkit.domain.outside import shown
+from toolkit.domain.snapshot import case_fault, path_fault
+from toolkit.domain.weight_files import SAFETENSORS_INDEX, set_fault, weights_of
+from toolkit.errors import RefusedError, SourceError
 
 WEIGHTS = "safetensors"
 OTHER_FORMATS = ("bin", "pt", "pth", "ckpt", "pkl", "msgpack", "h5", "gguf", "onnx")
+_ANOTHER = "choose another revision: toolkit registry pin MODEL REVISION"
 _ALIASES = {"pickle": "pkl", "onnx_data": "onnx"}
 _DATA = (
     "json",
@@ -69,6 +75,36 @@ def choose_files(paths: Iterable[str], permission: Permission) -> FileChoice:
     return FileChoice((), left_out, "it has no weights", "check the repository and the revision")
 
 
+def settle(source: str, choice: FileChoice, index: bytes | None) -> FileChoice:
+    """Return what a snapshot of `source` holds: `choice`, with exactly the weights of the index.
+
+    `index` is the text of `index_of(choice.kept)`, if there is one. Raises RefusedError where nothing can be kept, and
+    SourceError, by name, where a file cannot be stored or the weights are not whole.
+    """
+    if choice.refusal:
+        raise RefusedError(f"{source} is refused: {choice.refusal}", hint=choice.hint)
+    _check_paths(source, choice.kept)
+    if fault := set_fault(choice.kept, index):
+        raise unreliable(source, fault)
+    if index is None:
+        return choice
+    right = set(weights_of(choice.kept, index))
+    stray = [path for path in weights_of(choice.kept) if path not in right]
+    return replace(
+        choice,
+        kept=tuple(path for path in choice.kept if path not in stray),
+        left_out={
+            **choice.left_out,
+            **dict.fromkeys(stray, f"weights that {SAFETENSORS_INDEX} does not name"),
+        },
+    )
+
+
+def unreliable(source: str, fault: str) -> SourceError:
+    """Return the error of a source whose weights are not whole, contradict each other or are none."""
+    return SourceError(f"{source} has no weights to rely on: {fault}", hint=_ANOTHER)
+
+
 def forbidden_reason(path: str, permission: Permission) -> str:
     """Return why policy denies a version the file `path`, or nothing where it does not."""
     kind = _format(path)
@@ -111,3 +147,22 @@ def _is_engine_weights(path: str) -> bool:
 def _format(path: str) -> str:
     suffix = PurePosixPath(path).suffix.removeprefix(".").lower()
     return _ALIASES.get(suffix, suffix)
+
+
+def _check_paths(source: str, paths: Sequence[str]) -> None:
+    if len(paths) > KEPT:
+        raise SourceError(
+            f"{source} has {len(paths)} files to keep; a snapshot has at most {KEPT}", hint=_ANOTHER
+        )
+    path, why = path_fault(paths)
+    if path or why:
+        raise SourceError(
+            f"{source} names the file {shown(path)}, which no snapshot may hold: {why}",
+            hint=_ANOTHER,
+        )
+    one, other = case_fault(paths)
+    if one:
+        raise SourceError(
+            f"{source} names {shown(one)} and {shown(other)}, which are one name on some file systems",
+            hint=_ANOTHER,
+        )

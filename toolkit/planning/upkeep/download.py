@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from toolkit.domain.snapshot import FileDigest, Snapshot, is_safe_path
+from toolkit.domain.snapshot import FileDigest, Snapshot, path_fault
 from toolkit.errors import InputError
 
 # Room for manifests, and for other processes that write on the disk meanwhile.
@@ -50,17 +50,9 @@ def shortfall(download: Download, free: int) -> int:
 
 
 def _check_paths(snapshot: Snapshot) -> None:
-    paths = [file.path for file in snapshot.files]
-    taken = set(paths)
-    for path in paths:
-        parts = path.split("/")
-        if not is_safe_path(path):
-            raise _bad_path(snapshot, path, "it leads out of the snapshot's directory")
-        if any("/".join(parts[:depth]) in taken for depth in range(1, len(parts))):
-            raise _bad_path(snapshot, path, "one of its directories is also a file")
-    if len(taken) != len(paths):
-        twice = next(path for path in paths if paths.count(path) > 1)
-        raise _bad_path(snapshot, twice, "it stands there twice")
+    path, why = path_fault([file.path for file in snapshot.files])
+    if path or why:
+        raise _bad_path(snapshot, path, why)
 
 
 def _bad_path(snapshot: Snapshot, path: str, why: str) -> InputError:

@@ -46,6 +46,7 @@ from toolkit.workflows.files.pool import run_all
 from toolkit.workflows.files.pull import preview
 from toolkit.workflows.files.pull_file import FileFetch
 from toolkit.workflows.files.report import PullReport, counted, reporting
+from toolkit.workflows.files.whole_weights import require_weights
 
 _SHOWN = 20
 
@@ -275,6 +276,7 @@ def _take_snapshot(bundle: Bundle, site: Site, version: Version) -> None:
         files = LocalFiles(bundle.root, lambda file: weights_path(file.sha256))
         fetch = FileFetch(origin, site.store, staging, files, report)
         run_all([partial(fetch, file) for file in staging.link_present()], WORKERS)
+        require_weights(version, snapshot, staging.files)
         staging.commit(version.licence, site.clock())
 
 

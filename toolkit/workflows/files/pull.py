@@ -21,6 +21,7 @@ from toolkit.planning.upkeep.download import RESERVE, Download, plan_download, s
 from toolkit.workflows.files.pool import run_all
 from toolkit.workflows.files.pull_file import FileFetch
 from toolkit.workflows.files.report import PullReport, reporting
+from toolkit.workflows.files.whole_weights import require_parts, require_weights, tells_of_weights
 
 WORKERS = 8
 
@@ -73,11 +74,13 @@ def pull(
 
     The Hub is opened only where a file must come from it.
     Raises RefusedError where policy does not allow licence or files, SourceError where a source does not
-    deliver a file or the disk has no room, IntegrityError where bytes differ from those pinned.
+    deliver a file, the disk has no room or the weights are not whole, IntegrityError where bytes differ from
+    those pinned.
     """
     require_licence(version, policy)
     require_permission(version, snapshot)
     if store.has(snapshot):
+        require_weights(version, snapshot, store.path(snapshot))
         return Pulled(version, snapshot, store.path(snapshot), 0, 0, 0.0, already_there=True)
     store.sweep(clock())
     download = preview(snapshot, store)
@@ -92,7 +95,12 @@ def pull(
         local = version.source if isinstance(version.source, LocalSource) else None
         origin = LocalFiles(Path(local.path)) if local else open_hub()
         fetch = FileFetch(version, store, staging, origin, report)
-        run_all([partial(fetch, file) for file in missing], workers)
+        # The small files first: they tell whether the large ones are worth a download.
+        for few in (True, False):
+            files = [file for file in missing if tells_of_weights(file) is few]
+            run_all([partial(fetch, file) for file in files], workers)
+            require = require_parts if few else require_weights
+            require(version, snapshot, staging.files)
         staging.commit(version.licence, clock())
     seconds = time.monotonic() - started
     return Pulled(

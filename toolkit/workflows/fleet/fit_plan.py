@@ -16,11 +16,12 @@ from toolkit.adapters.store.store import Store
 from toolkit.domain.fit import FitRecord, ModelFiles, Prediction
 from toolkit.domain.model import LocalSource, Version
 from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.weight_files import index_of
 from toolkit.errors import SourceError
 from toolkit.planning.change.rollout import Limits
 from toolkit.planning.fit.fleet import Upgrade, plan_upgrade, provisionable
 from toolkit.planning.fit.host_fit import Candidate, HostFit, fit_host, predict_need
-from toolkit.planning.release.file_choice import choose_files
+from toolkit.planning.release.file_choice import choose_files, settle
 from toolkit.planning.routing.agreement import agreed
 from toolkit.workflows.fleet.look import look
 
@@ -98,7 +99,10 @@ def plan_fit(
 
 
 def files_of(version: Version, pinned: Snapshot | None, open_hub: OpenHub) -> Snapshot:
-    """Return the pinned files of a version; without a pin, the files that the Hub lists."""
+    """Return the pinned files of a version; without a pin, those that a pin would choose of the files of the Hub.
+
+    Raises what `settle` raises for files that no pin would take.
+    """
     if pinned is not None:
         return pinned
     if isinstance(version.source, LocalSource):
@@ -106,10 +110,14 @@ def files_of(version: Version, pinned: Snapshot | None, open_hub: OpenHub) -> Sn
             f"the files of {version.title} are not pinned",
             hint=f"toolkit registry pin {version.title} --lock-only",
         )
-    listed = open_hub().files(version.source.repo, version.revision)
-    kept = set(choose_files([file.path for file in listed], version.permission).kept)
+    hub, repo, revision = open_hub(), version.source.repo, version.revision
+    listed = hub.files(repo, revision)
+    choice = choose_files([file.path for file in listed], version.permission)
+    index = index_of(choice.kept)
+    choice = settle(repo, choice, hub.read_small(repo, revision, index) if index else None)
+    kept = set(choice.kept)
     files = (FileDigest(f.path, f.size, f.sha256, f.git_sha1) for f in listed if f.path in kept)
-    return Snapshot(version.source.key, version.revision, tuple(files))
+    return Snapshot(version.source.key, revision, tuple(files))
 
 
 def read_model(version: Version, snapshot: Snapshot, store: Store, open_hub: OpenHub) -> ModelFiles:

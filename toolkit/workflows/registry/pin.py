@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from toolkit.adapters.hub.port import Hub, HubFile, OpenHub, RepoInfo
+from toolkit.adapters.hub.port import OpenHub, RepoInfo
 from toolkit.adapters.sources.directory import directory_files
+from toolkit.adapters.sources.model_files import CONFIG, directory_fault
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.config.lock_file import Lock, read_lock, write_lock
 from toolkit.config.registry import RegistryFile, read_registry
@@ -20,12 +19,16 @@ from toolkit.config.registry_edit import (
     with_version,
     write_registry,
 )
+from toolkit.domain.bounds import CONFIG as CONFIG_BYTES
 from toolkit.domain.model import HubSource, LocalSource, Version
+from toolkit.domain.outside import parse_mapping
 from toolkit.domain.quantity import format_size
-from toolkit.domain.snapshot import FileDigest, Snapshot, content_revision, is_safe_path
+from toolkit.domain.snapshot import FileDigest, Snapshot, content_revision
+from toolkit.domain.weight_files import index_of
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError
-from toolkit.planning.release.file_choice import FileChoice, choose_files
+from toolkit.planning.release.file_choice import FileChoice, choose_files, settle, unreliable
 from toolkit.planning.release.licence_policy import licence_verdict
+from toolkit.workflows.registry.pin_reading import RepositoryReading
 
 Report = Callable[[str], None]
 
@@ -176,10 +179,7 @@ class _Pinning:
         if found.gated:
             notes.append("gated: its terms have to be accepted on the Hub by the token's account")
         if isinstance(version.source, HubSource):
-            hub = self.open_hub()
-            listed = {each.path: each for each in hub.files(version.source.repo, version.revision)}
-            choice = _choose(version, listed)
-            files = tuple(self._digest(hub, version, listed[path], notes) for path in choice.kept)
+            choice, files = self._read_hub(version, notes)
         else:
             choice, files = found.choice or FileChoice(()), found.files
         snapshot = Snapshot(version.source.key, version.revision, files)
@@ -191,31 +191,43 @@ class _Pinning:
             write_lock(self.pins.plus(snapshot))
         return Pinned(version, snapshot, choice.left_out, tuple(notes), False, changed)
 
+    def _read_hub(
+        self, version: Version, notes: list[str]
+    ) -> tuple[FileChoice, tuple[FileDigest, ...]]:
+        """Return the choice among the files of a repository, and their digests; adds to `notes`.
+
+        Raises SourceError, by name, where its weights are not whole or contradict each other.
+        """
+        hub, repo, revision = self.open_hub(), version.source.key, version.revision
+        listed = {each.path: each for each in hub.files(repo, revision)}
+        reading = RepositoryReading(hub, repo, revision, listed, self.report)
+        choice = choose_files(listed, version.permission)
+        index = index_of(choice.kept)
+        choice = settle(repo, choice, reading.read(index) if index else None)
+        files = reading.digests(choice.kept)
+        if CONFIG in choice.kept and not version.permission.trust_remote_code:
+            notes.extend(_code_note(reading.read(CONFIG)))
+        if fault := reading.weights_fault(choice.kept):
+            raise unreliable(repo, fault)
+        return choice, files
+
     def _hash_directory(self, version: Version, source: LocalSource) -> _Found:
         root = Path(source.path)
-        choice = _choose(version, directory_files(root))
-        files = []
-        for path in choice.kept:
-            self.report(f"hashing {path}")
-            files.append(digest_file(root / path, path))
+        choice = choose_files(directory_files(root), version.permission)
+        try:
+            index = index_of(choice.kept)
+            choice = settle(source.key, choice, (root / index).read_bytes() if index else None)
+            if fault := directory_fault(root, choice.kept):
+                raise unreliable(source.key, fault)
+            files = []
+            for path in choice.kept:
+                self.report(f"hashing {path}")
+                files.append(digest_file(root / path, path))
+        except OSError as error:
+            raise SourceError(
+                f"{error.filename} cannot be read: {error.strerror}", hint="check its permissions"
+            ) from None
         return _Found(content_revision(files), files=tuple(files), choice=choice)
-
-    def _digest(self, hub: Hub, version: Version, file: HubFile, notes: list[str]) -> FileDigest:
-        """Return size and digests of a file; a small one is fetched, since the Hub names no sha256 for it."""
-        if file.sha256:
-            return FileDigest(file.path, file.size, file.sha256, file.git_sha1)
-        self.report(f"reading {file.path}")
-        data = hub.read_small(version.source.key, version.revision, file.path)
-        blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-        if len(data) != file.size or blob != file.git_sha1:
-            raise IntegrityError(
-                f"{file.path} of {version.source.key} is not the file that its commit {version.revision[:12]} "
-                f"names (git blob {blob[:12]}, expected {file.git_sha1[:12]})",
-                hint="try again; where it stays so, the mirror is damaged",
-            )
-        if file.path == "config.json" and not version.permission.trust_remote_code:
-            notes.extend(_code_note(data))
-        return FileDigest(file.path, len(data), hashlib.sha256(data).hexdigest(), blob)
 
     def _check_licence(self, version: Version, found: _Found) -> None:
         if found.licence and found.licence != version.licence:
@@ -244,23 +256,10 @@ def _differs(version: Version, pinned: Snapshot, found: Snapshot) -> bool:
     return digests != {file.path: file.sha256 for file in found.files}
 
 
-def _choose(version: Version, paths: Mapping[str, object] | tuple[str, ...]) -> FileChoice:
-    choice = choose_files(paths, version.permission)
-    if choice.refusal:
-        raise RefusedError(f"{version.source.key} is refused: {choice.refusal}", hint=choice.hint)
-    for path in choice.kept:
-        if not is_safe_path(path):
-            raise SourceError(
-                f"{version.source.key} names the file {path!r}, which no snapshot may hold",
-                hint="choose another revision",
-            )
-    return choice
-
-
 def _code_note(config: bytes) -> list[str]:
     try:
-        names_code = "auto_map" in json.loads(config)
-    except (ValueError, RecursionError, TypeError):
+        names_code = "auto_map" in parse_mapping(config, CONFIG_BYTES)
+    except ValueError:
         return ["config.json is no JSON; the engine will not load it"]
     if not names_code:
         return []
