@@ -107,7 +107,14 @@ These files are not:
   run it, for this revision;
 - `original/` and `consolidated*.safetensors` where the repository also has the weights in the engine's
   layout: they are the same weights a second time;
+- `*.safetensors` that `model.safetensors.index.json` does not name: with an index, exactly its files are
+  pinned, and the command shows the others;
 - hidden files, and all files that serving does not read.
+
+`pin`, `plan` and `pull` refuse weights that are not whole, and name the file: a part that the index or the
+other parts' names count and the repository lacks, a pointer of Git LFS in place of a file, and one tensor in
+two files, of which an engine would take one without a word. They also refuse names that a disk cannot hold
+together: a file that is also a directory, names that differ in case only, and names that are too long.
 
 ## Pinning
 

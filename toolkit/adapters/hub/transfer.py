@@ -52,7 +52,8 @@ class Download:
             while growing.size < size:
                 before, begun_at = growing.size, growing.restarts
                 try:
-                    if self._is_in_xet() and xet:
+                    # A file with a git blob id is small and in git itself, never in Xet: one request is enough.
+                    if not self.file.git_sha1 and self._is_in_xet() and xet:
                         # Try Xet once: a mirror may name Xet without offering it, and every Hub serves HTTP.
                         xet = False
                         if self._through_xet(growing, into, progress):

@@ -89,7 +89,8 @@ def _bound(bind: str) -> Iterator[socket.socket]:
     if not separator or not host or not port.isdigit() or int(port) > 65535:
         raise InputError(f"{bind!r} is no address to bind", hint="write it like 127.0.0.1:8090")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
+    # asyncio turns Nagle's algorithm off only for sockets that name TCP. With it, each small file takes 40 ms more.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, int(port)))
