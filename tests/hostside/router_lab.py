@@ -92,9 +92,10 @@ def write_base(root: Path, **variables: Any) -> None:
         bool=bool,
         regex_replace=lambda text, form, new: re.sub(form, new, text),
     )
-    base = environment.get_template("haproxy.cfg.j2").render(values)
-    (directory / "haproxy.cfg").write_text(base)
-    for program in (ROLE / "files").glob("*.lua"):
+    for name in ("haproxy.cfg", "bodies.cfg"):
+        text = environment.get_template(f"{name}.j2").render(values)
+        (directory / name).write_text(text)
+    for program in (*(ROLE / "files").glob("*.lua"), ROLE / "files/bodies.sh"):
         shutil.copy(program, directory)
     for empty in (ROLE / "files/empty").iterdir():
         shutil.copy(empty, directory)

@@ -44,8 +44,8 @@ class Site:
         assert self.files() == render_files(self.lab.routes)
         assert self.lab.observe()["drift"] == []
         left = {path.name for path in Path(self.lab.directory).iterdir()} - set(CONFIGURATION)
-        base = {"haproxy.cfg", "model.lua", "usage.lua", ".lock"}
-        base |= {"keys.map", "versions.map"}
+        base = {"haproxy.cfg", "model.lua", "usage.lua", "refuse.lua", ".lock"}
+        base |= {"keys.map", "versions.map", "bodies.cfg", "bodies.sh"}
         assert left == base
 
 

@@ -28,8 +28,8 @@ _NO_REPLICA = {
 # Requests of one conversation, or of one application, share their first message. A replica that is 1.5 times as busy as
 # the average passes requests on to the next.
 _BY_PREFIX = (
-    "    http-request set-var(txn.prefix) req.body,json_query('$.messages[0].content')\n"
-    "    http-request set-var(txn.prefix) req.body,json_query('$.prompt') unless { var(txn.prefix) -m found }\n"
+    "    http-request set-var(txn.prefix) req.body,json_query('$.messages[0].content'),sha1,hex unless { var(txn.prefix) -m found }\n"
+    "    http-request set-var(txn.prefix) req.body,json_query('$.prompt'),sha1,hex unless { var(txn.prefix) -m found }\n"
     "    balance hash var(txn.prefix)\n"
     "    hash-type consistent wt6\n"
     "    hash-balance-factor 150\n"
@@ -95,7 +95,8 @@ def _servers(model: str, target: Target, at: str) -> str:
 def _handing_on(model: str) -> str:
     """Name target and model to the router of the target's host, for requests and for checks alike.
 
-    That router answers 404 for a target that must get nothing new, and 425 for a request that it handed to no replica.
+    That router answers 404 for a target that must get nothing new, and 425 for a request that it handed to no replica:
+    this router sends such a request to another host, and leaves that to the process that has its whole body, if any.
     A host that died answers nothing: checks and keep-alives cut its requests within two seconds.
     """
     return (
@@ -103,7 +104,7 @@ def _handing_on(model: str) -> str:
         "    http-check disable-on-404\n"
         "    retry-on conn-failure 425\n"
         "    http-response return status 503 content-type application/json"
-        f" string '{json.dumps(_NO_REPLICA)}' hdr Retry-After 1 if {{ status 425 }}\n"
+        f" string '{json.dumps(_NO_REPLICA)}' hdr Retry-After 1 if {{ status 425 }} !{{ var(txn.again) -m bool }}\n"
         "    option srvtcpka\n"
         "    srvtcpka-idle 1s\n"
         "    srvtcpka-intvl 1s\n"

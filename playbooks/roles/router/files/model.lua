@@ -127,35 +127,3 @@ core.register_action('model', { 'http-req' }, function(txn)
     txn:set_var('txn.fault', fault)
   end
 end, 0)
-
--- Answer after the whole body was read and dropped: a client that still sends would see a broken connection instead of the
--- answer.
-local MAX_READ = 256 * 1024 * 1024
-
-local function answer_after_body(status, error)
-  local body = '{"error":' .. error .. '}'
-  return function(applet)
-    local read = 0
-    while read < MAX_READ do
-      local part = applet:receive(262144)
-      if not part or part == '' then break end
-      read = read + #part
-    end
-    applet:set_status(status)
-    applet:add_header('Content-Type', 'application/json')
-    applet:add_header('Content-Length', tostring(#body))
-    if status == 429 then applet:add_header('Retry-After', tostring(applet:get_var('txn.wait') or 1)) end
-    applet:start_response()
-    applet:send(body)
-  end
-end
-
-core.register_service('too_large', 'http', answer_after_body(413, '{"message":"The body is too large to be routed by its '
-  .. 'model; send it to /m/MODEL/v1/... with a Content-Length.","type":"invalid_request_error","param":null,'
-  .. '"code":"body_too_large"}'))
-core.register_service('far_too_large', 'http', answer_after_body(413, '{"message":"The body is larger than this router '
-  .. 'lets through.","type":"invalid_request_error","param":null,"code":"body_too_large"}'))
-core.register_service('too_many', 'http', answer_after_body(429, '{"message":"Too many large bodies at once; try again, '
-  .. 'or send them to /m/MODEL/v1/...","type":"rate_limit_error","param":null,"code":"too_many_large_bodies"}'))
-core.register_service('over_limit', 'http', answer_after_body(429, '{"message":"This key is over its limit of requests; try '
-  .. 'again after the seconds of Retry-After.","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}'))

@@ -1,0 +1,48 @@
+-- Answer with an error, and then take the rest of the request's body.
+--
+-- A client that still sends its body when the connection closes sees a broken pipe and never reads the answer. The answer
+-- goes out first, so that a client that waits for it before it sends its body does not wait.
+--
+-- Reads txn.refusal, "STATUS BODY", and for 429 and 503 txn.wait, the seconds of Retry-After.
+
+local MAX_BODY = 256 * 1024 * 1024 -- bytes; whoever sends more sees the broken connection
+local MAX_SECONDS = 60             -- a client that is slower holds up its own connection only
+local MAX_AT_ONCE = 256            -- in one thread; more refused clients than that are an attack, and are cut off
+
+-- When each running one began. The end of a client ends its function without a word, so that entries are dropped by age.
+local begun = {}
+
+local function running(now)
+  local count = 0
+  for key, at in pairs(begun) do
+    if now - at > MAX_SECONDS then begun[key] = nil else count = count + 1 end
+  end
+  return count
+end
+
+local function refuse(applet)
+  local status, body = applet:get_var('txn.refusal'):match('^(%d+) (.*)$')
+  applet:set_status(tonumber(status))
+  applet:add_header('Content-Type', 'application/json')
+  applet:add_header('Content-Length', tostring(#body))
+  if status == '401' then applet:add_header('WWW-Authenticate', 'Bearer realm="toolkit"') end
+  if status == '405' then applet:add_header('Allow', body:match('Use (%u+) here')) end
+  if status == '429' or status == '503' then
+    applet:add_header('Retry-After', tostring(applet:get_var('txn.wait') or 1))
+  end
+  applet:start_response()
+  if applet.method ~= 'HEAD' then applet:send(body) end
+
+  local now = core.now().sec
+  if running(now) >= MAX_AT_ONCE then return end
+  local key, read = {}, 0
+  begun[key] = now
+  while read < MAX_BODY and core.now().sec - now <= MAX_SECONDS do
+    local part = applet:receive(262144)
+    if not part or part == '' then break end
+    read = read + #part
+  end
+  begun[key] = nil
+end
+
+core.register_service('refuse', 'http', refuse)
