@@ -28,8 +28,9 @@ _NO_REPLICA = {
 # Requests of one conversation, or of one application, share their first message. A replica that is 1.5 times as busy as
 # the average passes requests on to the next.
 _BY_PREFIX = (
-    "    http-request set-var(txn.prefix) req.body,json_query('$.messages[0].content'),sha1,hex unless { var(txn.prefix) -m found }\n"
-    "    http-request set-var(txn.prefix) req.body,json_query('$.prompt'),sha1,hex unless { var(txn.prefix) -m found }\n"
+    "    acl has_prefix var(txn.prefix) -m found\n"
+    "    http-request set-var(txn.prefix) req.body,json_query('$.messages[0].content'),sha1,hex unless has_prefix\n"
+    "    http-request set-var(txn.prefix) req.body,json_query('$.prompt'),sha1,hex unless has_prefix\n"
     "    balance hash var(txn.prefix)\n"
     "    hash-type consistent wt6\n"
     "    hash-balance-factor 150\n"

@@ -7,14 +7,16 @@ for file in /proc/self/fd/*; do
   [ "$file" -le 2 ] || [ "$file" -eq 255 ] || eval "exec $file>&-"
 done
 
-# Without its master it ends: nobody would end it later.
-/usr/bin/setpriv --pdeathsig TERM /usr/sbin/haproxy -f "$1" &
-child=$!
-trap 'kill -TERM $child' TERM INT
+ended=
+trap 'ended=yes; kill -TERM $child' TERM INT
 # The master reloads: it has started the successor already, but that one takes a moment until it listens.
-trap 'sleep 2; kill -USR1 $child' USR1
-while kill -0 $child 2>/dev/null; do
-  wait $child
-  code=$?
+trap 'ended=yes; sleep 2; kill -USR1 $child' USR1
+
+# The master ends the router where a program of it ends, so a failure is made up for here.
+while [ -z "$ended" ]; do
+  # Without this shell it ends: nobody would end it later.
+  /usr/bin/setpriv --pdeathsig TERM /usr/sbin/haproxy -f "$1" &
+  child=$!
+  while kill -0 $child 2>/dev/null; do wait $child; done
+  [ -n "$ended" ] || sleep 1
 done
-exit $code
