@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import types
 import typing
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -14,7 +15,8 @@ from toolkit.config import registry_fields as fields
 from toolkit.config import registry_schema as schema
 from toolkit.config.registry import MAX_BYTES
 from toolkit.config.registry_inheritance import REQUIRED
-from toolkit.planning.engines.vllm_reserved import EXAMPLE_FLAG, RESERVED_FLAGS, RESERVED_PREFIXES
+from toolkit.planning.engines import vllm_permissions as permissions
+from toolkit.planning.engines.vllm_reserved import EXAMPLE_FLAG, RESERVED_FLAGS
 
 _TYPES = {
     fields.Name: "name",
@@ -25,6 +27,7 @@ _TYPES = {
     fields.Flag: "flag",
     fields.FlagValue: "text, number, true, false or a list of these",
     fields.EnvName: "NAME",
+    fields.OptionName: "flag or NAME",
     fields.Line: "text",
     fields.Size: "size",
     fields.Duration: "duration",
@@ -54,7 +57,8 @@ _HEAD = f"""# The registry
 it; by default it is in the current directory. `toolkit registry init` writes the shipped registry and a
 JSON Schema for completion and checks in editors. `toolkit registry check` reads the registry like every
 other command: at most {MAX_BYTES // 2**20} MiB of UTF-8, one YAML document without anchors, aliases and tags,
-no unknown fields, no equal keys. Each fault is one message with file, line, column and remedy, and exit code 2.
+no unknown fields, no equal keys. It shows all faults, each with file, line, column and remedy; the other
+commands show the first and the number of the rest. The exit code is 2.
 
 `model_registry.lock.json` beside it has size, sha256 and, for small files, the git blob sha1 of every
 file of every pinned version. Keep both files under version control. A pull checks files against this lock
@@ -78,10 +82,25 @@ models:
         revision: a09a35458c702b33eeacc393d103063234e8bc28
 ```
 """
+_OPTIONS = """## Serving options and variables
+
+Each version's `serving` and `env`, its model's included, are checked against the flags and variables of its engine's
+version: their names, types and ranges. So a mistyped flag is found before the plan, and the message has the nearest
+right name. A flag is written in full, without its short spellings and beginnings; `enable-x: false` replaces
+`no-enable-x`. A key of a JSON flag may be written after a dot: `speculative-config.method: ngram`.
+
+A name is free, needs a permission, or is reserved. What loads code, weights or files that nothing pins, opens ports or
+endpoints, or lets clients choose what is loaded, needs the version's permission by name, and so does what this toolkit
+has not judged. The plan and `toolkit registry show` say what was permitted.
+
+```yaml
+permission: {options: [kv-transfer-config], reason: the cache is shared in the rack; reviewed by Ada}
+```
+"""
 _TAIL = """## Names, sizes, durations
 
 - A *name* has up to 63 characters of `a-z 0-9 . _ -` and begins with a letter or digit.
-- A *size* is a number with `B`, `kB`, `MB`, `GB`, `TB`, `KiB`, `MiB`, `GiB` or `TiB`: `20GiB`.
+- A *size* is a number with `B`, `kB`, `MB`, `GB`, `TB`, `KiB`, `MiB`, `GiB` or `TiB`: `20GiB`; at most 1 PiB.
 - A *duration* is a number of seconds, or a number with `s` or `min`: `60s`; at most `60min`.
 - A *licence id* is the Hub's, in lower case: `apache-2.0`.
 
@@ -151,7 +170,7 @@ def schema_text() -> str:
 def reference_text() -> str:
     """Return the page `docs/registry.md`."""
     parts = [_part(title, model) for title, model in _PARTS]
-    return "\n".join([_HEAD, *parts, _reserved(), _TAIL])
+    return "\n".join([_HEAD, *parts, _options(), _TAIL])
 
 
 def _without_null(value: Any) -> Any:
@@ -220,30 +239,51 @@ def _type_name(annotation: Any) -> str:
     return f"mapping, see {title}"
 
 
-def _reserved() -> str:
-    flags = {**RESERVED_FLAGS, **{f"{p}*": r for p, r in RESERVED_PREFIXES.items()}}
-    names = {**fields.RESERVED_ENV, **{f"{p}*": r for p, r in fields.RESERVED_ENV_PREFIXES.items()}}
-    rows = [f"| `{name}` | {reason} |" for name, reason in sorted(flags.items())]
-    env_rows = [f"| `{name}` | {reason} |" for name, reason in sorted(names.items())]
-    head = ["|---|---|"]
+def _options() -> str:
+    variables = {
+        **fields.RESERVED_ENV,
+        **{f"{start}*": reason for start, reason in fields.RESERVED_ENV_PREFIXES.items()},
+    }
     return "\n".join(
         [
-            "## Reserved serving options",
+            _OPTIONS,
+            "### Reserved",
             "",
-            "| flag | why |",
-            *head,
-            *rows,
-            "",
-            "The engine completes an unambiguous beginning of a flag, so beginnings of these flags are refused too.",
-            "",
-            "## Reserved environment",
-            "",
-            "| variable | why |",
-            *head,
-            *env_rows,
+            *_rows({**RESERVED_FLAGS, **variables}),
             "",
             "Names that look like a secret (`HF_TOKEN`, `*_TOKEN`, `*_API_KEY`, `*_SECRET`, `*PASSWORD*`) and "
             "values that look like an access token are refused too.",
             "",
+            "### With a permission",
+            "",
+            *_rows({**permissions.FLAGS, **permissions.VARIABLES}),
+            "",
+            "### Values and keys without a permission",
+            "",
+            "Other values of these flags, and other keys of their JSON, need one. In every JSON, so does a key that "
+            f"names code or files: {_listed(permissions.SUSPECT_KEYS)}, or one that ends in "
+            f"{_listed(permissions.SUSPECT_ENDS)}. `chat-template` is free as a template in one line and needs one as "
+            "a path.",
+            "",
+            "| flag | values or keys |",
+            "|---|---|",
+            *(
+                f"| `{name}` | {_listed(words)} |"
+                for name, words in sorted(permissions.VALUES.items())
+            ),
+            *(
+                f"| `{name}` | {_listed(words.split())} |"
+                for name, words in sorted(permissions.KEYS.items())
+            ),
+            "",
         ]
     )
+
+
+def _rows(reasons: Mapping[str, str]) -> list[str]:
+    rows = [f"| `{name}` | {reason} |" for name, reason in sorted(reasons.items())]
+    return ["| name | why |", "|---|---|", *rows]
+
+
+def _listed(words: Iterable[str]) -> str:
+    return " ".join(f"`{word}`" for word in words)

@@ -21,6 +21,7 @@ GROUPS = (
     (
         "tests/system/test_main_job.py",
         "tests/system/test_make_model.py",
+        "tests/system/test_engine_table.py",
         "tests/system/test_fleet_vllm.py",
         "tests/system/test_fleet_vllm_span.py",
     ),

@@ -37,7 +37,7 @@ models:
     source: {{path: ./model}}
     engine: {{name: vllm, version: 0.32.0}}
     resources: {{accelerators: [cpu], memory: 64MiB}}
-    env: {{VLLM_CPU_KVCACHE_SPACE: "0.03125"}}
+    serving: {{kv-cache-memory-bytes: 33554432}}
     checks: [{{prompt: hi}}]
     versions:
       v1: {{revision: {revision}}}

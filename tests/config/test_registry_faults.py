@@ -87,16 +87,34 @@ FAULTS = [
     ("max-model-len: 512", "port: 80", "14:15", "serving option 'port' is reserved", "the slot decides where a replica listens"),
     ("max-model-len: 512", "served_model_name: x", "14:15", "serving option 'served_model_name' is reserved", "the model's name in the registry is the public name"),
     ("max-model-len: 512", "trust-remote-code: true", "14:15", "serving option 'trust-remote-code' is reserved", "write it under the version's `permission`, with a reason"),
-    ("max-model-len: 512", "trust-rem: true", "14:15", "serving option 'trust-rem' would be read as 'trust-remote-code', which is reserved", "write it under the version's `permission`, with a reason"),
+    ("max-model-len: 512", "trust-rem: true", "14:15", "vLLM 0.32 has no flag 'trust-rem'", "did you mean 'trust-remote-code'?"),
     ("max-model-len: 512", "ssl-keyfile: /k", "14:15", "serving option 'ssl-keyfile' is reserved", "the router is the one door, and it decides this"),
     ("max-model-len: 512", "api-key: x", "14:15", "serving option 'api-key' is reserved", "secrets do not belong here"),
     ("max-model-len: 512", "--max-model-len: 512", "14:15", "'--max-model-len' is no flag of vLLM", "write it without dashes in front: max-model-len"),
     ("max-model-len: 512", "a-b: 1, a_b: 2", "14:23", "'a_b' and 'a-b' are the same flag", "keep one of the two"),
     ("max-model-len: 512", "zoo: {a: 1}", "14:20", "a serving option is text, a number, true, false or a list of these", "write nested options as JSON in quotes: '{\"key\": 1}'"),
-    ("max-model-len: 512", 'zoo: [a, "--host"]', "14:20", "'--host' begins with a dash, and the engine would read it as a flag", "write flags as keys, and numbers without quotes"),
-    ("max-model-len: 512", 'zoo: "a\\nb"', "14:20", "a value with a line end or a control character", "write it on one line"),
+    ("max-model-len: 512", 'ignore-patterns: [a, "--host"]', "14:32", "'--host' begins with a dash, and the engine would read it as a flag", "write flags as keys, and numbers without quotes"),
+    ("max-model-len: 512", 'response-role: "a\\nb"', "14:30", "a value with a line end or a control character", "write it on one line"),
     ("a small one", '"\\e[31mred"', "8:18", "a text with a control character", "write it without"),
+    ("max-model-len: 512", "max_model_length: 512", "14:15", "vLLM 0.32 has no flag 'max_model_length'", "did you mean 'max-model-len'?"),
+    ("max-model-len: 512", "monokernel: true", "14:15", "vLLM 0.32 has no flag 'monokernel'", "vLLM 0.33 has it"),
+    ("max-model-len: 512", "tp: 2", "14:15", "vLLM 0.32 has no flag 'tp'", "did you mean 'tensor-parallel-size'?"),
+    ("max-model-len: 512", "no_enable_prefix_caching: true", "14:15", "vLLM 0.32 has no flag 'no_enable_prefix_caching'", "write `enable-prefix-caching: false`"),
+    ("max-model-len: 512", "max-model-len: -1", "14:30", "max-model-len: expected 1 to 134,217,728, not -1", "or one of: auto"),
+    ("max-model-len: 512", "max-model-len: .nan", "14:30", "max-model-len: expected a whole number, or one such as 16k, not '.nan'", ""),
+    ("max-model-len: 512", "max-model-len: []", "14:30", "max-model-len: expected one value, not an empty list", "write `max-model-len: VALUE`"),
+    ("max-model-len: 512", "max-model-len: ٣", "14:30", "max-model-len: expected a whole number, or one such as 16k, not '٣'", ""),
+    ("max-model-len: 512", "max-model-len: true", "14:30", "max-model-len: expected a whole number, or one such as 16k, not true", ""),
+    ("max-model-len: 512", "enforce-eager: 1", "14:30", "enforce-eager: expected true or false, not 1", "write it without quotes"),
+    ("max-model-len: 512", "dtype: bfloat", "14:22", "dtype: expected one of the engine's words, not 'bfloat'", "did you mean 'bfloat16'?"),
+    ("max-model-len: 512", "kv-transfer-config: '{}'", "14:15", "serving option 'kv-transfer-config' needs a permission: it opens ports or connections beside the router", "leave it out, or allow it in the version: permission: {options: [kv-transfer-config], reason: ...}"),
+    ("max-model-len: 512", "structured_outputs_config.reasoning_parser_plugin: /x.py", "14:15", "serving option 'structured_outputs_config.reasoning_parser_plugin' needs a permission: key 'reasoning_parser_plugin': it can name code, files or weights that nothing pins", "leave it out, or allow it in the version: permission: {options: [structured-outputs-config], reason: ...}"),
+    ("memory: 6GiB", "memory: 100000000000TiB", "13:52", "'100000000000TiB' is more than any host has", "write it like 16GiB"),
+    ("memory: 6GiB", "memory: ٦GiB", "13:52", "'٦GiB' is not a size", "write it like 16GiB or 500MB"),
     # environment
+    ("VLLM_LOGGING_LEVEL: WARNING", "VLLM_PLUGINS: x", "15:11", "environment variable VLLM_PLUGINS needs a permission: it loads code by its name", "leave it out, or allow it in the version: permission: {options: [VLLM_PLUGINS], reason: ...}"),
+    ("VLLM_LOGGING_LEVEL: WARNING", "VLLM_LOGGING_LEVL: x", "15:11", "vLLM 0.32 has no variable VLLM_LOGGING_LEVL", "did you mean 'VLLM_LOGGING_LEVEL'?"),
+    ("VLLM_LOGGING_LEVEL: WARNING", "BASH_ENV: x", "15:11", "environment variable BASH_ENV needs a permission: this toolkit has not judged what it does", "leave it out, or allow it in the version: permission: {options: [BASH_ENV], reason: ...}"),
     ("VLLM_LOGGING_LEVEL: WARNING", "HF_TOKEN: x", "15:11", "environment variable HF_TOKEN looks like a secret", "secrets do not belong in the registry; this machine's environment holds tokens"),
     ("VLLM_LOGGING_LEVEL: WARNING", "VLLM_API_KEY: x", "15:11", "environment variable VLLM_API_KEY looks like a secret", "secrets do not belong in the registry; this machine's environment holds tokens"),
     ("VLLM_LOGGING_LEVEL: WARNING", "LD_PRELOAD: /x.so", "15:11", "environment variable LD_PRELOAD is reserved", "it changes which libraries are loaded"),
@@ -135,7 +153,7 @@ def test_each_fault_has_its_place_message_and_hint(
     with pytest.raises(InputError) as caught:
         load_registry(path)
 
-    assert caught.value.message == f"{path}:{place}: {message}"
+    assert caught.value.message.partition("\n")[0] == f"{path}:{place}: {message}"
     assert caught.value.hint == hint
     assert caught.value.exit_code == 2
 

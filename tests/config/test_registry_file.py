@@ -36,7 +36,7 @@ models:
     source: {repo: acme/tiny}
     engine: {name: vllm, version: 0.32.0}
     resources: {accelerators: [cuda], memory: 6GiB}
-    serving: {max_model_len: 512, enforce-eager: true, stop: [1, b]}
+    serving: {max_model_len: 512, enforce-eager: true, ignore_patterns: [1, b]}
     env: {VLLM_LOGGING_LEVEL: WARNING}
     checks: [{prompt: hello, contains: world, timeout: 2min}]
     versions:
@@ -71,7 +71,7 @@ def test_every_field_arrives_and_a_version_overrides_its_model(tmp_path: Path) -
         openness=Openness.OPEN_WEIGHTS,
         engine=EngineSpec("vllm", "0.32.0"),
         resources=Resources((Accelerator.CUDA,), 6 * 2**30, 1),
-        serving={"max-model-len": 512, "enforce-eager": True, "stop": ("1", "b")},
+        serving={"max-model-len": 512, "enforce-eager": True, "ignore-patterns": ("1", "b")},
         env={"VLLM_LOGGING_LEVEL": "WARNING"},
         checks=(Check("hello", "world", 32, 120.0),),
         permission=Permission(),
@@ -88,7 +88,7 @@ def test_every_field_arrives_and_a_version_overrides_its_model(tmp_path: Path) -
         serving={
             "max-model-len": 1024,
             "enforce-eager": True,
-            "stop": ("1", "b"),
+            "ignore-patterns": ("1", "b"),
             "dtype": "bfloat16",
         },
         env={"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_CPU_KVCACHE_SPACE": "1"},

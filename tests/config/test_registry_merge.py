@@ -60,7 +60,7 @@ def test_a_version_is_added_as_it_is_where_its_model_says_the_same() -> None:
 
 
 def test_a_version_brings_along_what_its_model_says_otherwise() -> None:
-    theirs = BODY.replace("1GiB", "2GiB") + "    env: {A: x}\n"
+    theirs = BODY.replace("1GiB", "2GiB") + "    env: {TZ: x}\n"
     incoming = carried(f'      "2": {{revision: {TWO}}}\n', theirs)
     merged = merge_registry(registry(HERE), incoming)
     found = merged.file.registry.version("a@2")
@@ -70,7 +70,7 @@ def test_a_version_brings_along_what_its_model_says_otherwise() -> None:
 
 def test_a_version_may_spell_a_flag_otherwise_than_its_model() -> None:
     own = f'      "2": {{revision: {TWO}, serving: {{max-model-len: 2}}}}\n'
-    incoming = carried(own, BODY + "    env: {A: x}\n    serving: {max_model_len: 1}\n")
+    incoming = carried(own, BODY + "    env: {TZ: x}\n    serving: {max_model_len: 1}\n")
     merged = merge_registry(registry(HERE), incoming)
     assert merged.file.registry.version("a@2").serving == {"max-model-len": 2}
 
@@ -109,12 +109,12 @@ def test_a_new_model_is_added_below_the_others_in_their_indentation() -> None:
         (HERE, f'      "1": {{revision: {TWO}}}\n', RefusedError, "a@1: revision"),
         (
             HERE,
-            f'      "1": {{revision: {ONE}, licence: odd, env: {{A: b}}}}\n',
+            f'      "1": {{revision: {ONE}, licence: odd, env: {{TZ: b}}}}\n',
             RefusedError,
             "a@1: licence, env",
         ),
         (
-            HERE.replace("    versions", "    env: {B: c}\n    versions"),
+            HERE.replace("    versions", "    env: {LANG: c}\n    versions"),
             f'      "2": {{revision: {TWO}}}\n',
             RefusedError,
             "its model there sets env for all versions",

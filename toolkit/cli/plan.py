@@ -106,6 +106,9 @@ def _show(found: FleetFit) -> None:
     need, version = found.need, found.version
     say(f"{version.title}  {version.source.key}@{version.revision[:12]}")
     say(f"  weights   {format_size(found.weights)} in its files")
+    if version.permission.allowed:
+        allowed = ", ".join(version.permission.allowed)
+        say(f"  permits   {allowed}: {version.permission.reason}")
     if need.note:
         say(f"  cache     {need.note}")
     else:

@@ -99,8 +99,7 @@ def show(model: str, registry_path: str, as_json: bool) -> None:
             *(("check", check) for check in checks),
         ]
         if version.permission.reason:
-            allowed = ["code"] if version.permission.trust_remote_code else []
-            what = ", ".join([*allowed, *version.permission.formats])
+            what = ", ".join(version.permission.allowed)
             rows.append(("permission", f"{what}: {version.permission.reason}"))
         width = max(len(name) for name, _ in rows)
         for name, value in rows:

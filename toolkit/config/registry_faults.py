@@ -6,14 +6,14 @@ import difflib
 import json
 import types
 import typing
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from toolkit.config.registry_fields import short
 from toolkit.config.registry_schema import RegistrySpec
-from toolkit.config.yaml_text import Where, YamlText
-from toolkit.errors import InputError
+from toolkit.config.yaml_text import Fault, Where, YamlText
 
 _EXPECTED = {
     "string_type": "text",
@@ -27,34 +27,36 @@ _EXPECTED = {
 }
 
 
-def empty_value_fault(document: YamlText) -> InputError | None:
-    """Return the error for the first key that has no value, if there is one."""
+def empty_value_faults(document: YamlText) -> Iterator[Fault]:
+    """Yield a fault for each key that has no value."""
     for where, span in document.spans.items():
-        value = value_at(document.data, where)
-        if value is None and where:
-            return document.fault_at(
+        if where and value_at(document.data, where, default=0) is None:
+            yield Fault(
                 span.key_line,
                 span.key_column,
                 f"{short(str(where[-1]))} has no value",
-                hint=_versions_hint(where) or "write one, or remove the line",
+                _versions_hint(where) or "write one, or remove the line",
             )
-    return None
 
 
-def schema_fault(document: YamlText, error: ValidationError) -> InputError:
-    """Return the first fault in the file's order that the schema found."""
-    faults = [_fault(document, item) for item in error.errors(include_url=False)]
-    return min(faults, key=lambda each: each[0])[1]
+def schema_faults(document: YamlText, error: ValidationError) -> list[Fault]:
+    """Return the faults that the schema found."""
+    return [_fault(document, item) for item in error.errors(include_url=False)]
 
 
-def value_at(data: Any, where: Where) -> Any:
-    """Return the value under a path of keys."""
+def value_at(data: Any, where: Where, default: Any = None) -> Any:
+    """Return the value under a path of keys, or `default` where the data has other keys."""
     for key in where:
-        data = data[key]
+        if isinstance(data, dict):
+            data = data.get(str(key), default)
+        elif isinstance(data, list) and isinstance(key, int) and key < len(data):
+            data = data[key]
+        else:
+            return default
     return data
 
 
-def _fault(document: YamlText, item: Any) -> tuple[tuple[int, int], InputError]:
+def _fault(document: YamlText, item: Any) -> Fault:
     loc: Where = tuple(item["loc"])
     at_key = bool(loc) and loc[-1] == "[key]"
     where = loc[:-1] if at_key else loc
@@ -63,9 +65,7 @@ def _fault(document: YamlText, item: Any) -> tuple[tuple[int, int], InputError]:
     missing = item["type"] == "missing"
     at_key = at_key or item["type"] == "extra_forbidden" or missing
     message, hint = _words(document, item, loc, where)
-    span = document.spans[where]
-    place = (span.key_line, span.key_column) if at_key else (span.line, span.column)
-    return place, document.fault(where, message, hint=hint, at_key=at_key)
+    return document.found(where, message, hint=hint, at_key=at_key)
 
 
 def _words(document: YamlText, item: Any, loc: Where, where: Where) -> tuple[str, str]:

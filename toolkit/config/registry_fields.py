@@ -11,14 +11,7 @@ from pydantic_core import PydanticCustomError
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import ENGINES
 from toolkit.domain.quantity import parse_size
-from toolkit.planning.engines.vllm_reserved import (
-    ENGINE_ENV,
-    EXAMPLE_FLAG,
-    EXAMPLE_VARIABLE,
-    RESERVED_FLAGS,
-    RESERVED_PREFIXES,
-    WHOLE_FLAGS,
-)
+from toolkit.planning.engines.vllm_reserved import ENGINE_ENV, EXAMPLE_FLAG, EXAMPLE_VARIABLE
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 REVISION_PATTERN = r"^[0-9a-f]{40}$"
@@ -26,8 +19,11 @@ LICENCE_PATTERN = r"^[a-z0-9][a-z0-9.+_-]{0,62}$"
 REPO_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
 FLAG_PATTERN = r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*([.][A-Za-z0-9_.-]+)?$"
 ENV_PATTERN = r"^[A-Z_][A-Z0-9_]*$"
+OPTION_PATTERN = r"^([a-z][a-z0-9]*([-_][a-z0-9]+)*|[A-Z_][A-Z0-9_]*)$"
 ENGINE_PATTERN = r"^[0-9]+\.[0-9]+\.[0-9]+([.+a-z0-9]*)$"
 
+# More than the devices or the memory of any machine.
+MAX_MEMORY = 2**50
 _SECRET_NAME = re.compile(
     r"(^|_)(TOKEN|SECRET|CREDENTIALS?|PASSPHRASE)$|(^|_)(API|ACCESS|SECRET|PRIVATE)_?KEY|PASSW(OR)?D"
 )
@@ -83,23 +79,6 @@ def normal_flags(serving: dict[str, Any]) -> dict[str, Any]:
         normal_flag(flag): tuple(str(each) for each in value) if isinstance(value, list) else value
         for flag, value in serving.items()
     }
-
-
-def _check_flag(name: str) -> str:
-    flag = normal_flag(name).partition(".")[0]
-    flag = flag.removeprefix("no-") if flag not in RESERVED_FLAGS else flag
-    for prefix, reason in RESERVED_PREFIXES.items():
-        if flag.startswith(prefix) or prefix.startswith(flag):
-            raise refuse(f"serving option {name!r} is reserved", reason)
-    for reserved, reason in RESERVED_FLAGS.items():
-        if flag == reserved:
-            raise refuse(f"serving option {name!r} is reserved", reason)
-        # argparse takes any unambiguous beginning of a flag for the flag.
-        if reserved.startswith(flag) and flag not in WHOLE_FLAGS:
-            raise refuse(
-                f"serving option {name!r} would be read as {reserved!r}, which is reserved", reason
-            )
-    return name
 
 
 def _check_flag_value(value: Any) -> Any:
@@ -165,6 +144,8 @@ def _check_size(text: str) -> str:
         raise refuse(message, hint) from None
     if size <= 0:
         raise refuse(f"{short(text)} is no memory at all", "write it like 16GiB")
+    if size > MAX_MEMORY:
+        raise refuse(f"{short(text)} is more than any host has", "write it like 16GiB")
     return text
 
 
@@ -221,7 +202,6 @@ Flag = Annotated[
         "{text} is no flag of vLLM",
         f"write it without dashes in front: {EXAMPLE_FLAG}",
     ),
-    AfterValidator(_check_flag),
     WithJsonSchema({"type": "string", "pattern": FLAG_PATTERN}),
 ]
 FlagValue = Annotated[
@@ -245,6 +225,15 @@ EnvName = Annotated[
     ),
     AfterValidator(_check_env_name),
     WithJsonSchema({"type": "string", "pattern": ENV_PATTERN}),
+]
+OptionName = Annotated[
+    str,
+    _matching(
+        OPTION_PATTERN,
+        "{text} is neither a flag of vLLM nor a variable",
+        f"write a flag without dashes in front and without keys, or a variable: {EXAMPLE_FLAG}",
+    ),
+    WithJsonSchema({"type": "string", "pattern": OPTION_PATTERN}),
 ]
 if TYPE_CHECKING:
     AcceleratorName = str

@@ -19,10 +19,12 @@ from toolkit.config.registry_fields import (
     Line,
     Name,
     OptionalText,
+    OptionName,
     Repo,
     Revision,
     Size,
     Text,
+    normal_flag,
     normal_flags,
     refuse,
 )
@@ -39,7 +41,11 @@ from toolkit.domain.model import (
     Source,
 )
 from toolkit.domain.quantity import parse_size
-from toolkit.planning.engines.vllm_reserved import EXAMPLE_FLAG, EXAMPLE_VARIABLE
+from toolkit.planning.engines.vllm_reserved import (
+    EXAMPLE_FLAG,
+    EXAMPLE_PERMITTED,
+    EXAMPLE_VARIABLE,
+)
 
 
 def _openness(value: str) -> Openness:
@@ -159,13 +165,22 @@ class PermissionSpec(Spec):
             examples=[["bin"]],
         )
     )
+    options: list[OptionName] = Field(
+        default_factory=list,
+        description="Serving options and variables that load code or open a side door, and those that this toolkit "
+        "has not judged.",
+        examples=[[*EXAMPLE_PERMITTED]],
+    )
     reason: Text = Field(
         description="The reason, and the person who decided.",
         examples=["no safetensors upstream; reviewed"],
     )
 
     def in_domain(self, model: str, directory: str) -> Permission:
-        return Permission(self.trust_remote_code, tuple(self.formats), self.reason)
+        options = (name if name.isupper() else normal_flag(name) for name in self.options)
+        return Permission(
+            self.trust_remote_code, tuple(self.formats), self.reason, tuple(dict.fromkeys(options))
+        )
 
 
 class Entry(Spec):
@@ -190,13 +205,13 @@ class Entry(Spec):
     resources: ResourcesSpec | None = Field(None, description="The needs of one replica.")
     serving: Annotated[dict[Flag, FlagValue], AfterValidator(normal_flags)] = Field(
         default_factory=dict,
-        description="Any flag of `vllm serve`, without the dashes; reserved flags are refused. "
-        "A version's flags are added to the model's and override them.",
+        description="Flags of `vllm serve`, without the dashes; [some are reserved, some need a permission]"
+        "(#serving-options-and-variables). A version's flags are added to the model's and override them.",
         examples=[{EXAMPLE_FLAG: 8192}],
     )
     env: dict[EnvName, Line] = Field(
         default_factory=dict,
-        description="The engine's environment, merged like `serving`. Secrets are refused.",
+        description="The engine's environment, merged like `serving` and under the same rules. Secrets are refused.",
         examples=[{EXAMPLE_VARIABLE: "WARNING"}],
     )
     checks: list[CheckSpec] | None = Field(

@@ -61,6 +61,21 @@ class TextRange:
     flow: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong at a place of a file; lines and columns count from 1, 0 stands for the whole file."""
+
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+
+    def error(self, path: Path) -> InputError:
+        """Return the error about this fault of the file at `path`."""
+        place = f"{path}:{self.line}:{self.column}" if self.line else f"{path}"
+        return InputError(f"{place}: {self.message}", hint=self.hint)
+
+
 @dataclass(slots=True)
 class YamlText:
     """A YAML file: its text, its data and the place of every value by its path of keys."""
@@ -74,19 +89,23 @@ class YamlText:
         self, where: Where, message: str, *, hint: str = "", at_key: bool = False
     ) -> InputError:
         """Return the error for the value at `where`, or its nearest parent in the file."""
+        return self.found(where, message, hint=hint, at_key=at_key).error(self.path)
+
+    def fault_at(self, line: int, column: int, message: str, *, hint: str = "") -> InputError:
+        """Return the error at a place of the text."""
+        return Fault(line, column, message, hint).error(self.path)
+
+    def found(self, where: Where, message: str, *, hint: str = "", at_key: bool = False) -> Fault:
+        """Return the fault of the value at `where`, or of its nearest parent in the file."""
         found = where
         while found not in self.spans and found:
             found = found[:-1]
         span = self.spans.get(found)
         if span is None:
-            return InputError(f"{self.path}: {message}", hint=hint)
+            return Fault(0, 0, message, hint)
         use_key = at_key or found != where
         line, column = (span.key_line, span.key_column) if use_key else (span.line, span.column)
-        return self.fault_at(line, column, message, hint=hint)
-
-    def fault_at(self, line: int, column: int, message: str, *, hint: str = "") -> InputError:
-        """Return the error at a place of the text."""
-        return InputError(f"{self.path}:{line}:{column}: {message}", hint=hint)
+        return Fault(line, column, message, hint)
 
 
 def parse_yaml(path: Path, text: str) -> YamlText:
@@ -95,18 +114,43 @@ def parse_yaml(path: Path, text: str) -> YamlText:
     Raises InputError with file, line and column where it is no YAML, is nested deeper than
     MAX_DEPTH, has more than MAX_VALUES values, or uses anchors, aliases, tags or equal keys.
     """
+    document, faults = read_yaml(path, text)
+    if faults:
+        raise faults[0].error(path)
+    return document
+
+
+def read_yaml(path: Path, text: str) -> tuple[YamlText, tuple[Fault, ...]]:
+    """Return the data of `text` and all its faults; see `parse_yaml`.
+
+    Where the rest of the text has no meaning after a fault, that fault is the last one and the data is None.
+    """
     document = YamlText(path, text)
     for number, line in enumerate(text.split("\n"), start=1):
         if len(line) > MAX_LINE:
-            raise document.fault_at(number, 1, f"a line of {len(line)} characters")
+            return document, (Fault(number, 1, f"a line of {len(line)} characters"),)
+    builder = _Builder(document)
     try:
-        _Builder(document).build(YAML(typ="safe", pure=True).parse(text))
+        builder.build(YAML(typ="safe", pure=True).parse(text))
+    except _EndError as error:
+        last = error.fault
     except MarkedYAMLError as error:
-        raise _syntax_fault(document, error) from None
+        last = _syntax_fault(error)
     except (YAMLError, YAMLStreamError, ValueError, OverflowError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: not YAML: {first}", hint="check the file") from None
-    return document
+        last = Fault(0, 0, f"not YAML: {first}", "check the file")
+    else:
+        return document, tuple(builder.faults)
+    document.data = None
+    return document, (*builder.faults, last)
+
+
+class _EndError(Exception):
+    """Carries the fault after which the rest of a text has no meaning."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
 
 
 @dataclass(slots=True)
@@ -120,10 +164,11 @@ class _Open:
 
 
 class _Builder:
-    """Turns events into data and spans without recursion."""
+    """Turns events into data and spans without recursion; `faults` are those after which it can go on."""
 
     def __init__(self, document: YamlText) -> None:
         self.document = document
+        self.faults: list[Fault] = []
         self.stack: list[_Open] = []
         self.values = 0
         self.documents = 0
@@ -133,11 +178,11 @@ class _Builder:
             if isinstance(event, DocumentStartEvent):
                 self.documents += 1
                 if self.documents > 1:
-                    raise self._fault(event, "a second YAML document", "keep one document per file")
+                    raise self._end_at(
+                        event, "a second YAML document", "keep one document per file"
+                    )
             elif isinstance(event, AliasEvent):
-                raise self._fault(
-                    event, "a YAML alias", "write the value out; aliases are not read"
-                )
+                self._alias(event)
             elif isinstance(event, MappingStartEvent | SequenceStartEvent):
                 self._begin(event)
             elif isinstance(event, MappingEndEvent | SequenceEndEvent):
@@ -145,11 +190,19 @@ class _Builder:
             elif isinstance(event, ScalarEvent):
                 self._scalar(event)
 
+    def _alias(self, event: Any) -> None:
+        self._note(event, "a YAML alias", "write the value out; aliases are not read")
+        parent = self.stack[-1] if self.stack else None
+        if parent is not None and isinstance(parent.value, dict) and parent.key is None:
+            parent.key, parent.key_mark = f"*{event.anchor}", event.start_mark
+            return
+        self._put(event, f"*{event.anchor}")
+
     def _begin(self, event: Any) -> None:
         self._check(event)
         value: Any = {} if isinstance(event, MappingStartEvent) else []
         if len(self.stack) >= MAX_DEPTH:
-            raise self._fault(
+            raise self._end_at(
                 event, f"nested deeper than {MAX_DEPTH} levels", "no entry needs that depth"
             )
         where = self._place(event, value, flow=bool(event.flow_style))
@@ -170,14 +223,17 @@ class _Builder:
         if parent is not None and isinstance(parent.value, dict) and parent.key is None:
             if event.value in parent.value:
                 first = self.document.spans[(*parent.where, event.value)].key_line
-                raise self._fault(
+                self._note(
                     event,
                     f"{_short(event.value)!r} stands here twice",
                     f"line {first} has it already",
                 )
             parent.key, parent.key_mark = event.value, event.start_mark
             return
-        where = self._place(event, _resolve(event))
+        self._put(event, _resolve(event))
+
+    def _put(self, event: Any, value: Any) -> None:
+        where = self._place(event, value)
         if self.stack:
             span, outer = self.document.spans[where], self.document.spans[self.stack[-1].where]
             outer.end_line = max(outer.end_line, span.end_line)
@@ -192,14 +248,14 @@ class _Builder:
             parent = self.stack[-1]
             if isinstance(parent.value, dict):
                 if parent.key is None:
-                    raise self._fault(event, "a key that is no single word", "write `key: value`")
+                    raise self._end_at(event, "a key that is no single word", "write `key: value`")
                 where, key_mark = (*parent.where, parent.key), parent.key_mark
                 parent.value[parent.key] = value
                 parent.key = None
             else:
                 where = (*parent.where, len(parent.value))
                 parent.value.append(value)
-        if value is None:
+        if value is None and isinstance(event, ScalarEvent):
             # The parser sees an empty value only at the next token, lines below. Its place is that of its key.
             start = key_mark if event.value == "" else start
         self.document.spans[where] = TextRange(
@@ -223,19 +279,20 @@ class _Builder:
     def _check(self, event: Any) -> None:
         self.values += 1
         if self.values > MAX_VALUES:
-            raise self._fault(event, f"more than {MAX_VALUES} values", "split the file")
+            raise self._end_at(event, f"more than {MAX_VALUES} values", "split the file")
         if event.anchor:
-            raise self._fault(
-                event, f"a YAML anchor &{_short(event.anchor)}", "write the value out"
-            )
+            self._note(event, f"a YAML anchor &{_short(event.anchor)}", "write the value out")
         if event.tag:
-            raise self._fault(
-                event, f"a YAML tag {_short(str(event.tag))}", "remove it; values need no tags"
-            )
+            tag = _short(str(event.tag))
+            self._note(event, f"a YAML tag {tag}", "remove it; values need no tags")
 
-    def _fault(self, event: Event, message: str, hint: str) -> InputError:
+    def _note(self, event: Event, message: str, hint: str) -> None:
         mark = event.start_mark
-        return self.document.fault_at(mark.line + 1, mark.column + 1, message, hint=hint)
+        self.faults.append(Fault(mark.line + 1, mark.column + 1, message, hint))
+
+    def _end_at(self, event: Event, message: str, hint: str) -> _EndError:
+        mark = event.start_mark
+        return _EndError(Fault(mark.line + 1, mark.column + 1, message, hint))
 
 
 def _resolve(event: Any) -> Any:
@@ -257,13 +314,12 @@ def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _syntax_fault(document: YamlText, error: MarkedYAMLError) -> InputError:
+def _syntax_fault(error: MarkedYAMLError) -> Fault:
     """Return ruamel's complaint with the place where it was seen."""
     problem = (error.problem or error.context or "not YAML").strip().splitlines()[0]
     mark = error.problem_mark or error.context_mark
     hint = "check the indentation and the quotes around this line"
     if "\\t" in problem:
         problem, hint = "a tab where YAML allows only spaces", "indent with spaces"
-    if mark is None:
-        return InputError(f"{document.path}: not YAML: {problem}", hint=hint)
-    return document.fault_at(mark.line + 1, mark.column + 1, f"not YAML: {problem}", hint=hint)
+    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+    return Fault(line, column, f"not YAML: {problem}", hint)

@@ -89,11 +89,20 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Exceptions from the default policy for one version, with their reason."""
+    """Exceptions from the default policy for one version, with their reason.
+
+    `options` are serving options and variables that load code or open a side door.
+    """
 
     trust_remote_code: bool = False
     formats: tuple[str, ...] = ()
     reason: str = ""
+    options: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """What is permitted, as people read it: `code`, formats, options."""
+        return (*(("code",) if self.trust_remote_code else ()), *self.formats, *self.options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ _UNITS = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
-_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kKMGT]i?B|B)\s*$")
+_SIZE = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([kKMGT]i?B|B)\s*")
 
 
 def parse_size(text: str) -> int:
@@ -23,7 +23,7 @@ def parse_size(text: str) -> int:
 
     Raises ValueError where the text is not a number followed by B, kB, MB, GB, TB, KiB, MiB, GiB or TiB.
     """
-    found = _SIZE.match(text)
+    found = _SIZE.fullmatch(text)
     if found is None or found[2] not in _UNITS:
         raise ValueError(f"{text!r} is not a size; write it like 16GiB or 500MB")
     return int(float(found[1]) * _UNITS[found[2]])

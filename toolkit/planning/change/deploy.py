@@ -13,6 +13,8 @@ from toolkit.errors import NothingSuitableError
 from toolkit.planning.change.preflight import reason_to_provision
 from toolkit.planning.change.room import Room, find_room
 
+SWAP_NOTE = "both replicas do not fit at once: the old one stops before the new one starts"
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -30,6 +32,7 @@ class Wanted:
     keep_standby: bool = True
     bake_seconds: float = 10.0
     ready_seconds: float = 60.0
+    notes: tuple[str, ...] = ()
 
 
 def plan_deploy(wanted: Wanted, facts: HostFacts) -> Plan:
@@ -37,6 +40,23 @@ def plan_deploy(wanted: Wanted, facts: HostFacts) -> Plan:
 
     Raises NothingSuitableError where the release fits neither beside the running one nor in its place.
     """
+    plan = _ordered(wanted, facts)
+    if plan.empty:
+        return plan
+    return replace(plan, notes=(*wanted.notes, *_other_source(plan), *plan.notes))
+
+
+def _other_source(plan: Plan) -> tuple[str, ...]:
+    """Return the remark about a release whose weights are of another repository than the serving one's."""
+    before, after = plan.previous, plan.release
+    if before is None or after is None or before.source == after.source:
+        return ()
+    return (
+        f"{after.title} is of {after.source}, the serving {before.title} is of {before.source}",
+    )
+
+
+def _ordered(wanted: Wanted, facts: HostFacts) -> Plan:
     model = wanted.release.model
     current = facts.serving_slot(model)
     if current and _ready_in(current, wanted.release):
@@ -134,8 +154,8 @@ def _with_room(plan: Plan, room: Room, wanted: Wanted, *, swap: bool) -> Plan:
     if not swap:
         return replace(plan, devices=room.devices)
     downtime = f"about {format_seconds(wanted.ready_seconds)}"
-    note = "both replicas do not fit at once: the old one stops before the new one starts"
-    return replace(plan, devices=room.devices, downtime=downtime, notes=(*plan.notes, note))
+    notes = (*plan.notes, SWAP_NOTE)
+    return replace(plan, devices=room.devices, downtime=downtime, notes=notes)
 
 
 def _preparation(wanted: Wanted, facts: HostFacts, *, live: bool) -> tuple[Step, ...]:

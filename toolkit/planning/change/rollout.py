@@ -10,7 +10,7 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan, StepKind, Strategy
 from toolkit.domain.release import Release
 from toolkit.errors import RefusedError
-from toolkit.planning.change.deploy import Wanted
+from toolkit.planning.change.deploy import SWAP_NOTE, Wanted
 
 # Steps that prepare a host before the first batch; none of them touches a serving replica.
 PREPARATION = (
@@ -178,7 +178,8 @@ def _serves(facts: HostFacts, model: str) -> bool:
 
 def _rolling(plan: Plan, serving: int) -> Plan:
     note = f"its old replica stops before the new one starts; {serving - 1} other hosts serve meanwhile"
-    return replace(plan, strategy=Strategy.ROLLING, downtime="", notes=(note,))
+    kept = [each for each in plan.notes if each != SWAP_NOTE]
+    return replace(plan, strategy=Strategy.ROLLING, downtime="", notes=(*kept, note))
 
 
 def _only_switches(plan: Plan) -> bool:

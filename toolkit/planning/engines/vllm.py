@@ -14,7 +14,13 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.fit import Actual
 from toolkit.domain.model import ServingValue, Version
 from toolkit.domain.release import Release
-from toolkit.planning.engines import vllm_check, vllm_kernels, vllm_log, vllm_options
+from toolkit.planning.engines import (
+    vllm_check,
+    vllm_kernels,
+    vllm_log,
+    vllm_options,
+    vllm_table,
+)
 from toolkit.planning.engines.port import EngineOptions, Missing, Seat, Signs
 from toolkit.planning.engines.vllm_names import Flags, Names, names
 
@@ -59,6 +65,10 @@ class Vllm:
         if version.permission.trust_remote_code:
             options[flags.remote_code] = True
         options.update(version.serving)
+        for name in [*options]:
+            # Such a flag has no opposite: it is said, or it is not.
+            if options[name] is False and vllm_table.is_mark(version.engine.version, name):
+                del options[name]
         return tuple(word for name, value in options.items() for word in _words(name, value))
 
     def environment(
@@ -233,6 +243,9 @@ def _utilization(version: Version, facts: HostFacts, flags: Flags) -> float:
 
 def _words(name: str, value: ServingValue) -> list[str]:
     flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool) and "." in name:
+        # A key of a JSON object takes a value.
+        return [flag, str(value).lower()]
     if value is True:
         return [flag]
     if value is False:

@@ -5,7 +5,7 @@ A release of vLLM that renames one gets a row here, which says what differs from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 
 
@@ -87,9 +87,12 @@ BY_MINOR: Mapping[tuple[int, int], Names] = {
 
 def names(version: str) -> Names:
     """Return the names in `version` (`0.32.0`): those of its row, or of the newest row before it."""
-    known = sorted(BY_MINOR)
-    wanted = minor(version)
-    return BY_MINOR[max((each for each in known if each <= wanted), default=known[0])]
+    return BY_MINOR[row_of(minor(version), BY_MINOR)]
+
+
+def row_of(wanted: tuple[int, int], known: Collection[tuple[int, int]]) -> tuple[int, int]:
+    """Return the version of `known` that stands for `wanted`: the newest up to it, or else the oldest."""
+    return max((each for each in known if each <= wanted), default=min(known))
 
 
 def minor(version: str) -> tuple[int, int]:

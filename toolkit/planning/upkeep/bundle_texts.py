@@ -28,8 +28,8 @@ def licences_text(versions: Sequence[Version], texts: Mapping[str, Sequence[str]
             f"- Source: {origin}, revision {version.revision}",
         ]
         if permission.reason:
-            allowed = [*permission.formats, *(["code"] if permission.trust_remote_code else [])]
-            lines.append(f"- Permitted by exception: {', '.join(allowed)}: {permission.reason}")
+            allowed = ", ".join(permission.allowed)
+            lines.append(f"- Permitted by exception: {allowed}: {permission.reason}")
         files = texts.get(version.title, ())
         lines += [f"- Text: {path}" for path in files]
         if not files:

@@ -86,9 +86,20 @@ def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
             release=build_release(version, snapshot, lock, facts, number=0),
             snapshot_size=snapshot.size,
             missing_bytes=0 if stored else max(1, sum(missing)),
+            notes=_permitted(version),
         )
 
     return want
+
+
+def _permitted(version: Version) -> tuple[str, ...]:
+    """Return the remark about what the version may do beyond the defaults."""
+    permission = version.permission
+    if not permission.allowed:
+        return ()
+    return (
+        f"permitted for {version.title}: {', '.join(permission.allowed)} ({permission.reason})",
+    )
 
 
 def back(model: str, number: int | None, history: History, **order: Any) -> Order:

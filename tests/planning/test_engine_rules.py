@@ -1,0 +1,195 @@
+"""What a registry may say to vLLM: every name of every version is judged, every value is checked."""
+
+# One row of a table is one line, however long.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from toolkit.planning.engines import vllm_allowed, vllm_permissions
+from toolkit.planning.engines.vllm_names import BY_MINOR
+from toolkit.planning.engines.vllm_reserved import ENGINE_ENV, RESERVED_FLAGS
+from toolkit.planning.engines.vllm_rules import flag_fault, permission_fault, variable_fault
+from toolkit.planning.engines.vllm_table import table_of
+
+VERSIONS = [f"{first}.{second}.0" for first, second in BY_MINOR]
+V = "0.32.0"
+CODE = "it can name code, files or weights that nothing pins"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_each_version_has_a_table_of_its_own(version: str) -> None:
+    assert f"{table_of(version).minor}.0" == version
+    assert table_of("0.99.1").minor == "0.33"
+    assert table_of("0.1.0").minor == "0.31"
+
+
+def test_no_name_is_free_and_reserved_or_free_and_with_permission() -> None:
+    free = vllm_allowed.FLAGS | vllm_allowed.VARIABLES
+    never = RESERVED_FLAGS.keys() | ENGINE_ENV.keys()
+    asked = vllm_permissions.FLAGS.keys() | vllm_permissions.VARIABLES.keys()
+    assert not free & never
+    assert not free & asked
+    assert not never & asked
+
+
+def test_every_name_in_the_lists_is_one_of_some_version() -> None:
+    known = {name for version in VERSIONS for name in table_of(version).flags}
+    known |= {name for version in VERSIONS for name in table_of(version).variables}
+    # Variables of the libraries under the engine, which its table does not have.
+    known |= {"DO_NOT_TRACK", "TRANSFORMERS_OFFLINE", "TORCHINDUCTOR_CACHE_DIR"}
+    known |= {"GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"}
+    listed = [
+        vllm_allowed.FLAGS, vllm_allowed.VARIABLES, vllm_allowed.RANGES, RESERVED_FLAGS, ENGINE_ENV,
+        vllm_permissions.FLAGS, vllm_permissions.VARIABLES, vllm_permissions.VALUES, vllm_permissions.KEYS,
+    ]  # fmt: skip
+    assert not {name for names in listed for name in names} - known
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_flag_that_nobody_has_judged_needs_a_permission(version: str) -> None:
+    judged = vllm_allowed.FLAGS | RESERVED_FLAGS.keys() | vllm_permissions.FLAGS.keys()
+    for name in table_of(version).flags.keys() - judged:
+        fault = flag_fault(version, name, _fitting(version, name))
+        assert fault is not None
+        assert vllm_permissions.UNJUDGED in fault.message, name
+        assert flag_fault(version, name, _fitting(version, name), {name}) is None
+
+
+def _fitting(version: str, name: str) -> Any:
+    """Return a value that the flag takes."""
+    option = table_of(version).flags[name]
+    samples = {"switch": True, "mark": True, "json": "{}", "text": "x", "one of": ""}
+    return samples.get(option.kind, option.low)
+
+
+# flag, value -> the message; None where it is free
+VALUES: list[tuple[str, Any, str | None]] = [
+    ("max-model-len", 8192, None),
+    ("max-model-len", "16k", None),
+    ("max-model-len", "16.5k", None),
+    ("max-model-len", "16.5K", "max-model-len: expected a whole number, or one such as 16k, not '16.5K'"),
+    ("max-model-len", "auto", None),
+    ("max-model-len", -1, "max-model-len: expected 1 to 134,217,728, not -1"),
+    ("max-model-len", 0, "max-model-len: expected 1 to 134,217,728, not 0"),
+    ("max-model-len", "9" * 18 + "T", "max-model-len: expected 1 to 134,217,728, not '999999999999999999T'"),
+    ("max-model-len", 1e3, "max-model-len: expected a whole number, or one such as 16k, not 1000.0"),
+    ("max-num-seqs", "16", "max-num-seqs: expected a whole number, not '16'"),
+    ("max-num-seqs", 10**30, "max-num-seqs: expected 1 to 65,536, not 1000000000000000000000000000000"),
+    ("max-logprobs", -1, None),
+    ("max-logprobs", -2, "max-logprobs: expected -1 to 1,048,576, not -2"),
+    ("gpu-memory-utilization", 0.9, None),
+    ("gpu-memory-utilization", 1.5, "gpu-memory-utilization: expected 0.01 to 1, not 1.5"),
+    ("gpu-memory-utilization", "٠.٩", "gpu-memory-utilization: expected a number, not '٠.٩'"),
+    ("gpu-memory-utilization", float("nan"), "gpu-memory-utilization: expected a number, not nan"),
+    ("gpu-memory-utilization", True, "gpu-memory-utilization: expected a number, not true"),
+    ("enforce-eager", False, None),
+    ("enforce-eager", "true", "enforce-eager: expected true or false, not 'true'"),
+    ("disable-log-stats", True, "serving option 'disable-log-stats' is reserved"),
+    ("cudagraph-capture-sizes", (1, 2, 4), None),
+    ("cudagraph-capture-sizes", 4, None),
+    ("cudagraph-capture-sizes", [], "cudagraph-capture-sizes: expected 1 to 256 values, not an empty list"),
+    ("cudagraph-capture-sizes", [1] * 257, "cudagraph-capture-sizes: expected 1 to 256 values, not a list"),
+    ("max-num-seqs", [1], "max-num-seqs: expected one value, not a list"),
+    ("dtype", "bfloat16", None),
+    ("max-lora-rank", 16, None),
+    ("max-lora-rank", 17, "max-lora-rank: expected one of the engine's words, not 17"),
+    ("quantization", "awq_marlin", None),
+    ("quantization", "/tmp/x.py", "quantization: expected the name of one of the engine's methods, not '/tmp/x.py'"),
+    ("tool-call-parser", "x" * 20_000, f"tool-call-parser: expected at most 16384 characters, not '{'x' * 57}...'"),
+    ("response-role", " ", "response-role: expected text, not ' '"),
+    ("chat-template", "{{ messages }}", None),
+    ("chat-template", "/etc/passwd", f"serving option 'chat-template' needs a permission: {vllm_permissions.TEMPLATE_REASON}"),
+    ("load-format", "safetensors", None),
+    ("load-format", "pt", f"serving option 'load-format' needs a permission: 'pt' is none of auto, safetensors, fastsafetensors, mistral, bitsandbytes, gguf; {vllm_permissions.VALUE_REASON}"),
+    ("distributed-executor-backend", "my.module.Executor", f"serving option 'distributed-executor-backend' needs a permission: 'my.module.Executor' is none of mp, uni; {vllm_permissions.VALUE_REASON}"),
+    ("generation-config", "/tmp", f"serving option 'generation-config' needs a permission: '/tmp' is none of auto, vllm; {vllm_permissions.VALUE_REASON}"),
+    ("hf-overrides", '{"rope_scaling": {"factor": 2}}', None),
+    ("hf-overrides", '{"text_config": {"auto_map": {}}}', f"serving option 'hf-overrides' needs a permission: key 'auto_map': {CODE}"),
+    ("hf-overrides", "[1]", "hf-overrides: expected a JSON object, not '[1]'"),
+    ("hf-overrides", '{"a": NaN}', "hf-overrides: expected a JSON object, not '{\"a\": NaN}'"),
+    ("hf-overrides", '{"a": 1, "a": 2}', "hf-overrides: expected a JSON object, not '{\"a\": 1, \"a\": 2}'"),
+    ("hf-overrides", "[" * 10_000, f"hf-overrides: expected a JSON object, not '{'[' * 57}...'"),
+    ("override-generation-config", '{"temperature": 0.5}', None),
+    ("speculative-config", '{"method": "ngram", "num_speculative_tokens": 3}', None),
+    ("speculative-config", '{"model": "acme/draft"}', f"serving option 'speculative-config' needs a permission: key 'model': {CODE}"),
+    ("speculative-config", '{"method": "custom_class"}', f"serving option 'speculative-config' needs a permission: 'custom_class': {CODE}"),
+    ("spec-method", "custom_class", f"serving option 'spec-method' needs a permission: 'custom_class': {CODE}"),
+    ("compilation-config", '{"inductor_passes": {"a": "os.system"}}', f"serving option 'compilation-config' needs a permission: key 'inductor_passes': {CODE}"),
+    # keys after a dot
+    ("speculative-config.method", "ngram", None),
+    ("speculative-config.model", "acme/draft", f"serving option 'speculative-config.model' needs a permission: key 'model': {CODE}"),
+    ("hf_overrides.text-config", '{"auto_map": {}}', f"serving option 'hf_overrides.text-config' needs a permission: key 'auto_map': {CODE}"),
+    ("kv_transfer_config.kv_connector", "X", "serving option 'kv_transfer_config.kv_connector' needs a permission: it opens ports or connections beside the router"),
+    ("max-num-seqs.x", 1, "'max-num-seqs' takes no keys"),
+    # names
+    ("max-model", 1, "vLLM 0.32 has no flag 'max-model'"),
+    ("middleware", "a.b", "serving option 'middleware' is reserved"),
+    ("logits-processors", ["a:b"], "serving option 'logits-processors' needs a permission: it loads code by its name"),
+    ("io-processor-plugin", "x", "serving option 'io-processor-plugin' needs a permission: it loads code by its name"),
+    ("enable-prompt-embeds", True, "serving option 'enable-prompt-embeds' needs a permission: clients choose what the engine loads or computes with"),
+    ("logging-config.pylogging_config_file", "/x", "serving option 'logging-config.pylogging_config_file' needs a permission: it loads code by its name"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value", "message"), VALUES, ids=range(len(VALUES)))
+def test_a_flag_and_its_value(name: str, value: Any, message: str | None) -> None:
+    fault = flag_fault(V, name, value)
+    assert (fault and fault.message) == message
+    if fault and "needs a permission" in fault.message:
+        assert flag_fault(V, name, value, {name.partition(".")[0].replace("_", "-")}) is None
+
+
+# variable, value -> the message; None where it is free
+VARIABLES = [
+    ("VLLM_LOGGING_LEVEL", "DEBUG", None),
+    ("VLLM_CPU_KVCACHE_SPACE", "4", None),
+    ("VLLM_CPU_KVCACHE_SPACE", "0.5", "VLLM_CPU_KVCACHE_SPACE: expected a whole number in quotes, not '0.5'"),
+    ("VLLM_CPU_KVCACHE_SPACE", "٤", "VLLM_CPU_KVCACHE_SPACE: expected a whole number in quotes, not '٤'"),
+    ("VLLM_CPU_KVCACHE_SPACE", "99999999", "VLLM_CPU_KVCACHE_SPACE: expected 0 to 65,536, not '99999999'"),
+    ("VLLM_LOG_STATS_INTERVAL", "nan", "VLLM_LOG_STATS_INTERVAL: expected a number in quotes, not 'nan'"),
+    ("VLLM_USE_DEEP_GEMM", "yes", "VLLM_USE_DEEP_GEMM: expected \"1\" or \"0\", not 'yes'"),
+    ("OMP_NUM_THREADS", "4", None),
+    ("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True", None),
+    ("VLLM_LOGING_LEVEL", "DEBUG", "vLLM 0.32 has no variable VLLM_LOGING_LEVEL"),
+    ("VLLM_SERVER_DEV_MODE", "1", "environment variable VLLM_SERVER_DEV_MODE is reserved"),
+    ("VLLM_PLUGINS", "x", "environment variable VLLM_PLUGINS needs a permission: it loads code by its name"),
+    ("VLLM_ALLOW_INSECURE_SERIALIZATION", "1", "environment variable VLLM_ALLOW_INSECURE_SERIALIZATION needs a permission: it unpickles data, and a pickle can run code"),
+    ("VLLM_LOGGING_STREAM", "ext://os.system", "environment variable VLLM_LOGGING_STREAM needs a permission: it loads code by its name"),
+    ("NCCL_NET_PLUGIN", "x", f"environment variable NCCL_NET_PLUGIN needs a permission: {vllm_permissions.UNJUDGED}"),
+    ("BASH_ENV", "x", f"environment variable BASH_ENV needs a permission: {vllm_permissions.UNJUDGED}"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value", "message"), VARIABLES)
+def test_a_variable_and_its_value(name: str, value: str, message: str | None) -> None:
+    fault = variable_fault(V, name, value)
+    assert (fault and fault.message) == message
+    if fault and "needs a permission" in fault.message:
+        assert variable_fault(V, name, value, {name}) is None
+
+
+# name -> the message; None where a permission for it makes sense
+PERMISSIONS = [
+    ("kv-transfer-config", None),
+    ("load-format", None),
+    ("hf-overrides", None),
+    ("VLLM_PLUGINS", None),
+    ("BASH_ENV", None),
+    ("watermark-config", None),
+    ("max-num-seqs", "'max-num-seqs' needs no permission"),
+    ("OMP_NUM_THREADS", "'OMP_NUM_THREADS' needs no permission"),
+    ("middleware", "'middleware' is reserved, and no permission opens it"),
+    ("VLLM_SERVER_DEV_MODE", "'VLLM_SERVER_DEV_MODE' is reserved, and no permission opens it"),
+    ("kv-transfer", "vLLM 0.32 has no flag 'kv-transfer'"),
+    ("VLLM_PLUGIN", "vLLM 0.32 has no variable VLLM_PLUGIN"),
+]
+
+
+@pytest.mark.parametrize(("name", "message"), PERMISSIONS)
+def test_a_permission_names_what_needs_one(name: str, message: str | None) -> None:
+    fault = permission_fault(V, name)
+    assert (fault and fault.message) == message

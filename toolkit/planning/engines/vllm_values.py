@@ -1,0 +1,263 @@
+"""The values of vLLM's options: whether the engine takes one, and whether it needs a permission."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit.domain.outside import parse_json, parse_mapping
+from toolkit.planning.engines import vllm_allowed
+from toolkit.planning.engines import vllm_permissions as permissions
+from toolkit.planning.engines.vllm_table import Option
+
+MAX_TEXT = 16_384
+MAX_ITEMS = 256
+# Digits of ASCII alone: Python and YAML take others for numbers, the engine's own parsers do not agree.
+_COUNT = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)([kKmMgGtT])")
+_FACTORS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12,
+            "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}  # fmt: skip
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
+_WORD = re.compile(r"[A-Za-z0-9_.:-]+")
+# Names of methods and parsers that the engine has; what looks like a path or code is none.
+_METHODS = ("quantization", "tool-call-parser", "reasoning-parser", "attention-backend")
+
+
+@dataclass(frozen=True, slots=True)
+class OptionFault:
+    """What is wrong with an option, and what to write; `at_value` tells a wrong value from a wrong name."""
+
+    message: str
+    hint: str
+    at_value: bool = False
+
+
+class _WrongError(Exception):
+    """Carries what a value should be and the hint."""
+
+    def __init__(self, expected: str, hint: str = "") -> None:
+        super().__init__(expected)
+        self.hint = hint
+
+
+def keyed_fault(option: Option, name: str, path: str, value: Any) -> OptionFault | None:
+    """Return why the engine would not take `name: value`; `path` are the keys after the flag's dot, `a.b`."""
+    try:
+        if path and option.kind != "json":
+            return OptionFault(f"{option.name!r} takes no keys", f"write `{option.name}: ...`")
+        if not path:
+            _check(option, value)
+        elif isinstance(value, list | tuple):
+            raise _WrongError("one value", "write the whole as JSON in quotes")
+        elif isinstance(value, str) and len(value) > MAX_TEXT:
+            raise _WrongError(f"at most {MAX_TEXT} characters")
+    except _WrongError as error:
+        shown = f"{name}: expected {error.args[0]}, not {_shown(value)}"
+        return OptionFault(shown, error.hint, at_value=True)
+    return None
+
+
+def variable_fault(option: Option, value: str) -> OptionFault | None:
+    """Return why the engine would not take the text `value` of a variable."""
+    try:
+        if option.kind == "switch" and value not in ("0", "1"):
+            raise _WrongError('"1" or "0"')
+        if option.kind in ("integer", "number"):
+            pattern, word = (
+                (_INTEGER, "a whole number") if option.kind == "integer" else (_NUMBER, "a number")
+            )
+            if not pattern.fullmatch(value):
+                raise _WrongError(f"{word} in quotes")
+            _check_range(option, float(value))
+        if len(value) > MAX_TEXT:
+            raise _WrongError(f"at most {MAX_TEXT} characters")
+    except _WrongError as error:
+        shown = f"{option.name}: expected {error.args[0]}, not {_shown(value)}"
+        return OptionFault(shown, error.hint, at_value=True)
+    return None
+
+
+def permission_reason(option: Option, path: str, value: Any) -> str:
+    """Return why this value of a flag needs a permission; empty where it needs none."""
+    name = option.name
+    if name not in vllm_allowed.FLAGS:
+        return permissions.FLAGS.get(name, permissions.UNJUDGED)
+    if name in permissions.VALUES and str(value) not in permissions.VALUES[name]:
+        free = ", ".join(permissions.VALUES[name])
+        return f"{_shown(value)} is none of {free}; {permissions.VALUE_REASON}"
+    if name == "chat-template" and not ("{{" in str(value) or "{%" in str(value)):
+        return permissions.TEMPLATE_REASON
+    if option.kind == "json":
+        return _json_reason(name, path, value)
+    if str(value) in permissions.SUSPECT_WORDS:
+        return f"{_shown(value)}: {permissions.KEY_REASON}"
+    return ""
+
+
+def may_need_permission(option: Option) -> bool:
+    """Whether some value of the flag needs a permission."""
+    return (
+        option.name not in vllm_allowed.FLAGS
+        or option.name in permissions.VALUES
+        or option.name in ("chat-template", "spec-method")
+        or option.kind == "json"
+    )
+
+
+def _json_reason(name: str, path: str, value: Any) -> str:
+    data = _read(value)
+    for key in reversed(path.split(".") if path else []):
+        data = {key: data}
+    known = permissions.KEYS.get(name, "").split()
+    for key in data:
+        if known and key.replace("-", "_") not in known:
+            return f"key {_shown(key)}: {permissions.KEY_REASON}"
+    for key, each in _entries(data):
+        word = key.replace("-", "_").lower()
+        if word in permissions.SUSPECT_KEYS or word.endswith(permissions.SUSPECT_ENDS):
+            return f"key {_shown(key)}: {permissions.KEY_REASON}"
+        if each in permissions.SUSPECT_WORDS:
+            return f"{_shown(each)}: {permissions.KEY_REASON}"
+    return ""
+
+
+def _read(value: Any) -> Any:
+    """Return what the engine reads from a value: after a path of keys too, JSON where it is JSON."""
+    try:
+        return parse_json(value, MAX_TEXT) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _entries(data: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every key and value of nested objects and lists; values of lists under an empty key."""
+    open_ = [data]
+    while open_:
+        each = open_.pop()
+        items = each.items() if isinstance(each, dict) else (("", item) for item in each)
+        for key, value in items:
+            if isinstance(value, dict | list):
+                open_.append(value)
+                yield key, None
+            else:
+                yield key, value
+
+
+def _check(option: Option, value: Any) -> None:
+    if isinstance(value, list | tuple):
+        if not option.many:
+            raise _WrongError("one value", f"write `{option.name}: VALUE`")
+        if not 0 < len(value) <= MAX_ITEMS:
+            raise _WrongError(f"1 to {MAX_ITEMS} values", "write them, or remove the line")
+        for each in value:
+            _check_one(option, each)
+    else:
+        _check_one(option, value)
+
+
+def _check_one(option: Option, value: Any) -> None:
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        raise _WrongError(f"at most {MAX_TEXT} characters")
+    if option.kind in ("switch", "mark"):
+        if not isinstance(value, bool):
+            raise _WrongError("true or false", "write it without quotes")
+    elif isinstance(value, bool):
+        raise _WrongError(_WORDS[option.kind])
+    elif value in option.words:
+        return
+    else:
+        _CHECKS[option.kind](option, value)
+
+
+def _check_count(option: Option, value: Any) -> None:
+    found = _COUNT.fullmatch(value) if isinstance(value, str) else None
+    if found and not ("." in found[1] and found[2].isupper()):
+        _check_range(option, float(found[1]) * _FACTORS[found[2]])
+    else:
+        _check_integer(option, value)
+
+
+def _check_integer(option: Option, value: Any) -> None:
+    if not isinstance(value, int):
+        hint = "write it without quotes" if _is_number(value) else ""
+        raise _WrongError(_WORDS[option.kind], hint)
+    _check_range(option, value)
+
+
+def _check_number(option: Option, value: Any) -> None:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise _WrongError("a number", "write it without quotes" if _is_number(value) else "")
+    _check_range(option, value)
+
+
+def _check_range(option: Option, value: float) -> None:
+    if not option.low <= value <= option.high:
+        hint = f"or one of: {', '.join(option.words)}" if option.words else ""
+        raise _WrongError(f"{_figure(option.low)} to {_figure(option.high)}", hint)
+
+
+def _check_choice(option: Option, value: Any) -> None:
+    if str(value) not in option.choices:
+        begun = [each for each in option.choices if value and each.startswith(str(value))]
+        near = begun or difflib.get_close_matches(str(value), option.choices, n=1, cutoff=0.6)
+        known = ", ".join(option.choices)
+        raise _WrongError(
+            "one of the engine's words", f"did you mean {near[0]!r}?" if near else f"known: {known}"
+        )
+
+
+def _check_text(option: Option, value: Any) -> None:
+    text = str(value)
+    if not text.strip():
+        raise _WrongError("text", "write it, or remove the line")
+    if option.name in _METHODS and not _WORD.fullmatch(text):
+        raise _WrongError("the name of one of the engine's methods")
+
+
+def _check_json(_option: Option, value: Any) -> None:
+    if not isinstance(value, str):
+        raise _WrongError("a JSON object in quotes", "write it in quotes: '{\"key\": 1}'")
+    try:
+        parse_mapping(value, MAX_TEXT)
+    except ValueError as error:
+        raise _WrongError("a JSON object", f"it cannot be read: {error}") from None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, str) and _NUMBER.fullmatch(value) is not None
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    text = str(value)
+    text = text if len(text) <= 60 else f"{text[:57]}..."
+    return repr(text) if isinstance(value, str) else text
+
+
+_WORDS = {
+    "integer": "a whole number",
+    "count": "a whole number, or one such as 16k",
+    "number": "a number",
+    "one of": "one of the engine's words",
+    "text": "text",
+    "json": "a JSON object in quotes",
+}
+_CHECKS = {
+    "integer": _check_integer,
+    "count": _check_count,
+    "number": _check_number,
+    "one of": _check_choice,
+    "text": _check_text,
+    "json": _check_json,
+}
