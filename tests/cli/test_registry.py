@@ -170,15 +170,89 @@ def test_check_names_every_fault_and_ends_with_2(desk: Desk) -> None:
     said = desk("check")
     assert said.code == 2
     assert said.out == (
-        "FAULT  tiny@a: the licence gemma of tiny@a is not approved for tiny\n"
+        "FAULT  model_registry.yaml:12:7: tiny@a: the licence gemma of tiny@a is not approved for tiny\n"
         "       read its terms, then write `gemma: [tiny]` under policy.licences.approved\n"
-        "note   tiny@a: its files are not pinned yet\n"
+        "note   model_registry.yaml:12:7: tiny@a: its files are not pinned yet\n"
         "       toolkit registry pin tiny@a --lock-only\n"
-        f"FAULT  tiny@a: {desk.place}/house is no directory\n"
+        f"FAULT  model_registry.yaml:12:7: tiny@a: {desk.place}/house is no directory\n"
         "       correct `source: {path: ...}` in the registry\n"
         "1 model, 1 version, 0 with pinned files\n"
     )
     assert said.err.startswith("error: model_registry.yaml: 2 faults, the first: the licence gemma")
+
+
+BROKEN = """\
+policy:
+  licences: {allowed: [apache-2.0], denied: [Apache-2.0]}
+models:
+  tiny:
+    description: a small one
+    description: a smaller one
+    licence: apache-2.0
+    openness: open-weights
+    source: &origin {repo: acme/tiny}
+    engine: {name: vllm, version: 0.32.0}
+    resources: {accelerators: [cuda, tpu], memory: 100000000000TiB}
+    serving: {max-model-len: -1, enforce-eager: 1, max_sequences: 3, kv-transfer-config: "{}"}
+    env: {VLLM_PLUGINS: x, LD_PRELOAD: /x.so}
+    checks: [{prompt: hi, timeout: .nan}]
+    versions:
+      a: {revision: main}
+      b:
+        revision: 1111111111111111111111111111111111111111
+        engine: {name: vllm, version: 0.33.0}
+        permission: {options: [kv-transfer-config, max-num-seqs], reason: reviewed}
+        serving: {max-model-len: ٣}
+"""
+ALL_FAULTS = """\
+FAULT  model_registry.yaml:2:46: 'Apache-2.0' is not a licence id
+FAULT  model_registry.yaml:6:5: 'description' stands here twice
+FAULT  model_registry.yaml:9:13: a YAML anchor &origin
+FAULT  model_registry.yaml:11:38: accelerators: 'tpu' is not known
+FAULT  model_registry.yaml:11:52: '100000000000TiB' is more than any host has
+FAULT  model_registry.yaml:12:30: max-model-len: expected 1 to 134,217,728, not -1
+FAULT  model_registry.yaml:12:49: enforce-eager: expected true or false, not 1
+FAULT  model_registry.yaml:12:52: vLLM 0.32 has no flag 'max_sequences'
+FAULT  model_registry.yaml:12:70: serving option 'kv-transfer-config' needs a permission: it opens ports or connections beside the router
+FAULT  model_registry.yaml:13:11: environment variable VLLM_PLUGINS needs a permission: it loads code by its name
+FAULT  model_registry.yaml:13:28: environment variable LD_PRELOAD is reserved
+FAULT  model_registry.yaml:14:36: '.nan' is not a duration
+FAULT  model_registry.yaml:16:21: revision 'main' is no full commit (40 of 0-9 a-f)
+FAULT  model_registry.yaml:20:52: 'max-num-seqs' needs no permission
+FAULT  model_registry.yaml:21:34: max-model-len: expected a whole number, or one such as 16k, not '٣'
+"""
+
+
+def test_check_shows_all_faults_of_the_text_each_with_its_line(desk: Desk) -> None:
+    desk.file.write_text(BROKEN)
+    said = desk("check")
+    assert said.code == 2
+    assert [line for line in said.out.splitlines() if line.startswith("FAULT")] == (
+        ALL_FAULTS.splitlines()
+    )
+    assert said.err.startswith("error: model_registry.yaml: 15 faults, the first: 'Apache-2.0'")
+    other = desk("list")
+    assert other.code == 2
+    assert "and 14 more faults: `toolkit registry check` shows all" in other.err
+
+    found = json.loads(desk("check", "--json").out)
+    assert len(found["findings"]) == 15
+    assert found["findings"][0] == {
+        "version": "",
+        "fault": True,
+        "message": "'Apache-2.0' is not a licence id",
+        "hint": "write the Hub's id in lower case, such as apache-2.0",
+        "place": "model_registry.yaml:2:46",
+    }
+
+
+def test_check_goes_on_where_the_lock_cannot_be_read(desk: Desk) -> None:
+    desk.file.write_text(TEXT.replace("6GiB", "six"))
+    desk.file.with_name("model_registry.lock.json").write_text("{")
+    said = desk("check")
+    assert said.code == 2
+    assert "model_registry.yaml:10:52: 'six' is not a size" in said.out
+    assert "model_registry.lock.json:1:2: not JSON" in said.out
 
 
 def test_check_sees_a_lock_that_holds_what_is_not_permitted_and_a_directory_that_changed(
@@ -204,4 +278,4 @@ def test_check_sees_a_lock_that_holds_what_is_not_permitted_and_a_directory_that
     desk.file.write_text(desk.file.read_text().replace("trust_remote_code: true", "formats: []"))
     said = desk("check")
     assert said.code == 2
-    assert "FAULT  tiny@a: the lock holds modeling.py: code is not permitted\n" in said.out
+    assert "tiny@a: the lock holds modeling.py: code is not permitted\n" in said.out

@@ -121,10 +121,13 @@ def check(registry_path: str, as_json: bool) -> None:
         print_json({"path": registry_path, "models": len(models), "findings": findings}, failure)
         return
     for finding in checked.findings:
-        say(f"{'FAULT' if finding.fault else 'note '}  {finding.version}: {finding.message}")
+        words = filter(None, (finding.place, finding.version, finding.message))
+        say(f"{'FAULT' if finding.fault else 'note '}  {': '.join(words)}")
         if finding.hint:
             say(f"       {finding.hint}")
     pinned = sum(map(checked.lock.has, versions))
+    if failure and not models:
+        raise failure
     say(
         f"{len(models)} model{'s' * (len(models) != 1)}, "
         f"{len(versions)} version{'s' * (len(versions) != 1)}, {pinned} with pinned files"

@@ -43,8 +43,12 @@ def read_registry(path: Path, *, unpinned: bool = False) -> RegistryFile:
     With `unpinned`, revisions that still have to be pinned and models without versions are let
     through. Raises InputError for the first of all other faults, with the number of the rest.
     """
-    text = read_text(path, limit=MAX_BYTES, hint="toolkit registry init")
-    return parse_registry(path, text, unpinned=unpinned)
+    return parse_registry(path, read_registry_text(path), unpinned=unpinned)
+
+
+def read_registry_text(path: Path) -> str:
+    """Return the text of the registry's file; raises InputError where it cannot be read."""
+    return read_text(path, limit=MAX_BYTES, hint="toolkit registry init")
 
 
 def parse_registry(path: Path, text: str, *, unpinned: bool = False) -> RegistryFile:

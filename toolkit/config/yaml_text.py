@@ -70,10 +70,13 @@ class Fault:
     message: str
     hint: str = ""
 
+    def place(self, path: Path) -> str:
+        """Return `file:line:column` in the file at `path`."""
+        return f"{path}:{self.line}:{self.column}" if self.line else f"{path}"
+
     def error(self, path: Path) -> InputError:
         """Return the error about this fault of the file at `path`."""
-        place = f"{path}:{self.line}:{self.column}" if self.line else f"{path}"
-        return InputError(f"{place}: {self.message}", hint=self.hint)
+        return InputError(f"{self.place(path)}: {self.message}", hint=self.hint)
 
 
 @dataclass(slots=True)

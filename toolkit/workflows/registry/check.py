@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolkit.adapters.sources.directory import directory_files
-from toolkit.config.lock_file import Lock, read_lock
-from toolkit.config.registry import load_registry
-from toolkit.domain.model import LocalSource, Registry, Version
+from toolkit.config.lock_file import Lock, lock_path, read_lock
+from toolkit.config.registry import (
+    RegistryFile,
+    parse_registry,
+    read_registry_text,
+    registry_faults,
+)
+from toolkit.domain.model import LocalSource, Policy, Registry, Version
 from toolkit.domain.snapshot import content_revision
-from toolkit.errors import SourceError
+from toolkit.errors import InputError, SourceError
 from toolkit.planning.release.file_choice import choose_files
 from toolkit.planning.release.licence_policy import licence_verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A remark about a version. A `fault` has to be corrected; `hint` says how."""
+    """A remark about a version, or about a `place` (`file:line:column`) of the registry's text.
+
+    A `fault` has to be corrected; `hint` says how.
+    """
 
     version: str
     fault: bool
     message: str
     hint: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A registry, its lock, and the findings about both."""
+    """A registry, its lock, and the findings about both; without models where its text has faults."""
 
     registry: Registry
     lock: Lock
@@ -41,15 +50,41 @@ class Checked:
 
 
 def check_registry(registry_path: Path) -> Checked:
-    """Read registry and lock and check every version against policy, its directory and the lock.
+    """Check the text of the registry, and every version against policy, its directory and the lock.
 
-    Raises InputError where one of the two files cannot be read at all.
+    All faults are findings. Raises InputError where the registry's file cannot be read at all.
     """
-    registry, lock = load_registry(registry_path), read_lock(registry_path)
+    text = read_registry_text(registry_path)
+    lock, of_lock = _lock(registry_path)
+    faults = registry_faults(registry_path, text)
+    if faults:
+        wrong = [
+            Finding("", True, fault.message, fault.hint, fault.place(registry_path))
+            for fault in faults
+        ]
+        return Checked(Registry({}, Policy(), str(registry_path)), lock, (*wrong, *of_lock))
+    file = parse_registry(registry_path, text)
+    registry = file.registry
     findings = [
-        finding for version in registry.versions for finding in _check(version, registry, lock)
+        replace(finding, place=_place(file, version))
+        for version in registry.versions
+        for finding in _check(version, registry, lock)
     ]
-    return Checked(registry, lock, (*findings, *_unused(registry, lock)))
+    return Checked(registry, lock, (*findings, *of_lock, *_unused(registry, lock)))
+
+
+def _lock(registry_path: Path) -> tuple[Lock, tuple[Finding, ...]]:
+    """Return the lock and no finding; an empty lock and a fault where the lock cannot be read."""
+    try:
+        return read_lock(registry_path), ()
+    except InputError as error:
+        found = Finding("", True, error.message, error.hint)
+        return Lock(lock_path(registry_path), {}), (found,)
+
+
+def _place(file: RegistryFile, version: Version) -> str:
+    where = ("models", version.model, "versions", version.name)
+    return file.document.found(where, "", at_key=True).place(file.document.path)
 
 
 def _check(version: Version, registry: Registry, lock: Lock) -> Iterator[Finding]:
