@@ -44,6 +44,7 @@ def test_a_branch_means_its_newest_commit(world: World) -> None:
 def test_licence_and_gate_are_told(world: World) -> None:
     world.publish(FILES)
     info = world.hub.resolve(REPO, "main")
+    assert info.name == REPO
     assert (info.licence, info.gated) == ("apache-2.0", False)
 
 

@@ -11,6 +11,7 @@ import click
 
 from toolkit.cli.options import json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.plan_view import confirmed
 from toolkit.config.lock_file import Lock, read_lock
 from toolkit.domain.model import Registry, Version
 from toolkit.domain.quantity import format_size
@@ -154,6 +155,12 @@ def _check_failure(registry_path: str, faults: Sequence[Finding]) -> InputError 
 @click.option(
     "--lock-only", is_flag=True, help="Write digests of versions that stand there already."
 )
+@click.option(
+    "--source",
+    default="",
+    metavar="OWNER/NAME",
+    help="Accept that the Hub leads to this repository of another owner.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
 @registry_option()
 @json_option()
@@ -162,6 +169,7 @@ def pin(
     ref: str,
     name: str,
     lock_only: bool,
+    source: str,
     dry_run: bool,
     registry_path: str,
     as_json: bool,
@@ -177,13 +185,20 @@ def pin(
             f"{'REF' if ref else '--as'}",
             hint=f"toolkit registry pin {model} --lock-only",
         )
-    if lock_only:
-        pins = lock_versions(path, model, open_hub=open_hub, report=note, dry_run=dry_run)
-    else:
-        pinned = pin_version(
-            path, model, ref, name=name, open_hub=open_hub, report=note, dry_run=dry_run
-        )
-        pins = (pinned,)
+
+    def accept(asked: str, repo: str) -> bool:
+        if source:
+            return repo == source
+        return confirmed(f"the Hub leads from {asked} to {repo}, of another owner; pin that one?")
+
+    how: dict[str, Any] = {
+        "open_hub": open_hub, "report": note, "accept": accept, "dry_run": dry_run,
+    }  # fmt: skip
+    pins = (
+        lock_versions(path, model, **how)
+        if lock_only
+        else (pin_version(path, model, ref, name=name, **how),)
+    )
     if as_json:
         print_json({"pinned": [_pin_json(each) for each in pins], "dry_run": dry_run})
         return

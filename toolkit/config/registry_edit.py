@@ -23,20 +23,27 @@ _NOT_PLAIN = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 _NO_REVISION = "0" * 40
 
 
-def with_version(file: RegistryFile, model: str, name: str, revision: str) -> RegistryFile:
+def with_version(
+    file: RegistryFile, model: str, name: str, revision: str, repo: str = ""
+) -> RegistryFile:
     """Return the registry with a new last version of `model`, by inserted lines alone.
 
-    Raises InputError where the name is no name or taken, or where the text has no place for lines.
+    `repo` is the version's own repository, where it is not its model's. Raises InputError where the name is no name or
+    taken, or where the text has no place for lines.
     """
     _check_name(file, model, name)
 
     def lines(place: LinePlace) -> list[str]:
+        inner = " " * (place.indent + place.step)
+        source = [f"{inner}source: {{repo: {repo}}}"] if repo else []
         return [
             f"{' ' * place.indent}{quoted(name)}:",
-            f"{' ' * (place.indent + place.step)}revision: {revision}",
+            *source,
+            f"{inner}revision: {revision}",
         ]
 
-    return insert_version(file, model, name, {"revision": revision}, lines, _hint(name, revision))
+    spec = {**({"source": {"repo": repo}} if repo else {}), "revision": revision}
+    return insert_version(file, model, name, spec, lines, _hint(name, revision))
 
 
 def insert_version(
@@ -60,14 +67,33 @@ def insert_version(
     return proved(file, text, expected, model, hint)
 
 
-def with_revision(file: RegistryFile, model: str, name: str, revision: str) -> RegistryFile:
-    """Return the registry with the branch or tag of an unpinned version replaced by `revision`."""
-    where: Where = ("models", model, "versions", name, "revision")
-    span = file.document.spans[where]
-    text = file.document.text
-    text = text[: span.offset] + revision + text[span.end_offset :]
+def with_revision(
+    file: RegistryFile, model: str, name: str, revision: str, repo: str = ""
+) -> RegistryFile:
+    """Return the registry with the branch or tag of an unpinned version replaced by `revision`.
+
+    `repo` becomes the version's own repository, where it is given.
+    """
+    where: Where = ("models", model, "versions", name)
+    spans, text = file.document.spans, file.document.text
     expected = copy.deepcopy(file.document.data)
-    expected["models"][model]["versions"][name]["revision"] = revision
+    version = expected["models"][model]["versions"][name]
+    span = spans[*where, "revision"]
+    changes = [(span.offset, span.end_offset, revision)]
+    if repo and "source" in version:
+        own = spans[*where, "source", "repo"]
+        changes.append((own.offset, own.end_offset, repo))
+    elif repo and spans[where].flow:
+        changes.append((span.end_offset, span.end_offset, f", source: {{repo: {repo}}}"))
+    elif repo:
+        end = text.find("\n", span.end_offset) if "\n" in text[span.end_offset :] else len(text)
+        line = f"\n{' ' * (span.key_column - 1)}source: {{repo: {repo}}}"
+        changes.append((end, end, line))
+    for start, end, new in sorted(changes, reverse=True):
+        text = text[:start] + new + text[end:]
+    version["revision"] = revision
+    if repo:
+        version["source"] = {"repo": repo}
     return proved(file, text, expected, model, _hint(name, revision))
 
 

@@ -32,6 +32,7 @@ class FakeHub:
 
     def __init__(self) -> None:
         self._repos: dict[str, _Repo] = {}
+        self._moved: dict[str, str] = {}
         self._flipped: set[tuple[str, str]] = set()
         self._cuts: dict[tuple[str, str], list[int]] = {}
         self.downloads: list[str] = []
@@ -53,6 +54,12 @@ class FakeHub:
         known.licence, known.gated = licence, gated
         return revision
 
+    def rename(self, repo: str, name: str) -> None:
+        """Give the repository another name; the former one leads there."""
+        self._repos[name] = self._repos.pop(repo)
+        former = [each for each, now in self._moved.items() if now == repo]
+        self._moved.update(dict.fromkeys([repo, *former], name))
+
     def fail(self, repo: str, fault: Fault | None) -> None:
         """Make every request for `repo` fail with `fault`; None ends that."""
         self._repos.setdefault(repo, _Repo()).fault = fault
@@ -67,7 +74,7 @@ class FakeHub:
 
     def resolve(self, repo: str, ref: str) -> RepoInfo:
         known, revision = self._find(HubAddress(self.endpoint, repo, ref))
-        return RepoInfo(revision, known.licence, known.gated)
+        return RepoInfo(revision, known.licence, known.gated, self._moved.get(repo, repo))
 
     def files(self, repo: str, revision: str) -> tuple[HubFile, ...]:
         commit = self._commit(HubAddress(self.endpoint, repo, revision))
@@ -105,7 +112,7 @@ class FakeHub:
 
     def _find(self, address: HubAddress) -> tuple[_Repo, str]:
         """Return the repository and the commit of the address."""
-        known = self._repos.get(address.repo)
+        known = self._repos.get(self._moved.get(address.repo, address.repo))
         if known is not None and known.fault is not None:
             raise known.fault.error(address, wait="120 s", status=503)
         if known is None:

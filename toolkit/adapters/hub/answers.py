@@ -10,6 +10,7 @@ from toolkit.domain.bounds import ANSWER, TEXT
 from toolkit.domain.outside import parse_json, parse_mapping, text_of, whole
 
 _SHA1 = re.compile(r"[0-9a-f]{40}\Z")
+_REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -23,7 +24,7 @@ def parse_repo_info(body: bytes) -> RepoInfo:
     licence = _licence(
         card if isinstance(card, dict) else {}, tags if isinstance(tags, list) else []
     )
-    return RepoInfo(revision, licence, bool(entry.get("gated")))
+    return RepoInfo(revision, licence, bool(entry.get("gated")), _name(entry.get("id")))
 
 
 def parse_listing(body: bytes) -> list[HubFile]:
@@ -32,6 +33,11 @@ def parse_listing(body: bytes) -> list[HubFile]:
     if not isinstance(entries, list):
         raise ValueError("a listing is a list")
     return [_file(entry) for entry in entries if _kind(entry) == "file"]
+
+
+def _name(value: Any) -> str:
+    """Return the repository's own name; empty where a server gives none, or something else."""
+    return value if isinstance(value, str) and _REPO.match(value) else ""
 
 
 def _licence(card: dict[str, Any], tags: list[Any]) -> str:

@@ -17,12 +17,15 @@ Advance = Callable[[int], None]
 class RepoInfo:
     """A repository at a commit. `licence` is the licence id of its model card in lower case, or empty.
 
-    `gated` tells whether users must accept terms on the model's page first.
+    `gated` tells whether users must accept terms on the model's page first. `name` is the Hub's own name for the
+    repository: another one than was asked for after a redirect, or where the two differ in case. It is empty where the
+    Hub gives none.
     """
 
     revision: str
     licence: str
     gated: bool
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,9 @@ from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.workflows.registry.pin_reading import RepositoryReading
 
 Report = Callable[[str], None]
+# The repository that was asked for, and the Hub's name for it, of another owner -> whether that one is meant.
+Accept = Callable[[str, str], bool]
+
 
 _FULL = re.compile(r"[0-9a-f]{40}\Z")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
@@ -61,17 +64,19 @@ def pin_version(
     name: str = "",
     open_hub: OpenHub,
     report: Report,
+    accept: Accept | None = None,
     dry_run: bool = False,
 ) -> Pinned:
     """Pin what `ref` means today (default: `main`) as the last version of `model`, and return it.
 
+    The version is recorded under the Hub's own name of the repository; `accept` is asked where its owner differs.
     Where a version's revision in the file still is that branch or tag, the commit replaces it.
     The registry is written last, so that a version never stands in it without its digests.
     Raises InputError for faults in files and arguments, RefusedError where policy forbids the
-    licence or a file, SourceError and IntegrityError for answers of the Hub.
+    licence or a file or another owner is not accepted, SourceError and IntegrityError for answers of the Hub.
     """
     file = read_registry(registry_path, unpinned=True)
-    pinning = _Pinning(file, read_lock(registry_path), open_hub, report, dry_run)
+    pinning = _Pinning(file, read_lock(registry_path), open_hub, report, accept, dry_run)
     registry_model = file.registry.model(_bare(model))
     waiting = _waiting(file, registry_model.name, ref, name)
     if waiting:
@@ -81,12 +86,13 @@ def pin_version(
         draft = draft_version(file, registry_model.name)
     found = pinning.observe(draft, ref)
     for version in registry_model.versions:
-        same = version.source == draft.source and version.revision == found.revision
-        if same and not waiting:
+        same = version.source.key in (draft.source.key, found.repo)
+        if same and version.revision == found.revision and not waiting:
             return pinning.lock(version, found)
     title = waiting or name or _default_name(ref, found.revision, registry_model.versions)
     write = with_revision if waiting else with_version
-    after = write(file, registry_model.name, title, found.revision)
+    repo = found.repo if found.repo != draft.source.key else ""
+    after = write(file, registry_model.name, title, found.revision, repo)
     version = after.registry.model(registry_model.name).version(title)
     pinned = pinning.lock(version, found)
     if not dry_run:
@@ -95,7 +101,13 @@ def pin_version(
 
 
 def lock_versions(
-    registry_path: Path, spec: str, *, open_hub: OpenHub, report: Report, dry_run: bool = False
+    registry_path: Path,
+    spec: str,
+    *,
+    open_hub: OpenHub,
+    report: Report,
+    accept: Accept | None = None,
+    dry_run: bool = False,
 ) -> tuple[Pinned, ...]:
     """Write the digests of `MODEL@VERSION`, or of all versions of `MODEL`, into the lock.
 
@@ -116,7 +128,7 @@ def lock_versions(
                 hint=f"toolkit registry pin {model.name} {version.revision}",
             )
         lock = read_lock(registry_path)
-        pinning = _Pinning(file, lock, open_hub, report, dry_run)
+        pinning = _Pinning(file, lock, open_hub, report, accept, dry_run)
         if lock.has(version) and "@" not in spec:
             done.append(Pinned(version, lock.snapshot_of(version), {}, (), False, False))
             continue
@@ -127,13 +139,18 @@ def lock_versions(
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The answer of a source: revision, licence if it names one, and the digests of a directory."""
+    """The answer of a source: revision, licence if it names one, and the digests of a directory.
+
+    `repo` is the repository's own name on the Hub.
+    """
 
     revision: str
     licence: str = ""
     gated: bool = False
     files: tuple[FileDigest, ...] = ()
     choice: FileChoice | None = None
+    repo: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +161,7 @@ class _Pinning:
     pins: Lock
     open_hub: OpenHub
     report: Report
+    accept: Accept | None
     dry_run: bool
 
     def observe(self, version: Version, ref: str) -> _Found:
@@ -163,7 +181,26 @@ class _Pinning:
                 f"the Hub answered {info.revision!r} for {ref} of {version.source.repo}",
                 hint="check HF_ENDPOINT",
             )
-        return _Found(info.revision, info.licence, info.gated)
+        repo = info.name or version.source.repo
+        return _Found(
+            info.revision,
+            info.licence,
+            info.gated,
+            repo=repo,
+            notes=self._moved(version.source.repo, repo),
+        )
+
+    def _moved(self, asked: str, repo: str) -> tuple[str, ...]:
+        """Return the remark about a repository that has another name on the Hub than the one that was asked for."""
+        if repo == asked:
+            return ()
+        same_owner = _owner(repo) == _owner(asked)
+        if not same_owner and not (self.accept and self.accept(asked, repo)):
+            raise RefusedError(
+                f"the Hub leads from {asked} to {repo}, which is another owner's",
+                hint=f"where that is the one that is meant: --source {repo}",
+            )
+        return (f"{asked} is {repo} on the Hub",)
 
     def lock(self, version: Version, found: _Found, *, again: bool = False) -> Pinned:
         """Return `version` with its digests: those of the lock, else those of its source, which then go to the lock."""
@@ -174,8 +211,10 @@ class _Pinning:
                 hint=f"toolkit registry pin {version.model}",
             )
         if self.pins.has(version) and not again:
-            return Pinned(version, self.pins.snapshot_of(version), {}, (), False, False)
-        notes = [] if found.licence or found.choice else ["the repository names no licence"]
+            return Pinned(version, self.pins.snapshot_of(version), {}, found.notes, False, False)
+        notes = [*found.notes]
+        if not found.licence and not found.choice:
+            notes.append("the repository names no licence")
         if found.gated:
             notes.append("gated: its terms have to be accepted on the Hub by the token's account")
         if isinstance(version.source, HubSource):
@@ -242,6 +281,10 @@ class _Pinning:
         verdict = licence_verdict(version, self.file.registry.policy)
         if not verdict.allowed:
             raise RefusedError(verdict.reason, hint=verdict.hint)
+
+
+def _owner(repo: str) -> str:
+    return repo.partition("/")[0].lower()
 
 
 def _differs(version: Version, pinned: Snapshot, found: Snapshot) -> bool:
