@@ -174,6 +174,7 @@ def real_lab() -> Iterator[HostLab]:
             router_bind=f"127.0.0.1:{port}",
             router_metrics_bind=f"127.0.0.1:{free_port(port + 1)}",
             port_base=port + 10,
+            settings={"toolkit_hang_seconds": 2},
         )
         interruption = Interruption()
         lab = HostLab(
@@ -209,6 +210,7 @@ def bare_lab(number: int = 11) -> Iterator[HostLab]:
                 connection="ssh",
                 address=machine.address,
                 ssh_options=machine.ssh_options,
+                settings={"toolkit_hang_seconds": 2},
             )
             interruption = Interruption()
             try:

@@ -43,6 +43,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if behaviour == "answers errors":
             self.answer(500, b'{"error": {"message": "internal error"}}')
             return
+        if behaviour == "hangs":
+            time.sleep(60)
         running[0] += 1
         user = request.get("user", "").split()
         text = answer or f"hello from {os.path.basename(snapshot)}"

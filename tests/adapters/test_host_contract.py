@@ -117,6 +117,17 @@ def test_a_well_replica_passes_its_watch(lab: HostLab, program: str) -> None:
     assert lab.host.watch(program, lab.ports["blue"], 0.5, silent).ok
 
 
+def test_a_standby_that_hangs_is_told_from_a_good_one(lab: HostLab, program: str) -> None:
+    assert lab.host.probe(program, lab.ports["blue"]).ok
+    frozen = lab.start("green", Behaviour.HANGS)
+    assert lab.host.wait_ready(frozen, lab.ports["green"], 20, silent).ok
+    waited = lab.host.probe(frozen, lab.ports["green"])
+    assert (waited.ok, waited.reason) == (
+        False,
+        "it hangs: it did not answer a request of one token within 2 s",
+    )
+
+
 def test_a_removed_replica_leaves_nothing(lab: HostLab, program: str) -> None:
     lab.stop("blue")
     assert lab.host.observe().slots == ()

@@ -120,6 +120,16 @@ class TestVllm:
             ),
             "server": "serve",
             "ending": ("--host", "127.0.0.1", "--port", "8100", "--a"),
+            "progress": (
+                "vllm:prompt_tokens",
+                "vllm:generation_tokens",
+                "vllm:kv_cache_usage_perc",
+            ),
+            "core": "EngineCore",
+            "probe": {
+                "path": "/v1/completions",
+                "body": {"model": "tiny", "prompt": "a", "max_tokens": 1, "temperature": 0},
+            },
         }
 
     def test_what_options_mean(self, number: str) -> None:
@@ -199,7 +209,7 @@ def test_what_a_package_lacks_is_read_from_its_sources() -> None:
         "log line 'Graph capturing finished'",
         "log line 'GiB for KV cache'",
     }
-    assert len(missing) == 20 + 6 + 2 + 4
+    assert len(missing) == 20 + 6 + 5 + 4
 
 
 def test_all_files_that_are_read_of_a_package_are_asked_for() -> None:

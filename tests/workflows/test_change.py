@@ -66,8 +66,41 @@ def test_a_rollback_to_a_standby_starts_nothing(world: World) -> None:
     world.deploy(release(2))
     world.rollback()
 
-    assert world.events == ["complete tiny-blue", "routes runtime", "drain tiny-green"]
+    assert world.events == [
+        "probe tiny-blue",
+        "complete tiny-blue",
+        "routes runtime",
+        "drain tiny-green",
+    ]
     assert world.table() == [("blue", "v1", "healthy", 100), ("green", "v2", "healthy", 0)]
+
+
+def test_a_frozen_standby_is_refused_and_what_serves_goes_on(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    world.behave("v1", Behaviour.HANGS)
+    with pytest.raises(ReleaseFailedError) as caught:
+        world.rollback()
+    assert "tiny #1 (v1) stands by and is no good: it hangs" in caught.value.message
+    assert caught.value.hint and "toolkit" in caught.value.hint
+    assert world.table()[-1] == ("green", "v2", "healthy", 100)
+
+
+def test_a_rollback_from_a_release_that_hangs_leaves_no_healthy_standby(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    world.behave("v2", Behaviour.HANGS)
+    world.rollback()
+    assert world.table() == [("blue", "v1", "healthy", 100), ("green", "v2", "running", 0)]
+    assert any("it hangs: 2 requests are open" in each for each in world.said)
+
+
+def test_an_upgrade_that_hangs_in_its_bake_is_undone(world: World) -> None:
+    world.deploy(release(1))
+    world.behave("v2", Behaviour.HANGS)
+    with pytest.raises(ReleaseFailedError, match="failed under traffic: it hangs"):
+        world.deploy(release(2))
+    assert world.table() == [("blue", "v1", "healthy", 100)]
 
 
 def test_a_second_rollback_undoes_the_first(world: World) -> None:

@@ -24,6 +24,11 @@ def _is_flag(value: Any) -> bool:
     return isinstance(value, bool)
 
 
+def _is_number(value: Any, least: float, most: float) -> bool:
+    known = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return known and least <= value <= most
+
+
 def _is_directory(value: Any) -> bool:
     return isinstance(value, str) and _DIRECTORY.fullmatch(value) is not None
 
@@ -69,6 +74,14 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "toolkit_firewall_allow": (
         _are_openings,
         "a list such as [{port: 9100, from: 10.0.0.0/8, protocol: tcp}]",
+    ),
+    "toolkit_hang_seconds": (
+        lambda value: _is_number(value, 2, 600),
+        "a number of seconds from 2 to 600",
+    ),
+    "toolkit_stall_seconds": (
+        lambda value: _is_number(value, 10, 86400),
+        "a number of seconds from 10 to 86400",
     ),
     "toolkit_interconnect": (_is_flag, "true or false"),
     "toolkit_packages": (_is_directory, "the absolute path of a directory of package files"),

@@ -41,6 +41,7 @@ COMMANDS = {
     ),
     "wait-ready": Command("replica", "wait_ready"),
     "watch": Command("replica", "watch"),
+    "probe": Command("replica", "probe", ("request",)),
     "drain": Command("replica", "drain"),
     "logs": Command("logs", "follow"),
     "place": Command("snapshots", "place"),

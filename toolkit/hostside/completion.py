@@ -44,6 +44,35 @@ def busy(port: int, signs: Document) -> int:
     return int(sum(float(each[1]) for each in found if each))
 
 
+def figures(port: int, signs: Document, timeout: float = 0.5) -> dict[str, float] | None:
+    """Return the engine's counts of requests in work and of its progress, by name; None where it does not answer.
+
+    The values of a metric's labels are added.
+    """
+    lines = _metrics(port, signs["metrics"], timeout)
+    if not lines:
+        return None
+    found: dict[str, float] = {}
+    for line in lines:
+        name, _, value = line.rpartition(" ")
+        name = name.partition("{")[0]
+        # Prometheus' library ends the names of counters so.
+        name = name[: -len("_total")] if name.endswith("_total") else name
+        if name in signs["load"] or name in signs["progress"]:
+            found[name] = found.get(name, 0.0) + float(value)
+    return found
+
+
+def status_of(port: int, path: str, payload: Document, timeout: float) -> int:
+    """Return the status of the answer to a request; 0 where there is none within `timeout` seconds."""
+    import http.client
+
+    try:
+        return _request(port, "POST", path, payload, timeout)[0]
+    except (OSError, http.client.HTTPException):
+        return 0
+
+
 def cache_info(port: int, signs: Document) -> list[str]:
     """Return the lines of the engine's metrics that describe its cache, none if it has no such metric."""
     return [

@@ -48,6 +48,38 @@ def tree(pid: int) -> list[int]:
     return found
 
 
+def effort(pid: int, core: str, *, alone: bool) -> float:
+    """Return the seconds that the computing processes below `pid` have run or waited for a processor.
+
+    They have `core` in their command line; without such a process, all descendants count. With `alone` the process
+    `pid` counts too, as it does where it has no descendant.
+    """
+    below = tree(pid)[1:]
+    found = [each for each in below if core and core in _command_line(each)] or below
+    return sum(map(_run_time, found if found and not alone else [pid, *found]))
+
+
+def _command_line(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _run_time(pid: int) -> float:
+    """Return the seconds that a process's threads ran or stood in line (sched-stats: the first two fields, in ns)."""
+    total = 0
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
+                ran, waited = file.read().split()[:2]
+                total += int(ran) + int(waited)
+    except (OSError, ValueError):
+        pass  # it ended, or it began with another thread
+    return total / 1e9
+
+
 def _memory(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/smaps_rollup") as file:

@@ -6,6 +6,7 @@ import os
 import time
 
 import completion
+import hang
 import logs
 import processes
 import router_view
@@ -65,22 +66,30 @@ def tail(root: str, program: str) -> list[str]:
 def watch(request: Document, report: Report) -> Document:
     """Watch a replica that has the traffic for `seconds`.
 
-    Result: {"ok": bool, "reason": str, "log": [...]}; ends early with ok=False if its process ends or restarts,
-    or its health fails twice in a row.
+    Result: {"ok": bool, "reason": str, "log": [...]}; ends early with ok=False if its process ends or restarts, its
+    health fails twice in a row, or it hangs. At the end it must answer a request of one token.
     """
     root, program, port = request["root"], request["program"], request["port"]
     until, failed = time.monotonic() + request["seconds"], 0
     pid, path = processes.state(root, program)["pid"], signs.of_slot(root, program)["health"]
+    watched, target = _watched(request, program), router_view.target_of(root, program)
     while True:
         now = processes.state(root, program)
         if now["state"] != "running" or now["pid"] != pid:
             return {"ok": False, "reason": "its process ended", "log": tail(root, program)}
         failed = 0 if completion.healthy(port, path) else failed + 1
-        if failed == 2:
-            return {"ok": False, "reason": "it stopped answering", "log": tail(root, program)}
+        reason = "it stopped answering" if failed == 2 else ""
+        if hung := watched.look(*router_view.load(root, *target)):
+            reason = f"it hangs: {hung}"
         left = until - time.monotonic()
-        if left <= 0:
-            return {"ok": True, "reason": "", "log": []}
+        if left <= 0 and not reason:
+            reason = hang.probe(root, program, port, *_limits(request))
+        if reason or left <= 0:
+            return {
+                "ok": not reason,
+                "reason": reason,
+                "log": tail(root, program) if reason else [],
+            }
         report({"seconds_left": left})
         time.sleep(min(left, 0.25))
 
@@ -89,22 +98,49 @@ def drain(request: Document, report: Report) -> Document:
     """Return when the slot has no requests, or at the deadline.
 
     Drained means: the router's sessions, summed over all its workers, and the engine's own requests in work
-    are 0, twice in a row. Result: {"drained": bool, "left": int, "seconds": float}.
+    are 0, twice in a row. A replica that hangs answers none of them: it is ended, and starts again without traffic.
+    Result: {"drained": bool, "left": int, "seconds": float, "reason": str}.
     """
     root, model, slot, port = (request[key] for key in ("root", "model", "slot", "port"))
     started, quiet, reported = time.monotonic(), 0, 0.0
     # Routes name a slot with its host in front where there are several.
-    shown = signs.of_slot(root, f"{model}-{slot.rpartition('.')[2]}")
+    program = f"{model}-{slot.rpartition('.')[2]}"
+    watched, shown = _watched(request, program), signs.of_slot(root, program)
     while True:
-        left = max(router_view.sessions(root, model, slot), completion.busy(port, shown))
+        opened, carried = router_view.load(root, model, slot)
+        left = max(opened, completion.busy(port, shown))
         elapsed = time.monotonic() - started
         quiet = quiet + 1 if left == 0 else 0
         if quiet == 2 or elapsed > request["timeout"]:
-            return {"drained": quiet == 2, "left": left, "seconds": elapsed}
+            return {"drained": quiet == 2, "left": left, "seconds": elapsed, "reason": ""}
+        if why := watched.look(opened, carried):
+            watched.restart()
+            hang.record(root, program, why)
+            return {
+                "drained": False,
+                "left": left,
+                "seconds": elapsed,
+                "reason": f"it hangs: {why}",
+            }
         if elapsed - reported >= 1:
             reported = elapsed
             report({"seconds": elapsed, "left": left})
         time.sleep(TICK)
+
+
+def probe(request: Document) -> Document:
+    """Ask an idle replica for one token. Result: {"ok": bool, "reason": str}; see `hang.probe`."""
+    root, program, port = (request[key] for key in ("root", "program", "port"))
+    reason = hang.probe(root, program, port, *_limits(request))
+    return {"ok": not reason, "reason": reason}
+
+
+def _watched(request: Document, program: str) -> hang.Watched:
+    return hang.Watched(request["root"], program, request["port"], *_limits(request))
+
+
+def _limits(request: Document) -> tuple[float, float]:
+    return request.get("hang", hang.HANG), request.get("stall", hang.STALL)
 
 
 def _last(lines: list[str]) -> str:

@@ -49,7 +49,8 @@ def processes(directory: str) -> Document:
 
 
 def servers(directory: str, pid: int) -> Servers | None:
-    """Return {backend: {server: {"weight", "status", "check", "sessions", "address", "algorithm"}}} of a worker.
+    """Return {backend: {server: {"weight", "status", "check", "sessions", "bytes", "address", "algorithm"}}} of
+    a worker. `bytes` is what the server has answered.
 
     `algorithm` is how its backend balances. None where that worker is gone.
     """
@@ -68,6 +69,7 @@ def servers(directory: str, pid: int) -> Servers | None:
             "status": row["status"],
             "check": row["check_status"].lstrip("* "),
             "sessions": int(row["scur"]),
+            "bytes": int(row["bout"] or 0),
             "address": row["addr"],
             "algorithm": "",
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 
@@ -51,23 +52,38 @@ def observe(root: str) -> Document:
 
 
 def sessions(root: str, model: str, name: str) -> int:
-    """Return the requests that the router has open to a target, over all its workers; 0 without a router.
+    """Return the requests that the router has open to a target, over all its workers; 0 without a router."""
+    return load(root, model, name)[0]
 
-    They include those that routers of other hosts handed on.
+
+def load(root: str, model: str, name: str) -> tuple[int, int]:
+    """Return the requests that the router has open to a target, and the bytes of its answers, over all workers.
+
+    They include those that routers of other hosts handed on. Both are 0 without a router.
     """
     directory = os.path.join(root, "router")
     backend = routes_file.backend(model)
-    total = 0
+    opened = carried = 0
     try:
         found = router_socket.processes(directory)
         for pid in found["current"] + found["old"]:
             for each, known in (router_socket.servers(directory, pid) or {}).items():
                 if each == backend or (each.startswith("relay.") and each.endswith("." + backend)):
                     for server in (name, routes_file.TWIN + name):
-                        total += known.get(server, {}).get("sessions", 0)
+                        opened += known.get(server, {}).get("sessions", 0)
+                        carried += known.get(server, {}).get("bytes", 0)
     except RouterError:
-        return 0
-    return total
+        return 0, 0
+    return opened, carried
+
+
+def target_of(root: str, program: str) -> tuple[str, str]:
+    """Return the model of a slot of this host, and the name of its target in the router."""
+    text = router_files.read(os.path.join(root, "slots", program, "manifest.json")) or "{}"
+    manifest = json.loads(text)
+    at = router_files.routes(os.path.join(root, "router")).get("at", "")
+    slot = manifest.get("slot", "")
+    return manifest.get("model", ""), f"{at}.{slot}" if at else slot
 
 
 def is_up(server: Document) -> bool:

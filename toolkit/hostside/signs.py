@@ -25,16 +25,19 @@ VLLM = {
         "GiB for KV cache",
     ],
     "server": "serve",
+    "progress": ["vllm:prompt_tokens", "vllm:generation_tokens", "vllm:kv_cache_usage_perc"],
+    "core": "EngineCore",
 }
 
 
 def signs(manifest: Document) -> Document:
-    """Return the signs in a slot's manifest."""
+    """Return the signs in a slot's manifest. What a former toolkit did not write is as vLLM has it."""
+    body = {"model": manifest.get("model", ""), "prompt": "a", "max_tokens": 1, "temperature": 0}
+    vllm = {**VLLM, "probe": {"path": "/v1/completions", "body": body}}
     if "signs" in manifest:
-        found: Document = manifest["signs"]
-        return found
+        return {**vllm, **manifest["signs"]}
     address = ["--host", "127.0.0.1", "--port", str(manifest.get("port", 0))]
-    return {**VLLM, "ending": [*address, *manifest.get("release", {}).get("args", [])]}
+    return {**vllm, "ending": [*address, *manifest.get("release", {}).get("args", [])]}
 
 
 def of_slot(root: str, program: str) -> Document:

@@ -38,6 +38,7 @@ class Behaviour(StrEnum):
     EMPTY = "answers nothing"
     ERROR = "answers errors"
     DIES_UNDER_TRAFFIC = "dies under traffic"
+    HANGS = "hangs"
 
 
 @dataclass
@@ -149,12 +150,27 @@ class FakeHost(Named):
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         self._do(f"watch {program}")
-        well = self._slot(program).healthy
+        slot = self._slot(program)
+        if self._behaves(slot) is Behaviour.HANGS:
+            return Waited(False, "it hangs: 2 requests are open, and it did nothing for 2 s")
+        well = slot.healthy
         return Waited(well, "" if well else "its process ended", log=("EngineDeadError: gone",))
+
+    def probe(self, program: str, port: int) -> Waited:
+        self._do(f"probe {program}")
+        slot = self._slot(program)
+        if self._behaves(slot) is not Behaviour.HANGS:
+            return Waited(True)
+        self._set(replace(slot, healthy=False))
+        return Waited(False, "it hangs: it did not answer a request of one token within 2 s")
 
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
         self._do(f"drain {model}-{slot}")
-        return Waited(True)
+        found = self._slot(f"{model}-{slot}")
+        if self._behaves(found) is not Behaviour.HANGS:
+            return Waited(True)
+        self._set(replace(found, healthy=False))
+        return Waited(False, "it hangs: 2 requests are open, and it did nothing for 2 s", left=2)
 
     def logs(
         self, program: str, lines: int, *, follow: bool, previous: bool = False

@@ -70,10 +70,16 @@ class HostPort(Named, Protocol):
         """Ask the replica for one chat completion."""
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
-        """Watch a replica for `seconds`; ends early where it dies or stops answering."""
+        """Watch a replica for `seconds`; ends early where it dies, stops answering or hangs."""
+
+    def probe(self, program: str, port: int) -> Waited:
+        """Ask a replica without traffic for one token. One that hangs is ended, and its host starts it again."""
 
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
-        """Wait until nothing runs on the slot any more, at most `timeout` seconds."""
+        """Wait until nothing runs on the slot any more, at most `timeout` seconds.
+
+        A replica that hangs is ended, which is the `reason`, and its host starts it again.
+        """
 
     def logs(
         self, program: str, lines: int, *, follow: bool, previous: bool = False
@@ -99,6 +105,9 @@ class RealHost(Named):
     def __init__(self, client: HostClient) -> None:
         self.host = client.host
         self._client, self._ask = client, client.ask
+        names = {"hang": "toolkit_hang_seconds", "stall": "toolkit_stall_seconds"}
+        settings = self.host.settings
+        self._limits = {each: settings[name] for each, name in names.items() if name in settings}
         self._held: tuple[str, Heartbeat] | None = None
 
     def observe(self) -> HostFacts:
@@ -146,14 +155,16 @@ class RealHost(Named):
         )
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
-        return _waited(
-            self._ask("watch", report, program=program, port=port, seconds=seconds), "ok"
-        )
+        request = {"program": program, "port": port, "seconds": seconds, **self._limits}
+        return _waited(self._ask("watch", report, **request), "ok")
+
+    def probe(self, program: str, port: int) -> Waited:
+        return _waited(self._ask("probe", program=program, port=port, **self._limits), "ok")
 
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
         name = f"{self.label}.{slot}" if self.label else slot
-        answer = self._ask("drain", report, model=model, slot=name, port=port, timeout=timeout)
-        return _waited(answer, "drained")
+        request = {"model": model, "slot": name, "port": port, "timeout": timeout, **self._limits}
+        return _waited(self._ask("drain", report, **request), "drained")
 
     def logs(
         self, program: str, lines: int, *, follow: bool, previous: bool = False

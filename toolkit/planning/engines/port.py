@@ -44,6 +44,8 @@ class Signs:
     `health` and `metrics` are paths. `load` are the gauges whose sum is the requests in work, `cache` the metric that
     describes the cache. `memory` are words of the log lines that say what memory was taken. `server` is a word of the
     serving process's command line, `ending` the end of that line.
+    `progress` are metrics that move while the engine computes for anybody, `core` is a part of the command line of the
+    processes that compute. `probe` is the smallest request that these must take part in: `path` and `body`.
     """
 
     health: str
@@ -53,6 +55,9 @@ class Signs:
     memory: tuple[str, ...]
     server: str
     ending: tuple[str, ...]
+    progress: tuple[str, ...]
+    core: str
+    probe: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
         """Return what stands in the manifest."""

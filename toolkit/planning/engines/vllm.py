@@ -133,6 +133,17 @@ class Vllm:
             memory=vllm_log.MEMORY_LINES,
             server="serve",
             ending=_ending(release, port),
+            progress=(metrics.prompt, metrics.generated, metrics.cache_use),
+            core="EngineCore",
+            probe={
+                "path": "/v1/completions",
+                "body": {
+                    "model": release.model,
+                    "prompt": "a",
+                    "max_tokens": 1,
+                    "temperature": 0,
+                },
+            },
         )
 
     def installation(self, lock: EngineLock) -> Mapping[str, Any]:

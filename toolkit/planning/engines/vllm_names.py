@@ -53,11 +53,17 @@ class Variables:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Metrics of `/metrics`: gauges of requests, and what the cache holds."""
+    """Metrics of `/metrics`: gauges of requests, what the cache holds, and what moves with each step of the engine.
+
+    Counters of tokens move with the first token of an answer, the use of the cache with each part of a long prompt.
+    """
 
     running: str = "vllm:num_requests_running"
     waiting: str = "vllm:num_requests_waiting"
     cache: str = "vllm:cache_config_info"
+    prompt: str = "vllm:prompt_tokens"
+    generated: str = "vllm:generation_tokens"
+    cache_use: str = "vllm:kv_cache_usage_perc"
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class Act:
         self._deployment = deployment
         self._said = 0.0
         self._stopped: set[str] = set()
+        self._started: set[str] = set()
         self._init, self._engines = facts.init, facts.engines
         host = tools.host.host
         self._label = host.label
@@ -66,6 +67,7 @@ class Act:
         """Perform `steps` in order; the first that fails raises and is recorded as failed."""
         steps = list(steps)
         self._stopped = {step.slot for step in steps if step.kind is StepKind.STOP}
+        self._started = {step.slot for step in steps if step.kind is StepKind.START}
         for step in steps:
             self._tools.host.require_lock()
             self._tools.say(f"{step.kind}{f' {step.slot}' if step.slot else ''}: {step.reason}")
@@ -142,6 +144,14 @@ class Act:
 
     def _gate(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
+        if step.slot not in self._started:
+            # A frozen standby would take the whole time of the first check.
+            waited = self._tools.host.probe(f"{release.model}-{step.slot}", port)
+            if not waited.ok:
+                raise ReleaseFailedError(
+                    f"{release.title} stands by and is no good: {waited.reason}",
+                    hint=f"toolkit status; {_logs(release, step.slot)}",
+                )
         for check in release.checks:
             answer = self._tools.host.complete(port, gate_payload(release, check), check.timeout)
             if fault := gate_fault(check, answer):
@@ -194,7 +204,9 @@ class Act:
         model, port = self._change.model, self._ports[step.slot]
         timeout = self._change.timing.drain
         waited = self._tools.host.drain(model, step.slot, port, timeout, self._still_draining)
-        if not waited.ok:
+        if waited.reason:
+            self._tools.say(f"  {waited.reason}; it was ended and starts again")
+        elif not waited.ok:
             self._tools.say(
                 f"  {waited.left} requests still ran after {format_seconds(timeout)}; going on"
             )

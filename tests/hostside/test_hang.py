@@ -1,0 +1,203 @@
+"""A replica that hangs is told from one that works, waits or has nothing to do, and is ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostside.router_lab import REPO, Lab, free_port, lab, router_view, until
+from toolkit.planning.routing.routes import Routes, Target, with_model
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import hang
+import processes
+import replica
+
+
+def looks(seconds: int, **changes: Any) -> list[hang.Look]:
+    """Return a look for each second; a value that is a function gets the second."""
+    base: dict[str, Any] = {"requests": 2, "marks": 7, "effort": 0.0, "load": 0, "probe": "waiting"}
+    return [
+        hang.Look(
+            float(at),
+            **{
+                name: value(at) if callable(value) else value
+                for name, value in {**base, **changes}.items()
+            },
+        )
+        for at in range(seconds)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seen", "since"),
+    [
+        pytest.param(looks(40), 8, id="frozen, with gauges that stand at 0"),
+        pytest.param(looks(40, load=3), 8, id="frozen, with gauges that stand at 3"),
+        pytest.param(looks(40, marks=None), 8, id="it answers no metrics either"),
+        pytest.param(looks(40, effort=lambda at: 0.02 * at), 8, id="a thread that ticks"),
+        pytest.param(looks(40, requests=0), None, id="nothing is asked"),
+        pytest.param(looks(40, marks=lambda at: at), None, id="tokens flow"),
+        pytest.param(looks(40, marks=lambda at: at // 5), None, id="a token in five seconds"),
+        pytest.param(looks(40, effort=float), None, id="a long prefill or a compilation"),
+        pytest.param(looks(40, effort=lambda at: 0.3 * at), None, id="on a processor that is taken"),
+        pytest.param(looks(40, probe="answered"), None, id="a slow upload"),
+        pytest.param(looks(40, probe=""), None, id="before the probe is sent"),
+        pytest.param(looks(40, probe="refused"), None, id="a model that answers no probe"),
+        pytest.param(looks(80, effort=float), 60, id="it computes for ever"),
+        pytest.param(looks(80, effort=float, probe="refused", load=1), 60, id="as does this one"),
+        pytest.param(looks(80, effort=float, probe="refused"), None, id="an upload to that model"),
+        pytest.param(looks(9) + looks(4, requests=0), 8, id="until it is ended"),
+    ],
+)  # fmt: skip
+def test_the_verdict(seen: list[hang.Look], since: int | None) -> None:
+    judge = hang.Judge(hang=8, stall=60)
+    found = [look.at for look in seen if judge.verdict(look)]
+    assert (found[0] if found else None) == since
+
+
+def test_a_clock_starts_with_the_first_open_request() -> None:
+    judge = hang.Judge(hang=8, stall=60)
+    idle = [hang.Look(float(at), 0) for at in range(100)]
+    asked = [hang.Look(float(at), 1, 7, 0.0, 0, "waiting") for at in range(100, 110)]
+    assert [look.at for look in [*idle, *asked] if judge.verdict(look)] == [107.0, 108.0, 109.0]
+
+
+@dataclass
+class Running:
+    """An engine of two processes in the slot blue behind a router; `core` is the one that computes."""
+
+    router: Lab
+    port: int
+    process: subprocess.Popen[str]
+    core: int
+
+    @property
+    def request(self) -> dict[str, Any]:
+        return {
+            "root": str(self.router.root),
+            "program": "tiny-blue",
+            "model": "tiny",
+            "slot": "blue",
+            "port": self.port,
+            "hang": 2.0,
+            "stall": 30.0,
+        }
+
+    def ask(self, work: float, count: int = 1) -> list[Any]:
+        """Ask through the router in `count` threads; the list gets each answer."""
+        answers: list[Any] = []
+
+        def ask() -> None:
+            answers.append(self.router.ask("/v1/completions", {"model": "tiny", "work": work})[0])
+
+        before = self.requests()
+        for _ in range(count):
+            threading.Thread(target=ask, daemon=True).start()
+        until(lambda: self.requests() == before + count or len(answers) == count)
+        return answers
+
+    def requests(self) -> int:
+        return router_view.sessions(str(self.router.root), "tiny", "blue")
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    port = free_port()
+    argv = [sys.executable, str(Path(__file__).with_name("hanging_engine.py")), str(port)]
+    with lab() as router, subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        core = int(process.stdout.readline().split()[1])
+        try:
+            manifest = {"model": "tiny", "slot": "blue", "port": port, "release": {"args": []}}
+            slot = router.root / "slots/tiny-blue"
+            slot.mkdir(parents=True)
+            (slot / "manifest.json").write_text(json.dumps(manifest))
+            router.apply(with_model(Routes(), "tiny", (Target("blue", port, 100),), created=1))
+            router.up("tiny", "blue")
+            state = {"state": "running", "pid": process.pid, "started_at": 0.0}
+            monkeypatch.setattr(processes, "state", lambda *_: state)
+            monkeypatch.setattr(processes, "init_system", lambda: "systemd")
+            yield Running(router, port, process, core)
+        finally:
+            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(core, signal.SIGKILL)
+
+
+def test_a_hung_replica_is_not_drained_for_long_and_ends(running: Running) -> None:
+    answers = running.ask(0.0)
+    until(lambda: answers == [200])
+    os.kill(running.core, signal.SIGSTOP)
+    answers = running.ask(0.0, count=3)
+    started = time.monotonic()
+    done = replica.drain({**running.request, "timeout": 900}, lambda _: None)
+    assert time.monotonic() - started < 4
+    assert (done["drained"], done["left"]) == (False, 3)
+    assert done["reason"].startswith("it hangs: 3 requests are open, and it did nothing for ")
+    assert running.process.wait(5) == -signal.SIGKILL
+    # its clients hear of it at once
+    until(lambda: answers == [502, 502, 502], 2)
+    record = json.loads((running.router.root / "slots/tiny-blue/hung.json").read_text())
+    assert record["why"] == done["reason"].removeprefix("it hangs: ")
+
+
+def test_a_long_prefill_is_waited_for(running: Running) -> None:
+    answers = running.ask(5.0)
+    done = replica.drain({**running.request, "timeout": 900}, lambda _: None)
+    assert (done["drained"], answers) == (True, [200])
+
+
+def test_a_slow_upload_is_no_hang(running: Running) -> None:
+    with socket.create_connection(("127.0.0.1", running.router.port)) as raw:
+        head = "POST /m/tiny/v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n{"
+        raw.sendall(head.encode())
+        until(lambda: running.requests() == 1)
+        done = replica.drain({**running.request, "timeout": 5}, lambda _: None)
+        assert (done["drained"], done["left"], done["reason"]) == (False, 1, "")
+    assert running.process.poll() is None
+
+
+def test_a_bake_sees_a_hang_with_traffic_and_without(running: Running) -> None:
+    bake = {**running.request, "seconds": 1.0}
+    assert replica.watch(bake, lambda _: None) == {"ok": True, "reason": "", "log": []}
+    os.kill(running.core, signal.SIGSTOP)
+    # without traffic, only the request at the end tells
+    found = replica.watch({**bake, "hang": 1.0}, lambda _: None)
+    assert (found["ok"], found["reason"]) == (
+        False,
+        "it hangs: it did not answer a request of one token within 1 s",
+    )
+
+
+def test_a_bake_with_traffic_ends_at_the_hang(running: Running) -> None:
+    os.kill(running.core, signal.SIGSTOP)
+    running.ask(0.0, count=2)
+    started = time.monotonic()
+    found = replica.watch({**running.request, "seconds": 60.0}, lambda _: None)
+    assert time.monotonic() - started < 4
+    assert found["reason"].startswith("it hangs: 2 requests are open, and it did nothing for ")
+
+
+def test_a_frozen_standby_is_refused_and_ended(running: Running) -> None:
+    assert replica.probe(running.request) == {"ok": True, "reason": ""}
+    os.kill(running.core, signal.SIGSTOP)
+    started = time.monotonic()
+    found = replica.probe(running.request)
+    assert time.monotonic() - started < 4
+    assert found["reason"] == "it hangs: it did not answer a request of one token within 2 s"
+    assert running.process.wait(5) == -signal.SIGKILL

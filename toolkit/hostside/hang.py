@@ -1,0 +1,201 @@
+"""Tell a replica that hangs from one that works, waits or has nothing to do.
+
+An engine that hangs still answers its health, and its own gauges stand still. So the verdict follows from what others
+see: the router's open requests, what passes to clients, and the time that the engine's processes run.
+
+- Nothing is asked: a replica without open requests does not hang.
+- Progress: the engine's counters (tokens of prompts and answers, the use of its cache) or the bytes to clients moved.
+- Effort: its processes ran, or waited for a processor that was taken. A long prefill and a compilation show no
+  progress, but effort; they have the longer limit `stall`.
+- Probe: a request of one token was answered, so the open requests wait for something else, such as a slow upload.
+
+A replica hangs where none of these shows for `hang` seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+from typing import NamedTuple
+
+import completion
+import processes
+import router_files
+import signs
+from wire import Document
+
+HANG, STALL = 8.0, 600.0
+# A process that computes uses most of a processor. What goes on in an idle one uses less than this part of it.
+EFFORT = 0.1
+RECORD = "hung.json"
+
+
+class Look(NamedTuple):
+    """A replica at the time `at`, in seconds.
+
+    `requests` are open; `marks` move with its progress, None where it did not tell; `effort` is the time that its
+    processes ran or waited for a processor, in seconds since they started; `load` are the requests in work by its own
+    count. `probe` is "" (none sent), `waiting`, `answered`, or `refused`, where the answer says nothing of the engine.
+    """
+
+    at: float
+    requests: int
+    marks: object = None
+    effort: float = 0.0
+    load: int = 0
+    probe: str = ""
+
+
+class Judge:
+    """The verdict on one replica, from one look after the other. Limits are in seconds."""
+
+    def __init__(self, hang: float = HANG, stall: float = STALL) -> None:
+        self.hang, self.stall = hang, stall
+        self._last: Look | None = None
+        self._progress = self._sign = 0.0
+
+    def verdict(self, look: Look) -> str:
+        """Return why the replica hangs, empty where it does not."""
+        last, self._last = self._last, look
+        if last is None or not look.requests or look.probe == "answered":
+            self._progress = self._sign = look.at
+            return ""
+        if look.marks is None:
+            self._last = look._replace(marks=last.marks)
+        elif last.marks is not None and look.marks != last.marks:
+            self._progress = self._sign = look.at
+        # Processes that have gone take their time with them.
+        if look.effort < last.effort or look.effort - last.effort > EFFORT * (look.at - last.at):
+            self._sign = look.at
+        words = f"{look.requests} requests are open"
+        if look.probe == "waiting" and look.at - self._sign >= self.hang:
+            return f"{words}, and it did nothing for {look.at - self._sign:.0f} s"
+        stalled = look.at - self._progress
+        if stalled >= self.stall and (look.probe == "waiting" or look.load):
+            return f"{words}, and it gave no token for {stalled:.0f} s"
+        return ""
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether a probe should say more."""
+        return self._last is not None and self._last.at - self._progress >= self.hang / 4
+
+
+class Watched:
+    """A replica of this host under a judge. `hang` and `stall` are the judge's limits."""
+
+    def __init__(self, root: str, program: str, port: int, hang: float, stall: float) -> None:
+        self.root, self.program, self.port = root, program, port
+        self._judge, self._signs = Judge(hang, stall), signs.of_slot(root, program)
+        self._probe: Probe | None = None
+        self._pid, self._carried = 0, -1
+        self._marks: object = None
+
+    def look(self, requests: int, carried: int) -> str:
+        """Return why it hangs, empty where it does not.
+
+        `requests` are open in the router, which has carried `carried` bytes of its answers.
+        """
+        now = time.monotonic()
+        if not requests:
+            self._probe = None
+            return self._judge.verdict(Look(now, 0))
+        figures = completion.figures(self.port, self._signs) if carried == self._carried else {}
+        self._carried = carried
+        if figures is not None:
+            self._marks = (carried, tuple(sorted(figures.items())))
+        look = Look(
+            now,
+            requests,
+            None if figures is None else self._marks,
+            self._effort(alone=figures is None),
+            int(sum((figures or {}).get(name, 0) for name in self._signs["load"])),
+            self._probe.state if self._probe else "",
+        )
+        why = self._judge.verdict(look)
+        if look.probe == "answered" or (look.probe == "refused" and not self._judge.suspicious):
+            self._probe = None
+        elif self._judge.suspicious:
+            self.ask()
+        return why
+
+    def ask(self) -> None:
+        """Send a probe, unless one is under way."""
+        if self._probe is None:
+            self._probe = Probe(self.port, self._signs["probe"], self._judge.stall)
+
+    @property
+    def asking(self) -> bool:
+        """Whether a probe waits for its answer."""
+        return self._probe is not None and self._probe.state == "waiting"
+
+    def restart(self) -> None:
+        """End the replica's processes at once; its process supervisor starts it again."""
+        self._probe = None
+        end(self.root, self.program)
+
+    def _effort(self, *, alone: bool) -> float:
+        """Return the run time of the engine's processes; `alone` where its server does not answer, so it counts too."""
+        if not self._pid or not os.path.exists(f"/proc/{self._pid}"):
+            self._pid = processes.state(self.root, self.program)["pid"]
+        return processes.effort(self._pid, self._signs["core"], alone=alone)
+
+
+class Probe:
+    """A request of one token, sent by a thread of its own. `state` is `waiting`, `answered` or `refused`."""
+
+    def __init__(self, port: int, request: Document, timeout: float) -> None:
+        self.state = "waiting"
+        threading.Thread(target=self._ask, args=(port, request, timeout), daemon=True).start()
+
+    def _ask(self, port: int, request: Document, timeout: float) -> None:
+        status = completion.status_of(port, request["path"], request["body"], timeout)
+        # Without any answer the probe counts as waiting: the replica takes no connection, or breaks it off.
+        if status:
+            self.state = "answered" if status == 200 else "refused"
+
+
+def probe(root: str, program: str, port: int, hang: float, stall: float) -> str:
+    """Ask an idle replica for one token; return why it is no good, empty where it answers.
+
+    A replica that hangs is ended, so that its process supervisor starts it again.
+    """
+    watched, started = Watched(root, program, port, hang, stall), time.monotonic()
+    watched.ask()
+    while watched.asking:
+        if time.monotonic() - started > 4 * hang:
+            return f"it did not answer a request of one token within {4 * hang:.0f} s"
+        if watched.look(1, 0):
+            watched.restart()
+            return f"it hangs: it did not answer a request of one token within {hang:.0f} s"
+        time.sleep(0.1)
+    return ""
+
+
+def end(root: str, program: str) -> None:
+    """Kill a replica's processes. The run script under supervisord stays, to clean up, for two seconds."""
+    pid = processes.state(root, program)["pid"]
+    found = processes.tree(pid)
+    keep = processes.init_system() == "supervisord" and len(found) > 1
+    for each in found[1:] if keep else found:
+        _kill(each)
+    until = time.monotonic() + 2
+    while keep and os.path.exists(f"/proc/{pid}") and time.monotonic() < until:
+        time.sleep(0.05)
+    if keep and os.path.exists(f"/proc/{pid}"):
+        _kill(pid)
+
+
+def record(root: str, program: str, why: str) -> None:
+    """Keep the time and the reason for `status`; the directory of slots is root's."""
+    text = json.dumps({"at": time.time(), "why": why}) + "\n"
+    router_files.write(os.path.join(root, "slots", program), {RECORD: text}, [RECORD])
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
