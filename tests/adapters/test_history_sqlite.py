@@ -74,6 +74,7 @@ def test_a_history_from_before_there_were_fleets_is_read_on(tmp_path: Path) -> N
     history = History(path, Clock())
     (found,) = history.unfinished()
     assert (found.id, found.actor, found.host, found.rollout) == (5, "ann@ops", "", "")
+    assert not found.kept
     assert begin(history, 2, host="gpu-1") == 6
     history.close()
 

@@ -7,12 +7,13 @@ import time
 
 import pytest
 
-from tests.adapters.host_lab import ENGINE, Behaviour, HostLab
+from tests.adapters.host_lab import ENGINE, Behaviour, HostLab, release
 from toolkit.adapters.hosts.client import silent
 from toolkit.domain.facts import ProcessState
 from toolkit.domain.fit import Actual
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import LockOwner
+from toolkit.domain.release import OpenDeployment
 from toolkit.errors import BusyError, HostError
 from toolkit.planning.engines.vllm_log import read_actual
 from toolkit.planning.routing.keys import opened, with_key, without_key
@@ -170,6 +171,19 @@ def test_the_lock_is_held_by_one_and_names_them(lab: HostLab) -> None:
     assert lab.host.observe().held_by is None
     with lab.host.lock(BOB):
         pass
+
+
+def test_a_host_keeps_a_deployment_until_it_ends(lab: HostLab) -> None:
+    known = release(Behaviour.GOOD)
+    opened = OpenDeployment("r1", "deploy", "tiny", "blue", "ann@ops", known, None, True, 5.0)
+    assert lab.host.observe().opened is None
+    with lab.host.lock(OWNER):
+        assert lab.host.keep_deployment(opened)
+    assert lab.host.observe().opened == opened
+    lab.host.drop_deployment("another")
+    assert lab.host.observe().opened == opened
+    lab.host.drop_deployment("r1")
+    assert lab.host.observe().opened is None
 
 
 def test_a_snapshot_can_be_removed_and_placed_again(lab: HostLab) -> None:

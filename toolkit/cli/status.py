@@ -81,7 +81,7 @@ def _unfinished(each: Deployment, seen: FleetStatus) -> str:
         else "it was cut short: the next deploy, upgrade, rollback or stop ends it"
     )
     where = f" on {each.host}" if each.host and len(facts) > 1 else ""
-    return f"unfinished: deployment {each.id}, {each.action} {each.model}{where} by {each.actor}; {running}"
+    return f"unfinished: {each.title}, {each.action} {each.model}{where} by {each.actor}; {running}"
 
 
 def _row(slot: SlotFacts, now: float) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from toolkit.domain.accelerator import MAKERS, Accelerator
 from toolkit.domain.probe import LockOwner
-from toolkit.domain.release import Release
+from toolkit.domain.release import OpenDeployment, Release
 from toolkit.errors import HostError, ToolkitError, joined
 
 
@@ -101,6 +101,8 @@ class HostFacts:
 
     `observed_at` is by the host's own clock. `accelerators` are the makers of those on its bus, whether a
     driver knows them or not; `driver_fault` is what the driver's tool says where it does not work.
+    `opened` is the deployment that is under way on the host, or was cut short. `damaged` has the toolkit's own files
+    that cannot be read, below its directory.
     `confines` tells whether its kernel can keep a process from reaching addresses (control groups, version 2).
     """
 
@@ -131,11 +133,13 @@ class HostFacts:
     routes: Mapping[str, Any] = field(default_factory=dict)
     used_ports: tuple[int, ...] = ()
     held_by: LockOwner | None = None
+    opened: OpenDeployment | None = None
+    damaged: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints of a host; its slots and routes are shown elsewhere."""
         data = asdict(self)
-        for name in ("slots", "routes", "used_ports"):
+        for name in ("slots", "routes", "used_ports", "opened"):
             del data[name]
         data["router"]["endpoint"] = self.router.endpoint
         return data

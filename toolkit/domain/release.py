@@ -124,8 +124,11 @@ class StepRecord:
 class Deployment:
     """One attempt to make a release live on one host. Times are seconds since the epoch.
 
+    `id` is 0 where another ops machine's history has it.
+
     `host` is the host's name in the fleet, empty in records that are older than fleets. All deployments of a command
-    over several hosts share one `rollout`; it is empty for a single deployment.
+    over several hosts share one `rollout`; it is empty for a single deployment. `kept` is whether the host has it too,
+    as an `OpenDeployment`, until it ends.
     """
 
     id: int
@@ -142,3 +145,61 @@ class Deployment:
     steps: tuple[StepRecord, ...] = ()
     host: str = ""
     rollout: str = ""
+    kept: bool = False
+
+    @property
+    def title(self) -> str:
+        """Its name for users."""
+        return f"deployment {self.id}" if self.id else "a deployment of another ops machine"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDeployment:
+    """A deployment that has not ended, as its host keeps it: enough for any ops machine to end it.
+
+    `starts` is whether it starts a replica in its slot; `started_at` is in seconds since the epoch.
+    """
+
+    rollout: str
+    action: str
+    model: str
+    slot: str
+    actor: str
+    release: Release | None
+    previous: Release | None
+    starts: bool
+    started_at: float
+
+    def on(self, host: str) -> Deployment:
+        """Return it as a deployment on `host` that this history does not know; its id is 0."""
+        previous = self.previous.number if self.previous else None
+        return Deployment(
+            id=0,
+            model=self.model,
+            action=self.action,
+            release=self.release.number if self.release else previous or 0,
+            previous=previous,
+            slot=self.slot,
+            actor=self.actor,
+            outcome=Outcome.RUNNING,
+            reason="",
+            started_at=self.started_at,
+            host=host,
+            rollout=self.rollout,
+            kept=True,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON form on the host."""
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        for name in ("release", "previous"):
+            data[name] = data[name].as_json() if data[name] else None
+        return data
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> OpenDeployment:
+        """Return the deployment whose `as_json` is `data`."""
+        known = {name: data[name] for name in OpenDeployment.__dataclass_fields__}
+        for name in ("release", "previous"):
+            known[name] = Release.from_json(known[name]) if known[name] else None
+        return OpenDeployment(**known)

@@ -39,6 +39,12 @@ COMMANDS = {
         carried_through=True,
         streams=True,
     ),
+    "keep-deployment": Command(
+        "open_deployment", "keep", ("root", "deployment"), brief=True, carried_through=True
+    ),
+    "drop-deployment": Command(
+        "open_deployment", "drop", ("root", "rollout"), brief=True, carried_through=True
+    ),
     "wait-ready": Command("replica", "wait_ready"),
     "watch": Command("replica", "watch"),
     "probe": Command("replica", "probe", ("request",)),

@@ -13,6 +13,7 @@ import completion
 import deployment_lock
 import drift
 import engine
+import open_deployment
 import processes
 import router_keys
 import router_view
@@ -30,6 +31,7 @@ def observe(root: str, label: str = "") -> Document:
     routing = router_view.observe(root)
     makers = accelerators.makers()
     accelerator, devices, driver_fault = accelerators.devices(makers)
+    opened, sound = open_deployment.read(root)
     release, kernel = _os_release(), os.uname()
     disk = shutil.disk_usage(_nearest(root))
     return {
@@ -62,6 +64,8 @@ def observe(root: str, label: str = "") -> Document:
         },
         "used_ports": _listening_ports(),
         "lock": deployment_lock.read(root),
+        "opened": opened,
+        "damaged": [] if sound else [open_deployment.FILE],
     }
 
 

@@ -17,7 +17,7 @@ from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, S
 from toolkit.domain.fleet import Host
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import Completion, LockOwner, Waited
-from toolkit.domain.release import Release
+from toolkit.domain.release import OpenDeployment, Release
 from toolkit.errors import HostError
 from toolkit.hostside.routes_file import needs_reload
 
@@ -68,6 +68,7 @@ class FakeHost(Named):
     files: dict[str, str] = field(default_factory=dict)
     owner: LockOwner | None = None
     holder: LockOwner | None = None
+    opened: OpenDeployment | None = None
     ring: KeyRing = field(default_factory=KeyRing)
     before: Callable[[str], None] = lambda _: None
     interruption: Interruption = field(default_factory=Interruption)
@@ -82,6 +83,7 @@ class FakeHost(Named):
             slots=tuple(replace(slot, weight=self._weight(slot)) for slot in self.facts.slots),
             routes=json.loads(self.files.get("routes.json", "{}")),
             held_by=self.owner,
+            opened=self.opened,
             router=replace(
                 self.facts.router,
                 keys=len(self.ring.active),
@@ -106,6 +108,17 @@ class FakeHost(Named):
     def require_lock(self) -> None:
         if self.holder is not None and self.owner is not self.holder:
             raise lock_lost()
+
+    def keep_deployment(self, opened: OpenDeployment) -> bool:
+        self.require_lock()
+        self.before("keep deployment")
+        self.opened = opened
+        return True
+
+    def drop_deployment(self, rollout: str) -> None:
+        self.before("drop deployment")
+        if self.opened and self.opened.rollout == rollout:
+            self.opened = None
 
     def apply_routes(self, files: Mapping[str, str]) -> None:
         self.require_lock()

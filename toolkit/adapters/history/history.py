@@ -108,7 +108,7 @@ class History:
 
     # deployments
 
-    def open_deployment(
+    def open_deployment(  # noqa: PLR0913  (a deployment has so many columns)
         self,
         *,
         model: str,
@@ -119,14 +119,15 @@ class History:
         actor: str,
         host: str = "",
         rollout: str = "",
+        kept: bool = False,
     ) -> int:
         """Record a deployment that is about to start; return its id."""
         (row,) = self._run(
             "INSERT INTO deployments (model, action, release_number, previous, slot, actor, host,"
-            " rollout, outcome, reason, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?)"
+            " rollout, kept, outcome, reason, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?)"
             " RETURNING id",
-            (model, action, release, previous, slot, actor, host, rollout, str(Outcome.RUNNING),
-             self._clock()),
+            (model, action, release, previous, slot, actor, host, rollout, int(kept),
+             str(Outcome.RUNNING), self._clock()),
         )  # fmt: skip
         return int(row["id"])
 
@@ -292,6 +293,8 @@ def _record(kind: type[_Record], row: Row, **others: object) -> _Record:
     known: dict[str, Any] = {**row, **others}
     if "release_number" in row:
         known["release"] = row["release_number"]
+    if "kept" in row:
+        known["kept"] = bool(row["kept"])
     if "outcome" in row:
         known["outcome"] = Outcome(row["outcome"])
     return kind(**{field.name: known[field.name] for field in fields(kind)})

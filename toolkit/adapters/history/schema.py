@@ -83,4 +83,7 @@ m003_fits = (
         at REAL NOT NULL)""",
 )
 
-MIGRATIONS = (m001_initial, m002_many_hosts, m003_fits)
+# Whether the deployment's host keeps it too, until it ends.
+m004_kept_on_hosts = ("ALTER TABLE deployments ADD COLUMN kept INTEGER NOT NULL DEFAULT 0",)
+
+MIGRATIONS = (m001_initial, m002_many_hosts, m003_fits, m004_kept_on_hosts)

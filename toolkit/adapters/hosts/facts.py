@@ -7,7 +7,7 @@ from typing import Any
 
 from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.domain.probe import LockOwner
-from toolkit.domain.release import Release
+from toolkit.domain.release import OpenDeployment, Release
 
 
 def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
@@ -50,6 +50,8 @@ def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
         ),
         routes=data["routes"],
         used_ports=tuple(data["used_ports"]),
+        opened=OpenDeployment.from_json(data["opened"]) if data["opened"] else None,
+        damaged=tuple(data["damaged"]),
         held_by=owner_from_json(data["lock"]["owner"] or {}) if data["lock"]["held"] else None,
     )
 

@@ -20,6 +20,7 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import Completion, LockOwner, Waited
+from toolkit.domain.release import OpenDeployment
 from toolkit.errors import BusyError, HostError
 
 
@@ -50,6 +51,12 @@ class HostPort(Named, Protocol):
 
     def require_lock(self) -> None:
         """Raise HostError where this command took the host's lock and has lost it by its own silence or its link's."""
+
+    def keep_deployment(self, opened: OpenDeployment) -> bool:
+        """Keep a deployment on the host until it ends; return false where the host's disk takes nothing."""
+
+    def drop_deployment(self, rollout: str) -> None:
+        """Forget the deployment of this rollout, which has ended."""
 
     def apply_routes(self, files: Mapping[str, str]) -> None:
         """Make the router follow `files`, all that follow from its routes, at once.
@@ -132,6 +139,13 @@ class RealHost(Named):
     def require_lock(self) -> None:
         if self._held and self._held[1].lost:
             raise lock_lost()
+
+    def keep_deployment(self, opened: OpenDeployment) -> bool:
+        self.require_lock()
+        return bool(self._ask("keep-deployment", deployment=opened.as_json())["kept"])
+
+    def drop_deployment(self, rollout: str) -> None:
+        self._ask("drop-deployment", rollout=rollout)
 
     def apply_routes(self, files: Mapping[str, str]) -> None:
         self.require_lock()

@@ -36,12 +36,7 @@ def former_releases(
         raise InputError(f"{model} is not deployed here", hint=f"toolkit deploy {model}")
     serving = {name: _serving(model, facts[name]) for name in have}
     alone = len(facts) + len(silent) == 1
-    fleet = {*facts, *silent}
-    told = [
-        (next(iter(fleet)) if alone and not each.host else each.host, each)
-        for each in past.deployments
-        if each.action in _CHANGES and (each.host in fleet or (alone and not each.host))
-    ]
+    told = _told(model, facts, {*facts, *silent}, past)
     numbers = {name: each.number for name, each in serving.items() if each}
     numbers.update(_last_live(told, silent))
     goals = _half_done(told) or _in_force(told, numbers) or _standbys(model, facts)
@@ -54,6 +49,30 @@ def former_releases(
                 hint=f"toolkit releases {model}",
             )
     return {name: goal for name, goal in found.items() if goal}
+
+
+def _told(
+    model: str, facts: Mapping[str, HostFacts], fleet: Collection[str], past: Past
+) -> list[tuple[str, Deployment]]:
+    """Return the changes of the model on the hosts of `fleet`, each with its host, the latest first.
+
+    A host knows a change that was cut short, whichever history has it and whatever is recorded there.
+    """
+    opened = [each.opened.on(name) for name, each in facts.items() if each.opened]
+    begun = {(each.host, each.rollout) for each in opened}
+    # One that its host has forgotten was ended from elsewhere.
+    recorded = [
+        each
+        for each in past.deployments
+        if (each.host, each.rollout) not in begun
+        and not (each.kept and each.outcome is Outcome.RUNNING and each.host in facts)
+    ]
+    only = next(iter(fleet)) if len(fleet) == 1 else ""
+    return [
+        (each.host or only, each)
+        for each in sorted([*opened, *recorded], key=lambda each: -each.started_at)
+        if each.model == model and each.action in _CHANGES and (each.host or only) in fleet
+    ]
 
 
 def _half_done(told: Sequence[tuple[str, Deployment]]) -> dict[str, int]:

@@ -12,7 +12,12 @@ from toolkit.errors import CalledOffError, InterruptionError, ToolkitError, join
 from toolkit.planning.change.rollout import PREPARATION, RolloutPlan
 from toolkit.planning.routing.routes import Routes, without_standby
 from toolkit.workflows.change.act import Act, Change
-from toolkit.workflows.change.recording import begin_deployment, end_deployment
+from toolkit.workflows.change.recording import (
+    begin_deployment,
+    end_deployment,
+    forget_on_host,
+    keep_on_host,
+)
 from toolkit.workflows.change.recover import undo
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
 from toolkit.workflows.change.send import travels
@@ -78,9 +83,20 @@ class Rollout:
         return self._states
 
     def _begin(self, names: Sequence[str]) -> None:
-        for name in names:
+        if not names:
+            return
+        plans = self._plan.plans
+        # At once, since each host needs a moment to write it down.
+        kept = at_once(
+            len(names), names, lambda name: keep_on_host(self._tools[name], plans[name], self._id)
+        )
+        for name, keeps in zip(names, kept, strict=True):
             self._open[name] = begin_deployment(
-                self._tools[name], self._plan.plans[name], self._facts.values(), rollout=self._id
+                self._tools[name],
+                plans[name],
+                self._facts.values(),
+                rollout=self._id,
+                kept=keeps,
             )
 
     def _prepare(self, names: Sequence[str]) -> None:
@@ -128,9 +144,9 @@ class Rollout:
         self._failures.update(causes)
         whole_batch = bool(failed) and len(self._failures) > self._allowed
         undone = [name for name in batch if whole_batch or name in failed]
-        for name in batch:
-            if name not in undone:
-                self._end_live(name)
+        live = [name for name in batch if name not in undone]
+        if live:
+            at_once(len(live), live, self._end_live)
         if undone:
             neighbour = CalledOffError("another host of its batch failed")
             # At once: hosts that run a replica together can only start it together.
@@ -207,15 +223,21 @@ class Rollout:
 
     def _end_live(self, name: str) -> None:
         deployment, release = self._open.pop(name), self._plan.plans[name].release
-        end_deployment(self._tools[name], deployment, Outcome.LIVE)
+        end_deployment(self._tools[name], deployment, Outcome.LIVE, rollout=self._id)
         self._states[name] = HostState(f"live: {release.title}" if release else "live", deployment)
 
     def _give_up(self, unreached: Sequence[str]) -> None:
         """End the deployments of hosts whose batch never began: the next command has nothing to complete there."""
-        for name in self._open.keys() & set(unreached):
-            deployment = self._open.pop(name)
+        for name in unreached:
+            if name not in self._open:
+                forget_on_host(self._tools[name], self._id)
+                continue
             end_deployment(
-                self._tools[name], deployment, Outcome.UNDONE, "its batch was not reached"
+                self._tools[name],
+                self._open.pop(name),
+                Outcome.UNDONE,
+                "its batch was not reached",
+                rollout=self._id,
             )
 
     def _failure(self) -> ToolkitError:

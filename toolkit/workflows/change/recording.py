@@ -1,4 +1,4 @@
-"""The history's entry of a deployment: the one place that begins it, and the one that ends it.
+"""The records of a deployment, in the history and on its host: the one place that begins it, and the one that ends it.
 
 All that follows from a deployment's beginning or outcome belongs here.
 """
@@ -6,18 +6,47 @@ All that follows from a deployment's beginning or outcome belongs here.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
 
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.plan import Plan
-from toolkit.domain.release import Outcome
+from toolkit.domain.plan import Plan, StepKind
+from toolkit.domain.release import Deployment, OpenDeployment, Outcome
+from toolkit.errors import BusyError, HostError
 from toolkit.workflows.tools import Tools
 
 
-def begin_deployment(tools: Tools, plan: Plan, seen: Iterable[HostFacts], *, rollout: str) -> int:
+def keep_on_host(tools: Tools, plan: Plan, rollout: str) -> bool:
+    """Have the host of `tools` keep the plan's deployment, so that a command from anywhere can end it.
+
+    Return false where the host cannot: then only the history has it. This comes before `begin_deployment`.
+    """
+    starts = any(step.kind is StepKind.START for step in plan.steps)
+    opened = OpenDeployment(
+        rollout=rollout,
+        action=plan.action,
+        model=plan.model,
+        slot=plan.slot,
+        actor=tools.owner.actor,
+        release=plan.release,
+        previous=plan.previous,
+        starts=starts,
+        started_at=tools.clock(),
+    )
+    # The first step on a host that does not answer fails, with the reason.
+    with suppress(HostError):
+        return tools.host.keep_deployment(opened)
+    return False
+
+
+def begin_deployment(
+    tools: Tools, plan: Plan, seen: Iterable[HostFacts], *, rollout: str, kept: bool
+) -> int:
     """Record the plan's releases and its deployment on the host of `tools`; return the deployment's id.
 
     `seen` are the hosts whose slots say which releases there are; `rollout` is shared by all deployments of the
-    command. Raises BusyError where another command has taken the release's number.
+    command; `kept` is what `keep_on_host` returned. Raises BusyError where another command has taken the release's
+    number.
     """
     release, history = plan.release, tools.history
     on_hosts = [slot.release for facts in seen for slot in facts.slots]
@@ -36,9 +65,42 @@ def begin_deployment(tools: Tools, plan: Plan, seen: Iterable[HostFacts], *, rol
         actor=tools.owner.actor,
         host=tools.host.name,
         rollout=rollout,
+        kept=kept,
     )
 
 
-def end_deployment(tools: Tools, deployment: int, outcome: Outcome, reason: str = "") -> None:
-    """Record how the deployment ended, and why."""
+def record_foreign(tools: Tools, kept: OpenDeployment) -> Deployment:
+    """Record a deployment that the host keeps from another ops machine, and its releases; return it, still open."""
+    for each in (kept.release, kept.previous):
+        # This history may have another release of that number: the host's own record is used.
+        with suppress(BusyError):
+            if each:
+                tools.history.add_release(each)
+    found = kept.on(tools.host.name)
+    opened = tools.history.open_deployment(
+        model=found.model,
+        action=found.action,
+        release=found.release,
+        previous=found.previous,
+        slot=found.slot,
+        actor=found.actor,
+        host=found.host,
+        rollout=found.rollout,
+        kept=True,
+    )
+    return replace(found, id=opened)
+
+
+def end_deployment(
+    tools: Tools, deployment: int, outcome: Outcome, reason: str = "", *, rollout: str
+) -> None:
+    """Record how the deployment of `rollout` ended on the host of `tools`, and why."""
     tools.history.end_deployment(deployment, outcome, reason)
+    forget_on_host(tools, rollout)
+
+
+def forget_on_host(tools: Tools, rollout: str) -> None:
+    """Have the host forget the deployment. One that it keeps is ended once more by the next command, to no effect."""
+    if rollout:
+        with suppress(HostError):
+            tools.host.drop_deployment(rollout)

@@ -21,7 +21,7 @@ from toolkit.planning.change.span import place_span, placed_before, plan_hosts, 
 from toolkit.planning.routing.agreement import agreed, behind, fleet_routes
 from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.batch import HostState, Rollout
-from toolkit.workflows.change.recover import end_unfinished, open_on
+from toolkit.workflows.change.recover import end_unfinished, left_open
 from toolkit.workflows.change.wanted import Order, usual_start
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look
 from toolkit.workflows.tools import Tools
@@ -50,10 +50,8 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     first = members[0]
     started = first.clock()
     seen = look([each.host for each in members])
-    # Once, before what was cut short is ended: the outcome of that must not move the target.
-    order = _aimed(order, seen)
-    shown, _ = _plan(members, order, seen)
-    opened = _left_open(members, seen)
+    opened = left_open(members, seen)
+    order, shown = _first_plan(members, order, seen, opened)
     if shown.empty and not opened and not _behind(seen):
         return _finished(RolledOut(shown, False, {}, first.clock() - started))
     _require_yes(replace(shown, notes=(*shown.notes, *map(_unfinished, opened))), confirm)
@@ -70,6 +68,24 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     return _finished(RolledOut(plan, not plan.empty, states, first.clock() - started))
 
 
+def _first_plan(
+    members: Sequence[Tools], order: Order, seen: FleetFacts, opened: Sequence[Deployment]
+) -> tuple[Order, RolloutPlan]:
+    """Return the order with its target, and the plan from the hosts as they are.
+
+    What was cut short may stand in the way of a plan, and must be ended all the same: then the plan has no steps yet.
+    """
+    try:
+        # Once, before what was cut short is ended: the outcome of that must not move the target.
+        aimed = _aimed(order, seen)
+        return aimed, _plan(members, aimed, seen)[0]
+    except (InputError, RefusedError) as error:
+        if not opened:
+            raise
+        words = f"what was cut short is ended first; as the hosts are now: {error.message}"
+        return order, RolloutPlan(order.action, order.model, {}, (), seen.unreachable, (words,))
+
+
 def _aimed(order: Order, seen: FleetFacts) -> Order:
     """Return `order` with the release of each host, where that depends on the other hosts."""
     if order.aim is None or not seen.facts:
@@ -78,7 +94,7 @@ def _aimed(order: Order, seen: FleetFacts) -> Order:
     # Named hosts are looked at alone: others may have another release on purpose.
     chosen = {name: each for name, each in facts.items() if not order.named or name in order.named}
     silent = () if order.named else tuple(seen.errors)
-    return replace(order, want=order.aim(chosen or facts, silent))
+    return replace(order, want=order.aim(chosen or facts, silent), aim=None)
 
 
 def _require_yes(plan: RolloutPlan, confirm: Confirm) -> None:
@@ -95,24 +111,13 @@ def _bring_keys(there: Sequence[Tools], facts: Mapping[str, HostFacts]) -> None:
         sync_keys([each.host for each in there])
 
 
-def _left_open(members: Sequence[Tools], seen: FleetFacts) -> list[Deployment]:
-    """Return the deployments that an earlier command did not end on hosts that answer."""
-    unfinished = members[0].history.unfinished()
-    return [
-        found
-        for each in members
-        if each.host.name in seen.facts
-        for found in open_on(each.host.host, unfinished)
-    ]
-
-
 def _behind(seen: FleetFacts) -> bool:
     return bool(behind(seen.by_label, fleet_routes(seen.by_label)))
 
 
 def _unfinished(opened: Deployment) -> str:
     return (
-        f"deployment {opened.id} ({opened.action} {opened.model} by {opened.actor}) has not ended: "
+        f"{opened.title} ({opened.action} {opened.model} by {opened.actor}) has not ended: "
         "unless it still runs, it is completed or undone first"
     )
 
@@ -121,15 +126,22 @@ def _settle(
     there: Sequence[Tools], order: Order, seen: FleetFacts
 ) -> tuple[RolloutPlan, dict[str, HostFacts]]:
     """Under the locks: end what an earlier command left open, observe again, plan again."""
-    routers, hosts = there[0].routers, [each.host for each in there]
-    routers.observed(seen.by_label)
-    stop = there[0].interruption.begin
-    each_at_once(there, lambda tools: end_unfinished(tools, order.timing), stop)
-    again = look(hosts)
-    if again.errors:
-        raise again.failure()
-    routers.observed(again.by_label)
-    return _plan(there, order, replace(again, errors=seen.errors))
+    again = _look_again(there)
+    if left_open(there, again):
+        stop = there[0].interruption.begin
+        each_at_once(there, lambda tools: end_unfinished(tools, order.timing), stop)
+        again = _look_again(there)
+    again = replace(again, errors=seen.errors)
+    return _plan(there, _aimed(order, again), again)
+
+
+def _look_again(there: Sequence[Tools]) -> FleetFacts:
+    """Observe the hosts under their locks; raises where one does not answer any more."""
+    found = look([each.host for each in there])
+    if found.errors:
+        raise found.failure()
+    there[0].routers.observed(found.by_label)
+    return found
 
 
 def _plan(

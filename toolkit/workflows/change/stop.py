@@ -16,8 +16,8 @@ from toolkit.planning.change.recovery import stop_steps
 from toolkit.planning.change.span import require_whole
 from toolkit.planning.routing.agreement import agreed
 from toolkit.workflows.change.act import Act, Change
-from toolkit.workflows.change.recording import begin_deployment, end_deployment
-from toolkit.workflows.change.recover import end_unfinished
+from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
+from toolkit.workflows.change.recover import end_unfinished, left_open
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look
@@ -56,8 +56,8 @@ def stop_model(
     answer: it keeps its replica, and gets no traffic from the other hosts' routers. An interruption ends the waits;
     the next change of the model goes on with the stop.
     """
-    plan, _ = _plan(members, model, named)
-    if not plan.plans:
+    plan, _, opened = _plan(members, model, named)
+    if not plan.plans and not opened:
         where = members[0].host.name if len(members) == 1 else "any of these hosts"
         raise InputError(f"{model} is not deployed on {where}", hint="toolkit status")
     if not confirm(plan):
@@ -68,7 +68,7 @@ def stop_model(
         routers.observed(look([each.host for each in there]).by_label)
         # An interrupted stop of this model may be among them, and leave nothing to do.
         each_at_once(there, lambda tools: end_unfinished(tools, timing), interruption.begin)
-        done, facts = _plan(there, model, named)
+        done, facts, _ = _plan(there, model, named)
         stopping = [each for each in there if each.host.name in done.plans]
         meeting = one_change_of_routes(routers, len(stopping))
         rollout, failures = str(uuid.uuid4()), dict[str, ToolkitError]()
@@ -102,14 +102,16 @@ def _stop(
 ) -> None:
     name = tools.host.name
     plan, seen = stop.plans[name], facts[name]
-    deployment = begin_deployment(tools, plan, [seen], rollout=rollout)
+    kept = keep_on_host(tools, plan, rollout)
+    deployment = begin_deployment(tools, plan, [seen], rollout=rollout, kept=kept)
     Act(tools, Change(stop.model, {}, None, timing), deployment, seen).perform(plan.steps)
-    end_deployment(tools, deployment, Outcome.DONE)
+    end_deployment(tools, deployment, Outcome.DONE, rollout=rollout)
 
 
 def _plan(
     members: Sequence[Tools], model: str, named: Sequence[str]
-) -> tuple[StopPlan, dict[str, HostFacts]]:
+) -> tuple[StopPlan, dict[str, HostFacts], bool]:
+    """Return the plan, the facts of the hosts, and whether a command was cut short on one of them."""
     seen = look([each.host for each in members])
     if not seen.facts:
         raise seen.failure()
@@ -118,7 +120,7 @@ def _plan(
     chosen = [name for name in facts if name in have and (not named or name in named)]
     require_whole(model, facts, chosen)
     plans = {name: _plan_host(model, facts[name]) for name in chosen}
-    return StopPlan(model, plans, seen.unreachable), facts
+    return StopPlan(model, plans, seen.unreachable), facts, bool(left_open(members, seen))
 
 
 def _plan_host(model: str, facts: HostFacts) -> Plan:

@@ -59,13 +59,20 @@ def observe_fleet(hosts: Sequence[HostPort], history: History) -> FleetStatus:
     seen = look(hosts)
     routes, facts = agreed(seen.by_label)
     rings = {each.router.ring_digest for each in facts.values() if each.router.running}
-    unfinished = tuple(history.unfinished())
+    known = history.unfinished()
+    rollouts = {each.rollout for each in known}
+    # A change that was begun on another ops machine, with a history of its own.
+    foreign = [
+        each.opened.on(each.name)
+        for each in facts.values()
+        if each.opened and each.opened.rollout not in rollouts
+    ]
     return FleetStatus(
         FleetFacts(facts, seen.errors, seen.labels),
         behind(seen.by_label, routes),
         len(rings) > 1,
         tuple(words for each in facts.values() for words in drift_of(each)),
-        unfinished,
+        (*known, *foreign),
         history.fault,
     )
 

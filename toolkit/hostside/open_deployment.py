@@ -1,0 +1,50 @@
+"""The deployment that is under way on this host, so that a command from any ops machine can end it.
+
+The history of the ops machine that began it may be out of reach. The file is written before the deployment's first step
+and removed after its last; a deployment of a command that was cut short leaves it behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+
+from directory import Directory, read_text
+from wire import Document
+
+FILE = "deployment.json"
+_ROOT_ONLY = 0o600
+
+
+def keep(root: str, deployment: Document) -> Document:
+    """Write the deployment down; return {"kept"}, which is false where the disk takes nothing."""
+    try:
+        os.makedirs(root, exist_ok=True)
+        with Directory(root) as opened:
+            opened.write(FILE, json.dumps(deployment) + "\n", _ROOT_ONLY)
+            opened.sync()
+    except OSError:
+        return {"kept": False}
+    return {"kept": True}
+
+
+def drop(root: str, rollout: str) -> Document:
+    """Remove the deployment of this rollout, and a file that cannot be read; return {}."""
+    found, sound = read(root)
+    if not sound or (found and found.get("rollout") == rollout):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(root, FILE))
+    return {}
+
+
+def read(root: str) -> tuple[Document | None, bool]:
+    """Return the deployment that is kept, None where there is none, and whether its file is sound."""
+    text = read_text(os.path.join(root, FILE))
+    if text is None:
+        return None, True
+    try:
+        found = json.loads(text)
+        return (found, True) if isinstance(found, dict) and "rollout" in found else (None, False)
+    except ValueError:
+        return None, False
