@@ -7,10 +7,12 @@ import pty
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -33,8 +35,111 @@ def test_a_reader_that_leaves_early_is_no_error(shell: Shell) -> None:
     child = start(shell.environment, "registry", "list", stdout=here, stderr=subprocess.PIPE)
     os.close(here)
     _, err = child.communicate(timeout=30)
-    assert err == ""
+    assert (child.returncode, err) == (0, "")
+
+
+def test_a_result_that_a_full_disk_does_not_take_is_an_error(shell: Shell) -> None:
+    with Path("/dev/full").open("w") as full:
+        child = start(shell.environment, "registry", "list", stdout=full, stderr=subprocess.PIPE)
+        _, err = child.communicate(timeout=30)
     assert child.returncode == 1
+    assert err == (
+        "error: the result could not be written to standard output: No space left on device\n"
+    )
+
+
+# Prints at length as a change does, in a thread too; its last word goes to a file.
+_CHANGE = """
+import sys, threading, click
+from pathlib import Path
+from toolkit.cli.output import note, print_json, say
+from toolkit.cli import streams
+streams.guard()
+def work():
+    for _ in range(5000):
+        note("progress \N{GREEK SMALL LETTER ALPHA} of a change")
+        say("a line of the result")
+try:
+    thread = threading.Thread(target=work)
+    thread.start()
+    work()
+    thread.join()
+    print_json({"changed": True})
+    sys.stdout.flush()
+    Path(sys.argv[1]).write_text("done")
+    if len(sys.argv) > 2:
+        print("waiting", flush=True)
+        threading.Event().wait(30)
+except KeyboardInterrupt:
+    import time
+    # A shell repeats the signal while the change is undone.
+    time.sleep(0.5)
+    Path(sys.argv[1]).write_text("undone")
+"""
+
+
+@pytest.mark.parametrize("way", ["closed pipe", "full disk", "closed", "terminal that is gone"])
+def test_output_never_ends_a_change(tmp_path: Path, way: str) -> None:
+    done = tmp_path / "done"
+    command = [sys.executable, "-c", _CHANGE, str(done)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    if way == "closed":
+        shell = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
+        assert subprocess.run(shell, env=environment, check=False, timeout=60).returncode == 0
+    else:
+        there, here = pty.openpty() if way.startswith("terminal") else os.pipe()
+        os.close(there)
+        if way == "full disk":
+            os.close(here)
+            here = os.open("/dev/full", os.O_WRONLY)
+        child = subprocess.run(
+            command, stdout=here, stderr=here, env=environment, check=False, timeout=60
+        )
+        os.close(here)
+        assert child.returncode == 0
+    assert done.read_text() == "done"
+
+
+def test_a_hang_up_is_undone_however_often_it_comes(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    command = [sys.executable, "-c", _CHANGE, str(done), "wait"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as child:
+        assert child.stdout is not None
+        while child.stdout.readline() != "waiting\n":
+            pass
+        child.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+        child.send_signal(signal.SIGHUP)
+        child.communicate(timeout=30)
+    assert done.read_text() == "undone"
+
+
+def test_a_command_that_nohup_starts_outlives_its_terminal(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    words = [
+        "sh",
+        "-c",
+        "trap '' HUP; exec \"$@\"",
+        "sh",
+        sys.executable,
+        "-c",
+        _CHANGE,
+        str(done),
+        "wait",
+    ]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as child:
+        assert child.stdout is not None
+        while child.stdout.readline() != "waiting\n":
+            pass
+        child.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.5)
+        child.kill()
+    assert done.read_text() == "done"
 
 
 @dataclass

@@ -73,7 +73,12 @@ def test_help_loads_neither_commands_nor_what_they_need(place: Path) -> None:
         modules & {"sqlite3", "asyncio", "ssl", "socket", "subprocess", "urllib.request"} == set()
     )
     commands = {name for name in modules if name.startswith("toolkit.cli.")}
-    assert commands == {"toolkit.cli.main", "toolkit.cli.output", "toolkit.cli.plan_view"}
+    assert commands == {
+        "toolkit.cli.main",
+        "toolkit.cli.output",
+        "toolkit.cli.plan_view",
+        "toolkit.cli.streams",
+    }
 
 
 @pytest.mark.parametrize(

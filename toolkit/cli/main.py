@@ -9,6 +9,7 @@ import sys
 import click
 
 from toolkit import __version__
+from toolkit.cli import streams
 from toolkit.cli.output import print_json
 from toolkit.cli.plan_view import DryRun
 from toolkit.errors import InputError, InterruptionError, ToolkitError
@@ -115,6 +116,7 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line; the one place where errors are printed."""
     debug = "--debug" in sys.argv[1:]
+    streams.guard()
     # SIGTERM is an interruption like Ctrl-C: the change under way is undone.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -137,6 +139,9 @@ def main() -> None:
             raise
         _print_error(error, as_json="--json" in sys.argv[1:])
         sys.exit(error.exit_code)
+    if words := streams.lost_result():
+        click.echo(f"error: the result could not be written to standard output: {words}", err=True)
+        sys.exit(ToolkitError.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
 
 

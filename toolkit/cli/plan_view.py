@@ -47,7 +47,7 @@ def confirmation(
 
 def confirmed(question: str) -> bool:
     """Return a person's answer at the terminal; no where there is none."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         note("not a terminal, so nobody can be asked")
         return False
     answer: bool = click.confirm(question, default=False, err=True)

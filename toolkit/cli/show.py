@@ -12,6 +12,7 @@ from toolkit.cli.context import home_directory, open_fleet, open_history
 from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.streams import output_is_lost
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.release import Deployment
 from toolkit.errors import InputError
@@ -124,6 +125,8 @@ def _print_lines(lines: Any) -> list[str]:
     for line in lines:
         say(line)
         shown = [line]
+        if output_is_lost():
+            break
     return shown
 
 
