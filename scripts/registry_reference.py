@@ -145,8 +145,8 @@ version; without it, a tag gives its own name and a branch the first eight digit
 `permission`, `toolkit registry pin MODEL@VERSION --lock-only` pins the files that are allowed now.
 
 The version is recorded under the Hub's own name of the repository. Where that is another than the model's `source`
-says, after a redirect or for another spelling, `pin` says so and the version gets a `source` of its own. If the owner is
-another one, `pin` asks; where nobody can be asked, `--source OWNER/NAME` accepts it.
+says, after a redirect or for another spelling, `pin` says so and the version gets a `source` of its own. If the owner
+is another one, `pin` asks; where nobody can be asked, `--source OWNER/NAME` accepts it.
 
 For a directory (`source: {path: ...}`) the command hashes the files and makes the revision from the
 digests: other bytes are another revision.

@@ -16,7 +16,7 @@ from toolkit.cli.plan_view import confirmation, show_rollout
 from toolkit.domain.fleet import Host
 from toolkit.domain.quantity import format_seconds, parse_size
 from toolkit.errors import InputError
-from toolkit.planning.change.rollout import Limits
+from toolkit.planning.change.rollout import Limits, RolloutPlan
 from toolkit.workflows.change.rollout import RolledOut, roll_out
 from toolkit.workflows.change.wanted import Order
 from toolkit.workflows.tools import Timing
@@ -108,9 +108,12 @@ class ChangeOptions:
 
 
 def change_release(
-    options: ChangeOptions, pins: Pins | None, order: Callable[[History], Order]
+    options: ChangeOptions,
+    pins: Pins | None,
+    order: Callable[[History], Order],
+    consent: Callable[[RolloutPlan], bool] | None = None,
 ) -> None:
-    """Carry `order` out on the fleet and say how it went."""
+    """Carry `order` out on the fleet and say how it went; `consent` asks for what `--yes` does not answer."""
     fleet = open_fleet(options.fleet)
     fleet.select(options.named)
     # All hosts of the fleet take part: routes are those of all, also where only some hosts change.
@@ -123,7 +126,11 @@ def change_release(
         history_needed=pins is not None,
     )
     confirm = confirmation(
-        show_rollout, yes=options.yes, dry_run=options.dry_run, as_json=options.as_json
+        show_rollout,
+        yes=options.yes,
+        dry_run=options.dry_run,
+        as_json=options.as_json,
+        consent=consent,
     )
     done = roll_out(members, order(members[0].history), confirm)
     if options.as_json:

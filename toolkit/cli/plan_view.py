@@ -25,11 +25,17 @@ class _Document(Protocol):
 
 
 def confirmation(
-    show: Callable[[Any], None], *, yes: bool, dry_run: bool, as_json: bool
+    show: Callable[[Any], None],
+    *,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+    consent: Callable[[Any], bool] | None = None,
 ) -> Callable[[_Document], bool]:
     """Return the function that shows a plan with `show` and answers whether to go ahead.
 
-    The question needs a terminal: without one the answer is no unless `yes` is given.
+    The question needs a terminal: without one the answer is no unless `yes` is given. `consent` asks for what `yes`
+    does not answer.
     """
 
     def confirm(plan: _Document) -> bool:
@@ -40,6 +46,8 @@ def confirmation(
         if dry_run:
             say("dry run: nothing was changed")
             raise DryRun
+        if consent is not None and not consent(plan):
+            return False
         return yes or confirmed("go ahead?")
 
     return confirm

@@ -63,6 +63,17 @@ class RolloutPlan:
                 found[plan.release.number] = plan.release
         return tuple(found.values())
 
+    @property
+    def other_owners(self) -> tuple[str, ...]:
+        """The repositories that hosts get weights of, and whose owner is not the one of what serves there now."""
+        changes = [
+            (plan.release.source, plan.previous.source)
+            for plan in self.plans.values()
+            if not plan.empty and plan.release and plan.previous
+        ]
+        crossed = [after for after, before in changes if _owner(after) != _owner(before)]
+        return tuple(dict.fromkeys(crossed))
+
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
@@ -73,6 +84,10 @@ class RolloutPlan:
             "unreachable": dict(self.unreachable),
             "notes": list(self.notes),
         }
+
+
+def _owner(source: str) -> str:
+    return source.partition("/")[0].lower()
 
 
 def numbered(

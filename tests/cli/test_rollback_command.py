@@ -1,0 +1,74 @@
+"""`toolkit rollback` to weights of another repository: the plan says it, and another owner's are asked for by name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.cli.shell import Prompt
+from tests.workflows.world import World, release
+
+FLEET = "all:\n  hosts:\n    gpu1: {ansible_host: 10.0.0.1}\n"
+
+
+@pytest.fixture
+def world(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(prompt.place)
+    (prompt.place / "fleet.yaml").write_text(FLEET)
+    prompt.set("TOOLKIT_FLEET", prompt.place / "fleet.yaml")
+    monkeypatch.setattr("toolkit.cli.change.open_members", lambda *_, **__: world.command())
+    return world
+
+
+def deploy(world: World, first: str, second: str) -> None:
+    world.deploy(replace(release(1), source=first))
+    world.deploy(replace(release(2), source=second))
+
+
+def test_a_rollback_to_another_owners_weights_is_not_what_yes_answers(
+    prompt: Prompt, world: World
+) -> None:
+    deploy(world, "acme/tiny", "mallory/tiny")
+    said = prompt("rollback", "tiny", "--yes")
+    assert (said.code, said.out) == (3, "")
+    assert "note: tiny #1 (v1) is of acme/tiny, the serving tiny #2 (v2) is of mallory/tiny" in (
+        said.err
+    )
+    assert said.err.endswith(
+        "error: this goes back to the weights of acme/tiny, which is another owner's\n"
+        "hint: toolkit rollback tiny --source acme/tiny --yes\n"
+    )
+    assert prompt("rollback", "tiny", "--yes", "--source", "acme/other").code == 3
+    assert world.serving() == {"gpu1": "v2"}
+
+    assert prompt("rollback", "tiny", "--source", "acme/tiny", "--yes").code == 0
+    assert world.serving() == {"gpu1": "v1"}
+
+
+def test_a_rollback_to_another_repository_of_the_same_owner_is_said(
+    prompt: Prompt, world: World
+) -> None:
+    deploy(world, "acme/tiny", "Acme/tiny-awq")
+    said = prompt("rollback", "tiny", "--yes")
+    assert said.code == 0
+    assert "tiny #1 (v1) is of acme/tiny, the serving tiny #2 (v2) is of Acme/tiny-awq" in said.err
+
+
+def test_the_plan_of_such_a_rollback_says_it_in_json_and_a_dry_run_needs_no_answer(
+    prompt: Prompt, world: World
+) -> None:
+    deploy(world, "acme/tiny", "mallory/tiny")
+    said = prompt("rollback", "tiny", "--dry-run", "--json")
+    notes = json.loads(said.out)["plan"]["hosts"]["gpu1"]["notes"]
+    assert notes == ["tiny #1 (v1) is of acme/tiny, the serving tiny #2 (v2) is of mallory/tiny"]
+    refused = json.loads(prompt("rollback", "tiny", "--yes", "--json").out)
+    assert refused["error"]["kind"] == "refused"
+
+
+def test_a_rollback_within_one_repository_says_nothing_of_it(prompt: Prompt, world: World) -> None:
+    deploy(world, "acme/tiny", "acme/tiny")
+    said = prompt("rollback", "tiny", "--yes")
+    assert said.code == 0
+    assert "acme/tiny" not in said.err
