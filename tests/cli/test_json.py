@@ -88,7 +88,7 @@ class Fleet:
         return {
             "open_host": lambda host, *_: self.world.hosts[host.name],
             "open_members": lambda *_, **__: self.world.command(),
-            "open_history": lambda _: self.world.history,
+            "open_history": lambda *_, **__: self.world.history,
             "RealConverge": lambda *_, **__: _Playbooks(self.world),
         }
 

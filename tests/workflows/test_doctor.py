@@ -12,9 +12,12 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Store
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
+from toolkit.domain.model import Policy, Registry
 from toolkit.errors import HostError, InputError, SourceError
 from toolkit.planning.upkeep.diagnosis import Level
 from toolkit.workflows.fleet.doctor import examine
+
+EMPTY = Registry({}, Policy(), "r.yaml")
 
 
 class Unreachable(FakeHost):
@@ -31,12 +34,12 @@ def test_findings_name_their_host_where_there_are_several(
     tmp_path: Path, history: Callable[[], History]
 ) -> None:
     hosts = [FakeHost(Host("gpu1")), Unreachable(Host("gpu2"))]
-    found = examine(hosts, lambda host: "base-1", Store(tmp_path), lambda: None, history)
+    found = examine(hosts, lambda host: "base-1", Store(tmp_path), lambda: EMPTY, history)
     words = {each.subject: (each.level, each.words) for each in found}
     assert words["gpu2: host"] == (Level.FAIL, "gpu2: connection refused")
     assert words["gpu1: host"][0] is Level.OK
     assert [subject for subject in words if subject.startswith("gpu2")] == ["gpu2: host"]
-    alone = examine(hosts[:1], lambda host: "base-1", Store(tmp_path), lambda: None, history)
+    alone = examine(hosts[:1], lambda host: "base-1", Store(tmp_path), lambda: EMPTY, history)
     assert not [each.subject for each in alone if "gpu1" in each.subject]
 
 

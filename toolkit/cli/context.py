@@ -95,6 +95,13 @@ class Pins:
     engines: tuple[EngineLock, ...]
 
 
+def read_registry(registry_path: str) -> Registry:
+    """Read and validate the registry alone."""
+    from toolkit.config.registry import load_registry
+
+    return load_registry(Path(registry_path))
+
+
 def read_pins(registry_path: str, home: Path) -> Pins:
     """Read and validate the registry, its lock and the engine locks."""
     from toolkit.config.engine_locks import read_locks

@@ -29,7 +29,7 @@ def doctor(registry_path: str, fleet: str | None, home: str | None, as_json: boo
         [open_host(host, place) for host in open_fleet(fleet).hosts],
         provision_digest,
         open_store(place),
-        partial(read_pins, registry_path, place),
+        lambda: read_pins(registry_path, place).registry,
         partial(open_history, place),
     )
     bad = sum(each.level is Level.FAIL for each in findings)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import click
 
-from toolkit.cli.context import home_directory, open_fleet, open_history
+from toolkit.cli.context import home_directory, open_fleet, open_history, read_registry
 from toolkit.cli.host_view import open_host
-from toolkit.cli.options import fleet_option, home_option, json_option
+from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.domain.facts import HostFacts, SlotFacts
 from toolkit.domain.quantity import format_seconds, format_size
@@ -20,20 +23,28 @@ _COLUMNS = (
 
 @click.command()
 @click.argument("model", required=False)
+@registry_option()
 @fleet_option()
 @home_option()
 @json_option()
-def status(model: str | None, fleet: str | None, home: str | None, as_json: bool) -> None:
+def status(
+    model: str | None, registry_path: str, fleet: str | None, home: str | None, as_json: bool
+) -> None:
     """Show what serves, what stands by and what is unfinished."""
     place, hosts = home_directory(home), open_fleet(fleet).hosts
     history = open_history(place, needed=False)
-    seen = observe_fleet([open_host(host, place) for host in hosts], history)
+    seen = observe_fleet(
+        [open_host(host, place) for host in hosts], history, partial(read_registry, registry_path)
+    )
     failure = seen.fleet.failure() if seen.fleet.errors else None
     if as_json and (failure is None or seen.fleet.facts):
         print_json(seen.as_json(model), failure)
         return
     if seen.fleet.facts:
         _show(seen, model, several=len(hosts) > 1)
+        # Away from the registry's directory, status is about the hosts alone.
+        if seen.registry_fault and Path(registry_path).exists():
+            note(f"registry: not known what has left it: {seen.registry_fault}")
     if failure:
         raise failure
 
@@ -53,6 +64,8 @@ def _show(seen: FleetStatus, model: str | None, *, several: bool) -> None:
         say()
     for facts in seen.fleet.facts.values():
         _show_host(facts, several=several)
+    for words in seen.left_registry:
+        note(f"registry: {words}")
     for name in seen.behind:
         note(f"{name}: its router has missed a change; toolkit deploy MODEL tells it")
     if seen.keys_differ:

@@ -10,7 +10,9 @@ from toolkit.adapters.hosts.host import HostPort
 from toolkit.adapters.ops_machine import ansible_version, is_privileged
 from toolkit.adapters.store.store import Store
 from toolkit.domain.fleet import Host
+from toolkit.domain.model import Registry
 from toolkit.errors import ToolkitError
+from toolkit.planning.upkeep.departed import departed
 from toolkit.planning.upkeep.diagnosis import Finding, Level, diagnose_host, diagnose_ops
 from toolkit.workflows.fleet.look import look
 
@@ -19,25 +21,29 @@ def examine(
     hosts: Sequence[HostPort],
     digest_of: Callable[[Host], str],
     store: Store,
-    read_registry: Callable[[], object],
+    read_registry: Callable[[], Registry],
     open_history: Callable[[], History],
 ) -> tuple[Finding, ...]:
     """Return the findings about the ops machine and about `hosts`; `digest_of` gives a host's provision digest.
 
     An error that `read_registry` or `open_history` raises is a finding too.
     """
-    return (*_ops_machine(store, read_registry, open_history), *_hosts(hosts, digest_of))
+    registry, registry_error = None, ""
+    try:
+        registry = read_registry()
+    except ToolkitError as error:
+        registry_error = error.message
+    return (
+        *_ops_machine(store, registry_error, open_history),
+        *_hosts(hosts, digest_of, registry),
+    )
 
 
 def _ops_machine(
-    store: Store, read_registry: Callable[[], object], open_history: Callable[[], History]
+    store: Store, registry_error: str, open_history: Callable[[], History]
 ) -> Iterator[Finding]:
-    registry_error = name = ""
+    name = ""
     unfinished: list[str] = []
-    try:
-        read_registry()
-    except ToolkitError as error:
-        registry_error = error.message
     try:
         history = open_history()
         unfinished = [
@@ -58,7 +64,9 @@ def _ops_machine(
     )
 
 
-def _hosts(hosts: Sequence[HostPort], digest_of: Callable[[Host], str]) -> Iterator[Finding]:
+def _hosts(
+    hosts: Sequence[HostPort], digest_of: Callable[[Host], str], registry: Registry | None
+) -> Iterator[Finding]:
     seen = look(hosts)
     for host in (each.host for each in hosts):
         name = host.name
@@ -70,3 +78,6 @@ def _hosts(hosts: Sequence[HostPort], digest_of: Callable[[Host], str]) -> Itera
             continue
         for each in diagnose_host(seen.facts[name], digest_of(host)):
             yield replace(each, subject=f"{prefix}{each.subject}")
+    for words in departed(seen.facts.values(), registry) if registry else ():
+        hint = "take it out of service with toolkit stop, or bring its entry back"
+        yield Finding(Level.WARN, "registry", words, hint)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.host import HostPort
-from toolkit.domain.facts import FleetFacts, SlotFacts
+from toolkit.domain.facts import FleetFacts, HostFacts, SlotFacts
+from toolkit.domain.model import Registry
 from toolkit.domain.release import Deployment
-from toolkit.errors import InputError
+from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.change.drift import drift_of
 from toolkit.planning.routing.agreement import agreed, behind
+from toolkit.planning.upkeep.departed import departed
 from toolkit.workflows.fleet.look import look
 
 
@@ -21,7 +23,8 @@ class FleetStatus:
     """One look at all hosts and the history.
 
     `behind` names hosts whose router missed a change; `drift` says what is not as it was deployed. `history_fault` is
-    why the history could not be read in full.
+    why the history could not be read in full. `left_registry` says what runs and is no longer in the registry;
+    `registry_fault` is why that is not known.
     """
 
     fleet: FleetFacts
@@ -30,6 +33,8 @@ class FleetStatus:
     drift: tuple[str, ...]
     unfinished: tuple[Deployment, ...]
     history_fault: str = ""
+    left_registry: tuple[str, ...] = ()
+    registry_fault: str = ""
 
     def slots(self, model: str | None) -> list[tuple[str, SlotFacts]]:
         """Return host's name and slot of each replica, of `model` alone where it is given."""
@@ -51,11 +56,18 @@ class FleetStatus:
             "drift": list(self.drift),
             "unfinished": [asdict(each) for each in self.unfinished],
             "history_fault": self.history_fault,
+            "left_registry": list(self.left_registry),
+            "registry_fault": self.registry_fault,
         }
 
 
-def observe_fleet(hosts: Sequence[HostPort], history: History) -> FleetStatus:
-    """Return the status of all hosts; those that do not answer are among its `fleet.errors`."""
+def observe_fleet(
+    hosts: Sequence[HostPort], history: History, read_registry: Callable[[], Registry]
+) -> FleetStatus:
+    """Return the status of all hosts; those that do not answer are among its `fleet.errors`.
+
+    A registry that cannot be read is a field of the status, not an error.
+    """
     seen = look(hosts)
     routes, facts = agreed(seen.by_label)
     rings = {each.router.ring_digest for each in facts.values() if each.router.running}
@@ -67,6 +79,7 @@ def observe_fleet(hosts: Sequence[HostPort], history: History) -> FleetStatus:
         for each in facts.values()
         if each.opened and each.opened.rollout not in rollouts
     ]
+    left, registry_fault = _left_registry(facts.values(), read_registry)
     return FleetStatus(
         FleetFacts(facts, seen.errors, seen.labels),
         behind(seen.by_label, routes),
@@ -74,7 +87,22 @@ def observe_fleet(hosts: Sequence[HostPort], history: History) -> FleetStatus:
         tuple(words for each in facts.values() for words in drift_of(each)),
         (*known, *foreign),
         history.fault,
+        left,
+        registry_fault,
     )
+
+
+def _left_registry(
+    facts: Iterable[HostFacts], read_registry: Callable[[], Registry]
+) -> tuple[tuple[str, ...], str]:
+    """Return what has left the registry, and the reason where that is not known."""
+    facts = [each for each in facts if each.slots]
+    if not facts:
+        return (), ""
+    try:
+        return departed(facts, read_registry()), ""
+    except ToolkitError as error:
+        return (), error.message
 
 
 def log_host(hosts: Sequence[HostPort], model: str) -> HostPort:

@@ -1,0 +1,38 @@
+"""Releases on hosts that the registry no longer describes: their model, version or pin has left it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.model import Registry
+from toolkit.domain.release import Release
+
+
+def departed(facts: Iterable[HostFacts], registry: Registry) -> tuple[str, ...]:
+    """Return a sentence for each replica, serving or standing by, whose version is not in `registry` as it runs."""
+    found = []
+    for host in facts:
+        for slot in host.slots:
+            reason = _reason(slot.release, registry) if slot.release else ""
+            if slot.release and reason:
+                does = "serves" if slot.weight else "stands by"
+                found.append(f"{slot.release.title} {does} on {host.name}, and {reason}")
+    return tuple(found)
+
+
+def _reason(release: Release, registry: Registry) -> str:
+    """Return what the registry lacks of a release; nothing where it has its version with the same pin."""
+    model = registry.models.get(release.model)
+    if model is None:
+        return f"the model {release.model} has left the registry"
+    version = next((each for each in model.versions if each.name == release.version), None)
+    if version is None:
+        return f"the version {release.version} has left the registry"
+    if version.source.key != release.source:
+        return f"the registry has {version.source.key} for it, not {release.source}"
+    if version.revision != release.revision:
+        return (
+            f"the registry has revision {version.revision[:12]} for it, not {release.revision[:12]}"
+        )
+    return ""
