@@ -105,7 +105,7 @@ REFUSALS: list[tuple[list[str], int, str, str, str]] = [
      "add --yes to go ahead"),
     (["status", "--fleet", "none.yaml"], 2, "bad-input", "none.yaml", "name an inventory with --fleet"),
     (["deploy", "tiny", "--registry", "none.yaml"], 2, "bad-input", "none.yaml", ""),
-    (["status", "--home", "model_registry.yaml"], 1, "failed", "history.db cannot be opened", ""),
+    (["releases", "tiny", "--home", "model_registry.yaml"], 1, "failed", "history.db cannot be opened", ""),
     (["prune", "--registry", "none.yaml"], 2, "bad-input", "none.yaml", ""),
 ]  # fmt: skip
 
