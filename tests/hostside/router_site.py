@@ -44,7 +44,7 @@ class Site:
         assert self.files() == render_files(self.lab.routes)
         assert self.lab.observe()["drift"] == []
         left = {path.name for path in Path(self.lab.directory).iterdir()} - set(CONFIGURATION)
-        base = {"haproxy.cfg", "model.lua", "usage.lua", "refuse.lua", ".lock"}
+        base = {"haproxy.cfg", "model.lua", "usage.lua", "refuse.lua", "limits.lua", ".lock"}
         base |= {"keys.map", "versions.map", "bodies.cfg", "bodies.sh"}
         assert left == base
 

@@ -49,7 +49,12 @@ def pair() -> Iterator[Pair]:
     with contextlib.ExitStack() as stack:
         routers = {
             name: stack.enter_context(
-                lab(name, router_relay_bind=relays[name], router_peers=["127.0.0.9"])
+                lab(
+                    name,
+                    router_relay_bind=relays[name],
+                    router_peers=["127.0.0.9"],
+                    router_relays=list(relays.values()),
+                )
             )
             for name in addresses
         }
@@ -257,3 +262,47 @@ def test_requests_with_the_same_beginning_go_to_the_same_replica(pair: Pair) -> 
     assert {each.most_common(1)[0][0] for each in found} == {"a.blue", "b.blue"}
     # what has no beginning is served as well
     assert slots([{}] * 6).keys() <= {"a.blue", "b.blue"}
+
+
+def admitted(pair: Pair, at: list[str], key: str, count: int) -> int:
+    """Return how many of `count` requests with the key were answered, sent to the hosts in turn."""
+    asked = (
+        pair.routers[at[n % len(at)]].ask(PATH, {"model": "tiny"}, Authorization=f"Bearer {key}")
+        for n in range(count)
+    )
+    return sum(status == 200 for status, _, _ in asked)
+
+
+def test_hosts_count_the_requests_of_a_key_together(pair: Pair) -> None:
+    ring = KeyRing()
+    # each name has one of the hosts count its requests
+    keys = {name: f"tk-{name}-" + name[0] * 32 for name in ("ann", "bob", "cleo", "dan")}
+    for name, key in keys.items():
+        ring = with_key(ring, name, key, now=1.0, per_minute=10)
+    for router in pair.routers.values():
+        router.give(ring)
+    for key in (keys["ann"], keys["bob"]):
+        assert admitted(pair, ["a", "b"], key, 24) == 10
+    # also where a client knows one of the hosts only
+    for key in (keys["cleo"], keys["dan"]):
+        assert admitted(pair, ["a"], key, 12) == 10
+        status, _, headers = pair.routers["b"].ask(
+            PATH, {"model": "tiny"}, Authorization=f"Bearer {key}"
+        )
+        assert (status, int(headers["Retry-After"]) > 50) == (429, True)
+
+
+def test_a_host_that_counts_alone_admits_its_share(pair: Pair) -> None:
+    ring = KeyRing()
+    keys = [f"tk-{n}-" + "k" * 40 for n in range(6)]
+    for number, key in enumerate(keys):
+        ring = with_key(ring, f"user{number}", key, now=1.0, per_minute=11)
+    for router in pair.routers.values():
+        router.give(ring)
+    for pid in _workers(pair.routers["b"]):
+        os.kill(pid, signal.SIGKILL)
+    pair.routers["b"].process.kill()
+    until(lambda: not pair.routers["a"].observe()["servers"]["tiny"]["b.blue"]["up"], 2.0)
+    found = {admitted(pair, ["a"], key, 14) for key in keys}
+    # host a counts some of the keys itself, and of the others it has 11 // 2 or the rest
+    assert found in ({11, 5}, {11, 6})

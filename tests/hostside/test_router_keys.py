@@ -6,17 +6,22 @@ import contextlib
 import http.client
 import itertools
 import json
+import os
 import signal
 import stat
 import subprocess
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.hostside.router_lab import (
+    NOBODY,
     REPO,
     Backend,
     Lab,
@@ -312,7 +317,7 @@ def test_a_key_has_its_requests_a_minute_and_others_are_not_concerned(site: Site
     code, answer, headers = site.lab.ask(PATH, TINY, **bearer(ANN))
     assert (code, answer["error"]["code"]) == (429, "rate_limit_exceeded")
     assert set(answer["error"]) == {"message", "type", "param", "code"}
-    assert headers["Retry-After"] == "12"
+    assert headers["Retry-After"] == "60"
     # the list of models counts as well, and so does a model that is named by the path
     assert site.lab.ask("/v1/models", **bearer(ANN))[0] == 429
     assert status(site.lab, ANN, "/m/tiny/v1/completions") == 429
@@ -323,6 +328,63 @@ def test_a_key_has_its_requests_a_minute_and_others_are_not_concerned(site: Site
         ("ann", 429),
         ("bob", 200),
     }
+
+
+def together(running: Lab, count: int, key: str = ANN) -> Counter[tuple[int, str | None]]:
+    """Return how many of `count` requests sent at once had which status and Retry-After."""
+
+    def ask(_: int) -> tuple[int, str | None]:
+        code, _, headers = running.ask(PATH, TINY, **bearer(key))
+        return code, headers["Retry-After"]
+
+    with ThreadPoolExecutor(16) as pool:
+        return Counter(pool.map(ask, range(count)))
+
+
+def admitted_before(running: Lab, seconds: float, count: int) -> None:
+    """Write that another worker admitted `count` requests of Ann's key, `seconds` ago."""
+    now = time.time()
+    for minute in (int(now // 60) - 1, int(now // 60)):
+        path = running.root / "sockets" / f"admitted-{minute % 3}"
+        lines = [f"minute {minute}\n"]
+        if minute == int((now - seconds) // 60):
+            lines += [f"0123456789abcdef ann {int((now - seconds) * 1000)}\n"] * count
+        path.write_text("".join(lines))
+        if os.geteuid() == 0:
+            os.chown(path, NOBODY, NOBODY)
+
+
+def test_requests_at_the_same_time_are_counted_one_by_one(site: Site) -> None:
+    site.lab.give(ring(per_minute=30))
+    found = together(site.lab, 90)
+    assert sum(found.values()) == 90
+    assert found[(200, None)] == 30
+    assert {retry for code, retry in found if code == 429} <= {"59", "60"}
+
+
+def test_a_request_counts_until_it_is_sixty_seconds_old(site: Site) -> None:
+    site.lab.give(ring(per_minute=30))
+    admitted_before(site.lab, 57, 20)
+    assert status(site.lab, BOB) == 200
+    found = together(site.lab, 40)
+    assert found[(200, None)] == 10
+    assert {retry for code, retry in found if code == 429} <= {"1", "2", "3"}
+    # as many come in as have become old, and no more
+    until(lambda: status(site.lab, ANN) == 200)
+    found = together(site.lab, 40)
+    assert found[(200, None)] == 19
+    assert {int(retry or 0) for code, retry in found if code == 429} <= set(range(50, 61))
+
+
+def test_counts_outlive_a_reload_and_a_restart(site: Site) -> None:
+    site.lab.give(ring(per_minute=12))
+    assert together(site.lab, 5) == {(200, None): 5}
+    site.reload()
+    assert together(site.lab, 5) == {(200, None): 5}
+    site.lab.stop()
+    site.lab.start()
+    site.lab.up("tiny", "blue")
+    assert together(site.lab, 5)[(200, None)] == 2
 
 
 def test_a_key_has_its_requests_at_once(site: Site) -> None:

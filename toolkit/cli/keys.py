@@ -40,7 +40,7 @@ def keys() -> None:
     "per_minute",
     type=click.IntRange(1, 10**6),
     default=None,
-    help="At most so many requests in a minute, on each host.  [default: no limit]",
+    help="At most so many requests in any 60 seconds, on all hosts together.  [default: no limit]",
 )
 @click.option(
     "--concurrency",

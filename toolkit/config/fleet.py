@@ -121,8 +121,11 @@ def _introduced(path: Path, hosts: Sequence[Host]) -> tuple[Host, ...]:
                 hint="the other hosts reach each host at an address of its own",
             )
         seen[host.relay_address] = host.name
+    relays = tuple(f"{host.relay_address}:{host.relay_port}" for host in hosts)
     return tuple(
-        replace(host, peers=tuple(each for each in seen if each != host.relay_address))
+        replace(
+            host, peers=tuple(each for each in seen if each != host.relay_address), relays=relays
+        )
         for host in hosts
     )
 

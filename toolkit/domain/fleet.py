@@ -20,7 +20,8 @@ class Host:
     `router_tls_certificate` and `router_tls_key` are paths on the ops machine, empty for plain HTTP.
     With `router_require_keys` the router asks for a key even before the first key exists.
     Routers of other hosts send requests for this host's replicas to `relay_address`, port `relay_port`; `peers` are
-    the relay addresses of those hosts. With `swarm_tls` the host takes part in encrypted swarms alone.
+    the relay addresses of those hosts, and `relays` the addresses and ports of all hosts, this one's too. With
+    `swarm_tls` the host takes part in encrypted swarms alone.
     `settings` are inventory variables that the roles get unchanged, see `config.host_settings`.
     """
 
@@ -41,6 +42,7 @@ class Host:
     relay_port: int = 8090
     swarm_tls: bool = False
     peers: tuple[str, ...] = ()
+    relays: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property

@@ -11,8 +11,8 @@ from typing import Any
 class Key:
     """A key by its SHA-256 in lower-case hex. Only its owner has its text.
 
-    `per_minute` and `concurrency` limit its requests on each host; 0 is no limit. `created` and `revoked` are in
-    seconds since the epoch; `revoked` is 0 for a valid key.
+    `per_minute` limits its requests in any 60 seconds on all hosts together, `concurrency` those at once on each host;
+    0 is no limit. `created` and `revoked` are in seconds since the epoch; `revoked` is 0 for a valid key.
     """
 
     name: str

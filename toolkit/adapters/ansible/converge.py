@@ -132,6 +132,7 @@ def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
         "router_metrics_bind": host.router_metrics_bind,
         "router_relay_bind": host.relay_bind,
         "router_peers": list(host.peers),
+        "router_relays": list(host.relays),
         **host.settings,
         "router_tls_certificate": host.router_tls_certificate,
         "router_tls_key": host.router_tls_key,

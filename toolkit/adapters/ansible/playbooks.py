@@ -35,6 +35,7 @@ def provision_digest(host: Host) -> str:
         host.python,
         host.relay_bind,
         host.peers,
+        host.relays,
         sorted(host.settings.items()),
         host.router_require_keys,
         # A renewed certificate has to reach the host, though its path is the same.

@@ -7,7 +7,7 @@
 
 local MAX_BODY = 256 * 1024 * 1024 -- bytes; whoever sends more sees the broken connection
 local MAX_SECONDS = 60             -- a client that is slower holds up its own connection only
-local MAX_AT_ONCE = 256            -- in one thread; more refused clients than that are an attack, and are cut off
+local MAX_AT_ONCE = 256            -- more refused clients than that are an attack, and are cut off
 
 -- When each running one began. The end of a client ends its function without a word, so that entries are dropped by age.
 local begun = {}
