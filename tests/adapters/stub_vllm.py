@@ -62,9 +62,32 @@ class Handler(http.server.BaseHTTPRequestHandler):
             text = read(user[1])
         elif behaviour == "answers nothing":
             text = ""
-        message = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
-        self.answer(200, json.dumps(message).encode())
+        self.complete(request, text)
         running[0] -= 1
+
+    def complete(self, request, text):
+        if behaviour == "dies sampling" and "top_p" in request:
+            worker.kill()
+            os._exit(0)
+        if request.get("stream"):
+            self.stream(text)
+            return
+        said = {"message": {"content": text}} if "messages" in request else {"text": text}
+        self.answer(200, json.dumps({"choices": [{**said, "finish_reason": "stop"}]}).encode())
+
+    def stream(self, text):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        half = len(text) // 2
+        parts = [{"delta": {"content": part}} for part in (text[:half], text[half:])]
+        parts += [{"delta": {}, "finish_reason": "stop"}]
+        events = [json.dumps({"choices": [part]}) for part in parts] + ["[DONE]"]
+        for event in events:
+            line = f"data: {event}\n\n".encode()
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+        self.wfile.write(b"0\r\n\r\n")
 
     def answer(self, status, body):
         self.send_response(status)

@@ -103,6 +103,26 @@ def test_bad_answers_come_back_as_they_are(
     assert (answer.status, answer.text) == (status, text)
 
 
+def test_a_stream_and_a_prompt_without_messages_are_answered_too(
+    lab: HostLab, program: str
+) -> None:
+    greedy = lab.host.complete(lab.ports["blue"], {"messages": [], "temperature": 0}, 5)
+    for payload in ({"messages": [], "stream": True}, {"prompt": [32, 33]}):
+        answer = lab.host.complete(lab.ports["blue"], payload, 5)
+        assert (answer.status, answer.text, answer.error) == (200, greedy.text, "")
+        assert answer.finish_reason == "stop"
+
+
+def test_a_replica_that_a_sampled_request_ends_gives_no_answer(lab: HostLab) -> None:
+    program = lab.start("blue", Behaviour.DIES_SAMPLING)
+    assert lab.host.wait_ready(program, lab.ports["blue"], 20, silent).ok
+    asked = {"messages": [], "temperature": 0}
+    assert lab.host.complete(lab.ports["blue"], asked, 5).status == 200
+    answer = lab.host.complete(lab.ports["blue"], {**asked, "temperature": 1, "top_p": 0.9}, 5)
+    assert (answer.status, answer.text) == (0, "")
+    assert answer.error.startswith("RemoteDisconnected: ")
+
+
 def test_traffic_follows_the_routes(lab: HostLab, program: str) -> None:
     assert lab.host.wait_ready(lab.start("green"), lab.ports["green"], 20, silent).ok
     routes = with_model(Routes(), "tiny", _targets(lab, "blue"), created=1)

@@ -9,7 +9,7 @@ import pytest
 from tests.planning.facts import release
 from toolkit.domain.model import Check
 from toolkit.domain.probe import Completion
-from toolkit.planning.change.gate import gate_fault, gate_payload
+from toolkit.planning.change.gate import gate_fault, gate_payload, gate_ways, way_fault
 
 ANY = Check(prompt="hi")
 PARIS = Check(prompt="capital of France?", contains="Paris", max_tokens=5)
@@ -49,6 +49,75 @@ PARIS = Check(prompt="capital of France?", contains="Paris", max_tokens=5)
 )
 def test_a_gate_judges_each_answer(check: Check, answer: Completion, fault: str) -> None:
     assert gate_fault(check, answer) == fault
+
+
+MESSAGES = [{"role": "user", "content": "capital of France?"}]
+ASKED = {"model": "tiny", "messages": MESSAGES, "max_tokens": 8}
+SAMPLED = {"temperature": 1, "top_p": 0.9, "top_k": 20}
+
+
+def test_a_started_replica_is_asked_as_clients_ask() -> None:
+    made = replace(
+        release(3), checks=(replace(PARIS, timeout=7.0), ANY), args=("--max-model-len", "64")
+    )
+    sampled, own, stream, long = gate_ways(made)
+    assert sampled.payload == {**ASKED, **SAMPLED}
+    # Nothing about sampling: what the repository's generation_config.json says.
+    assert own.payload == ASKED
+    assert stream.payload == {**ASKED, **SAMPLED, "stream": True}
+    assert long.payload == {
+        "model": "tiny",
+        "prompt": list(range(32, 64)),
+        "max_tokens": 8,
+        "temperature": 0,
+    }
+    assert {way.timeout for way in gate_ways(made)} == {7.0}
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "args", "tokens"),
+    [
+        (True, "--max-model-len 32k", 4096),
+        (True, "--max-model-len 1024", 512),
+        (False, "--max-model-len 32k", 256),
+        (False, "--max-model-len 100", 50),
+        # the model's own context is not known here, and an engine refuses what is longer
+        (True, "", 256),
+        (False, "", 256),
+        (True, "--max-model-len odd", 256),
+    ],
+)
+def test_the_long_prompt_fits_and_takes_a_cpu_no_minute(
+    on_gpu: bool, args: str, tokens: int
+) -> None:
+    *_, long = gate_ways(replace(release(1, gpu=on_gpu), args=tuple(args.split())))
+    assert len(long.payload["prompt"]) == tokens
+    assert long.about == f"asked with a prompt of {tokens:,} tokens"
+    assert {*long.payload["prompt"]} <= {*range(32, 127)}
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        # what is sampled may be anything, and nothing at all
+        (Completion(200, "", "stop"), ""),
+        (Completion(200, "hello", "length"), ""),
+        (
+            Completion(0, "", error="RemoteDisconnected: gone"),
+            "asked with temperature, top_p and top_k, it gave no answer: RemoteDisconnected: gone",
+        ),
+        (
+            Completion(500, "", error="EngineDeadError"),
+            "asked with temperature, top_p and top_k, it answered HTTP 500: EngineDeadError",
+        ),
+        (
+            Completion(200, "hel", error="a stream that breaks off"),
+            "asked with temperature, top_p and top_k, it answered a stream that breaks off",
+        ),
+    ],
+)
+def test_a_way_of_asking_needs_an_answer_alone(answer: Completion, fault: str) -> None:
+    assert way_fault(gate_ways(release(1))[0], answer) == fault
 
 
 def test_long_answers_are_cut() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.workflows.world import GB, Killed, World, release
 from toolkit.adapters.fakes.host import Behaviour
-from toolkit.domain.probe import LockOwner
+from toolkit.domain.probe import Completion, LockOwner
 from toolkit.errors import (
     BusyError,
     HostError,
@@ -196,6 +198,10 @@ def test_a_rollback_works_when_the_standby_has_died(world: World) -> None:
         (Behaviour.EMPTY, "answered nothing"),
         (Behaviour.ERROR, "answered HTTP 500"),
         (
+            Behaviour.DIES_SAMPLING,
+            "did not pass its gate: asked with temperature, top_p and top_k, it gave no answer",
+        ),
+        (
             Behaviour.DIES_UNDER_TRAFFIC,
             "failed under traffic: its process ended\n  its log says: EngineDeadError: gone",
         ),
@@ -214,6 +220,34 @@ def test_a_bad_version_leaves_the_old_one_serving(
     assert world.table() == [("blue", "v1", "healthy", 100)]
     assert world.outcomes()[-1] == ("deploy", 2, "failed")
     assert words.splitlines()[0] in world.history.deployments("tiny")[0].reason
+
+
+def test_a_standby_answers_its_checks_again_and_nothing_more(world: World) -> None:
+    asked: list[Mapping[str, Any]] = []
+    complete = world.host.complete
+
+    def listening(port: int, payload: Mapping[str, Any], timeout: float) -> Completion:
+        asked.append(payload)
+        return complete(port, payload, timeout)
+
+    world.host.complete = listening  # type: ignore[method-assign]
+    world.deploy(release(1))
+    # the check; sampled, the repository's sampling, a stream, a long prompt
+    assert [each.get("temperature") for each in asked] == [0, 1, None, 1, 0]
+    world.deploy(release(2))
+    asked.clear()
+    world.rollback()
+    assert [each.get("temperature") for each in asked] == [0]
+
+
+def test_what_served_before_is_restored_without_the_ways_of_a_new_one(world: World) -> None:
+    world.deploy(release(1, memory=15 * GB))
+    # In memory it answers nothing but its checks, as a release that the gate of an older toolkit let pass.
+    world.behave("v1", Behaviour.DIES_SAMPLING)
+    world.behave("v2", Behaviour.DIES_AT_START)
+    with pytest.raises(ReleaseFailedError):
+        world.deploy(release(2, memory=15 * GB))
+    assert world.table() == [("blue", "v1", "healthy", 100)]
 
 
 def test_a_bad_first_version_leaves_no_route_and_no_replica(world: World) -> None:

@@ -18,22 +18,50 @@ def healthy(port: int, path: str, timeout: float = 2) -> bool:
 
 
 def complete(port: int, payload: Document, timeout: float) -> Document:
-    """Ask for one chat completion; return {"status", "text", "finish_reason", "seconds", "error"}."""
+    """Ask for one completion, of a chat if there are messages; a stream is read to its end.
+
+    Return {"status", "text", "finish_reason", "seconds", "error"}.
+    """
     import http.client
 
     started = time.monotonic()
+    path = "/v1/chat/completions" if "messages" in payload else "/v1/completions"
     try:
-        status, body = _request(port, "POST", "/v1/chat/completions", payload, timeout)
+        status, body = _request(port, "POST", path, payload, timeout)
     except (OSError, http.client.HTTPException) as error:
         return _answer(0, "", "", started, f"{type(error).__name__}: {error}")
     if status != 200:
         return _answer(status, "", "", started, body[:500].decode("utf-8", "replace"))
     try:
+        if payload.get("stream"):
+            return _streamed(status, body, started)
         choice = json.loads(body)["choices"][0]
-        text = choice["message"]["content"] or choice["message"].get("reasoning_content") or ""
-        return _answer(status, text, choice.get("finish_reason") or "", started, "")
+        return _answer(status, _text(choice), choice.get("finish_reason") or "", started, "")
     except (ValueError, LookupError, TypeError) as error:
         return _answer(status, "", "", started, f"not a completion: {error}")
+
+
+def _streamed(status: int, body: bytes, started: float) -> Document:
+    """Return what the events of a stream say together (server-sent events, ended by `[DONE]`)."""
+    lines = [line[6:] for line in body.splitlines() if line.startswith(b"data: ")]
+    if not lines or lines[-1].strip() != b"[DONE]":
+        return _answer(status, "", "", started, "a stream that breaks off")
+    text, finish_reason = "", ""
+    for event in map(json.loads, lines[:-1]):
+        if "error" in event:
+            return _answer(status, text, "", started, "an error: %.500s" % event["error"])
+        for choice in event["choices"]:
+            text += _text(choice)
+            finish_reason = choice.get("finish_reason") or finish_reason
+    return _answer(status, text, finish_reason, started, "")
+
+
+def _text(choice: Document) -> str:
+    """Return the text of a completion, of a chat's answer, or of a part of one."""
+    if "text" in choice:
+        return choice["text"] or ""
+    said = choice["delta"] if "delta" in choice else choice["message"]
+    return said.get("content") or said.get("reasoning_content") or ""
 
 
 def busy(port: int, signs: Document) -> int:

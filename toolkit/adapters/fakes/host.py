@@ -39,6 +39,7 @@ class Behaviour(StrEnum):
     ERROR = "answers errors"
     DIES_UNDER_TRAFFIC = "dies under traffic"
     HANGS = "hangs"
+    DIES_SAMPLING = "dies sampling"
 
 
 @dataclass
@@ -154,8 +155,15 @@ class FakeHost(Named):
     def complete(self, port: int, payload: Mapping[str, Any], timeout: float) -> Completion:
         slot = next(each for each in self.facts.slots if each.port == port)
         self._do(f"complete {slot.model}-{slot.slot}")
+        # The checks of a gate are one event, however many there are.
+        if self.events[-2:-1] == self.events[-1:]:
+            del self.events[-1]
         if not slot.healthy:
             return Completion(0, "", error="ConnectionRefusedError: refused")
+        if self._behaves(slot) is Behaviour.DIES_SAMPLING and "top_p" in payload:
+            self._set(replace(slot, process=ProcessState.FAILED, healthy=False, memory=0))
+            closed = "Remote end closed connection without response"
+            return Completion(0, "", error=f"RemoteDisconnected: {closed}")
         if self._behaves(slot) is Behaviour.ERROR:
             return Completion(500, "", error="internal error")
         text = "" if self._behaves(slot) is Behaviour.EMPTY else f"hello from {_version(slot)}"

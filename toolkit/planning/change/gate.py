@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.engine import engine_spec
+from toolkit.domain.fit import NotUnderstoodError
 from toolkit.domain.model import Check
 from toolkit.domain.probe import Completion
 from toolkit.domain.release import Release
+from toolkit.planning.engines import engine_named
+
+# Tokens of an answer in the ways that clients ask, and of the long prompt: at most so many, and half of the context.
+_SHORT = 8
+_LONG_ON_DEVICES, _LONG_ON_CPU = 4096, 256
+# Every vocabulary has these entries: the characters that can be printed.
+_FIRST, _ENTRIES = 32, 95
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way in which clients ask. `about` begins a message, `timeout` is in seconds."""
+
+    about: str
+    payload: Mapping[str, Any]
+    timeout: float
 
 
 def gate_payload(release: Release, check: Check) -> dict[str, Any]:
@@ -19,17 +40,61 @@ def gate_payload(release: Release, check: Check) -> dict[str, Any]:
     }
 
 
+def gate_ways(release: Release) -> tuple[Way, ...]:
+    """Return the requests that a replica must answer once after its start, whatever it answers.
+
+    At temperature 0 an engine computes no sampling at all. Kernels that are first needed later end it under traffic.
+    """
+    check = release.checks[0] if release.checks else Check("Say hello.")
+    asked = {**gate_payload(release, check), "max_tokens": _SHORT}
+    sampled = {**asked, "temperature": 1, "top_p": 0.9, "top_k": 20}
+    # Without any option the engine samples as the repository's generation_config.json says.
+    plain = {key: value for key, value in asked.items() if key != "temperature"}
+    tokens = [_FIRST + place % _ENTRIES for place in range(_long(release))]
+    long = {"model": release.model, "prompt": tokens, "max_tokens": _SHORT, "temperature": 0}
+    requests = (
+        ("asked with temperature, top_p and top_k", sampled),
+        ("asked with the repository's own sampling", plain),
+        ("asked for a stream", {**sampled, "stream": True}),
+        (f"asked with a prompt of {len(tokens):,} tokens", long),
+    )
+    return tuple(Way(about, payload, check.timeout) for about, payload in requests)
+
+
 def gate_fault(check: Check, answer: Completion) -> str:
     """Return why an answer does not pass its check; empty where it passes."""
     asked = f"asked {check.prompt!r}, it"
-    if answer.status == 0:
-        return f"{asked} gave no answer: {answer.error}"
-    if answer.status != 200:
-        return f"{asked} answered HTTP {answer.status}: {answer.error[:200]}"
-    if answer.error:
-        return f"{asked} answered {answer.error}"
+    if fault := _failure(asked, answer):
+        return fault
     if not answer.text.strip():
         return f"{asked} answered nothing (empty text, finish_reason {answer.finish_reason!r})"
     if check.contains and check.contains not in answer.text:
         return f"{asked} answered {answer.text[:80]!r}, without {check.contains!r}"
     return ""
+
+
+def way_fault(way: Way, answer: Completion) -> str:
+    """Return why a replica does not answer one way of asking; empty where it answers anything."""
+    return _failure(f"{way.about}, it", answer)
+
+
+def _failure(asked: str, answer: Completion) -> str:
+    if answer.status == 0:
+        return f"{asked} gave no answer: {answer.error}"
+    if answer.status != 200:
+        return f"{asked} answered HTTP {answer.status}: {answer.error[:200]}"
+    return f"{asked} answered {answer.error}" if answer.error else ""
+
+
+def _long(release: Release) -> int:
+    """Return the tokens of the long prompt: few on a CPU, where a thousand take seconds."""
+    spec = engine_spec(release.engine)
+    try:
+        context = (
+            engine_named(spec.name).read_options(spec.version, release.args, release.env).context
+        )
+    except NotUnderstoodError:
+        context = None
+    on_devices = Accelerator(release.accelerator).traits.has_devices
+    most = _LONG_ON_DEVICES if on_devices and context else _LONG_ON_CPU
+    return max(1, min(most, (context or 2 * most) // 2))

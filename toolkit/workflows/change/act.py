@@ -14,7 +14,7 @@ from toolkit.domain.probe import Waited
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.release import Outcome, Release
 from toolkit.errors import ReleaseFailedError
-from toolkit.planning.change.gate import gate_fault, gate_payload
+from toolkit.planning.change.gate import gate_fault, gate_payload, gate_ways, way_fault
 from toolkit.planning.change.process import process_variables, seat_of
 from toolkit.planning.change.room import find_room
 from toolkit.planning.engines import engine_of
@@ -38,7 +38,7 @@ class Change:
     """The subject of steps: the release for each slot of the model.
 
     With `standby` the replica that loses the traffic may take it over again by itself: it served, and it was not the
-    reason for the change.
+    reason for the change. With `proven` a started replica must answer its checks alone: its release served before.
     """
 
     model: str
@@ -46,6 +46,7 @@ class Change:
     version: Version | None = None
     timing: Timing = field(default_factory=Timing)
     standby: bool = True
+    proven: bool = False
 
 
 class Act:
@@ -133,6 +134,7 @@ class Act:
         if not waited.ok:
             raise _failed(release, step.slot, f"did not start: {waited.reason}", waited)
         figures.keep(waited.log)
+        self._started.add(step.slot)
 
     def _span(self, release: Release, slot: str, port: int) -> Mapping[str, Any]:
         """Return what the span supervisor of the slot needs: rank, hosts and ports."""
@@ -152,13 +154,16 @@ class Act:
                     f"{release.title} stands by and is no good: {waited.reason}",
                     hint=f"toolkit status; {_logs(release, step.slot)}",
                 )
+        complete = self._tools.host.complete
         for check in release.checks:
-            answer = self._tools.host.complete(port, gate_payload(release, check), check.timeout)
+            answer = complete(port, gate_payload(release, check), check.timeout)
             if fault := gate_fault(check, answer):
-                raise ReleaseFailedError(
-                    f"{release.title} did not pass its gate: {fault}",
-                    hint=_logs(release, step.slot),
-                )
+                raise _refused(release, step.slot, fault)
+        # A standby has answered these after its own start.
+        once = step.slot in self._started and not self._change.proven
+        for way in gate_ways(release) if once else ():
+            if fault := way_fault(way, complete(port, way.payload, way.timeout)):
+                raise _refused(release, step.slot, fault)
 
     def _hold(self, step: Step) -> None:
         name = self._target(step.slot, 0).name
@@ -262,6 +267,12 @@ class Act:
     def _still_draining(self, event: Mapping[str, Any]) -> None:
         if round(event["seconds"]) % 5 == 0:
             self._tools.say(f"  draining for {event['seconds']:.0f} s, {event['left']} still run")
+
+
+def _refused(release: Release, slot: str, fault: str) -> ReleaseFailedError:
+    return ReleaseFailedError(
+        f"{release.title} did not pass its gate: {fault}", hint=_logs(release, slot)
+    )
 
 
 def _failed(release: Release, slot: str, what: str, waited: Waited) -> ReleaseFailedError:

@@ -132,7 +132,9 @@ def _end(
     wanted = ((recovery.slot, new), (recovery.previous_slot, previous))
     releases = {slot: release for slot, release in wanted if slot and release}
     # A release that failed takes no traffic over.
-    change = Change(deployment.model, releases, None, timing, standby=recovery.completes)
+    change = Change(
+        deployment.model, releases, None, timing, standby=recovery.completes, proven=True
+    )
     Act(tools, change, deployment.id, facts).perform(recovery.steps)
     outcome = Outcome.LIVE if recovery.completes else Outcome.UNDONE
     if deployment.action == "stop":
