@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-snapshot = sys.argv[2]
+snapshot = os.path.realpath(sys.argv[2])
 name = next(each for each in ("behaviour", "behaviour.txt") if os.path.exists(f"{snapshot}/{each}"))
 with open(f"{snapshot}/{name}") as file:
     behaviour, _, answer = file.read().strip().partition("\n")

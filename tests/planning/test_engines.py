@@ -48,6 +48,7 @@ SURROUNDINGS = {
     "TRANSFORMERS_OFFLINE": "1",
     "DO_NOT_TRACK": "1",
     "VLLM_NO_USAGE_STATS": "1",
+    "PYTHONSAFEPATH": "1",
 }
 READ = (
     "--max-model-len 16k --max-num-seqs 8 --max-num-batched-tokens 64 --tensor-parallel-size 2 "
@@ -83,9 +84,10 @@ class TestVllm:
         made = replace(release(1), engine=lock, snapshot="abc", args=("--a", "b"))
         seat = Seat("/opt/tk", 8100)
         assert " ".join(self.engine.command(made, seat)) == (
-            f"/opt/tk/engines/{lock}/bin/vllm serve /opt/tk/snapshots/abc "
-            "--host 127.0.0.1 --port 8100 --a b"
+            f"/opt/tk/engines/{lock}/bin/vllm serve . --host 127.0.0.1 --port 8100 --a b"
         )
+        # So the key of compiled graphs has nothing of the snapshot.
+        assert self.engine.directory(made, seat) == "/opt/tk/snapshots/abc"
         assert self.engine.surroundings(made, seat) == {
             **SURROUNDINGS,
             "VLLM_CACHE_ROOT": f"/opt/tk/cache/vllm/{lock}",

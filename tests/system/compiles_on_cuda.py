@@ -1,14 +1,17 @@
 """Run by an engine's Python: whether vLLM would compile kernels on a Hopper device of a host with the driver alone.
 
 The CPU build has the Python code of the CUDA build, so no GPU is needed: only questions about the device are answered
-here. Prints a JSON object; each value is true where vLLM would use what needs CUDA's compiler.
+here. Prints a JSON object; `released` and `bare` are true where vLLM would use what needs CUDA's compiler. `keys` are
+the keys of compiled graphs for the snapshots that are arguments, each as a replica names it and by its whole path.
 """
 
 import importlib.util
 import json
 import os
+import sys
 from unittest import mock
 
+from vllm.config import ModelConfig
 from vllm.platforms.interface import DeviceCapability
 from vllm.utils import deep_gemm, flashinfer
 from vllm.v1.sample.ops import topk_topp_sampler
@@ -47,8 +50,13 @@ def other_kernels():
         return flashinfer.has_flashinfer()
 
 
+def keys(snapshot):
+    os.chdir(snapshot)
+    return [ModelConfig(model=path).compute_hash() for path in (".", snapshot)]
+
+
 released = {"sampler": sampler(), "multiplication": multiplication(), "other": other_kernels()}
 for name in QUIET:
     del os.environ[name]
 bare = {"sampler": sampler(), "multiplication": multiplication()}
-print(json.dumps({"released": released, "bare": bare}))
+print(json.dumps({"released": released, "bare": bare, "keys": list(map(keys, sys.argv[1:]))}))

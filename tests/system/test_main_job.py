@@ -247,11 +247,13 @@ except RevisionNotFoundError as error:
 """
 
 
-def test_on_cuda_the_released_environment_compiles_no_kernel(served: Served) -> None:
+def test_on_cuda_no_kernel_is_compiled_and_no_version_anew(served: Served) -> None:
     (engine,) = served.lab.root.glob("engines/vllm-0.32.0-cpu-*/.complete")
     environment = engine_named("vllm").environment(version(), Accelerator.CUDA, GB)
+    script = Path(__file__).with_name("compiles_on_cuda.py")
+    snapshots = [each for each in (served.lab.root / "snapshots").iterdir() if each.is_dir()][:2]
     asked = subprocess.run(
-        [engine.parent / "bin" / "python", Path(__file__).with_name("compiles_on_cuda.py")],
+        [engine.parent / "bin" / "python", script, *snapshots],
         env={"PATH": "/usr/bin:/bin", "HOME": str(served.lab.directory), **environment},
         capture_output=True,
         text=True,
@@ -262,6 +264,10 @@ def test_on_cuda_the_released_environment_compiles_no_kernel(served: Served) -> 
     assert said["released"] == {"sampler": False, "multiplication": False, "other": False}
     # Left alone, vLLM needs CUDA's compiler for both.
     assert said["bare"] == {"sampler": True, "multiplication": True}
+    # Versions with the same configuration share their compiled graphs, because no digest is in the model's path.
+    (first, first_by_path), (second, second_by_path) = said["keys"]
+    assert first == second
+    assert first_by_path != second_by_path
 
 
 def test_stop_takes_the_model_out_and_prune_cleans_up(served: Served) -> None:

@@ -40,7 +40,7 @@ class Release:
     """Everything that defines a running replica. A release is immutable; `number` counts up per model.
 
     `routing` is the policy that shares requests among replicas, `engine` the id of an engine lock, `snapshot` the
-    digest of the files. `args` follow `vllm serve SNAPSHOT`; the slot adds the address. `memory` is in bytes. `span` is
+    digest of the files. `args` follow `vllm serve .`; the slot adds the address. `memory` is in bytes. `span` is
     set if several hosts run one replica together.
     """
 

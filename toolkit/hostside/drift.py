@@ -54,8 +54,22 @@ def _runs_with(pid: int, snapshot: str, shown: Document) -> bool:
     A process that hides its command line behind a title passes.
     """
     wanted = shown["ending"]
-    lines = [line for line in map(_command_line, processes.tree(pid)) if shown["server"] in line]
-    return not lines or any(snapshot in line and line[-len(wanted) :] == wanted for line in lines)
+    lines = {each: _command_line(each) for each in processes.tree(pid)}
+    serving = {each: line for each, line in lines.items() if shown["server"] in line}
+    return not serving or any(
+        _serves(each, line, snapshot) and line[-len(wanted) :] == wanted
+        for each, line in serving.items()
+    )
+
+
+def _serves(pid: int, line: list[str], snapshot: str) -> bool:
+    """Whether a process has the snapshot as its directory, or in its command line, as a former toolkit wrote it."""
+    if snapshot in line:
+        return True
+    try:
+        return "." in line and os.path.samefile(f"/proc/{pid}/cwd", snapshot)
+    except OSError:
+        return False
 
 
 def _command_line(pid: int) -> list[str]:

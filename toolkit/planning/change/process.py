@@ -29,6 +29,7 @@ def process_variables(
         env[traits.variable] = ",".join(map(str, devices))
     return {
         "replica_engine": release.engine,
+        "replica_directory": engine.directory(release, seat),
         "replica_command": list(engine.command(release, seat)),
         "replica_env": env,
         "replica_nice": traits.niceness,

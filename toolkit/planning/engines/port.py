@@ -119,6 +119,9 @@ class Engine(Protocol):
     def command(self, release: Release, seat: Seat) -> tuple[str, ...]:
         """Return the command line of a replica's process; the program is a path."""
 
+    def directory(self, release: Release, seat: Seat) -> str:
+        """Return the directory in which every process of the engine starts in such a seat."""
+
     def surroundings(self, release: Release, seat: Seat) -> Mapping[str, str]:
         """Return the environment that every process of the engine gets in such a seat."""
 

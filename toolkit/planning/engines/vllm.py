@@ -33,6 +33,10 @@ CPU_RUNTIME = 2 * 2**30
 
 _LOOPBACK = "127.0.0.1"
 
+# The model's path, relative to the directory in which the processes start. It is a part of the key of vLLM's compiled
+# graphs (config/model.py, compute_hash): with the snapshot's digest in it, every version would be compiled anew.
+_MODEL = "."
+
 
 class Vllm:
     """vLLM, see `Engine`."""
@@ -95,10 +99,13 @@ class Vllm:
         return (
             f"{seat.root}/engines/{release.engine}/bin/vllm",
             "serve",
-            f"{seat.root}/snapshots/{release.snapshot}",
+            _MODEL,
             *_together(seat, _names(release).flags),
             *_ending(release, seat.port),
         )
+
+    def directory(self, release: Release, seat: Seat) -> str:
+        return f"{seat.root}/snapshots/{release.snapshot}"
 
     def surroundings(self, release: Release, seat: Seat) -> Mapping[str, str]:
         variables = _names(release).variables
@@ -115,6 +122,8 @@ class Vllm:
             }
         return {
             **talking,
+            # The directory in which the processes start is the model's, and no place of Python modules.
+            "PYTHONSAFEPATH": "1",
             "HF_HUB_OFFLINE": "1",
             "TRANSFORMERS_OFFLINE": "1",
             "DO_NOT_TRACK": "1",

@@ -1,0 +1,100 @@
+"""What of a replica's process is no longer as it was deployed."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+HOSTSIDE = Path(__file__).parents[2] / "toolkit" / "hostside"
+ENDING = ["--host", "127.0.0.1", "--port", "8100", "--a", "b"]
+OTHER = ["its process has other arguments than the release"]
+
+
+@pytest.fixture
+def drift(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(HOSTSIDE))
+    spec = importlib.util.spec_from_file_location("hostside_drift", HOSTSIDE / "drift.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A root with two snapshots, reached by a link as well."""
+    for name in ("here", "other"):
+        (tmp_path / "root" / "snapshots" / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to("root")
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def process() -> Iterator[Any]:
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(directory: Path, *words: str) -> int:
+        sleep = [sys.executable, "-c", "import sys; sys.stdin.read()", *words]
+        running.append(subprocess.Popen(sleep, cwd=directory, stdin=subprocess.PIPE))
+        return running[-1].pid
+
+    yield start
+    for each in running:
+        each.kill()
+        each.communicate()
+
+
+def manifest(root: Path) -> dict[str, Any]:
+    return {
+        "model": "tiny",
+        "slot": "blue",
+        "port": 8100,
+        "release": {"snapshot": "here", "args": ["--a", "b"]},
+        "signs": {"server": "serve", "ending": ENDING},
+    }
+
+
+@pytest.mark.parametrize(
+    ("directory", "words", "expected"),
+    [
+        ("snapshots/here", ["serve", ".", *ENDING], []),
+        ("snapshots/other", ["serve", ".", *ENDING], OTHER),
+        (".", ["serve", ".", *ENDING], OTHER),
+        ("snapshots/here", ["serve", ".", *ENDING, "--more"], OTHER),
+        # as a former toolkit started it, which runs on
+        (".", ["serve", "{root}/snapshots/here", *ENDING], []),
+        (".", ["serve", "{root}/snapshots/other", *ENDING], OTHER),
+        ("snapshots/here", ["serve", "{root}/snapshots/other", *ENDING], OTHER),
+        # hidden behind a title
+        (".", ["VLLM::EngineCore"], []),
+    ],
+)
+def test_a_process_serves_its_snapshot_with_its_arguments(
+    drift: ModuleType,
+    root: Path,
+    process: Any,
+    directory: str,
+    words: list[str],
+    expected: list[str],
+) -> None:
+    pid = process(root / directory, *(each.format(root=root) for each in words))
+    assert drift.drift(str(root), manifest(root), pid) == expected
+    if "{root}" not in " ".join(words):
+        assert drift.drift(str(root.parent / "link"), manifest(root), pid) == expected
+
+
+def test_a_snapshot_that_was_put_in_the_place_of_the_served_one_is_another(
+    drift: ModuleType, root: Path, process: Any
+) -> None:
+    pid = process(root / "snapshots" / "here", "serve", ".", *ENDING)
+    (root / "snapshots" / "here").rename(root / "snapshots" / "aside")
+    assert drift.drift(str(root), manifest(root), pid) == OTHER
+    (root / "snapshots" / "here").mkdir()
+    assert drift.drift(str(root), manifest(root), pid) == OTHER
