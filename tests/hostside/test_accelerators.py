@@ -188,6 +188,33 @@ def test_the_bus_tells_who_made_the_accelerators(
     assert accelerators.makers(str(tmp_path)) == makers
 
 
+@pytest.mark.parametrize(
+    ("text", "status", "taken"),
+    [
+        ("4711, 21540\n4712, 8724\n4713, 660\n", 0, (21_540 + 660) * MIB),
+        ("4712, 8724\n", 0, None),
+        # an idle device, as recorded without its heading
+        ("", 0, None),
+        # a tool that does not say, in a container and on a device that is split
+        ("4711, [N/A]\n4713, [Insufficient Permissions]\n", 0, None),
+        ("4711, [N/A]\n4713, 660\n", 0, 660 * MIB),
+        ("Failed to initialize NVML: Driver/library version mismatch\n", 18, None),
+    ],
+)
+def test_the_driver_says_what_a_replica_has_of_the_devices(
+    accelerators: ModuleType, tool: Tool, text: str, status: int, taken: int | None
+) -> None:
+    tool.says(text, status=status)
+    assert accelerators.taken_by([4710, 4711, 4713]) == taken
+
+
+def test_a_host_without_the_tool_says_nothing_of_replicas(
+    accelerators: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert accelerators.taken_by([1]) is None
+
+
 def test_the_accelerator_is_that_of_the_devices(accelerators: ModuleType, tool: Tool) -> None:
     tool.says(HEALTHY)
     assert accelerators.devices(["amd", "nvidia"]) == ("cuda", [device()], "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,11 @@ def held(gigabytes: int, *devices: int, well: bool = True) -> SlotFacts:
     """Return a slot whose replica was given so much on these devices."""
     size = release(9, memory=gigabytes * GB, gpu=bool(devices))
     return slot("blue", size, devices=devices, well=well)
+
+
+def measured(gigabytes: int, taken: int) -> SlotFacts:
+    """Return such a slot on one device, of which the replica has so much."""
+    return replace(held(gigabytes, 0), device_memory=taken * GB)
 
 
 def cpu(gigabytes: int) -> Any:
@@ -43,6 +49,9 @@ MIXED = host(devices=(gpu(0, 24, 24), gpu(1, 80, 80), gpu(2, 80, 30)))
         (cuda(9), ONE, [], True, (0,)),
         (cuda(10), ONE, [], False, ()),
         (cuda(20), ONE, [held(15, 0)], True, (0,)),
+        # what the driver says that it has counts before what it was given
+        (cuda(20), ONE, [measured(15, 10)], False, ()),
+        (cuda(20), ONE, [measured(10, 11)], True, (0,)),
         # somebody else took what a crashed replica gave back
         (cuda(20), ONE, [held(15, 0, well=False)], False, ()),
         # never more than the device has

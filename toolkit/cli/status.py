@@ -107,9 +107,16 @@ def _row(slot: SlotFacts, now: float) -> tuple[str, ...]:
         _state(slot),
         f"{slot.weight}%",
         str(slot.sessions),
-        format_size(slot.memory),
+        _memory(slot),
         format_seconds(now - slot.started_at) if slot.started_at else "-",
     )
+
+
+def _memory(slot: SlotFacts) -> str:
+    """Return what the replica takes where it computes: of its devices, or of the host."""
+    if not slot.devices:
+        return format_size(slot.memory)
+    return "-" if slot.device_memory is None else format_size(slot.device_memory)
 
 
 def _state(slot: SlotFacts) -> str:

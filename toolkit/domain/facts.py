@@ -46,8 +46,8 @@ class SlotFacts:
     """A slot of the host: the release that its manifest names, and the state of its replica.
 
     `weight` is the share of traffic in the router (0: none); `sessions` the requests the router
-    has open to it, over all router workers; `memory` the resident bytes of its processes; `drift` what of it
-    is no longer as its deployment left it, in words.
+    has open to it, over all router workers; `memory` the resident bytes of its processes, `device_memory` those they
+    have of devices, None where nobody says; `drift` what of it is no longer as its deployment left it, in words.
     """
 
     model: str
@@ -60,6 +60,7 @@ class SlotFacts:
     weight: int = 0
     sessions: int = 0
     memory: int = 0
+    device_memory: int | None = None
     started_at: float | None = None
     drift: tuple[str, ...] = ()
 

@@ -63,9 +63,17 @@ def nvidia(expected: bool) -> tuple[list[Document], str]:
     return devices, fault if expected and not devices else ""
 
 
-def _query(fields: tuple[str, ...]) -> tuple[list[list[str]], str]:
-    """Return a row for each device, and the tool's words where it failed."""
-    asked = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
+def taken_by(pids: list[int]) -> int | None:
+    """Return the bytes of device memory that these processes have; None where the driver's tool does not say."""
+    rows, _ = _query(("pid", "used_memory"), of="compute-apps")
+    taken = [_number(used) for pid, used in rows if pid.isdigit() and int(pid) in pids]
+    known = [each for each in taken if each is not None]
+    return sum(known) * 2**20 if known else None
+
+
+def _query(fields: tuple[str, ...], of: str = "gpu") -> tuple[list[list[str]], str]:
+    """Return a row for each device, or for what else is asked for, and the tool's words where it failed."""
+    asked = ["nvidia-smi", f"--query-{of}={','.join(fields)}", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(
             asked,

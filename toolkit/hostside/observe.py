@@ -100,6 +100,10 @@ def _slot(root: str, manifest: Document, routing: Document, label: str) -> Docum
         "weight": server.get("weight", 0),
         "sessions": server.get("sessions", 0),
         "memory": processes.resident(process["pid"]),
+        # The tool takes longer than an observation, so ask it for replicas on devices alone.
+        "device_memory": accelerators.taken_by(processes.tree(process["pid"]))
+        if manifest.get("devices") and process["pid"]
+        else None,
         "drift": drift.drift(root, manifest, process["pid"]),
     }
 

@@ -78,6 +78,7 @@ def _slot(data: Mapping[str, Any]) -> SlotFacts:
         weight=data["weight"],
         sessions=data["sessions"],
         memory=data["memory"],
+        device_memory=data["device_memory"],
         started_at=data["started_at"],
         drift=tuple(data["drift"]),
     )

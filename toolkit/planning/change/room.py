@@ -45,7 +45,8 @@ def _devices(release: Release, facts: HostFacts, stopped: Sequence[SlotFacts]) -
             continue
         for index in slot.devices:
             if slot.release is not None and index in free:
-                free[index] += slot.release.memory // max(1, len(slot.devices))
+                taken = slot.device_memory or slot.release.memory
+                free[index] += taken // max(1, len(slot.devices))
     total = {device.index: device.memory for device in facts.devices}
     able = [index for index in free if min(free[index], total[index]) >= share]
     able.sort(key=lambda index: (-free[index], index))

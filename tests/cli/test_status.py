@@ -1,0 +1,42 @@
+"""What `toolkit status` shows of a replica's memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.cli.shell import Prompt
+from tests.cli.test_json import Fleet
+
+MIB = 2**20
+
+
+@pytest.mark.parametrize(
+    ("devices", "taken", "shown"),
+    [
+        ((), None, "3 GB"),
+        # recorded: an engine of 7 billion parameters that sleeps, and that serves
+        ((0,), 1_856 * MIB, "1.95 GB"),
+        ((0,), 22_280 * MIB, "23.4 GB"),
+        # The memory of the host is no answer for a replica on a device.
+        ((0,), None, "-"),
+    ],
+)
+def test_a_replica_is_shown_with_the_memory_of_the_place_where_it_computes(
+    prompt: Prompt,
+    monkeypatch: pytest.MonkeyPatch,
+    devices: tuple[int, ...],
+    taken: int | None,
+    shown: str,
+) -> None:
+    fleet = Fleet(prompt, monkeypatch, 1)
+    assert fleet.prompt("deploy", "tiny@v1", "--yes").code == 0
+    (slot,) = fleet.world.host.observe().slots
+    held = replace(slot, devices=devices, device_memory=taken, memory=3 * 10**9)
+    fleet.world.see(slots=(held,))
+    heading, row, *_ = fleet.prompt("status").out.splitlines()
+    place = heading.index("MEMORY")
+    assert row[place:].split("  ")[0] == shown
+    (document,) = fleet("status").json()["slots"]
+    assert (document["memory"], document["device_memory"]) == (3 * 10**9, taken)
