@@ -68,7 +68,7 @@ class Act:
         """Perform `steps` in order; the first that fails raises and is recorded as failed."""
         steps = list(steps)
         self._stopped = {step.slot for step in steps if step.kind is StepKind.STOP}
-        self._started = {step.slot for step in steps if step.kind is StepKind.START}
+        self._started |= {step.slot for step in steps if step.kind is StepKind.START}
         for step in steps:
             self._tools.host.require_lock()
             self._tools.say(f"{step.kind}{f' {step.slot}' if step.slot else ''}: {step.reason}")
@@ -134,7 +134,6 @@ class Act:
         if not waited.ok:
             raise _failed(release, step.slot, f"did not start: {waited.reason}", waited)
         figures.keep(waited.log)
-        self._started.add(step.slot)
 
     def _span(self, release: Release, slot: str, port: int) -> Mapping[str, Any]:
         """Return what the span supervisor of the slot needs: rank, hosts and ports."""
