@@ -17,6 +17,7 @@ import click
 from toolkit.adapters.history.database import read_address
 from toolkit.adapters.history.history import History
 from toolkit.adapters.interruption import Interruption
+from toolkit.adapters.store.private import make_private
 from toolkit.cli.host_view import open_host
 from toolkit.cli.output import note
 from toolkit.config.fleet import load_fleet
@@ -38,8 +39,11 @@ T = TypeVar("T")
 
 
 def home_directory(home: str | None) -> Path:
-    """Return the directory of this ops machine's store, history, engines and private files."""
-    return Path(home).expanduser().resolve() if home else Path.home() / ".toolkit"
+    """Return the directory of this ops machine's store, history, engines and private files; close it to others."""
+    place = Path(home).expanduser().resolve() if home else Path.home() / ".toolkit"
+    if opened := make_private(place):
+        note(f"closed to other users of this machine: {', '.join(opened)}")
+    return place
 
 
 def open_fleet(fleet: str | None) -> Fleet:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from toolkit.adapters.history.aside import Aside
@@ -48,6 +50,9 @@ class Sqlite:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    # SQLite gives its other files the permissions of this one, and creates it by the umask.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     # Each statement is a transaction of its own. The caller admits one thread at a time.
     db = sqlite3.connect(
         path, isolation_level=None, timeout=_PATIENCE_SECONDS, check_same_thread=False
