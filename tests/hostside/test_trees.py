@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +25,8 @@ ONE, TWO = b"one" * 1000, b"two" * 70000
 class Place:
     """The host side, with a root of its own."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, umask: int = 0o022) -> None:
+        self.root, self.umask = root, umask
         self.snapshots = root / "snapshots"
 
     def ask(self, command: str, name: str, files: dict[str, bytes], **more: Any) -> dict[str, Any]:
@@ -37,7 +40,7 @@ class Place:
             **more,
         }
         pipe, argv = subprocess.PIPE, [sys.executable, "-I", HOSTSIDE, command]
-        with subprocess.Popen(argv, stdin=pipe, stdout=pipe) as process:
+        with subprocess.Popen(argv, stdin=pipe, stdout=pipe, umask=self.umask) as process:
             assert process.stdin is not None and process.stdout is not None
             process.stdin.write(json.dumps(request).encode() + b"\n" + data)
             process.stdin.flush()
@@ -100,6 +103,43 @@ def test_a_tree_that_was_removed_lends_nothing(place: Place) -> None:
     place.ask("remove", "v1", {})
     assert place.ask("tree-survey", "v2", {"a": ONE})["result"]["missing"] == ["a"]
     assert list((place.snapshots / ".digests").iterdir()) == []
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o027, 0o077], ids=oct)
+@pytest.mark.parametrize("way", ["received", "linked", "copied"])
+def test_every_user_can_read_a_tree_whatever_the_umask(
+    tmp_path: Path, umask: int, way: str
+) -> None:
+    place, source = Place(tmp_path / "root", umask), tmp_path / "source"
+    (source / "sub").mkdir(parents=True)
+    (source / "sub/b").write_bytes(TWO)
+    (source / "sub/b").chmod(0o600)
+    if way == "received":
+        place.receive("v1", {"sub/b": TWO}, TWO)
+    else:
+        kind = {"copied": "/dev/shm"}.get(way)
+        with tempfile.TemporaryDirectory(dir=kind) as other:
+            there = source if way == "linked" else Path(shutil.copytree(source, f"{other}/s"))
+            place.ask("place", "v1", {}, digest="v1", source=str(there), wanted=["sub/b"])
+    assert open_to_all(place.snapshots / "v1")
+
+
+def test_a_tree_that_an_older_toolkit_closed_is_opened_when_it_is_wanted_again(
+    place: Place,
+) -> None:
+    place.receive("v1", {"sub/b": TWO}, TWO)
+    for path in (place.snapshots / "v1", place.snapshots / "v1/sub", place.snapshots / "v1/sub/b"):
+        path.chmod(0o700 if path.is_dir() else 0o400)
+    assert place.ask("tree-survey", "v1", {"sub/b": TWO}) == {"result": {"present": True}}
+    assert open_to_all(place.snapshots / "v1")
+
+
+def open_to_all(top: Path) -> bool:
+    """Whether every user can read the tree, and only its owner write to it."""
+    found = {each: stat.S_IMODE(each.stat().st_mode) for each in (top.parent, top, *top.rglob("*"))}
+    return {mode for each, mode in found.items() if each.is_dir()} == {0o755} and {
+        mode & 0o477 for each, mode in found.items() if each.is_file()
+    } == {0o444}
 
 
 @pytest.mark.parametrize("path", ["../a", "/a", "sub//a", "sub/../a", "."])
