@@ -21,7 +21,13 @@ from toolkit.planning.change.drift import drift_of
 from toolkit.workflows.fleet.look import each_at_once, look
 from toolkit.workflows.fleet.prune import Unused
 from toolkit.workflows.fleet.prune import prune as prune_host
-from toolkit.workflows.fleet.verify import pinned_in, put_aside, verify_host, verify_store
+from toolkit.workflows.fleet.verify import (
+    pinned_in,
+    put_aside,
+    verify_engines,
+    verify_host,
+    verify_store,
+)
 
 
 @click.command()
@@ -49,6 +55,8 @@ def verify(
         f"{each.where} {each.digest[:12]}: {fault}" for each in found for fault in each.faults
     ]
     drift = [words for facts in seen.facts.values() for words in drift_of(facts)]
+    engines = each_at_once(there, lambda host: verify_engines(host, note)) if there else []
+    drift += [words for of_host in engines for words in of_host]
     if not as_json:
         _verified_table(found)
     if faults and repair:
@@ -77,7 +85,7 @@ def _verify_failure(
     if drift:
         return IntegrityError(
             "hosts differ from what was deployed:\n  " + "\n  ".join(drift),
-            hint="find out who did it; toolkit deploy MODEL repairs it",
+            hint="find out who did it; then: toolkit provision --force, and toolkit deploy MODEL",
         )
     if not seen.errors:
         return None

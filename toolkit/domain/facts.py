@@ -105,6 +105,7 @@ class HostFacts:
     `opened` is the deployment that is under way on the host, or was cut short. `damaged` has the toolkit's own files
     that cannot be read, below its directory.
     `confines` tells whether its kernel can keep a process from reaching addresses (control groups, version 2).
+    `changed_files` names in words the files of its router and of the toolkit that are not as they were written.
     """
 
     name: str
@@ -136,6 +137,7 @@ class HostFacts:
     held_by: LockOwner | None = None
     opened: OpenDeployment | None = None
     damaged: tuple[str, ...] = ()
+    changed_files: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints of a host; its slots and routes are shown elsewhere."""

@@ -51,7 +51,10 @@ COMMANDS = {
     "drain": Command("replica", "drain"),
     "logs": Command("logs", "follow"),
     "place": Command("snapshots", "place"),
-    "hash": Command("snapshots", "hash_files"),
+    "hash": Command("tree_check", "hash_files"),
+    "check-snapshot": Command("tree_check", "check"),
+    "seal-engine": Command("tree_check", "seal_engine"),
+    "check-engine": Command("tree_check", "check_engine"),
     "remove": Command("snapshots", "remove", ("request",)),
     "tree-survey": Command("trees", "survey"),
     "tree-receive": Command(

@@ -49,8 +49,8 @@ class Directory:
         """Return the text of a file; None where there is none, or anything else than a regular file with one name."""
         return _text(_opened(name, self._handle), one_name=True)
 
-    def write(self, name: str, text: str, mode: int = 0o644) -> None:
-        """Replace a file, whole or not at all. `sync` makes the new name last through a power cut.
+    def write(self, name: str, text: str, mode: int = 0o644, *, durable: bool = True) -> None:
+        """Replace a file, whole or not at all, if `durable` even where power fails; `sync` makes its name last too.
 
         Root keeps the file and gives it to the directory's group, whoever owns the directory.
         """
@@ -64,11 +64,17 @@ class Directory:
                 if os.geteuid() == 0:
                     os.fchown(handle, 0, self.group)
                 os.fchmod(handle, mode)
-                os.fsync(handle)
+                if durable:
+                    os.fsync(handle)
             os.replace(temporary, name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
         except BaseException:
             os.unlink(temporary, dir_fd=self._handle)
             raise
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or whatever else than a directory has the name; nothing where there is none."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._handle)
 
     def sync(self) -> None:
         """Write the names of the directory to the disk."""

@@ -17,6 +17,7 @@ import open_deployment
 import processes
 import router_keys
 import router_view
+import seals
 import signs
 from directory import read_text
 from wire import Document
@@ -62,6 +63,7 @@ def observe(root: str, label: str = "") -> Document:
             **{key: routing.get(key) for key in ("running", "bind", "version", "workers", "drift")},
             **router_keys.door(root),
         },
+        "changed": seals.changed(root),
         "used_ports": _listening_ports(),
         "lock": deployment_lock.read(root),
         "opened": opened,

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 import routes_file
+import seals
 from directory import Directory, NotSafe
 from router_socket import RouterError
 
@@ -61,10 +62,13 @@ def write(
     directory: str, files: Mapping[str, str], names: Sequence[str], mode: int = 0o644
 ) -> None:
     """Replace the named files one by one in that order, each whole or not at all, even if power fails."""
+    root, texts = os.path.dirname(directory), {name: files[name] for name in names}
+    seals.seal_texts(root, texts, also_former=True)
     with Directory(directory) as opened:
         for name in names:
             opened.write(name, files[name], mode)
         opened.sync()
+    seals.seal_texts(root, texts, also_former=False)
 
 
 def reader(root: str) -> tuple[int, int]:

@@ -1,18 +1,15 @@
-"""Put a snapshot in place on this host, hash it, or remove it."""
+"""Put a snapshot in place on this host, or remove it."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
 import shutil
-import threading
 
-from directory import make_own, open_plain, permit
+import seals
+from directory import make_own, permit
 from wire import Document, Report
-
-CHUNK = 2**20
 
 
 def place(request: Document, report: Report) -> Document:
@@ -22,8 +19,8 @@ def place(request: Document, report: Report) -> Document:
     space, else copied. The directory appears by one rename. Result: {"linked": int, "copied": int, "bytes": int}.
     """
     done = {"linked": 0, "copied": 0, "bytes": 0}
-    parent = make_own(request["root"], _name(request.get("kind", "snapshots")))
-    final = os.path.join(parent, _name(request["digest"]))
+    parent = make_own(request["root"], tree_name(request.get("kind", "snapshots")))
+    final = os.path.join(parent, tree_name(request["digest"]))
     if os.path.isdir(final):
         permit(final)
         return done
@@ -39,36 +36,11 @@ def place(request: Document, report: Report) -> Document:
     return done
 
 
-def hash_files(request: Document, report: Report) -> Document:
-    """Hash a snapshot. Result: {"files": {path: {"size", "sha256"}}}."""
-    top = os.path.join(request["root"], "snapshots", _name(request["digest"]))
-    found, guard = {}, threading.Lock()
-    paths = [os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names]
-
-    def work() -> None:
-        while True:
-            with guard:
-                if not paths:
-                    return
-                path = paths.pop()
-            entry = _digest(path)
-            with guard:
-                found[os.path.relpath(path, top)] = entry
-                report({"file": os.path.relpath(path, top), "bytes": entry["size"]})
-
-    workers = [threading.Thread(target=work) for _ in range(min(4, os.cpu_count() or 1))]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return {"files": found}
-
-
 def remove(request: Document) -> Document:
     """Remove a snapshot or an engine; `kind` is `snapshots` or `engines`. Result: {"freed": bytes}."""
     if request["kind"] not in ("snapshots", "engines"):
         raise ValueError(f"nothing called {request['kind']!r} can be removed")
-    path = os.path.join(make_own(request["root"], request["kind"]), _name(request["name"]))
+    path = os.path.join(make_own(request["root"], request["kind"]), tree_name(request["name"]))
     freed = sum(
         os.lstat(os.path.join(folder, name)).st_size
         for folder, _, names in os.walk(path)
@@ -80,10 +52,12 @@ def remove(request: Document) -> Document:
     if os.path.isdir(path):
         os.rename(path, doomed)
         shutil.rmtree(doomed)
+        seals.remove(request["root"], f"{request['kind']}-{request['name']}")
     return {"freed": freed}
 
 
-def _name(name: str) -> str:
+def tree_name(name: str) -> str:
+    """Return the name of a snapshot or an engine; raises ValueError where it is none."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
         raise ValueError(f"{name!r} is not the name of a snapshot or an engine")
     return name
@@ -100,19 +74,3 @@ def _link_or_copy(source: str, target: str, done: dict[str, int]) -> None:
         os.chmod(target, 0o444)
         done["copied"] += 1
     done["bytes"] += os.stat(target).st_size
-
-
-def _digest(path: str) -> Document:
-    size, summary, buffer = 0, hashlib.sha256(), bytearray(CHUNK)
-    view = memoryview(buffer)
-    try:
-        with open(open_plain(path), "rb", buffering=0) as file:
-            while True:
-                count = file.readinto(buffer)
-                if not count:
-                    break
-                summary.update(view[:count])
-                size += count
-    except OSError as error:
-        return {"size": size, "sha256": "", "error": str(error)}
-    return {"size": size, "sha256": summary.hexdigest()}

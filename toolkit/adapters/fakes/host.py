@@ -11,7 +11,7 @@ from typing import Any
 
 from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.hosts.client import Report
-from toolkit.adapters.hosts.host import Named, busy, lock_lost
+from toolkit.adapters.hosts.host import CheckedEngine, Named, busy, lock_lost
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.domain.fleet import Host
@@ -47,7 +47,8 @@ class FakeHost(Named):
     """One host. `behaviour` is by version name; `events` lists the operations on it, in order.
 
     The host calls `before` with the name of each operation; it may raise to play a crash at that point. `owner` has the
-    lock; `holder` is this command, which loses the lock where another owner is set.
+    lock; `holder` is this command, which loses the lock where another owner is set. `damaged` has the faults of
+    snapshots, `sealed` the engines whose digests are kept.
     """
 
     host: Host = field(default_factory=lambda: Host("localhost"))
@@ -71,6 +72,8 @@ class FakeHost(Named):
     holder: LockOwner | None = None
     opened: OpenDeployment | None = None
     ring: KeyRing = field(default_factory=KeyRing)
+    damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    sealed: set[str] = field(default_factory=set)
     before: Callable[[str], None] = lambda _: None
     interruption: Interruption = field(default_factory=Interruption)
 
@@ -204,6 +207,15 @@ class FakeHost(Named):
 
     def hash_files(self, digest: str, report: Report) -> dict[str, dict[str, Any]]:
         return {}
+
+    def check_snapshot(self, digest: str, report: Report) -> tuple[str, ...]:
+        return self.damaged.get(digest, ())
+
+    def seal_engine(self, engine: str, report: Report) -> None:
+        self.sealed.add(engine)
+
+    def check_engine(self, engine: str, report: Report) -> CheckedEngine:
+        return CheckedEngine(engine in self.sealed, 0, 0, ())
 
     def remove(self, kind: str, name: str) -> int:
         self._do(f"remove {kind} {name[:8]}")

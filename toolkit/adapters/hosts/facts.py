@@ -53,6 +53,7 @@ def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
         opened=OpenDeployment.from_json(data["opened"]) if data["opened"] else None,
         damaged=tuple(data["damaged"]),
         held_by=owner_from_json(data["lock"]["owner"] or {}) if data["lock"]["held"] else None,
+        changed_files=tuple(data["changed"]),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from toolkit.adapters.hosts import heartbeat
@@ -22,6 +22,19 @@ from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import Completion, LockOwner, Waited
 from toolkit.domain.release import OpenDeployment
 from toolkit.errors import BusyError, HostError
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedEngine:
+    """The files of an engine on a host, their bytes, and what differs from its installation, in words.
+
+    Where no digests of the installation are kept, it is not `sealed`.
+    """
+
+    sealed: bool
+    files: int
+    size: int
+    faults: tuple[str, ...]
 
 
 class Named(Protocol):
@@ -100,7 +113,19 @@ class HostPort(Named, Protocol):
         """Put the files of the host's directory `source` in place as the snapshot `digest`."""
 
     def hash_files(self, digest: str, report: Report) -> dict[str, dict[str, Any]]:
-        """Return path -> {size, sha256} of a snapshot, computed from the host's disk now."""
+        """Return path -> {size, sha256} of a snapshot, computed from the host's disk now.
+
+        A path with a wrong owner or wrong permissions has a `fault`, in words; a directory has nothing else.
+        """
+
+    def check_snapshot(self, digest: str, report: Report) -> tuple[str, ...]:
+        """Return in words why a snapshot may not be served; hashes what may have changed since it was hashed last."""
+
+    def seal_engine(self, engine: str, report: Report) -> None:
+        """Note the digests of an engine's files, right after its installation."""
+
+    def check_engine(self, engine: str, report: Report) -> CheckedEngine:
+        """Hash the files of an engine and compare them with those of its installation."""
 
     def remove(self, kind: str, name: str) -> int:
         """Remove one of the `snapshots` or `engines`; return the bytes freed."""
@@ -193,8 +218,26 @@ class RealHost(Named):
         self._ask("place", report, source=source, digest=digest, files=list(files))
 
     def hash_files(self, digest: str, report: Report) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = self._ask("hash", report, digest=digest)["files"]
+        answer = self._ask("hash", report, digest=digest)
+        found: dict[str, dict[str, Any]] = answer["files"]
+        for path, words in answer["faults"].items():
+            found.setdefault(path, {})["fault"] = words
         return found
+
+    def check_snapshot(self, digest: str, report: Report) -> tuple[str, ...]:
+        return tuple(self._ask("check-snapshot", report, digest=digest)["faults"])
+
+    def seal_engine(self, engine: str, report: Report) -> None:
+        self._ask("seal-engine", report, name=engine)
+
+    def check_engine(self, engine: str, report: Report) -> CheckedEngine:
+        answer = self._ask("check-engine", report, name=engine)
+        return CheckedEngine(
+            sealed=bool(answer["sealed"]),
+            files=int(answer["files"]),
+            size=int(answer["bytes"]),
+            faults=tuple(answer["faults"]),
+        )
 
     def remove(self, kind: str, name: str) -> int:
         return int(self._ask("remove", kind=kind, name=name)["freed"])

@@ -16,6 +16,7 @@ def drift_of(facts: HostFacts) -> tuple[str, ...]:
         f"{facts.name} router: {name} has another weight than its files say"
         for name in facts.router.drift
     ]
+    found += [f"{facts.name}: {words}" for words in facts.changed_files]
     return tuple(found)
 
 

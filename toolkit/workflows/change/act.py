@@ -13,7 +13,7 @@ from toolkit.domain.plan import Step, StepKind
 from toolkit.domain.probe import Waited
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.release import Outcome, Release
-from toolkit.errors import ReleaseFailedError
+from toolkit.errors import IntegrityError, ReleaseFailedError
 from toolkit.planning.change.gate import gate_fault, gate_payload, gate_ways, way_fault
 from toolkit.planning.change.process import process_variables, seat_of
 from toolkit.planning.change.room import find_room
@@ -99,6 +99,9 @@ class Act:
             there=self._release_of_plan().engine in self._engines,
         )
         self._play("engine", variables)
+        engine = self._release_of_plan().engine
+        if engine not in self._engines:
+            self._tools.host.seal_engine(engine, lambda _: None)
 
     def _verify(self, step: Step) -> None:
         self._tools.supplies().verify(self._release_of_plan())
@@ -111,6 +114,7 @@ class Act:
     def _start(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
         program = f"{release.model}-{step.slot}"
+        self._check_files(release)
         facts = self._tools.host.observe()
         span = self._span(release, step.slot, port)
         seat = seat_of(self._tools.host.host.root, port, span)
@@ -134,6 +138,17 @@ class Act:
         if not waited.ok:
             raise _failed(release, step.slot, f"did not start: {waited.reason}", waited)
         figures.keep(waited.log)
+
+    def _check_files(self, release: Release) -> None:
+        """Raise IntegrityError where the release's files on the host are not those that were put there."""
+        host = self._tools.host
+        if faults := host.check_snapshot(release.snapshot, lambda _: None):
+            raise IntegrityError(
+                f"{host.name}: files of {release.title} are not what was put there:\n  "
+                + "\n  ".join(faults),
+                hint="find out who wrote there; then: toolkit verify --repair, and "
+                f"toolkit deploy {release.model}@{release.version}",
+            )
 
     def _span(self, release: Release, slot: str, port: int) -> Mapping[str, Any]:
         """Return what the span supervisor of the slot needs: rank, hosts and ports."""

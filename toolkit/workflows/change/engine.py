@@ -126,6 +126,8 @@ def _install(tools: Tools, plan: HostInstall) -> HostInstall:
         with tools.host.lock(tools.owner):
             variables = engine_on_host(tools, plan.engine, there=plan.there)
             tools.converge.run("engine", tools.host.host, variables, tools.say)
+            if not plan.there:
+                tools.host.seal_engine(plan.engine, lambda _: None)
     except InterruptionError:
         raise
     except ToolkitError as error:

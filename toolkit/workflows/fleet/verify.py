@@ -35,6 +35,19 @@ def verify_host(
     return tuple(_verify(host, facts, digest, pinned(digest), say) for digest in facts.snapshots)
 
 
+def verify_engines(host: HostPort, say: Say) -> tuple[str, ...]:
+    """Return in words what differs from the installation of each engine on the host."""
+    differing = []
+    for engine in host.observe().engines:
+        say(f"hashing engine {engine} on {host.name}")
+        found = host.check_engine(engine, lambda event: None)
+        if not found.sealed:
+            say(f"{host.name}: no digests of the installation of {engine}; those of today are kept")
+            host.seal_engine(engine, lambda event: None)
+        differing += [f"{host.name} engine {engine}: {fault}" for fault in found.faults]
+    return tuple(differing)
+
+
 def verify_store(store: Store, say: Say) -> tuple[Verified, ...]:
     """Return the state of every snapshot in the store of this ops machine."""
     found = []
@@ -103,9 +116,16 @@ def _verify(
 ) -> Verified:
     say(f"hashing snapshot {digest[:12]} on {facts.name}")
     read = host.hash_files(digest, lambda event: None)
-    found = {path: FileDigest(path, entry["size"], entry["sha256"]) for path, entry in read.items()}
+    found = {
+        path: FileDigest(path, entry["size"], entry["sha256"])
+        for path, entry in read.items()
+        if "sha256" in entry
+    }
     used_by = tuple(release.title for release in _releases(facts) if release.snapshot == digest)
     faults = compare(digest, pinned, found)
+    faults += tuple(
+        f"{path}: {read[path]['fault']}" for path in sorted(read) if "fault" in read[path]
+    )
     return Verified(
         facts.name, digest, used_by, len(found), sum(f.size for f in found.values()), faults
     )

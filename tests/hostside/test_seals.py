@@ -1,0 +1,93 @@
+"""The files of the router and of the host's side are known by digests that root keeps."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.hostside.router_lab import REPO
+from toolkit.adapters.hosts.ssh import HOSTSIDE, hostside_path
+from toolkit.domain.fleet import Host
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import router_files
+import seals
+
+FILES = {"backends.cfg": "one\n", "models.map": "two\n"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "router").mkdir()
+    router_files.write(str(tmp_path / "router"), FILES, list(FILES))
+    return tmp_path
+
+
+def test_what_was_written_is_unchanged_until_somebody_changes_it(root: Path) -> None:
+    assert seals.changed(str(root)) == []
+    (root / "router/backends.cfg").write_text("three\n")
+    (root / "router/models.map").unlink()
+    assert seals.changed(str(root)) == [
+        "router/backends.cfg was changed",
+        "router/models.map is gone",
+    ]
+    router_files.write(str(root / "router"), FILES, list(FILES))
+    assert seals.changed(str(root)) == []
+
+
+def test_a_change_that_is_killed_between_two_files_leaves_none_that_looks_changed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(self: object, name: str, text: str, mode: int = 0) -> None:
+        if name == "models.map":
+            raise KeyboardInterrupt
+        (root / "router" / name).write_text(text)
+
+    monkeypatch.setattr(router_files.Directory, "write", killed)
+    monkeypatch.setattr(seals, "write", _write)
+    new = dict.fromkeys(FILES, "new\n")
+    with pytest.raises(KeyboardInterrupt):
+        router_files.write(str(root / "router"), new, list(new))
+    monkeypatch.undo()
+    assert (root / "router/backends.cfg").read_text() == "new\n"
+    assert seals.changed(str(root)) == []
+
+
+def test_a_file_of_the_base_is_compared_with_what_the_role_wrote(root: Path) -> None:
+    text = "-- lua\n"
+    (root / "router/model.lua").write_text(text)
+    seals.write(str(root), "base", {"model.lua": [seals.digest(text.encode())]})
+    assert seals.changed(str(root)) == []
+    (root / "router/model.lua").write_text("os.execute()\n")
+    assert seals.changed(str(root)) == ["router/model.lua was changed"]
+
+
+def test_a_changed_program_of_the_hosts_side_is_named(root: Path) -> None:
+    place = Path(hostside_path(Host("a", connection="ssh", address="b", root=str(root))))
+    place.mkdir(parents=True)
+    for each in HOSTSIDE.glob("*.py"):
+        shutil.copy(each, place)
+    assert seals.changed(str(root)) == []
+    (place / "observe.py").write_text("")
+    assert seals.changed(str(root)) == [f"bin/{place.name} was changed"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "\0"])
+def test_a_damaged_seal_counts_as_none(root: Path, text: str) -> None:
+    (root / "seals/router.json").write_text(text)
+    assert seals.changed(str(root)) == []
+
+
+def test_seals_are_roots(root: Path) -> None:
+    found = (root / "seals").stat()
+    assert (found.st_uid, found.st_mode & 0o022) == (os.geteuid(), 0)
+
+
+def _write(root: str, name: str, seal: object) -> None:
+    Path(root, "seals", f"{name}.json").write_text(json.dumps(seal))

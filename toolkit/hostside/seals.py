@@ -1,0 +1,124 @@
+"""What root wrote on this host: digests, kept where no other user can change them, and what differs from them now.
+
+    <root>/seals/base.json             name -> [sha256] of the files that the role `router` writes
+    <root>/seals/router.json           name -> [sha256...] of the files that changes of the router write
+    <root>/seals/snapshots-NAME.json   path -> [size, inode, times, sha256] of files as they were when last hashed
+    <root>/seals/engines-NAME.json     the same, as they were after the installation
+
+A file of a snapshot with the same size, inode and times has the same content, so it needs no hashing again: only root
+can write there, and root's ways of changing bytes change a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+
+from directory import Directory, NotSafe, make_own, read_text
+from wire import Document
+
+_DIRECTORY = "seals"
+# Of the files of the router, by the seal that has their digests.
+_ROUTER_SEALS = ("base", "router")
+
+
+def seal_texts(root: str, texts: Mapping[str, str], *, also_former: bool) -> None:
+    """Note the digests of files that a change of the router writes.
+
+    Before the first file is written, with `also_former`, the former digests stay valid beside the new ones, so that a
+    kill between two files leaves no file that looks changed.
+    """
+    known: dict[str, list[str]] = read(root, "router")
+    for name, text in texts.items():
+        former = known.get(name, []) if also_former else []
+        known[name] = sorted({*former, digest(text.encode())})
+    write(root, "router", known)
+
+
+def changed(root: str) -> list[str]:
+    """Return in words each file of the router, and each program of this host's side, that is not as it was written."""
+    found = []
+    for seal in _ROUTER_SEALS:
+        for name, digests in sorted(read(root, seal).items()):
+            there = read_text(os.path.join(root, "router", name))
+            if there is None:
+                found.append(f"router/{name} is gone")
+            elif digest(there.encode()) not in digests:
+                found.append(f"router/{name} was changed")
+    return found + _changed_programs(os.path.join(root, "bin"))
+
+
+def _changed_programs(directory: str) -> list[str]:
+    """Return those copies of the host's side whose names, which contain their digest, do not fit their files."""
+    found = []
+    for name in _listing(directory):
+        head, _, named = name.partition("-")
+        if head != "hostside" or "." in named:
+            continue
+        top, summary = os.path.join(directory, name), hashlib.sha256()
+        for each in sorted(file for file in _listing(top) if file.endswith(".py")):
+            text = (read_text(os.path.join(top, each)) or "").encode()
+            summary.update(f"{each}\0{len(text)}\0".encode() + text)
+        if summary.hexdigest()[:16] != named:
+            found.append(f"bin/{name} was changed")
+    return found
+
+
+def read(root: str, name: str) -> Document:
+    """Return a seal; an empty document where there is none, or none that can be read."""
+    try:
+        found: Document = json.loads(
+            read_text(os.path.join(root, _DIRECTORY, f"{name}.json")) or "{}"
+        )
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write(root: str, name: str, seal: Document) -> None:
+    """Replace a seal. One that a power cut takes is made again."""
+    with Directory(make_own(root, _DIRECTORY)) as opened:
+        opened.write(f"{name}.json", json.dumps(seal), durable=False)
+
+
+def remove(root: str, name: str) -> None:
+    """Remove a seal, if there is one."""
+    try:
+        with Directory(os.path.join(root, _DIRECTORY)) as opened:
+            opened.remove(f"{name}.json")
+    except (FileNotFoundError, NotSafe):
+        return
+
+
+def state(seen: os.stat_result) -> list[int]:
+    """Return what shows whether the content of a file may have changed."""
+    return [seen.st_size, seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns]
+
+
+def fault(seen: os.stat_result, *, readable: bool) -> str:
+    """Return in words what is wrong with owner and permissions of a file or directory, empty if nothing is.
+
+    `readable` asks for what every user may read. Files may belong to root, and to whoever became root here: on the ops
+    machine itself they are links to those of the operator's store.
+    """
+    if seen.st_uid not in (0, os.geteuid(), int(os.environ.get("SUDO_UID") or 0)):
+        return f"it belongs to user {seen.st_uid} and not to root"
+    if seen.st_mode & 0o022:
+        return "other users can write to it"
+    if readable and seen.st_mode & 0o044 != 0o044:
+        return "replicas cannot read it"
+    return ""
+
+
+def digest(data: bytes) -> str:
+    """Return the sha256 of a file's content, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _listing(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []

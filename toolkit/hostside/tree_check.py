@@ -1,0 +1,199 @@
+"""Compare the files of a snapshot or an engine on this host with what was put there.
+
+A snapshot is named by the digest of its files, so nothing else is needed to know whether they are right. An engine has
+no such name: its files are compared with the digests that were taken right after its installation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import seals
+from directory import open_plain, permit, read_text
+from snapshots import tree_name
+from wire import Document, Report
+
+_CHUNK = 2**20
+_HASHERS = 4
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
+def hash_files(request: Document, report: Report) -> Document:
+    """Hash a snapshot. Result: {"files": {path: {"size", "sha256"}}, "faults": {path: words}}.
+
+    `faults` has wrong owners, permissions and kinds of files and directories, by their path in the snapshot.
+    """
+    tree = _Tree(request["root"], "snapshots", request["digest"])
+    tree.read(report, trusting=False)
+    tree.seal()
+    return {"files": tree.files, "faults": tree.faults}
+
+
+def check(request: Document, report: Report) -> Document:
+    """Look whether a snapshot may be served. Result: {"faults": [words...], "hashed": bytes}.
+
+    Files that have not changed since they were hashed are not hashed again.
+    """
+    tree = _Tree(request["root"], "snapshots", request["digest"])
+    if not os.path.isdir(tree.top):
+        return {"faults": ["it is not there"], "hashed": 0}
+    # An older toolkit, run with a narrow umask, may have closed it. A file whose permissions change is hashed again.
+    permit(tree.top)
+    hashed = tree.read(report, trusting=True)
+    tree.seal()
+    faults = [f"{path}: {words}" for path, words in sorted(tree.faults.items())]
+    return {"faults": faults + _wrong_files(tree, request["digest"]), "hashed": hashed}
+
+
+def seal_engine(request: Document, report: Report) -> Document:
+    """Note the digests of an engine's files, right after its installation. Result: {"files": count}."""
+    tree = _Tree(request["root"], "engines", request["name"])
+    tree.read(report, trusting=False)
+    tree.seal()
+    return {"files": len(tree.files)}
+
+
+def check_engine(request: Document, report: Report) -> Document:
+    """Hash an engine. Result: {"sealed", "faults": [words...], "files": count, "bytes"}.
+
+    Without digests of its installation there is nothing to compare with, and `sealed` is false.
+    """
+    tree = _Tree(request["root"], "engines", request["name"])
+    size = tree.read(report, trusting=False)
+    known = tree.known
+    faults = dict(tree.faults)
+    for path in known.keys() | tree.files.keys() if known else ():
+        if path not in tree.files:
+            faults[path] = "missing"
+        elif path not in known:
+            faults[path] = "was not installed with it"
+        elif known[path][-1] != tree.files[path]["sha256"]:
+            faults[path] = "was changed"
+    return {
+        "sealed": bool(known),
+        "faults": [f"{path}: {words}" for path, words in sorted(faults.items())],
+        "files": len(tree.files),
+        "bytes": size,
+    }
+
+
+def _wrong_files(tree: _Tree, digest: str) -> list[str]:
+    """Return the files that are not the snapshot's, by name where a list of its files came with them."""
+    # The names of tests' snapshots are no digests.
+    if not _DIGEST.fullmatch(digest) or _digest_of(tree.files) == digest:
+        return []
+    listing = os.path.join(os.path.dirname(tree.top), ".digests", f"{digest}.json")
+    try:
+        listed = json.loads(read_text(listing) or "{}")
+    except ValueError:
+        listed = {}
+    wrong = [
+        f"{path}: not what was pinned" if path in tree.files else f"{path}: missing"
+        for path, (_, sha256) in sorted(listed.items())
+        if tree.files.get(path, {}).get("sha256") != sha256
+    ]
+    return wrong or ["its files do not have the digest that it is named by"]
+
+
+def _digest_of(files: dict[str, Document]) -> str:
+    """Return the digest over a snapshot's files, as `digest_of_files` does on the ops machine."""
+    summary = hashlib.sha256()
+    for path in sorted(files):
+        summary.update(f"{path}\0{files[path]['sha256']}\n".encode())
+    return summary.hexdigest()
+
+
+class _Tree:
+    """The files of a tree as they are: `files` is path -> {"size", "sha256"}, `faults` path -> words."""
+
+    def __init__(self, root: str, kind: str, name: str) -> None:
+        self.root, self.seal_name = root, f"{kind}-{tree_name(name)}"
+        self.top = os.path.join(root, kind, name)
+        self._is_engine = kind == "engines"
+        self.known: dict[str, list[Any]] = seals.read(root, self.seal_name)
+        self.files: dict[str, Document] = {}
+        self.faults: dict[str, str] = {}
+        self._states: dict[str, list[Any]] = {}
+        self._guard = threading.Lock()
+
+    def read(self, report: Report, *, trusting: bool) -> int:
+        """Read all files; return how many bytes were hashed. With `trusting`, unchanged files keep their digests."""
+        paths, hashed = list(self._walk()), [0]
+
+        def work() -> None:
+            while True:
+                with self._guard:
+                    if not paths:
+                        return
+                    path = paths.pop()
+                count = self._read(path, trusting)
+                with self._guard:
+                    hashed[0] += count
+                    report({"file": path, "bytes": self.files[path]["size"]})
+
+        workers = [threading.Thread(target=work) for _ in range(min(_HASHERS, os.cpu_count() or 1))]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        return hashed[0]
+
+    def seal(self) -> None:
+        """Note the digests with what shows a change of a file."""
+        if self._states != self.known and os.path.isdir(self.top):
+            seals.write(self.root, self.seal_name, self._states)
+
+    def _walk(self) -> Iterator[str]:
+        """Yield the path of each file in the tree, and note faults of directories."""
+        for folder, _, names in os.walk(self.top):
+            with contextlib.suppress(OSError):
+                if words := seals.fault(os.lstat(folder), readable=not self._is_engine):
+                    self.faults[os.path.relpath(folder, self.top)] = words
+            for name in names:
+                yield os.path.relpath(os.path.join(folder, name), self.top)
+
+    def _read(self, path: str, trusting: bool) -> int:
+        entry: Document = {"size": 0, "sha256": ""}
+        try:
+            with open(open_plain(os.path.join(self.top, path)), "rb", buffering=0) as file:
+                before = os.fstat(file.fileno())
+                entry["size"], known = before.st_size, self.known.get(path)
+                if words := seals.fault(before, readable=not self._is_engine):
+                    self.faults[path] = words
+                if trusting and known and known[:-1] == seals.state(before):
+                    entry["sha256"], self._states[path] = known[-1], known
+                    return 0
+                summary = _summary(file)
+                entry["sha256"] = summary
+                if seals.state(os.fstat(file.fileno())) == seals.state(before):
+                    self._states[path] = [*seals.state(before), summary]
+                return before.st_size
+        except OSError as error:
+            entry["sha256"] = self._unread(path, error)
+            return 0
+        finally:
+            self.files[path] = entry
+
+    def _unread(self, path: str, error: OSError) -> str:
+        """Note that a file cannot be read; return the target of a link, which an engine may have."""
+        full = os.path.join(self.top, path)
+        if self._is_engine and os.path.islink(full):
+            self._states[path] = [os.readlink(full)]
+            return os.readlink(full)
+        self.faults[path] = error.strerror or "it is no regular file"
+        return ""
+
+
+def _summary(file: Any) -> str:
+    summary, buffer = hashlib.sha256(), bytearray(_CHUNK)
+    view = memoryview(buffer)
+    while count := file.readinto(buffer):
+        summary.update(view[:count])
+    return summary.hexdigest()
