@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.workflows.world import Killed, World, release
+from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Store
 from toolkit.cli.plan_view import DryRun
 from toolkit.domain.release import Outcome
@@ -177,6 +179,43 @@ def test_prune_keeps_what_an_interrupted_deployment_would_go_back_to(
     world.deploy(release(1, memory=15 * 10**9))
     assert world.table() == [("blue", "v1", "healthy", 100)]
     assert str(world.history.deployments("tiny")[0].outcome) == Outcome.UNDONE
+
+
+def test_prune_without_a_history_leaves_the_hosts_and_an_unknown_store_alone(
+    world: World, tmp_path: Path
+) -> None:
+    for number in (1, 2, 3, 4):
+        world.deploy(release(number))
+    store = Store(tmp_path / "store")
+    _keep_in(store, "9" * 40)
+    members = world.command()
+    (tmp_path / "a-file").touch()
+    lost = History(
+        tmp_path / "a-file" / "history.db", world.clock, without=lambda _: None, needed=False
+    )
+    assert lost.fault
+    unused, freed = prune(
+        [replace(each, history=lost) for each in members], store, frozenset(), 0, yes
+    )
+    assert (unused.empty, freed) == (True, 0)
+    assert len(store.list()) == 1
+    # With the history it goes, and so do the files of old releases.
+    unused, _ = prune(members, store, frozenset(), 3, yes)
+    assert [each.revision for each in unused.stored] == ["9" * 40]
+    assert not store.list()
+
+
+def _keep_in(store: Store, revision: str) -> None:
+    content = b"old"
+    file = FileDigest("model.safetensors", len(content), hashlib.sha256(content).hexdigest())
+    with (
+        store.stage(Snapshot("acme/old", revision, (file,))) as staging,
+        store.claim(file, lambda: None) as data,
+    ):
+        assert data is not None
+        data.write_bytes(content)
+        staging.adopt(file, data)
+        staging.commit("mit", 0.0)
 
 
 # verify

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -120,7 +123,7 @@ def main() -> None:
     # SIGTERM is an interruption like Ctrl-C: the change under way is undone.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        code = cli.main(prog_name="toolkit", standalone_mode=False)
+        code = _run()
     except DryRun:
         code = 0
     except click.exceptions.Abort:
@@ -143,6 +146,26 @@ def main() -> None:
         click.echo(f"error: the result could not be written to standard output: {words}", err=True)
         sys.exit(ToolkitError.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run() -> Any:
+    """Run the command and return its code; a disk that takes no more becomes an error of the tree."""
+    try:
+        return cli.main(prog_name="toolkit", standalone_mode=False)
+    except OSError as error:
+        from toolkit.adapters.disk import FULL
+
+        if error.errno not in FULL:
+            raise
+        raise _full_disk(error) from error
+
+
+def _full_disk(error: OSError) -> ToolkitError:
+    from toolkit.adapters.disk import way_out
+
+    place = Path(os.fsdecode(error.filename)).parent if error.filename else Path.cwd()
+    where = f" at {os.fsdecode(error.filename)}" if error.filename else ""
+    return ToolkitError(f"the disk takes no more{where}: {error.strerror}", hint=way_out(place))
 
 
 def _print_error(error: ToolkitError, *, as_json: bool) -> None:

@@ -68,7 +68,7 @@ def plan(
     pins = read_pins(registry_path, place)
     version = pins.registry.version(model)
     hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
-    history, limits = open_history(place), Limits(serial=serial, keep=keep)
+    history, limits = open_history(place, needed=False), Limits(serial=serial, keep=keep)
     found = plan_fit(_candidate(version, pins, place, history), hosts, history, limits)
     failure = None
     if not found.fits:

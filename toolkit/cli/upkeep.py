@@ -136,8 +136,13 @@ def prune(
     # In a directory without the registry everything in the store would look unused.
     load_registry(Path(registry_path))
     locked = frozenset(each.digest for each in read_lock(Path(registry_path)).snapshots.values())
-    members = open_members(place, open_fleet(fleet).hosts, None)
-    unused, freed = prune_host(members, open_store(place), locked, keep, confirm)
+    store = open_store(place)
+    # First of all: on a full disk the history needs the room of what killed commands left.
+    store.sweep()
+    members = open_members(place, open_fleet(fleet).hosts, None, history_needed=False)
+    if members[0].history.fault:
+        note("the hosts keep everything: what their releases need is in the history")
+    unused, freed = prune_host(members, store, locked, keep, confirm)
     if as_json:
         print_json({"removed": _leavings_json(unused), "freed": freed})
     elif unused.empty:
@@ -173,6 +178,10 @@ def _leavings_lines(unused: Any) -> list[str]:
         lines += [f"remove snapshot {digest[:12]} on {name}" for digest in found.snapshots]
         lines += [f"remove engine {engine} on {name}" for engine in found.engines]
     lines += [f"remove {each.source}@{each.revision[:12]} in the store" for each in unused.stored]
+    lines += [
+        f"remove {each.kind} {each.path.name[:40]} in the store, {format_size(max(each.size, 0))}"
+        for each in unused.leftovers
+    ]
     kept = dict.fromkeys(line for found in unused.hosts.values() for line in found.kept)
     return [*lines, *(f"keep {line}" for line in kept)]
 
@@ -185,4 +194,5 @@ def _leavings_json(unused: Any) -> dict[str, Any]:
     return {
         "hosts": hosts,
         "store": [f"{each.source}@{each.revision}" for each in unused.stored],
+        "leftovers": [each.path.name for each in unused.leftovers],
     }

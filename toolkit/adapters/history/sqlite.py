@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from toolkit.adapters.disk import room, way_out
 from toolkit.adapters.history.aside import Aside
 from toolkit.adapters.history.database import Row
 from toolkit.adapters.history.schema import pending
@@ -29,7 +30,9 @@ class Sqlite:
             words = error.strerror if isinstance(error, OSError) else str(error)
             raise ToolkitError(
                 f"the history {path} cannot be opened: {words}",
-                hint="bring back its backup, or move it away: the hosts know what runs",
+                hint=way_out(path.parent)
+                if room(path.parent).full
+                else "bring back its backup, or move it away: the hosts know what runs",
             ) from error
 
     def run(self, statement: str, values: Sequence[object]) -> list[Row]:

@@ -16,12 +16,14 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from toolkit.adapters.disk import FULL, room
 from toolkit.adapters.store.files import entries, locked, modified, remove_if_abandoned, size_of
 from toolkit.adapters.store.hashing import difference, digest_file
 from toolkit.adapters.store.manifest import MANIFEST, StoredSnapshot, read_manifest, snapshot_path
@@ -29,6 +31,15 @@ from toolkit.adapters.store.staging import Staging
 from toolkit.domain.snapshot import FileDigest, Snapshot
 
 KEEP = 7 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """What a pull left at `path`, `size` bytes; `kind` says what, for people."""
+
+    kind: str
+    path: Path
+    size: int
 
 
 class Store:
@@ -137,12 +148,36 @@ class Store:
                     removed += litter != data and remove_if_abandoned(directory, litter)
         return removed
 
+    def leftovers(self) -> tuple[Leftover, ...]:
+        """Return what `sweep` keeps for a while: beginnings of files, and quarantined files."""
+        found = [
+            Leftover("the unfinished download", directory, size_of(directory / "data"))
+            for directory in entries(self.partial)
+        ]
+        found += [
+            Leftover("the quarantined file", each, size_of(each))
+            for each in entries(self.quarantined)
+        ]
+        return tuple(found)
+
+    def clear(self, leftovers: Iterable[Leftover]) -> int:
+        """Remove leftovers, unless a living pull holds them; return the bytes freed."""
+        freed = 0
+        for each in leftovers:
+            if each.path.is_dir():
+                freed += max(each.size, 0) if remove_if_abandoned(each.path, each.path) else 0
+            else:
+                each.path.unlink(missing_ok=True)
+                freed += max(each.size, 0)
+        return freed
+
     def free_space(self) -> int:
         """Return the bytes that an ordinary user can still write to the store's file system."""
-        existing = self.root
-        while not existing.exists():
-            existing = existing.parent
-        return shutil.disk_usage(existing).free
+        return room(self.root).free
+
+    def free_files(self) -> int | None:
+        """Return the number of files that the store's file system still takes, None where it has no limit."""
+        return room(self.root).files
 
     def has_blob(self, file: FileDigest) -> bool:
         """Whether the file's bytes are in the store, whatever snapshot they came with."""
@@ -222,10 +257,17 @@ class Store:
 
     def _drop(self, directory: Path) -> None:
         """Rename a directory out of sight, then remove it, so that no reader sees half of it."""
-        self.staging.mkdir(parents=True, exist_ok=True)
         trash = self.staging / secrets.token_hex(8)
-        with suppress(FileNotFoundError):
-            directory.rename(trash)
-            shutil.rmtree(trash, ignore_errors=True)
+        try:
+            self.staging.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                directory.rename(trash)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            # A full disk has no place for another name. Without its manifest the snapshot is none.
+            (directory / MANIFEST).unlink(missing_ok=True)
+            trash = directory
+        shutil.rmtree(trash, ignore_errors=True)
         with suppress(OSError):
             directory.parent.rmdir()

@@ -10,6 +10,7 @@ from toolkit.errors import InputError
 
 # Room for manifests, and for other processes that write on the disk meanwhile.
 RESERVE = 64 * 2**20
+RESERVED_FILES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,14 @@ def plan_download(
     resumed = sum(min(partial.get(file.sha256, 0), file.size) for file in missing)
     needed = sum(file.size for file in missing) - resumed
     return Download(tuple(missing), resumed, needed)
+
+
+def lacking_files(download: Download, free: int | None) -> int:
+    """Return how many files (inodes) the disk lacks; `free` of them are left, None for no limit."""
+    if not download.missing or free is None:
+        return 0
+    # Each file has a directory and a file while it comes; the snapshot has directories, a manifest and temporary files.
+    return max(2 * len(download.missing) + RESERVED_FILES - free, 0)
 
 
 def shortfall(download: Download, free: int) -> int:

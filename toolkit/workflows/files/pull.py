@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from toolkit.adapters.disk import FULL, way_out
 from toolkit.adapters.hub.port import OpenHub
 from toolkit.adapters.sources.directory import LocalFiles
 from toolkit.adapters.store.store import Store
@@ -17,7 +19,13 @@ from toolkit.domain.quantity import format_size
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import RefusedError, SourceError
 from toolkit.planning.release.licence_policy import licence_verdict, permission_verdict
-from toolkit.planning.upkeep.download import RESERVE, Download, plan_download, shortfall
+from toolkit.planning.upkeep.download import (
+    RESERVE,
+    Download,
+    lacking_files,
+    plan_download,
+    shortfall,
+)
 from toolkit.workflows.files.pool import run_all
 from toolkit.workflows.files.pull_file import FileFetch
 from toolkit.workflows.files.report import PullReport, reporting
@@ -82,6 +90,33 @@ def pull(
     if store.has(snapshot):
         require_weights(version, snapshot, store.path(snapshot))
         return Pulled(version, snapshot, store.path(snapshot), 0, 0, 0.0, already_there=True)
+    with _disk_faults(version, store):
+        return _fetched(version, snapshot, store, open_hub, report, workers, clock)
+
+
+@contextmanager
+def _disk_faults(version: Version, store: Store) -> Iterator[None]:
+    """Turn what the store's disk refuses into a SourceError."""
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(
+            f"{version.title} cannot be written to {store.root}: {error.strerror or error}",
+            hint=way_out(store.root)
+            if error.errno in FULL
+            else f"check that disk and its permissions: df -h {store.root}",
+        ) from error
+
+
+def _fetched(
+    version: Version,
+    snapshot: Snapshot,
+    store: Store,
+    open_hub: OpenHub,
+    report: PullReport,
+    workers: int,
+    clock: Callable[[], float],
+) -> Pulled:
     store.sweep(clock())
     download = preview(snapshot, store)
     _require_room(version, download, store)
@@ -132,6 +167,13 @@ def require_permission(version: Version, snapshot: Snapshot) -> None:
 
 
 def _require_room(version: Version, download: Download, store: Store) -> None:
+    files = store.free_files()
+    if lacking_files(download, files):
+        raise SourceError(
+            f"{version.title} has {len(download.missing)} files to come, and the disk of {store.root} takes only "
+            f"{files} more: it has no inodes left for them",
+            hint=way_out(store.root),
+        )
     free = store.free_space()
     lacking = shortfall(download, free)
     if lacking:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from toolkit.adapters.disk import FULL, way_out
 from toolkit.adapters.hub.port import Advance
 from toolkit.adapters.store.hashing import difference, digest_file
 from toolkit.adapters.store.staging import Staging
@@ -62,7 +63,9 @@ class FileFetch:
         except OSError as error:
             raise SourceError(
                 f"{file.path} cannot be written to {self._store.root}: {error.strerror or error}",
-                hint=f"check that disk and its permissions: df -h {self._store.root}",
+                hint=way_out(self._store.root)
+                if error.errno in FULL
+                else f"check that disk and its permissions: df -h {self._store.root}",
             ) from error
         self._report.file_done(file.path, file.size)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.adapters.history.history import History
-from toolkit.adapters.store.store import Store
+from toolkit.adapters.store.store import Leftover, Store
 from toolkit.domain.release import Outcome, Release
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import RefusedError
@@ -14,18 +14,30 @@ from toolkit.planning.upkeep.prune import Prune, plan_prune
 from toolkit.workflows.fleet.look import lock_all, look
 from toolkit.workflows.tools import Tools
 
+# More releases than any model has.
+MANY = 2**31
+# A disk with less, in bytes or in files, is nearly full.
+NEARLY_FULL = 2 * 2**30
+FEW_FILES = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """Unused files: snapshots and engines by the name of their host, and snapshots in the store."""
+    """Unused files: snapshots and engines by the name of their host, and snapshots in the store.
+
+    `leftovers` are what pulls left in the store; they go only where its disk is nearly full.
+    """
 
     hosts: Mapping[str, Prune]
     stored: tuple[Snapshot, ...]
+    leftovers: tuple[Leftover, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to remove."""
-        return all(each.empty for each in self.hosts.values()) and not self.stored
+        return not any((*self.stored, *self.leftovers)) and all(
+            each.empty for each in self.hosts.values()
+        )
 
 
 def prune(
@@ -38,6 +50,8 @@ def prune(
     """Remove everything that neither the hosts' slots nor each model's last `keep` live releases use.
 
     A snapshot of the store stays as well if the registry's lock has its digest (`locked`).
+    Where the history cannot be opened or read in full, nothing is removed from the hosts, and the store keeps every
+    snapshot that any known release uses; without any known release it keeps all.
     Returns what was removed and the bytes freed on the hosts. Raises RefusedError, BusyError, and HostError where a
     host does not answer, because what it uses is unknown.
     """
@@ -50,13 +64,14 @@ def prune(
     with lock_all([each.host for each in members], members[0].owner):
         unused = find_unused(members, store, locked, keep)
         for tools in members:
-            found = unused.hosts[tools.host.name]
+            found = unused.hosts.get(tools.host.name) or Prune((), (), ())
             for digest in found.snapshots:
                 freed += tools.host.remove("snapshots", digest)
             for engine in found.engines:
                 freed += tools.host.remove("engines", engine)
         for snapshot in unused.stored:
             store.remove(snapshot)
+        store.clear(unused.leftovers)
     return unused, freed
 
 
@@ -65,6 +80,9 @@ def find_unused(
 ) -> Unused:
     """Return everything that nothing uses; nothing is removed."""
     history = members[0].history
+    if history.fault:
+        # What other releases need is not known: keep all that are.
+        keep = MANY
     recent = [each for model in history.models() for each in _recent(history, model, keep)]
     recent += _still_needed(history, recent)
     seen = look([each.host for each in members])
@@ -79,8 +97,16 @@ def find_unused(
         for each in store.list()
         if each.snapshot.digest not in locked and each.snapshot.digest not in used
     )
+    leftovers = store.leftovers() if _nearly_full(store) else ()
+    if history.fault:
+        return Unused({}, stored if recent else (), leftovers)
     hosts = {name: plan_prune(facts, recent) for name, facts in seen.facts.items()}
-    return Unused(hosts, stored)
+    return Unused(hosts, stored, leftovers)
+
+
+def _nearly_full(store: Store) -> bool:
+    files = store.free_files()
+    return store.free_space() < NEARLY_FULL or (files is not None and files < FEW_FILES)
 
 
 def _recent(history: History, model: str, keep: int) -> list[Release]:

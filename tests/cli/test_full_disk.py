@@ -1,0 +1,202 @@
+"""A home whose disk takes no more, neither bytes nor files: errors with a way out, and a way out that works."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import Prompt, Said
+from tests.cli.small_model import write_model, write_registry
+from tests.workflows.world import World, release
+from toolkit.adapters.store.store import Store
+from toolkit.cli.context import open_history
+from toolkit.domain.fleet import Host
+from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.workflows.tools import Tools
+
+REGISTRY = """\
+policy:
+  licences: {{allowed: [mit]}}
+models:
+  tiny:
+    licence: mit
+    openness: fully-open
+    source: {{path: ./model}}
+    engine: {{name: vllm, version: 0.32.0}}
+    resources: {{accelerators: [cpu], memory: 64MiB}}
+    versions:
+      v1: {{revision: {revision}}}
+"""
+FLEET = "all:\n  hosts:\n    gpu1: {ansible_host: 10.0.0.1}\n"
+MIB = 2**20
+
+
+class FullHome:
+    """A home on a disk of its own, and the commands of a person on it."""
+
+    def __init__(self, prompt: Prompt, patch: pytest.MonkeyPatch) -> None:
+        self.prompt, self.disk = prompt, prompt.place / "disk"
+        self.home = self.disk / "home"
+        prompt.set("TOOLKIT_HOME", self.home)
+        (prompt.place / "fleet.yaml").write_text(FLEET)
+        prompt.set("TOOLKIT_FLEET", prompt.place / "fleet.yaml")
+        self.pinned = write_model(prompt.place / "model")
+        write_registry(prompt.place / "model_registry.yaml", REGISTRY, self.pinned)
+        (prompt.place / "world").mkdir()
+        self.world = World(prompt.place / "world")
+        for command in ("status", "doctor"):
+            patch.setattr(f"toolkit.cli.{command}.open_host", self._host)
+
+    def _host(self, host: Host, home: Path) -> object:
+        return self.world.hosts[host.name]
+
+    def __call__(self, *words: str) -> Said:
+        said = self.prompt(*words)
+        assert "Traceback" not in said.err
+        return said
+
+    def take_all_files(self) -> None:
+        """Use every inode of the disk."""
+        for number in range(10_000):
+            try:
+                (self.disk / f"filler{number}").touch()
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+                return
+        raise AssertionError("the disk has no end")
+
+    def take_all_bytes(self) -> None:
+        """Use every byte of the disk."""
+        with (self.disk / "filler").open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(4096))
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+
+
+@pytest.fixture
+def full(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Iterator[FullHome]:
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("mounting a small disk needs root")
+    disk = prompt.place / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=80m,nr_inodes=120", "tmpfs", disk]
+    subprocess.run(mount, check=True, capture_output=True)
+    try:
+        yield FullHome(prompt, monkeypatch)
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True, capture_output=True)
+
+
+def test_pull_without_inodes_is_an_error_with_a_hint(full: FullHome) -> None:
+    full.home.mkdir()
+    full.take_all_files()
+    said = full("pull", "tiny")
+    assert (said.code, said.out) == (5, "")
+    assert "the disk of" in said.err
+    assert "has no inodes left for them" in said.err
+    assert f"df -i {full.home}/store), for example with: toolkit prune" in said.err
+
+
+def test_a_pull_whose_inodes_end_midway_is_an_error_and_goes_on_later(
+    full: FullHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full.home.mkdir()
+    full.take_all_files()
+    monkeypatch.setattr(Store, "free_files", lambda _: None)
+    said = full("pull", "tiny")
+    assert (said.code, said.out) == (5, "")
+    assert f"tiny@v1 cannot be written to {full.home}/store: No space left on device" in said.err
+    assert "toolkit prune" in said.err
+    for filler in full.disk.glob("filler*"):
+        filler.unlink()
+    assert full("pull", "tiny").code == 0
+
+
+def test_a_disk_that_fills_up_while_a_command_writes_is_no_traceback(
+    full: FullHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full.home.mkdir()
+    full.take_all_files()
+
+    def sweep(_: Store) -> int:
+        (full.home / "store").mkdir()
+        return 0
+
+    monkeypatch.setattr(Store, "sweep", sweep)
+    said = full("prune", "--yes")
+    assert (said.code, said.out) == (1, "")
+    assert (
+        f"error: the disk takes no more at {full.home}/store: No space left on device" in said.err
+    )
+    assert "toolkit prune" in said.err
+
+
+def test_status_doctor_and_plan_work_without_inodes(full: FullHome) -> None:
+    full.world.deploy(release(1))
+    full.home.mkdir()
+    full.take_all_files()
+    said = full("status")
+    assert said.code == 0
+    assert "tiny" in said.out
+    said = full("doctor")
+    assert "cannot be opened" in said.out
+    assert "history: free space there (df -h" in said.out
+
+
+@pytest.mark.parametrize("gone", ["files", "bytes"])
+def test_prune_frees_what_a_full_disk_holds(
+    full: FullHome, gone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "toolkit.cli.upkeep.open_members",
+        lambda home, hosts, pins, **options: _members(full, home, **options),
+    )
+    store = Store(full.home / "store")
+    old = _stored(store, "0" * 40, b"o" * MIB)
+    full.world.deploy(replace(release(1), snapshot=full.pinned.digest))
+    assert full("pull", "tiny").code == 0
+    partial = store.partial / ("a" * 64)
+    partial.mkdir()
+    (partial / "data").write_bytes(b"p" * MIB)
+    # An open history that knows a release, so that the store knows what is not needed.
+    _members(full, full.home)[0].history.add_release(release(1))
+    full.take_all_files() if gone == "files" else full.take_all_bytes()
+    before = os.statvfs(full.disk)
+
+    said = full("prune", "--yes")
+    assert said.code == 0, said.err
+    assert f"remove local/old@{'0' * 12} in the store" in said.err
+    assert "remove the unfinished download aaaaaaaa" in said.err
+    after = os.statvfs(full.disk)
+    assert after.f_ffree - before.f_ffree >= 4
+    assert (after.f_bfree - before.f_bfree) * after.f_frsize >= 2 * MIB
+    assert not store.has(old)
+    assert not partial.exists()
+    assert store.has(full.pinned)
+    assert full("prune", "--yes").code == 0
+
+
+def _stored(store: Store, revision: str, content: bytes) -> Snapshot:
+    file = FileDigest("model.safetensors", len(content), hashlib.sha256(content).hexdigest())
+    snapshot = Snapshot("local/old", revision, (file,))
+    with store.stage(snapshot) as staging, store.claim(file, lambda: None) as data:
+        assert data is not None
+        data.write_bytes(content)
+        staging.adopt(file, data)
+        staging.commit("mit", 0.0)
+    return snapshot
+
+
+def _members(full: FullHome, home: Path, *, history_needed: bool = True) -> tuple[Tools, ...]:
+    history = open_history(home, needed=history_needed)
+    return tuple(replace(each, history=history) for each in full.world.command())
