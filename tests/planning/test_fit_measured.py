@@ -6,15 +6,20 @@ decimals. Neither vLLM 0.32, nor several devices, nor another kind of device has
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.planning import fit_models as models
+from tests.planning.facts import host, release
 from tests.planning.fit_models import dense
 from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.facts import Device
 from toolkit.domain.fit import ModelFiles
+from toolkit.domain.quantity import parse_size
+from toolkit.planning.change.room import find_room
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.engines.vllm_options import share_of_device
 from toolkit.planning.fit.architecture import read_architecture
@@ -91,6 +96,23 @@ def test_a_prediction_is_within_three_per_cent_of_what_was_measured(
 ) -> None:
     error = predicted(model)[figure] / MEASURED[model][figure] - 1
     assert abs(error) <= 0.03, f"{error:+.1%}"
+
+
+@pytest.mark.parametrize(
+    ("stated", "beside"),
+    [("39.5GiB", True), ("39.58GiB", True), ("39.6GiB", False), ("20GiB", True)],
+)
+def test_where_a_second_replica_is_planned_beside_the_first_it_starts(
+    stated: str, beside: bool
+) -> None:
+    size = parse_size(stated)
+    taken = Device(0, H100.name, H100.memory, H100.memory - size, maker="nvidia")
+    wanted = replace(release(2, gpu=True), memory=size)
+    assert find_room(wanted, host(devices=(taken,)), ()).fits is beside
+    # vLLM, v1/worker/utils.py, request_memory: it ends where its share is more than what is free at its first look.
+    share = math.ceil(H100.memory * share_of_device(size, H100.memory, H100.name, None))
+    starts = share <= taken.memory_free - 532 * MIB
+    assert starts or not beside
 
 
 def test_a_replica_is_predicted_to_take_what_its_version_states() -> None:
