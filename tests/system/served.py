@@ -73,7 +73,16 @@ class Served:
 def lab_with_engine(directory: Path) -> Iterator[Lab]:
     """A lab with the engine installed and nothing else; what it starts ends with it."""
     end_supervisor(ROOT)
-    for name in ("slots", "snapshots", "router", "supervisor", "logs", "cache", "converged"):
+    for name in (
+        "slots",
+        "snapshots",
+        "router",
+        "supervisor",
+        "logs",
+        "cache",
+        "converged",
+        "deployment.json",
+    ):
         path = ROOT / name
         path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
     lab = _installed(directory)

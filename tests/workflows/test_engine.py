@@ -106,6 +106,14 @@ def test_a_version_that_lost_a_flag_is_refused_before_anything_is_written(tmp_pa
     assert (forced.written, forced.as_json()["missing"]) == (True, ["flag --enforce-eager"])
 
 
+def test_a_version_whose_kernels_cannot_be_switched_off_is_refused(tmp_path: Path) -> None:
+    sources = whole()
+    sources["vllm/envs.py"] = sources["vllm/envs.py"].replace("VLLM_USE_FLASHINFER_SAMPLER", "")
+    newer = TEXT.replace("anyio==4.16.0", "anyio==4.17.0")
+    with pytest.raises(RefusedError, match=r"lacks .*variable VLLM_USE_FLASHINFER_SAMPLER"):
+        lock_anew(tmp_path, newer, read_sources=lambda *_: sources)
+
+
 def test_packages_that_do_not_fit_together_are_refused_and_said(tmp_path: Path) -> None:
     shipped = (SHIPPED / "vllm-0.32.0-cuda-py311.lock").read_text()
     mixed = shipped.replace("nvidia-cuda-nvcc==13.0.88", "nvidia-cuda-nvcc==13.5.37")

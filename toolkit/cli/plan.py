@@ -29,7 +29,7 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import print_json, say, table
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.fit import FitRecord
+from toolkit.domain.fit import FitRecord, Prediction
 from toolkit.domain.model import Version
 from toolkit.domain.quantity import format_size
 from toolkit.domain.release import Release
@@ -113,7 +113,7 @@ def _show(found: FleetFit) -> None:
         say(f"  cache     {need.note}")
     else:
         say(f"  cache     {format_size(need.token)} a token; {need.context:,} tokens a request")
-        say(f"  reserve   {format_size(need.reserve)} beside them, estimated")
+        say(f"  reserve   {_reserve(need)}")
         say(f"  needs     {_least(found)}")
     if found.hosts:
         say()
@@ -137,6 +137,11 @@ def _show(found: FleetFit) -> None:
     if found.records:
         say()
         table(_STARTS, [_start_row(record) for record in found.records[:STARTS]])
+
+
+def _reserve(need: Prediction) -> str:
+    outside = f", {format_size(need.outside)} beside the engine's share" if need.outside else ""
+    return f"{format_size(need.reserve)} beside them{outside}, estimated"
 
 
 def _least(found: FleetFit) -> str:

@@ -88,7 +88,7 @@ def share_of_device(wanted: float, device: int, name: str, requests: ServingValu
 
     `requests` is the registry's bound on the requests of a step. The share has four decimals and is never rounded up.
     """
-    most = requests if isinstance(requests, int) else _requests_by_device(device, name)
+    most = _count(None if requests is None else str(requests)) or _requests_by_device(device, name)
     share = (min(wanted, device) - outside(most)) / device
     return max(_SMALLEST, math.floor(share * 10_000) / 10_000)
 
