@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help install demo demo-clean test check packages prepare unit system bench reference lock clean
+.PHONY: help install demo demo-clean test check packages prepare unit fuzz system bench reference lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ prepare: $(READY) packages ## Install what the tests need beyond Python: package
 
 unit: $(READY) packages ## Run the tests that start no vLLM
 	$(BIN)/python -m pytest -m "not system" -n 2 --durations=15
+
+fuzz: $(READY) ## Run 100,000 mutated inputs through each parser of bytes from outside (half an hour)
+	FUZZ_INPUTS=$${FUZZ_INPUTS:-100000} $(BIN)/python -m pytest tests/fuzz -n 2 --dist load --durations=25
 
 system: prepare ## Run the whole-system tests: real vLLM, HAProxy, Ansible
 	$(BIN)/python -m pytest -m system -n 2 -v --durations=25

@@ -13,12 +13,10 @@ from pathlib import Path
 from toolkit.adapters.store.copying import copy_file
 from toolkit.adapters.store.files import entries, locked, size_of
 from toolkit.adapters.store.hashing import difference, digest_file
+from toolkit.domain.bounds import BUNDLE
 from toolkit.domain.bundle import MANIFEST, SUMS, BundleFile
 from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import BusyError, InputError, IntegrityError, SourceError
-
-# The limit for text files of a bundle. The lock of a registry is the largest of them.
-_MAX_TEXT = 64 * 2**20
 
 
 def workplace(target: Path) -> Path:
@@ -161,7 +159,7 @@ def is_occupied(target: Path) -> bool:
 def read_bundle_text(root: Path, path: str) -> str:
     """Return a text file of a bundle; raises IntegrityError where it is missing, too large or not text."""
     try:
-        if size_of(root / path) > _MAX_TEXT:
+        if size_of(root / path) > BUNDLE:
             raise IntegrityError(f"{path} is too large for what it is", hint=_AGAIN)
         return (root / path).read_text("utf-8")
     except OSError as error:

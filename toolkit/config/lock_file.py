@@ -16,6 +16,7 @@ from typing import Any
 
 from toolkit.config.text_file import read_text
 from toolkit.domain.model import Version
+from toolkit.domain.outside import TwiceError, parse_json
 from toolkit.domain.snapshot import FileDigest, Snapshot, is_safe_path
 from toolkit.errors import InputError
 
@@ -67,16 +68,20 @@ def read_lock(registry_path: Path) -> Lock:
     path = lock_path(registry_path)
     if not path.exists() and not path.is_symlink():
         return Lock(path, {})
-    text = read_text(path, limit=MAX_BYTES)
+    return parse_lock(path, read_text(path, limit=MAX_BYTES))
+
+
+def parse_lock(path: Path, text: str) -> Lock:
+    """Return the lock in `text`, the content of `path`; raises what `read_lock` raises."""
     try:
-        data = json.loads(text, object_pairs_hook=_without_duplicates)
+        data = parse_json(text, MAX_BYTES)
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}", hint=_REMADE
         ) from None
-    except _DuplicateKeyError as error:
-        raise InputError(f"{path}: {error.args[0]!r} stands twice", hint=_REMADE) from None
-    except (RecursionError, ValueError):
+    except TwiceError as error:
+        raise InputError(f"{path}: {error}", hint=_REMADE) from None
+    except ValueError:
         raise InputError(f"{path}: this is no lock file", hint=_REMADE) from None
     try:
         return Lock(path, {(s.source, s.revision): s for s in _snapshots(data)})
@@ -136,18 +141,6 @@ def _umask() -> int:
 
 class _WrongError(Exception):
     """Carries the message about a fault in the lock."""
-
-
-class _DuplicateKeyError(Exception):
-    """Carries a key that one object has twice."""
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise _DuplicateKeyError(next(name for name in names if names.count(name) > 1))
-    return found
 
 
 def _snapshots(data: Any) -> Iterable[Snapshot]:

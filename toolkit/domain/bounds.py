@@ -33,10 +33,11 @@ use, so that only a lie or a fault meets it. A value beyond its bound is refused
 | `SLOW_SECONDS` | 20 s over which that floor is measured | |
 | `BEGIN_SECONDS` | 60 s until an answer begins, redirects included | |
 | `WAIT_SECONDS` | 86,400 s that a server may ask to wait | 300 |
+| `BUNDLE` | 64 MiB for a text file of a bundle | 12 MB |
 | `LINE` | 64 MiB for one line from a host | 2 MB |
-| `ANSWER_LINES` | 1,000,000 lines of one host's answer | 20,000 |
 | `WHEEL` | 16 GiB for a wheel, read by ranges | 4 GB |
 | `WHEEL_CONTENTS` | 64 MiB for one part of a wheel | 3 MB |
+| `READ_OF_WHEEL` | 1 GiB that is read of one wheel in all | 30 MB |
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ SLOW_SECONDS = 20.0
 BEGIN_SECONDS = 60.0
 WAIT_SECONDS = 86_400
 
+BUNDLE = 64 * MIB
 LINE = 64 * MIB
-ANSWER_LINES = 1_000_000
 WHEEL = 16 * 2**30
 WHEEL_CONTENTS = 64 * MIB
+READ_OF_WHEEL = 2**30

@@ -9,16 +9,28 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
-from typing import Any, NoReturn
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import lru_cache
+from types import NoneType, UnionType
+from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 from toolkit.domain.bounds import JSON_DEPTH, TEXT, WHOLE
 
+T = TypeVar("T")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def parse_json(text: bytes | str, most: int) -> Any:
-    """Return the value of a JSON text of at most `most` bytes. Raises ValueError with the reason."""
+class TwiceError(ValueError):
+    """A mapping has a key twice."""
+
+
+def parse_json(text: bytes | str, most: int, *, repair: bool = False) -> Any:
+    """Return the value of a JSON text of at most `most` bytes. Raises ValueError with the reason.
+
+    With `repair`, a question mark replaces what UTF-8 cannot encode, such as the bytes of an odd file name.
+    """
     if len(text) > most:
         raise ValueError(f"larger than {most} bytes")
     if isinstance(text, bytes):
@@ -34,7 +46,8 @@ def parse_json(text: bytes | str, most: int) -> Any:
         raise ValueError(_too_deep()) from None
     _check_depth(value)
     if _SURROGATE.search(text):
-        _check_texts(value)
+        whole_text = json.dumps(value, ensure_ascii=False)
+        value = json.loads(whole_text.encode(errors="replace" if repair else "strict"))
     return value
 
 
@@ -60,6 +73,57 @@ def text_of(value: Any, name: str, most: int = TEXT) -> str:
     return value
 
 
+def checked(value: T) -> T:
+    """Return a dataclass as it is, where every field, at every depth, has a value of its declared type.
+
+    Numbers are finite and at most `WHOLE`. Raises ValueError that names the first field that has another value.
+    """
+    kind_of_value: type = type(value)
+    for name, kind in _kinds(kind_of_value).items():
+        _check(getattr(value, name), kind, name)
+    return value
+
+
+@lru_cache(maxsize=64)
+def _kinds(kind: type) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
+def _check(value: Any, kind: Any, name: str) -> None:
+    if is_dataclass(kind) and isinstance(value, kind):  # type: ignore[arg-type]
+        checked(value)
+    elif get_origin(kind) is tuple and isinstance(value, tuple):
+        for each in value:
+            _check(each, get_args(kind)[0], name)
+    elif get_origin(kind) is Mapping and isinstance(value, Mapping):
+        for key, each in value.items():
+            _check(key, get_args(kind)[0], name)
+            _check(each, get_args(kind)[1], name)
+    elif not _is_plain(value, kind):
+        raise ValueError(f"{name} is {shown(value)}")
+
+
+def _is_plain(value: Any, kind: Any) -> bool:
+    if isinstance(kind, UnionType):
+        return any(_fits(value, each) for each in get_args(kind))
+    if kind is Any:
+        return True
+    if kind in (int, float):
+        number = isinstance(value, (int, float) if kind is float else int)
+        return number and not isinstance(value, bool) and -WHOLE <= value <= WHOLE
+    plain = kind in (str, bool, NoneType) or (isinstance(kind, type) and issubclass(kind, Enum))
+    return plain and isinstance(value, kind)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    try:
+        _check(value, kind, "")
+    except ValueError:
+        return False
+    return True
+
+
 def shown(value: Any) -> str:
     """Return how a message shows a value from outside: one short line that a terminal can print."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**30:
@@ -75,7 +139,7 @@ def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(f"{shown(twice)} stands twice")
+        raise TwiceError(f"{shown(twice)} stands twice")
     return found
 
 
@@ -97,16 +161,6 @@ def _check_depth(value: Any) -> None:
         if not level:
             return
     raise ValueError(_too_deep())
-
-
-def _check_texts(value: Any) -> None:
-    level = [value]
-    while level:
-        for each in level:
-            texts = (each,) if isinstance(each, str) else each if isinstance(each, dict) else ()
-            for text in texts:
-                text.encode()
-        level = [child for each in level for child in _children(each)]
 
 
 def _children(value: Any) -> Iterable[Any]:

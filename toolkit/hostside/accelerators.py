@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+from typing import Optional
 
+import bounds
 from wire import Document
 
 _BUS = "/sys/bus/pci/devices"
@@ -35,7 +37,10 @@ def makers(bus: str = _BUS) -> list[str]:
             maker == "amd"
             and (
                 computing
-                or (display and int(_read(place, "mem_info_vram_total") or 0) >= _AMD_MEMORY)
+                or (
+                    display
+                    and (bounds.whole(_read(place, "mem_info_vram_total")) or 0) >= _AMD_MEMORY
+                )
             )
         ):
             found.add(maker)
@@ -59,14 +64,15 @@ def nvidia(expected: bool) -> tuple[list[Document], str]:
     for fields in (_FIELDS + _HEALTH, _FIELDS):
         if fault and "not a valid field" in fault:
             rows, fault = _query(fields)
-    devices = [_device(row) for row in rows if row[2].isdigit() and row[3].isdigit()]
+    found = [_device(row) for row in rows[: bounds.DEVICES]]
+    devices = [device for device in found if device is not None]
     return devices, fault if expected and not devices else ""
 
 
 def taken_by(pids: list[int]) -> int | None:
     """Return the bytes of device memory that these processes have; None where the driver's tool does not say."""
     rows, _ = _query(("pid", "used_memory"), of="compute-apps")
-    taken = [_number(used) for pid, used in rows if pid.isdigit() and int(pid) in pids]
+    taken = [bounds.whole(used) for pid, used in rows if bounds.whole(pid) in pids]
     known = [each for each in taken if each is not None]
     return sum(known) * 2**20 if known else None
 
@@ -87,33 +93,39 @@ def _query(fields: tuple[str, ...], of: str = "gpu") -> tuple[list[list[str]], s
         return [], "nvidia-smi is not there"
     except (OSError, subprocess.SubprocessError) as error:
         return [], f"nvidia-smi: {error}"
-    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
     if done.returncode:
-        return [], (lines or [f"nvidia-smi ended with {done.returncode}"])[0]
-    rows = [[cell.strip() for cell in line.split(",")] for line in lines]
-    return [row for row in rows if len(row) == len(fields)], "" if rows else "no device"
+        lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+        return [], (lines or [f"nvidia-smi ended with {done.returncode}"])[0][: bounds.WORDS]
+    return rows_of(done.stdout, len(fields))
 
 
-def _device(row: list[str]) -> Document:
-    index, name, total, free, driver = row[:5]
+def rows_of(text: str, cells: int) -> tuple[list[list[str]], str]:
+    """Return the rows of `cells` cells in what nvidia-smi printed, and its words where it has no row at all."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    rows = [[cell.strip()[: bounds.WORDS] for cell in line.split(",")] for line in lines]
+    return [row for row in rows if len(row) == cells], "" if rows else "no device"
+
+
+def _device(row: list[str]) -> Optional[Document]:
+    """Return the device of a row, None where the row does not say its place and its memory."""
+    name, driver = row[1], row[4]
+    index, total, free = (bounds.whole(row[column]) for column in (0, 2, 3))
+    if index is None or total is None or free is None:
+        return None
     temperature, errors, pending, failed = row[5:9] or ("", "", "", "")
     # The driver counts memory that it keeps for itself, 480 MiB of an H100, and CUDA does not.
-    reserved = _number(row[9]) if len(row) > 9 else None
+    reserved = bounds.whole(row[9]) if len(row) > 9 else None
     return {
-        "index": int(index),
+        "index": index,
         "name": name,
-        "memory": (int(total) - (reserved or 0)) * 2**20,
-        "memory_free": int(free) * 2**20,
+        "memory": max(0, total - (reserved or 0)) * 2**20,
+        "memory_free": free * 2**20,
         "driver": driver,
         "maker": "nvidia",
-        "temperature": _number(temperature),
-        "memory_errors": _number(errors),
+        "temperature": bounds.whole(temperature),
+        "memory_errors": bounds.whole(errors),
         "remapping": "failed" if _yes(failed) else "pending" if _yes(pending) else "",
     }
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isdigit() else None
 
 
 def _yes(text: str) -> bool:

@@ -6,14 +6,17 @@ import json
 import re
 import time
 
+import bounds
 from wire import Document
 
 
 def healthy(port: int, path: str, timeout: float = 2) -> bool:
     """Return whether the path of the engine's health answers 200."""
+    import http.client
+
     try:
         return _request(port, "GET", path, None, timeout)[0] == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
 
 
@@ -33,27 +36,44 @@ def complete(port: int, payload: Document, timeout: float) -> Document:
     if status != 200:
         return _answer(status, "", "", started, body[:500].decode("utf-8", "replace"))
     try:
-        if payload.get("stream"):
-            return _streamed(status, body, started)
+        text, reason, fault = answer_in(body, bool(payload.get("stream")))
+        return _answer(status, text, reason, started, fault)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        return _answer(status, "", "", started, f"not a completion: {error}"[: bounds.WORDS])
+
+
+def answer_in(body: bytes, streamed: bool) -> tuple[str, str, str]:
+    """Return the text of a completion, the reason of its end, and an error that the engine tells in a stream.
+
+    Raises ValueError, LookupError, TypeError, AttributeError or RecursionError where `body` is no completion.
+    """
+    if streamed:
+        found = _streamed(body)
+    else:
         choice = json.loads(body)["choices"][0]
-        return _answer(status, _text(choice), choice.get("finish_reason") or "", started, "")
-    except (ValueError, LookupError, TypeError) as error:
-        return _answer(status, "", "", started, f"not a completion: {error}")
+        found = (_text(choice), choice.get("finish_reason") or "", "")
+    text, reason, fault = found
+    if not isinstance(text, str) or not isinstance(reason, str):
+        raise TypeError("its text is none")
+    # The console of the ops machine takes UTF-8.
+    text, reason, fault = (each.encode(errors="replace").decode() for each in found)
+    return text[: bounds.TEXT], reason[: bounds.WORDS], fault
 
 
-def _streamed(status: int, body: bytes, started: float) -> Document:
+def _streamed(body: bytes) -> tuple[str, str, str]:
     """Return what the events of a stream say together (server-sent events, ended by `[DONE]`)."""
     lines = [line[6:] for line in body.splitlines() if line.startswith(b"data: ")]
     if not lines or lines[-1].strip() != b"[DONE]":
-        return _answer(status, "", "", started, "a stream that breaks off")
-    text, finish_reason = "", ""
+        return "", "", "a stream that breaks off"
+    texts: list[str] = []
+    reason = ""
     for event in map(json.loads, lines[:-1]):
         if "error" in event:
-            return _answer(status, text, "", started, "an error: %.500s" % event["error"])
+            return "".join(texts), "", "an error: %.500s" % event["error"]
         for choice in event["choices"]:
-            text += _text(choice)
-            finish_reason = choice.get("finish_reason") or finish_reason
-    return _answer(status, text, finish_reason, started, "")
+            texts.append(_text(choice))
+            reason = choice.get("finish_reason") or reason
+    return "".join(texts), reason, ""
 
 
 def _text(choice: Document) -> str:
@@ -66,10 +86,17 @@ def _text(choice: Document) -> str:
 
 def busy(port: int, signs: Document) -> int:
     """Return the requests in work by the engine's own metrics, 0 if it does not answer and so has none."""
-    gauges = "|".join(re.escape(name) for name in signs["load"])
-    load = re.compile(r"(?:%s)(?:\{[^}]*\})? ([0-9.e+]+)$" % gauges)
-    found = [load.match(line) for line in _metrics(port, signs["metrics"])]
-    return int(sum(float(each[1]) for each in found if each))
+    return load_in(_metrics(port, signs["metrics"]), signs["load"])
+
+
+def load_in(lines: list[str], names: list[str]) -> int:
+    """Return the sum of the gauges `names` in lines of metrics; what is no number counts as nothing."""
+    gauges = "|".join(re.escape(name) for name in names)
+    gauge = re.compile(
+        r"(?:%s)(?:\{[^}]*\})? ([0-9]{1,12}(?:\.[0-9]{1,12})?(?:e\+?[0-9]{1,2})?)$" % gauges
+    )
+    found = [gauge.match(line) for line in lines]
+    return int(min(bounds.LOAD, sum(float(each[1]) for each in found if each)))
 
 
 def figures(port: int, signs: Document, timeout: float = 0.5) -> dict[str, float] | None:

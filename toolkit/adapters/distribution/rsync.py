@@ -39,7 +39,7 @@ def send_by_rsync(delivery: Delivery, need: Need, limit: int) -> None:
         except BaseException:
             dialog.kill()
             raise
-        words = dialog.errors.read().decode(errors="replace")
+        words = dialog.words()
         if code := dialog.process.wait():
             raise host_error(need.host, words, code)
     # rsync may not report the last bytes.

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 import io
+import lzma
+import re
+import struct
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import unquote, urlsplit
 
 from toolkit.adapters.engines.packages import locate
 from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.bounds import READ_OF_WHEEL, WHEEL, WHEEL_CONTENTS
 from toolkit.errors import SourceError
 
 # A wheel's table of contents is at its end; the largest ones take about this.
 _TAIL = 2**20
 _WINDOW = 2**19
 _TIMEOUT = 30.0
+# What the reader of archives raises for one that is damaged, made to mislead, or packed in an unknown way.
+_DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+)
+# `bytes 100-199/2000`
+_PART = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})\Z")
 # Bounds for one that is no engine's.
 _MOST_FILES = 500
 _LARGEST_FILE = 8 * 2**20
@@ -40,7 +61,21 @@ def read_wheel(place: str, patterns: Collection[str]) -> Mapping[str, str]:
     Raises SourceError where the wheel cannot be read, or its server does not give parts of files.
     """
     try:
-        with _open(place) as file, zipfile.ZipFile(file) as wheel:
+        with _open(place) as file:
+            return read_archive(file, place, patterns)
+    except OSError as error:
+        raise SourceError(f"{place} cannot be read: {error}") from error
+
+
+def read_archive(
+    file: io.RawIOBase | io.BufferedIOBase, place: str, patterns: Collection[str]
+) -> Mapping[str, str]:
+    """Return path -> text of the files that match one of `patterns` in a wheel; raises SourceError that names `place`.
+
+    Raises SourceError also where the wheel holds more than an engine's sources.
+    """
+    try:
+        with zipfile.ZipFile(file) as wheel:
             wanted = [
                 each
                 for each in wheel.infolist()
@@ -49,11 +84,13 @@ def read_wheel(place: str, patterns: Collection[str]) -> Mapping[str, str]:
             if len(wanted) > _MOST_FILES or any(x.file_size > _LARGEST_FILE for x in wanted):
                 raise SourceError(f"{place} has more files of its sources than an engine has")
             return {each.filename: wheel.read(each).decode("utf-8") for each in wanted}
-    except (OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
-        raise SourceError(f"{place} cannot be read: {error}") from error
+    except SourceError:
+        raise
+    except _DAMAGED as error:
+        raise SourceError(f"{place} cannot be read: {error or type(error).__name__}") from error
 
 
-def _open(place: str) -> io.RawIOBase | io.BufferedReader:
+def _open(place: str) -> io.RawIOBase | io.BufferedIOBase:
     parts = urlsplit(place)
     if parts.scheme in ("http", "https"):
         return _RemoteFile(place)
@@ -64,8 +101,10 @@ class _RemoteFile(io.RawIOBase):
     """A file of a web server, read by ranges; the last window read is kept."""
 
     def __init__(self, url: str) -> None:
-        self._url, self._position = url, 0
-        self._start, self._window, self._size = self._fetch(f"-{_TAIL}")
+        self._url, self._position, self._read = url, 0, 0
+        self._start, self._window, self._size = self._fetch(f"-{_TAIL}", _TAIL)
+        if self._size > WHEEL:
+            raise OSError(f"a wheel of {self._size} bytes is none")
 
     def readable(self) -> bool:
         return True
@@ -86,22 +125,29 @@ class _RemoteFile(io.RawIOBase):
         if self._position >= end:
             return b""
         if not self._start <= self._position <= end <= self._start + len(self._window):
+            if end - self._position > WHEEL_CONTENTS:
+                raise OSError("its table of contents is larger than a wheel's")
             last = min(self._size, max(end, self._position + _WINDOW)) - 1
-            self._start, self._window, _ = self._fetch(f"{self._position}-{last}")
+            span = f"{self._position}-{last}"
+            self._start, self._window, _ = self._fetch(span, last + 1 - self._position)
+            if self._start != self._position or len(self._window) < end - self._position:
+                raise OSError("its server gives another part than the one asked for")
         data = self._window[self._position - self._start : end - self._start]
         self._position += len(data)
         return data
 
-    def _fetch(self, span: str) -> tuple[int, bytes, int]:
-        """Return where the answer starts, its bytes, and the size of the whole file."""
+    def _fetch(self, span: str, most: int) -> tuple[int, bytes, int]:
+        """Return where the answer starts, its bytes (at most `most`), and the size of the whole file."""
         request = urllib.request.Request(self._url, headers={"Range": f"bytes={span}"})  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
-                # `bytes 100-199/2000`
-                told = answer.headers.get("Content-Range", "").removeprefix("bytes ")
-                start, _, size = told.partition("/")
-                if answer.status != 206 or not size.isdigit():
+                part = _PART.match(answer.headers.get("Content-Range", ""))
+                if answer.status != 206 or part is None:
                     raise OSError("its server does not give parts of files")
-                return int(start.partition("-")[0]), answer.read(), int(size)
-        except URLError as error:
-            raise OSError(str(error.reason)) from error
+                data = answer.read(most + 1)
+                self._read += len(data)
+                if len(data) > most or self._read > READ_OF_WHEEL:
+                    raise OSError("its server gives more than was asked for")
+                return int(part[1]), data, int(part[3])
+        except (URLError, HTTPException) as error:
+            raise OSError(str(getattr(error, "reason", error))) from error

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from toolkit.adapters.interruption import Interruption
+from toolkit.domain.bounds import LINE
+from toolkit.domain.outside import parse_json
 from toolkit.errors import HostError
 
 _END_SECONDS = 5
+# The bytes of a process's standard error that are kept.
+_SAID = 2**16
 
 
 class Ended(Exception):
@@ -38,6 +45,9 @@ class Dialog:
         assert self.process.stdin and self.process.stdout and self.process.stderr
         self.input, self.output = self.process.stdin, self.process.stdout
         self.errors = self.process.stderr
+        # Read as it comes: a process that writes more than a pipe holds would wait for ever.
+        self._said: Future[bytes] = Future()
+        threading.Thread(target=self._listen, daemon=True).start()
 
     def send(self, document: Mapping[str, Any]) -> None:
         """Write one JSON line. A process that has ended ignores it; its answers say why it ended."""
@@ -54,13 +64,26 @@ class Dialog:
 
     def answers(self) -> Iterator[dict[str, Any]]:
         """Yield the answers to a request: any number of events, then a result or an error."""
-        for line in self.output:
-            answer: dict[str, Any] = json.loads(line)
+        while line := self.output.readline(LINE + 1):
+            try:
+                answer = parse_answer(line)
+            except ValueError as error:
+                raise HostError(
+                    f"{self._title or 'a host'} gives an answer that is none: {error}",
+                    hint="look at what prints there at a login: ssh HOST true",
+                ) from None
             yield answer
             if "event" not in answer:
                 return
-        words = self.errors.read().decode(errors="replace")
-        raise self._failure(self.process.wait(), words)
+        raise self._failure(self.process.wait(), self.words())
+
+    def words(self) -> str:
+        """Return the last words on the standard error of a process that has ended."""
+        try:
+            return self._said.result(_END_SECONDS).decode(errors="replace")
+        except TimeoutError:
+            # A process that it left behind still has the pipe.
+            return ""
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the events of a request, then {"result": ...}; raises HostError where it has an error."""
@@ -68,6 +91,14 @@ class Dialog:
             if "error" in answer:
                 raise HostError(f"{self._title}: {answer['error']}")
             yield answer.get("event", answer)
+
+    def _listen(self) -> None:
+        """Read the standard error to its end; its last part is what a failure says."""
+        words, pipe = b"", self.errors.fileno()
+        with suppress(OSError):
+            while piece := os.read(pipe, _SAID):
+                words = (words + piece)[-_SAID:]
+        self._said.set_result(words)
 
     def close(self) -> None:
         """End the process's standard input."""
@@ -86,8 +117,17 @@ class Dialog:
         except subprocess.TimeoutExpired:
             self.kill()
             self.process.wait()
+        self.words()
         self.output.close()
         self.errors.close()
+
+
+def parse_answer(line: bytes) -> dict[str, Any]:
+    """Return one answer of a process: an event, a result or an error. Raises ValueError where it is none."""
+    answer = parse_json(line, LINE, repair=True)
+    if not isinstance(answer, dict) or not answer.keys() & {"event", "result", "error"}:
+        raise ValueError("neither an event nor a result nor an error")
+    return answer
 
 
 @contextmanager

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from toolkit.domain.bounds import TEXT
 from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
+from toolkit.domain.outside import checked, whole
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import OpenDeployment, Release
+from toolkit.errors import HostError
+
+# The end of the year 9999, the last that a calendar here knows.
+_LATEST = 253_402_300_799.0
 
 
 def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
-    """Return the facts in the result of the command `observe`."""
+    """Return the facts in the result of the command `observe`; raises HostError where they are none."""
+    with understood(name):
+        return checked(_facts(name, data))
+
+
+@contextmanager
+def understood(name: str) -> Iterator[None]:
+    """Raise HostError where the block cannot make sense of an answer of the host `name`."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise HostError(
+            f"{name}: its answer is not understood: {type(error).__name__}: {error}",
+            hint="its toolkit files may be damaged; put them there again: toolkit provision",
+        ) from error
+
+
+def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
     router = data["router"]
     return HostFacts(
         name=name,
@@ -58,13 +82,13 @@ def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
 
 
 def owner_from_json(data: Mapping[str, Any]) -> LockOwner:
-    """Return the holder of a host's lock, from its lock file."""
-    return LockOwner(
-        actor=str(data.get("actor", "unknown")),
-        command=str(data.get("command", "unknown")),
-        pid=int(data.get("pid", 0)),
-        since=float(data.get("since", 0.0)),
-    )
+    """Return the holder of a host's lock, from its lock file; what is odd there counts as unknown."""
+    actor, command = (str(data.get(key, "unknown"))[:TEXT] for key in ("actor", "command"))
+    pid, since = data.get("pid", 0), data.get("since", 0.0)
+    try:
+        return LockOwner(actor, command, whole(pid, "pid"), min(max(0.0, float(since)), _LATEST))
+    except (ValueError, TypeError, OverflowError):
+        return LockOwner(actor, command, 0)
 
 
 def _slot(data: Mapping[str, Any]) -> SlotFacts:

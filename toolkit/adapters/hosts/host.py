@@ -14,11 +14,12 @@ from typing import Any, Protocol
 
 from toolkit.adapters.hosts import heartbeat
 from toolkit.adapters.hosts.client import HostClient, Report
-from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json
+from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json, understood
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.keys import HostKeys, KeyRing
+from toolkit.domain.outside import checked
 from toolkit.domain.probe import Completion, LockOwner, Waited
 from toolkit.domain.release import OpenDeployment
 from toolkit.errors import BusyError, HostError
@@ -179,31 +180,34 @@ class RealHost(Named):
 
     def keys(self) -> HostKeys:
         answer = self._ask("keys")
-        return HostKeys(KeyRing.from_json(answer["ring"]), int(answer["lagging"]))
+        with understood(self.name):
+            return checked(HostKeys(KeyRing.from_json(answer["ring"]), int(answer["lagging"])))
 
     def apply_keys(self, ring: KeyRing) -> KeyRing:
-        return KeyRing.from_json(self._ask("apply-keys", ring=ring.as_json()))
+        answer = self._ask("apply-keys", ring=ring.as_json())
+        with understood(self.name):
+            return checked(KeyRing.from_json(answer))
 
     def wait_ready(self, program: str, port: int, timeout: float, report: Report) -> Waited:
         answer = self._ask("wait-ready", report, program=program, port=port, timeout=timeout)
-        return _waited(answer, "ready")
+        return self._waited(answer, "ready")
 
     def complete(self, port: int, payload: Mapping[str, Any], timeout: float) -> Completion:
-        return Completion(
-            **self._ask("complete", port=port, payload=dict(payload), timeout=timeout)
-        )
+        answer = self._ask("complete", port=port, payload=dict(payload), timeout=timeout)
+        with understood(self.name):
+            return checked(Completion(**answer))
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         request = {"program": program, "port": port, "seconds": seconds, **self._limits}
-        return _waited(self._ask("watch", report, **request), "ok")
+        return self._waited(self._ask("watch", report, **request), "ok")
 
     def probe(self, program: str, port: int) -> Waited:
-        return _waited(self._ask("probe", program=program, port=port, **self._limits), "ok")
+        return self._waited(self._ask("probe", program=program, port=port, **self._limits), "ok")
 
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
         name = f"{self.label}.{slot}" if self.label else slot
         request = {"model": model, "slot": name, "port": port, "timeout": timeout, **self._limits}
-        return _waited(self._ask("drain", report, **request), "drained")
+        return self._waited(self._ask("drain", report, **request), "drained")
 
     def logs(
         self, program: str, lines: int, *, follow: bool, previous: bool = False
@@ -242,6 +246,18 @@ class RealHost(Named):
     def remove(self, kind: str, name: str) -> int:
         return int(self._ask("remove", kind=kind, name=name)["freed"])
 
+    def _waited(self, answer: Mapping[str, Any], key: str) -> Waited:
+        with understood(self.name):
+            return checked(
+                Waited(
+                    ok=bool(answer[key]),
+                    reason=str(answer.get("reason", "")),
+                    seconds=float(answer.get("seconds", 0.0)),
+                    left=int(answer.get("left", 0)),
+                    log=tuple(answer.get("log", ())),
+                )
+            )
+
 
 def busy(host: str, owner: Mapping[str, Any]) -> BusyError:
     """Return the error that names the holder of a host, the time and the command."""
@@ -261,14 +277,4 @@ def lock_lost() -> HostError:
     return HostError(
         "the deployment lock was lost: this machine or its link was silent for too long",
         hint="the same command again, here or elsewhere: it ends what was begun",
-    )
-
-
-def _waited(answer: Mapping[str, Any], key: str) -> Waited:
-    return Waited(
-        ok=bool(answer[key]),
-        reason=str(answer.get("reason", "")),
-        seconds=float(answer.get("seconds", 0.0)),
-        left=int(answer.get("left", 0)),
-        log=tuple(answer.get("log", ())),
     )

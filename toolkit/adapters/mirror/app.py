@@ -6,7 +6,6 @@ clients would then insist on it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 
@@ -29,6 +28,7 @@ from toolkit.adapters.mirror.source import (
     tree,
 )
 from toolkit.adapters.store.manifest import StoredSnapshot
+from toolkit.domain.outside import parse_mapping
 
 MAX_BODY = 2**20
 READ = ["GET", "HEAD"]
@@ -179,10 +179,10 @@ async def _named_paths(request: Request) -> list[str] | None:
             return None
     try:
         if "json" in request.headers.get("content-type", ""):
-            paths = json.loads(body)["paths"]
+            paths = parse_mapping(bytes(body), MAX_BODY)["paths"]
         else:
             paths = parse_qs(body.decode(), keep_blank_values=True)["paths"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError):
         return None
     if isinstance(paths, str):
         paths = [paths]

@@ -7,6 +7,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
+from toolkit.domain.bounds import INDEX
+from toolkit.domain.outside import checked, parse_mapping, text_of
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError
 
@@ -67,13 +69,20 @@ def write_manifest(directory: Path, snapshot: Snapshot, licence: str, pulled_at:
 def read_manifest(directory: Path) -> StoredSnapshot | None:
     """Return the snapshot in `directory`, None without one or with a damaged manifest."""
     try:
-        document = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-        if document["format"] != FORMAT:
-            return None
-        files = tuple(FileDigest(**file) for file in document["files"])
-        snapshot = Snapshot(document["source"], document["revision"], files)
-        return StoredSnapshot(
-            snapshot, document["licence"], float(document["pulled_at"]), directory / "files"
-        )
+        return parse_manifest((directory / MANIFEST).read_bytes(), directory)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def parse_manifest(text: bytes, directory: Path) -> StoredSnapshot | None:
+    """Return the snapshot that a manifest in `directory` describes, None for another format.
+
+    Raises ValueError, KeyError or TypeError for a text that is no manifest.
+    """
+    document = parse_mapping(text, INDEX)
+    if document["format"] != FORMAT:
+        return None
+    files = tuple(FileDigest(**file) for file in document["files"])
+    snapshot = checked(Snapshot(document["source"], document["revision"], files))
+    licence, pulled_at = text_of(document["licence"], "licence"), float(document["pulled_at"])
+    return StoredSnapshot(snapshot, licence, pulled_at, directory / "files")

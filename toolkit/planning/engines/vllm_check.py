@@ -45,7 +45,10 @@ def missing_names(version: str, texts: Mapping[str, str]) -> tuple[Missing, ...]
 def _matching(texts: Mapping[str, str], patterns: Iterable[str]) -> Iterator[ast.AST]:
     for path, text in texts.items():
         if any(fnmatchcase(path, pattern) for pattern in patterns):
-            yield ast.parse(text)
+            try:
+                yield ast.parse(text)
+            except (ValueError, RecursionError, MemoryError) as error:
+                raise SyntaxError(f"{path}: {type(error).__name__}") from error
 
 
 def _flags(trees: Iterable[ast.AST]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from toolkit.domain.bounds import TEXT, WHOLE
 from toolkit.domain.fit import Actual
 from toolkit.planning.engines.vllm_names import BY_MINOR
 
@@ -84,7 +85,7 @@ def _is_cause(text: str) -> bool:
 
 def _told(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield text and level of the meaningful lines, without prefixes."""
-    bare = [_split(line) for line in lines]
+    bare = [_split(line[:TEXT]) for line in lines]
     for index, (text, level) in enumerate(bare):
         if _NOISE.search(text):
             continue
@@ -110,7 +111,7 @@ def read_actual(lines: Sequence[str]) -> Actual:
     """
     said = _Said()
     for line in lines:
-        said.take(line)
+        said.take(line[:TEXT])
     return Actual(
         tokens=said.tokens or said.metric_tokens,
         context=said.context,
@@ -139,22 +140,34 @@ class _Said:
             self._take_metric(dict(_LABEL.findall(found[1])))
         if found := _CAPACITY.search(line):
             self.tokens = _count(found[1])
-            self.context = _count(found[2]) if found[2] else None
-            self.concurrency = float(found[3]) if found[3] else None
+            self.context = _count(found[2] or "")
+            self.concurrency = _figure(found[3] or "")
         for pattern, into in (
             (_WEIGHTS, self.weights),
             (_CACHE, self.cache),
             (_GRAPHS, self.graphs),
         ):
             if found := pattern.search(line):
-                into.append(int(float(next(each for each in found.groups() if each)) * GIB))
+                figure = _figure(next(each for each in found.groups() if each))
+                into += [] if figure is None else [int(figure * GIB)]
 
     def _take_metric(self, labels: dict[str, str]) -> None:
-        if labels.get("kv_cache_size_tokens", "").isdigit():
-            self.metric_tokens = int(labels["kv_cache_size_tokens"])
-        elif labels.get("num_gpu_blocks", "").isdigit() and labels.get("block_size", "").isdigit():
-            self.metric_tokens = int(labels["num_gpu_blocks"]) * int(labels["block_size"])
+        tokens, blocks, size = (
+            _count(labels.get(name, ""))
+            for name in ("kv_cache_size_tokens", "num_gpu_blocks", "block_size")
+        )
+        if tokens is not None:
+            self.metric_tokens = tokens
+        elif blocks is not None and size is not None:
+            self.metric_tokens = min(blocks * size, WHOLE)
 
 
-def _count(text: str) -> int:
-    return int(text.replace(",", ""))
+def _count(text: str) -> int | None:
+    """Return a number of the log, which may have commas; None for anything else."""
+    digits = text.replace(",", "")
+    return int(digits) if re.fullmatch(r"[0-9]{1,15}", digits) else None
+
+
+def _figure(text: str) -> float | None:
+    """Return a decimal number of the log; None for anything else."""
+    return float(text) if re.fullmatch(r"-?[0-9]{1,6}(\.[0-9]{1,9})?", text) else None

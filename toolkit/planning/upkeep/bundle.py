@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.bounds import BUNDLE, WHOLE
 from toolkit.domain.bundle import (
     LOCK,
     MANIFEST,
@@ -23,6 +24,7 @@ from toolkit.domain.bundle import (
 )
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import Version
+from toolkit.domain.outside import checked, parse_json, shown
 from toolkit.domain.requirements import LockedPackage
 from toolkit.domain.snapshot import Snapshot, is_safe_path
 from toolkit.errors import IntegrityError, NothingSuitableError
@@ -144,20 +146,22 @@ def sums_text(manifest: Manifest, manifest_sha256: str) -> str:
 def parse_manifest(text: str) -> Manifest:
     """Return the manifest in `text`; raises IntegrityError where it is no manifest, or has a path that leads out."""
     try:
-        data = json.loads(text)
+        data = parse_json(text, BUNDLE)
         if data["format"] != FORMAT:
-            raise _bad(f"it has format {data['format']!r}, not {FORMAT}")
-        manifest = Manifest(
-            toolkit=_text(data["toolkit"]),
-            created_at=_text(data["created_at"]),
-            versions=tuple(BundleVersion(**each) for each in data["versions"]),
-            engines=tuple(
-                BundleEngine(**{**each, "wheels": tuple(map(_text, each["wheels"]))})
-                for each in data["engines"]
-            ),
-            files=tuple(BundleFile(**each) for each in data["files"]),
+            raise _bad(f"it has format {shown(data['format'])}, not {FORMAT}")
+        manifest = checked(
+            Manifest(
+                toolkit=data["toolkit"],
+                created_at=data["created_at"],
+                versions=tuple(BundleVersion(**each) for each in data["versions"]),
+                engines=tuple(
+                    BundleEngine(**{**each, "wheels": tuple(each["wheels"])})
+                    for each in data["engines"]
+                ),
+                files=tuple(map(_file, data["files"])),
+            )
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise _bad(f"{type(error).__name__}: {error}") from None
     for file in manifest.files:
         _check_file(file)
@@ -200,21 +204,20 @@ def contradictions(
     return tuple(faults)
 
 
-def _check_file(file: BundleFile) -> None:
-    path = _text(file.path)
-    if not is_safe_path(path):
-        raise _bad(f"the path {path!r} leads out of the bundle")
-    if path in (MANIFEST, SUMS) or not _SHA256.match(_text(file.sha256)):
-        raise _bad(f"{path}: it cannot be checked")
+def _file(entry: dict[str, Any]) -> BundleFile:
+    file = BundleFile(**entry)
     size: Any = file.size
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise _bad(f"{path}: {size!r} is no size")
+    if type(size) is not int or not 0 <= size <= WHOLE:
+        raise _bad(f"{shown(file.path)}: {shown(size)} is no size")
+    return file
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
+def _check_file(file: BundleFile) -> None:
+    path = file.path
+    if not is_safe_path(path):
+        raise _bad(f"the path {shown(path)} leads out of the bundle")
+    if path in (MANIFEST, SUMS) or not _SHA256.match(file.sha256):
+        raise _bad(f"{path}: it cannot be checked")
 
 
 def _bad(why: str) -> IntegrityError:

@@ -1,0 +1,356 @@
+"""Every parser of bytes from outside, with good inputs for it and the errors that it may raise."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx2
+
+from tests.planning import fit_models
+from tests.planning.facts import release
+from tests.planning.test_bundle import WHOLE as BUNDLE
+from toolkit.adapters.engines.wheel import read_archive
+from toolkit.adapters.hosts.dialog import parse_answer
+from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json, understood
+from toolkit.adapters.hosts.ssh_faults import host_error
+from toolkit.adapters.hub.answers import parse_listing, parse_repo_info
+from toolkit.adapters.hub.transfer import _continues_at
+from toolkit.adapters.hub.translate import retry_after
+from toolkit.adapters.sources.model_files import _config
+from toolkit.adapters.store.manifest import parse_manifest as parse_stored
+from toolkit.config.lock_file import parse_lock
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.fit import ModelFiles
+from toolkit.domain.fleet import Host
+from toolkit.domain.keys import KeyRing
+from toolkit.domain.outside import checked, parse_json
+from toolkit.domain.requirements import parse_requirements
+from toolkit.domain.tensors import PREFIX, header_length, parse_header
+from toolkit.domain.weight_files import parse_index
+from toolkit.errors import ToolkitError
+from toolkit.planning.engines.port import EngineOptions
+from toolkit.planning.engines.vllm_check import missing_names
+from toolkit.planning.engines.vllm_log import decisive_line, read_actual
+from toolkit.planning.fit.predict import Place, predict
+from toolkit.planning.upkeep.bundle import manifest_text, parse_manifest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@contextmanager
+def hostside() -> Iterator[None]:
+    """Let the modules of the program on hosts import each other by bare names."""
+    sys.path.insert(0, str(REPOSITORY / "toolkit" / "hostside"))
+    try:
+        yield
+    finally:
+        sys.path.pop(0)
+
+
+with hostside():
+    accelerators, completion = import_module("accelerators"), import_module("completion")
+
+A, B = "a" * 64, "b" * 64
+SHA1 = "c" * 40
+
+
+@dataclass(frozen=True)
+class Parser:
+    """`run` takes bytes; it returns a value that can be printed as JSON, or raises one of `errors`."""
+
+    name: str
+    run: Callable[[bytes], Any]
+    seeds: tuple[bytes, ...]
+    errors: tuple[type[Exception], ...] = (ToolkitError,)
+
+
+def packed(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def plain(value: Any) -> Any:
+    """Return the value as JSON has it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return value
+
+
+def words(data: bytes) -> str:
+    return data.decode(errors="replace")
+
+
+# --- models
+
+
+def weights(data: bytes) -> Any:
+    end = PREFIX + header_length(data)
+    return [asdict(each) for each in parse_header(data[PREFIX:end], len(data))]
+
+
+def safetensors(entries: dict[str, Any], size: int) -> bytes:
+    header = packed(entries)
+    return struct.pack("<Q", len(header)) + header + bytes(size)
+
+
+def predicted(data: bytes) -> Any:
+    files = ModelFiles(_config(data), ())
+    place = Place(Accelerator.CUDA, 80 * 10**9)
+    for options in (EngineOptions(), EngineOptions(tensor_parallel=2, pipeline_parallel=2)):
+        found = asdict(predict(files, options, place))
+    return found
+
+
+HEADER = {
+    "__metadata__": {"format": "pt"},
+    "w": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]},
+    "model.layers.0.a": {"dtype": "F32", "shape": [], "data_offsets": [12, 16]},
+}
+CONFIGS = tuple(
+    packed(value)
+    for name, value in sorted(vars(fit_models).items())
+    if name.isupper() and isinstance(value, dict) and "model_type" in value
+)
+INFO = {
+    "id": "acme/tiny", "sha": SHA1, "gated": "manual", "tags": ["license:mit", "x"],
+    "cardData": {"license": ["other", "mit"], "license_name": "qwen"},
+}  # fmt: skip
+LISTING = [
+    {"type": "directory", "path": "d", "size": 0, "oid": SHA1},
+    {"type": "file", "path": "d/a.json", "size": 3, "oid": SHA1},
+    {"type": "file", "path": "m.safetensors", "size": 9, "oid": SHA1, "lfs": {"oid": A, "size": 99}},
+]  # fmt: skip
+INDEX = {
+    "metadata": {"total_size": 16},
+    "weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"},
+}
+
+
+def headers(data: bytes) -> Any:
+    names = (b"Content-Range", b"Retry-After", b"RateLimit", b"RateLimit-Policy", b"Link")
+    answer = httpx2.Response(206, headers=[(name, data) for name in names])
+    return [
+        retry_after(answer),
+        _continues_at(answer, 100),
+        answer.links.get("next", {}).get("url"),
+    ]
+
+
+HEADERS = (
+    b"bytes 100-199/200", b"120", b'"api";r=0;t=55', b'"fixed window";"api";q=500;w=300',
+    b'<https://hub.example/api/models/a/b/tree/main?cursor=2>; rel="next"',
+)  # fmt: skip
+
+# --- what was pinned and brought over
+
+LOCK = {
+    "format": 1,
+    "sources": {"acme/tiny": {SHA1: {"a.json": {"size": 3, "sha256": A, "git_sha1": SHA1}}}},
+}
+STORED = {
+    "format": 1, "source": "acme/tiny", "revision": SHA1, "licence": "mit", "pulled_at": 1.5,
+    "files": [{"path": "a.json", "size": 3, "sha256": A, "git_sha1": SHA1}],
+}  # fmt: skip
+REQUIREMENTS = (
+    f"# engine\ntorch==2.13.0+cpu \\\n    --hash=sha256:{A} \\\n    --hash=sha256:{B}\n"
+    f"vllm==0.32.0 \\\n    --hash=sha256:{B}\n"
+).encode()
+
+
+def stored(data: bytes) -> Any:
+    found = parse_stored(data, Path("/store"))
+    return None if found is None else [asdict(found.snapshot), found.licence, found.pulled_at]
+
+
+def locked(data: bytes) -> Any:
+    lock = parse_lock(Path("x.lock.json"), words(data))
+    return [asdict(each) for each in lock.snapshots.values()]
+
+
+def bundled(data: bytes) -> Any:
+    return parse_manifest(words(data)).as_json()
+
+
+def packages(data: bytes) -> Any:
+    return [asdict(package) for package in parse_requirements(words(data))]
+
+
+def wheel(data: bytes) -> Any:
+    return dict(read_archive(io.BytesIO(data), "x.whl", ("vllm/*.py",)))
+
+
+def archive(method: int) -> bytes:
+    packed_file = io.BytesIO()
+    with zipfile.ZipFile(packed_file, "w", method) as made:
+        made.writestr("vllm/envs.py", "VLLM_PORT = 1\n" * 20)
+        made.writestr("vllm/other.txt", "text")
+    return packed_file.getvalue()
+
+
+def sources(data: bytes) -> Any:
+    texts = {"vllm/engine/arg_utils.py": words(data), "vllm/envs.py": words(data)}
+    return [each.words for each in missing_names("0.32.0", texts)]
+
+
+SOURCES = (
+    b'class EngineArgs:\n    model: str = "x"\n\nFLAG = "--max-model-len"\nNAME = f"vllm:{1}"\n'
+)
+
+# --- hosts
+
+FACTS = {
+    "observed_at": 1000.0, "init": "systemd", "os": "Debian 12", "python": "3.11", "memory": 2**34,
+    "memory_available": 2**33, "disk_free": 10**11, "disk_total": 10**12, "os_id": "debian", "os_version": "12",
+    "kernel": "6.1", "architecture": "x86_64", "confines": True, "accelerators": ["nvidia"], "driver_fault": "",
+    "cpus": 4, "engines": ["e"], "snapshots": [A], "converged": A, "missing_libraries": [],
+    "devices": [{"index": 0, "name": "H100", "memory": 2**36, "memory_free": 2**35, "temperature": None}],
+    "slots": [{"model": "tiny", "slot": "blue", "port": 8100, "release": release(1).as_json(), "devices": [0],
+               "process": "running", "healthy": True, "weight": 100, "sessions": 1, "memory": 2**30,
+               "started_at": 5.0, "drift": []}],
+    "router": {"running": True, "bind": "127.0.0.1:8080", "version": "2.6", "workers": 1, "drift": [], "tls": False,
+               "keys": 1, "locked": True, "ring_digest": A},
+    "routes": {"serial": 1, "routes": []}, "used_ports": [22],
+    "opened": None, "lock": {"held": True, "owner": {"actor": "a@b", "command": "deploy", "pid": 5, "since": 1000.5}},
+}  # fmt: skip
+
+
+def complete(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return `facts` with the fields that the program on hosts has beside them."""
+    with TemporaryDirectory() as root:
+        slot = Path(root) / "slots" / "tiny-blue"
+        slot.mkdir(parents=True)
+        (slot / "manifest.json").write_text(
+            json.dumps(
+                {"model": "tiny", "slot": "blue", "port": 1, "release": release(1).as_json()}
+            )
+        )
+        asked = [sys.executable, "-I", str(REPOSITORY / "toolkit" / "hostside"), "observe"]
+        pipe = subprocess.PIPE
+        # It ends with its standard input, so that stays open until it has answered.
+        with subprocess.Popen(asked, stdin=pipe, stdout=pipe) as program:
+            assert program.stdin and program.stdout
+            program.stdin.write(packed({"root": root, "label": ""}) + b"\n")
+            program.stdin.flush()
+            found = json.loads(program.stdout.readline())["result"]
+    return {
+        **found,
+        **facts,
+        "slots": [{**found["slots"][0], **facts["slots"][0]}],
+        "router": {**found["router"], **facts["router"]},
+    }
+
+
+KEYS = {
+    "keys": [{"name": "a", "digest": A, "created": 1.0, "per_minute": 5, "revoked": 0.0}],
+    "locked": 1,
+    "opened": 0,
+}
+SMI = (
+    b"0, NVIDIA H100 80GB HBM3, 81559, 81079, 580.159.04, 39, 0, No, No, 480\n",
+    b"0, NVIDIA H200, 143771, 143000, 580.95.05, [N/A], [N/A], No, Yes, 628\n1, A, 1, 1, 5, 1, 1, 1, 1, 1\n",
+    b"No devices were found\n",
+)  # fmt: skip
+HOST = Host("gpu1", "ssh", "10.0.0.1", root="/var/lib/toolkit")
+METRICS = (
+    b'vllm:num_requests_running{model_name="m",engine="0"} 3.0\nvllm:num_requests_waiting 1e+02\n'
+)
+ANSWER = {
+    "choices": [
+        {"message": {"content": "hello", "reasoning_content": None}, "finish_reason": "stop"}
+    ]
+}
+PART = {"choices": [{"delta": {"content": "a"}, "finish_reason": None}]}
+STREAM = b"data: %s\n\ndata: %s\n\ndata: [DONE]\n\n" % (
+    packed(PART),
+    packed({"choices": [{"text": "b"}]}),
+)
+LOG = b"""\
+(EngineCore pid=9) INFO 11-22 10:17:27 [core.py:1] Model loading took 14.2 GiB and 3 seconds
+INFO 11-22 10:17:27 [a.py:1] GPU KV cache size: 187,232 tokens, Maximum concurrency for 512 tokens per request: 22.86x
+Available KV cache memory: 3.5 GiB
+Graph capturing finished in 12 secs, took 0.52 GiB
+vllm:cache_config_info{block_size="16",num_gpu_blocks="100",kv_cache_size_tokens="1600"} 1.0
+"""
+
+
+def observed(data: bytes) -> Any:
+    return asdict(facts_from_json("gpu1", parse_answer(data)["result"]))
+
+
+def keys(data: bytes) -> Any:
+    with understood("gpu1"):
+        return checked(KeyRing.from_json(parse_answer(data)["result"])).as_json()
+
+
+def owner(data: bytes) -> Any:
+    return asdict(owner_from_json(parse_answer(data)["result"]))
+
+
+def devices(data: bytes) -> Any:
+    rows, fault = accelerators.rows_of(words(data), 10)
+    return [accelerators._device(row) for row in rows], fault
+
+
+def load(data: bytes) -> Any:
+    names = ["vllm:num_requests_running", "vllm:num_requests_waiting"]
+    return completion.load_in(words(data).splitlines(), names)
+
+
+def log(data: bytes) -> Any:
+    lines = words(data).splitlines()
+    return [decisive_line(lines), read_actual(lines).as_json()]
+
+
+def words_of_ssh(data: bytes) -> Any:
+    return host_error(HOST, words(data), 255).as_json()
+
+
+def logs_of_engines() -> tuple[bytes, ...]:
+    directory = REPOSITORY / "tests" / "planning" / "engine_logs"
+    return (LOG, *(path.read_bytes()[-2000:] for path in sorted(directory.glob("*.log"))))
+
+
+SSH = (
+    b"ssh: connect to host 10.0.0.1 port 22: Connection refused\r\n",
+    b"sudo: a password is required\n",
+    b"@@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @@\nHost key verification failed.\n",
+)
+DAMAGED = (ValueError,)
+PARSERS = (
+    Parser("json", lambda data: parse_json(data, 10**6), (packed(FACTS), packed(LISTING)), DAMAGED),
+    Parser("weights", weights, (safetensors(HEADER, 16), safetensors({}, 0)), DAMAGED),
+    Parser("header", lambda data: [asdict(t) for t in parse_header(data)], (packed(HEADER),), DAMAGED),
+    Parser("config", predicted, CONFIGS, (*DAMAGED, ToolkitError)),
+    Parser("index", lambda data: sorted(parse_index(data)), (packed(INDEX),), DAMAGED),
+    Parser("repository", lambda data: asdict(parse_repo_info(data)), (packed(INFO),), DAMAGED),
+    Parser("listing", lambda data: [asdict(f) for f in parse_listing(data)], (packed(LISTING),), DAMAGED),
+    Parser("headers of answers", headers, HEADERS, DAMAGED),
+    Parser("lock of the registry", locked, (packed(LOCK),)),
+    Parser("manifest of the store", stored, (packed(STORED),), (ValueError, KeyError, TypeError)),
+    Parser("manifest of a bundle", bundled, (manifest_text(BUNDLE).encode(),)),
+    Parser("lock of an engine", packages, (REQUIREMENTS,), DAMAGED),
+    Parser("wheel", wheel, (archive(zipfile.ZIP_DEFLATED), archive(zipfile.ZIP_LZMA), archive(zipfile.ZIP_STORED))),
+    Parser("sources of an engine", sources, (SOURCES,), (SyntaxError,)),
+    Parser("facts of a host", observed, (packed({"result": complete(FACTS)}),), (*DAMAGED, KeyError, ToolkitError)),
+    Parser("keys of a host", keys, (packed({"result": KEYS}),), (*DAMAGED, KeyError, ToolkitError)),
+    Parser("owner of a lock", owner, (packed({"result": FACTS["lock"]}),), (*DAMAGED, KeyError)),
+    Parser("words of ssh", words_of_ssh, SSH),
+    Parser("devices", devices, SMI),
+    Parser("completion", lambda data: completion.answer_in(data, False), (packed(ANSWER),),
+           (ValueError, LookupError, TypeError, AttributeError, RecursionError)),
+    Parser("stream", lambda data: completion.answer_in(data, True), (STREAM,),
+           (ValueError, LookupError, TypeError, AttributeError, RecursionError)),
+    Parser("metrics of an engine", load, (METRICS,)),
+    Parser("log of an engine", log, logs_of_engines()),
+)  # fmt: skip

@@ -1,0 +1,81 @@
+"""Mutated inputs for every parser of bytes from outside: a value, or an error of its own, within two seconds.
+
+`FUZZ_INPUTS` is the number of inputs for each parser, `FUZZ_SEED` the seed. The same two numbers give the same inputs.
+`make fuzz` takes 100,000 for each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.mutation import STEP, mutated
+from tests.fuzz.parsers import PARSERS, Parser, packed
+from toolkit.errors import ToolkitError
+
+INPUTS = int(os.environ.get("FUZZ_INPUTS", "4000"))
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+SECONDS = 2.0
+MOST_WORDS = 12_000
+
+
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
+def test_good_inputs_are_read(parser: Parser) -> None:
+    for text in parser.seeds:
+        outcome_of(parser, text)
+    parser.run(parser.seeds[0])
+
+
+@pytest.mark.timeout(24 * 3600)
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
+def test_no_input_breaks_a_parser(parser: Parser) -> None:
+    fuzz(parser, INPUTS)
+
+
+def fuzz(parser: Parser, inputs: int) -> None:
+    @seed(SEED)
+    @settings(
+        max_examples=inputs,
+        database=None,
+        deadline=None,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.binary(min_size=1 + STEP, max_size=1 + 6 * STEP))
+    def one(program: bytes) -> None:
+        outcome_of(parser, mutated(parser.seeds, program))
+
+    one()
+
+
+def outcome_of(parser: Parser, text: bytes) -> None:
+    """Fail where the parser raises an error that is not its own, takes too long, or gives what cannot be printed."""
+    started = time.monotonic()
+    try:
+        said = json.dumps(parser.run(text), ensure_ascii=False, allow_nan=False, default=str)
+    except parser.errors as error:
+        said = error.message + error.hint if isinstance(error, ToolkitError) else str(error)
+        assert len(said) < MOST_WORDS, f"an error of {len(said)} characters"
+    said.encode()
+    taken = time.monotonic() - started
+    assert taken < SECONDS, f"{taken:.1f} s for {len(text)} bytes"
+
+
+NAIVE = {
+    "deep texts": lambda data: json.loads(data),
+    "numbers without a bound": lambda data: int(json.loads(data)["w"]["shape"][0]),
+    "loops over a number": lambda data: [0] * min(10**12, json.loads(data)["w"]["shape"][0]) and "",
+}
+
+
+@pytest.mark.parametrize("name", NAIVE)
+def test_a_parser_without_bounds_does_not_pass(name: str) -> None:
+    header = packed({"w": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}})
+    parser = Parser(name, NAIVE[name], (header,), (json.JSONDecodeError, UnicodeDecodeError))
+    with pytest.raises((Exception, BaseExceptionGroup)):
+        fuzz(parser, 1000)

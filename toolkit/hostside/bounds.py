@@ -1,0 +1,19 @@
+"""The bounds on what the program on a host reads of tools and engines; `toolkit/domain/bounds.py` has the others."""
+
+import re
+from typing import Optional
+
+# Devices of one host, and characters of what a tool says of one.
+DEVICES = 256
+WORDS = 200
+# Requests in work at one engine, as its own metrics count them.
+LOAD = 10**9
+# Characters of an answer's text that the gate looks at.
+TEXT = 2**20
+
+_WHOLE = re.compile("[0-9]{1,12}\\Z")
+
+
+def whole(text: str) -> Optional[int]:
+    """Return the number that a tool wrote in ASCII digits, None where it wrote something else."""
+    return int(text) if _WHOLE.match(text) else None
