@@ -28,6 +28,9 @@ options:
         description: Permissions, in octal.
         default: "0644"
         type: str
+      group:
+        description: Group of this file, by default that of all.
+        type: str
       validate:
         description: A command that must accept the text before it is put in place; C(%s) stands for the path to read.
         type: str
@@ -71,10 +74,10 @@ import tempfile
 from ansible.module_utils.basic import AnsibleModule
 
 
-def ids(module):
+def ids(module, group=None):
     """Return the wanted user and group; None in check mode where they are absent."""
     owner = module.params["owner"]
-    group = module.params.get("group") or owner
+    group = group or module.params.get("group") or owner
     try:
         user = pwd.getpwnam(owner).pw_uid if owner else os.geteuid()
         return user, grp.getgrnam(group).gr_gid if group else os.getegid()
@@ -157,6 +160,7 @@ def main():
         "path": {"type": "path", "required": True},
         "content": {"type": "str", "required": True},
         "mode": {"type": "str", "default": "0644"},
+        "group": {"type": "str"},
         "validate": {"type": "str"},
     }
     module = AnsibleModule(
@@ -174,8 +178,8 @@ def main():
         supports_check_mode=True,
     )
     os.umask(0o022)
-    owner = ids(module)
-    changed = [each["path"] for each in module.params["files"] if converge(module, each, owner)]
+    files = module.params["files"]
+    changed = [each["path"] for each in files if converge(module, each, ids(module, each["group"]))]
     module.exit_json(changed=bool(changed), changed_files=changed)
 
 

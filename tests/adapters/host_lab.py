@@ -24,8 +24,7 @@ from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import ProcessState, SlotFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.release import Release
-from toolkit.planning.change.process import process_variables
-from toolkit.planning.engines.port import Seat
+from toolkit.planning.change.process import process_variables, seat_of
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes
 
@@ -93,8 +92,9 @@ class HostLab:
             "replica",
             {
                 "replica_program": program,
+                "replica_user": self.host.host.slot_user(program),
                 "replica_state": "started",
-                **process_variables(wanted, slot, Seat(root, self.ports[slot]), ()),
+                **process_variables(wanted, slot, seat_of(root, program, self.ports[slot], {}), ()),
             },
             watch,
         )

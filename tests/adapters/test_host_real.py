@@ -89,7 +89,9 @@ def test_a_silent_holder_loses_its_lock_and_changes_nothing_more(
 
 
 def test_the_replica_runs_without_privileges(lab: HostLab, program: str) -> None:
-    assert lab.run("pgrep", "-u", "toolkit", "-f", f"serve .* --port {lab.ports['blue']}").strip()
+    assert lab.run(
+        "pgrep", "-u", "toolkit-tiny-blue", "-f", f"serve .* --port {lab.ports['blue']}"
+    ).strip()
 
 
 def test_what_was_changed_since_the_deployment_is_named(lab: HostLab, program: str) -> None:
@@ -124,13 +126,14 @@ def test_what_a_killed_replica_left_among_temporary_files_goes_with_it(real_host
     port = real_host.ports["blue"]
     real_host.host.wait_ready(real_host.start("blue"), port, 20, silent)
     main = int(real_host.run("pgrep", "-o", "-f", f"serve .* --port {port}"))
-    environment = Path(f"/proc/{main}/environ").read_text().split("\0")
-    (directory,) = (Path(each[7:]) for each in environment if each.startswith("TMPDIR="))
-    (directory / "a socket of vLLM's").touch()
+    # Its own /tmp, which ends with its processes.
+    left = Path(f"/proc/{main}/root/tmp/a socket of vLLM's")
+    left.touch()
+    assert not Path("/tmp/a socket of vLLM's").exists()
     os.kill(main, signal.SIGKILL)
 
     until = time.monotonic() + 20
-    while directory.exists():
+    while left.exists():
         assert time.monotonic() < until
         time.sleep(0.05)
 

@@ -65,7 +65,7 @@ def test_a_replica_sees_its_own_files_and_writes_to_its_cache_alone(
     root = lab.host.host.root
     lab.run("sh", "-c", "umask 022; chmod 755 /home/ops; echo secret >/home/ops/open-to-all")
     assert _ask(lab, {
-        f"open {root}/sockets/master.sock": "refused",
+        f"open {root}/control/master.sock": "refused",
         f"open {root}/sockets": "refused",
         f"open {root}/router": "refused",
         f"open {root}/logs": "refused",
@@ -73,8 +73,10 @@ def test_a_replica_sees_its_own_files_and_writes_to_its_cache_alone(
         "open /home": "listed",
         "read /home/ops/open-to-all": "refused",
         "read /proc/1/environ": "refused",
-        f"read {root}/slots/{program}/manifest.json": "read",
-        f"write {root}/cache": "written",
+        f"read {root}/slots/{program}/run": "read",
+        f"read {root}/slots/{program}/manifest.json": "refused",
+        f"write {root}/caches/{program}": "written",
+        f"write {root}/caches": "refused",
         "write /dev/shm": "written",
         "write /tmp": "written",
         f"write {root}/slots/{program}": "refused",
@@ -83,14 +85,15 @@ def test_a_replica_sees_its_own_files_and_writes_to_its_cache_alone(
         "write /etc": "refused",
     }) == {}  # fmt: skip
     # What it writes to the two of all hosts' common places is in its own.
-    assert lab.run("find", "/dev/shm", "-user", lab.host.host.user) == ""
+    assert lab.run("find", "/dev/shm", "-user", lab.host.host.slot_user(program)) == ""
 
 
-def test_a_replicas_unit_is_as_closed_as_it_can_be(lab: HostLab, program: str) -> None:
-    shown = lab.run("systemd-analyze", "security", "--no-pager", f"toolkit-{program}.service")
+@pytest.mark.parametrize("unit", ["tiny-blue", "router"])
+def test_the_units_are_as_closed_as_they_can_be(lab: HostLab, program: str, unit: str) -> None:
+    shown = lab.run("systemd-analyze", "security", "--no-pager", f"toolkit-{unit}.service")
     score = re.search(r"Overall exposure level for \S+: ([0-9.]+)", shown)
     assert score is not None
-    assert float(score.group(1)) <= 2.5, shown
+    assert float(score.group(1)) <= 1.5, shown
 
 
 def _ask(lab: HostLab, expected: dict[str, str]) -> dict[str, str]:
@@ -118,7 +121,7 @@ def test_check_mode_passes_on_a_host_that_the_toolkit_never_saw(systemd_host: Ho
         checked = _checking(bare)
         checked.host.observe()  # puts the host's side there
         before = _everything(bare)
-        assert "Create the service user" in checked.play("provision", {"provision_digest": "d"})
+        assert "Create the router's user" in checked.play("provision", {"provision_digest": "d"})
         assert "Create the environment" in checked.play("engine", _engine())
         checked.start("blue")
         assert checked.stop("blue") == ()
@@ -183,7 +186,7 @@ def _everything(lab: HostLab) -> tuple[str, str]:
     root = lab.host.host.root
     files = lab.run(
         "find", "/etc", root, "-path", f"{root}/bin/hostside-*", "-prune",
-        "-o", "-path", f"{root}/sockets/*", "-prune", "-o", "-printf", "%p %m %u %g %s %T@\n",
+        "-o", "-path", f"{root}/*/*.sock", "-prune", "-o", "-printf", "%p %m %u %g %s %T@\n",
     )  # fmt: skip
     units = lab.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "toolkit-*")
     return files, units

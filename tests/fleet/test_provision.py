@@ -130,7 +130,7 @@ def _everything(machine: Machine) -> tuple[str, str, str]:
     """Return every file that a playbook could touch, with owner and times, every unit's state and all rules."""
     files = machine.run(
         "find", "/etc", ROOT, "-path", f"{ROOT}/bin*", "-prune", "-o", "-path", ROOT, "-prune",
-        "-o", "-path", f"{ROOT}/sockets/*", "-prune", "-o", "-path", f"{ROOT}/deployment.lock", "-prune",
+        "-o", "-path", f"{ROOT}/*/*.sock", "-prune", "-o", "-path", f"{ROOT}/deployment.lock", "-prune",
         "-o", "-printf", "%p %m %u %g %s %T@\n",
         check=False,
     )  # fmt: skip

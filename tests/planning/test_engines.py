@@ -18,6 +18,7 @@ from toolkit.planning.engines.port import EngineOptions, Seat
 from toolkit.planning.engines.vllm_names import BY_MINOR, names
 
 CUDA, CPU = Accelerator.CUDA, Accelerator.CPU
+HOME = "/opt/tk/caches/tiny-blue"
 VERSIONS = ("0.31.0", "0.32.0", "0.33.0")
 GPUS = host(devices=(gpu(0, 24, 24), gpu(1, 24, 24)))
 ON_TWO_GPUS = {"memory": 40 * GB, "devices": 2}
@@ -82,7 +83,7 @@ class TestVllm:
     def test_the_process_of_one_host(self, number: str) -> None:
         lock = f"vllm-{number}-cpu-py311-aaaaaaaa"
         made = replace(release(1), engine=lock, snapshot="abc", args=("--a", "b"))
-        seat = Seat("/opt/tk", 8100)
+        seat = Seat("/opt/tk", 8100, HOME)
         assert " ".join(self.engine.command(made, seat)) == (
             f"/opt/tk/engines/{lock}/bin/vllm serve . --host 127.0.0.1 --port 8100 --a b"
         )
@@ -90,14 +91,14 @@ class TestVllm:
         assert self.engine.directory(made, seat) == "/opt/tk/snapshots/abc"
         assert self.engine.surroundings(made, seat) == {
             **SURROUNDINGS,
-            "VLLM_CACHE_ROOT": f"/opt/tk/cache/vllm/{lock}",
-            "TORCHINDUCTOR_CACHE_DIR": f"/opt/tk/cache/inductor/{lock}",
+            "VLLM_CACHE_ROOT": f"{HOME}/vllm/{lock}",
+            "TORCHINDUCTOR_CACHE_DIR": f"{HOME}/inductor/{lock}",
         }
 
     @pytest.mark.parametrize(("rank", "more"), [(0, ""), (1, " --headless")])
     def test_the_processes_of_several_hosts(self, number: str, rank: int, more: str) -> None:
         made = replace(release(1), engine=f"vllm-{number}-cpu-py311-aaaaaaaa", args=())
-        seat = Seat("/opt/tk", 8100, ("10.0.0.1", "10.0.0.2"), rank, 28001)
+        seat = Seat("/opt/tk", 8100, HOME, ("10.0.0.1", "10.0.0.2"), rank, 28001)
         assert " ".join(self.engine.command(made, seat)[3:]) == (
             f"--nnodes 2 --node-rank {rank} --master-addr 10.0.0.1 --master-port 28001{more} "
             "--host 127.0.0.1 --port 8100"

@@ -12,18 +12,19 @@ from toolkit.planning.change.process import process_variables, seat_of
 from toolkit.planning.engines.port import Seat
 
 SPAN = {"rank": 1, "hosts": ["10.0.0.1", "10.0.0.2"], "port": 28000, "door": 8100}
+HOME = "/opt/tk/caches/tiny-blue"
 ENGINE = "vllm-0.32.0-cpu-py311-aaaaaaaa"
 
 
 @pytest.mark.parametrize(
     ("span", "seat"),
     [
-        ({}, Seat("/opt/tk", 8100)),
-        (SPAN, Seat("/opt/tk", 8100, ("10.0.0.1", "10.0.0.2"), rank=1, meeting=28001)),
+        ({}, Seat("/opt/tk", 8100, HOME)),
+        (SPAN, Seat("/opt/tk", 8100, HOME, ("10.0.0.1", "10.0.0.2"), rank=1, meeting=28001)),
     ],
 )
 def test_the_seat_of_a_process(span: dict[str, Any], seat: Seat) -> None:
-    assert seat_of("/opt/tk", 8100, span) == seat
+    assert seat_of("/opt/tk", "tiny-blue", 8100, span) == seat
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_what_follows_from_the_accelerator(
     accelerator: str, devices: tuple[int, ...], expected: dict[str, Any]
 ) -> None:
     made = replace(release(1), engine=ENGINE, accelerator=accelerator)
-    found = process_variables(made, "blue", Seat("/opt/tk", 8100), devices)
+    found = process_variables(made, "blue", Seat("/opt/tk", 8100, HOME), devices)
     assert {name: found[name] for name in expected} == expected
     chosen = ",".join(map(str, devices)) or None
     assert found["replica_env"].get("CUDA_VISIBLE_DEVICES") == chosen
@@ -53,13 +54,13 @@ def test_what_follows_from_the_accelerator(
 
 def test_the_releases_own_environment_is_last() -> None:
     made = replace(release(1), engine=ENGINE, env={"HF_HUB_OFFLINE": "0", "A": "b"})
-    env = process_variables(made, "blue", Seat("/opt/tk", 8100), ())["replica_env"]
+    env = process_variables(made, "blue", Seat("/opt/tk", 8100, HOME), ())["replica_env"]
     assert (env["HF_HUB_OFFLINE"], env["A"], env["VLLM_NO_USAGE_STATS"]) == ("0", "b", "1")
 
 
 def test_the_manifest_says_what_runs_and_where_it_shows() -> None:
     made = replace(release(1), engine=ENGINE, args=("--a",))
-    found = process_variables(made, "green", Seat("/opt/tk", 8101), (0,))
+    found = process_variables(made, "green", Seat("/opt/tk", 8101, HOME), (0,))
     manifest = found["replica_manifest"]
     assert {name: manifest[name] for name in ("model", "slot", "port", "devices")} == {
         "model": made.model,

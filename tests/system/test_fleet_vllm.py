@@ -42,8 +42,8 @@ def test_a_model_comes_to_a_bare_host(site: VllmSite, alpha: Machine) -> None:
         assert _text(site.ask("alpha", prompt)) == known["v1"]
     assert "world_size=2" in site.log(alpha, "blue")
     # it is the unit's vLLM that answered, under the user without rights
-    words = alpha.run("ps", "-o", "user=,args=", "-p", _main_process(alpha, site.unit("blue")))
-    assert words.startswith("toolkit ")
+    words = alpha.run("ps", "-o", "user:32=,args=", "-p", _main_process(alpha, site.unit("blue")))
+    assert words.startswith("toolkit-tiny-blue ")
     assert "vllm serve" in words
 
 
@@ -66,7 +66,7 @@ def test_its_processes_listen_on_loopback_alone(site: VllmSite, alpha: Machine) 
 
 
 def test_its_unit_is_as_closed_as_a_unit_can_be(site: VllmSite, alpha: Machine) -> None:
-    assert site.exposure(alpha, "blue") <= 2.5
+    assert site.exposure(alpha, "blue") <= 1.5
 
 
 def test_what_runs_beside_it_in_its_sandbox_reaches_nobody(site: VllmSite, alpha: Machine) -> None:
@@ -88,7 +88,7 @@ def test_what_runs_beside_it_in_its_sandbox_reaches_nobody(site: VllmSite, alpha
 
         loopback = ["connect/127.0.0.1/8080", "connect/::1/22"]
         words = [*ways, *loopback, "look-up/prompt.inside.test"]
-        inside = reached_inside(alpha, site.unit("blue"), f"{site.root}/cache", words)
+        inside = reached_inside(alpha, site.unit("blue"), f"{site.root}/caches/tiny-blue", words)
         assert inside["cgroup"] == _cgroup(alpha, _main_process(alpha, site.unit("blue")))
         assert [way for way in ways if not inside[way].startswith("refused")] == []
         assert {way: inside[way] for way in loopback} == dict.fromkeys(loopback, "through")

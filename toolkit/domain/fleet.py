@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.errors import InputError
+
+# Of a user or a group, for systemd (systemd.exec(5), USER/GROUP NAME SYNTAX: 31 characters).
+LONGEST_NAME = 31
+_ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +28,7 @@ class Host:
     Routers of other hosts send requests for this host's replicas to `relay_address`, port `relay_port`; `peers` are
     the relay addresses of those hosts, and `relays` the addresses and ports of all hosts, this one's too. With
     `swarm_tls` the host takes part in encrypted swarms alone.
+    `user` runs the router; each replica has a user of its own, see `slot_user`.
     `settings` are inventory variables that the roles get unchanged, see `config.host_settings`.
     """
 
@@ -54,6 +61,22 @@ class Host:
     def endpoint(self) -> str:
         """The address that clients are given."""
         return f"{'https' if self.router_tls_certificate else 'http'}://{self.router_bind}/v1"
+
+    @property
+    def models_group(self) -> str:
+        """The group of all replicas' users. It may read the snapshots."""
+        return self._account("models")
+
+    def slot_user(self, program: str) -> str:
+        """Return the user, and group of the same name, of the replica in the slot `program` (MODEL-SLOT)."""
+        return self._account(program)
+
+    def _account(self, rest: str) -> str:
+        name = f"{self.user}-{rest}"
+        if len(name) <= LONGEST_NAME and _ACCOUNT.fullmatch(name):
+            return name
+        # useradd and systemd take neither long names nor all characters that a model's name may have.
+        return f"{self.user[:20]}-{hashlib.sha256(rest.encode()).hexdigest()[:10]}"
 
     @property
     def relay_bind(self) -> str:

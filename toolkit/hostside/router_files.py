@@ -7,7 +7,9 @@ a directory of the router's user, who can write there: see `directory`.
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
+import pwd
 from collections.abc import Iterator, Mapping, Sequence
 
 import routes_file
@@ -29,6 +31,8 @@ FILES = (
 # For files that only root and the router read, and for those that the router does not need.
 PRIVATE = 0o640
 ROOT_ONLY = 0o600
+# A user without rights, on a host that has no user for the router yet.
+_NOBODY = 65534
 
 
 @contextlib.contextmanager
@@ -72,11 +76,14 @@ def write(
 
 
 def reader(root: str) -> tuple[int, int]:
-    """Return user and group of the router on this host: they own its sockets, or its directory on an older host."""
-    for name in ("sockets", "router"):
-        with (
-            contextlib.suppress(FileNotFoundError, NotSafe),
-            Directory(os.path.join(root, name)) as opened,
-        ):
-            return opened.owner, opened.group
-    return 0, 0
+    """Return user and group of the router on this host. Its directory has its group, with the name of its user."""
+    try:
+        with Directory(os.path.join(root, "router")) as opened:
+            owner, group = opened.owner, opened.group
+    except (FileNotFoundError, NotSafe):
+        return _NOBODY, _NOBODY
+    try:
+        # An older toolkit gave the directory to the router's user.
+        return owner or pwd.getpwnam(grp.getgrgid(group).gr_name).pw_uid, group
+    except KeyError:
+        return _NOBODY, group

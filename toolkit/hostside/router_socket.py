@@ -170,8 +170,8 @@ def _answer(connection: socket.socket) -> str:
 
 
 def _connect(connection: socket.socket, directory: str) -> None:
-    """Connect to the master's socket, which an older router has beside its files."""
-    for place in (sockets(directory), directory):
+    """Connect to the master's socket. It is root's own, but a router of an older toolkit has it beside its files."""
+    for place in (control(directory), sockets(directory), directory):
         with contextlib.suppress(FileNotFoundError, NotSafe), Directory(place) as opened:
             handle = connectable(os.path.join(place, "master.sock"), (0, opened.owner))
             try:
@@ -180,6 +180,11 @@ def _connect(connection: socket.socket, directory: str) -> None:
             finally:
                 os.close(handle)
     raise FileNotFoundError
+
+
+def control(directory: str) -> str:
+    """Return the directory of the router's control socket, which root alone may enter."""
+    return os.path.join(os.path.dirname(directory), "control")
 
 
 def sockets(directory: str) -> str:
@@ -202,7 +207,7 @@ def _ask(directory: str, command: str) -> str:
                 f"the router did not answer {command!r} within {TIMEOUT:.0f} s"
             ) from None
         except (FileNotFoundError, ConnectionRefusedError):
-            raise RouterDown(f"no router answers in {sockets(directory)}") from None
+            raise RouterDown(f"no router answers in {control(directory)}") from None
         except ConnectionError:
             if command == "reload":
                 return ""  # the master replaces itself and drops the connection

@@ -127,6 +127,7 @@ def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
         "ansible_become": host.connection != "local" or os.geteuid() != 0,
         "toolkit_root": host.root,
         "toolkit_user": host.user,
+        "toolkit_models_group": host.models_group,
         "toolkit_python": host.python,
         "router_bind": host.router_bind,
         "router_metrics_bind": host.router_metrics_bind,

@@ -11,12 +11,16 @@ from toolkit.planning.engines import engine_of
 from toolkit.planning.engines.port import Seat
 
 
-def seat_of(root: str, port: int, span: Mapping[str, Any]) -> Seat:
-    """Return the seat of a process; `span` is what the program that holds several hosts together is told, or empty."""
+def seat_of(root: str, program: str, port: int, span: Mapping[str, Any]) -> Seat:
+    """Return the seat of the process in the slot `program` (MODEL-SLOT).
+
+    `span` is what the program that holds several hosts together is told, or empty.
+    """
+    home = f"{root}/caches/{program}"
     if not span:
-        return Seat(root, port)
+        return Seat(root, port, home)
     # The first of the replica's two ports is that program's own.
-    return Seat(root, port, tuple(span["hosts"]), span["rank"], span["port"] + 1)
+    return Seat(root, port, home, tuple(span["hosts"]), span["rank"], span["port"] + 1)
 
 
 def process_variables(
@@ -28,6 +32,7 @@ def process_variables(
     if devices:
         env[traits.variable] = ",".join(map(str, devices))
     return {
+        "replica_home": seat.home,
         "replica_engine": release.engine,
         "replica_directory": engine.directory(release, seat),
         "replica_command": list(engine.command(release, seat)),

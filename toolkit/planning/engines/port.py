@@ -68,13 +68,15 @@ class Signs:
 class Seat:
     """Where one process of a replica runs.
 
-    `root` is the toolkit's directory on the host, `port` the process's on the loopback. Where several hosts run the
+    `root` is the toolkit's directory on the host, `port` the process's on the loopback, `home` the directory that the
+    process may write to and that outlives it. Where several hosts run the
     replica together, `hosts` are their addresses, the leader's first, `rank` is this host's place among them, and at
     `meeting` the leader's engine waits for the others.
     """
 
     root: str
     port: int
+    home: str
     hosts: tuple[str, ...] = ()
     rank: int = 0
     meeting: int = 0

@@ -128,8 +128,8 @@ class Vllm:
             "TRANSFORMERS_OFFLINE": "1",
             "DO_NOT_TRACK": "1",
             variables.no_usage_statistics: "1",
-            variables.cache_root: f"{seat.root}/cache/vllm/{release.engine}",
-            "TORCHINDUCTOR_CACHE_DIR": f"{seat.root}/cache/inductor/{release.engine}",
+            variables.cache_root: f"{seat.home}/vllm/{release.engine}",
+            "TORCHINDUCTOR_CACHE_DIR": f"{seat.home}/inductor/{release.engine}",
         }
 
     def signs(self, release: Release, port: int) -> Signs:

@@ -117,12 +117,13 @@ class Act:
         self._check_files(release)
         facts = self._tools.host.observe()
         span = self._span(release, step.slot, port)
-        seat = seat_of(self._tools.host.host.root, port, span)
+        seat = seat_of(self._tools.host.host.root, program, port, span)
         devices = find_room(release, facts, ()).devices
         self._play(
             "replica",
             {
                 "replica_program": program,
+                "replica_user": self._tools.host.host.slot_user(program),
                 "replica_state": "started",
                 "replica_span": span,
                 **process_variables(release, step.slot, seat, devices),

@@ -24,7 +24,7 @@ author: [the toolkit's authors]
 EXAMPLES = r"""
 - name: Reload the router
   router_reload:
-    socket: /var/lib/toolkit/sockets/master.sock
+    socket: /var/lib/toolkit/control/master.sock
 """
 
 RETURN = r"""

@@ -1,0 +1,35 @@
+"""Start the router without systemd: make its socket as root, then run HAProxy as the router's user.
+
+    python3 -I launch.py SOCKET USER HAPROXY...
+
+HAProxy gets the socket as descriptor 3. So root alone can connect to it, and the router need not write anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+
+FIRST = 3
+
+
+def main(path: str, user: str, command: list[str]) -> None:
+    """Replace this process by `command`."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    os.umask(0o177)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    os.umask(0o022)
+    listener.listen(128)
+    os.dup2(listener.detach(), FIRST)
+    os.set_inheritable(FIRST, True)
+    words = [f"--reuid={user}", f"--regid={user}", "--init-groups", "--reset-env"]
+    words += ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--"]
+    os.execv("/usr/bin/setpriv", ["setpriv", *words, *command])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])
