@@ -175,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         try:
-            wanted = json.loads(body) if len(body) < 4096 else {}
+            wanted = json.loads(body) if len(body.rstrip()) < 4096 else {}
         except ValueError:
             wanted = {}
         if not isinstance(wanted, dict) or not wanted.get("stream"):

@@ -1,0 +1,98 @@
+"""The router's limits in numbers: a crowd without a key holds its connections, and clients with a key notice little."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hostside.router_lab import Lab, lab, router_socket
+from tests.hostside.router_site import PATH, Site
+from tests.hostside.test_router_keys import ANN, bearer, ring
+
+SLOW, HALF_SENT = 5000, 200
+MEMORY = 600_000_000  # bytes, of all processes of the router together
+ASKED, ROUNDS = 200, 4
+NOISE = 0.001  # seconds
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Yield the process and all that it started."""
+    yield pid
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        yield from descendants(int(child))
+
+
+def resident(running: Lab) -> int:
+    """Return the bytes that the router's processes hold, master, workers and the reader of bodies."""
+    pages = 0
+    for pid in descendants(running.process.pid):
+        with contextlib.suppress(FileNotFoundError):
+            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def p99(port: int) -> float:
+    """Return the 99th percentile of the seconds that requests with a key take: the best of some rounds.
+
+    Other processes of this machine disturb single rounds.
+    """
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    rounds = []
+    with contextlib.closing(client):
+        for _ in range(ROUNDS):
+            found = []
+            for _ in range(ASKED):
+                began = time.perf_counter()
+                client.request("POST", PATH, json.dumps({"model": "tiny"}), bearer(ANN))
+                with client.getresponse() as answer:
+                    answer.read()
+                    assert answer.status == 200
+                found.append(time.perf_counter() - began)
+            rounds.append(sorted(found)[ASKED * 99 // 100])
+    return min(rounds)
+
+
+def connections(running: Lab) -> int:
+    """Return how many connections the router's worker holds now."""
+    pid = router_socket.processes(running.directory)["current"][-1]
+    (info,) = router_socket.tell(running.directory, pid, ["show info"])
+    return int(info.partition("CurrConns: ")[2].split()[0])
+
+
+def held(running: Lab, source: str, sent: bytes) -> socket.socket:
+    made = socket.create_connection(
+        ("127.0.0.1", running.port), timeout=5, source_address=(source, 0)
+    )
+    made.sendall(sent)
+    return made
+
+
+@pytest.mark.parametrize("addresses", [1, 10], ids=["one address", "ten addresses"])
+def test_a_crowd_without_a_key_costs_little_memory_and_no_answer(addresses: int) -> None:
+    with lab(router_head_timeout="60s") as running, contextlib.ExitStack() as stack:
+        site = Site(running)
+        stack.callback(site.blue.stop)
+        stack.callback(site.green.stop)
+        running.give(ring())
+        before = p99(running.port)
+        head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nX-Slow: ".encode()
+        for number in range(SLOW):
+            source = "127.0.0.1" if addresses == 1 else f"127.0.1.{number % addresses + 1}"
+            stack.enter_context(held(running, source, head + b"s" * (number % 12_000)))
+        for _ in range(HALF_SENT):
+            made = stack.enter_context(held(running, "127.0.2.1", head))
+            made.setblocking(False)
+            # as much of 15 MB as the router takes
+            with contextlib.suppress(OSError):
+                made.send(b"h" * 15_000_000)
+        assert connections(running) >= SLOW
+        assert p99(running.port) < 2 * before + NOISE
+        assert resident(running) < MEMORY
