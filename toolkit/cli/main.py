@@ -66,6 +66,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.doctor:doctor",
         "Check this machine, the host and what runs on it.",
     ),
+    "repair": (
+        "toolkit.cli.repair:repair_files",
+        "Make damaged files on hosts anew: routes, maps, keys.",
+    ),
     "keys": ("toolkit.cli.keys:keys", "Give out, list and revoke keys of the router."),
     "registry": (
         "toolkit.cli.registry:registry",

@@ -56,7 +56,7 @@ def carry_out(name: str, request: Document) -> int:
         function = getattr(importlib.import_module(command.module), command.function)
         emit({"result": function(*[given[name] for name in command.takes])})
     except Exception as error:
-        emit({"error": f"{type(error).__name__}: {error}"})
+        emit({"error": f"{type(error).__name__}: {error}", "hint": getattr(error, "hint", "")})
         return 1
     return 0
 

@@ -32,6 +32,7 @@ COMMANDS = {
     ),
     "keys": Command("router_keys", "read", ("root",)),
     "apply-keys": Command("router_keys", "apply", ("root", "ring"), carried_through=True),
+    "repair-keys": Command("router_keys", "repair", ("root", "ring"), carried_through=True),
     "lock": Command(
         "deployment_lock",
         "keep",

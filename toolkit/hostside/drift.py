@@ -32,8 +32,8 @@ def _changed_files(listing: str) -> list[str]:
     if text is None:
         return []  # a former toolkit wrote no digests
     try:
-        digests = json.loads(text)
-    except ValueError:
+        digests = dict(json.loads(text))
+    except (ValueError, TypeError, RecursionError):
         return [f"{listing} cannot be read"]
     found = []
     for path, digest in sorted(digests.items()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -10,6 +9,7 @@ import time
 
 import accelerators
 import completion
+import damage
 import deployment_lock
 import drift
 import engine
@@ -32,7 +32,6 @@ def observe(root: str, label: str = "") -> Document:
     routing = router_view.observe(root)
     makers = accelerators.makers()
     accelerator, devices, driver_fault = accelerators.devices(makers)
-    opened, sound = open_deployment.read(root)
     release, kernel = _os_release(), os.uname()
     disk = shutil.disk_usage(_nearest(root))
     return {
@@ -58,7 +57,7 @@ def observe(root: str, label: str = "") -> Document:
         "snapshots": _listing(os.path.join(root, "snapshots")),
         "converged": (read_text(os.path.join(root, "converged")) or "").strip(),
         "slots": [_slot(root, each, routing, label) for each in manifests],
-        "routes": json.loads(read_text(os.path.join(root, "router", "routes.json")) or "{}"),
+        "routes": routing["routes"],
         "router": {
             **{key: routing.get(key) for key in ("running", "bind", "version", "workers", "drift")},
             **router_keys.door(root),
@@ -66,20 +65,18 @@ def observe(root: str, label: str = "") -> Document:
         "changed": seals.changed(root),
         "used_ports": _listening_ports(),
         "lock": deployment_lock.read(root),
-        "opened": opened,
-        "damaged": [] if sound else [open_deployment.FILE],
+        "opened": open_deployment.read(root)[0],
+        "damaged": damage.damaged(root, routing),
     }
 
 
 def _manifests(root: str) -> list[Document]:
     found = []
     for name in _listing(os.path.join(root, "slots")):
-        try:
-            found.append(
-                json.loads(read_text(os.path.join(root, "slots", name, "manifest.json")) or "")
-            )
-        except ValueError:
-            continue
+        text = read_text(os.path.join(root, "slots", name, damage.MANIFEST))
+        manifest = damage.manifest(text or "")
+        if manifest is not None:
+            found.append(manifest)
     return found
 
 

@@ -19,6 +19,7 @@ import router_releases
 import router_socket
 import router_view
 import routes_file
+from directory import make_own
 from router_files import FILES
 from router_socket import RouterDown, RouterError
 from wire import Document, Servers
@@ -37,6 +38,9 @@ def apply(root: str, request: Document) -> Document:
     files = request["files"]
     if wrong := set(files) ^ set(FILES):
         raise RouterError(f"unknown or missing files of the router: {', '.join(sorted(wrong))}")
+    if not os.path.isdir(directory):
+        # As for keys: a router that is provisioned later reads the files.
+        make_own(root, "router")
     with router_files.alone(directory):
         if "holder" in request:
             deployment_lock.require(root, request["holder"])
@@ -51,7 +55,7 @@ def apply(root: str, request: Document) -> Document:
             # A run that was killed between files and reload leaves such a worker.
             loaded is not None and routes_file.outdated(loaded, routes)
         )
-        if reload:
+        if reload and router_files.read(os.path.join(directory, "haproxy.cfg")):
             router_check.check(root, files)
         if loaded is not None:
             _wait_up(directory, loaded, routes, request.get("wait_up", 5.0))

@@ -13,12 +13,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 
 import router_files
 import router_socket
 from directory import make_own
 from router_socket import RouterError
 from wire import Document
+
+
+class Damaged(RouterError):
+    """A file is damaged, and can be made anew."""
+
+    hint = "toolkit repair"
+
 
 FILE = "keys.json"
 MAP = "keys.map"
@@ -54,6 +62,19 @@ def apply(root: str, given: Document) -> Document:
     return ring
 
 
+def repair(root: str, given: Document) -> Document:
+    """Make a damaged keys.json anew from keys.map or a worker, and unite it with `given`, see `apply`.
+
+    Which keys were revoked is then known from `given` alone; none of those gets in, since the map lacks them.
+    """
+    directory = os.path.join(root, "router")
+    if os.path.isdir(directory) and sound_ring(directory) is None:
+        with router_files.alone(directory):
+            text = json.dumps(merged(_from_map(directory), given), indent=2) + "\n"
+            router_files.write(directory, {FILE: text}, [FILE], router_files.ROOT_ONLY)
+    return apply(root, given)
+
+
 def merged(one: Document, other: Document) -> Document:
     """Return the union of two rings, as KeyRing.merged does on the ops machine."""
     keys: dict[str, Document] = {}
@@ -75,7 +96,8 @@ def door(root: str) -> Document:
     """
     directory = os.path.join(root, "router")
     base = router_files.read(os.path.join(directory, "haproxy.cfg")) or ""
-    ring = _ring(directory)
+    # Without a sound ring the router does what its map says.
+    ring = sound_ring(directory) or _from_map(directory)
     api = base.partition("\nfrontend api\n")[2]
     checks = MAP in api
     return {
@@ -97,8 +119,44 @@ def _current(key: Document) -> Document:
     return {"concurrency" if name == "at_once" else name: value for name, value in key.items()}
 
 
+def sound_ring(directory: str) -> Document | None:
+    """Return the ring in keys.json; None where it cannot be read, or is lost beside a map that has keys."""
+    text = router_files.read(os.path.join(directory, FILE))
+    if not text:
+        lost = any(key != "door" or value != "open" for key, value in _in_map(directory).items())
+        return None if lost else merged({}, {})
+    try:
+        return merged(json.loads(text), {})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
 def _ring(directory: str) -> Document:
-    return merged(json.loads(router_files.read(os.path.join(directory, FILE)) or "{}"), {})
+    ring = sound_ring(directory)
+    if ring is None:
+        raise Damaged(f"{os.path.join(directory, FILE)} is damaged")
+    return ring
+
+
+def _in_map(directory: str) -> dict[str, str]:
+    """Return the entries of keys.map, from which a router starts."""
+    lines = (router_files.read(os.path.join(directory, MAP)) or "").splitlines()
+    return {key: value for key, _, value in (line.partition(" ") for line in lines) if value}
+
+
+def _from_map(directory: str) -> Document:
+    """Return the ring that keys.map shows, or else a worker's. Where neither has keys, nobody gets in."""
+    entries = _in_map(directory)
+    if len(entries) < 2:
+        found = [router_socket.read_map(directory, pid, MAP) for pid in _workers(directory)]
+        entries = max([entries, *filter(None, found)], key=len)
+    keys = []
+    for digest, value in entries.items():
+        name, per_minute, concurrency = [*value.split("|"), "", "", ""][:3]
+        if re.fullmatch("[0-9a-f]{64}", digest) and per_minute.isdigit() and concurrency.isdigit():
+            made = {"name": name, "digest": digest, "created": 0.0, "revoked": 0.0}
+            keys.append({**made, "per_minute": int(per_minute), "concurrency": int(concurrency)})
+    return {"keys": keys, "locked": int(entries.get("door") != "open"), "opened": 0}
 
 
 def _entries(ring: Document) -> dict[str, str]:

@@ -33,7 +33,7 @@ def observe(root: str) -> Document:
                 slot: {"weight": weight, "status": "", "sessions": 0}
                 for slot, weight in slots.items()
             }
-            for model, slots in routes_file.weights(routes).items()
+            for model, slots in (routes_file.weights(routes) or _in_backends(directory)).items()
         },
         "routes": routes,
         "drift": [],
@@ -49,6 +49,10 @@ def observe(root: str) -> Document:
     found["servers"] = _merged(views)
     found["drift"] = wrong_weights(routes_file.all_weights(routes), current)
     return found
+
+
+def _in_backends(directory: str) -> dict[str, dict[str, int]]:
+    return routes_file.in_backends(router_files.read(os.path.join(directory, "backends.cfg")) or "")
 
 
 def sessions(root: str, model: str, name: str) -> int:

@@ -23,9 +23,65 @@ _WEIGHT = re.compile(r" weight \d+")
 
 
 def parsed(text: str) -> Routes:
-    """Return the routes in the text of `routes.json`; an empty document where there is no text."""
-    routes: Routes = json.loads(text or "{}")
-    return routes
+    """Return the routes in the text of `routes.json`; an empty document where there is no text, or no sound one."""
+    try:
+        found: Routes = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if _is_whole(found) else {}
+
+
+def is_sound(text: str | None, backends: str | None, *, in_use: bool = False) -> bool:
+    """Whether the text of `routes.json` can be read, and is not lost beside `backends`, which follow from it.
+
+    With `in_use` a running worker has models; it read them from files that had routes.
+    """
+    if not text:
+        return not in_use and f"\nbackend {PREFIX}" not in (backends or "")
+    try:
+        return _is_whole(json.loads(text))
+    except (ValueError, RecursionError):
+        return False
+
+
+def in_backends(text: str) -> dict[str, dict[str, int]]:
+    """Return {model: {server's name: weight}} from `backends.cfg`, for when `routes.json` is damaged."""
+    found: dict[str, dict[str, int]] = {}
+    current = None
+    for line in text.splitlines():
+        words = line.split()
+        if words[:1] == ["backend"]:
+            ours = len(words) > 1 and words[1].startswith(PREFIX)
+            current = found.setdefault(model(words[1]), {}) if ours else None
+        elif words[:1] == ["server"] and current is not None and "weight" in words[2:-1]:
+            weight = words[words.index("weight") + 1]
+            if not words[1].startswith(TWIN) and weight.isdigit():
+                current[words[1]] = int(weight)
+    return found
+
+
+def _is_whole(found: object) -> bool:
+    if not isinstance(found, dict) or not isinstance(found.get("routes", []), list):
+        return False
+    if not isinstance(found.get("serial", 0), int):
+        return False
+    return all(
+        isinstance(route, dict)
+        and isinstance(route.get("model"), str)
+        and isinstance(route.get("created"), int)
+        and isinstance(route.get("targets"), list)
+        and all(map(_is_target, route["targets"]))
+        for route in found.get("routes", [])
+    )
+
+
+def _is_target(target: object) -> bool:
+    if not isinstance(target, dict) or not isinstance(target.get("slot"), str):
+        return False
+    return all(
+        isinstance(target.get(name), int) and not isinstance(target.get(name), bool)
+        for name in ("port", "weight")
+    ) and (not target.get("host") or isinstance(target.get("relay"), str))
 
 
 def model(backend: str) -> str:

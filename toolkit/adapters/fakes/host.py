@@ -19,7 +19,7 @@ from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import Completion, LockOwner, Waited
 from toolkit.domain.release import OpenDeployment, Release
 from toolkit.errors import HostError
-from toolkit.hostside.routes_file import needs_reload
+from toolkit.hostside.routes_file import is_sound, needs_reload, parsed
 
 MEMORY = 24 * 10**9
 # The log lines on memory of a replica that is ready.
@@ -71,6 +71,7 @@ class FakeHost(Named):
     owner: LockOwner | None = None
     holder: LockOwner | None = None
     opened: OpenDeployment | None = None
+    loaded: str = "{}"
     ring: KeyRing = field(default_factory=KeyRing)
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sealed: set[str] = field(default_factory=set)
@@ -85,7 +86,8 @@ class FakeHost(Named):
             memory_available=self.facts.memory_available - used,
             devices=tuple(self._used(device) for device in self.facts.devices),
             slots=tuple(replace(slot, weight=self._weight(slot)) for slot in self.facts.slots),
-            routes=json.loads(self.files.get("routes.json", "{}")),
+            routes=parsed(self.files.get("routes.json", "")),
+            damaged=(*self.facts.damaged, *self._damaged()),
             held_by=self.owner,
             opened=self.opened,
             router=replace(
@@ -128,6 +130,7 @@ class FakeHost(Named):
         self.require_lock()
         self._do(f"routes {'reload' if needs_reload(self.files, files) else 'runtime'}")
         self.files.update(files)
+        self.loaded = files["routes.json"]
         for slot in self.facts.slots:
             if self._weight(slot) and self._behaves(slot) is Behaviour.DIES_UNDER_TRAFFIC:
                 self._set(replace(slot, process=ProcessState.FAILED, healthy=False, memory=0))
@@ -140,6 +143,12 @@ class FakeHost(Named):
         self._do("apply keys")
         self.ring = self.ring.merged(ring)
         return self.ring
+
+    def repair_keys(self, ring: KeyRing) -> KeyRing:
+        self.facts = replace(
+            self.facts, damaged=tuple(each for each in self.facts.damaged if "keys" not in each)
+        )
+        return self.apply_keys(ring)
 
     def wait_ready(self, program: str, port: int, timeout: float, report: Report) -> Waited:
         self._do(f"wait {program}")
@@ -268,12 +277,21 @@ class FakeHost(Named):
         self.events.append(event)
 
     def _weight(self, slot: SlotFacts) -> int:
-        for route in json.loads(self.files.get("routes.json", "{}")).get("routes", ()):
+        # As a running router does, whatever becomes of its files.
+        for route in json.loads(self.loaded).get("routes", ()):
             for target in route["targets"]:
                 here = target.get("host", "") == self.label
                 if here and (route["model"], target["slot"]) == (slot.model, slot.slot):
                     return int(target["weight"])
         return 0
+
+    def _damaged(self) -> tuple[str, ...]:
+        sound = is_sound(
+            self.files.get("routes.json"),
+            self.files.get("backends.cfg"),
+            in_use=bool(parsed(self.loaded).get("routes")),
+        )
+        return () if sound else ("router/routes.json",)
 
     def _behaves(self, slot: SlotFacts) -> Behaviour:
         return self.behaviour.get(_version(slot), Behaviour.GOOD)

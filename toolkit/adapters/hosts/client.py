@@ -46,7 +46,8 @@ class HostClient:
                 if "event" in answer:
                     report(answer["event"])
                 elif "error" in answer:
-                    raise HostError(f"{self.host.name}: {name}: {answer['error']}")
+                    words = f"{self.host.name}: {name}: {answer['error']}"
+                    raise HostError(words, hint=answer.get("hint", ""))
                 else:
                     result: dict[str, Any] = answer["result"]
                     return result

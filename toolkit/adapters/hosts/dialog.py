@@ -89,7 +89,8 @@ class Dialog:
         """Yield the events of a request, then {"result": ...}; raises HostError where it has an error."""
         for answer in self.answers():
             if "error" in answer:
-                raise HostError(f"{self._title}: {answer['error']}")
+                words = f"{self._title}: {answer['error']}"
+                raise HostError(words, hint=answer.get("hint", ""))
             yield answer.get("event", answer)
 
     def _listen(self) -> None:

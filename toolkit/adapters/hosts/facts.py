@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,6 +37,7 @@ def understood(name: str) -> Iterator[None]:
 
 def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
     router = data["router"]
+    slots, unread = _slots(data["slots"])
     return HostFacts(
         name=name,
         observed_at=data["observed_at"],
@@ -60,7 +61,7 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
         snapshots=tuple(data["snapshots"]),
         converged=data["converged"],
         missing_libraries=tuple(data["missing_libraries"]),
-        slots=tuple(_slot(slot) for slot in data["slots"]),
+        slots=slots,
         router=RouterFacts(
             running=bool(router["running"]),
             bind=router["bind"] or "",
@@ -75,7 +76,7 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
         routes=data["routes"],
         used_ports=tuple(data["used_ports"]),
         opened=OpenDeployment.from_json(data["opened"]) if data["opened"] else None,
-        damaged=tuple(data["damaged"]),
+        damaged=(*data["damaged"], *unread),
         held_by=owner_from_json(data["lock"]["owner"] or {}) if data["lock"]["held"] else None,
         changed_files=tuple(data["changed"]),
     )
@@ -89,6 +90,17 @@ def owner_from_json(data: Mapping[str, Any]) -> LockOwner:
         return LockOwner(actor, command, whole(pid, "pid"), min(max(0.0, float(since)), _LATEST))
     except (ValueError, TypeError, OverflowError):
         return LockOwner(actor, command, 0)
+
+
+def _slots(data: Sequence[Mapping[str, Any]]) -> tuple[tuple[SlotFacts, ...], list[str]]:
+    """Return the slots, and the manifests whose release cannot be read."""
+    found, unread = [], []
+    for each in data:
+        try:
+            found.append(_slot(each))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            unread.append(f"slots/{each['model']}-{each['slot']}/manifest.json")
+    return tuple(found), unread
 
 
 def _slot(data: Mapping[str, Any]) -> SlotFacts:

@@ -84,6 +84,9 @@ class HostPort(Named, Protocol):
     def apply_keys(self, ring: KeyRing) -> KeyRing:
         """Unite the host's keys with `ring` at once, in all workers of its router; return the union."""
 
+    def repair_keys(self, ring: KeyRing) -> KeyRing:
+        """Make damaged keys of the host anew from its router, and unite them with `ring`; return the union."""
+
     def wait_ready(self, program: str, port: int, timeout: float, report: Report) -> Waited:
         """Wait until the replica answers `/health`, dies, or `timeout` seconds pass."""
 
@@ -187,6 +190,9 @@ class RealHost(Named):
         answer = self._ask("apply-keys", ring=ring.as_json())
         with understood(self.name):
             return checked(KeyRing.from_json(answer))
+
+    def repair_keys(self, ring: KeyRing) -> KeyRing:
+        return KeyRing.from_json(self._ask("repair-keys", ring=ring.as_json()))
 
     def wait_ready(self, program: str, port: int, timeout: float, report: Report) -> Waited:
         answer = self._ask("wait-ready", report, program=program, port=port, timeout=timeout)

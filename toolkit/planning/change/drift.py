@@ -17,6 +17,10 @@ def drift_of(facts: HostFacts) -> tuple[str, ...]:
         for name in facts.router.drift
     ]
     found += [f"{facts.name}: {words}" for words in facts.changed_files]
+    found += [
+        f"{facts.name}: {path} cannot be read; toolkit repair makes it anew"
+        for path in facts.damaged
+    ]
     return tuple(found)
 
 

@@ -19,6 +19,7 @@ from toolkit.planning.change.preflight import require_sound
 from toolkit.planning.change.rollout import RolloutPlan, differs, numbered, plan_rollout
 from toolkit.planning.change.span import place_span, placed_before, plan_hosts, require_together
 from toolkit.planning.routing.agreement import agreed, behind, fleet_routes
+from toolkit.planning.routing.rebuild import require_readable
 from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.batch import HostState, Rollout
 from toolkit.workflows.change.recover import end_unfinished, left_open
@@ -149,6 +150,7 @@ def _plan(
 ) -> tuple[RolloutPlan, dict[str, HostFacts]]:
     if not seen.facts:
         raise seen.failure()
+    require_readable(order.model, list(seen.facts.values()))
     routes, facts = agreed(seen.by_label)
     wanted, unfit = _wanted(members, order, facts, routes)
     _require_named(order, seen, [*wanted, *unfit])

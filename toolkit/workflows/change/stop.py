@@ -15,6 +15,7 @@ from toolkit.planning.change.placement import having
 from toolkit.planning.change.recovery import stop_steps
 from toolkit.planning.change.span import require_whole
 from toolkit.planning.routing.agreement import agreed
+from toolkit.planning.routing.rebuild import require_routes
 from toolkit.workflows.change.act import Act, Change
 from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
 from toolkit.workflows.change.recover import end_unfinished, left_open
@@ -115,6 +116,7 @@ def _plan(
     seen = look([each.host for each in members])
     if not seen.facts:
         raise seen.failure()
+    require_routes(list(seen.facts.values()))
     routes, facts = agreed(seen.by_label)
     have = having(model, facts, routes)
     chosen = [name for name in facts if name in have and (not named or name in named)]

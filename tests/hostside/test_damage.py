@@ -1,0 +1,187 @@
+"""Whatever a disk, an editor or a half-done provisioning left: the host answers, and changes go on or say why not."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.domain.keys import KeyRing
+from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.keys import with_key
+from toolkit.planning.routing.routes import Routes, Target, with_model
+
+HOSTSIDE = Path(__file__).parents[2] / "toolkit" / "hostside"
+ROUTES = with_model(
+    Routes(), "tiny", (Target("blue", 8100, 100), Target("green", 8101, 0)), created=1
+)
+RING = with_key(with_key(KeyRing(), "ann", "k" * 40, now=1.0), "bob", "b" * 40, now=2.0)
+RELEASE = {"model": "tiny", "version": "v1", "number": 1, "snapshot": "a", "engine": "e"}
+MANIFEST = {"model": "tiny", "slot": "blue", "port": 8100, "release": RELEASE}
+# Words in place of a document.
+DAMAGE = (
+    b"", b"{", b"[]", b"null", b"7", b'"x"', b"\xff\xfe\x00", b"[" * 100_000,
+    b'{"routes": 5}', b'{"routes": [{}]}', b'{"routes": [{"model": "tiny", "created": 1, "targets": [{}]}]}',
+    b'{"keys": [{}]}', b'{"keys": 5, "locked": "x"}', b'{"model": "tiny"}', b'{"rollout": []}', b"\x00" * 4096,
+)  # fmt: skip
+
+Ask = Callable[..., dict[str, Any]]
+
+
+@contextmanager
+def talk(root: Path) -> Iterator[Ask]:
+    """Yield a function that asks the host's side about `root`, in one process."""
+    with subprocess.Popen(
+        [sys.executable, "-I", str(HOSTSIDE), "converse"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as child:  # fmt: skip
+        assert child.stdin and child.stdout
+        requests, answers = child.stdin, child.stdout
+
+        def ask(command: str, **request: Any) -> dict[str, Any]:
+            requests.write(json.dumps({"command": command, "root": str(root), **request}) + "\n")
+            requests.flush()
+            answer: dict[str, Any] = json.loads(answers.readline())
+            return answer
+
+        yield ask
+        requests.close()
+
+
+def furnish(root: Path) -> None:
+    """Write what a host with a model and keys has, without a running router."""
+    for name in ("router", "slots/tiny-blue", "snapshots", "engines"):
+        (root / name).mkdir(parents=True)
+    for name, text in render_files(ROUTES).items():
+        (root / "router" / name).write_text(text)
+    (root / "slots/tiny-blue/manifest.json").write_text(json.dumps(MANIFEST))
+    with talk(root) as ask:
+        assert "result" in ask("apply-keys", ring=RING.as_json())
+
+
+def test_a_damaged_file_is_named_and_hides_nothing_else(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    with talk(tmp_path) as ask:
+        assert ask("observe", label="")["result"]["damaged"] == []
+        for path in ("router/routes.json", "router/keys.json", "slots/tiny-blue/manifest.json"):
+            whole = (tmp_path / path).read_bytes()
+            for words in (b"{", b"\xff" * 9, b"[" * 100_000):
+                (tmp_path / path).write_bytes(words)
+                seen = ask("observe", label="")["result"]
+                assert seen["damaged"] == [path]
+            (tmp_path / path).write_bytes(whole)
+
+
+def test_without_its_routes_a_host_still_shows_who_has_the_traffic(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    (tmp_path / "router/routes.json").write_text("{")
+    with talk(tmp_path) as ask:
+        seen = ask("observe", label="")["result"]
+        assert [(each["slot"], each["weight"]) for each in seen["slots"]] == [("blue", 100)]
+        assert seen["routes"] == {}
+        # To tell the routes again repairs the file.
+        assert "result" in ask("apply-routes", files=render_files(ROUTES))
+        assert ask("observe", label="")["result"]["damaged"] == []
+    # A file that is gone, or empty after a power cut, is damaged as well: its backends are there.
+    for words in (None, ""):
+        (tmp_path / "router/routes.json").unlink(missing_ok=True)
+        if words is not None:
+            (tmp_path / "router/routes.json").write_text(words)
+        with talk(tmp_path) as ask:
+            assert ask("observe", label="")["result"]["damaged"] == ["router/routes.json"]
+
+
+@pytest.mark.parametrize("words", ["{", "", None, '{"keys": [{}]}'])
+def test_damaged_keys_let_nobody_in_and_nobody_lose_a_key(
+    tmp_path: Path, words: str | None
+) -> None:
+    furnish(tmp_path)
+    file = tmp_path / "router/keys.json"
+    file.unlink()
+    if words is not None:
+        file.write_text(words)
+    carl = with_key(KeyRing(), "carl", "c" * 40, now=3.0)
+    with talk(tmp_path) as ask:
+        # A new key must not push the others out.
+        for command, more in (("keys", {}), ("apply-keys", {"ring": carl.as_json()})):
+            answer = ask(command, **more)
+            assert answer["error"].startswith("Damaged: ")
+            assert answer["hint"] == "toolkit repair"
+        repaired = ask("repair-keys", ring=carl.as_json())["result"]
+        assert {each["name"] for each in repaired["keys"]} == {"ann", "bob", "carl"}
+        assert ask("keys")["result"]["ring"] == repaired
+        assert ask("observe", label="")["result"]["damaged"] == []
+
+
+def test_keys_without_any_trace_leave_the_door_locked(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    (tmp_path / "router/keys.json").write_text("{")
+    (tmp_path / "router/keys.map").write_text("")
+    with talk(tmp_path) as ask:
+        ring = ask("repair-keys", ring={})["result"]
+    assert (ring["keys"], ring["locked"] > ring["opened"]) == ([], True)
+
+
+def test_a_bare_host_takes_routes_and_gives_them_up(tmp_path: Path) -> None:
+    root = tmp_path / "none" / "yet"
+    with talk(root) as ask:
+        assert "result" in ask("observe", label="")
+        assert "result" in ask("apply-routes", files=render_files(ROUTES))
+        assert "result" in ask("apply-routes", files=render_files(Routes()))
+        assert ask("observe", label="")["result"]["routes"]["routes"] == []
+
+
+def _spoil(root: Path, dice: random.Random) -> list[str]:
+    """Take away or damage a few things below `root`; return how."""
+    told = []
+    for _ in range(dice.randrange(1, 5)):
+        found = sorted(path for path in root.rglob("*") if not path.is_symlink())
+        if not found:
+            break
+        path = dice.choice(found)
+        way = dice.choice(["gone", "damaged", "damaged", "directory", "link"])
+        told.append(f"{path.relative_to(root)} {way}")
+        if way == "damaged" and path.is_file():
+            path.write_bytes(dice.choice(DAMAGE))
+            continue
+        if path.is_dir():
+            subprocess.run(["rm", "-rf", str(path)], check=True)
+        else:
+            path.unlink()
+        if way == "directory":
+            path.mkdir()
+        elif way == "link":
+            path.symlink_to(root / "nowhere")
+    return told
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_state_is_observed_and_a_change_works_or_names_its_reason(
+    tmp_path: Path, seed: int
+) -> None:
+    dice, root = random.Random(seed), tmp_path / "root"
+    furnish(root)
+    told = _spoil(root, dice)
+    opened = {"rollout": "r1", "action": "deploy"}
+    with talk(root) as ask:
+        assert "result" in ask("observe", label=""), told
+        for command, more in (
+            ("keep-deployment", {"deployment": opened}),
+            ("apply-routes", {"files": render_files(Routes())}),
+            ("apply-routes", {"files": render_files(ROUTES)}),
+            ("keys", {}),
+            ("repair-keys", {"ring": RING.as_json()}),
+            ("drop-deployment", {"rollout": "r1"}),
+        ):
+            answer = ask(command, **more)
+            words = answer.get("error", "RouterError: ")
+            known = ("RouterError: ", "Damaged: ", "NotSafe: ", "IsADirectoryError: ")
+            assert words.startswith(known), (command, told, answer)
+        assert "result" in ask("observe", label=""), told

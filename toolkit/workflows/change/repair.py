@@ -1,0 +1,129 @@
+"""Make damaged files of hosts anew: routes and maps from slots and other hosts, keys from maps and other hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.keys import KeyRing
+from toolkit.errors import HostError, RefusedError, ToolkitError, joined
+from toolkit.planning.routing.rebuild import KEYS, rebuilt, routes_are_lost
+from toolkit.planning.routing.routes import Routes
+from toolkit.workflows.fleet.look import lock_all, look
+from toolkit.workflows.tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What a repair finds: damaged files by host's name, and hosts that do not answer, with the reason."""
+
+    damaged: Mapping[str, tuple[str, ...]]
+    unreachable: Mapping[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "damaged": {name: list(paths) for name, paths in self.damaged.items()},
+            "unreachable": dict(self.unreachable),
+        }
+
+
+def repair(members: Sequence[Tools], confirm: Callable[[Repair], bool]) -> Repair:
+    """Write routes, maps and keys of all hosts that answer anew; return what was damaged.
+
+    Routers are told their routes in any case, which repairs maps and backends too. A slot without traffic whose
+    manifest is damaged is emptied. Raises RefusedError where `confirm` says no, and the errors of hosts that could not
+    be repaired or do not answer, once the others are.
+    """
+    seen = look([each.host for each in members])
+    if not seen.facts:
+        raise seen.failure()
+    found = _found(seen.facts, seen.unreachable)
+    if not confirm(found):
+        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+    there = [each for each in members if each.host.name in seen.facts]
+    with lock_all([each.host for each in there], members[0].owner):
+        again = look([each.host for each in there])
+        if again.errors:
+            raise again.failure()
+        found = _found(again.facts, seen.unreachable)
+        routes = _repair_routes(there, again.by_label)
+        failures: dict[str, ToolkitError] = {}
+        for tools in there:
+            try:
+                _repair_slots(tools, again.facts[tools.host.name], routes)
+            except ToolkitError as error:
+                failures[tools.host.name] = error
+        failures.update(_repair_keys(there, again.facts))
+    if failures:
+        raise joined(failures, hint="toolkit repair", alone=len(members) == 1)
+    if seen.errors:
+        raise seen.failure(more="the other hosts are repaired")
+    return found
+
+
+def _found(facts: Mapping[str, HostFacts], unreachable: Mapping[str, str]) -> Repair:
+    return Repair({name: each.damaged for name, each in facts.items() if each.damaged}, unreachable)
+
+
+def _repair_routes(there: Sequence[Tools], facts: Mapping[str, HostFacts]) -> Routes:
+    """Tell all routers the routes of those that have them, or routes made anew from the slots; return the routes."""
+    routers, known = there[0].routers, facts
+    if routes_are_lost(list(facts.values())):
+        hosts = {each.host.label: (each.host.host, facts[each.host.label]) for each in there}
+        routes = rebuilt(hosts, there[0].clock())
+        known = {
+            label: replace(each, routes=routes.as_json(label)) for label, each in facts.items()
+        }
+    routers.observed(known)
+    routers.change(lambda routes: routes, set(facts))
+    return max(
+        (Routes.from_json(each.routes) for each in known.values()), key=lambda each: each.serial
+    )
+
+
+def _repair_slots(tools: Tools, facts: HostFacts, routes: Routes) -> None:
+    for path in facts.damaged:
+        if not path.startswith("slots/"):
+            continue
+        program = path.split("/")[1]
+        model, _, slot = program.rpartition("-")
+        label = tools.host.label
+        route = routes.of(model)
+        if route and route.weight(f"{label}.{slot}".lstrip(".")):
+            raise HostError(
+                f"{tools.host.name}: {path} cannot be read, and the slot has traffic",
+                hint=f"toolkit stop {model} --host {tools.host.name}, then toolkit repair and "
+                f"toolkit deploy {model}",
+            )
+        variables = {"replica_program": program, "replica_state": "absent"}
+        tools.say(f"{tools.host.name}: {program} is emptied: {path} cannot be read")
+        tools.converge.run(
+            "replica", tools.host.host, {"toolkit_init": facts.init, **variables}, lambda _: None
+        )
+
+
+def _repair_keys(there: Sequence[Tools], facts: Mapping[str, HostFacts]) -> dict[str, ToolkitError]:
+    """Make damaged rings anew; bring what they had to all hosts. Return the errors of hosts, by name."""
+    broken = [each for each in there if KEYS in facts[each.host.name].damaged]
+    if not broken:
+        return {}
+    failures: dict[str, ToolkitError] = {}
+    rings = []
+    for tools in there:
+        try:
+            rings.append(
+                tools.host.repair_keys(KeyRing()) if tools in broken else tools.host.keys().ring
+            )
+        except ToolkitError as error:
+            failures[tools.host.name] = error
+    ring = reduce(KeyRing.merged, rings, KeyRing())
+    for tools in there:
+        try:
+            tools.host.apply_keys(ring)
+        except ToolkitError as error:
+            failures[tools.host.name] = error
+    return failures
