@@ -16,7 +16,7 @@ from huggingface_hub import constants
 from huggingface_hub.utils import close_session
 
 from tests.adapters.test_hub_edges import FILE, REPO, REVISION, SHA256, WEIGHTS, answering
-from toolkit.adapters.hub import requests
+from toolkit.adapters.hub import requests, transfer
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.domain import bounds
@@ -200,6 +200,35 @@ def test_the_body_of_a_failure_or_a_redirect_is_not_read(status: int) -> None:
     assert server.sent < 50_000_000
 
 
+def test_a_transfer_through_xet_that_stands_still_goes_on_over_http(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for the transfer, which would need Xet's servers."""
+    still, left = threading.Event(), threading.Event()
+
+    def through_xet(repo: str, path: str, *, tqdm_class: Any, **_: Any) -> str:
+        with tqdm_class(total=len(WEIGHTS)) as bar:
+            bar.update(10)
+            still.wait(30)
+            try:
+                bar.update(10)
+            finally:
+                left.set()
+        raise AssertionError("the bar ends it")
+
+    monkeypatch.setattr(requests, "SLOW_SECONDS", 0.3)
+    monkeypatch.setattr(transfer, "hf_hub_download", through_xet)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    xet = {"X-Xet-Hash": "0" * 64, "X-Xet-Refresh-Route": "http://127.0.0.1:9/x"}
+    gained: list[int] = []
+    with serve_on_thread(answering({PLACE: (200, {**HEAD, **xet}, WEIGHTS)}, [])) as endpoint:
+        hub = HuggingFaceHub(endpoint, tries=1)
+        assert hub.download(REPO, REVISION, FILE, tmp_path / "data", gained.append) == SHA256
+    still.set()
+    assert left.wait(30)
+    assert sum(gained) == len(WEIGHTS)
+
+
 DEEP = "[" * 100_000 + "]" * 100_000
 BAD_INFO = [
     DEEP,
@@ -228,6 +257,7 @@ def entry(**changed: Any) -> str:
 
 
 BAD_LISTINGS = [
+    json.dumps([{"type": "file", "path": "a", "size": size, "oid": "b" * 40} for size in (1, 2)]),
     DEEP,
     entry(size=-1),
     entry(size=10**30),

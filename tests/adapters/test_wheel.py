@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -102,6 +103,60 @@ def test_what_is_no_wheel_is_named(tmp_path: Path, text: str) -> None:
         read_wheel(str(path), PATTERNS)
     with pytest.raises(SourceError, match="cannot be read"):
         read_wheel("http://127.0.0.1:9/x.whl", PATTERNS)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "bytes 0-9/²",
+        "bytes x-9/100",
+        "bytes 0-9/" + "9" * 5000,
+        "bytes 0-99/99999999999999",
+        "0-9/10",
+        "",
+    ],
+)
+def test_a_server_that_lies_about_its_parts_is_not_read(told: str) -> None:
+    head = f"HTTP/1.1 206 X\r\nContent-Range: {told}\r\nContent-Length: 10\r\n\r\n0123456789"
+    with (
+        answering(head.encode("latin-1")) as url,
+        pytest.raises(SourceError, match="cannot be read"),
+    ):
+        read_wheel(url, PATTERNS)
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 206 X\r\nContent-Range: bytes 0-9/10\r\n\r\n", b"nonsense\r\n"]
+)
+def test_a_server_that_never_ends_is_left(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolkit.adapters.engines.wheel._TAIL", 2**18)
+    with answering(head, b"x" * 65536) as url, pytest.raises(SourceError, match="cannot be read"):
+        read_wheel(url, PATTERNS)
+
+
+@contextmanager
+def answering(head: bytes, piece: bytes = b"") -> Iterator[str]:
+    """Serve every request with `head`, then with `piece` until the client leaves."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                with client, suppress(OSError):
+                    client.recv(65536)
+                    client.sendall(head)
+                    while piece:
+                        client.sendall(piece)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/x.whl"
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join()
 
 
 def test_more_or_larger_files_than_an_engine_has_are_not_read(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ class HuggingFaceHub:
             page, following = self._retried(address, partial(self._page, url))
             found += page
             if not following:
+                if len({file.path for file in found}) < len(found):
+                    raise Fault.NONSENSE.error(address)
                 return tuple(sorted(found, key=lambda file: file.path))
             if following == url or len(found) > LISTED:
                 break

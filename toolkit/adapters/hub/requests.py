@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Generic, TypeVar
 
 import httpx2
 from huggingface_hub.utils import get_session, hf_raise_for_status
 
 from toolkit.domain.bounds import BEGIN_SECONDS, REDIRECTS, SLOW_SECONDS, SLOWEST
 
+T = TypeVar("T")
 # Headers that describe a body.
 _OF_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
 
@@ -107,26 +108,55 @@ def raise_for_status(response: httpx2.Response) -> None:
     hf_raise_for_status(bare)
 
 
-def begun(start: Callable[[], Any], timeout: float) -> Any:
+def begun(start: Callable[[], T], timeout: float) -> T:
     """Return what `start` returns; raises TooSlowError where it takes too long.
 
     A server that sends one byte of its headers at a time never meets a timeout, which counts silence alone. Nothing can
     end that wait in `start`, so a thread of its own does the waiting and is left behind.
     """
-    results: list[Any] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(start())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True, name="hub-request")
-    thread.start()
-    thread.join(max(BEGIN_SECONDS, 2 * timeout))
-    if errors:
-        raise errors[0]
-    if not results:
+    running = _Running(start)
+    if not running.ended(max(BEGIN_SECONDS, 2 * timeout)):
         raise TooSlowError("the answer does not begin")
-    return results[0]
+    return running.result()
+
+
+def steady(run: Callable[[], T], gained: Callable[[], int]) -> T:
+    """Return what `run` returns; raises TooSlowError where `gained`, its bytes so far, stays below the floor of speed.
+
+    `run` is left behind in a thread then.
+    """
+    running, before = _Running(run), gained()
+    while not running.ended(SLOW_SECONDS):
+        now = gained()
+        if now - before < SLOWEST * SLOW_SECONDS:
+            raise TooSlowError(f"below {SLOWEST} bytes per second")
+        before = now
+    return running.result()
+
+
+class _Running(Generic[T]):
+    """A function that runs in a thread of its own, which nobody has to wait for."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._results: list[T] = []
+        self._errors: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run, daemon=True, name="hub-request")
+        self._thread.start()
+
+    def ended(self, seconds: float) -> bool:
+        """Wait at most `seconds`; return whether the function has ended."""
+        self._thread.join(seconds)
+        return bool(self._results or self._errors)
+
+    def result(self) -> T:
+        """Return the result of the function that has ended, or raise its error."""
+        if self._errors:
+            raise self._errors[0]
+        return self._results[0]
+
+    def _run(self) -> None:
+        try:
+            self._results.append(self._function())
+        except BaseException as error:
+            self._errors.append(error)

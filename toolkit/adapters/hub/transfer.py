@@ -18,7 +18,7 @@ from huggingface_hub.errors import XetDownloadError
 
 from toolkit.adapters.hub.errors import Fault, HubAddress
 from toolkit.adapters.hub.port import Advance
-from toolkit.adapters.hub.requests import Pace, begun, opened
+from toolkit.adapters.hub.requests import Pace, begun, opened, steady
 from toolkit.adapters.hub.translate import EXPECTED, pause_before_retry, translate
 from toolkit.adapters.store.hashing import GrowingFile
 from toolkit.domain.bounds import LEAST_GAIN, RESTARTS
@@ -111,18 +111,21 @@ class Download:
         """Fetch the whole file with the library's Xet client; return whether that succeeded."""
         scratch = into.with_name(into.name + ".xet")
         bar = _bar_for(progress)
+        fetch = partial(
+            hf_hub_download,
+            self.address.repo,
+            self.address.path,
+            revision=self.address.revision,
+            local_dir=scratch,
+            endpoint=self.address.endpoint,
+            tqdm_class=bar,
+        )
         try:
-            found = hf_hub_download(
-                self.address.repo,
-                self.address.path,
-                revision=self.address.revision,
-                local_dir=scratch,
-                endpoint=self.address.endpoint,
-                tqdm_class=bar,
-            )
+            found = steady(fetch, lambda: bar.shown)
             bar.take_back()
             growing.replace_with(Path(found))
         except (*EXPECTED, XetDownloadError, RuntimeError, OSError, ValueError):
+            bar.given_up = True
             bar.take_back()
             return False
         finally:
@@ -150,6 +153,7 @@ def _bar_for(progress: Advance) -> Any:
 
     class Bar:
         shown = 0
+        given_up = False
 
         def __init__(self, *_args: Any, **options: Any) -> None:
             self.n = 0
@@ -162,6 +166,8 @@ def _bar_for(progress: Advance) -> Any:
             pass
 
         def update(self, gained: int = 1) -> None:
+            if Bar.given_up:
+                raise RuntimeError("the file comes another way by now")
             Bar.shown += gained
             progress(gained)
 
