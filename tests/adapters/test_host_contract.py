@@ -62,6 +62,14 @@ def test_a_replica_that_dies_at_its_start_is_known_at_once_with_its_words(lab: H
     assert waited.seconds < 30
 
 
+def test_what_lies_on_the_host_is_compared_with_what_was_put_there(lab: HostLab) -> None:
+    assert lab.host.check_snapshot("good", silent) == ()
+    lab.host.seal_engine(ENGINE, silent)
+    found = lab.host.check_engine(ENGINE, silent)
+    assert (found.sealed, found.faults) == (True, ())
+    assert lab.host.observe().changed_files == ()
+
+
 def test_a_replica_that_never_gets_ready_is_given_up(lab: HostLab) -> None:
     program = lab.start("blue", Behaviour.NEVER_READY)
     waited = lab.host.wait_ready(program, lab.ports["blue"], 1, silent)

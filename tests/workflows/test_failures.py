@@ -27,6 +27,30 @@ def test_a_file_that_differs_is_an_integrity_error_on_any_number_of_hosts(world:
     assert world.unfinished() == set()
 
 
+def test_files_that_changed_on_a_host_are_not_served(world: World) -> None:
+    world.deploy(release(1))
+    for host in world.hosts.values():
+        host.damaged[release(2).snapshot] = ("w.safetensors: not what was pinned",)
+    with pytest.raises(IntegrityError) as caught:
+        world.deploy(release(2))
+    assert caught.value.exit_code == 6
+    assert "w.safetensors: not what was pinned" in caught.value.message
+    said = f"{caught.value.message} {caught.value.hint}"
+    assert "toolkit verify --repair, and toolkit deploy tiny@v2" in said
+    assert world.table() == [("blue", "v1", "healthy", 100)]
+    assert not any(event.startswith("replica started tiny-green") for event in world.events)
+
+
+def test_a_rollback_that_must_start_again_looks_at_the_files_too(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2), standby=False)
+    for host in world.hosts.values():
+        host.damaged[release(1).snapshot] = ("w.safetensors: not what was pinned",)
+    with pytest.raises(IntegrityError):
+        world.rollback()
+    assert ("green", "v2", "healthy", 100) in world.table()
+
+
 def test_a_release_that_fails_keeps_the_hint_to_its_log(world: World) -> None:
     world.deploy(release(1))
     world.behave("v2", Behaviour.DIES_AT_START)
