@@ -46,6 +46,11 @@ options:
     description: Whether existing files keep their text. Owner and permissions are corrected in any case.
     default: false
     type: bool
+  seal:
+    description:
+      - A file for the digests of the texts, path -> [sha256], with which a later observation detects changes.
+      - It is written last, for root alone.
+    type: path
 author: [the toolkit's authors]
 """
 
@@ -66,6 +71,8 @@ changed_files:
 """
 
 import grp
+import hashlib
+import json
 import os
 import pwd
 import stat
@@ -154,6 +161,15 @@ def converge(module, each, owner):
     return True
 
 
+def sealing(path, files):
+    """Return the file that holds the digests of the others."""
+    digests = {
+        each["path"]: [hashlib.sha256(each["content"].encode()).hexdigest()] for each in files
+    }
+    text = json.dumps(digests, indent=2, sort_keys=True) + "\n"
+    return {"path": path, "content": text, "mode": "0600", "validate": ""}
+
+
 def main():
     """Run the module."""
     file_spec = {
@@ -174,12 +190,15 @@ def main():
             "owner": {"type": "str"},
             "group": {"type": "str"},
             "keep": {"type": "bool", "default": False},
+            "seal": {"type": "path"},
         },
         supports_check_mode=True,
     )
     os.umask(0o022)
-    files = module.params["files"]
+    files, seal = module.params["files"], module.params["seal"]
     changed = [each["path"] for each in files if converge(module, each, ids(module, each["group"]))]
+    if seal and converge(module, sealing(seal, files), (os.geteuid(), os.getegid())):
+        changed.append(seal)
     module.exit_json(changed=bool(changed), changed_files=changed)
 
 

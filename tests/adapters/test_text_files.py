@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -97,3 +99,15 @@ def test_check_mode_says_so_and_writes_nothing_even_for_a_user_who_is_not_there_
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(SystemExit, match="there is no user nobody-of-this-name"):
         text_files.ids(SimpleNamespace(**{**vars(dry), "check_mode": False}))
+
+
+def test_the_digests_of_what_was_written_are_kept_for_root_alone(
+    text_files: Any, tmp_path: Path
+) -> None:
+    file, seal = wanted(tmp_path / "file"), tmp_path / "seals/base.json"
+    sealing = text_files.sealing(str(seal), [file])
+    assert text_files.converge(module(), sealing, ME)
+    assert not text_files.converge(module(), sealing, ME)
+    digest = hashlib.sha256(b"new\n").hexdigest()
+    assert json.loads(seal.read_text()) == {str(tmp_path / "file"): [digest]}
+    assert seal.stat().st_mode & 0o777 == 0o600

@@ -62,10 +62,14 @@ def test_a_change_that_is_killed_between_two_files_leaves_none_that_looks_change
 def test_a_file_of_the_base_is_compared_with_what_the_role_wrote(root: Path) -> None:
     text = "-- lua\n"
     (root / "router/model.lua").write_text(text)
-    seals.write(str(root), "base", {"model.lua": [seals.digest(text.encode())]})
+    unit = root.parent / "unit"
+    unit.write_text("[Unit]\n")
+    seals.write(str(root), "base", {f"{root}/router/model.lua": [seals.digest(text.encode())]})
+    seals.write(str(root), "start", {str(unit): [seals.digest(b"[Unit]\n")]})
     assert seals.changed(str(root)) == []
     (root / "router/model.lua").write_text("os.execute()\n")
-    assert seals.changed(str(root)) == ["router/model.lua was changed"]
+    unit.unlink()
+    assert seals.changed(str(root)) == ["router/model.lua was changed", f"{unit} is gone"]
 
 
 def test_a_changed_program_of_the_hosts_side_is_named(root: Path) -> None:

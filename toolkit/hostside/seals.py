@@ -1,6 +1,8 @@
 """What root wrote on this host: digests, kept where no other user can change them, and what differs from them now.
 
-    <root>/seals/base.json             name -> [sha256] of the files that the role `router` writes
+    <root>/seals/base.json             path -> [sha256] of the router's files that its role writes
+    <root>/seals/start.json            the same, of what starts the router
+    <root>/seals/supervisor.json       the same, of what starts replicas and router where there is no systemd
     <root>/seals/router.json           name -> [sha256...] of the files that changes of the router write
     <root>/seals/snapshots-NAME.json   path -> [size, inode, times, sha256] of files as they were when last hashed
     <root>/seals/engines-NAME.json     the same, as they were after the installation
@@ -20,8 +22,8 @@ from directory import Directory, NotSafe, make_own, read_text
 from wire import Document
 
 _DIRECTORY = "seals"
-# Of the files of the router, by the seal that has their digests.
-_ROUTER_SEALS = ("base", "router")
+# Of files that are small enough to be compared at each observation.
+_SMALL = ("base", "start", "supervisor", "router")
 
 
 def seal_texts(root: str, texts: Mapping[str, str], *, also_former: bool) -> None:
@@ -40,13 +42,15 @@ def seal_texts(root: str, texts: Mapping[str, str], *, also_former: bool) -> Non
 def changed(root: str) -> list[str]:
     """Return in words each file of the router, and each program of this host's side, that is not as it was written."""
     found = []
-    for seal in _ROUTER_SEALS:
+    for seal in _SMALL:
         for name, digests in sorted(read(root, seal).items()):
-            there = read_text(os.path.join(root, "router", name))
+            path = os.path.join(root, "router", name)
+            there, shown = read_text(path), os.path.relpath(path, root)
+            shown = path if shown.startswith("../") else shown
             if there is None:
-                found.append(f"router/{name} is gone")
+                found.append(f"{shown} is gone")
             elif digest(there.encode()) not in digests:
-                found.append(f"router/{name} was changed")
+                found.append(f"{shown} was changed")
     return found + _changed_programs(os.path.join(root, "bin"))
 
 
@@ -80,7 +84,7 @@ def read(root: str, name: str) -> Document:
 def write(root: str, name: str, seal: Document) -> None:
     """Replace a seal. One that a power cut takes is made again."""
     with Directory(make_own(root, _DIRECTORY)) as opened:
-        opened.write(f"{name}.json", json.dumps(seal), durable=False)
+        opened.write(f"{name}.json", json.dumps(seal), 0o600, durable=False)
 
 
 def remove(root: str, name: str) -> None:
