@@ -1,5 +1,7 @@
 """The bounds on what the program on a host reads of tools and engines; `toolkit/domain/bounds.py` has the others."""
 
+from __future__ import annotations
+
 import re
 from typing import Optional
 
