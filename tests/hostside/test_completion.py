@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -54,6 +56,41 @@ def engine() -> Iterator[Callable[[str], int]]:
         each.server_close()
 
 
+@pytest.fixture
+def slow_engine() -> Iterator[int]:
+    """The port of a server whose stream goes on for ever, an event each tenth of a second."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(events(part(delta={"content": "on "})).encode())
+                    time.sleep(0.1)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_answer_without_end_is_given_up_in_time(
+    completion: ModuleType, slow_engine: int
+) -> None:
+    started = time.monotonic()
+    found = completion.complete(slow_engine, CHAT, 0.5)
+    assert (found["status"], found["text"]) == (0, "")
+    assert "imed out" in found["error"] or "did not end in time" in found["error"]
+    assert time.monotonic() - started < 5
+
+
 def events(*said: Any) -> str:
     return "".join(
         f"data: {each if isinstance(each, str) else json.dumps(each)}\n\n" for each in said
@@ -92,6 +129,11 @@ def part(**choice: Any) -> dict[str, Any]:
         (CHAT, events("{", "[DONE]"), "", "", "not a completion: "),
         (CHAT, events({"choices": [{}]}, "[DONE]"), "", "", "not a completion: 'message'"),
         ({"messages": []}, "[]", "", "", "not a completion: "),
+        ({"messages": []}, json.dumps(part(message={"content": 5})), "", "", "not a completion: its text is none"),
+        ({"messages": []}, json.dumps(part(message="hello")), "", "", "not a completion: "),
+        ({"prompt": [1]}, json.dumps(part(text=["a"])), "", "", "not a completion: its text is none"),
+        (CHAT, events(["error"], "[DONE]"), "", "", "not a completion: "),
+        (CHAT, events("[" * 100_000, "[DONE]"), "", "", "not a completion: "),
     ],
 )  # fmt: skip
 def test_an_answer_says_this(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +238,32 @@ def test_a_standby_answers_its_checks_again_and_nothing_more(world: World) -> No
     asked.clear()
     world.rollback()
     assert [each.get("temperature") for each in asked] == [0]
+
+
+@pytest.mark.parametrize(
+    ("fails", "words"),
+    [
+        (lambda asked: asked.get("temperature") == 1, "with temperature, top_p and top_k"),
+        (lambda asked: "temperature" not in asked, "with the repository's own sampling"),
+        (lambda asked: asked.get("stream"), "for a stream"),
+        (lambda asked: "prompt" in asked, "with a prompt of 256 tokens"),
+    ],
+)
+def test_a_version_that_fails_one_way_of_asking_takes_no_traffic(
+    world: World, fails: Callable[[Mapping[str, Any]], bool], words: str
+) -> None:
+    world.deploy(release(1))
+    complete = world.host.complete
+
+    def failing(port: int, payload: Mapping[str, Any], timeout: float) -> Completion:
+        answer = complete(port, payload, timeout)
+        return Completion(500, "", error="EngineDeadError") if fails(payload) else answer
+
+    world.host.complete = failing  # type: ignore[method-assign]
+    with pytest.raises(ReleaseFailedError) as caught:
+        world.deploy(release(2))
+    assert f"asked {words}, it answered HTTP 500: EngineDeadError" in caught.value.message
+    assert world.table() == [("blue", "v1", "healthy", 100)]
 
 
 def test_what_served_before_is_restored_without_the_ways_of_a_new_one(world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from typing import Any
 
 import bounds
 from wire import Document
@@ -151,14 +152,32 @@ def _request(
     # Most observations ask no replica, and loading this module takes longer than an observation.
     import http.client
 
+    ends = time.monotonic() + timeout
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         body = None if payload is None else json.dumps(payload)
         connection.request(method, path, body, {"Content-Type": "application/json"})
+        # The connection forgets it where the server closes.
+        socket = connection.sock
         with connection.getresponse() as response:
-            return response.status, response.read(2**22)
+            return response.status, _body(response, socket, ends)
     finally:
         connection.close()
+
+
+def _body(response: Any, socket: Any, ends: float) -> bytes:
+    """Return the body, at most 4 MiB; raises TimeoutError at `ends`, however slowly it comes."""
+    length, body = response.length, bytearray()
+    while len(body) < min(2**22, 2**22 if length is None else length):
+        left = ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("its answer did not end in time")
+        socket.settimeout(left)
+        part = response.read1(2**16)
+        if not part:
+            break
+        body += part
+    return bytes(body)
 
 
 def _answer(status: int, text: str, finish_reason: str, started: float, error: str) -> Document:
