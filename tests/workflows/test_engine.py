@@ -26,7 +26,7 @@ from toolkit.planning.engines.vllm_log import MEMORY_LINES
 from toolkit.planning.engines.vllm_names import all_of, names
 from toolkit.planning.release.engine_choice import PackageChange
 from toolkit.workflows.change.engine import Installation, install_engine, plan_install
-from toolkit.workflows.change.engine_lock import ReadSources, Relocked, relock
+from toolkit.workflows.change.engine_lock import ReadSources, Relocked, relock, unfit_of
 
 SHIPPED_LOCK = SHIPPED / "vllm-0.32.0-cpu-py311.lock"
 TEXT = SHIPPED_LOCK.read_text()
@@ -148,7 +148,11 @@ def test_packages_that_do_not_fit_together_are_refused_and_said(tmp_path: Path) 
     )
     assert "--force" in raised.value.hint
     assert list(tmp_path.iterdir()) == []
-    assert anew(mixed, force=True).as_json()["unfit"] == [words]
+    forced = anew(mixed, force=True)
+    assert forced.as_json()["unfit"] == [words]
+    # A lock that an older toolkit made is known for what it is, too.
+    assert unfit_of(forced.lock) == (words,)
+    assert [unfit_of(lock) for lock in read_locks(Path("/nonexistent"))] == [()] * 6
 
 
 def test_a_lost_log_line_costs_figures_alone(tmp_path: Path) -> None:

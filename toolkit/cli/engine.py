@@ -23,7 +23,7 @@ from toolkit.domain.model import EngineSpec
 from toolkit.errors import InputError, joined
 from toolkit.planning.release.engine_choice import PackageChange
 from toolkit.workflows.change.engine import Installation, install_engine
-from toolkit.workflows.change.engine_lock import Relocked, relock
+from toolkit.workflows.change.engine_lock import Relocked, relock, unfit_of
 from toolkit.workflows.fleet.look import look
 
 
@@ -65,6 +65,12 @@ def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
         ],
     )
     _note_hosts_without_lock(seen, locks)
+    for lock in locks:
+        for words in unfit_of(lock):
+            note(
+                f"{lock.id}: {words}; lock it anew: toolkit engine lock {lock.version} "
+                f"--accelerator {lock.accelerator} --python {lock.python}"
+            )
 
 
 @engine.command()

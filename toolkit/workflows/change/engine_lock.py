@@ -12,7 +12,7 @@ from toolkit.config.engine_locks import local_directory, lock_file_name, read_lo
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import EngineSpec
-from toolkit.domain.requirements import parse_requirements
+from toolkit.domain.requirements import LockedPackage, parse_requirements
 from toolkit.errors import RefusedError, SourceError
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import Missing
@@ -77,7 +77,7 @@ def relock(
     pin = f"{port.distributions[accelerator]}=={engine.version}"
     text = resolve((pin, *port.companions.get(accelerator, ())), accelerator, python)
     packages = parse_requirements(text)
-    unfit = port.unfit_packages(accelerator, {each.name: each.version for each in packages})
+    unfit = _unfit(engine.name, accelerator, packages)
     if unfit and not force:
         raise RefusedError(
             f"{engine.name} {engine.version} resolves to packages that do not fit together: {'; '.join(unfit)}; "
@@ -99,6 +99,18 @@ def relock(
     path = local_directory(home) / lock_file_name(engine, accelerator, python)
     _write(path, text)
     return Relocked(read_lock(path), before, changes, True, missing, unchecked, unfit)
+
+
+def unfit_of(lock: EngineLock) -> tuple[str, ...]:
+    """Return what among the packages of a lock does not fit together, in words."""
+    return _unfit(lock.name, lock.accelerator, parse_requirements(Path(lock.path).read_text()))
+
+
+def _unfit(
+    name: str, accelerator: Accelerator, packages: Iterable[LockedPackage]
+) -> tuple[str, ...]:
+    versions = {each.name: each.version for each in packages}
+    return engine_named(name).unfit_packages(accelerator, versions)
 
 
 def _missing(
