@@ -31,6 +31,13 @@ VLLM = engine_named("vllm")
         # nothing that takes a compiler
         ({}, CPU, ["--enforce-eager"]),
         ({"serving": {"enforce-eager": False}}, CPU, ["--no-enforce-eager"]),
+        # a flag without an opposite is left out, and a key of a JSON object takes a value
+        (
+            {"serving": {"aggregate-engine-logging": False, "reasoning-config.enabled": True}},
+            CPU,
+            ["--enforce-eager", "--reasoning-config.enabled", "true"],
+        ),
+        ({"serving": {"aggregate-engine-logging": True}}, CPU, ["--enforce-eager", "--aggregate-engine-logging"]),
         ({}, CUDA, ["--gpu-memory-utilization", "0.6378"]),
         ({"resources": {"memory": 24 * GB}}, CUDA, ["--gpu-memory-utilization", "0.9711"]),
         ({"resources": {"memory": GB // 2}}, CUDA, ["--gpu-memory-utilization", "0.0001"]),

@@ -181,6 +181,14 @@ def test_a_full_disk_is_seen_before_the_first_byte(
     assert world.litter() == []
 
 
+def test_a_repository_of_another_name_is_said(world: World) -> None:
+    world.hub.rename(REPO, "mallory/tiny")
+    world.pull()
+    assert world.report.notes == [
+        f"{REPO} is mallory/tiny on the Hub; its files must be the pinned ones"
+    ]
+
+
 def test_what_is_there_needs_no_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.pull()
     monkeypatch.setattr(Store, "free_space", lambda _: 0)

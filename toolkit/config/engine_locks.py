@@ -14,8 +14,8 @@ from toolkit.errors import InputError
 
 SHIPPED = Path(__file__).parent.parent / "engines"
 _FILE_NAME = re.compile(
-    rf"^(?P<name>{'|'.join(ENGINES)})-(?P<version>\d[\w.]*)-(?P<accelerator>{'|'.join(Accelerator)})"
-    r"-py(?P<major>3)(?P<minor>\d+)\.lock$"
+    rf"^(?P<name>{'|'.join(ENGINES)})-(?P<version>[0-9][0-9a-z.]*)-(?P<accelerator>{'|'.join(Accelerator)})"
+    r"-py(?P<major>3)(?P<minor>[0-9]+)\.lock$"
 )
 
 

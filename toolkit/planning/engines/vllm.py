@@ -19,7 +19,6 @@ from toolkit.planning.engines import (
     vllm_kernels,
     vllm_log,
     vllm_options,
-    vllm_table,
 )
 from toolkit.planning.engines.port import EngineOptions, Missing, Seat, Signs
 from toolkit.planning.engines.vllm_names import Flags, Names, names
@@ -54,6 +53,9 @@ class Vllm:
     def arguments(
         self, version: Version, accelerator: Accelerator, facts: HostFacts
     ) -> tuple[str, ...]:
+        # Here and not above: the tables are read for a new release alone, and a rollback must start at once.
+        from toolkit.planning.engines import vllm_table
+
         flags = names(version.engine.version).flags
         options: dict[str, ServingValue] = {
             flags.served_name: version.model,

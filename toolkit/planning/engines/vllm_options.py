@@ -25,8 +25,11 @@ _FLOAT = 4
 _SMALLEST = 0.0001
 _BLOCK = 16
 _BLOCK_CPU = 128
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)([kKmMgG]?)")
-_FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "K": 2**10, "M": 2**20, "G": 2**30}
+_COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKmMgGtT]?)")
+_FACTORS = {
+    "": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12,
+    "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40,
+}  # fmt: skip
 
 
 def read_options(version: str, args: Sequence[str], env: Mapping[str, str]) -> EngineOptions:

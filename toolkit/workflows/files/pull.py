@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.adapters.disk import FULL, way_out
-from toolkit.adapters.hub.port import OpenHub
+from toolkit.adapters.hub.port import Hub, OpenHub
 from toolkit.adapters.sources.directory import LocalFiles
 from toolkit.adapters.store.store import Store
 from toolkit.domain.model import HubSource, LocalSource, Policy, Version
@@ -27,7 +27,7 @@ from toolkit.planning.upkeep.download import (
     shortfall,
 )
 from toolkit.workflows.files.pool import run_all
-from toolkit.workflows.files.pull_file import FileFetch
+from toolkit.workflows.files.pull_file import Downloads, FileFetch
 from toolkit.workflows.files.report import PullReport, reporting
 from toolkit.workflows.files.whole_weights import require_parts, require_weights, tells_of_weights
 
@@ -127,8 +127,12 @@ def _fetched(
         store.stage(snapshot) as staging,
     ):
         missing = staging.link_present()
-        local = version.source if isinstance(version.source, LocalSource) else None
-        origin = LocalFiles(Path(local.path)) if local else open_hub()
+        hub: Hub | None = None
+        origin: Downloads
+        if isinstance(version.source, LocalSource):
+            origin = LocalFiles(Path(version.source.path))
+        else:
+            origin = hub = open_hub()
         fetch = FileFetch(version, store, staging, origin, report)
         # The small files first: they tell whether the large ones are worth a download.
         for few in (True, False):
@@ -136,11 +140,25 @@ def _fetched(
             run_all([partial(fetch, file) for file in files], workers)
             require = require_parts if few else require_weights
             require(version, snapshot, staging.files)
+            if few and hub:
+                _say_its_name(version, hub, report)
         staging.commit(version.licence, clock())
     seconds = time.monotonic() - started
     return Pulled(
         version, snapshot, store.path(snapshot), download.needed, download.resumed, seconds
     )
+
+
+def _say_its_name(version: Version, hub: Hub, report: PullReport) -> None:
+    """Remark that the Hub leads to a repository of another name; the pinned digests decide what is taken from it."""
+    asked = version.source.key
+    try:
+        name = hub.resolve(asked, version.revision).name
+    except SourceError:
+        # A server that gives files alone is good enough for a pull.
+        return
+    if name and name != asked:
+        report.note(f"{asked} is {name} on the Hub; its files must be the pinned ones")
 
 
 def preview(snapshot: Snapshot, store: Store) -> Download:
