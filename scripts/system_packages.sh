@@ -2,7 +2,8 @@
 # Install the system packages of the tests: those that the roles install on hosts, and those that build test hosts.
 set -eu
 wanted=""
-for each in haproxy:/usr/sbin/haproxy supervisor:/usr/bin/supervisord bubblewrap:/usr/bin/bwrap nftables:/usr/sbin/nft libnuma1:/usr/lib/x86_64-linux-gnu/libnuma.so.1 \
+for each in haproxy:/usr/sbin/haproxy supervisor:/usr/bin/supervisord bubblewrap:/usr/bin/bwrap nftables:/usr/sbin/nft \
+    python3-seccomp:/var/lib/dpkg/info/python3-seccomp.list libnuma1:/usr/lib/x86_64-linux-gnu/libnuma.so.1 \
     mmdebstrap:/usr/bin/mmdebstrap iproute2:/usr/sbin/ip openssh-client:/usr/bin/ssh util-linux:/usr/bin/nsenter \
     openssl:/usr/bin/openssl rsync:/usr/bin/rsync; do
     [ -e "${each#*:}" ] || wanted="$wanted ${each%%:*}"

@@ -94,6 +94,7 @@ class HostLab:
                 "replica_program": program,
                 "replica_user": self.host.host.slot_user(program),
                 "replica_state": "started",
+                "replica_fences": list(self.host.observe().fences),
                 **process_variables(wanted, slot, seat_of(root, program, self.ports[slot], {}), ()),
             },
             watch,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.planning.facts import BASE, GB, host, release, slot
-from toolkit.domain.facts import HostFacts, ProcessState, RouterFacts
-from toolkit.planning.upkeep.diagnosis import Finding, diagnose_host, diagnose_ops
+from toolkit.domain.facts import FENCES, HostFacts, ProcessState, RouterFacts
+from toolkit.planning.upkeep.diagnosis import Finding, Level, diagnose_host, diagnose_ops
 
 R1 = release(1)
 
@@ -16,6 +17,19 @@ R1 = release(1)
 def bad(findings: tuple[Finding, ...]) -> list[tuple[str, str, str]]:
     """Return (level, subject, words) of what is not well; each of these has a hint unless excused."""
     return [(str(f.level), f.subject, f.words) for f in findings if f.level != "ok"]
+
+
+def test_what_a_host_or_a_running_replica_leaves_open_is_told() -> None:
+    bare = replace(slot("blue", R1, weight=100), fences=FENCES[1:])
+    found = [each for each in diagnose_host(host(bare), BASE) if each.level is Level.WARN]
+    assert [(each.subject, each.words) for each in found] == [
+        ("fence", "tiny blue is not fenced: it can act as the router's user")
+    ]
+    assert found[0].hint.startswith("the next upgrade replaces it")
+    found = [each for each in diagnose_host(replace(host(bare), fences=FENCES[:-1]), BASE)]
+    assert ("fence", "it cannot fence replicas entirely: they can make any system call") in [
+        (each.subject, each.words) for each in found if each.level is Level.WARN
+    ]
 
 
 def test_a_well_host_has_nothing_to_tell() -> None:
@@ -29,6 +43,7 @@ def test_a_well_host_has_nothing_to_tell() -> None:
         ("ok", "system libraries", "all that engines need"),
         ("ok", "router", "HAProxy 2.6 on 127.0.0.1:8080"),
         ("ok", "keys", "2 valid"),
+        ("ok", "fence", "replicas are fenced entirely"),
         ("ok", "tiny blue", "serves"),
         ("ok", "tiny green", "stands by"),
     ]

@@ -14,6 +14,7 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.domain.facts import HostFacts, SlotFacts
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.release import Deployment
+from toolkit.planning.change.fence import fence_remarks
 from toolkit.workflows.fleet.status import FleetStatus, observe_fleet
 
 _COLUMNS = (
@@ -66,6 +67,8 @@ def _show(seen: FleetStatus, model: str | None, *, several: bool) -> None:
         _show_host(facts, several=several)
     for words in seen.left_registry:
         note(f"registry: {words}")
+        for words in fence_remarks(facts) if facts.slots else ():
+            note(f"{facts.name}: {words}")
     for name in seen.behind:
         note(f"{name}: its router has missed a change; toolkit deploy MODEL tells it")
     if seen.keys_differ:

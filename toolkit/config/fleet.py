@@ -44,6 +44,7 @@ _FIELDS: dict[str, tuple[str, _Form | str | int]] = {
     "toolkit_address": ("relay_address", _IPV4),
     "toolkit_relay_port": ("relay_port", 1024),
     "toolkit_swarm_tls": ("swarm_tls", _SWITCH),
+    "toolkit_accept_unfenced": ("accept_unfenced", _SWITCH),
     "router_bind": ("router_bind", _BIND),
     "router_metrics_bind": ("router_metrics_bind", _BIND),
     "router_tls_certificate": ("router_tls_certificate", _PATH),

@@ -12,6 +12,9 @@ from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import OpenDeployment, Release
 from toolkit.errors import HostError, ToolkitError, joined
 
+# What keeps a replica in its place, see `planning.change.fence`.
+FENCES = ("user", "rights", "files", "processes", "network", "calls")
+
 
 class ProcessState(StrEnum):
     """The state of a replica, as the process supervisor of the host reports it."""
@@ -47,7 +50,8 @@ class SlotFacts:
 
     `weight` is the share of traffic in the router (0: none); `sessions` the requests the router
     has open to it, over all router workers; `memory` the resident bytes of its processes, `device_memory` those they
-    have of devices, None where nobody says; `drift` what of it is no longer as its deployment left it, in words.
+    have of devices, None where nobody says; `drift` what of it is no longer as its deployment left it, in words;
+    `fences` what keeps its process in its place, all of FENCES where none runs.
     """
 
     model: str
@@ -63,6 +67,7 @@ class SlotFacts:
     device_memory: int | None = None
     started_at: float | None = None
     drift: tuple[str, ...] = ()
+    fences: tuple[str, ...] = FENCES
 
     @property
     def serving(self) -> bool:
@@ -104,6 +109,7 @@ class HostFacts:
     driver knows them or not; `driver_fault` is what the driver's tool says where it does not work.
     `opened` is the deployment that is under way on the host, or was cut short. `damaged` has the toolkit's own files
     that cannot be read, below its directory.
+    `fences` are those that a replica has which starts there now.
     `confines` tells whether its kernel can keep a process from reaching addresses (control groups, version 2).
     `changed_files` names in words the files of its router and of the toolkit that are not as they were written.
     """
@@ -122,6 +128,7 @@ class HostFacts:
     kernel: str = ""
     architecture: str = ""
     confines: bool = True
+    fences: tuple[str, ...] = FENCES
     accelerators: tuple[str, ...] = ()
     driver_fault: str = ""
     cpus: int = 0

@@ -28,6 +28,7 @@ class Host:
     Routers of other hosts send requests for this host's replicas to `relay_address`, port `relay_port`; `peers` are
     the relay addresses of those hosts, and `relays` the addresses and ports of all hosts, this one's too. With
     `swarm_tls` the host takes part in encrypted swarms alone.
+    With `accept_unfenced` it may serve other machines though it cannot fence its replicas.
     `user` runs the router; each replica has a user of its own, see `slot_user`.
     `settings` are inventory variables that the roles get unchanged, see `config.host_settings`.
     """
@@ -48,6 +49,7 @@ class Host:
     relay_address: str = ""
     relay_port: int = 8090
     swarm_tls: bool = False
+    accept_unfenced: bool = False
     peers: tuple[str, ...] = ()
     relays: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)

@@ -13,6 +13,7 @@ import damage
 import deployment_lock
 import drift
 import engine
+import fence
 import open_deployment
 import processes
 import router_keys
@@ -42,6 +43,7 @@ def observe(root: str, label: str = "") -> Document:
         "os_version": release.get("VERSION_ID", ""),
         "kernel": kernel.release,
         "architecture": kernel.machine,
+        "fences": fence.of_host(root),
         "confines": os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
         "python": _system_python(),
         "memory": _meminfo("MemTotal"),
@@ -104,6 +106,7 @@ def _slot(root: str, manifest: Document, routing: Document, label: str) -> Docum
         if manifest.get("devices") and process["pid"]
         else None,
         "drift": drift.drift(root, manifest, process["pid"]),
+        "fences": fence.of_process(root, process["pid"]),
     }
 
 

@@ -53,6 +53,7 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
         kernel=data["kernel"],
         architecture=data["architecture"],
         confines=data["confines"],
+        fences=tuple(data["fences"]),
         accelerators=tuple(data["accelerators"]),
         driver_fault=data["driver_fault"],
         cpus=data["cpus"],
@@ -118,4 +119,5 @@ def _slot(data: Mapping[str, Any]) -> SlotFacts:
         device_memory=data["device_memory"],
         started_at=data["started_at"],
         drift=tuple(data["drift"]),
+        fences=tuple(data["fences"]),
     )

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from toolkit.domain.facts import HostFacts, ProcessState
 from toolkit.domain.quantity import format_size
+from toolkit.planning.change.fence import unfenced_host, unfenced_replicas
 from toolkit.planning.release.accelerator import describe_host
 
 
@@ -43,6 +44,7 @@ def diagnose_host(facts: HostFacts, provision_digest: str) -> tuple[Finding, ...
         _libraries(facts),
         _router(facts),
         *_door(facts),
+        *_fence(facts),
         *_replicas(facts),
     )
 
@@ -130,6 +132,21 @@ def _door(facts: HostFacts) -> tuple[Finding, ...]:
         return (Finding(Level.WARN, "keys", words, "toolkit keys add NAME"),)
     words = f"{router.keys} valid" + ("" if router.tls else "; they pass without TLS")
     return (Finding(Level.OK, "keys", words),)
+
+
+def _fence(facts: HostFacts) -> tuple[Finding, ...]:
+    """Return what is left open around the host's replicas: first of those to come, then of those that run."""
+    words = unfenced_host(facts)
+    host = (
+        Finding(
+            Level.WARN, "fence", words, "docs/fleet.md, The sandbox, says what a host needs for it"
+        )
+        if words
+        else Finding(Level.OK, "fence", "replicas are fenced entirely")
+    )
+    hint = "the next upgrade replaces it, or: toolkit stop MODEL, then toolkit deploy MODEL"
+    running = unfenced_replicas(facts)
+    return (host, *(Finding(Level.WARN, "fence", each, hint) for each in running))
 
 
 def _replicas(facts: HostFacts) -> tuple[Finding, ...]:

@@ -125,6 +125,7 @@ class Act:
                 "replica_program": program,
                 "replica_user": self._tools.host.host.slot_user(program),
                 "replica_state": "started",
+                "replica_fences": list(facts.fences),
                 "replica_span": span,
                 **process_variables(release, step.slot, seat, devices),
             },

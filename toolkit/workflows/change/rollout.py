@@ -14,6 +14,7 @@ from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.release import Deployment
 from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
+from toolkit.planning.change.fence import fenced
 from toolkit.planning.change.placement import choose_hosts, having
 from toolkit.planning.change.preflight import require_sound
 from toolkit.planning.change.rollout import RolloutPlan, differs, numbered, plan_rollout
@@ -172,6 +173,7 @@ def _plan(
         placed = place_span(placed, hosts, facts.values())
     known = [each for each, _ in members[0].history.releases(order.model)]
     plans = plan_hosts(numbered(placed, known, facts.values()), facts)
+    plans = fenced(plans, [each.host.host for each in members], facts)
     return (
         plan_rollout(plans, facts, order.limits, unreachable=seen.unreachable, notes=chosen.notes),
         facts,

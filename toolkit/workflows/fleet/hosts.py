@@ -11,6 +11,7 @@ from toolkit.domain.accelerator import driver_package
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
+from toolkit.planning.change.fence import fence_remarks
 from toolkit.planning.change.preflight import Fault, preflight, reason_to_provision, remarks
 from toolkit.workflows.fleet.look import look
 
@@ -54,6 +55,6 @@ def look_at_hosts(
         facts = seen.facts[host.name]
         faults = preflight(facts, clock(), driver_package(host.settings))
         drift = reason_to_provision(facts, digest_of(host))
-        return HostLook(host.name, facts, drift, faults, remarks(facts))
+        return HostLook(host.name, facts, drift, faults, (*remarks(facts), *fence_remarks(facts)))
 
     return tuple(judge(each.host) for each in hosts)

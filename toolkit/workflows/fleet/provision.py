@@ -18,6 +18,7 @@ from toolkit.domain.accelerator import driver_package
 from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import HostError, RefusedError, ToolkitError
+from toolkit.planning.change.fence import fence_remarks
 from toolkit.planning.change.preflight import preflight, reason_to_provision, remarks
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.fleet.keys import sync_keys
@@ -142,7 +143,12 @@ def _intend(target: Target, how: Provisioning, seen: FleetFacts) -> Intent:
     if faults:
         words = "; ".join(each.words for each in faults)
         return Intent(target, fault=HostError(f"{target.name}: {words}", hint=faults[0].hint))
-    return Intent(target, _reason(facts, target, how), facts.init, remarks=remarks(facts))
+    return Intent(
+        target,
+        _reason(facts, target, how),
+        facts.init,
+        remarks=(*remarks(facts), *fence_remarks(facts)),
+    )
 
 
 def _reason(facts: HostFacts, target: Target, how: Provisioning) -> str:

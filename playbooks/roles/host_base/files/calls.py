@@ -1,0 +1,71 @@
+"""Write the filter of system calls for replicas on a host without systemd, with libseccomp.
+
+    python3 -I calls.py FILE
+
+It keeps a replica from what an engine never needs: namespaces, mounts, other processes, kernel modules, clocks, and
+families of sockets other than systemd's sandbox allows. bubblewrap loads the file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+import seccomp
+
+# By the groups of systemd's SystemCallFilter, see `systemd-analyze syscall-filter`.
+REFUSED = (
+    # @clock
+    *("adjtimex", "clock_adjtime", "clock_settime", "settimeofday"),
+    # @cpu-emulation, @raw-io, @obsolete
+    *("modify_ldt", "ioperm", "iopl", "uselib", "ustat", "sysfs", "_sysctl", "vserver"),
+    # @debug
+    *("ptrace", "process_vm_readv", "process_vm_writev", "perf_event_open", "kcmp", "pidfd_getfd"),
+    # @keyring
+    *("add_key", "keyctl", "request_key"),
+    # @module, @reboot, @swap
+    *("init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load"),
+    *("reboot", "swapon", "swapoff"),
+    # @mount
+    *("mount", "umount2", "pivot_root", "chroot", "open_tree", "move_mount", "mount_setattr"),
+    *("fsopen", "fsconfig", "fsmount", "fspick"),
+    # @privileged, but the calls with which setpriv gives up root
+    *("acct", "bpf", "open_by_handle_at", "quotactl", "syslog", "vhangup", "fanotify_init"),
+    # beyond these groups
+    *("setns", "unshare", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register"),
+)
+# linux/sched.h: time, mount, cgroup, UTS, IPC, user, PID and network namespaces.
+NAMESPACES = (
+    0x80, 0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000,
+)  # fmt: skip
+# UNIX, IPv4, IPv6, netlink
+FAMILIES = (1, 2, 10, 16)
+
+
+def main(path: str) -> None:
+    """Write the filter, whole or not at all."""
+    refuse = seccomp.ERRNO(errno.EPERM)
+    rules = seccomp.SyscallFilter(seccomp.ALLOW)
+    for name in REFUSED:
+        try:
+            rules.add_rule(refuse, name)
+        except (RuntimeError, ValueError, OSError):
+            # A call that this architecture or this libseccomp does not have.
+            continue
+    for flag in NAMESPACES:
+        rules.add_rule(refuse, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, flag, flag))
+    # Its flags lie in memory, where no filter looks; without it the C library takes clone.
+    rules.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")
+    family = seccomp.ERRNO(errno.EAFNOSUPPORT)
+    for number in set(range(FAMILIES[-1])) - set(FAMILIES):
+        rules.add_rule(family, "socket", seccomp.Arg(0, seccomp.EQ, number))
+    rules.add_rule(family, "socket", seccomp.Arg(0, seccomp.GT, FAMILIES[-1]))
+    os.umask(0o077)
+    with open(path + ".new", "wb") as file:
+        rules.export_bpf(file)
+    os.replace(path + ".new", path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
