@@ -26,9 +26,9 @@ def test_what_a_host_or_a_running_replica_leaves_open_is_told() -> None:
         ("fence", "tiny blue is not fenced: it can act as the router's user")
     ]
     assert found[0].hint.startswith("the next upgrade replaces it")
-    found = [each for each in diagnose_host(replace(host(bare), fences=FENCES[:-1]), BASE)]
+    narrow = diagnose_host(replace(host(bare), fences=FENCES[:-1]), BASE)
     assert ("fence", "it cannot fence replicas entirely: they can make any system call") in [
-        (each.subject, each.words) for each in found if each.level is Level.WARN
+        (each.subject, each.words) for each in narrow if each.level is Level.WARN
     ]
 
 

@@ -9,6 +9,7 @@ families of sockets other than systemd's sandbox allows. bubblewrap loads the fi
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
 import sys
 
@@ -44,7 +45,7 @@ FAMILIES = (1, 2, 10, 16)
 
 
 def main(path: str) -> None:
-    """Write the filter, whole or not at all."""
+    """Write the filter where it differs, whole or not at all, and say so."""
     refuse = seccomp.ERRNO(errno.EPERM)
     rules = seccomp.SyscallFilter(seccomp.ALLOW)
     for name in REFUSED:
@@ -64,7 +65,11 @@ def main(path: str) -> None:
     os.umask(0o077)
     with open(path + ".new", "wb") as file:
         rules.export_bpf(file)
-    os.replace(path + ".new", path)
+    if not os.path.exists(path) or not filecmp.cmp(path + ".new", path, shallow=False):
+        os.replace(path + ".new", path)
+        print("written", end="")
+    else:
+        os.unlink(path + ".new")
 
 
 if __name__ == "__main__":
