@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.host_lab import HostLab
+from tests.adapters.host_lab import Behaviour, HostLab
 from toolkit.adapters.hosts import heartbeat
 from toolkit.adapters.hosts.client import silent
 from toolkit.adapters.hosts.heartbeat import Heartbeat
@@ -24,7 +24,7 @@ from toolkit.adapters.hosts.host import RealHost
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import BusyError, HostError
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import Routes
+from toolkit.planning.routing.routes import Routes, Target, with_model
 
 OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
 
@@ -49,6 +49,64 @@ def test_drain_gives_up_at_its_deadline(lab: HostLab, program: str) -> None:
     with _slow_request(lab):
         waited = lab.host.drain("tiny", "blue", port, 0.3, silent)
     assert (waited.ok, waited.left) == (False, 1)
+
+
+def test_the_watch_restarts_a_replica_that_hangs_and_says_so(lab: HostLab) -> None:
+    assert lab.host.observe().watched
+    program = lab.start("blue", Behaviour.HANGS)
+    assert lab.host.wait_ready(program, lab.ports["blue"], 20, silent).ok
+    lab.route(with_model(Routes(), "tiny", (Target("blue", lab.ports["blue"], 100),), created=1))
+    (before,) = lab.host.observe().slots
+    ask = f"""
+import http.client, time
+client = http.client.HTTPConnection("{lab.host.host.router_bind}", timeout=20)
+client.request("POST", "/m/tiny/v1/completions", "{{}}")
+print(client.getresponse().status)
+"""
+    started = time.monotonic()
+    # Its client is let go: 502 where the router had an answer to give.
+    assert lab.run("/usr/bin/python3", "-c", ask).split() == ["502"]
+    assert time.monotonic() - started < 10
+    until = time.monotonic() + 15
+    while (after := lab.host.observe().slots[0]).started_at in (None, before.started_at):
+        assert time.monotonic() < until, "it was not restarted"
+        time.sleep(0.2)
+    assert (after.hung_at or 0) > (before.started_at or 0)
+    assert after.hung.startswith("1 request is open, and it did nothing for ")
+
+
+_STOP = {
+    "systemd": 'systemctl stop "$(basename "$1")-$2.service"',
+    "supervisord": 'supervisorctl -c "$1/supervisor/supervisord.conf" stop "$2"',
+}
+
+
+def test_the_watch_makes_a_standby_that_took_over_the_one_that_serves(
+    lab: HostLab, program: str
+) -> None:
+    standby = lab.start("green")
+    assert lab.host.wait_ready(standby, lab.ports["green"], 20, silent).ok
+    targets = (
+        Target("blue", lab.ports["blue"], 100),
+        Target("green", lab.ports["green"], 0, standby=True),
+    )
+    lab.route(with_model(Routes(), "tiny", targets, created=1))
+    lab.run("sh", "-c", _STOP[lab.host.observe().init], "sh", lab.host.host.root, program)
+    until = time.monotonic() + 10
+    while {each.slot: each.weight for each in lab.host.observe().slots} != {
+        "blue": 0,
+        "green": 100,
+    }:
+        assert time.monotonic() < until, "the standby did not take over"
+        time.sleep(0.2)
+    facts = lab.host.observe()
+    route = Routes.from_json(facts.routes).routes[0]
+    assert route.took_over > 0
+    assert [(each.slot, each.standby) for each in route.targets] == [
+        ("blue", True),
+        ("green", False),
+    ]
+    assert (facts.changed_files, facts.router.drift) == ((), ())
 
 
 def test_a_second_run_of_every_playbook_changes_nothing(lab: HostLab, program: str) -> None:

@@ -152,7 +152,7 @@ def test_a_hung_replica_is_not_drained_for_long_and_ends(running: Running) -> No
     assert running.process.wait(5) == -signal.SIGKILL
     # its clients hear of it at once
     until(lambda: answers == [502, 502, 502], 2)
-    record = json.loads((running.router.root / "slots/tiny-blue/hung.json").read_text())
+    record = json.loads((running.router.root / "watch/tiny-blue.json").read_text())
     assert record["why"] == done["reason"].removeprefix("it hangs: ")
 
 

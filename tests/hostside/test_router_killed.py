@@ -47,7 +47,7 @@ router.apply(sys.argv[3], json.load(sys.stdin))
         pytest.param(["os", "replace", 0], id="before the first file"),
         pytest.param(["os", "replace", 1], id="between two files"),
         pytest.param(["router", "_reload", 0], id="between files and reload"),
-        pytest.param(["router", "_tell", 0], id="between files and commands"),
+        pytest.param(["router", "tell", 0], id="between files and commands"),
         pytest.param(["router_socket", "tell", 0], id="before the first worker is told"),
         pytest.param(["router_socket", "_ask_worker", 3], id="in the midst of the commands"),
     ],
@@ -84,7 +84,7 @@ def test_what_a_killed_run_left_untold_is_told_by_the_next_one(site: Site) -> No
     new = with_weights(site.lab.routes, "tiny", {"green": 100, "blue": 0})
     request = {"files": render_files(new)}
     argv = [sys.executable, "-I", "-c", KILLED, str(REPO / "toolkit/hostside")]
-    argv += [json.dumps(["router", "_tell", 0]), str(site.lab.root)]
+    argv += [json.dumps(["router", "tell", 0]), str(site.lab.root)]
     killed = subprocess.run(argv, input=json.dumps(request), text=True, check=False, timeout=30)
     assert killed.returncode == -signal.SIGKILL
     assert site.slot() == "blue"

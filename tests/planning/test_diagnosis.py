@@ -42,6 +42,7 @@ def test_a_well_host_has_nothing_to_tell() -> None:
         ("ok", "provisioning", "as this toolkit wants it"),
         ("ok", "system libraries", "all that engines need"),
         ("ok", "router", "HAProxy 2.6 on 127.0.0.1:8080"),
+        ("ok", "watch", "restarts replicas that hang"),
         ("ok", "keys", "2 valid"),
         ("ok", "fence", "replicas are fenced entirely"),
         ("ok", "tiny blue", "serves"),

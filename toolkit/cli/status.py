@@ -61,6 +61,8 @@ def _show(seen: FleetStatus, model: str | None, *, several: bool) -> None:
         say("nothing is deployed" if model is None else f"{model} is not deployed")
     for words in seen.drift:
         note(f"drift: {words}")
+    for words in seen.events:
+        note(words)
     if slots:
         say()
     for facts in seen.fleet.facts.values():

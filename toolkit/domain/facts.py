@@ -52,6 +52,9 @@ class SlotFacts:
     has open to it, over all router workers; `memory` the resident bytes of its processes, `device_memory` those they
     have of devices, None where nobody says; `drift` what of it is no longer as its deployment left it, in words;
     `fences` what keeps its process in its place, all of FENCES where none runs.
+    have of devices, None where nobody says; `drift` what of it is no longer as its deployment left it, in words.
+    `hung_at` is when a replica in the slot last hung and was restarted, in seconds since the epoch; `hung` says how
+    that showed.
     """
 
     model: str
@@ -68,6 +71,8 @@ class SlotFacts:
     started_at: float | None = None
     drift: tuple[str, ...] = ()
     fences: tuple[str, ...] = FENCES
+    hung_at: float | None = None
+    hung: str = ""
 
     @property
     def serving(self) -> bool:
@@ -110,6 +115,7 @@ class HostFacts:
     `opened` is the deployment that is under way on the host, or was cut short. `damaged` has the toolkit's own files
     that cannot be read, below its directory.
     `fences` are those that a replica has which starts there now.
+    `watched` tells whether its watch runs, which restarts replicas that hang.
     `confines` tells whether its kernel can keep a process from reaching addresses (control groups, version 2).
     `changed_files` names in words the files of its router and of the toolkit that are not as they were written.
     """
@@ -129,6 +135,7 @@ class HostFacts:
     architecture: str = ""
     confines: bool = True
     fences: tuple[str, ...] = FENCES
+    watched: bool = True
     accelerators: tuple[str, ...] = ()
     driver_fault: str = ""
     cpus: int = 0

@@ -24,14 +24,13 @@ from typing import NamedTuple
 
 import completion
 import processes
-import router_files
 import signs
+from directory import Directory, make_own, read_text
 from wire import Document
 
 HANG, STALL = 8.0, 600.0
 # A process that computes uses most of a processor. What goes on in an idle one uses less than this part of it.
 EFFORT = 0.1
-RECORD = "hung.json"
 
 
 class Look(NamedTuple):
@@ -71,7 +70,7 @@ class Judge:
         # Processes that have gone take their time with them.
         if look.effort < last.effort or look.effort - last.effort > EFFORT * (look.at - last.at):
             self._sign = look.at
-        words = f"{look.requests} requests are open"
+        words = "1 request is open" if look.requests == 1 else f"{look.requests} requests are open"
         if look.probe == "waiting" and look.at - self._sign >= self.hang:
             return f"{words}, and it did nothing for {look.at - self._sign:.0f} s"
         stalled = look.at - self._progress
@@ -191,9 +190,21 @@ def end(root: str, program: str) -> None:
 
 
 def record(root: str, program: str, why: str) -> None:
-    """Keep the time and the reason for `status`; the directory of slots is root's."""
+    """Keep the time and the reason for `status`."""
     text = json.dumps({"at": time.time(), "why": why}) + "\n"
-    router_files.write(os.path.join(root, "slots", program), {RECORD: text}, [RECORD])
+    with Directory(make_own(root, "watch")) as opened:
+        opened.write(f"{program}.json", text)
+
+
+def recorded(root: str, program: str) -> Document:
+    """Return {"at", "why"} of the last time that a replica in the slot hung; an empty document where none did."""
+    try:
+        found: Document = json.loads(
+            read_text(os.path.join(root, "watch", f"{program}.json")) or "{}"
+        )
+    except ValueError:
+        return {}
+    return found
 
 
 def _kill(pid: int) -> None:

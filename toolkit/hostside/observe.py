@@ -14,12 +14,14 @@ import deployment_lock
 import drift
 import engine
 import fence
+import hang
 import open_deployment
 import processes
 import router_keys
 import router_view
 import seals
 import signs
+import watch
 from directory import read_text
 from wire import Document
 
@@ -65,6 +67,7 @@ def observe(root: str, label: str = "") -> Document:
             **router_keys.door(root),
         },
         "changed": seals.changed(root),
+        "watched": watch.runs(root),
         "used_ports": _listening_ports(),
         "lock": deployment_lock.read(root),
         "opened": open_deployment.read(root)[0],
@@ -107,6 +110,7 @@ def _slot(root: str, manifest: Document, routing: Document, label: str) -> Docum
         else None,
         "drift": drift.drift(root, manifest, process["pid"]),
         "fences": fence.of_process(root, process["pid"]),
+        "hung": hang.recorded(root, f"{model}-{slot}"),
     }
 
 

@@ -68,7 +68,7 @@ def apply(root: str, request: Document) -> Document:
         router_releases.follow(root)
         if loaded is not None and reload:
             _reload(directory, former, changed)
-        workers, commands = _tell(directory, routes) if loaded is not None else (0, 0)
+        workers, commands = tell(directory, routes) if loaded is not None else (0, 0)
     return {
         "running": loaded is not None,
         "changed": changed,
@@ -126,7 +126,7 @@ def _reload(directory: str, former: Mapping[str, str | None], changed: list[str]
         raise RouterError(f"{error}; the files are as before")
 
 
-def _tell(directory: str, routes: Document) -> tuple[int, int]:
+def tell(directory: str, routes: Document) -> tuple[int, int]:
     """Bring every worker to the routes and verify it; return the numbers of workers and of commands."""
     processes = router_socket.processes(directory)
     # New clients get to the newest worker. Older workers refuse commands to their servers, so slots.map steers them; a

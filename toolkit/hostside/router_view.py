@@ -65,20 +65,49 @@ def load(root: str, model: str, name: str) -> tuple[int, int]:
 
     They include those that routers of other hosts handed on. Both are 0 without a router.
     """
-    directory = os.path.join(root, "router")
-    backend = routes_file.backend(model)
-    opened = carried = 0
-    try:
-        found = router_socket.processes(directory)
-        for pid in found["current"] + found["old"]:
-            for each, known in (router_socket.servers(directory, pid) or {}).items():
-                if each == backend or (each.startswith("relay.") and each.endswith("." + backend)):
-                    for server in (name, routes_file.TWIN + name):
-                        opened += known.get(server, {}).get("sessions", 0)
-                        carried += known.get(server, {}).get("bytes", 0)
-    except RouterError:
-        return 0, 0
+    backend, opened, carried = routes_file.backend(model), 0, 0
+    for (each, server), (requests, sent) in _all_loads(root).items():
+        own = each == backend or (each.startswith("relay.") and each.endswith("." + backend))
+        if own and server in (name, routes_file.TWIN + name):
+            opened, carried = opened + requests, carried + sent
     return opened, carried
+
+
+def loads(root: str) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return the `load` of each slot of this host, by model and slot."""
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    directory = os.path.join(root, "router")
+    at, known = router_files.routes(directory).get("at", ""), _all_loads(root)
+    for (backend, server), (requests, sent) in known.items():
+        name = server[len(routes_file.TWIN) :] if server.startswith(routes_file.TWIN) else server
+        host, _, slot = name.rpartition(".")
+        model = (
+            backend[backend.index(routes_file.PREFIX) :] if routes_file.PREFIX in backend else ""
+        )
+        if host == at and model:
+            key = (routes_file.model(model), slot)
+            opened, carried = found.get(key, (0, 0))
+            found[key] = (opened + requests, carried + sent)
+    return found
+
+
+def _all_loads(root: str) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return {(backend, server): (open requests, bytes of answers)}, over all workers."""
+    directory = os.path.join(root, "router")
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    try:
+        workers = router_socket.processes(directory)
+        for pid in workers["current"] + workers["old"]:
+            for backend, known in (router_socket.servers(directory, pid) or {}).items():
+                for server, each in known.items():
+                    opened, carried = found.get((backend, server), (0, 0))
+                    found[backend, server] = (
+                        opened + each["sessions"],
+                        carried + each["bytes"],
+                    )
+    except RouterError:
+        return {}
+    return found
 
 
 def target_of(root: str, program: str) -> tuple[str, str]:

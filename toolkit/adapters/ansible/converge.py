@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from toolkit.adapters.ansible.certificate import certificate_digest
-from toolkit.adapters.hosts.ssh import master_options
+from toolkit.adapters.hosts.ssh import HOSTSIDE, master_options
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
@@ -129,6 +129,7 @@ def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
         "toolkit_user": host.user,
         "toolkit_models_group": host.models_group,
         "toolkit_python": host.python,
+        "toolkit_hostside": str(HOSTSIDE),
         "router_bind": host.router_bind,
         "router_metrics_bind": host.router_metrics_bind,
         "router_relay_bind": host.relay_bind,

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from toolkit.adapters.ansible.certificate import certificate_digest
+from toolkit.adapters.hosts.ssh import HOSTSIDE
 from toolkit.domain.accelerator import DRIVERS
 from toolkit.domain.fleet import Host
 
@@ -53,6 +54,8 @@ def _roles_digest() -> str:
         for file in sorted(part.rglob("*")) if part.is_dir() else [part]:
             if file.is_file() and "__pycache__" not in file.parts:
                 summary.update(f"{file.relative_to(top)}\0".encode() + file.read_bytes())
+    for file in sorted(HOSTSIDE.glob("*.py")):  # the watch runs from a copy of them
+        summary.update(f"{file.name}\0".encode() + file.read_bytes())
     return summary.hexdigest()
 
 
@@ -62,5 +65,6 @@ _ROLES = (
     "settings",
     *(driver.role for driver in DRIVERS),
     "router",
+    "watch",
     "firewall",
 )

@@ -54,6 +54,7 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
         architecture=data["architecture"],
         confines=data["confines"],
         fences=tuple(data["fences"]),
+        watched=data["watched"],
         accelerators=tuple(data["accelerators"]),
         driver_fault=data["driver_fault"],
         cpus=data["cpus"],
@@ -120,4 +121,6 @@ def _slot(data: Mapping[str, Any]) -> SlotFacts:
         started_at=data["started_at"],
         drift=tuple(data["drift"]),
         fences=tuple(data["fences"]),
+        hung_at=data["hung"].get("at"),
+        hung=data["hung"].get("why", ""),
     )

@@ -43,6 +43,7 @@ def diagnose_host(facts: HostFacts, provision_digest: str) -> tuple[Finding, ...
         _provisioned(facts, provision_digest),
         _libraries(facts),
         _router(facts),
+        *_watch(facts),
         *_door(facts),
         *_fence(facts),
         *_replicas(facts),
@@ -118,6 +119,15 @@ def _router(facts: HostFacts) -> Finding:
     if not facts.converged:
         return Finding(Level.WARN, "router", "not there yet")
     return Finding(Level.FAIL, "router", "does not run", "toolkit deploy MODEL starts it")
+
+
+def _watch(facts: HostFacts) -> tuple[Finding, ...]:
+    if not facts.converged:
+        return ()
+    if facts.watched:
+        return (Finding(Level.OK, "watch", "restarts replicas that hang"),)
+    words = "does not run: a replica that hangs keeps its traffic"
+    return (Finding(Level.WARN, "watch", words, "toolkit provision"),)
 
 
 def _door(facts: HostFacts) -> tuple[Finding, ...]:

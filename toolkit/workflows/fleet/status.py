@@ -15,6 +15,7 @@ from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.change.drift import drift_of
 from toolkit.planning.routing.agreement import agreed, behind
 from toolkit.planning.upkeep.departed import departed
+from toolkit.planning.upkeep.events import events_of
 from toolkit.workflows.fleet.look import look
 
 
@@ -24,7 +25,7 @@ class FleetStatus:
 
     `behind` names hosts whose router missed a change; `drift` says what is not as it was deployed. `history_fault` is
     why the history could not be read in full. `left_registry` says what runs and is no longer in the registry;
-    `registry_fault` is why that is not known.
+    `registry_fault` is why that is not known. `events` say what happened without a command.
     """
 
     fleet: FleetFacts
@@ -35,6 +36,7 @@ class FleetStatus:
     history_fault: str = ""
     left_registry: tuple[str, ...] = ()
     registry_fault: str = ""
+    events: tuple[str, ...] = ()
 
     def slots(self, model: str | None) -> list[tuple[str, SlotFacts]]:
         """Return host's name and slot of each replica, of `model` alone where it is given."""
@@ -54,6 +56,7 @@ class FleetStatus:
             "keys_differ": self.keys_differ,
             "slots": [{"host": name, **_slot_json(slot)} for name, slot in self.slots(model)],
             "drift": list(self.drift),
+            "events": list(self.events),
             "unfinished": [asdict(each) for each in self.unfinished],
             "history_fault": self.history_fault,
             "left_registry": list(self.left_registry),
@@ -89,6 +92,7 @@ def observe_fleet(
         history.fault,
         left,
         registry_fault,
+        events_of(routes, facts.values()),
     )
 
 

@@ -1,0 +1,150 @@
+"""The watch: a standby that took over serves from now on, and a replica that hangs is ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.hostside.router_lab import REPO, Backend, router_socket, until
+from tests.hostside.router_site import PATH, Clients, Site
+from tests.hostside.test_hang import Running, running
+from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.routes import Route, Routes, Target, with_model
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import takeover
+import watch
+
+__all__ = ["running"]
+
+
+def standing_by(routes: Routes) -> Routes:
+    route = routes.of("tiny")
+    assert route is not None
+    targets = tuple(replace(each, standby=not each.weight) for each in route.targets)
+    return with_model(routes, "tiny", targets, created=1)
+
+
+@pytest.fixture
+def watched(site: Site) -> Iterator[watch.Watch]:
+    (site.lab.root / "slots").mkdir()
+    (site.lab.root / "watch").mkdir()
+    site.lab.apply(standing_by(site.lab.routes))
+    yield watch.Watch(str(site.lab.root), 2.0, 30.0)
+
+
+def test_a_standby_that_took_over_serves_and_the_dead_one_stands_by_when_it_is_back(
+    site: Site, watched: watch.Watch
+) -> None:
+    assert watched.look() == []
+    before = router_socket.processes(site.lab.directory)["current"]
+    clients = Clients(site.lab.port, short=4, streams=0)
+    site.blue.stop()
+    done: list[str] = until(watched.look, 5)
+    assert done == ["the standby of tiny has taken over and serves from now on"]
+    facts = site.lab.observe()
+    assert {name: each["weight"] for name, each in facts["servers"]["tiny"].items()} == {
+        "blue": 0,
+        "green": 100,
+    }
+    assert router_socket.processes(site.lab.directory)["current"] == before
+    # an ops machine reads what it would have written itself
+    found = Routes.from_json(facts["routes"])
+    assert (found.serial, found.routes[0].took_over > 0) == (1, True)
+    assert site.files() == render_files(found)
+    # no way back without a command
+    site.blue = Backend("blue", site.blue.port)
+    site.lab.up("tiny", "blue")
+    assert {site.slot() for _ in range(20)} == {"green"}
+    assert [watched.look() for _ in range(5)] == [[]] * 5
+    # and the one that died is the standby now
+    site.green.stop()
+    until(lambda: site.slot() == "blue", 1.0)
+    # of each client, at most the request that a replica was computing when it ended
+    assert sum(count for word, count in clients.stop().items() if word != "short") <= 2 * 4
+
+
+def test_while_a_command_holds_the_lock_the_routes_stay(
+    site: Site, watched: watch.Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch.deployment_lock, "read", lambda _: {"held": True, "owner": {}})
+    before = site.files()
+    site.blue.stop()
+    until(lambda: site.slot() == "green")
+    assert [watched.look() for _ in range(6)] == [[]] * 6
+    assert site.files() == before
+
+
+def _up(*names: str) -> dict[str, dict[str, bool]]:
+    known = ("blue", "green", "a.blue", "a.green", "b.blue", "b.green")
+    return {"tiny": {name: name in names for name in known}}
+
+
+def _route(*targets: Target) -> dict[str, Any]:
+    return Routes((Route("tiny", targets, 7),), serial=4).as_json("a")
+
+
+ONE = (Target("blue", 8100, 100), Target("green", 8101, standby=True))
+TWO = tuple(
+    Target(each.slot, each.port, each.weight, host, f"10.0.0.{number}:8090", each.standby)
+    for number, host in enumerate("ab")
+    for each in ONE
+)
+
+
+@pytest.mark.parametrize(
+    ("targets", "up", "taken"),
+    [
+        pytest.param(ONE, ("blue", "green"), False, id="all is well"),
+        pytest.param(ONE, ("green",), True, id="what served is down"),
+        pytest.param(ONE, (), False, id="the standby is down too"),
+        pytest.param((ONE[0], Target("green", 8101)), ("green",), False, id="no standby: a new release"),
+        pytest.param(TWO, ("b.blue", "a.green", "b.green"), False, id="another host serves"),
+        pytest.param(TWO, ("a.green", "b.green"), True, id="none serves"),
+        pytest.param(TWO, ("a.green",), False, id="this host is cut off"),
+    ],
+)  # fmt: skip
+def test_a_takeover_is_known(targets: tuple[Target, ...], up: tuple[str, ...], taken: bool) -> None:
+    assert takeover.taken_over(_route(*targets), _up(*up)) == (["tiny"] if taken else [])
+
+
+def test_the_routes_after_a_takeover_are_the_same_on_every_host() -> None:
+    found = Routes.from_json(takeover.promoted(_route(*TWO), ["tiny"], 99.5))
+    assert found.serial == 5
+    assert [(each.name, each.weight, each.standby) for each in found.routes[0].targets] == [
+        ("a.blue", 0, True), ("a.green", 100, False), ("b.blue", 0, True), ("b.green", 100, False),
+    ]  # fmt: skip
+    assert found.as_json("a") == takeover.promoted(_route(*TWO), ["tiny"], 99.5)
+
+
+def test_a_replica_that_hangs_is_out_of_rotation_and_ended(running: Running) -> None:
+    root = running.router.root
+    (root / "watch").mkdir()
+    seen = watch.Watch(str(root), 2.0, 30.0)
+    assert seen.look() == []
+    os.kill(running.core, signal.SIGSTOP)
+    answers = running.ask(0.0, count=3)
+    started = time.monotonic()
+    done: list[str] = until(lambda: time.sleep(0.2) or seen.look(), 6)
+    assert time.monotonic() - started < 4
+    assert done[0].startswith(
+        "tiny-blue hangs and is restarted: 3 requests are open, and it did nothing"
+    )
+    assert running.process.wait(5) == -signal.SIGKILL
+    until(lambda: answers == [502, 502, 502], 2)
+    assert running.router.ask(PATH, {"model": "tiny"})[0] == 503
+    assert json.loads((root / "watch/tiny-blue.json").read_text())["why"] in done[0]
+    assert watch.runs(str(root))
+
+
+def test_a_host_without_a_watch_says_so(site: Site) -> None:
+    assert not watch.runs(str(site.lab.root))

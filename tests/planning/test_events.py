@@ -1,0 +1,29 @@
+"""What the hosts did without a command, in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.planning.facts import host, release, slot
+from toolkit.planning.routing.routes import Route, Routes, Target
+from toolkit.planning.upkeep.events import events_of
+
+
+def test_a_takeover_and_a_hang_are_told() -> None:
+    route = Route("tiny", (Target("blue", 8100, 100),), took_over=1000.0)
+    hung = replace(
+        slot("blue", release(1)), hung_at=2000.0, hung="2 requests are open, and it did nothing"
+    )
+    facts = replace(host(hung), observed_at=3000.0)
+    assert events_of(Routes((route,)), [facts]) == (
+        "tiny: its standby took over by itself at 1970-01-01 00:16:40 UTC, because what served before "
+        "was down; toolkit deploy tiny chooses anew",
+        f"{facts.name} tiny blue: it hung at 1970-01-01 00:33:20 UTC and was restarted: "
+        "2 requests are open, and it did nothing",
+    )
+
+
+def test_without_events_nothing_is_told_and_a_hang_is_forgotten_after_a_day() -> None:
+    old = replace(slot("blue", release(1)), hung_at=2000.0, hung="2 requests are open")
+    facts = replace(host(old), observed_at=2000.0 + 86400)
+    assert events_of(Routes((Route("tiny", ()),)), [facts]) == ()

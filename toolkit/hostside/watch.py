@@ -1,0 +1,120 @@
+"""The watch of a host: it ends replicas that hang, and makes a standby that has taken over the one that serves.
+
+It runs as a unit of its own, see the role `watch`. Nothing depends on it: without it the router still gives the traffic
+to a standby, and a command still notices a hang.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+import deployment_lock
+import hang as hang_of
+import router_files
+import router_view
+import takeover
+from wire import Document
+
+TICK = 0.5
+# Commands see by the age of this file whether the watch runs.
+BEAT, BEAT_SECONDS = os.path.join("watch", "beat"), 5.0
+# A model whose replica was down for so many looks in a row has lost it: a check that fails once is no reason.
+LOOKS = 3
+
+
+class Watch:
+    """The watch of the host whose toolkit lies in `root`. `hang` and `stall` are in seconds, see `hang.Judge`."""
+
+    def __init__(self, root: str, hang: float, stall: float) -> None:
+        self.root, self.limits = root, (hang, stall)
+        self._replicas: dict[str, tuple[float, hang_of.Watched]] = {}
+        self._down: dict[str, int] = {}
+        self._beaten = 0.0
+
+    def look(self) -> list[str]:
+        """Look once at all replicas of the host; return what was done, in words."""
+        self._beat()
+        return [*self._end_hanging(), *self._follow_takeovers()]
+
+    def _end_hanging(self) -> list[str]:
+        done = []
+        load = router_view.loads(self.root)
+        for program, (changed, manifest) in _slots(self.root).items():
+            known = self._replicas.get(program)
+            if known is None or known[0] != changed:
+                watched = hang_of.Watched(self.root, program, manifest["port"], *self.limits)
+                self._replicas[program] = known = (changed, watched)
+            opened, carried = load.get((manifest["model"], manifest["slot"]), (0, 0))
+            if why := known[1].look(opened, carried):
+                known[1].restart()
+                del self._replicas[program]
+                hang_of.record(self.root, program, why)
+                done.append(f"{program} hangs and is restarted: {why}")
+        return done
+
+    def _follow_takeovers(self) -> list[str]:
+        routes = router_files.routes(os.path.join(self.root, "router"))
+        if not any(
+            each.get("standby") for route in routes.get("routes", ()) for each in route["targets"]
+        ):
+            return []
+        down = takeover.taken_over(routes, takeover.seen_up(self.root))
+        self._down = {model: self._down.get(model, 0) + 1 for model in down}
+        lost = [model for model, looks in self._down.items() if looks >= LOOKS]
+        # A command that holds the lock changes routes itself.
+        if not lost or deployment_lock.read(self.root)["held"]:
+            return []
+        takeover.promote(self.root, lost)
+        return [f"the standby of {model} has taken over and serves from now on" for model in lost]
+
+    def _beat(self) -> None:
+        if time.monotonic() - self._beaten >= BEAT_SECONDS:
+            self._beaten = time.monotonic()
+            handle = os.open(
+                os.path.join(self.root, BEAT), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644
+            )
+            os.utime(handle)
+            os.close(handle)
+
+
+def runs(root: str) -> bool:
+    """Return whether the watch of this host has looked in the last half minute."""
+    try:
+        return time.time() - os.stat(os.path.join(root, BEAT)).st_mtime < 30
+    except OSError:
+        return False
+
+
+def main(arguments: list[str]) -> int:
+    """Watch until this process is ended; `arguments` are the root and the two limits."""
+    watch = Watch(arguments[0], float(arguments[1]), float(arguments[2]))
+    while True:
+        try:
+            for words in watch.look():
+                _say(words)
+        except Exception as error:
+            # A router that starts again, or a slot that is being emptied: the next look sees more.
+            _say(f"{type(error).__name__}: {error}")
+        time.sleep(TICK)
+
+
+def _say(words: str) -> None:
+    """Write a line of the log."""
+    sys.stdout.write(words + "\n")
+    sys.stdout.flush()
+
+
+def _slots(root: str) -> dict[str, tuple[float, Document]]:
+    """Return {program: (time of its manifest, manifest)} of each slot."""
+    found = {}
+    for program in sorted(os.listdir(os.path.join(root, "slots"))):
+        path = os.path.join(root, "slots", program, "manifest.json")
+        try:
+            with open(path) as file:
+                found[program] = (os.fstat(file.fileno()).st_mtime, json.load(file))
+        except (OSError, ValueError):
+            continue  # it is being emptied
+    return found
