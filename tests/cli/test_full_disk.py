@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ import pytest
 from tests.cli.shell import Prompt, Said
 from tests.cli.small_model import write_model, write_registry
 from tests.workflows.world import World, release
+from toolkit.adapters.disk import scratch_of
 from toolkit.adapters.store.store import Store
 from toolkit.cli.context import open_history
 from toolkit.domain.fleet import Host
@@ -151,6 +153,30 @@ def test_status_doctor_and_plan_work_without_inodes(full: FullHome) -> None:
     said = full("doctor")
     assert "cannot be opened" in said.out
     assert "history: free space there (df -h" in said.out
+
+
+def test_sockets_of_hosts_lie_elsewhere_while_the_home_is_full(full: FullHome) -> None:
+    full.home.mkdir()
+    assert scratch_of(full.home) == full.home / "run"
+    full.take_all_files()
+    elsewhere = scratch_of(full.home)
+    try:
+        assert not elsewhere.is_relative_to(full.disk)
+        assert elsewhere.stat().st_mode & 0o777 == 0o700
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(elsewhere / "s"))
+    finally:
+        shutil.rmtree(elsewhere)
+    # Somebody else was there first.
+    (full.prompt.place / "theirs").mkdir()
+    elsewhere.symlink_to(full.prompt.place / "theirs")
+    try:
+        found = scratch_of(full.home)
+        assert found.parent != elsewhere.parent
+    finally:
+        elsewhere.unlink()
+        if not found.is_relative_to(full.disk):
+            shutil.rmtree(found)
 
 
 @pytest.mark.parametrize("gone", ["files", "bytes"])

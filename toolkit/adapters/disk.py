@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import stat
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +37,33 @@ def room(path: Path) -> Room:
     found = os.statvfs(path)
     # Some file systems make inodes as they need them, and report none at all.
     return Room(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
+
+
+def scratch_of(home: Path) -> Path:
+    """Return the directory for sockets and files of one command: `run` in the home.
+
+    On a full disk it is a private directory elsewhere, so that hosts can still be reached.
+    """
+    own = home / "run"
+    if not room(home).full:
+        return own
+    user = os.getuid()
+    name = f"toolkit-{user}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:8]}"
+    places = (Path(f"/run/user/{user}"), Path("/dev/shm"), Path(tempfile.gettempdir()))  # noqa: S108 - see _is_private
+    for place in places:
+        if place.is_dir() and not room(place).full and _is_private(place / name):
+            return place / name
+    return own
+
+
+def _is_private(directory: Path) -> bool:
+    """Make the directory where it is absent; return whether it is this user's alone, and no link."""
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        seen = directory.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.getuid() and not seen.st_mode & 0o077
 
 
 def way_out(path: Path) -> str:

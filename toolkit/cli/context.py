@@ -131,13 +131,14 @@ def open_members(
     """
     from toolkit.adapters.ansible.converge import RealConverge
     from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
+    from toolkit.adapters.disk import scratch_of
     from toolkit.workflows.change.routers import Routers
     from toolkit.workflows.tools import Tools
 
     interruption = Interruption()
     ports = [open_host(host, home, interruption) for host in hosts]
     shared: dict[str, Any] = {
-        "converge": RealConverge(playbook_directory(), home / "run", interruption=interruption),
+        "converge": RealConverge(playbook_directory(), scratch_of(home), interruption=interruption),
         "history": open_history(home, needed=history_needed),
         "supplies": _once(partial(_supplies, home, pins, interruption)),
         "owner": lock_owner(),

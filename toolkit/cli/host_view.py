@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from toolkit.adapters.disk import scratch_of
 from toolkit.adapters.hosts.client import host_client
 from toolkit.adapters.hosts.host import HostPort, RealHost
 from toolkit.adapters.interruption import Interruption
@@ -12,4 +13,4 @@ from toolkit.domain.fleet import Host
 
 def open_host(host: Host, home: Path, interruption: Interruption | None = None) -> HostPort:
     """Return the adapter that speaks to `host`; `home` keeps the sockets of shared connections."""
-    return RealHost(host_client(host, home / "run", interruption))
+    return RealHost(host_client(host, scratch_of(home), interruption))

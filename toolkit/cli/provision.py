@@ -9,6 +9,7 @@ import click
 
 from toolkit.adapters.ansible.converge import RealConverge
 from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
+from toolkit.adapters.disk import scratch_of
 from toolkit.cli.context import home_directory, lock_owner, open_fleet
 from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option
@@ -48,7 +49,7 @@ def provision(
     ports = {host.name: open_host(host, place) for host in known.hosts}
     targets = [Target(ports[host.name], provision_digest(host)) for host in known.select(hosts)]
     how = Provisioning(
-        converge=RealConverge(playbook_directory(), place / "run", check=check),
+        converge=RealConverge(playbook_directory(), scratch_of(place), check=check),
         owner=lock_owner(),
         clock=time.time,
         say=note,

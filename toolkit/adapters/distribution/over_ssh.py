@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from toolkit.adapters.disk import scratch_of
 from toolkit.adapters.distribution.delivery import Delivery, Need, Throttle
 from toolkit.adapters.distribution.port import Progress, Report, Tree
 from toolkit.adapters.distribution.rsync import can_rsync, send_by_rsync
@@ -46,7 +47,7 @@ class SshDistribution:
         self._interruption = interruption or Interruption()
 
     def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
-        clients, interruption = Clients(self._home / "run"), self._interruption
+        clients, interruption = Clients(scratch_of(self._home)), self._interruption
         throttle = Throttle(self._limit, interruption.sleep)
         delivery = Delivery(tree, clients, throttle, report, interruption)
         with interruption.ending(clients.stop.begin), ThreadPoolExecutor(_AT_ONCE) as pool:
