@@ -212,7 +212,7 @@ def show(directory: str, as_json: bool) -> None:
 
 
 def _python(text: str) -> str:
-    if not re.fullmatch(r"3\.[0-9]+", text):
+    if not re.fullmatch(r"3\.[0-9]{1,2}", text):
         raise InputError(f"{text!r} is not a version of Python", hint="write it like 3.12")
     return text
 

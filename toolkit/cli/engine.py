@@ -103,9 +103,9 @@ def lock(
     The version's package is read at the package index, without downloading all of it, and compared with what this
     toolkit uses of it.
     """
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+)+(\.?(rc|post)[0-9]+)?", version):
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6}){1,4}(\.?(rc|post)[0-9]{1,6})?", version):
         raise InputError(f"{version!r} is not a version of vLLM", hint="write it like 0.32.0")
-    if not re.fullmatch(r"3\.[0-9]+", python):
+    if not re.fullmatch(r"3\.[0-9]{1,2}", python):
         raise InputError(f"{python!r} is not a version of Python", hint="write it like 3.12")
     directory = home_directory(home)
     done = relock(

@@ -136,7 +136,14 @@ class _Model:
     def _equal_flags(self, where: Where, data: Mapping[str, Any]) -> Iterator[Fault]:
         seen: dict[str, str] = {}
         for flag in _mapping(data.get("serving")):
-            first = seen.setdefault(normal_flag(flag), flag)
+            # Keys after a dot replace the whole of the flag's JSON.
+            head = normal_flag(flag).partition(".")[0]
+            first = seen.get(head, seen.get(normal_flag(flag), flag))
+            seen[normal_flag(flag)] = flag
+            if "." in flag:
+                seen.setdefault(f"{head}.", flag)
+            else:
+                first = seen.get(f"{head}.", first)
             if first != flag:
                 yield self.document.found(
                     (*where, "serving", flag),

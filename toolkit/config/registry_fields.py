@@ -20,8 +20,10 @@ REPO_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95
 FLAG_PATTERN = r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*([.][A-Za-z0-9_.-]+)?$"
 ENV_PATTERN = r"^[A-Z_][A-Z0-9_]*$"
 OPTION_PATTERN = r"^([a-z][a-z0-9]*([-_][a-z0-9]+)*|[A-Z_][A-Z0-9_]*)$"
-ENGINE_PATTERN = r"^[0-9]+\.[0-9]+\.[0-9]+([.+a-z0-9]*)$"
+ENGINE_PATTERN = r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}([.+a-z0-9]{0,40})$"
 
+# Characters of one text; a prompt of a check is the longest that has a use.
+MAX_TEXT = 16_384
 # More than the devices or the memory of any machine.
 MAX_MEMORY = 2**50
 _SECRET_NAME = re.compile(
@@ -241,8 +243,8 @@ if TYPE_CHECKING:
 else:
     EngineName = Literal[ENGINES]
     AcceleratorName = Literal[tuple(str(each) for each in Accelerator)]
-Line = Annotated[str, AfterValidator(_no_secret)]
-OptionalText = Annotated[str, AfterValidator(_check_text)]
+Line = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(_no_secret)]
+OptionalText = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(_check_text)]
 Text = Annotated[OptionalText, StringConstraints(min_length=1)]
 Size = Annotated[
     str,

@@ -214,7 +214,7 @@ class Entry(Spec):
         description="The engine's environment, merged like `serving` and under the same rules. Secrets are refused.",
         examples=[{EXAMPLE_VARIABLE: "WARNING"}],
     )
-    checks: list[CheckSpec] | None = Field(
+    checks: Annotated[list[CheckSpec], Field(max_length=64)] | None = Field(
         None, description="Completions that a replica must give before it takes traffic."
     )
 
