@@ -189,30 +189,31 @@ def test_the_bus_tells_who_made_the_accelerators(
 
 
 @pytest.mark.parametrize(
-    ("text", "status", "taken"),
+    ("text", "status", "users"),
     [
-        ("4711, 21540\n4712, 8724\n4713, 660\n", 0, (21_540 + 660) * MIB),
-        ("4712, 8724\n", 0, None),
+        ("4711, 21540\n4712, 8724\n", 0, {4711: 21_540 * MIB, 4712: 8_724 * MIB}),
+        # a row for each device of a process
+        ("4711, 21540\n4711, 21536\n", 0, {4711: 43_076 * MIB}),
         # an idle device, as recorded without its heading
-        ("", 0, None),
+        ("", 0, {}),
         # a tool that does not say, in a container and on a device that is split
-        ("4711, [N/A]\n4713, [Insufficient Permissions]\n", 0, None),
-        ("4711, [N/A]\n4713, 660\n", 0, 660 * MIB),
-        ("Failed to initialize NVML: Driver/library version mismatch\n", 18, None),
+        ("4711, [N/A]\n4713, [Insufficient Permissions]\n", 0, {}),
+        ("4711, [N/A]\n4713, 660\n", 0, {4713: 660 * MIB}),
+        ("Failed to initialize NVML: Driver/library version mismatch\n", 18, {}),
     ],
 )
-def test_the_driver_says_what_a_replica_has_of_the_devices(
-    accelerators: ModuleType, tool: Tool, text: str, status: int, taken: int | None
+def test_the_driver_says_what_each_process_has_of_the_devices(
+    accelerators: ModuleType, tool: Tool, text: str, status: int, users: dict[int, int]
 ) -> None:
     tool.says(text, status=status)
-    assert accelerators.taken_by([4710, 4711, 4713]) == taken
+    assert accelerators.users() == users
 
 
 def test_a_host_without_the_tool_says_nothing_of_replicas(
     accelerators: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert accelerators.taken_by([1]) is None
+    assert accelerators.users() == {}
 
 
 def test_the_accelerator_is_that_of_the_devices(accelerators: ModuleType, tool: Tool) -> None:

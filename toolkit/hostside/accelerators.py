@@ -69,12 +69,16 @@ def nvidia(expected: bool) -> tuple[list[Document], str]:
     return devices, fault if expected and not devices else ""
 
 
-def taken_by(pids: list[int]) -> int | None:
-    """Return the bytes of device memory that these processes have; None where the driver's tool does not say."""
+def users() -> dict[int, int]:
+    """Return the bytes of device memory that each process has, by its pid, as far as the driver's tool says."""
     rows, _ = _query(("pid", "used_memory"), of="compute-apps")
-    taken = [bounds.whole(used) for pid, used in rows if bounds.whole(pid) in pids]
-    known = [each for each in taken if each is not None]
-    return sum(known) * 2**20 if known else None
+    found: dict[int, int] = {}
+    for row in rows:
+        pid, used = map(bounds.whole, row)
+        # A process has a row for each of its devices.
+        if pid is not None and used is not None:
+            found[pid] = found.get(pid, 0) + used * 2**20
+    return found
 
 
 def _query(fields: tuple[str, ...], of: str = "gpu") -> tuple[list[list[str]], str]:

@@ -35,6 +35,8 @@ def observe(root: str, label: str = "") -> Document:
     routing = router_view.observe(root)
     makers = accelerators.makers()
     accelerator, devices, driver_fault = accelerators.devices(makers)
+    # The driver's tool takes longer than an observation, so ask it where a replica is on a device, and once.
+    users = accelerators.users() if any(each.get("devices") for each in manifests) else {}
     release, kernel = _os_release(), os.uname()
     disk = shutil.disk_usage(_nearest(root))
     return {
@@ -60,7 +62,7 @@ def observe(root: str, label: str = "") -> Document:
         "missing_libraries": engine.missing_libraries(accelerator),
         "snapshots": _listing(os.path.join(root, "snapshots")),
         "converged": (read_text(os.path.join(root, "converged")) or "").strip(),
-        "slots": [_slot(root, each, routing, label) for each in manifests],
+        "slots": [_slot(root, each, routing, label, users) for each in manifests],
         "routes": routing["routes"],
         "router": {
             **{key: routing.get(key) for key in ("running", "bind", "version", "workers", "drift")},
@@ -85,11 +87,15 @@ def _manifests(root: str) -> list[Document]:
     return found
 
 
-def _slot(root: str, manifest: Document, routing: Document, label: str) -> Document:
+def _slot(
+    root: str, manifest: Document, routing: Document, label: str, users: dict[int, int]
+) -> Document:
     model, slot, port = manifest["model"], manifest["slot"], manifest["port"]
     process, path = processes.state(root, f"{model}-{slot}"), signs.signs(manifest)["health"]
     name = f"{label}.{slot}" if label else slot
     server = routing.get("servers", {}).get(model, {}).get(name, {})
+    mine = processes.tree(process["pid"]) if users else []
+    taken = [users[each] for each in mine if each in users]
     return {
         "model": model,
         "slot": slot,
@@ -104,10 +110,7 @@ def _slot(root: str, manifest: Document, routing: Document, label: str) -> Docum
         "weight": server.get("weight", 0),
         "sessions": server.get("sessions", 0),
         "memory": processes.resident(process["pid"]),
-        # The tool takes longer than an observation, so ask it for replicas on devices alone.
-        "device_memory": accelerators.taken_by(processes.tree(process["pid"]))
-        if manifest.get("devices") and process["pid"]
-        else None,
+        "device_memory": sum(taken) if taken else None,
         "drift": drift.drift(root, manifest, process["pid"]),
         "fences": fence.of_process(root, process["pid"]),
         "hung": hang.recorded(root, f"{model}-{slot}"),

@@ -1,0 +1,88 @@
+"""What one look at a host says of a replica on a device."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.planning.facts import release
+
+HOSTSIDE = Path(__file__).parents[2] / "toolkit" / "hostside"
+MIB = 2**20
+# The first line as recorded on an H100, with the column of what the driver keeps.
+TOOL = """\
+#!/bin/sh
+echo "$*" >>{log}
+case "$*" in
+*compute-apps*) printf '%s, 21540\\n1, 660\\n' {pid} ;;
+*) echo "0, NVIDIA H100 80GB HBM3, 81559, 59539, 580.159.04, 39, 0, No, No, 480" ;;
+esac
+"""
+
+
+@pytest.fixture
+def observe(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(HOSTSIDE))
+    module = importlib.import_module("observe")
+    monkeypatch.setattr(
+        module.processes,
+        "state",
+        lambda *_: {"state": "running", "pid": os.getpid(), "started_at": 1.0},
+    )
+    yield module
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(HOSTSIDE)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a stand-in for the driver's tool is asked, a line each time."""
+    path, programs = tmp_path / "asked", tmp_path / "bin"
+    programs.mkdir()
+    tool = programs / "nvidia-smi"
+    tool.write_text(TOOL.format(log=path, pid=os.getpid()))
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    path.touch()
+    return path
+
+
+def root(place: Path, *devices: list[int]) -> str:
+    """Return a root with a slot for each list of devices."""
+    for slot, held in zip(("blue", "green"), devices, strict=False):
+        manifest: dict[str, Any] = {"model": "tiny", "slot": slot, "port": 1, "devices": held}
+        manifest["release"] = replace(release(1), args=()).as_json()
+        directory = place / "root" / "slots" / f"tiny-{slot}"
+        directory.mkdir(parents=True)
+        (directory / "manifest.json").write_text(json.dumps(manifest))
+    (place / "root").mkdir(exist_ok=True)
+    return str(place / "root")
+
+
+def test_replicas_on_devices_are_looked_up_once(
+    observe: ModuleType, log: Path, tmp_path: Path
+) -> None:
+    blue, green = observe.observe(root(tmp_path, [0], [0]))["slots"]
+    # The other process is none of a replica.
+    assert blue["device_memory"] == green["device_memory"] == 21_540 * MIB
+    assert log.read_text().count("compute-apps") == 1
+
+
+def test_where_no_replica_is_on_a_device_nobody_is_asked(
+    observe: ModuleType, log: Path, tmp_path: Path
+) -> None:
+    (slot,) = observe.observe(root(tmp_path, []))["slots"]
+    assert slot["device_memory"] is None
+    assert slot["memory"] > 0
+    assert "compute-apps" not in log.read_text()
