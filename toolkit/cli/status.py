@@ -59,9 +59,7 @@ def _show(seen: FleetStatus, model: str | None, *, several: bool) -> None:
         table(("HOST", *_COLUMNS)[first:], [row[first:] for row in rows])
     else:
         say("nothing is deployed" if model is None else f"{model} is not deployed")
-    for words in seen.drift:
-        note(f"drift: {words}")
-    for words in seen.events:
+    for words in (*(f"drift: {each}" for each in seen.drift), *seen.events):
         note(words)
     if slots:
         say()
@@ -69,8 +67,6 @@ def _show(seen: FleetStatus, model: str | None, *, several: bool) -> None:
         _show_host(facts, several=several)
     for words in seen.left_registry:
         note(f"registry: {words}")
-        for words in fence_remarks(facts) if facts.slots else ():
-            note(f"{facts.name}: {words}")
     for name in seen.behind:
         note(f"{name}: its router has missed a change; toolkit deploy MODEL tells it")
     if seen.keys_differ:
@@ -88,6 +84,8 @@ def _show_host(facts: HostFacts, *, several: bool) -> None:
     if owner := facts.held_by:
         held = f"{facts.name} is held by" if several else "held by"
         say(f"{held} {owner.actor} (pid {owner.pid}): {owner.command}")
+    for words in fence_remarks(facts) if facts.slots else ():
+        note(f"{facts.name}: {words}")
 
 
 def _unfinished(each: Deployment, seen: FleetStatus) -> str:
