@@ -7,7 +7,6 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
@@ -46,8 +45,9 @@ class Dialog:
         self.input, self.output = self.process.stdin, self.process.stdout
         self.errors = self.process.stderr
         # Read as it comes: a process that writes more than a pipe holds would wait for ever.
-        self._said: Future[bytes] = Future()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._said = b""
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
     def send(self, document: Mapping[str, Any]) -> None:
         """Write one JSON line. A process that has ended ignores it; its answers say why it ended."""
@@ -79,11 +79,9 @@ class Dialog:
 
     def words(self) -> str:
         """Return the last words on the standard error of a process that has ended."""
-        try:
-            return self._said.result(_END_SECONDS).decode(errors="replace")
-        except TimeoutError:
-            # A process that it left behind still has the pipe.
-            return ""
+        # A process that it left behind may still have the pipe.
+        self._listening.join(_END_SECONDS)
+        return self._said.decode(errors="replace")
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the events of a request, then {"result": ...}; raises HostError where it has an error."""
@@ -95,11 +93,10 @@ class Dialog:
 
     def _listen(self) -> None:
         """Read the standard error to its end; its last part is what a failure says."""
-        words, pipe = b"", self.errors.fileno()
+        pipe = self.errors.fileno()
         with suppress(OSError):
             while piece := os.read(pipe, _SAID):
-                words = (words + piece)[-_SAID:]
-        self._said.set_result(words)
+                self._said = (self._said + piece)[-_SAID:]
 
     def close(self) -> None:
         """End the process's standard input."""
