@@ -169,6 +169,26 @@ def test_a_listing_with_ever_another_page_ends(monkeypatch: pytest.MonkeyPatch) 
     assert len(seen) == 7
 
 
+def test_a_listing_that_takes_too_long_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolkit.adapters.hub.client.LISTING_SECONDS", 0.0)
+    answers = {TREE: (200, {"Link": f'<{TREE}?c=1>; rel="next"'}, b"[]")}
+    with (
+        serve_on_thread(answering(answers, seen := [])) as endpoint,
+        pytest.raises(SourceError, match="without an end"),
+    ):
+        HuggingFaceHub(endpoint, tries=1).files(REPO, REVISION)
+    assert len(seen) == 1
+
+
+def test_an_answer_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolkit.adapters.hub.client.ANSWER_SECONDS", 0.2)
+    with (
+        Endless(b"HTTP/1.1 200 OK\r\n\r\n", b" " * 100, 0.02) as server,
+        pytest.raises(SourceError, match="slower than"),
+    ):
+        HuggingFaceHub(server.endpoint, tries=1).resolve(REPO, "main")
+
+
 def test_a_listing_of_more_files_than_a_repository_has_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

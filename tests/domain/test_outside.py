@@ -37,6 +37,7 @@ BAD_JSON = [
     ('["\\ud800"]', "surrogates"),
     ('{"\\uDFFF": 1}', "surrogates"),
     (b"\xff\xfe", "decode"),
+    ("[" + "[]," * 3_000_000 + "0]", "more than 5000000 parts"),
     ('"' + "a" * 1000 + '"', "larger than 1000 bytes"),
 ]
 

@@ -7,6 +7,7 @@ use, so that only a lie or a fault meets it. A value beyond its bound is refused
 | bound | value | the largest seen |
 |---|---|---|
 | `JSON_DEPTH` | 64 levels of lists and mappings | 12, a tokenizer |
+| `JSON_PARTS` | 5,000,000 lists, mappings and commas of one text | 1,200,000 |
 | `TEXT` | 4,096 characters of one text that is kept or shown | 300 |
 | `WHOLE` | 2^53, any number: JSON's limit for whole numbers | 10^13 bytes |
 | `ANSWER` | 16 MiB for an answer of the Hub's API | 1.5 MB, a page |
@@ -15,6 +16,7 @@ use, so that only a lie or a fault meets it. A value beyond its bound is refused
 | `INDEX` | 64 MiB for an index of weights | 12 MB |
 | `HEADER` | 100 MB for a header of safetensors, as the format says | 15 MB |
 | `TENSORS` | 100,000 tensors of one file | 3,000 |
+| `MODEL_TENSORS` | 1,000,000 tensors of one model | 140,000 |
 | `DIMENSIONS` | 16 of one tensor | 6 |
 | `SHARDS` | 4,096 files of weights | 750 |
 | `LAYERS` | 1,024 layers of a model | 126 |
@@ -32,6 +34,9 @@ use, so that only a lie or a fault meets it. A value beyond its bound is refused
 | `SLOWEST` | 1,024 bytes per second, the floor of one connection | |
 | `SLOW_SECONDS` | 20 s over which that floor is measured | |
 | `BEGIN_SECONDS` | 60 s until an answer begins, redirects included | |
+| `ANSWER_SECONDS` | 300 s for the whole of one answer of the API | 5 |
+| `LISTING_SECONDS` | 900 s for all pages of a listing | 40 |
+| `FILE_SECONDS` | 3,600 s for a file that is read whole | 300 |
 | `WAIT_SECONDS` | 86,400 s that a server may ask to wait | 300 |
 | `BUNDLE` | 64 MiB for a text file of a bundle | 12 MB |
 | `LINE` | 64 MiB for one line from a host | 2 MB |
@@ -45,6 +50,7 @@ from __future__ import annotations
 MIB = 2**20
 
 JSON_DEPTH = 64
+JSON_PARTS = 5_000_000
 TEXT = 4096
 WHOLE = 2**53
 
@@ -55,6 +61,7 @@ INDEX = 64 * MIB
 
 HEADER = 100_000_000
 TENSORS = 100_000
+MODEL_TENSORS = 1_000_000
 DIMENSIONS = 16
 SHARDS = 4096
 
@@ -76,6 +83,9 @@ LEAST_GAIN = 64 * 1024
 SLOWEST = 1024
 SLOW_SECONDS = 20.0
 BEGIN_SECONDS = 60.0
+ANSWER_SECONDS = 300.0
+LISTING_SECONDS = 900.0
+FILE_SECONDS = 3600.0
 WAIT_SECONDS = 86_400
 
 BUNDLE = 64 * MIB

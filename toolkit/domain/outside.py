@@ -16,7 +16,7 @@ from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
-from toolkit.domain.bounds import JSON_DEPTH, TEXT, WHOLE
+from toolkit.domain.bounds import JSON_DEPTH, JSON_PARTS, TEXT, WHOLE
 
 T = TypeVar("T")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -35,6 +35,8 @@ def parse_json(text: bytes | str, most: int, *, repair: bool = False) -> Any:
         raise ValueError(f"larger than {most} bytes")
     if isinstance(text, bytes):
         text = text.decode("utf-8")
+    if text.count("[") + text.count("{") + text.count(",") > JSON_PARTS:
+        raise ValueError(f"more than {JSON_PARTS} parts")
     try:
         value = json.loads(
             text,

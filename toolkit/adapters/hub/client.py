@@ -17,7 +17,15 @@ from toolkit import __version__
 from toolkit.adapters.hub.answers import parse_listing, parse_repo_info
 from toolkit.adapters.hub.errors import Fault, HubAddress
 from toolkit.adapters.hub.port import Advance, HubFile, RepoInfo
-from toolkit.domain.bounds import ANSWER, LISTED, PAGES, SMALL_FILE
+from toolkit.domain.bounds import (
+    ANSWER,
+    ANSWER_SECONDS,
+    FILE_SECONDS,
+    LISTED,
+    LISTING_SECONDS,
+    PAGES,
+    SMALL_FILE,
+)
 from toolkit.domain.snapshot import FileDigest
 from toolkit.domain.tensors import PREFIX, Tensor, header_length, parse_header
 from toolkit.errors import SourceError
@@ -66,6 +74,7 @@ class HuggingFaceHub:
         address = HubAddress(self.endpoint, repo, revision)
         url = f"{self.endpoint}/api/models/{repo}/tree/{revision}?recursive=true&expand=false"
         found: list[HubFile] = []
+        until = time.monotonic() + LISTING_SECONDS
         for _ in range(PAGES):
             page, following = self._retried(address, partial(self._page, url))
             found += page
@@ -73,7 +82,7 @@ class HuggingFaceHub:
                 if len({file.path for file in found}) < len(found):
                     raise Fault.NONSENSE.error(address)
                 return tuple(sorted(found, key=lambda file: file.path))
-            if following == url or len(found) > LISTED:
+            if following == url or len(found) > LISTED or time.monotonic() > until:
                 break
             url = following
         raise Fault.ENDLESS.error(address)
@@ -109,7 +118,7 @@ class HuggingFaceHub:
         """Return the first `size` bytes of a file, from a server that may ignore the wish for a part."""
         headers = {**self._headers(), "Range": f"bytes=0-{size - 1}"}
         with opened(self._url(address), headers, constants.HF_HUB_DOWNLOAD_TIMEOUT) as response:
-            pace, content = Pace(), bytearray()
+            pace, content = Pace(FILE_SECONDS), bytearray()
             for piece in response.iter_bytes():
                 content += piece
                 if len(content) >= size:
@@ -121,7 +130,8 @@ class HuggingFaceHub:
 
     def _api_answer(self, url: str) -> tuple[bytes, httpx2.Response]:
         # The library reads an answer of any size, and sleeps for minutes when its rate is limited.
-        return read_answer(url, self._headers(), constants.HF_HUB_ETAG_TIMEOUT, ANSWER)
+        timeout = constants.HF_HUB_ETAG_TIMEOUT
+        return read_answer(url, self._headers(), timeout, ANSWER, ANSWER_SECONDS)
 
     def _page(self, url: str) -> tuple[list[HubFile], str | None]:
         body, response = self._api_answer(url)
@@ -135,7 +145,8 @@ class HuggingFaceHub:
     def _read(self, address: HubAddress) -> bytes:
         timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
         try:
-            return read_answer(self._url(address), self._headers(), timeout, SMALL_FILE)[0]
+            url, headers = self._url(address), self._headers()
+            return read_answer(url, headers, timeout, SMALL_FILE, FILE_SECONDS)[0]
         except TooLargeError:
             raise SourceError(
                 f"{address.path} of {address.repo} is larger than {SMALL_FILE} bytes",

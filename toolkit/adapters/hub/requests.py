@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,16 +28,21 @@ class TooLargeError(ValueError):
 
 
 class Pace:
-    """The speed of one answer, from `SLOW_SECONDS` to `SLOW_SECONDS`."""
+    """The speed of one answer, whose whole takes at most `longest` seconds."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, longest: float = math.inf, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._clock = clock
         self._since, self._gained = clock(), 0
+        self._until = self._since + longest
 
     def gained(self, size: int) -> None:
         """Count `size` bytes; raises TooSlowError where the last seconds brought too few."""
         self._gained += size
         now = self._clock()
+        if now > self._until:
+            raise TooSlowError("an answer that takes too long")
         passed = now - self._since
         if passed < SLOW_SECONDS:
             return
@@ -78,11 +84,14 @@ def _answered(url: str, headers: Mapping[str, str], timeout: float) -> httpx2.Re
 
 
 def read_answer(
-    url: str, headers: Mapping[str, str], timeout: float, most: int
+    url: str, headers: Mapping[str, str], timeout: float, most: int, longest: float
 ) -> tuple[bytes, httpx2.Response]:
-    """Return the body of an answer and the answer; raises TooLargeError where it has more than `most` bytes."""
+    """Return the body of an answer and the answer; raises TooLargeError where it has more than `most` bytes.
+
+    `timeout` is the seconds of silence, `longest` those of the whole answer, after which the request fails.
+    """
     with opened(url, headers, timeout) as response:
-        pace, content = Pace(), bytearray()
+        pace, content = Pace(longest), bytearray()
         for piece in response.iter_bytes():
             content += piece
             if len(content) > most:

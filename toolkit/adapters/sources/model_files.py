@@ -11,7 +11,7 @@ from typing import Any
 from toolkit.adapters.hub.port import Hub
 from toolkit.adapters.store.files import size_of
 from toolkit.domain.bounds import CONFIG as CONFIG_BYTES
-from toolkit.domain.bounds import INDEX, POINTER
+from toolkit.domain.bounds import INDEX, MODEL_TENSORS, POINTER
 from toolkit.domain.fit import ModelFiles
 from toolkit.domain.outside import parse_json
 from toolkit.domain.snapshot import Snapshot
@@ -151,8 +151,16 @@ def _model(
 def _all_tensors(
     files: Sequence[str], tensors: Callable[[str], tuple[Tensor, ...]]
 ) -> dict[str, tuple[Tensor, ...]]:
-    with ThreadPoolExecutor(max_workers=_THREADS) as threads:
-        return dict(zip(files, threads.map(tensors, files), strict=True))
+    """Return the tensors of each file; raises ValueError where they are more than a model has."""
+    threads, found, total = ThreadPoolExecutor(max_workers=_THREADS), {}, 0
+    try:
+        for file, each in zip(files, threads.map(tensors, files), strict=True):
+            found[file], total = each, total + len(each)
+            if total > MODEL_TENSORS:
+                raise ValueError(f"its files have more than {MODEL_TENSORS} tensors")
+        return found
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 def _other_formats(snapshot: Snapshot) -> Iterator[Tensor]:
