@@ -325,6 +325,27 @@ def test_what_never_fits_is_refused_before_anything_happens(world: World) -> Non
     assert world.events == []
 
 
+def test_a_host_whose_clock_is_off_gets_nothing_new_whether_it_is_bare_or_provisioned(
+    world: World,
+) -> None:
+    now = 1000.0
+    world.see(observed_at=now + 86400)
+    with pytest.raises(NothingSuitableError, match="its clock is 24 h 00 min ahead of") as caught:
+        world.deploy(release(1))
+    assert (world.events, world.outcomes()) == ([], [])
+    if world.count == 1:
+        assert caught.value.hint.startswith("set it there")
+    world.see(observed_at=now)
+    world.deploy(release(1))
+    world.deploy(release(2))
+    world.see(observed_at=now - 86400)
+    with pytest.raises(NothingSuitableError, match="its clock is 24 h 00 min behind|its clock is 23 h"):
+        world.deploy(release(3))
+    assert set(world.serving().values()) == {"v2"}
+    world.rollback()
+    assert set(world.serving().values()) == {"v1"}
+
+
 def test_no_is_an_answer(world: World) -> None:
     world.confirm = lambda plan: False  # type: ignore[method-assign]
     with pytest.raises(RefusedError):

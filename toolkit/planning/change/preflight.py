@@ -42,9 +42,9 @@ def preflight(facts: HostFacts, now: float, driver_package: str = "") -> tuple[F
     )
 
 
-def require_sound(facts: HostFacts, now: float) -> None:
+def require_sound(facts: HostFacts, now: float, driver_package: str = "") -> None:
     """Raise NothingSuitableError with the gravest fault of a host that cannot be provisioned; see `preflight`."""
-    for fault in preflight(facts, now):
+    for fault in preflight(facts, now, driver_package):
         raise NothingSuitableError(f"{facts.name}: {fault.words}", hint=fault.hint)
 
 

@@ -10,7 +10,9 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from toolkit.domain.accelerator import driver_package
 from toolkit.domain.facts import FleetFacts, HostFacts
+from toolkit.domain.plan import StepKind
 from toolkit.domain.release import Deployment
 from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
@@ -224,9 +226,11 @@ def _wanted_on(tools: Tools, order: Order, facts: HostFacts, start: float) -> Wa
         bake_seconds=order.timing.bake,
         ready_seconds=start,
     )
-    plan_deploy(found, facts)
-    if facts.converged != found.provision_digest:
-        require_sound(facts, tools.clock())
+    plan = plan_deploy(found, facts)
+    starts = any(step.kind is StepKind.START for step in plan.steps)
+    # A host that was sound when it was provisioned may not be so now. A rollback must go on all the same.
+    if facts.converged != found.provision_digest or (starts and order.action != "rollback"):
+        require_sound(facts, tools.clock(), driver_package(tools.host.host.settings))
     return found
 
 
