@@ -339,7 +339,7 @@ def test_a_host_whose_clock_is_off_gets_nothing_new_whether_it_is_bare_or_provis
     world.deploy(release(1))
     world.deploy(release(2))
     world.see(observed_at=now - 86400)
-    with pytest.raises(NothingSuitableError, match="its clock is 24 h 00 min behind|its clock is 23 h"):
+    with pytest.raises(NothingSuitableError, match=r"its clock is 2[34] h \d\d min behind"):
         world.deploy(release(3))
     assert set(world.serving().values()) == {"v2"}
     world.rollback()

@@ -1,31 +1,109 @@
-"""`toolkit hosts`: show the hosts of the fleet."""
+"""`toolkit hosts`: show the hosts of the fleet, and let one leave it."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from toolkit.adapters.ansible.playbooks import provision_digest
-from toolkit.cli.context import home_directory, open_fleet
+from toolkit.cli.context import home_directory, open_fleet, open_members
 from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option
-from toolkit.cli.output import print_json, say, table
+from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.plan_view import confirmation
 from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.quantity import format_size
 from toolkit.errors import HostError
 from toolkit.workflows.fleet.hosts import HostLook, look_at_hosts
 
+if TYPE_CHECKING:
+    from toolkit.workflows.change.leave import Leaving
 
-@click.command()
+
+@click.group(invoke_without_command=True)
 @fleet_option()
 @home_option()
 @json_option()
-def hosts(fleet: str | None, home: str | None, as_json: bool) -> None:
-    """Show the fleet's hosts: devices, driver, disk, engines, replicas, drift."""
+@click.pass_context
+def hosts(context: click.Context, fleet: str | None, home: str | None, as_json: bool) -> None:
+    """Show the fleet's hosts: devices, driver, disk, engines, replicas, drift; drain or forget one."""
+    if context.invoked_subcommand is None:
+        _show_hosts(fleet, home, as_json)
 
+
+@hosts.command()
+@click.argument("host")
+@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done and stop.")
+@click.option(
+    "--drain-timeout",
+    type=click.FloatRange(0),
+    default=900.0,
+    show_default=True,
+    help="Seconds that running requests get to end.",
+)
+@fleet_option()
+@home_option()
+@json_option()
+def drain(
+    host: str,
+    yes: bool,
+    dry_run: bool,
+    drain_timeout: float,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Stop all models on a host that other hosts serve too, before it leaves the fleet."""
+    from toolkit.workflows.change.leave import drain_host
+    from toolkit.workflows.tools import Timing
+
+    found = open_fleet(fleet)
+    found.select([host])
+    members = open_members(home_directory(home), found.hosts, None, history_needed=False)
+    confirm = confirmation(_show_leaving, yes=yes, dry_run=dry_run, as_json=as_json)
+    done = drain_host(members, host, confirm, Timing(drain=drain_timeout))
+    if as_json:
+        print_json({"plan": done.as_json(), "changed": bool(done.models)})
+        return
+    say(
+        f"{host} serves nothing; take it out of the fleet file, then: toolkit provision, "
+        f"toolkit hosts forget {host}"
+    )
+
+
+@hosts.command()
+@click.argument("host")
+@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done and stop.")
+@fleet_option()
+@home_option()
+@json_option()
+def forget(
+    host: str, yes: bool, dry_run: bool, fleet: str | None, home: str | None, as_json: bool
+) -> None:
+    """Remove a host that left the fleet, or is gone, from the routes and from the history."""
+    from toolkit.workflows.change.leave import forget_host
+
+    members = open_members(home_directory(home), open_fleet(fleet).hosts, None)
+    confirm = confirmation(_show_leaving, yes=yes, dry_run=dry_run, as_json=as_json)
+    done = forget_host(members, host, confirm)
+    if as_json:
+        print_json({"plan": done.as_json(), "changed": True})
+        return
+    say(f"{host} is forgotten: no router of this fleet leads to it")
+
+
+def _show_leaving(leaving: Leaving) -> None:
+    models = ", ".join(leaving.models) or "no model"
+    note(f"{leaving.action} {leaving.host}, which has {models}")
+
+
+def _show_hosts(fleet: str | None, home: str | None, as_json: bool) -> None:
     place = home_directory(home)
     ports = [open_host(host, place) for host in open_fleet(fleet).hosts]
     looks = look_at_hosts(ports, provision_digest, time.time)

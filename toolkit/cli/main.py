@@ -60,7 +60,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "hosts": (
         "toolkit.cli.hosts:hosts",
-        "Show the fleet's hosts: devices, driver, disk, engines, replicas, drift.",
+        "Show the fleet's hosts: devices, driver, disk, engines, replicas, drift; drain or forget one.",
     ),
     "doctor": (
         "toolkit.cli.doctor:doctor",

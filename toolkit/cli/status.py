@@ -65,14 +65,24 @@ def _show(seen: FleetStatus, model: str | None, *, several: bool) -> None:
         say()
     for facts in seen.fleet.facts.values():
         _show_host(facts, several=several)
+    _show_remarks(seen)
+    for each in seen.unfinished:
+        say(_unfinished(each, seen))
+
+
+def _show_remarks(seen: FleetStatus) -> None:
+    """Print what concerns the fleet as a whole and deserves a command."""
     for words in seen.left_registry:
         note(f"registry: {words}")
+    for name, models in seen.left_fleet.items():
+        note(
+            f"{name} left the fleet file and may still serve {', '.join(models)}: put it back for "
+            f"toolkit hosts drain {name}, or toolkit hosts forget {name}"
+        )
     for name in seen.behind:
         note(f"{name}: its router has missed a change; toolkit deploy MODEL tells it")
     if seen.keys_differ:
         note("the hosts do not have the same keys; toolkit keys sync brings them together")
-    for each in seen.unfinished:
-        say(_unfinished(each, seen))
 
 
 def _show_host(facts: HostFacts, *, several: bool) -> None:

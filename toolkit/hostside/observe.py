@@ -92,10 +92,13 @@ def _slot(
 ) -> Document:
     model, slot, port = manifest["model"], manifest["slot"], manifest["port"]
     process, path = processes.state(root, f"{model}-{slot}"), signs.signs(manifest)["health"]
-    name = f"{label}.{slot}" if label else slot
-    server = routing.get("servers", {}).get(model, {}).get(name, {})
     mine = processes.tree(process["pid"]) if users else []
     taken = [users[each] for each in mine if each in users]
+    servers = routing.get("servers", {}).get(model, {})
+    # The router may still know the slot under the name from before the fleet grew or shrank.
+    at = routing["routes"].get("at", "")
+    names = [f"{host}.{slot}" if host else slot for host in (label, at, "")]
+    server: Document = next((servers[name] for name in names if name in servers), {})
     return {
         "model": model,
         "slot": slot,

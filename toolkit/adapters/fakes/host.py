@@ -11,6 +11,7 @@ from typing import Any
 
 from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.hosts.client import Report
+from toolkit.adapters.hosts.facts import own_routes
 from toolkit.adapters.hosts.host import CheckedEngine, Named, busy, lock_lost
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
@@ -86,7 +87,7 @@ class FakeHost(Named):
             memory_available=self.facts.memory_available - used,
             devices=tuple(self._used(device) for device in self.facts.devices),
             slots=tuple(replace(slot, weight=self._weight(slot)) for slot in self.facts.slots),
-            routes=parsed(self.files.get("routes.json", "")),
+            routes=own_routes(parsed(self.files.get("routes.json", "")), self.host),
             damaged=(*self.facts.damaged, *self._damaged()),
             held_by=self.owner,
             opened=self.opened,
@@ -278,7 +279,7 @@ class FakeHost(Named):
 
     def _weight(self, slot: SlotFacts) -> int:
         # As a running router does, whatever becomes of its files.
-        for route in json.loads(self.loaded).get("routes", ()):
+        for route in own_routes(json.loads(self.loaded), self.host).get("routes", ()):
             for target in route["targets"]:
                 here = target.get("host", "") == self.label
                 if here and (route["model"], target["slot"]) == (slot.model, slot.slot):

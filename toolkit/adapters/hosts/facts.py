@@ -8,6 +8,7 @@ from typing import Any
 
 from toolkit.domain.bounds import TEXT
 from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
+from toolkit.domain.fleet import Host
 from toolkit.domain.outside import checked, whole
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import OpenDeployment, Release
@@ -82,6 +83,29 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
         held_by=owner_from_json(data["lock"]["owner"] or {}) if data["lock"]["held"] else None,
         changed_files=tuple(data["changed"]),
     )
+
+
+def own_routes(routes: Mapping[str, Any], host: Host) -> dict[str, Any]:
+    """Return routes in which the targets of `host` have its name of today; the serial rises where one had another.
+
+    The only host of a fleet has no name in routes. It gets one when the fleet grows, and loses it when it shrinks.
+    """
+    relay = f"{host.relay_address}:{host.relay_port}"
+    changed, found = False, []
+    for route in routes.get("routes", ()):
+        targets = []
+        for target in route["targets"]:
+            of = target.get("host", "")
+            if host.label and not of:
+                target = {**target, "host": host.label, "relay": relay}
+            elif not host.label and of == host.name:
+                target = {key: target[key] for key in target if key not in ("host", "relay")}
+            changed = changed or of != target.get("host", "")
+            targets.append(target)
+        found.append({**route, "targets": targets})
+    if not changed:
+        return dict(routes)
+    return {**routes, "routes": found, "serial": int(routes.get("serial", 0)) + 1}
 
 
 def owner_from_json(data: Mapping[str, Any]) -> LockOwner:

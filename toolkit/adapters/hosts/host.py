@@ -9,12 +9,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from toolkit.adapters.hosts import heartbeat
 from toolkit.adapters.hosts.client import HostClient, Report
-from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json, understood
+from toolkit.adapters.hosts.facts import facts_from_json, own_routes, owner_from_json, understood
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
@@ -147,7 +147,8 @@ class RealHost(Named):
         self._held: tuple[str, Heartbeat] | None = None
 
     def observe(self) -> HostFacts:
-        return facts_from_json(self.name, self._ask("observe", label=self.label))
+        facts = facts_from_json(self.name, self._ask("observe", label=self.label))
+        return replace(facts, routes=own_routes(facts.routes, self.host))
 
     @contextmanager
     def lock(self, owner: LockOwner) -> Iterator[None]:

@@ -91,6 +91,25 @@ def record_foreign(tools: Tools, kept: OpenDeployment) -> Deployment:
     return replace(found, id=opened)
 
 
+def record_departure(tools: Tools, host: str, models: Iterable[str]) -> None:
+    """Record that `host` left the fleet: its open deployments end, and it counts as having none of `models`."""
+    history = tools.history
+    for each in history.unfinished():
+        if each.host == host:
+            history.end_deployment(each.id, Outcome.UNDONE, "its host was forgotten")
+    for model in models:
+        opened = history.open_deployment(
+            model=model,
+            action="forget",
+            release=0,
+            previous=None,
+            slot="",
+            actor=tools.owner.actor,
+            host=host,
+        )
+        history.end_deployment(opened, Outcome.DONE, "its host left the fleet")
+
+
 def end_deployment(
     tools: Tools, deployment: int, outcome: Outcome, reason: str = "", *, rollout: str
 ) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from toolkit.adapters.history.history import History
@@ -17,6 +17,7 @@ from toolkit.planning.routing.agreement import agreed, behind
 from toolkit.planning.upkeep.departed import departed
 from toolkit.planning.upkeep.events import events_of
 from toolkit.workflows.fleet.look import look
+from toolkit.workflows.fleet.members import hosts_that_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class FleetStatus:
 
     `behind` names hosts whose router missed a change; `drift` says what is not as it was deployed. `history_fault` is
     why the history could not be read in full. `left_registry` says what runs and is no longer in the registry;
-    `registry_fault` is why that is not known. `events` say what happened without a command.
+    `registry_fault` is why that is not known. `events` say what happened without a command. `left_fleet` has the models
+    of each host that left the fleet file.
     """
 
     fleet: FleetFacts
@@ -37,6 +39,7 @@ class FleetStatus:
     left_registry: tuple[str, ...] = ()
     registry_fault: str = ""
     events: tuple[str, ...] = ()
+    left_fleet: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def slots(self, model: str | None) -> list[tuple[str, SlotFacts]]:
         """Return host's name and slot of each replica, of `model` alone where it is given."""
@@ -61,6 +64,7 @@ class FleetStatus:
             "history_fault": self.history_fault,
             "left_registry": list(self.left_registry),
             "registry_fault": self.registry_fault,
+            "left_fleet": {name: list(models) for name, models in self.left_fleet.items()},
         }
 
 
@@ -93,6 +97,7 @@ def observe_fleet(
         left,
         registry_fault,
         events_of(routes, facts.values()),
+        hosts_that_left(history, routes, seen.labels),
     )
 
 
