@@ -24,6 +24,7 @@ from toolkit.adapters.fakes.host import Behaviour, FakeConverge
 from toolkit.cli.main import COMMANDS
 from toolkit.config.engine_locks import SHIPPED
 from toolkit.domain.fleet import Host
+from toolkit.domain.release import Outcome
 from toolkit.errors import HostError
 
 REGISTRY = """\
@@ -48,7 +49,9 @@ ON_FLEET = (
     "plan tiny", "rollback tiny --yes", "status", "status tiny", "releases tiny", "logs tiny", "verify", "hosts",
     "doctor", "keys add ann --concurrency 4", "keys list", "keys sync", "keys revoke ann", "keys open",
     "provision --dry-run", "provision --yes", "engine list", "engine install 0.32.0 --dry-run",
-    "engine install 0.32.0 --yes", "prune --dry-run", "prune --yes", "stop tiny --dry-run", "stop tiny --yes", "status",
+    "engine install 0.32.0 --yes", "prune --dry-run", "prune --yes", "repair --dry-run", "repair --yes",
+    "stop tiny --dry-run", "stop tiny --yes", "status", "hosts drain gpu1 --dry-run", "hosts drain gpu1 --yes",
+    "hosts forget gpu9 --dry-run", "hosts forget gpu9 --yes",
 )  # fmt: skip
 ELSEWHERE = (
     "registry init", "registry list", "registry show tiny", "registry check", "registry pin tiny --as v3 --dry-run",
@@ -92,6 +95,15 @@ class Fleet:
             "RealConverge": lambda *_, **__: _Playbooks(self.world),
         }
 
+    def depart(self) -> None:
+        """Record that gpu9 changed together with gpu1, and is a host of the fleet no more."""
+        for host in ("gpu1", "gpu9"):
+            opened = self.world.history.open_deployment(
+                model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="ann",
+                host=host, rollout="r9",
+            )  # fmt: skip
+            self.world.history.end_deployment(opened, Outcome.LIVE)
+
     def __call__(self, line: str) -> Said:
         return self.prompt(*line.split(), "--json")
 
@@ -120,6 +132,8 @@ def test_every_command_with_json_is_tried() -> None:
 
 def test_documents_are_the_same_for_one_host_and_for_three(fleet: Fleet) -> None:
     for line in ON_FLEET:
+        if "forget" in line:
+            fleet.depart()
         said = fleet(line)
         assert said.code == 0, (line, said.out, said.err)
         hosts = said.json().get("hosts") or said.json().get("plan", {}).get("hosts")
