@@ -67,6 +67,15 @@ def test_what_fits_is_shown_with_its_figures(plan: Callable[..., Said]) -> None:
     assert row.endswith("nothing of this model serves here")
 
 
+def test_what_is_permitted_is_shown(plan: Callable[..., Said], prompt: Prompt) -> None:
+    path = prompt.place / "model_registry.yaml"
+    permission = "permission: {options: [VLLM_PLUGINS], reason: reviewed}, "
+    path.write_text(path.read_text().replace("v1: {", f"v1: {{{permission}"))
+    assert "  permits   VLLM_PLUGINS: reviewed\n" in plan("tiny@v1").out
+    assert json.loads(plan("tiny@v1", "--json").out)["permitted"] == ["VLLM_PLUGINS"]
+    assert "permits" not in plan("tiny@huge").out
+
+
 def test_what_fits_nowhere_is_exit_3_with_its_need(plan: Callable[..., Said]) -> None:
     code, out, _ = plan("tiny@huge")
     assert code == 3

@@ -15,11 +15,11 @@ from toolkit.adapters.store.store import Store
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import Policy, Version
+from toolkit.domain.model import Permission, Policy, Version
 from toolkit.domain.release import Outcome
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
-from toolkit.planning.change.deploy import Wanted
+from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.workflows.change.wanted import Pinned, Want, back, usual_start, want_version
 from toolkit.workflows.tools import Timing
 
@@ -61,6 +61,16 @@ def test_what_is_wanted_is_the_release_and_what_is_missing(want: Callable[..., W
     asked = want(host())
     assert (asked.release.title, asked.release.accelerator) == ("tiny #0 (v1)", "cpu")
     assert (asked.snapshot_size, asked.missing_bytes) == (12, 12)
+
+
+def test_what_is_permitted_is_said_in_the_plan(want: Callable[..., Wanted]) -> None:
+    permission = Permission(
+        True, ("bin",), "reviewed by Ada", ("kv-transfer-config", "VLLM_PLUGINS")
+    )
+    asked = want(host(), version(permission=permission))
+    remark = "permitted for tiny@v1: code, bin, kv-transfer-config, VLLM_PLUGINS (reviewed by Ada)"
+    assert plan_deploy(asked, host()).notes == (remark,)
+    assert plan_deploy(want(host()), host()).notes == ()
 
 
 def test_a_host_with_a_device_gets_the_engine_for_it(want: Callable[..., Wanted]) -> None:

@@ -32,7 +32,7 @@ def examine(
     try:
         registry = read_registry()
     except ToolkitError as error:
-        registry_error = error.message
+        registry_error = " ".join(error.message.split())
     return (
         *_ops_machine(store, registry_error, open_history),
         *_hosts(hosts, digest_of, registry),

@@ -56,6 +56,7 @@ class FleetFit:
             "version": self.version.name,
             "source": self.version.source.key,
             "revision": self.version.revision,
+            "permitted": list(self.version.permission.allowed),
             "fits": self.fits,
             "weights": self.weights,
             "need": self.need.as_json(),
