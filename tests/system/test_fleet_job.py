@@ -130,3 +130,32 @@ def test_stop_takes_the_model_from_all_hosts(site: StubSite) -> None:
     assert site.serving() == {}
     for machine in site.lab.machines:
         assert "tiny" not in machine.run("ls", "/var/lib/toolkit/slots")
+
+
+def test_a_bit_that_flipped_on_a_host_is_found_before_it_is_served(site: StubSite) -> None:
+    alpha, root = site.lab["alpha"], "/var/lib/toolkit/snapshots"
+    find = ["grep", "-lr", "I am version v1.", root, "--include=behaviour.txt"]
+    path = alpha.run(*find).split()[0].replace("behaviour.txt", "model.safetensors")
+    alpha.run("/usr/bin/python3", "-c", _FLIP, path)
+    done = site.lab.toolkit("deploy", "tiny@v1", "--yes", check=False)
+    assert done.returncode == 6, done.stderr
+    assert "model.safetensors: not what was pinned" in done.stderr
+    assert "toolkit verify --repair" in done.stderr
+    assert "alpha" not in site.serving()
+    alpha.run("sh", "-c", "echo 'os.exit()' >>/var/lib/toolkit/router/usage.lua")
+    said = site.lab.toolkit("verify", "--repair", check=False)
+    assert said.returncode == 6
+    assert "alpha: router/usage.lua was changed" in said.stderr
+    assert path.split("/")[5] not in alpha.run("ls", root)
+
+
+# Whoever hides a change sets the times of the file back.
+_FLIP = """
+import os, sys
+seen = os.stat(sys.argv[1])
+with open(sys.argv[1], "r+b") as file:
+    byte = file.read(1)[0]
+    file.seek(0)
+    file.write(bytes([byte ^ 1]))
+os.utime(sys.argv[1], ns=(seen.st_atime_ns, seen.st_mtime_ns))
+"""
