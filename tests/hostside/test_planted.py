@@ -80,6 +80,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "apply-routes": {"files": render_files(ROUTES)},
     "keys": {},
     "apply-keys": {"ring": RING},
+    "repair-keys": {"ring": RING},
     "lock": {"owner": {}},
     "keep-deployment": {"deployment": {"rollout": "r"}},
     "drop-deployment": {"rollout": "r"},

@@ -21,6 +21,11 @@ def test_each_difference_names_host_and_place() -> None:
         "localhost tiny blue: /etc/systemd/system/toolkit-tiny-blue.service was changed",
         "localhost router: tiny/blue has another weight than its files say",
     )
+    changed = ("router/usage.lua was changed", "bin/hostside-0123456789abcdef was changed")
+    assert drift_of(host(changed_files=changed)) == (
+        "localhost: router/usage.lua was changed",
+        "localhost: bin/hostside-0123456789abcdef was changed",
+    )
     assert drift_of(host(slot("blue", release(1), weight=100))) == ()
     assert drift_of(host(slot("blue", release(1), weight=100), engines=(), snapshots=())) == (
         "localhost tiny blue: its engine vllm-0.32.0-cpu-py311-aaaaaaaa is not on the host",

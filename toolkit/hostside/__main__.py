@@ -32,7 +32,7 @@ def main() -> int:
         import conversation
 
         return conversation.converse(carry_out)
-    if name == "watch":
+    if name == "watch-host":
         import watch
 
         return watch.main(sys.argv[2:])

@@ -2,6 +2,7 @@
 
     <root>/seals/base.json             path -> [sha256] of the router's files that its role writes
     <root>/seals/start.json            the same, of what starts the router
+    <root>/seals/watch.json            the same, of the watch of the host
     <root>/seals/supervisor.json       the same, of what starts replicas and router where there is no systemd
     <root>/seals/router.json           name -> [sha256...] of the files that changes of the router write
     <root>/seals/snapshots-NAME.json   path -> [size, inode, times, sha256] of files as they were when last hashed
@@ -23,7 +24,7 @@ from wire import Document
 
 _DIRECTORY = "seals"
 # Of files that are small enough to be compared at each observation.
-_SMALL = ("base", "start", "supervisor", "router")
+_SMALL = ("base", "start", "supervisor", "watch", "router")
 
 
 def seal_texts(root: str, texts: Mapping[str, str], *, also_former: bool) -> None:

@@ -16,11 +16,12 @@ import hang as hang_of
 import router_files
 import router_view
 import takeover
+from directory import Directory, make_own
 from wire import Document
 
 TICK = 0.5
 # Commands see by the age of this file whether the watch runs.
-BEAT, BEAT_SECONDS = os.path.join("watch", "beat"), 5.0
+WATCH, BEAT, BEAT_SECONDS = "watch", "beat", 5.0
 # A model whose replica was down for so many looks in a row has lost it: a check that fails once is no reason.
 LOOKS = 3
 
@@ -73,17 +74,14 @@ class Watch:
     def _beat(self) -> None:
         if time.monotonic() - self._beaten >= BEAT_SECONDS:
             self._beaten = time.monotonic()
-            handle = os.open(
-                os.path.join(self.root, BEAT), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644
-            )
-            os.utime(handle)
-            os.close(handle)
+            with Directory(make_own(self.root, WATCH)) as opened:
+                opened.write(BEAT, "", durable=False)
 
 
 def runs(root: str) -> bool:
     """Return whether the watch of this host has looked in the last half minute."""
     try:
-        return time.time() - os.stat(os.path.join(root, BEAT)).st_mtime < 30
+        return time.time() - os.stat(os.path.join(root, WATCH, BEAT)).st_mtime < 30
     except OSError:
         return False
 
