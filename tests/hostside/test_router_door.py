@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hostside.router_lab import Lab, lab, router_socket, until
+from tests.hostside.router_lab import Lab, free_port, lab, router_socket, until
 from tests.hostside.router_site import PATH, Site
 from tests.hostside.test_router_keys import ANN, BOB, TINY, bearer, ring
 from tests.hostside.test_router_tls import certificate, place
@@ -267,6 +267,22 @@ def test_an_address_has_so_many_connections_without_a_key(locked: Lab) -> None:
     finally:
         for each in kept:
             each.close()
+
+
+def test_clients_leave_room_for_what_is_not_theirs() -> None:
+    limits = {"router_max_connections": 40, "router_client_connections": 20}
+    metrics = free_port()
+    with (
+        lab(router_metrics_bind=f"127.0.0.1:{metrics}", **limits) as running,
+        contextlib.ExitStack() as stack,
+    ):
+        for _ in range(30):
+            stack.enter_context(connected(running))
+        for _ in range(5):
+            client = http.client.HTTPConnection("127.0.0.1", metrics, timeout=5)
+            with contextlib.closing(client):
+                client.request("GET", "/metrics")
+                assert client.getresponse().status == 200
 
 
 def test_requests_with_a_key_do_not_count_against_their_address(locked: Lab) -> None:
