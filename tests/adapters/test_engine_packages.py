@@ -16,7 +16,7 @@ import pytest
 
 from toolkit.adapters.engines import packages as engine_packages
 from toolkit.adapters.engines.packages import locate, resolve, uv_binary
-from toolkit.adapters.engines.wheelhouse import Wheelhouse
+from toolkit.adapters.engines.wheelhouse import Wheelhouse, read_stamp
 from toolkit.config.engine_locks import read_lock
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
@@ -182,6 +182,16 @@ def test_what_an_interruption_left_is_kept_as_far_as_it_is_right(
     assert inodes(house, lock)["anchor-1.0-py3-none-any.whl"] == kept["anchor-1.0-py3-none-any.whl"]
     assert sorted(inodes(house, lock)) == sorted(kept)
     assert cut.read_bytes() == (shelf / cut.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", "[" * 100_000, '{"a.whl": 1}', '{"a.whl": ["x", -1]}', '{"a.whl": [1, 1]}'],
+    ids=range(7),
+)
+def test_a_damaged_stamp_counts_as_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "stamp").write_text(text)
+    assert read_stamp(tmp_path / "stamp") == {}
 
 
 @pytest.mark.parametrize("damage", ["remove", "truncate"])

@@ -17,9 +17,12 @@ from pathlib import Path
 from toolkit.adapters.engines import packages as engine_packages
 from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.store.copying import copy_file
+from toolkit.adapters.store.files import size_of
+from toolkit.domain.bounds import INDEX
 from toolkit.domain.engine import EngineLock
+from toolkit.domain.outside import parse_mapping, text_of, whole
 from toolkit.domain.requirements import LockedPackage, format_requirements, parse_requirements
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.snapshot import FileDigest, is_safe_path
 from toolkit.errors import IntegrityError, SourceError
 
 # Files done, files in all, bytes done.
@@ -52,13 +55,10 @@ class Wheelhouse:
     def complete(self, lock: EngineLock) -> bool:
         """Whether every file of the lock is there: compares sizes, reads no contents, no network."""
         directory = self.directory(lock)
-        try:
-            files: dict[str, list[str | int]] = json.loads((directory / _STAMP).read_text())
-            return all(
-                (directory / name).stat().st_size == size for name, (_, size) in files.items()
-            )
-        except (OSError, ValueError):
-            return False
+        files = read_stamp(directory / _STAMP)
+        return bool(files) and all(
+            size_of(directory / name) == size for name, (_, size) in files.items()
+        )
 
     def packages(self, lock: EngineLock) -> tuple[FileDigest, ...]:
         """Return all files that an installation reads: the lock's wheels, which must be complete, and the lock."""
@@ -93,8 +93,7 @@ class Wheelhouse:
 
     def files(self, lock: EngineLock) -> dict[str, tuple[str, int]]:
         """Return the lock's wheels, which must be complete: file name -> sha256 and size."""
-        stamp = json.loads((self.directory(lock) / _STAMP).read_text())
-        return {name: (digest, size) for name, (digest, size) in stamp.items()}
+        return read_stamp(self.directory(lock) / _STAMP)
 
     def take_in(
         self, lock: EngineLock, wheels: Iterable[Path], advance: Callable[[int], None]
@@ -144,10 +143,23 @@ class Wheelhouse:
     def _link_known_files(self, packages: Sequence[LockedPackage], directory: Path) -> None:
         wanted = {digest for package in packages for digest in package.sha256}
         for stamp in self._root.glob(f"*/{_STAMP}"):
-            for name, (digest, _) in json.loads(stamp.read_text()).items():
+            for name, (digest, _) in read_stamp(stamp).items():
                 target = directory / name
                 if digest in wanted and not target.exists() and (stamp.parent / name).exists():
                     os.link(stamp.parent / name, target)
+
+
+def read_stamp(path: Path) -> dict[str, tuple[str, int]]:
+    """Return file name -> sha256 and size as the stamp at `path` says; nothing without one or with a damaged one."""
+    try:
+        entries = parse_mapping(path.read_bytes(), INDEX)
+        return {
+            name: (text_of(digest, "a digest"), whole(size, "a size"))
+            for name, (digest, size) in entries.items()
+            if is_safe_path(name)
+        }
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def _slices(packages: Sequence[LockedPackage], engine: str) -> Iterator[list[LockedPackage]]:
