@@ -21,6 +21,7 @@ from tests.workflows.test_engine import whole
 from tests.workflows.world import World, fleet_host
 from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.host import Behaviour, FakeConverge
+from toolkit.adapters.hosts.host import CheckedEngine
 from toolkit.cli.main import COMMANDS
 from toolkit.config.engine_locks import SHIPPED
 from toolkit.domain.fleet import Host
@@ -201,6 +202,24 @@ def test_what_verify_finds_stands_beside_its_error(
     (damaged,) = [each for each in said.json()["snapshots"] if each["faults"]]
     assert (said.code, damaged["where"]) == (6, "gpu1")
     assert said.json()["error"]["kind"] == "integrity"
+
+
+def test_what_verify_finds_of_engines_and_of_the_toolkits_own_files_is_drift(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fleet("deploy tiny@v1 --yes").code == 0
+    changed = CheckedEngine(sealed=True, files=1, size=1, faults=("bin/vllm: was changed",))
+    monkeypatch.setattr(fleet.world.host, "check_engine", lambda *_: changed)
+    fleet.world.see("gpu1", changed_files=("router/model.lua was changed",))
+    said = fleet("verify")
+    (engine,) = fleet.world.host.facts.engines
+    assert said.json()["drift"] == [
+        "gpu1: router/model.lua was changed",
+        f"gpu1 engine {engine}: bin/vllm: was changed",
+    ]
+    assert said.code == 6
+    assert "toolkit provision --force" in said.json()["error"]["hint"]
+    assert fleet("status").json()["drift"] == ["gpu1: router/model.lua was changed"]
 
 
 def test_a_version_that_fits_nowhere_is_shown_with_its_error(fleet: Fleet) -> None:
