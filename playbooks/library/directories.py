@@ -98,7 +98,12 @@ def found(module, path):
 
 def converge(path, owner, mode):
     """Make the directory, or correct it by descriptor, so that nobody can exchange it for a link meanwhile."""
-    os.makedirs(path, exist_ok=True)
+    # The directories above it, too: a login may have any umask.
+    former = os.umask(0o022)
+    try:
+        os.makedirs(path, exist_ok=True)
+    finally:
+        os.umask(former)
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         former = os.fstat(directory).st_uid

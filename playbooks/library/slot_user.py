@@ -64,6 +64,7 @@ def main():
         argument_spec={"name": text, "group": text, "home": path, "slot": path},
         supports_check_mode=True,
     )
+    os.umask(0o022)
     wanted = module.params
     created = [*accounts(module, wanted["name"], wanted["group"])]
     try:

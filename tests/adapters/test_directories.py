@@ -29,10 +29,11 @@ def test_a_directory_is_made_with_its_permissions_whatever_the_umask(
 ) -> None:
     former = os.umask(0o077)
     try:
-        directories.converge(str(tmp_path / "new"), ME, 0o755)
+        directories.converge(str(tmp_path / "above/new"), ME, 0o750)
     finally:
         os.umask(former)
-    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "above").stat().st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "above/new").stat().st_mode) == 0o750
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="another owner's directory needs root")
