@@ -182,7 +182,7 @@ together = meet(
 )
 # As with vLLM, the main process is not alone; it ends its worker when it is told to end, not when it is killed.
 worker = subprocess.Popen(
-    [sys.executable, "-c", "import time; time.sleep(600)", f"worker-of-{port}", "EngineCore"]
+    [sys.executable, "-c", "import time; time.sleep(600)", f"worker-of-{port}", "VLLM::EngineCore"]
 )
 
 

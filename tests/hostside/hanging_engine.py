@@ -21,7 +21,7 @@ for line in sys.stdin:
     print("done", flush=True)
 """
 core = subprocess.Popen(
-    [sys.executable, "-c", CORE, "EngineCore"],
+    [sys.executable, "-c", CORE, "VLLM::EngineCore"],
     stdin=subprocess.PIPE,
     stdout=subprocess.PIPE,
     text=True,
@@ -56,6 +56,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: clients hang up."""
+
+
+server = Server(("127.0.0.1", int(sys.argv[1])), Handler)
 print("ready", core.pid, time.time(), flush=True)
 server.serve_forever()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -49,18 +50,18 @@ def looks(seconds: int, **changes: Any) -> list[hang.Look]:
         pytest.param(looks(40), 8, id="frozen, with gauges that stand at 0"),
         pytest.param(looks(40, load=3), 8, id="frozen, with gauges that stand at 3"),
         pytest.param(looks(40, marks=None), 8, id="it answers no metrics either"),
-        pytest.param(looks(40, effort=lambda at: 0.02 * at), 8, id="a thread that ticks"),
+        pytest.param(looks(40, effort=0.15), 8, id="a worker that waits for the core"),
         pytest.param(looks(40, requests=0), None, id="nothing is asked"),
         pytest.param(looks(40, marks=lambda at: at), None, id="tokens flow"),
         pytest.param(looks(40, marks=lambda at: at // 5), None, id="a token in five seconds"),
-        pytest.param(looks(40, effort=float), None, id="a long prefill or a compilation"),
-        pytest.param(looks(40, effort=lambda at: 0.3 * at), None, id="on a processor that is taken"),
+        pytest.param(looks(40, effort=2.0), None, id="a long prefill or a compilation"),
+        pytest.param(looks(40, effort=0.9), None, id="on a processor that is taken"),
         pytest.param(looks(40, probe="answered"), None, id="a slow upload"),
         pytest.param(looks(40, probe=""), None, id="before the probe is sent"),
         pytest.param(looks(40, probe="refused"), None, id="a model that answers no probe"),
-        pytest.param(looks(80, effort=float), 60, id="it computes for ever"),
-        pytest.param(looks(80, effort=float, probe="refused", load=1), 60, id="as does this one"),
-        pytest.param(looks(80, effort=float, probe="refused"), None, id="an upload to that model"),
+        pytest.param(looks(80, effort=2.0), 60, id="it computes for ever"),
+        pytest.param(looks(80, effort=2.0, probe="refused", load=1), 60, id="as does this one"),
+        pytest.param(looks(80, effort=2.0, probe="refused"), None, id="an upload to that model"),
         pytest.param(looks(9) + looks(4, requests=0), 8, id="until it is ended"),
     ],
 )  # fmt: skip
@@ -103,7 +104,10 @@ class Running:
         answers: list[Any] = []
 
         def ask() -> None:
-            answers.append(self.router.ask("/v1/completions", {"model": "tiny", "work": work})[0])
+            # The end of the router at the end of a test cuts what is left.
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                asked = self.router.ask("/v1/completions", {"model": "tiny", "work": work})
+                answers.append(asked[0])
 
         before = self.requests()
         for _ in range(count):

@@ -128,7 +128,7 @@ class TestVllm:
                 "vllm:generation_tokens",
                 "vllm:kv_cache_usage_perc",
             ),
-            "core": "EngineCore",
+            "core": "VLLM::",
             "probe": {
                 "path": "/v1/completions",
                 "body": {"model": "tiny", "prompt": "a", "max_tokens": 1, "temperature": 0},

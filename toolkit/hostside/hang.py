@@ -29,16 +29,18 @@ from directory import Directory, make_own, read_text
 from wire import Document
 
 HANG, STALL = 8.0, 600.0
-# A process that computes uses most of a processor. What goes on in an idle one uses less than this part of it.
-EFFORT = 0.1
+# A process that computes runs, or waits for a processor, all of the time; one of vLLM's that waits for another process
+# looks at the clock for up to 0.15 of it, on a busy machine.
+EFFORT = 0.5
 
 
 class Look(NamedTuple):
     """A replica at the time `at`, in seconds.
 
-    `requests` are open; `marks` move with its progress, None where it did not tell; `effort` is the time that its
-    processes ran or waited for a processor, in seconds since they started; `load` are the requests in work by its own
-    count. `probe` is "" (none sent), `waiting`, `answered`, or `refused`, where the answer says nothing of the engine.
+    `requests` are open; `marks` move with its progress, None where it did not tell; `effort` is the part of the time
+    since the last look for which its busiest process ran or waited for a processor; `load` are the requests in work by
+    its own count. `probe` is "" (none sent), `waiting`, `answered`, or `refused`, where the answer says nothing of the
+    engine.
     """
 
     at: float
@@ -67,8 +69,7 @@ class Judge:
             self._last = look._replace(marks=last.marks)
         elif last.marks is not None and look.marks != last.marks:
             self._progress = self._sign = look.at
-        # Processes that have gone take their time with them.
-        if look.effort < last.effort or look.effort - last.effort > EFFORT * (look.at - last.at):
+        if look.effort > EFFORT:
             self._sign = look.at
         words = "1 request is open" if look.requests == 1 else f"{look.requests} requests are open"
         if look.probe == "waiting" and look.at - self._sign >= self.hang:
@@ -93,6 +94,7 @@ class Watched:
         self._probe: Probe | None = None
         self._pid, self._carried = 0, -1
         self._marks: object = None
+        self._run_times: tuple[dict[int, float], float] = ({}, 0.0)
 
     def look(self, requests: int, carried: int) -> str:
         """Return why it hangs, empty where it does not.
@@ -111,7 +113,7 @@ class Watched:
             now,
             requests,
             None if figures is None else self._marks,
-            self._effort(alone=figures is None),
+            self._effort(now, alone=figures is None),
             int(sum((figures or {}).get(name, 0) for name in self._signs["load"])),
             self._probe.state if self._probe else "",
         )
@@ -137,11 +139,15 @@ class Watched:
         self._probe = None
         end(self.root, self.program)
 
-    def _effort(self, *, alone: bool) -> float:
-        """Return the run time of the engine's processes; `alone` where its server does not answer, so it counts too."""
+    def _effort(self, now: float, *, alone: bool) -> float:
+        """Return the effort of the busiest process; `alone` where the server does not answer, so it counts too."""
         if not self._pid or not os.path.exists(f"/proc/{self._pid}"):
             self._pid = processes.state(self.root, self.program)["pid"]
-        return processes.effort(self._pid, self._signs["core"], alone=alone)
+        before, then = self._run_times
+        times = processes.run_times(self._pid, self._signs["core"], alone=alone)
+        self._run_times = times, now
+        gained = [each - before[pid] for pid, each in times.items() if pid in before]
+        return max(gained, default=0.0) / max(now - then, 0.001)
 
 
 class Probe:

@@ -48,15 +48,15 @@ def tree(pid: int) -> list[int]:
     return found
 
 
-def effort(pid: int, core: str, *, alone: bool) -> float:
-    """Return the seconds that the computing processes below `pid` have run or waited for a processor.
+def run_times(pid: int, core: str, *, alone: bool) -> dict[int, float]:
+    """Return, for each computing process below `pid`, the seconds for which it has run or waited for a processor.
 
     They have `core` in their command line; without such a process, all descendants count. With `alone` the process
     `pid` counts too, as it does where it has no descendant.
     """
     below = tree(pid)[1:]
     found = [each for each in below if core and core in _command_line(each)] or below
-    return sum(map(_run_time, found if found and not alone else [pid, *found]))
+    return {each: _run_time(each) for each in (found if found and not alone else [pid, *found])}
 
 
 def _command_line(pid: int) -> str:

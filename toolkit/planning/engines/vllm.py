@@ -145,7 +145,7 @@ class Vllm:
             server="serve",
             ending=_ending(release, port),
             progress=(metrics.prompt, metrics.generated, metrics.cache_use),
-            core="EngineCore",
+            core="VLLM::",
             probe={
                 "path": "/v1/completions",
                 "body": {
