@@ -67,7 +67,7 @@ def main(path: str) -> None:
         rules.export_bpf(file)
     if not os.path.exists(path) or not filecmp.cmp(path + ".new", path, shallow=False):
         os.replace(path + ".new", path)
-        print("written", end="")
+        sys.stdout.write("written")
     else:
         os.unlink(path + ".new")
 
