@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,8 +85,12 @@ class HostLab:
         slot: str,
         behaviour: Behaviour = Behaviour.GOOD,
         watch: Callable[[str], None] = lambda _: None,
+        fences: Sequence[str] | None = None,
     ) -> str:
-        """Start a replica; return its program's name. `watch` hears of each task."""
+        """Start a replica; return its program's name. `watch` hears of each task.
+
+        It gets these `fences`, by default all that the host has.
+        """
         wanted, program, root = release(behaviour), f"tiny-{slot}", self.host.host.root
         self.play(
             "replica",
@@ -94,7 +98,7 @@ class HostLab:
                 "replica_program": program,
                 "replica_user": self.host.host.slot_user(program),
                 "replica_state": "started",
-                "replica_fences": list(self.host.observe().fences),
+                "replica_fences": list(self.host.observe().fences if fences is None else fences),
                 **process_variables(wanted, slot, seat_of(root, program, self.ports[slot], {}), ()),
             },
             watch,

@@ -3,6 +3,7 @@
 endpoints, ready in milliseconds. How it does is written in `behaviour` inside the snapshot, or, for snapshots that were
 pinned and sent like a model's, in `behaviour.txt`, with its answer in the line after."""
 
+import ctypes
 import http.server
 import json
 import os
@@ -50,16 +51,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         text = answer or f"hello from {os.path.basename(snapshot)}"
         if user[:1] == ["slow"]:
             time.sleep(1.5)
-        elif user[:1] == ["connect"]:
-            text = connect(user[1], int(user[2]))
-        elif user[:1] == ["send"]:
-            text = send(user[1], int(user[2]))
-        elif user[:1] == ["open"]:
-            text = opened(user[1])
-        elif user[:1] == ["write"]:
-            text = written(user[1])
-        elif user[:1] == ["read"]:
-            text = read(user[1])
+        elif user[:1] and user[0] in WAYS:
+            text = tried(WAYS[user[0]], user[1:])
         elif behaviour == "answers nothing":
             text = ""
         self.complete(request, text)
@@ -100,51 +93,73 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def connect(address, port):
-    """Say whether this process can reach an address over TCP."""
-    try:
-        socket.create_connection((address, port), timeout=1).close()
-    except OSError as error:
-        return f"refused: {error}"
+    """Reach an address over TCP."""
+    socket.create_connection((address, int(port)), timeout=1).close()
     return "connected"
 
 
 def send(address, port):
-    """Say whether this process can send a datagram."""
+    """Send a datagram."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sender:
-        try:
-            sender.sendto(b"hello", (address, port))
-        except OSError as error:
-            return f"refused: {error}"
+        sender.sendto(b"hello", (address, int(port)))
     return "sent"
 
 
 def opened(path):
-    """Say whether this process can connect to a UNIX socket, or else list a directory."""
-    try:
-        if os.path.isdir(path):
-            return " ".join(["listed", *os.listdir(path)])
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(path)
-    except OSError as error:
-        return f"refused: {error}"
+    """Connect to a UNIX socket, or else list a directory."""
+    if os.path.isdir(path):
+        return " ".join(["listed", *os.listdir(path)])
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
     return "connected"
 
 
 def written(directory):
-    """Say whether this process can make a file in a directory."""
-    try:
-        with tempfile.TemporaryFile(dir=directory):
-            return "written"
-    except OSError as error:
-        return f"refused: {error}"
+    """Make a file in a directory."""
+    with tempfile.TemporaryFile(dir=directory):
+        return "written"
 
 
 def read(path):
-    """Say whether this process can read a file."""
+    """Read a file."""
+    with open(path, "rb") as file:
+        return f"read: {len(file.read(4096))}"
+
+
+def become(program):
+    """Run a program that is root's and setuid; it prints the user that it runs as."""
+    if subprocess.check_output([program, "-u"], text=True).strip() != "0":
+        raise PermissionError("it did not become root")
+
+
+def called(number, *numbers):
+    """Make a system call of x86-64."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.syscall(int(number), *map(int, numbers)) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+# What a replica may try; each raises OSError where the way is shut.
+WAYS = {
+    "connect": connect,
+    "send": send,
+    "open": opened,
+    "write": written,
+    "read": read,
+    "become": become,
+    "call": called,
+    "link": os.symlink,
+    "niceness": lambda pid: os.setpriority(os.PRIO_PROCESS, int(pid), 19),
+    "signal": lambda pid: os.kill(int(pid), 0),
+    "socket": lambda *numbers: socket.socket(*map(int, numbers)).close(),
+}
+
+
+def tried(way, words):
+    """Say what came of a way, `through` where that has no word of its own."""
     try:
-        with open(path, "rb") as file:
-            return f"read: {len(file.read())}"
+        return way(*words) or "through"
     except OSError as error:
         return f"refused: {error}"
 

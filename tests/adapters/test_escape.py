@@ -1,0 +1,134 @@
+"""Every way out that a compromised replica could try, under systemd and without it: all of them are shut."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.host_lab import ENGINE, HostLab
+from toolkit.adapters.hosts.client import silent
+from toolkit.domain.facts import FENCES
+from toolkit.domain.keys import KeyRing
+
+# System calls of x86-64 by number: a filter refuses them before the kernel looks at their arguments.
+TRACE, READ_MEMORY = "call 101 16 {pid}", "call 310 {pid} 0 0 0 0 0"
+UNSHARE_USER, CLONE_USER, SETNS = "call 272 268435456", "call 56 268435473 0 0 0 0", "call 308 0 0"
+KEYRING, BPF, PERF, MOUNT = (
+    "call 250 0 0 0",
+    "call 321 0 0 0",
+    "call 298 0 0 -1 -1 0",
+    "call 165 0 0 0 0 0",
+)
+UNIX_DATAGRAM, PACKET, RAW, VSOCK = "socket 1 2", "socket 17 3", "socket 2 3 1", "socket 40 1"
+SYSTEM = ("write /etc", "write /usr/local/bin", "write /root", "write /var", "read /etc/shadow",
+          "open /run/dbus/system_bus_socket")  # fmt: skip
+_SETUID = 'cp /usr/bin/id "$1" && chmod 4755 "$1"'
+
+
+@pytest.fixture(params=["real", pytest.param("systemd", marks=pytest.mark.system)])
+def lab(request: pytest.FixtureRequest) -> Iterator[HostLab]:
+    """A host with a replica in blue, which tries to escape, and one in green, which it may not touch."""
+    found: HostLab = request.getfixturevalue(f"{request.param}_host")
+    found.empty(but_ready=True)
+    found.ready()
+    green = found.start("green")
+    assert found.host.wait_ready(green, found.ports["green"], 20, silent).ok
+    found.host.apply_keys(KeyRing())
+    found.run("sh", "-c", _SETUID, "sh", _setuid(found))
+    yield found
+    found.run("rm", "-f", _setuid(found))
+
+
+def test_every_way_out_of_a_replica_is_shut(lab: HostLab) -> None:
+    root = lab.host.host.root
+    green = lab.run("pgrep", "-o", "-f", f"serve .* --port {lab.ports['green']}").strip()
+    router = lab.run("pgrep", "-o", "-f", f"haproxy -W.*{root}/router/").strip()
+    files = [
+        *(f"{root}/router/{name}" for name in ("keys.map", "keys.json", "haproxy.cfg")),
+        *(f"{root}/logs/tiny-{slot}.log" for slot in ("blue", "green")),
+        *(f"{root}/slots/tiny-{slot}/manifest.json" for slot in ("blue", "green")),
+        f"{root}/slots/tiny-green/run",
+        *(f"/proc/{pid}/{name}" for pid in (green, router) for name in ("environ", "mem", "maps")),
+    ]
+    # They are there, for root. And any user but a fenced one becomes root by a setuid program.
+    assert set(lab.run("ls", *files).split()) == set(files)
+    unfenced = ("setpriv", "--reuid=65534", "--clear-groups")
+    assert lab.run(*unfenced, _setuid(lab), "-u") == "0\n"
+    places = [
+        *("router", "control", "sockets", "logs", "slots", "slots/tiny-green", "slots/tiny-blue"),
+        *("caches", "caches/tiny-green", "snapshots", "engines", "supervisor", "bin", "."),
+    ]
+    calls = [each.format(pid=green) for each in (TRACE, READ_MEMORY)]
+    calls += [UNSHARE_USER, CLONE_USER, SETNS, KEYRING, BPF, PERF, MOUNT]
+    tries = [
+        *(f"read {path}" for path in files),
+        *(f"write {root}/{place}" for place in places),
+        *(f"link /etc/passwd {root}/{place}/planted" for place in places),
+        *(f"open {root}/{name}" for name in ("control/master.sock", "sockets/named.sock")),
+        f"open {root}/supervisor/supervisor.sock",
+        *(f"{way} {pid}" for way in ("signal", "niceness") for pid in (green, router)),
+        f"become {_setuid(lab)}",
+        *(PACKET, RAW, VSOCK),
+        *SYSTEM,
+    ]
+    with _listener(lab) as (address, port):
+        # Others on this host get through.
+        lab.run("bash", "-c", f"exec 3<>/dev/tcp/{address}/{port}")
+        tries += [f"connect {address} {port}", f"send {address} 53", "send 127.0.0.53 53"]
+        said = {each: lab.ask("blue", each) for each in (*tries, *calls)}
+    assert {way: words for way, words in said.items() if not words.startswith("refused")} == {}
+    assert {way: said[way] for way in calls if "[Errno 1]" not in said[way]} == {}
+    # The replica is well, and where a way is open it says so.
+    assert lab.ask("blue", UNIX_DATAGRAM) == "through"
+    assert lab.ask("blue", f"write {root}/caches/tiny-blue") == "written"
+    assert (
+        lab.ask("blue", "connect 127.0.0.1 " + lab.host.host.router_bind.partition(":")[2])
+        == "connected"
+    )
+
+
+def test_the_host_says_that_its_replicas_have_every_fence(lab: HostLab) -> None:
+    facts = lab.host.observe()
+    assert facts.fences == FENCES
+    assert {slot.slot: slot.fences for slot in facts.slots} == {"blue": FENCES, "green": FENCES}
+
+
+def test_a_host_that_forbids_namespaces_still_gives_a_replica_its_own_user(
+    real_host: HostLab,
+) -> None:
+    real_host.empty()
+    root, port = Path(real_host.host.host.root), real_host.ports["blue"]
+    scratch = Path(f"/run/{root.name}-{port}")
+    scratch.mkdir()
+    (scratch / "left by a killed one").touch()
+    blue = real_host.start("blue", fences=("user", "rights", "network"))
+    assert real_host.host.wait_ready(blue, port, 20, silent).ok
+    (slot,) = real_host.host.observe().slots
+    assert slot.fences == ("user", "rights", "network")
+    assert list(scratch.iterdir()) == []
+    tries = (
+        f"read {root}/router/keys.map", f"read {root}/logs/tiny-blue.log", f"write {root}/router",
+        f"write {root}/logs", f"open {root}/control/master.sock", "send 127.0.0.53 53", "signal 1",
+        "read /proc/1/environ",
+    )  # fmt: skip
+    assert [real_host.ask("blue", each).partition(":")[0] for each in tries] == ["refused"] * 8
+    real_host.stop("blue")
+    assert not scratch.exists()
+
+
+@contextmanager
+def _listener(lab: HostLab) -> Iterator[tuple[str, int]]:
+    """Yield an address that is neither 127.0.0.1 nor ::1, and a port at which somebody listens there."""
+    if lab.host.host.connection == "ssh":
+        yield lab.host.host.address, 22
+    else:
+        with socket.create_server(("127.0.0.2", 0)) as listener:
+            yield listener.getsockname()
+
+
+def _setuid(lab: HostLab) -> str:
+    return f"{lab.host.host.root}/engines/{ENGINE}/bin/setuid-id"
