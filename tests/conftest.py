@@ -27,6 +27,7 @@ GROUPS = (
     ),
     # a host that is this very machine, and one with systemd
     (
+        "tests/adapters/test_escape.py",
         "tests/adapters/test_host_contract.py",
         "tests/adapters/test_host_real.py",
         "tests/adapters/test_host_systemd.py",
