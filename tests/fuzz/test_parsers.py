@@ -24,7 +24,7 @@ VARIED = 4000
 INPUTS = int(os.environ.get("FUZZ_INPUTS", VARIED))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 SECONDS = 2.0
-MOST_WORDS = 12_000
+MOST_WORDS = 8000
 
 
 @pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)

@@ -16,7 +16,7 @@ from typing import Any
 
 from toolkit.config.text_file import read_text
 from toolkit.domain.model import Version
-from toolkit.domain.outside import TwiceError, parse_json
+from toolkit.domain.outside import TwiceError, brief, parse_json
 from toolkit.domain.snapshot import FileDigest, Snapshot, is_safe_path
 from toolkit.errors import InputError
 
@@ -86,7 +86,7 @@ def parse_lock(path: Path, text: str) -> Lock:
     try:
         return Lock(path, {(s.source, s.revision): s for s in _snapshots(data)})
     except _WrongError as error:
-        raise InputError(f"{path}: {error.args[0]}", hint=_REMADE) from None
+        raise InputError(f"{path}: {brief(error.args[0])}", hint=_REMADE) from None
 
 
 def write_lock(lock: Lock) -> None:

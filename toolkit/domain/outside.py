@@ -136,6 +136,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def brief(text: str, most: int = 400) -> str:
+    """Return what a message says of a text from outside: the text, cut where it is longer than `most` characters."""
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):

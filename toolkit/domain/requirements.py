@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from toolkit.domain.outside import shown
+
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.+!_-]+)$")
 _HASH = re.compile(r"^--hash=sha256:(?P<digest>[0-9a-f]{64})$")
 
@@ -35,7 +37,9 @@ def parse_requirements(text: str) -> tuple[LockedPackage, ...]:
         found = _PIN.match(pin)
         hashes = [_HASH.match(word) for word in digests]
         if found is None or not hashes or not all(hashes):
-            raise ValueError(f"line {number}: not a pinned package with sha256 digests: {pin!r}")
+            raise ValueError(
+                f"line {number}: not a pinned package with sha256 digests: {shown(pin)}"
+            )
         sha256 = tuple(match["digest"] for match in hashes if match is not None)
         packages.append(LockedPackage(found["name"], found["version"], sha256))
     return tuple(packages)

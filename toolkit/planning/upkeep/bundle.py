@@ -24,7 +24,7 @@ from toolkit.domain.bundle import (
 )
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import Version
-from toolkit.domain.outside import checked, parse_json, shown
+from toolkit.domain.outside import brief, checked, parse_json, shown
 from toolkit.domain.requirements import LockedPackage
 from toolkit.domain.snapshot import Snapshot, is_safe_path
 from toolkit.errors import IntegrityError, NothingSuitableError
@@ -222,6 +222,6 @@ def _check_file(file: BundleFile) -> None:
 
 def _bad(why: str) -> IntegrityError:
     return IntegrityError(
-        f"{MANIFEST} is not one that `toolkit bundle create` wrote: {why}",
+        f"{MANIFEST} is not one that `toolkit bundle create` wrote: {brief(why)}",
         hint="bring the bundle over again",
     )
