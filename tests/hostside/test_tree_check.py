@@ -176,9 +176,12 @@ def test_an_engine_is_compared_with_its_installation(tmp_path: Path) -> None:
     for name in ("run", "lib", "gone"):
         (engine / "bin" / name).write_text(name)
     (engine / "bin/python").symlink_to("/usr/bin/python3")
+    # uv leaves one.
+    (engine / ".lock").touch()
+    (engine / ".lock").chmod(0o666)
     request = {"root": str(tmp_path), "name": "e"}
     assert tree_check.check_engine(request, _silent)["sealed"] is False
-    assert tree_check.seal_engine(request, _silent) == {"files": 4}
+    assert tree_check.seal_engine(request, _silent) == {"files": 5}
     found = tree_check.check_engine(request, _silent)
     assert (found["sealed"], found["faults"]) == (True, [])
     (engine / "bin/lib").write_text("bil")
