@@ -143,6 +143,36 @@ def test_a_host_without_power_is_known_in_ten_seconds_and_one_that_pauses_is_wai
     assert host.observe().name == "alpha"
 
 
+def test_a_dead_link_frees_the_lock_of_the_host_and_stops_its_former_holder(
+    lab: FleetLab, alpha: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a power cut of the ops machine: no word reaches the host, whose sshd waits for hours."""
+    from toolkit.adapters.hosts import heartbeat
+    from toolkit.cli.host_view import open_host
+    from toolkit.config.fleet import load_fleet
+    from toolkit.domain.probe import LockOwner
+
+    silence = 5.0
+    monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", silence)
+    host = open_host(load_fleet(lab.inventory).hosts[0], lab.home)
+    free = ("flock", "--nonblock", f"{host.host.root}/deployment.lock", "true")
+    with host.lock(LockOwner("ann@ops", "toolkit deploy tiny", 1)):
+        with pytest.raises(RuntimeError):
+            alpha.run(*free)
+        alpha.cut_link()
+        cut = time.monotonic()
+        while True:
+            try:
+                alpha.run(*free)
+                break
+            except RuntimeError:
+                assert time.monotonic() - cut < silence + 5
+                time.sleep(0.2)
+        with pytest.raises(HostError, match="the deployment lock was lost"):
+            host.require_lock()
+        alpha.mend_link()
+
+
 def test_room_for_watchers_is_given_back_by_the_last_who_needs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,11 +27,11 @@ import router, router_socket
 
 def killing(function, times):
     left = [times]
-    def wrapped(*given):
+    def wrapped(*given, **named):
         left[0] -= 1
         if left[0] < 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        return function(*given)
+        return function(*given, **named)
     return wrapped
 
 target, name, times = json.loads(sys.argv[2])

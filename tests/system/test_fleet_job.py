@@ -119,9 +119,18 @@ def test_killed_in_the_middle_the_next_command_converges(site: StubSite) -> None
         process.kill()
         process.wait()
     assert site.status()["unfinished"]
-    site.lab.toolkit("upgrade", "tiny", "--to", "v1", "--yes", "--bake", "1")
-    assert site.status()["unfinished"] == []
+    # From another ops machine, with a history of its own.
+    elsewhere = {"TOOLKIT_HOME": str(site.lab.directory / "elsewhere")}
+    there = site.lab.toolkit("status", "--json", **elsewhere).stdout
+    assert {each["host"] for each in json.loads(there)["unfinished"]} == set(HOSTS)
+    done = site.lab.toolkit("upgrade", "tiny", "--to", "v1", "--yes", "--bake", "1", **elsewhere)
+    assert "was cut short" in done.stderr
     assert site.serving() == {name: ["v1"] for name in HOSTS}
+    # The first ops machine has a record to close, and nothing to do.
+    assert not json.loads(site.lab.toolkit("deploy", "tiny@v1", "--yes", "--json").stdout)[
+        "changed"
+    ]
+    assert site.status()["unfinished"] == []
     assert load.stop().bad == ()
 
 
