@@ -129,6 +129,20 @@ def test_keys_without_any_trace_leave_the_door_locked(tmp_path: Path) -> None:
     assert (ring["keys"], ring["locked"] > ring["opened"]) == ([], True)
 
 
+def test_what_a_killed_writer_left_is_swept_away_by_the_next(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    left = [
+        tmp_path / "router/.models.map.0123456789abcdef",
+        tmp_path / ".deployment.json.00000000deadbeef",
+    ]
+    for path in left:
+        path.write_text("half")
+    with talk(tmp_path) as ask:
+        assert "result" in ask("apply-routes", files=render_files(ROUTES))
+        assert ask("keep-deployment", deployment={"rollout": "r1"})["result"]["kept"]
+    assert [path.exists() for path in left] == [False, False]
+
+
 def test_a_bare_host_takes_routes_and_gives_them_up(tmp_path: Path) -> None:
     root = tmp_path / "none" / "yet"
     with talk(root) as ask:

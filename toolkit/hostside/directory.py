@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import stat
 import time
@@ -18,6 +19,8 @@ from collections.abc import Iterator
 
 # The toolkit's own files are small; a larger one is not read.
 _MOST_BYTES = 64 * 2**20
+# See `Directory.write`.
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}")
 # Permissions of a directory that every user may read.
 READABLE = 0o755
 _TAKE_OVER = "take the host's files into the toolkit's hands again: toolkit provision"
@@ -75,6 +78,13 @@ class Directory:
         """Remove a file, or whatever else than a directory has the name; nothing where there is none."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._handle)
+
+    def sweep(self) -> None:
+        """Remove what writers left that were killed before they renamed it. The caller holds the directory's lock."""
+        for name in os.listdir(self._handle):
+            if _TEMPORARY.fullmatch(name):
+                with contextlib.suppress(OSError):
+                    os.unlink(name, dir_fd=self._handle)
 
     def sync(self) -> None:
         """Write the names of the directory to the disk."""

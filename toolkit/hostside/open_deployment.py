@@ -22,6 +22,8 @@ def keep(root: str, deployment: Document) -> Document:
     try:
         os.makedirs(root, exist_ok=True)
         with Directory(root) as opened:
+            # The caller holds the deployment lock.
+            opened.sweep()
             opened.write(FILE, json.dumps(deployment) + "\n", _ROOT_ONLY)
             opened.sync()
     except OSError:

@@ -41,6 +41,7 @@ def alone(directory: str) -> Iterator[None]:
     with Directory(directory) as opened:
         try:
             with opened.locked(".lock", 30):
+                opened.sweep()
                 yield
         except TimeoutError:
             raise RouterError("another change of the router has not ended within 30 s") from None
