@@ -18,6 +18,7 @@ from tests.cli.shell import Prompt, Said
 from tests.cli.small_model import write_model, write_registry
 from tests.workflows.world import World, release
 from toolkit.adapters.disk import scratch_of
+from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Store
 from toolkit.cli.context import open_history
 from toolkit.domain.fleet import Host
@@ -194,10 +195,16 @@ def test_prune_frees_what_a_full_disk_holds(
     partial = store.partial / ("a" * 64)
     partial.mkdir()
     (partial / "data").write_bytes(b"p" * MIB)
-    # An open history that knows a release, so that the store knows what is not needed.
-    _members(full, full.home)[0].history.add_release(release(1))
+    # A history that knows a release, so that the store knows what is not needed.
+    history = History(full.home / "history.db", lambda: 0.0)
+    history.add_release(release(1))
+    history.close()
     full.take_all_files() if gone == "files" else full.take_all_bytes()
     before = os.statvfs(full.disk)
+    said = full("prune", "--dry-run")
+    assert (said.code, said.out) == (0, "dry run: nothing was removed\n")
+    assert store.has(old)
+    assert partial.exists()
 
     said = full("prune", "--yes")
     assert said.code == 0, said.err

@@ -138,7 +138,8 @@ def prune(
     locked = frozenset(each.digest for each in read_lock(Path(registry_path)).snapshots.values())
     store = open_store(place)
     # First of all: on a full disk the history needs the room of what killed commands left.
-    store.sweep()
+    if not dry_run:
+        store.sweep()
     members = open_members(place, open_fleet(fleet).hosts, None, history_needed=False)
     if members[0].history.fault:
         note("the hosts keep everything: what their releases need is in the history")

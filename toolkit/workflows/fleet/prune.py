@@ -14,8 +14,6 @@ from toolkit.planning.upkeep.prune import Prune, plan_prune
 from toolkit.workflows.fleet.look import lock_all, look
 from toolkit.workflows.tools import Tools
 
-# More releases than any model has.
-MANY = 2**31
 # A disk with less, in bytes or in files, is nearly full.
 NEARLY_FULL = 2 * 2**30
 FEW_FILES = 1000
@@ -81,10 +79,11 @@ def find_unused(
     """Return everything that nothing uses; nothing is removed."""
     history = members[0].history
     if history.fault:
-        # What other releases need is not known: keep all that are.
-        keep = MANY
-    recent = [each for model in history.models() for each in _recent(history, model, keep)]
-    recent += _still_needed(history, recent)
+        # Which releases are recent is not known: keep the files of all that can be read.
+        recent = [each for model in history.models() for each, _ in history.releases(model)]
+    else:
+        recent = [each for model in history.models() for each in _recent(history, model, keep)]
+        recent += _still_needed(history, recent)
     seen = look([each.host for each in members])
     if seen.errors:
         more = "nothing was removed: the files that such a host uses are not known"
