@@ -1,4 +1,7 @@
-"""Every parser of bytes from outside, with good inputs for it and the errors that it may raise."""
+"""Every parser of bytes from outside, with good inputs for it and the errors that it may raise.
+
+The registry is here too: a bundle brings one.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,7 @@ from toolkit.adapters.hub.translate import retry_after
 from toolkit.adapters.sources.model_files import _config
 from toolkit.adapters.store.manifest import parse_manifest as parse_stored
 from toolkit.config.lock_file import parse_lock
+from toolkit.config.registry import parse_registry
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.fit import ModelFiles
 from toolkit.domain.fleet import Host
@@ -74,6 +78,8 @@ class Parser:
     run: Callable[[bytes], Any]
     seeds: tuple[bytes, ...]
     errors: tuple[type[Exception], ...] = (ToolkitError,)
+    # In CI such a parser gets a tenth of the inputs.
+    slow: bool = False
 
 
 def packed(value: Any) -> bytes:
@@ -176,6 +182,27 @@ def stored(data: bytes) -> Any:
 def locked(data: bytes) -> Any:
     lock = parse_lock(Path("x.lock.json"), words(data))
     return [asdict(each) for each in lock.snapshots.values()]
+
+
+REGISTRY = b"""\
+policy:
+  licences: {allowed: [mit], approved: {other: [tiny]}}
+models:
+  tiny:
+    licence: mit
+    openness: open-weights
+    source: {repo: acme/tiny}
+    engine: {name: vllm, version: 0.32.0}
+    resources: {accelerators: [cpu], memory: 6GiB}
+    checks: [{prompt: Say hello., contains: hello}]
+    versions:
+      a: {revision: %s}
+""" % SHA1.encode()
+
+
+def registered(data: bytes) -> Any:
+    found = parse_registry(Path("model_registry.yaml"), words(data))
+    return [asdict(version) for version in found.registry.versions]
 
 
 def bundled(data: bytes) -> Any:
@@ -337,6 +364,7 @@ PARSERS = (
     Parser("listing", lambda data: [asdict(f) for f in parse_listing(data)], (packed(LISTING),), DAMAGED),
     Parser("headers of answers", headers, HEADERS, DAMAGED),
     Parser("lock of the registry", locked, (packed(LOCK),)),
+    Parser("registry", registered, (REGISTRY,), slow=True),
     Parser("manifest of the store", stored, (packed(STORED),), (ValueError, KeyError, TypeError)),
     Parser("manifest of a bundle", bundled, (manifest_text(BUNDLE).encode(),)),
     Parser("lock of an engine", packages, (REQUIREMENTS,), DAMAGED),
