@@ -368,7 +368,8 @@ def test_a_request_counts_until_it_is_sixty_seconds_old(site: Site) -> None:
     assert status(site.lab, BOB) == 200
     found = together(site.lab, 40)
     assert found[(200, None)] == 10
-    assert {retry for code, retry in found if code == 429} <= {"1", "2", "3"}
+    # 3 s less what has passed, rounded up, and the grain of the count
+    assert {retry for code, retry in found if code == 429} <= {"1", "2", "3", "4"}
     # as many come in as have become old, and no more
     until(lambda: status(site.lab, ANN) == 200)
     found = together(site.lab, 40)
