@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,7 +103,8 @@ def test_a_host_that_forbids_namespaces_still_gives_a_replica_its_own_user(
 ) -> None:
     real_host.empty()
     root, port = Path(real_host.host.host.root), real_host.ports["blue"]
-    scratch = Path(f"/run/{root.name}-{port}")
+    digest = hashlib.sha256(f"{root}/tiny-blue".encode()).hexdigest()
+    scratch = Path(f"/run/toolkit-{digest[:12]}")
     scratch.mkdir()
     (scratch / "left by a killed one").touch()
     blue = real_host.start("blue", fences=("user", "rights", "network"))
