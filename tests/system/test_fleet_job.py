@@ -51,7 +51,7 @@ def test_an_upgrade_and_a_rollback_lose_no_request(site: StubSite) -> None:
     assert site.serving() == {name: ["v2"] for name in HOSTS}
     before = time.time()
     # An ops machine whose history is damaged rolls back as well.
-    damaged = site.lab.directory / "damaged"
+    damaged = site.lab.directory / "ops3"
     damaged.mkdir()
     (damaged / "history.db").write_bytes(b"no database" * 999)
     done = site.lab.toolkit("rollback", "tiny", "--yes", TOOLKIT_HOME=str(damaged))
@@ -150,8 +150,8 @@ def test_killed_in_the_middle_the_next_command_converges(site: StubSite) -> None
         process.kill()
         process.wait()
     assert site.status()["unfinished"]
-    # From another ops machine, with a history of its own.
-    elsewhere = {"TOOLKIT_HOME": str(site.lab.directory / "elsewhere")}
+    # From another ops machine, with a history of its own. Short names: sockets of connections lie in its home.
+    elsewhere = {"TOOLKIT_HOME": str(site.lab.directory / "ops2")}
     there = site.lab.toolkit("status", "--json", **elsewhere).stdout
     assert {each["host"] for each in json.loads(there)["unfinished"]} == set(HOSTS)
     done = site.lab.toolkit("upgrade", "tiny", "--to", "v1", "--yes", "--bake", "1", **elsewhere)
