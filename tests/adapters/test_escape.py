@@ -25,7 +25,7 @@ KEYRING, BPF, PERF, MOUNT = (
     "call 165 0 0 0 0 0",
 )
 UNIX_DATAGRAM, PACKET, RAW, VSOCK = "socket 1 2", "socket 17 3", "socket 2 3 1", "socket 40 1"
-SYSTEM = ("write /etc", "write /usr/local/bin", "write /root", "write /var", "read /etc/shadow",
+SYSTEM = ("write /etc", "write /usr/local/bin", "read /root/.bashrc", "write /var", "read /etc/shadow",
           "open /run/dbus/system_bus_socket")  # fmt: skip
 _SETUID = 'cp /usr/bin/id "$1" && chmod 4755 "$1"'
 
