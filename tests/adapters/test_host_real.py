@@ -196,6 +196,29 @@ def test_what_a_killed_replica_left_among_temporary_files_goes_with_it(real_host
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("fences", [None, ("user", "rights", "network")], ids=["all", "no files"])
+def test_a_replica_ends_with_what_started_it(
+    real_host: HostLab, fences: tuple[str, ...] | None
+) -> None:
+    real_host.empty()
+    port = real_host.ports["blue"]
+    root, program = real_host.host.host.root, real_host.start("blue", fences=fences)
+    assert real_host.host.wait_ready(program, port, 20, silent).ok
+    start = int(real_host.run("pgrep", "-o", "-f", f"{root}/slots/{program}/start"))
+    main = int(real_host.run("pgrep", "-o", "-f", f"serve .* --port {port}"))
+    # Killed for want of memory, or after the time that a stop may take.
+    os.kill(start, signal.SIGKILL)
+
+    until = time.monotonic() + 20
+    while Path(f"/proc/{main}").exists():
+        assert time.monotonic() < until, "the replica outlives what started it, with its memory"
+        time.sleep(0.05)
+    # supervisord waits a moment before it starts the replica again.
+    while not real_host.host.wait_ready(program, port, 20, silent).ok:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
 def test_the_lock_ends_with_a_killed_holder(lab: HostLab) -> None:
     host = lab.host.host
     holder = subprocess.Popen(
