@@ -50,9 +50,10 @@ class Watch:
                 self._replicas[program] = known = (changed, watched)
             opened, carried = load.get((manifest["model"], manifest["slot"]), (0, 0))
             if why := known[1].look(opened, carried):
+                # First, because the replica may be up again before this process goes on.
+                hang_of.record(self.root, program, why)
                 known[1].restart()
                 del self._replicas[program]
-                hang_of.record(self.root, program, why)
                 done.append(f"{program} hangs and is restarted: {why}")
         return done
 
