@@ -76,7 +76,10 @@ def test_a_certificate_is_brought_kept_to_the_user_and_renewed(place: Path, book
     assert presented(port) == Path(host.router_tls_certificate).read_text().strip()
     directory = place / "router"
     pair = sorted(directory.glob("tls-*"))
-    assert [path.stat().st_mode & 0o777 for path in pair] == [0o600, 0o600]
+    # Root's, and readable for the router's group alone.
+    seen_pair = [path.stat() for path in pair]
+    assert [each.st_mode & 0o777 for each in seen_pair] == [0o640, 0o640]
+    assert {each.st_uid for each in seen_pair} == {0}
     assert {path.owner() for path in pair} == {directory.owner()}
     secret = Path(host.router_tls_key).read_text().splitlines()[1]
     assert seen and not any(secret in text for text in seen)
