@@ -1,9 +1,9 @@
 """One deployment at a time: a kernel lock on the host, held for as long as this process lives.
 
-The ops machine keeps this process's standard input open and sends a sign of life every few seconds. However the ops
-machine's command ends, by SIGKILL too, the pipe closes, this process ends and the kernel releases the lock. A link or
-an ops machine that dies without a word leaves the pipe open for hours: then the silence ends this process. No stale
-lock remains to be broken by hand. The file's text only tells others who holds the lock.
+The ops machine keeps this process's standard input open and sends a sign of life every few seconds, which this process
+answers. However the ops machine's command ends, by SIGKILL too, the pipe closes, this process ends and the kernel
+releases the lock. A link or an ops machine that dies without a word leaves the pipe open for hours: then the silence
+ends this process. No stale lock remains to be broken by hand. The file's text only tells others who holds the lock.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def keep(request: Document, report: Report, stream: BinaryIO) -> Document:
     os.ftruncate(handle, 0)
     os.pwrite(handle, json.dumps(dict(request["owner"], since=time.time())).encode(), 0)
     report({"held": True})
-    _listen(stream.fileno(), request["silence"])
+    _listen(stream.fileno(), request["silence"], report)
     os.ftruncate(handle, 0)
     os.close(handle)
     return {"held": True}
@@ -48,11 +48,14 @@ class LockLost(Exception):
     """A command goes on without its lock."""
 
 
-def _listen(source: int, silence: float) -> None:
-    """Return once `source` ends or is silent for so many seconds; its content says nothing."""
+def _listen(source: int, silence: float, report: Report) -> None:
+    """Return once `source` ends or is silent for so many seconds. Answer each sign of life, an empty line."""
     while select.select([source], [], [], silence)[0]:
-        if not os.read(source, 4096):
+        signs = os.read(source, 4096)
+        if not signs:
             return
+        for _ in range(signs.count(b"\n")):
+            report({"heard": True})
 
 
 def _taken(handle: int) -> bool:

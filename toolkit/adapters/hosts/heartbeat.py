@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from toolkit.adapters.hosts.dialog import Dialog
+from toolkit.domain.bounds import LINE
 
 # The holder on the host ends after so much silence: a link or an ops machine may die without a word, and sshd may take
 # hours to notice. Several signs fit in, so that a busy ops machine loses no lock.
@@ -16,11 +18,16 @@ _SIGNS = 8
 
 
 class Heartbeat:
-    """Whether the holder of a lock still hears the ops machine."""
+    """Whether the holder of a lock still hears the ops machine: it answers each sign with a line.
+
+    A sign that was written may still lie in a buffer of this machine, so only answered ones count, from when they were
+    sent. The holder hears each of them later, so this machine knows of a lost lock before anybody else can take it.
+    """
 
     def __init__(self, dialog: Dialog, silence: float) -> None:
         self._dialog, self._silence = dialog, silence
         self._last = _now()
+        self._unanswered: deque[float] = deque()
         self._broken = False
         self._over = threading.Event()
 
@@ -34,10 +41,18 @@ class Heartbeat:
     def beat(self) -> None:
         """Send signs until `end`, or until the holder is gone."""
         while not self._over.wait(self._silence / _SIGNS):
+            self._unanswered.append(_now())
             if self.lost or not self._dialog.write(b"\n"):
                 self._broken = True
                 return
-            self._last = _now()
+
+    def hear(self) -> None:
+        """Read the answers until the process ends."""
+        # The process's end closes the pipe, maybe amid a read.
+        with suppress(OSError, ValueError):
+            while self._dialog.output.readline(LINE + 1) and self._unanswered:
+                self._last = self._unanswered.popleft()
+        self._broken = True
 
     def end(self) -> None:
         """Send no more signs."""
@@ -46,15 +61,17 @@ class Heartbeat:
 
 @contextmanager
 def beating(dialog: Dialog, silence: float) -> Iterator[Heartbeat]:
-    """Send signs of life to the holder of a lock, from a thread, within this context."""
+    """Send signs of life to the holder of a lock, and hear its answers, from threads, within this context."""
     made = Heartbeat(dialog, silence)
-    thread = threading.Thread(target=made.beat, daemon=True)
-    thread.start()
+    beat = threading.Thread(target=made.beat, daemon=True)
+    beat.start()
+    # Ends with the process of the dialog, which may be deaf for long.
+    threading.Thread(target=made.hear, daemon=True).start()
     try:
         yield made
     finally:
         made.end()
-        thread.join()
+        beat.join()
 
 
 def _now() -> float:
