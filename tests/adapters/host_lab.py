@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,14 @@ class HostLab:
         behaviour: Behaviour = Behaviour.GOOD,
         watch: Callable[[str], None] = lambda _: None,
         fences: Sequence[str] | None = None,
+        snapshot: str = "",
     ) -> str:
         """Start a replica; return its program's name. `watch` hears of each task.
 
-        It gets these `fences`, by default all that the host has.
+        It gets these `fences`, by default all that the host has, and this `snapshot`, by default the behaviour's.
         """
         wanted, program, root = release(behaviour), f"tiny-{slot}", self.host.host.root
+        wanted = replace(wanted, snapshot=snapshot or wanted.snapshot)
         self.play(
             "replica",
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from toolkit.adapters.hosts.client import silent
 from toolkit.adapters.hosts.heartbeat import Heartbeat
 from toolkit.adapters.hosts.host import RealHost
 from toolkit.domain.probe import LockOwner
+from toolkit.domain.snapshot import FileDigest, digest_of_files
 from toolkit.errors import BusyError, HostError
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes, Target, with_model
@@ -217,6 +219,33 @@ def test_a_replica_ends_with_what_started_it(
     while not real_host.host.wait_ready(program, port, 20, silent).ok:
         assert time.monotonic() < until
         time.sleep(0.1)
+
+
+def test_a_replica_does_not_start_again_on_changed_weights(lab: HostLab) -> None:
+    root, port = lab.host.host.root, lab.ports["blue"]
+    text = str(Behaviour.GOOD).encode()
+    digest = digest_of_files([FileDigest("behaviour", len(text), hashlib.sha256(text).hexdigest())])
+    lab.host.place(f"{root}/sources/good", digest, ["behaviour"], lambda _: None)
+    program = lab.start("blue", snapshot=digest)
+    assert lab.host.wait_ready(program, port, 20, silent).ok
+    path = f"{root}/snapshots/{digest}/behaviour"
+    # Whoever hides a change sets the times of the file back.
+    lab.run(
+        "sh",
+        "-c",
+        'touch -r "$1" "$2"; printf Good >"$1"; touch -r "$2" "$1"',
+        "sh",
+        path,
+        f"{root}/time",
+    )
+    lab.run("pkill", "-KILL", "-o", "-f", f"serve .* --port {port}")
+    until, words = time.monotonic() + 20, "is not what was put here"
+    while words not in (said := "\n".join(lab.host.logs(program, 50, follow=False))):
+        assert time.monotonic() < until, said
+        time.sleep(0.2)
+    assert not lab.host.wait_ready(program, port, 1, silent).ok
+    lab.empty()
+    lab.host.remove("snapshots", digest)
 
 
 def test_the_lock_ends_with_a_killed_holder(lab: HostLab) -> None:

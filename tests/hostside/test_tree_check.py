@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ from toolkit.domain.snapshot import FileDigest, digest_of_files
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import snapshots
+import start_check
 import tree_check
 import trees
 
@@ -205,3 +207,32 @@ def _pin(path: str, data: bytes) -> FileDigest:
 
 def _silent(_: dict[str, Any]) -> None:
     """Ignore events."""
+
+
+@pytest.mark.parametrize("flipped", [False, True], ids=["whole", "flipped"])
+def test_a_process_supervisor_starts_no_replica_on_a_changed_snapshot(
+    ground: Ground, flipped: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slot = ground.root / "slots/tiny-blue"
+    slot.mkdir(parents=True)
+    (slot / "manifest.json").write_text(json.dumps({"release": {"snapshot": ground.digest}}))
+    start = [str(ground.root), "tiny-blue"]
+    assert start_check.main(start) == 0
+    seen = ground.weights().stat()
+    if flipped:
+        data = ground.weights().read_bytes()
+        ground.weights().write_bytes(bytes([data[0] ^ 1]) + data[1:])
+        # Whoever hides a change sets the times of the file back.
+        os.utime(ground.weights(), ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    assert start_check.main(start) == int(flipped)
+    assert ("sub/model.safetensors: not what was pinned" in capsys.readouterr().err) is flipped
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"release": {}}'])
+def test_a_damaged_manifest_is_for_repair_and_keeps_no_replica_from_its_start(
+    ground: Ground, text: str
+) -> None:
+    slot = ground.root / "slots/tiny-blue"
+    slot.mkdir(parents=True)
+    (slot / "manifest.json").write_text(text)
+    assert start_check.main([str(ground.root), "tiny-blue"]) == 0

@@ -5,7 +5,8 @@
 It reads one JSON document, the request, as the first line of standard input and writes JSON documents, one a
 line: any number of `{"event": ...}` and at the end one `{"result": ...}` or `{"error": "..."}`. `commands.py` lists the
 commands. `converse` is the exception: it reads one request after the other, each with its `command`, and answers each
-in the same way. `watch ROOT HANG STALL` runs for ever, see `watch.py`.
+in the same way. `watch-host ROOT HANG STALL` runs for ever, see `watch.py`. `check-start ROOT PROGRAM` is for process
+supervisors, see `start_check.py`.
 
 It needs nothing but Python >= 3.9 and leaves a host's configuration to Ansible. It ends with its standard input, so
 that nothing outlives a killed ops machine.
@@ -36,6 +37,10 @@ def main() -> int:
         import watch
 
         return watch.main(sys.argv[2:])
+    if name == "check-start":
+        import start_check
+
+        return start_check.main(sys.argv[2:])
     # As bytes: what follows the first line may be a file, and text mode would read ahead into it.
     request = json.loads(sys.stdin.buffer.readline() or b"{}")
     command = COMMANDS.get(name)

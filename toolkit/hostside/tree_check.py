@@ -52,6 +52,17 @@ def check(request: Document, report: Report) -> Document:
     return {"faults": faults + _wrong_files(tree, request["digest"]), "hashed": hashed}
 
 
+def wrong_files(root: str, digest: str) -> list[str]:
+    """Return in words the files of a snapshot that have another content than was put there.
+
+    Files that have not changed since they were hashed are not hashed again.
+    """
+    tree = _Tree(root, "snapshots", digest)
+    tree.read(lambda _: None, trusting=True)
+    tree.seal()
+    return _wrong_files(tree, digest)
+
+
 def seal_engine(request: Document, report: Report) -> Document:
     """Note the digests of an engine's files, right after its installation. Result: {"files": count}."""
     tree = _Tree(request["root"], "engines", request["name"])

@@ -1,0 +1,33 @@
+"""Before a replica starts, whoever starts it: whether its snapshot is what was put there.
+
+    python3 -I <root>/bin/watch check-start ROOT PROGRAM
+
+The process supervisor runs this as root: after a crash or a reboot no command of the ops machine looks first. Only
+files that may have changed since they were hashed are hashed again. Exit code 1, with the reason, keeps the replica
+from its start. Owners and permissions are for `verify` to judge: they change no answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import tree_check
+from directory import read_text
+
+
+def main(arguments: list[str]) -> int:
+    """Check the snapshot of the slot `arguments[1]`, model and slot joined by a dash, below the root `arguments[0]`."""
+    root, program = arguments
+    text = read_text(os.path.join(root, "slots", program, "manifest.json"))
+    try:
+        snapshot = str(json.loads(text or "")["release"]["snapshot"])
+    except (ValueError, KeyError, TypeError):
+        # `toolkit repair` is for a damaged manifest. The replica needs none.
+        return 0
+    wrong = tree_check.wrong_files(root, snapshot)
+    if wrong:
+        sys.stderr.write(f"the snapshot {snapshot[:12]} is not what was put here: {wrong[0]}\n")
+        sys.stderr.write("toolkit verify --repair takes it out of use\n")
+    return 1 if wrong else 0
