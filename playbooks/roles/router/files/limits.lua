@@ -1,18 +1,20 @@
 -- Limit the requests of a key: at most so many in any 60 seconds, over all hosts of the fleet together.
 --
 -- HAProxy's own rates estimate the former period, and let through nearly twice as many. Here each admitted request is
--- counted until it is 60 seconds old. All threads share one state, in which a function runs to its next wait alone.
+-- counted until it is 60 seconds old.
 --
 -- Hosts count together: the relays' addresses, sorted, are the same list everywhere, and a key's name selects the host that
 -- counts its requests. Where that host does not answer, each host admits its share of the limit by itself.
 --
--- Counts outlive a reload and a restart: each admission is a line in one of three files, one for each minute of three.
+-- Each admission is a line in one of three files, one for each minute of three. So counts outlive a reload and a restart, and
+-- the threads and workers of a router count together: each reads what the others wrote. A thread first writes its line and
+-- then looks how many stand before it. Where these are enough, it withdraws its line by another one.
 
 local WINDOW = 60000      -- milliseconds
 local GRAIN = 10          -- milliseconds; requests of one grain are one entry
 local TIMEOUT = 0.5       -- seconds for an answer of another host
 local SILENCE = 2000      -- milliseconds during which a host that did not answer is not asked again
-local MAX_FILE = 16777216 -- bytes; requests beyond are counted in memory alone
+local MAX_FILE = 16777216 -- bytes; each thread counts the requests beyond in its memory alone
 
 local windows = {} -- name of a key -> {first, last, total, at = {}, count = {}}
 local silent = {}  -- relay -> when it may be asked again
@@ -48,9 +50,17 @@ local function add(window, at)
   window.at[window.last], window.count[window.last] = at, 1
 end
 
--- --- what outlives the process ---------------------------------------------------------------------
+local function withdraw(window, at)
+  at = at - at % GRAIN
+  local i = window.last
+  while i > window.first and window.at[i - 1] >= at do i = i - 1 end
+  if i < window.first or window.count[i] == 0 then return end
+  window.total, window.count[i] = window.total - 1, window.count[i] - 1
+end
 
-local files = {} -- minute -> {handle, size}; `own` marks the lines of this process
+-- --- what threads and workers share ------------------------------------------------------------------
+
+local files = {} -- minute -> {read, write, size, mine}; `own` marks the lines of this thread
 local own, directory
 
 local function random()
@@ -60,26 +70,29 @@ local function random()
   return (text:gsub('.', function(char) return ('%02x'):format(char:byte()) end))
 end
 
+local function path_of(minute)
+  return ('%s/admitted-%d'):format(directory, minute % 3)
+end
+
 local function open_file(minute)
-  local path = ('%s/admitted-%d'):format(directory, minute % 3)
-  local head = 'minute ' .. minute .. '\n'
-  local file = io.open(path, 'r+')
-  if not file or file:read('L') ~= head then
-    if file then file:close() end
-    file = io.open(path, 'w+')
-    if not file then return { size = MAX_FILE } end
-    file:write(head)
-    file:close()
-    file = io.open(path, 'r+')
-    file:read('L')
+  local appended = io.open(path_of(minute), 'a')
+  local file = appended and io.open(path_of(minute), 'r')
+  if not file then
+    if appended then appended:close() end
+    return { size = MAX_FILE }
   end
-  local appended = io.open(path, 'a')
-  if not appended then return { size = MAX_FILE } end
   appended:setvbuf('no')
   return { read = file, write = appended, size = 0 }
 end
 
--- Count what other workers of this router have admitted since the last look.
+-- Empty the next minute's file: its lines are older than the window. Not close to that minute, in which others may write.
+local function empty_next(minute, now)
+  if now % 60000 > 55000 then return end
+  local file = io.open(path_of(minute + 1), 'w')
+  if file then file:close() end
+end
+
+-- Count what has been admitted since the last look; `mine` is the count of the key right after the last line of this thread.
 local function follow(file, now)
   if not file.read then return end
   file.read:seek('cur', 0) -- forget the end that the last reading met
@@ -90,9 +103,14 @@ local function follow(file, now)
       return
     end
     file.size = file.size + #line
-    local writer, name, at = line:match('^(%x+) (%S+) (%d+)\n$')
+    local writer, name, mark, at = line:match('^(%x+) (%S+) (%-?)(%d+)\n$')
     at = tonumber(at)
-    if writer and writer ~= own and at <= now and at + GRAIN + WINDOW > now then add(window_of(name, now), at) end
+    -- The clocks of threads differ by milliseconds.
+    if writer and at < now + 1000 and at + GRAIN + WINDOW > now then
+      local window = window_of(name, now)
+      if mark == '' then add(window, at) else withdraw(window, at) end
+      if writer == own then file.mine = window.total end
+    end
   end
 end
 
@@ -105,6 +123,7 @@ local function followed(now)
       files[old] = nil
     end
   end
+  if not files[minute] then empty_next(minute, now) end
   for each = minute - 1, minute do
     if not files[each] and (each == minute or not next(files)) then files[each] = open_file(each) end
     if files[each] then follow(files[each], now) end
@@ -118,16 +137,22 @@ end
 local function decide(name, limit, now)
   local file = followed(now)
   local window = window_of(name, now)
-  if window.total >= limit then
-    local over, at = window.total - limit, window.first
-    while over >= window.count[at] do
-      over, at = over - window.count[at], at + 1
+  if window.total < limit then
+    if not file.write or file.size >= MAX_FILE then
+      add(window, now)
+      return nil
     end
-    return window.at[at] + GRAIN + WINDOW - now
+    file.write:write(('%s %s %d\n'):format(own, name, now))
+    follow(file, now)
+    if file.mine <= limit then return nil end
+    file.write:write(('%s %s -%d\n'):format(own, name, now))
+    follow(file, now)
   end
-  add(window, now)
-  if file.write and file.size < MAX_FILE then file.write:write(('%s %s %d\n'):format(own, name, now)) end
-  return nil
+  local over, at = math.max(0, window.total - limit), window.first
+  while at < window.last and over >= window.count[at] do
+    over, at = over - window.count[at], at + 1
+  end
+  return math.min(WINDOW, (window.at[at] or now) + GRAIN + WINDOW - now)
 end
 
 local function split(relays)
