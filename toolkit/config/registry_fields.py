@@ -36,7 +36,7 @@ _DURATION = re.compile(r"^([0-9]+(?:\.[0-9]+)?)\s*(s|min)$")
 
 RESERVED_ENV = {
     "PATH": "the engine's environment decides it",
-    "HOME": "the host's service user decides it",
+    "HOME": "each slot has a user and a home of its own",
     "HF_HOME": "hosts have no Hub cache",
     "HF_ENDPOINT": "hosts reach no Hub",
     "HF_HUB_OFFLINE": "hosts reach no Hub",
