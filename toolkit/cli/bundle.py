@@ -14,7 +14,14 @@ from toolkit.adapters.engines.packages import uv_binary
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.cli.context import home_directory, open_fleet, open_hub, open_store
 from toolkit.cli.host_view import open_host
-from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.options import (
+    dry_run_option,
+    fleet_option,
+    home_option,
+    json_option,
+    registry_option,
+    yes_option,
+)
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.plan_view import confirmed
 from toolkit.cli.pull_progress import PullProgress
@@ -52,7 +59,7 @@ def bundle() -> None:
     multiple=True,
     help="The Python of the site's hosts, as in 3.11; may be repeated.  [default: this fleet's]",
 )
-@click.option("--dry-run", is_flag=True, help="Show what it would take and stop.")
+@dry_run_option("Show what it would take and stop.")
 @registry_option()
 @fleet_option()
 @home_option()
@@ -117,8 +124,8 @@ class CreateOptions:
 @bundle.command()
 @click.argument("directory", metavar="DIR")
 @click.option("--fingerprint", default="", metavar="SHA256", help="Take in no other bundle.")
-@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
-@click.option("--dry-run", is_flag=True, help="Check every byte, show what would change and stop.")
+@yes_option()
+@dry_run_option("Check every byte, show what would change and stop.")
 @registry_option()
 @home_option()
 @json_option()

@@ -10,7 +10,15 @@ import click
 
 from toolkit.adapters.history.history import History
 from toolkit.cli.context import Pins, home_directory, open_fleet, open_members
-from toolkit.cli.options import host_option, keep_option, serial_option, together
+from toolkit.cli.options import (
+    drain_option,
+    dry_run_option,
+    host_option,
+    keep_option,
+    serial_option,
+    together,
+    yes_option,
+)
 from toolkit.cli.output import print_json, say, table
 from toolkit.cli.plan_view import confirmation, show_rollout
 from toolkit.domain.fleet import Host
@@ -22,8 +30,8 @@ from toolkit.workflows.change.wanted import Order
 from toolkit.workflows.tools import Timing
 
 change_options = together(
-    click.option("--yes", "-y", is_flag=True, help="Go ahead without asking."),
-    click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
+    yes_option(),
+    dry_run_option(),
     click.option(
         "--ready-timeout",
         type=click.FloatRange(1),
@@ -31,13 +39,7 @@ change_options = together(
         show_default=True,
         help="Seconds a replica may take to get ready.",
     ),
-    click.option(
-        "--drain-timeout",
-        type=click.FloatRange(0),
-        default=900.0,
-        show_default=True,
-        help="Seconds that running requests of the old replica get to end.",
-    ),
+    drain_option("running requests of the old replica"),
     click.option(
         "--bake",
         type=click.FloatRange(0),

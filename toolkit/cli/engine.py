@@ -12,7 +12,14 @@ from toolkit.adapters.engines.packages import resolve
 from toolkit.adapters.engines.wheel import read_sources
 from toolkit.cli.context import home_directory, open_fleet, open_members
 from toolkit.cli.host_view import open_host
-from toolkit.cli.options import fleet_option, home_option, host_option, json_option
+from toolkit.cli.options import (
+    dry_run_option,
+    fleet_option,
+    home_option,
+    host_option,
+    json_option,
+    yes_option,
+)
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.plan_view import DryRun, confirmed
 from toolkit.config.engine_locks import is_shipped, read_locks
@@ -127,8 +134,8 @@ def lock(
 @engine.command()
 @click.argument("wanted", metavar="ENGINE")
 @host_option("Only on this host of the fleet; may be given again.")
-@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
-@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@yes_option()
+@dry_run_option()
 @fleet_option()
 @home_option()
 @json_option()

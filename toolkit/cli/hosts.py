@@ -12,7 +12,14 @@ import click
 from toolkit.adapters.ansible.playbooks import provision_digest
 from toolkit.cli.context import home_directory, open_fleet, open_members
 from toolkit.cli.host_view import open_host
-from toolkit.cli.options import fleet_option, home_option, json_option
+from toolkit.cli.options import (
+    drain_option,
+    dry_run_option,
+    fleet_option,
+    home_option,
+    json_option,
+    yes_option,
+)
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.plan_view import confirmation
 from toolkit.domain.facts import FleetFacts, HostFacts
@@ -37,15 +44,9 @@ def hosts(context: click.Context, fleet: str | None, home: str | None, as_json: 
 
 @hosts.command()
 @click.argument("host")
-@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done and stop.")
-@click.option(
-    "--drain-timeout",
-    type=click.FloatRange(0),
-    default=900.0,
-    show_default=True,
-    help="Seconds that running requests get to end.",
-)
+@yes_option()
+@dry_run_option("Show what would be done and stop.")
+@drain_option()
 @fleet_option()
 @home_option()
 @json_option()
@@ -78,8 +79,8 @@ def drain(
 
 @hosts.command()
 @click.argument("host")
-@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done and stop.")
+@yes_option()
+@dry_run_option("Show what would be done and stop.")
 @fleet_option()
 @home_option()
 @json_option()

@@ -49,6 +49,27 @@ def fleet_option() -> Decorator:
     )
 
 
+def yes_option() -> Decorator:
+    """`--yes`: no question before a change."""
+    return click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
+
+
+def dry_run_option(help: str = "Show the plan and stop.") -> Decorator:
+    """`--dry-run`: no change."""
+    return click.option("--dry-run", is_flag=True, help=help)
+
+
+def drain_option(requests: str = "running requests") -> Decorator:
+    """`--drain-timeout SECONDS`: how long `requests` get to end."""
+    return click.option(
+        "--drain-timeout",
+        type=click.FloatRange(0),
+        default=900.0,
+        show_default=True,
+        help=f"Seconds that {requests} get to end.",
+    )
+
+
 def together(*options: Decorator) -> Decorator:
     """Return what gives a command all of `options`, listed in this order."""
 

@@ -12,7 +12,7 @@ from toolkit.adapters.ansible.playbooks import playbook_directory, provision_dig
 from toolkit.adapters.disk import scratch_of
 from toolkit.cli.context import home_directory, lock_owner, open_fleet
 from toolkit.cli.host_view import open_host
-from toolkit.cli.options import fleet_option, home_option, json_option
+from toolkit.cli.options import dry_run_option, fleet_option, home_option, json_option, yes_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.plan_view import DryRun, confirmed
 from toolkit.domain.quantity import format_seconds
@@ -25,8 +25,8 @@ from toolkit.workflows.fleet.provision import provision as provision_hosts
 @click.argument("hosts", nargs=-1, metavar="[HOST]...")
 @click.option("--check", is_flag=True, help="Say what would change and change nothing.")
 @click.option("--force", is_flag=True, help="Converge hosts as well that need nothing.")
-@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
-@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@yes_option()
+@dry_run_option()
 @fleet_option()
 @home_option()
 @json_option()

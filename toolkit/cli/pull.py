@@ -8,7 +8,7 @@ import click
 
 from toolkit.adapters.store.store import Store
 from toolkit.cli.context import home_directory, open_hub, open_store
-from toolkit.cli.options import home_option, json_option, registry_option
+from toolkit.cli.options import dry_run_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.pull_progress import PullProgress
 from toolkit.config.lock_file import read_lock
@@ -29,7 +29,7 @@ from toolkit.workflows.files.pull import pull as pull_version
     show_default=True,
     help="Files fetched at once.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be fetched and stop.")
+@dry_run_option("Show what would be fetched and stop.")
 @registry_option()
 @home_option()
 @json_option()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.options import json_option, registry_option
+from toolkit.cli.options import dry_run_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.plan_view import confirmed
 from toolkit.config.lock_file import Lock, read_lock
@@ -161,7 +161,7 @@ def _check_failure(registry_path: str, faults: Sequence[Finding]) -> InputError 
     metavar="OWNER/NAME",
     help="Accept that the Hub leads to this repository of another owner.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
+@dry_run_option("Say what would be written; write nothing.")
 @registry_option()
 @json_option()
 def pin(

@@ -5,15 +5,15 @@ from __future__ import annotations
 import click
 
 from toolkit.cli.context import home_directory, open_fleet, open_members
-from toolkit.cli.options import fleet_option, home_option, json_option
+from toolkit.cli.options import dry_run_option, fleet_option, home_option, json_option, yes_option
 from toolkit.cli.output import note, print_json, say
 from toolkit.cli.plan_view import confirmation
 from toolkit.workflows.change.repair import Repair, repair
 
 
 @click.command("repair")
-@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
-@click.option("--dry-run", is_flag=True, help="Show what is damaged and stop.")
+@yes_option()
+@dry_run_option("Show what is damaged and stop.")
 @fleet_option()
 @home_option()
 @json_option()

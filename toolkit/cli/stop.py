@@ -5,7 +5,15 @@ from __future__ import annotations
 import click
 
 from toolkit.cli.context import home_directory, open_fleet, open_members
-from toolkit.cli.options import fleet_option, home_option, host_option, json_option
+from toolkit.cli.options import (
+    drain_option,
+    dry_run_option,
+    fleet_option,
+    home_option,
+    host_option,
+    json_option,
+    yes_option,
+)
 from toolkit.cli.output import print_json, say
 from toolkit.cli.plan_view import confirmation, show_stop
 from toolkit.workflows.change.stop import stop_model
@@ -14,15 +22,9 @@ from toolkit.workflows.tools import Timing
 
 @click.command()
 @click.argument("model")
-@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
-@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
-@click.option(
-    "--drain-timeout",
-    type=click.FloatRange(0),
-    default=900.0,
-    show_default=True,
-    help="Seconds that running requests get to end.",
-)
+@yes_option()
+@dry_run_option()
+@drain_option()
 @host_option("Only on this host of the fleet; may be given again.")
 @fleet_option()
 @home_option()

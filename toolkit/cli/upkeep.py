@@ -11,7 +11,14 @@ import click
 
 from toolkit.cli.context import home_directory, lock_owner, open_fleet, open_members, open_store
 from toolkit.cli.host_view import open_host
-from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.options import (
+    dry_run_option,
+    fleet_option,
+    home_option,
+    json_option,
+    registry_option,
+    yes_option,
+)
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.plan_view import DryRun, confirmed
 from toolkit.domain.facts import FleetFacts
@@ -100,8 +107,8 @@ def _verify_failure(
     show_default=True,
     help="Live releases of each model to keep.",
 )
-@click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
-@click.option("--dry-run", is_flag=True, help="Show what would be removed and stop.")
+@yes_option()
+@dry_run_option("Show what would be removed and stop.")
 @registry_option()
 @fleet_option()
 @home_option()
