@@ -346,9 +346,9 @@ def admitted_before(running: Lab, seconds: float, count: int) -> None:
     now = time.time()
     for minute in (int(now // 60) - 1, int(now // 60)):
         path = running.root / "sockets" / f"admitted-{minute % 3}"
-        lines = [f"minute {minute}\n"]
+        lines = []
         if minute == int((now - seconds) // 60):
-            lines += [f"0123456789abcdef ann {int((now - seconds) * 1000)}\n"] * count
+            lines = [f"0123456789abcdef ann {int((now - seconds) * 1000)}\n"] * count
         path.write_text("".join(lines))
         if os.geteuid() == 0:
             os.chown(path, NOBODY, NOBODY)
@@ -375,6 +375,21 @@ def test_a_request_counts_until_it_is_sixty_seconds_old(site: Site) -> None:
     found = together(site.lab, 40)
     assert found[(200, None)] == 19
     assert {int(retry or 0) for code, retry in found if code == 429} <= set(range(50, 61))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk_leaves_each_thread_its_own_count(site: Site) -> None:
+    site.lab.give(ring(per_minute=5))
+    place = site.lab.root / "sockets"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k,mode=777", "tmpfs", place], check=True)
+    try:
+        (place / "all that fits").write_bytes(bytes(4096))
+        found = together(site.lab, 40)
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+    assert set(found) <= {(200, None), (429, "60"), (429, "59")}
+    # Two threads.
+    assert 5 <= found[(200, None)] <= 10
 
 
 def test_counts_outlive_a_reload_and_a_restart(site: Site) -> None:

@@ -138,12 +138,16 @@ local function decide(name, limit, now)
   local file = followed(now)
   local window = window_of(name, now)
   if window.total < limit then
-    if not file.write or file.size >= MAX_FILE then
+    file.mine = nil
+    if file.write and file.size < MAX_FILE then
+      file.write:write(('%s %s %d\n'):format(own, name, now))
+      follow(file, now)
+    end
+    -- No file, or a full disk.
+    if not file.mine then
       add(window, now)
       return nil
     end
-    file.write:write(('%s %s %d\n'):format(own, name, now))
-    follow(file, now)
     if file.mine <= limit then return nil end
     file.write:write(('%s %s -%d\n'):format(own, name, now))
     follow(file, now)
