@@ -19,6 +19,7 @@ from tests.planning.facts import release
 from toolkit.adapters.history.database import Address, read_address
 from toolkit.adapters.history.history import History
 from toolkit.domain.fit import Actual, FitRecord, Prediction
+from toolkit.domain.guard import Figure, GateRecord, GateResult, Verdict
 from toolkit.domain.release import Outcome
 from toolkit.errors import BusyError
 
@@ -257,3 +258,26 @@ def test_what_a_start_took_stands_beside_what_was_predicted(history: History) ->
     assert history.fits("tiny") == [records[1], records[0]]
     assert history.fits("tiny", limit=1) == [records[1]]
     assert history.fits("unknown") == []
+
+
+def test_the_results_of_gates_come_back_with_their_figures_and_say_which_release_failed(
+    history: History,
+) -> None:
+    passed = GateResult("answers", Verdict.PASSED)
+    # More than an index of PostgreSQL takes.
+    figures = tuple(Figure(f"figure {each}", each / 3, None, "ms") for each in range(200))
+    failed = GateResult("bake", Verdict.FAILED, "its errors \u2713 'quoted'", figures)
+    unsure = GateResult("canary", Verdict.UNKNOWN, "no request came", (Figure("errors", None),))
+    records = [
+        GateRecord("tiny", 1, "a", "r1", 101.0, passed),
+        GateRecord("tiny", 2, "a", "r2", 102.0, failed),
+        GateRecord("tiny", 3, "a", "r3", 103.0, unsure),
+    ]
+    for record in records:
+        history.add_gate(record)
+    # A host that is asked again, from this ops machine or another, gives the same result.
+    history.add_gate(replace(records[1], at=109.0))
+    history.add_gate(GateRecord("other", 1, "a", "r4", 104.0, failed))
+    assert history.gates("tiny") == records[::-1]
+    assert history.gates("tiny", limit=1) == [records[2]]
+    assert [history.failure("tiny", each) for each in (1, 2, 3)] == [None, records[1], None]

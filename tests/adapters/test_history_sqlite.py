@@ -14,6 +14,7 @@ from tests.planning.facts import release
 from toolkit.adapters.history.history import History
 from toolkit.adapters.history.schema import MIGRATIONS
 from toolkit.adapters.history.sqlite import Sqlite
+from toolkit.domain.guard import GateRecord, GateResult, Verdict
 from toolkit.domain.release import Outcome
 from toolkit.errors import ToolkitError
 
@@ -76,6 +77,22 @@ def test_a_history_from_before_there_were_fleets_is_read_on(tmp_path: Path) -> N
     assert (found.id, found.actor, found.host, found.rollout) == (5, "ann@ops", "", "")
     assert not found.kept
     assert begin(history, 2, host="gpu-1") == 6
+    history.close()
+
+
+def test_a_history_from_before_there_were_guards_takes_their_results(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    former = sqlite3.connect(path, isolation_level=None)
+    for statements in MIGRATIONS[:4]:
+        for statement in statements:
+            former.execute(statement)
+    former.execute("PRAGMA user_version = 4")
+    former.close()
+    history = History(path, Clock())
+    record = GateRecord("tiny", 2, "a", "", 1.0, GateResult("bake", Verdict.FAILED, "slow"))
+    assert history.gates("tiny") == []
+    history.add_gate(record)
+    assert history.failure("tiny", 2) == record
     history.close()
 
 

@@ -11,6 +11,7 @@ from tests.adapters.postgres_lab import IN_URL, PASSWORD, PostgresLab
 from tests.cli.shell import Shell, start
 from tests.planning.facts import release
 from toolkit.adapters.history.database import read_address
+from toolkit.domain.guard import Figure, GateRecord, GateResult, Verdict
 from toolkit.domain.release import Outcome
 
 
@@ -41,6 +42,37 @@ def test_releases_tell_each_deployment_and_its_reason(either: Shell) -> None:
     document = json.loads(either("releases", "tiny", "--json").out)
     assert document["releases"][0]["number"] == 1
     assert document["deployments"][0]["reason"] == "it did not start\n  its log says: no"
+
+
+def test_releases_tell_what_each_gate_found(either: Shell) -> None:
+    history = either.history
+    for number in (1, 2):
+        history.add_release(release(number))
+    figures = (
+        Figure("first token", 412.5, 98, "ms"),
+        Figure("requests", 12_000),
+        Figure("growth", None),
+    )
+    slow = GateResult("bake", Verdict.FAILED, "4.2 times as slow", figures)
+    history.add_gate(
+        GateRecord("tiny", 1, "gpu-1", "r", 5.0, GateResult("answers", Verdict.PASSED))
+    )
+    history.add_gate(GateRecord("tiny", 2, "gpu-1", "r", 6.0, slow))
+    history.close()
+    plain = [line.split()[-1] for line in either("releases", "tiny").out.splitlines()[:3]]
+    assert (plain[0], plain[1]) == ("FAILED", "bake")
+    said = either("releases", "tiny", "--gates").out.splitlines()
+    assert said[4].startswith("#2 bake failed on gpu-1, ")
+    assert said[4].endswith(": 4.2 times as slow")
+    assert said[5:8] == [
+        "    first token: 412.5 ms, 98 ms before",
+        "    requests: 12,000",
+        "    growth: -",
+    ]
+    assert said[8].startswith("#1 answers passed on gpu-1, ")
+    (first, second) = json.loads(either("releases", "tiny", "--json").out)["gates"]
+    assert (first["verdict"], second["verdict"]) == ("failed", "passed")
+    assert first["figures"][0] == {"name": "first token", "new": 412.5, "old": 98, "unit": "ms"}
 
 
 def test_releases_name_the_host_of_each_deployment_once_one_has_a_name(either: Shell) -> None:

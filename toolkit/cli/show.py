@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.streams import output_is_lost
+from toolkit.domain.guard import GateRecord, Verdict, figure_words
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.release import Deployment
 from toolkit.errors import InputError
@@ -24,12 +26,14 @@ from toolkit.workflows.fleet.status import log_host, log_slot
 @click.option(
     "--limit", type=click.IntRange(1), default=20, show_default=True, help="Deployments to show."
 )
+@click.option("--gates", "with_gates", is_flag=True, help="Show what each gate measured.")
 @home_option()
 @json_option()
-def releases(model: str, limit: int, home: str | None, as_json: bool) -> None:
+def releases(model: str, limit: int, with_gates: bool, home: str | None, as_json: bool) -> None:
     """List a model's releases and how each deployment of them went."""
     history = open_history(home_directory(home))
     known, deployments = history.releases(model), history.deployments(model, limit)
+    gates = history.gates(model)
     if not known:
         raise InputError(f"{model} has no releases in this history", hint=f"toolkit deploy {model}")
     if as_json:
@@ -39,16 +43,23 @@ def releases(model: str, limit: int, home: str | None, as_json: bool) -> None:
                     {**release.as_json(), "created_at": created} for release, created in known
                 ],
                 "deployments": [_deployment_json(each) for each in deployments],
+                "gates": [each.as_json() for each in gates],
             }
         )
         return
     table(
-        ("RELEASE", "VERSION", "REVISION", "ENGINE", "CREATED"),
+        ("RELEASE", "VERSION", "REVISION", "ENGINE", "CREATED", "FAILED"),
         [
-            (f"#{each.number}", each.version, each.revision[:12], each.engine, _time(created))
+            (
+                f"#{each.number}", each.version, each.revision[:12], each.engine, _time(created),
+                _failed(each.number, gates),
+            )
             for each, created in known
         ],
-    )
+    )  # fmt: skip
+    if with_gates:
+        say()
+        _show_gates(gates)
     say()
     hosts = any(each.host for each in deployments)
     table(
@@ -58,6 +69,25 @@ def releases(model: str, limit: int, home: str | None, as_json: bool) -> None:
             for each in deployments
         ],
     )
+
+
+def _failed(number: int, gates: Sequence[GateRecord]) -> str:
+    """Return the gate that a release failed last, empty where it failed none."""
+    found = (each for each in gates if each.release == number)
+    return next((each.result.gate for each in found if each.result.verdict is Verdict.FAILED), "")
+
+
+def _show_gates(gates: Sequence[GateRecord]) -> None:
+    """Print the result of each gate, the newest first, and below it what it measured."""
+    if not gates:
+        say("no gate has measured anything yet")
+    for each in gates:
+        result = each.result
+        words = f": {result.reason}" if result.reason else ""
+        where = f" on {each.host}" if each.host else ""
+        say(f"#{each.release} {result.gate} {result.verdict}{where}, {_time(each.at)}{words}")
+        for figure in result.figures:
+            say(f"    {figure_words(figure)}")
 
 
 @click.command()

@@ -36,6 +36,20 @@ class Figure:
     unit: str = ""
 
 
+def figure_words(figure: Figure) -> str:
+    """Return a figure in words: `first token: 41.2 ms, 40 ms before`; a value that nobody measured is a dash."""
+    old = "" if figure.old is None else f", {_value(figure.old, figure.unit)} before"
+    return f"{figure.name}: {_value(figure.new, figure.unit)}{old}"
+
+
+def _value(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    return (
+        f"{value:,.4g} {unit}".rstrip() if abs(value) < 10_000 else f"{value:,.0f} {unit}".rstrip()
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class GateResult:
     """The verdict of one gate (`answers`, `speed`, `shape`, `health`, `canary`, `bake`, ...) with its figures.
@@ -65,6 +79,30 @@ class GateResult:
         """Return the result whose `as_json` is `data`."""
         figures = tuple(Figure(**each) for each in data.get("figures", ()))
         return GateResult(data["gate"], Verdict(data["verdict"]), data.get("reason", ""), figures)
+
+
+@dataclass(frozen=True, slots=True)
+class GateRecord:
+    """The result of a gate on a host in the history. `at` is in seconds since the epoch.
+
+    `release` is the release's number; `rollout` is that of its deployment, empty where nothing was deployed.
+    """
+
+    model: str
+    release: int
+    host: str
+    rollout: str
+    at: float
+    result: GateResult
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "release": self.release,
+            "host": self.host,
+            "at": self.at,
+            **self.result.as_json(),
+        }
 
 
 @dataclass(frozen=True, slots=True)

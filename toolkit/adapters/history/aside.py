@@ -16,7 +16,7 @@ from toolkit.adapters.history.database import Row
 from toolkit.adapters.history.schema import MIGRATIONS
 from toolkit.errors import ToolkitError
 
-_TABLES = ("releases", "deployments", "steps", "fits")
+_TABLES = ("releases", "deployments", "steps", "fits", "gates")
 
 
 class Aside:

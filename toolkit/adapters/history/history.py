@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 
 from toolkit.adapters.history.database import Address, Database, Row
 from toolkit.domain.fit import Actual, FitRecord, Prediction
+from toolkit.domain.guard import GateRecord, GateResult, Verdict
 from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
 from toolkit.errors import BusyError, InputError, ToolkitError
 
 _Read = TypeVar("_Read")
-_Record = TypeVar("_Record", Deployment, StepRecord, FitRecord)
+_Record = TypeVar("_Record", Deployment, StepRecord, FitRecord, GateRecord)
 
 
 # Called with the error of a history that fails, once, before a command goes on without it.
@@ -187,6 +188,35 @@ class History:
         )
         return [found for row in rows for found in self._readable(_fit, row)]
 
+    # what releases proved
+
+    def add_gate(self, record: GateRecord) -> None:
+        """Store the result of a gate, once: whoever asks its host later finds the same result there."""
+        key = (record.model, record.release, record.host, record.rollout)
+        result = json.dumps(record.result.as_json())
+        self._run(
+            "INSERT INTO gates (model, release_number, host, rollout, at, result)"
+            " SELECT ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM gates WHERE model = ?"
+            " AND release_number = ? AND host = ? AND rollout = ? AND result = ?)",
+            (*key, record.at, result, *key, result),
+        )
+
+    def gates(self, model: str, limit: int = 500) -> list[GateRecord]:
+        """Return the results of the gates of a model's releases, newest first."""
+        rows = self._run(
+            "SELECT * FROM gates WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit)
+        )
+        return [found for row in rows for found in self._readable(_gate, row)]
+
+    def failure(self, model: str, number: int) -> GateRecord | None:
+        """Return the latest gate that a release failed; None where it passed all, or had none."""
+        rows = self._run(
+            "SELECT * FROM gates WHERE model = ? AND release_number = ? ORDER BY id DESC",
+            (model, number),
+        )
+        found = [each for row in rows for each in self._readable(_gate, row)]
+        return next((each for each in found if each.result.verdict is Verdict.FAILED), None)
+
     def models(self) -> list[str]:
         """Return the names of all models that have had a release."""
         return sorted(row["model"] for row in self._run("SELECT DISTINCT model FROM releases"))
@@ -286,6 +316,10 @@ def _fit(row: Row) -> FitRecord:
         predicted=Prediction.from_json(json.loads(row["predicted"])),
         actual=Actual.from_json(json.loads(row["actual"])),
     )
+
+
+def _gate(row: Row) -> GateRecord:
+    return _record(GateRecord, row, result=GateResult.from_json(json.loads(row["result"])))
 
 
 def _record(kind: type[_Record], row: Row, **others: object) -> _Record:

@@ -86,4 +86,15 @@ m003_fits = (
 # Whether the deployment's host keeps it too, until it ends.
 m004_kept_on_hosts = ("ALTER TABLE deployments ADD COLUMN kept INTEGER NOT NULL DEFAULT 0",)
 
-MIGRATIONS = (m001_initial, m002_many_hosts, m003_fits, m004_kept_on_hosts)
+m005_gates = (
+    """CREATE TABLE gates (
+        id INTEGER PRIMARY KEY,
+        model TEXT NOT NULL,
+        release_number INTEGER NOT NULL,
+        host TEXT NOT NULL,
+        rollout TEXT NOT NULL,
+        at REAL NOT NULL,
+        result TEXT NOT NULL)""",
+)
+
+MIGRATIONS = (m001_initial, m002_many_hosts, m003_fits, m004_kept_on_hosts, m005_gates)
