@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from toolkit.config import registry_fields as fields
+from toolkit.config import registry_guard as guard
 from toolkit.config import registry_schema as schema
 from toolkit.config.registry import MAX_BYTES
 from toolkit.config.registry_inheritance import REQUIRED
@@ -33,6 +34,11 @@ _TYPES = {
     fields.Duration: "duration",
     fields.Text: "text",
     fields.OptionalText: "text",
+    guard.Percent: "percent",
+    guard.StepShare: "percent",
+    guard.Period: "duration",
+    guard.Ratio: "number",
+    guard.BesideFile: "file",
     str: "text",
     int: "whole number",
     bool: "true or false",
@@ -48,6 +54,13 @@ _PARTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`resources`", schema.ResourcesSpec),
     ("`checks`", schema.CheckSpec),
     ("`permission`", schema.PermissionSpec),
+    ("`guard`", guard.GuardSpec),
+    ("`guard.canary`", guard.StepSpec),
+    ("`guard.tolerance`", guard.ToleranceSpec),
+    ("`guard.answers`", guard.AnswersSpec),
+    ("`guard.speed`", guard.SpeedSpec),
+    ("`guard.shape`", guard.ShapeSpec),
+    ("`guard.benchmarks`", guard.BenchmarksSpec),
 )
 _HEAD = f"""# The registry
 

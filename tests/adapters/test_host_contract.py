@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -119,6 +120,33 @@ def test_a_stream_and_a_prompt_without_messages_are_answered_too(
         answer = lab.host.complete(lab.ports["blue"], payload, 5)
         assert (answer.status, answer.text, answer.error) == (200, greedy.text, "")
         assert answer.finish_reason == "stop"
+
+
+def test_a_whole_answer_comes_in_one_piece_or_as_events_with_their_times(
+    lab: HostLab, program: str
+) -> None:
+    path, asked = "/v1/chat/completions", {"messages": [], "temperature": 0}
+    whole = lab.host.ask(lab.ports["blue"], path, asked, 5)
+    text = json.loads(whole.body)["choices"][0]["message"]["content"]
+    assert (whole.status, whole.events, whole.first, whole.error) == (200, (), None, "")
+    assert text == lab.host.complete(lab.ports["blue"], asked, 5).text
+
+    parts = lab.host.ask(lab.ports["blue"], path, {**asked, "stream": True}, 5)
+    deltas = [json.loads(event)["choices"][0]["delta"] for event in parts.events]
+    assert "".join(delta.get("content", "") for delta in deltas) == text
+    assert (parts.status, parts.body, parts.error, len(parts.gaps)) == (200, "", "", 1)
+    assert parts.first is not None
+    assert 0 < parts.first <= parts.seconds < 5
+
+
+def test_a_whole_answer_that_is_an_error_comes_with_its_words(lab: HostLab) -> None:
+    program = lab.start("blue", Behaviour.ERROR)
+    assert lab.host.wait_ready(program, lab.ports["blue"], 20, silent).ok
+    for stream in (False, True):
+        asked = {"messages": [], "stream": stream}
+        answer = lab.host.ask(lab.ports["blue"], "/v1/chat/completions", asked, 5)
+        assert (answer.status, answer.events, answer.first) == (500, (), None)
+        assert "internal error" in answer.error
 
 
 def test_a_replica_that_a_sampled_request_ends_gives_no_answer(lab: HostLab) -> None:

@@ -77,6 +77,7 @@ PLANTS = (link_to_file, link_to_directory, dangling_link, second_name, pipe, dir
 REQUESTS: dict[str, dict[str, Any]] = {
     "observe": {"label": ""},
     "complete": {"port": 1, "payload": {}, "timeout": 1},
+    "ask": {"port": 1, "path": "/v1/chat/completions", "payload": {}, "timeout": 1},
     "apply-routes": {"files": render_files(ROUTES)},
     "keys": {},
     "apply-keys": {"ring": RING},

@@ -10,7 +10,8 @@ from dataclasses import MISSING, fields
 from typing import Any, get_origin
 
 from toolkit.config.registry_fields import normal_flag
-from toolkit.config.registry_schema import ModelSpec, Spec, VersionSpec
+from toolkit.config.registry_part import Spec
+from toolkit.config.registry_schema import ModelSpec, VersionSpec
 from toolkit.domain.model import Version
 
 _DOMAIN = {field.name: field for field in fields(Version)}

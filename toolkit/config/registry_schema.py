@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from toolkit.config.registry_fields import (
     AcceleratorName,
@@ -28,6 +28,8 @@ from toolkit.config.registry_fields import (
     normal_flags,
     refuse,
 )
+from toolkit.config.registry_guard import GuardField
+from toolkit.config.registry_part import Spec
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import ENGINES
 from toolkit.domain.model import (
@@ -51,16 +53,6 @@ from toolkit.planning.engines.vllm_reserved import (
 def _openness(value: str) -> Openness:
     # Not the class itself: pydantic cannot read an enumeration's signature from Python 3.12 on.
     return Openness(value)
-
-
-class Spec(BaseModel):
-    """Every part of the file: exact types, no unknown fields."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    def in_domain(self, model: str, directory: str) -> Any:
-        """Return what `Version` has for this part of `model`, in a registry file of `directory`."""
-        raise NotImplementedError
 
 
 class SourceSpec(Spec):
@@ -216,6 +208,11 @@ class Entry(Spec):
     )
     checks: Annotated[list[CheckSpec], Field(max_length=64)] | None = Field(
         None, description="Completions that a replica must give before it takes traffic."
+    )
+    guard: GuardField | None = Field(
+        None,
+        description="What a new version must prove before and while it takes traffic, or `off`. "
+        "A version's replaces the model's whole. See [upgrades](upgrades.md).",
     )
 
 

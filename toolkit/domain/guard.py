@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Any
 
 
@@ -128,11 +129,66 @@ class Tolerance:
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """Golden prompts: the new release passes `at_least` (0 to 1) of them, and loses at most `lose_at_most` of them.
+
+    A prompt is lost where the serving release passes it at the same moment and the new one does not. `file` is as the
+    registry writes it, relative to `directory`, the registry's own.
+    """
+
+    file: str
+    at_least: float = 0.0
+    lose_at_most: int = 0
+    directory: str = field(default="", compare=False)
+
+    @property
+    def path(self) -> str:
+        """The file of the golden prompts."""
+        return str(PurePosixPath(self.directory, self.file))
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Paired requests of `max_tokens` to the new and the serving release in turn, `concurrency` at once."""
+
+    pairs: int = 20
+    concurrency: int = 1
+    max_tokens: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Changes of the form of answers that clients may see: paths of keys such as `message.reasoning`, or `*`."""
+
+    allow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmarks:
+    """Local task files of `lm-eval`, at most `limit` questions of each; a score may fall by `lose_at_most` (0 to 1).
+
+    `timeout` is in seconds, for all tasks of one release.
+    """
+
+    tasks: tuple[str, ...]
+    limit: int = 100
+    lose_at_most: float = 0.02
+    timeout: float = 3600.0
+    directory: str = field(default="", compare=False)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The task files."""
+        return tuple(str(PurePosixPath(self.directory, each)) for each in self.tasks)
+
+
+@dataclass(frozen=True, slots=True)
 class Guard:
     """What a version must prove. It belongs to the deployment and not to the release: changing it restarts nothing.
 
-    The gates run before any traffic. `steps` are the canary, `bake` the seconds of watching under all traffic (None:
-    as the command says). A step that cannot be judged holds for up to `patience` seconds, then follows `unsure`.
+    The gates run before any traffic. `steps` are the canary, each with less than all traffic; `bake` is the seconds of
+    watching under all of it (None: as the command says), and until `bake_requests` were answered. A step that cannot be
+    judged holds for up to `patience` seconds, then follows `unsure`. With `off` the checks of the release are all.
     """
 
     steps: tuple[ShareStep, ...] = ()
@@ -140,3 +196,9 @@ class Guard:
     tolerance: Tolerance = field(default_factory=Tolerance)
     patience: float = 1800.0
     unsure: Unsure = Unsure.RETURN
+    bake_requests: int = 0
+    answers: Answers | None = None
+    speed: Speed | None = None
+    shape: Shape = field(default_factory=Shape)
+    benchmarks: Benchmarks | None = None
+    off: bool = False

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.guard import Guard
 from toolkit.errors import InputError
 
 ServingValue = str | int | float | bool | tuple[str, ...]
@@ -122,6 +123,7 @@ class Version:
     checks: tuple[Check, ...] = ()
     permission: Permission = field(default_factory=Permission)
     routing: str = "least-connections"
+    guard: Guard = field(default_factory=Guard)
 
     @property
     def title(self) -> str:

@@ -1,4 +1,4 @@
-"""The results of waits for replicas, of completions and of locks."""
+"""The results of waits for replicas, of requests to them and of locks."""
 
 from __future__ import annotations
 
@@ -26,6 +26,24 @@ class Completion:
     status: int
     text: str
     finish_reason: str = ""
+    seconds: float = 0.0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The whole answer of a replica to one request, as texts of JSON that nobody has checked yet.
+
+    `status` is the HTTP status, 0 without an answer, for which `error` has the reason; a stream that breaks off has an
+    `error` too. A stream has `events` and no `body`; `first` is the seconds until its first event with a part of the
+    answer, `gaps` the seconds between such events. `seconds` is the time of the whole.
+    """
+
+    status: int
+    body: str = ""
+    events: tuple[str, ...] = ()
+    first: float | None = None
+    gaps: tuple[float, ...] = ()
     seconds: float = 0.0
     error: str = ""
 

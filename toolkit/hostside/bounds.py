@@ -12,6 +12,8 @@ WORDS = 200
 LOAD = 10**9
 # Characters of an answer's text that the gate looks at.
 TEXT = 2**20
+# Parts of a stream whose times are kept.
+TOKENS = 16_384
 
 _WHOLE = re.compile("[0-9]{1,12}\\Z")
 

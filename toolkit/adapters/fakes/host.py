@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from toolkit.adapters.ansible.converge import Progress
+from toolkit.adapters.fakes.answers import answer_of
 from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import own_routes
 from toolkit.adapters.hosts.host import CheckedEngine, Named, busy, lock_lost
@@ -17,7 +18,7 @@ from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.keys import HostKeys, KeyRing
-from toolkit.domain.probe import Completion, LockOwner, Waited
+from toolkit.domain.probe import Answer, Completion, LockOwner, Waited
 from toolkit.domain.release import OpenDeployment, Release
 from toolkit.errors import HostError
 from toolkit.hostside.routes_file import is_sound, needs_reload, parsed
@@ -49,7 +50,7 @@ class FakeHost(Named):
 
     The host calls `before` with the name of each operation; it may raise to play a crash at that point. `owner` has the
     lock; `holder` is this command, which loses the lock where another owner is set. `damaged` has the faults of
-    snapshots, `sealed` the engines whose digests are kept.
+    snapshots, `sealed` the engines whose digests are kept. `says` is what a version answers to a payload.
     """
 
     host: Host = field(default_factory=lambda: Host("localhost"))
@@ -77,6 +78,7 @@ class FakeHost(Named):
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sealed: set[str] = field(default_factory=set)
     before: Callable[[str], None] = lambda _: None
+    says: Callable[[str, Mapping[str, Any]], str] = lambda version, _: f"hello from {version}"
     interruption: Interruption = field(default_factory=Interruption)
 
     def observe(self) -> HostFacts:
@@ -179,8 +181,11 @@ class FakeHost(Named):
             return Completion(0, "", error=f"RemoteDisconnected: {closed}")
         if self._behaves(slot) is Behaviour.ERROR:
             return Completion(500, "", error="internal error")
-        text = "" if self._behaves(slot) is Behaviour.EMPTY else f"hello from {_version(slot)}"
+        text = "" if self._behaves(slot) is Behaviour.EMPTY else self.says(_version(slot), payload)
         return Completion(200, text, "stop", 0.01)
+
+    def ask(self, port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
+        return answer_of(self.complete(port, payload, timeout), payload)
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         self._do(f"watch {program}")

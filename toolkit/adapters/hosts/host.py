@@ -20,7 +20,7 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.outside import checked
-from toolkit.domain.probe import Completion, LockOwner, Waited
+from toolkit.domain.probe import Answer, Completion, LockOwner, Waited
 from toolkit.domain.release import OpenDeployment
 from toolkit.errors import BusyError, HostError
 
@@ -92,6 +92,9 @@ class HostPort(Named, Protocol):
 
     def complete(self, port: int, payload: Mapping[str, Any], timeout: float) -> Completion:
         """Ask the replica for one chat completion."""
+
+    def ask(self, port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
+        """Send the replica one request of any kind, marked as a probe; return the whole answer with its times."""
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         """Watch a replica for `seconds`; ends early where it dies, stops answering or hangs."""
@@ -203,6 +206,13 @@ class RealHost(Named):
         answer = self._ask("complete", port=port, payload=dict(payload), timeout=timeout)
         with understood(self.name):
             return checked(Completion(**answer))
+
+    def ask(self, port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
+        request = {"port": port, "path": path, "payload": dict(payload), "timeout": timeout}
+        answer = self._ask("ask", **request)
+        with understood(self.name):
+            texts, gaps = tuple(answer.pop("events")), tuple(answer.pop("gaps"))
+            return checked(Answer(**answer, events=texts, gaps=gaps))
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         request = {"program": program, "port": port, "seconds": seconds, **self._limits}

@@ -1,0 +1,175 @@
+"""What the host sends to an engine for a whole answer, and what it makes of it."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from email.parser import BytesParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+HOSTSIDE = Path(__file__).parents[2] / "toolkit" / "hostside"
+CHAT = "/v1/chat/completions"
+Said = Callable[[BaseHTTPRequestHandler], None]
+
+
+@pytest.fixture
+def asking(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(HOSTSIDE))
+    spec = importlib.util.spec_from_file_location("hostside_asking", HOSTSIDE / "asking.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Engine:
+    """A server that answers as `said` does, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.said: Said = lambda request: None
+        self.asked: list[tuple[str, Any, bytes]] = []
+        engine = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                engine.asked.append((self.path, self.headers, body))
+                engine.said(self)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = int(self.server.server_port)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    found = Engine()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+def answering(*parts: bytes, status: int = 200, pause: float = 0.0) -> Said:
+    def say(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)
+        request.end_headers()
+        for part in parts:
+            request.wfile.write(part)
+            request.wfile.flush()
+            time.sleep(pause)
+
+    return say
+
+
+def event(delta: Any) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode() + b"\n\n"
+
+
+def test_a_request_is_marked_as_a_probe(asking: ModuleType, engine: Engine) -> None:
+    engine.said = answering(b'{"data": 1}')
+    found = asking.ask(engine.port, "/v1/embeddings", {"input": "a"}, 5)
+    path, headers, body = engine.asked[0]
+    assert (path, headers["X-Toolkit-Probe"], json.loads(body)) == (
+        "/v1/embeddings",
+        "1",
+        {"input": "a"},
+    )
+    assert (found["status"], found["body"], found["error"]) == (200, '{"data": 1}', "")
+
+
+def test_the_time_to_the_first_token_counts_neither_role_nor_empty_parts(
+    asking: ModuleType, engine: Engine
+) -> None:
+    parts = [
+        event({"role": "assistant", "content": ""}),
+        event({"reasoning": "so"}),
+        event({"content": "Paris"}),
+        b"data: [DONE]\n\n",
+    ]
+    engine.said = answering(*parts, pause=0.05)
+    found = asking.ask(engine.port, CHAT, {"stream": True}, 5)
+    assert (found["status"], found["error"], len(found["events"]), len(found["gaps"])) == (
+        200,
+        "",
+        3,
+        1,
+    )
+    assert 0.04 < found["first"] < found["seconds"]
+    assert 0.02 < found["gaps"][0] < 1
+
+
+def test_an_event_may_come_in_pieces(asking: ModuleType, engine: Engine) -> None:
+    whole = event({"content": "Paris"}) + b"data: [DONE]\r\n\r\n"
+    engine.said = answering(whole[:9], whole[9:30], whole[30:])
+    found = asking.ask(engine.port, CHAT, {"stream": True}, 5)
+    assert (found["events"], found["error"]) == ([event({"content": "Paris"})[6:-2].decode()], "")
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "error"),
+    [
+        (answering(event({"content": "Pa"})), 200, "a stream that breaks off"),
+        (answering(), 200, "a stream that breaks off"),
+        (answering(b'{"error": "no"}', status=500), 500, '{"error": "no"}'),
+        (lambda request: request.wfile.write(b"no HTTP at all\r\n\r\n"), 0, "BadStatusLine: "),
+        (answering(*[event({"content": "on"})] * 40, pause=0.05), 0, "TimeoutError: "),
+        (answering(event("no mapping"), b"data: {\n\n", b"data: " + b"[" * 9000), 200, "a stream that breaks off"),
+    ],
+)  # fmt: skip
+def test_what_is_no_answer_is_told(
+    asking: ModuleType, engine: Engine, said: Said, status: int, error: str
+) -> None:
+    engine.said = said
+    started = time.monotonic()
+    found = asking.ask(engine.port, CHAT, {"stream": True}, 0.5)
+    assert (found["status"], found["error"][: len(error)]) == (status, error)
+    assert time.monotonic() - started < 3
+
+
+def test_nobody_there_is_told(asking: ModuleType) -> None:
+    found = asking.ask(1, CHAT, {}, 0.5)
+    assert (found["status"], found["error"][:22]) == (0, "ConnectionRefusedError")
+
+
+def test_an_answer_is_bounded(asking: ModuleType, engine: Engine) -> None:
+    engine.said = answering(*[b"a" * 2**20] * 6)
+    assert len(asking.ask(engine.port, CHAT, {}, 5)["body"]) < 4.1 * 2**20
+
+
+def test_a_recording_is_sent_as_a_form(asking: ModuleType, engine: Engine) -> None:
+    engine.said = answering(b'{"text": "hello"}')
+    file = {
+        "name": 'a".wav',
+        "type": "audio/wav",
+        "data": base64.b64encode(b"RIFF\r\n--x").decode(),
+    }
+    payload = {"model": "tiny", "temperature": 0, "file": file}
+    found = asking.ask(engine.port, "/v1/audio/transcriptions", payload, 5)
+    assert json.loads(found["body"]) == {"text": "hello"}
+    _, headers, body = engine.asked[0]
+    head = f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode()
+    form = BytesParser().parsebytes(head + body)
+    sent = {
+        part.get_param("name", header="content-disposition"): part.get_payload(decode=True)
+        for part in form.get_payload()
+    }
+    assert sent == {"file": b"RIFF\r\n--x", "model": b"tiny", "temperature": b"0"}
+
+
+def test_a_file_that_is_none_is_told(asking: ModuleType, engine: Engine) -> None:
+    found = asking.ask(engine.port, CHAT, {"file": {"name": "a", "type": "b", "data": "%"}}, 5)
+    assert (found["status"], found["error"][:21]) == (0, "ValueError: no file: ")
+    assert engine.asked == []

@@ -1,0 +1,29 @@
+"""The answers of replicas in memory, in the form of the OpenAI API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from toolkit.domain.probe import Answer, Completion
+
+
+def answer_of(completion: Completion, payload: Mapping[str, Any]) -> Answer:
+    """Return the whole answer that says what `completion` says, as a stream where the payload asks for one."""
+    if completion.status != 200:
+        return Answer(completion.status, error=completion.error, seconds=completion.seconds)
+    text = completion.text
+    if payload.get("stream"):
+        half = len(text) // 2
+        parts = [{"delta": {"content": part}} for part in (text[:half], text[half:])]
+        events = (*(_event(part) for part in parts), _event({"delta": {}, "finish_reason": "stop"}))
+        first, gaps = (0.005, (0.001,)) if text else (None, ())
+        return Answer(200, events=events, first=first, gaps=gaps, seconds=completion.seconds)
+    said = {"message": {"content": text}} if "messages" in payload else {"text": text}
+    body = _event({**said, "finish_reason": completion.finish_reason})
+    return Answer(200, body, seconds=completion.seconds)
+
+
+def _event(choice: Mapping[str, Any]) -> str:
+    return json.dumps({"choices": [choice]})
