@@ -123,8 +123,8 @@ class Tolerance:
     have more, `growth` the ratio to which its memory may grow while it is watched.
     """
 
-    slower: float = 1.25
-    errors: float = 0.02
+    slower: float = 1.15
+    errors: float = 0.005
     growth: float = 1.5
 
 
