@@ -260,6 +260,7 @@ def test_a_plan_says_who_serves_where_it_goes_and_what_it_moves() -> None:
     assert plan.steps[0].reason == "5 GB of demo/tiny@000000000000 are not in the store"
     assert plan.as_json()["steps"][0] == {
         "kind": "fetch", "slot": "", "reason": plan.steps[0].reason, "size": 5 * GB,
+        "share": 0, "seconds": 0, "requests": 0,
     }  # fmt: skip
 
 

@@ -43,9 +43,9 @@ change_options = together(
     click.option(
         "--bake",
         type=click.FloatRange(0),
-        default=10.0,
-        show_default=True,
-        help="Seconds to watch a new release under traffic before the old one is let go.",
+        default=None,
+        help="Seconds to watch a new release under all traffic before the old one is let go.  "
+        "[default: as the version's guard says, else 10]",
     ),
     click.option(
         "--standby/--no-standby",
@@ -80,7 +80,7 @@ class ChangeOptions:
     dry_run: bool
     ready_timeout: float
     drain_timeout: float
-    bake: float
+    bake: float | None
     standby: bool
     named: tuple[str, ...]
     serial: int

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from toolkit.domain.guard import Guard
 from toolkit.domain.release import Release
+
+# The parts in which a share of a model's requests is counted.
+WHOLE = 10_000
 
 
 class StepKind(StrEnum):
@@ -21,6 +25,7 @@ class StepKind(StrEnum):
     START = "start"
     GATE = "gate"
     HOLD = "hold"
+    CANARY = "canary"
     SHIFT = "shift"
     BAKE = "bake"
     DRAIN = "drain"
@@ -39,17 +44,44 @@ class Strategy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change: what, where, why. `size` in bytes where bytes move."""
+    """One change: what, where, why. `size` in bytes where bytes move.
+
+    A canary has its `share` of the model's requests in parts of ten thousand. It and a bake last `seconds`, and until
+    `requests` were answered.
+    """
 
     kind: StepKind
     reason: str
     slot: str = ""
     size: int = 0
+    share: int = 0
+    seconds: float = 0.0
+    requests: int = 0
+
+    @property
+    def detail(self) -> str:
+        """What the history keeps of it beside its kind."""
+        return f"{self.slot} {self.share / WHOLE:.2%}" if self.share else self.slot
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "kind": str(self.kind),
+            "slot": self.slot,
+            "reason": self.reason,
+            "size": self.size,
+            "share": self.share / WHOLE,
+            "seconds": self.seconds,
+            "requests": self.requests,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The steps that a command is about to take on a host. Without steps, nothing needs to change."""
+    """The steps that a command is about to take on a host. Without steps, nothing needs to change.
+
+    `guard` says what the release must prove; None where nothing watches it but the command.
+    """
 
     action: str
     model: str
@@ -62,6 +94,7 @@ class Plan:
     devices: tuple[int, ...] = ()
     downtime: str = ""
     notes: tuple[str, ...] = ()
+    guard: Guard | None = None
 
     @property
     def empty(self) -> bool:
@@ -81,8 +114,5 @@ class Plan:
             "strategy": str(self.strategy),
             "downtime": self.downtime or "0 s",
             "notes": list(self.notes),
-            "steps": [
-                {"kind": str(s.kind), "slot": s.slot, "reason": s.reason, "size": s.size}
-                for s in self.steps
-            ],
+            "steps": [step.as_json() for step in self.steps],
         }

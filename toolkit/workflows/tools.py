@@ -90,9 +90,9 @@ class Timing:
 
     `drain`: running requests of the old replica; long enough for LLM answers.
     `ready`: a replica's start, weights of hundreds of gigabytes included.
-    `bake`: how long a new release is watched under traffic before the old one is let go.
+    `bake`: how long a new release is watched under traffic before the old one is let go; None: as its guard says.
     """
 
     ready: float = 1800.0
     drain: float = 900.0
-    bake: float = 10.0
+    bake: float | None = None

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
+from toolkit.domain.guard import Guard
 from toolkit.domain.plan import Plan, Step, StepKind, Strategy
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.release import SLOTS, Release
 from toolkit.errors import NothingSuitableError
+from toolkit.planning.change.canary import Watching, bake_step, watching
 from toolkit.planning.change.preflight import reason_to_provision
 from toolkit.planning.change.room import Room, find_room
 
@@ -21,7 +23,8 @@ class Wanted:
     """The release that a command wants on a host, and what the ops machine knows that the host does not.
 
     `snapshot_size` and `missing_bytes` are in bytes. The host's `converged` must read `provision_digest`. The new
-    replica is watched under traffic for `bake_seconds`; a start usually takes `ready_seconds`.
+    replica is watched under traffic as its `guard` says (None: for some seconds by the command alone), for
+    `bake_seconds` where a person asked for that; a start usually takes `ready_seconds`.
     """
 
     action: str
@@ -30,9 +33,10 @@ class Wanted:
     snapshot_size: int = 0
     missing_bytes: int = 0
     keep_standby: bool = True
-    bake_seconds: float = 10.0
+    bake_seconds: float | None = None
     ready_seconds: float = 60.0
     notes: tuple[str, ...] = ()
+    guard: Guard | None = None
 
 
 def plan_deploy(wanted: Wanted, facts: HostFacts) -> Plan:
@@ -68,12 +72,16 @@ def _ordered(wanted: Wanted, facts: HostFacts) -> Plan:
         return _start_anew(wanted, facts, current)
     target = _target_slot(wanted, facts, current)
     if _ready_in(target, wanted.release):
+        watched = _watched(wanted, facts, target.slot, beside=current)
+        # What served before goes back to all of its traffic at once.
+        watched = Watching() if wanted.action == "rollback" else watched
         steps = (
             *_preparation(wanted, facts, live=True),
             Step(StepKind.GATE, "the standby must answer before it takes traffic", target.slot),
-            *_switch(wanted, current, target, bake=wanted.action != "rollback"),
+            *_switch(wanted, current, target, watched),
         )
-        return _plan(wanted, target, current, Strategy.SWITCH, steps)
+        plan = _plan(wanted, target, current, Strategy.SWITCH, steps)
+        return replace(plan, notes=_notes(watched))
     return _start_new(wanted, facts, current, target)
 
 
@@ -134,6 +142,9 @@ def _start_new(
         )
     swap = not beside.fits
     room = instead if swap else beside
+    watched = Watching()
+    if current:
+        watched = _watched(wanted, facts, target.slot, beside=None if swap else current)
     steps = (
         *_preparation(wanted, facts, live=False),
         *_evict_standby(occupied),
@@ -142,12 +153,26 @@ def _start_new(
             StepKind.START, f"{wanted.release.title} in {target.slot}: {room.reason}", target.slot
         ),
         Step(StepKind.GATE, "it must answer its checks before it takes traffic", target.slot),
-        *_switch(wanted, None if swap else current, target, bake=bool(current)),
+        *_switch(wanted, None if swap else current, target, watched),
     )
     plan = _plan(
         wanted, target, current, Strategy.SWAP if swap and current else Strategy.SIDE_BY_SIDE, steps
     )
+    plan = replace(plan, notes=_notes(watched))
     return _with_room(plan, room, wanted, swap=swap and current is not None)
+
+
+def _watched(wanted: Wanted, facts: HostFacts, slot: str, *, beside: SlotFacts | None) -> Watching:
+    return watching(_guard(wanted), wanted.bake_seconds, wanted.release, slot, facts, beside=beside)
+
+
+def _guard(wanted: Wanted) -> Guard | None:
+    """Return what the release must prove: nothing for a rollback, because it served before."""
+    return wanted.guard if wanted.action != "rollback" else None
+
+
+def _notes(watched: Watching) -> tuple[str, ...]:
+    return (watched.note,) if watched.note else ()
 
 
 def _with_room(plan: Plan, room: Room, wanted: Wanted, *, swap: bool) -> Plan:
@@ -205,12 +230,13 @@ def _evict_serving(running: Sequence[SlotFacts]) -> tuple[Step, ...]:
 
 
 def _switch(
-    wanted: Wanted, current: SlotFacts | None, target: SlotFacts, *, bake: bool
+    wanted: Wanted, current: SlotFacts | None, target: SlotFacts, watched: Watching
 ) -> tuple[Step, ...]:
-    steps = [Step(StepKind.SHIFT, f"traffic to {wanted.release.title}", target.slot)]
-    if bake and wanted.bake_seconds:
-        why = f"watch it under traffic for {format_seconds(wanted.bake_seconds)}"
-        steps.append(Step(StepKind.BAKE, why, target.slot))
+    steps = [
+        *watched.steps,
+        Step(StepKind.SHIFT, f"traffic to {wanted.release.title}", target.slot),
+        *bake_step(watched, target.slot),
+    ]
     if current and current.slot != target.slot:
         steps.append(Step(StepKind.DRAIN, "its running requests end first", current.slot))
         if wanted.keep_standby and current.process is ProcessState.RUNNING and not current.drift:
@@ -255,6 +281,7 @@ def _plan(
         port=target.port,
         strategy=strategy,
         steps=steps,
+        guard=_guard(wanted),
     )
 
 

@@ -10,6 +10,7 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan, StepKind, Strategy
 from toolkit.domain.release import Release
 from toolkit.errors import RefusedError
+from toolkit.planning.change.canary import has_canary, with_canary
 from toolkit.planning.change.deploy import SWAP_NOTE, Wanted
 
 # Steps that prepare a host before the first batch; none of them touches a serving replica.
@@ -165,11 +166,17 @@ def plan_rollout(
     if others and all(_only_switches(plans[name]) for name in others):
         size = len(others)
     batches = [tuple(others[start : start + size]) for start in range(0, len(others), size)]
+    if batches and any(has_canary(plan) for plan in plans.values()):
+        # Hosts that join get a part of all requests at once: not before the canary has passed.
+        plans = with_canary(plans, batches[0], len(serving))
+        batches[1:1] = [fresh] if fresh else []
+    elif fresh:
+        batches.insert(0, fresh)
     return RolloutPlan(
         action=first.action,
         model=first.model,
         plans=plans,
-        batches=((fresh, *batches) if fresh else tuple(batches)),
+        batches=tuple(batches),
         unreachable=unreachable,
         notes=tuple(notes),
     )
@@ -181,6 +188,7 @@ def _together(
     """Return the plan of one replica over all hosts: one batch, without other hosts that serve meanwhile."""
     first = next(iter(plans.values()))
     busy = tuple(name for name, plan in plans.items() if not plan.empty)
+    plans = with_canary(plans, busy, len(busy))
     note = f"one replica over {' and '.join(plans)}, which change together"
     batches = (busy,) if busy else ()
     return RolloutPlan(first.action, first.model, plans, batches, unreachable, (*notes, note))
@@ -200,5 +208,5 @@ def _rolling(plan: Plan, serving: int) -> Plan:
 def _only_switches(plan: Plan) -> bool:
     # A switch that needs files or an engine follows a changed pin: it is watched like a new replica.
     return plan.strategy is Strategy.SWITCH and all(
-        step.kind not in PREPARATION and step.kind is not StepKind.BAKE for step in plan.steps
+        step.kind not in (*PREPARATION, StepKind.CANARY, StepKind.BAKE) for step in plan.steps
     )

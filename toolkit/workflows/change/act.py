@@ -72,8 +72,8 @@ class Act:
         for step in steps:
             self._tools.host.require_lock()
             self._tools.say(f"{step.kind}{f' {step.slot}' if step.slot else ''}: {step.reason}")
-            history, detail = self._tools.history, step.slot
-            seq = history.start_step(self._deployment, str(step.kind), detail)
+            history = self._tools.history
+            seq = history.start_step(self._deployment, str(step.kind), step.detail)
             started = self._tools.clock()
             try:
                 self._do[step.kind](self, step)
@@ -216,8 +216,8 @@ class Act:
 
     def _bake(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
-        program, seconds = f"{release.model}-{step.slot}", self._change.timing.bake
-        waited = self._tools.host.watch(program, port, seconds, lambda _: None)
+        program = f"{release.model}-{step.slot}"
+        waited = self._tools.host.watch(program, port, step.seconds, lambda _: None)
         if not waited.ok:
             raise _failed(release, step.slot, f"failed under traffic: {waited.reason}", waited)
 
