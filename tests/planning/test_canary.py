@@ -140,6 +140,17 @@ def test_a_person_decides_over_the_bake_before_the_version_does(
     assert watched(shown) == [("shift", 0, 0.0, 0), ("bake", 0, seconds, 0)]
 
 
+def test_a_bake_waits_for_the_requests_that_it_needs() -> None:
+    shown = plan(fleet(OLD), guard=Guard(bake=60, bake_requests=20))
+    assert watched(shown)[-1] == ("bake", 0, 60.0, 20)
+
+
+def test_a_guard_that_is_off_leaves_the_bake_to_the_command() -> None:
+    shown = plan(fleet(OLD), guard=replace(GUARD, off=True, bake=None))
+    assert watched(shown) == [("shift", 0, 0.0, 0), ("bake", 0, 10.0, 0)]
+    assert shown.plans["h1"].guard is None
+
+
 def test_a_bake_of_nothing_is_no_step() -> None:
     assert watched(plan(fleet(OLD), guard=Guard(bake=0))) == [("shift", 0, 0.0, 0)]
 

@@ -47,14 +47,15 @@ def watching(
     """
     declared = guard.bake if guard else None
     seconds = next((each for each in (asked, declared) if each is not None), BAKE_SECONDS)
+    requests = guard.bake_requests if guard else 0
     if guard is None or not guard.steps or _same(beside, release):
-        return Watching((), seconds)
+        return Watching((), seconds, requests)
     if why := _obstacle(facts, beside):
-        return Watching((), seconds, note=f"no canary on {facts.name}: {why}")
+        return Watching((), seconds, requests, f"no canary on {facts.name}: {why}")
     steps = tuple(
         _step(round(each.share * WHOLE), each.seconds, each.requests, slot) for each in guard.steps
     )
-    return Watching(steps, seconds)
+    return Watching(steps, seconds, requests)
 
 
 def bake_step(watched: Watching, slot: str) -> tuple[Step, ...]:

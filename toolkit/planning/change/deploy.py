@@ -168,7 +168,8 @@ def _watched(wanted: Wanted, facts: HostFacts, slot: str, *, beside: SlotFacts |
 
 def _guard(wanted: Wanted) -> Guard | None:
     """Return what the release must prove: nothing for a rollback, because it served before."""
-    return wanted.guard if wanted.action != "rollback" else None
+    off = wanted.action == "rollback" or (wanted.guard is not None and wanted.guard.off)
+    return None if off else wanted.guard
 
 
 def _notes(watched: Watching) -> tuple[str, ...]:

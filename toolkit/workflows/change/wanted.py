@@ -87,6 +87,7 @@ def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
             snapshot_size=snapshot.size,
             missing_bytes=0 if stored else max(1, sum(missing)),
             notes=_permitted(version),
+            guard=version.guard,
         )
 
     return want
