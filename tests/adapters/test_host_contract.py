@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.adapters.host_lab import ENGINE, Behaviour, HostLab, release
 from toolkit.adapters.hosts.client import silent
 from toolkit.domain.facts import ProcessState
 from toolkit.domain.fit import Actual
+from toolkit.domain.guard import GuardOrder, GuardPhase, Verdict
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import OpenDeployment
@@ -240,6 +242,55 @@ def test_a_host_keeps_a_deployment_until_it_ends(lab: HostLab) -> None:
     assert lab.host.observe().opened == opened
     lab.host.drop_deployment("r1")
     assert lab.host.observe().opened is None
+
+
+def _order(lab: HostLab, phase: GuardPhase, seconds: float = 60.0) -> GuardOrder:
+    return GuardOrder("r1", "tiny", "blue", "", 1, str(Behaviour.GOOD), phase, seconds)
+
+
+def test_a_guard_passes_the_phase_that_a_person_promotes_and_is_forgotten_at_its_end(
+    lab: HostLab, program: str
+) -> None:
+    assert not lab.host.guard_wish("tiny", "promote", "bob@ops2")
+    heard: list[object] = []
+    with lab.host.lock(OWNER):
+        lab.host.guard_begin(_order(lab, GuardPhase.SHARE))
+        (known,) = lab.host.observe().guards
+        assert (known.model, known.slot, known.rollout) == ("tiny", "blue", "r1")
+        assert (known.phase, known.seconds, known.verdict) == (GuardPhase.SHARE, 60.0, None)
+        assert lab.host.guard_wish("tiny", "promote", "bob@ops2")
+        verdict = lab.host.guard_follow("tiny", heard.append)
+        assert (verdict.gate, verdict.verdict, verdict.reason) == (
+            "canary", Verdict.PASSED, "promoted by bob@ops2",
+        )  # fmt: skip
+        (known,) = lab.host.observe().guards
+        assert (known.verdict, known.wish, known.withdrawn) == (verdict, "promote", "")
+        lab.host.guard_phase("tiny", GuardPhase.BAKE, 0.5)
+        assert lab.host.guard_follow("tiny", heard.append).verdict is Verdict.PASSED
+    assert heard
+    lab.host.guard_end("tiny", "another")
+    assert [each.phase for each in lab.host.observe().guards] == [GuardPhase.BAKE]
+    lab.host.guard_end("tiny", "r1")
+    assert lab.host.observe().guards == ()
+    with pytest.raises(HostError, match="no guard of tiny watches"):
+        lab.host.guard_follow("tiny", heard.append)
+
+
+def test_a_guard_withdraws_what_a_person_aborts_and_goes_on_with_nothing(
+    lab: HostLab, program: str
+) -> None:
+    lab.route(with_model(Routes(), "tiny", _targets(lab, "blue"), created=1))
+    with lab.host.lock(OWNER):
+        lab.host.guard_begin(replace(_order(lab, GuardPhase.BAKE), former="green"))
+        assert lab.host.guard_wish("tiny", "abort", "bob@ops2")
+        verdict = lab.host.guard_follow("tiny", silent)
+        assert (verdict.verdict, verdict.reason) == (Verdict.FAILED, "aborted by bob@ops2")
+        (known,) = lab.host.observe().guards
+        assert known.withdrawn == "aborted by bob@ops2"
+        assert _weights(lab)["blue"] == 0
+        with pytest.raises(HostError, match="has withdrawn blue"):
+            lab.host.guard_phase("tiny", GuardPhase.BAKE, 1.0)
+    lab.host.guard_end("tiny", "r1")
 
 
 def test_a_snapshot_can_be_removed_and_placed_again(lab: HostLab) -> None:

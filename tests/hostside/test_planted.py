@@ -85,6 +85,11 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "lock": {"owner": {}},
     "keep-deployment": {"deployment": {"rollout": "r"}},
     "drop-deployment": {"rollout": "r"},
+    "guard-begin": {"order": {"model": "tiny", "rollout": "r"}, "holder": ""},
+    "guard-phase": {"model": "tiny", "phase": {}, "holder": ""},
+    "guard-follow": {"model": "tiny"},
+    "guard-wish": {"model": "tiny", "wish": "abort", "actor": "ann@ops"},
+    "guard-end": {"model": "tiny", "rollout": "r"},
     "probe": {
         "program": "tiny-blue",
         "model": "tiny",

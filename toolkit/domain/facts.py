@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from toolkit.domain.accelerator import MAKERS, Accelerator
+from toolkit.domain.guard import Figure, GateResult, GuardPhase
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import OpenDeployment, Release
 from toolkit.errors import HostError, ToolkitError, joined
@@ -106,6 +107,37 @@ class RouterFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardFacts:
+    """The guard of a model on the host: its order, and what it has found in the phase at hand.
+
+    It has watched for `watched` seconds of the `seconds` of its phase, in which the new replica has answered `requests`
+    and `probes` pairs of probes were compared. There is no verdict while it watches. `withdrawn` says why the host has
+    withdrawn its target of `slot`, empty where it has not. `wish` is `promote` or `abort` where a person had it.
+    Times are in seconds since the epoch; `looked_at` is None until the watch of the host has seen the order.
+    """
+
+    model: str
+    slot: str
+    former: str
+    release: int
+    version: str
+    rollout: str
+    phase: GuardPhase
+    since: float
+    seconds: float
+    share: int = 0
+    watched: float = 0.0
+    requests: int = 0
+    probes: int = 0
+    figures: tuple[Figure, ...] = ()
+    verdict: GateResult | None = None
+    withdrawn: str = ""
+    withdrawn_at: float | None = None
+    wish: str = ""
+    looked_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HostFacts:
     """One host as observed. `converged` holds the digest of the last provisioning that succeeded;
     `routes` the router's truth as JSON, see `planning.routes`; `held_by` who has its deployment lock.
@@ -118,6 +150,7 @@ class HostFacts:
     `watched` tells whether its watch runs, which restarts replicas that hang.
     `confines` tells whether its kernel can keep a process from reaching addresses (control groups, version 2).
     `changed_files` names in words the files of its router and of the toolkit that are not as they were written.
+    `guards` are those that watch a release under traffic, or whose verdict no command has taken yet.
     """
 
     name: str
@@ -152,11 +185,12 @@ class HostFacts:
     opened: OpenDeployment | None = None
     damaged: tuple[str, ...] = ()
     changed_files: tuple[str, ...] = ()
+    guards: tuple[GuardFacts, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints of a host; its slots and routes are shown elsewhere."""
+        """Return what `--json` prints of a host; its slots, routes and guards are shown elsewhere."""
         data = asdict(self)
-        for name in ("slots", "routes", "used_ports", "opened"):
+        for name in ("slots", "routes", "used_ports", "opened", "guards"):
             del data[name]
         data["router"]["endpoint"] = self.router.endpoint
         return data

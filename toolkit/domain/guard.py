@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
@@ -202,3 +202,67 @@ class Guard:
     shape: Shape = field(default_factory=Shape)
     benchmarks: Benchmarks | None = None
     off: bool = False
+
+
+class GuardPhase(StrEnum):
+    """The part of a release's way that the guard of a host watches: a canary's share, or the bake under all traffic."""
+
+    SHARE = "share"
+    BAKE = "bake"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class PairedProbe:
+    """A request that the guard sends to the new replica and the former one in turn, directly, never through the router.
+
+    The answer must contain `contains`. With `same` nothing about answers is meant to change, and the guard compares
+    them. An empty answer always counts as failed.
+    """
+
+    path: str
+    payload: Mapping[str, Any]
+    contains: str = ""
+    same: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GuardOrder:
+    """What the guard of a host watches, from the phase at hand on.
+
+    `slot` has the new release, `former` the slot of the release that stands beside it, empty where none does. `share`
+    is in parts of ten thousand. A phase lasts for `seconds`, and until `requests` were answered; where it cannot be
+    judged it holds for up to `patience` seconds, and then follows `unsure`.
+    """
+
+    rollout: str
+    model: str
+    slot: str
+    former: str
+    release: int
+    version: str
+    phase: GuardPhase
+    seconds: float
+    requests: int = 0
+    share: int = 0
+    patience: float = 1800.0
+    unsure: Unsure = Unsure.RETURN
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    probes: tuple[PairedProbe, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the form that hosts keep."""
+        return {**asdict(self), "probes": [asdict(each) for each in self.probes]}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> GuardOrder:
+        """Return the order whose `as_json` is `data`."""
+        return GuardOrder(
+            **{
+                **data,
+                "phase": GuardPhase(data["phase"]),
+                "unsure": Unsure(data["unsure"]),
+                "tolerance": Tolerance(**data["tolerance"]),
+                "probes": tuple(PairedProbe(**each) for each in data["probes"]),
+            }
+        )

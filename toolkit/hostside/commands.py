@@ -47,6 +47,23 @@ COMMANDS = {
     "drop-deployment": Command(
         "open_deployment", "drop", ("root", "rollout"), brief=True, carried_through=True
     ),
+    "guard-begin": Command(
+        "guard_order", "begin", ("root", "order", "holder"), brief=True, carried_through=True
+    ),
+    "guard-phase": Command(
+        "guard_order",
+        "enter",
+        ("root", "model", "phase", "holder"),
+        brief=True,
+        carried_through=True,
+    ),
+    "guard-wish": Command(
+        "guard_order", "wish", ("root", "model", "wish", "actor"), brief=True, carried_through=True
+    ),
+    "guard-end": Command(
+        "guard_order", "end", ("root", "model", "rollout"), brief=True, carried_through=True
+    ),
+    "guard-follow": Command("guard_follow", "follow"),
     "wait-ready": Command("replica", "wait_ready"),
     "watch": Command("replica", "watch"),
     "probe": Command("replica", "probe", ("request",)),

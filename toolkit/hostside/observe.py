@@ -14,6 +14,7 @@ import deployment_lock
 import drift
 import engine
 import fence
+import guard_order
 import hang
 import open_deployment
 import processes
@@ -70,6 +71,7 @@ def observe(root: str, label: str = "") -> Document:
         },
         "changed": seals.changed(root),
         "watched": watch.runs(root),
+        "guards": guard_order.facts(root),
         "used_ports": _listening_ports(),
         "lock": deployment_lock.read(root),
         "opened": open_deployment.read(root)[0],

@@ -11,12 +11,21 @@ from typing import Any
 
 from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.answers import answer_of
+from toolkit.adapters.fakes.guard import FakeGuards, Guarded
 from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import own_routes
-from toolkit.adapters.hosts.host import CheckedEngine, Named, busy, lock_lost
+from toolkit.adapters.hosts.host import CheckedEngine, busy, lock_lost
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
+from toolkit.domain.facts import (
+    Device,
+    GuardFacts,
+    HostFacts,
+    ProcessState,
+    RouterFacts,
+    SlotFacts,
+)
 from toolkit.domain.fleet import Host
+from toolkit.domain.guard import GateResult, GuardPhase, Verdict
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import Answer, Completion, LockOwner, Waited
 from toolkit.domain.release import OpenDeployment, Release
@@ -44,8 +53,12 @@ class Behaviour(StrEnum):
     DIES_SAMPLING = "dies sampling"
 
 
+# How a guard sees under traffic that a version is no good.
+UNFIT = (Behaviour.EMPTY, Behaviour.ERROR, Behaviour.DIES_UNDER_TRAFFIC, Behaviour.HANGS)
+
+
 @dataclass
-class FakeHost(Named):
+class FakeHost(Guarded):
     """One host. `behaviour` is by version name; `events` lists the operations on it, in order.
 
     The host calls `before` with the name of each operation; it may raise to play a crash at that point. `owner` has the
@@ -80,6 +93,14 @@ class FakeHost(Named):
     before: Callable[[str], None] = lambda _: None
     says: Callable[[str, Mapping[str, Any]], str] = lambda version, _: f"hello from {version}"
     interruption: Interruption = field(default_factory=Interruption)
+    guards: FakeGuards = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.guards = FakeGuards(self._judge)
+
+    @property
+    def leased(self) -> bool:
+        return self.owner is not None
 
     def observe(self) -> HostFacts:
         self.interruption.check()
@@ -93,6 +114,7 @@ class FakeHost(Named):
             damaged=(*self.facts.damaged, *self._damaged()),
             held_by=self.owner,
             opened=self.opened,
+            guards=tuple(self.guards.facts.values()),
             router=replace(
                 self.facts.router,
                 keys=len(self.ring.active),
@@ -301,6 +323,13 @@ class FakeHost(Named):
 
     def _behaves(self, slot: SlotFacts) -> Behaviour:
         return self.behaviour.get(_version(slot), Behaviour.GOOD)
+
+    def _judge(self, known: GuardFacts) -> GateResult:
+        gate = "bake" if known.phase is GuardPhase.BAKE else "canary"
+        behaves = self.behaviour.get(known.version, Behaviour.GOOD)
+        if behaves in UNFIT:
+            return GateResult(gate, Verdict.FAILED, f"it {behaves}")
+        return GateResult(gate, Verdict.PASSED)
 
     def _slot(self, program: str) -> SlotFacts:
         return next(each for each in self.facts.slots if _program(each) == program)

@@ -7,8 +7,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from toolkit.domain.bounds import TEXT
-from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
+from toolkit.domain.facts import (
+    Device,
+    GuardFacts,
+    HostFacts,
+    ProcessState,
+    RouterFacts,
+    SlotFacts,
+)
 from toolkit.domain.fleet import Host
+from toolkit.domain.guard import Figure, GateResult, GuardPhase
 from toolkit.domain.outside import checked, whole
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import OpenDeployment, Release
@@ -82,6 +90,7 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
         damaged=(*data["damaged"], *unread),
         held_by=owner_from_json(data["lock"]["owner"] or {}) if data["lock"]["held"] else None,
         changed_files=tuple(data["changed"]),
+        guards=tuple(_guard(each) for each in data["guards"]),
     )
 
 
@@ -147,4 +156,29 @@ def _slot(data: Mapping[str, Any]) -> SlotFacts:
         fences=tuple(data["fences"]),
         hung_at=data["hung"].get("at"),
         hung=data["hung"].get("why", ""),
+    )
+
+
+def _guard(data: Mapping[str, Any]) -> GuardFacts:
+    order = data["order"]
+    return GuardFacts(
+        model=order["model"],
+        slot=order["slot"],
+        former=order["former"],
+        release=order["release"],
+        version=order["version"],
+        rollout=order["rollout"],
+        phase=GuardPhase(order["phase"]),
+        since=order["since"],
+        seconds=order["seconds"],
+        share=order["share"],
+        watched=data["watched"],
+        requests=data["requests"],
+        probes=data["probes"],
+        figures=tuple(Figure(**each) for each in data["figures"]),
+        verdict=GateResult.from_json(data["verdict"]) if data["verdict"] else None,
+        withdrawn=data["withdrawn"],
+        withdrawn_at=data["withdrawn_at"],
+        wish=data["wish"],
+        looked_at=data["looked_at"],
     )

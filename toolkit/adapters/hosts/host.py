@@ -18,6 +18,7 @@ from toolkit.adapters.hosts.facts import facts_from_json, own_routes, owner_from
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
+from toolkit.domain.guard import GateResult, GuardOrder, GuardPhase
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.outside import checked
 from toolkit.domain.probe import Answer, Completion, LockOwner, Waited
@@ -101,6 +102,26 @@ class HostPort(Named, Protocol):
 
     def probe(self, program: str, port: int) -> Waited:
         """Ask a replica without traffic for one token. One that hangs is ended, and its host starts it again."""
+
+    def guard_begin(self, order: GuardOrder) -> None:
+        """Let the host's guard watch a release under traffic; this command must hold the host's lock.
+
+        While a share stands, the guard gives the traffic back when the lock is released.
+        """
+
+    def guard_phase(
+        self, model: str, phase: GuardPhase, seconds: float, requests: int = 0, share: int = 0
+    ) -> None:
+        """Let the guard of `model` go on with its next phase; raises HostError where it has withdrawn its target."""
+
+    def guard_follow(self, model: str, report: Report) -> GateResult:
+        """Return the guard's verdict on the phase at hand, once there is one; report its figures each second."""
+
+    def guard_wish(self, model: str, wish: str, actor: str) -> bool:
+        """Tell the guard what `actor` wishes, `promote` or `abort`; return false where no guard watches."""
+
+    def guard_end(self, model: str, rollout: str) -> None:
+        """Forget the guard of this rollout and its verdict."""
 
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
         """Wait until nothing runs on the slot any more, at most `timeout` seconds.
@@ -221,6 +242,26 @@ class RealHost(Named):
     def probe(self, program: str, port: int) -> Waited:
         return self._waited(self._ask("probe", program=program, port=port, **self._limits), "ok")
 
+    def guard_begin(self, order: GuardOrder) -> None:
+        self._ask("guard-begin", order=order.as_json(), holder=self._holder())
+
+    def guard_phase(
+        self, model: str, phase: GuardPhase, seconds: float, requests: int = 0, share: int = 0
+    ) -> None:
+        after = {"phase": phase, "seconds": seconds, "requests": requests, "share": share}
+        self._ask("guard-phase", model=model, phase=after, holder=self._holder())
+
+    def guard_follow(self, model: str, report: Report) -> GateResult:
+        answer = self._ask("guard-follow", report, model=model)
+        with understood(self.name):
+            return checked(GateResult.from_json(answer))
+
+    def guard_wish(self, model: str, wish: str, actor: str) -> bool:
+        return bool(self._ask("guard-wish", model=model, wish=wish, actor=actor)["taken"])
+
+    def guard_end(self, model: str, rollout: str) -> None:
+        self._ask("guard-end", model=model, rollout=rollout)
+
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
         name = f"{self.label}.{slot}" if self.label else slot
         request = {"model": model, "slot": name, "port": port, "timeout": timeout, **self._limits}
@@ -262,6 +303,10 @@ class RealHost(Named):
 
     def remove(self, kind: str, name: str) -> int:
         return int(self._ask("remove", kind=kind, name=name)["freed"])
+
+    def _holder(self) -> str:
+        self.require_lock()
+        return self._held[0] if self._held else ""
 
     def _waited(self, answer: Mapping[str, Any], key: str) -> Waited:
         with understood(self.name):

@@ -1,0 +1,127 @@
+"""Orders of guards on a host: kept for root alone, begun and changed by the lock's holder, ended by their rollout."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostside.router_lab import REPO
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import deployment_lock
+import guard_follow
+import guard_order
+
+ORDER = {
+    "rollout": "r1", "model": "tiny", "slot": "green", "former": "blue", "release": 4, "version": "v2",
+    "phase": "share", "seconds": 60.0, "requests": 5, "share": 100, "patience": 1800.0, "unsure": "return",
+    "tolerance": {"slower": 1.25, "errors": 0.02, "growth": 1.5}, "probes": [{"path": "/v1/completions"}],
+}  # fmt: skip
+BAKE = {"phase": "bake", "seconds": 10.0, "requests": 0, "share": 10_000}
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with held(monkeypatch, "t1"):
+        yield str(tmp_path)
+
+
+@contextmanager
+def held(monkeypatch: pytest.MonkeyPatch, token: str) -> Iterator[None]:
+    owner = {"held": bool(token), "owner": {"token": token}}
+    monkeypatch.setattr(deployment_lock, "read", lambda _: owner)
+    yield
+
+
+def facts(root: str) -> dict[str, Any]:
+    (found,) = guard_order.facts(root)
+    return found
+
+
+def test_a_guard_that_was_begun_is_shown_without_its_probes_and_its_token(root: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    shown = facts(root)
+    assert shown["order"].items() >= {"model": "tiny", "phase": "share", "number": 1}.items()
+    assert not {"probes", "token"} & shown["order"].keys()
+    assert (shown["verdict"], shown["withdrawn"], shown["wish"]) == (None, "", "")
+
+
+def test_only_the_holder_of_the_lock_begins_a_guard_or_its_next_phase(root: str) -> None:
+    with pytest.raises(deployment_lock.LockLost):
+        guard_order.begin(root, ORDER, "another")
+    assert guard_order.facts(root) == []
+    guard_order.begin(root, ORDER, "t1")
+    with pytest.raises(deployment_lock.LockLost):
+        guard_order.enter(root, "tiny", BAKE, "another")
+
+
+def test_a_new_phase_begins_without_the_verdict_and_the_wish_of_the_former_one(root: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    order = guard_order.read(root, "tiny")
+    assert order is not None
+    verdict = {"gate": "canary", "verdict": "passed", "reason": "", "figures": []}
+    guard_order.keep(root, order, {"verdict": verdict}, durable=True)
+    guard_order.wish(root, "tiny", "promote", "ann")
+    assert (facts(root)["verdict"], facts(root)["wish"]) == (verdict, "promote")
+    guard_order.enter(root, "tiny", BAKE, "t1")
+    now = facts(root)
+    assert (now["order"]["phase"], now["verdict"], now["wish"]) == ("bake", None, "")
+
+
+def test_after_a_withdrawal_no_phase_begins_any_more(root: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    order = guard_order.read(root, "tiny")
+    assert order is not None
+    guard_order.keep(root, order, {"withdrawn": "3 of 3 failed"}, durable=True)
+    with pytest.raises(guard_order.NoGuard, match="has withdrawn green: 3 of 3 failed"):
+        guard_order.enter(root, "tiny", BAKE, "t1")
+
+
+def test_a_guard_ends_with_its_own_rollout_only(root: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    guard_order.end(root, "tiny", "another")
+    assert facts(root)["order"]["rollout"] == "r1"
+    guard_order.end(root, "tiny", "r1")
+    assert guard_order.facts(root) == []
+    assert list((Path(root) / "guard").iterdir()) == []
+
+
+def test_the_files_are_for_root_alone_and_stay_in_their_directory(root: str) -> None:
+    guard_order.begin(root, {**ORDER, "model": "../out/of"}, "t1")
+    (path,) = (Path(root) / "guard").iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert facts(root)["order"]["model"] == "../out/of"
+
+
+def test_an_order_that_cannot_be_read_is_no_guard_and_goes_with_the_next_end(root: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    path = Path(root) / "guard/tiny.json"
+    for text in ("", "[]", "{", '{"rollout": "r1"}'):
+        path.write_text(text)
+        assert guard_order.facts(root) == []
+        assert guard_order.wish(root, "tiny", "abort", "ann") == {"taken": False}
+    guard_order.end(root, "tiny", "any")
+    assert not path.exists()
+
+
+def test_a_wish_is_one_of_two(root: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    with pytest.raises(ValueError, match="no such wish"):
+        guard_order.wish(root, "tiny", "hurry", "ann")
+
+
+def test_who_follows_a_guard_that_no_watch_runs_hears_that_nobody_can_tell(root: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    events: list[dict[str, Any]] = []
+    asked = {"root": root, "model": "tiny", "silence": 0.2}
+    verdict = guard_follow.follow(asked, events.append)
+    assert (verdict["gate"], verdict["verdict"]) == ("canary", "could not tell")
+    assert verdict["reason"] == "the watch of this host does not run"
+    assert events[0]["seconds_left"] == 60.0

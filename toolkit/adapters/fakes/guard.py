@@ -1,0 +1,213 @@
+"""The guard of a host in memory: it judges a release by its version's behaviour, and withdraws its target."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from toolkit.adapters.hosts.client import Report
+from toolkit.adapters.hosts.host import Named
+from toolkit.domain.facts import GuardFacts
+from toolkit.domain.guard import Figure, GateResult, GuardOrder, GuardPhase, Unsure, Verdict
+from toolkit.errors import HostError
+
+FULL_WEIGHT = 100
+LEASE_ENDED = "the lease ended: the command that held the deployment lock is gone"
+
+
+@dataclass
+class FakeGuards:
+    """The guards of one host. `judge` returns the verdict on the release that a guard watches.
+
+    `label` is the host's name in routes. `orders` are those of the guards that stand, by model.
+    """
+
+    judge: Callable[[GuardFacts], GateResult]
+    now: float = 0.0
+    orders: dict[str, GuardOrder] = field(default_factory=dict)
+    facts: dict[str, GuardFacts] = field(default_factory=dict)
+
+    def begin(self, order: GuardOrder) -> None:
+        """Keep the order of a new guard."""
+        self.orders[order.model] = order
+        self.facts[order.model] = GuardFacts(
+            model=order.model,
+            slot=order.slot,
+            former=order.former,
+            release=order.release,
+            version=order.version,
+            rollout=order.rollout,
+            phase=order.phase,
+            since=self.now,
+            seconds=order.seconds,
+            share=order.share,
+        )
+
+    def enter(self, host: str, model: str, phase: GuardPhase, seconds: float, share: int) -> None:
+        """Begin the next phase; raises HostError where no guard stands or where it has withdrawn."""
+        known = self._standing(host, model)
+        if known.withdrawn:
+            words = f"the guard of {model} has withdrawn {known.slot}: {known.withdrawn}"
+            raise HostError(f"{host}: guard-phase: {words}", hint="toolkit status")
+        after = replace(known, phase=phase, seconds=seconds, share=share, since=self.now)
+        self.facts[model] = replace(after, verdict=None, wish="", watched=0.0)
+
+    def follow(self, host: str, model: str, report: Report) -> GateResult:
+        """Report one event, and return the verdict."""
+        known = self._standing(host, model)
+        report(
+            {
+                "phase": str(known.phase),
+                "seconds_left": known.seconds,
+                "requests": known.requests,
+                "probes": known.probes,
+                "figures": [],
+                "words": "",
+            }
+        )
+        self.look(model)
+        verdict = self.facts[model].verdict
+        assert verdict is not None
+        return verdict
+
+    def wish(self, model: str, wish: str, actor: str) -> bool:
+        """Keep the wish, and judge by it."""
+        known = self.facts.get(model)
+        if known is None:
+            return False
+        verdict = Verdict.PASSED if wish == "promote" else Verdict.FAILED
+        words = f"{'promoted' if wish == 'promote' else 'aborted'} by {actor}"
+        self.facts[model] = replace(known, wish=wish)
+        self._judged(model, GateResult(_gate(known), verdict, words))
+        return True
+
+    def end(self, model: str, rollout: str) -> None:
+        """Forget the guard of this rollout."""
+        if model in self.facts and self.facts[model].rollout == rollout:
+            del self.facts[model], self.orders[model]
+
+    def look(self, model: str, *, leased: bool = True) -> None:
+        """Come to the verdict on the phase at hand, as a host does whether a command follows or not.
+
+        While a share stands, a host whose deployment lock is not held (`leased`) gives the traffic back.
+        """
+        known = self.facts[model]
+        if known.phase is GuardPhase.SHARE and not leased and not known.withdrawn:
+            self._judged(model, GateResult(_gate(known), Verdict.UNKNOWN, LEASE_ENDED))
+        elif known.verdict is None:
+            figures = (Figure("errors", 0.0, 0.0, "%"),)
+            found = self.judge(known)
+            self._judged(model, replace(found, figures=found.figures or figures))
+
+    def _judged(self, model: str, verdict: GateResult) -> None:
+        known, order = self.facts[model], self.orders[model]
+        returns = verdict.verdict is Verdict.UNKNOWN and (
+            order.unsure is Unsure.RETURN or verdict.reason == LEASE_ENDED
+        )
+        if verdict.verdict is Verdict.FAILED or returns:
+            known = replace(known, withdrawn=verdict.reason, withdrawn_at=self.now)
+        self.facts[model] = replace(
+            known,
+            verdict=verdict,
+            figures=verdict.figures,
+            watched=known.seconds,
+            looked_at=self.now,
+        )
+
+    def _standing(self, host: str, model: str) -> GuardFacts:
+        if model not in self.facts:
+            raise HostError(f"{host}: no guard of {model} watches here", hint="toolkit status")
+        return self.facts[model]
+
+
+def without_target(routes: str, label: str, model: str, slot: str, former: str) -> str:
+    """Return the text of `routes.json` after the host `label` has withdrawn its target `slot` of `model`.
+
+    The former release beside it takes the target's part, see `toolkit/hostside/withdraw.py`.
+    """
+    data: dict[str, Any] = json.loads(routes)
+    for route in data.get("routes", ()):
+        if route["model"] == model:
+            own = [each for each in route["targets"] if each.get("host", "") == label]
+            _withdraw(own, slot, former)
+            data["serial"] = data.get("serial", 0) + 1
+    return json.dumps(data, indent=2) + "\n"
+
+
+def _withdraw(targets: list[dict[str, Any]], slot: str, former: str) -> None:
+    by_slot = {each["slot"]: each for each in targets}
+    target, other = by_slot.get(slot), by_slot.get(former)
+    if target is None:
+        return
+    target.pop("share", None)
+    if target["weight"] and other is not None:
+        target["weight"], other["weight"] = 0, FULL_WEIGHT
+        other.pop("standby", None)
+
+
+def _gate(known: GuardFacts) -> str:
+    return "bake" if known.phase is GuardPhase.BAKE else "canary"
+
+
+class Guarded(Named):
+    """The methods of a host in memory that concern its guards."""
+
+    guards: FakeGuards
+    files: dict[str, str]
+    loaded: str
+
+    @property
+    def leased(self) -> bool:
+        """Whether a command holds the host's deployment lock."""
+        raise NotImplementedError
+
+    def require_lock(self) -> None:
+        """Raise HostError where the command has lost the lock."""
+        raise NotImplementedError
+
+    def _do(self, event: str) -> None:
+        raise NotImplementedError
+
+    def guard_begin(self, order: GuardOrder) -> None:
+        self.require_lock()
+        self._do(f"guard {order.phase} {order.model}")
+        # It is what the real host makes of it.
+        self.guards.begin(GuardOrder.from_json(json.loads(json.dumps(order.as_json()))))
+
+    def guard_phase(
+        self, model: str, phase: GuardPhase, seconds: float, requests: int = 0, share: int = 0
+    ) -> None:
+        self.require_lock()
+        self._do(f"guard {phase} {model}")
+        self.guards.enter(self.name, model, phase, seconds, share)
+
+    def guard_follow(self, model: str, report: Report) -> GateResult:
+        self._do(f"follow guard {model}")
+        verdict = self.guards.follow(self.name, model, report)
+        self._withdraw()
+        return verdict
+
+    def guard_wish(self, model: str, wish: str, actor: str) -> bool:
+        self._do(f"{wish} {model}")
+        taken = self.guards.wish(model, wish, actor)
+        self._withdraw()
+        return taken
+
+    def guard_end(self, model: str, rollout: str) -> None:
+        self._do(f"end guard {model}")
+        self.guards.end(model, rollout)
+
+    def guard_looks(self) -> None:
+        """Let the host's watch come to its verdicts by itself, as it does where no command follows."""
+        for model in self.guards.facts:
+            self.guards.look(model, leased=self.leased)
+        self._withdraw()
+
+    def _withdraw(self) -> None:
+        for known in self.guards.facts.values():
+            if known.withdrawn:
+                at = (self.label, known.model, known.slot, known.former)
+                self.loaded = without_target(self.loaded, *at)
+                self.files["routes.json"] = self.loaded

@@ -1,0 +1,61 @@
+"""Follow the guard of a model until the verdict on its phase."""
+
+from __future__ import annotations
+
+import time
+
+import guard_order
+import watch
+from wire import Document, Report
+
+TICK = 0.1
+# A watch that starts anew needs a moment until it has seen the order.
+_SILENCE = 30.0
+
+
+def follow(request: Document, report: Report) -> Document:
+    """Report once a second what the guard has found, and return the verdict on the phase at hand.
+
+    Reports {"phase", "seconds_left", "requests", "probes", "figures", "words"}. Where no watch runs, nobody can tell,
+    and the verdict says that. Raises NoGuard where none stands any more.
+    """
+    root, model = request["root"], request["model"]
+    reported, heard = 0.0, time.monotonic()
+    while True:
+        order = guard_order.read(root, model)
+        if order is None:
+            raise guard_order.NoGuard(f"no guard of {model} watches here")
+        seen, now = guard_order.found(root, order), time.monotonic()
+        if seen.get("verdict"):
+            verdict: Document = seen["verdict"]
+            return verdict
+        if watch.runs(root):
+            heard = now
+        if now - heard > request.get("silence", _SILENCE):
+            return unwatched(order)
+        if now - reported >= 1:
+            reported = now
+            report(_event(order, seen))
+        time.sleep(TICK)
+
+
+def gate(order: Document) -> str:
+    """Return the name of the gate that the phase of an order is."""
+    return "bake" if order["phase"] == guard_order.BAKE else "canary"
+
+
+def unwatched(order: Document) -> Document:
+    """Return the verdict on a phase that nobody watches."""
+    reason = "the watch of this host does not run"
+    return {"gate": gate(order), "verdict": "could not tell", "reason": reason, "figures": []}
+
+
+def _event(order: Document, seen: Document) -> Document:
+    return {
+        "phase": order["phase"],
+        "seconds_left": max(0.0, order["seconds"] - seen.get("watched", 0.0)),
+        "requests": seen.get("requests", 0),
+        "probes": seen.get("probes", 0),
+        "figures": seen.get("figures", []),
+        "words": seen.get("words", ""),
+    }

@@ -1,0 +1,183 @@
+"""What the guard of a model on this host shall watch, what it has found, and what a person wishes of it.
+
+Three files for each model, for root alone, so that commands and the watch never write the same one:
+
+- MODEL.json: the order of the command that changes the release. `number` counts its phases, `token` is that of the
+  deployment lock, on which a canary's share depends.
+- MODEL.found.json: the watch's figures, withdrawal and verdict, with the `rollout` and `number` they belong to.
+- MODEL.wish.json: `promote` or `abort`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import deployment_lock
+from directory import Directory, make_own, read_text
+from wire import Document
+
+GUARD = "guard"
+SHARE, BAKE = "share", "bake"
+_ROOT_ONLY = 0o600
+_OF_ORDER = {"rollout", "model", "slot", "former", "phase", "number", "token"}
+ORDER, FOUND, WISH = ".json", ".found.json", ".wish.json"
+
+
+class NoGuard(Exception):
+    """No guard of the model can go on here."""
+
+    hint = "toolkit status"
+
+
+def begin(root: str, order: Document, holder: str) -> Document:
+    """Keep the order of a new guard for the holder of the deployment lock, whose token is `holder`; return {}."""
+    deployment_lock.require(root, holder)
+    model = order["model"]
+    with _files(root) as opened:
+        opened.remove(_name(model, FOUND))
+        opened.remove(_name(model, WISH))
+        _write(opened, model, {**order, "token": holder, "number": 1, "since": time.time()})
+    return {}
+
+
+def enter(root: str, model: str, phase: Document, holder: str) -> Document:
+    """Go on with the next phase: `phase` has `phase`, `seconds`, `requests` and `share`; return {}.
+
+    The phase depends on the lock of its own command. Raises NoGuard where no guard stands or where it has withdrawn.
+    """
+    deployment_lock.require(root, holder)
+    order = read(root, model)
+    if order is None:
+        raise NoGuard(f"no guard of {model} watches here")
+    if why := found(root, order).get("withdrawn"):
+        raise NoGuard(f"the guard of {model} has withdrawn {order['slot']}: {why}")
+    with _files(root) as opened:
+        opened.remove(_name(model, WISH))
+        number = order["number"] + 1
+        after = {**order, **phase, "token": holder, "number": number, "since": time.time()}
+        _write(opened, model, after)
+    return {}
+
+
+def wish(root: str, model: str, wish: str, actor: str) -> Document:
+    """Keep the wish of a person, who needs no lock; return {"taken"}, which is false where no guard watches."""
+    if wish not in ("promote", "abort"):
+        raise ValueError(f"no such wish: {wish}")
+    order = read(root, model)
+    if order is None:
+        return {"taken": False}
+    text = json.dumps(
+        {"wish": wish, "actor": actor, "rollout": order["rollout"], "number": order["number"]}
+    )
+    with _files(root) as opened:
+        opened.write(_name(model, WISH), text + "\n", _ROOT_ONLY)
+    return {"taken": True}
+
+
+def end(root: str, model: str, rollout: str) -> Document:
+    """Forget the guard of this rollout, and an order that cannot be read; return {}."""
+    order = read(root, model)
+    if order is None or order["rollout"] == rollout:
+        with _files(root) as opened:
+            for kind in (ORDER, FOUND, WISH):
+                opened.remove(_name(model, kind))
+            opened.sync()
+    return {}
+
+
+def orders(root: str) -> list[Document]:
+    """Return the orders of all guards of this host."""
+    try:
+        names = sorted(os.listdir(os.path.join(root, GUARD)))
+    except OSError:
+        return []
+    kept = (each for each in names if not each.endswith((FOUND, WISH)))
+    seen = (_sound(_document(root, each)) for each in kept if each[0] != ".")
+    return [each for each in seen if each is not None]
+
+
+def read(root: str, model: str) -> Document | None:
+    """Return the order of a model's guard; None where there is none, or no sound one."""
+    return _sound(_read(root, model, ORDER))
+
+
+def found(root: str, order: Document) -> Document:
+    """Return what the guard of this order found in its phase; an empty document where it has not looked yet."""
+    seen = _read(root, order["model"], FOUND)
+    of = (seen.get("rollout"), seen.get("number"))
+    return seen if of == (order["rollout"], order["number"]) else {}
+
+
+def wished(root: str, order: Document) -> Document:
+    """Return the wish for this order's phase; an empty document where nobody has one."""
+    seen = _read(root, order["model"], WISH)
+    of = (seen.get("rollout"), seen.get("number"))
+    return seen if of == (order["rollout"], order["number"]) else {}
+
+
+def keep(root: str, order: Document, seen: Document, *, durable: bool) -> None:
+    """Write what the guard has found, if `durable` even where power fails."""
+    about = {"rollout": order["rollout"], "number": order["number"]}
+    with _files(root) as opened:
+        text = json.dumps({**seen, **about}) + "\n"
+        opened.write(_name(order["model"], FOUND), text, _ROOT_ONLY, durable=durable)
+        if durable:
+            opened.sync()
+
+
+def facts(root: str) -> list[Document]:
+    """Return, for each guard, its order without probes and token, and what it has found."""
+    seen = []
+    for order in orders(root):
+        shown = {key: value for key, value in order.items() if key not in ("probes", "token")}
+        wish = wished(root, order).get("wish", "")
+        seen.append({"order": shown, "wish": wish, **published(found(root, order))})
+    return seen
+
+
+def published(seen: Document) -> Document:
+    """Return the part of what the guard found that commands show."""
+    return {
+        "looked_at": seen.get("looked_at"),
+        "watched": seen.get("watched", 0.0),
+        "requests": seen.get("requests", 0),
+        "probes": seen.get("probes", 0),
+        "figures": seen.get("figures", []),
+        "verdict": seen.get("verdict"),
+        "withdrawn": seen.get("withdrawn", ""),
+        "withdrawn_at": seen.get("withdrawn_at"),
+    }
+
+
+def _files(root: str) -> Directory:
+    return Directory(make_own(root, GUARD))
+
+
+def _write(opened: Directory, model: str, order: Document) -> None:
+    opened.write(_name(model, ORDER), json.dumps(order) + "\n", _ROOT_ONLY)
+    opened.sync()
+
+
+def _name(model: str, kind: str) -> str:
+    plain = (each if each.isalnum() or each in "-_." else "%%%x" % ord(each) for each in model)
+    name = "".join(plain)
+    # A leading dot is that of a file which is still being written.
+    return ("%2e" + name[1:] if name.startswith(".") else name) + kind
+
+
+def _read(root: str, model: str, kind: str) -> Document:
+    return _document(root, _name(model, kind))
+
+
+def _document(root: str, name: str) -> Document:
+    try:
+        seen = json.loads(read_text(os.path.join(root, GUARD, name)) or "{}")
+    except ValueError:
+        return {}
+    return seen if isinstance(seen, dict) else {}
+
+
+def _sound(order: Document) -> Document | None:
+    return order if order.keys() >= _OF_ORDER else None
