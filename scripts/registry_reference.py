@@ -23,6 +23,7 @@ _TYPES = {
     fields.Name: "name",
     fields.Licence: "licence id",
     fields.Repo: "`owner/name`",
+    fields.Ref: "branch or tag",
     fields.Revision: "40-hex commit",
     fields.EngineVersion: "version",
     fields.Flag: "flag",
@@ -150,8 +151,8 @@ together: a file that is also a directory, names that differ in case only, and n
 
 ## Pinning
 
-`toolkit registry pin MODEL [REF]` resolves `REF` (by default `main`) to a commit, reads licence, file list
-and digests, writes them into the lock and adds the version as the last one. The rest of the file keeps
+`toolkit registry pin MODEL [REF]` resolves `REF` (by default the source's `track`) to a commit, reads licence, file
+list and digests, writes them into the lock and adds the version as the last one. The rest of the file keeps
 every byte. If a version's `revision` is that branch or tag, the commit replaces it. `--as NAME` names the
 version; without it, a tag gives its own name and a branch the first eight digits of the commit.
 `--lock-only` leaves the registry unchanged and writes the digests of its versions; after a change of
@@ -163,6 +164,14 @@ is another one, `pin` asks; where nobody can be asked, `--source OWNER/NAME` acc
 
 For a directory (`source: {path: ...}`) the command hashes the files and makes the revision from the
 digests: other bytes are another revision.
+
+## Candidates
+
+`toolkit update MODEL` pins what the tracked branch or tag holds now as a version with `candidate: true`. A candidate is
+a version like any other, except that it is not the model's newest: `toolkit deploy MODEL` and `toolkit upgrade MODEL`
+pass it over, `toolkit deploy MODEL@NAME` and `toolkit upgrade MODEL --to NAME` deploy it. Once such a command has made
+it live, the command removes the line, and the version counts as any other. `toolkit registry accept MODEL@NAME` removes
+the line without a deployment. A model whose versions are candidates alone has no newest version to deploy.
 """
 
 
@@ -226,7 +235,7 @@ def _required(model: type[BaseModel], name: str) -> str:
         return "yes"
     if issubclass(model, schema.Entry) and name in REQUIRED:
         return "yes, here or in every version"
-    return "one of both" if model is schema.SourceSpec else "no"
+    return "one of both" if model is schema.SourceSpec and name != "track" else "no"
 
 
 def _example(field: FieldInfo) -> str:

@@ -56,6 +56,7 @@ ON_FLEET = (
 )  # fmt: skip
 ELSEWHERE = (
     "registry init", "registry list", "registry show tiny", "registry check", "registry pin tiny --as v3 --dry-run",
+    "registry accept tiny@v2", "update tiny --dry-run", "update tiny",
     "pull tiny@v1 --dry-run", "pull tiny@v1", "pull --all", "mirror",
     "bundle create tiny --python 3.11 --to bundle --dry-run", "bundle create tiny --python 3.11 --to bundle",
     "bundle show bundle", "bundle load bundle --dry-run", "bundle load bundle --yes",

@@ -73,7 +73,7 @@ FAULTS = [
     ("devices: 1", "devices: one", "13:67", "devices: expected a whole number, not the text 'one'", "for example 1"),
     ("devices: 1", "devices: true", "13:67", "devices: expected a whole number, not true", "for example 1"),
     ("devices: 1", "devices: 0", "13:67", "devices: input should be greater than or equal to 1", "see docs/registry.md"),
-    ("{repo: acme/tiny}", "acme/tiny", "11:13", "source: expected a mapping (`key: value` lines), not the text 'acme/tiny'", "known here: path, repo"),
+    ("{repo: acme/tiny}", "acme/tiny", "11:13", "source: expected a mapping (`key: value` lines), not the text 'acme/tiny'", "known here: path, repo, track"),
     ("{repo: acme/tiny}", "{}", "11:13", "a source is either a `repo` or a `path`", "write `source: {repo: owner/name}` or `source: {path: ./directory}`"),
     ("{repo: acme/tiny}", "{repo: acme/tiny, path: x}", "11:13", "a source is either a `repo` or a `path`", "write `source: {repo: owner/name}` or `source: {path: ./directory}`"),
     ("acme/tiny", "tiny", "11:20", "'tiny' is no repository of the Hub", "write it as owner/name"),

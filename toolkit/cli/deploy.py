@@ -9,6 +9,7 @@ import click
 from toolkit.cli.change import ChangeOptions, change_options, change_release
 from toolkit.cli.context import home_directory, open_store, read_pins
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.update import accept_live
 from toolkit.errors import InputError
 from toolkit.workflows.change.wanted import Order, Pinned, want_version
 
@@ -70,3 +71,4 @@ def _make_live(
         **options.of_order(),
     )
     change_release(options, pins, lambda _: order)
+    accept_live(registry_path, version, options.named)

@@ -75,6 +75,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.registry:registry",
         "List, show, check and pin what may be deployed.",
     ),
+    "update": (
+        "toolkit.cli.update:update",
+        "Pin what a model's tracked branch holds now as a candidate, and say what differs.",
+    ),
     "pull": ("toolkit.cli.pull:pull", "Fetch a pinned version and verify every file."),
     "mirror": ("toolkit.cli.mirror:mirror", "Serve the store under the Hub's API."),
     "engine": (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,7 @@ def list_models(registry_path: str, as_json: bool) -> None:
         [
             (
                 model.name,
-                ", ".join(version.name for version in model.versions),
+                ", ".join(_name(version) for version in model.versions),
                 model.newest.revision[:12],
                 _licence(found, model.newest),
                 model.newest.openness,
@@ -93,6 +93,7 @@ def show(model: str, registry_path: str, as_json: bool) -> None:
             ("pinned", pinned),
             ("licence", _licence(found, version)),
             ("openness", str(version.openness)),
+            *([("candidate", "yes; deployed by its name alone")] if version.candidate else []),
             ("engine", f"{version.engine.name} {version.engine.version}"),
             ("needs", _needs(version)),
             *((f"--{flag}", _shown(value)) for flag, value in version.serving.items()),
@@ -174,7 +175,7 @@ def pin(
     registry_path: str,
     as_json: bool,
 ) -> None:
-    """Pin what REF of MODEL is today (default: main) as its newest version."""
+    """Pin what REF of MODEL is today (default: what it tracks) as its newest version."""
     from toolkit.cli.context import open_hub
     from toolkit.workflows.registry.pin import lock_versions, pin_version
 
@@ -186,13 +187,8 @@ def pin(
             hint=f"toolkit registry pin {model} --lock-only",
         )
 
-    def accept(asked: str, repo: str) -> bool:
-        if source:
-            return repo == source
-        return confirmed(f"the Hub leads from {asked} to {repo}, of another owner; pin that one?")
-
     how: dict[str, Any] = {
-        "open_hub": open_hub, "report": note, "accept": accept, "dry_run": dry_run,
+        "open_hub": open_hub, "report": note, "accept": accept_owner(source), "dry_run": dry_run,
     }  # fmt: skip
     pins = (
         lock_versions(path, model, **how)
@@ -200,10 +196,25 @@ def pin(
         else (pin_version(path, model, ref, name=name, **how),)
     )
     if as_json:
-        print_json({"pinned": [_pin_json(each) for each in pins], "dry_run": dry_run})
+        print_json({"pinned": [pin_json(each) for each in pins], "dry_run": dry_run})
         return
     for each in pins:
-        _say_pin(each, dry_run=dry_run)
+        say_pin(each, dry_run=dry_run)
+
+
+@registry.command()
+@click.argument("version", metavar="MODEL@VERSION")
+@registry_option()
+@json_option()
+def accept(version: str, registry_path: str, as_json: bool) -> None:
+    """Make a candidate a version like any other, without deploying it."""
+    from toolkit.workflows.registry.update import accept_version
+
+    changed = accept_version(Path(registry_path), version)
+    if as_json:
+        print_json({"version": version, "changed": changed})
+        return
+    say(f"{version} is accepted" if changed else f"{version} is no candidate; nothing was changed")
 
 
 @registry.command()
@@ -232,6 +243,10 @@ def _licence(found: Registry, version: Version) -> str:
     return version.licence if allowed else f"{version.licence} (refused)"
 
 
+def _name(version: Version) -> str:
+    return f"{version.name} (candidate)" if version.candidate else version.name
+
+
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return " ".join(value)
@@ -255,7 +270,19 @@ def _version_json(found: Registry, lock: Lock, version: Version) -> dict[str, An
     }
 
 
-def _pin_json(pinned: Pinned) -> dict[str, Any]:
+def accept_owner(source: str) -> Callable[[str, str], bool]:
+    """Return what answers whether a repository of another owner is meant: `source`, where it is given, or a person."""
+
+    def accept(asked: str, repo: str) -> bool:
+        if source:
+            return repo == source
+        return confirmed(f"the Hub leads from {asked} to {repo}, of another owner; pin that one?")
+
+    return accept
+
+
+def pin_json(pinned: Pinned) -> dict[str, Any]:
+    """Return the JSON form of a pin."""
     return {
         "model": pinned.version.model,
         "version": pinned.version.name,
@@ -271,7 +298,8 @@ def _pin_json(pinned: Pinned) -> dict[str, Any]:
     }
 
 
-def _say_pin(pinned: Pinned, *, dry_run: bool) -> None:
+def say_pin(pinned: Pinned, *, dry_run: bool) -> None:
+    """Print what a pin did."""
     version = pinned.version
     for path, reason in pinned.left_out.items():
         note(f"left out {path}: {reason}")

@@ -24,25 +24,36 @@ _NO_REVISION = "0" * 40
 
 
 def with_version(
-    file: RegistryFile, model: str, name: str, revision: str, repo: str = ""
+    file: RegistryFile,
+    model: str,
+    name: str,
+    revision: str,
+    repo: str = "",
+    *,
+    candidate: bool = False,
 ) -> RegistryFile:
     """Return the registry with a new last version of `model`, by inserted lines alone.
 
-    `repo` is the version's own repository, where it is not its model's. Raises InputError where the name is no name or
-    taken, or where the text has no place for lines.
+    `repo` is the version's own repository, where it is not its model's; the branch that is tracked stays. Raises
+    InputError where the name is no name or taken, or where the text has no place for lines.
     """
     _check_name(file, model, name)
+    source = _source(file.document.data["models"][model], repo)
 
     def lines(place: LinePlace) -> list[str]:
         inner = " " * (place.indent + place.step)
-        source = [f"{inner}source: {{repo: {repo}}}"] if repo else []
         return [
             f"{' ' * place.indent}{quoted(name)}:",
-            *source,
+            *([f"{inner}source: {_braces(source)}"] if repo else []),
             f"{inner}revision: {revision}",
+            *([f"{inner}candidate: true"] if candidate else []),
         ]
 
-    spec = {**({"source": {"repo": repo}} if repo else {}), "revision": revision}
+    spec = {
+        **({"source": source} if repo else {}),
+        "revision": revision,
+        **({"candidate": True} if candidate else {}),
+    }
     return insert_version(file, model, name, spec, lines, _hint(name, revision))
 
 
@@ -78,23 +89,56 @@ def with_revision(
     spans, text = file.document.spans, file.document.text
     expected = copy.deepcopy(file.document.data)
     version = expected["models"][model]["versions"][name]
+    source = _source(version if "source" in version else file.document.data["models"][model], repo)
     span = spans[*where, "revision"]
     changes = [(span.offset, span.end_offset, revision)]
     if repo and "source" in version:
         own = spans[*where, "source", "repo"]
         changes.append((own.offset, own.end_offset, repo))
     elif repo and spans[where].flow:
-        changes.append((span.end_offset, span.end_offset, f", source: {{repo: {repo}}}"))
+        changes.append((span.end_offset, span.end_offset, f", source: {_braces(source)}"))
     elif repo:
         end = text.find("\n", span.end_offset) if "\n" in text[span.end_offset :] else len(text)
-        line = f"\n{' ' * (span.key_column - 1)}source: {{repo: {repo}}}"
+        line = f"\n{' ' * (span.key_column - 1)}source: {_braces(source)}"
         changes.append((end, end, line))
     for start, end, new in sorted(changes, reverse=True):
         text = text[:start] + new + text[end:]
     version["revision"] = revision
     if repo:
-        version["source"] = {"repo": repo}
+        version["source"] = source
     return proved(file, text, expected, model, _hint(name, revision))
+
+
+def accepted(file: RegistryFile, model: str, name: str) -> RegistryFile:
+    """Return the registry in which a version is no candidate: the line `candidate: true` is gone.
+
+    Raises InputError where that line cannot be removed safely.
+    """
+    where: Where = ("models", model, "versions", name)
+    document = file.document
+    expected = copy.deepcopy(document.data)
+    del expected["models"][model]["versions"][name]["candidate"]
+    text = document.text
+    if document.spans[where].flow:
+        text = _without_entry(document, where, "candidate")
+    else:
+        lines = text.split("\n")
+        del lines[document.spans[*where, "candidate"].key_line - 1]
+        text = "\n".join(lines)
+    hint = f"remove `candidate: true` of {model}@{name} yourself"
+    return proved(file, text, expected, model, hint)
+
+
+def _without_entry(document: YamlText, where: Where, key: str) -> str:
+    """Return the text without an entry of a mapping in braces, and without the comma that it leaves behind."""
+    text, value = document.text, document.spans[*where, key]
+    before = text[: value.offset]
+    start = before.rindex(key)
+    rest = text[value.end_offset :]
+    comma = re.match(r"\s*,\s*", rest)
+    if comma:
+        return text[:start] + rest[comma.end() :]
+    return re.sub(r"\s*,\s*\Z", "", text[:start]) + rest
 
 
 def draft_version(file: RegistryFile, model: str) -> Version:
@@ -219,6 +263,21 @@ def _by_hand(document: YamlText, span: TextRange, model: str) -> InputError:
         f"{model!r} is written in braces, where no lines can be inserted",
         hint="write it as indented lines, then pin again",
     )
+
+
+def _source(entry: Mapping[str, Any], repo: str) -> dict[str, str]:
+    """Return a source at `repo` that tracks the same branch as the source of a model or version."""
+    written = entry.get("source") or {}
+    return {"repo": repo} | ({"track": written["track"]} if "track" in written else {})
+
+
+def _braces(source: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{key}: {_scalar(value)}" for key, value in source.items()) + "}"
+
+
+def _scalar(text: str) -> str:
+    """Return a repository or a branch as a value that YAML reads as text."""
+    return text if "/" in text else quoted(text)
 
 
 def quoted(name: str) -> str:

@@ -17,6 +17,7 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 REVISION_PATTERN = r"^[0-9a-f]{40}$"
 LICENCE_PATTERN = r"^[a-z0-9][a-z0-9.+_-]{0,62}$"
 REPO_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
+REF_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$"
 FLAG_PATTERN = r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*([.][A-Za-z0-9_.-]+)?$"
 ENV_PATTERN = r"^[A-Z_][A-Z0-9_]*$"
 OPTION_PATTERN = r"^([a-z][a-z0-9]*([-_][a-z0-9]+)*|[A-Z_][A-Z0-9_]*)$"
@@ -138,6 +139,14 @@ def _check_repo(repo: str) -> str:
     return repo
 
 
+def _check_ref(ref: str) -> str:
+    if ".." in ref or ref.endswith(("/", ".")):
+        raise refuse(f"{short(ref)} is no branch or tag", "write its name, such as main")
+    if re.match(REVISION_PATTERN.removesuffix("$") + r"\Z", ref):
+        raise refuse("a commit never moves, so it cannot be followed", "name a branch or a tag")
+    return ref
+
+
 def _check_size(text: str) -> str:
     try:
         size = parse_size(text)
@@ -189,6 +198,16 @@ Repo = Annotated[
     _matching(REPO_PATTERN, "{text} is no repository of the Hub", "write it as owner/name"),
     AfterValidator(_check_repo),
     WithJsonSchema({"type": "string", "pattern": REPO_PATTERN}),
+]
+Ref = Annotated[
+    str,
+    _matching(
+        REF_PATTERN,
+        "{text} is no branch or tag",
+        "write the name of a branch or a tag, such as main",
+    ),
+    AfterValidator(_check_ref),
+    WithJsonSchema({"type": "string", "pattern": REF_PATTERN}),
 ]
 # The reader checks for a full commit: its hint needs the name of the model.
 Revision = Annotated[str, WithJsonSchema({"type": "string", "pattern": REVISION_PATTERN})]

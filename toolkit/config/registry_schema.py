@@ -20,6 +20,7 @@ from toolkit.config.registry_fields import (
     Name,
     OptionalText,
     OptionName,
+    Ref,
     Repo,
     Revision,
     Size,
@@ -33,6 +34,7 @@ from toolkit.config.registry_part import Spec
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import ENGINES
 from toolkit.domain.model import (
+    DEFAULT_BRANCH,
     Check,
     EngineSpec,
     HubSource,
@@ -69,6 +71,13 @@ class SourceSpec(Spec):
         examples=["./my-model"],
     )
 
+    track: Ref | None = Field(
+        None,
+        description="The branch or tag of the repository that `toolkit outdated` and `toolkit update` follow; "
+        "`main` by default.",
+        examples=["main"],
+    )
+
     @model_validator(mode="after")
     def _one_of_both(self) -> SourceSpec:
         if (self.repo is None) == (self.path is None):
@@ -76,11 +85,13 @@ class SourceSpec(Spec):
                 "a source is either a `repo` or a `path`",
                 "write `source: {repo: owner/name}` or `source: {path: ./directory}`",
             )
+        if self.track is not None and self.repo is None:
+            raise refuse("a directory has no branch or tag to track", "remove `track`")
         return self
 
     def in_domain(self, model: str, directory: str) -> Source:
         if self.repo is not None:
-            return HubSource(self.repo)
+            return HubSource(self.repo, self.track or DEFAULT_BRANCH)
         return LocalSource(os.path.normpath(os.path.join(directory, str(self.path))), model)  # noqa: PTH118
 
 
@@ -225,6 +236,12 @@ class VersionSpec(Entry):
     )
     permission: PermissionSpec | None = Field(
         None, description="Exceptions from the policy for this version."
+    )
+    candidate: bool = Field(
+        False,
+        description="Written by `toolkit update`: the version is deployed by its name alone, until it is live once or "
+        "`toolkit registry accept` removes this line; see [candidates](#candidates).",
+        examples=[True],
     )
 
 

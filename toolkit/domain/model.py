@@ -11,6 +11,9 @@ from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.guard import Guard
 from toolkit.errors import InputError
 
+# The branch that the Hub gives every repository.
+DEFAULT_BRANCH = "main"
+
 ServingValue = str | int | float | bool | tuple[str, ...]
 
 
@@ -23,9 +26,10 @@ class Openness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """A repository of the Hugging Face Hub, `owner/name`."""
+    """A repository of the Hugging Face Hub, `owner/name`, and the branch or tag of it that is followed."""
 
     repo: str
+    track: str = DEFAULT_BRANCH
 
     @property
     def key(self) -> str:
@@ -108,7 +112,10 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A pinned entry under a model. `revision` is a full 40-hex commit (or content id of a directory)."""
+    """A pinned entry under a model. `revision` is a full 40-hex commit (or content id of a directory).
+
+    A `candidate` is deployed by its name alone: it is no model's newest version.
+    """
 
     model: str
     name: str
@@ -124,6 +131,7 @@ class Version:
     permission: Permission = field(default_factory=Permission)
     routing: str = "least-connections"
     guard: Guard = field(default_factory=Guard)
+    candidate: bool = False
 
     @property
     def title(self) -> str:
@@ -141,8 +149,14 @@ class Model:
 
     @property
     def newest(self) -> Version:
-        """The last version of the file."""
-        return self.versions[-1]
+        """The last version of the file that is no candidate; the last candidate where there are candidates alone."""
+        accepted = [version for version in self.versions if not version.candidate]
+        return (accepted or self.versions)[-1]
+
+    @property
+    def candidates(self) -> tuple[Version, ...]:
+        """The versions that wait to be deployed by name, or to be accepted."""
+        return tuple(version for version in self.versions if version.candidate)
 
     def version(self, name: str) -> Version:
         """Return the version called `name`; raises InputError with near misses."""
@@ -181,9 +195,14 @@ class Registry:
         raise unknown("model", name, list(self.models), where=f"in {self.path}")
 
     def version(self, spec: str) -> Version:
-        """Return the version that `MODEL` (its newest) or `MODEL@VERSION` names."""
+        """Return the version that `MODEL` (its newest) or `MODEL@VERSION` names; a candidate only by its name."""
         name, _, version = spec.partition("@")
         model = self.model(name)
+        if not version and model.newest.candidate:
+            raise InputError(
+                f"{name} has candidates alone, and none of them is accepted",
+                hint=f"name one: {model.newest.title}, or toolkit registry accept {model.newest.title}",
+            )
         return model.version(version) if version else model.newest
 
 

@@ -67,7 +67,7 @@ def pin_version(
     accept: Accept | None = None,
     dry_run: bool = False,
 ) -> Pinned:
-    """Pin what `ref` means today (default: `main`) as the last version of `model`, and return it.
+    """Pin what `ref` means today (default: what the source tracks) as the last version of `model`, and return it.
 
     The version is recorded under the Hub's own name of the repository; `accept` is asked where its owner differs.
     Where a version's revision in the file still is that branch or tag, the commit replaces it.
@@ -77,6 +77,38 @@ def pin_version(
     """
     file = read_registry(registry_path, unpinned=True)
     pinning = _Pinning(file, read_lock(registry_path), open_hub, report, accept, dry_run)
+    return _pin(registry_path, pinning, model, ref, name)
+
+
+def pin_candidate(
+    registry_path: Path,
+    model: str,
+    *,
+    name: str = "",
+    open_hub: OpenHub,
+    report: Report,
+    accept: Accept | None = None,
+    dry_run: bool = False,
+) -> Pinned:
+    """Pin what the source of `model` tracks as its last version, a candidate; like `pin_version` in all else.
+
+    A version that is pinned already stays what it is.
+    """
+    file = read_registry(registry_path, unpinned=True)
+    pinning = _Pinning(file, read_lock(registry_path), open_hub, report, accept, dry_run)
+    return _pin(registry_path, pinning, model, "", name, candidate=True)
+
+
+def _pin(
+    registry_path: Path,
+    pinning: _Pinning,
+    model: str,
+    ref: str,
+    name: str,
+    *,
+    candidate: bool = False,
+) -> Pinned:
+    file = pinning.file
     registry_model = file.registry.model(_bare(model))
     waiting = _waiting(file, registry_model.name, ref, name)
     if waiting:
@@ -90,12 +122,12 @@ def pin_version(
         if same and version.revision == found.revision and not waiting:
             return pinning.lock(version, found)
     title = waiting or name or _default_name(ref, found.revision, registry_model.versions)
-    write = with_revision if waiting else with_version
     repo = found.repo if found.repo != draft.source.key else ""
-    after = write(file, registry_model.name, title, found.revision, repo)
+    where = (file, registry_model.name, title, found.revision, repo)
+    after = with_revision(*where) if waiting else with_version(*where, candidate=candidate)
     version = after.registry.model(registry_model.name).version(title)
     pinned = pinning.lock(version, found)
-    if not dry_run:
+    if not pinning.dry_run:
         write_registry(registry_path, file, after)
     return replace(pinned, registry_changed=True)
 
@@ -173,7 +205,7 @@ class _Pinning:
                     hint=f"toolkit registry pin {version.model}",
                 )
             return self._hash_directory(version, version.source)
-        ref = ref or "main"
+        ref = ref or version.source.track
         self.report(f"asking the Hub what {ref} of {version.source.repo} is")
         info: RepoInfo = self.open_hub().resolve(version.source.repo, ref)
         if not _FULL.match(info.revision) or (_FULL.match(ref) and info.revision != ref):

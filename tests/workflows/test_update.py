@@ -1,0 +1,173 @@
+"""A candidate: pinned by an update, passed over by `deploy MODEL`, and accepted once it is live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.workflows.test_pin import FILES, Desk
+from toolkit.config.registry import load_registry
+from toolkit.domain.model import HubSource
+from toolkit.errors import InputError, RefusedError, SourceError
+from toolkit.workflows.registry.update import Local, Updated, accept_version, update_model
+
+NEXT = {**FILES, "config.json": b'{"model_type": "qwen3", "hidden_size": 8}'}
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def update(desk: Desk, name: str = "", *, dry_run: bool = False) -> Updated:
+    return update_model(
+        desk.path,
+        "tiny",
+        name=name,
+        open_hub=lambda: desk.hub,
+        report=desk.said.append,
+        local=Local(find=lambda _: None, need=lambda *_: None),
+        dry_run=dry_run,
+    )
+
+
+def test_an_update_pins_a_candidate_and_says_what_differs(desk: Desk) -> None:
+    desk.publish()
+    desk.pin(name="v1")
+    before = desk.texts()[0]
+    revision = desk.publish(NEXT)
+    done = update(desk, "v2")
+    assert not done.current
+    assert done.pinned.version.candidate
+    assert done.difference is not None
+    assert [each.path for each in done.difference.files] == ["config.json"]
+    assert [each.name for each in done.difference.fields] == ["hidden_size"]
+    assert desk.texts()[0] == before + (
+        f"      v2:\n        revision: {revision}\n        candidate: true\n"
+    )
+
+
+def test_a_candidate_is_deployed_by_its_name_alone(desk: Desk) -> None:
+    desk.publish()
+    desk.pin(name="v1")
+    desk.publish(NEXT)
+    update(desk, "v2")
+    registry = load_registry(desk.path)
+    assert registry.version("tiny").name == "v1"
+    assert registry.version("tiny@v2").candidate
+    assert [each.name for each in registry.model("tiny").candidates] == ["v2"]
+
+
+def test_an_accepted_candidate_is_the_newest_version(desk: Desk) -> None:
+    desk.publish()
+    desk.pin(name="v1")
+    desk.publish(NEXT)
+    update(desk, "v2")
+    # A person's edit between update and acceptance stays.
+    desk.path.write_text(desk.path.read_text() + "# mine, later\n")
+    assert accept_version(desk.path, "tiny@v2")
+    assert load_registry(desk.path).version("tiny").name == "v2"
+    assert desk.path.read_text().endswith("# mine, later\n")
+    assert "candidate" not in desk.path.read_text()
+    assert not accept_version(desk.path, "tiny@v2")
+
+
+def test_a_second_update_finds_the_candidate_and_changes_nothing(desk: Desk) -> None:
+    desk.publish()
+    desk.pin(name="v1")
+    desk.publish(NEXT)
+    update(desk, "v2")
+    before = desk.texts()
+    again = update(desk)
+    assert (again.pinned.version.name, again.pinned.changed) == ("v2", False)
+    assert again.difference is not None
+    assert desk.texts() == before
+
+
+def test_a_current_model_is_left_alone(desk: Desk) -> None:
+    desk.publish()
+    desk.pin(name="v1")
+    before = desk.texts()
+    assert update(desk).current
+    assert desk.texts() == before
+
+
+def test_a_dry_run_writes_nothing(desk: Desk) -> None:
+    desk.publish()
+    desk.pin(name="v1")
+    desk.publish(NEXT)
+    before = desk.texts()
+    assert update(desk, dry_run=True).difference is not None
+    assert desk.texts() == before
+
+
+def test_the_tracked_branch_is_followed_and_survives_a_new_name(desk: Desk) -> None:
+    desk.path.write_text(
+        desk.path.read_text().replace("{repo: acme/tiny}", "{repo: acme/tiny, track: stable}")
+    )
+    desk.publish(branch="stable")
+    desk.pin(name="v1")
+    desk.publish({**FILES, "config.json": b"{}"})
+    assert update(desk).current
+    desk.publish(NEXT, branch="stable")
+    desk.hub.rename("acme/tiny", "acme/tiny-2")
+    version = update(desk, "v2").pinned.version
+    assert version.source == HubSource("acme/tiny-2", "stable")
+
+
+def test_a_branch_that_vanished_and_another_licence_change_nothing(desk: Desk) -> None:
+    desk.publish()
+    desk.pin(name="v1")
+    desk.publish(NEXT, licence="mit")
+    before = desk.texts()
+    with pytest.raises(InputError, match="says its licence is 'mit'"):
+        update(desk)
+    desk.path.write_text(before[0].replace("{repo: acme/tiny}", "{repo: acme/tiny, track: gone}"))
+    with pytest.raises(SourceError, match="has no revision gone"):
+        update(desk)
+    assert desk.texts()[1] == before[1]
+
+
+def test_a_repository_that_moved_to_another_owner_is_no_update(desk: Desk) -> None:
+    desk.publish()
+    desk.pin(name="v1")
+    desk.publish(NEXT)
+    desk.hub.rename("acme/tiny", "mallory/tiny")
+    with pytest.raises(RefusedError):
+        update(desk)
+
+
+def test_a_model_without_a_pinned_version_has_nothing_to_update(desk: Desk) -> None:
+    desk.publish()
+    with pytest.raises(InputError, match="no version that could be outdated"):
+        update(desk)
+    desk.path.write_text(desk.path.read_text() + "    versions:\n      new: {revision: main}\n")
+    with pytest.raises(InputError, match="waits to be pinned"):
+        update(desk)
+
+
+BRACES = [
+    "{{revision: {0}, candidate: true}}",
+    "{{candidate: true, revision: {0}}}",
+    "{{revision: {0}, candidate: true, env: {{TZ: UTC}}}}",
+]
+
+
+@pytest.mark.parametrize("written", BRACES)
+def test_a_candidate_in_braces_is_accepted_too(desk: Desk, written: str) -> None:
+    entry = written.format("1" * 40)
+    desk.path.write_text(desk.path.read_text() + f"    versions:\n      v1: {entry}  # mine\n")
+    assert accept_version(desk.path, "tiny@v1")
+    assert "candidate" not in desk.path.read_text()
+    assert "# mine" in desk.path.read_text()
+    assert not load_registry(desk.path).version("tiny@v1").candidate
+
+
+def test_a_model_with_candidates_alone_has_no_newest_version(desk: Desk) -> None:
+    entry = f"    versions:\n      v1: {{revision: {'1' * 40}, candidate: true}}\n"
+    desk.path.write_text(desk.path.read_text() + entry)
+    registry = load_registry(desk.path)
+    assert registry.version("tiny@v1").candidate
+    with pytest.raises(InputError, match="candidates alone"):
+        registry.version("tiny")

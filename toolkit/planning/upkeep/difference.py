@@ -1,0 +1,198 @@
+"""The difference between two pinned versions of a model: files, fields of its settings, template, size, memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from toolkit.domain.bounds import CONFIG
+from toolkit.domain.outside import parse_json
+from toolkit.domain.quantity import format_size
+from toolkit.domain.snapshot import FileDigest, Snapshot
+
+# Small files that decide how a model answers: a change of one is a change of its behaviour.
+SETTINGS = ("config.json", "generation_config.json", "tokenizer_config.json")
+TEMPLATES = ("chat_template.jinja", "chat_template.json")
+_TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+COMPARED = (*SETTINGS, *TEMPLATES)
+BEHAVIOUR = (*COMPARED, *_TOKENIZER)
+# The template within `tokenizer_config.json`.
+_TEMPLATE_FIELD = "chat_template"
+_MOST_FIELDS = 200
+_LONGEST = 60
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A file that differs; sizes in bytes, None on the side that lacks it."""
+
+    path: str
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """A field of a settings file; values as short JSON, empty on the side that lacks it."""
+
+    file: str
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs between two versions, `before` and `after`.
+
+    `behaviour` names the files whose change alters answers, the template's home among them; `template` whether the chat
+    template differs. Sizes are bytes of all files. `memory` is the least memory of one device for one longest request,
+    in bytes, None where it is not known. `unread` names settings files that could not be read as such.
+    """
+
+    files: tuple[FileChange, ...]
+    fields: tuple[FieldChange, ...]
+    behaviour: tuple[str, ...]
+    template: bool
+    size: tuple[int, int]
+    memory: tuple[int | None, int | None] = (None, None)
+    unread: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The difference in words, one line for each remark."""
+        return tuple(_lines(self))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "files": [asdict(each) for each in self.files],
+            "fields": [asdict(each) for each in self.fields],
+            "behaviour": list(self.behaviour),
+            "template": self.template,
+            "size_before": self.size[0],
+            "size_after": self.size[1],
+            "memory_before": self.memory[0],
+            "memory_after": self.memory[1],
+            "unread": list(self.unread),
+        }
+
+
+def compare(
+    before: Snapshot,
+    after: Snapshot,
+    texts: tuple[Mapping[str, bytes], Mapping[str, bytes]] = ({}, {}),
+    memory: tuple[int | None, int | None] = (None, None),
+) -> Difference:
+    """Return the difference of two snapshots; `texts` are the contents of their small files of `COMPARED`, by path."""
+    files = tuple(_file_changes(before, after))
+    changed = [each.path for each in files]
+    fields, unread = [], []
+    for path in (each for each in SETTINGS if each in changed):
+        try:
+            fields += list(_field_changes(path, *(_flat(text.get(path)) for text in texts)))
+        except ValueError:
+            unread.append(path)
+    inner = any(each.name.split(".")[0] == _TEMPLATE_FIELD for each in fields)
+    return Difference(
+        files,
+        tuple(fields),
+        tuple(path for path in BEHAVIOUR if path in changed),
+        inner or any(path in changed for path in TEMPLATES),
+        (before.size, after.size),
+        memory,
+        tuple(unread),
+    )
+
+
+def behaviour_files(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+    """Return the small files that differ and whose change alters answers: settings, template, tokenizer."""
+    changed = {each.path for each in _file_changes(before, after)}
+    return tuple(path for path in BEHAVIOUR if path in changed)
+
+
+def _file_changes(before: Snapshot, after: Snapshot) -> Iterator[FileChange]:
+    old = {file.path: file for file in before.files}
+    new = {file.path: file for file in after.files}
+    for path in sorted(old.keys() | new.keys()):
+        if _digest(old.get(path)) != _digest(new.get(path)):
+            yield FileChange(path, _size(old.get(path)), _size(new.get(path)))
+
+
+def _digest(file: FileDigest | None) -> str:
+    return file.sha256 if file else ""
+
+
+def _size(file: FileDigest | None) -> int | None:
+    return file.size if file else None
+
+
+def _flat(text: bytes | None) -> dict[str, str]:
+    """Return a settings file as dotted names -> short JSON; raises ValueError where it is no mapping."""
+    if text is None:
+        return {}
+    data = parse_json(text, CONFIG)
+    if not isinstance(data, dict):
+        raise ValueError("no mapping")
+    return dict(_flattened(data, ""))
+
+
+def _flattened(data: Mapping[str, Any], head: str) -> Iterator[tuple[str, str]]:
+    for name, value in data.items():
+        if isinstance(value, dict) and value:
+            yield from _flattened(value, f"{head}{name}.")
+        else:
+            yield f"{head}{name}", json.dumps(value, ensure_ascii=False)
+
+
+def _field_changes(
+    file: str, before: Mapping[str, str], after: Mapping[str, str]
+) -> Iterator[FieldChange]:
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    for name in names[:_MOST_FIELDS]:
+        yield FieldChange(file, name, _short(before.get(name, "")), _short(after.get(name, "")))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _lines(found: Difference) -> Iterator[str]:
+    old, new = found.size
+    if not found.files:
+        yield "the files are the same"
+        return
+    size = format_size(new) if old == new else f"{format_size(old)} -> {format_size(new)}"
+    yield f"{len(found.files)} file{'s' * (len(found.files) != 1)} differ; size {size}"
+    for each in found.files:
+        yield f"  {each.path}: {_words(each)}"
+    for field in found.fields:
+        yield f"  {field.file}: {field.name}: {field.before or 'absent'} -> {field.after or 'absent'}"
+    for path in found.unread:
+        yield f"  {path}: not comparable, it is no JSON mapping"
+    if found.template:
+        yield "the chat template differs: the model sees another prompt"
+    if found.behaviour:
+        yield f"alters answers: {', '.join(found.behaviour)}"
+    if None not in found.memory and found.memory[0] != found.memory[1]:
+        least = [format_size(each or 0) for each in found.memory]
+        yield f"least memory {least[0]} -> {least[1]}"
+
+
+def _words(change: FileChange) -> str:
+    if change.before is None:
+        return f"new, {format_size(change.after or 0)}"
+    if change.after is None:
+        return f"gone, {format_size(change.before)}"
+    if change.before == change.after:
+        return f"other bytes, {format_size(change.after)}"
+    return f"{format_size(change.before)} -> {format_size(change.after)}"

@@ -1,0 +1,147 @@
+"""Pin what a model's tracked branch holds now as a candidate, say what differs, and accept a candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.adapters.hub.port import OpenHub
+from toolkit.config.lock_file import read_lock
+from toolkit.config.registry import RegistryFile, read_registry
+from toolkit.config.registry_edit import accepted, write_registry
+from toolkit.domain.bounds import CONFIG
+from toolkit.domain.model import HubSource, Version
+from toolkit.domain.snapshot import Snapshot
+from toolkit.errors import InputError, SourceError
+from toolkit.planning.upkeep.difference import COMPARED, Difference, compare
+from toolkit.workflows.registry.pin import Accept, Pinned, Report, pin_candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """What this machine knows of a version.
+
+    `find` returns the directory in which its files lie here, if anywhere; `need` the least memory of one device for it
+    with its files, in bytes, None where that is not known.
+    """
+
+    find: Callable[[Version], Path | None]
+    need: Callable[[Version, Snapshot], int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """The outcome of an update. `base` is the version that it was compared with, the model's newest.
+
+    `difference` is None where the newest version is current.
+    """
+
+    pinned: Pinned
+    base: Version
+    difference: Difference | None
+
+    @property
+    def current(self) -> bool:
+        """Whether the model's newest version is what its source holds."""
+        return self.pinned.version.name == self.base.name
+
+
+def update_model(
+    registry_path: Path,
+    model: str,
+    *,
+    name: str = "",
+    open_hub: OpenHub,
+    report: Report,
+    local: Local,
+    accept: Accept | None = None,
+    dry_run: bool = False,
+) -> Updated:
+    """Pin what the source of the newest version of `model` holds now as a candidate, and return what differs.
+
+    Writes nothing where that revision is pinned already. Raises InputError where the model has no version yet, and what
+    `pin_candidate` raises: for a licence that is not the registry's, a repository of another owner, files that policy
+    forbids, a branch that vanished.
+    """
+    file = read_registry(registry_path, unpinned=True)
+    base = _base(file, model)
+    pinned = pin_candidate(
+        registry_path,
+        model,
+        name=name,
+        open_hub=open_hub,
+        report=report,
+        accept=accept,
+        dry_run=dry_run,
+    )
+    if pinned.version.name == base.name:
+        return Updated(pinned, base, None)
+    lock = read_lock(registry_path)
+    before = lock.snapshot_of(base) if lock.has(base) else None
+    if before is None:
+        return Updated(pinned, base, None)
+    after = pinned.snapshot
+    texts = (
+        _texts(base, before, after, local.find(base), open_hub),
+        _texts(pinned.version, after, before, local.find(pinned.version), open_hub),
+    )
+    memory = (local.need(base, before), local.need(pinned.version, after))
+    return Updated(pinned, base, compare(before, after, texts, memory))
+
+
+def accept_version(registry_path: Path, spec: str) -> bool:
+    """Make the candidate `MODEL@VERSION` a version like any other; return whether the file changed.
+
+    Reads the file anew, so that edits made meanwhile are kept. Raises InputError where the line cannot be removed.
+    """
+    file = read_registry(registry_path, unpinned=True)
+    model, at, name = spec.partition("@")
+    if not at:
+        raise InputError(f"{spec!r} names no version", hint=f"toolkit registry accept {spec}@NAME")
+    version = file.registry.model(model).version(name)
+    if not version.candidate:
+        return False
+    write_registry(registry_path, file, accepted(file, model, name))
+    return True
+
+
+def _base(file: RegistryFile, model: str) -> Version:
+    entry = file.registry.model(model)
+    if not entry.versions:
+        raise InputError(
+            f"{model} has no version that could be outdated", hint=f"toolkit registry pin {model}"
+        )
+    for owner, version in file.unpinned:
+        if owner == model:
+            raise InputError(
+                f"{model}@{version} waits to be pinned", hint=f"toolkit registry pin {model}"
+            )
+    return entry.newest
+
+
+def _texts(
+    version: Version, snapshot: Snapshot, other: Snapshot, place: Path | None, open_hub: OpenHub
+) -> Mapping[str, bytes]:
+    """Return the small files of `version` that `other` has with other bytes, or lacks; from `place`, else its Hub.
+
+    A file that can no longer be read is empty: the former commit may be gone upstream, and the digests still compare.
+    """
+    theirs = {file.path: file.sha256 for file in other.files}
+    wanted = [
+        file
+        for file in snapshot.files
+        if file.path in COMPARED and theirs.get(file.path) != file.sha256 and file.size <= CONFIG
+    ]
+    found = {}
+    for file in wanted:
+        found[file.path] = b""
+        with suppress(SourceError, OSError):
+            if place is not None:
+                found[file.path] = (place / file.path).read_bytes()
+            elif isinstance(version.source, HubSource):
+                found[file.path] = open_hub().read_small(
+                    version.source.repo, version.revision, file.path
+                )
+    return found
