@@ -154,8 +154,17 @@ class HostLab:
         read = f"import urllib.request as u; print(u.urlopen({url!r}, timeout=5).read().decode())"
         return int(float(self.run("/usr/bin/python3", "-c", read).split()[-1]))
 
-    def stop(self, slot: str) -> tuple[str, ...]:
-        return self.play("replica", {"replica_program": f"tiny-{slot}", "replica_state": "absent"})
+    def stop(self, slot: str, *, home_kept: bool = True) -> tuple[str, ...]:
+        program = f"tiny-{slot}"
+        return self.play(
+            "replica",
+            {
+                "replica_program": program,
+                "replica_user": self.host.host.slot_user(program),
+                "replica_state": "absent",
+                "replica_home_kept": home_kept,
+            },
+        )
 
 
 def fake_lab() -> HostLab:

@@ -120,6 +120,8 @@ def test_a_host_that_forbids_namespaces_still_gives_a_replica_its_own_user(
     assert [real_host.ask("blue", each).partition(":")[0] for each in tries] == ["refused"] * 8
     real_host.stop("blue")
     assert not scratch.exists()
+    # The model's next release goes on with what the engine has compiled.
+    assert (root / "caches" / "tiny-blue").exists()
 
 
 @contextmanager

@@ -221,6 +221,32 @@ def test_a_replica_ends_with_what_started_it(
         time.sleep(0.1)
 
 
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="has no autogroups")
+def test_replicas_that_start_together_have_the_same_weight(real_host: HostLab) -> None:
+    real_host.empty()
+    port = real_host.ports["blue"]
+    # The kernel takes one weight in a tenth of a second from all users, so it refuses the replica's for now.
+    with subprocess.Popen([sys.executable, "-c", _WEIGH], start_new_session=True) as other:
+        program = real_host.start("blue", fences=("user", "rights", "network"))
+        assert real_host.host.wait_ready(program, port, 20, silent).ok
+        other.kill()
+    main = int(real_host.run("pgrep", "-o", "-f", f"serve .* --port {port}"))
+    router = int(real_host.run("pgrep", "-o", "-f", f"haproxy -W.*{real_host.host.host.root}"))
+    until = time.monotonic() + 10
+    while not Path(f"/proc/{main}/autogroup").read_text().endswith(" nice 10\n"):
+        assert time.monotonic() < until, "its session has the weight of a router or a command"
+        time.sleep(0.05)
+    assert Path(f"/proc/{router}/autogroup").read_text().endswith(" nice 0\n")
+    # A model that is stopped leaves neither rules nor a home.
+    home = Path(real_host.host.host.root, "caches", program)
+    rules = f"table inet {real_host.host.host.slot_user(program).replace('-', '_')}\n"
+    assert rules in real_host.run("/usr/sbin/nft", "list", "tables")
+    assert home.exists()
+    real_host.stop("blue", home_kept=False)
+    assert rules not in real_host.run("/usr/sbin/nft", "list", "tables")
+    assert not home.exists()
+
+
 def test_a_replica_does_not_start_again_on_changed_weights(lab: HostLab) -> None:
     root, port = lab.host.host.root, lab.ports["blue"]
     text = str(Behaviour.GOOD).encode()
@@ -280,6 +306,14 @@ host = Host(**json.loads(sys.argv[1]))
 with RealHost(host_client(host, Path(sys.argv[2]))).lock(LockOwner("x", "y", 1)):
     print("held", flush=True)
     time.sleep(60)
+"""
+
+_WEIGH = """
+import time
+while True:
+    with open("/proc/self/autogroup", "w") as file:
+        file.write("0")
+    time.sleep(0.01)
 """
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.workflows.world import AGES, World, press_ctrl_c, release
+from tests.workflows.world import AGES, Killed, World, press_ctrl_c, release
 
 
 def test_it_is_gone_from_all_hosts(world: World) -> None:
@@ -15,6 +15,18 @@ def test_it_is_gone_from_all_hosts(world: World) -> None:
     assert world.serving() == {}
     assert [len(each.facts.slots) for each in world.hosts.values()] == [0] * world.count
     assert world.history.unfinished() == []
+
+
+def test_homes_outlive_a_release_and_go_with_the_model(world: World) -> None:
+    for number in (1, 2, 3):
+        world.deploy(release(number))
+    assert all(each.homes == {"tiny-blue", "tiny-green"} for each in world.hosts.values())
+    world.raise_at("replica absent tiny-blue", Killed)
+    with pytest.raises(Killed):
+        world.stop()
+    world.go_on()
+    world.stop()
+    assert not any(each.homes for each in world.hosts.values())
 
 
 def test_ctrl_c_ends_the_wait_for_open_requests(world: World) -> None:

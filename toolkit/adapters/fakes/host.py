@@ -63,7 +63,8 @@ class FakeHost(Guarded):
 
     The host calls `before` with the name of each operation; it may raise to play a crash at that point. `owner` has the
     lock; `holder` is this command, which loses the lock where another owner is set. `damaged` has the faults of
-    snapshots, `sealed` the engines whose digests are kept. `says` is what a version answers to a payload.
+    snapshots, `sealed` the engines whose digests are kept, `homes` the programs whose homes are there. `says` is what a
+    version answers to a payload.
     """
 
     host: Host = field(default_factory=lambda: Host("localhost"))
@@ -90,6 +91,7 @@ class FakeHost(Guarded):
     ring: KeyRing = field(default_factory=KeyRing)
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sealed: set[str] = field(default_factory=set)
+    homes: set[str] = field(default_factory=set)
     before: Callable[[str], None] = lambda _: None
     says: Callable[[str, Mapping[str, Any]], str] = lambda version, _: f"hello from {version}"
     interruption: Interruption = field(default_factory=Interruption)
@@ -368,8 +370,11 @@ class FakeConverge:
             self.target.facts = replace(self.target.facts, engines=engines)
         elif state == "started":
             self.target.start(variables["replica_manifest"])
+            self.target.homes.add(variables["replica_program"])
         else:
             self.target.stop(variables["replica_program"])
+            if not variables.get("replica_home_kept", True):
+                self.target.homes.discard(variables["replica_program"])
         return (playbook,)
 
 

@@ -39,6 +39,7 @@ class Change:
 
     With `standby` the replica that loses the traffic may take it over again by itself: it served, and it was not the
     reason for the change. With `proven` a started replica must answer its checks alone: its release served before.
+    With `leaves` the model leaves the host: the homes of its replicas, with what the engine has compiled, go too.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Change:
     timing: Timing = field(default_factory=Timing)
     standby: bool = True
     proven: bool = False
+    leaves: bool = False
 
 
 class Act:
@@ -237,7 +239,15 @@ class Act:
 
     def _stop(self, step: Step) -> None:
         program = f"{self._change.model}-{step.slot}"
-        self._play("replica", {"replica_program": program, "replica_state": "absent"})
+        self._play(
+            "replica",
+            {
+                "replica_program": program,
+                "replica_user": self._tools.host.host.slot_user(program),
+                "replica_state": "absent",
+                "replica_home_kept": not self._change.leaves,
+            },
+        )
 
     def _remove(self, step: Step) -> None:
         self._route(lambda routes: without_targets(routes, self._change.model, self._label))

@@ -133,7 +133,13 @@ def _end(
     releases = {slot: release for slot, release in wanted if slot and release}
     # A release that failed takes no traffic over.
     change = Change(
-        deployment.model, releases, None, timing, standby=recovery.completes, proven=True
+        deployment.model,
+        releases,
+        None,
+        timing,
+        standby=recovery.completes,
+        proven=True,
+        leaves=deployment.action == "stop",
     )
     Act(tools, change, deployment.id, facts).perform(recovery.steps)
     outcome = Outcome.LIVE if recovery.completes else Outcome.UNDONE

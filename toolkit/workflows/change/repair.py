@@ -99,7 +99,8 @@ def _repair_slots(tools: Tools, facts: HostFacts, routes: Routes) -> None:
                 hint=f"toolkit stop {model} --host {tools.host.name}, then toolkit repair and "
                 f"toolkit deploy {model}",
             )
-        variables = {"replica_program": program, "replica_state": "absent"}
+        user = tools.host.host.slot_user(program)
+        variables = {"replica_program": program, "replica_user": user, "replica_state": "absent"}
         tools.say(f"{tools.host.name}: {program} is emptied: {path} cannot be read")
         tools.converge.run(
             "replica", tools.host.host, {"toolkit_init": facts.init, **variables}, lambda _: None

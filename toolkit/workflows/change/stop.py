@@ -105,7 +105,8 @@ def _stop(
     plan, seen = stop.plans[name], facts[name]
     kept = keep_on_host(tools, plan, rollout)
     deployment = begin_deployment(tools, plan, [seen], rollout=rollout, kept=kept)
-    Act(tools, Change(stop.model, {}, None, timing), deployment, seen).perform(plan.steps)
+    change = Change(stop.model, {}, None, timing, leaves=True)
+    Act(tools, change, deployment, seen).perform(plan.steps)
     end_deployment(tools, deployment, Outcome.DONE, rollout=rollout)
 
 
