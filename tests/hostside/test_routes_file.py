@@ -14,6 +14,7 @@ from toolkit.planning.routing.routes import (
     Routes,
     Target,
     with_model,
+    with_shares,
     with_weights,
 )
 
@@ -21,6 +22,7 @@ BLUE = (Target("blue", 8100, 100), Target("green", 8101, 0))
 TINY = with_model(Routes(), "tiny", BLUE, created=7)
 GREEN = with_weights(TINY, "tiny", {"blue": 0, "green": 100})
 CANARY = with_weights(TINY, "tiny", {"blue": 90, "green": 10})
+SHARED = with_shares(TINY, "tiny", {"green": 100})
 BOTH = with_model(TINY, "org/big", (Target("blue", 8200, 100),), created=9)
 MOVED = with_model(TINY, "tiny", (BLUE[0], Target("green", 8109)), created=1)
 STANDING = with_model(TINY, "tiny", (BLUE[0], replace(BLUE[1], standby=True)), created=7)
@@ -100,6 +102,14 @@ def _loaded(routes: Routes) -> dict[str, Any]:
                 "standby:green weight 0",
             ],
             id="a switch to the standby",
+        ),
+        pytest.param(TINY, SHARED, False, [], id="a share"),
+        pytest.param(
+            SHARED,
+            GREEN,
+            False,
+            ["green health up", "green weight 100", "blue weight 0"],
+            id="from a share on",
         ),
         pytest.param(Routes(), TINY, True, [], id="a new model"),
         pytest.param(TINY, BOTH, True, [], id="a model beside it"),

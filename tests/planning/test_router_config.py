@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from toolkit.hostside import routes_file
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes, Target, with_model
 
@@ -22,6 +23,18 @@ ROUTES = with_model(
 )
 
 
+def _drawing(model: str, *names: str) -> str:
+    return (
+        "    http-request set-var(txn.draw) rand(10000)"
+        f" if !{{ stopping }} {{ str({model}),map_str_int(shares.map) gt 0 }}\n"
+    ) + "".join(
+        f"    http-request set-var(txn.canary) str({name}) if {{ var(txn.draw) -m found }}"
+        " !{ var(txn.canary) -m found }"
+        f" {{ str({model}:{name}),map_str_int(shares.map),sub(txn.draw) gt 0 }}\n"
+        for name in names
+    )
+
+
 def test_files_of_two_models() -> None:
     files = render_files(ROUTES)
     assert files.pop("routes.json").startswith(
@@ -34,7 +47,9 @@ def test_files_of_two_models() -> None:
             "backend model.team:big\n"
             "    option allbackups\n"
             "    timeout connect 500ms\n"
+            f"{_drawing('team/big', 'blue')}"
             "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
+            "    use-server %[var(txn.canary)] if { var(txn.canary) -m found }\n"
             "    force-persist if { stopping }\n"
             "    server blue 127.0.0.1:8200 weight 90 observe layer4 error-limit 1 on-error mark-down\n"
             "    server standby:blue 127.0.0.1:8200 weight 0 backup no-check track model.team:big/blue\n"
@@ -42,7 +57,9 @@ def test_files_of_two_models() -> None:
             "backend model.tiny\n"
             "    option allbackups\n"
             "    timeout connect 500ms\n"
+            f"{_drawing('tiny', 'blue', 'green')}"
             "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
+            "    use-server %[var(txn.canary)] if { var(txn.canary) -m found }\n"
             "    force-persist if { stopping }\n"
             "    server blue 127.0.0.1:8100 weight 0 observe layer4 error-limit 1 on-error mark-down\n"
             "    server standby:blue 127.0.0.1:8100 weight 100 backup no-check track model.tiny/blue\n"
@@ -55,6 +72,7 @@ def test_files_of_two_models() -> None:
             'tiny {"id":"tiny","object":"model","created":1700000000,"owned_by":"toolkit"}\n'
         ),
         "slots.map": "team/big blue\ntiny green\n",
+        "shares.map": "",
         "relay.map": "",
         "models.json": (
             '{"object":"list","data":['
@@ -92,7 +110,13 @@ def test_files_of_a_host_among_several() -> None:
         " hdr X-Toolkit-Target %[srv_name] hdr X-Toolkit-Model team/big\n"
         "    option allbackups\n"
         "    timeout connect 500ms\n"
+        f"{_drawing('team/big', 'gpu1.blue', 'gpu2.blue')}"
+        "    http-request set-var(txn.indicator) str(up.team:big:),concat(,txn.canary)"
+        " if { var(txn.canary) -m found }\n"
+        "    http-request unset-var(txn.canary)"
+        " if { var(txn.canary) -m found } { var(txn.indicator),nbsrv eq 0 }\n"
         "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
+        "    use-server %[var(txn.canary)] if { var(txn.canary) -m found }\n"
         "    force-persist if { stopping }\n"
         "    server gpu1.blue 10.0.0.1:8090 weight 100 check inter 400ms fastinter 200ms fall 2"
         " on-marked-down shutdown-sessions tcp-ut 1900ms\n"
@@ -108,6 +132,14 @@ def test_files_of_a_host_among_several() -> None:
         "backend relay.blue.model.team:big\n"
         "    retries 0\n"
         "    server gpu2.blue 127.0.0.1:8100 observe layer4 error-limit 1 on-error mark-down\n"
+        "\n"
+        "backend up.team:big:gpu1.blue\n"
+        "    http-check disable-on-404\n"
+        "    server gpu1.blue 10.0.0.1:8090 no-check track model.team:big/gpu1.blue\n"
+        "\n"
+        "backend up.team:big:gpu2.blue\n"
+        "    http-check disable-on-404\n"
+        "    server gpu2.blue 127.0.0.1:8100 no-check track model.team:big/gpu2.blue\n"
     )
     assert files["relay.map"] == (
         "gpu2.blue/team/big relay.blue.model.team:big\n"
@@ -116,6 +148,28 @@ def test_files_of_a_host_among_several() -> None:
     assert files["slots.map"] == "team/big gpu2.blue\n"
     assert render_files(routes, at="gpu1")["slots.map"] == "team/big gpu1.blue\n"
     assert files["routes.json"].startswith('{\n  "at": "gpu2",\n  "serial": 7,\n')
+
+
+def test_shares_are_bounds_of_a_draw_one_after_the_other() -> None:
+    targets = tuple(
+        Target(slot, 8100 + number, weight, host, "10.0.0.1:8090", share=share)
+        for number, (host, slot, weight, share) in enumerate(
+            [
+                ("a", "blue", 100, 0),
+                ("a", "green", 0, 150),
+                ("b", "blue", 0, 0),
+                ("b", "green", 0, 50),
+            ]
+        )
+    )
+    routes = with_model(ROUTES, "team/big", targets, created=1)
+    files = render_files(routes, "a")
+    assert files["shares.map"] == "team/big 200\nteam/big:a.green 150\nteam/big:b.green 200\n"
+    # the host's side brings running workers to the same
+    told = "".join(
+        f"{key} {value}\n" for key, value in routes_file.shares(routes.as_json("a")).items()
+    )
+    assert sorted(told.splitlines()) == sorted(files["shares.map"].splitlines())
 
 
 def test_what_the_role_starts_with_is_no_routes() -> None:

@@ -13,6 +13,7 @@ from toolkit.planning.routing.routes import (
     Target,
     backend_name,
     with_model,
+    with_shares,
     with_weights,
     without_model,
     without_standby,
@@ -61,13 +62,25 @@ def test_a_standby_can_be_retired() -> None:
     assert without_standby(STANDING, "big", ["green"]) is STANDING
 
 
+SHARED = with_shares(STANDING, "tiny", {"green": 100})
+
+
+def test_a_canary_has_a_share_and_is_no_standby_until_it_has_all_traffic() -> None:
+    green = SHARED.routes[0].targets[1]
+    assert (green.share, green.weight, green.standby) == (100, 0, False)
+    assert SHARED.routes[0].main() == "blue"
+    gone_on = with_weights(SHARED, "tiny", {"green": 100, "blue": 0}).routes[0].targets[1]
+    assert (gone_on.share, gone_on.weight) == (0, 100)
+    assert with_shares(SHARED, "tiny", {"green": 0}) == TINY
+
+
 def test_the_time_of_a_takeover_is_noted_and_differs_from_host_to_host() -> None:
     noted = Routes((replace(TINY.routes[0], took_over=5.0),))
     assert Routes.from_json(noted.as_json()).routes[0].took_over == 5.0
     assert noted == TINY
 
 
-@pytest.mark.parametrize("routes", [Routes(), TINY, BOTH, STANDING])
+@pytest.mark.parametrize("routes", [Routes(), TINY, BOTH, STANDING, SHARED])
 def test_json_and_back(routes: Routes) -> None:
     assert Routes.from_json(routes.as_json()) == routes
 
@@ -85,6 +98,20 @@ def test_an_empty_document_has_no_routes() -> None:
         (lambda: Target("blue", 8100, -1), "weight -1 is not between 0 and 256"),
         (lambda: Target("blue", 0), "0 is not a port"),
         (lambda: Target("blue\nserver x", 8100), "'blue\\nserver x' is not a name for a slot"),
+        (lambda: with_shares(Routes(), "tiny", {"blue": 1}), "tiny has no route"),
+        (lambda: with_shares(TINY, "tiny", {"red": 1}), "tiny has no slot red"),
+        (
+            lambda: with_shares(TINY, "tiny", {"green": 10_001}),
+            "a share of 10001 is not between 0 and 10000",
+        ),
+        (
+            lambda: with_shares(TINY, "tiny", {"blue": 100}),
+            "blue has a share beside a weight or a part as a standby",
+        ),
+        (
+            lambda: Route("tiny", tuple(Target(name, 8100, share=5001) for name in ("a", "b"))),
+            "tiny has shares of more than all requests",
+        ),
         (lambda: Route("a b", ()), "'a b' cannot be routed"),
         (lambda: Route("", ()), "'' cannot be routed"),
         (lambda: Route("tiny\n", ()), "'tiny\\n' cannot be routed"),

@@ -138,6 +138,8 @@ def tell(directory: str, routes: Document) -> tuple[int, int]:
         complaints = router_socket.tell(directory, pid, commands)
         if complaints:
             raise RouterError("the router refused: " + "; ".join(complaints))
+        # After the weights: a canary that gets all of the traffic keeps its share until it has its weight.
+        router_socket.set_map(directory, pid, "shares.map", routes_file.shares(routes))
     steering = [
         f"set map slots.map {model} {slot}"
         for model, slot in routes_file.main_slots(routes).items()

@@ -18,6 +18,8 @@ Loaded = dict[str, dict[str, dict[str, Any]]]
 PREFIX = "model."
 # A server's twin takes the traffic of a standby while no server with a weight is up.
 TWIN = "standby:"
+# Backends that take no requests: each tells whether one target may get new ones.
+INDICATOR = "up."
 STANDBY_WEIGHT = 100
 _WEIGHT = re.compile(r" weight \d+")
 
@@ -80,7 +82,7 @@ def _is_target(target: object) -> bool:
         return False
     return all(
         isinstance(target.get(name), int) and not isinstance(target.get(name), bool)
-        for name in ("port", "weight")
+        for name in ("port", "weight", *(("share",) if "share" in target else ()))
     ) and (not target.get("host") or isinstance(target.get("relay"), str))
 
 
@@ -97,12 +99,12 @@ def backend(model: str) -> str:
 def needs_reload(former: Mapping[str, str | None], files: Mapping[str, str]) -> bool:
     """Whether a router with the files `former` ({name: text}) must read them again to follow `files`.
 
-    Commands change weights, and slots.map in the workers that need it. Anything else takes a reload.
+    Commands change weights, shares.map, and slots.map in the workers that need it. Anything else takes a reload.
     """
     return any(
         _WEIGHT.sub("", former.get(name) or "") != _WEIGHT.sub("", text)
         for name, text in files.items()
-        if name not in ("slots.map", "routes.json")
+        if name not in ("slots.map", "shares.map", "routes.json")
     )
 
 
@@ -176,6 +178,22 @@ def targets(routes: Routes) -> Iterator[tuple[str, str, int, str]]:
             backup = STANDBY_WEIGHT if target.get("standby") and not target["weight"] else 0
             yield route["model"], name, target["weight"], address
             yield route["model"], TWIN + name, backup, address
+
+
+def shares(routes: Routes) -> dict[str, str]:
+    """Return the content of shares.map: {model: sum of its shares, MODEL:TARGET: the first draw beyond its own}."""
+    found: dict[str, str] = {}
+    for route in routes.get("routes", []):
+        bound, name_of_model = 0, route["model"]
+        for target in route["targets"]:
+            if share := target.get("share", 0):
+                bound += share
+                host = target.get("host", "")
+                name = f"{host}.{target['slot']}" if host else target["slot"]
+                found[f"{name_of_model}:{name}"] = str(bound)
+        if bound:
+            found[name_of_model] = str(bound)
+    return found
 
 
 def main_slots(routes: Routes) -> dict[str, str]:

@@ -5,10 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from toolkit.planning.routing.routes import PREFIX, Route, Routes, Target, backend_name
+from toolkit.planning.routing.routes import (
+    PREFIX,
+    WHOLE,
+    Route,
+    Routes,
+    Target,
+    backend_name,
+)
 
 # The name of a server's twin begins with this; no host and no slot has a colon in its name.
 TWIN = "standby:"
+INDICATOR = "up."
 _HEAD = "# Written by the toolkit from routes.json; the router's base is haproxy.cfg.\n"
 
 
@@ -44,6 +52,7 @@ def render_files(routes: Routes, at: str = "") -> dict[str, str]:
         "models.map": render_map(routes),
         "models-described.map": render_described_map(routes),
         "slots.map": render_slots(routes, at),
+        "shares.map": render_shares(routes),
         "relay.map": render_relay(routes, at),
         "models.json": render_models_json(routes),
         "routes.json": json.dumps(routes.as_json(at), indent=2) + "\n",
@@ -56,7 +65,8 @@ def render_backends(routes: Routes, at: str = "") -> str:
     A slot without traffic has weight 0 and is checked like the others, so that the router knows it to be up when it is
     needed. Each server has a twin, which takes the traffic of a standby while no server with a weight is up: HAProxy
     can change weights at run time, but not make a server a backup. The backend of a single slot takes the requests
-    that other hosts' routers hand on, see `relay.map`.
+    that other hosts' routers hand on, see `relay.map`. An indicator takes none: it has a server as long as its target
+    may get new requests.
     """
     text = _HEAD
     for route in routes.routes:
@@ -66,8 +76,10 @@ def render_backends(routes: Routes, at: str = "") -> str:
         text += "    option allbackups\n"
         # HAProxy waits this long before it gives a refused request to the last server that is left.
         text += "    timeout connect 500ms\n"
+        text += _drawing(route, at)
         # For a worker that a reload left behind, see slots.map in haproxy.cfg.
         text += "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
+        text += "    use-server %[var(txn.canary)] if { var(txn.canary) -m found }\n"
         text += "    force-persist if { stopping }\n"
         for target in route.targets:
             text += _servers(route.model, target, at)
@@ -75,6 +87,45 @@ def render_backends(routes: Routes, at: str = "") -> str:
             text += f"\nbackend {relay_name(route.model, target)}\n"
             text += "    retries 0\n"
             text += f"    server {target.name} {target.address(at)}{_REFUSED}\n"
+        for target in route.targets if at else ():
+            text += f"\nbackend {indicator_name(route.model, target)}\n"
+            text += "    http-check disable-on-404\n"
+            tracked = f"{backend_name(route.model)}/{target.name}"
+            text += f"    server {target.name} {target.address(at)} no-check track {tracked}\n"
+    return text
+
+
+def _drawing(route: Route, at: str) -> str:
+    """Draw the requests of a canary, see shares.map, while it may get new ones.
+
+    A weight would not do: the fewest connections would leave a small weight without any at low load. With routing by
+    prefix the conversation draws, so that it stays with its release. The rest, and what a canary refuses, is balanced
+    among the targets with weights.
+    """
+    model = route.model
+    text = (
+        f"    http-request set-var(txn.draw) rand({WHOLE})"
+        f" if !{{ stopping }} {{ str({model}),map_str_int(shares.map) gt 0 }}\n"
+    )
+    if route.routing == PREFIX:
+        text += (
+            f"    http-request set-var(txn.draw) var(txn.prefix),crc32,mod({WHOLE})"
+            " if has_prefix { var(txn.draw) -m found }\n"
+        )
+    for target in route.targets:
+        text += (
+            f"    http-request set-var(txn.canary) str({target.name}) if {{ var(txn.draw) -m found }}"
+            " !{ var(txn.canary) -m found }"
+            f" {{ str({model}:{target.name}),map_str_int(shares.map),sub(txn.draw) gt 0 }}\n"
+        )
+    if at:
+        # A server whose relay answers 404 gets nothing new by its weight; by its name it would.
+        text += (
+            f"    http-request set-var(txn.indicator) str({_indicator(model)}),concat(,txn.canary)"
+            " if { var(txn.canary) -m found }\n"
+            "    http-request unset-var(txn.canary)"
+            " if { var(txn.canary) -m found } { var(txn.indicator),nbsrv eq 0 }\n"
+        )
     return text
 
 
@@ -141,6 +192,21 @@ def render_slots(routes: Routes, at: str = "") -> str:
     return "".join(f"{route.model} {route.main(at) or 'none'}\n" for route in routes.routes)
 
 
+def render_shares(routes: Routes) -> str:
+    """Return `shares.map`: model -> the sum of its shares, and MODEL:TARGET -> the draw below which it is the target's.
+
+    A draw is one of 0 to 9,999; the first target whose number is above it gets the request.
+    """
+    text = ""
+    for route in routes.routes:
+        bound, lines = 0, ""
+        for target in route.targets:
+            bound += target.share
+            lines += f"{route.model}:{target.name} {bound}\n" if target.share else ""
+        text += f"{route.model} {bound}\n{lines}" if bound else ""
+    return text
+
+
 def render_relay(routes: Routes, at: str) -> str:
     """Return `relay.map`: target and model in a request of another host's router -> the slot's own backend."""
     return "".join(
@@ -154,6 +220,15 @@ def render_relay(routes: Routes, at: str) -> str:
 def relay_name(model: str, target: Target) -> str:
     """Return the name of the backend for a slot of this host."""
     return f"relay.{target.slot}.{backend_name(model)}"
+
+
+def indicator_name(model: str, target: Target) -> str:
+    """Return the name of the backend that has a server as long as the target may get new requests."""
+    return _indicator(model) + target.name
+
+
+def _indicator(model: str) -> str:
+    return f"{INDICATOR}{model.replace('/', ':')}:"
 
 
 def render_described_map(routes: Routes) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 from toolkit.errors import InputError
 
 MAX_WEIGHT = 256
+# Shares are in parts of this of a model's requests.
+WHOLE = 10_000
 STANDBY_WEIGHT = 100
 LEAST, PREFIX = "least-connections", "prefix"
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
@@ -24,11 +26,12 @@ _RELAY = re.compile(r"[0-9.]{7,15}:[0-9]{1,5}")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A slot's loopback port and its share of the model's traffic (0: none, at most 256).
+    """A slot's loopback port and its weight in the model's traffic (0: none, at most 256).
 
-    In a fleet of several hosts, `host` names the target's host, and `relay` is the address and port at which that
-    host's router takes requests from the others. A `standby` passed its gate: without traffic of its own, it takes the
-    model's traffic while no target with a weight is up.
+    A canary has no weight but a `share`: of 10,000 of the model's requests, so many are drawn for it, and the targets
+    with weights get the others. In a fleet of several hosts, `host` names the target's host, and `relay` is the address
+    and port at which that host's router takes requests from the others. A `standby` passed its gate: without traffic of
+    its own, it takes the model's traffic while no target with a weight is up.
     """
 
     slot: str
@@ -37,6 +40,7 @@ class Target:
     host: str = ""
     relay: str = ""
     standby: bool = False
+    share: int = 0
 
     def __post_init__(self) -> None:
         """Refuse values that would break the router's files; raises InputError."""
@@ -46,6 +50,10 @@ class Target:
             raise InputError(f"{self.port} is not a port")
         if not 0 <= self.weight <= MAX_WEIGHT:
             raise InputError(f"weight {self.weight} is not between 0 and {MAX_WEIGHT}")
+        if not 0 <= self.share <= WHOLE:
+            raise InputError(f"a share of {self.share} is not between 0 and {WHOLE}")
+        if self.share and (self.weight or self.standby):
+            raise InputError(f"{self.slot} has a share beside a weight or a part as a standby")
         if self.host and not (_HOST.fullmatch(self.host) and _RELAY.fullmatch(self.relay)):
             raise InputError(f"{self.host!r} at {self.relay!r} cannot be routed to")
 
@@ -88,6 +96,8 @@ class Route:
             )
         if len({target.name for target in self.targets}) != len(self.targets):
             raise InputError(f"{self.model} has a slot twice")
+        if sum(target.share for target in self.targets) > WHOLE:
+            raise InputError(f"{self.model} has shares of more than all requests")
 
     def weight(self, name: str) -> int:
         """Return the weight of the target `name`; 0 where the route has no such target."""
@@ -157,7 +167,8 @@ class Routes:
 def _target_json(target: Target) -> dict[str, Any]:
     data = {"slot": target.slot, "port": target.port, "weight": target.weight}
     host = {"host": target.host, "relay": target.relay} if target.host else {}
-    return {**data, **host, **({"standby": True} if target.standby else {})}
+    share = {"share": target.share} if target.share else {}
+    return {**data, **host, **({"standby": True} if target.standby else {}), **share}
 
 
 def with_model(
@@ -215,17 +226,43 @@ def without_targets(routes: Routes, model: str, host: str) -> Routes:
 def with_weights(routes: Routes, model: str, weights: Mapping[str, int]) -> Routes:
     """Return `routes` with the weights of the model's targets set, by name; other targets keep theirs.
 
-    Raises InputError where the model or a target has no route.
+    A target that gets a weight has no share any more. Raises InputError where the model or a target has no route.
     """
+    route = _route_with(routes, model, weights)
+    targets = tuple(
+        replace(each, weight=weights[each.name], share=0 if weights[each.name] else each.share)
+        if each.name in weights
+        else each
+        for each in route.targets
+    )
+    return with_model(routes, model, targets, created=route.created)
+
+
+def with_shares(routes: Routes, model: str, shares: Mapping[str, int]) -> Routes:
+    """Return `routes` with the shares of the model's targets set, by name; other targets keep theirs.
+
+    Shares are in parts of 10,000 of the model's requests, wherever they come in; 0 ends a canary. A target that gets a
+    share is no standby meanwhile. Raises InputError where the model or a target has no route, where a target has a
+    weight, and where the shares are more than all requests.
+    """
+    route = _route_with(routes, model, shares)
+    targets = tuple(
+        replace(each, share=shares[each.name], standby=each.standby and not shares[each.name])
+        if each.name in shares
+        else each
+        for each in route.targets
+    )
+    return with_model(routes, model, targets, created=route.created)
+
+
+def _route_with(routes: Routes, model: str, names: Collection[str]) -> Route:
+    """Return the model's route; raises InputError where there is none, or where a target of `names` is missing."""
     route = routes.of(model)
     if route is None:
         raise InputError(f"{model} has no route", hint=f"toolkit deploy {model}")
-    if missing := set(weights) - {target.name for target in route.targets}:
+    if missing := set(names) - {target.name for target in route.targets}:
         raise InputError(f"{model} has no slot {', '.join(sorted(missing))}")
-    targets = tuple(
-        replace(target, weight=weights.get(target.name, target.weight)) for target in route.targets
-    )
-    return with_model(routes, model, targets, created=route.created)
+    return route
 
 
 def without_standby(routes: Routes, model: str, names: Collection[str]) -> Routes:
