@@ -10,6 +10,8 @@
     ├── HostError                       exit 7   a host could not be reached, observed or converged
     ├── ReleaseFailedError              exit 8   the new release did not pass; the former one serves
     ├── CalledOffError                  exit 8   a host's change was called off, because another host failed
+    ├── UnattendedError                 exit 10  a scheduled run met something that needs a person; nothing was changed
+    ├── OutdatedError                   exit 9   a model or an engine is not what its source holds now
     └── InterruptionError               exit 130 Ctrl-C or SIGTERM; what served before serves
 
 Each error says what happened (`message`), what to type next (`hint`) and how the process ends (`exit_code`).
@@ -81,6 +83,8 @@ class SourceError(ToolkitError):
 
     exit_code = 5
     kind = "source"
+    # Whether the source answers, and says that it has no such repository, revision or file.
+    missing = False
 
 
 class IntegrityError(ToolkitError):
@@ -111,6 +115,20 @@ class CalledOffError(ToolkitError):
     kind = "called-off"
 
 
+class OutdatedError(ToolkitError):
+    """A model or an engine is not what its source holds now: an answer to a question, not a failure."""
+
+    exit_code = 9
+    kind = "outdated"
+
+
+class UnattendedError(ToolkitError):
+    """A scheduled run met something that needs a person; it changed nothing on any host."""
+
+    exit_code = 10
+    kind = "unattended"
+
+
 class InterruptionError(ToolkitError):
     """A person or a supervisor ended the command; the change under way is undone."""
 
@@ -126,8 +144,10 @@ _SEVERITY: tuple[type[ToolkitError], ...] = (
     HostError,
     SourceError,
     BusyError,
+    UnattendedError,
     RefusedError,
     InputError,
+    OutdatedError,
     InterruptionError,
     ToolkitError,
 )

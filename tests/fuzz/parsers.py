@@ -28,7 +28,7 @@ from toolkit.adapters.engines.wheel import read_archive
 from toolkit.adapters.hosts.dialog import parse_answer
 from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json, understood
 from toolkit.adapters.hosts.ssh_faults import host_error
-from toolkit.adapters.hub.answers import parse_listing, parse_repo_info
+from toolkit.adapters.hub.answers import parse_commits, parse_listing, parse_repo_info
 from toolkit.adapters.hub.transfer import _continues_at
 from toolkit.adapters.hub.translate import retry_after
 from toolkit.adapters.sources.model_files import _config
@@ -153,6 +153,7 @@ def headers(data: bytes) -> Any:
     ]
 
 
+COMMITS = [{"id": SHA1, "title": "x", "date": "2026-11-01T10:00:00.000Z"}]
 HEADERS = (
     b"bytes 100-199/200", b"120", b'"api";r=0;t=55', b'"fixed window";"api";q=500;w=300',
     b'<https://hub.example/api/models/a/b/tree/main?cursor=2>; rel="next"',
@@ -362,6 +363,7 @@ PARSERS = (
     Parser("index", lambda data: sorted(parse_index(data)), (packed(INDEX),), DAMAGED),
     Parser("repository", lambda data: asdict(parse_repo_info(data)), (packed(INFO),), DAMAGED),
     Parser("listing", lambda data: [asdict(f) for f in parse_listing(data)], (packed(LISTING),), DAMAGED),
+    Parser("commits", lambda data: [asdict(each) for each in parse_commits(data)], (packed(COMMITS),), DAMAGED),
     Parser("headers of answers", headers, HEADERS, DAMAGED),
     Parser("lock of the registry", locked, (packed(LOCK),)),
     Parser("registry", registered, (REGISTRY,), slow=True),

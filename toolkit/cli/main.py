@@ -75,6 +75,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.registry:registry",
         "List, show, check and pin what may be deployed.",
     ),
+    "outdated": (
+        "toolkit.cli.outdated:outdated",
+        "Compare what is pinned with what each source and the package index hold now.",
+    ),
     "update": (
         "toolkit.cli.update:update",
         "Pin what a model's tracked branch holds now as a candidate, and say what differs.",

@@ -73,7 +73,7 @@ class SourceSpec(Spec):
 
     track: Ref | None = Field(
         None,
-        description="The branch or tag of the repository that `toolkit update` follows; "
+        description="The branch or tag of the repository that `toolkit outdated` and `toolkit update` follow; "
         "`main` by default.",
         examples=["main"],
     )

@@ -23,6 +23,7 @@ use, so that only a lie or a fault meets it. A value beyond its bound is refused
 | `WIDTH` | 2^24, any width in a `config.json`: of heads, layers, experts, a vocabulary | 262,208 |
 | `CONTEXT` | 2^32 tokens of a context or a window | 10,485,760 |
 | `PAGES` | 1,000 pages of a listing | 30 |
+| `COMMIT_PAGES` | 20 pages of a branch's commits, which are read no further | 4 |
 | `LISTED` | 100,000 files of a listing | 30,000 |
 | `KEPT` | 25,000 files of a snapshot | 800 |
 | `REDIRECTS` | 10 of one request | 2 |
@@ -70,6 +71,7 @@ WIDTH = 2**24
 CONTEXT = 2**32
 
 PAGES = 1000
+COMMIT_PAGES = 20
 LISTED = 100_000
 KEPT = 25_000
 

@@ -43,6 +43,12 @@ def resolve(wanted: Iterable[str], accelerator: Accelerator, python: str) -> str
     )
 
 
+def newest(package: str, accelerator: Accelerator, python: str) -> str:
+    """Return the newest version of a package that has files for such hosts; raises SourceError."""
+    document = _compile(f"{package}\n", accelerator, python, ["--no-deps"])
+    return next((str(each["version"]) for each in document["packages"]), "")
+
+
 def locate(pin: str, accelerator: Accelerator, python: str) -> tuple[str, ...]:
     """Return the addresses of the files of one pinned package that fit such hosts; raises SourceError.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit.adapters.hub.errors import Fault, HubAddress
-from toolkit.adapters.hub.port import Advance, HubFile, RepoInfo
+from toolkit.adapters.hub.port import Advance, Commit, HubFile, RepoInfo
 from toolkit.adapters.store.hashing import GrowingFile
 from toolkit.domain.snapshot import FileDigest
 from toolkit.domain.tensors import PREFIX, Tensor, header_length, parse_header
@@ -20,6 +20,7 @@ LARGE_SUFFIXES = (".safetensors", ".bin")
 class _Repo:
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
+    history: dict[str, list[Commit]] = field(default_factory=dict)
     licence: str = ""
     gated: bool = False
     fault: Fault | None = None
@@ -45,14 +46,25 @@ class FakeHub:
         licence: str = "apache-2.0",
         branch: str = "main",
         gated: bool = False,
+        date: float = 0.0,
     ) -> str:
-        """Add a commit with exactly these files, move `branch` to it and return its 40-hex id."""
+        """Add a commit with exactly these files, move `branch` to it and return its 40-hex id.
+
+        `date` is in seconds since the epoch.
+        """
         known = self._repos.setdefault(repo, _Repo())
         revision = commit_id(repo, files)
         known.commits[revision] = dict(files)
         known.branches[branch] = revision
+        known.history.setdefault(branch, []).insert(0, Commit(revision, date))
         known.licence, known.gated = licence, gated
         return revision
+
+    def drop(self, repo: str, ref: str) -> None:
+        """Remove a branch, or a commit that no branch holds any more."""
+        known = self._repos[repo]
+        known.branches.pop(ref, None)
+        known.commits.pop(ref, None)
 
     def rename(self, repo: str, name: str) -> None:
         """Give the repository another name; the former one leads there."""
@@ -75,6 +87,10 @@ class FakeHub:
     def resolve(self, repo: str, ref: str) -> RepoInfo:
         known, revision = self._find(HubAddress(self.endpoint, repo, ref))
         return RepoInfo(revision, known.licence, known.gated, self._moved.get(repo, repo))
+
+    def commits(self, repo: str, ref: str) -> tuple[Commit, ...]:
+        known, _ = self._find(HubAddress(self.endpoint, repo, ref))
+        return tuple(known.history.get(ref, ()))
 
     def files(self, repo: str, revision: str) -> tuple[HubFile, ...]:
         commit = self._commit(HubAddress(self.endpoint, repo, revision))

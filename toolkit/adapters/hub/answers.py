@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
-from toolkit.adapters.hub.port import HubFile, RepoInfo
+from toolkit.adapters.hub.port import Commit, HubFile, RepoInfo
 from toolkit.domain.bounds import ANSWER, TEXT
 from toolkit.domain.outside import parse_json, parse_mapping, text_of, whole
 
@@ -33,6 +34,26 @@ def parse_listing(body: bytes) -> list[HubFile]:
     if not isinstance(entries, list):
         raise ValueError("a listing is a list")
     return [_file(entry) for entry in entries if _kind(entry) == "file"]
+
+
+def parse_commits(body: bytes) -> list[Commit]:
+    """Return the commits of one page of a branch. Raises ValueError where they are none."""
+    entries = parse_json(body, ANSWER)
+    if not isinstance(entries, list):
+        raise ValueError("a list of commits is a list")
+    return [_commit(entry) for entry in entries]
+
+
+def _commit(entry: Any) -> Commit:
+    if not isinstance(entry, dict):
+        raise ValueError("a commit is a mapping")
+    try:
+        date = datetime.fromisoformat(text_of(entry.get("date"), "the date of a commit"))
+    except OverflowError as error:
+        raise ValueError("the date of a commit is none") from error
+    # The Hub's dates are of UTC.
+    moment = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return Commit(_digest(entry.get("id"), _SHA1), moment.timestamp())
 
 
 def _name(value: Any) -> str:

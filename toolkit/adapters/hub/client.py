@@ -14,12 +14,13 @@ from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from toolkit import __version__
-from toolkit.adapters.hub.answers import parse_listing, parse_repo_info
+from toolkit.adapters.hub.answers import parse_commits, parse_listing, parse_repo_info
 from toolkit.adapters.hub.errors import Fault, HubAddress
-from toolkit.adapters.hub.port import Advance, HubFile, RepoInfo
+from toolkit.adapters.hub.port import Advance, Commit, HubFile, RepoInfo
 from toolkit.domain.bounds import (
     ANSWER,
     ANSWER_SECONDS,
+    COMMIT_PAGES,
     FILE_SECONDS,
     LISTED,
     LISTING_SECONDS,
@@ -69,6 +70,17 @@ class HuggingFaceHub:
             return parse_repo_info(self._api_answer(url)[0])
 
         return self._retried(address, ask)
+
+    def commits(self, repo: str, ref: str) -> tuple[Commit, ...]:
+        address = HubAddress(self.endpoint, repo, ref)
+        url: str | None = f"{self.endpoint}/api/models/{repo}/commits/{quote(ref, safe='')}"
+        found: list[Commit] = []
+        for _ in range(COMMIT_PAGES):
+            page, url = self._retried(address, partial(self._commit_page, str(url)))
+            found += page
+            if not url:
+                break
+        return tuple(found)
 
     def files(self, repo: str, revision: str) -> tuple[HubFile, ...]:
         address = HubAddress(self.endpoint, repo, revision)
@@ -133,14 +145,22 @@ class HuggingFaceHub:
         timeout = constants.HF_HUB_ETAG_TIMEOUT
         return read_answer(url, self._headers(), timeout, ANSWER, ANSWER_SECONDS)
 
+    def _commit_page(self, url: str) -> tuple[list[Commit], str | None]:
+        body, response = self._api_answer(url)
+        return parse_commits(body), self._following(response)
+
     def _page(self, url: str) -> tuple[list[HubFile], str | None]:
         body, response = self._api_answer(url)
+        return parse_listing(body), self._following(response)
+
+    def _following(self, response: httpx2.Response) -> str | None:
+        """Return the address of the next page, if there is one."""
         following = response.links.get("next", {}).get("url")
         if following:
             # The link may name another host, and the token must not leave this endpoint.
             parts = urlsplit(following)
-            following = f"{self.endpoint}{parts.path}?{parts.query}"
-        return parse_listing(body), following
+            return f"{self.endpoint}{parts.path}?{parts.query}"
+        return None
 
     def _read(self, address: HubAddress) -> bytes:
         timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT

@@ -107,4 +107,6 @@ class Fault(Enum):
         message, hint = (
             text.format(**about, wait=wait, status=status, why=why) for text in self.value
         )
-        return SourceError(message, hint=hint)
+        error = SourceError(message, hint=hint)
+        error.missing = self in (Fault.MISSING, Fault.NO_REVISION, Fault.NO_FILE)
+        return error

@@ -41,6 +41,14 @@ class HubFile:
     git_sha1: str
 
 
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit of a branch; `date` in seconds since the epoch."""
+
+    revision: str
+    date: float
+
+
 class Hub(Protocol):
     """A Hub or a mirror that speaks its HTTP API.
 
@@ -50,6 +58,12 @@ class Hub(Protocol):
 
     def resolve(self, repo: str, ref: str) -> RepoInfo:
         """Return the current commit of `ref`: a branch, a tag, a commit or a short hash."""
+
+    def commits(self, repo: str, ref: str) -> tuple[Commit, ...]:
+        """Return the last commits up to `ref`, the newest first; at most those of `bounds.COMMIT_PAGES` pages.
+
+        A server without this part of the API answers as if it had no such repository.
+        """
 
     def files(self, repo: str, revision: str) -> tuple[HubFile, ...]:
         """Return all files of a commit, ordered by path."""

@@ -1,0 +1,186 @@
+"""Whether a model is what its source holds now, and what else has changed there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from toolkit.domain.model import HubSource, Model, Policy, Version
+from toolkit.domain.quantity import format_seconds
+from toolkit.domain.upstream import Upstream
+from toolkit.planning.release.licence_policy import licence_verdict
+
+_DAY = 86_400
+_NUMBERS = re.compile(r"([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?")
+
+
+class State(StrEnum):
+    """How a model stands to its source.
+
+    `CHANGED`: the revision is the pinned one, and something else about the source is not as it was.
+    """
+
+    CURRENT = "current"
+    OUTDATED = "outdated"
+    CHANGED = "changed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Currency:
+    """A model beside its source: the newest version, what its source holds, and what changed there, in words.
+
+    `candidate` is the version that has the source's revision pinned already and is not the newest, if any. `fault` is
+    why the source is not known, and `hint` what to do about that.
+    """
+
+    version: Version
+    state: State
+    upstream: Upstream | None
+    changes: tuple[str, ...] = ()
+    candidate: str = ""
+    fault: str = ""
+    hint: str = ""
+
+    @property
+    def tracked(self) -> str:
+        """The branch or tag that is followed; empty for a directory."""
+        source = self.version.source
+        return source.track if isinstance(source, HubSource) else ""
+
+    def as_json(self, now: float) -> dict[str, Any]:
+        """Return what `--json` prints; `now` is in seconds since the epoch."""
+        found = self.upstream
+        return {
+            "version": self.version.name,
+            "source": self.version.source.key,
+            "revision": self.version.revision,
+            "tracked": self.tracked,
+            "state": str(self.state),
+            "upstream": found.revision if found else "",
+            "behind": found.behind if found else None,
+            "age": _age(found.date if found else None, now),
+            "pinned_age": _age(found.pinned_date if found else None, now),
+            "seen_at": found.seen.at if found and found.seen else None,
+            "candidate": self.candidate,
+            "changes": list(self.changes),
+            "fault": self.fault,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCurrency:
+    """An engine beside its package index: the highest locked version, and the newest that the index has.
+
+    `models` use a version below the newest. `fault` is why the index is not known.
+    """
+
+    name: str
+    accelerator: str
+    locked: str
+    newest: str
+    models: tuple[str, ...] = ()
+    fault: str = ""
+
+    @property
+    def state(self) -> State:
+        """Whether the index has a newer one than is locked."""
+        if self.fault:
+            return State.UNKNOWN
+        newer = version_order(self.newest) > version_order(self.locked)
+        return State.OUTDATED if newer else State.CURRENT
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "name": self.name,
+            "accelerator": self.accelerator,
+            "locked": self.locked,
+            "newest": self.newest,
+            "state": str(self.state),
+            "models": list(self.models),
+            "fault": self.fault,
+        }
+
+
+def judge(
+    model: Model, upstream: Upstream, pinned_formats: Sequence[str], policy: Policy
+) -> Currency:
+    """Return how the newest version of `model` stands to its source.
+
+    `pinned_formats` are those of its pinned weights.
+    """
+    version = model.newest
+    changes = tuple(_changes(version, upstream, pinned_formats, policy))
+    if upstream.revision and upstream.revision != version.revision:
+        state = State.OUTDATED
+    else:
+        state = State.CHANGED if changes else State.CURRENT
+    waiting = [each.name for each in model.candidates if each.revision == upstream.revision]
+    return Currency(version, state, upstream, changes, waiting[-1] if waiting else "")
+
+
+def age_of(upstream: Upstream, now: float) -> float | None:
+    """Return how long the tracked revision is known to be there, in seconds; None where it was never seen before.
+
+    A commit's date is its author's word, and a branch may be moved to an old commit. So a revision is as old as the
+    time since this ops machine first saw it, and no older than its date says.
+    """
+    if upstream.seen is None:
+        return None
+    return max(0.0, now - max(upstream.seen.at, upstream.date or 0.0))
+
+
+def version_order(version: str) -> tuple[int, int, int]:
+    """Return what the versions of an engine are ordered by: `0.32.0+cpu` -> (0, 32, 0)."""
+    found = _NUMBERS.match(version)
+    if found is None:
+        return (0, 0, 0)
+    first, second, third = (int(each or 0) for each in found.groups())
+    return first, second, third
+
+
+def _age(date: float | None, now: float) -> float | None:
+    return None if date is None else max(0.0, now - date)
+
+
+def _changes(
+    version: Version, upstream: Upstream, pinned_formats: Sequence[str], policy: Policy
+) -> Iterator[str]:
+    source = version.source
+    if not upstream.revision and isinstance(source, HubSource):
+        yield f"{source.track} is gone from {source.repo}"
+    elif not upstream.revision:
+        yield "the directory has other files than were pinned"
+    if upstream.gone:
+        yield "its pinned commit is gone: keep its files, they cannot be downloaded again"
+    if upstream.licence and upstream.licence != version.licence:
+        allowed = licence_verdict(version, policy).allowed
+        yield f"licence: {version.licence}{'' if allowed else ' (refused)'} -> {upstream.licence}"
+    if upstream.name and upstream.name != source.key:
+        yield f"renamed: {source.key} -> {upstream.name}"
+    before = upstream.seen_pinned
+    if before and before.gated != upstream.gated and upstream.revision:
+        yield (
+            "gated now: its terms must be accepted on the Hub"
+            if upstream.gated
+            else "gated no more"
+        )
+    if upstream.refusal:
+        yield f"formats: {upstream.refusal}"
+    elif upstream.formats and pinned_formats and set(upstream.formats) != set(pinned_formats):
+        yield f"formats: {', '.join(pinned_formats)} -> {', '.join(upstream.formats)}"
+
+
+def behind_words(upstream: Upstream | None) -> str:
+    """Return how far the pinned commit is behind: commits, and days between the two; `-` where that is not known."""
+    if upstream is None or not upstream.behind:
+        return "-"
+    if upstream.date is None or upstream.pinned_date is None:
+        return f"{upstream.behind}"
+    days = (upstream.date - upstream.pinned_date) / _DAY
+    between = f"{days:.0f} d" if days >= 1 else format_seconds(max(0.0, days * _DAY))
+    return f"{upstream.behind}, {between}"
