@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,49 @@ class Answer:
     gaps: tuple[float, ...] = ()
     seconds: float = 0.0
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The times of requests that a replica answered at once, in seconds; None where no answer shows one.
+
+    `first` (until the first token), `next` (between tokens) and `whole` (of an answer) are medians. `seconds` is the
+    time of all of them together, `tokens` the number in all. `error` says why one of those that `failed` did.
+    """
+
+    first: float | None
+    next: float | None
+    whole: float | None
+    seconds: float
+    tokens: int
+    failed: int
+    asked: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The same requests to the new replica and, where there is one, to the serving one, one right after the other."""
+
+    new: Times
+    old: Times | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairsWanted:
+    """Pairs to take: the ports of both replicas (`old` is 0 where there is none), the request, and how often.
+
+    `{fresh}` in the payload becomes a random word, so that no cache knows the prompt. `timeout` is in seconds, for
+    each answer.
+    """
+
+    new: int
+    old: int
+    path: str
+    payload: Mapping[str, Any]
+    pairs: int = 20
+    concurrency: int = 1
+    timeout: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ COMMANDS = {
     "observe": Command("observe", "observe", ("root", "label"), brief=True),
     "complete": Command("completion", "complete", ("port", "payload", "timeout"), brief=True),
     "ask": Command("asking", "ask", ("port", "path", "payload", "timeout"), brief=True),
+    "pairs": Command("pairs", "pairs"),
     "apply-routes": Command(
         "router", "apply", ("root", "request"), brief=True, carried_through=True
     ),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from toolkit.domain.probe import Answer, Completion
+from toolkit.domain.probe import Answer, Completion, PairsWanted, Times
 
 
 def answer_of(completion: Completion, payload: Mapping[str, Any]) -> Answer:
@@ -23,6 +23,14 @@ def answer_of(completion: Completion, payload: Mapping[str, Any]) -> Answer:
     said = {"message": {"content": text}} if "messages" in payload else {"text": text}
     body = _event({**said, "finish_reason": completion.finish_reason})
     return Answer(200, body, seconds=completion.seconds)
+
+
+def times_of(completion: Completion, wanted: PairsWanted) -> Times:
+    """Return the times of equal requests at once that are all answered like `completion`: half of it is reading."""
+    count, seconds = wanted.concurrency, completion.seconds
+    if completion.status != 200:
+        return Times(None, None, None, seconds, 0, count, count, completion.error)
+    return Times(seconds / 2, seconds / 20, seconds, seconds, 10 * count, 0, count)
 
 
 def _event(choice: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from toolkit.adapters.ansible.converge import Progress
-from toolkit.adapters.fakes.answers import answer_of
+from toolkit.adapters.fakes.answers import answer_of, times_of
 from toolkit.adapters.fakes.guard import FakeGuards, Guarded
 from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import own_routes
@@ -27,7 +27,7 @@ from toolkit.domain.facts import (
 from toolkit.domain.fleet import Host
 from toolkit.domain.guard import GateResult, GuardPhase, Verdict
 from toolkit.domain.keys import HostKeys, KeyRing
-from toolkit.domain.probe import Answer, Completion, LockOwner, Waited
+from toolkit.domain.probe import Answer, Completion, LockOwner, Pair, PairsWanted, Waited
 from toolkit.domain.release import OpenDeployment, Release
 from toolkit.errors import HostError
 from toolkit.hostside.routes_file import is_sound, needs_reload, parsed
@@ -210,6 +210,18 @@ class FakeHost(Guarded):
 
     def ask(self, port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
         return answer_of(self.complete(port, payload, timeout), payload)
+
+    def pairs(self, wanted: PairsWanted, report: Report) -> tuple[Pair, ...]:
+        ports = [wanted.new, *([wanted.old] if wanted.old else [])]
+        found = []
+        for index in range(wanted.pairs):
+            times = [
+                times_of(self.complete(port, wanted.payload, wanted.timeout), wanted)
+                for port in ports
+            ]
+            found.append(Pair(*times))
+            report({"pair": index + 1})
+        return tuple(found)
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         self._do(f"watch {program}")

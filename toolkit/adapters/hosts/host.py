@@ -21,7 +21,7 @@ from toolkit.domain.fleet import Host
 from toolkit.domain.guard import GateResult, GuardOrder, GuardPhase
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.outside import checked
-from toolkit.domain.probe import Answer, Completion, LockOwner, Waited
+from toolkit.domain.probe import Answer, Completion, LockOwner, Pair, PairsWanted, Times, Waited
 from toolkit.domain.release import OpenDeployment
 from toolkit.errors import BusyError, HostError
 
@@ -96,6 +96,9 @@ class HostPort(Named, Protocol):
 
     def ask(self, port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
         """Send the replica one request of any kind, marked as a probe; return the whole answer with its times."""
+
+    def pairs(self, wanted: PairsWanted, report: Report) -> tuple[Pair, ...]:
+        """Ask the new and the serving replica in turn and return the times; reports `{"pair": number}`."""
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         """Watch a replica for `seconds`; ends early where it dies, stops answering or hangs."""
@@ -235,6 +238,11 @@ class RealHost(Named):
             texts, gaps = tuple(answer.pop("events")), tuple(answer.pop("gaps"))
             return checked(Answer(**answer, events=texts, gaps=gaps))
 
+    def pairs(self, wanted: PairsWanted, report: Report) -> tuple[Pair, ...]:
+        answer = self._ask("pairs", report, **asdict(wanted))
+        with understood(self.name):
+            return tuple(checked(_pair(each)) for each in answer["pairs"])
+
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         request = {"program": program, "port": port, "seconds": seconds, **self._limits}
         return self._waited(self._ask("watch", report, **request), "ok")
@@ -319,6 +327,10 @@ class RealHost(Named):
                     log=tuple(answer.get("log", ())),
                 )
             )
+
+
+def _pair(data: Mapping[str, Any]) -> Pair:
+    return Pair(Times(**data["new"]), Times(**data["old"]) if data["old"] else None)
 
 
 def busy(host: str, owner: Mapping[str, Any]) -> BusyError:

@@ -155,6 +155,9 @@ class Engine(Protocol):
     def block_size(self, accelerator: Accelerator, *, latent: bool) -> int:
         """Return the tokens of one block of the cache where nothing is said."""
 
+    def exactly(self, tokens: int) -> Mapping[str, Any]:
+        """Return the fields of a request that make its answer exactly `tokens` tokens long, and say its usage."""
+
     def read_actual(self, lines: Sequence[str]) -> Actual:
         """Return the figures that log lines and metrics hold."""
 

@@ -193,6 +193,15 @@ class Vllm:
     def block_size(self, accelerator: Accelerator, *, latent: bool) -> int:
         return vllm_options.block_size(accelerator, latent=latent)
 
+    def exactly(self, tokens: int) -> Mapping[str, Any]:
+        return {
+            "max_tokens": tokens,
+            "min_tokens": tokens,
+            "ignore_eos": True,
+            "temperature": 0,
+            "stream_options": {"include_usage": True},
+        }
+
     def read_actual(self, lines: Sequence[str]) -> Actual:
         return vllm_log.read_actual(lines)
 

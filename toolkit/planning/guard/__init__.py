@@ -1,0 +1,1 @@
+"""What a new release must prove: questions, and the verdict on their answers."""
