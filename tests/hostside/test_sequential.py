@@ -173,11 +173,14 @@ def test_a_trial_has_three_verdicts() -> None:
         UNKNOWN,
         "it has answered 9 of the 10 requests that the step asks for",
     )
-    for index in range(24):
+    for index in range(40):
         # Not a stream: only the time of the answer is there.
-        trial.pair({"whole": 1.2 + index % 3 / 9}, {"whole": 1.1})
+        trial.pair({"whole": 1.3 + index % 3 / 9}, {"whole": 1.1})
+        if index == 15:
+            assert trial.doubtful
+            assert trial.verdict() == (PASSED, "")
     assert trial.verdict()[0] == UNKNOWN
-    assert trial.suspicion.startswith("time of an answer: 1.19 times")
+    assert trial.suspicion.startswith("time of an answer: 1.28 times")
     for second in range(5):
         trial.see(float(second), 2, 2, 0, 2)
     assert trial.verdict() == (

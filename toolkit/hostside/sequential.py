@@ -7,6 +7,8 @@ Waudby-Smith & Ramdas, arXiv:2010.09686; overview: Ramdas et al., arXiv:2210.019
 
 Each test has three verdicts: `breached`, `cleared`, or neither, where it could not tell. A figure that was not measured
 is in none of them. `alpha` is the probability of a false breach; several tests share one by division (Bonferroni).
+`suspected` is evidence short of proof: more of it decides. `doubtful` is an estimate over the limit, which noise alone
+makes often; it is a reason to measure faster and for nothing else.
 The state of a test is JSON (`as_json`, `from_json`), so that a program that starts again goes on with it.
 """
 
@@ -16,8 +18,8 @@ import math
 import statistics
 from typing import Any
 
-# The test clears the new release at this level: passing it wrongly for a moment costs little, the watch goes on.
-CLEAR = 0.05
+# The level of evidence at which a release is suspected.
+SUSPECT = 0.05
 
 # --- errors ---
 # Requests and failures of one look that count; the rest is scaled down to them, so that one bad second is one second.
@@ -111,12 +113,17 @@ class ErrorTest:
 
     @property
     def suspected(self) -> bool:
-        """Whether the shares of failures so far are apart by more than the margin; no proof."""
+        """Whether there is evidence that it fails too often."""
+        return mean(self._wealth) >= -math.log(SUSPECT)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the shares of failures so far are apart by more than the margin."""
         return self.new[0] > 1 and share(self.new) > share(self.old) + self.margin
 
     @property
     def cleared(self) -> bool:
-        """Whether enough requests were answered, and their failures are within the margin."""
+        """Whether enough requests were answered, and nothing is suspected."""
         return self.new[1] >= self.least and not self.breached and not self.suspected
 
     @property
@@ -212,16 +219,19 @@ class RatioTest:
 
     @property
     def suspected(self) -> bool:
-        """Whether the median is over the tolerance; no proof."""
+        """Whether there is evidence that the ratio is over the tolerance."""
+        wealth = mean(self._higher[self._ratios.index(self.tolerance)])
+        return self.count >= self.least and wealth >= -math.log(SUSPECT)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the median is over the tolerance."""
         return self.count >= self.least and self.estimate[1] > self.tolerance
 
     @property
     def cleared(self) -> bool:
-        """Whether enough pairs were measured, and their median is within the tolerance, or the ratio's bound is."""
-        place = self._ratios.index(self.tolerance)
-        shown = mean(self._lower[place]) >= -math.log(CLEAR)
-        enough = self.count >= self.least and not self.suspected
-        return not self.breached and (shown or enough)
+        """Whether enough pairs were measured, and nothing is suspected."""
+        return self.count >= self.least and not self.breached and not self.suspected
 
     @property
     def words(self) -> str:

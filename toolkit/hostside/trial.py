@@ -89,12 +89,17 @@ class Trial:
 
     @property
     def suspicion(self) -> str:
-        """What looks bad so far without proof, empty where nothing does. Probes may then go faster."""
+        """What there is evidence for so far, short of proof; empty where nothing is suspected."""
         found = [self._errors.words] if self._errors.suspected else []
         found += [
             f"{TIMES[each]}: {test.words}" for each, test in self._times.items() if test.suspected
         ]
         return "; ".join(found)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a figure is over its limit, be it by noise. Probes may go faster then: the tests stay valid."""
+        return self._errors.doubtful or any(each.doubtful for each in self._times.values())
 
     @property
     def figures(self) -> list[Document]:

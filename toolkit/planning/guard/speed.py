@@ -38,7 +38,7 @@ MEASURES: dict[str, Measure] = {
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The result of the pairs so far; `undecided` where more of them may show what is only suspected."""
+    """The result of the pairs so far; `undecided` where more of them may show more than a doubt."""
 
     result: GateResult
     undecided: bool = False
@@ -80,7 +80,8 @@ def judge(pairs: Sequence[Pair], tolerance: Tolerance) -> Judged:
             if new_time and old_time:
                 tests[name].see(new_time, old_time)
     slow = [f"{name}: {test.words}" for name, test in tests.items() if test.breached]
-    doubts = [f"{name}: {test.words}" for name, test in tests.items() if test.suspected]
+    suspected = [f"{name}: {test.words}" for name, test in tests.items() if test.suspected]
+    doubtful = errors.doubtful or any(test.doubtful for test in tests.values())
     figures = _figures(pairs)
     if errors.breached or slow:
         reasons = [errors.words] * errors.breached + slow
@@ -88,10 +89,10 @@ def judge(pairs: Sequence[Pair], tolerance: Tolerance) -> Judged:
     if not any(_per_token(pair.new) for pair in pairs):
         why = next((pair.new.error for pair in pairs if pair.new.error), "no answer")
         return Judged(GateResult(GATE, Verdict.UNKNOWN, f"nothing was measured: {why}", figures))
-    if doubts:
-        reason = f"{'; '.join(doubts)}: not shown with certainty"
+    if suspected:
+        reason = f"{'; '.join(suspected)}: not shown with certainty"
         return Judged(GateResult(GATE, Verdict.UNKNOWN, reason, figures), undecided=True)
-    return Judged(GateResult(GATE, Verdict.PASSED, "", figures))
+    return Judged(GateResult(GATE, Verdict.PASSED, "", figures), undecided=doubtful)
 
 
 def _figures(pairs: Sequence[Pair]) -> tuple[Figure, ...]:
