@@ -39,9 +39,12 @@ def empty_value_faults(document: YamlText) -> Iterator[Fault]:
             )
 
 
-def schema_faults(document: YamlText, error: ValidationError) -> list[Fault]:
-    """Return the faults that the schema found."""
-    return [_fault(document, item) for item in error.errors(include_url=False)]
+def schema_faults(
+    document: YamlText, error: ValidationError, schema: Any = RegistrySpec
+) -> list[Fault]:
+    """Return the faults that the schema found; `schema` is the type of the whole document."""
+    wording = _Wording(document, schema)
+    return [wording.fault(item) for item in error.errors(include_url=False)]
 
 
 def value_at(data: Any, where: Where, default: Any = None) -> Any:
@@ -56,51 +59,97 @@ def value_at(data: Any, where: Where, default: Any = None) -> Any:
     return data
 
 
-def _fault(document: YamlText, item: Any) -> Fault:
-    loc: Where = tuple(item["loc"])
-    at_key = bool(loc) and loc[-1] == "[key]"
-    where = loc[:-1] if at_key else loc
-    while where not in document.spans:
-        where = where[:-1]
-    missing = item["type"] == "missing"
-    at_key = at_key or item["type"] == "extra_forbidden" or missing
-    message, hint = _words(document, item, loc, where)
-    return document.found(where, message, hint=hint, at_key=at_key)
+class _Wording:
+    """Words for what a schema finds in a document."""
 
+    def __init__(self, document: YamlText, schema: Any) -> None:
+        self._document, self._schema = document, schema
+        page = "registry" if schema is RegistrySpec else "upgrades"
+        self._see = f"see docs/{page}.md"
 
-def _words(document: YamlText, item: Any, loc: Where, where: Where) -> tuple[str, str]:
-    """Return message and hint for one finding of pydantic."""
-    kind, value, name = item["type"], item["input"], str(loc[-1]) if loc else ""
-    context = item.get("ctx", {})
-    if kind == "refused":
-        return context["message"], context["hint"]
-    if kind == "extra_forbidden":
-        known = _fields_at(where[:-1])
-        near = difflib.get_close_matches(name.replace("-", "_").lower(), known, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-        return f"unknown field {short(name)}", hint
-    if kind == "missing":
-        owner = f"{str(where[-1])!r}" if where else "the file"
-        return f"{owner} has no {name!r}", f"add `{name}:` with {_example(where, name)}"
-    if kind in _EXPECTED:
-        hint = _shape(where)
-        if kind == "string_type" and str(loc[-1]) == "memory":
-            hint = "write it like 16GiB or 500MB"
-        elif kind == "string_type" and isinstance(value, bool | int | float):
-            span = document.spans[where]
-            written = document.text[span.offset : span.end_offset]
-            hint = f'write it in quotes: "{written}"'
-        elif kind in ("list_type",):
-            hint = (
-                f"write it in brackets: [{value}]" if isinstance(value, str | int | float) else ""
-            )
-        return f"{_field(where)}expected {_EXPECTED[kind]}, not {_kind(value)}", hint
-    if kind == "literal_error":
-        known = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
-        near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-        return f"{_field(where)}{short(str(value))} is not known", hint
-    return f"{_field(where)}{item['msg'][0].lower()}{item['msg'][1:]}", "see docs/registry.md"
+    def fault(self, item: Any) -> Fault:
+        loc: Where = tuple(item["loc"])
+        at_key = bool(loc) and loc[-1] == "[key]"
+        where = loc[:-1] if at_key else loc
+        while where not in self._document.spans:
+            where = where[:-1]
+        missing = item["type"] == "missing"
+        at_key = at_key or item["type"] == "extra_forbidden" or missing
+        message, hint = self._words(item, loc, where)
+        return self._document.found(where, message, hint=hint, at_key=at_key)
+
+    def _words(self, item: Any, loc: Where, where: Where) -> tuple[str, str]:
+        """Return message and hint for one finding of pydantic."""
+        kind, value, name = item["type"], item["input"], str(loc[-1]) if loc else ""
+        context = item.get("ctx", {})
+        if kind == "refused":
+            return context["message"], context["hint"]
+        if kind == "extra_forbidden":
+            known = self._fields_at(where[:-1])
+            near = difflib.get_close_matches(name.replace("-", "_").lower(), known, n=1, cutoff=0.6)
+            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+            return f"unknown field {short(name)}", hint
+        if kind == "missing":
+            owner = f"{str(where[-1])!r}" if where else "the file"
+            return f"{owner} has no {name!r}", f"add `{name}:` with {self._example(where, name)}"
+        if kind in _EXPECTED:
+            hint = self._shape(where)
+            if kind == "string_type" and str(loc[-1]) == "memory":
+                hint = "write it like 16GiB or 500MB"
+            elif kind == "string_type" and isinstance(value, bool | int | float) and where == loc:
+                span = self._document.spans[where]
+                written = self._document.text[span.offset : span.end_offset]
+                hint = f'write it in quotes: "{written}"'
+            elif kind in ("list_type",):
+                hint = (
+                    f"write it in brackets: [{value}]"
+                    if isinstance(value, str | int | float)
+                    else ""
+                )
+            return f"{_field(where)}expected {_EXPECTED[kind]}, not {_kind(value)}", hint
+        if kind == "literal_error":
+            known = [
+                word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")
+            ]
+            near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.6)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            return f"{_field(where)}{short(str(value))} is not known", hint
+        return f"{_field(where)}{item['msg'][0].lower()}{item['msg'][1:]}", self._see
+
+    def _example(self, where: Where, name: str) -> str:
+        """Return an example of the field `name` of the part at `where`."""
+        model = self._model_at(where)
+        field = model.model_fields.get(name) if model else None
+        if field is None or not field.examples:
+            return "a value"
+        return f"a value such as {json.dumps(field.examples[0])}"
+
+    def _shape(self, where: Where) -> str:
+        """Return an example of what may stand at `where`."""
+        parent = self._model_at(where[:-1]) if where else None
+        field = parent.model_fields.get(str(where[-1])) if parent else None
+        if field is not None and field.examples:
+            return f"for example {json.dumps(field.examples[0])}"
+        model = self._model_at(where)
+        return f"known here: {', '.join(sorted(model.model_fields))}" if model else self._see
+
+    def _fields_at(self, where: Where) -> list[str]:
+        model = self._model_at(where)
+        return sorted(model.model_fields) if model else []
+
+    def _model_at(self, where: Where) -> type[BaseModel] | None:
+        """Return the part of the schema that describes the mapping at `where`."""
+        model = self._schema
+        for key in where:
+            if isinstance(model, type) and issubclass(model, BaseModel):
+                field = model.model_fields.get(str(key))
+                model = _strip(field.annotation) if field else None
+            else:
+                arguments = typing.get_args(model)
+                model = _strip(arguments[-1]) if arguments else None
+            if model is None:
+                return None
+        return model if isinstance(model, type) and issubclass(model, BaseModel) else None
 
 
 def _field(where: Where) -> str:
@@ -119,47 +168,6 @@ def _kind(value: Any) -> str:
     if isinstance(value, str):
         return f"the text {short(value)}"
     return "a list" if isinstance(value, list) else "a mapping"
-
-
-def _example(where: Where, name: str) -> str:
-    """Return an example of the field `name` of the part at `where`."""
-    model = _model_at(where)
-    field = model.model_fields.get(name) if model else None
-    if field is None or not field.examples:
-        return "a value"
-    return f"a value such as {json.dumps(field.examples[0])}"
-
-
-def _shape(where: Where) -> str:
-    """Return an example of what may stand at `where`."""
-    parent = _model_at(where[:-1]) if where else None
-    field = parent.model_fields.get(str(where[-1])) if parent else None
-    if field is not None and field.examples:
-        return f"for example {json.dumps(field.examples[0])}"
-    model = _model_at(where)
-    return (
-        f"known here: {', '.join(sorted(model.model_fields))}" if model else "see docs/registry.md"
-    )
-
-
-def _fields_at(where: Where) -> list[str]:
-    model = _model_at(where)
-    return sorted(model.model_fields) if model else []
-
-
-def _model_at(where: Where) -> type[BaseModel] | None:
-    """Return the part of the schema that describes the mapping at `where`."""
-    model: Any = RegistrySpec
-    for key in where:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            field = model.model_fields.get(str(key))
-            model = _strip(field.annotation) if field else None
-        else:
-            arguments = typing.get_args(model)
-            model = _strip(arguments[-1]) if arguments else None
-        if model is None:
-            return None
-    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
 
 
 def _strip(annotation: Any) -> Any:

@@ -44,6 +44,10 @@ use, so that only a lie or a fault meets it. A value beyond its bound is refused
 | `WHEEL` | 16 GiB for a wheel, read by ranges | 4 GB |
 | `WHEEL_CONTENTS` | 64 MiB for one part of a wheel | 3 MB |
 | `READ_OF_WHEEL` | 1 GiB that is read of one wheel in all | 30 MB |
+| `GOLDEN` | 16 MiB for a file of golden prompts, and for all images that it names | |
+| `GOLDEN_PROMPTS` | 2,000 prompts of such a file | |
+| `MATCH_SECONDS` | 1 s for the match of one pattern or schema | |
+| `MATCH_MEMORY` | 1 GiB for the process that matches | |
 """
 
 from __future__ import annotations
@@ -95,3 +99,8 @@ LINE = 64 * MIB
 WHEEL = 16 * 2**30
 WHEEL_CONTENTS = 64 * MIB
 READ_OF_WHEEL = 2**30
+
+GOLDEN = 16 * MIB
+GOLDEN_PROMPTS = 2000
+MATCH_SECONDS = 1.0
+MATCH_MEMORY = 1024 * MIB

@@ -1,0 +1,1 @@
+"""Match texts with patterns and schemas, in a process of its own."""

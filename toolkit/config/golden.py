@@ -1,0 +1,198 @@
+"""Read a file of golden prompts, YAML or JSONL; a fault is an InputError with its place."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from toolkit.config.golden_contradictions import contradiction, endless
+from toolkit.config.golden_schema import PromptSpec
+from toolkit.config.registry_faults import empty_value_faults, schema_faults
+from toolkit.config.text_file import read_text
+from toolkit.config.yaml_text import Fault, TextRange, YamlText, read_yaml
+from toolkit.domain.bounds import GOLDEN, GOLDEN_PROMPTS
+from toolkit.domain.golden import Fits, GoldenPrompt, Kind
+from toolkit.domain.outside import parse_json
+from toolkit.errors import InputError
+
+_PROMPTS = list[PromptSpec]
+_ADAPTER = TypeAdapter(_PROMPTS)
+_IMAGES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
+_SOUNDS = {".wav": "wav", ".mp3": "mpeg", ".flac": "flac", ".ogg": "ogg", ".m4a": "mp4"}
+
+
+def read_golden(path: Path, fits: Fits) -> tuple[GoldenPrompt, ...]:
+    """Return the prompts of the file `path`; `fits` tries its patterns.
+
+    Raises InputError with `file:line:column` where it is missing, or a line of it is no check or one that no answer can
+    pass.
+    """
+    text = read_text(path, limit=GOLDEN, hint="write the file, or take `answers` out of the guard")
+    document, faults = _document(path, text)
+    if faults:
+        raise _first(path, faults)
+    if not isinstance(document.data, list) or not document.data:
+        raise InputError(
+            f"{path}: no list of golden prompts",
+            hint="write `- {prompt: What is the capital of France?, expect: {contains: Paris}}`",
+        )
+    if len(document.data) > GOLDEN_PROMPTS:
+        raise InputError(f"{path}: more than {GOLDEN_PROMPTS} prompts", hint="split the file")
+    if found := [*empty_value_faults(document)]:
+        raise _first(path, found)
+    try:
+        specs = _ADAPTER.validate_python(document.data)
+    except ValidationError as error:
+        raise _first(path, schema_faults(document, error, _PROMPTS)) from None
+    return _Reader(document, fits).prompts(specs)
+
+
+class _Reader:
+    def __init__(self, document: YamlText, fits: Fits) -> None:
+        self._document, self._fits = document, fits
+        self._names: dict[str, int] = {}
+        self._asked: dict[str, int] = {}
+        self._left = GOLDEN
+
+    def prompts(self, specs: list[PromptSpec]) -> tuple[GoldenPrompt, ...]:
+        return tuple(self._prompt(index, spec) for index, spec in enumerate(specs))
+
+    def _prompt(self, index: int, spec: PromptSpec) -> GoldenPrompt:
+        line = self._document.spans[(index,)].line
+        name = spec.name or f"line {line}"
+        if name in self._names:
+            raise self._fault(
+                index, f"two prompts are called {name!r}; the other in line {self._names[name]}"
+            )
+        self._names[name] = line
+        expect = spec.expect.in_domain("", "")
+        if expect.regex is not None and endless(expect.regex, self._fits):
+            raise self._fault(
+                index,
+                f"the match of the pattern {expect.regex[:60]!r} with a long answer may run for ever",
+                "do not repeat what is repeated itself: write a+ for (a+)+",
+            )
+        if why := contradiction(expect, spec.max_tokens, self._fits):
+            raise self._fault(
+                index, f"no answer can be as expected: {why}", "change one of the two"
+            )
+        payload = self._payload(index, spec)
+        same = f"{spec.kind} {payload!r} {expect!r}"
+        if same in self._asked:
+            raise self._fault(
+                index, f"line {self._asked[same]} asks and expects the same", "keep one of the two"
+            )
+        self._asked[same] = line
+        tries = spec.tries
+        return GoldenPrompt(
+            name=name,
+            place=f"{self._document.path.name}:{line}",
+            kind=Kind(spec.kind),
+            payload=payload,
+            expect=expect,
+            tries=tries.of if tries else 1,
+            passes=tries.least if tries else 1,
+            timeout=spec.timeout,
+        )
+
+    def _payload(self, index: int, spec: PromptSpec) -> Mapping[str, Any]:
+        if spec.kind == "embedding":
+            return {"input": spec.prompt, **spec.sampling}
+        if spec.kind == "rerank":
+            return {"query": spec.prompt, "documents": spec.documents, **spec.sampling}
+        if spec.kind == "transcription":
+            sound = self._file(index, str(spec.audio), _SOUNDS)
+            kind = _SOUNDS[Path(str(spec.audio)).suffix.lower()]
+            file = {"name": Path(str(spec.audio)).name, "type": f"audio/{kind}", "data": sound}
+            prompt = {"prompt": spec.prompt} if spec.prompt else {}
+            return {**prompt, "file": file, "temperature": 0, **spec.sampling}
+        sampling = {"max_tokens": spec.max_tokens, "temperature": 0, **spec.sampling}
+        if spec.kind == "completion":
+            return {"prompt": spec.prompt, **sampling}
+        tools = {"tools": spec.tools} if spec.tools else {}
+        return {"messages": self._messages(index, spec), **tools, **sampling}
+
+    def _messages(self, index: int, spec: PromptSpec) -> list[dict[str, Any]]:
+        turns: list[dict[str, Any]] = [
+            each.model_dump(exclude_none=True) for each in spec.messages or ()
+        ] or [{"role": "user", "content": spec.prompt}]
+        if spec.images:
+            turn = next((each for each in reversed(turns) if each["role"] == "user"), None)
+            if turn is None:
+                raise self._fault(index, "images without a turn of the user", "add one")
+            parts = [
+                {"type": "image_url", "image_url": {"url": self._image(index, each)}}
+                for each in spec.images
+            ]
+            said = [{"type": "text", "text": turn["content"]}] if turn.get("content") else []
+            turn["content"] = [*said, *parts]
+        return [*([{"role": "system", "content": spec.system}] if spec.system else ()), *turns]
+
+    def _image(self, index: int, image: str) -> str:
+        if not image.startswith("data:"):
+            kind = _IMAGES.get(Path(image).suffix.lower())
+            return f"data:image/{kind};base64,{self._file(index, image, _IMAGES)}"
+        try:
+            base64.b64decode(image.partition(",")[2], validate=True)
+        except (binascii.Error, ValueError):
+            raise self._fault(index, "an image that is not in base64") from None
+        return image
+
+    def _file(self, index: int, name: str, kinds: Mapping[str, str]) -> str:
+        """Return a file beside the golden prompts in base64."""
+        path = Path(name)
+        if path.suffix.lower() not in kinds:
+            raise self._fault(index, f"{name!r} is none of {', '.join(kinds)}")
+        if path.is_absolute() or ".." in path.parts:
+            raise self._fault(index, f"{name!r} does not lie beside the golden prompts")
+        try:
+            with (self._document.path.parent / path).open("rb") as file:
+                data = file.read(self._left + 1)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise self._fault(
+                index, f"{name} cannot be read: {why}", "put it beside this file"
+            ) from None
+        self._left -= len(data)
+        if self._left < 0:
+            raise self._fault(
+                index, f"the files here have more than {GOLDEN // 2**20} MiB together"
+            )
+        return base64.b64encode(data).decode()
+
+    def _fault(self, index: int, message: str, hint: str = "see docs/upgrades.md") -> InputError:
+        return self._document.fault((index,), message, hint=hint)
+
+
+def _document(path: Path, text: str) -> tuple[YamlText, tuple[Fault, ...]]:
+    return _lines(path, text) if path.suffix == ".jsonl" else read_yaml(path, text)
+
+
+def _lines(path: Path, text: str) -> tuple[YamlText, tuple[Fault, ...]]:
+    """Return the values of a JSON text in each line; the place of a value is its line."""
+    document, faults, offset = YamlText(path, text, data=[]), [], 0
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                value = parse_json(line, GOLDEN)
+            except ValueError as error:
+                faults.append(Fault(number, 1, f"no JSON: {error}", "write one prompt a line"))
+                value = None
+            span = TextRange(number, 1, number, 1, number, offset, offset + len(line))
+            document.spans[(len(document.data),)] = span
+            document.data.append(value)
+        offset += len(line) + 1
+    return document, tuple(faults)
+
+
+def _first(path: Path, faults: list[Fault] | tuple[Fault, ...]) -> InputError:
+    ordered = sorted(faults, key=lambda each: (each.line, each.column))
+    error = ordered[0].error(path)
+    if more := len(ordered) - 1:
+        error.message += f"\n  and {more} more {'fault' if more == 1 else 'faults'}"
+    return error
