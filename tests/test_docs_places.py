@@ -15,7 +15,7 @@ FEATURES = table_rows(TEXT, "Where does my change go?", 2, table=1)
 # A reader who wants to add one of these must find where.
 WANTED = {
     "a canary share",
-    "a gate on golden prompts",
+    "a gate",
     "a LoRA adapter",
     "a scrape file",
     "usage per key",

@@ -86,7 +86,12 @@ def show(model: str, registry_path: str, as_json: bool) -> None:
         say(click.style(version.title, bold=True))
         files = lock.snapshot_of(version) if lock.has(version) else None
         pinned = f"{len(files.files)} files, {format_size(files.size)}" if files else "no files yet"
-        checks = [f"{check.prompt!r} -> {check.contains!r}" for check in version.checks]
+        checks = [
+            f"{check.prompt!r} -> {check.contains!r}"
+            if check.kind == "chat"
+            else f"{check.kind} of {check.prompt!r}"
+            for check in version.checks
+        ]
         rows: list[tuple[str, str]] = [
             ("source", version.source.key),
             ("revision", version.revision),

@@ -9,7 +9,7 @@ from toolkit.config.golden_schema import TOKEN
 from toolkit.domain.golden import Expectation, Fit, Fits
 
 # A pattern is tried on repetitions of its own characters. Where it backtracks without end, it does so on one of these.
-_LENGTH = 3000
+_LENGTH = 1000
 _TRIED = 6
 
 

@@ -83,7 +83,8 @@ def _schema(value: Any) -> Any:
 
 
 def _references(value: Any) -> list[tuple[str, str]]:
-    found, left = [], [value]
+    found: list[tuple[str, str]] = []
+    left = [value]
     while left:
         each = left.pop()
         if isinstance(each, Mapping):

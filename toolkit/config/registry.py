@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,7 +14,8 @@ from toolkit.config.registry_faults import empty_value_faults, schema_faults
 from toolkit.config.registry_inheritance import inherit, values_of
 from toolkit.config.registry_schema import ModelSpec, RegistrySpec
 from toolkit.config.text_file import read_text
-from toolkit.config.yaml_text import Fault, YamlText, read_yaml
+from toolkit.config.yaml_text import Fault, Where, YamlText, read_yaml
+from toolkit.domain.guard import Guard
 from toolkit.domain.model import Model, Policy, Registry, Version
 
 MAX_BYTES = 2**20
@@ -111,7 +112,10 @@ def _fill_versions(document: YamlText) -> None:
 def _file(document: YamlText, spec: RegistrySpec) -> RegistryFile:
     """Turn a file without faults into domain objects."""
     directory = os.path.dirname(os.path.abspath(document.path))  # noqa: PTH100, PTH120 - links stay links
-    models = {name: _model(name, model, directory) for name, model in spec.models.items()}
+    models = {
+        name: _placed(document, _model(name, model, directory))
+        for name, model in spec.models.items()
+    }
     rules = spec.policy.licences
     policy = Policy(
         tuple(rules.allowed),
@@ -134,3 +138,29 @@ def _model(name: str, spec: ModelSpec, directory: str) -> Model:
         for key, version in spec.versions.items()
     )
     return Model(name, spec.description, versions)
+
+
+def _placed(document: YamlText, model: Model) -> Model:
+    """Return a model whose guards know the lines that name their files."""
+    return replace(
+        model,
+        versions=tuple(replace(each, guard=_guard(document, each)) for each in model.versions),
+    )
+
+
+def _guard(document: YamlText, version: Version) -> Guard:
+    own: Where = ("models", version.model, "versions", version.name, "guard")
+    where: Where = own if own in document.spans else ("models", version.model, "guard")
+    guard = version.guard
+    parts = {"answers": "file", "benchmarks": "tasks"}
+    return replace(
+        guard,
+        **{
+            part: replace(
+                getattr(guard, part),
+                place=document.found((*where, part, field), "").place(document.path),
+            )
+            for part, field in parts.items()
+            if getattr(guard, part) is not None
+        },
+    )

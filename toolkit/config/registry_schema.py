@@ -28,6 +28,7 @@ from toolkit.config.registry_fields import (
     normal_flag,
     normal_flags,
     refuse,
+    short,
 )
 from toolkit.config.registry_guard import GuardField
 from toolkit.config.registry_part import Spec
@@ -136,8 +137,14 @@ class ResourcesSpec(Spec):
 
 
 class CheckSpec(Spec):
-    """A completion that a replica must give before it takes traffic. An empty answer fails."""
+    """An answer that a replica must give before it takes traffic. An empty answer fails."""
 
+    kind: Literal["chat", "completion", "embedding", "rerank", "transcription"] = Field(
+        "chat",
+        description="What is asked: `embedding`, `rerank` and `transcription` (of a second of silence) must answer "
+        "in their form.",
+        examples=["embedding"],
+    )
     prompt: Text = Field(description="The question.", examples=["What is the capital of France?"])
     contains: OptionalText = Field(
         "", description="Text that the answer must contain.", examples=["Paris"]
@@ -149,8 +156,17 @@ class CheckSpec(Spec):
         60.0, description="The time limit of the answer: `60s`, `2min`.", examples=["60s"]
     )
 
+    @model_validator(mode="after")
+    def _of_a_text(self) -> CheckSpec:
+        if self.contains and self.kind not in ("chat", "completion"):
+            raise refuse(
+                f"an answer of kind {self.kind} has no text to contain {short(self.contains)}",
+                "remove `contains`, or write a golden prompt",
+            )
+        return self
+
     def in_domain(self, model: str, directory: str) -> Check:
-        return Check(self.prompt, self.contains, self.max_tokens, self.timeout)
+        return Check(self.prompt, self.contains, self.max_tokens, self.timeout, self.kind)
 
 
 class PermissionSpec(Spec):

@@ -133,13 +133,14 @@ class Answers:
     """Golden prompts: the new release passes `at_least` (0 to 1) of them, and loses at most `lose_at_most` of them.
 
     A prompt is lost where the serving release passes it at the same moment and the new one does not. `file` is as the
-    registry writes it, relative to `directory`, the registry's own.
+    registry writes it, relative to `directory`, the registry's own; `place` is the registry's line that names it.
     """
 
     file: str
     at_least: float = 0.0
     lose_at_most: int = 0
     directory: str = field(default="", compare=False)
+    place: str = field(default="", compare=False)
 
     @property
     def path(self) -> str:
@@ -175,6 +176,7 @@ class Benchmarks:
     lose_at_most: float = 0.02
     timeout: float = 3600.0
     directory: str = field(default="", compare=False)
+    place: str = field(default="", compare=False)
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -76,7 +76,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One completion that a replica must give before it takes traffic.
+    """One answer that a replica must give before it takes traffic; `kind` is what is asked, see `golden.Kind`.
 
     An empty answer fails. `contains`, where given, must occur in the answer.
     """
@@ -85,6 +85,14 @@ class Check:
     contains: str = ""
     max_tokens: int = 32
     timeout: float = 60.0
+    kind: str = "chat"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON form in a release. A chat is not named: releases of an older toolkit are as they were."""
+        data = asdict(self)
+        if self.kind == "chat":
+            del data["kind"]
+        return data
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Check:

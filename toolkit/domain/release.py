@@ -75,7 +75,7 @@ class Release:
         data = asdict(self)
         data["args"] = list(self.args)
         data["env"] = dict(self.env)
-        data["checks"] = list(data["checks"])
+        data["checks"] = [check.as_json() for check in self.checks]
         if self.span:
             data["span"]["hosts"] = list(self.span.hosts)
         else:

@@ -9,10 +9,12 @@ from typing import Any
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import engine_spec
 from toolkit.domain.fit import NotUnderstoodError
+from toolkit.domain.golden import Kind
 from toolkit.domain.model import Check
 from toolkit.domain.probe import Completion
 from toolkit.domain.release import Release
 from toolkit.planning.engines import engine_named
+from toolkit.planning.guard.checks import TEXTS
 
 # Tokens of an answer in the ways that clients ask, and of the long prompt: at most so many, and half of the context.
 _SHORT = 8
@@ -31,21 +33,22 @@ class Way:
 
 
 def gate_payload(release: Release, check: Check) -> dict[str, Any]:
-    """Return the chat completion request that a check asks for."""
-    return {
-        "model": release.model,
-        "messages": [{"role": "user", "content": check.prompt}],
-        "max_tokens": check.max_tokens,
-        "temperature": 0,
-    }
+    """Return the request that a check of kind `chat` or `completion` asks for."""
+    chat = {"messages": [{"role": "user", "content": check.prompt}]}
+    asked: dict[str, Any] = {"prompt": check.prompt} if check.kind == Kind.COMPLETION else chat
+    return {"model": release.model, **asked, "max_tokens": check.max_tokens, "temperature": 0}
 
 
 def gate_ways(release: Release) -> tuple[Way, ...]:
     """Return the requests that a replica must answer once after its start, whatever it answers.
 
     At temperature 0 an engine computes no sampling at all. Kernels that are first needed later end it under traffic.
+    A model that gives no text, by its checks, has none of these ways.
     """
-    check = release.checks[0] if release.checks else Check("Say hello.")
+    checks = release.checks or (Check("Say hello."),)
+    check = next((each for each in checks if each.kind in TEXTS), None)
+    if check is None:
+        return ()
     asked = {**gate_payload(release, check), "max_tokens": _SHORT}
     sampled = {**asked, "temperature": 1, "top_p": 0.9, "top_k": 20}
     # Without any option the engine samples as the repository's generation_config.json says.

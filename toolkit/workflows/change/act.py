@@ -14,7 +14,7 @@ from toolkit.domain.probe import Waited
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.release import Outcome, Release
 from toolkit.errors import IntegrityError, ReleaseFailedError
-from toolkit.planning.change.gate import gate_fault, gate_payload, gate_ways, way_fault
+from toolkit.planning.change.gate import gate_ways, way_fault
 from toolkit.planning.change.process import process_variables, seat_of
 from toolkit.planning.change.room import find_room
 from toolkit.planning.engines import engine_of
@@ -28,6 +28,7 @@ from toolkit.planning.routing.routes import (
 )
 from toolkit.workflows.change.routers import Edit
 from toolkit.workflows.change.send import engine_on_host, send
+from toolkit.workflows.guard.checks import fault_of_check
 from toolkit.workflows.tools import Timing, Tools
 
 FULL_WEIGHT = 100
@@ -174,8 +175,7 @@ class Act:
                 )
         complete = self._tools.host.complete
         for check in release.checks:
-            answer = complete(port, gate_payload(release, check), check.timeout)
-            if fault := gate_fault(check, answer):
+            if fault := fault_of_check(self._tools.host, port, release, check):
                 raise _refused(release, step.slot, fault)
         # A standby has answered these after its own start.
         once = step.slot in self._started and not self._change.proven

@@ -72,6 +72,9 @@ def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
     from toolkit.planning.release.build import build_release
     from toolkit.planning.release.engine_choice import choose_lock
     from toolkit.workflows.files.pull import require_licence, require_permission
+    from toolkit.workflows.guard.files import check_files
+
+    check_files(version.guard)
 
     def want(facts: HostFacts) -> Wanted:
         accelerator = choose_accelerator(version, facts)

@@ -19,6 +19,7 @@ from toolkit.domain.snapshot import content_revision
 from toolkit.errors import InputError, SourceError
 from toolkit.planning.release.file_choice import choose_files
 from toolkit.planning.release.licence_policy import licence_verdict
+from toolkit.workflows.guard.files import check_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,10 @@ def _check(version: Version, registry: Registry, lock: Lock) -> Iterator[Finding
         yield from _check_lock(version, lock)
     if isinstance(version.source, LocalSource):
         yield from _check_directory(version, version.source, lock if locked else None)
+    try:
+        check_files(version.guard)
+    except InputError as error:
+        yield Finding(version.title, True, error.message, error.hint)
 
 
 def _check_lock(version: Version, lock: Lock) -> Iterator[Finding]:

@@ -1,0 +1,205 @@
+"""Files of golden prompts: what they ask, and how a line that is no check is refused."""
+
+# One row of a table is one line, however long.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.adapters.matching.matching import matching
+from toolkit.config.golden import read_golden
+from toolkit.domain.golden import Expectation, Fits, GoldenPrompt, Kind, Span, ToolCall
+from toolkit.errors import InputError
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+@pytest.fixture(scope="module")
+def fits() -> Iterator[Fits]:
+    with matching(seconds=0.2) as found:
+        yield found
+
+
+def read(tmp_path: Path, fits: Fits, text: str, name: str = "x.yaml") -> tuple[GoldenPrompt, ...]:
+    (tmp_path / name).write_text(text, "utf-8")
+    return read_golden(tmp_path / name, fits)
+
+
+def chat(text: str = "hi", **more: Any) -> dict[str, Any]:
+    return {
+        "messages": [{"role": "user", "content": text}],
+        "max_tokens": 256,
+        "temperature": 0,
+        **more,
+    }
+
+
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    ("written", "payload", "expect"),
+    [
+        ("prompt: hi, expect: {exact: hello}", chat(), Expectation(exact="hello")),
+        ("prompt: hi, expect: {contains: a}", chat(), Expectation(contains=("a",))),
+        ("prompt: hi, expect: {contains: [a, b], lacks: c}", chat(), Expectation(contains=("a", "b"), lacks=("c",))),
+        ("prompt: hi, expect: {regex: '^[0-9]+$'}", chat(), Expectation(regex="^[0-9]+$")),
+        ("prompt: hi, expect: {choice: [a, b]}", chat(), Expectation(choice=("a", "b"))),
+        ("prompt: hi, expect: {json_schema: {type: object}}", chat(), Expectation(json_schema={"type": "object"})),
+        ("prompt: hi, expect: {refusal: true}", chat(), Expectation(refusal=True)),
+        ("prompt: hi, expect: {refusal: false, length: {most: 9}}", chat(), Expectation(refusal=False, length=Span(None, 9))),
+        ("prompt: hi, max_tokens: 9, expect: {tokens: {least: 1, most: 9}}", chat(max_tokens=9), Expectation(tokens=Span(1, 9))),
+        ("prompt: hi, sampling: {temperature: 0.7, seed: 1}, expect: {contains: a}", chat(temperature=0.7, seed=1), Expectation(contains=("a",))),
+        (f"prompt: hi, tools: [{json.dumps(WEATHER)}], expect: {{tool_call: {{name: weather, arguments: {{city: Paris}}}}}}", chat(tools=[WEATHER]), Expectation(tool_call=ToolCall("weather", {"city": "Paris"}))),
+        ("kind: completion, prompt: hi, expect: {contains: a}", {"prompt": "hi", "max_tokens": 256, "temperature": 0}, Expectation(contains=("a",))),
+        ("kind: embedding, prompt: hi, expect: {dimensions: 8, norm: {least: 0.9}, similarity: 0.99}", {"input": "hi"}, Expectation(dimensions=8, norm=Span(0.9), similarity=0.99)),
+        ("kind: rerank, prompt: hi, documents: [a, b], expect: {order: [1, 0]}", {"query": "hi", "documents": ["a", "b"]}, Expectation(order=(1, 0))),
+    ],
+)  # fmt: skip
+def test_a_prompt_asks_and_expects(
+    tmp_path: Path, fits: Fits, written: str, payload: dict[str, Any], expect: Expectation
+) -> None:
+    (prompt,) = read(tmp_path, fits, f"- {{{written}}}\n")
+    assert (prompt.name, prompt.place) == ("line 1", "x.yaml:1")
+    assert (dict(prompt.payload), prompt.expect) == (payload, expect)
+
+
+def test_several_turns_follow_the_system_prompt(tmp_path: Path, fits: Fits) -> None:
+    turns = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"},
+    ]
+    text = json.dumps(
+        {"name": "turns", "system": "be brief", "messages": turns, "expect": {"contains": ["d"]}}
+    )
+    (prompt,) = read(tmp_path, fits, f"\n{text}\n", "x.jsonl")
+    assert (prompt.name, prompt.place) == ("turns", "x.jsonl:2")
+    assert prompt.payload["messages"] == [{"role": "system", "content": "be brief"}, *turns]
+
+
+def test_images_are_sent_as_data(tmp_path: Path, fits: Fits) -> None:
+    (tmp_path / "dot.png").write_bytes(PNG)
+    url = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+    text = f"- {{prompt: what?, images: [dot.png, '{url}'], expect: {{contains: dot}}}}\n"
+    (prompt,) = read(tmp_path, fits, text)
+    image = {"type": "image_url", "image_url": {"url": url}}
+    assert prompt.payload["messages"] == [
+        {"role": "user", "content": [{"type": "text", "text": "what?"}, image, image]}
+    ]
+
+
+def test_a_recording_is_sent_as_a_file(tmp_path: Path, fits: Fits) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    (prompt,) = read(
+        tmp_path, fits, "- {kind: transcription, audio: a.wav, expect: {contains: hello}}\n"
+    )
+    file = {"name": "a.wav", "type": "audio/wav", "data": base64.b64encode(b"RIFF").decode()}
+    assert (prompt.kind, dict(prompt.payload)) == (
+        Kind.TRANSCRIPTION,
+        {"file": file, "temperature": 0},
+    )
+
+
+def test_several_tries_may_be_asked_for(tmp_path: Path, fits: Fits) -> None:
+    one, two = read(
+        tmp_path,
+        fits,
+        "- {prompt: hi, timeout: 5s, expect: {exact: a}}\n- {prompt: hi, tries: {least: 3, of: 5}, expect: {exact: b}}\n",
+    )
+    assert (one.tries, one.passes, one.timeout) == (1, 1, 5)
+    assert (two.tries, two.passes, two.timeout) == (5, 3, 60)
+
+
+FOR_EVER = "do not repeat what is repeated itself: write a+ for (a+)+"
+EITHER = "change one of the two"
+
+
+@pytest.mark.parametrize(
+    ("written", "message", "hint"),
+    [
+        ("prompt: hi", ":1:3: '0' has no 'expect'", "add `expect:` with a value"),
+        ("prompt: hi, expect: {}", ":1:3: it expects nothing, and so is no check", "write for example `expect: {contains: Paris}`"),
+        ("prompt: hi, expect: Paris", ":1:24: expect: expected a mapping (`key: value` lines), not the text 'Paris'", "known here: choice, contains, dimensions, exact, json_schema, lacks, length, norm, order, refusal, regex, similarity, tokens, tool_call"),
+        ("promt: hi, expect: {exact: a}", ":1:4: unknown field 'promt'", "did you mean 'prompt'?"),
+        ("expect: {exact: a}", ":1:3: a golden prompt has either a `prompt` or, for several turns, `messages`", "write `prompt: What is the capital of France?`"),
+        ("prompt: hi, expect: {exact: ''}", ":1:32: exact: value should have at least 1 item after validation, not 0", "see docs/upgrades.md"),
+        ("prompt: hi, expect: {choice: []}", ":1:33: choice: value should have at least 1 item after validation, not 0", "see docs/upgrades.md"),
+        ("prompt: hi, expect: {regex: '('}", ":1:32: no regular expression: missing ), unterminated subpattern at position 0", "see the manual of Python's `re`"),
+        ("prompt: hi, expect: {regex: '(a+)+$'}", ":1:3: the match of the pattern '(a+)+$' with a long answer may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {regex: '(x|x)*y'}", ":1:3: the match of the pattern '(x|x)*y' with a long answer may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {regex: '^(\\w+ ?)*$', exact: A}", ":1:3: the match of the pattern '^(\\\\w+ ?)*$' with a long answer may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {json_schema: {type: objekt}}", ":1:38: no JSON Schema: 'objekt' is not valid under any of the given schemas", "see json-schema.org"),
+        ("prompt: hi, expect: {json_schema: {$ref: 'http://a/b'}}", ":1:38: the schema refers to 'http://a/b' ($ref), which is never fetched", "write it into the schema, and refer to it by `#/$defs/...`"),
+        ("prompt: hi, expect: {length: {}}", ":1:33: bounds without a number", "write {least: 1, most: 100} or one of the two"),
+        ("prompt: hi, expect: {length: {least: 5, most: 4}}", ":1:33: no number is at least 5 and at most 4", "write the smaller one as `least`"),
+        ("prompt: hi, max_tokens: 5, expect: {tokens: {least: 6}}", ":1:3: no answer can be as expected: an answer of at most 5 tokens never has 6", EITHER),
+        ("prompt: hi, max_tokens: 1, expect: {length: {least: 300}}", ":1:3: no answer can be as expected: an answer of at most 1 tokens never has 300 characters", EITHER),
+        ("prompt: hi, expect: {length: {most: 0}}", ":1:3: no answer can be as expected: an answer of less than one character is empty", EITHER),
+        ("prompt: hi, expect: {contains: Paris, lacks: ari}", ":1:3: no answer can be as expected: no answer contains 'Paris' and lacks 'ari'", EITHER),
+        ("prompt: hi, expect: {contains: Paris, length: {most: 4}}", ":1:3: no answer can be as expected: 'Paris' is longer than at most 4", EITHER),
+        ("prompt: hi, expect: {exact: Rome, contains: Paris}", ":1:3: no answer can be as expected: 'Rome' contradicts the rest that is expected", EITHER),
+        ("prompt: hi, expect: {exact: Rome, choice: [Paris, Oslo]}", ":1:3: no answer can be as expected: 'Rome' contradicts the rest that is expected", EITHER),
+        ("prompt: hi, expect: {exact: Rome, regex: '^[0-9]+$'}", ":1:3: no answer can be as expected: 'Rome' contradicts the rest that is expected", EITHER),
+        ("prompt: hi, expect: {choice: [a, b], json_schema: {type: object}}", ":1:3: no answer can be as expected: each choice contradicts the rest that is expected", EITHER),
+        ("prompt: hi, expect: {tool_call: {name: w}}", ":1:3: no answer can call 'w': the tools are none", "add it to `tools`"),
+        ("prompt: hi, expect: {similarity: 0.9}", ":1:3: an answer of kind chat has no `similarity`", "known here: exact, contains, lacks, regex, choice, json_schema, length, tokens, tool_call, refusal"),
+        ("kind: embedding, prompt: hi, expect: {contains: a}", ":1:3: an answer of kind embedding has no `contains`", "known here: dimensions, norm, similarity"),
+        ("kind: embedding, prompt: hi, expect: {similarity: 1.1}", ":1:54: similarity: input should be less than or equal to 1", "see docs/upgrades.md"),
+        ("kind: rerank, prompt: hi, documents: [a, b], expect: {order: [2]}", ":1:3: no document 2: there are 2, counted from 0", "list documents by their place"),
+        ("kind: rerank, prompt: hi, documents: [a, b], expect: {order: [1, 1]}", ":1:3: a document stands twice in `order`", "list each one once"),
+        ("kind: chatt, prompt: hi, expect: {exact: a}", ":1:10: kind: 'chatt' is not known", "did you mean 'chat'?"),
+        ("prompt: hi, sampling: {temprature: 1}, expect: {exact: a}", ":1:3: 'temprature' is no field of sampling", "known: "),
+        ("prompt: hi, tries: {least: 3, of: 2}, expect: {exact: a}", ":1:23: 3 of 2 answers cannot be as expected", "write for example {least: 3, of: 5}"),
+        ("prompt: hi, images: [no.png], expect: {exact: a}", ":1:3: no.png cannot be read: No such file or directory", "put it beside this file"),
+        ("prompt: hi, images: [../no.png], expect: {exact: a}", ":1:3: '../no.png' does not lie beside the golden prompts", "see docs/upgrades.md"),
+        ("prompt: hi, images: ['data:text/plain,a'], expect: {exact: a}", ":1:3: 'data:text/plain,a' is no image", "write data:image/png;base64,... or name a file"),
+        ("prompt: hi, timeout: 0s, expect: {exact: a}", ":1:25: a duration here is more than 0 s and at most 60min", "write it like 60s or 2min"),
+        ("prompt: hi, max_tokens: 0, expect: {exact: a}", ":1:28: max_tokens: input should be greater than or equal to 1", "see docs/upgrades.md"),
+        ("messages: [{role: assistant, content: a}], expect: {exact: a}", ":1:3: the last turn is the assistant's, so nothing is asked", "end with a user's turn"),
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_check_is_refused_with_its_place(
+    tmp_path: Path, fits: Fits, written: str, message: str, hint: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, fits, f"- {{{written}}}\n")
+    assert caught.value.message == f"{tmp_path / 'x.yaml'}{message}"
+    assert caught.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.yaml", "", ": no list of golden prompts"),
+        ("x.yaml", "[]", ": no list of golden prompts"),
+        ("x.yaml", "prompt: hi\n", ": no list of golden prompts"),
+        ("x.yaml", "- hi\n", ":1:3: expected a mapping (`key: value` lines), not the text 'hi'"),
+        ("x.yaml", "- {prompt: a, expect: {exact: a}}\n- {prompt: , expect: {exact: a}}\n", ":2:4: 'prompt' has no value"),
+        ("x.yaml", "- {prompt: a, expect: {exact: b}}\n- {prompt: a, expect: {exact: b}}\n", ":2:3: line 1 asks and expects the same"),
+        ("x.yaml", "- {name: n, prompt: a, expect: {exact: b}}\n- {name: n, prompt: b, expect: {exact: b}}\n", ":2:3: two prompts are called 'n'; the other in line 1"),
+        ("x.jsonl", '{"prompt": "a", "expect": {"exact": "b"}}\n{"prompt": \n', ":2:1: no JSON: Expecting value: line 1 column 12 (char 11)"),
+        ("x.jsonl", '{"prompt": "a", "prompt": "b", "expect": {"exact": "b"}}\n', ":1:1: no JSON: 'prompt' stands twice"),
+        ("x.jsonl", "\n[1]\n", ":2:1: expected a mapping (`key: value` lines), not a list"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_none_is_refused(
+    tmp_path: Path, fits: Fits, name: str, text: str, message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, fits, text, name)
+    assert caught.value.message.partition("\n")[0] == f"{tmp_path / name}{message}"
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path, fits: Fits) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        read_golden(tmp_path / "x.yaml", fits)

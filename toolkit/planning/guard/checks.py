@@ -1,0 +1,42 @@
+"""The checks of a release that ask for no text: a vector, an order, a transcription."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from toolkit.domain.golden import Kind
+from toolkit.domain.model import Check
+from toolkit.domain.probe import Answer
+from toolkit.planning.guard.kinds import SILENCE, fault_of_answer, norm, said_in
+
+# They give a text, and a completion judges them; see `change.gate`.
+TEXTS = (Kind.CHAT, Kind.COMPLETION)
+
+
+def check_payload(model: str, check: Check) -> dict[str, Any]:
+    """Return the request of a check that asks for no text."""
+    asked: Mapping[Kind, Mapping[str, Any]] = {
+        Kind.EMBEDDING: {"input": check.prompt},
+        Kind.RERANK: {"query": check.prompt, "documents": [check.prompt, "Something else."]},
+        Kind.TRANSCRIPTION: {"file": SILENCE, "temperature": 0},
+    }
+    return {"model": model, **asked[Kind(check.kind)]}
+
+
+def check_fault(check: Check, answer: Answer) -> str:
+    """Return why an answer does not pass its check; empty where it passes."""
+    asked = f"asked for {check.kind} of {check.prompt!r}, it"
+    if fault := fault_of_answer(answer):
+        return f"{asked} {fault}"
+    kind = Kind(check.kind)
+    try:
+        said = said_in(kind, answer)
+    except ValueError as error:
+        return f"{asked} answered {error}"
+    if kind is Kind.EMBEDDING and not 0 < norm(said.vector) < math.inf:
+        return f"{asked} answered a vector of {len(said.vector)} numbers without a direction"
+    if kind is Kind.RERANK and sorted(said.order) != [0, 1]:
+        return f"{asked} answered no order of two documents"
+    return ""

@@ -1,0 +1,101 @@
+"""The gate on golden prompts: both releases are asked the same, in turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.domain.golden import GoldenPrompt
+from toolkit.domain.guard import Answers, GateResult, Verdict
+from toolkit.planning.guard.answers import GATE, Pair, judge_answers
+from toolkit.planning.guard.expectations import fault_of
+from toolkit.planning.guard.kinds import Said, fault_of_answer, said_in
+from toolkit.workflows.guard.replicas import Gating, Place, ask
+
+# A replica that gives no answer at all so many times in a row is asked no more.
+_SILENT = 3
+# At temperature 0 too, answers differ from time to time. A prompt is lost where it is lost twice in three times.
+_ROUNDS, _LOST = 3, 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """Whether one release passes one prompt (None: nobody can tell), why not, and what it said last."""
+
+    passed: bool | None
+    why: str = ""
+    said: Said | None = None
+    silent: bool = False
+
+
+def answers_gate(gating: Gating) -> GateResult | None:
+    """Return the verdict on the new release's answers to golden prompts; None where there are none."""
+    asked = gating.guard.answers
+    return None if asked is None else _Asking(gating).run(asked)
+
+
+class _Asking:
+    def __init__(self, gating: Gating) -> None:
+        self._gating, self._silent = gating, 0
+
+    def run(self, asked: Answers) -> GateResult:
+        pairs: list[Pair] = []
+        prompts = self._gating.prompts
+        for number, prompt in enumerate(prompts, start=1):
+            pairs.append(self._pair(prompt))
+            if self._silent >= _SILENT:
+                words = f"{_SILENT} golden prompts in a row had no answer: {pairs[-1].why}"
+                return GateResult(GATE, Verdict.FAILED, words)
+            if number % 20 == 0:
+                self._gating.say(f"  {number} of {len(prompts)} golden prompts asked")
+        return judge_answers(asked, pairs, compared=self._gating.old is not None)
+
+    def _pair(self, prompt: GoldenPrompt) -> Pair:
+        first = self._once(prompt)
+        rounds = [first]
+        while first.lost and len(rounds) < _ROUNDS and self._silent < _SILENT:
+            lost = sum(each.lost for each in rounds)
+            if lost >= _LOST:
+                break
+            rounds.append(self._once(prompt))
+        if sum(each.lost for each in rounds) >= _LOST:
+            return first
+        return next((each for each in reversed(rounds) if not each.lost), first)
+
+    def _once(self, prompt: GoldenPrompt) -> Pair:
+        old_place = self._gating.old
+        old = self._passes(old_place, prompt, None) if old_place else _Result(None)
+        new = self._passes(self._gating.new, prompt, old.said)
+        self._silent = self._silent + 1 if new.silent else 0
+        passed_before = None if old.silent else old.passed
+        return Pair(prompt, new.passed, passed_before, new.why)
+
+    def _passes(self, place: Place, prompt: GoldenPrompt, beside: Said | None) -> _Result:
+        good, unsure, why, last = 0, 0, "", _Result(None)
+        for number in range(1, prompt.tries + 1):
+            last = self._answer(place, prompt, beside)
+            why = last.why or why
+            good += last.passed is True
+            unsure += last.passed is None
+            left = prompt.tries - number
+            if good >= prompt.passes or good + unsure + left < prompt.passes or last.silent:
+                break
+        if good >= prompt.passes:
+            return _Result(True, said=last.said)
+        passed = None if good + unsure >= prompt.passes else False
+        of = f" ({good} of {prompt.tries} as expected)" if prompt.tries > 1 else ""
+        return _Result(passed, f"{why}{of}", last.said, last.silent)
+
+    def _answer(self, place: Place, prompt: GoldenPrompt, beside: Said | None) -> _Result:
+        answer = ask(self._gating.host, place, prompt.kind, prompt.payload, prompt.timeout)
+        if fault := fault_of_answer(answer):
+            return _Result(False, fault, silent=answer.status == 0)
+        try:
+            said = said_in(prompt.kind, answer)
+        except ValueError as error:
+            return _Result(False, f"answered {error}")
+        why = fault_of(prompt.kind, prompt.expect, said, beside, self._gating.fits)
+        if why is None:
+            return _Result(
+                None, "its pattern or schema took too long, or its tokens are not counted", said
+            )
+        return _Result(not why, why, said)

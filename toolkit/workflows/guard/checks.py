@@ -1,0 +1,20 @@
+"""Ask a replica one check of its release."""
+
+from __future__ import annotations
+
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.domain.golden import Kind
+from toolkit.domain.model import Check
+from toolkit.domain.release import Release
+from toolkit.planning.change.gate import gate_fault, gate_payload
+from toolkit.planning.guard.checks import TEXTS, check_fault, check_payload
+from toolkit.planning.guard.kinds import PATHS
+
+
+def fault_of_check(host: HostPort, port: int, release: Release, check: Check) -> str:
+    """Return why the replica at `port` does not pass a check; empty where it passes."""
+    kind = Kind(check.kind)
+    if kind in TEXTS:
+        return gate_fault(check, host.complete(port, gate_payload(release, check), check.timeout))
+    payload = check_payload(release.model, check)
+    return check_fault(check, host.ask(port, PATHS[kind], payload, check.timeout))

@@ -1,0 +1,43 @@
+"""The files that a guard names, read before anything changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from toolkit.domain.golden import Fits, GoldenPrompt
+from toolkit.domain.guard import Guard
+from toolkit.errors import InputError
+
+
+def check_files(guard: Guard) -> None:
+    """Read all files of a guard; raises InputError with file and line where one is missing or has a fault."""
+    if guard.off:
+        return
+    if guard.answers is not None:
+        from toolkit.adapters.matching.matching import matching
+
+        with matching() as fits:
+            read_prompts(guard, fits)
+    if guard.benchmarks is not None:
+        for path in guard.benchmarks.paths:
+            if not Path(path).is_file():
+                raise InputError(
+                    f"{guard.benchmarks.place}: no task file {path}",
+                    hint="write it, or take it out of `benchmarks`",
+                )
+
+
+def read_prompts(guard: Guard, fits: Fits) -> tuple[GoldenPrompt, ...]:
+    """Return the golden prompts of a guard, none where it has none; raises InputError like `check_files`."""
+    if guard.answers is None or guard.off:
+        return ()
+    # A deployment without golden prompts does not load their schema.
+    from toolkit.config.golden import read_golden
+
+    path = Path(guard.answers.path)
+    if not path.exists():
+        raise InputError(
+            f"{guard.answers.place}: no file {path}",
+            hint="write it, or take `answers` out of the guard",
+        )
+    return read_golden(path, fits)

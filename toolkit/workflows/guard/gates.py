@@ -1,0 +1,55 @@
+"""Run the gates of a guard against a new replica, while the serving one takes all traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.matching.matching import matching
+from toolkit.domain.guard import GateResult, Guard, Unsure, Verdict
+from toolkit.workflows.guard.answers import answers_gate
+from toolkit.workflows.guard.files import read_prompts
+from toolkit.workflows.guard.replicas import Gating, Place
+from toolkit.workflows.guard.shape import shape_gate
+from toolkit.workflows.tools import Say
+
+# In this order; the cheap ones come first. A gate returns None where its guard does not ask for it.
+GATES: tuple[Callable[[Gating], GateResult | None], ...] = (shape_gate, answers_gate)
+
+
+def run_gates(
+    host: HostPort, guard: Guard, new: Place, old: Place | None, say: Say
+) -> tuple[GateResult, ...]:
+    """Return the verdicts of all gates on the release at `new`; `old` is the serving one on the same host.
+
+    The gates after one that failed are not run. Raises InputError where a file of the guard has a fault, HostError
+    where the host does not answer.
+    """
+    if guard.off:
+        return ()
+    with matching() as fits:
+        prompts = read_prompts(guard, fits)
+        return tuple(_results(Gating(host, guard, new, old, say, fits, prompts)))
+
+
+def refusal(results: Iterable[GateResult], guard: Guard) -> str:
+    """Return why a release must not take traffic after these verdicts; nothing where it may."""
+    for result in results:
+        unsure = result.verdict is Verdict.UNKNOWN and guard.unsure is Unsure.RETURN
+        if result.verdict is Verdict.FAILED or unsure:
+            words = "did not pass" if result.verdict is Verdict.FAILED else "could not be judged by"
+            return f"{words} the gate {result.gate!r}: {result.reason}"
+    return ""
+
+
+def _results(gating: Gating) -> Iterator[GateResult]:
+    for gate in GATES:
+        result = gate(gating)
+        if result is None:
+            continue
+        gating.say(
+            f"  {result.gate}: {result.verdict}{f': {result.reason}' if result.reason else ''}"
+        )
+        yield result
+        if result.verdict is Verdict.FAILED:
+            return

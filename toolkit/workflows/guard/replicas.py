@@ -1,0 +1,48 @@
+"""What gates work with: a new replica and the serving one, and questions to both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.domain.golden import Fits, GoldenPrompt, Kind
+from toolkit.domain.guard import Guard
+from toolkit.domain.probe import Answer
+from toolkit.domain.release import Release
+from toolkit.planning.guard.kinds import PATHS
+from toolkit.workflows.tools import Say
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a release runs on a host."""
+
+    slot: str
+    port: int
+    release: Release
+
+
+@dataclass(frozen=True, slots=True)
+class Gating:
+    """What a gate works with: the new release and the serving one (None: there is none) on a host.
+
+    `prompts` are the guard's golden prompts; `fits` matches texts with patterns and schemas.
+    """
+
+    host: HostPort
+    guard: Guard
+    new: Place
+    old: Place | None
+    say: Say
+    fits: Fits
+    prompts: tuple[GoldenPrompt, ...] = ()
+
+
+def ask(
+    host: HostPort, place: Place, kind: Kind, payload: Mapping[str, Any], timeout: float
+) -> Answer:
+    """Return the whole answer of a replica to a request, which goes to its own port and never to the router."""
+    asked = {"model": place.release.model, **payload}
+    return host.ask(place.port, PATHS[kind], asked, timeout)

@@ -1,0 +1,48 @@
+"""The gate on the form of answers: both releases are asked in every way in which clients ask."""
+
+from __future__ import annotations
+
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.domain.guard import GateResult, Verdict
+from toolkit.planning.guard.kinds import fault_of_answer
+from toolkit.planning.guard.shape import GATE, Question, judge_shape, keys_of, questions_of
+from toolkit.workflows.guard.replicas import Gating, Place, ask
+
+# A key that an answer has only at times does not tell two releases apart: what differs is asked so often.
+_TIMES = 3
+
+
+def shape_gate(gating: Gating) -> GateResult | None:
+    """Return the verdict on the new release's form of answers; None where no release serves beside it."""
+    host, new, old = gating.host, gating.new, gating.old
+    if old is None:
+        return None
+    mine: dict[str, frozenset[str]] = {}
+    theirs: dict[str, frozenset[str]] = {}
+    for question in questions_of(old.release, gating.prompts):
+        for _ in range(_TIMES):
+            before, _ = _keys(host, old, question)
+            # What the serving release does not answer either says nothing of the new one.
+            if before is None:
+                break
+            after, fault = _keys(host, new, question)
+            if after is None:
+                return GateResult(GATE, Verdict.FAILED, f"asked for {question.way}, it {fault}")
+            mine[question.way] = mine.get(question.way, frozenset()) | after
+            theirs[question.way] = theirs.get(question.way, frozenset()) | before
+            if mine[question.way] == theirs[question.way]:
+                break
+    if not mine:
+        words = "the serving release answered nothing to compare with"
+        return GateResult(GATE, Verdict.UNKNOWN, words)
+    return judge_shape(gating.guard.shape, mine, theirs)
+
+
+def _keys(host: HostPort, place: Place, question: Question) -> tuple[frozenset[str] | None, str]:
+    answer = ask(host, place, question.kind, question.payload, question.timeout)
+    if fault := fault_of_answer(answer):
+        return None, fault
+    try:
+        return keys_of(answer), ""
+    except ValueError as error:
+        return None, f"answered no JSON: {error}"
