@@ -1,7 +1,7 @@
 """Mutated inputs for every parser of bytes from outside: a value, or an error of its own, within two seconds.
 
 `FUZZ_INPUTS` is the number of inputs for each parser, `FUZZ_SEED` the seed. The same two numbers give the same inputs.
-hypothesis makes the first 4,000, and shrinks one that fails; a seeded generator makes the others ten times as fast.
+hypothesis makes the first 3,000, and shrinks one that fails; a seeded generator makes the others ten times as fast.
 `make fuzz` takes 100,000 for each.
 """
 
@@ -20,7 +20,7 @@ from tests.fuzz.mutation import STEP, mutated
 from tests.fuzz.parsers import PARSERS, Parser, packed
 from toolkit.errors import ToolkitError
 
-VARIED = 4000
+VARIED = 3000
 INPUTS = int(os.environ.get("FUZZ_INPUTS", VARIED))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 SECONDS = 2.0

@@ -179,12 +179,11 @@ def _cut(world: World, dice: random.Random, change: Callable[[], object]) -> tup
     return how, ended
 
 
-@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("seed", range(60))
-def test_one_next_command_converges_the_fleet(tmp_path: Path, count: int, seed: int) -> None:
+def test_one_next_command_converges_the_fleet(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
     limits = Limits(serial=dice.choice([1, 3]), keep=0)
-    world = World(tmp_path, count, limits=limits)
+    world = World(tmp_path, dice.choice([1, 3, 3]), limits=limits)
     memory = dice.choice([3, 15]) * 10**9
     first, second = release(1, memory=memory), release(2, memory=memory)
     action = dice.choice(["first", "upgrade", "rollback", "stop"])
@@ -200,6 +199,8 @@ def test_one_next_command_converges_the_fleet(tmp_path: Path, count: int, seed: 
     }
     how, ended = _cut(world, dice, change[action])
     actor = elsewhere(world, tmp_path / "other") if dice.random() < 0.5 else world
+    # Where a host still keeps the rollback, another ops machine ends that one and goes no further.
+    ended = ended and (actor is world or not kept(world))
     following = dice.choice(["same", "deploy"])
     if action == "rollback" and following == "same":
         actor.rollback()

@@ -142,11 +142,12 @@ def _scramble(world: World, dice: random.Random) -> None:
             )  # fmt: skip
 
 
-@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("seed", range(60))
-def test_one_deploy_leads_out_of_every_state(tmp_path: Path, count: int, seed: int) -> None:
+def test_one_deploy_leads_out_of_every_state(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
-    world = World(tmp_path, count, limits=Limits(serial=dice.choice([1, 3]), keep=0))
+    world = World(
+        tmp_path, dice.choice([1, 3, 3]), limits=Limits(serial=dice.choice([1, 3]), keep=0)
+    )
     if dice.random() < 0.8:
         world.deploy(release(1))
     if dice.random() < 0.5:
