@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from toolkit.domain.facts import HostFacts
-from toolkit.planning.routing.routes import Routes, newest
+from toolkit.planning.routing.routes import Routes, settled
 
 
 def fleet_routes(facts: Mapping[str, HostFacts]) -> Routes:
-    """Return the right routes where hosts (by label) differ: those with the highest serial."""
-    return newest(Routes.from_json(each.routes) for each in facts.values())
+    """Return the right routes where hosts (by label) differ, see `settled`."""
+    return settled({label: Routes.from_json(each.routes) for label, each in facts.items()})
 
 
 def with_routes(facts: Mapping[str, HostFacts], routes: Routes) -> dict[str, HostFacts]:

@@ -10,7 +10,7 @@ from toolkit.adapters.hosts.host import HostPort
 from toolkit.domain.facts import HostFacts
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import Routes, newest
+from toolkit.planning.routing.routes import Routes, settled
 
 Edit = Callable[[Routes], Routes]
 AT_ONCE = 16
@@ -31,12 +31,12 @@ class Routers:
         self.routes = Routes()
 
     def observed(self, facts: Mapping[str, HostFacts]) -> None:
-        """Take over the routes in `facts`, by label; where routers differ, the router that was told last is right."""
+        """Take over the routes in `facts`, by label; where routers differ, see `settled`."""
         with self._guard:
             for label, each in facts.items():
                 self._known[label] = Routes.from_json(each.routes)
                 self.behind.pop(label, None)
-            self.routes = newest(self._known.values())
+            self.routes = settled(self._known)
 
     def change(self, edit: Edit, needed: Collection[str]) -> None:
         """Bring all routers from the present routes to `edit` of them.
