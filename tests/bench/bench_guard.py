@@ -1,0 +1,272 @@
+"""False alarms and power of the guard's statistics, by simulated upgrades judged by the code that ships.
+
+    python tests/bench/bench_guard.py [--upgrades 1000] [--seed 1]
+
+An upgrade has the gate `speed`, the steps STEPS of a canary and a bake: five minutes under traffic in all. It raises a
+false alarm where an unchanged version is returned, at the gate or under traffic, or where a verdict is left open at the
+end. Times are those of paired probes; `recorded` are pairs of two equal vLLM replicas on two cores with other work,
+in tests/bench/recorded_pairs.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import os
+import random
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "toolkit" / "hostside"))
+
+from trial import FAILED, PASSED, Trial  # noqa: E402
+
+from toolkit.domain.guard import Speed, Tolerance, Verdict  # noqa: E402
+from toolkit.domain.probe import Pair, Times  # noqa: E402
+from toolkit.planning.guard import speed  # noqa: E402
+
+RECORDED = Path(__file__).with_name("recorded_pairs.csv")
+# (share of the requests, seconds); the last one is the bake.
+STEPS = ((0.01, 60), (0.1, 60), (0.5, 120), (1.0, 60))
+# Seconds between two paired probes: usually, and while a figure is over its limit.
+PAUSE, HURRY = 1.5, 0.75
+TOLERANCE = Tolerance()
+
+
+# (time to the first token, time between tokens) of an answer, in any unit; and of the new and the old answer.
+Pace = tuple[float, float]
+Paces = tuple[Pace, Pace]
+
+
+@dataclass(frozen=True)
+class Version:
+    """What is wrong: times are `slower` times those of the old version, the share `errors` of answers fails."""
+
+    slower: float = 1.0
+    errors: float = 0.0
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Requests and the noise beside them, second by second.
+
+    `rate` is in requests a second and `errors` the share that fails whatever serves; both are functions of dice and
+    second. `pace` yields the times of the new and the old replica's answers to one paired probe.
+    """
+
+    rate: Callable[[random.Random, int], float]
+    errors: Callable[[random.Random, int], float]
+    pace: Callable[[random.Random], Iterator[Paces]]
+
+
+def steady(dice: random.Random, noise: float = 0.18) -> Iterator[Paces]:
+    """Noise of each answer alone, half of it in both of its times; one in twenty waits, as long as usual on average."""
+
+    def one() -> Pace:
+        late = dice.expovariate(1.0) if dice.random() < 0.05 else 0.0
+        shared = dice.lognormvariate(0, noise * math.sqrt(0.5))
+        first, between = (shared * dice.lognormvariate(0, noise * math.sqrt(0.5)) for _ in "12")
+        return first + late, between
+
+    while True:
+        yield one(), one()
+
+
+def neighbours(dice: random.Random) -> Iterator[Paces]:
+    """Others take the machine for a time: sometimes from both replicas, sometimes for a while from one of them."""
+    left, bad = 0, (1.0, 1.0)
+    for new, old in steady(dice, 0.3):
+        if not left and dice.random() < 0.03:
+            left, factor = dice.randint(3, 12), dice.uniform(1, 5)
+            bad = dice.choice(((factor, factor), (factor, factor), (factor, 1.0), (1.0, factor)))
+        left = max(0, left - 1)
+        bad = bad if left else (1.0, 1.0)
+        yield (new[0] * bad[0], new[1] * bad[0]), (old[0] * bad[1], old[1] * bad[1])
+
+
+@cache
+def records() -> list[Paces]:
+    """Return the recorded pairs, one after the other, in seconds."""
+    with RECORDED.open() as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    return [((row["first_a"], row["next_a"]), (row["first_b"], row["next_b"])) for row in rows]
+
+
+def recorded(dice: random.Random) -> Iterator[Paces]:
+    """Spells of twenty recorded pairs, from anywhere. Which of both replicas is the new one is up to chance."""
+    known, swapped = records(), dice.random() < 0.5
+    while True:
+        start = dice.randrange(len(known) - 20)
+        for first, second in known[start : start + 20]:
+            yield (second, first) if swapped else (first, second)
+
+
+def none(dice: random.Random, second: int) -> float:
+    """No request fails but those of a bad version."""
+    return 0.0
+
+
+def troubled(dice: random.Random, second: int) -> float:
+    """A twentieth of all requests fails for one minute, whatever serves."""
+    return 0.05 if 100 <= second < 160 else 0.002
+
+
+TRAFFIC = {
+    "quiet": Traffic(lambda dice, at: 0.05, none, steady),
+    "busy": Traffic(lambda dice, at: 50.0, lambda dice, at: 0.002, steady),
+    "bursty": Traffic(lambda dice, at: 60.0 if at // 7 % 5 == 0 else 0.5, none, steady),
+    "noisy neighbours": Traffic(lambda dice, at: 10.0, troubled, neighbours),
+    "recorded": Traffic(lambda dice, at: 2.0, none, recorded),
+}
+
+
+def main() -> int:
+    """Print both tables; 1 where a target is missed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--upgrades", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        met = alarms(pool, given.upgrades, given.seed)
+        print()
+        return 0 if power(pool, max(20, given.upgrades // 5), given.seed) and met else 1
+
+
+def alarms(pool: ProcessPoolExecutor, count: int, seed: int) -> bool:
+    """Print the table of unchanged versions; return whether the target is met."""
+    print(
+        "unchanged version      upgrades  returned by the gate  returned under traffic  left open"
+    )
+    returned = 0
+    for name in TRAFFIC:
+        outcomes = list(
+            pool.map(partial(upgrade, name, Version()), seeds(seed, name, count), chunksize=20)
+        )
+        gate, traffic, unsure = (
+            sum(each[0] == word for each in outcomes) for word in ("gate", "traffic", "open")
+        )
+        returned += gate + traffic + unsure
+        print(f"{name:20} {count:10} {gate:21} {traffic:23} {unsure:10}")
+    rate = returned / count / len(TRAFFIC)
+    word = "met" if rate <= 0.001 else "missed"
+    print(f"target: at most 1 in 1,000; {returned} of {count * len(TRAFFIC)}: {word}")
+    return rate <= 0.001
+
+
+def power(pool: ProcessPoolExecutor, count: int, seed: int) -> bool:
+    """Print how soon bad versions are caught under traffic alone, without the gate; return whether targets are met."""
+    print("bad version, traffic                      caught in 5 min   median s   95 % within s")
+    met = True
+    for title, name, version in CASES:
+        found = list(
+            pool.map(
+                partial(watch, name, version, rate=10.0), seeds(seed, title, count), chunksize=5
+            )
+        )
+        times = sorted(at for at, _ in found if at)
+        caught = len(times) / count
+        met = met and caught >= 0.95
+        middle = times[len(times) // 2] if times else math.nan
+        late = times[math.ceil(0.95 * count) - 1] if caught >= 0.95 else math.nan
+        print(f"{title:42} {100 * caught:13.1f} % {middle:10.0f} {late:15.0f}")
+    print(f"target: 95 % within 5 min; {'met' if met else 'missed'}")
+    return met
+
+
+CASES = (
+    ("30 % slower, 10 requests/s", "busy", Version(slower=1.3)),
+    ("30 % slower, a quiet night", "quiet", Version(slower=1.3)),
+    ("twice as slow, 10 requests/s", "busy", Version(slower=2.0)),
+    ("3 % errors, 10 requests/s", "bursty", Version(errors=0.03)),
+    ("5 % errors, 10 requests/s", "bursty", Version(errors=0.05)),
+    ("500 on everything, 10 requests/s", "busy", Version(errors=1.0)),
+)
+
+
+def upgrade(name: str, version: Version, seed: int) -> tuple[str, float]:
+    """Return by whom the version was returned (`gate`, `traffic`, `open`, empty for nobody), and when."""
+    if gate(name, version, seed) is not Verdict.PASSED:
+        return "gate", 0.0
+    at, verdict = watch(name, version, seed)
+    return {FAILED: "traffic", PASSED: ""}.get(verdict, "open"), at
+
+
+def gate(name: str, version: Version, seed: int) -> Verdict:
+    """Return the verdict of the gate `speed`, which takes more pairs as long as they do not decide."""
+    dice = random.Random(seed + 1)
+    pace, pairs = TRAFFIC[name].pace(dice), list[Pair]()
+    for _ in range(speed.MOST):
+        for _ in range(Speed().pairs):
+            new, old = next(pace)
+            # The new replica is still cold.
+            cold = 1.5 if len(pairs) < 5 else 1.0
+            pairs.append(Pair(times(new, version.slower * cold), times(old)))
+        judged = speed.judge(pairs, TOLERANCE)
+        if not judged.undecided:
+            break
+    return judged.result.verdict
+
+
+def times(pace: Pace, factor: float = 1.0) -> Times:
+    """Return the times of an answer of 32 tokens."""
+    first, between = factor * pace[0], factor * pace[1] / 5
+    whole = first + 31 * between
+    return Times(first, between, whole, whole, 32, 0, 1)
+
+
+def watch(name: str, version: Version, seed: int, rate: float = 0.0) -> tuple[float, str]:
+    """Return the second at which the trial found a breach (0: never), and its verdict at the end."""
+    dice, traffic = random.Random(seed), TRAFFIC[name]
+    trial, pace = Trial(TOLERANCE.slower, TOLERANCE.errors), traffic.pace(dice)
+    second, probe = 0, 0.0
+    for share, seconds in STEPS:
+        for _ in range(seconds):
+            second += 1
+            base = traffic.errors(dice, second)
+            count = poisson(dice, rate if rate and name != "quiet" else traffic.rate(dice, second))
+            mine = sum(dice.random() < share for _ in range(count))
+            new, old = [0, mine], [0, count - mine]
+            while probe < second:
+                mine_paced, others_paced = next(pace)
+                trial.pair(
+                    {
+                        "first": mine_paced[0] * version.slower,
+                        "next": mine_paced[1] * version.slower,
+                    },
+                    {"first": others_paced[0], "next": others_paced[1]},
+                )
+                new[1] += 1
+                old[1] += 1
+                probe += HURRY if trial.doubtful else PAUSE
+            new[0] = sum(dice.random() < base + version.errors for _ in range(new[1]))
+            old[0] = sum(dice.random() < base for _ in range(old[1]))
+            trial.see(float(second), *new, *old)
+            if trial.breach:
+                return float(second), FAILED
+    return 0.0, trial.verdict()[0]
+
+
+def poisson(dice: random.Random, mean: float) -> int:
+    """Return a Poisson number (Knuth's way)."""
+    limit, count, product = math.exp(-mean), 0, dice.random()
+    while product > limit:
+        count += 1
+        product *= dice.random()
+    return count
+
+
+def seeds(seed: int, name: str, count: int) -> list[int]:
+    """Return a seed for each of `count` upgrades."""
+    first = random.Random(seed ^ zlib.crc32(name.encode())).randrange(2**40)
+    return [first + 2 * each for each in range(count)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
