@@ -87,6 +87,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "concurrency": 1,
         "timeout": 1,
     },
+    "vitals": {"program": "tiny-blue", "port": 1, "log": "0:0"},
     "apply-routes": {"files": render_files(ROUTES)},
     "keys": {},
     "apply-keys": {"ring": RING},

@@ -129,6 +129,7 @@ class TestVllm:
                 "vllm:kv_cache_usage_perc",
             ),
             "core": "VLLM::",
+            "preemptions": "vllm:num_preemptions",
             "probe": {
                 "path": "/v1/completions",
                 "body": {"model": "tiny", "prompt": "a", "max_tokens": 1, "temperature": 0},
@@ -212,7 +213,7 @@ def test_what_a_package_lacks_is_read_from_its_sources() -> None:
         "log line 'Graph capturing finished'",
         "log line 'GiB for KV cache'",
     }
-    assert len(missing) == 20 + 6 + 5 + 4
+    assert len(missing) == 20 + 6 + 6 + 4
 
 
 def test_all_files_that_are_read_of_a_package_are_asked_for() -> None:

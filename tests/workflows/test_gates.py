@@ -54,7 +54,8 @@ def run(found: FakeHost, asked: Guard, old: Place | None = OLD) -> list[GateResu
     said: list[str] = []
     results = list(run_gates(found, asked, NEW, old, said.append))
     assert [line.split(":")[0].strip() for line in said] == [each.gate for each in results]
-    return results
+    # It looks at what the others did; test_gates_figures.py is about it.
+    return [each for each in results if each.gate != "health"]
 
 
 def question(payload: Mapping[str, Any]) -> int:

@@ -94,6 +94,26 @@ class PairsWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Vitals:
+    """How a replica does at a moment; sizes in bytes.
+
+    `state` and `started_at` are those of its process, `pid` 0 where none runs. `device_memory` and `preemptions` are
+    None where nobody says. `cache` has its engine's metrics about the cache. `log` is a place in its log, `lines` what
+    it said from the place on that was asked for.
+    """
+
+    state: str
+    pid: int
+    started_at: float | None
+    memory: int
+    device_memory: int | None
+    preemptions: float | None
+    cache: tuple[str, ...] = ()
+    log: str = ""
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LockOwner:
     """The owner of a lock and its command; `since` is in seconds since the epoch."""
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "complete": Command("completion", "complete", ("port", "payload", "timeout"), brief=True),
     "ask": Command("asking", "ask", ("port", "path", "payload", "timeout"), brief=True),
     "pairs": Command("pairs", "pairs"),
+    "vitals": Command("vitals", "vitals", ("root", "program", "port", "log"), brief=True),
     "apply-routes": Command(
         "router", "apply", ("root", "request"), brief=True, carried_through=True
     ),

@@ -101,11 +101,16 @@ def load_in(lines: list[str], names: list[str]) -> int:
 
 
 def figures(port: int, signs: Document, timeout: float = 0.5) -> dict[str, float] | None:
-    """Return the engine's counts of requests in work and of its progress, by name; None where it does not answer.
+    """Return the engine's counts of requests in work and of its progress, by name; None where it does not answer."""
+    return counters(port, signs["metrics"], [*signs["load"], *signs["progress"]], timeout)
+
+
+def counters(port: int, path: str, names: list[str], timeout: float = 2) -> dict[str, float] | None:
+    """Return the values of the engine's metrics `names`, at `path`; None where it does not answer.
 
     The values of a metric's labels are added.
     """
-    lines = _metrics(port, signs["metrics"], timeout)
+    lines = _metrics(port, path, timeout)
     if not lines:
         return None
     found: dict[str, float] = {}
@@ -114,7 +119,7 @@ def figures(port: int, signs: Document, timeout: float = 0.5) -> dict[str, float
         name = name.partition("{")[0]
         # Prometheus' library ends the names of counters so.
         name = name[: -len("_total")] if name.endswith("_total") else name
-        if name in signs["load"] or name in signs["progress"]:
+        if name in names:
             found[name] = found.get(name, 0.0) + float(value)
     return found
 

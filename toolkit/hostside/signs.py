@@ -27,6 +27,7 @@ VLLM = {
     "server": "serve",
     "progress": ["vllm:prompt_tokens", "vllm:generation_tokens", "vllm:kv_cache_usage_perc"],
     "core": "VLLM::",
+    "preemptions": "vllm:num_preemptions",
 }
 
 

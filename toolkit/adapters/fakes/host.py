@@ -27,7 +27,7 @@ from toolkit.domain.facts import (
 from toolkit.domain.fleet import Host
 from toolkit.domain.guard import GateResult, GuardPhase, Verdict
 from toolkit.domain.keys import HostKeys, KeyRing
-from toolkit.domain.probe import Answer, Completion, LockOwner, Pair, PairsWanted, Waited
+from toolkit.domain.probe import Answer, Completion, LockOwner, Pair, PairsWanted, Vitals, Waited
 from toolkit.domain.release import OpenDeployment, Release
 from toolkit.errors import HostError
 from toolkit.hostside.routes_file import is_sound, needs_reload, parsed
@@ -222,6 +222,14 @@ class FakeHost(Guarded):
             found.append(Pair(*times))
             report({"pair": index + 1})
         return tuple(found)
+
+    def vitals(self, program: str, port: int, log: str = "") -> Vitals:
+        slot = self._slot(program)
+        runs = slot.process is ProcessState.RUNNING
+        said = (MEMORY_SAID[-1],) if runs else ()
+        return Vitals(
+            str(slot.process), int(runs), slot.started_at, slot.memory, None, 0.0, said, "1:0"
+        )
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         self._do(f"watch {program}")

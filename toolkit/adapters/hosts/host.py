@@ -21,7 +21,16 @@ from toolkit.domain.fleet import Host
 from toolkit.domain.guard import GateResult, GuardOrder, GuardPhase
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.outside import checked
-from toolkit.domain.probe import Answer, Completion, LockOwner, Pair, PairsWanted, Times, Waited
+from toolkit.domain.probe import (
+    Answer,
+    Completion,
+    LockOwner,
+    Pair,
+    PairsWanted,
+    Times,
+    Vitals,
+    Waited,
+)
 from toolkit.domain.release import OpenDeployment
 from toolkit.errors import BusyError, HostError
 
@@ -99,6 +108,9 @@ class HostPort(Named, Protocol):
 
     def pairs(self, wanted: PairsWanted, report: Report) -> tuple[Pair, ...]:
         """Ask the new and the serving replica in turn and return the times; reports `{"pair": number}`."""
+
+    def vitals(self, program: str, port: int, log: str = "") -> Vitals:
+        """Return how a replica does, with the lines of its log since `log`, the place that a former call returned."""
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         """Watch a replica for `seconds`; ends early where it dies, stops answering or hangs."""
@@ -242,6 +254,12 @@ class RealHost(Named):
         answer = self._ask("pairs", report, **asdict(wanted))
         with understood(self.name):
             return tuple(checked(_pair(each)) for each in answer["pairs"])
+
+    def vitals(self, program: str, port: int, log: str = "") -> Vitals:
+        answer = self._ask("vitals", program=program, port=port, log=log)
+        with understood(self.name):
+            cache, lines = tuple(answer.pop("cache")), tuple(answer.pop("lines"))
+            return checked(Vitals(**answer, cache=cache, lines=lines))
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         request = {"program": program, "port": port, "seconds": seconds, **self._limits}

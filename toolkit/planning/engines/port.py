@@ -46,6 +46,7 @@ class Signs:
     serving process's command line, `ending` the end of that line.
     `progress` are metrics that move while the engine computes for anybody, `core` is a part of the command line of the
     processes that compute. `probe` is the smallest request that these must take part in: `path` and `body`.
+    `preemptions` is the counter of requests that lost their place in the cache.
     """
 
     health: str
@@ -58,6 +59,7 @@ class Signs:
     progress: tuple[str, ...]
     core: str
     probe: Mapping[str, Any]
+    preemptions: str
 
     def as_json(self) -> dict[str, Any]:
         """Return what stands in the manifest."""
@@ -163,6 +165,9 @@ class Engine(Protocol):
 
     def decisive_line(self, lines: Sequence[str]) -> str:
         """Return the line of a log that says why the engine failed; nothing for an empty log."""
+
+    def troubles(self, lines: Sequence[str]) -> tuple[str, ...]:
+        """Return the lines of a log that report an exception or a violent end, without process, time and place."""
 
     def missing_names(self, version: str, texts: Mapping[str, str]) -> tuple[Missing, ...]:
         """Return what the toolkit uses and the package of `texts`, its `sources` by path, lacks."""

@@ -146,6 +146,7 @@ class Vllm:
             ending=_ending(release, port),
             progress=(metrics.prompt, metrics.generated, metrics.cache_use),
             core="VLLM::",
+            preemptions=metrics.preemptions,
             probe={
                 "path": "/v1/completions",
                 "body": {
@@ -165,6 +166,9 @@ class Vllm:
             "engine_env": {names(lock.version).variables.no_usage_statistics: "1"},
             "engine_alias": alias if self.distributions[lock.accelerator] != alias["name"] else {},
         }
+
+    def troubles(self, lines: Sequence[str]) -> tuple[str, ...]:
+        return vllm_log.troubles(lines)
 
     def missing_names(self, version: str, texts: Mapping[str, str]) -> tuple[Missing, ...]:
         return vllm_check.missing_names(version, texts)

@@ -77,6 +77,13 @@ def decisive_line(lines: Sequence[str]) -> str:
     return ""
 
 
+def troubles(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return the lines that report an exception or an act of the operating system, without process, time and place."""
+    return tuple(
+        text.strip() for text, _ in _told(lines) if _is_cause(text) or _VIOLENT.search(text)
+    )
+
+
 def _is_cause(text: str) -> bool:
     if any(words in text for words in _SECOND_HAND):
         return False

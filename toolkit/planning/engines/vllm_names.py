@@ -64,6 +64,7 @@ class Metrics:
     prompt: str = "vllm:prompt_tokens"
     generated: str = "vllm:generation_tokens"
     cache_use: str = "vllm:kv_cache_usage_perc"
+    preemptions: str = "vllm:num_preemptions"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
+from toolkit.domain.golden import Kind
 from toolkit.domain.guard import Figure, GateResult, Speed, Tolerance, Verdict
 from toolkit.domain.probe import Pair, PairsWanted, Times
 from toolkit.domain.release import Release
 from toolkit.hostside.sequential import ErrorTest, RatioTest
 from toolkit.planning.engines import engine_of
+from toolkit.planning.guard.kinds import PATHS, SILENCE
 
 GATE = "speed"
 # The probability that the gate stops a release that is no slower. The watch under traffic has the rest of 0.001.
@@ -49,15 +52,23 @@ def wanted(release: Release, speed: Speed, new: int, old: int) -> PairsWanted:
 
     Both answer exactly as many tokens, whatever they say, so that their times can be compared.
     """
-    payload = {
-        "model": release.model,
-        "messages": [{"role": "user", "content": PROMPT}],
-        "stream": True,
-        **engine_of(release.engine).exactly(speed.max_tokens),
-    }
-    return PairsWanted(
-        new, old, "/v1/chat/completions", payload, speed.pairs, max(1, speed.concurrency)
-    )
+    kind = Kind(release.checks[0].kind) if release.checks else Kind.CHAT
+    payload = {"model": release.model, **_question(kind)}
+    if kind in (Kind.CHAT, Kind.COMPLETION):
+        payload |= {"stream": True, **engine_of(release.engine).exactly(speed.max_tokens)}
+    return PairsWanted(new, old, PATHS[kind], payload, speed.pairs, max(1, speed.concurrency))
+
+
+def _question(kind: Kind) -> dict[str, Any]:
+    if kind is Kind.CHAT:
+        return {"messages": [{"role": "user", "content": PROMPT}]}
+    if kind is Kind.COMPLETION:
+        return {"prompt": PROMPT}
+    if kind is Kind.EMBEDDING:
+        return {"input": PROMPT}
+    if kind is Kind.RERANK:
+        return {"query": PROMPT, "documents": [PROMPT, "{fresh}: something else."]}
+    return {"file": SILENCE, "temperature": 0}
 
 
 def judge(pairs: Sequence[Pair], tolerance: Tolerance) -> Judged:

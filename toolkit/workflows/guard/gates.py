@@ -9,12 +9,19 @@ from toolkit.adapters.matching.matching import matching
 from toolkit.domain.guard import GateResult, Guard, Unsure, Verdict
 from toolkit.workflows.guard.answers import answers_gate
 from toolkit.workflows.guard.files import read_prompts
+from toolkit.workflows.guard.health import health_gate, look
 from toolkit.workflows.guard.replicas import Gating, Place
 from toolkit.workflows.guard.shape import shape_gate
+from toolkit.workflows.guard.speed import speed_gate
 from toolkit.workflows.tools import Say
 
 # In this order; the cheap ones come first. A gate returns None where its guard does not ask for it.
-GATES: tuple[Callable[[Gating], GateResult | None], ...] = (shape_gate, answers_gate)
+GATES: tuple[Callable[[Gating], GateResult | None], ...] = (
+    shape_gate,
+    answers_gate,
+    speed_gate,
+    health_gate,
+)
 
 
 def run_gates(
@@ -29,7 +36,8 @@ def run_gates(
         return ()
     with matching() as fits:
         prompts = read_prompts(guard, fits)
-        return tuple(_results(Gating(host, guard, new, old, say, fits, prompts)))
+        began = {place.slot: look(host, place) for place in (new, old) if place}
+        return tuple(_results(Gating(host, guard, new, old, say, fits, prompts, began)))
 
 
 def refusal(results: Iterable[GateResult], guard: Guard) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.domain.golden import Fits, GoldenPrompt, Kind
 from toolkit.domain.guard import Guard
-from toolkit.domain.probe import Answer
+from toolkit.domain.probe import Answer, Vitals
 from toolkit.domain.release import Release
 from toolkit.planning.guard.kinds import PATHS
 from toolkit.workflows.tools import Say
@@ -28,7 +28,8 @@ class Place:
 class Gating:
     """What a gate works with: the new release and the serving one (None: there is none) on a host.
 
-    `prompts` are the guard's golden prompts; `fits` matches texts with patterns and schemas.
+    `prompts` are the guard's golden prompts; `fits` matches texts with patterns and schemas. `began` is how both did
+    before the gates, by slot.
     """
 
     host: HostPort
@@ -38,6 +39,7 @@ class Gating:
     say: Say
     fits: Fits
     prompts: tuple[GoldenPrompt, ...] = ()
+    began: Mapping[str, Vitals] = field(default_factory=dict)
 
 
 def ask(

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from toolkit.adapters.hosts.host import HostPort
-from toolkit.domain.guard import GateResult, Guard
-from toolkit.domain.probe import Pair, PairsWanted
+from toolkit.domain.guard import GateResult
+from toolkit.domain.probe import Pair
 from toolkit.planning.guard import speed
-from toolkit.workflows.tools import Say
+from toolkit.workflows.guard.replicas import Gating
 
 
-def measure(host: HostPort, guard: Guard, wanted: PairsWanted, say: Say) -> GateResult:
-    """Take pairs until they show that the new release is as fast or slower, or until the gate gives up."""
+def speed_gate(gating: Gating) -> GateResult | None:
+    """Take pairs until they show that the new release is as fast or slower, or until the gate gives up.
+
+    Return None where the guard asks for no comparison of speed.
+    """
+    asked, old = gating.guard.speed, gating.old
+    if asked is None:
+        return None
+    wanted = speed.wanted(gating.new.release, asked, gating.new.port, old.port if old else 0)
     pairs: list[Pair] = []
     for turn in range(speed.MOST):
-        pairs += host.pairs(wanted, lambda _: None)
-        judged = speed.judge(pairs, guard.tolerance)
+        pairs += gating.host.pairs(wanted, lambda _: None)
+        judged = speed.judge(pairs, gating.guard.tolerance)
         if not judged.undecided:
             break
         if turn == 0:
-            say("speed: taking more pairs, because the first ones do not decide")
+            gating.say("  speed: the first pairs do not decide; taking more")
     return judged.result
