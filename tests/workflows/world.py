@@ -17,12 +17,14 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
+from toolkit.domain.guard import GateResult, Guard, Verdict
 from toolkit.domain.model import Check
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.rollout import Limits, RolloutPlan
+from toolkit.planning.routing.agreement import fleet_routes
 from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.rollout import RolledOut, roll_out
 from toolkit.workflows.change.routers import Routers
@@ -112,7 +114,8 @@ class World:
     """`count` hosts, by name in `hosts`; `said` is what commands told people, `shown` the plans to confirm.
 
     `failing` names a playbook that fails on every host; `limits` are those of a change; `given` replaces fields of
-    each command's `Tools`; `environments` has what replicas were started with, by host's name.
+    each command's `Tools`; `guard` is that of every version; `environments` has what replicas were started with, by
+    host's name.
     """
 
     path: Path
@@ -122,6 +125,7 @@ class World:
     limits: Limits = field(default_factory=Limits)
     failing: str = ""
     given: dict[str, Any] = field(default_factory=dict)
+    guard: Guard | None = None
 
     def __post_init__(self) -> None:
         self.time, self.tick = 1000.0, threading.Lock()
@@ -153,6 +157,25 @@ class World:
         """Call `act` with the name of each operation on a host, before it."""
         for each in self.hosts.values():
             each.before = act
+
+    def judge(self, verdict: Verdict, reason: str = "", *names: str) -> None:
+        """Have the guards of the hosts `names`, of all for no names, come to this verdict on whatever they watch."""
+        for name in names or self.hosts:
+            self.hosts[name].guards.judge = lambda _: GateResult("bake", verdict, reason)
+
+    def leave_alone(self) -> None:
+        """Let the hosts go on without a command: their guards look at what they watch."""
+        self.go_on()
+        for each in self.hosts.values():
+            each.owner = each.holder = None
+            each.guard_looks()
+
+    def shares(self) -> list[int]:
+        """Return the share of each canary in the routes that are right for the fleet."""
+        routes = fleet_routes({name: each.observe() for name, each in self.hosts.items()}).of(
+            "tiny"
+        )
+        return [each.share for each in routes.targets if each.share] if routes else []
 
     def raise_at(self, moment: str, error: type[BaseException]) -> None:
         """Raise `error` on each host when the operation `moment` begins."""
@@ -205,10 +228,11 @@ class World:
 
     def deploy(self, wanted: Release, limits: Limits | None = None, **more: Any) -> RolledOut:
         def want(facts: HostFacts) -> Wanted:
-            return Wanted("deploy", wanted)
+            return Wanted("deploy", wanted, guard=self.guard)
 
+        timing = replace(TIMING, bake=None) if self.guard else TIMING
         return self.order(
-            Order("deploy", "tiny", want, None, TIMING, limits or self.limits, **more)
+            Order("deploy", "tiny", want, None, timing, limits or self.limits, **more)
         )
 
     def rollback(self, number: int | None = None) -> RolledOut:

@@ -49,7 +49,8 @@ class Device:
 class SlotFacts:
     """A slot of the host: the release that its manifest names, and the state of its replica.
 
-    `weight` is the share of traffic in the router (0: none); `sessions` the requests the router
+    `weight` is its weight in the router's traffic (0: none), `share` that of a canary in parts of ten thousand of the
+    model's requests; `sessions` the requests the router
     has open to it, over all router workers; `memory` the resident bytes of its processes, `device_memory` those they
     have of devices, None where nobody says; `drift` what of it is no longer as its deployment left it, in words;
     `fences` what keeps its process in its place, all of FENCES where none runs.
@@ -66,6 +67,7 @@ class SlotFacts:
     process: ProcessState = ProcessState.ABSENT
     healthy: bool = False
     weight: int = 0
+    share: int = 0
     sessions: int = 0
     memory: int = 0
     device_memory: int | None = None

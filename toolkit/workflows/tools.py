@@ -35,6 +35,9 @@ class RoutersPort(Protocol):
     def change(self, edit: Callable[[Routes], Routes], needed: Collection[str]) -> None:
         """Bring all routers to `edit` of their routes; raises HostError where a router of `needed` did not follow."""
 
+    def check(self) -> None:
+        """Raise CalledOffError where the changes of the other hosts were called off."""
+
     def observed(self, facts: Mapping[str, HostFacts]) -> None:
         """Take over the routes in the facts of hosts, by label."""
 

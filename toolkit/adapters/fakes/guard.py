@@ -131,20 +131,23 @@ def without_target(routes: str, label: str, model: str, slot: str, former: str) 
     for route in data.get("routes", ()):
         if route["model"] == model:
             own = [each for each in route["targets"] if each.get("host", "") == label]
-            _withdraw(own, slot, former)
-            data["serial"] = data.get("serial", 0) + 1
+            data["serial"] = data.get("serial", 0) + _withdraw(own, slot, former)
     return json.dumps(data, indent=2) + "\n"
 
 
-def _withdraw(targets: list[dict[str, Any]], slot: str, former: str) -> None:
+def _withdraw(targets: list[dict[str, Any]], slot: str, former: str) -> bool:
+    """Withdraw the target, and return whether that changed anything."""
     by_slot = {each["slot"]: each for each in targets}
     target, other = by_slot.get(slot), by_slot.get(former)
-    if target is None:
-        return
+    if target is None or target.get("withdrawn") or (target["weight"] and other is None):
+        return False
     target.pop("share", None)
+    target.pop("standby", None)
+    target["withdrawn"] = True
     if target["weight"] and other is not None:
         target["weight"], other["weight"] = 0, FULL_WEIGHT
         other.pop("standby", None)
+    return True
 
 
 def _gate(known: GuardFacts) -> str:

@@ -13,7 +13,7 @@ from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.answers import answer_of, times_of
 from toolkit.adapters.fakes.guard import FakeGuards, Guarded
 from toolkit.adapters.hosts.client import Report
-from toolkit.adapters.hosts.facts import own_routes
+from toolkit.adapters.hosts.facts import own_routes, share_of
 from toolkit.adapters.hosts.host import CheckedEngine, busy, lock_lost
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import (
@@ -111,7 +111,10 @@ class FakeHost(Guarded):
             self.facts,
             memory_available=self.facts.memory_available - used,
             devices=tuple(self._used(device) for device in self.facts.devices),
-            slots=tuple(replace(slot, weight=self._weight(slot)) for slot in self.facts.slots),
+            slots=tuple(
+                replace(slot, weight=self._weight(slot), share=self._share(slot))
+                for slot in self.facts.slots
+            ),
             routes=own_routes(parsed(self.files.get("routes.json", "")), self.host),
             damaged=(*self.facts.damaged, *self._damaged()),
             held_by=self.owner,
@@ -334,6 +337,9 @@ class FakeHost(Guarded):
                 if here and (route["model"], target["slot"]) == (slot.model, slot.slot):
                     return int(target["weight"])
         return 0
+
+    def _share(self, slot: SlotFacts) -> int:
+        return share_of(own_routes(json.loads(self.loaded), self.host), self.label, slot)
 
     def _damaged(self) -> tuple[str, ...]:
         sound = is_sound(

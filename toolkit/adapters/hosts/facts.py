@@ -117,6 +117,15 @@ def own_routes(routes: Mapping[str, Any], host: Host) -> dict[str, Any]:
     return {**routes, "routes": found, "serial": int(routes.get("serial", 0)) + 1}
 
 
+def share_of(routes: Mapping[str, Any], label: str, slot: SlotFacts) -> int:
+    """Return the share of a canary in `slot` of the host `label`, in parts of ten thousand; 0 for none."""
+    for route in routes.get("routes", ()):
+        for target in route["targets"] if route["model"] == slot.model else ():
+            if target.get("host", "") == label and target["slot"] == slot.slot:
+                return int(target.get("share", 0))
+    return 0
+
+
 def owner_from_json(data: Mapping[str, Any]) -> LockOwner:
     """Return the holder of a host's lock, from its lock file; what is odd there counts as unknown."""
     actor, command = (str(data.get(key, "unknown"))[:TEXT] for key in ("actor", "command"))

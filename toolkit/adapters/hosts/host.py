@@ -14,7 +14,13 @@ from typing import Any, Protocol
 
 from toolkit.adapters.hosts import heartbeat
 from toolkit.adapters.hosts.client import HostClient, Report
-from toolkit.adapters.hosts.facts import facts_from_json, own_routes, owner_from_json, understood
+from toolkit.adapters.hosts.facts import (
+    facts_from_json,
+    own_routes,
+    owner_from_json,
+    share_of,
+    understood,
+)
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
@@ -187,7 +193,12 @@ class RealHost(Named):
 
     def observe(self) -> HostFacts:
         facts = facts_from_json(self.name, self._ask("observe", label=self.label))
-        return replace(facts, routes=own_routes(facts.routes, self.host))
+        with understood(self.name):
+            routes = own_routes(facts.routes, self.host)
+            slots = (
+                replace(each, share=share_of(routes, self.label, each)) for each in facts.slots
+            )
+            return replace(facts, routes=routes, slots=tuple(slots))
 
     @contextmanager
     def lock(self, owner: LockOwner) -> Iterator[None]:

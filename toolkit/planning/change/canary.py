@@ -75,6 +75,12 @@ def has_canary(plan: Plan) -> bool:
     return any(step.kind is StepKind.CANARY for step in plan.steps)
 
 
+def is_watched(plan: Plan) -> bool:
+    """Whether a guard watches the release of the plan under traffic, on a host whose watch runs."""
+    watched = (StepKind.CANARY, StepKind.BAKE)
+    return plan.guard is not None and any(step.kind in watched for step in plan.steps)
+
+
 def with_canary(plans: Mapping[str, Plan], first: Collection[str], serving: int) -> dict[str, Plan]:
     """Return `plans` in which the hosts of the `first` batch alone have a canary, each with its part of the share.
 

@@ -6,11 +6,13 @@ host shows now, never from what the command believed it had done.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.plan import Step, StepKind
 from toolkit.domain.release import Deployment, Release
+from toolkit.planning.change.judged import guard_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +31,34 @@ def plan_recovery(
 ) -> Recovery:
     """Return how to end `deployment`.
 
-    It is completed only where `may_complete` (no step failed) and its release has the traffic and
-    answers; otherwise the `previous` release gets the traffic back and the new slot is emptied.
+    It is completed only where `may_complete` (no step failed), its release has the traffic and answers, and no guard
+    has withdrawn it; otherwise the `previous` release gets the traffic back and the new slot is emptied. A share of a
+    canary is no traffic that completes anything: it goes back.
     """
     slots = {slot.slot: slot for slot in facts.slots_of(deployment.model)}
     if deployment.action == "stop":
         return Recovery(True, "a stop goes on", stop_steps(deployment.model, facts), "", "")
     new = slots.get(deployment.slot)
     old = _slot_of(previous, slots, deployment.slot)
-    if may_complete and _is_live(new, deployment.release):
+    guard = guard_of(facts, deployment.rollout)
+    withdrawn = bool(guard and guard.withdrawn)
+    if may_complete and not withdrawn and _is_live(new, deployment.release):
         return Recovery(True, *_complete(deployment, old))
-    return Recovery(False, *_undo(deployment, previous, new, old))
+    return Recovery(False, *_undo(deployment, previous, new, old, withdrawn=withdrawn))
+
+
+def until_returned(steps: Sequence[Step]) -> int:
+    """Return how many of an undo's `steps` give the traffic back, before any of them stops a replica; 0 where none do.
+
+    A guard must watch until then: if the undo is killed before, it gives the traffic back itself. After that it would
+    see its replica end, and withdraw what is gone.
+    """
+    for count, step in enumerate(steps, 1):
+        if step.kind in (StepKind.SHIFT, StepKind.REMOVE):
+            return count
+        if step.kind is StepKind.STOP:
+            return 0
+    return 0
 
 
 def stop_steps(model: str, facts: HostFacts) -> tuple[Step, ...]:
@@ -64,7 +83,12 @@ def _complete(
 
 
 def _undo(
-    deployment: Deployment, previous: Release | None, new: SlotFacts | None, old: SlotFacts | None
+    deployment: Deployment,
+    previous: Release | None,
+    new: SlotFacts | None,
+    old: SlotFacts | None,
+    *,
+    withdrawn: bool,
 ) -> tuple[str, tuple[Step, ...], str, str]:
     steps: list[Step] = []
     old_slot = old.slot if old else ""
@@ -82,7 +106,8 @@ def _undo(
         steps.append(Step(StepKind.START, f"{previous.title} had been stopped", old_slot))
         steps.append(Step(StepKind.GATE, "it must answer before it takes traffic", old_slot))
         steps.append(Step(StepKind.SHIFT, f"traffic back to {previous.title}", old_slot))
-    elif old.weight == 0 or (new is not None and new.weight > 0):
+    elif withdrawn or old.weight == 0 or (new is not None and (new.weight or new.share)):
+        # The routers of the other hosts must learn what this one has withdrawn.
         steps.append(Step(StepKind.SHIFT, f"traffic back to {previous.title}", old_slot))
     steps.extend(ended)
     reason = "the new release had not become live"

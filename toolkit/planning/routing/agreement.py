@@ -6,12 +6,30 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from toolkit.domain.facts import HostFacts
-from toolkit.planning.routing.routes import Routes, settled
+from toolkit.planning.routing.routes import Routes, newest, with_targets
 
 
 def fleet_routes(facts: Mapping[str, HostFacts]) -> Routes:
-    """Return the right routes where hosts (by label) differ, see `settled`."""
-    return settled({label: Routes.from_json(each.routes) for label, each in facts.items()})
+    """Return the right routes where hosts (by label) differ, see `merged`."""
+    return merged({label: Routes.from_json(each.routes) for label, each in facts.items()})
+
+
+def merged(known: Mapping[str, Routes], told: Routes | None = None) -> Routes:
+    """Return the right routes of a fleet whose hosts (by label) have those of `known`.
+
+    Those with the highest serial are right, and among equal ones those that a command `told`. But what hosts have
+    withdrawn by themselves, perhaps several at once, stays withdrawn: a host with a withdrawn target has the say over
+    its own targets of the model.
+    """
+    right = newest([*filter(None, [told]), *known.values()])
+    found = right
+    for label, routes in known.items():
+        for route in routes.routes:
+            own = route.on(label)
+            if any(target.withdrawn for target in own) and right.of(route.model):
+                found = with_targets(found, route.model, label, own, created=route.created)
+    # A state that no router has yet.
+    return replace(found, serial=right.serial + 1) if found != right else right
 
 
 def with_routes(facts: Mapping[str, HostFacts], routes: Routes) -> dict[str, HostFacts]:
@@ -39,12 +57,14 @@ def behind(facts: Mapping[str, HostFacts], routes: Routes) -> tuple[str, ...]:
 
 
 def _with_routes(label: str, facts: HostFacts, routes: Routes) -> HostFacts:
-    weights = {
-        (route.model, target.slot): target.weight
+    given = {
+        (route.model, target.slot): (target.weight, target.share)
         for route in routes.routes
         for target in route.on(label)
     }
     slots = tuple(
-        replace(slot, weight=weights.get((slot.model, slot.slot), 0)) for slot in facts.slots
+        replace(slot, weight=weight, share=share)
+        for slot in facts.slots
+        for weight, share in [given.get((slot.model, slot.slot), (0, 0))]
     )
     return replace(facts, slots=slots, routes=routes.as_json(label))

@@ -8,6 +8,7 @@ from typing import Any
 
 from toolkit.adapters.distribution.port import Tree
 from toolkit.domain.facts import HostFacts
+from toolkit.domain.guard import GateResult, Guard, GuardPhase, Verdict
 from toolkit.domain.model import Version
 from toolkit.domain.plan import Step, StepKind
 from toolkit.domain.probe import Waited
@@ -26,12 +27,14 @@ from toolkit.planning.routing.routes import (
     with_weights,
     without_targets,
 )
+from toolkit.workflows.change.guarding import Guarding, keep_result
 from toolkit.workflows.change.routers import Edit
 from toolkit.workflows.change.send import engine_on_host, send
 from toolkit.workflows.guard.checks import fault_of_check
 from toolkit.workflows.tools import Timing, Tools
 
 FULL_WEIGHT = 100
+_WATCHED = (StepKind.CANARY, StepKind.BAKE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Change:
     With `standby` the replica that loses the traffic may take it over again by itself: it served, and it was not the
     reason for the change. With `proven` a started replica must answer its checks alone: its release served before.
     With `leaves` the model leaves the host: the homes of its replicas, with what the engine has compiled, go too.
+    `guard` says what a new release must prove in this deployment of `rollout`; None: its checks alone.
     """
 
     model: str
@@ -50,6 +54,8 @@ class Change:
     standby: bool = True
     proven: bool = False
     leaves: bool = False
+    guard: Guard | None = None
+    rollout: str = ""
 
 
 class Act:
@@ -63,6 +69,14 @@ class Act:
         self._stopped: set[str] = set()
         self._started: set[str] = set()
         self._init, self._engines = facts.init, facts.engines
+        # A host whose watch does not run has no guard either.
+        self._guarding = (
+            Guarding(tools, change.guard, change.rollout, facts)
+            if change.guard and facts.watched
+            else None
+        )
+        self._watched: set[str] = set()
+        self._promoted = False
         host = tools.host.host
         self._label = host.label
         self._ports = slot_ports(change.model, facts, host.port_base, host.label)
@@ -72,6 +86,7 @@ class Act:
         steps = list(steps)
         self._stopped = {step.slot for step in steps if step.kind is StepKind.STOP}
         self._started |= {step.slot for step in steps if step.kind is StepKind.START}
+        self._watched = {step.slot for step in steps if step.kind in _WATCHED}
         for step in steps:
             self._tools.host.require_lock()
             self._tools.say(f"{step.kind}{f' {step.slot}' if step.slot else ''}: {step.reason}")
@@ -80,8 +95,10 @@ class Act:
             started = self._tools.clock()
             try:
                 self._do[step.kind](self, step)
-            except BaseException:
+            except BaseException as error:
                 history.end_step(self._deployment, seq, Outcome.FAILED)
+                if isinstance(error, ReleaseFailedError):
+                    self._keep_failure(step, error)
                 raise
             history.end_step(self._deployment, seq, Outcome.DONE)
             took = self._tools.clock() - started
@@ -183,11 +200,40 @@ class Act:
             if fault := way_fault(way, complete(port, way.payload, way.timeout)):
                 raise _refused(release, step.slot, fault)
 
+    def _keep_failure(self, step: Step, error: ReleaseFailedError) -> None:
+        """Record that a release failed before any guard could watch it."""
+        if step.kind in (StepKind.START, StepKind.GATE) and self._change.guard:
+            gate = "start" if step.kind is StepKind.START else "checks"
+            result = GateResult(gate, Verdict.FAILED, error.message)
+            release = self._change.releases[step.slot]
+            keep_result(self._tools, release, self._change.rollout, result)
+
     def _hold(self, step: Step) -> None:
         name = self._target(step.slot, 0).name
         self._route(lambda routes: with_weights(routes, self._change.model, {name: 0}))
 
+    def _canary(self, step: Step) -> None:
+        if self._promoted:
+            self._tools.say("  passed over: it was promoted")
+            return
+        assert self._guarding, "the plan has a canary where a guard can watch it"
+        release = self._change.releases[step.slot]
+        self._guarding.begin(release, step.slot, self._stopped)
+        self._route(lambda routes: self._sharing(routes, step))
+        self._promoted = self._guarding.follow(release, step, GuardPhase.SHARE)
+
+    def _sharing(self, routes: Routes, step: Step) -> Routes:
+        """Return the routes in which the slot of `step` gets its share, and the other targets keep their weights."""
+        model, route = self._change.model, routes.of(self._change.model)
+        own = [each for each in (route.on(self._label) if route else ()) if each.slot != step.slot]
+        canary = replace(self._target(step.slot, 0), share=step.share)
+        created = int(self._tools.clock())
+        return with_targets(routes, model, self._label, (*own, canary), created=created)
+
     def _shift(self, step: Step) -> None:
+        if self._guarding and step.slot in self._watched:
+            release = self._change.releases[step.slot]
+            self._guarding.begin(release, step.slot, self._stopped)
         self._route(lambda routes: self._shifted(routes, step.slot))
 
     def _shifted(self, routes: Routes, gaining: str) -> Routes:
@@ -218,6 +264,9 @@ class Act:
 
     def _bake(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
+        if self._guarding:
+            self._guarding.follow(release, step, GuardPhase.BAKE)
+            return
         program = f"{release.model}-{step.slot}"
         waited = self._tools.host.watch(program, port, step.seconds, lambda _: None)
         if not waited.ok:
@@ -261,6 +310,7 @@ class Act:
         StepKind.START: _start,
         StepKind.GATE: _gate,
         StepKind.HOLD: _hold,
+        StepKind.CANARY: _canary,
         StepKind.SHIFT: _shift,
         StepKind.BAKE: _bake,
         StepKind.DRAIN: _drain,

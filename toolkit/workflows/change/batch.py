@@ -9,6 +9,7 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan, Step, StepKind
 from toolkit.domain.release import Outcome
 from toolkit.errors import CalledOffError, InterruptionError, ToolkitError, joined
+from toolkit.planning.change.canary import is_watched
 from toolkit.planning.change.rollout import PREPARATION, RolloutPlan
 from toolkit.planning.routing.routes import Routes, without_standby
 from toolkit.workflows.change.act import Act, Change
@@ -223,7 +224,11 @@ class Rollout:
 
     def _end_live(self, name: str) -> None:
         deployment, release = self._open.pop(name), self._plan.plans[name].release
-        end_deployment(self._tools[name], deployment, Outcome.LIVE, rollout=self._id)
+        watched = is_watched(self._plan.plans[name]) and self._facts[name].watched
+        guarded = self._plan.model if watched else ""
+        end_deployment(
+            self._tools[name], deployment, Outcome.LIVE, rollout=self._id, guarded=guarded
+        )
         self._states[name] = HostState(f"live: {release.title}" if release else "live", deployment)
 
     def _give_up(self, unreached: Sequence[str]) -> None:
@@ -258,7 +263,10 @@ class Rollout:
     def _act(self, name: str, tools: Tools) -> Act:
         plan, order = self._plan.plans[name], self._order
         assert plan.release is not None
-        change = Change(plan.model, {plan.slot: plan.release}, order.version, order.timing)
+        change = Change(
+            plan.model, {plan.slot: plan.release}, order.version, order.timing,
+            guard=plan.guard, rollout=self._id,
+        )  # fmt: skip
         return Act(tools, change, self._open[name], self._facts[name])
 
     def _coming(self, name: str) -> list[tuple[str, str]]:

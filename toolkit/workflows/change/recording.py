@@ -13,6 +13,7 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan, StepKind
 from toolkit.domain.release import Deployment, OpenDeployment, Outcome
 from toolkit.errors import BusyError, HostError
+from toolkit.workflows.change.guarding import end_guard
 from toolkit.workflows.tools import Tools
 
 
@@ -111,10 +112,21 @@ def record_departure(tools: Tools, host: str, models: Iterable[str]) -> None:
 
 
 def end_deployment(
-    tools: Tools, deployment: int, outcome: Outcome, reason: str = "", *, rollout: str
+    tools: Tools,
+    deployment: int,
+    outcome: Outcome,
+    reason: str = "",
+    *,
+    rollout: str,
+    guarded: str = "",
 ) -> None:
-    """Record how the deployment of `rollout` ended on the host of `tools`, and why."""
+    """Record how the deployment of `rollout` ended on the host of `tools`, and why.
+
+    `guarded` is the model that the host's guard watches for it, empty where none does.
+    """
     tools.history.end_deployment(deployment, outcome, reason)
+    if guarded:
+        end_guard(tools, guarded, rollout)
     forget_on_host(tools, rollout)
 
 

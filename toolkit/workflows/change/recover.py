@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from toolkit.domain.facts import FleetFacts, HostFacts
+from toolkit.domain.facts import FleetFacts, GuardFacts, HostFacts
 from toolkit.domain.fleet import Host
+from toolkit.domain.guard import Verdict
 from toolkit.domain.plan import StepKind
 from toolkit.domain.release import Deployment, OpenDeployment, Outcome, Release, StepRecord
-from toolkit.planning.change.recovery import Recovery, plan_recovery
+from toolkit.planning.change.judged import baking, guard_of
+from toolkit.planning.change.recovery import Recovery, plan_recovery, until_returned
 from toolkit.workflows.change.act import Act, Change
+from toolkit.workflows.change.guarding import end_guard, keep_verdict
 from toolkit.workflows.change.recording import end_deployment, forget_on_host, record_foreign
 from toolkit.workflows.tools import Timing, Tools
 
@@ -18,13 +21,35 @@ from toolkit.workflows.tools import Timing, Tools
 _LOOK_BACK = 500
 
 
-def end_unfinished(tools: Tools, timing: Timing) -> list[Recovery]:
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a command ends what others left open: its `timing`, and the rollouts whose release has `failed` on any host.
+
+    A release whose guard still watches it is left alone, but where the command is about its model, `ends_bake`.
+    """
+
+    timing: Timing
+    failed: frozenset[str] = frozenset()
+    ends_bake: str = ""
+
+    def leaves(self, facts: HostFacts, deployment: Deployment) -> bool:
+        """Whether the host's guard still watches the release, and the command leaves it that."""
+        return deployment.model != self.ends_bake and any(
+            each.rollout == deployment.rollout for each in baking(facts, deployment.model)
+        )
+
+
+def end_unfinished(tools: Tools, ending: Ending) -> list[Recovery]:
     """Complete or undo every open deployment on the host. The caller holds its lock: no command works on them.
 
     The history knows those of this ops machine, and the host the last one of any.
     """
-    found = open_on(tools.host.host, tools.history.unfinished())
     facts = tools.host.observe()
+    found = [
+        each
+        for each in open_on(tools.host.host, tools.history.unfinished())
+        if not ending.leaves(facts, each)
+    ]
     kept, done = facts.opened, []
     for deployment in found:
         if deployment.kept and not _keeps(facts, deployment):
@@ -33,10 +58,22 @@ def end_unfinished(tools: Tools, timing: Timing) -> list[Recovery]:
         tools.say(
             f"deployment {deployment.id} ({deployment.action} {deployment.model}) was cut short"
         )
-        done.append(_end(tools, deployment, "cut short", timing, may_complete=True, kept=kept))
-    if kept and all(each.rollout != kept.rollout for each in found):
-        done += _end_foreign(tools, kept, facts, timing)
+        done.append(_end_cut(tools, deployment, "cut short", ending, kept))
+    if (
+        kept
+        and all(each.rollout != kept.rollout for each in found)
+        and not ending.leaves(facts, kept.on(tools.host.name))
+    ):
+        done += _end_foreign(tools, kept, facts, ending)
     return done
+
+
+def _end_cut(
+    tools: Tools, deployment: Deployment, reason: str, ending: Ending, kept: OpenDeployment | None
+) -> Recovery:
+    """Complete or undo a deployment whose command is gone. A release that failed on one host completes on none."""
+    completes = deployment.rollout not in ending.failed
+    return _end(tools, deployment, reason, ending.timing, may_complete=completes, kept=kept)
 
 
 def _keeps(facts: HostFacts, deployment: Deployment) -> bool:
@@ -54,6 +91,8 @@ def _close(tools: Tools, deployment: Deployment, facts: HostFacts) -> None:
     outcome = Outcome.LIVE if live else Outcome.UNDONE
     if deployment.action == "stop":
         outcome = Outcome.DONE
+    guard = guard_of(facts, deployment.rollout)
+    keep_verdict(tools, guard)
     tools.say(f"deployment {deployment.id} ended without a record here: it is {outcome}")
     end_deployment(
         tools,
@@ -61,11 +100,12 @@ def _close(tools: Tools, deployment: Deployment, facts: HostFacts) -> None:
         outcome,
         "its end was not recorded here",
         rollout=deployment.rollout,
+        guarded=guard.model if guard else "",
     )
 
 
 def _end_foreign(
-    tools: Tools, kept: OpenDeployment, facts: HostFacts, timing: Timing
+    tools: Tools, kept: OpenDeployment, facts: HostFacts, ending: Ending
 ) -> list[Recovery]:
     """Complete or undo the deployment that the host keeps and no open one of this history is."""
     history, name = tools.history, tools.host.name
@@ -83,11 +123,17 @@ def _end_foreign(
         started = StepRecord(0, StepKind.START, kept.slot, Outcome.RUNNING, kept.started_at)
         deployment = replace(deployment, steps=(started,))
     reason = f"cut short, and ended by {tools.owner.actor}"
-    return [_end(tools, deployment, reason, timing, may_complete=True, kept=kept)]
+    return [_end_cut(tools, deployment, reason, ending, kept)]
 
 
-def left_open(members: Sequence[Tools], seen: FleetFacts) -> list[Deployment]:
-    """Return the deployments that an earlier command did not end on hosts that answer."""
+def left_open(
+    members: Sequence[Tools], seen: FleetFacts, *, ends_bake: str = ""
+) -> list[Deployment]:
+    """Return the deployments that an earlier command did not end on hosts that answer.
+
+    Those that a guard still watches are not among them, except those of the model `ends_bake`, see `Ending`.
+    """
+    ending = Ending(Timing(), ends_bake=ends_bake)
     unfinished = members[0].history.unfinished()
     found = []
     for each in members:
@@ -95,9 +141,9 @@ def left_open(members: Sequence[Tools], seen: FleetFacts) -> list[Deployment]:
         if facts is None:
             continue
         known = open_on(each.host.host, unfinished)
-        found += known
         if facts.opened and all(one.rollout != facts.opened.rollout for one in known):
-            found.append(facts.opened.on(facts.name))
+            known.append(facts.opened.on(facts.name))
+        found += [one for one in known if not ending.leaves(facts, one)]
     return found
 
 
@@ -127,6 +173,10 @@ def _end(
     new = own.release if own else _release(tools, deployment.model, deployment.release)
     facts = tools.host.observe()
     tools.routers.observed({tools.host.label: facts})
+    guard = guard_of(facts, deployment.rollout)
+    keep_verdict(tools, guard)
+    if guard and guard.verdict and guard.withdrawn:
+        reason = f"{guard.verdict.gate}: {guard.verdict.reason}"
     recovery = plan_recovery(deployment, previous, facts, may_complete=may_complete)
     tools.say(f"{'completing' if recovery.completes else 'undoing'} it: {recovery.reason}")
     wanted = ((recovery.slot, new), (recovery.previous_slot, previous))
@@ -141,14 +191,32 @@ def _end(
         proven=True,
         leaves=deployment.action == "stop",
     )
-    Act(tools, change, deployment.id, facts).perform(recovery.steps)
-    outcome = Outcome.LIVE if recovery.completes else Outcome.UNDONE
-    if deployment.action == "stop":
-        outcome = Outcome.DONE
-    if not may_complete:
-        outcome = Outcome.FAILED
-    end_deployment(tools, deployment.id, outcome, reason, rollout=deployment.rollout)
+    act, steps = Act(tools, change, deployment.id, facts), recovery.steps
+    if guard and not recovery.completes:
+        returned = until_returned(steps)
+        act.perform(steps[:returned])
+        end_guard(tools, guard.model, guard.rollout)
+        steps = steps[returned:]
+    act.perform(steps)
+    outcome = _outcome(deployment, recovery, guard, may_complete=may_complete)
+    guarded = guard.model if guard else ""
+    end_deployment(
+        tools, deployment.id, outcome, reason, rollout=deployment.rollout, guarded=guarded
+    )
     return recovery
+
+
+def _outcome(
+    deployment: Deployment, recovery: Recovery, guard: GuardFacts | None, *, may_complete: bool
+) -> Outcome:
+    if not may_complete:
+        return Outcome.FAILED
+    if deployment.action == "stop":
+        return Outcome.DONE
+    failed = guard and guard.verdict and guard.verdict.verdict is Verdict.FAILED
+    if failed and not recovery.completes:
+        return Outcome.FAILED
+    return Outcome.LIVE if recovery.completes else Outcome.UNDONE
 
 
 def _release(tools: Tools, model: str, number: int | None) -> Release | None:

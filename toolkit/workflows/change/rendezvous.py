@@ -45,6 +45,11 @@ class Rendezvous(Generic[T]):
             if here in self._errors:
                 raise self._errors[here]
 
+    def check(self) -> None:
+        """Raise CalledOffError after an abort."""
+        with self._changed:
+            self._turn_away()
+
     def leave(self) -> None:
         """Stop waiting for the calling party."""
         with self._changed:
@@ -86,6 +91,9 @@ class RendezvousRouters:
 
     def change(self, edit: Edit, needed: Collection[str]) -> None:
         self._meeting.join((edit, frozenset(needed)))
+
+    def check(self) -> None:
+        self._meeting.check()
 
     def observed(self, facts: Mapping[str, HostFacts]) -> None:
         """Do nothing: the routers that change for all hosts know their routes."""

@@ -17,6 +17,7 @@ from toolkit.domain.release import Deployment
 from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.fence import fenced
+from toolkit.planning.change.judged import failed_rollouts
 from toolkit.planning.change.placement import choose_hosts, having
 from toolkit.planning.change.preflight import require_sound
 from toolkit.planning.change.rollout import RolloutPlan, differs, numbered, plan_rollout
@@ -24,8 +25,9 @@ from toolkit.planning.change.span import place_span, placed_before, plan_hosts, 
 from toolkit.planning.routing.agreement import agreed, behind, fleet_routes
 from toolkit.planning.routing.rebuild import require_readable
 from toolkit.planning.routing.routes import Routes
+from toolkit.workflows.change.bake import await_bakes, failed_before, require_judged
 from toolkit.workflows.change.batch import HostState, Rollout
-from toolkit.workflows.change.recover import end_unfinished, left_open
+from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
 from toolkit.workflows.change.wanted import Order, usual_start
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look
 from toolkit.workflows.tools import Tools
@@ -53,8 +55,8 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     """
     first = members[0]
     started = first.clock()
-    seen = look([each.host for each in members])
-    opened = left_open(members, seen)
+    seen = await_bakes(members, order, look([each.host for each in members]))
+    opened = left_open(members, seen, ends_bake=order.ends_bake)
     order, shown = _first_plan(members, order, seen, opened)
     if shown.empty and not opened and not _behind(seen):
         return _finished(RolledOut(shown, False, {}, first.clock() - started))
@@ -131,9 +133,12 @@ def _settle(
 ) -> tuple[RolloutPlan, dict[str, HostFacts]]:
     """Under the locks: end what an earlier command left open, observe again, plan again."""
     again = _look_again(there)
-    if left_open(there, again):
+    require_judged(order, again)
+    if left_open(there, again, ends_bake=order.ends_bake):
         stop = there[0].interruption.begin
-        each_at_once(there, lambda tools: end_unfinished(tools, order.timing), stop)
+        failed = failed_rollouts(again.facts.values())
+        ending = Ending(order.timing, failed, order.ends_bake)
+        each_at_once(there, lambda tools: end_unfinished(tools, ending), stop)
         again = _look_again(there)
     again = replace(again, errors=seen.errors)
     return _plan(there, _aimed(order, again), again)
@@ -176,8 +181,9 @@ def _plan(
     known = [each for each, _ in members[0].history.releases(order.model)]
     plans = plan_hosts(numbered(placed, known, facts.values()), facts)
     plans = fenced(plans, [each.host.host for each in members], facts)
+    notes = (*chosen.notes, *failed_before(members[0].history, order, plans.values()))
     return (
-        plan_rollout(plans, facts, order.limits, unreachable=seen.unreachable, notes=chosen.notes),
+        plan_rollout(plans, facts, order.limits, unreachable=seen.unreachable, notes=notes),
         facts,
     )
 

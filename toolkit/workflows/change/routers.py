@@ -9,8 +9,9 @@ from dataclasses import replace
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.domain.facts import HostFacts
 from toolkit.errors import HostError, ToolkitError
+from toolkit.planning.routing.agreement import merged
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import Routes, settled
+from toolkit.planning.routing.routes import Routes
 
 Edit = Callable[[Routes], Routes]
 AT_ONCE = 16
@@ -30,13 +31,16 @@ class Routers:
         self.behind: dict[str, str] = {}
         self.routes = Routes()
 
+    def check(self) -> None:
+        """Do nothing: a host that changes alone depends on no other."""
+
     def observed(self, facts: Mapping[str, HostFacts]) -> None:
-        """Take over the routes in `facts`, by label; where routers differ, see `settled`."""
+        """Take over the routes in `facts`, by label; where routers differ, the router that was told last is right."""
         with self._guard:
             for label, each in facts.items():
                 self._known[label] = Routes.from_json(each.routes)
                 self.behind.pop(label, None)
-            self.routes = settled(self._known)
+            self.routes = merged(self._known, self.routes)
 
     def change(self, edit: Edit, needed: Collection[str]) -> None:
         """Bring all routers from the present routes to `edit` of them.

@@ -11,6 +11,7 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan, Strategy
 from toolkit.domain.release import Outcome
 from toolkit.errors import HostError, InputError, RefusedError, ToolkitError, joined
+from toolkit.planning.change.judged import failed_rollouts
 from toolkit.planning.change.placement import having
 from toolkit.planning.change.recovery import stop_steps
 from toolkit.planning.change.span import require_whole
@@ -18,7 +19,7 @@ from toolkit.planning.routing.agreement import agreed
 from toolkit.planning.routing.rebuild import require_routes
 from toolkit.workflows.change.act import Act, Change
 from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
-from toolkit.workflows.change.recover import end_unfinished, left_open
+from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look
@@ -66,9 +67,11 @@ def stop_model(
     there = [each for each in members if each.host.name not in plan.unreachable]
     with lock_all([each.host for each in there], there[0].owner):
         routers, interruption = there[0].routers, there[0].interruption
-        routers.observed(look([each.host for each in there]).by_label)
+        found = look([each.host for each in there])
+        routers.observed(found.by_label)
+        ending = Ending(timing, failed_rollouts(found.facts.values()), ends_bake=model)
         # An interrupted stop of this model may be among them, and leave nothing to do.
-        each_at_once(there, lambda tools: end_unfinished(tools, timing), interruption.begin)
+        each_at_once(there, lambda tools: end_unfinished(tools, ending), interruption.begin)
         done, facts, _ = _plan(there, model, named)
         stopping = [each for each in there if each.host.name in done.plans]
         meeting = one_change_of_routes(routers, len(stopping))
@@ -123,7 +126,11 @@ def _plan(
     chosen = [name for name in facts if name in have and (not named or name in named)]
     require_whole(model, facts, chosen)
     plans = {name: _plan_host(model, facts[name]) for name in chosen}
-    return StopPlan(model, plans, seen.unreachable), facts, bool(left_open(members, seen))
+    return (
+        StopPlan(model, plans, seen.unreachable),
+        facts,
+        bool(left_open(members, seen, ends_bake=model)),
+    )
 
 
 def _plan_host(model: str, facts: HostFacts) -> Plan:

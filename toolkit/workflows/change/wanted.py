@@ -36,7 +36,8 @@ class Order:
 
     `want` derives the release for a host from its facts; `aim`, where given, makes it from the facts of all hosts, once
     for the command. `deploy` may bring the model to further hosts; `upgrade` and `rollback` are for the hosts that have
-    it. With `standby` the former replica stays ready for a rollback.
+    it. With `standby` the former replica stays ready for a rollback. An `unattended` order has no person who would see
+    its plan.
     """
 
     action: str
@@ -49,6 +50,12 @@ class Order:
     named: tuple[str, ...] = ()
     replicas: int | None = None
     aim: Aim | None = None
+    unattended: bool = False
+
+    @property
+    def ends_bake(self) -> str:
+        """The model whose release goes back while its guard still watches; empty where the order waits for that."""
+        return self.model if self.action == "rollback" else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,350 @@
+"""A release earns its traffic: shares, verdicts, the return of the former release, with a command and without one."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.workflows.test_cut_short import elsewhere, kept
+from tests.workflows.world import Killed, World, release
+from toolkit.adapters.fakes.host import Behaviour
+from toolkit.domain.guard import Guard, ShareStep, Unsure, Verdict
+from toolkit.errors import BusyError, RefusedError, ReleaseFailedError
+from toolkit.planning.change.rollout import Limits
+
+STEPS = (ShareStep(0.01, 5, 3), ShareStep(0.5, 5))
+GUARDED = Guard(steps=STEPS, bake=30)
+
+
+@pytest.fixture(autouse=True)
+def guarded(request: pytest.FixtureRequest) -> None:
+    """Give every version of the world a guard with a canary."""
+    for name in ("world", "fleet"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name).guard = GUARDED
+
+
+def watch_shares(world: World) -> list[tuple[int, ...]]:
+    """Return a list that gets the shares of the fleet each time that a guard is followed."""
+    seen: list[tuple[int, ...]] = []
+
+    def before(event: str) -> None:
+        if event.startswith("follow"):
+            seen.append(tuple(world.shares()))
+
+    world.host.before = before
+    return seen
+
+
+def each_serves(world: World) -> set[str]:
+    """Return the versions that hosts give their own part of the traffic to, each by its own router."""
+    found = [each.observe().serving_slot("tiny") for each in world.hosts.values()]
+    return {each.release.version if each and each.release else "" for each in found}
+
+
+def gates(world: World) -> set[tuple[int, str, str]]:
+    """Return release, gate and verdict of all that the history has."""
+    return {
+        (each.release, each.result.gate, str(each.result.verdict))
+        for each in world.history.gates("tiny")
+    }
+
+
+# with a command
+
+
+def test_a_release_goes_through_its_shares_to_all_traffic(world: World) -> None:
+    world.deploy(release(1))
+    world.host.events.clear()
+    seen = watch_shares(world)
+    world.deploy(release(2))
+    whole = {1: [(100,), (5000,), ()], 3: [(33,) * 3, (1667,) * 3, ()]}
+    assert seen == whole[world.count]
+    assert set(world.serving().values()) == {"v2"}
+    assert world.host.events[-13:] == [
+        "complete tiny-green",
+        "guard share tiny", "routes runtime", "guard share tiny", "follow guard tiny",
+        "routes runtime", "guard share tiny", "follow guard tiny",
+        "routes runtime", "guard bake tiny", "follow guard tiny", "drain tiny-blue", "end guard tiny",
+    ]  # fmt: skip
+    assert gates(world) == {(2, "canary", "passed"), (2, "bake", "passed")}
+    assert all(not each.guards.facts for each in world.hosts.values())
+    assert world.unfinished() == set()
+
+
+def test_in_a_fleet_one_host_has_the_canary(fleet: World) -> None:
+    fleet.deploy(release(1))
+    seen = watch_shares(fleet)
+    fleet.deploy(release(2))
+    assert seen == [(33,), (1667,), ()]
+    assert fleet.hosts["gpu2"].events.count("follow guard tiny") == 1
+    assert set(fleet.serving().values()) == {"v2"}
+
+
+@pytest.mark.parametrize("moment", [1, 2, 3])
+def test_a_breach_gives_the_traffic_back_and_marks_the_release(world: World, moment: int) -> None:
+    world.deploy(release(1))
+    follows = 0
+
+    def before(event: str) -> None:
+        nonlocal follows
+        follows += event.startswith("follow")
+        if follows == moment:
+            world.judge(Verdict.FAILED, "errors 7 %, 0 % before")
+
+    world.host.before = before
+    with pytest.raises(ReleaseFailedError) as failed:
+        world.deploy(release(2))
+    assert "errors 7 %, 0 % before" in failed.value.message
+    world.go_on()
+    assert set(world.serving().values()) == {"v1"}
+    assert (world.shares(), kept(world), world.unfinished()) == ([], [], set())
+    assert [slot for slot, *_ in world.table()] == ["blue"]
+    assert world.outcomes()[-1] == ("deploy", 2, "failed")
+    record = world.history.failure("tiny", 2)
+    assert record is not None
+    assert record.result.figures
+
+
+def test_one_bad_host_returns_its_whole_batch_at_once(fleet: World) -> None:
+    fleet.limits = Limits(serial=2)
+    fleet.deploy(release(1))
+    fleet.judge(Verdict.FAILED, "it is slow", "gpu2")
+    with pytest.raises(ReleaseFailedError):
+        fleet.deploy(release(2))
+    assert set(fleet.serving().values()) == {"v1"}
+    assert fleet.shares() == []
+    assert fleet.table() == [("blue", "v1", "healthy", 100)]
+
+
+def test_what_nobody_could_tell_follows_the_policy(world: World) -> None:
+    world.deploy(release(1))
+    world.judge(Verdict.UNKNOWN, "too few requests")
+    with pytest.raises(ReleaseFailedError, match="could not be judged in its bake: too few"):
+        world.deploy(release(2))
+    assert set(world.serving().values()) == {"v1"}
+    # It did not fail, so a schedule may try it again.
+    assert world.history.failure("tiny", 2) is None
+    world.guard = Guard(steps=STEPS, bake=30, unsure=Unsure.GO_ON)
+    world.deploy(release(2))
+    assert set(world.serving().values()) == {"v2"}
+    assert any("could not tell: too few requests; going on" in words for words in world.said)
+
+
+def test_a_promotion_passes_over_the_rest_of_the_canary(world: World) -> None:
+    world.deploy(release(1))
+    seen: list[list[int]] = []
+
+    def before(event: str) -> None:
+        if event.startswith("follow"):
+            seen.append(world.shares())
+            if len(seen) == 1:
+                for each in world.hosts.values():
+                    each.guards.wish("tiny", "promote", "ann@ops")
+
+    world.host.before = before
+    world.deploy(release(2))
+    # The other hosts may have passed the first step already; they get their next share meanwhile.
+    assert len(seen) == 2
+    assert world.count > 1 or seen[1] == []
+    assert set(world.serving().values()) == {"v2"}
+
+
+def test_an_abort_gives_the_traffic_back(world: World) -> None:
+    world.deploy(release(1))
+
+    def before(event: str) -> None:
+        if event.startswith("follow"):
+            world.host.guards.wish("tiny", "abort", "bob@ops2")
+
+    world.host.before = before
+    with pytest.raises(ReleaseFailedError, match="aborted by bob@ops2"):
+        world.deploy(release(2))
+    assert set(world.serving().values()) == {"v1"}
+    assert world.shares() == []
+
+
+def test_a_rollback_and_a_guard_that_is_off_ask_no_guard(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    world.host.events.clear()
+    world.rollback()
+    assert not any("guard" in each for each in world.host.events)
+    world.guard = Guard(steps=STEPS, off=True)
+    world.deploy(release(3))
+    assert "watch tiny-green" in world.host.events
+    assert not any("guard" in each for each in world.host.events)
+
+
+def test_a_host_without_a_watch_is_watched_by_the_command(world: World) -> None:
+    world.deploy(release(1))
+    world.see(watched=False)
+    world.deploy(release(2))
+    assert "watch tiny-green" in world.host.events
+    assert not any("guard" in each for each in world.host.events)
+    assert any("no canary on" in words for words in world.shown[-1].plans[world.host.name].notes)
+
+
+# a release that failed
+
+
+def test_a_failed_release_is_tried_again_by_a_person_alone(world: World) -> None:
+    world.deploy(release(1))
+    world.behave("v2", Behaviour.DIES_AT_START)
+    with pytest.raises(ReleaseFailedError):
+        world.deploy(release(2))
+    record = world.history.failure("tiny", 2)
+    assert record is not None
+    assert record.result.gate == "start"
+    world.behave("v2", Behaviour.GOOD)
+    with pytest.raises(RefusedError, match=r"tiny #2 \(v2\) failed its start on gpu[123]"):
+        world.deploy(release(2), unattended=True)
+    assert set(world.serving().values()) == {"v1"}
+    world.deploy(release(2))
+    assert set(world.serving().values()) == {"v2"}
+    assert any("failed its start on gpu" in each for each in world.shown[-1].notes)
+    # What is live already needs no trial, and another version is another release.
+    assert not world.deploy(release(2), unattended=True).changed
+    world.deploy(release(3), unattended=True)
+    assert set(world.serving().values()) == {"v3"}
+
+
+# without a command
+
+SHARE_MOMENTS = ["guard share tiny", "follow guard tiny", "routes runtime"]
+
+
+@pytest.mark.parametrize("moment", SHARE_MOMENTS)
+def test_a_killed_canary_goes_back_by_itself(world: World, tmp_path: Path, moment: str) -> None:
+    world.deploy(release(1))
+    world.raise_at(moment, Killed)
+    with pytest.raises(Killed):
+        world.deploy(release(2))
+    world.leave_alone()
+    assert each_serves(world) == {"v1"}
+    assert world.shares() == []
+    other = elsewhere(world, tmp_path / "other")
+    other.guard = GUARDED
+    other.deploy(release(2))
+    assert set(world.serving().values()) == {"v2"}
+    assert (other.shares(), kept(other), other.unfinished()) == ([], [], set())
+
+
+def cut_in_bake(world: World) -> None:
+    """Deploy release 1, and release 2 up to its bake, where the command is killed."""
+    world.deploy(release(1))
+    baking = False
+
+    def before(event: str) -> None:
+        nonlocal baking
+        baking = baking or event.startswith("guard bake")
+        if baking and event.startswith("follow"):
+            raise Killed
+
+    for each in world.hosts.values():
+        each.before = before
+    with pytest.raises(Killed):
+        world.deploy(release(2))
+    world.go_on()
+
+
+def test_a_killed_bake_ends_by_itself_and_the_next_command_records_it(world: World) -> None:
+    cut_in_bake(world)
+    assert set(world.serving().values()) == {"v2"}
+    world.leave_alone()
+    assert not world.deploy(release(2)).changed
+    assert set(world.serving().values()) == {"v2"}
+    assert world.outcomes()[-1] == ("deploy", 2, "live")
+    assert (2, "bake", "passed") in gates(world)
+    assert kept(world) == []
+    assert all(not each.guards.facts for each in world.hosts.values())
+
+
+def test_a_killed_bake_of_a_bad_release_is_returned_and_recorded(
+    world: World, tmp_path: Path
+) -> None:
+    cut_in_bake(world)
+    world.judge(Verdict.FAILED, "it is slow")
+    world.leave_alone()
+    assert each_serves(world) == {"v1"}
+    # Another ops machine, with a history of its own, ends it; this one learns of it.
+    other = elsewhere(world, tmp_path / "other")
+    other.deploy(release(1))
+    assert other.outcomes()[0] == ("deploy", 2, "failed")
+    assert other.history.failure("tiny", 2)
+    assert [row[:2] for row in world.table()] == [("blue", "v1")]
+    assert not world.deploy(release(1)).changed
+    assert world.unfinished() == set()
+
+
+def test_a_release_that_one_host_returned_completes_on_no_other(fleet: World) -> None:
+    fleet.limits = Limits(serial=3, keep=0)
+    cut_in_bake(fleet)
+    fleet.judge(Verdict.FAILED, "it is slow", "gpu2")
+    fleet.leave_alone()
+    fleet.deploy(release(1))
+    assert set(fleet.serving().values()) == {"v1"}
+    assert fleet.outcomes()[-1][2] == "failed"
+    assert [row[:2] for row in fleet.table()] == [("blue", "v1")]
+
+
+def test_a_long_bake_is_not_cut_short_by_another_change(world: World) -> None:
+    world.guard = Guard(bake=600)
+    cut_in_bake(world)
+    with pytest.raises(BusyError) as busy:
+        world.deploy(release(3))
+    assert "tiny #2 (v2) is still watched on gpu1, for 10 min 00 s at least" in busy.value.message
+    assert busy.value.hint.startswith("toolkit watch tiny; toolkit promote tiny")
+    assert set(world.serving().values()) == {"v2"}
+    # A person may go back at any time.
+    world.rollback()
+    assert set(world.serving().values()) == {"v1"}
+    assert (world.unfinished(), kept(world)) == (set(), [])
+
+
+def test_a_stop_does_not_wait_for_a_bake(world: World) -> None:
+    world.guard = Guard(bake=600)
+    cut_in_bake(world)
+    world.stop()
+    assert world.table() == []
+    assert world.unfinished() == set()
+
+
+def test_a_short_bake_is_waited_for(world: World) -> None:
+    cut_in_bake(world)
+    world.deploy(release(3))
+    assert set(world.serving().values()) == {"v3"}
+    assert any("tiny #2 (v2) is watched for 30 s more: waiting" in words for words in world.said)
+    assert [each[2] for each in world.outcomes()] == ["live"] * 3
+
+
+@pytest.mark.parametrize(("count", "seed"), [*((3, each) for each in range(20)), (1, 8), (1, 11)])
+def test_killed_at_any_moment_the_fleet_finishes_or_goes_back(
+    tmp_path: Path, count: int, seed: int
+) -> None:
+    world = World(tmp_path, count, limits=Limits(serial=1 + 2 * (seed % 2), keep=0), guard=GUARDED)
+    world.deploy(release(1))
+    left = seed
+
+    def before(_: str) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Killed
+
+    world.host.before = before
+    bad = seed % 3 == 0
+    if bad:
+        world.judge(Verdict.FAILED, "it is slow")
+    with suppress(Killed, ReleaseFailedError):
+        world.deploy(release(2))
+    world.leave_alone()
+    assert world.shares() == [], f"seed {seed}"
+    assert each_serves(world) <= ({"v1"} if bad else {"v1", "v2"}), f"seed {seed}"
+    world.judge(Verdict.PASSED)
+    world.deploy(release(3))
+    assert set(world.serving().values()) == {"v3"}, f"seed {seed}"
+    assert (world.history.unfinished(), kept(world)) == ([], []), f"seed {seed}"
+    world.history.close()

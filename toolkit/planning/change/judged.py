@@ -1,0 +1,78 @@
+"""The order for a guard, and what guards say of deployments that no command carries out any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from toolkit.domain.facts import GuardFacts, HostFacts
+from toolkit.domain.guard import Guard, GuardOrder, GuardPhase, PairedProbe, Unsure, Verdict
+from toolkit.domain.model import Check
+from toolkit.domain.release import Release
+from toolkit.planning.change.gate import gate_payload
+
+_CHAT = "/v1/chat/completions"
+
+
+def guard_order(
+    guard: Guard, rollout: str, release: Release, slot: str, former: Release | None, beside: str
+) -> GuardOrder:
+    """Return the order for the guard of `release` in `slot`, before its first phase.
+
+    The `former` release stands beside it in the slot `beside`, empty where none does. A version that declares neither
+    canary nor bake is watched as long as a command would watch it, and sent no probes.
+    """
+    order = GuardOrder(
+        rollout=rollout,
+        model=release.model,
+        slot=slot,
+        former=beside,
+        release=release.number,
+        version=release.version,
+        phase=GuardPhase.SHARE,
+        seconds=0.0,
+        patience=guard.patience,
+        unsure=guard.unsure,
+        tolerance=guard.tolerance,
+    )
+    if not guard.steps and guard.bake is None:
+        return replace(order, patience=0.0, unsure=Unsure.GO_ON)
+    same = former is not None and replace(release, number=0, engine="") == replace(
+        former, number=0, version=release.version, engine=""
+    )
+    return replace(order, probes=tuple(_probe(release, each, same) for each in _checks(release)))
+
+
+def guard_of(facts: HostFacts, rollout: str) -> GuardFacts | None:
+    """Return the guard that the host has for a deployment of `rollout`."""
+    return next((each for each in facts.guards if rollout and each.rollout == rollout), None)
+
+
+def baking(facts: HostFacts, model: str = "") -> tuple[GuardFacts, ...]:
+    """Return the guards that still watch a release, of `model` alone where it is given, under all traffic.
+
+    They need no command: what they find is recorded by whoever looks next.
+    """
+    return tuple(
+        each
+        for each in facts.guards
+        if each.phase is GuardPhase.BAKE and each.verdict is None and model in ("", each.model)
+    )
+
+
+def failed_rollouts(facts: Iterable[HostFacts]) -> frozenset[str]:
+    """Return the rollouts of which a guard on any host has found the release to be no good."""
+    return frozenset(
+        each.rollout
+        for host in facts
+        for each in host.guards
+        if each.verdict and each.verdict.verdict is Verdict.FAILED
+    )
+
+
+def _checks(release: Release) -> tuple[Check, ...]:
+    return release.checks or (Check("Say hello."),)
+
+
+def _probe(release: Release, check: Check, same: bool) -> PairedProbe:
+    return PairedProbe(_CHAT, gate_payload(release, check), check.contains, same)

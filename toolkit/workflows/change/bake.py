@@ -1,0 +1,85 @@
+"""Releases that are still watched, or have failed before: what a new change of the same model has to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from toolkit.adapters.history.history import History
+from toolkit.domain.facts import FleetFacts, GuardFacts
+from toolkit.domain.plan import Plan
+from toolkit.domain.quantity import format_seconds
+from toolkit.errors import BusyError, RefusedError
+from toolkit.planning.change.judged import baking
+from toolkit.workflows.change.wanted import Order
+from toolkit.workflows.fleet.look import look
+from toolkit.workflows.tools import Tools
+
+# Seconds of a bake that a change of the same model waits for.
+SHORT = 60.0
+
+
+def await_bakes(members: Sequence[Tools], order: Order, seen: FleetFacts) -> FleetFacts:
+    """Return the facts of the fleet once no guard watches the order's model any more, whose command is gone.
+
+    A short wait is waited for; raises BusyError for a longer one. A rollback waits for none.
+    """
+    if order.ends_bake:
+        return seen
+    waited = False
+    for tools in members:
+        facts = seen.facts.get(tools.host.name)
+        # A command that is there holds the lock, and is reported with it.
+        for each in baking(facts, order.model) if facts and not facts.held_by else ():
+            left = each.seconds - each.watched
+            if left > SHORT:
+                raise _still_watched(tools.host.name, each)
+            tools.say(
+                f"{tools.host.name}: {_title(each)} is watched for {left:.0f} s more: waiting"
+            )
+            tools.host.guard_follow(order.model, lambda _: None)
+            waited = True
+    return look([each.host for each in members]) if waited else seen
+
+
+def require_judged(order: Order, seen: FleetFacts) -> None:
+    """Raise BusyError where a guard still watches the order's model; a rollback ends the watch."""
+    for name, facts in seen.facts.items():
+        for each in () if order.ends_bake else baking(facts, order.model):
+            raise _still_watched(name, each)
+
+
+def failed_before(history: History, order: Order, plans: Iterable[Plan]) -> tuple[str, ...]:
+    """Return the remark on each release that failed before and is tried again.
+
+    Raises RefusedError where no person sees the remark.
+    """
+    if order.action == "rollback":
+        return ()
+    new = {each.release.number: each.release for each in plans if each.release and not each.empty}
+    notes = []
+    for number, release in new.items():
+        record = history.failure(order.model, number)
+        if record is None:
+            continue
+        words = f"{release.title} failed its {record.result.gate} on {record.host}"
+        reason = record.result.reason.partition("\n")[0]
+        if order.unattended:
+            raise RefusedError(
+                f"{words}: {reason}; it is not tried again without a person",
+                hint=f"toolkit releases {order.model} --gates; toolkit deploy {order.model}@{release.version}",
+            )
+        notes.append(f"{words} before: {reason}")
+    return tuple(notes)
+
+
+def _still_watched(host: str, guard: GuardFacts) -> BusyError:
+    left = format_seconds(max(0.0, guard.seconds - guard.watched))
+    return BusyError(
+        f"{_title(guard)} is still watched on {host}, for {left} at least",
+        hint=f"toolkit watch {guard.model}; toolkit promote {guard.model} ends the watch, toolkit abort "
+        f"{guard.model} gives the traffic back",
+    )
+
+
+def _title(guard: GuardFacts) -> str:
+    return f"{guard.model} #{guard.release} ({guard.version})"

@@ -1,0 +1,120 @@
+"""The guard of a host during a deployment: its order, its phases, and its verdicts for the history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from toolkit.domain.facts import GuardFacts, HostFacts
+from toolkit.domain.guard import (
+    GateRecord,
+    GateResult,
+    Guard,
+    GuardPhase,
+    Verdict,
+    figure_words,
+)
+from toolkit.domain.plan import Step
+from toolkit.domain.release import Release
+from toolkit.errors import HostError, ReleaseFailedError
+from toolkit.planning.change.judged import guard_of, guard_order
+from toolkit.workflows.tools import Tools
+
+# Seconds between two lines of progress.
+_EACH = 10
+
+
+class Guarding:
+    """The guard of one host on the release of one deployment. `facts` are the host's before the change."""
+
+    def __init__(self, tools: Tools, guard: Guard, rollout: str, facts: HostFacts) -> None:
+        self._tools, self._guard, self._rollout, self._facts = tools, guard, rollout, facts
+        self._begun = False
+        self._said = 0.0
+
+    def begin(self, release: Release, slot: str, stopped: set[str]) -> None:
+        """Give the host the order, before any traffic; `stopped` are the slots whose replica is stopped."""
+        if self._begun:
+            return
+        current = self._facts.serving_slot(release.model)
+        beside = current.slot if current and current.slot not in {slot, *stopped} else ""
+        former = current.release if current else None
+        self._tools.host.guard_begin(
+            guard_order(self._guard, self._rollout, release, slot, former, beside)
+        )
+        self._begun = True
+
+    def follow(self, release: Release, step: Step, phase: GuardPhase) -> bool:
+        """Return once the guard has judged the phase of `step`, and whether a person ended it by a promotion.
+
+        Raises ReleaseFailedError where the release is no good, or where nobody could tell and the version says that the
+        traffic goes back then.
+        """
+        host, model = self._tools.host, release.model
+        try:
+            host.guard_phase(model, phase, step.seconds, step.requests, step.share)
+        except HostError:
+            known = guard_of(host.observe(), self._rollout)
+            if known is None or known.verdict is None:
+                raise
+            raise self._refused(release, known, known.verdict) from None
+        result = host.guard_follow(model, self._watching)
+        known = guard_of(host.observe(), self._rollout)
+        if result.verdict is Verdict.FAILED or (known and known.withdrawn):
+            raise self._refused(release, known, result)
+        keep_result(self._tools, release, self._rollout, result)
+        if result.verdict is Verdict.UNKNOWN:
+            self._tools.say(f"  {result.gate}: could not tell: {result.reason}; going on")
+        elif known and known.wish:
+            self._tools.say(f"  {result.reason}")
+        return bool(known and known.wish == "promote")
+
+    def _refused(
+        self, release: Release, known: GuardFacts | None, result: GateResult
+    ) -> ReleaseFailedError:
+        keep_result(self._tools, release, self._rollout, result)
+        return guard_failure(release, result)
+
+    def _watching(self, event: Mapping[str, Any]) -> None:
+        # Another host of the batch may have failed: its neighbours keep no share until their own verdict.
+        self._tools.routers.check()
+        now = self._tools.clock()
+        if now - self._said >= _EACH:
+            self._said = now
+            words = event.get("words") or f"{event['requests']} requests, {event['probes']} probes"
+            self._tools.say(f"  {event['phase']}: {words}; {event['seconds_left']:.0f} s left")
+
+
+def guard_failure(release: Release, result: GateResult) -> ReleaseFailedError:
+    """Return the error of a release that its guard has returned."""
+    figures = "".join(f"\n  {figure_words(each)}" for each in result.figures)
+    verb = "failed" if result.verdict is Verdict.FAILED else "could not be judged in"
+    return ReleaseFailedError(
+        f"{release.title} {verb} its {result.gate}: {result.reason}{figures}",
+        hint=f"toolkit releases {release.model} --gates; toolkit logs {release.model} --previous",
+    )
+
+
+def keep_result(tools: Tools, release: Release, rollout: str, result: GateResult) -> None:
+    """Record what a gate found of `release` on the host of `tools`."""
+    name, now = tools.host.name, tools.clock()
+    tools.history.add_gate(GateRecord(release.model, release.number, name, rollout, now, result))
+
+
+def keep_verdict(tools: Tools, guard: GuardFacts | None) -> None:
+    """Record what a guard has found without a command, if it has come to a verdict."""
+    if guard and guard.verdict:
+        tools.history.add_gate(gate_record(tools.host.name, guard, guard.verdict, tools.clock()))
+
+
+def gate_record(host: str, guard: GuardFacts, verdict: GateResult, now: float) -> GateRecord:
+    """Return the record of a verdict that a host's guard came to; `now` is in seconds since the epoch."""
+    return GateRecord(guard.model, guard.release, host, guard.rollout, now, verdict)
+
+
+def end_guard(tools: Tools, model: str, rollout: str) -> None:
+    """Have the host forget its guard of a deployment that ends. One that stays is forgotten with the next order."""
+    if rollout:
+        with suppress(HostError):
+            tools.host.guard_end(model, rollout)
