@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.host import Behaviour, FakeConverge
 from toolkit.adapters.hosts.host import CheckedEngine
 from toolkit.cli.main import COMMANDS
+from toolkit.cli.trail import trail_now
 from toolkit.config.engine_locks import SHIPPED
 from toolkit.domain.fleet import Host
 from toolkit.domain.release import Outcome
@@ -54,6 +56,7 @@ ON_FLEET = (
     "outdated --no-engines", "stop tiny --dry-run", "stop tiny --yes", "status", "hosts drain gpu1 --dry-run",
     "hosts drain gpu1 --yes",
     "hosts forget gpu9 --dry-run", "hosts forget gpu9 --yes",
+    "audit", "audit list", "audit show ID", "audit verify",
 )  # fmt: skip
 ELSEWHERE = (
     "registry init", "registry list", "registry show tiny", "registry check", "registry pin tiny --as v3 --dry-run",
@@ -93,7 +96,9 @@ class Fleet:
     def _stand_ins(self) -> Mapping[str, Callable[..., Any]]:
         return {
             "open_host": lambda host, *_: self.world.hosts[host.name],
-            "open_members": lambda *_, **__: self.world.command(),
+            "open_members": lambda *_, **__: tuple(
+                replace(each, trail=trail_now()) for each in self.world.command()
+            ),
             "open_history": lambda *_, **__: self.world.history,
             "RealConverge": lambda *_, **__: _Playbooks(self.world),
         }
@@ -137,6 +142,8 @@ def test_documents_are_the_same_for_one_host_and_for_three(fleet: Fleet) -> None
     for line in ON_FLEET:
         if "forget" in line:
             fleet.depart()
+        if line.startswith("audit") and "ID" in line:
+            line = line.replace("ID", fleet("audit --limit 1").json()["entries"][0]["id"])
         said = fleet(line)
         assert said.code == 0, (line, said.out, said.err)
         hosts = said.json().get("hosts") or said.json().get("plan", {}).get("hosts")

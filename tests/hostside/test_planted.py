@@ -71,6 +71,7 @@ def directory(path: Path, outside: Path) -> None:
     (path / "sub").symlink_to(outside)
 
 
+HEAD = {"log": "a" * 32, "machine": "ops:/home/ops", "sequence": 1, "digest": "b" * 64}
 Plant = Callable[[Path, Path], None]
 PLANTS = (link_to_file, link_to_directory, dangling_link, second_name, pipe, directory)
 # What each command of the table is asked; none may be missing.
@@ -93,13 +94,15 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "apply-keys": {"ring": RING},
     "repair-keys": {"ring": RING},
     "lock": {"owner": {}},
-    "keep-deployment": {"deployment": {"rollout": "r"}},
+    "keep-deployment": {"deployment": {"rollout": "r"}, "head": HEAD},
     "drop-deployment": {"rollout": "r"},
     "guard-begin": {"order": {"model": "tiny", "rollout": "r"}, "holder": ""},
     "guard-phase": {"model": "tiny", "phase": {}, "holder": ""},
     "guard-follow": {"model": "tiny"},
     "guard-wish": {"model": "tiny", "wish": "abort", "actor": "ann@ops"},
     "guard-end": {"model": "tiny", "rollout": "r"},
+    "keep-head": {"head": {**HEAD, "sequence": 2}},
+    "audit-heads": {},
     "probe": {
         "program": "tiny-blue",
         "model": "tiny",

@@ -44,19 +44,24 @@ def scratch_of(home: Path) -> Path:
 
     On a full disk it is a private directory elsewhere, so that hosts can still be reached.
     """
-    own = home / "run"
+    own, *elsewhere = scratch_places(home)
     if not room(home).full:
         return own
-    user = os.getuid()
-    name = f"toolkit-{user}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:8]}"
-    places = (Path(f"/run/user/{user}"), Path("/dev/shm"), Path(tempfile.gettempdir()))  # noqa: S108 - see _is_private
-    for place in places:
-        if place.is_dir() and not room(place).full and _is_private(place / name):
-            return place / name
+    for place in elsewhere:
+        if place.parent.is_dir() and not room(place.parent).full and is_private(place):
+            return place
     return own
 
 
-def _is_private(directory: Path) -> bool:
+def scratch_places(home: Path) -> tuple[Path, ...]:
+    """Return the directories that `scratch_of` chooses from; those outside the home need not exist."""
+    user = os.getuid()
+    name = f"toolkit-{user}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:8]}"
+    tops = (Path(f"/run/user/{user}"), Path("/dev/shm"), Path(tempfile.gettempdir()))  # noqa: S108 - see is_private
+    return (home / "run", *(top / name for top in tops))
+
+
+def is_private(directory: Path) -> bool:
     """Make the directory where it is absent; return whether it is this user's alone, and no link."""
     try:
         directory.mkdir(mode=0o700, exist_ok=True)

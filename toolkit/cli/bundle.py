@@ -23,8 +23,9 @@ from toolkit.cli.options import (
     yes_option,
 )
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.plan_view import confirmed
+from toolkit.cli.plan_view import go_ahead
 from toolkit.cli.pull_progress import PullProgress
+from toolkit.cli.trail import changing
 from toolkit.config.engine_locks import read_locks
 from toolkit.config.lock_file import read_lock
 from toolkit.domain.accelerator import Accelerator
@@ -122,6 +123,7 @@ class CreateOptions:
 
 
 @bundle.command()
+@changing()
 @click.argument("directory", metavar="DIR")
 @click.option("--fingerprint", default="", metavar="SHA256", help="Take in no other bundle.")
 @yes_option()
@@ -155,7 +157,7 @@ def load(
 
     def confirm(plan: LoadPlan) -> bool:
         _show_plan(plan)
-        return yes or confirmed("take it in?")
+        return go_ahead(plan.as_json(), yes=yes, question="take it in?")
 
     found = open_bundle(root, fingerprint)
     plan = load_bundle(found, site, confirm, dry_run=dry_run)

@@ -132,6 +132,7 @@ def open_members(
     from toolkit.adapters.ansible.converge import RealConverge
     from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
     from toolkit.adapters.disk import scratch_of
+    from toolkit.cli.trail import trail_now
     from toolkit.workflows.change.routers import Routers
     from toolkit.workflows.tools import Tools
 
@@ -147,6 +148,7 @@ def open_members(
         "routers": Routers(ports),
         "distribution": _once(partial(_distribution, home, send_limit, interruption)),
         "interruption": interruption,
+        "trail": trail_now(),
     }
     return tuple(
         Tools(host=port, provision_digest=provision_digest(port.host), **shared) for port in ports

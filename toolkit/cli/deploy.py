@@ -9,12 +9,14 @@ import click
 from toolkit.cli.change import ChangeOptions, change_options, change_release
 from toolkit.cli.context import home_directory, open_store, read_pins
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.trail import changing
 from toolkit.cli.update import accept_live
 from toolkit.errors import InputError
 from toolkit.workflows.change.wanted import Order, Pinned, want_version
 
 
 @click.command()
+@changing()
 @click.argument("model", metavar="MODEL[@VERSION]")
 @click.option(
     "--replicas",
@@ -33,6 +35,7 @@ def deploy(model: str, registry_path: str, replicas: int | None, **options: Any)
 
 
 @click.command()
+@changing()
 @click.argument("model")
 @click.option("--to", "version", default=None, help="Version to upgrade to.  [default: the newest]")
 @change_options

@@ -21,7 +21,8 @@ from toolkit.cli.options import (
     yes_option,
 )
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.plan_view import DryRun, confirmed
+from toolkit.cli.plan_view import DryRun, go_ahead
+from toolkit.cli.trail import changing
 from toolkit.config.engine_locks import is_shipped, read_locks
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import ENGINES, EngineLock
@@ -81,6 +82,7 @@ def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
 
 
 @engine.command()
+@changing(at_once=True)
 @click.argument("version")
 @click.option(
     "--accelerator",
@@ -132,6 +134,7 @@ def lock(
 
 
 @engine.command()
+@changing()
 @click.argument("wanted", metavar="ENGINE")
 @host_option("Only on this host of the fleet; may be given again.")
 @yes_option()
@@ -155,7 +158,7 @@ def install(
             finish(plan)
             raise DryRun
         _show_plan(plan)
-        return yes or confirmed("go ahead?")
+        return go_ahead(plan.as_json(), yes=yes)
 
     def finish(plan: Installation) -> None:
         failure = (

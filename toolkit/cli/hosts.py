@@ -22,6 +22,7 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.plan_view import confirmation
+from toolkit.cli.trail import changing
 from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.quantity import format_size
 from toolkit.errors import HostError
@@ -43,6 +44,7 @@ def hosts(context: click.Context, fleet: str | None, home: str | None, as_json: 
 
 
 @hosts.command()
+@changing()
 @click.argument("host")
 @yes_option()
 @dry_run_option("Show what would be done and stop.")
@@ -78,6 +80,7 @@ def drain(
 
 
 @hosts.command()
+@changing()
 @click.argument("host")
 @yes_option()
 @dry_run_option("Show what would be done and stop.")

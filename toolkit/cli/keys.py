@@ -16,6 +16,7 @@ from toolkit.cli.context import home_directory, open_fleet
 from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option, together
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.trail import changing
 from toolkit.domain.keys import Key, KeyRing
 from toolkit.errors import HostError
 from toolkit.planning.routing.keys import opened, with_key, without_key
@@ -34,6 +35,7 @@ def keys() -> None:
 
 
 @keys.command()
+@changing(at_once=True)
 @click.argument("name")
 @click.option(
     "--requests-per-minute",
@@ -94,6 +96,7 @@ def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
 
 
 @keys.command()
+@changing(at_once=True, goes_on=True)
 @click.argument("name")
 @_shared
 def revoke(name: str, fleet: str | None, home: str | None, as_json: bool) -> None:
@@ -104,6 +107,7 @@ def revoke(name: str, fleet: str | None, home: str | None, as_json: bool) -> Non
 
 
 @keys.command()
+@changing(at_once=True, goes_on=True)
 @_shared
 def sync(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Bring hosts that were away during a change to the keys of the others."""
@@ -112,6 +116,7 @@ def sync(fleet: str | None, home: str | None, as_json: bool) -> None:
 
 
 @keys.command("open")
+@changing(at_once=True)
 @_shared
 def open_door(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Let everybody in again, after the last key was revoked."""

@@ -93,6 +93,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.bundle:bundle",
         "Carry models and engines to a site without network.",
     ),
+    "audit": (
+        "toolkit.cli.audit:audit",
+        "Show and verify the log of who changed what, when and why.",
+    ),
     "completion": (
         "toolkit.cli.completion:completion",
         'Print the shell\'s completion script: eval "$(toolkit completion bash)".',

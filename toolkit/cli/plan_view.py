@@ -48,9 +48,25 @@ def confirmation(
             raise DryRun
         if consent is not None and not consent(plan):
             return False
-        return yes or confirmed("go ahead?")
+        return go_ahead(plan.as_json(), yes=yes)
 
     return confirm
+
+
+def go_ahead(
+    plan: Mapping[str, Any], *, yes: bool, question: str = "go ahead?", record: bool = True
+) -> bool:
+    """Return whether to carry out the plan, and write the intent to the audit log where the answer is yes.
+
+    A plan that changes nothing is not to be recorded. Raises what `CommandTrail.begin` raises.
+    """
+    if not (yes or confirmed(question)):
+        return False
+    if record:
+        from toolkit.cli.trail import trail_now
+
+        trail_now().begin(plan)
+    return True
 
 
 def confirmed(question: str) -> bool:

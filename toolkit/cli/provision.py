@@ -14,7 +14,8 @@ from toolkit.cli.context import home_directory, lock_owner, open_fleet
 from toolkit.cli.host_view import open_host
 from toolkit.cli.options import dry_run_option, fleet_option, home_option, json_option, yes_option
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.plan_view import DryRun, confirmed
+from toolkit.cli.plan_view import DryRun, go_ahead
+from toolkit.cli.trail import changing
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import joined
 from toolkit.workflows.fleet.provision import Intent, Outcome, Provisioning, Target
@@ -22,6 +23,7 @@ from toolkit.workflows.fleet.provision import provision as provision_hosts
 
 
 @click.command()
+@changing()
 @click.argument("hosts", nargs=-1, metavar="[HOST]...")
 @click.option("--check", is_flag=True, help="Say what would change and change nothing.")
 @click.option("--force", is_flag=True, help="Converge hosts as well that need nothing.")
@@ -78,7 +80,7 @@ def _confirmation(*, yes: bool, dry_run: bool, as_json: bool) -> Callable[[Seque
         if dry_run:
             say("dry run: nothing was changed")
             raise DryRun
-        return yes or confirmed("go ahead?")
+        return go_ahead({"hosts": {each.target.name: each.as_json() for each in intents}}, yes=yes)
 
     return confirm
 

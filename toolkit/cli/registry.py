@@ -12,6 +12,7 @@ import click
 from toolkit.cli.options import dry_run_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.plan_view import confirmed
+from toolkit.cli.trail import changing
 from toolkit.config.lock_file import Lock, read_lock
 from toolkit.domain.model import Registry, Version
 from toolkit.domain.quantity import format_size
@@ -155,6 +156,7 @@ def _check_failure(registry_path: str, faults: Sequence[Finding]) -> InputError 
 
 
 @registry.command()
+@changing(at_once=True)
 @click.argument("model")
 @click.argument("ref", default="")
 @click.option("--as", "name", default="", metavar="NAME", help="The name of the new version.")

@@ -8,10 +8,12 @@ from toolkit.cli.context import home_directory, open_fleet, open_members
 from toolkit.cli.options import dry_run_option, fleet_option, home_option, json_option, yes_option
 from toolkit.cli.output import note, print_json, say
 from toolkit.cli.plan_view import confirmation
+from toolkit.cli.trail import changing
 from toolkit.workflows.change.repair import Repair, repair
 
 
 @click.command("repair")
+@changing(goes_on=True)
 @yes_option()
 @dry_run_option("Show what is damaged and stop.")
 @fleet_option()

@@ -16,11 +16,13 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import print_json, say
 from toolkit.cli.plan_view import confirmation, show_stop
+from toolkit.cli.trail import changing
 from toolkit.workflows.change.stop import stop_model
 from toolkit.workflows.tools import Timing
 
 
 @click.command()
+@changing(goes_on=True)
 @click.argument("model")
 @yes_option()
 @dry_run_option()

@@ -20,7 +20,8 @@ from toolkit.cli.options import (
     yes_option,
 )
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.plan_view import DryRun, confirmed
+from toolkit.cli.plan_view import DryRun, go_ahead
+from toolkit.cli.trail import changing, trail_now
 from toolkit.domain.facts import FleetFacts
 from toolkit.domain.quantity import format_size
 from toolkit.errors import IntegrityError, ToolkitError
@@ -38,6 +39,7 @@ from toolkit.workflows.fleet.verify import (
 
 
 @click.command()
+@changing(goes_on=True)
 @click.option("--repair", is_flag=True, help="Take damaged snapshots out of use.")
 @registry_option()
 @fleet_option()
@@ -67,6 +69,7 @@ def verify(
     if not as_json:
         _verified_table(found)
     if faults and repair:
+        trail_now().begin({"repair": faults})
         for host in there:
             with host.lock(lock_owner()):
                 for line in put_aside(host, store, found):
@@ -100,6 +103,7 @@ def _verify_failure(
 
 
 @click.command()
+@changing(goes_on=True)
 @click.option(
     "--keep",
     type=click.IntRange(0),
@@ -138,7 +142,7 @@ def prune(
             else:
                 say("dry run: nothing was removed")
             raise DryRun
-        return yes or confirmed("remove them?")
+        return go_ahead({"remove": _leavings_json(unused)}, yes=yes, question="remove them?")
 
     # In a directory without the registry everything in the store would look unused.
     load_registry(Path(registry_path))

@@ -44,7 +44,11 @@ COMMANDS = {
         streams=True,
     ),
     "keep-deployment": Command(
-        "open_deployment", "keep", ("root", "deployment"), brief=True, carried_through=True
+        "open_deployment",
+        "keep",
+        ("root", "deployment", "head"),
+        brief=True,
+        carried_through=True,
     ),
     "drop-deployment": Command(
         "open_deployment", "drop", ("root", "rollout"), brief=True, carried_through=True
@@ -66,6 +70,8 @@ COMMANDS = {
         "guard_order", "end", ("root", "model", "rollout"), brief=True, carried_through=True
     ),
     "guard-follow": Command("guard_follow", "follow"),
+    "keep-head": Command("audit_heads", "keep", ("root", "head"), brief=True, carried_through=True),
+    "audit-heads": Command("audit_heads", "read", ("root",), brief=True),
     "wait-ready": Command("replica", "wait_ready"),
     "watch": Command("replica", "watch"),
     "probe": Command("replica", "probe", ("request",)),

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from typing import Optional
 
+import audit_heads
 from directory import Directory, read_text
 from wire import Document
 
@@ -17,8 +19,11 @@ FILE = "deployment.json"
 _ROOT_ONLY = 0o600
 
 
-def keep(root: str, deployment: Document) -> Document:
-    """Write the deployment down; return {"kept"}, which is false where the disk takes nothing."""
+def keep(root: str, deployment: Document, head: Optional[Document] = None) -> Document:
+    """Write the deployment down; return {"kept"}, which is false where the disk takes nothing.
+
+    `head` is that of the ops machine's audit log, which has the deployment already.
+    """
     try:
         os.makedirs(root, exist_ok=True)
         with Directory(root) as opened:
@@ -28,6 +33,9 @@ def keep(root: str, deployment: Document) -> Document:
             opened.sync()
     except OSError:
         return {"kept": False}
+    if head:
+        # A rollback does not wait for the disk a second time; the head at the command's end does.
+        audit_heads.keep(root, head, durable=False)
     return {"kept": True}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from toolkit.adapters.ansible.converge import Converge
@@ -11,7 +11,9 @@ from toolkit.adapters.distribution.port import Distribution
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.adapters.interruption import Interruption
+from toolkit.domain.audit import Head
 from toolkit.domain.facts import HostFacts
+from toolkit.domain.guard import GateResult
 from toolkit.domain.model import Version
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
@@ -64,6 +66,38 @@ class Supplies(Protocol):
         """Return the files in the directory that `engine_variables` names."""
 
 
+class Trail(Protocol):
+    """The trail of a command in the audit log. Threads of a command may share it."""
+
+    @property
+    def head(self) -> Head | None:
+        """The log's head, whose line is the command's intent; None where the command is not recorded."""
+
+    def witness(self, host: HostPort) -> None:
+        """Note that the host knows the head, and that it gets the one with the command's outcome."""
+
+    def ended(self, host: str, outcome: str, reason: str = "") -> None:
+        """Note how a deployment ended on a host."""
+
+    def judged(self, host: str, result: GateResult) -> None:
+        """Note the verdict of a gate, of a canary or of a bake on a host."""
+
+
+class NoTrail:
+    """The trail of a command that is not recorded."""
+
+    head = None
+
+    def witness(self, host: HostPort) -> None:
+        """Note nothing."""
+
+    def ended(self, host: str, outcome: str, reason: str = "") -> None:
+        """Note nothing."""
+
+    def judged(self, host: str, result: GateResult) -> None:
+        """Note nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """The adapters of one command.
@@ -85,6 +119,7 @@ class Tools:
     routers: RoutersPort
     distribution: Callable[[], Distribution]
     interruption: Interruption
+    trail: Trail = field(default_factory=NoTrail)
 
 
 @dataclass(frozen=True, slots=True)

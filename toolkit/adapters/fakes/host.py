@@ -16,6 +16,7 @@ from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import own_routes, share_of
 from toolkit.adapters.hosts.host import CheckedEngine, busy, lock_lost
 from toolkit.adapters.interruption import Interruption
+from toolkit.domain.audit import Head, KeptHead
 from toolkit.domain.facts import (
     Device,
     GuardFacts,
@@ -87,6 +88,7 @@ class FakeHost(Guarded):
     owner: LockOwner | None = None
     holder: LockOwner | None = None
     opened: OpenDeployment | None = None
+    heads: list[Head] = field(default_factory=list)
     loaded: str = "{}"
     ring: KeyRing = field(default_factory=KeyRing)
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -145,11 +147,22 @@ class FakeHost(Guarded):
         if self.holder is not None and self.owner is not self.holder:
             raise lock_lost()
 
-    def keep_deployment(self, opened: OpenDeployment) -> bool:
+    def keep_deployment(self, opened: OpenDeployment, head: Head | None = None) -> bool:
         self.require_lock()
         self.before("keep deployment")
         self.opened = opened
+        if head:
+            self.heads.append(head)
         return True
+
+    def keep_head(self, head: Head) -> bool:
+        self.before("keep head")
+        self.heads.append(head)
+        return True
+
+    def audit_heads(self) -> tuple[KeptHead, ...]:
+        self.before("audit heads")
+        return tuple(KeptHead(self.name, each, 0.0) for each in self.heads)
 
     def drop_deployment(self, rollout: str) -> None:
         self.before("drop deployment")

@@ -22,6 +22,7 @@ from toolkit.adapters.hosts.facts import (
     understood,
 )
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
+from toolkit.domain.audit import Head, KeptHead
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.guard import GateResult, GuardOrder, GuardPhase
@@ -82,8 +83,17 @@ class HostPort(Named, Protocol):
     def require_lock(self) -> None:
         """Raise HostError where this command took the host's lock and has lost it by its own silence or its link's."""
 
-    def keep_deployment(self, opened: OpenDeployment) -> bool:
-        """Keep a deployment on the host until it ends; return false where the host's disk takes nothing."""
+    def keep_deployment(self, opened: OpenDeployment, head: Head | None = None) -> bool:
+        """Keep a deployment on the host until it ends; return false where the host's disk takes nothing.
+
+        The host keeps `head` too, that of the audit log which has the deployment.
+        """
+
+    def keep_head(self, head: Head) -> bool:
+        """Keep the head of an audit log; return false where the host's disk takes nothing."""
+
+    def audit_heads(self) -> tuple[KeptHead, ...]:
+        """Return the heads of audit logs that the host has been given, those of a log in the order they came."""
 
     def drop_deployment(self, rollout: str) -> None:
         """Forget the deployment of this rollout, which has ended."""
@@ -220,9 +230,18 @@ class RealHost(Named):
         if self._held and self._held[1].lost:
             raise lock_lost()
 
-    def keep_deployment(self, opened: OpenDeployment) -> bool:
+    def keep_deployment(self, opened: OpenDeployment, head: Head | None = None) -> bool:
         self.require_lock()
-        return bool(self._ask("keep-deployment", deployment=opened.as_json())["kept"])
+        request = {"deployment": opened.as_json(), "head": head.as_json() if head else None}
+        return bool(self._ask("keep-deployment", **request)["kept"])
+
+    def keep_head(self, head: Head) -> bool:
+        return bool(self._ask("keep-head", head=head.as_json())["kept"])
+
+    def audit_heads(self) -> tuple[KeptHead, ...]:
+        answer = self._ask("audit-heads")
+        with understood(self.name):
+            return tuple(_kept_head(self.name, each) for each in answer["heads"])
 
     def drop_deployment(self, rollout: str) -> None:
         self._ask("drop-deployment", rollout=rollout)
@@ -360,6 +379,11 @@ class RealHost(Named):
 
 def _pair(data: Mapping[str, Any]) -> Pair:
     return Pair(Times(**data["new"]), Times(**data["old"]) if data["old"] else None)
+
+
+def _kept_head(host: str, found: Mapping[str, Any]) -> KeptHead:
+    head = Head(**{name: found[name] for name in Head.__dataclass_fields__})
+    return checked(KeptHead(host, head, float(found["at"])))
 
 
 def busy(host: str, owner: Mapping[str, Any]) -> BusyError:

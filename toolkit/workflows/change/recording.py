@@ -36,7 +36,9 @@ def keep_on_host(tools: Tools, plan: Plan, rollout: str) -> bool:
     )
     # The first step on a host that does not answer fails, with the reason.
     with suppress(HostError):
-        return tools.host.keep_deployment(opened)
+        kept = tools.host.keep_deployment(opened, tools.trail.head)
+        tools.trail.witness(tools.host)
+        return kept
     return False
 
 
@@ -125,6 +127,7 @@ def end_deployment(
     `guarded` is the model that the host's guard watches for it, empty where none does.
     """
     tools.history.end_deployment(deployment, outcome, reason)
+    tools.trail.ended(tools.host.name, outcome, reason)
     if guarded:
         end_guard(tools, guarded, rollout)
     forget_on_host(tools, rollout)

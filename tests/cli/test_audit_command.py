@@ -1,0 +1,231 @@
+"""What changing commands leave in the audit log, and what hosts know of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.shell import Prompt
+from tests.cli.test_json import Fleet
+from toolkit.adapters.audit.log import AuditLog
+from toolkit.adapters.fakes.host import Behaviour
+from toolkit.errors import HostError, ToolkitError
+
+
+@pytest.fixture
+def fleet(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    return Fleet(prompt, monkeypatch, 2)
+
+
+def log_of(fleet: Fleet) -> Path:
+    return fleet.prompt.place / "home" / "audit" / "log.jsonl"
+
+
+def records(fleet: Fleet) -> list[dict[str, Any]]:
+    return [json.loads(line)["record"] for line in log_of(fleet).read_text().splitlines()]
+
+
+def done(fleet: Fleet, line: str) -> dict[str, Any]:
+    """Run a command; return its entry in the log."""
+    assert fleet(line).code == 0, line
+    found = fleet("audit list --limit 1").json()["entries"]
+    assert found, line
+    return dict(found[0])
+
+
+def test_a_deployment_leaves_who_what_why_which_plan_and_how_it_ended(fleet: Fleet) -> None:
+    fleet.prompt.set("SSH_CONNECTION", "10.0.0.9 50000 10.0.0.1 22")
+    entry = done(fleet, "deploy tiny@v1 --yes --reason ticket-4711")
+    assert entry["reason"] == "ticket-4711"
+    assert entry["who"]["client"] == "10.0.0.9"
+    assert entry["words"][:2] == ["deploy", "tiny@v1"]
+    assert {"plan", "registry", "lock"} <= set(entry["digests"])
+    assert (entry["releases"], entry["outcome"]) == (["tiny@v1 #1"], "done")
+    assert {name: each["outcome"] for name, each in entry["hosts"].items()} == {
+        "gpu1": "live", "gpu2": "live",
+    }  # fmt: skip
+    assert len(entry["sequences"]) == 2
+    said = fleet.prompt("audit", "show", entry["id"])
+    assert "ticket-4711" in said.out
+
+
+def test_hosts_get_the_intent_and_the_outcome(fleet: Fleet) -> None:
+    done(fleet, "deploy tiny@v1 --yes")
+    for host in fleet.world.hosts.values():
+        assert [each.sequence for each in host.heads] == [1, 2]
+    said = fleet("audit verify")
+    assert (said.code, said.json()["confirmed"]) == (0, {"gpu1": 2, "gpu2": 2})
+
+
+def test_a_release_that_fails_is_recorded_with_its_error(fleet: Fleet) -> None:
+    done(fleet, "deploy tiny@v1 --yes")
+    fleet.world.behave("v2", Behaviour.DIES_AT_START)
+    assert fleet("upgrade tiny --yes").code == 8
+    (entry,) = fleet("audit list --limit 1").json()["entries"]
+    assert (entry["outcome"], entry["error"]["exit_code"]) == ("release-failed", 8)
+    assert entry["hosts"]["gpu1"]["outcome"] == "failed"
+
+
+def test_what_changes_nothing_is_not_recorded(fleet: Fleet) -> None:
+    for line in (
+        "deploy tiny@v1 --dry-run",
+        "status",
+        "plan tiny",
+        "keys list",
+        "provision --dry-run",
+    ):
+        fleet(line)
+    assert not log_of(fleet).exists()
+    done(fleet, "deploy tiny@v1 --yes")
+    before = len(records(fleet))
+    assert fleet("deploy tiny@v1 --yes").json()["changed"] is False
+    assert len(records(fleet)) == before
+
+
+def test_a_refusal_is_one_line(fleet: Fleet) -> None:
+    fleet.world.see(memory=2**20, memory_available=2**20)
+    assert fleet("deploy tiny@v1 --yes").code == 3
+    assert [each["event"] for each in records(fleet)] == ["genesis", "refused"]
+    (entry,) = fleet("audit").json()["entries"]
+    assert (entry["outcome"], entry["error"]["kind"]) == ("refused", "does-not-fit")
+
+
+ONE_AFTER_THE_OTHER = (
+    "provision --yes --force", "keys add ann", "keys revoke ann", "keys open", "keys sync",
+    "engine install 0.32.0 --yes", "registry pin tiny --as v3",
+    "deploy tiny@v1 --yes", "upgrade tiny --to v2 --yes", "rollback tiny --yes",
+    "repair --yes", "prune --yes", "hosts drain gpu1 --yes", "stop tiny --yes",
+)  # fmt: skip
+
+
+def test_every_changing_command_is_recorded(fleet: Fleet) -> None:
+    for line in ONE_AFTER_THE_OTHER:
+        if "repair" in line:
+            fleet.world.see("gpu1", damaged=("router/keys.json",))
+        if "prune" in line:
+            facts = fleet.world.host.facts
+            fleet.world.see("gpu1", snapshots=(*facts.snapshots, "f" * 64))
+        before = len(records(fleet)) if log_of(fleet).exists() else 1
+        said = fleet(f"{line} --reason why")
+        assert said.code == 0, (line, said.err)
+        added = records(fleet)[before:]
+        assert [each["event"] for each in added] == ["begin", "end"], line
+        begin, end = added
+        assert line.startswith(begin["command"])
+        assert (begin["event"], begin["reason"]) == ("begin", "why")
+        assert (end["event"], end["outcome"], end["id"]) == ("end", "done", begin["id"])
+
+
+def test_no_secret_reaches_the_log(fleet: Fleet) -> None:
+    key, token = "tk-" + "A" * 43, "hf_" + "b" * 34
+    fleet("deploy tiny@v1 --yes --reason " + token)
+    fleet(f"keys revoke {key}")
+    said = fleet("keys add ann")
+    text = log_of(fleet).read_text()
+    for secret in (key, token, said.json()["key"]):
+        assert secret not in text
+    assert '"words":["keys","revoke","***"' in text
+
+
+def test_an_interruption_is_an_outcome_and_a_kill_is_none(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press(event: str) -> None:
+        if event.startswith("wait"):
+            raise KeyboardInterrupt
+
+    fleet.world.before(press)
+    assert fleet("deploy tiny@v1 --yes").code == 130
+    fleet.world.go_on()
+    (entry,) = fleet("audit").json()["entries"]
+    assert entry["outcome"] == "interrupted"
+
+    # SIGKILL: nothing of the command runs any more.
+    monkeypatch.setattr("toolkit.workflows.trail.trail.CommandTrail.finish", lambda *_: None)
+    assert fleet("deploy tiny@v1 --yes").code == 0
+    monkeypatch.undo()
+    fleet.prompt.set("TOOLKIT_HOME", fleet.prompt.place / "home")
+    assert fleet("audit --limit 1").json()["entries"][0]["outcome"] == "no outcome"
+
+
+def test_a_tampered_log_is_named_with_the_line(fleet: Fleet) -> None:
+    done(fleet, "deploy tiny@v1 --yes --reason honest")
+    done(fleet, "upgrade tiny --yes")
+    path = log_of(fleet)
+    text = path.read_text()
+    path.write_text(text.replace("honest", "forged"))
+    said = fleet("audit verify")
+    assert (said.code, [each["line"] for each in said.json()["faults"]]) == (6, [2])
+    assert "toolkit audit verify" in fleet("audit").err
+
+    path.write_text("".join(text.splitlines(keepends=True)[:3]))
+    said = fleet.prompt("audit", "verify")
+    assert said.code == 6
+    assert "lines were cut off after sequence 2: they were seen by gpu1 up to 4" in said.err
+
+    path.unlink()
+    done(fleet, "upgrade tiny --to v1 --yes")
+    said = fleet("audit verify")
+    assert (said.code, len(said.json()["removed"])) == (6, 1)
+
+
+def test_verify_names_hosts_that_do_not_answer(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(fleet, "deploy tiny@v1 --yes")
+
+    def unreachable() -> Any:
+        raise HostError("gpu2: it does not answer", hint="ping gpu2")
+
+    monkeypatch.setattr(fleet.world.hosts["gpu2"], "audit_heads", unreachable)
+    said = fleet("audit verify")
+    assert (said.code, list(said.json()["unreachable"])) == (7, ["gpu2"])
+    assert said.json()["confirmed"] == {"gpu1": 2}
+
+
+def test_what_cannot_be_recorded_is_refused_before_it_changes_anything(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(fleet, "deploy tiny@v1 --yes")
+    before = fleet.world.table()
+
+    def full(_: AuditLog, record: Any) -> Any:
+        raise ToolkitError("log.jsonl: No space left on device", hint="free space there")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AuditLog, "append", full)
+        for line in ("upgrade tiny --yes", "keys add bob", "provision --force --yes"):
+            said = fleet(line)
+            assert (said.code, said.json()["error"]["hint"]) == (3, "free space there"), line
+            assert "so nothing was changed" in said.json()["error"]["message"]
+        assert fleet.world.table() == before
+        assert fleet("keys list").json()["keys"] == []
+
+        # A way to safety goes on, and says so.
+        said = fleet("stop tiny --yes")
+        assert said.code == 0
+        assert "this command goes on; the next one that can write the log records it" in said.err
+    fleet("keys sync")
+    late = [each for each in records(fleet) if each.get("late")]
+    assert [(each["event"], each["command"]) for each in late] == [
+        ("begin", "stop"),
+        ("end", "stop"),
+    ]
+    assert fleet("audit verify").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [(["--since", "yesterday"], "--since 7d"), (["show", "nonsense"], "toolkit audit")],
+)
+def test_a_wrong_question_is_bad_input(prompt: Prompt, words: list[str], hint: str) -> None:
+    said = prompt("audit", *words)
+    assert said.code == 2
+    assert hint in said.err
+
+
+def test_without_a_log_there_is_nothing_to_show(prompt: Prompt) -> None:
+    assert prompt("audit").out == "nothing is recorded\n"

@@ -1,0 +1,29 @@
+"""Remove secrets from texts that are kept or sent: keys of the router, tokens of the Hub, passwords in addresses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_MOST_WORDS = 200
+_MOST_TEXT = 400
+_HIDDEN = "***"
+_FORMS = (
+    # A key of this router, and tokens of the Hub and of others, by the form that their makers give them.
+    re.compile(r"\b(?:tk-|hf_|sk-|gh[pousr]_|xox[a-z]-)[A-Za-z0-9_-]{12,}"),
+    re.compile(r"(?<=://)[^\s/@]*:[^\s/@]*(?=@)"),
+    re.compile(r"(?i)(?<=bearer )\S+"),
+    re.compile(r"(?i)\b(?<=password=)[^\s&]+|(?<=token=)[^\s&]+|(?<=secret=)[^\s&]+"),
+)
+
+
+def without_secrets(text: str, most: int = _MOST_TEXT) -> str:
+    """Return `text` with what looks like a secret replaced, cut at `most` characters."""
+    for form in _FORMS:
+        text = form.sub(_HIDDEN, text)
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def words_without_secrets(words: Iterable[str]) -> list[str]:
+    """Return the words of a command line without secrets, and no more of them than anybody types."""
+    return [without_secrets(each) for each in list(words)[:_MOST_WORDS]]

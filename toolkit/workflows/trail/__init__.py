@@ -1,0 +1,1 @@
+"""What is recorded and told of a changing command: intent, outcome, notifications, hooks."""
