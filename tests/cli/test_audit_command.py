@@ -148,7 +148,7 @@ def test_an_interruption_is_an_outcome_and_a_kill_is_none(
     assert fleet("deploy tiny@v1 --yes").code == 0
     monkeypatch.undo()
     fleet.prompt.set("TOOLKIT_HOME", fleet.prompt.place / "home")
-    assert fleet("audit --limit 1").json()["entries"][0]["outcome"] == "no outcome"
+    assert fleet("audit list --limit 1").json()["entries"][0]["outcome"] == "no outcome"
 
 
 def test_a_tampered_log_is_named_with_the_line(fleet: Fleet) -> None:
@@ -219,7 +219,7 @@ def test_what_cannot_be_recorded_is_refused_before_it_changes_anything(
 
 @pytest.mark.parametrize(
     ("words", "hint"),
-    [(["--since", "yesterday"], "--since 7d"), (["show", "nonsense"], "toolkit audit")],
+    [(["list", "--since", "yesterday"], "--since 7d"), (["show", "nonsense"], "toolkit audit")],
 )
 def test_a_wrong_question_is_bad_input(prompt: Prompt, words: list[str], hint: str) -> None:
     said = prompt("audit", *words)

@@ -143,7 +143,7 @@ def test_documents_are_the_same_for_one_host_and_for_three(fleet: Fleet) -> None
         if "forget" in line:
             fleet.depart()
         if line.startswith("audit") and "ID" in line:
-            line = line.replace("ID", fleet("audit --limit 1").json()["entries"][0]["id"])
+            line = line.replace("ID", fleet("audit list --limit 1").json()["entries"][0]["id"])
         said = fleet(line)
         assert said.code == 0, (line, said.out, said.err)
         hosts = said.json().get("hosts") or said.json().get("plan", {}).get("hosts")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +25,23 @@ from toolkit.workflows.fleet.look import each_at_once
 
 _UNITS = {"min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
+_LIMIT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The options that choose among the commands in the log."""
+
+    limit: int
+    model: str = ""
+    since: str = ""
+    who: str = ""
+
+    @property
+    def filters(self) -> bool:
+        return bool(self.model or self.since or self.who)
+
+
 _filters = together(
     click.option("--model", default="", metavar="MODEL", help="Only commands about this model."),
     click.option(
@@ -42,7 +59,7 @@ _filters = together(
     click.option(
         "--limit",
         type=click.IntRange(1),
-        default=50,
+        default=_LIMIT,
         show_default=True,
         help="At most so many, the newest.",
     ),
@@ -50,32 +67,32 @@ _filters = together(
 
 
 @click.group(invoke_without_command=True)
-@_filters
 @home_option()
 @json_option()
 @click.pass_context
-def audit(context: click.Context, /, **options: Any) -> None:
+def audit(context: click.Context, home: str | None, as_json: bool) -> None:
     """Show and verify the log of who changed what, when and why."""
     if context.invoked_subcommand is None:
-        _list(**options)
+        _list(_Wanted(limit=_LIMIT), home, as_json)
 
 
 @audit.command("list")
 @_filters
 @home_option()
 @json_option()
-def list_entries(**options: Any) -> None:
+def list_entries(home: str | None, as_json: bool, **wanted: Any) -> None:
     """List the changing commands, the newest last."""
-    _list(**options)
+    _list(_Wanted(**wanted), home, as_json)
 
 
-def _list(model: str, since: str, who: str, limit: int, home: str | None, as_json: bool) -> None:
-    found = chosen(_entries(home), model=model, who=who, since=_since(since, time.time()))[-limit:]
+def _list(wanted: _Wanted, home: str | None, as_json: bool) -> None:
+    since = _since(wanted.since, time.time())
+    found = chosen(_entries(home), model=wanted.model, who=wanted.who, since=since)[-wanted.limit :]
     if as_json:
         print_json({"entries": [_as_json(each) for each in found]})
         return
     if not found:
-        say("nothing is recorded" + (" of that" if model or since or who else ""))
+        say("nothing is recorded" + (" of that" if wanted.filters else ""))
         return
     table(
         ("WHEN", "ID", "WHO", "COMMAND", "RELEASE", "OUTCOME", "WHY"),

@@ -103,6 +103,7 @@ class CommandTrail:
                     self.log.append({"event": Event.REFUSED, **self._intent(), **_error(error)})
             return
         outcome = outcome_of(error)
+        self._catch_up()
         self._write({"event": Event.END, "outcome": outcome, **self._outcome(), **_error(error)})
         self._anchor()
         for record in self.desk.tell(self._notice(outcome, error), self._plan):
@@ -187,6 +188,13 @@ class CommandTrail:
                 self.say(f"warning: the audit log cannot be written: {error.message}")
                 self.say("this command goes on; the next one that can write the log records it")
             self._late.append({**record, "late": error.message, "late_at": round(self.clock(), 3)})
+
+    def _catch_up(self) -> None:
+        """Add what the log did not take before: a prune may have made room for it."""
+        with suppress(ToolkitError):
+            while self._late:
+                _, self.head = self.log.append(self._late[0])
+                del self._late[0]
 
     def _anchor(self) -> None:
         """Give the present head to the hosts that took part, at once."""
