@@ -51,6 +51,10 @@ options:
       - A file for the digests of the texts, path -> [sha256], with which a later observation detects changes.
       - It is written last, for root alone.
     type: path
+  sealed:
+    description: Digests for the seal of further files, path -> sha256, which another task has written.
+    default: {}
+    type: dict
 author: [the toolkit's authors]
 """
 
@@ -161,11 +165,12 @@ def converge(module, each, owner):
     return True
 
 
-def sealing(path, files):
-    """Return the file that holds the digests of the others."""
+def sealing(path, files, sealed):
+    """Return the file that holds the digests of the others, and those in `sealed`."""
     digests = {
         each["path"]: [hashlib.sha256(each["content"].encode()).hexdigest()] for each in files
     }
+    digests.update({further: [digest] for further, digest in sealed.items()})
     text = json.dumps(digests, indent=2, sort_keys=True) + "\n"
     return {"path": path, "content": text, "mode": "0600", "validate": ""}
 
@@ -191,14 +196,17 @@ def main():
             "group": {"type": "str"},
             "keep": {"type": "bool", "default": False},
             "seal": {"type": "path"},
+            "sealed": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
     os.umask(0o022)
     files, seal = module.params["files"], module.params["seal"]
     changed = [each["path"] for each in files if converge(module, each, ids(module, each["group"]))]
-    if seal and converge(module, sealing(seal, files), (os.geteuid(), os.getegid())):
-        changed.append(seal)
+    if seal:
+        digests = sealing(seal, files, module.params["sealed"])
+        if converge(module, digests, (os.geteuid(), os.getegid())):
+            changed.append(seal)
     module.exit_json(changed=bool(changed), changed_files=changed)
 
 

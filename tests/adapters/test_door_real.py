@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import ssl
 import tempfile
@@ -90,6 +92,9 @@ def test_a_certificate_is_brought_kept_to_the_user_and_renewed(place: Path, book
     changed = converge("door", books, host, place / "run", seen)
     assert "Reload the router" in changed
     assert presented(port) == Path(host.router_tls_certificate).read_text().strip()
+    sealed = json.loads((place / "seals/base.json").read_text())
+    for path in directory.glob("tls-*"):
+        assert sealed[str(path)] == [hashlib.sha256(path.read_bytes()).hexdigest()]
     # the former pair is gone
     assert len(list(directory.glob("tls-*"))) == 2
     assert not set(directory.glob("tls-*")) & set(pair)

@@ -105,9 +105,13 @@ def test_the_digests_of_what_was_written_are_kept_for_root_alone(
     text_files: Any, tmp_path: Path
 ) -> None:
     file, seal = wanted(tmp_path / "file"), tmp_path / "seals/base.json"
-    sealing = text_files.sealing(str(seal), [file])
+    certificate = str(tmp_path / "tls.pem")
+    sealing = text_files.sealing(str(seal), [file], {certificate: "0" * 64})
     assert text_files.converge(module(), sealing, ME)
     assert not text_files.converge(module(), sealing, ME)
     digest = hashlib.sha256(b"new\n").hexdigest()
-    assert json.loads(seal.read_text()) == {str(tmp_path / "file"): [digest]}
+    assert json.loads(seal.read_text()) == {
+        str(tmp_path / "file"): [digest],
+        certificate: ["0" * 64],
+    }
     assert seal.stat().st_mode & 0o777 == 0o600

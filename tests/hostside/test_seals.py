@@ -18,6 +18,7 @@ sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import router_files
 import seals
+import tree_check
 
 FILES = {"backends.cfg": "one\n", "models.map": "two\n"}
 
@@ -70,6 +71,38 @@ def test_a_file_of_the_base_is_compared_with_what_the_role_wrote(root: Path) -> 
     (root / "router/model.lua").write_text("os.execute()\n")
     unit.unlink()
     assert seals.changed(str(root)) == ["router/model.lua was changed", f"{unit} is gone"]
+
+
+def test_rules_of_the_firewall_are_compared_too(root: Path) -> None:
+    rules = root.parent / "toolkit.nft"
+    rules.write_text("table inet toolkit {}\n")
+    seals.write(str(root), "firewall", {str(rules): [seals.digest(rules.read_bytes())]})
+    assert seals.changed(str(root)) == []
+    rules.write_text("")
+    assert seals.changed(str(root)) == [f"{rules} was changed"]
+
+
+def test_the_installer_of_engines_is_read_again_where_it_may_have_changed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv, engine = root / "bin/uv", root / "engines/vllm"
+    uv.parent.mkdir()
+    uv.write_bytes(b"ELF 1")
+    engine.mkdir(parents=True)
+    (engine / "vllm").write_text("run\n")
+    tree_check.seal_engine({"root": str(root), "name": "vllm"}, lambda _: None)
+    # Another time of the file, and the same content.
+    uv.chmod(0o755)
+    assert seals.changed(str(root)) == []
+    before = uv.stat()
+    uv.write_bytes(b"ELF 2")
+    os.utime(uv, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert seals.changed(str(root)) == ["bin/uv was changed"]
+    tree_check.seal_engine({"root": str(root), "name": "vllm"}, lambda _: None)
+    monkeypatch.setattr(seals, "summary", lambda _: pytest.fail("it was read"))
+    assert seals.changed(str(root)) == []
+    uv.unlink()
+    assert seals.changed(str(root)) == ["bin/uv is gone"]
 
 
 def test_a_changed_program_of_the_hosts_side_is_named(root: Path) -> None:

@@ -108,6 +108,7 @@ def test_files_of_a_host_among_several() -> None:
         "    http-request set-header X-Toolkit-Model team/big\n"
         "    http-check send meth GET uri /health"
         " hdr X-Toolkit-Target %[srv_name] hdr X-Toolkit-Model team/big\n"
+        "    http-check expect status 200,299\n"
         "    option allbackups\n"
         "    timeout connect 500ms\n"
         f"{_drawing('team/big', 'gpu1.blue', 'gpu2.blue')}"

@@ -19,6 +19,7 @@ import router_releases
 import router_socket
 import router_view
 import routes_file
+import withdrawals
 from directory import make_own
 from router_files import FILES
 from router_socket import RouterDown, RouterError
@@ -47,6 +48,7 @@ def apply(root: str, request: Document) -> Document:
         former = {name: router_files.read(os.path.join(directory, name)) for name in FILES}
         changed = [name for name in FILES if files[name] != former[name]]
         routes = routes_file.parsed(files["routes.json"])
+        withdrawals.require_kept(root, routes_file.parsed(former["routes.json"] or ""), routes)
         try:
             loaded: Servers | None = _loaded(directory)
         except RouterDown:
@@ -140,11 +142,13 @@ def tell(directory: str, routes: Document) -> tuple[int, int]:
             raise RouterError("the router refused: " + "; ".join(complaints))
         # After the weights: a canary that gets all of the traffic keeps its share until it has its weight.
         router_socket.set_map(directory, pid, "shares.map", routes_file.shares(routes))
+        router_socket.set_map(directory, pid, "relay.map", routes_file.relays(routes))
     steering = [
         f"set map slots.map {model} {slot}"
         for model, slot in routes_file.main_slots(routes).items()
     ]
     for pid in processes["old"]:
+        router_socket.set_map(directory, pid, "relay.map", routes_file.relays(routes))
         complaints = router_socket.tell(directory, pid, steering)
         complaints = [each for each in complaints if "entry not found" not in each]
         if complaints:

@@ -49,8 +49,8 @@ def processes(directory: str) -> Document:
 
 
 def servers(directory: str, pid: int) -> Servers | None:
-    """Return {backend: {server: {"weight", "status", "check", "sessions", "bytes", "address", "algorithm"}}} of
-    a worker. `bytes` is what the server has answered.
+    """Return {backend: {server: {"weight", "status", "check", "code", "sessions", "bytes", "address",
+    "algorithm"}}} of a worker. `code` is the status that its last check got, `bytes` what the server has answered.
 
     `algorithm` is how its backend balances. None where that worker is gone.
     """
@@ -68,6 +68,7 @@ def servers(directory: str, pid: int) -> Servers | None:
             "weight": int(row["uweight"] or row["weight"]),
             "status": row["status"],
             "check": row["check_status"].lstrip("* "),
+            "code": row["check_code"],
             "sessions": int(row["scur"]),
             "bytes": int(row["bout"] or 0),
             "address": row["addr"],

@@ -99,12 +99,12 @@ def backend(model: str) -> str:
 def needs_reload(former: Mapping[str, str | None], files: Mapping[str, str]) -> bool:
     """Whether a router with the files `former` ({name: text}) must read them again to follow `files`.
 
-    Commands change weights, shares.map, and slots.map in the workers that need it. Anything else takes a reload.
+    Commands change weights and the maps of what no file of the configuration names. Anything else takes a reload.
     """
     return any(
         _WEIGHT.sub("", former.get(name) or "") != _WEIGHT.sub("", text)
         for name, text in files.items()
-        if name not in ("slots.map", "shares.map", "routes.json")
+        if name not in ("slots.map", "shares.map", "relay.map", "routes.json")
     )
 
 
@@ -171,9 +171,7 @@ def targets(routes: Routes) -> Iterator[tuple[str, str, int, str]]:
     """Yield model, server's name, weight and address of each target and its twin, as this host's router reaches it."""
     for route in routes.get("routes", []):
         for target in route["targets"]:
-            host = target.get("host", "")
-            name = f"{host}.{target['slot']}" if host else target["slot"]
-            own = host in ("", routes.get("at", ""))
+            name, own = name_of(target), target.get("host", "") in ("", routes.get("at", ""))
             address = f"127.0.0.1:{target['port']}" if own else target["relay"]
             backup = STANDBY_WEIGHT if target.get("standby") and not target["weight"] else 0
             yield route["model"], name, target["weight"], address
@@ -188,12 +186,56 @@ def shares(routes: Routes) -> dict[str, str]:
         for target in route["targets"]:
             if share := target.get("share", 0):
                 bound += share
-                host = target.get("host", "")
-                name = f"{host}.{target['slot']}" if host else target["slot"]
-                found[f"{name_of_model}:{name}"] = str(bound)
+                found[f"{name_of_model}:{name_of(target)}"] = str(bound)
         if bound:
             found[name_of_model] = str(bound)
     return found
+
+
+def relays(routes: Routes) -> dict[str, str]:
+    """Return the content of relay.map, which `render_relay` of the ops machine explains."""
+    at, found = routes.get("at", ""), {}
+    for route in routes.get("routes", []) if at else ():
+        name_of_model, known = route["model"], targets_of(routes, route["model"])
+        for name, target in known.items():
+            if target["host"] != at:
+                continue
+            for twin in ("", TWIN):
+                relay = f"relay.{target['slot']}.{backend(name_of_model)}"
+                found[f"{twin}{name}/{name_of_model}"] = relay
+            if target.get("withdrawn"):
+                found[f"instead:{name}/{name_of_model}"] = beside(known, name) or "none"
+    return found
+
+
+def beside(targets: Mapping[str, Mapping[str, Any]], name: str) -> str:
+    """Return the target on the host of the target `name` that has traffic in its place; empty where none has.
+
+    `targets` are those of one model, by name.
+    """
+    host = targets[name].get("host", "")
+    others = [
+        other
+        for other, each in targets.items()
+        if other != name and each.get("host", "") == host and each["weight"]
+    ]
+    return max(others, key=lambda other: targets[other]["weight"], default="")
+
+
+def targets_of(routes: Routes, name_of_model: str) -> dict[str, dict[str, Any]]:
+    """Return the targets of a model by their names in the router."""
+    return {
+        name_of(each): each
+        for route in routes.get("routes", ())
+        if route["model"] == name_of_model
+        for each in route["targets"]
+    }
+
+
+def name_of(target: Mapping[str, Any]) -> str:
+    """Return the name of a target in the router: its slot, in a fleet with its host in front."""
+    slot: str = target["slot"]
+    return f"{target['host']}.{slot}" if target.get("host") else slot
 
 
 def main_slots(routes: Routes) -> dict[str, str]:

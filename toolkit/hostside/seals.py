@@ -4,6 +4,8 @@
     <root>/seals/start.json            the same, of what starts the router
     <root>/seals/watch.json            the same, of the watch of the host
     <root>/seals/supervisor.json       the same, of what starts replicas and router where there is no systemd
+    <root>/seals/firewall.json         the same, of the rules of the firewall
+    <root>/seals/programs.json         path -> [size, inode, times, sha256] of large programs, as they were installed
     <root>/seals/router.json           name -> [sha256...] of the files that changes of the router write
     <root>/seals/snapshots-NAME.json   path -> [size, inode, times, sha256] of files as they were when last hashed
     <root>/seals/engines-NAME.json     the same, as they were after the installation
@@ -18,13 +20,15 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from typing import Any, BinaryIO
 
-from directory import Directory, NotSafe, make_own, read_text
+from directory import Directory, NotSafe, make_own, open_plain, read_text
 from wire import Document
 
 _DIRECTORY = "seals"
 # Of files that are small enough to be compared at each observation.
-_SMALL = ("base", "start", "supervisor", "watch", "router")
+_SMALL = ("base", "start", "supervisor", "watch", "firewall", "router")
+_CHUNK = 2**20
 
 
 def seal_texts(root: str, texts: Mapping[str, str], *, also_former: bool) -> None:
@@ -52,10 +56,32 @@ def changed(root: str) -> list[str]:
                 found.append(f"{shown} is gone")
             elif digest(there.encode()) not in digests:
                 found.append(f"{shown} was changed")
-    return found + _changed_programs(os.path.join(root, "bin"))
+    found += [
+        f"{path} {fault}"
+        for path, known in sorted(read(root, "programs").items())
+        if (fault := _program_fault(os.path.join(root, path), known))
+    ]
+    return found + _changed_copies(os.path.join(root, "bin"))
 
 
-def _changed_programs(directory: str) -> list[str]:
+def seal_program(root: str, path: str) -> None:
+    """Note how a program that was just installed at `path`, relative to the root, is now."""
+    with open(open_plain(os.path.join(root, path)), "rb") as file:
+        known = [*state(os.fstat(file.fileno())), summary(file)]
+    write(root, "programs", {**read(root, "programs"), path: known})
+
+
+def _program_fault(path: str, known: list[Any]) -> str:
+    """Return what is wrong with a sealed program. It is only read where something may have changed it."""
+    try:
+        with open(open_plain(path), "rb") as file:
+            same = state(os.fstat(file.fileno())) == known[:-1] or summary(file) == known[-1]
+    except OSError:
+        return "is gone"
+    return "" if same else "was changed"
+
+
+def _changed_copies(directory: str) -> list[str]:
     """Return those copies of the host's side whose names, which contain their digest, do not fit their files."""
     found = []
     for name in _listing(directory):
@@ -120,6 +146,15 @@ def fault(seen: os.stat_result, *, readable: bool) -> str:
 def digest(data: bytes) -> str:
     """Return the sha256 of a file's content, in hex."""
     return hashlib.sha256(data).hexdigest()
+
+
+def summary(file: BinaryIO) -> str:
+    """Return the sha256 of what is left to read of a file, in hex."""
+    found, buffer = hashlib.sha256(), bytearray(_CHUNK)
+    view = memoryview(buffer)
+    while count := file.readinto(buffer):  # type: ignore[attr-defined]
+        found.update(view[:count])
+    return found.hexdigest()
 
 
 def _listing(path: str) -> list[str]:

@@ -6,19 +6,13 @@ fails next. Every host of a fleet decides alone and comes to the same routes.
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import time
 
-import router
-import router_files
+import reweigh
 import router_view
-import routes_file
 from wire import Document
 
 FULL_WEIGHT = 100
-_SERVER = re.compile(r"(    server (\S+) \S+ weight )\d+")
 
 
 def taken_over(routes: Document, up: dict[str, dict[str, bool]]) -> list[str]:
@@ -57,17 +51,7 @@ def promoted(routes: Document, models: list[str], now: float) -> Document:
 
 def promote(root: str, models: list[str]) -> None:
     """Write the routes in which the standbys of `models` serve, and tell the workers; no reload is needed."""
-    directory = os.path.join(root, "router")
-    with router_files.alone(directory):
-        former = {
-            name: router_files.read(os.path.join(directory, name)) or ""
-            for name in router_files.FILES
-        }
-        routes = promoted(routes_file.parsed(former["routes.json"]), models, time.time())
-        files = {**former, **_files(former, routes)}
-        changed = [name for name in router_files.FILES if files[name] != former[name]]
-        router_files.write(directory, files, changed)
-        router.tell(directory, routes)
+    reweigh.reweigh(root, lambda routes: promoted(routes, models, time.time()))
 
 
 def _promoted(route: Document, now: float) -> Document:
@@ -79,25 +63,6 @@ def _promoted(route: Document, now: float) -> Document:
         targets.append({**target, "standby": True} if standby else target)
     kept = {name: value for name, value in route.items() if name not in ("took_over", "targets")}
     return {**kept, "took_over": float(int(now)), "targets": targets}
-
-
-def _files(former: dict[str, str], routes: Document) -> dict[str, str]:
-    """Return the files that follow from `routes`, which differ from the former ones in weights alone."""
-    weights, backend, lines = routes_file.all_weights(routes), "", []
-    for line in former["backends.cfg"].splitlines(True):
-        if line.startswith("backend "):
-            backend = line.split()[1]
-        model = routes_file.model(backend) if backend.startswith(routes_file.PREFIX) else ""
-        found = _SERVER.match(line)
-        if found and found.group(2) in weights.get(model, {}):
-            line = f"{found.group(1)}{weights[model][found.group(2)]}{line[found.end() :]}"
-        lines.append(line)
-    mains = routes_file.main_slots(routes)
-    return {
-        "backends.cfg": "".join(lines),
-        "slots.map": "".join(f"{model} {slot}\n" for model, slot in mains.items()),
-        "routes.json": json.dumps(routes, indent=2) + "\n",
-    }
 
 
 def seen_up(root: str) -> dict[str, dict[str, bool]]:

@@ -20,7 +20,6 @@ from directory import open_plain, permit, read_text
 from snapshots import tree_name
 from wire import Document, Report
 
-_CHUNK = 2**20
 _HASHERS = 4
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -70,6 +69,9 @@ def seal_engine(request: Document, report: Report) -> Document:
     permit(tree.top)
     tree.read(report, trusting=False)
     tree.seal()
+    # Each installation puts the installer there anew.
+    if os.path.exists(os.path.join(request["root"], "bin", "uv")):
+        seals.seal_program(request["root"], "bin/uv")
     return {"files": len(tree.files)}
 
 
@@ -185,7 +187,7 @@ class _Tree:
                 if trusting and known and known[:-1] == seals.state(before):
                     entry["sha256"], self._states[path] = known[-1], known
                     return 0
-                summary = _summary(file)
+                summary = seals.summary(file)
                 entry["sha256"] = summary
                 if seals.state(os.fstat(file.fileno())) == seals.state(before):
                     self._states[path] = [*seals.state(before), summary]
@@ -204,11 +206,3 @@ class _Tree:
             return os.readlink(full)
         self.faults[path] = error.strerror or "it is no regular file"
         return ""
-
-
-def _summary(file: Any) -> str:
-    summary, buffer = hashlib.sha256(), bytearray(_CHUNK)
-    view = memoryview(buffer)
-    while count := file.readinto(buffer):
-        summary.update(view[:count])
-    return summary.hexdigest()

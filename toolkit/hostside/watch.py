@@ -16,6 +16,7 @@ import hang as hang_of
 import router_files
 import router_view
 import takeover
+import withdraw
 from directory import Directory, make_own
 from wire import Document
 
@@ -38,7 +39,7 @@ class Watch:
     def look(self) -> list[str]:
         """Look once at all replicas of the host; return what was done, in words."""
         self._beat()
-        return [*self._end_hanging(), *self._follow_takeovers()]
+        return [*self._end_hanging(), *self._follow_takeovers(), *self._follow_withdrawals()]
 
     def _end_hanging(self) -> list[str]:
         done = []
@@ -71,6 +72,10 @@ class Watch:
             return []
         takeover.promote(self.root, lost)
         return [f"the standby of {model} has taken over and serves from now on" for model in lost]
+
+    def _follow_withdrawals(self) -> list[str]:
+        # As above: the command will see the routes of the host that withdrew its target.
+        return [] if deployment_lock.read(self.root)["held"] else withdraw.follow(self.root)
 
     def _beat(self) -> None:
         if time.monotonic() - self._beaten >= BEAT_SECONDS:

@@ -6,30 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from toolkit.domain.facts import HostFacts
-from toolkit.planning.routing.routes import Routes, newest, with_targets
+from toolkit.planning.routing.routes import Routes, settled
 
 
 def fleet_routes(facts: Mapping[str, HostFacts]) -> Routes:
-    """Return the right routes where hosts (by label) differ, see `merged`."""
-    return merged({label: Routes.from_json(each.routes) for label, each in facts.items()})
-
-
-def merged(known: Mapping[str, Routes], told: Routes | None = None) -> Routes:
-    """Return the right routes of a fleet whose hosts (by label) have those of `known`.
-
-    Those with the highest serial are right, and among equal ones those that a command `told`. But what hosts have
-    withdrawn by themselves, perhaps several at once, stays withdrawn: a host with a withdrawn target has the say over
-    its own targets of the model.
-    """
-    right = newest([*filter(None, [told]), *known.values()])
-    found = right
-    for label, routes in known.items():
-        for route in routes.routes:
-            own = route.on(label)
-            if any(target.withdrawn for target in own) and right.of(route.model):
-                found = with_targets(found, route.model, label, own, created=route.created)
-    # A state that no router has yet.
-    return replace(found, serial=right.serial + 1) if found != right else right
+    """Return the right routes where hosts (by label) differ, see `settled`."""
+    return settled({label: Routes.from_json(each.routes) for label, each in facts.items()})
 
 
 def with_routes(facts: Mapping[str, HostFacts], routes: Routes) -> dict[str, HostFacts]:

@@ -165,6 +165,8 @@ def _handing_on(model: str) -> str:
         f"    http-request set-header X-Toolkit-Model {model}\n"
         "    http-check send meth GET uri /health"
         f" hdr X-Toolkit-Target %[srv_name] hdr X-Toolkit-Model {model}\n"
+        # 299: the target was withdrawn, and the slot beside it takes its requests.
+        "    http-check expect status 200,299\n"
     )
 
 
@@ -208,13 +210,19 @@ def render_shares(routes: Routes) -> str:
 
 
 def render_relay(routes: Routes, at: str) -> str:
-    """Return `relay.map`: target and model in a request of another host's router -> the slot's own backend."""
-    return "".join(
-        f"{twin}{target.name}/{route.model} {relay_name(route.model, target)}\n"
-        for route in routes.routes
-        for target in (route.on(at) if at else ())
-        for twin in ("", TWIN)
-    )
+    """Return `relay.map`: target and model in a request of another host's router -> the slot's own backend.
+
+    `instead:TARGET/MODEL` -> the target on this host that takes the requests of one that was withdrawn, or `none`.
+    """
+    text = ""
+    for route in routes.routes if at else ():
+        for target in route.on(at):
+            for twin in ("", TWIN):
+                text += f"{twin}{target.name}/{route.model} {relay_name(route.model, target)}\n"
+            if target.withdrawn:
+                instead = route.beside(target.name) or "none"
+                text += f"instead:{target.name}/{route.model} {instead}\n"
+    return text
 
 
 def relay_name(model: str, target: Target) -> str:

@@ -31,8 +31,8 @@ class Target:
     A canary has no weight but a `share`: of 10,000 of the model's requests, so many are drawn for it, and the targets
     with weights get the others. In a fleet of several hosts, `host` names the target's host, and `relay` is the address
     and port at which that host's router takes requests from the others. A `standby` passed its gate: without traffic of
-    its own, it takes the model's traffic while no target with a weight is up. A target that its host has `withdrawn`,
-    because a guard found its release to be no good, gets nothing until a command decides anew.
+    its own, it takes the model's traffic while no target with a weight is up. A target that the guard of its host has
+    `withdrawn` gets nothing.
     """
 
     slot: str
@@ -57,7 +57,7 @@ class Target:
         if self.share and (self.weight or self.standby):
             raise InputError(f"{self.slot} has a share beside a weight or a part as a standby")
         if self.withdrawn and (self.weight or self.share or self.standby):
-            raise InputError(f"{self.slot} was withdrawn and gets traffic")
+            raise InputError(f"{self.slot} was withdrawn by the guard of its host")
         if self.host and not (_HOST.fullmatch(self.host) and _RELAY.fullmatch(self.relay)):
             raise InputError(f"{self.host!r} at {self.relay!r} cannot be routed to")
 
@@ -110,6 +110,12 @@ class Route:
     def on(self, host: str) -> tuple[Target, ...]:
         """Return the targets on `host`."""
         return tuple(target for target in self.targets if target.host == host)
+
+    def beside(self, name: str) -> str:
+        """Return the target on the host of the target `name` that has traffic in its place; empty where none has."""
+        host = next(target.host for target in self.targets if target.name == name)
+        others = [each for each in self.on(host) if each.name != name and each.weight]
+        return max(others, key=lambda each: each.weight).name if others else ""
 
     def main(self, at: str = "") -> str:
         """Return the name of the target with the most traffic, empty where none has any.
@@ -172,8 +178,9 @@ def _target_json(target: Target) -> dict[str, Any]:
     data = {"slot": target.slot, "port": target.port, "weight": target.weight}
     host = {"host": target.host, "relay": target.relay} if target.host else {}
     share = {"share": target.share} if target.share else {}
-    marks = {name: True for name in ("standby", "withdrawn") if getattr(target, name)}
-    return {**data, **host, **marks, **share}
+    standby = {"standby": True} if target.standby else {}
+    withdrawn = {"withdrawn": True} if target.withdrawn else {}
+    return {**data, **host, **standby, **share, **withdrawn}
 
 
 def with_model(
@@ -279,6 +286,36 @@ def without_standby(routes: Routes, model: str, names: Collection[str]) -> Route
         replace(each, standby=each.standby and each.name not in names) for each in route.targets
     )
     return with_model(routes, model, targets, created=route.created)
+
+
+def settled(found: Mapping[str, Routes], told: Routes | None = None) -> Routes:
+    """Return the right routes where those of hosts (by label) differ: the newest, without any host's withdrawn targets.
+
+    Routes with a higher serial may come from a command or a host that did not know of a withdrawal. A target stays
+    withdrawn until its own host has other routes, so that host's word on its own targets counts. Among routes with the
+    same serial those are right that a command has `told` since, from other hosts' facts.
+    """
+    routes = newest([*filter(None, [told]), *found.values()])
+    corrected = routes
+    for host, own in found.items():
+        for route in own.routes:
+            for target in route.on(host):
+                if target.withdrawn:
+                    corrected = _with_withdrawn(corrected, route, target)
+    return corrected if corrected is routes else replace(corrected, serial=routes.serial + 1)
+
+
+def _with_withdrawn(routes: Routes, own: Route, target: Target) -> Routes:
+    """Return `routes` with the targets that the host of `target` has in its `own` route; the same where they agree."""
+    route = routes.of(own.model)
+    there = (
+        next((each for each in route.targets if each.name == target.name), None) if route else None
+    )
+    if route is None or there is None or not (there.weight or there.share or there.standby):
+        return routes
+    known = {each.name: each for each in own.on(target.host)}
+    targets = tuple(known.get(each.name, each) for each in route.targets)
+    return with_model(routes, own.model, targets, created=route.created)
 
 
 def newest(found: Iterable[Routes]) -> Routes:

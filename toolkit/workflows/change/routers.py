@@ -9,9 +9,8 @@ from dataclasses import replace
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.domain.facts import HostFacts
 from toolkit.errors import HostError, ToolkitError
-from toolkit.planning.routing.agreement import merged
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import Routes
+from toolkit.planning.routing.routes import Routes, settled
 
 Edit = Callable[[Routes], Routes]
 AT_ONCE = 16
@@ -35,12 +34,12 @@ class Routers:
         """Do nothing: a host that changes alone depends on no other."""
 
     def observed(self, facts: Mapping[str, HostFacts]) -> None:
-        """Take over the routes in `facts`, by label; where routers differ, the router that was told last is right."""
+        """Take over the routes in `facts`, by label; where routers differ, see `settled`."""
         with self._guard:
             for label, each in facts.items():
                 self._known[label] = Routes.from_json(each.routes)
                 self.behind.pop(label, None)
-            self.routes = merged(self._known, self.routes)
+            self.routes = settled(self._known, self.routes)
 
     def change(self, edit: Edit, needed: Collection[str]) -> None:
         """Bring all routers from the present routes to `edit` of them.

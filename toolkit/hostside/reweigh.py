@@ -1,0 +1,67 @@
+"""Change the weights and shares of this host's routes, where no command does so.
+
+No reload is needed: files and running workers differ in weights and maps alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+
+import router
+import router_files
+import routes_file
+from router_socket import RouterDown
+from wire import Document
+
+_SERVER = re.compile(r"(    server (\S+) \S+ weight )\d+")
+
+
+def reweigh(root: str, edit: Callable[[Document], Document]) -> None:
+    """Write `edit` of the present routes, and tell the workers; a router that is down reads the files when it starts.
+
+    Where `edit` returns the routes that it was given, nothing changes. Raises RouterError.
+    """
+    directory = os.path.join(root, "router")
+    with router_files.alone(directory):
+        former = {
+            name: router_files.read(os.path.join(directory, name)) or ""
+            for name in router_files.FILES
+        }
+        present = routes_file.parsed(former["routes.json"])
+        routes = edit(present)
+        if routes == present:
+            return
+        files = {**former, **_files(former, routes)}
+        changed = [name for name in router_files.FILES if files[name] != former[name]]
+        router_files.write(directory, files, changed)
+        try:
+            router.tell(directory, routes)
+        except RouterDown:
+            return
+
+
+def _files(former: dict[str, str], routes: Document) -> dict[str, str]:
+    """Return the files that follow from `routes`, which differ from the former ones in weights and shares alone."""
+    weights, backend, lines = routes_file.all_weights(routes), "", []
+    for line in former["backends.cfg"].splitlines(True):
+        if line.startswith("backend "):
+            backend = line.split()[1]
+        model = routes_file.model(backend) if backend.startswith(routes_file.PREFIX) else ""
+        found = _SERVER.match(line)
+        if found and found.group(2) in weights.get(model, {}):
+            line = f"{found.group(1)}{weights[model][found.group(2)]}{line[found.end() :]}"
+        lines.append(line)
+    return {
+        "backends.cfg": "".join(lines),
+        "slots.map": _map(routes_file.main_slots(routes)),
+        "shares.map": _map(routes_file.shares(routes)),
+        "relay.map": _map(routes_file.relays(routes)),
+        "routes.json": json.dumps(routes, indent=2) + "\n",
+    }
+
+
+def _map(entries: dict[str, str]) -> str:
+    return "".join(f"{key} {value}\n" for key, value in entries.items())

@@ -1,0 +1,128 @@
+"""Withdraw a target of this host: it gets no new request any more, from this router and from those of other hosts.
+
+The guard of a host does so when a new release breaches what it must keep. No command and no ops machine need be alive:
+
+- This router draws nothing more for the target, and a weight goes to the slot beside it that stands by.
+- Requests that other routers still send for the target are handed to the slot beside it, by this host's relay. Where
+  there is none, the relay answers as for a replica that is down.
+- The relay's answer to checks tells the others, and the watch of each host brings its routes to the same. Each
+  withdrawal counts the serial up by one and changes its own target alone, so all routers agree in the end, in whatever
+  order they learn of two withdrawals.
+
+The routes keep the mark, so that it survives a reload and a restart. While the withdrawn release is in its slot, this
+router refuses routes that give it traffic again: a command may not know of the withdrawal yet. Routes that give the
+target nothing take the mark away.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import reweigh
+import router_files
+import router_socket
+import routes_file
+import takeover
+import withdrawals
+from router_socket import RouterDown
+from wire import Document
+
+# What a relay answers to a check of a target that was withdrawn, and whose requests the slot beside it takes.
+CODE = "299"
+
+
+def withdraw(root: str, model: str, slot: str) -> Document:
+    """Withdraw the target of the slot `slot` of this host; the same again changes nothing.
+
+    Returns {"withdrawn", "to", "why"}: whether the target gets nothing any more, the slot beside it that takes its part
+    (empty where other hosts or nobody on this host does), and why it was not withdrawn: no such target, or no other
+    replica of the model is up. Raises RouterError where the router cannot be told.
+    """
+    routes = router_files.routes(os.path.join(root, "router"))
+    at = routes.get("at", "")
+    name = f"{at}.{slot}" if at else slot
+    target = routes_file.targets_of(routes, model).get(name)
+    if target is None:
+        return {"withdrawn": False, "to": "", "why": f"{model} has no slot {name}"}
+    after = routes_file.targets_of(withdrawn(routes, model, name), model)
+    if not target.get("withdrawn"):
+        up = takeover.seen_up(root).get(model, {})
+        if not any(each["weight"] and up.get(other) for other, each in after.items()):
+            return {"withdrawn": False, "to": "", "why": f"no other replica of {model} is up"}
+        withdrawals.record(root, model, slot)
+        reweigh.reweigh(root, lambda present: withdrawn(present, model, name))
+    beside = routes_file.beside(after, name)
+    return {"withdrawn": True, "to": after[beside]["slot"] if beside else "", "why": ""}
+
+
+def withdrawn(routes: Document, model: str, name: str) -> Document:
+    """Return the routes in which the model's target `name` gets nothing, and the standby beside it has its weight."""
+    target = routes_file.targets_of(routes, model).get(name)
+    if target is None or target.get("withdrawn"):
+        return routes
+    changed = []
+    for route in routes["routes"]:
+        if route["model"] == model:
+            targets = [_after(each, target) for each in route["targets"]]
+            route = {**route, "targets": targets}
+        changed.append(route)
+    return {**routes, "serial": routes.get("serial", 0) + 1, "routes": changed}
+
+
+def _after(each: Document, target: Document) -> Document:
+    """Return a target of the route after the withdrawal of `target`."""
+    kept = {name: value for name, value in each.items() if name not in ("standby", "share")}
+    if each == target:
+        return {**kept, "weight": 0, "withdrawn": True}
+    same_host = each.get("host", "") == target.get("host", "")
+    if target["weight"] and same_host and each.get("standby"):
+        return {**kept, "weight": target["weight"]}
+    return each
+
+
+def learned(routes: Document, codes: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str]]:
+    """Return model and name of each target of another host that its relay calls withdrawn, and these routes do not.
+
+    `codes` has the status of the relays' last answers, {model: {target: status}}.
+    """
+    return [
+        (route["model"], name)
+        for route in routes.get("routes", ())
+        for name, each in routes_file.targets_of(routes, route["model"]).items()
+        if each.get("host", "") != routes.get("at", "")
+        and not each.get("withdrawn")
+        and codes.get(route["model"], {}).get(name) == CODE
+    ]
+
+
+def follow(root: str) -> list[str]:
+    """Bring the routes of this host to what the relays of others say; return what was done, in words."""
+    directory = os.path.join(root, "router")
+    routes = router_files.routes(directory)
+    if not any(each.get("host") for route in routes.get("routes", ()) for each in route["targets"]):
+        return []
+    found = learned(routes, _codes(directory))
+    if found:
+        reweigh.reweigh(root, lambda present: _all_withdrawn(present, found))
+    return [f"{name} of {model} was withdrawn by its host" for model, name in found]
+
+
+def _all_withdrawn(routes: Document, found: list[tuple[str, str]]) -> Document:
+    for model, name in found:
+        routes = withdrawn(routes, model, name)
+    return routes
+
+
+def _codes(directory: str) -> dict[str, dict[str, str]]:
+    """Return the status of the relays' last answers to the newest worker, {model: {target: status}}."""
+    try:
+        pid = router_socket.processes(directory)["current"][-1:]
+        known = router_socket.servers(directory, pid[0]) if pid else None
+    except RouterDown:
+        return {}
+    return {
+        routes_file.model(backend): {name: each["code"] for name, each in servers.items()}
+        for backend, servers in (known or {}).items()
+        if backend.startswith(routes_file.PREFIX)
+    }

@@ -1,0 +1,57 @@
+"""Keep what the guard of this host has withdrawn from coming back by a command that does not know of it yet."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import router_files
+import routes_file
+from router_socket import RouterError
+from wire import Document
+
+# The releases that were withdrawn, by the program of their slot: another release in the slot is none of it.
+RECORD = "withdrawn.json"
+
+
+def record(root: str, model: str, slot: str) -> None:
+    """Note the release in a slot as withdrawn."""
+    directory = os.path.join(root, "router")
+    with router_files.alone(directory):
+        kept = {**_recorded(root), f"{model}-{slot}": _release(root, model, slot)}
+        text = json.dumps(kept, indent=2) + "\n"
+        router_files.write(directory, {RECORD: text}, [RECORD], router_files.ROOT_ONLY)
+
+
+def require_kept(root: str, former: Document, routes: Document) -> None:
+    """Raise RouterError where `routes` give traffic to a target of this host that `former` have as withdrawn."""
+    recorded = _recorded(root)
+    for route in former.get("routes", ()):
+        model = route["model"]
+        for name, each in routes_file.targets_of(former, model).items():
+            if not each.get("withdrawn") or each.get("host", "") != former.get("at", ""):
+                continue
+            wanted = routes_file.targets_of(routes, model).get(name, {})
+            gains = wanted.get("weight") or wanted.get("share") or wanted.get("standby")
+            number = _release(root, model, each["slot"])
+            if gains and number and number == recorded.get(f"{model}-{each['slot']}"):
+                raise RouterError(
+                    f"{model}/{name} gets no traffic: the guard of this host has withdrawn release {number}"
+                )
+
+
+def _release(root: str, model: str, slot: str) -> int:
+    """Return the number of the release in a slot; 0 where there is none."""
+    path = os.path.join(root, "slots", f"{model}-{slot}", "manifest.json")
+    try:
+        return int(json.loads(router_files.read(path) or "")["release"]["number"])
+    except (ValueError, KeyError, TypeError):
+        return 0
+
+
+def _recorded(root: str) -> dict[str, int]:
+    try:
+        found = json.loads(router_files.read(os.path.join(root, "router", RECORD)) or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
