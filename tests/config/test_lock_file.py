@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,26 @@ def test_an_absent_lock_is_empty_and_names_the_command_that_pins(tmp_path: Path)
     with pytest.raises(InputError) as caught:
         lock.snapshot_of(VERSION)
     assert caught.value.message == f"the files of tiny@1 are not pinned in {lock.path}"
+    assert caught.value.hint == "toolkit registry pin tiny@1 --lock-only"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("Config.json", "'Config.json' and 'config.json', which are one name on some file systems"),
+        ("config.json/x.json", "'config.json/x.json': one of its directories is also a file"),
+    ],
+)
+def test_names_of_an_older_lock_that_no_disk_holds_together_stop_that_version_alone(
+    tmp_path: Path, path: str, words: str
+) -> None:
+    twins = replace(SNAPSHOT, files=(FileDigest(path, 1, "a" * 64), *SNAPSHOT.files))
+    write_lock(Lock(lock_path(tmp_path / "registry.yaml"), {}).plus(twins))
+    lock = read_lock(tmp_path / "registry.yaml")
+    assert not lock.has(VERSION)
+    with pytest.raises(InputError) as caught:
+        lock.snapshot_of(VERSION)
+    assert words in caught.value.message
     assert caught.value.hint == "toolkit registry pin tiny@1 --lock-only"
 
 

@@ -58,6 +58,14 @@ UNRELIABLE = {
         {**SET, TWO: weights("a", "b")},
         f"the tensor 'a' stands in {ONE} and in {TWO}",
     ),
+    "a tensor that its file lacks": (
+        {**SET, INDEX: index(a=ONE, b=TWO, c=TWO)},
+        f"{INDEX} names the tensor 'c' in {TWO}, which has no tensor of that name",
+    ),
+    "a tensor that the only file lacks": (
+        {**BASE, STRAY: weights("a"), INDEX: index(a=STRAY, b=STRAY)},
+        f"{INDEX} names the tensor 'b' in {STRAY}, which has no tensor of that name",
+    ),
     "a part that the index names": (
         {path: data for path, data in SET.items() if path != TWO},
         f"{INDEX} names {TWO}, which is not there",

@@ -16,8 +16,8 @@ from typing import Any
 
 from toolkit.config.text_file import read_text
 from toolkit.domain.model import Version
-from toolkit.domain.outside import TwiceError, brief, parse_json
-from toolkit.domain.snapshot import FileDigest, Snapshot, is_safe_path
+from toolkit.domain.outside import TwiceError, brief, parse_json, shown
+from toolkit.domain.snapshot import FileDigest, Snapshot, case_fault, is_safe_path, path_fault
 from toolkit.errors import InputError
 
 MAX_BYTES = 16 * 2**20
@@ -36,23 +36,42 @@ class Lock:
     snapshots: Mapping[tuple[str, str], Snapshot]
 
     def has(self, version: Version) -> bool:
-        """Whether the files of `version` are pinned."""
-        return (version.source.key, version.revision) in self.snapshots
+        """Whether the files of `version` are pinned, and one disk can hold them all."""
+        snapshot = self._found(version)
+        return snapshot is not None and not _names_fault(snapshot)
 
     def snapshot_of(self, version: Version) -> Snapshot:
-        """Return the pinned files of `version`; raises InputError where they are not pinned yet."""
-        snapshot = self.snapshots.get((version.source.key, version.revision))
+        """Return the pinned files of `version`; raises InputError where they are not pinned yet.
+
+        An older toolkit may have pinned names that no disk holds together; raises InputError for them, too.
+        """
+        snapshot, fault = self._found(version), ""
         if snapshot is None:
-            raise InputError(
-                f"the files of {version.title} are not pinned in {self.path}",
-                hint=f"toolkit registry pin {version.title} --lock-only",
-            )
+            fault = f"the files of {version.title} are not pinned in {self.path}"
+        elif names := _names_fault(snapshot):
+            fault = f"the files of {version.title} in {self.path} cannot be stored: {names}"
+        if snapshot is None or fault:
+            raise InputError(fault, hint=f"toolkit registry pin {version.title} --lock-only")
         return snapshot
+
+    def _found(self, version: Version) -> Snapshot | None:
+        return self.snapshots.get((version.source.key, version.revision))
 
     def plus(self, snapshot: Snapshot) -> Lock:
         """Return the lock with `snapshot` in it."""
         key = (snapshot.source, snapshot.revision)
         return Lock(self.path, {**self.snapshots, key: snapshot})
+
+
+def _names_fault(snapshot: Snapshot) -> str:
+    paths = [file.path for file in snapshot.files]
+    path, why = path_fault(paths)
+    if path or why:
+        return f"{shown(path)}: {why}"
+    one, other = case_fault(paths)
+    return (
+        f"{shown(one)} and {shown(other)}, which are one name on some file systems" if one else ""
+    )
 
 
 def lock_path(registry_path: Path) -> Path:

@@ -41,16 +41,22 @@ def weights_of(paths: Collection[str], index: bytes | None = None) -> tuple[str,
 
 def parse_index(text: bytes) -> frozenset[str]:
     """Return the files that an index of weights names; raises ValueError where it is none."""
+    return frozenset(_weight_map(text).values())
+
+
+def _weight_map(text: bytes) -> dict[str, str]:
+    """Return tensor -> file of an index of weights; raises ValueError where it is none."""
     weight_map = parse_mapping(text, INDEX).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise ValueError("it has no `weight_map`")
-    files = {text_of(file, f"the file of {shown(name)}") for name, file in weight_map.items()}
+    named = {name: text_of(file, f"the file of {shown(name)}") for name, file in weight_map.items()}
+    files = set(named.values())
     if len(files) > SHARDS:
         raise ValueError(f"it names more than {SHARDS} files")
     for file in files:
         if not is_safe_path(file):
             raise ValueError(f"it names the file {shown(file)}")
-    return frozenset(files)
+    return named
 
 
 def set_fault(paths: Collection[str], index: bytes | None) -> str:
@@ -69,8 +75,26 @@ def set_fault(paths: Collection[str], index: bytes | None) -> str:
     return f"{name} names {', '.join(lacking[:3])}{more}, which {verb} not there"
 
 
-def tensor_fault(tensors: Mapping[str, Sequence[Tensor]]) -> str:
-    """Return which tensor stands in two files; `tensors` is file -> its tensors. Empty where none does."""
+def tensor_fault(tensors: Mapping[str, Sequence[Tensor]], index: bytes | None = None) -> str:
+    """Return which tensor stands in two files, or not in the file that the index names; empty where none does.
+
+    `tensors` is file -> its tensors, `index` the text of the index, if any. Raises ValueError where that is none.
+    """
+    return _twice(tensors) or (_lacking(tensors, _weight_map(index)) if index else "")
+
+
+def _lacking(tensors: Mapping[str, Sequence[Tensor]], named: Mapping[str, str]) -> str:
+    there = {path: {tensor.name for tensor in found} for path, found in tensors.items()}
+    for name, path in named.items():
+        if path in there and name not in there[path]:
+            return (
+                f"{SAFETENSORS_INDEX} names the tensor {shown(name)} in {path}, "
+                "which has no tensor of that name"
+            )
+    return ""
+
+
+def _twice(tensors: Mapping[str, Sequence[Tensor]]) -> str:
     seen: dict[str, str] = {}
     for path, found in tensors.items():
         for tensor in found:

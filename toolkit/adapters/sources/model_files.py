@@ -118,14 +118,15 @@ def weights_fault(
     """Return which weights among `paths` are missing or contradict each other; empty where none do.
 
     `read` returns a file's bytes, `tensors` the tensors of a safetensors file; raises what they raise. A single file of
-    weights is not read.
+    weights without an index is not read.
     """
     index = index_of(paths)
     text = read(index) if index else None
     if fault := set_fault(paths, text):
         return fault
     files = weights_of(paths, text)
-    return tensor_fault(_all_tensors(files, tensors)) if len(files) > 1 else ""
+    alone = len(files) == 1 and text is None
+    return "" if alone else tensor_fault(_all_tensors(files, tensors), text)
 
 
 def _model(
@@ -142,7 +143,7 @@ def _model(
         raise ValueError(fault)
     files = weights_of(sizes, text)
     found = _all_tensors(files, lambda path: tensors(path, sizes[path]))
-    if fault := tensor_fault(found):
+    if fault := tensor_fault(found, text):
         raise ValueError(fault)
     named = [tensor for each in found.values() for tensor in each]
     return ModelFiles(config, tuple(named if files else _other_formats(snapshot)))
