@@ -13,6 +13,7 @@ from toolkit.planning.routing.routes import (
     PREFIX,
     Routes,
     Target,
+    with_hold,
     with_model,
     with_shares,
     with_weights,
@@ -126,6 +127,40 @@ def test_what_the_router_is_told(
     assert routes_file.commands(_loaded(old), new.as_json()) == [
         f"set server model.tiny/{each}" for each in commands
     ]
+
+
+NOW = 1_800_000_000.0
+AT = 1_800_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("wanted", "known", "held"),
+    [
+        pytest.param({}, {}, {}, id="none"),
+        pytest.param({"a": 120}, {}, {"a": f"120:{AT}:"}, id="it begins"),
+        pytest.param({"a": 120}, {"a": "120:7:"}, {"a": "120:7:"}, id="it goes on"),
+        pytest.param({"a": 60}, {"a": "120:7:"}, {"a": "60:7:"}, id="with another patience"),
+        pytest.param({"a": 120}, {"a": "120"}, {"a": f"120:{AT}:"}, id="after a start"),
+        pytest.param({"a": 120}, {"a": "0:7:9"}, {"a": f"120:{AT}:"}, id="again"),
+        pytest.param({}, {"a": "120:7:"}, {"a": f"0:7:{AT}"}, id="it ends"),
+        pytest.param({}, {"a": "120"}, {"a": f"0:{AT - 120_000}:{AT}"}, id="after a start, it ends"),
+        pytest.param({}, {"a": f"0:7:{AT - 5000}"}, {"a": f"0:7:{AT - 5000}"}, id="it is replayed"),
+        pytest.param({}, {"a": f"0:7:{AT - 40_000}"}, {}, id="it is over"),
+        pytest.param({"b": 5}, {"a": "9:7:"}, {"a": f"0:7:{AT}", "b": f"5:{AT}:"}, id="two models"),
+    ],
+)  # fmt: skip
+def test_the_time_of_a_hold_is_kept_in_the_workers(
+    wanted: dict[str, int], known: dict[str, str], held: dict[str, str]
+) -> None:
+    assert routes_file.held(wanted, NOW, known) == held
+
+
+def test_a_hold_takes_no_reload() -> None:
+    off = with_weights(TINY, "tiny", {"blue": 0})
+    held = with_hold(off, "tiny", 120)
+    assert not routes_file.needs_reload(render_files(off), render_files(held))
+    assert render_files(held)["holds.map"] == "tiny 120\n"
+    assert routes_file.holds(held.as_json()) == {"tiny": 120}
 
 
 def test_a_relay_at_another_port_takes_a_reload_on_its_own_host_too() -> None:

@@ -12,6 +12,7 @@ from toolkit.planning.routing.routes import (
     Routes,
     Target,
     backend_name,
+    with_hold,
     with_model,
     with_shares,
     with_weights,
@@ -74,13 +75,23 @@ def test_a_canary_has_a_share_and_is_no_standby_until_it_has_all_traffic() -> No
     assert with_shares(SHARED, "tiny", {"green": 0}) == TINY
 
 
+HELD = with_hold(with_weights(TINY, "tiny", {"blue": 0}), "tiny", 120)
+
+
+def test_requests_wait_until_a_target_has_a_weight() -> None:
+    assert HELD.routes[0].hold == 120
+    assert with_shares(HELD, "tiny", {"green": 1}).routes[0].hold == 120
+    assert with_weights(HELD, "tiny", {"green": 100}).routes[0].hold == 0
+    assert with_hold(HELD, "tiny", 0) == with_weights(TINY, "tiny", {"blue": 0})
+
+
 def test_the_time_of_a_takeover_is_noted_and_differs_from_host_to_host() -> None:
     noted = Routes((replace(TINY.routes[0], took_over=5.0),))
     assert Routes.from_json(noted.as_json()).routes[0].took_over == 5.0
     assert noted == TINY
 
 
-@pytest.mark.parametrize("routes", [Routes(), TINY, BOTH, STANDING, SHARED])
+@pytest.mark.parametrize("routes", [Routes(), TINY, BOTH, STANDING, SHARED, HELD])
 def test_json_and_back(routes: Routes) -> None:
     assert Routes.from_json(routes.as_json()) == routes
 
@@ -112,6 +123,9 @@ def test_an_empty_document_has_no_routes() -> None:
             lambda: Route("tiny", tuple(Target(name, 8100, share=5001) for name in ("a", "b"))),
             "tiny has shares of more than all requests",
         ),
+        (lambda: with_hold(Routes(), "tiny", 1), "tiny has no route"),
+        (lambda: with_hold(TINY, "tiny", 1), "tiny is served, so its requests need not wait"),
+        (lambda: with_hold(HELD, "tiny", 3601), "requests cannot wait for 3601 s"),
         (lambda: Route("a b", ()), "'a b' cannot be routed"),
         (lambda: Route("", ()), "'' cannot be routed"),
         (lambda: Route("tiny\n", ()), "'tiny\\n' cannot be routed"),

@@ -58,6 +58,7 @@ def _files(former: dict[str, str], routes: Document) -> dict[str, str]:
         "backends.cfg": "".join(lines),
         "slots.map": _map(routes_file.main_slots(routes)),
         "shares.map": _map(routes_file.shares(routes)),
+        "holds.map": _map({key: str(value) for key, value in routes_file.holds(routes).items()}),
         "relay.map": _map(routes_file.relays(routes)),
         "routes.json": json.dumps(routes, indent=2) + "\n",
     }

@@ -131,6 +131,10 @@ def _reload(directory: str, former: Mapping[str, str | None], changed: list[str]
 def tell(directory: str, routes: Document) -> tuple[int, int]:
     """Bring every worker to the routes and verify it; return the numbers of workers and of commands."""
     processes = router_socket.processes(directory)
+    workers = processes["current"] + processes["old"]
+    # Requests begin to wait before their target loses its weight, and go on once another has one.
+    begun, ended = _holds(directory, workers, routes)
+    _set_in_all(directory, workers, "holds.map", begun)
     # New clients get to the newest worker. Older workers refuse commands to their servers, so slots.map steers them; a
     # model that came later has no entry there, and no backend either.
     told = 0
@@ -142,19 +146,39 @@ def tell(directory: str, routes: Document) -> tuple[int, int]:
             raise RouterError("the router refused: " + "; ".join(complaints))
         # After the weights: a canary that gets all of the traffic keeps its share until it has its weight.
         router_socket.set_map(directory, pid, "shares.map", routes_file.shares(routes))
-        router_socket.set_map(directory, pid, "relay.map", routes_file.relays(routes))
     steering = [
         f"set map slots.map {model} {slot}"
         for model, slot in routes_file.main_slots(routes).items()
     ]
     for pid in processes["old"]:
-        router_socket.set_map(directory, pid, "relay.map", routes_file.relays(routes))
         complaints = router_socket.tell(directory, pid, steering)
         complaints = [each for each in complaints if "entry not found" not in each]
         if complaints:
             raise RouterError("a worker left behind refused: " + "; ".join(complaints))
+    _set_in_all(directory, workers, "relay.map", routes_file.relays(routes))
+    _set_in_all(directory, workers, "holds.map", ended)
     current = router_view.servers(directory, processes["current"])
     drift = router_view.wrong_weights(routes_file.all_weights(routes), current)
     if drift:
         raise RouterError(f"the router has other weights than its files: {', '.join(drift)}")
-    return len(processes["current"]) + len(processes["old"]), told
+    return len(workers), told
+
+
+def _holds(
+    directory: str, workers: list[int], routes: Document
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return holds.map for the workers while the weights change, and afterwards."""
+    known: dict[str, str] = {}
+    # A worker that started from the files does not know since when requests wait; others do.
+    for pid in workers:
+        for model, value in (router_socket.read_map(directory, pid, "holds.map") or {}).items():
+            known[model] = max(known.get(model, ""), value, key=len)
+    wanted = routes_file.holds(routes)
+    ended = routes_file.held(wanted, time.time(), known)
+    begun = {model: ended[model] for model in wanted}
+    return {**known, **begun}, ended
+
+
+def _set_in_all(directory: str, workers: list[int], name: str, entries: dict[str, str]) -> None:
+    for pid in workers:
+        router_socket.set_map(directory, pid, name, entries)

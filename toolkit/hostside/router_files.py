@@ -17,10 +17,11 @@ import seals
 from directory import Directory, NotSafe
 from router_socket import RouterError
 
-# In the order of writing. The backends come after the map that they read, and before the maps that name backends, so
+# In the order of writing. The backends come after the map that they read, and before those that name backends, so
 # that no map names one that a start would not know. The ops machine reads routes.json back: it comes last, once the
 # other files agree with it.
 FILES = (
+    "holds.map",
     "shares.map",
     "backends.cfg",
     "models.map",

@@ -21,6 +21,8 @@ TWIN = "standby:"
 # Backends that take no requests: each tells whether one target may get new ones.
 INDICATOR = "up."
 STANDBY_WEIGHT = 100
+# Milliseconds after which hold.lua has let go all requests of a hold, with some to spare.
+_REPLAYED = 30_000
 _WEIGHT = re.compile(r" weight \d+")
 
 
@@ -71,6 +73,7 @@ def _is_whole(found: object) -> bool:
         isinstance(route, dict)
         and isinstance(route.get("model"), str)
         and isinstance(route.get("created"), int)
+        and isinstance(route.get("hold", 0), int)
         and isinstance(route.get("targets"), list)
         and all(map(_is_target, route["targets"]))
         for route in found.get("routes", [])
@@ -104,7 +107,7 @@ def needs_reload(former: Mapping[str, str | None], files: Mapping[str, str]) -> 
     return any(
         _WEIGHT.sub("", former.get(name) or "") != _WEIGHT.sub("", text)
         for name, text in files.items()
-        if name not in ("slots.map", "shares.map", "relay.map", "routes.json")
+        if name not in ("slots.map", "shares.map", "holds.map", "relay.map", "routes.json")
     )
 
 
@@ -189,6 +192,33 @@ def shares(routes: Routes) -> dict[str, str]:
                 found[f"{name_of_model}:{name_of(target)}"] = str(bound)
         if bound:
             found[name_of_model] = str(bound)
+    return found
+
+
+def holds(routes: Routes) -> dict[str, int]:
+    """Return {model whose requests wait: for how many seconds}: the content of holds.map."""
+    found = {route["model"]: route.get("hold", 0) for route in routes.get("routes", [])}
+    return {model: seconds for model, seconds in found.items() if seconds}
+
+
+def held(wanted: Mapping[str, int], now: float, known: Mapping[str, str]) -> dict[str, str]:
+    """Return what running workers have in holds.map, for the models in `wanted` {model: seconds}.
+
+    `known` is what they have so far, and `now` is in seconds since the epoch. See hold.lua: it replays the time of a
+    hold that ended, and that takes a few seconds.
+    """
+    found, at = {}, int(now * 1000)
+    for name_of_model in {*wanted, *known}:
+        patience, since, ended = (known.get(name_of_model, "") + "::").split(":")[:3]
+        seconds = wanted.get(name_of_model, 0)
+        if seconds:
+            begun = since if patience not in ("", "0") and since else str(at)
+            found[name_of_model] = f"{seconds}:{begun}:"
+        elif patience == "0" and ended and int(ended) + _REPLAYED > at:
+            found[name_of_model] = known[name_of_model]
+        elif patience not in ("", "0"):
+            # After a start from the files: no request waits for longer than its patience.
+            found[name_of_model] = f"0:{since or at - int(patience) * 1000}:{at}"
     return found
 
 

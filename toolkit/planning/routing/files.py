@@ -53,6 +53,7 @@ def render_files(routes: Routes, at: str = "") -> dict[str, str]:
         "models-described.map": render_described_map(routes),
         "slots.map": render_slots(routes, at),
         "shares.map": render_shares(routes),
+        "holds.map": render_holds(routes),
         "relay.map": render_relay(routes, at),
         "models.json": render_models_json(routes),
         "routes.json": json.dumps(routes.as_json(at), indent=2) + "\n",
@@ -207,6 +208,11 @@ def render_shares(routes: Routes) -> str:
             lines += f"{route.model}:{target.name} {bound}\n" if target.share else ""
         text += f"{route.model} {bound}\n{lines}" if bound else ""
     return text
+
+
+def render_holds(routes: Routes) -> str:
+    """Return `holds.map`: model whose requests wait -> for how many seconds, see hold.lua."""
+    return "".join(f"{route.model} {route.hold}\n" for route in routes.routes if route.hold)
 
 
 def render_relay(routes: Routes, at: str) -> str:

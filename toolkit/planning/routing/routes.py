@@ -14,6 +14,8 @@ from typing import Any
 from toolkit.errors import InputError
 
 MAX_WEIGHT = 256
+# Seconds; clients give up earlier.
+MAX_HOLD = 3600
 # Shares are in parts of this of a model's requests.
 WHOLE = 10_000
 STANDBY_WEIGHT = 100
@@ -81,7 +83,8 @@ class Route:
     """A public model name and its targets. `created` is in whole seconds since the epoch.
 
     `routing` selects the target of a request: `least-connections`, or `prefix`, which prefers the target that had the
-    same first message before. `took_over` is the time at which a standby took the traffic over by itself, in seconds
+    same first message before. While no target has a weight, requests wait for one for `hold` seconds; with 0 they are
+    refused. `took_over` is the time at which a standby took the traffic over by itself, in seconds
     since the epoch; 0 where a command gave the traffic. Each host notes it by its own clock.
     """
 
@@ -90,6 +93,7 @@ class Route:
     created: int = 0
     routing: str = LEAST
     took_over: float = field(default=0.0, compare=False)
+    hold: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a name that fits no URL, map or configuration line; raises InputError."""
@@ -100,6 +104,8 @@ class Route:
             )
         if len({target.name for target in self.targets}) != len(self.targets):
             raise InputError(f"{self.model} has a slot twice")
+        if not 0 <= self.hold <= MAX_HOLD:
+            raise InputError(f"requests cannot wait for {self.hold} s")
         if sum(target.share for target in self.targets) > WHOLE:
             raise InputError(f"{self.model} has shares of more than all requests")
 
@@ -150,6 +156,7 @@ class Routes:
                     "created": route.created,
                     **({} if route.routing == LEAST else {"routing": route.routing}),
                     **({"took_over": route.took_over} if route.took_over else {}),
+                    **({"hold": route.hold} if route.hold else {}),
                     "targets": [_target_json(target) for target in route.targets],
                 }
                 for route in self.routes
@@ -167,6 +174,7 @@ class Routes:
                     each["created"],
                     each.get("routing", LEAST),
                     each.get("took_over", 0.0),
+                    each.get("hold", 0),
                 )
                 for each in data.get("routes", ())
             ),
@@ -193,11 +201,14 @@ def with_model(
 ) -> Routes:
     """Return `routes` with `model` leading to `targets`.
 
-    A model that has a route keeps its `created`, and its `routing` where none is given.
+    A model that has a route keeps its `created`, its `routing` where none is given, and its `hold` while no target has
+    a weight.
     """
     former = routes.of(model)
     kept = former.routing if former else LEAST
-    route = Route(model, targets, former.created if former else created, routing or kept)
+    hold = former.hold if former and not any(target.weight for target in targets) else 0
+    since = former.created if former else created
+    route = Route(model, targets, since, routing or kept, hold=hold)
     others = [each for each in routes.routes if each.model != model]
     changed = tuple(sorted([*others, route], key=lambda each: each.model))
     return replace(routes, routes=changed)
@@ -265,6 +276,19 @@ def with_shares(routes: Routes, model: str, shares: Mapping[str, int]) -> Routes
         for each in route.targets
     )
     return with_model(routes, model, targets, created=route.created)
+
+
+def with_hold(routes: Routes, model: str, seconds: int) -> Routes:
+    """Return `routes` in which requests wait for up to `seconds` while no target of the model has a weight.
+
+    A target that gains a weight ends it. Raises InputError where the model has no route, or a target has a weight.
+    """
+    route = _route_with(routes, model, ())
+    if seconds and any(target.weight for target in route.targets):
+        raise InputError(f"{model} is served, so its requests need not wait")
+    others = [each for each in routes.routes if each.model != model]
+    changed = sorted([*others, replace(route, hold=seconds)], key=lambda each: each.model)
+    return replace(routes, routes=tuple(changed))
 
 
 def _route_with(routes: Routes, model: str, names: Collection[str]) -> Route:

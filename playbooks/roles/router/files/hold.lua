@@ -1,0 +1,88 @@
+-- Let requests wait, in their order, while a model is exchanged on a device that holds one replica.
+--
+-- holds.map has for such a model `PATIENCE:SINCE:`, seconds and the time at which the hold began, and afterwards for a while
+-- `0:SINCE:UNTIL`; times are in milliseconds since the epoch. A start from the files finds `PATIENCE` alone.
+--
+-- All requests at once would be a burst that no client caused, so the time in which they arrived is replayed, shorter: a
+-- request leaves at UNTIL + GRACE + (arrival - SINCE) x PACE, and new ones join behind until they meet the present. This
+-- keeps the order over all threads and workers, which share no state. No request waits longer than the first.
+--
+-- Sets txn.held to `late` after the patience, and to `full` where too many wait. While a request waits it is `gone`: where the
+-- client hangs up, HAProxy ends this function without a word and goes on with the request. A body that is larger than a buffer
+-- hides the end of its client until the request leaves.
+
+local POLL = 200       -- milliseconds between two looks at the map
+local GRACE = 250      -- milliseconds; by then each waiting request has seen the end
+local PACE = 0.1       -- of the time in which the requests arrived
+local MOST = 5000      -- milliseconds for the replay of any hold
+local DEAD = 1000      -- milliseconds; an entry that looked no more for so long has no client
+
+local holds = Map.new('holds.map', Map._str)
+local waiting = {} -- entry -> true; an entry has `seen`, when it looked last, and `bytes`
+
+local function clock()
+  local now = core.now()
+  return now.sec * 1000 + now.usec // 1000
+end
+
+-- The requests and bytes that wait in this thread.
+local function load(now)
+  local count, bytes = 0, 0
+  for entry in pairs(waiting) do
+    if now - entry.seen > DEAD then
+      waiting[entry] = nil
+    else
+      count, bytes = count + 1, bytes + entry.bytes
+    end
+  end
+  return count, bytes
+end
+
+-- When a request that came at `arrived` may leave, of a hold that has ended.
+local function leaves(arrived, since, ended)
+  local pace = math.min(PACE, MOST / math.max(1, ended - since))
+  return ended + GRACE + math.max(0, arrived - since) * pace
+end
+
+-- Returns the time of the next look, or nil and, where the request is refused, why.
+local function decide(model, arrived, now)
+  local value = holds:lookup(model)
+  local patience, since, ended = (value or ''):match('^(%d+):?(%d*):?(%d*)$')
+  if not patience then return nil end
+  if patience == '0' then
+    local at = leaves(arrived, tonumber(since) or 0, tonumber(ended) or 0)
+    if at <= now then return nil end
+    return math.min(at, now + POLL)
+  end
+  local last = arrived + tonumber(patience) * 1000
+  if now >= last then return nil, 'late' end
+  return math.min(last, now + POLL)
+end
+
+-- At most so many requests and bytes wait in each thread. txn.bytes is what this one holds in memory.
+local function hold(txn, most_requests, most_bytes)
+  local model, arrived = txn:get_var('txn.model'), clock()
+  local entry, now = { bytes = txn:get_var('txn.bytes') or 0 }, arrived
+  local at, why = decide(model, arrived, now)
+  if not at then
+    if why then txn:set_var('txn.held', why) end
+    return
+  end
+  local count, bytes = load(now)
+  if count >= tonumber(most_requests) or bytes + entry.bytes > tonumber(most_bytes) then
+    txn:set_var('txn.held', 'full')
+    return
+  end
+  waiting[entry] = true
+  txn:set_var('txn.held', 'gone')
+  while at do
+    entry.seen = now
+    core.msleep(math.max(1, math.ceil(at - now)))
+    now = clock()
+    at, why = decide(model, arrived, now)
+  end
+  waiting[entry] = nil
+  if why then txn:set_var('txn.held', why) else txn:unset_var('txn.held') end
+end
+
+core.register_action('hold', { 'http-req' }, hold, 2)

@@ -1,0 +1,214 @@
+"""Requests wait in their order while their model is exchanged, within bounds, and none is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.hostside.router_lab import Backend, Lab, lab, until
+from tests.hostside.router_site import PATH, Clients, Site
+from toolkit.planning.routing.routes import with_hold, with_weights
+
+
+def begin(site: Site, patience: int = 60) -> None:
+    """Take the traffic from blue, and let requests wait."""
+    off = with_weights(site.lab.routes, "tiny", {"blue": 0})
+    site.lab.apply(with_hold(off, "tiny", patience))
+
+
+def exchange(site: Site) -> None:
+    """End blue as a swap does, and give the traffic to green."""
+    done = site.lab.apply(with_weights(site.lab.routes, "tiny", {"green": 100}))
+    assert not done["reloaded"]
+
+
+class Asked:
+    """Requests of their own connections, each with its number; `answers` has (number, status, seconds, answer)."""
+
+    def __init__(self, running: Lab) -> None:
+        self.lab = running
+        self.answers: list[tuple[int, int, float, Any]] = []
+        self.threads: list[threading.Thread] = []
+
+    def ask(self, number: int, path: str = PATH, pad: int = 0) -> None:
+        self.threads.append(threading.Thread(target=self._ask, args=(number, path, pad)))
+        self.threads[-1].start()
+
+    def _ask(self, number: int, path: str, pad: int) -> None:
+        began = time.monotonic()
+        body = json.dumps({"model": "tiny", "n": number}).encode() + b" " * pad
+        status, answer, headers = self.lab.ask(path, body)
+        took = time.monotonic() - began
+        self.answers.append((number, status, took, (answer, headers["Retry-After"])))
+
+    def all(self) -> list[tuple[int, int, float, Any]]:
+        for thread in self.threads:
+            thread.join(30)
+            assert not thread.is_alive()
+        return sorted(self.answers)
+
+
+@pytest.fixture
+def seen(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the requests in the order in which green got them."""
+    found: list[int] = []
+    former = Backend.__setattr__
+
+    def note(self: Backend, name: str, value: Any) -> None:
+        former(self, name, value)
+        if (
+            name == "last"
+            and self.name == "green"
+            and value[1].startswith(b'{"model": "tiny", "n"')
+        ):
+            found.append(json.loads(value[1])["n"])
+
+    monkeypatch.setattr(Backend, "__setattr__", note)
+    return found
+
+
+def test_a_swap_under_load_costs_waiting_and_no_error(site: Site, seen: list[int]) -> None:
+    clients = Clients(site.lab.port, short=6, streams=4)
+    until(lambda: clients.results["short"] > 50)
+    site.green.ill = True
+    until(lambda: not site.lab.observe()["servers"]["tiny"]["green"]["up"])
+    began = time.monotonic()
+    begin(site)
+    asked = Asked(site.lab)
+    # of all kinds: short, read by the process for larger bodies, passed on unread
+    for number in range(30):
+        asked.ask(
+            number,
+            PATH if number % 3 else f"/m/tiny{PATH}",
+            20_000 if number % 5 == 0 else 0,
+        )
+        time.sleep(0.05)
+    # what was running ended in peace, and the old replica can go
+    until(lambda: site.lab.observe()["servers"]["tiny"]["blue"]["sessions"] == 0)
+    site.blue.stop()
+    site.green.ill = False
+    exchange(site)
+    took = time.monotonic() - began
+    answers = asked.all()
+    assert {status for _, status, _, _ in answers} == {200}
+    assert {answer["slot"] for _, _, _, (answer, _) in answers} == {"green"}
+    # the first waited for longest: for the exchange and a moment
+    assert max(waited for _, _, waited, _ in answers) < took + 1.5
+    # in the order in which they came; two of them may meet in the last milliseconds
+    assert len(seen) == 30
+    assert all(abs(place - number) <= 2 for place, number in enumerate(seen))
+    # a request that comes later waits for no one
+    until(lambda: clients.results["short"] > 200)
+    assert set(clients.stop()) == {"short", "stream"}
+    site.consistent()
+
+
+def test_the_waiting_requests_are_no_burst(site: Site) -> None:
+    began = time.monotonic()
+    begin(site)
+    asked = Asked(site.lab)
+    for number in range(30):
+        asked.ask(number)
+        time.sleep(0.05)
+    exchange(site)
+    took = time.monotonic() - began
+    waits = [waited for _, _, waited, _ in asked.all()]
+    # they leave in a tenth of the time in which they came: the last waits for a pause and its part of that
+    assert waits[0] < took + 1.0
+    assert 0.25 + 0.05 * took < waits[-1] < 1.5
+
+
+def test_a_patience_that_is_over_is_a_503_that_says_when_to_try_again(site: Site) -> None:
+    begin(site, patience=1)
+    for pad in (0, 20_000):
+        began = time.monotonic()
+        status, answer, headers = site.lab.ask(PATH, b'{"model":"tiny"}' + b" " * pad)
+        assert (status, answer["error"]["code"]) == (503, "model_changing")
+        assert int(headers["Retry-After"]) > 0
+        assert 0.9 < time.monotonic() - began < 2.5
+    line = until(lambda: site.lab.requests())[-1]
+    assert (line["status"], line["path"]) == (503, PATH)
+
+
+def test_a_client_that_hangs_up_leaves_the_queue(site: Site) -> None:
+    begin(site)
+    gone = http.client.HTTPConnection("127.0.0.1", site.lab.port)
+    with contextlib.closing(gone):
+        gone.request("POST", PATH, b'{"model":"tiny","n":1}')
+        time.sleep(0.1)
+    until(lambda: site.lab.requests())
+    exchange(site)
+    assert site.slot() == "green"
+    assert json.loads(site.green.last[1]) == {"model": "tiny"}
+    assert (site.green.gone, site.blue.last) == (0, ("", b""))
+
+
+@pytest.fixture
+def narrow() -> Iterator[Site]:
+    with lab(
+        router_held_requests=4, router_held_bytes=120_000, router_client_silence="1s"
+    ) as running:
+        made = Site(running)
+        yield made
+        made.blue.stop()
+        made.green.stop()
+
+
+def test_requests_and_bytes_that_wait_are_bounded(narrow: Site) -> None:
+    begin(narrow)
+    asked = Asked(narrow.lab)
+    for number in range(10):
+        asked.ask(number)
+    until(lambda: len(asked.answers) >= 6)
+    # the silence of a client that waits is no reason to cut it
+    time.sleep(1.5)
+    # two threads with room for two each; how many of these are taken is theirs
+    refused = list(asked.answers)
+    assert 6 <= len(refused) <= 8
+    for _, status, waited, (answer, again) in refused:
+        assert (status, answer["error"]["code"], again) == (503, "too_many_waiting", "5")
+        assert waited < 1.5
+    # of large bodies, none fits beside those of 60,000 bytes a thread
+    status, answer, _ = narrow.lab.ask(PATH, b'{"model":"tiny"}' + b" " * 70_000)
+    assert (status, answer["error"]["code"]) == (503, "too_many_waiting")
+    exchange(narrow)
+    assert {status for _, status, _, _ in asked.all()} == {200, 503}
+    assert sum(status == 200 for _, status, _, _ in asked.answers) == 10 - len(refused)
+
+
+def test_a_worker_left_behind_ends_its_holds_too(site: Site) -> None:
+    begin(site)
+    asked = Asked(site.lab)
+    asked.ask(1)
+    until(lambda: site.lab.observe()["workers"] == 1)
+    time.sleep(0.1)
+    site.reload()
+    # the new worker lets requests wait as well
+    asked.ask(2)
+    time.sleep(0.3)
+    assert asked.answers == []
+    assert site.lab.observe()["workers"] == 2
+    exchange(site)
+    found = asked.all()
+    assert [(number, status) for number, status, _, _ in found] == [(1, 200), (2, 200)]
+    assert {answer["slot"] for _, _, _, (answer, _) in found} == {"green"}
+
+
+def test_a_start_from_the_files_lets_requests_wait(site: Site) -> None:
+    begin(site, patience=9)
+    site.lab.stop()
+    site.lab.start()
+    site.lab.up("tiny", "blue", "green")
+    asked = Asked(site.lab)
+    asked.ask(1)
+    time.sleep(0.3)
+    assert asked.answers == []
+    exchange(site)
+    assert [status for _, status, _, _ in asked.all()] == [200]
