@@ -22,8 +22,10 @@ def command_of(words: Sequence[str]) -> str:
     found: list[str] = []
     for word in words:
         if isinstance(command, click.Group) and not word.startswith("-"):
+            known = command.list_commands(click.Context(command))
             command = command.get_command(click.Context(command), word)
-            found.append(word)
+            # `gate MODEL` is short for `gate run MODEL`.
+            found.append(word if word in known or command is None else str(command.name))
     parameters = command.params if command else ()
     return " ".join(found) if any(each.name == "as_json" for each in parameters) else ""
 

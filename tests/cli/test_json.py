@@ -48,7 +48,9 @@ models:
       v2: {{revision: {revision}, serving: {{max-model-len: 512}}}}
 """
 ON_FLEET = (
-    "plan tiny@v1", "deploy tiny@v1 --dry-run", "deploy tiny@v1 --yes", "deploy tiny@v1 --yes", "upgrade tiny --yes",
+    "plan tiny@v1", "deploy tiny@v1 --dry-run", "deploy tiny@v1 --yes", "deploy tiny@v1 --yes",
+    "gate tiny@v2 --dry-run", "gate tiny@v2 --yes", "gate run tiny@v1",
+    "gate record tiny --prompts prompts.txt --output golden.yaml", "upgrade tiny --yes",
     "plan tiny", "rollback tiny --yes", "status", "status tiny", "releases tiny", "logs tiny", "verify", "hosts",
     "doctor", "keys add ann --concurrency 4", "keys list", "keys sync", "keys revoke ann", "keys open",
     "provision --dry-run", "provision --yes", "engine list", "engine install 0.32.0 --dry-run",
@@ -79,6 +81,7 @@ class Fleet:
         place = prompt.place
         pinned = write_model(place / "model")
         write_registry(place / "model_registry.yaml", REGISTRY, pinned)
+        (place / "prompts.txt").write_text("hello\n")
         there = {each.path: {"size": each.size, "sha256": each.sha256} for each in pinned.files}
         for host in self.world.hosts.values():
             patch.setattr(host, "hash_files", lambda *_: there)

@@ -32,6 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.deploy:upgrade",
         "Replace the serving version of a model by a newer one under traffic.",
     ),
+    "gate": (
+        "toolkit.cli.gate:gate",
+        "Run the gates of MODEL[@VERSION] without making it live, or record golden prompts.",
+    ),
     "rollback": (
         "toolkit.cli.rollback:rollback",
         "Go back to the release that was live before, or to any other.",

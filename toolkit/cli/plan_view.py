@@ -13,6 +13,7 @@ from toolkit.cli.output import note, print_json, say
 if TYPE_CHECKING:
     from toolkit.domain.plan import Plan
     from toolkit.planning.change.rollout import RolloutPlan
+    from toolkit.workflows.change.gating import GatePlan
     from toolkit.workflows.change.stop import StopPlan
 
 
@@ -94,6 +95,16 @@ def show_stop(plan: StopPlan) -> None:
     note(f"stop {plan.model}: it does not serve on these hosts until it is deployed again")
     _show_hosts(plan.plans)
     _show_rest(plan.unreachable, ())
+
+
+def show_gate(gating: GatePlan) -> None:
+    """Print the plan of a gate that starts a release to standard error."""
+    plan = gating.plan
+    title = plan.release.title if plan.release else plan.model
+    note(
+        f"gate {title} on {gating.host}: it starts beside what serves, gets no traffic and is stopped"
+    )
+    _show_hosts({gating.host: plan})
 
 
 def _serving_now(plan: RolloutPlan) -> str:

@@ -1,0 +1,149 @@
+"""The gates of a version without a deployment: nothing that runs is touched, and nothing stays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workflows.world import GB, TIMING, Killed, World, release
+from toolkit.adapters.fakes.host import Behaviour
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.guard import Answers, Guard, Verdict
+from toolkit.domain.release import Release
+from toolkit.errors import NothingSuitableError, RefusedError, ReleaseFailedError
+from toolkit.planning.change.deploy import Wanted
+from toolkit.workflows.change.gating import Gated, GatePlan, gate_version
+from toolkit.workflows.change.wanted import Order
+
+
+@pytest.fixture
+def guard(tmp_path: Path) -> Guard:
+    text = json.dumps({"name": "capital", "prompt": "capital?", "expect": {"contains": "Paris"}})
+    (tmp_path / "golden.jsonl").write_text(text, "utf-8")
+    return Guard(answers=Answers("golden.jsonl", directory=str(tmp_path)))
+
+
+def says(right: str) -> Callable[[str, Mapping[str, Any]], str]:
+    """Return answers of which those of version `right` alone are as expected."""
+    return lambda version, _: "Paris" if version == right else "Rome"
+
+
+def gate(world: World, wanted: Release, guard: Guard, plans: list[GatePlan] | None = None) -> Gated:
+    shown = [] if plans is None else plans
+
+    def confirm(plan: GatePlan) -> bool:
+        shown.append(plan)
+        return True
+
+    def want(facts: HostFacts) -> Wanted:
+        return Wanted("gate", wanted)
+
+    return gate_version(world.command(), Order("gate", "tiny", want, None, TIMING), guard, confirm)
+
+
+def verdicts(gated: Gated) -> list[tuple[str, str]]:
+    return [(each.gate, str(each.verdict)) for each in gated.results]
+
+
+def test_a_version_that_does_not_run_is_started_without_traffic_and_stopped_again(
+    world: World, guard: Guard
+) -> None:
+    world.deploy(release(1))
+    before = world.table()
+    for each in world.hosts.values():
+        each.says = says("v2")
+    plans: list[GatePlan] = []
+    gated = gate(world, release(2), guard, plans)
+    assert (gated.host, gated.started, gated.release) == ("gpu1", True, release(2))
+    assert verdicts(gated) == [("shape", "passed"), ("answers", "passed")]
+    kinds = [str(step.kind) for step in plans[0].plan.steps]
+    assert kinds[-3:] == ["start", "gate", "stop"]
+    assert not {"shift", "hold", "remove", "provision"} & {*kinds}
+    assert not [event for event in world.host.events if event.startswith("routes")]
+    assert world.table() == before
+    assert world.history.unfinished() == []
+    kept = [(each.release, each.result.gate, each.host) for each in world.history.gates("tiny")]
+    assert kept == [(2, "answers", "gpu1"), (2, "shape", "gpu1")]
+
+
+def test_a_version_that_runs_is_asked_as_it_is(world: World, guard: Guard) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    for each in world.hosts.values():
+        each.says = says("v2")
+    before = world.table()
+    gated = gate(world, release(1), guard)
+    assert (gated.started, verdicts(gated)) == (False, [("shape", "passed"), ("answers", "failed")])
+    assert world.table() == before
+    assert {event.split()[0] for event in world.host.events} == {"complete"}
+    failed = world.history.failure("tiny", 1)
+    assert failed is not None
+    assert failed.result.verdict is Verdict.FAILED
+
+
+def test_the_serving_version_is_asked_alone(world: World, guard: Guard) -> None:
+    world.deploy(release(1))
+    for each in world.hosts.values():
+        each.says = says("v1")
+    assert verdicts(gate(world, release(1), guard)) == [("answers", "passed")]
+
+
+def test_a_version_that_does_not_answer_its_checks_is_stopped_again(
+    world: World, guard: Guard
+) -> None:
+    world.deploy(release(1))
+    before = world.table()
+    world.behave("v2", Behaviour.EMPTY)
+    with pytest.raises(ReleaseFailedError, match="answered nothing"):
+        gate(world, release(2), guard)
+    assert world.table() == before
+    assert world.history.unfinished() == []
+
+
+def test_a_gate_that_was_killed_is_cleared_away_by_the_next_command(
+    world: World, guard: Guard
+) -> None:
+    world.deploy(release(1))
+    before = world.table()
+    world.host.before = killed_at("complete tiny-green")
+    with pytest.raises(Killed):
+        gate(world, release(2), guard)
+    world.host.owner = None
+    world.go_on()
+    assert len(world.host.facts.slots) == 2
+    world.deploy(release(1))
+    assert world.table() == before
+    assert world.history.unfinished() == []
+
+
+def killed_at(moment: str) -> Callable[[str], None]:
+    def before(event: str) -> None:
+        if event == moment:
+            raise Killed
+
+    return before
+
+
+def test_what_would_touch_a_running_replica_is_refused(world: World, guard: Guard) -> None:
+    world.deploy(release(1))
+    with pytest.raises(NothingSuitableError, match="does not fit on gpu1 beside what serves"):
+        gate(world, release(2, memory=22 * GB), guard)
+    world.deploy(release(2))
+    with pytest.raises(RefusedError, match="the free slot on gpu1 is taken: release tiny #1"):
+        gate(world, release(3), guard)
+    world.see(converged="other")
+    with pytest.raises(RefusedError, match="a gate changes no host"):
+        gate(world, release(3), guard)
+    assert world.serving() == dict.fromkeys(world.hosts, "v2")
+
+
+def test_without_a_yes_nothing_is_started(world: World, guard: Guard) -> None:
+    world.deploy(release(1))
+    order = Order("gate", "tiny", lambda _: Wanted("gate", release(2)), None, TIMING)
+    with pytest.raises(RefusedError, match="nothing was changed"):
+        gate_version(world.command(), order, guard, lambda _: False)
+    assert world.host.events == []

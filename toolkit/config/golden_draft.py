@@ -1,0 +1,72 @@
+"""Prompts without expectations as an operator gives them, and the file of golden prompts that is made of them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from toolkit.config.yaml_text import MAX_LINE
+from toolkit.domain.bounds import GOLDEN, GOLDEN_PROMPTS
+from toolkit.domain.outside import parse_mapping
+from toolkit.errors import InputError
+
+_FIELDS = ("name", "prompt", "system", "messages", "tools", "sampling", "max_tokens", "timeout")
+_HEAD = (
+    "# Golden prompts, drafted from the answers of {title}. Read each one: an expectation that is too narrow\n"
+    "# fails good versions, one that is too wide passes bad ones.\n"
+)
+_SHOWN = 200
+
+
+def read_requests(name: str, text: str) -> list[dict[str, Any]]:
+    """Return the prompts in `text`, one a line: a text, or a JSON object with fields of a golden prompt.
+
+    Raises InputError with `name` and the line.
+    """
+    if len(text) > GOLDEN:
+        raise InputError(f"{name} is larger than {GOLDEN // 2**20} MiB", hint="split the file")
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        if not line.lstrip().startswith("{"):
+            found.append({"prompt": line.strip()})
+            continue
+        try:
+            data = parse_mapping(line, GOLDEN)
+        except ValueError as error:
+            raise InputError(
+                f"{name}:{number}: no JSON: {error}", hint="one prompt a line"
+            ) from None
+        unknown = sorted(data.keys() - {*_FIELDS})
+        if unknown or not ({"prompt", "messages"} & data.keys()):
+            words = f"unknown field {unknown[0]!r}" if unknown else "no `prompt` and no `messages`"
+            raise InputError(f"{name}:{number}: {words}", hint=f"known here: {', '.join(_FIELDS)}")
+        found.append(data)
+    if not found or len(found) > GOLDEN_PROMPTS:
+        raise InputError(
+            f"{name} has {len(found)} prompts, not 1 to {GOLDEN_PROMPTS}",
+            hint="write one prompt a line",
+        )
+    return found
+
+
+def draft_text(title: str, prompts: Iterable[tuple[Mapping[str, Any], str]]) -> str:
+    """Return the file of golden prompts, each with what the release `title` answered as a comment."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.allow_unicode = True
+    yaml.width = MAX_LINE
+    # ruamel annotates this attribute as None alone.
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    parts = [_HEAD.format(title=title)]
+    for prompt, answer in prompts:
+        text = io.StringIO()
+        yaml.dump([dict(prompt)], text)
+        said = answer if len(answer) <= _SHOWN else f"{answer[:_SHOWN]}..."
+        parts.append(f"\n# answered: {json.dumps(said)}\n{text.getvalue()}")
+    return "".join(parts)

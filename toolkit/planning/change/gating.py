@@ -1,0 +1,66 @@
+"""The plan that starts a release for its gates alone: beside what runs, without traffic, and stopped again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from toolkit.domain.facts import HostFacts, SlotFacts
+from toolkit.domain.plan import Plan, Step, StepKind
+from toolkit.domain.release import Release
+from toolkit.errors import NothingSuitableError, RefusedError
+from toolkit.planning.change.deploy import SWAP_NOTE, Wanted, plan_deploy
+
+_KEPT = (
+    StepKind.FETCH,
+    StepKind.VERIFY,
+    StepKind.INSTALL_ENGINE,
+    StepKind.DISTRIBUTE,
+    StepKind.START,
+    StepKind.GATE,
+)
+
+
+def slot_running(release: Release, facts: HostFacts) -> SlotFacts | None:
+    """Return the slot in which the release runs and answers; None where it does not."""
+    for slot in facts.slots_of(release.model):
+        if slot.release is not None and slot.release.same_as(release) and slot.healthy:
+            return slot
+    return None
+
+
+def plan_gating(wanted: Wanted, facts: HostFacts) -> Plan:
+    """Return the steps that start the release beside what runs, up to its checks, and stop it again.
+
+    Raises RefusedError where that would touch anything that runs, NothingSuitableError where the release does not fit.
+    """
+    release, up = (
+        wanted.release,
+        f"toolkit upgrade {wanted.release.model} --to {wanted.release.version}",
+    )
+    current = facts.serving_slot(release.model)
+    if current and current.release and current.release.same_as(release):
+        raise RefusedError(
+            f"{release.title} has the traffic on {facts.name} and does not answer",
+            hint="toolkit status",
+        )
+    plan = plan_deploy(wanted, facts)
+    kinds = {step.kind for step in plan.steps}
+    if StepKind.PROVISION in kinds:
+        raise RefusedError(
+            f"{facts.name} is not as its settings say, and a gate changes no host",
+            hint="toolkit provision",
+        )
+    if StepKind.HOLD in kinds or SWAP_NOTE in plan.notes:
+        raise NothingSuitableError(
+            f"{release.title} does not fit on {facts.name} beside what serves",
+            hint=f"{up}: its gates run before it takes traffic, and the former release comes back",
+        )
+    held = [step for step in plan.steps if step.kind is StepKind.STOP and step.slot == plan.slot]
+    if held:
+        raise RefusedError(
+            f"the free slot on {facts.name} is taken: {held[0].reason}",
+            hint=f"{up}: its gates run before it takes traffic",
+        )
+    stop = Step(StepKind.STOP, "its gates alone were asked for", plan.slot)
+    steps = tuple(step for step in plan.steps if step.kind in _KEPT)
+    return replace(plan, action="gate", steps=(*steps, stop), downtime="", notes=wanted.notes)

@@ -1,0 +1,159 @@
+"""Run the gates of a version without making it live, on one host."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from toolkit.domain.facts import HostFacts, SlotFacts
+from toolkit.domain.guard import GateRecord, GateResult, Guard
+from toolkit.domain.plan import Plan, StepKind
+from toolkit.domain.release import Outcome, Release
+from toolkit.errors import InputError, RefusedError, ReleaseFailedError, ToolkitError
+from toolkit.planning.change.deploy import Wanted
+from toolkit.planning.change.gating import plan_gating, slot_running
+from toolkit.planning.change.placement import having
+from toolkit.planning.change.rollout import numbered
+from toolkit.planning.routing.agreement import agreed
+from toolkit.workflows.change.act import Act, Change
+from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
+from toolkit.workflows.change.recover import end_unfinished, undo
+from toolkit.workflows.change.wanted import Order, usual_start
+from toolkit.workflows.fleet.look import lock_all, look
+from toolkit.workflows.guard.checks import fault_of_check
+from toolkit.workflows.guard.gates import run_gates
+from toolkit.workflows.guard.replicas import Place
+from toolkit.workflows.tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class GatePlan:
+    """What a gate does on its one host."""
+
+    host: str
+    plan: Plan
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {"host": self.host, **self.plan.as_json()}
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """The verdicts on a release on a host. `started` is whether it was started for its gates, and stopped again."""
+
+    host: str
+    release: Release
+    started: bool
+    results: tuple[GateResult, ...]
+
+
+def gate_version(
+    members: Sequence[Tools], order: Order, guard: Guard, confirm: Callable[[GatePlan], bool]
+) -> Gated:
+    """Run the gates of `guard` on the release that `order` wants, on the first of its hosts.
+
+    A release that runs there is asked as it is. Another one is started beside what serves, gets no traffic and is
+    stopped again; `confirm` sees the plan of that. Raises RefusedError where `confirm` says no or where anything that
+    runs would be touched, NothingSuitableError where it does not fit.
+    """
+    tools, wanted, facts = _chosen(members, order)
+    slot = slot_running(wanted.release, facts)
+    if slot is not None:
+        _check(tools, slot)
+        return _asked(tools, guard, slot, facts)
+    if not confirm(GatePlan(tools.host.name, plan_gating(wanted, facts))):
+        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+    with lock_all([tools.host], tools.owner):
+        end_unfinished(tools, order.timing)
+        _, wanted, facts = _chosen([tools], replace(order, named=()))
+        return _started(tools, order, guard, plan_gating(wanted, facts), facts)
+
+
+def _chosen(members: Sequence[Tools], order: Order) -> tuple[Tools, Wanted, HostFacts]:
+    """Return the host of the gates, what is wanted there, and its facts: one that has the model, where one has it."""
+    seen = look([each.host for each in members])
+    if not seen.facts:
+        raise seen.failure()
+    routes, facts = agreed(seen.by_label)
+    have = having(order.model, facts, routes)
+    ranked = sorted(
+        (each for each in members if each.host.name in facts),
+        key=lambda each: each.host.name not in have,
+    )
+    tools = next(
+        (each for each in ranked if not order.named or each.host.name in order.named), None
+    )
+    if tools is None:
+        raise seen.errors.get(order.named[0]) or seen.failure()
+    here = facts[tools.host.name]
+    wanted = replace(
+        order.want(here),
+        provision_digest=tools.provision_digest,
+        ready_seconds=usual_start(tools.history, order.model),
+    )
+    if wanted.release.span is not None:
+        raise InputError(
+            f"{wanted.release.model} runs over several hosts, so it cannot start for its gates alone",
+            hint="its gates run with every upgrade, before any traffic",
+        )
+    known = [each for each, _ in tools.history.releases(order.model)]
+    name = tools.host.name
+    return tools, numbered({name: wanted}, known, facts.values())[name], here
+
+
+def _check(tools: Tools, slot: SlotFacts) -> None:
+    """Raise ReleaseFailedError where the replica in `slot` does not pass its checks."""
+    assert slot.release is not None, "the slot of a release"
+    for check in slot.release.checks:
+        if fault := fault_of_check(tools.host, slot.port, slot.release, check):
+            raise ReleaseFailedError(
+                f"{slot.release.title} did not pass its checks: {fault}",
+                hint=f"toolkit logs {slot.model} --slot {slot.slot}",
+            )
+
+
+def _asked(
+    tools: Tools, guard: Guard, slot: SlotFacts, facts: HostFacts, rollout: str = ""
+) -> Gated:
+    """Run the gates on the replica in `slot`, beside the serving one where that is another."""
+    assert slot.release is not None, "the slot of a release"
+    current = facts.serving_slot(slot.model)
+    old = None
+    if current and current.release and current.healthy and current.slot != slot.slot:
+        old = Place(current.slot, current.port, current.release)
+    results = run_gates(
+        tools.host, guard, Place(slot.slot, slot.port, slot.release), old, tools.say
+    )
+    for result in results:
+        release, at = slot.release, tools.clock()
+        tools.history.add_gate(
+            GateRecord(release.model, release.number, tools.host.name, rollout, at, result)
+        )
+    return Gated(tools.host.name, slot.release, bool(rollout), results)
+
+
+def _started(tools: Tools, order: Order, guard: Guard, plan: Plan, facts: HostFacts) -> Gated:
+    assert plan.release is not None, "a gate starts a release"
+    rollout = str(uuid.uuid4())
+    kept = keep_on_host(tools, plan, rollout)
+    deployment = begin_deployment(tools, plan, [facts], rollout=rollout, kept=kept)
+    change = Change(plan.model, {plan.slot: plan.release}, order.version, order.timing)
+    act = Act(tools, change, deployment, facts)
+    try:
+        act.perform([step for step in plan.steps if step.kind is not StepKind.STOP])
+        now = tools.host.observe()
+        slot = next(each for each in now.slots_of(plan.model) if each.slot == plan.slot)
+        gated = _asked(tools, guard, slot, now, rollout)
+        act.perform([step for step in plan.steps if step.kind is StepKind.STOP])
+    except (ToolkitError, KeyboardInterrupt) as error:
+        tools.interruption.over()
+        words = error.message if isinstance(error, ToolkitError) else "interrupted"
+        undo(tools, deployment, words, order.timing)
+        raise
+    end_deployment(
+        tools, deployment, Outcome.DONE, "its gates alone were asked for", rollout=rollout
+    )
+    return gated
