@@ -12,7 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -33,13 +33,16 @@ from toolkit.adapters.hub.transfer import _continues_at
 from toolkit.adapters.hub.translate import retry_after
 from toolkit.adapters.sources.model_files import _config
 from toolkit.adapters.store.manifest import parse_manifest as parse_stored
+from toolkit.config.golden import read_golden
 from toolkit.config.lock_file import parse_lock
 from toolkit.config.registry import parse_registry
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.fit import ModelFiles
 from toolkit.domain.fleet import Host
+from toolkit.domain.golden import Kind
 from toolkit.domain.keys import KeyRing
 from toolkit.domain.outside import checked, parse_json
+from toolkit.domain.probe import Answer
 from toolkit.domain.requirements import parse_requirements
 from toolkit.domain.tensors import PREFIX, header_length, parse_header
 from toolkit.domain.weight_files import parse_index
@@ -48,6 +51,8 @@ from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.engines.vllm_check import missing_names
 from toolkit.planning.engines.vllm_log import decisive_line, read_actual
 from toolkit.planning.fit.predict import Place, predict
+from toolkit.planning.guard.kinds import said_in
+from toolkit.planning.guard.shape import keys_of
 from toolkit.planning.upkeep.bundle import manifest_text, parse_manifest
 
 REPOSITORY = Path(__file__).parents[2]
@@ -330,6 +335,27 @@ def devices(data: bytes) -> Any:
     return [accelerators._device(row) for row in rows], fault
 
 
+def golden(data: bytes) -> Any:
+    """Read a file of golden prompts; no pattern is matched, which has a process of its own."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / ("x.jsonl" if data.startswith(b"{") else "x.yaml")
+        path.write_bytes(data)
+        return [asdict(each) for each in read_golden(path, lambda _: "")]
+
+
+def said(data: bytes) -> Any:
+    """Read the answers of every kind, and the keys of answers and streams."""
+    text = words(data)
+    for kind in Kind:
+        with suppress(ValueError):
+            asdict(said_in(kind, Answer(200, text)))
+    with suppress(ValueError):
+        keys_of(Answer(200, text))
+    with suppress(ValueError):
+        return sorted(keys_of(Answer(200, events=tuple(text.splitlines()))))
+    return []
+
+
 def load(data: bytes) -> Any:
     names = ["vllm:num_requests_running", "vllm:num_requests_waiting"]
     return completion.load_in(words(data).splitlines(), names)
@@ -349,6 +375,43 @@ def logs_of_engines() -> tuple[bytes, ...]:
     return (LOG, *(path.read_bytes()[-2000:] for path in sorted(directory.glob("*.log"))))
 
 
+GOLDEN = (
+    b"- {prompt: hi, expect: {contains: a, regex: 'a+', length: {least: 1, most: 9}}, tries: {least: 1, of: 2}}\n",
+    b"- kind: rerank\n  prompt: hi\n  documents: [a, b]\n  expect:\n    order: [1, 0]\n",
+    packed(
+        {
+            "messages": [{"role": "user", "content": "hi"}],
+            "system": "s",
+            "images": ["data:image/png;base64,AAAA"],
+            "tools": [{"type": "function", "function": {"name": "w"}}],
+            "sampling": {"temperature": 0.5},
+            "expect": {"tool_call": {"name": "w", "arguments": {"a": 1}}},
+        }
+    ),
+    packed(
+        {
+            "prompt": "a",
+            "expect": {"json_schema": {"type": "object", "$ref": "#/a"}, "choice": ["a"]},
+        }
+    ),
+)
+ANSWERS = (
+    packed({"data": [{"embedding": [0.5, -1]}]}),
+    packed({"results": [{"index": 0, "relevance_score": 0.5}]}),
+    packed(
+        {
+            "choices": [
+                {
+                    "message": {
+                        "content": None,
+                        "tool_calls": [{"function": {"name": "w", "arguments": "{}"}}],
+                    }
+                }
+            ],
+            "usage": {"completion_tokens": 3},
+        }
+    ),
+)
 SSH = (
     b"ssh: connect to host 10.0.0.1 port 22: Connection refused\r\n",
     b"sudo: a password is required\n",
@@ -381,6 +444,8 @@ PARSERS = (
            (ValueError, LookupError, TypeError, AttributeError, RecursionError)),
     Parser("stream", lambda data: completion.answer_in(data, True), (STREAM,),
            (ValueError, LookupError, TypeError, AttributeError, RecursionError)),
+    Parser("golden prompts", golden, GOLDEN, slow=True),
+    Parser("answers to golden prompts", said, (packed(ANSWER), *ANSWERS)),
     Parser("metrics of an engine", load, (METRICS,)),
     Parser("log of an engine", log, logs_of_engines()),
 )  # fmt: skip
