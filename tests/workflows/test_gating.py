@@ -19,6 +19,8 @@ from toolkit.planning.change.deploy import Wanted
 from toolkit.workflows.change.gating import Gated, GatePlan, gate_version
 from toolkit.workflows.change.wanted import Order
 
+ASKED = ("shape", "answers")
+
 
 @pytest.fixture
 def guard(tmp_path: Path) -> Guard:
@@ -46,7 +48,8 @@ def gate(world: World, wanted: Release, guard: Guard, plans: list[GatePlan] | No
 
 
 def verdicts(gated: Gated) -> list[tuple[str, str]]:
-    return [(each.gate, str(each.verdict)) for each in gated.results]
+    """Return gate and verdict of what a version is asked; its figures have tests of their own."""
+    return [(each.gate, str(each.verdict)) for each in gated.results if each.gate in ASKED]
 
 
 def test_a_version_that_does_not_run_is_started_without_traffic_and_stopped_again(
@@ -67,7 +70,7 @@ def test_a_version_that_does_not_run_is_started_without_traffic_and_stopped_agai
     assert world.table() == before
     assert world.history.unfinished() == []
     kept = [(each.release, each.result.gate, each.host) for each in world.history.gates("tiny")]
-    assert kept == [(2, "answers", "gpu1"), (2, "shape", "gpu1")]
+    assert {(2, "answers", "gpu1"), (2, "shape", "gpu1")} <= {*kept}
 
 
 def test_a_version_that_runs_is_asked_as_it_is(world: World, guard: Guard) -> None:
@@ -90,6 +93,25 @@ def test_the_serving_version_is_asked_alone(world: World, guard: Guard) -> None:
     for each in world.hosts.values():
         each.says = says("v1")
     assert verdicts(gate(world, release(1), guard)) == [("answers", "passed")]
+
+
+def test_an_upgrade_whose_answers_are_wrong_never_takes_traffic(world: World, guard: Guard) -> None:
+    world.guard = guard
+    for each in world.hosts.values():
+        each.says = says("v1")
+    world.deploy(release(1))
+    before = world.table()
+    with pytest.raises(ReleaseFailedError) as caught:
+        world.deploy(release(2))
+    words = "tiny #2 (v2) did not pass the gate 'answers': 1 of 1 golden prompts that the serving release passes"
+    assert words in caught.value.message
+    assert world.table() == before
+    assert not [event for event in world.host.events if event.startswith("routes")]
+    failed = world.history.failure("tiny", 2)
+    assert failed is not None
+    assert failed.result.gate == "answers"
+    # the serving one has no gates to pass again, nor has a rollback
+    world.deploy(release(1))
 
 
 def test_a_version_that_does_not_answer_its_checks_is_stopped_again(

@@ -76,6 +76,8 @@ class Act:
             else None
         )
         self._watched: set[str] = set()
+        # Slots whose release a gate refused, which is recorded with its figures.
+        self._judged: set[str] = set()
         self._promoted = False
         host = tools.host.host
         self._label = host.label
@@ -199,9 +201,25 @@ class Act:
         for way in gate_ways(release) if once else ():
             if fault := way_fault(way, complete(port, way.payload, way.timeout)):
                 raise _refused(release, step.slot, fault)
+        if once and self._change.guard:
+            self._prove(release, step.slot, port, self._change.guard)
+
+    def _prove(self, release: Release, slot: str, port: int, guard: Guard) -> None:
+        # Here and not above: a switch to a standby has no gates, and must be quick.
+        from toolkit.workflows.change.proving import prove
+        from toolkit.workflows.guard.replicas import Place
+
+        why = prove(self._tools, guard, Place(slot, port, release), self._change.rollout)
+        if why:
+            self._judged.add(slot)
+            raise ReleaseFailedError(
+                f"{release.title} {why}", hint=f"toolkit releases {release.model} --gates"
+            )
 
     def _keep_failure(self, step: Step, error: ReleaseFailedError) -> None:
         """Record that a release failed before any guard could watch it."""
+        if step.slot in self._judged:
+            return
         if step.kind in (StepKind.START, StepKind.GATE) and self._change.guard:
             gate = "start" if step.kind is StepKind.START else "checks"
             result = GateResult(gate, Verdict.FAILED, error.message)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from toolkit.domain.facts import HostFacts, SlotFacts
-from toolkit.domain.guard import GateRecord, GateResult, Guard
+from toolkit.domain.guard import GateResult, Guard
 from toolkit.domain.plan import Plan, StepKind
 from toolkit.domain.release import Outcome, Release
 from toolkit.errors import InputError, RefusedError, ReleaseFailedError, ToolkitError
@@ -18,8 +18,10 @@ from toolkit.planning.change.placement import having
 from toolkit.planning.change.rollout import numbered
 from toolkit.planning.routing.agreement import agreed
 from toolkit.workflows.change.act import Act, Change
+from toolkit.workflows.change.guarding import keep_result
+from toolkit.workflows.change.proving import serving_beside
 from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
-from toolkit.workflows.change.recover import end_unfinished, undo
+from toolkit.workflows.change.recover import Ending, end_unfinished, undo
 from toolkit.workflows.change.wanted import Order, usual_start
 from toolkit.workflows.fleet.look import lock_all, look
 from toolkit.workflows.guard.checks import fault_of_check
@@ -67,7 +69,7 @@ def gate_version(
     if not confirm(GatePlan(tools.host.name, plan_gating(wanted, facts))):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
     with lock_all([tools.host], tools.owner):
-        end_unfinished(tools, order.timing)
+        end_unfinished(tools, Ending(order.timing))
         _, wanted, facts = _chosen([tools], replace(order, named=()))
         return _started(tools, order, guard, plan_gating(wanted, facts), facts)
 
@@ -120,18 +122,10 @@ def _asked(
 ) -> Gated:
     """Run the gates on the replica in `slot`, beside the serving one where that is another."""
     assert slot.release is not None, "the slot of a release"
-    current = facts.serving_slot(slot.model)
-    old = None
-    if current and current.release and current.healthy and current.slot != slot.slot:
-        old = Place(current.slot, current.port, current.release)
-    results = run_gates(
-        tools.host, guard, Place(slot.slot, slot.port, slot.release), old, tools.say
-    )
+    new = Place(slot.slot, slot.port, slot.release)
+    results = run_gates(tools.host, guard, new, serving_beside(facts, new), tools.say)
     for result in results:
-        release, at = slot.release, tools.clock()
-        tools.history.add_gate(
-            GateRecord(release.model, release.number, tools.host.name, rollout, at, result)
-        )
+        keep_result(tools, slot.release, rollout, result)
     return Gated(tools.host.name, slot.release, bool(rollout), results)
 
 
