@@ -279,16 +279,18 @@ def test_a_guard_passes_the_phase_that_a_person_promotes_and_is_forgotten_at_its
 def test_a_guard_withdraws_what_a_person_aborts_and_goes_on_with_nothing(
     lab: HostLab, program: str
 ) -> None:
-    lab.route(with_model(Routes(), "tiny", _targets(lab, "blue"), created=1))
+    blue, green = _targets(lab, "green")
+    lab.route(with_model(Routes(), "tiny", (replace(blue, standby=True), green), created=1))
+    assert _weights(lab)["blue"] == 0
     with lab.host.lock(OWNER):
-        lab.host.guard_begin(replace(_order(lab, GuardPhase.BAKE), former="green"))
+        lab.host.guard_begin(replace(_order(lab, GuardPhase.BAKE), slot="green", former="blue"))
         assert lab.host.guard_wish("tiny", "abort", "bob@ops2")
         verdict = lab.host.guard_follow("tiny", silent)
         assert (verdict.verdict, verdict.reason) == (Verdict.FAILED, "aborted by bob@ops2")
         (known,) = lab.host.observe().guards
         assert known.withdrawn == "aborted by bob@ops2"
-        assert _weights(lab)["blue"] == 0
-        with pytest.raises(HostError, match="has withdrawn blue"):
+        assert _weights(lab)["blue"] == 100
+        with pytest.raises(HostError, match="has withdrawn green"):
             lab.host.guard_phase("tiny", GuardPhase.BAKE, 1.0)
     lab.host.guard_end("tiny", "r1")
 

@@ -68,6 +68,8 @@ def test_a_new_phase_begins_without_the_verdict_and_the_wish_of_the_former_one(r
     assert order is not None
     verdict = {"gate": "canary", "verdict": "passed", "reason": "", "figures": []}
     guard_order.keep(root, order, {"verdict": verdict}, durable=True)
+    assert facts(root)["verdict"] is None
+    guard_order.keep(root, order, {"verdict": verdict, "settled": True}, durable=True)
     guard_order.wish(root, "tiny", "promote", "ann")
     assert (facts(root)["verdict"], facts(root)["wish"]) == (verdict, "promote")
     guard_order.enter(root, "tiny", BAKE, "t1")

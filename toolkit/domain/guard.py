@@ -234,7 +234,8 @@ class GuardOrder:
 
     `slot` has the new release, `former` the slot of the release that stands beside it, empty where none does. `share`
     is in parts of ten thousand. A phase lasts for `seconds`, and until `requests` were answered; where it cannot be
-    judged it holds for up to `patience` seconds, and then follows `unsure`.
+    judged it holds for up to `patience` seconds, and then follows `unsure`. `hosts` is the number of hosts whose guards
+    judge the same rollout, which share the chance of a false alarm.
     """
 
     rollout: str
@@ -251,6 +252,7 @@ class GuardOrder:
     unsure: Unsure = Unsure.RETURN
     tolerance: Tolerance = field(default_factory=Tolerance)
     probes: tuple[PairedProbe, ...] = ()
+    hosts: int = 1
 
     def as_json(self) -> dict[str, Any]:
         """Return the form that hosts keep."""

@@ -124,6 +124,21 @@ def counters(port: int, path: str, names: list[str], timeout: float = 2) -> dict
     return found
 
 
+def sums(
+    port: int, path: str, names: list[str], timeout: float = 1
+) -> dict[str, tuple[float, float]]:
+    """Return (sum, count) of histograms of the engine at the path of its metrics, by name, over all their labels."""
+    found: dict[str, tuple[float, float]] = {}
+    for line in _metrics(port, path, timeout):
+        name = next((each for each in names if line.startswith(each)), "")
+        part, _, value = line[len(name) :].rpartition(" ")
+        if name and part.startswith(("_sum", "_count")):
+            total, count = found.get(name, (0.0, 0.0))
+            more = float(value)
+            found[name] = (total + more, count) if part[1] == "s" else (total, count + more)
+    return found
+
+
 def status_of(port: int, path: str, payload: Document, timeout: float) -> int:
     """Return the status of the answer to a request; 0 where there is none within `timeout` seconds."""
     import http.client

@@ -26,8 +26,8 @@ def follow(request: Document, report: Report) -> Document:
         if order is None:
             raise guard_order.NoGuard(f"no guard of {model} watches here")
         seen, now = guard_order.found(root, order), time.monotonic()
-        if seen.get("verdict"):
-            verdict: Document = seen["verdict"]
+        verdict: Document | None = guard_order.published(seen)["verdict"]
+        if verdict:
             return verdict
         if watch.runs(root):
             heard = now

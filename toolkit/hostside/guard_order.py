@@ -4,7 +4,8 @@ Three files for each model, for root alone, so that commands and the watch never
 
 - MODEL.json: the order of the command that changes the release. `number` counts its phases, `token` is that of the
   deployment lock, on which a canary's share depends.
-- MODEL.found.json: the watch's figures, withdrawal and verdict, with the `rollout` and `number` they belong to.
+- MODEL.found.json: the watch's figures, withdrawal and verdict, with the `rollout` and `number` they belong to. A
+  verdict is shown once it is `settled`: once the target is withdrawn where it must be.
 - MODEL.wish.json: `promote` or `abort`.
 """
 
@@ -51,7 +52,10 @@ def enter(root: str, model: str, phase: Document, holder: str) -> Document:
     order = read(root, model)
     if order is None:
         raise NoGuard(f"no guard of {model} watches here")
-    if why := found(root, order).get("withdrawn"):
+    seen = found(root, order)
+    verdict = seen.get("verdict") or {}
+    if seen.get("withdrawn") or verdict.get("verdict") == "failed":
+        why = seen.get("withdrawn") or verdict.get("reason")
         raise NoGuard(f"the guard of {model} has withdrawn {order['slot']}: {why}")
     with _files(root) as opened:
         opened.remove(_name(model, WISH))
@@ -110,6 +114,13 @@ def found(root: str, order: Document) -> Document:
     return seen if of == (order["rollout"], order["number"]) else {}
 
 
+def learned(root: str, order: Document) -> Document:
+    """Return the state of the guard of this rollout, in whatever phase it was; an empty document where none has one."""
+    seen = _read(root, order["model"], FOUND)
+    state = seen.get("state") if seen.get("rollout") == order["rollout"] else None
+    return state if isinstance(state, dict) else {}
+
+
 def wished(root: str, order: Document) -> Document:
     """Return the wish for this order's phase; an empty document where nobody has one."""
     seen = _read(root, order["model"], WISH)
@@ -145,7 +156,7 @@ def published(seen: Document) -> Document:
         "requests": seen.get("requests", 0),
         "probes": seen.get("probes", 0),
         "figures": seen.get("figures", []),
-        "verdict": seen.get("verdict"),
+        "verdict": seen.get("verdict") if seen.get("settled") else None,
         "withdrawn": seen.get("withdrawn", ""),
         "withdrawn_at": seen.get("withdrawn_at"),
     }

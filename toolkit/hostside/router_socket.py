@@ -77,6 +77,12 @@ def servers(directory: str, pid: int) -> Servers | None:
     return found
 
 
+def counters(directory: str, pid: int) -> list[dict[str, str]]:
+    """Return what a worker counts of each server, by HAProxy's own names; nothing where that worker is gone."""
+    text = _ask_worker(directory, pid, "show stat -1 4 -1") or ""
+    return list(csv.DictReader(text.lstrip("# ").splitlines()))
+
+
 def tell(directory: str, pid: int, commands: list[str]) -> list[str]:
     """Send the commands to the worker `pid` in their order; return its complaints.
 

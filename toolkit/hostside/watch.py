@@ -1,4 +1,5 @@
-"""The watch of a host: it ends replicas that hang, and makes a standby that has taken over the one that serves.
+"""The watch of a host: it guards new releases under traffic, ends replicas that hang, and makes a standby that has
+taken over the one that serves.
 
 It runs as a unit of its own, see the role `watch`. Nothing depends on it: without it the router still gives the traffic
 to a standby, and a command still notices a hang.
@@ -35,11 +36,22 @@ class Watch:
         self._replicas: dict[str, tuple[float, hang_of.Watched]] = {}
         self._down: dict[str, int] = {}
         self._beaten = 0.0
+        # An observation asks this module whether the watch runs, and must not load what only the watch needs.
+        import guard
+
+        self._guards = guard.Guards(root, hang, stall)
+        # Guards first: they count the seconds for which clients get bad answers.
+        self.parts = (
+            self._beat,
+            self._guards.look,
+            self._end_hanging,
+            self._follow_takeovers,
+            self._follow_withdrawals,
+        )
 
     def look(self) -> list[str]:
         """Look once at all replicas of the host; return what was done, in words."""
-        self._beat()
-        return [*self._end_hanging(), *self._follow_takeovers(), *self._follow_withdrawals()]
+        return [words for part in self.parts for words in part()]
 
     def _end_hanging(self) -> list[str]:
         done = []
@@ -77,11 +89,12 @@ class Watch:
         # As above: the command will see the routes of the host that withdrew its target.
         return [] if deployment_lock.read(self.root)["held"] else withdraw.follow(self.root)
 
-    def _beat(self) -> None:
+    def _beat(self) -> list[str]:
         if time.monotonic() - self._beaten >= BEAT_SECONDS:
             self._beaten = time.monotonic()
             with Directory(make_own(self.root, WATCH)) as opened:
                 opened.write(BEAT, "", durable=False)
+        return []
 
 
 def runs(root: str) -> bool:
@@ -96,12 +109,13 @@ def main(arguments: list[str]) -> int:
     """Watch until this process is ended; `arguments` are the root and the two limits."""
     watch = Watch(arguments[0], float(arguments[1]), float(arguments[2]))
     while True:
-        try:
-            for words in watch.look():
-                _say(words)
-        except Exception as error:
-            # A router that starts again, or a slot that is being emptied: the next look sees more.
-            _say(f"{type(error).__name__}: {error}")
+        for part in watch.parts:
+            try:
+                for words in part():
+                    _say(words)
+            except Exception as error:
+                # A router that starts again, or a slot that is being emptied: the next look sees more.
+                _say(f"{type(error).__name__}: {error}")
         time.sleep(TICK)
 
 

@@ -1,0 +1,217 @@
+"""A router with a former release in blue and a new one in green, both engines that can get faults, under a real guard.
+
+What differs from a host: a double stands for the process supervisor, and the deployment lock is whatever `held` says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostside.router_lab import REPO, Lab, free_port, lab
+from toolkit.planning.routing.routes import Routes, Target, with_model
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import deployment_lock
+import guard
+import guard_order
+import processes
+
+PATH = "/v1/completions"
+ORDER = {
+    "rollout": "r1", "model": "tiny", "slot": "green", "former": "blue", "release": 2, "version": "v2",
+    "phase": "bake", "seconds": 600.0, "requests": 0, "share": 0, "patience": 60.0, "unsure": "return", "hosts": 1,
+    "tolerance": {"slower": 1.15, "errors": 0.005, "growth": 1.5},
+    "probes": [{
+        "path": PATH, "payload": {"model": "tiny", "prompt": "2+2", "temperature": 0}, "contains": "4", "same": False,
+    }],
+}  # fmt: skip
+
+
+@dataclass
+class Guarded:
+    """The router, its two engines by slot, and a guard whose watch looks twice a second."""
+
+    router: Lab
+    engines: dict[str, subprocess.Popen[str]]
+    ports: dict[str, int]
+    held: dict[str, Any]
+    said: list[str] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+
+    @property
+    def root(self) -> str:
+        return str(self.router.root)
+
+    def begin(self, **changes: Any) -> None:
+        """Give green all traffic and the guard its order, and let the watch look."""
+        self.shift(blue=0, green=100)
+        guard_order.begin(self.root, {**ORDER, **changes}, "t1")
+        if self.thread is None:
+            self.watch()
+
+    def shift(self, **weights: int) -> None:
+        """Change weights; the slot without one stands by."""
+        self.router.apply(routes(self.ports, **weights))
+
+    def reset(self) -> None:
+        """Give blue all traffic, and green nothing: only so a target is given back that was withdrawn."""
+        targets = (Target("blue", self.ports["blue"], 100), Target("green", self.ports["green"]))
+        self.router.apply(with_model(Routes(), "tiny", targets, created=1))
+        self.shift(blue=100, green=0)
+
+    def watch(self) -> None:
+        """Start the watch, or another one after the end of the first."""
+        self.ended = ended = threading.Event()
+        guards = guard.Guards(self.root, 8.0, 600.0)
+
+        def look() -> None:
+            while not ended.wait(0.5):
+                self.said += guards.look()
+
+        self.thread = threading.Thread(target=look, daemon=True)
+        self.thread.start()
+
+    def unwatch(self) -> None:
+        self.ended.set()
+        if self.thread:
+            self.thread.join(10)
+
+    def fault(self, name: str, slot: str = "green") -> None:
+        """Let an engine have a fault from now on."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports[slot], timeout=5)
+        with (
+            contextlib.closing(connection),
+            contextlib.suppress(OSError, http.client.HTTPException),
+        ):
+            connection.request("POST", "/fault", json.dumps({"fault": name}))
+            connection.getresponse().read()
+
+    def found(self) -> dict[str, Any]:
+        """Return what `observe` says of the guard."""
+        (facts,) = guard_order.facts(self.root)
+        return facts
+
+    def verdict(self, seconds: float) -> dict[str, Any]:
+        """Return the verdict, at most so many seconds from now."""
+        until = time.monotonic() + seconds
+        while not (verdict := self.found()["verdict"]):
+            assert time.monotonic() < until, (self.found(), self.said)
+            time.sleep(0.02)
+        return dict(verdict)
+
+    def weights(self) -> dict[str, int]:
+        servers = self.router.observe()["servers"]["tiny"]
+        return {slot: each["weight"] for slot, each in servers.items()}
+
+
+class Crowd:
+    """Clients that ask `rate` times a second in all; `answers` counts the good and the bad ones."""
+
+    def __init__(self, port: int, rate: float) -> None:
+        self.answers: Counter[str] = Counter()
+        self._port, self._rate, self._ended = port, rate, threading.Event()
+        self._waiting: list[threading.Thread] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> Counter[str]:
+        self._ended.set()
+        self._thread.join(10)
+        for each in self._waiting:
+            each.join(10)
+        return self.answers
+
+    def _run(self) -> None:
+        while not self._ended.wait(1 / self._rate):
+            each = threading.Thread(target=self._ask, daemon=True)
+            each.start()
+            self._waiting = [*(one for one in self._waiting if one.is_alive()), each]
+
+    def _ask(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=8)
+        started = time.monotonic()
+        try:
+            connection.request("POST", PATH, b'{"model": "tiny", "prompt": "2+2"}')
+            answer = connection.getresponse()
+            text = answer.read().decode()
+            good = answer.status == 200 and "4" in text and time.monotonic() - started < 2
+            self.answers["good" if good else "bad"] += 1
+        except (OSError, http.client.HTTPException):
+            self.answers["bad"] += 1
+        finally:
+            connection.close()
+
+
+@contextlib.contextmanager
+def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Guarded]:
+    """Yield the lab, with all traffic on blue."""
+    engine = [sys.executable, str(Path(__file__).with_name("faulty_engine.py"))]
+    with contextlib.ExitStack() as stack:
+        router = stack.enter_context(lab())
+        ports = {slot: free_port() for slot in ("blue", "green")}
+        engines: dict[str, subprocess.Popen[str]] = {}
+        for number, (slot, port) in enumerate(ports.items(), 1):
+            argv = [*engine, str(port)]
+            each = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+            engines[slot] = each
+            stack.callback(_end, each)
+            assert each.stdout
+            each.stdout.readline()
+            directory = router.root / f"slots/tiny-{slot}"
+            directory.mkdir(parents=True)
+            release = {"number": number, "version": f"v{number}", "args": [], "memory": 0}
+            manifest = {
+                "model": "tiny",
+                "slot": slot,
+                "port": port,
+                "devices": [],
+                "release": release,
+            }
+            (directory / "manifest.json").write_text(json.dumps(manifest))
+        held = {"held": True, "owner": {"token": "t1"}}
+        monkeypatch.setattr(deployment_lock, "read", lambda _: held)
+        monkeypatch.setattr(processes, "state", lambda _, program: _state(engines[program[5:]]))
+        made = Guarded(router, engines, ports, held)
+        stack.callback(made.unwatch)
+        made.router.apply(routes(ports, blue=100, green=0))
+        router.up("tiny", "blue", "green")
+        yield made
+
+
+def routes(ports: dict[str, int], **weights: int) -> Routes:
+    """Return routes in which the slot without weight stands by."""
+    targets = tuple(
+        Target(slot, port, weights[slot], standby=not weights[slot]) for slot, port in ports.items()
+    )
+    return with_model(Routes(), "tiny", targets, created=1)
+
+
+def _state(engine: subprocess.Popen[str]) -> dict[str, Any]:
+    alive = engine.poll() is None
+    return {
+        "state": "running" if alive else "failed",
+        "pid": engine.pid if alive else 0,
+        "started_at": None,
+    }
+
+
+def _end(engine: subprocess.Popen[str]) -> None:
+    engine.kill()
+    engine.wait()
+    if engine.stdout:
+        engine.stdout.close()

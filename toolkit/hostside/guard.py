@@ -1,0 +1,315 @@
+"""The guards of this host: each watches a new release under traffic, and withdraws its target where it must not stay.
+
+The watch calls `Guards.look` twice a second. A guard needs no ops machine: what it finds lies in files, see
+`guard_order.py`, and goes on from there when the watch or the host starts again. While a canary's share stands it does
+need the deployment lock of the command that gave it, and takes the share back within a second of its release.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import completion
+import deployment_lock
+import guard_follow
+import guard_order
+import hang as hang_of
+import router_socket
+import signs
+import withdraw
+from directory import read_text
+from guard_judge import Judge, Look, Side
+from guard_probes import Pairs
+from guard_replica import Replica
+from guard_traffic import Meter, Traffic
+from trial import FAILED, PASSED, UNKNOWN
+from wire import Document
+
+# Seconds between two looks at figures, and after a failure; orders, wishes and the lease are looked at each time.
+LOOK, WORRIED = 1.0, 0.4
+# Memory and the engines' own times are looked at so seldom, because reading them is work.
+SELDOM = 5.0
+# Without a guard the watch only notes so often how each slot usually does: a later guard compares with that.
+IDLE = 10.0
+# A replica that new requests wait for is suspected earlier than one that nobody watches.
+HANG = 3.0
+LEASE = "the lease ended: the command that held the deployment lock is gone"
+EMPTIED = "its slot was emptied or has another release"
+
+
+class Guards:
+    """The guards of the host whose toolkit lies in `root`. `limits` are those of `hang.Judge`, in seconds."""
+
+    def __init__(self, root: str, hang: float, stall: float) -> None:
+        self.root, self._limits = root, (min(hang, HANG), stall)
+        self._meter = Meter(root)
+        self._guards: dict[str, Guard] = {}
+        self._metered = 0.0
+        # Mean milliseconds until an answer begins, and the share of failed requests, of each slot that had traffic.
+        self._usual: dict[tuple[str, str], tuple[float | None, float]] = {}
+
+    def look(self) -> list[str]:
+        """Look once; return what was done, in words."""
+        orders = {each["model"]: each for each in guard_order.orders(self.root)}
+        for model in [*self._guards]:
+            order = orders.get(model)
+            if order is None or not self._guards[model].is_of(order):
+                self._guards.pop(model).end()
+        traffic = self._traffic(seldom=not orders)
+        done: list[str] = []
+        for model, order in orders.items():
+            guard = self._guards.get(model)
+            if guard is None:
+                usual = self._usual.get((model, order["former"]), (None, 0.0))
+                guard = self._guards[model] = Guard(self.root, order, self._limits, usual)
+            try:
+                done += guard.look(traffic)
+            except Exception as error:
+                # The router starts again, or the slot is being emptied; other models have guards, too.
+                done.append(f"guard of {model}: {type(error).__name__}: {error}")
+        return done
+
+    def _traffic(self, *, seldom: bool) -> dict[tuple[str, str], Traffic] | None:
+        """Return the traffic since the last look, None where it is too early; nothing where no router answers."""
+        now = time.monotonic()
+        worried = any(each.worried for each in self._guards.values())
+        if now - self._metered < (IDLE if seldom else WORRIED if worried else LOOK):
+            return None
+        self._metered = now
+        try:
+            found = self._meter.read()
+        except router_socket.RouterError:
+            return {}
+        for slot, each in found.items():
+            rate = self._meter.share_failed(*slot)
+            if rate is not None:
+                self._usual[slot] = each.first, rate
+        return found
+
+
+class Guard:
+    """The guard of one phase of an order."""
+
+    def __init__(
+        self,
+        root: str,
+        order: Document,
+        limits: tuple[float, float],
+        usual: tuple[float | None, float],
+    ) -> None:
+        """`usual` are the former release's mean milliseconds until an answer begins, and its share of failures."""
+        self.root, self.order = root, order
+        kept, self._usual = guard_order.found(root, order), usual
+        self._kept, self._state = kept, guard_order.learned(root, order)
+        self._program = f"{order['model']}-{order['slot']}"
+        self._manifest = _manifest(root, self._program)
+        self._former = (
+            _manifest(root, f"{order['model']}-{order['former']}") if order["former"] else {}
+        )
+        self._signs = signs.of_slot(root, self._program)
+        self._replica = Replica(root, self._program, self._state.get("process", ""))
+        self._old = Replica(root, f"{order['model']}-{order['former']}")
+        self._port = int(self._manifest.get("port", 0))
+        self._hang = hang_of.Watched(root, self._program, self._port, *limits)
+        self._judge: Judge | None = None
+        self._pairs: Pairs | None = None
+        self._seldom = 0.0
+        done = bool(kept.get("withdrawn")) or not (self._verdict and self._must_go)
+        self._over = bool(kept.get("settled")) and self._is_last and done
+
+    def is_of(self, order: Document) -> bool:
+        """Whether this guard watches the phase of the order."""
+        mine = (self.order["rollout"], self.order["number"])
+        return mine == (order["rollout"], order["number"])
+
+    @property
+    def worried(self) -> bool:
+        """Whether the last request or probe failed."""
+        return self._judge is not None and not self._over and self._judge.worried
+
+    def end(self) -> None:
+        """Stop asking."""
+        if self._pairs:
+            self._pairs.end()
+
+    def look(self, traffic: dict[tuple[str, str], Traffic] | None) -> list[str]:
+        """Look once; `traffic` is None between two looks at figures. Return what was done, in words."""
+        if self._over:
+            return []
+        if self._verdict and not self._kept.get("settled"):
+            # It was ended between its verdict and the withdrawal, or the router did not answer.
+            return self._settle()
+        if self._is_last:
+            return self._withdraw_late() if traffic is not None else []
+        if self.order["phase"] == guard_order.SHARE and not self._leased():
+            return self._conclude(UNKNOWN, LEASE)
+        wish = guard_order.wished(self.root, self.order)
+        if wish.get("wish") == "abort":
+            return self._conclude(FAILED, f"aborted by {wish.get('actor', '')}")
+        if wish and self._verdict != PASSED:
+            return self._conclude(PASSED, f"promoted by {wish.get('actor', '')}")
+        if traffic is None or not self._ready():
+            return []
+        return self._figure(traffic)
+
+    def _figure(self, traffic: dict[tuple[str, str], Traffic]) -> list[str]:
+        assert self._judge is not None and self._pairs is not None
+        model = self.order["model"]
+        new = traffic.get((model, self.order["slot"]), Traffic())
+        old = traffic.get((model, self.order["former"]), Traffic())
+        self._pairs.loads = new.open, old.open
+        seldom = time.monotonic() - self._seldom >= SELDOM
+        sides = Side(new), Side(old)
+        if seldom:
+            self._seldom = time.monotonic()
+            if not self._filled():
+                return self._conclude(UNKNOWN, EMPTIED)
+            sides = self._measured(self._replica, new, self._port), self._of_former(old)
+        look = Look(time.time(), *sides, tuple(self._pairs.take()), self._broken(new))
+        if why := self._judge.look(look):
+            return self._conclude(FAILED, why)
+        verdict, words = self._judge.verdict()
+        if verdict and verdict != self._verdict:
+            return self._conclude(verdict, words)
+        self._keep(words, durable=False)
+        return []
+
+    def _broken(self, new: Traffic) -> str:
+        """Return in words that the replica is no more, or hangs; empty where it works."""
+        assert self._pairs is not None
+        if why := self._replica.gone() or self._replica.last_words():
+            return why
+        hung = self._hang.look(new.open + self._pairs.waiting, new.carried)
+        return f"it hangs: {hung}" if hung else ""
+
+    def _measured(self, replica: Replica, traffic: Traffic, port: int) -> Side:
+        return Side(traffic, replica.memory(), replica.times(port, self._signs))
+
+    def _of_former(self, traffic: Traffic) -> Side:
+        port = int(self._former.get("port", 0))
+        return Side(traffic, None, self._old.times(port, self._signs)) if port else Side(traffic)
+
+    def _ready(self) -> bool:
+        """Whether the replica has been ready once: a host that has just booted still loads its weights."""
+        if self._judge is not None:
+            return True
+        gone = self._replica.gone()
+        if gone and self._state:
+            # While no watch ran, it was ended.
+            self._judge = self._new_judge()
+            self._pairs = Pairs(0, None, [])
+            return True
+        if gone or not completion.healthy(self._port, self._signs["health"], 0.5):
+            self._keep("waits until its replica is ready", durable=False)
+            return False
+        self._judge = self._new_judge()
+        port = int(self._former.get("port", 0)) or None
+        self._pairs = Pairs(self._port, port, self.order.get("probes", []))
+        return True
+
+    def _new_judge(self) -> Judge:
+        release = self._manifest.get("release", {})
+        planned = 0 if self._manifest.get("devices") else int(release.get("memory", 0))
+        self._state.setdefault("usual", self._usual)
+        judge, state = Judge(self.order, planned, self._state["usual"]), self._state.get("judge")
+        if state and self._kept:
+            judge.restore(state)
+        elif state:
+            judge.learn(state["learned"])
+        return judge
+
+    def _leased(self) -> bool:
+        now = deployment_lock.read(self.root)
+        return bool(now["held"]) and (now["owner"] or {}).get("token") == self.order["token"]
+
+    def _filled(self) -> bool:
+        found = _manifest(self.root, self._program).get("release", {})
+        return not found or found.get("number") == self.order["release"]
+
+    @property
+    def _verdict(self) -> str:
+        return str((self._kept.get("verdict") or {}).get("verdict", ""))
+
+    def _conclude(self, verdict: str, reason: str) -> list[str]:
+        """Come to a verdict, and withdraw the target where it must not stay. Return what was done, in words."""
+        gate, model = guard_follow.gate(self.order), self.order["model"]
+        figures = self._judge.figures() if self._judge else []
+        self._kept["verdict"] = {
+            "gate": gate,
+            "verdict": verdict,
+            "reason": reason,
+            "figures": figures,
+        }
+        self._kept["settled"] = False
+        # First the verdict: a guard that is ended in between withdraws when it starts again.
+        self._keep(reason, durable=True)
+        words = f"{gate} of {model} {self.order['version']}: {verdict}"
+        return [f"{words}: {reason}" if reason else words, *self._settle()]
+
+    def _settle(self) -> list[str]:
+        """Withdraw the target where the verdict asks for it; only then commands see the verdict."""
+        done = self._withdraw() if self._must_go else []
+        self._kept["settled"] = True
+        self._keep(self._kept["verdict"]["reason"], durable=True)
+        if self._is_last:
+            self.end()
+        self._over = self._is_last and not (self._must_go and not self._kept.get("withdrawn"))
+        return done
+
+    def _withdraw_late(self) -> list[str]:
+        """Withdraw what could not be withdrawn before, because no other replica was up."""
+        self._withdraw()
+        self._over = bool(self._kept.get("withdrawn"))
+        if self._over:
+            self._keep(self._kept["verdict"]["reason"], durable=True)
+        return [f"{self._program} is withdrawn at last"] if self._over else []
+
+    @property
+    def _must_go(self) -> bool:
+        """Whether the verdict takes the target's traffic away."""
+        reason = self._kept["verdict"]["reason"]
+        returns = self.order["unsure"] == "return" or reason == LEASE
+        unsure = self._verdict == UNKNOWN and returns and reason != EMPTIED
+        return self._verdict == FAILED or unsure
+
+    @property
+    def _is_last(self) -> bool:
+        """Whether the verdict ends the watch. A share that has passed is watched until its next phase."""
+        bakes = self.order["phase"] == guard_order.BAKE
+        return self._verdict in (FAILED, UNKNOWN) or (self._verdict == PASSED and bakes)
+
+    def _withdraw(self) -> list[str]:
+        found = withdraw.withdraw(self.root, self.order["model"], self.order["slot"])
+        if not found["withdrawn"]:
+            return [f"{self._program} keeps its traffic: {found['why']}"]
+        reason = self._kept["verdict"]["reason"]
+        self._kept.update(withdrawn=reason or "withdrawn", withdrawn_at=time.time())
+        return [f"{self._program} is withdrawn, {found['to'] or 'nothing here'} takes its traffic"]
+
+    def _keep(self, words: str, *, durable: bool) -> None:
+        """Write what was found, and the state from which another guard goes on."""
+        judge = self._judge
+        if judge:
+            self._state.update(judge=judge.as_json(), process=self._replica.known)
+        requests, probes = judge.counted if judge else (0, 0)
+        self._kept.update(
+            looked_at=time.time(),
+            watched=round(judge.watched, 2) if judge else 0.0,
+            requests=requests,
+            probes=probes,
+            figures=judge.figures() if judge else [],
+            words=words,
+            state=self._state,
+        )
+        guard_order.keep(self.root, self.order, self._kept, durable=durable)
+
+
+def _manifest(root: str, program: str) -> Document:
+    try:
+        text = read_text(os.path.join(root, "slots", program, "manifest.json"))
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

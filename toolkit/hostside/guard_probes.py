@@ -1,0 +1,166 @@
+"""Paired probes: the same request to the new replica and the former one, one right after the other, in changing order.
+
+Both meet the same moment of the host, so that a busy minute or another job on the machine is in both times. Probes go
+to the replicas' own ports: no log and no count of use has them.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import Any, NamedTuple
+
+import asking
+from wire import Document
+
+TIMEOUT = 20.0
+# Seconds between the end of a pair and the next one; a failure is looked into at once.
+PAUSE, HURRY = 1.0, 0.3
+# A stream also shows the time to the first token and those between tokens.
+STREAMED = ("/v1/completions", "/v1/chat/completions")
+_TEXT = 2000
+
+
+class Said(NamedTuple):
+    """The answer to a probe. `fault` says in words why it is none, empty where it is good.
+
+    `times` are those of `Trial.pair`. A `refused` one found no server.
+    """
+
+    fault: str = ""
+    text: str = ""
+    seconds: float = 0.0
+    refused: bool = False
+    times: Document = {}  # noqa: RUF012 - nobody changes it
+
+
+class Pair(NamedTuple):
+    """The answers to one probe, `old` being None where no former replica stands. `at` is the time of its end.
+
+    A pair whose times can be compared is `fair`: the new replica had no more other requests than the former one.
+    """
+
+    probe: int
+    new: Said
+    old: Said | None
+    at: float = 0.0
+    fair: bool = True
+    same: bool = False
+
+
+class Pairs:
+    """Probes in turn, by a thread of its own, until `end`. `loads` are the requests open to the new and the former."""
+
+    def __init__(self, new: int, old: int | None, probes: list[Document]) -> None:
+        """`new` and `old` are the ports of the replicas, `probes` what to ask."""
+        self.loads = (0, 0)
+        self._ports, self._probes = (new, old), probes
+        self._done: list[Pair] = []
+        self._asked: float | None = None
+        self._ended = threading.Event()
+        if probes:
+            threading.Thread(target=self._run, daemon=True).start()
+
+    def take(self) -> list[Pair]:
+        """Return the pairs that ended since the last call."""
+        taken, self._done = self._done, []
+        return taken
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the new replica has a probe to answer."""
+        return self._asked is not None
+
+    def end(self) -> None:
+        """Ask no more."""
+        self._ended.set()
+
+    def _run(self) -> None:
+        turn = 0
+        while not self._ended.is_set():
+            pair = self._pair(turn)
+            self._done = [*self._done, pair][-100:]
+            turn += 1
+            self._ended.wait(HURRY if pair.new.fault else PAUSE)
+
+    def _pair(self, turn: int) -> Pair:
+        number = turn % len(self._probes)
+        probe, (new, old) = self._probes[number], self._ports
+        before = self.loads
+        # In changing order, and not by the parity of the probe: else one side would always find a warm cache.
+        if old is None:
+            found, other = self._ask_new(new, probe), None
+        elif (turn + turn // len(self._probes)) % 2:
+            other, found = said(old, probe), self._ask_new(new, probe)
+        else:
+            found, other = self._ask_new(new, probe), said(old, probe)
+        fair = before[0] <= before[1] and self.loads[0] <= self.loads[1]
+        return Pair(number, found, other, time.time(), fair, bool(probe.get("same")))
+
+    def _ask_new(self, port: int, probe: Document) -> Said:
+        self._asked = time.monotonic()
+        try:
+            return said(port, probe)
+        finally:
+            self._asked = None
+
+
+def said(port: int, probe: Document) -> Said:
+    """Ask a replica, and compare its answer with what the probe expects."""
+    payload = (
+        {"stream": True, **probe["payload"]} if probe["path"] in STREAMED else probe["payload"]
+    )
+    answer = asking.ask(port, probe["path"], payload, TIMEOUT)
+    text, gaps = text_of(answer), answer["gaps"]
+    times = {
+        "first": answer["first"],
+        "next": sum(gaps) / len(gaps) if gaps else None,
+        "whole": answer["seconds"],
+    }
+    return Said(
+        fault_of(answer, text, probe.get("contains", "")),
+        (text or "")[:_TEXT],
+        answer["seconds"],
+        answer["error"].startswith("ConnectionRefusedError"),
+        times,
+    )
+
+
+def fault_of(answer: Document, text: str | None, contains: str) -> str:
+    """Return why an answer is no good, in words; empty where it is good."""
+    if answer["status"] != 200:
+        return f"status {answer['status']}" if answer["status"] else answer["error"]
+    if answer["error"]:
+        return str(answer["error"])
+    if text is None:
+        return "no answer of this kind"
+    if not text:
+        return "an empty answer"
+    return "" if contains in text else f"without `{contains[:40]}`"
+
+
+def text_of(answer: Document) -> str | None:
+    """Return what an answer says: its text or calls of tools, for another kind its JSON; None where it is none."""
+    try:
+        if answer["events"]:
+            return "".join(_choice(json.loads(each)) for each in answer["events"])
+        found = json.loads(answer["body"])
+        if "choices" in found:
+            return _choice(found)
+        # Embeddings, scores, transcriptions.
+        kinds = [found[name] for name in ("data", "results", "text") if name in found]
+        return json.dumps(kinds[0]) if kinds and kinds[0] else "" if kinds else None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _choice(document: Any) -> str:
+    parts = []
+    for choice in document["choices"]:
+        told = choice.get("delta") or choice.get("message") or choice
+        names = ("text", "content", "reasoning_content", "reasoning")
+        parts += [told[name] for name in names if isinstance(told.get(name), str)]
+        if told.get("tool_calls"):
+            parts.append(json.dumps(told["tool_calls"]))
+    return "".join(parts)

@@ -1,0 +1,133 @@
+"""A replica under guard: whether its process still is the one that was started, its memory, its log, its own times."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+
+import completion
+import hang
+import logs
+import processes
+import signs
+from directory import open_plain
+from wire import Document
+
+# After these lines an engine computes nothing any more, whatever its server answers.
+FATAL = (b"EngineDeadError", b"CUDA error", b"torch.OutOfMemoryError", b"AsyncEngineDeadError")
+# Histograms of an engine: until the first token, and between tokens.
+TIMES = {"first": "vllm:time_to_first_token_seconds", "between": "vllm:inter_token_latency_seconds"}
+# A host that has just booted starts its replicas one after the other.
+GRACE = 120.0
+_MOST_LOG = 2**18
+
+
+class Replica:
+    """One replica. `known` is the identity of its process that a former guard has kept, "" where none has."""
+
+    def __init__(self, root: str, program: str, known: str = "") -> None:
+        self.root, self.program, self.known = root, program, known
+        self.pid, self.since = 0, time.monotonic()
+        self._log = logs.path(root, program)
+        self._place = _end_of(self._log)
+        self._sums: dict[str, tuple[float, float]] = {}
+
+    def gone(self) -> str:
+        """Return in words that the process has ended or is another one than before; empty where all is well."""
+        if self.pid and _started(self.pid) == self.known:
+            return ""
+        found = processes.state(self.root, self.program)
+        pid = found["pid"] if found["state"] == "running" else 0
+        now = _started(pid) if pid else ""
+        # One that was started by the boot of the host has not failed.
+        if not self.known or self.known.split()[0] != boot():
+            if now:
+                self.pid, self.known = pid, now
+            elif time.monotonic() - self.since > GRACE:
+                return "its process does not run"
+            return ""
+        if now == self.known:
+            self.pid = pid
+            return ""
+        return self._why(restarted=bool(now))
+
+    def memory(self) -> int | None:
+        """Return the bytes that its processes have in memory, None where it has none."""
+        return sum(map(_resident, processes.tree(self.pid))) or None if self.pid else None
+
+    def last_words(self) -> str:
+        """Return the line with which the engine gave up, where its log has a new one."""
+        try:
+            handle = open_plain(self._log)
+        except OSError:
+            return ""
+        with open(handle, "rb") as log:
+            size = os.fstat(log.fileno()).st_size
+            # A shorter log is a new one under the same name.
+            log.seek(self._place if self._place <= size else 0)
+            new = log.read(_MOST_LOG)
+            self._place = log.tell()
+        for line in new.splitlines():
+            if any(each in line for each in FATAL):
+                return line.decode("utf-8", "replace")[:300].strip()
+        return ""
+
+    def times(self, port: int, shown: Document) -> dict[str, tuple[float, float]]:
+        """Return {"first", "between": (seconds in all, their number)} by the engine's metrics since the last call."""
+        now = completion.sums(port, shown["metrics"], list(TIMES.values()))
+        before, self._sums = self._sums, now
+        found = {}
+        for name, metric in TIMES.items():
+            if metric in now and metric in before:
+                seconds, number = (now[metric][each] - before[metric][each] for each in (0, 1))
+                if number > 0 and seconds >= 0:
+                    found[name] = (seconds, number)
+        return found
+
+    def _why(self, *, restarted: bool) -> str:
+        hung = hang.recorded(self.root, self.program)
+        if hung and time.time() - float(hung.get("at", 0)) < 60:
+            return f"it hung and was restarted: {hung.get('why', '')}"
+        return "its process ended and was started again" if restarted else "its process ended"
+
+
+def shown(root: str, program: str) -> Document:
+    """Return the signs of the replica's engine."""
+    return signs.of_slot(root, program)
+
+
+@functools.lru_cache(maxsize=1)
+def boot() -> str:
+    """Return a word that is another one after each boot of the host."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return "unknown"
+
+
+def _started(pid: int) -> str:
+    """Return the identity of a process: boot, pid and the ticks at its start; empty where it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in (b"Z", b"X") else f"{boot()} {pid} {int(fields[19])}"
+
+
+def _resident(pid: int) -> int:
+    # Not the share of pages (PSS), as facts have it: the kernel walks through all pages for that.
+    try:
+        with open(f"/proc/{pid}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0
+
+
+def _end_of(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

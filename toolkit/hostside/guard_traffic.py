@@ -1,0 +1,108 @@
+"""What the router counts of each slot of this host, also of requests that other hosts handed on."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import router_files
+import router_socket
+import routes_file
+
+# Names of HAProxy's management guide, 9.1.
+_ANSWERS = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
+
+# A share of fewer requests says nothing.
+_ENOUGH = 50
+
+
+class Traffic(NamedTuple):
+    """Requests of a slot: how many were answered since the last look, and how many of these failed or were refused.
+
+    A failed one got a status of 5xx or an answer that broke off, a refused one a status of 4xx. `open` are under way,
+    `carried` the bytes of answers so far. `first` is the mean time until an answer began, in milliseconds, over the
+    last 1024 requests at most; None before the first one.
+    """
+
+    total: int = 0
+    failed: int = 0
+    refused: int = 0
+    open: int = 0
+    carried: int = 0
+    first: float | None = None
+
+
+_Key = tuple[int, str, str]
+_Counts = tuple[int, int, int]
+
+
+class Meter:
+    """The counters of all workers of the router, from one look to the next."""
+
+    def __init__(self, root: str) -> None:
+        self._directory = os.path.join(root, "router")
+        self._before: dict[_Key, _Counts] | None = None
+        self.at = ""
+
+    def read(self) -> dict[tuple[str, str], Traffic]:
+        """Return the traffic of each slot of this host since the last look, by model and slot.
+
+        Raises RouterError where the router does not answer.
+        """
+        workers = router_socket.processes(self._directory)
+        at = self.at = router_files.routes(self._directory).get("at", "")
+        rows = {
+            (pid, row["pxname"], row["svname"]): row
+            for pid in workers["current"] + workers["old"]
+            for row in router_socket.counters(self._directory, pid)
+        }
+        counts = {key: _counts(row) for key, row in rows.items()}
+        before, self._before = self._before, counts
+        found: dict[tuple[str, str], Traffic] = {}
+        for key, row in rows.items():
+            slot = slot_of(key[1], key[2], at)
+            if slot is not None:
+                # A worker that has come since counts from nothing; at the first look nobody knows what is new.
+                then = counts[key] if before is None else before.get(key, (0, 0, 0))
+                found[slot] = _added(found.get(slot, Traffic()), counts[key], then, row)
+        return found
+
+    def share_failed(self, model: str, slot: str) -> float | None:
+        """Return the share of a slot's requests that failed since the workers run; None where few were answered."""
+        known = (self._before or {}).items()
+        counts = [each for key, each in known if slot_of(key[1], key[2], self.at) == (model, slot)]
+        total = sum(each[0] for each in counts)
+        return sum(each[1] for each in counts) / total if total >= _ENOUGH else None
+
+
+def slot_of(backend: str, server: str, at: str) -> tuple[str, str] | None:
+    """Return model and slot of a server of the router of the host `at`; None for one of another host."""
+    if routes_file.PREFIX not in backend:
+        return None
+    name = server[len(routes_file.TWIN) :] if server.startswith(routes_file.TWIN) else server
+    host, _, slot = name.rpartition(".")
+    model = routes_file.model(backend[backend.index(routes_file.PREFIX) :])
+    return (model, slot) if host == at else None
+
+
+def _counts(row: dict[str, str]) -> _Counts:
+    broken = _number(row, "eresp")
+    # An answer that broke off after its head counts as one of its status, too.
+    total = sum(_number(row, each) for each in _ANSWERS) + max(0, broken - _number(row, "srv_abrt"))
+    return total, _number(row, "hrsp_5xx") + broken, _number(row, "hrsp_4xx")
+
+
+def _added(known: Traffic, now: _Counts, then: _Counts, row: dict[str, str]) -> Traffic:
+    total, failed, refused = (max(0, each - before) for each, before in zip(now, then))  # noqa: B905 - Python 3.9 has no `strict`
+    return Traffic(
+        known.total + total,
+        known.failed + failed,
+        known.refused + refused,
+        known.open + _number(row, "scur"),
+        known.carried + _number(row, "bout"),
+        float(_number(row, "rtime")) if now[0] else known.first,
+    )
+
+
+def _number(row: dict[str, str], name: str) -> int:
+    return int(row.get(name) or 0)
