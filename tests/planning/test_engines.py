@@ -130,6 +130,11 @@ class TestVllm:
             ),
             "core": "VLLM::",
             "preemptions": "vllm:num_preemptions",
+            "times": {
+                "first": "vllm:time_to_first_token_seconds",
+                "between": "vllm:inter_token_latency_seconds",
+            },
+            "fatal": ("EngineDeadError", "CUDA error", "torch.OutOfMemoryError"),
             "probe": {
                 "path": "/v1/completions",
                 "body": {"model": "tiny", "prompt": "a", "max_tokens": 1, "temperature": 0},
@@ -213,7 +218,7 @@ def test_what_a_package_lacks_is_read_from_its_sources() -> None:
         "log line 'Graph capturing finished'",
         "log line 'GiB for KV cache'",
     }
-    assert len(missing) == 20 + 6 + 6 + 4
+    assert len(missing) == 20 + 6 + 8 + 4
 
 
 def test_all_files_that_are_read_of_a_package_are_asked_for() -> None:

@@ -17,7 +17,6 @@ import guard_follow
 import guard_order
 import hang as hang_of
 import router_socket
-import signs
 import withdraw
 from directory import read_text
 from guard_judge import Judge, Look, Side
@@ -108,7 +107,6 @@ class Guard:
         self._former = (
             _manifest(root, f"{order['model']}-{order['former']}") if order["former"] else {}
         )
-        self._signs = signs.of_slot(root, self._program)
         self._replica = Replica(root, self._program, self._state.get("process", ""))
         self._old = Replica(root, f"{order['model']}-{order['former']}")
         self._port = int(self._manifest.get("port", 0))
@@ -185,11 +183,11 @@ class Guard:
         return f"it hangs: {hung}" if hung else ""
 
     def _measured(self, replica: Replica, traffic: Traffic, port: int) -> Side:
-        return Side(traffic, replica.memory(), replica.times(port, self._signs))
+        return Side(traffic, replica.memory(), replica.times(port))
 
     def _of_former(self, traffic: Traffic) -> Side:
         port = int(self._former.get("port", 0))
-        return Side(traffic, None, self._old.times(port, self._signs)) if port else Side(traffic)
+        return Side(traffic, None, self._old.times(port)) if port else Side(traffic)
 
     def _ready(self) -> bool:
         """Whether the replica has been ready once: a host that has just booted still loads its weights."""
@@ -201,7 +199,7 @@ class Guard:
             self._judge = self._new_judge()
             self._pairs = Pairs(0, None, [])
             return True
-        if gone or not completion.healthy(self._port, self._signs["health"], 0.5):
+        if gone or not completion.healthy(self._port, self._replica.signs["health"], 0.5):
             self._keep("waits until its replica is ready", durable=False)
             return False
         self._judge = self._new_judge()

@@ -12,12 +12,7 @@ import logs
 import processes
 import signs
 from directory import open_plain
-from wire import Document
 
-# After these lines an engine computes nothing any more, whatever its server answers.
-FATAL = (b"EngineDeadError", b"CUDA error", b"torch.OutOfMemoryError", b"AsyncEngineDeadError")
-# Histograms of an engine: until the first token, and between tokens.
-TIMES = {"first": "vllm:time_to_first_token_seconds", "between": "vllm:inter_token_latency_seconds"}
 # A host that has just booted starts its replicas one after the other.
 GRACE = 120.0
 _MOST_LOG = 2**18
@@ -28,6 +23,7 @@ class Replica:
 
     def __init__(self, root: str, program: str, known: str = "") -> None:
         self.root, self.program, self.known = root, program, known
+        self.signs = signs.of_slot(root, program)
         self.pid, self.since = 0, time.monotonic()
         self._log = logs.path(root, program)
         self._place = _end_of(self._log)
@@ -69,16 +65,18 @@ class Replica:
             new = log.read(_MOST_LOG)
             self._place = log.tell()
         for line in new.splitlines():
-            if any(each in line for each in FATAL):
-                return line.decode("utf-8", "replace")[:300].strip()
+            text = line.decode("utf-8", "replace")
+            if any(each in text for each in self.signs["fatal"]):
+                return text[:300].strip()
         return ""
 
-    def times(self, port: int, shown: Document) -> dict[str, tuple[float, float]]:
+    def times(self, port: int) -> dict[str, tuple[float, float]]:
         """Return {"first", "between": (seconds in all, their number)} by the engine's metrics since the last call."""
-        now = completion.sums(port, shown["metrics"], list(TIMES.values()))
+        names = self.signs["times"]
+        now = completion.sums(port, self.signs["metrics"], list(names.values()))
         before, self._sums = self._sums, now
         found = {}
-        for name, metric in TIMES.items():
+        for name, metric in names.items():
             if metric in now and metric in before:
                 seconds, number = (now[metric][each] - before[metric][each] for each in (0, 1))
                 if number > 0 and seconds >= 0:
@@ -90,11 +88,6 @@ class Replica:
         if hung and time.time() - float(hung.get("at", 0)) < 60:
             return f"it hung and was restarted: {hung.get('why', '')}"
         return "its process ended and was started again" if restarted else "its process ended"
-
-
-def shown(root: str, program: str) -> Document:
-    """Return the signs of the replica's engine."""
-    return signs.of_slot(root, program)
 
 
 @functools.lru_cache(maxsize=1)

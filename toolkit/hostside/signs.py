@@ -28,6 +28,11 @@ VLLM = {
     "progress": ["vllm:prompt_tokens", "vllm:generation_tokens", "vllm:kv_cache_usage_perc"],
     "core": "VLLM::",
     "preemptions": "vllm:num_preemptions",
+    "times": {
+        "first": "vllm:time_to_first_token_seconds",
+        "between": "vllm:inter_token_latency_seconds",
+    },
+    "fatal": ["EngineDeadError", "CUDA error", "torch.OutOfMemoryError"],
 }
 
 

@@ -46,7 +46,9 @@ class Signs:
     serving process's command line, `ending` the end of that line.
     `progress` are metrics that move while the engine computes for anybody, `core` is a part of the command line of the
     processes that compute. `probe` is the smallest request that these must take part in: `path` and `body`.
-    `preemptions` is the counter of requests that lost their place in the cache.
+    `preemptions` is the counter of requests that lost their place in the cache. `times` are histograms of seconds:
+    until the `first` token, and `between` tokens. After a log line with one of the words `fatal` the engine computes
+    nothing any more.
     """
 
     health: str
@@ -60,6 +62,8 @@ class Signs:
     core: str
     probe: Mapping[str, Any]
     preemptions: str
+    times: Mapping[str, str]
+    fatal: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Return what stands in the manifest."""

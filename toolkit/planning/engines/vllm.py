@@ -147,6 +147,8 @@ class Vllm:
             progress=(metrics.prompt, metrics.generated, metrics.cache_use),
             core="VLLM::",
             preemptions=metrics.preemptions,
+            times={"first": metrics.until_first, "between": metrics.between},
+            fatal=vllm_log.FATAL_WORDS,
             probe={
                 "path": "/v1/completions",
                 "body": {

@@ -55,6 +55,8 @@ MEMORY_LINES = (
     "Graph capturing finished",
     "GiB for KV cache",
 )
+# After a line with one of these the engine computes nothing any more, whatever its server answers.
+FATAL_WORDS = ("EngineDeadError", "CUDA error", "torch.OutOfMemoryError")
 
 
 def decisive_line(lines: Sequence[str]) -> str:

@@ -56,6 +56,7 @@ class Metrics:
     """Metrics of `/metrics`: gauges of requests, what the cache holds, and what moves with each step of the engine.
 
     Counters of tokens move with the first token of an answer, the use of the cache with each part of a long prompt.
+    `until_first` and `between` are histograms of seconds: until the first token, and between tokens.
     """
 
     running: str = "vllm:num_requests_running"
@@ -65,6 +66,8 @@ class Metrics:
     generated: str = "vllm:generation_tokens"
     cache_use: str = "vllm:kv_cache_usage_perc"
     preemptions: str = "vllm:num_preemptions"
+    until_first: str = "vllm:time_to_first_token_seconds"
+    between: str = "vllm:inter_token_latency_seconds"
 
 
 @dataclass(frozen=True, slots=True)
