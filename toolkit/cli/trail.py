@@ -119,6 +119,7 @@ def _open_trail(
     from toolkit.adapters.audit.who import actor, who
     from toolkit.cli.context import home_directory
     from toolkit.domain.discretion import words_without_secrets
+    from toolkit.workflows.trail.desk import NoticeDesk
     from toolkit.workflows.trail.trail import CommandTrail, Spoken
 
     home = home_directory(options.get("home") or os.environ.get("TOOLKIT_HOME"))
@@ -131,18 +132,9 @@ def _open_trail(
         _digests(options),
         goes_on,
     )
-    return CommandTrail(spoken, AuditLog(home), _NoDesk(), note, time.time, reason)
-
-
-class _NoDesk:
-    def check(self) -> None:
-        pass
-
-    def ask_before(self, command: str, plan: Any) -> None:
-        pass
-
-    def tell(self, notice: Any, plan: Any) -> tuple[Mapping[str, Any], ...]:
-        return ()
+    settings = Path(os.environ.get("TOOLKIT_NOTIFY") or home / "notify.yaml")
+    desk = NoticeDesk(settings, home, note, time.time)
+    return CommandTrail(spoken, AuditLog(home), desk, note, time.time, reason)
 
 
 def _digests(options: Mapping[str, Any]) -> dict[str, str]:

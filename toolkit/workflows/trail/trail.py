@@ -33,7 +33,7 @@ class Desk(Protocol):
     def check(self) -> None:
         """Raise InputError where the settings of hooks or notifications are wrong."""
 
-    def ask_before(self, command: str, plan: Mapping[str, Any]) -> None:
+    def ask_before(self, intent: Mapping[str, Any], plan: Mapping[str, Any]) -> None:
         """Call the hook before a deployment; raises RefusedError with its words where it refuses."""
 
     def tell(self, notice: Notice, plan: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -89,7 +89,7 @@ class CommandTrail:
         self._write({"event": Event.BEGIN, **self._intent()}, or_refuse=not self.spoken.goes_on)
         self._begun = True
         if not self.spoken.goes_on:
-            self.desk.ask_before(self.spoken.command, self._plan)
+            self.desk.ask_before(self._intent(), self._plan)
 
     def finish(self, error: BaseException | None = None) -> None:
         """Record how the command ended, give the head to the hosts that took part, and tell people.
@@ -106,10 +106,18 @@ class CommandTrail:
         self._catch_up()
         self._write({"event": Event.END, "outcome": outcome, **self._outcome(), **_error(error)})
         self._anchor()
-        for record in self.desk.tell(self._notice(outcome, error), self._plan):
+        for record in self._tell(self._notice(outcome, error)):
             self._write({"event": Event.TOLD, "id": self.id, **record})
         if self._late and not self.log.keep_late(self._late):
             self.say("warning: what this command did is in no audit log; write it down")
+
+    def _tell(self, notice: Notice) -> Sequence[Mapping[str, Any]]:
+        try:
+            return self.desk.tell(notice, self._plan)
+        except Exception as error:
+            # The change is done, whatever a channel or a hook does.
+            self.say(f"warning: nobody was told: {type(error).__name__}: {error}")
+            return [{"where": "all", "outcome": "failed", "why": type(error).__name__}]
 
     # what workflows report
 

@@ -1,0 +1,112 @@
+"""The settings of notifications: what they mean, and each fault with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from toolkit.config.notify import load_notify
+from toolkit.domain.channel import (
+    TOLD_COMMANDS,
+    Channel,
+    Hook,
+    Mail,
+    NotifySettings,
+    Secret,
+    Service,
+    Webhook,
+)
+from toolkit.errors import InputError
+
+WHOLE = """\
+channels:
+  - name: ops
+    webhook: https://ops.example/hooks/toolkit
+    key: {variable: OPS_KEY}
+  - name: chat
+    webhook: {file: /etc/toolkit/slack}
+    form: text
+    when: [failed]
+    commands: [deploy, schedule run]
+  - name: mail
+    mail:
+      to: [ops@example.org]
+      from: toolkit@example.org
+      server: smtp.example.org
+      user: toolkit
+      password: {file: /etc/toolkit/smtp}
+  - name: phone
+    apprise: {variable: APPRISE_URL}
+hooks:
+  before: {run: [/usr/local/bin/ask, --now], seconds: 5}
+  after: {run: [/usr/local/bin/note]}
+"""
+
+
+def load(place: Path, text: str) -> NotifySettings:
+    (place / "notify.yaml").write_text(text)
+    return load_notify(place / "notify.yaml")
+
+
+def test_settings_are_read(tmp_path: Path) -> None:
+    found = load(tmp_path, WHOLE)
+    assert found.channels == (
+        Channel("ops", Webhook("https://ops.example/hooks/toolkit", key=Secret("OPS_KEY"))),
+        Channel("chat", Webhook(Secret(file="/etc/toolkit/slack"), text_only=True),
+                ("deploy", "schedule run"), done=False),
+        Channel("mail", Mail(("ops@example.org",), "toolkit@example.org", "smtp.example.org", 587,
+                             user="toolkit", password=Secret(file="/etc/toolkit/smtp"))),
+        Channel("phone", Service(Secret("APPRISE_URL"))),
+    )  # fmt: skip
+    assert found.channels[0].commands == TOLD_COMMANDS
+    assert (found.before, found.after) == (
+        Hook(("/usr/local/bin/ask", "--now"), 5.0), Hook(("/usr/local/bin/note",)),
+    )  # fmt: skip
+
+
+def test_an_empty_mapping_tells_nobody(tmp_path: Path) -> None:
+    assert load(tmp_path, "{}") == NotifySettings()
+
+
+ONE = "channels:\n  - name: ops\n    webhook: https://ops.example/hook\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("[]", "1:1", "must be a mapping"),
+        ("channels: {}", "1:11", "channels must be a list"),
+        ("channels: 5", "1:11", "channels must be a list"),
+        ("chanels: []", "1:1", "'chanels' is not known here; known: channels, hooks"),
+        ("channels:\n  - name: ops\n", "2:5", "needs exactly one of webhook, mail and apprise"),
+        (ONE + "    mail: {}\n", "2:5", "needs exactly one of"),
+        (ONE + "  - name: ops\n    webhook: https://x.example/\n", "4:11", "ops is there twice"),
+        (ONE.replace("ops\n", "'a b'\n"), "2:11", "channels.name must be a short name"),
+        (ONE.replace("https", "ftp"), "3:14", "must be an http(s) URL without a password"),
+        (ONE.replace("//ops", "//ann:pw@ops"), "3:14", "without a password"),
+        (ONE + "    form: xml\n", "4:11", "must be json, or text for Slack"),
+        (ONE + "    key: hunter2\n", "4:10", "is a secret, so only its place stands here"),
+        (ONE + "    key: {file: relative}\n", "4:17", "must be an absolute path"),
+        (ONE + "    key: {variable: A, file: /b}\n", "4:10", "needs one place"),
+        (ONE + "    when: [sometimes]\n", "4:12", "'sometimes' is none of them"),
+        (ONE + "    when: done\n", "4:11", "must be a list of texts"),
+        (ONE + "    commands: [Deploy!]\n", "4:16", "'Deploy!' is none of them"),
+        ("channels:\n  - name: m\n    mail: {to: [x], from: a@b, server: h}\n", "3:17", "must be an address"),
+        ("channels:\n  - name: m\n    mail: {to: [], from: a@b, server: h}\n", "3:16", "who gets the mail"),
+        (
+            "channels:\n  - name: m\n    mail: {to: [a@b], from: a@b, server: h, tls: none, password: {file: /p}}\n",
+            "3:66", "would go over the network in clear",
+        ),
+        ("hooks:\n  before: {run: [ask]}\n", "2:17", "must begin with an absolute path"),
+        ("hooks:\n  before: {run: [/ask], seconds: 0}\n", "2:34", "must be more than 0, and at most 600"),
+        ("hooks:\n  before: {run: [/ask], seconds: soon}\n", "2:34", "must be a number of seconds"),
+        ("hooks:\n  during: {run: [/ask]}\n", "2:3", "'during' is not known here"),
+    ],
+)  # fmt: skip
+def test_a_fault_has_file_and_line(tmp_path: Path, text: str, place: str, words: str) -> None:
+    with pytest.raises(InputError) as raised:
+        load(tmp_path, text)
+    assert raised.value.message.startswith(f"{tmp_path}/notify.yaml:{place}")
+    assert words in raised.value.message
+    assert "hunter2" not in raised.value.message + raised.value.hint

@@ -1,0 +1,177 @@
+"""Notifications around a command: retried, kept, bounded in time, and never a reason to fail."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from toolkit.adapters.notices.delivery import NotDelivered
+from toolkit.adapters.notices.outbox import Outbox
+from toolkit.domain.channel import Channel
+from toolkit.domain.notice import Notice
+from toolkit.errors import InputError, RefusedError
+from toolkit.workflows.trail.desk import KEEP_SECONDS, MOST_OLD, NoticeDesk
+
+SETTINGS = """\
+channels:
+  - {name: ops, webhook: 'https://ops.example/hook'}
+  - {name: night, webhook: 'https://night.example/hook', when: [failed], commands: [deploy, upgrade]}
+"""
+
+
+class Post:
+    """Channels that fail as `faults` say, and what arrived at them."""
+
+    def __init__(self, place: Path, text: str = SETTINGS) -> None:
+        self.place, self.time = place, 10_000.0
+        self.faults: dict[str, list[NotDelivered]] = {}
+        self.arrived: list[tuple[str, str]] = []
+        self.tries: list[str] = []
+        self.said: list[str] = []
+        self.pauses: list[float] = []
+        self.hold: threading.Event | None = None
+        (place / "notify.yaml").write_text(text)
+
+    def deliver(self, channel: Channel, notice: Notice, now: float) -> None:
+        self.tries.append(channel.name)
+        if self.hold and channel.name == "ops":
+            self.hold.wait(30)
+        faults = self.faults.get(channel.name, [])
+        if faults:
+            raise faults[0] if len(faults) == 1 else faults.pop(0)
+        self.arrived.append((channel.name, notice.id))
+
+    def desk(self, seconds: float = 10.0) -> NoticeDesk:
+        return NoticeDesk(
+            self.place / "notify.yaml", self.place, self.said.append, lambda: self.time,
+            deliver=self.deliver, pause=self.pauses.append, seconds=seconds,
+        )  # fmt: skip
+
+    def tell(
+        self,
+        id: str,
+        command: str = "upgrade",
+        outcome: str = "release-failed",
+        seconds: float = 10.0,
+    ) -> list[tuple[str, str]]:
+        notice = Notice(id, self.time, command, outcome)
+        records = self.desk(seconds).tell(notice, {})
+        return sorted((each["where"], each["outcome"]) for each in records)
+
+
+@pytest.fixture
+def post(tmp_path: Path) -> Post:
+    return Post(tmp_path)
+
+
+DOWN = NotDelivered("it answered 500", again=True)
+
+
+def test_each_channel_gets_what_it_wants(post: Post) -> None:
+    assert post.tell("a") == [("night", "delivered"), ("ops", "delivered")]
+    assert post.tell("b", outcome="done") == [("ops", "delivered")]
+    assert post.tell("c", "stop") == [("ops", "delivered")]
+    assert post.tell("d", "keys add") == []
+    assert sorted(post.arrived) == [("night", "a"), ("ops", "a"), ("ops", "b"), ("ops", "c")]
+    assert list(Outbox(post.place).waiting()) == []
+
+
+def test_a_failure_that_may_pass_is_tried_again_and_another_is_not(post: Post) -> None:
+    post.faults = {"ops": [DOWN, DOWN, DOWN], "night": [NotDelivered("it answered 404")]}
+    assert post.tell("a") == [("night", "kept"), ("ops", "kept")]
+    assert (post.tries.count("ops"), post.tries.count("night")) == (3, 1)
+    assert post.pauses == [0.5, 1.5]
+    assert (
+        "warning: ops was not told: it answered 500; it is kept, and the next command tries again"
+        in post.said
+    )
+
+
+def test_an_hour_of_failures_costs_each_command_three_tries_and_loses_nothing(post: Post) -> None:
+    post.faults = {"ops": [DOWN], "night": [DOWN]}
+    for number in range(6):
+        post.time += 600
+        post.tries.clear()
+        post.tell(str(number), outcome="done")
+        assert post.tries.count("ops") == 3
+    post.faults.clear()
+    # Any recorded command tries again what waits, whether or not its own outcome is told.
+    assert post.tell("x", "keys add") == [("ops", "delivered")] * 6
+    assert [id for _, id in post.arrived] == [str(number) for number in range(6)]
+
+
+def test_a_command_tries_only_so_many_of_what_waits(post: Post) -> None:
+    box = Outbox(post.place)
+    for number in range(MOST_OLD + 5):
+        box.put("ops", Notice(f"{number:03}", 9000.0 + number, "stop", "done"))
+    assert len(post.tell("x", "keys add")) == MOST_OLD
+    assert len(list(box.waiting())) == 5
+
+
+def test_a_channel_that_does_not_answer_delays_no_other_and_the_command_for_seconds_only(
+    post: Post,
+) -> None:
+    post.hold = threading.Event()
+    assert post.tell("a", seconds=0.3) == [("night", "delivered"), ("ops", "kept")]
+    assert "ops was not told: it did not answer within 0.3 s" in post.said[0]
+    post.hold.set()
+    post.hold = None
+    assert post.tell("b", "keys add") == [("ops", "delivered")]
+
+
+def test_what_is_too_old_or_has_no_channel_is_given_up(post: Post) -> None:
+    box = Outbox(post.place)
+    box.put("ops", Notice("old", post.time - KEEP_SECONDS - 1, "stop", "done"))
+    box.put("gone", Notice("new", post.time, "stop", "done"))
+    assert post.tell("x", "keys add") == [("gone", "given up"), ("ops", "given up")]
+    assert list(box.waiting()) == []
+
+
+def test_a_disk_that_takes_nothing_does_not_keep_a_notice_from_being_delivered(post: Post) -> None:
+    (post.place / "outbox").write_text("in the way")
+    assert post.tell("a", outcome="done") == [("ops", "delivered")]
+    post.faults = {"ops": [DOWN]}
+    assert post.tell("b", outcome="done") == [("ops", "lost")]
+
+
+def test_wrong_settings_are_refused_before_and_said_after(tmp_path: Path) -> None:
+    post = Post(tmp_path, "channels: 5")
+    with pytest.raises(InputError, match=r"notify.yaml:1:11: channels must be a list"):
+        post.desk().check()
+    assert post.tell("a") == [(str(tmp_path / "notify.yaml"), "not told")]
+    assert "warning: nobody is told" in post.said[0]
+
+
+def test_without_settings_there_is_nothing_to_do(tmp_path: Path) -> None:
+    post = Post(tmp_path)
+    (tmp_path / "notify.yaml").unlink()
+    post.desk().check()
+    post.desk().ask_before({"command": "deploy"}, {})
+    assert post.tell("a") == []
+    assert not (tmp_path / "outbox").exists()
+
+
+def _hooks(place: Path, before: str, after: str) -> Post:
+    for name, text in (("before", before), ("after", after)):
+        (place / name).write_text(f"#!/bin/sh\n{text}\n")
+        (place / name).chmod(0o755)
+    text = "".join(f"  {name}: {{run: [{place}/{name}]}}\n" for name in ("before", "after"))
+    return Post(place, f"hooks:\n{text}")
+
+
+def test_the_hook_before_refuses_a_deployment_with_its_words(tmp_path: Path) -> None:
+    post = _hooks(tmp_path, "echo frozen until Monday; exit 1", "exit 0")
+    with pytest.raises(
+        RefusedError, match=f"the hook {tmp_path}/before refused it: frozen until Monday"
+    ):
+        post.desk().ask_before({"command": "upgrade"}, {"model": "tiny"})
+    post.desk().ask_before({"command": "keys add"}, {})
+
+
+def test_the_hook_after_fails_nothing(tmp_path: Path) -> None:
+    post = _hooks(tmp_path, "exit 0", f"cat > {tmp_path}/got; echo no room; exit 1")
+    assert post.tell("a") == [(f"{tmp_path}/after", "failed")]
+    assert post.said == ["warning: the hook after the deployment failed: no room"]
+    assert '"outcome": "release-failed"' in (tmp_path / "got").read_text()

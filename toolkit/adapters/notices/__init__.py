@@ -1,0 +1,1 @@
+"""Messages about outcomes: webhooks, mail, Apprise, the outbox, and hooks."""

@@ -1,0 +1,139 @@
+"""Deliver a notice on a channel: by a webhook, by mail, by Apprise. Secrets are read here, and go nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from toolkit.domain.channel import Channel, Mail, Secret, Service, Webhook
+from toolkit.domain.discretion import without_secrets
+from toolkit.domain.notice import Notice
+
+# One try on one channel, whatever the other side does.
+TRY_SECONDS = 5.0
+_MOST_SECRET = 8192
+_NOW_AND_THEN = (429, 500, 502, 503, 504)
+
+
+class NotDelivered(Exception):
+    """A notice did not arrive; `words` say why, and `again` whether a second try a moment later may help."""
+
+    def __init__(self, words: str, *, again: bool = False) -> None:
+        super().__init__(words)
+        self.words, self.again = words, again
+
+
+def deliver(
+    channel: Channel, notice: Notice, now: float, environment: Mapping[str, str] = os.environ
+) -> None:
+    """Deliver the notice once; `now` is in seconds since the epoch. Raises NotDelivered, without any secret."""
+    way = channel.way
+    if isinstance(way, Webhook):
+        _post(way, notice, now, environment)
+    elif isinstance(way, Mail):
+        _mail(way, notice, environment)
+    else:
+        _apprise(way, notice, environment)
+
+
+def _post(way: Webhook, notice: Notice, now: float, environment: Mapping[str, str]) -> None:
+    import httpx2
+
+    url = way.url if isinstance(way.url, str) else _read(way.url, environment)
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise NotDelivered("its URL is not one of http or https")
+    body = json.dumps(_slack(notice) if way.text_only else notice.as_json()).encode()
+    headers = {"Content-Type": "application/json", "X-Toolkit-Event": notice.id}
+    if way.key:
+        key, at = _read(way.key, environment), f"{now:.0f}"
+        signed = hmac.new(key.encode(), at.encode() + b"." + body, hashlib.sha256).hexdigest()
+        headers |= {"X-Toolkit-Timestamp": at, "X-Toolkit-Signature": f"sha256={signed}"}
+    try:
+        # The answer's body is not read: it may have no end.
+        with httpx2.stream(
+            "POST", url, content=body, headers=headers, timeout=TRY_SECONDS, follow_redirects=False
+        ) as answer:
+            status, leads_to = answer.status_code, answer.headers.get("location", "")
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        words = without_secrets(str(error).replace(url, "***"), 200)
+        raise NotDelivered(f"{type(error).__name__}: {words}", again=True) from None
+    if 300 <= status < 400:
+        host = urlsplit(leads_to).hostname or "another place"
+        raise NotDelivered(f"it answered {status} and leads to {host}; redirects are not followed")
+    if not 200 <= status < 300:
+        raise NotDelivered(f"it answered {status}", again=status in _NOW_AND_THEN)
+
+
+def _slack(notice: Notice) -> dict[str, str]:
+    """Return the form of Slack and Mattermost, in which these three characters have a meaning."""
+    text = notice.text
+    for character, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(character, name)
+    return {"text": text}
+
+
+def _mail(way: Mail, notice: Notice, environment: Mapping[str, str]) -> None:
+    import smtplib
+    import ssl
+    from email.message import EmailMessage
+
+    password = _read(way.password, environment) if way.password else ""
+    message = EmailMessage()
+    message["Subject"] = " ".join(notice.title.split())
+    message["From"], message["To"] = way.sender, ", ".join(way.to)
+    message["Message-ID"] = f"<{notice.id}@toolkit.invalid>"
+    message.set_content(notice.text)
+    context = ssl.create_default_context()
+    try:
+        if way.tls == "tls":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(
+                way.server, way.port, timeout=TRY_SECONDS, context=context
+            )
+        else:
+            server = smtplib.SMTP(way.server, way.port, timeout=TRY_SECONDS)
+        with server:
+            if way.tls == "starttls":
+                server.starttls(context=context)
+            if way.user:
+                server.login(way.user, password)
+            server.send_message(message)
+    except (smtplib.SMTPException, OSError) as error:
+        words = without_secrets(str(error), 200)
+        if password:
+            words = words.replace(password, "***")
+        raise NotDelivered(f"{type(error).__name__}: {words}", again=True) from None
+
+
+def _apprise(way: Service, notice: Notice, environment: Mapping[str, str]) -> None:
+    url = _read(way.url, environment)
+    try:
+        import apprise
+    except ImportError:
+        raise NotDelivered("Apprise is not installed: pip install apprise") from None
+    service = apprise.Apprise()
+    if not service.add(url):
+        raise NotDelivered("Apprise does not understand its URL")
+    if not service.notify(title=notice.title, body=notice.text):
+        raise NotDelivered("Apprise could not deliver it", again=True)
+
+
+def _read(secret: Secret, environment: Mapping[str, str]) -> str:
+    """Return the secret; raises NotDelivered where it is not at its place."""
+    if secret.variable:
+        if found := environment.get(secret.variable):
+            return found
+        raise NotDelivered(f"the variable {secret.variable} is not set")
+    try:
+        with Path(secret.file).open("rb") as file:
+            found = file.read(_MOST_SECRET).decode().strip()
+    except (OSError, ValueError) as error:
+        words = error.strerror if isinstance(error, OSError) else "not a text"
+        raise NotDelivered(f"{secret.file} cannot be read: {words}") from None
+    if not found:
+        raise NotDelivered(f"{secret.file} is empty")
+    return found

@@ -1,0 +1,71 @@
+"""The outbox: each notice is a file for each channel until it is delivered, so that no failure and no kill loses it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.domain.notice import Notice
+from toolkit.domain.outside import parse_mapping
+
+MOST_FILES = 500
+MOST_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A notice that waits for delivery on the channel of that name; without a `path` it is in memory alone."""
+
+    channel: str
+    notice: Notice
+    path: Path | None = None
+
+
+class Outbox:
+    """The outbox below `home`."""
+
+    def __init__(self, home: Path) -> None:
+        self.place = home / "outbox"
+
+    def put(self, channel: str, notice: Notice) -> Waiting:
+        """Write a notice down for a channel; where the disk takes nothing it waits in memory."""
+        # The same event on the same channel is one file, and files are ordered by time.
+        mark = hashlib.sha256(f"{channel}\0{notice.id}".encode()).hexdigest()[:16]
+        path = self.place / f"{notice.at:017.3f}-{mark}.json"
+        temporary = self.place / f".{mark}.{secrets.token_hex(4)}"
+        try:
+            self.place.mkdir(parents=True, mode=0o700, exist_ok=True)
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
+                file.write(json.dumps({"channel": channel, "notice": notice.as_json()}))
+            temporary.replace(path)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()
+            return Waiting(channel, notice)
+        return Waiting(channel, notice, path)
+
+    def waiting(self) -> Iterator[Waiting]:
+        """Yield what waits, the oldest first. What cannot be read, and what is too much, is removed."""
+        with suppress(OSError):
+            files = sorted(self.place.glob("*.json"))
+            for path in files[:-MOST_FILES]:
+                path.unlink(missing_ok=True)
+            for path in files[-MOST_FILES:]:
+                try:
+                    found = parse_mapping(path.read_bytes(), MOST_BYTES)
+                    yield Waiting(str(found["channel"]), Notice.from_json(found["notice"]), path)
+                except (ValueError, KeyError, TypeError, AttributeError):
+                    path.unlink(missing_ok=True)
+
+    def remove(self, delivered: Waiting) -> None:
+        """Remove a notice that was delivered or given up."""
+        if delivered.path:
+            with suppress(OSError):
+                delivered.path.unlink()

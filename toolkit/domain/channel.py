@@ -1,0 +1,88 @@
+"""The settings of notifications and hooks: who is told of which outcomes, and which programs are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.domain.notice import Notice
+
+# The commands whose outcome a channel tells unless its settings name others.
+TOLD_COMMANDS = ("deploy", "upgrade", "rollback", "stop", "promote", "abort", "schedule run")
+# The commands around which hooks are called.
+HOOK_COMMANDS = ("deploy", "upgrade", "rollback", "stop", "promote", "abort")
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """The place of a secret, which is read when it is needed: an environment variable, or else a file."""
+
+    variable: str = ""
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A URL that gets a POST, as text or as the place of a secret. `text_only` is the form of Slack and Mattermost."""
+
+    url: str | Secret
+    text_only: bool = False
+    key: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail by SMTP. `tls` is `starttls`, `tls` or `none`."""
+
+    to: tuple[str, ...]
+    sender: str
+    server: str
+    port: int
+    tls: str = "starttls"
+    user: str = ""
+    password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A URL of Apprise, which is a secret in most of its forms."""
+
+    url: Secret
+
+
+Way = Webhook | Mail | Service
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One way to tell people; `name` is how messages and the audit log call it.
+
+    It tells the outcomes of `commands`: those that ended well where `done`, those that did not where `failed`.
+    """
+
+    name: str
+    way: Way
+    commands: tuple[str, ...] = TOLD_COMMANDS
+    done: bool = True
+    failed: bool = True
+
+    def wants(self, notice: Notice) -> bool:
+        """Whether the channel tells this outcome."""
+        ended_well = self.done if notice.outcome == "done" else self.failed
+        return ended_well and notice.command in self.commands
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A program with its arguments that gets a plan as JSON, and the `seconds` that it may take."""
+
+    run: tuple[str, ...]
+    seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class NotifySettings:
+    """All channels, and the hooks before and after a deployment."""
+
+    channels: tuple[Channel, ...] = ()
+    before: Hook | None = None
+    after: Hook | None = None

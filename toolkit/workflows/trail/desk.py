@@ -1,0 +1,195 @@
+"""Around a deployment: the hooks before and after, and notifications. None of it fails a deployment that ran."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from toolkit.domain.channel import HOOK_COMMANDS, Channel, NotifySettings
+from toolkit.domain.notice import Notice
+from toolkit.errors import InputError, RefusedError
+from toolkit.workflows.tools import Say
+
+# All channels together, once a command has ended: people wait for their prompt.
+TELL_SECONDS = 10.0
+# Pauses before the second and the third try of a notice.
+PAUSES = (0.5, 1.5)
+# Notices of former commands that one command tries on a channel.
+MOST_OLD = 20
+# A notice that could not be delivered for so long is given up.
+KEEP_SECONDS = 7 * 86400.0
+
+Deliver = Callable[[Channel, Notice, float], None]
+Record = dict[str, Any]
+
+
+class NoticeDesk:
+    """Hooks and channels as `path` (notify.yaml) has them; `home` holds the outbox. Without the file there are none.
+
+    `clock` returns seconds since the epoch. `deliver` and `pause` are for tests.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        home: Path,
+        say: Say,
+        clock: Callable[[], float],
+        *,
+        deliver: Deliver | None = None,
+        pause: Callable[[float], None] = time.sleep,
+        seconds: float = TELL_SECONDS,
+    ) -> None:
+        self._path, self._home, self._say, self._clock = path, home, say, clock
+        self._given, self._pause, self._seconds = deliver, pause, seconds
+
+    @cached_property
+    def _settings(self) -> NotifySettings:
+        if not self._path.exists():
+            return NotifySettings()
+        # Here and not above: a command without settings reads no YAML for them.
+        from toolkit.config.notify import load_notify
+
+        return load_notify(self._path)
+
+    def check(self) -> None:
+        """Raise InputError with file and line where the settings are wrong."""
+        _ = self._settings
+
+    def ask_before(self, intent: Mapping[str, Any], plan: Mapping[str, Any]) -> None:
+        """Call the hook before a deployment; raises RefusedError with its words where it does not agree."""
+        hook = self._settings.before
+        if hook is None or intent["command"] not in HOOK_COMMANDS:
+            return
+        from toolkit.adapters.notices.hook import call_hook
+
+        called = call_hook(hook, {"event": "before", **intent, "plan": plan})
+        if not called.agreed:
+            raise RefusedError(
+                f"the hook {hook.run[0]} refused it: {called.words}",
+                hint=f"hooks.before in {self._path}",
+            )
+
+    def tell(self, notice: Notice, plan: Mapping[str, Any]) -> list[Record]:
+        """Call the hook after a deployment, and deliver this and earlier notices; return what became of each.
+
+        It takes at most the seconds of the hook and of the desk. What is not delivered stays in the outbox.
+        """
+        try:
+            settings = self._settings
+        except InputError as error:
+            self._say(f"warning: nobody is told: {error.message}")
+            return [{"where": str(self._path), "outcome": "not told", "why": error.message}]
+        return [*self._call_after(settings, notice, plan), *self._deliver_all(settings, notice)]
+
+    def _call_after(
+        self, settings: NotifySettings, notice: Notice, plan: Mapping[str, Any]
+    ) -> Iterable[Record]:
+        hook = settings.after
+        if hook is None or notice.command not in HOOK_COMMANDS:
+            return
+        from toolkit.adapters.notices.hook import call_hook
+
+        called = call_hook(hook, {"event": "after", **notice.as_json(), "plan": plan})
+        if not called.agreed:
+            self._say(f"warning: the hook after the deployment failed: {called.words}")
+        outcome = "called" if called.agreed else "failed"
+        yield {
+            "where": hook.run[0],
+            "outcome": outcome,
+            "why": "" if called.agreed else called.words,
+        }
+
+    def _deliver_all(self, settings: NotifySettings, notice: Notice) -> list[Record]:
+        wanted = [each for each in settings.channels if each.wants(notice)]
+        if not wanted and not (self._home / "outbox").exists():
+            return []
+        from toolkit.adapters.notices.outbox import Outbox, Waiting
+
+        box, records = Outbox(self._home), list[Record]()
+        channels = {each.name: each for each in settings.channels}
+        waiting: dict[str, list[Waiting]] = {}
+        for each in box.waiting():
+            why = self._hopeless(each.channel, each.notice, channels)
+            if why:
+                box.remove(each)
+                records.append(_record(each.channel, each.notice, "given up", why))
+            elif len(waiting.setdefault(each.channel, [])) < MOST_OLD:
+                waiting[each.channel].append(each)
+        for channel in wanted:
+            waiting.setdefault(channel.name, []).append(box.put(channel.name, notice))
+        for each, why in self._at_once(channels, waiting):
+            if not why:
+                box.remove(each)
+                records.append(_record(each.channel, each.notice, "delivered", ""))
+                continue
+            if each.notice.id == notice.id:
+                kept = "it is kept, and the next command tries again" if each.path else "it is lost"
+                self._say(f"warning: {each.channel} was not told: {why}; {kept}")
+            records.append(_record(each.channel, each.notice, "kept" if each.path else "lost", why))
+        return records
+
+    def _hopeless(self, name: str, notice: Notice, channels: Mapping[str, Channel]) -> str:
+        if name not in channels:
+            return "there is no such channel any more"
+        return "it is too old" if self._clock() - notice.at > KEEP_SECONDS else ""
+
+    def _at_once(
+        self, channels: Mapping[str, Channel], waiting: Mapping[str, Sequence[Any]]
+    ) -> list[tuple[Any, str]]:
+        """Return each notice with why it was not delivered, empty where it was. A slow channel delays no other."""
+        done: queue.Queue[tuple[Any, str]] = queue.Queue()
+        for name, notices in waiting.items():
+            threading.Thread(
+                target=self._serve, args=(channels[name], notices, done), daemon=True
+            ).start()
+        left = {id(each): each for notices in waiting.values() for each in notices}
+        found, until = list[tuple[Any, str]](), time.monotonic() + self._seconds
+        why = f"it did not answer within {self._seconds:g} s"
+        while left:
+            try:
+                each, reason = done.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            except KeyboardInterrupt:
+                why = "interrupted"
+                break
+            del left[id(each)]
+            found.append((each, reason))
+        return [*found, *((each, why) for each in left.values())]
+
+    def _serve(
+        self, channel: Channel, notices: Sequence[Any], done: queue.Queue[tuple[Any, str]]
+    ) -> None:
+        """Deliver the notices of one channel in their order; after a failure the channel counts as down."""
+        down = ""
+        for each in notices:
+            down = down or self._try(channel, each.notice)
+            done.put((each, down))
+
+    def _try(self, channel: Channel, notice: Notice) -> str:
+        from toolkit.adapters.notices.delivery import NotDelivered, deliver
+
+        give, words = self._given or deliver, ""
+        for pause in (*PAUSES, None):
+            try:
+                give(channel, notice, self._clock())
+            except NotDelivered as error:
+                words = error.words
+                if not error.again or pause is None:
+                    return words
+                self._pause(pause)
+            except Exception as error:
+                return f"{type(error).__name__}"
+            else:
+                return ""
+        return words
+
+
+def _record(channel: str, notice: Notice, outcome: str, why: str) -> Record:
+    return {"where": channel, "outcome": outcome, "why": why, "of": notice.id}
