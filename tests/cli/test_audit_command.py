@@ -229,3 +229,46 @@ def test_a_wrong_question_is_bad_input(prompt: Prompt, words: list[str], hint: s
 
 def test_without_a_log_there_is_nothing_to_show(prompt: Prompt) -> None:
     assert prompt("audit").out == "nothing is recorded\n"
+
+
+def settings(fleet: Fleet, text: str) -> None:
+    place = fleet.prompt.place / "home"
+    place.mkdir(exist_ok=True)
+    (place / "notify.yaml").write_text(text)
+
+
+def test_a_notification_that_fails_fails_nothing_and_is_recorded(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolkit.workflows.trail.desk.PAUSES", ())
+    settings(fleet, "channels: [{name: ops, webhook: 'http://127.0.0.1:1/s3cret'}]\n")
+    entry = done(fleet, "deploy tiny@v1 --yes")
+    (told,) = entry["told"]
+    assert (told["where"], told["outcome"]) == ("ops", "kept")
+    assert "s3cret" not in log_of(fleet).read_text()
+    # The next command tries again, and a channel that is gone is given up.
+    settings(fleet, "channels: []\n")
+    entry = done(fleet, "keys add ann")
+    assert [(each["outcome"], each["of"]) for each in entry["told"]] == [("given up", told["of"])]
+
+
+def test_a_hook_refuses_a_deployment_and_no_rollback(fleet: Fleet) -> None:
+    done(fleet, "deploy tiny@v1 --yes")
+    done(fleet, "upgrade tiny --to v2 --yes")
+    settings(fleet, "hooks: {before: {run: [/bin/false]}}\n")
+    before = fleet.world.table()
+    said = fleet("upgrade tiny --to v1 --yes")
+    assert (said.code, said.json()["error"]["kind"]) == (3, "refused")
+    assert "the hook /bin/false refused it" in said.json()["error"]["message"]
+    assert fleet.world.table() == before
+    assert done(fleet, "rollback tiny --yes")["outcome"] == "done"
+
+
+def test_wrong_settings_stop_a_deployment_and_no_rollback(fleet: Fleet) -> None:
+    done(fleet, "deploy tiny@v1 --yes")
+    done(fleet, "upgrade tiny --to v2 --yes")
+    settings(fleet, "channels:\n  - name: ops\n")
+    said = fleet("upgrade tiny --to v1 --yes")
+    assert said.code == 2
+    assert "notify.yaml:2:5: channels needs exactly one of" in said.json()["error"]["message"]
+    assert "warning: nobody is told" in fleet("rollback tiny --yes").err
