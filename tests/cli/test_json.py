@@ -63,11 +63,22 @@ ON_FLEET = (
 ELSEWHERE = (
     "registry init", "registry list", "registry show tiny", "registry check", "registry pin tiny --as v3 --dry-run",
     "registry accept tiny@v2", "update tiny --dry-run", "update tiny",
+    "schedule list", "schedule next", "schedule run --dry-run", "schedule run", "schedule install --to units",
+    "schedule remove --to units",
     "pull tiny@v1 --dry-run", "pull tiny@v1", "pull --all", "mirror",
     "bundle create tiny --python 3.11 --to bundle --dry-run", "bundle create tiny --python 3.11 --to bundle",
     "bundle show bundle", "bundle load bundle --dry-run", "bundle load bundle --yes",
     "engine lock 0.32.0 --accelerator cpu",
 )  # fmt: skip
+
+
+SCHEDULE = """\
+time_zone: UTC
+windows:
+  always: {days: [mon, tue, wed, thu, fri, sat, sun], from: 00:00, for: 24h}
+models:
+  tiny: {policy: pin-only}
+"""
 
 
 class Fleet:
@@ -267,6 +278,7 @@ def test_what_concerns_this_machine_alone_is_documented_too(
     office = Office(prompt.place / "office")
     office.stock()
     monkeypatch.chdir(prompt.place)
+    (prompt.place / "schedule.yaml").write_text(SCHEDULE)
     for line in ELSEWHERE:
         at_site = line.startswith(("bundle load", "engine lock", "registry init"))
         home = prompt.place / "site" if at_site else office.place

@@ -36,6 +36,7 @@ from toolkit.adapters.store.manifest import parse_manifest as parse_stored
 from toolkit.config.golden import read_golden
 from toolkit.config.lock_file import parse_lock
 from toolkit.config.registry import parse_registry
+from toolkit.config.schedule import parse_schedule
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.fit import ModelFiles
 from toolkit.domain.fleet import Host
@@ -178,6 +179,23 @@ REQUIREMENTS = (
     f"# engine\ntorch==2.13.0+cpu \\\n    --hash=sha256:{A} \\\n    --hash=sha256:{B}\n"
     f"vllm==0.32.0 \\\n    --hash=sha256:{B}\n"
 ).encode()
+
+
+SCHEDULE = b"""\
+time_zone: Europe/Berlin
+windows:
+  night: {days: [tue, thu], from: 02:00, for: 3h, jitter: 20min}
+  once: {dates: [2026-12-01], from: "23:30", for: 90min}
+blackouts: [2026-12-20..2027-01-06, 2026-11-27, 2027-03-01..]
+models:
+  tiny: {policy: auto, windows: [night], soak: 3d}
+models_a_window: 2
+"""
+
+
+def scheduled(data: bytes) -> Any:
+    found = parse_schedule(Path("schedule.yaml"), words(data)).schedule
+    return [len(found.windows), len(found.rules), len(found.blackouts), found.most]
 
 
 def stored(data: bytes) -> Any:
@@ -429,6 +447,7 @@ PARSERS = (
     Parser("commits", lambda data: [asdict(each) for each in parse_commits(data)], (packed(COMMITS),), DAMAGED),
     Parser("headers of answers", headers, HEADERS, DAMAGED),
     Parser("lock of the registry", locked, (packed(LOCK),)),
+    Parser("schedule", scheduled, (SCHEDULE,), slow=True),
     Parser("registry", registered, (REGISTRY,), slow=True),
     Parser("manifest of the store", stored, (packed(STORED),), (ValueError, KeyError, TypeError)),
     Parser("manifest of a bundle", bundled, (manifest_text(BUNDLE).encode(),)),

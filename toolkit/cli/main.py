@@ -87,6 +87,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.update:update",
         "Pin what a model's tracked branch holds now as a candidate, and say what differs.",
     ),
+    "schedule": (
+        "toolkit.cli.schedule:schedule",
+        "Pin and upgrade models in declared windows, with nobody present.",
+    ),
     "pull": ("toolkit.cli.pull:pull", "Fetch a pinned version and verify every file."),
     "mirror": ("toolkit.cli.mirror:mirror", "Serve the store under the Hub's API."),
     "engine": (

@@ -1,0 +1,200 @@
+"""Units and crontabs: all of them appear together, or nothing is left."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from datetime import time
+from pathlib import Path
+
+import pytest
+
+from toolkit.adapters.timers import Crontab, SystemdUnits
+from toolkit.domain.schedule import Rule, Schedule, Upkeep, Window
+from toolkit.errors import InputError, ToolkitError
+from toolkit.planning.upkeep.timer_units import SERVICE, TIMER
+from toolkit.workflows.schedule.install import Command, install_timer, installed_for, remove_timer
+
+COMMAND = Command(("/opt/python", "-m", "toolkit.cli.main"), "/srv", {"HF_HOME": "/c"})
+
+
+def schedule(path: str = "/srv/schedule.yaml", hour: int = 2) -> Schedule:
+    window = Window("night", time(hour), 7200.0, "UTC", (1,))
+    return Schedule({"night": window}, {"tiny": Rule("tiny", Upkeep.AUTO)}, path=path)
+
+
+class Machine:
+    """A systemd and a cron that do as told; `failing` is the first words of the command that fails."""
+
+    def __init__(self) -> None:
+        self.failing: tuple[str, ...] = ()
+        self.missing: set[str] = set()
+        self.called: list[str] = []
+        self.active = False
+        self.crontab: str | None = None
+
+    def __call__(self, words: list[str], stdin: str) -> tuple[int, str, str]:
+        self.called.append(" ".join(words[:3]))
+        if words[0] in self.missing:
+            return 127, "", f"{words[0]} is not installed"
+        if self.failing and tuple(words[: len(self.failing)]) == self.failing:
+            return 1, "", "it does not work\n"
+        if words[:2] == ["systemctl", "is-active"]:
+            return (0 if self.active else 3), "", ""
+        if words[:2] == ["systemctl", "restart"]:
+            self.active = True
+        if words[:2] == ["systemctl", "disable"]:
+            self.active = False
+        if words == ["crontab", "-l"]:
+            return (
+                (0, self.crontab, "") if self.crontab is not None else (1, "", "no crontab for a")
+            )
+        if words == ["crontab", "-"]:
+            self.crontab = stdin
+        return 0, "", ""
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.fixture
+def units(tmp_path: Path, machine: Machine) -> SystemdUnits:
+    return SystemdUnits(tmp_path / "units", run=machine)
+
+
+def there(units: SystemdUnits) -> list[str]:
+    return (
+        sorted(each.name for each in units.directory.glob("*")) if units.directory.exists() else []
+    )
+
+
+def test_both_units_appear_and_the_timer_is_started_last(
+    units: SystemdUnits, machine: Machine
+) -> None:
+    done = install_timer(schedule(), COMMAND, units)
+    assert (done.changed, there(units)) == (True, [SERVICE, TIMER])
+    assert machine.called[-3:] == [
+        "systemctl daemon-reload",
+        f"systemctl enable {TIMER}",
+        f"systemctl restart {TIMER}",
+    ]
+    assert installed_for(units) == "/srv/schedule.yaml"
+
+
+def test_the_same_again_changes_nothing(units: SystemdUnits, machine: Machine) -> None:
+    install_timer(schedule(), COMMAND, units)
+    machine.called.clear()
+    assert not install_timer(schedule(), COMMAND, units).changed
+    assert not any("restart" in each for each in machine.called)
+    # A timer that somebody stopped is started again.
+    machine.active = False
+    assert install_timer(schedule(), COMMAND, units).changed
+
+
+FAILING = [
+    ("systemctl", "daemon-reload"), ("systemctl", "enable"), ("systemctl", "restart"),
+    ("systemd-analyze", "calendar"), ("systemd-analyze", "verify"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("failing", FAILING, ids=[each[1] for each in FAILING])
+def test_where_systemd_refuses_nothing_is_left(
+    units: SystemdUnits, machine: Machine, failing: tuple[str, ...]
+) -> None:
+    machine.failing = failing
+    with pytest.raises(ToolkitError):
+        install_timer(schedule(), COMMAND, units)
+    assert there(units) == []
+
+
+@pytest.mark.parametrize("failing", FAILING, ids=[each[1] for each in FAILING])
+def test_where_a_change_is_refused_the_former_units_stay(
+    units: SystemdUnits, machine: Machine, failing: tuple[str, ...]
+) -> None:
+    install_timer(schedule(), COMMAND, units)
+    before = [units.read(name) for name in (SERVICE, TIMER)]
+    machine.failing = failing
+    with pytest.raises(ToolkitError):
+        install_timer(schedule(hour=3), COMMAND, units)
+    assert [units.read(name) for name in (SERVICE, TIMER)] == before
+
+
+def test_where_the_second_file_cannot_be_written_the_first_is_taken_back(
+    units: SystemdUnits,
+) -> None:
+    # A directory in the place of the timer takes no file.
+    (units.directory / TIMER).mkdir(parents=True)
+    with pytest.raises(ToolkitError, match="nothing is installed"):
+        install_timer(schedule(), COMMAND, units)
+    assert there(units) == [TIMER]
+
+
+def test_anothers_timer_and_a_foreign_file_are_left_alone(units: SystemdUnits) -> None:
+    install_timer(schedule(), COMMAND, units)
+    with pytest.raises(InputError, match="is installed for another schedule"):
+        install_timer(schedule("/other/schedule.yaml"), COMMAND, units)
+    remove_timer(units)
+    (units.directory / TIMER).write_text("[Timer]\nOnCalendar=daily\n")
+    with pytest.raises(InputError, match="was not written by this command"):
+        install_timer(schedule(), COMMAND, units)
+    assert not remove_timer(units).changed
+    assert there(units) == [TIMER]
+
+
+def test_a_removal_stops_the_timer_first_and_takes_both(
+    units: SystemdUnits, machine: Machine
+) -> None:
+    install_timer(schedule(), COMMAND, units)
+    machine.called.clear()
+    done = remove_timer(units)
+    assert (done.changed, there(units)) == (True, [])
+    assert machine.called == ["systemctl disable --now", "systemctl daemon-reload"]
+    assert not remove_timer(units).changed
+
+
+def test_a_schedule_without_work_installs_nothing(units: SystemdUnits) -> None:
+    idle = Schedule(schedule().windows, {"tiny": Rule("tiny")}, path="/srv/schedule.yaml")
+    with pytest.raises(InputError, match="no model with the policy pin-only or auto"):
+        install_timer(idle, COMMAND, units)
+    assert there(units) == []
+
+
+def test_a_machine_without_systemds_checks_is_no_obstacle(
+    units: SystemdUnits, machine: Machine
+) -> None:
+    machine.missing = {"systemd-analyze"}
+    assert install_timer(schedule(), COMMAND, units).changed
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_the_real_systemd_takes_what_is_written_elsewhere(tmp_path: Path) -> None:
+    units = SystemdUnits(tmp_path / "units", passive=True)
+    command = Command(("/bin/true", "a b"), str(tmp_path), {})
+    assert install_timer(schedule(), command, units).changed
+    assert not install_timer(schedule(), command, units).changed
+    files = [str(units.directory / name) for name in (SERVICE, TIMER)]
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", *files], capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_crontab_gets_its_lines_and_gives_them_back(machine: Machine) -> None:
+    cron = Crontab(machine)
+    machine.crontab = "0 3 * * * backup\n"
+    assert install_timer(schedule(), COMMAND, cron).changed
+    assert not install_timer(schedule(), COMMAND, cron).changed
+    assert installed_for(cron) == "/srv/schedule.yaml"
+    assert remove_timer(cron).changed
+    assert machine.crontab == "0 3 * * * backup\n"
+    assert not remove_timer(cron).changed
+
+
+def test_a_crontab_that_cannot_be_read_is_not_written_over(machine: Machine) -> None:
+    machine.failing = ("crontab", "-l")
+    with pytest.raises(ToolkitError, match="the crontab cannot be read"):
+        install_timer(schedule(), COMMAND, Crontab(machine))
+    machine.failing, machine.missing = (), {"crontab"}
+    with pytest.raises(InputError, match="neither systemd nor a crontab"):
+        install_timer(schedule(), COMMAND, Crontab(machine))
+    assert machine.crontab is None

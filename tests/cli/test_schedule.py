@@ -1,0 +1,176 @@
+"""`toolkit schedule` as an operator types it, down to the upgrade that it starts."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import Shell
+from tests.cli.test_outdated import Site
+from tests.workflows.world import release
+from toolkit.adapters.history.history import History
+from toolkit.adapters.schedule_record import ScheduleRecord, WindowRun
+from toolkit.cli import schedule_desk
+from toolkit.cli.schedule_desk import CommandDesk
+from toolkit.domain.guard import GateRecord, GateResult, Verdict
+
+ALWAYS = "[mon, tue, wed, thu, fri, sat, sun]"
+TEXT = f"""\
+time_zone: UTC
+windows:
+  all-day: {{days: {ALWAYS}, from: 00:00, for: 24h}}
+models:
+  tiny: {{policy: auto}}
+"""
+
+
+@pytest.fixture
+def site(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Site:
+    made = Site(shell, monkeypatch)
+    monkeypatch.setattr(schedule_desk, "open_hub", lambda: made.hub)
+    (shell.place / "schedule.yaml").write_text(TEXT)
+    return made
+
+
+def test_the_schedule_is_shown_within_80_columns(site: Site) -> None:
+    record = ScheduleRecord(site.shell.place / "home")
+    record.begin(WindowRun("all-day", 0.0, 10.0))
+    record.end(WindowRun("all-day", 0.0, 10.0, 20.0, 10, ("tiny: drift: " + "x" * 90,)))
+    said = site.shell("schedule", "list")
+    assert said.code == 0, said.err
+    assert max(map(len, said.out.splitlines())) == 80
+    assert "mon,tue,wed" in said.out
+    assert "tiny" in said.out
+    document = site.shell("schedule", "list", "--json").json()
+    assert document["models"]["tiny"] == {"policy": "auto", "windows": [], "soak": 0.0}
+    assert document["runs"][0]["code"] == 10
+    assert document["windows"]["all-day"]["next"]["window"] == "all-day"
+
+
+def test_the_next_openings_name_their_models(site: Site) -> None:
+    said = site.shell("schedule", "next", "--count", "3")
+    rows = said.out.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == ["all-day"] * 3
+    assert all(row.endswith("tiny") for row in rows)
+    document = site.shell("schedule", "next", "--json").json()
+    assert [each["models"] for each in document["openings"]] == [["tiny"]] * 5
+
+
+def test_a_run_pins_and_finds_nothing_to_upgrade_on_an_empty_host(site: Site) -> None:
+    site.publish()
+    said = site.shell("schedule", "run")
+    assert said.code == 10, said.err
+    assert "tiny: pinned" in said.out
+    assert "tiny serves on no host, so there is nothing to upgrade" in said.err
+    assert "candidate: true" in site.shell.registry.read_text()
+    again = site.shell("schedule", "run", "--json")
+    assert again.code == 0
+    assert "had its run at" in again.err
+    assert site.shell.untouched()
+
+
+def test_a_dry_run_says_what_it_would_decide(site: Site) -> None:
+    site.publish()
+    before = site.shell.registry.read_text()
+    said = site.shell("schedule", "run", "--dry-run")
+    assert said.code == 0
+    assert "tiny: pin: " in said.out
+    document = site.shell("schedule", "run", "--dry-run", "--json").json()
+    assert document["models"]["tiny"]["action"] == "pin"
+    assert site.shell.registry.read_text() == before
+
+
+def test_a_run_outside_of_windows_is_refused(site: Site) -> None:
+    day = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 5 * 86_400))
+    (site.shell.place / "schedule.yaml").write_text(
+        TEXT.replace(f"days: {ALWAYS}", f"dates: [{day}]")
+    )
+    said = site.shell("schedule", "run")
+    assert said.code == 3
+    assert "no window is open: all-day opens" in said.err
+    quiet = site.shell("schedule", "run", "--timer")
+    assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
+
+
+def test_a_fault_of_the_file_comes_before_anything(site: Site) -> None:
+    (site.shell.place / "schedule.yaml").write_text(TEXT.replace("UTC", "Mars/Olympus"))
+    for command in ("list", "next", "run", "install"):
+        said = site.shell("schedule", command)
+        assert said.code == 2
+        assert "schedule.yaml:1:12: no time zone 'Mars/Olympus'" in said.err
+
+
+def test_units_are_written_shown_and_removed(site: Site) -> None:
+    place = site.shell.place / "units"
+    assert "OnCalendar=" in site.shell("schedule", "install", "--to", str(place), "--dry-run").out
+    assert not place.exists()
+    assert f"installed in {place}" in site.shell("schedule", "install", "--to", str(place)).out
+    service = (place / "toolkit-schedule.service").read_text()
+    root = site.shell.place.resolve()
+    assert f"--schedule {root}/schedule.yaml --registry {root}/model_registry.yaml" in service
+    assert f"--home {root}/home --fleet {root}/fleet.yaml" in service
+    assert f"WorkingDirectory={root}\n" in service
+    again = site.shell("schedule", "install", "--to", str(place), "--json").json()
+    assert again["changed"] is False
+    assert site.shell("schedule", "remove", "--to", str(place)).code == 0
+    assert list(place.iterdir()) == []
+    assert "nothing to do" in site.shell("schedule", "remove", "--to", str(place)).out
+
+
+@pytest.fixture
+def desk(site: Site) -> CommandDesk:
+    history = History(site.shell.place / "history.db", time.time)
+    return CommandDesk("registry.yaml", None, site.shell.place / "home", history)
+
+
+def stand_in(place: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """Have `python -m toolkit.cli.main` be a program with `body`."""
+    program = place / "python"
+    program.write_text(f"#!{sys.executable}\nimport json, signal, sys, time\n{body}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(schedule_desk.sys, "executable", str(program))
+
+
+def test_an_upgrade_is_the_command_of_a_person(
+    desk: CommandDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(
+        tmp_path,
+        monkeypatch,
+        'print(json.dumps({"error": {"message": " ".join(sys.argv[1:])}})); sys.exit(8)',
+    )
+    ended = desk.upgrade("tiny", "v2", "schedule, window night", time.time() + 60)
+    assert ended.code == 8
+    assert ended.message.startswith(
+        "-m toolkit.cli.main upgrade tiny --to v2 --yes --json --registry registry.yaml --home "
+    )
+
+
+def test_the_end_of_the_window_interrupts_the_upgrade_once_and_waits_for_its_undoing(
+    desk: CommandDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(
+        tmp_path,
+        monkeypatch,
+        "def undo(*_):\n"
+        '    print(json.dumps({"error": {"message": "undone"}}), flush=True)\n'
+        "    sys.exit(130)\n"
+        "signal.signal(signal.SIGTERM, undo)\n"
+        "time.sleep(60)",
+    )
+    begun = time.monotonic()
+    ended = desk.upgrade("tiny", "v2", "why", time.time() + 0.1)
+    assert (ended.code, ended.message) == (130, "the window ended: undone")
+    assert time.monotonic() - begun < 30
+
+
+def test_a_release_that_failed_a_gate_is_known_by_its_revision(desk: CommandDesk) -> None:
+    assert desk.failures("tiny") == {}
+    desk.history.add_release(release(1))
+    desk.history.add_release(release(2))
+    result = GateResult("canary", Verdict.FAILED, "5 % errors")
+    desk.history.add_gate(GateRecord("tiny", 2, "gpu1", "r1", 1.0, result))
+    assert desk.failures("tiny") == {release(2).revision: "canary: 5 % errors"}

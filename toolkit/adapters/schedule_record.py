@@ -1,0 +1,163 @@
+"""What this ops machine did in the windows of its schedule, and the lock that lets one run at a time work."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from toolkit.domain.outside import parse_mapping
+from toolkit.errors import BusyError, ToolkitError
+
+_BYTES = 4 * 2**20
+_KEPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRun:
+    """One run in one opening of a window; times in seconds since the epoch. `ended_at` is None while it works.
+
+    `code` is its exit code and `lines` what it said.
+    """
+
+    window: str
+    opens: float
+    begun_at: float
+    ended_at: float | None = None
+    code: int | None = None
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The whole record. `since` is the moment from which openings without a run count as missed, 0 before any.
+
+    `missed` are openings that were told as missed: window and beginning. `failed` has why revisions failed, by model.
+    """
+
+    since: float = 0.0
+    runs: tuple[WindowRun, ...] = ()
+    missed: tuple[tuple[str, float], ...] = ()
+    failed: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def known(self) -> list[tuple[str, float]]:
+        """The openings that had a run or were told as missed."""
+        return [*((each.window, each.opens) for each in self.runs), *self.missed]
+
+    def run_in(self, window: str, opens: float) -> WindowRun | None:
+        """Return the run in an opening, if there was one."""
+        return next((x for x in self.runs if (x.window, x.opens) == (window, opens)), None)
+
+
+class ScheduleRecord:
+    """The files `schedule.json` and `schedule.lock` under the home of the ops machine."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / "schedule.json"
+        self._lock = home / "schedule.lock"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the one run of this ops machine; raises BusyError where another one works.
+
+        It is a kernel lock, so that of a killed run is gone.
+        """
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        with open(self._lock, "w", opener=_open_private) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BusyError(
+                    "another run of the schedule is at work on this ops machine",
+                    hint="toolkit schedule list",
+                ) from None
+            yield
+
+    def read(self) -> Recorded:
+        """Return the record; an empty one where there is none yet. Raises ToolkitError where it is damaged.
+
+        Without it nobody knows which versions failed, so a run must not go on.
+        """
+        try:
+            return _recorded(parse_mapping(self._path.read_bytes(), _BYTES))
+        except FileNotFoundError:
+            return Recorded()
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ToolkitError(
+                f"{self._path} cannot be read: {error}",
+                hint="bring it back, or remove it: then versions that failed are known by the history alone",
+            ) from error
+
+    def since(self, now: float) -> None:
+        """Count openings as missed from `now` on, where none were counted yet."""
+        known = self.read()
+        if not known.since:
+            self._write(replace(known, since=now))
+
+    def tell_missed(self, missed: tuple[tuple[str, float], ...], since: float) -> None:
+        """Record openings as missed; from now on only those count that begin at `since` or later."""
+        known = self.read()
+        self._write(replace(known, since=since, missed=(*known.missed, *missed)[-_KEPT:]))
+
+    def begin(self, run: WindowRun) -> None:
+        """Record a run before it does anything: a run that is cut short is never begun again in its opening."""
+        known = self.read()
+        self._write(
+            replace(known, since=known.since or run.opens, runs=(*known.runs, run)[-_KEPT:])
+        )
+
+    def end(self, run: WindowRun) -> None:
+        """Record how a run ended."""
+        known = self.read()
+        rest = [x for x in known.runs if (x.window, x.opens) != (run.window, run.opens)]
+        self._write(replace(known, runs=(*rest, run)))
+
+    def fail(self, model: str, revision: str, words: str) -> None:
+        """Record that a revision of a model failed, so that no run tries it again."""
+        known = self.read()
+        failed = {**known.failed, model: {**known.failed.get(model, {}), revision: words}}
+        self._write(replace(known, failed=failed))
+
+    def _write(self, recorded: Recorded) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".schedule.", dir=self._path.parent)
+        with os.fdopen(handle, "w") as file:
+            json.dump(asdict(recorded), file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(self._path)
+
+
+def _open_private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
+
+
+def _recorded(data: dict[str, Any]) -> Recorded:
+    return Recorded(
+        float(data["since"]),
+        tuple(_run(each) for each in data["runs"]),
+        tuple((str(window), float(opens)) for window, opens in data["missed"]),
+        {
+            str(model): {str(revision): str(words) for revision, words in each.items()}
+            for model, each in data["failed"].items()
+        },
+    )
+
+
+def _run(data: dict[str, Any]) -> WindowRun:
+    ended, code = data["ended_at"], data["code"]
+    return WindowRun(
+        str(data["window"]),
+        float(data["opens"]),
+        float(data["begun_at"]),
+        None if ended is None else float(ended),
+        None if code is None else int(code),
+        tuple(map(str, data["lines"])),
+    )

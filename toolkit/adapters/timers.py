@@ -1,0 +1,198 @@
+"""The timer of this ops machine's schedule: units of systemd, of the system or of a user, or a user's crontab."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.errors import InputError, ToolkitError
+
+# Words of a command, its standard input -> exit code, standard output, standard error.
+Run = Callable[[list[str], str], tuple[int, str, str]]
+
+
+def run(words: list[str], stdin: str = "") -> tuple[int, str, str]:
+    """Run a command; return its exit code and what it printed. A command that is missing ends with 127."""
+    try:
+        done = subprocess.run(
+            words, input=stdin, capture_output=True, text=True, timeout=60, check=False
+        )
+    except FileNotFoundError:
+        return 127, "", f"{words[0]} is not installed"
+    except subprocess.TimeoutExpired:
+        return 124, "", f"{words[0]} did not answer within 60 s"
+    return done.returncode, done.stdout, done.stderr
+
+
+@dataclass(frozen=True, slots=True)
+class SystemdUnits:
+    """Unit files in `directory`. They are started and stopped by systemd, unless `passive`.
+
+    `user` is whether the manager is that of a user.
+    """
+
+    directory: Path
+    user: bool = False
+    passive: bool = False
+    run: Run = run
+
+    def read(self, name: str) -> str:
+        """Return the text of a unit; empty where there is none."""
+        try:
+            return (self.directory / name).read_text()
+        except OSError:
+            return ""
+
+    def check(self, texts: Mapping[str, str], calendars: tuple[str, ...]) -> None:
+        """Raise ToolkitError where this machine's systemd does not understand units or calendar lines.
+
+        Nothing is checked where `systemd-analyze` is missing.
+        """
+        for line in calendars:
+            code, _, err = self.run(["systemd-analyze", "calendar", line], "")
+            if code == 127:
+                return
+            if code:
+                raise ToolkitError(
+                    f"systemd does not understand {line!r}: {_last(err)}",
+                    hint="an older systemd may lack that time zone; write another one",
+                )
+        with tempfile.TemporaryDirectory() as place:
+            for name, text in texts.items():
+                (Path(place) / name).write_text(text)
+            units = [str(Path(place) / name) for name in texts]
+            code, _, err = self.run(["systemd-analyze", "verify", "--man=no", *units], "")
+            if code:
+                raise ToolkitError(f"systemd does not take the units: {_last(err)}")
+
+    def write(self, texts: Mapping[str, str], timer: str) -> bool:
+        """Write all units, in their order, and start the timer; return whether anything changed.
+
+        Where any of that fails, all is as before. Raises ToolkitError.
+        """
+        before = {name: self.read(name) for name in texts}
+        if before == dict(texts) and self._active(timer):
+            return False
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            for name, text in texts.items():
+                _replace(self.directory / name, text)
+            self._start(timer)
+        except (OSError, ToolkitError) as error:
+            self._restore(before, timer)
+            if isinstance(error, ToolkitError):
+                raise
+            raise ToolkitError(
+                f"{error.filename} cannot be written: {error.strerror}; nothing is installed",
+                hint="run it as the user who may, or write units elsewhere: --to DIR",
+            ) from error
+        return True
+
+    def remove(self, names: tuple[str, ...], timer: str) -> bool:
+        """Stop the timer and remove units, the timer first; return whether there were any."""
+        there = [name for name in names if self.read(name)]
+        if not there:
+            return False
+        if not self.passive:
+            self._systemctl("disable", "--now", timer)
+        for name in sorted(there, key=lambda each: each != timer):
+            (self.directory / name).unlink(missing_ok=True)
+        if not self.passive:
+            self._systemctl("daemon-reload")
+        return True
+
+    def _start(self, timer: str) -> None:
+        if self.passive:
+            return
+        for words in (["daemon-reload"], ["enable", timer], ["restart", timer]):
+            code, _, err = self._systemctl(*words)
+            if code:
+                raise ToolkitError(
+                    f"systemd did not take the timer ({' '.join(words)}): {_last(err)}; nothing is installed",
+                    hint="systemctl status; or write the units elsewhere: toolkit schedule install --to DIR",
+                )
+
+    def _active(self, timer: str) -> bool:
+        return self.passive or self._systemctl("is-active", "--quiet", timer)[0] == 0
+
+    def _restore(self, before: Mapping[str, str], timer: str) -> None:
+        if not before[timer] and not self.passive:
+            self._systemctl("disable", "--now", timer)
+        for name in reversed(list(before)):
+            # One that cannot be taken back must not keep the others.
+            with suppress(OSError):
+                if before[name]:
+                    _replace(self.directory / name, before[name])
+                else:
+                    (self.directory / name).unlink(missing_ok=True)
+        if not self.passive:
+            self._systemctl("daemon-reload")
+
+    def _systemctl(self, *words: str) -> tuple[int, str, str]:
+        return self.run(["systemctl", *(["--user"] if self.user else []), *words], "")
+
+
+@dataclass(frozen=True, slots=True)
+class Crontab:
+    """The crontab of this user."""
+
+    run: Run = run
+
+    def read(self) -> str:
+        """Return its text; empty where there is none. Raises InputError where this machine has no cron."""
+        code, out, err = self.run(["crontab", "-l"], "")
+        if code not in (0, 127) and "no crontab" not in err:
+            # Its lines would be lost with the next write.
+            raise ToolkitError(f"the crontab cannot be read: {_last(err)}", hint="crontab -l")
+        if code == 127:
+            raise InputError(
+                "this machine has neither systemd nor a crontab",
+                hint="have something call every 10 minutes: toolkit schedule run --timer",
+            )
+        return out if code == 0 else ""
+
+    def write(self, text: str) -> None:
+        """Replace it; raises ToolkitError."""
+        code, _, err = self.run(["crontab", "-"], text)
+        if code:
+            raise ToolkitError(f"cron did not take the lines: {_last(err)}; nothing is installed")
+
+
+def units_here() -> SystemdUnits | None:
+    """Return where the units of this user belong; None where systemd does not run this machine."""
+    if not Path("/run/systemd/system").is_dir() or shutil.which("systemctl") is None:
+        return None
+    if os.geteuid() == 0:
+        return SystemdUnits(Path("/etc/systemd/system"))
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return SystemdUnits(Path(base) / "systemd" / "user", user=True)
+
+
+def lingers() -> bool:
+    """Whether the user's manager runs without a session, so that its timers fire at night."""
+    code, out, _ = run(["loginctl", "show-user", str(os.getuid()), "--property=Linger"])
+    return code == 0 and out.strip() == "Linger=yes"
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), 0o644)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _last(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it gave no reason"

@@ -1,0 +1,128 @@
+"""The desk of a scheduled run: the real sources, the real fleet, and the command of an upgrade."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from toolkit.adapters.history.history import History
+from toolkit.adapters.sightings import Sightings
+from toolkit.cli.context import open_fleet, open_hub, read_pins, read_registry
+from toolkit.cli.deploy import upgrade as upgrade_command
+from toolkit.cli.host_view import open_host
+from toolkit.cli.output import note
+from toolkit.cli.update import find_files, least_memory
+from toolkit.planning.upkeep.currency import Currency
+from toolkit.planning.upkeep.unattended import Seen, expected_seconds
+from toolkit.workflows.fleet.status import observe_fleet
+from toolkit.workflows.registry.outdated import Sources, look_upstream
+from toolkit.workflows.registry.update import Local, update_model
+from toolkit.workflows.schedule.desk import Ended
+
+_SOURCE_SECONDS = 120.0
+# Deployments that are read for the duration of the last upgrade: those of a large fleet.
+_LOOK_BACK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDesk:
+    """`Desk` over the same adapters as the commands of a person."""
+
+    registry_path: str
+    fleet: str | None
+    home: Path
+    history: History
+
+    def currencies(self, models: Sequence[str]) -> Mapping[str, Currency]:
+        """Return how each model stands to its source; the registry is read anew."""
+        pins = read_pins(self.registry_path, self.home)
+        sources = Sources(open_hub, Sightings(self.home), pins.lock, time.time)
+        chosen = [pins.registry.model(name) for name in models]
+        return look_upstream(pins.registry, chosen, sources, seconds=_SOURCE_SECONDS)
+
+    def pin(self, model: str) -> str:
+        """Pin a candidate. Nobody is asked: a repository of another owner is refused."""
+        done = update_model(
+            Path(self.registry_path),
+            model,
+            open_hub=open_hub,
+            report=note,
+            local=Local(
+                partial(find_files, self.home),
+                partial(least_memory, self.registry_path, self.home),
+            ),
+        )
+        for line in done.difference.lines if done.difference else ():
+            note(f"  {line}")
+        return done.pinned.version.name
+
+    def look(self) -> Seen:
+        """Observe the fleet as `toolkit status` does."""
+        hosts = [open_host(host, self.home) for host in open_fleet(self.fleet).hosts]
+        seen = observe_fleet(hosts, self.history, partial(read_registry, self.registry_path))
+        return Seen(
+            seen.fleet,
+            seen.drift,
+            seen.unfinished,
+            seen.behind,
+            seen.keys_differ,
+            seen.history_fault,
+        )
+
+    def failures(self, model: str) -> Mapping[str, str]:
+        """Return the revisions of which a release failed a gate, its canary or its bake, and why."""
+        found: dict[str, str] = {}
+        for release, _ in self.history.releases(model):
+            failed = self.history.failure(model, release.number)
+            if failed is not None:
+                found[release.revision] = f"{failed.result.gate}: {failed.result.reason}"
+        return found
+
+    def duration(self, model: str) -> float:
+        """Return how long an upgrade of the model takes, in seconds."""
+        guard = read_registry(self.registry_path).model(model).newest.guard
+        return expected_seconds(self.history.deployments(model, _LOOK_BACK), guard)
+
+    def upgrade(self, model: str, version: str, reason: str, until: float) -> Ended:
+        """Run `toolkit upgrade` as a person would; interrupt it once at `until`, and once with this command."""
+        words = [
+            *(sys.executable, "-m", "toolkit.cli.main", "upgrade", model, "--to", version, "--yes"),
+            *("--json", "--registry", self.registry_path, "--home", str(self.home)),
+            *(("--fleet", self.fleet) if self.fleet else ()),
+            *(("--reason", reason) if takes_reason() else ()),
+        ]
+        # A session of its own: Ctrl-C at a terminal must reach it once, through this command.
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        late = False
+        try:
+            out, _ = process.communicate(timeout=max(1.0, until - time.time()))
+        except subprocess.TimeoutExpired:
+            late = True
+            process.send_signal(signal.SIGTERM)
+            out, _ = process.communicate()
+        except BaseException:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+            raise
+        message = _message(out)
+        return Ended(process.returncode, f"the window ended: {message}" if late else message)
+
+
+def takes_reason() -> bool:
+    """Whether the command of an upgrade takes the reason of its audit record."""
+    return any(each.name == "reason" for each in upgrade_command.params)
+
+
+def _message(out: str) -> str:
+    """Return the message of the document that a command printed."""
+    try:
+        return str(json.loads(out)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return "" if out.strip() else "it printed nothing"

@@ -1,0 +1,93 @@
+"""The schedule of unattended upgrades: when they may happen, for which models, and within which limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, time
+from enum import StrEnum
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class Upkeep(StrEnum):
+    """What a schedule does for a model: nothing, pin newer revisions as candidates, or upgrade to them as well."""
+
+    MANUAL = "manual"
+    PIN_ONLY = "pin-only"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Blackout:
+    """Days on which no window is open, the first and the last among them; without a `last` it has no end."""
+
+    first: date
+    last: date | None
+
+    def covers(self, day: date) -> bool:
+        """Whether the day is one of them."""
+        return self.first <= day and (self.last is None or day <= self.last)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A time at which unattended upgrades may happen, in the wall clock of `zone`.
+
+    It opens at `at` on weekdays (0 is Monday) or on single `dates`, stays open for `seconds` of elapsed time, and ends
+    early where a day of a blackout begins. Each ops machine begins its work up to `jitter` seconds after the opening.
+    """
+
+    name: str
+    at: time
+    seconds: float
+    zone: str
+    weekdays: tuple[int, ...] = ()
+    dates: tuple[date, ...] = ()
+    jitter: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a schedule does for one model.
+
+    In `windows` (all where it is empty), with revisions that have been known for `soak` seconds at least.
+    """
+
+    model: str
+    upkeep: Upkeep = Upkeep.MANUAL
+    windows: tuple[str, ...] = ()
+    soak: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A whole schedule: at most `most` models are upgraded in one window, with at most `unreachable` silent hosts."""
+
+    windows: Mapping[str, Window]
+    rules: Mapping[str, Rule]
+    blackouts: tuple[Blackout, ...] = ()
+    most: int = 1
+    unreachable: int = 0
+    path: str = field(default="", compare=False)
+
+    def rules_of(self, window: str) -> tuple[Rule, ...]:
+        """Return the rules that do anything in a window, in the file's order."""
+        return tuple(
+            rule
+            for rule in self.rules.values()
+            if rule.upkeep is not Upkeep.MANUAL and (not rule.windows or window in rule.windows)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One time that a window is open: from `opens` until just before `closes`, in seconds since the epoch."""
+
+    window: str
+    opens: float
+    closes: float
+
+    def holds(self, now: float) -> bool:
+        """Whether the window is open at `now`."""
+        return self.opens <= now < self.closes

@@ -1,0 +1,147 @@
+"""The texts of the timer of a schedule: a service and a timer of systemd, or lines of a crontab.
+
+The timer only starts the command. The command itself decides whether a window is open, so a timer that fires at the
+wrong time does no harm. `Persistent=` is off: a window that went by is told and not made up for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+
+from toolkit.domain.schedule import WEEKDAYS, Schedule, Window
+
+NAME = "toolkit-schedule"
+SERVICE, TIMER = f"{NAME}.service", f"{NAME}.timer"
+_BEGIN, _END = f"# begin {NAME}", f"# end {NAME}"
+# systemd passes a time over that does not exist on the day on which clocks go forward: the window then opens within the
+# hour after it, and the second line fires there. On all other days its start finds the window worked in.
+_AGAIN = timedelta(hours=1)
+# A cron of any kind, in any zone, on both changes of the clock: the command knows when a window is open.
+_CRON = "*/10 * * * *"
+
+
+def units(
+    schedule: Schedule, command: Sequence[str], directory: str, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Return file name -> text of the service, which runs `command` in `directory`, and of its timer.
+
+    A service without its timer never starts by itself: it is written first and removed last.
+    """
+    return {
+        SERVICE: _service(schedule, command, directory, environment),
+        TIMER: _timer(schedule),
+    }
+
+
+def of_schedule(text: str) -> str:
+    """Return the schedule file for which a unit or a crontab was written; empty where it is none of ours."""
+    found = re.search(r"^# Written by `toolkit schedule install` for (.+)\.$", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def calendar(window: Window) -> tuple[str, ...]:
+    """Return the lines of `OnCalendar=` of a window."""
+    return tuple(dict.fromkeys(_calendar(window)))
+
+
+def crontab(before: str, schedule: Schedule, command: Sequence[str], directory: str) -> str:
+    """Return a crontab with the schedule's lines in the place of former ones; every other line stays."""
+    lines = [
+        _BEGIN,
+        _head(schedule.path),
+        f"{_CRON} cd {_for_shell(directory)} && {' '.join(map(_for_shell, command))}",
+        _END,
+    ]
+    rest = without_crontab(before)
+    return (
+        f"{rest}{'' if rest.endswith(chr(10)) or not rest else chr(10)}" + "\n".join(lines) + "\n"
+    )
+
+
+def without_crontab(before: str) -> str:
+    """Return a crontab without the schedule's lines."""
+    pattern = rf"^{re.escape(_BEGIN)}\n.*?^{re.escape(_END)}\n?"
+    return re.sub(pattern, "", before, flags=re.MULTILINE | re.DOTALL)
+
+
+def _service(
+    schedule: Schedule, command: Sequence[str], directory: str, environment: Mapping[str, str]
+) -> str:
+    return "\n".join(
+        [
+            _head(schedule.path),
+            "[Unit]",
+            "Description=Unattended upgrades of models",
+            "Wants=network-online.target",
+            "After=network-online.target",
+            "",
+            "[Service]",
+            "Type=oneshot",
+            f"WorkingDirectory={_escaped(directory)}",
+            *(f"Environment={_quoted(f'{name}={value}')}" for name, value in environment.items()),
+            f"ExecStart={' '.join(map(_quoted, command))}",
+            # Stopping the unit interrupts the command alone, which ends the upgrade and undoes it.
+            "KillMode=mixed",
+            "TimeoutStopSec=30min",
+            "",
+        ]
+    )
+
+
+def _timer(schedule: Schedule) -> str:
+    windows = [window for window in schedule.windows.values() if schedule.rules_of(window.name)]
+    return "\n".join(
+        [
+            _head(schedule.path),
+            "[Unit]",
+            "Description=Windows of unattended upgrades of models",
+            "",
+            "[Timer]",
+            *(f"OnCalendar={line}" for window in windows for line in calendar(window)),
+            "AccuracySec=1s",
+            "Persistent=false",
+            "",
+            "[Install]",
+            "WantedBy=timers.target",
+            "",
+        ]
+    )
+
+
+def _head(path: str) -> str:
+    return f"# Written by `toolkit schedule install` for {path}."
+
+
+def _calendar(window: Window) -> Iterator[str]:
+    for later in (timedelta(0), _AGAIN):
+        # A day far from any change of clocks, only to carry over midnight.
+        moment = datetime.combine(date(2000, 1, 3), window.at) + later
+        carried = (moment.date() - date(2000, 1, 3)).days
+        clock = moment.strftime("%H:%M:%S")
+        if window.dates:
+            for day in window.dates:
+                yield f"{day + timedelta(days=carried)} {clock} {window.zone}"
+        else:
+            days = sorted((day + carried) % 7 for day in window.weekdays)
+            names = ",".join(WEEKDAYS[day].capitalize() for day in days)
+            yield f"{names} *-*-* {clock} {window.zone}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _quoted(word: str) -> str:
+    """Return a word as systemd reads it: see "Quoting" and "Specifiers" in systemd.syntax(7) and systemd.unit(5)."""
+    word = _escaped(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    return word if re.fullmatch(r"[A-Za-z0-9_@%+=:,./-]+", word) else f'"{word}"'
+
+
+def _for_shell(word: str) -> str:
+    """Return a word for the shell of cron, in which `%` means a line end; see crontab(5)."""
+    if re.fullmatch(r"[A-Za-z0-9_@+=:,./-]+", word):
+        return word
+    inner = word.replace("'", "'\\''").replace("%", "\\%")
+    return f"'{inner}'"

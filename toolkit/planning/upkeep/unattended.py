@@ -1,0 +1,125 @@
+"""What an unattended run does for a model, and what keeps it from doing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from toolkit.domain.facts import FleetFacts, HostFacts
+from toolkit.domain.guard import Guard
+from toolkit.domain.quantity import format_seconds
+from toolkit.domain.release import Deployment, Outcome
+from toolkit.domain.schedule import Rule, Upkeep
+from toolkit.planning.upkeep.currency import Currency, State, age_of
+
+# What an upgrade takes where none of the model is known yet, in seconds.
+UNKNOWN_DURATION = 600.0
+
+
+class Action(StrEnum):
+    """What a run does for a model. `PERSON`: it met something that a person must look at, and does nothing."""
+
+    NOTHING = "nothing"
+    PIN = "pin"
+    WAIT = "wait"
+    UPGRADE = "upgrade"
+    PERSON = "person"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a run does for a model, the version that it concerns, and the reason in words."""
+
+    model: str
+    action: Action
+    words: str
+    version: str = ""
+
+
+def decide(rule: Rule, currency: Currency, failures: Mapping[str, str], now: float) -> Decision:
+    """Return what a run does for the model of `rule`; `failures` has why revisions failed before, by revision."""
+    model, found = rule.model, currency.upstream
+    if currency.state is State.UNKNOWN or found is None:
+        return Decision(model, Action.UNKNOWN, f"its source is not known: {currency.fault}")
+    if currency.changes:
+        return Decision(model, Action.PERSON, "; ".join(currency.changes))
+    if currency.state is State.CURRENT:
+        return Decision(model, Action.NOTHING, "current", currency.version.name)
+    if not currency.candidate:
+        return Decision(model, Action.PIN, f"{found.revision[:12]} is new")
+    candidate = currency.candidate
+    if rule.upkeep is Upkeep.PIN_ONLY:
+        return Decision(model, Action.NOTHING, f"{candidate} is pinned, a candidate", candidate)
+    if found.revision in failures:
+        words = f"{candidate} failed before and is not tried again: {failures[found.revision]}"
+        return Decision(model, Action.PERSON, words, candidate)
+    age = age_of(found, now)
+    if age is None or age < rule.soak:
+        known = "never seen before" if age is None else f"known for {format_seconds(age)}"
+        words = f"{candidate} is {known}, of {format_seconds(rule.soak)}"
+        return Decision(model, Action.WAIT, words, candidate)
+    return Decision(model, Action.UPGRADE, f"to {candidate}", candidate)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A fleet as a run finds it: facts, and in words what is not as it should be."""
+
+    fleet: FleetFacts
+    drift: Sequence[str] = ()
+    unfinished: Sequence[Deployment] = ()
+    behind: Sequence[str] = ()
+    keys_differ: bool = False
+    history_fault: str = ""
+
+
+def objections(seen: Seen, model: str, unreachable: int) -> tuple[str, ...]:
+    """Return why nobody but a person may upgrade `model` now; `unreachable` hosts may be silent."""
+    return tuple(_objections(seen, model, unreachable))
+
+
+def _objections(seen: Seen, model: str, unreachable: int) -> Iterator[str]:
+    silent = seen.fleet.unreachable
+    if len(silent) > unreachable:
+        yield from (f"{name} is unreachable: {why}" for name, why in silent.items())
+    for facts in seen.fleet.facts.values():
+        yield from _of_host(facts)
+    for each in seen.unfinished:
+        yield f"unfinished: {each.title}, {each.action} {each.model} by {each.actor}"
+    yield from (f"drift: {words}" for words in seen.drift)
+    yield from (f"the router of {name} has missed a change" for name in seen.behind)
+    if seen.keys_differ:
+        yield "the hosts do not have the same keys"
+    if seen.history_fault:
+        yield f"the history cannot be read in full: {seen.history_fault}"
+    if not any(facts.serving_slot(model) for facts in seen.fleet.facts.values()):
+        yield f"{model} serves on no host, so there is nothing to upgrade"
+
+
+def _of_host(facts: HostFacts) -> Iterator[str]:
+    if facts.held_by:
+        yield f"{facts.name} is held by {facts.held_by.actor}: {facts.held_by.command}"
+    if facts.damaged:
+        yield f"{facts.name} has damaged files: {', '.join(facts.damaged)}"
+    for guard in facts.guards:
+        if guard.withdrawn:
+            yield f"{facts.name} gave {guard.model} #{guard.release} back: {guard.withdrawn}"
+        elif guard.verdict is None:
+            yield f"{facts.name} still watches {guard.model} #{guard.release}"
+
+
+def expected_seconds(deployments: Sequence[Deployment], guard: Guard) -> float:
+    """Return how long an upgrade takes: as long as the model's last one to all hosts, newest first in `deployments`.
+
+    Where none is known: `UNKNOWN_DURATION` and the steps that its guard declares.
+    """
+    for last in deployments:
+        if last.outcome is not Outcome.LIVE or last.ended_at is None:
+            continue
+        same = [each for each in deployments if each.rollout and each.rollout == last.rollout]
+        begun = min((each.started_at for each in same), default=last.started_at)
+        ended = max((each.ended_at or 0.0 for each in same), default=last.ended_at)
+        return max(0.0, ended - begun)
+    return UNKNOWN_DURATION + sum(step.seconds for step in guard.steps) + (guard.bake or 0.0)

@@ -1,0 +1,1 @@
+"""Act within the windows of a schedule, with nobody present."""

@@ -1,0 +1,85 @@
+"""What a run of the schedule asks and has done, and what it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from toolkit.adapters.schedule_record import ScheduleRecord
+from toolkit.domain.schedule import Opening
+from toolkit.errors import ToolkitError
+from toolkit.planning.upkeep.currency import Currency
+from toolkit.planning.upkeep.unattended import Decision, Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the command of an upgrade ended: its exit code, and its message."""
+
+    code: int
+    message: str = ""
+
+
+class Desk(Protocol):
+    """What a run asks and has done; the command line has it with the real adapters."""
+
+    def currencies(self, models: Sequence[str]) -> Mapping[str, Currency]:
+        """Return how each model stands to its source, by name."""
+
+    def pin(self, model: str) -> str:
+        """Pin what the source of a model holds as a candidate, and return its name; raises ToolkitError."""
+
+    def look(self) -> Seen:
+        """Observe the fleet."""
+
+    def failures(self, model: str) -> Mapping[str, str]:
+        """Return why revisions of a model failed, by revision, as the history has it."""
+
+    def duration(self, model: str) -> float:
+        """Return how long an upgrade of a model takes, in seconds."""
+
+    def upgrade(self, model: str, version: str, reason: str, until: float) -> Ended:
+        """Upgrade a model; interrupt that at `until` (seconds since the epoch), which undoes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a run works: the desk, the record of former runs, and the clock of this `machine`.
+
+    `now` returns seconds since the epoch; `sleep` waits for seconds, and an interruption ends it. `say` reports.
+    """
+
+    desk: Desk
+    record: ScheduleRecord
+    machine: str
+    now: Callable[[], float]
+    sleep: Callable[[float], None]
+    say: Callable[[str], None]
+
+
+@dataclass(slots=True)
+class RunReport:
+    """What a run did. `openings` are the windows that it worked in; the decision of each model is its last one."""
+
+    openings: list[Opening] = field(default_factory=list)
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    upgraded: list[str] = field(default_factory=list)
+    missed: tuple[Opening, ...] = ()
+    failure: ToolkitError | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "openings": [_opening_json(each) for each in self.openings],
+            "models": {
+                name: {"action": str(each.action), "version": each.version, "words": each.words}
+                for name, each in self.decisions.items()
+            },
+            "upgraded": list(self.upgraded),
+            "missed": [_opening_json(each) for each in self.missed],
+        }
+
+
+def _opening_json(opening: Opening) -> dict[str, Any]:
+    return {"window": opening.window, "opens": opening.opens, "closes": opening.closes}

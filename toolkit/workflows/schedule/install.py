@@ -1,0 +1,113 @@
+"""Install the timer of a schedule on this ops machine, and remove it: all of its files, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.adapters.timers import Crontab, SystemdUnits
+from toolkit.config.schedule import ScheduleFile, load_schedule
+from toolkit.domain.schedule import Schedule
+from toolkit.errors import InputError
+from toolkit.planning.upkeep.timer_units import (
+    SERVICE,
+    TIMER,
+    calendar,
+    crontab,
+    of_schedule,
+    units,
+    without_crontab,
+)
+from toolkit.planning.upkeep.windows import never_opens
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The command that the timer starts: its words, its directory and its environment, which holds no secret."""
+
+    words: Sequence[str]
+    directory: str
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """Where the timer is, and whether anything changed."""
+
+    place: str
+    files: tuple[str, ...]
+    changed: bool
+
+
+def read_schedule(path: Path, models: Iterable[str], now: float) -> Schedule:
+    """Return the schedule of a file; raises InputError with its place, also for windows that never open."""
+    file = load_schedule(path, models)
+    for window in file.schedule.windows.values():
+        if never_opens(window, file.schedule.blackouts, now):
+            raise _never(file, window.name)
+    return file.schedule
+
+
+def install_timer(
+    schedule: Schedule, command: Command, target: SystemdUnits | Crontab
+) -> Installed:
+    """Install the timer; the same again changes nothing.
+
+    Raises InputError where another schedule's is there, and ToolkitError where nothing was installed.
+    """
+    if not any(schedule.rules_of(name) for name in schedule.windows):
+        raise InputError(
+            f"{schedule.path} has no model with the policy pin-only or auto",
+            hint="write one under `models:`; toolkit schedule list shows the schedule",
+        )
+    if isinstance(target, Crontab):
+        before = target.read()
+        _require_own(before, schedule, "the crontab")
+        after = crontab(before, schedule, command.words, command.directory)
+        if after != before:
+            target.write(after)
+        return Installed("the crontab", (), after != before)
+    texts = units(schedule, command.words, command.directory, command.environment)
+    _require_own(target.read(TIMER), schedule, str(target.directory / TIMER))
+    lines = [line for window in schedule.windows.values() for line in calendar(window)]
+    target.check(texts, tuple(lines))
+    changed = target.write(texts, TIMER)
+    return Installed(str(target.directory), tuple(texts), changed)
+
+
+def remove_timer(target: SystemdUnits | Crontab) -> Installed:
+    """Remove the timer, whichever schedule it was for."""
+    if isinstance(target, Crontab):
+        before = target.read()
+        after = without_crontab(before)
+        if after != before:
+            target.write(after)
+        return Installed("the crontab", (), after != before)
+    names = (SERVICE, TIMER)
+    there = tuple(name for name in names if of_schedule(target.read(name)))
+    return Installed(str(target.directory), there, target.remove(there, TIMER))
+
+
+def installed_for(target: SystemdUnits | Crontab) -> str:
+    """Return the schedule file whose timer is installed; empty where none is."""
+    return of_schedule(target.read() if isinstance(target, Crontab) else target.read(TIMER))
+
+
+def _require_own(text: str, schedule: Schedule, place: str) -> None:
+    other = of_schedule(text)
+    if other and other != schedule.path:
+        raise InputError(
+            f"{place} is installed for another schedule, {other}",
+            hint="one ops machine has one schedule: toolkit schedule remove",
+        )
+    if text and not other and not place.startswith("the crontab"):
+        raise InputError(f"{place} was not written by this command", hint="move it away")
+
+
+def _never(file: ScheduleFile, name: str) -> InputError:
+    return file.fault(
+        name,
+        f"the window {name!r} never opens: all its days are in a blackout",
+        "end the blackout, or remove the window",
+    )

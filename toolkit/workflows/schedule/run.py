@@ -1,0 +1,135 @@
+"""One run of the schedule: in each open window, pin and upgrade what its rules ask for, or say why not.
+
+The run does nothing where it meets anything that its rules do not foresee. The upgrade itself is the command that a
+person types, so it has the same gates, guard and undoing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from toolkit.adapters.schedule_record import WindowRun
+from toolkit.domain.schedule import Opening, Schedule
+from toolkit.errors import InterruptionError, RefusedError, ToolkitError
+from toolkit.planning.upkeep.unattended import Decision
+from toolkit.planning.upkeep.windows import missed, next_opening, open_now, start_of, wall_text
+from toolkit.workflows.schedule.desk import RunReport, Site
+from toolkit.workflows.schedule.working import Working, decided
+
+
+def run_schedule(schedule: Schedule, site: Site, *, by_timer: bool = False) -> RunReport:
+    """Work in every window that is open and has had no run, one after the other; return what was done.
+
+    With `by_timer` the run waits for its part of the jitter, and does nothing where no window is open. Raises BusyError
+    where another run works, and, without `by_timer`, RefusedError where no window is open.
+    """
+    report = RunReport()
+    with site.record.locked():
+        report.missed = _tell_missed(schedule, site)
+        while report.failure is None:
+            opening = _next_to_work_in(schedule, site)
+            if opening is None or (by_timer and not _waited(schedule, opening, site)):
+                break
+            _work(schedule, opening, site, report)
+    if not report.openings and not by_timer:
+        _require_open(schedule, site)
+    return report
+
+
+def preview(schedule: Schedule, window: str, site: Site) -> Mapping[str, Decision]:
+    """Return what a run would decide for the models of a window by what is known now; changes nothing."""
+    rules = schedule.rules_of(window)
+    found = site.desk.currencies([rule.model for rule in rules])
+    return {rule.model: decided(rule, found[rule.model], site) for rule in rules}
+
+
+def _work(schedule: Schedule, opening: Opening, site: Site, report: RunReport) -> None:
+    """Work in one opening, and record that whatever happens."""
+    lines: list[str] = []
+
+    def tell(words: str) -> None:
+        lines.append(words)
+        site.say(words)
+
+    run = WindowRun(opening.window, opening.opens, site.now())
+    site.record.begin(run)
+    report.openings.append(opening)
+    code = InterruptionError.exit_code
+    try:
+        report.failure = Working(schedule, opening, site, tell, report).act()
+        code = report.failure.exit_code if report.failure else 0
+    except ToolkitError as error:
+        tell(error.message)
+        code, report.failure = error.exit_code, error
+    finally:
+        ended = WindowRun(run.window, run.opens, run.begun_at, site.now(), code, tuple(lines))
+        site.record.end(ended)
+
+
+def _tell_missed(schedule: Schedule, site: Site) -> tuple[Opening, ...]:
+    """Say and record which openings went by without a run. They are not made up for."""
+    known, now = site.record.read(), site.now()
+    if not known.since:
+        site.record.since(now)
+        return ()
+    found = missed(schedule, known.since, now, known.known)
+    for each in found:
+        zone = schedule.windows[each.window].zone
+        site.say(
+            f"missed: the window {each.window} of {wall_text(each.opens, zone)}; not made up for"
+        )
+    following = min([each.opens for each in open_now(schedule, now)], default=now)
+    site.record.tell_missed(tuple((each.window, each.opens) for each in found), following)
+    return found
+
+
+def _next_to_work_in(schedule: Schedule, site: Site) -> Opening | None:
+    known = site.record.read()
+    for opening in open_now(schedule, site.now()):
+        unworked = known.run_in(opening.window, opening.opens) is None
+        if unworked and schedule.rules_of(opening.window):
+            return opening
+    return None
+
+
+def _waited(schedule: Schedule, opening: Opening, site: Site) -> bool:
+    """Wait for this machine's part of the jitter; return whether the window is open after that."""
+    begin = start_of(opening, schedule.windows[opening.window], site.machine)
+    while (left := begin - site.now()) > 0:
+        site.sleep(left)
+    return opening.holds(site.now())
+
+
+def _require_open(schedule: Schedule, site: Site) -> None:
+    """Say why nothing was done in the windows that are open; raises RefusedError where none is."""
+    holding = open_now(schedule, site.now())
+    for opening in holding:
+        site.say(_had(schedule, opening, site))
+    if holding:
+        return
+    following = [
+        each
+        for window in schedule.windows.values()
+        if (each := next_opening(window, schedule.blackouts, site.now()))
+    ]
+    first = min(following, key=lambda each: each.opens, default=None)
+    when = (
+        f"{first.window} opens {wall_text(first.opens, schedule.windows[first.window].zone)}"
+        if first
+        else "none opens again"
+    )
+    raise RefusedError(
+        f"no window is open: {when}; nothing was changed",
+        hint="toolkit schedule run --dry-run; a person upgrades with: toolkit upgrade MODEL --to VERSION",
+    )
+
+
+def _had(schedule: Schedule, opening: Opening, site: Site) -> str:
+    zone = schedule.windows[opening.window].zone
+    run = site.record.read().run_in(opening.window, opening.opens)
+    if run is None:
+        return f"the window {opening.window} has no model to act for"
+    at = wall_text(run.begun_at, zone)
+    if run.ended_at is None:
+        return f"the run of {at} in the window {opening.window} was cut short; it is not begun again in this window"
+    return f"the window {opening.window} had its run at {at}"

@@ -1,0 +1,137 @@
+"""The work in one opening of a window: pin, then upgrade, each model as its rule says; stop at the unexpected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from toolkit.domain.quantity import format_seconds
+from toolkit.domain.schedule import Opening, Rule, Schedule
+from toolkit.errors import (
+    HostError,
+    InterruptionError,
+    ReleaseFailedError,
+    SourceError,
+    ToolkitError,
+    UnattendedError,
+)
+from toolkit.planning.upkeep.currency import Currency
+from toolkit.planning.upkeep.unattended import Action, Decision, decide, objections
+from toolkit.workflows.schedule.desk import RunReport, Site
+
+# The exit codes of an upgrade that the run passes on; any other one is something for a person.
+_PASSED_ON: Mapping[int, type[ToolkitError]] = {
+    each.exit_code: each for each in (ReleaseFailedError, HostError, InterruptionError)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """The work in one opening of a window; `tell` reports and records."""
+
+    schedule: Schedule
+    opening: Opening
+    site: Site
+    tell: Callable[[str], None]
+    report: RunReport
+
+    def act(self) -> ToolkitError | None:
+        """Pin and upgrade what the rules ask for; return why the run did not do all of it, None where it did."""
+        rules = self.schedule.rules_of(self.opening.window)
+        found = self.site.desk.currencies([rule.model for rule in rules])
+        for rule in rules:
+            self._prepare(rule, found[rule.model])
+        done = 0
+        for rule in rules:
+            decision = self.report.decisions[rule.model]
+            if decision.action is not Action.UPGRADE:
+                continue
+            if done >= self.schedule.most:
+                self._wait(
+                    decision, f"{done} of {self.schedule.most} models are done in this window"
+                )
+                continue
+            if (failure := self._upgrade(decision, found[rule.model])) is not None:
+                return failure
+            done += self.report.decisions[rule.model].action is Action.UPGRADE
+        return self._unfinished()
+
+    def _prepare(self, rule: Rule, currency: Currency) -> None:
+        """Decide about a model, and pin its newest revision where it has no candidate yet."""
+        decision = decided(rule, currency, self.site)
+        if decision.action is Action.PIN:
+            try:
+                name = self.site.desk.pin(rule.model)
+            except SourceError as error:
+                self._decide(Decision(rule.model, Action.UNKNOWN, error.message))
+                return
+            except ToolkitError as error:
+                self._decide(Decision(rule.model, Action.PERSON, error.message))
+                return
+            self.tell(f"{rule.model}: pinned {name}, a candidate")
+            again = self.site.desk.currencies([rule.model])[rule.model]
+            decision = decided(rule, again, self.site)
+            if decision.action is Action.PIN:
+                decision = Decision(rule.model, Action.WAIT, "its source has moved on meanwhile")
+        self._decide(decision)
+
+    def _upgrade(self, decision: Decision, currency: Currency) -> ToolkitError | None:
+        model, version = decision.model, decision.version
+        seen = self.site.desk.look()
+        if why := objections(seen, model, self.schedule.unreachable):
+            for words in why:
+                self.tell(f"{model}: {words}")
+            self.report.decisions[model] = Decision(model, Action.PERSON, "; ".join(why), version)
+            return None
+        left, needed = self.opening.closes - self.site.now(), self.site.desk.duration(model)
+        if left < needed:
+            self._wait(
+                decision,
+                f"{format_seconds(max(0.0, left))} are left of the window, and it takes "
+                f"{format_seconds(needed)}",
+            )
+            return None
+        reason = f"schedule, window {self.opening.window}"
+        ended = self.site.desk.upgrade(model, version, reason, self.opening.closes)
+        if ended.code == 0:
+            self.report.upgraded.append(f"{model}@{version}")
+            self.tell(f"{model}: upgraded to {version}")
+            return None
+        if ended.code == ReleaseFailedError.exit_code and currency.upstream:
+            self.site.record.fail(model, currency.upstream.revision, ended.message)
+        self.tell(f"{model}: {version} did not become live: {ended.message}")
+        kind = _PASSED_ON.get(ended.code, UnattendedError)
+        return kind(f"{model}@{version}: {ended.message}", hint=f"toolkit releases {model}")
+
+    def _decide(self, decision: Decision) -> None:
+        self.report.decisions[decision.model] = decision
+        self.tell(f"{decision.model}: {decision.words}")
+
+    def _wait(self, decision: Decision, words: str) -> None:
+        self._decide(Decision(decision.model, Action.WAIT, words, decision.version))
+
+    def _unfinished(self) -> ToolkitError | None:
+        """Return the error about models that wait for a person, else about sources that did not answer."""
+        decisions = self.report.decisions.values()
+        persons = [f"{x.model}: {x.words}" for x in decisions if x.action is Action.PERSON]
+        if persons:
+            return UnattendedError(
+                "a person must look at this; nothing was changed on any host:\n  "
+                + "\n  ".join(persons)
+                if not self.report.upgraded
+                else "a person must look at this:\n  " + "\n  ".join(persons),
+                hint="toolkit status; toolkit outdated",
+            )
+        silent = [f"{x.model}: {x.words}" for x in decisions if x.action is Action.UNKNOWN]
+        if silent:
+            return SourceError("\n  ".join(silent), hint="toolkit outdated")
+        return None
+
+
+def decided(rule: Rule, currency: Currency, site: Site) -> Decision:
+    """Return what a run decides for a model by what is known now."""
+    failures = {
+        **site.desk.failures(rule.model),
+        **site.record.read().failed.get(rule.model, {}),
+    }
+    return decide(rule, currency, failures, site.now())
