@@ -35,8 +35,6 @@ from toolkit.planning.guard import speed  # noqa: E402
 RECORDED = Path(__file__).with_name("recorded_pairs.csv")
 # (share of the requests, seconds); the last one is the bake.
 STEPS = ((0.01, 60), (0.1, 60), (0.5, 120), (1.0, 60))
-# Seconds between two paired probes: usually, and while a figure is over its limit.
-PAUSE, HURRY = 1.5, 0.75
 TOLERANCE = Tolerance()
 
 
@@ -244,7 +242,7 @@ def watch(name: str, version: Version, seed: int, rate: float = 0.0) -> tuple[fl
                 )
                 new[1] += 1
                 old[1] += 1
-                probe += HURRY if trial.doubtful else PAUSE
+                probe += trial.pause
             new[0] = sum(dice.random() < base + version.errors for _ in range(new[1]))
             old[0] = sum(dice.random() < base for _ in range(old[1]))
             trial.see(float(second), *new, *old)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,8 +12,10 @@ from tests.workflows.test_gates import NEW, OLD, host
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.hosts.client import Report
 from toolkit.domain.facts import ProcessState
-from toolkit.domain.guard import GateResult, Guard, Speed, Verdict
-from toolkit.domain.probe import Pair, PairsWanted, Times, Vitals
+from toolkit.domain.guard import Benchmarks, GateResult, Guard, Score, Speed, Verdict
+from toolkit.domain.model import Check
+from toolkit.domain.probe import Answer, Pair, PairsWanted, Times, Vitals
+from toolkit.errors import SourceError
 from toolkit.workflows.guard.gates import run_gates
 from toolkit.workflows.guard.replicas import Place
 
@@ -96,3 +100,62 @@ def test_a_replica_that_no_longer_runs_fails(state: ProcessState) -> None:
     (blue, green) = at.facts.slots
     at.facts = replace(at.facts, slots=(blue, replace(green, process=state)))
     assert found(at, Guard())["health"].reason == "its process ended"
+
+
+class Scorer:
+    """It asks each replica once; the answer of the new one is wrong."""
+
+    def scores(
+        self,
+        benchmarks: Benchmarks,
+        model: str,
+        ask: Callable[[str, Mapping[str, Any]], Answer],
+        say: Callable[[str], None],
+        *,
+        chat: bool = True,
+    ) -> tuple[Score, ...]:
+        answer = ask("/v1/chat/completions", {"messages": [], "model": model})
+        marks = {str(each): float("v1" in answer.body) for each in range(20)}
+        return (Score("sums", "exact_match", sum(marks.values()) / 20, marks),)
+
+
+class Offline(Scorer):
+    """It cannot be installed."""
+
+    def scores(self, *_: Any, **more: Any) -> tuple[Score, ...]:
+        raise SourceError("lm-eval cannot be installed: no index")
+
+
+TASKS = Guard(benchmarks=Benchmarks(("sums.yaml",)))
+
+
+def scored(scorer: Scorer | None, new: Place = NEW) -> GateResult:
+    at = host(lambda version, _: version)
+    opened = None if scorer is None else lambda: scorer
+    return run_gates(at, TASKS, new, OLD, lambda _: None, opened)[-1]
+
+
+def test_benchmarks_ask_both_releases() -> None:
+    result = scored(Scorer())
+    assert (result.gate, result.verdict) == ("benchmarks", Verdict.FAILED)
+    assert (result.figures[0].new, result.figures[0].old) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("scorer", "reason"),
+    [
+        (Offline(), "lm-eval cannot be installed: no index"),
+        (None, "this command runs no benchmarks"),
+    ],
+)
+def test_benchmarks_that_cannot_run_tell_nothing(scorer: Scorer | None, reason: str) -> None:
+    result = scored(scorer)
+    assert (result.verdict, result.reason) == (Verdict.UNKNOWN, reason)
+
+
+def test_benchmarks_ask_for_texts() -> None:
+    check = Check(prompt="a", contains="", kind="embedding")
+    vectors = replace(NEW, release=replace(NEW.release, checks=(check,)))
+    result = scored(Scorer(), vectors)
+    assert result.verdict is Verdict.UNKNOWN
+    assert "a model of kind embedding" in result.reason

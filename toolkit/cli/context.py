@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from toolkit.domain.fleet import Fleet, Host
     from toolkit.domain.model import Registry, Version
     from toolkit.domain.snapshot import Snapshot
-    from toolkit.workflows.tools import Supplies, Tools
+    from toolkit.workflows.tools import Scores, Supplies, Tools
 
 T = TypeVar("T")
 
@@ -149,6 +149,7 @@ def open_members(
         "distribution": _once(partial(_distribution, home, send_limit, interruption)),
         "interruption": interruption,
         "trail": trail_now(),
+        "scorer": _once(partial(_scorer, home, interruption)),
     }
     return tuple(
         Tools(host=port, provision_digest=provision_digest(port.host), **shared) for port in ports
@@ -181,6 +182,12 @@ def _distribution(home: Path, limit: int, interruption: Interruption) -> Distrib
     from toolkit.adapters.distribution.over_ssh import SshDistribution
 
     return SshDistribution(home, limit=limit, interruption=interruption)
+
+
+def _scorer(home: Path, interruption: Interruption) -> Scores:
+    from toolkit.adapters.benchmarks.lm_eval import LmEval
+
+    return LmEval(home, interruption)
 
 
 def _once(opened: Callable[[], T]) -> Callable[[], T]:

@@ -185,6 +185,19 @@ class Benchmarks:
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """The score of a release in a task: the `value` of a metric (0 to 1, the higher the better), and its `marks`.
+
+    `marks` has the metric of single questions by their number, where the metric has one.
+    """
+
+    task: str
+    metric: str
+    value: float
+    marks: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Guard:
     """What a version must prove. It belongs to the deployment and not to the release: changing it restarts nothing.
 

@@ -1,7 +1,7 @@
 """The trial of a new release beside the serving one: all tests of its traffic and probes, and one verdict of them.
 
 One trial lasts for all steps of a canary and its bake: evidence adds up, and the probability of a false alarm, ALPHA,
-is that of the whole upgrade under traffic. Its parts share it: errors, time to the first token, time between tokens.
+is that of the whole upgrade under traffic. Errors have a half of it, the times share the other half.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ TIMES = {
     "next": "time between tokens",
     "whole": "time of an answer",
 }
+# Seconds from one paired probe to the next: usually, and while a figure is over its limit.
+PAUSE, HURRY = 1.5, 0.5
 PASSED, FAILED, UNKNOWN = "passed", "failed", "could not tell"
 
 
@@ -31,10 +33,10 @@ class Trial:
     """
 
     def __init__(self, slower: float, errors: float, hosts: int = 1, alone: bool = False) -> None:
-        alpha = ALPHA / hosts / (1 + len(TIMES))
+        half = ALPHA / hosts / 2
         self.alone = alone
-        self._times = {each: RatioTest(alpha, slower) for each in TIMES}
-        self._errors, self._run = ErrorTest(alpha, errors, alone), Run(alone)
+        self._times = {each: RatioTest(half / len(TIMES), slower) for each in TIMES}
+        self._errors, self._run = ErrorTest(half, errors, alone), Run(alone)
 
     def see(
         self, at: float, new_failed: int, new_total: int, old_failed: int, old_total: int
@@ -100,6 +102,11 @@ class Trial:
     def doubtful(self) -> bool:
         """Whether a figure is over its limit, be it by noise. Probes may go faster then: the tests stay valid."""
         return self._errors.doubtful or any(each.doubtful for each in self._times.values())
+
+    @property
+    def pause(self) -> float:
+        """The seconds until the next paired probe."""
+        return HURRY if self.doubtful else PAUSE
 
     @property
     def figures(self) -> list[Document]:

@@ -13,9 +13,9 @@ from toolkit.adapters.hosts.host import HostPort
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.audit import Head
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.guard import GateResult
+from toolkit.domain.guard import Benchmarks, GateResult, Score
 from toolkit.domain.model import Version
-from toolkit.domain.probe import LockOwner
+from toolkit.domain.probe import Answer, LockOwner
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest
 from toolkit.planning.routing.routes import Routes
@@ -98,6 +98,21 @@ class NoTrail:
         """Note nothing."""
 
 
+class Scores(Protocol):
+    """What asks a replica the questions of tasks, see `LmEval`."""
+
+    def scores(
+        self,
+        benchmarks: Benchmarks,
+        model: str,
+        ask: Callable[[str, Mapping[str, Any]], Answer],
+        say: Say,
+        *,
+        chat: bool = True,
+    ) -> tuple[Score, ...]:
+        """Return the scores of a model whose replica `ask` asks; raises SourceError, InputError."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """The adapters of one command.
@@ -105,7 +120,8 @@ class Tools:
     `clock` returns seconds since the epoch; `say` takes a line of progress for people.
     `supplies` and `distribution` are opened when first called: a switch to a standby needs neither.
     `provision_digest` is over the roles and settings of a provisioned host. `routers` are those of all hosts
-    with routes. `interruption` ends the waits of these adapters and of those of the command's other hosts.
+    with routes. `interruption` ends the waits of these adapters and of those of the command's other hosts. `scorer`
+    gives what runs benchmarks, None where the command runs none.
     """
 
     host: HostPort
@@ -120,6 +136,7 @@ class Tools:
     distribution: Callable[[], Distribution]
     interruption: Interruption
     trail: Trail = field(default_factory=NoTrail)
+    scorer: Callable[[], Scores] | None = None
 
 
 @dataclass(frozen=True, slots=True)

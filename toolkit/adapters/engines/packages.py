@@ -95,7 +95,7 @@ def _compile(
 
 def _attempts(accelerator: Accelerator) -> Iterator[tuple[list[str], dict[str, str]]]:
     """Yield the places to look, nearest first: uv options and environment."""
-    settings = _pip_settings()
+    settings = pip_settings()
     links = settings.pop("UV_FIND_LINKS", "")
     if accelerator.traits.has_devices:
         # Without find-links: a CPU build there would count as the newer one.
@@ -107,7 +107,7 @@ def _attempts(accelerator: Accelerator) -> Iterator[tuple[list[str], dict[str, s
     yield ["--torch-backend", "cpu"], settings
 
 
-def _pip_settings() -> dict[str, str]:
+def pip_settings() -> dict[str, str]:
     """Return pip's own find-links and index as uv's environment: both look in the same places."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False

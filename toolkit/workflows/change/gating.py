@@ -123,7 +123,7 @@ def _asked(
     """Run the gates on the replica in `slot`, beside the serving one where that is another."""
     assert slot.release is not None, "the slot of a release"
     new = Place(slot.slot, slot.port, slot.release)
-    results = run_gates(tools.host, guard, new, serving_beside(facts, new), tools.say)
+    results = run_gates(tools.host, guard, new, serving_beside(facts, new), tools.say, tools.scorer)
     for result in results:
         keep_result(tools, slot.release, rollout, result)
     return Gated(tools.host.name, slot.release, bool(rollout), results)

@@ -16,7 +16,7 @@ def prove(tools: Tools, guard: Guard, new: Place, rollout: str) -> str:
     Return why the release must not take traffic; nothing where it may.
     """
     old = serving_beside(tools.host.observe(), new)
-    results = run_gates(tools.host, guard, new, old, tools.say)
+    results = run_gates(tools.host, guard, new, old, tools.say, tools.scorer)
     for result in results:
         keep_result(tools, new.release, rollout, result)
     return refusal(results, guard)

@@ -8,12 +8,13 @@ from toolkit.adapters.hosts.host import HostPort
 from toolkit.adapters.matching.matching import matching
 from toolkit.domain.guard import GateResult, Guard, Unsure, Verdict
 from toolkit.workflows.guard.answers import answers_gate
+from toolkit.workflows.guard.benchmarks import benchmarks_gate
 from toolkit.workflows.guard.files import read_prompts
 from toolkit.workflows.guard.health import health_gate, look
 from toolkit.workflows.guard.replicas import Gating, Place
 from toolkit.workflows.guard.shape import shape_gate
 from toolkit.workflows.guard.speed import speed_gate
-from toolkit.workflows.tools import Say
+from toolkit.workflows.tools import Say, Scores
 
 # In this order; the cheap ones come first. A gate returns None where its guard does not ask for it.
 GATES: tuple[Callable[[Gating], GateResult | None], ...] = (
@@ -21,13 +22,21 @@ GATES: tuple[Callable[[Gating], GateResult | None], ...] = (
     answers_gate,
     speed_gate,
     health_gate,
+    benchmarks_gate,
 )
 
 
 def run_gates(
-    host: HostPort, guard: Guard, new: Place, old: Place | None, say: Say
+    host: HostPort,
+    guard: Guard,
+    new: Place,
+    old: Place | None,
+    say: Say,
+    scorer: Callable[[], Scores] | None = None,
 ) -> tuple[GateResult, ...]:
     """Return the verdicts of all gates on the release at `new`; `old` is the serving one on the same host.
+
+    `scorer` gives what runs benchmarks (`Tools.scorer`).
 
     The gates after one that failed are not run. Raises InputError where a file of the guard has a fault, HostError
     where the host does not answer.
@@ -37,7 +46,7 @@ def run_gates(
     with matching() as fits:
         prompts = read_prompts(guard, fits)
         began = {place.slot: look(host, place) for place in (new, old) if place}
-        return tuple(_results(Gating(host, guard, new, old, say, fits, prompts, began)))
+        return tuple(_results(Gating(host, guard, new, old, say, fits, prompts, began, scorer)))
 
 
 def refusal(results: Iterable[GateResult], guard: Guard) -> str:

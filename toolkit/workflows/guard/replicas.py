@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from toolkit.domain.guard import Guard
 from toolkit.domain.probe import Answer, Vitals
 from toolkit.domain.release import Release
 from toolkit.planning.guard.kinds import PATHS
-from toolkit.workflows.tools import Say
+from toolkit.workflows.tools import Say, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Gating:
     """What a gate works with: the new release and the serving one (None: there is none) on a host.
 
     `prompts` are the guard's golden prompts; `fits` matches texts with patterns and schemas. `began` is how both did
-    before the gates, by slot.
+    before the gates, by slot; `scorer` gives what runs benchmarks.
     """
 
     host: HostPort
@@ -40,6 +40,7 @@ class Gating:
     fits: Fits
     prompts: tuple[GoldenPrompt, ...] = ()
     began: Mapping[str, Vitals] = field(default_factory=dict)
+    scorer: Callable[[], Scores] | None = None
 
 
 def ask(

@@ -1,0 +1,1 @@
+"""Benchmarks of `lm-eval`, which runs in an environment of its own."""
