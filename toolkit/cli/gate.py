@@ -22,6 +22,7 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import note, print_json, say
 from toolkit.cli.plan_view import confirmation, show_gate
+from toolkit.cli.trail import changing
 from toolkit.domain.guard import GateResult, figure_words
 from toolkit.errors import InputError, ReleaseFailedError
 
@@ -53,6 +54,7 @@ def gate() -> None:
 
 
 @gate.command()
+@changing()
 @click.argument("model", metavar="MODEL[@VERSION]")
 @yes_option()
 @dry_run_option()
