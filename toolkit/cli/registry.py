@@ -17,6 +17,7 @@ from toolkit.config.lock_file import Lock, read_lock
 from toolkit.domain.model import Registry, Version
 from toolkit.domain.quantity import format_size
 from toolkit.errors import InputError
+from toolkit.planning.guard.words import guard_words
 from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.workflows.registry.init import write_shipped
 
@@ -105,6 +106,7 @@ def show(model: str, registry_path: str, as_json: bool) -> None:
             *((f"--{flag}", _shown(value)) for flag, value in version.serving.items()),
             *version.env.items(),
             *(("check", check) for check in checks),
+            *guard_words(version.guard),
         ]
         if version.permission.reason:
             what = ", ".join(version.permission.allowed)
@@ -272,6 +274,8 @@ def _version_json(found: Registry, lock: Lock, version: Version) -> dict[str, An
     return {
         **asdict(version),
         "source": version.source.key,
+        "checks": [check.as_json() for check in version.checks],
+        "guard": version.guard.as_json(),
         "licence_allowed": verdict.allowed,
         "pinned": {"files": len(files.files), "size": files.size} if files else None,
     }

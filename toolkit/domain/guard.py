@@ -218,6 +218,14 @@ class Guard:
     benchmarks: Benchmarks | None = None
     off: bool = False
 
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints: what the registry says, without the place where it says so."""
+        data = asdict(self)
+        for part in ("answers", "benchmarks"):
+            if data[part]:
+                del data[part]["directory"], data[part]["place"]
+        return data
+
 
 class GuardPhase(StrEnum):
     """The part of a release's way that the guard of a host watches: a canary's share, or the bake under all traffic."""

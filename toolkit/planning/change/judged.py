@@ -6,20 +6,29 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from toolkit.domain.facts import GuardFacts, HostFacts
+from toolkit.domain.golden import GoldenPrompt, Kind
 from toolkit.domain.guard import Guard, GuardOrder, GuardPhase, PairedProbe, Unsure, Verdict
 from toolkit.domain.model import Check
 from toolkit.domain.release import Release
 from toolkit.planning.change.gate import gate_payload
-
-_CHAT = "/v1/chat/completions"
+from toolkit.planning.guard.checks import TEXTS
+from toolkit.planning.guard.kinds import PATHS
+from toolkit.planning.guard.probes import check_probe, golden_probes
 
 
 def guard_order(
-    guard: Guard, rollout: str, release: Release, slot: str, former: Release | None, beside: str
+    guard: Guard,
+    rollout: str,
+    release: Release,
+    slot: str,
+    former: Release | None,
+    beside: str,
+    prompts: Iterable[GoldenPrompt] = (),
 ) -> GuardOrder:
     """Return the order for the guard of `release` in `slot`, before its first phase.
 
-    The `former` release stands beside it in the slot `beside`, empty where none does. A version that declares neither
+    The `former` release stands beside it in the slot `beside`, empty where none does. Checks and the short ones of the
+    guard's golden `prompts` are its probes. A version that declares neither
     canary nor bake is watched as long as a command would watch it, and sent no probes.
     """
     order = GuardOrder(
@@ -40,7 +49,8 @@ def guard_order(
     same = former is not None and replace(release, number=0, engine="") == replace(
         former, number=0, version=release.version, engine=""
     )
-    return replace(order, probes=tuple(_probe(release, each, same) for each in _checks(release)))
+    checks = tuple(_probe(release, each, same) for each in _checks(release))
+    return replace(order, probes=(*checks, *golden_probes(release, prompts, same=same)))
 
 
 def guard_of(facts: HostFacts, rollout: str) -> GuardFacts | None:
@@ -75,4 +85,7 @@ def _checks(release: Release) -> tuple[Check, ...]:
 
 
 def _probe(release: Release, check: Check, same: bool) -> PairedProbe:
-    return PairedProbe(_CHAT, gate_payload(release, check), check.contains, same)
+    kind = Kind(check.kind)
+    if kind not in TEXTS:
+        return check_probe(release, check, same=same)
+    return PairedProbe(PATHS[kind], gate_payload(release, check), check.contains, same)

@@ -19,6 +19,7 @@ from toolkit.domain.plan import Step
 from toolkit.domain.release import Release
 from toolkit.errors import HostError, ReleaseFailedError
 from toolkit.planning.change.judged import guard_of, guard_order
+from toolkit.workflows.guard.files import prompts_of
 from toolkit.workflows.tools import Tools
 
 # Seconds between two lines of progress.
@@ -41,7 +42,9 @@ class Guarding:
         beside = current.slot if current and current.slot not in {slot, *stopped} else ""
         former = current.release if current else None
         self._tools.host.guard_begin(
-            guard_order(self._guard, self._rollout, release, slot, former, beside)
+            guard_order(
+                self._guard, self._rollout, release, slot, former, beside, prompts_of(self._guard)
+            )
         )
         self._begun = True
 

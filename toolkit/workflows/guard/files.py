@@ -13,11 +13,7 @@ def check_files(guard: Guard) -> None:
     """Read all files of a guard; raises InputError with file and line where one is missing or has a fault."""
     if guard.off:
         return
-    if guard.answers is not None:
-        from toolkit.adapters.matching.matching import matching
-
-        with matching() as fits:
-            read_prompts(guard, fits)
+    prompts_of(guard)
     if guard.benchmarks is not None:
         for path in guard.benchmarks.paths:
             if not Path(path).is_file():
@@ -25,6 +21,16 @@ def check_files(guard: Guard) -> None:
                     f"{guard.benchmarks.place}: no task file {path}",
                     hint="write it, or take it out of `benchmarks`",
                 )
+
+
+def prompts_of(guard: Guard) -> tuple[GoldenPrompt, ...]:
+    """Return the golden prompts of a guard, like `read_prompts`, where nothing else is to be matched."""
+    if guard.answers is None or guard.off:
+        return ()
+    from toolkit.adapters.matching.matching import matching
+
+    with matching() as fits:
+        return read_prompts(guard, fits)
 
 
 def read_prompts(guard: Guard, fits: Fits) -> tuple[GoldenPrompt, ...]:
