@@ -104,11 +104,11 @@ def test_a_candidate_of_the_same_commit_is_named_and_does_not_make_the_model_cur
     assert (found.state, found.version.name, found.candidate) == (State.OUTDATED, "v1", "v2")
 
 
-def test_a_directory_with_other_files_has_changed() -> None:
+def test_a_directory_with_other_files_is_outdated() -> None:
     local = Model("tiny", "", (version("v1", OLD, source=LocalSource("/m", "tiny")),))
-    found = judge(local, Upstream(""), (), POLICY)
-    assert found.state is State.CHANGED
-    assert found.changes == ("the directory has other files than were pinned",)
+    assert judge(local, Upstream(OLD), (), POLICY).state is State.CURRENT
+    found = judge(local, Upstream(NEW), (), POLICY)
+    assert (found.state, found.changes, found.tracked) == (State.OUTDATED, (), "")
 
 
 def test_a_revision_is_as_old_as_its_first_sighting_and_no_older_than_its_date() -> None:

@@ -58,6 +58,13 @@ class FakeDesk:
     pin_error: ToolkitError | None = None
     takes: float = 60.0
     done: list[str] = field(default_factory=list)
+    windows: list[str] = field(default_factory=list)
+    begin_error: ToolkitError | None = None
+
+    def begin(self, window: str) -> None:
+        if self.begin_error:
+            raise self.begin_error
+        self.windows.append(window)
 
     def currencies(self, models: Sequence[str]) -> Mapping[str, Currency]:
         return {name: self._currency(name) for name in models}
@@ -401,6 +408,14 @@ def hold(home: Path, held: object, over: object) -> None:
     with ScheduleRecord(home).locked():
         held.set()  # type: ignore[attr-defined]
         over.wait(30)  # type: ignore[attr-defined]
+
+
+def test_a_run_that_cannot_be_put_on_record_does_nothing(night: Night) -> None:
+    night.desk.begin_error = RefusedError("the audit log takes nothing")
+    report = night.run()
+    assert (night.desk.done, night.desk.windows) == ([], [])
+    assert isinstance(report.failure, RefusedError)
+    assert night.record.read().runs[0].code == 3
 
 
 def test_a_damaged_record_stops_the_run_before_anything(night: Night, tmp_path: Path) -> None:

@@ -212,6 +212,7 @@ def pin(
 
 
 @registry.command()
+@changing(at_once=True)
 @click.argument("version", metavar="MODEL@VERSION")
 @registry_option()
 @json_option()

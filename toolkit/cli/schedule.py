@@ -22,6 +22,7 @@ from toolkit.cli.options import (
     registry_option,
 )
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.trail import changing
 
 if TYPE_CHECKING:
     from toolkit.adapters.schedule_record import Recorded, WindowRun
@@ -166,6 +167,7 @@ def next_openings(count: int, schedule_path: str, registry_path: str, as_json: b
 
 
 @schedule.command()
+@changing()
 @click.option(
     "--timer",
     "by_timer",
@@ -221,6 +223,7 @@ def run(
 
 
 @schedule.command()
+@changing(at_once=True)
 @to_option()
 @dry_run_option("Print the files; write nothing.")
 @schedule_option()
@@ -271,6 +274,7 @@ def install(
 
 
 @schedule.command()
+@changing(at_once=True)
 @to_option()
 @json_option()
 def remove(directory: str | None, as_json: bool) -> None:

@@ -18,6 +18,7 @@ from toolkit.cli.context import open_fleet, open_hub, read_pins, read_registry
 from toolkit.cli.deploy import upgrade as upgrade_command
 from toolkit.cli.host_view import open_host
 from toolkit.cli.output import note
+from toolkit.cli.trail import trail_now
 from toolkit.cli.update import find_files, least_memory
 from toolkit.planning.upkeep.currency import Currency
 from toolkit.planning.upkeep.unattended import Seen, expected_seconds
@@ -26,7 +27,8 @@ from toolkit.workflows.registry.outdated import Sources, look_upstream
 from toolkit.workflows.registry.update import Local, update_model
 from toolkit.workflows.schedule.desk import Ended
 
-_SOURCE_SECONDS = 120.0
+# A directory is hashed whole; a Hub answers or fails long before.
+_SOURCE_SECONDS = 1800.0
 # Deployments that are read for the duration of the last upgrade: those of a large fleet.
 _LOOK_BACK = 200
 
@@ -39,6 +41,12 @@ class CommandDesk:
     fleet: str | None
     home: Path
     history: History
+
+    def begin(self, window: str) -> None:
+        """Begin the command's record in the audit log: what it does and how it ends is then told to people."""
+        trail = trail_now()
+        trail.reason = trail.reason or f"schedule, window {window}"
+        trail.begin()
 
     def currencies(self, models: Sequence[str]) -> Mapping[str, Currency]:
         """Return how each model stands to its source; the registry is read anew."""

@@ -13,6 +13,7 @@ from toolkit.cli.context import home_directory, open_hub, open_store, read_pins
 from toolkit.cli.options import dry_run_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say
 from toolkit.cli.registry import accept_owner, pin_json, say_pin
+from toolkit.cli.trail import changing
 from toolkit.domain.model import LocalSource, Version
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import InputError, ToolkitError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@changing(at_once=True)
 @click.argument("model")
 @click.option("--as", "name", default="", metavar="NAME", help="The name of the candidate.")
 @click.option(

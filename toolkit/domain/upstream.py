@@ -17,13 +17,12 @@ class Sighting:
 class Upstream:
     """A source as it answers now, beside what is pinned of it.
 
-    `revision`, `licence`, `gated` and `name` are of the tracked branch; `revision` is empty where the branch is gone,
-    and where a directory has other files than were pinned. `date` and `pinned_date` are those of the two commits, in
-    seconds since the epoch, None where the source does not tell. `behind` counts the commits since the pinned one, None
-    where that is not known. `gone` is whether the source
+    `revision`, `licence`, `gated` and `name` are of the tracked branch; `revision` is empty where the branch is gone.
+    `date` and `pinned_date` are those of the two commits, in seconds since the epoch, None where the source does not
+    tell. `behind` counts the commits since the pinned one, None where that is not known. `gone` is whether the source
     has the pinned commit no more. `formats` are the formats of the weights that a pin would take, and `refusal` is why
     it would take none; both are empty where the revision is the pinned one. `seen` is the first sighting of the tracked
-    revision, `seen_pinned` that of the pinned one.
+    revision, `seen_pinned` that of the pinned one. Of a directory only `revision`, `formats` and the sightings are set.
     """
 
     revision: str

@@ -153,8 +153,6 @@ def _changes(
     source = version.source
     if not upstream.revision and isinstance(source, HubSource):
         yield f"{source.track} is gone from {source.repo}"
-    elif not upstream.revision:
-        yield "the directory has other files than were pinned"
     if upstream.gone:
         yield "its pinned commit is gone: keep its files, they cannot be downloaded again"
     if upstream.licence and upstream.licence != version.licence:

@@ -172,7 +172,8 @@ def _lines(found: Difference) -> Iterator[str]:
         yield "the files are the same"
         return
     size = format_size(new) if old == new else f"{format_size(old)} -> {format_size(new)}"
-    yield f"{len(found.files)} file{'s' * (len(found.files) != 1)} differ; size {size}"
+    count = len(found.files)
+    yield f"{count} file{'s differ' if count != 1 else ' differs'}; size {size}"
     for each in found.files:
         yield f"  {each.path}: {_words(each)}"
     for field in found.fields:
@@ -183,8 +184,8 @@ def _lines(found: Difference) -> Iterator[str]:
         yield "the chat template differs: the model sees another prompt"
     if found.behaviour:
         yield f"alters answers: {', '.join(found.behaviour)}"
-    if None not in found.memory and found.memory[0] != found.memory[1]:
-        least = [format_size(each or 0) for each in found.memory]
+    least = [format_size(each or 0) for each in found.memory]
+    if None not in found.memory and least[0] != least[1]:
         yield f"least memory {least[0]} -> {least[1]}"
 
 

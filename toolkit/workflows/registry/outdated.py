@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from toolkit.adapters.hub.port import Commit, Hub, OpenHub
 from toolkit.adapters.sightings import Sightings
-from toolkit.adapters.sources.directory import directory_files
 from toolkit.config.lock_file import Lock
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import HubSource, LocalSource, Model, Registry, Version
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.snapshot import Snapshot, content_revision
 from toolkit.domain.upstream import Sighting, Upstream
 from toolkit.errors import SourceError, ToolkitError
 from toolkit.planning.engines import engine_named
@@ -27,6 +26,7 @@ from toolkit.planning.upkeep.currency import (
     version_order,
 )
 from toolkit.workflows.registry.deadline import within
+from toolkit.workflows.registry.directory import hash_directory
 
 # Package, accelerator, Python -> the newest version that fits such hosts.
 Newest = Callable[[str, Accelerator, str], str]
@@ -111,7 +111,7 @@ def _engine(
 def _ask(model: Model, sources: Sources) -> Upstream:
     version = model.newest
     if isinstance(version.source, LocalSource):
-        return _ask_directory(version, version.source, sources.lock)
+        return _ask_directory(version, version.source)
     return _ask_hub(version, version.source, sources.open_hub())
 
 
@@ -164,18 +164,12 @@ def _has(hub: Hub, repo: str, revision: str) -> bool:
     return True
 
 
-def _ask_directory(version: Version, source: LocalSource, lock: Lock) -> Upstream:
-    """Return the state of a directory: only sizes are compared, because hashing takes as long as reading it whole."""
-    kept = choose_files(directory_files(Path(source.path)), version.permission).kept
-    try:
-        there = {path: (Path(source.path) / path).stat().st_size for path in kept}
-    except OSError as error:
-        raise SourceError(
-            f"{error.filename} cannot be read: {error.strerror}", hint="check its permissions"
-        ) from None
-    pinned = _pinned(version, lock)
-    same = pinned is None or there == {file.path: file.size for file in pinned.files}
-    return Upstream(version.revision if same else "")
+def _ask_directory(version: Version, source: LocalSource) -> Upstream:
+    """Return the state of a directory, hashed whole: a model that was trained again has files of the same sizes."""
+    _, files = hash_directory(version, source, lambda _: None)
+    revision = content_revision(files)
+    formats = _formats(file.path for file in files)
+    return Upstream(revision, formats=() if revision == version.revision else formats)
 
 
 def _pinned(version: Version, lock: Lock) -> Snapshot | None:
@@ -194,8 +188,8 @@ def _sighted(
     now = sources.clock()
     for model in models:
         answer = answers[model.name]
-        if isinstance(answer, Upstream) and isinstance(model.newest.source, HubSource):
-            entry = seen.setdefault(model.newest.source.repo, {})
+        if isinstance(answer, Upstream):
+            entry = seen.setdefault(model.newest.source.key, {})
             for revision in filter(None, (answer.revision, model.newest.revision)):
                 entry[revision] = Sighting(now, answer.gated)
     try:

@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolkit.adapters.hub.port import OpenHub, RepoInfo
-from toolkit.adapters.sources.directory import directory_files
-from toolkit.adapters.sources.model_files import CONFIG, directory_fault
-from toolkit.adapters.store.hashing import digest_file
+from toolkit.adapters.sources.model_files import CONFIG
 from toolkit.config.lock_file import Lock, read_lock, write_lock
 from toolkit.config.registry import RegistryFile, read_registry
 from toolkit.config.registry_edit import (
@@ -28,6 +26,7 @@ from toolkit.domain.weight_files import index_of
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError
 from toolkit.planning.release.file_choice import FileChoice, choose_files, settle, unreliable
 from toolkit.planning.release.licence_policy import licence_verdict
+from toolkit.workflows.registry.directory import hash_directory
 from toolkit.workflows.registry.pin_reading import RepositoryReading
 
 Report = Callable[[str], None]
@@ -204,7 +203,8 @@ class _Pinning:
                     f"{version.model} is a directory, which has no {ref!r}",
                     hint=f"toolkit registry pin {version.model}",
                 )
-            return self._hash_directory(version, version.source)
+            choice, files = hash_directory(version, version.source, self.report)
+            return _Found(content_revision(files), files=files, choice=choice)
         ref = ref or version.source.track
         self.report(f"asking the Hub what {ref} of {version.source.repo} is")
         info: RepoInfo = self.open_hub().resolve(version.source.repo, ref)
@@ -281,24 +281,6 @@ class _Pinning:
         if fault := reading.weights_fault(choice.kept):
             raise unreliable(repo, fault)
         return choice, files
-
-    def _hash_directory(self, version: Version, source: LocalSource) -> _Found:
-        root = Path(source.path)
-        choice = choose_files(directory_files(root), version.permission)
-        try:
-            index = index_of(choice.kept)
-            choice = settle(source.key, choice, (root / index).read_bytes() if index else None)
-            if fault := directory_fault(root, choice.kept):
-                raise unreliable(source.key, fault)
-            files = []
-            for path in choice.kept:
-                self.report(f"hashing {path}")
-                files.append(digest_file(root / path, path))
-        except OSError as error:
-            raise SourceError(
-                f"{error.filename} cannot be read: {error.strerror}", hint="check its permissions"
-            ) from None
-        return _Found(content_revision(files), files=tuple(files), choice=choice)
 
     def _check_licence(self, version: Version, found: _Found) -> None:
         if found.licence and found.licence != version.licence:

@@ -24,6 +24,9 @@ class Ended:
 class Desk(Protocol):
     """What a run asks and has done; the command line has it with the real adapters."""
 
+    def begin(self, window: str) -> None:
+        """Put on record that a run begins to work in a window; raises ToolkitError where it must not."""
+
     def currencies(self, models: Sequence[str]) -> Mapping[str, Currency]:
         """Return how each model stands to its source, by name."""
 

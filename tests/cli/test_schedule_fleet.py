@@ -1,0 +1,130 @@
+"""A whole unattended night on hosts in memory: from a directory with new files to the release that serves.
+
+The upgrade that the run starts is the command itself, in this process.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import pytest
+
+from tests.cli.shell import Prompt, Said
+from tests.cli.test_json import Fleet
+from toolkit.adapters.fakes.host import Behaviour
+from toolkit.cli import main as command_line
+from toolkit.cli.schedule_desk import CommandDesk
+from toolkit.domain.facts import HostFacts
+from toolkit.errors import HostError
+from toolkit.workflows.schedule.desk import Ended
+
+SCHEDULE = """\
+time_zone: UTC
+windows:
+  first: {days: [mon, tue, wed, thu, fri, sat, sun], from: 00:00, for: 24h}
+  second: {days: [mon, tue, wed, thu, fri, sat, sun], from: 00:00, for: 24h}
+models:
+  tiny: {policy: auto, windows: [first]}
+"""
+
+
+class Unattended:
+    """A fleet that serves tiny@v2, a model's directory with new files, and a run of the schedule."""
+
+    def __init__(self, prompt: Prompt, patch: pytest.MonkeyPatch, count: int) -> None:
+        self.prompt, self.patch = prompt, patch
+        self.fleet = Fleet(prompt, patch, count)
+        self.hosts = self.fleet.world.hosts
+        patch.setattr("toolkit.cli.schedule_desk.open_host", lambda host, *_: self.hosts[host.name])
+        patch.setattr(CommandDesk, "upgrade", self.upgrade)
+        self.typed: list[list[str]] = []
+        prompt.set("TOOLKIT_REGISTRY", prompt.place / "model_registry.yaml")
+        (prompt.place / "schedule.yaml").write_text(SCHEDULE)
+        assert self.fleet("deploy tiny --yes").code == 0
+        config = prompt.place / "model" / "config.json"
+        data = json.loads(config.read_text())
+        config.write_text(json.dumps({**data, "max_position_embeddings": 2048}))
+        self.new = self.fleet("update tiny --dry-run").json()["pinned"]["version"]
+
+    def upgrade(self, model: str, version: str, reason: str, until: float) -> Ended:
+        assert until > time.time()
+        words = ["toolkit", "upgrade", model, "--to", version, "--yes", "--reason", reason]
+        self.typed.append(words)
+        typed, sys.argv = sys.argv, words
+        try:
+            with pytest.raises(SystemExit) as ended:
+                command_line.main()
+        finally:
+            sys.argv = typed
+        return Ended(int(str(ended.value.code)), "as its output says")
+
+    def run(self) -> Said:
+        return self.prompt("schedule", "run")
+
+    def serving(self) -> set[str]:
+        found = self.fleet("status").json()["slots"]
+        return {each["release"]["version"] for each in found if each["weight"]}
+
+    def registry(self) -> str:
+        return (self.prompt.place / "model_registry.yaml").read_text()
+
+
+@pytest.fixture(params=[1, 3], ids=["one host", "three hosts"])
+def night(
+    request: pytest.FixtureRequest, prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> Unattended:
+    return Unattended(prompt, monkeypatch, request.param)
+
+
+def test_new_files_serve_in_the_morning_and_are_the_newest_version(night: Unattended) -> None:
+    said = night.run()
+    assert said.code == 0, said.out + said.err
+    assert night.serving() == {night.new}
+    assert "candidate" not in night.registry()
+    assert night.new in night.registry()
+    # Whoever types the plain command later stays with it.
+    assert "nothing to do" in night.prompt("deploy", "tiny", "--yes").out
+    assert night.prompt("outdated", "--no-engines").code == 0
+    assert "had its run at" in night.run().out
+    assert len(night.typed) == 1
+
+
+def test_a_version_that_fails_is_returned_and_no_later_window_tries_it(night: Unattended) -> None:
+    night.fleet.world.behave(night.new, Behaviour.ERROR)
+    said = night.run()
+    assert said.code == 8, said.out + said.err
+    assert night.serving() == {"v2"}
+    assert "candidate: true" in night.registry()
+    later = (night.prompt.place / "schedule.yaml").read_text().replace("[first]", "[second]")
+    (night.prompt.place / "schedule.yaml").write_text(later)
+    again = night.run()
+    assert again.code == 10
+    assert f"{night.new} failed before and is not tried again" in again.err
+    assert len(night.typed) == 1
+    # A person may.
+    night.fleet.world.behave(night.new, Behaviour.GOOD)
+    assert night.prompt("upgrade", "tiny", "--to", night.new, "--yes").code == 0
+
+
+def test_a_host_that_is_held_stops_the_run_before_the_upgrade(night: Unattended) -> None:
+    first = next(iter(night.hosts.values()))
+    with first.lock(night.fleet.world.command()[0].owner):
+        said = night.run()
+    assert said.code == 10
+    assert "is held by" in said.err
+    assert (night.typed, night.serving()) == ([], {"v2"})
+
+
+def test_a_silent_host_stops_the_run(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> None:
+    night = Unattended(prompt, monkeypatch, 3)
+
+    def silent() -> HostFacts:
+        raise HostError("gpu3: it does not answer", hint="ping gpu3")
+
+    monkeypatch.setattr(night.hosts["gpu3"], "observe", silent)
+    said = night.run()
+    assert said.code == 10
+    assert "gpu3 is unreachable: it does not answer" in said.err
+    assert night.typed == []

@@ -1,0 +1,40 @@
+"""A directory on this machine as the source of a version: the files that a pin takes of it, hashed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from toolkit.adapters.sources.directory import directory_files
+from toolkit.adapters.sources.model_files import directory_fault
+from toolkit.adapters.store.hashing import digest_file
+from toolkit.domain.model import LocalSource, Version
+from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.weight_files import index_of
+from toolkit.errors import SourceError
+from toolkit.planning.release.file_choice import FileChoice, choose_files, settle, unreliable
+
+
+def hash_directory(
+    version: Version, source: LocalSource, report: Callable[[str], None]
+) -> tuple[FileChoice, tuple[FileDigest, ...]]:
+    """Return the choice among the files of a directory, and their digests; `report` gets the name of each.
+
+    Raises SourceError where they cannot be read or are no whole weights, and RefusedError where policy allows none.
+    """
+    root = Path(source.path)
+    choice = choose_files(directory_files(root), version.permission)
+    try:
+        index = index_of(choice.kept)
+        choice = settle(source.key, choice, (root / index).read_bytes() if index else None)
+        if fault := directory_fault(root, choice.kept):
+            raise unreliable(source.key, fault)
+        files = []
+        for path in choice.kept:
+            report(f"hashing {path}")
+            files.append(digest_file(root / path, path))
+    except OSError as error:
+        raise SourceError(
+            f"{error.filename} cannot be read: {error.strerror}", hint="check its permissions"
+        ) from None
+    return choice, tuple(files)
