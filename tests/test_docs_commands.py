@@ -51,6 +51,20 @@ def test_every_command_and_option_is_explained(context: click.Context) -> None:
             assert parameter.help, f"{context.command_path} {parameter.opts[0]}"
 
 
+@pytest.mark.parametrize("text", ["\u0663", "1_0", " 1", "nan", "inf", "1" * 30, "1e3", ""])
+def test_numbers_have_the_digits_of_ascii_alone(text: str) -> None:
+    numbers = [
+        (context, parameter)
+        for context in contexts()
+        for parameter in context.command.get_params(context)
+        if isinstance(parameter.type, (click.types.IntParamType, click.types.FloatParamType))
+    ]
+    assert len(numbers) > 15
+    for context, parameter in numbers:
+        with pytest.raises(click.BadParameter, match="number"):
+            parameter.type.convert(text, parameter, context)
+
+
 @pytest.mark.parametrize(
     "context",
     [

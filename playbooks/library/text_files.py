@@ -137,7 +137,10 @@ def write(module, each, owner, mode):
             os.fsync(handle)
         if each["validate"]:
             accept(module, path, each["validate"].replace("%s", temporary))
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except IsADirectoryError:
+            module.fail_json(msg="%s is a directory, where a file belongs; move it away" % path)
     except BaseException:
         os.unlink(temporary)
         raise

@@ -55,6 +55,13 @@ def test_a_file_is_written_with_its_directory_and_then_left_alone(
     assert [path.name for path in file.parent.iterdir()] == ["file"]
 
 
+def test_a_directory_in_the_way_is_named(text_files: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").mkdir()
+    with pytest.raises(SystemExit, match="file is a directory, where a file belongs"):
+        text_files.converge(module(), wanted(tmp_path / "file"), ME)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_what_is_to_be_kept_keeps_its_text_and_gets_its_mode(
     text_files: Any, tmp_path: Path
 ) -> None:

@@ -143,6 +143,17 @@ def test_what_a_killed_writer_left_is_swept_away_by_the_next(tmp_path: Path) -> 
     assert [path.exists() for path in left] == [False, False]
 
 
+def test_a_directory_in_place_of_a_file_is_named(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    there = tmp_path / "router/models.map"
+    there.unlink()
+    there.mkdir()
+    with talk(tmp_path) as ask:
+        said = ask("apply-routes", files=render_files(Routes()))["error"]
+    assert said.startswith(f"RouterError: {there} is a directory, where a file of the toolkit")
+    assert not list(tmp_path.glob("router/.models.map*"))
+
+
 def test_a_bare_host_takes_routes_and_gives_them_up(tmp_path: Path) -> None:
     root = tmp_path / "none" / "yet"
     with talk(root) as ask:

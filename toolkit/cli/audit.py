@@ -15,6 +15,7 @@ from toolkit.adapters.audit.log import AuditLog, machine_of
 from toolkit.adapters.audit.who import actor
 from toolkit.cli.context import home_directory, open_fleet
 from toolkit.cli.host_view import open_host
+from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, together
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.domain.audit import KeptHead
@@ -58,7 +59,7 @@ _filters = together(
     ),
     click.option(
         "--limit",
-        type=click.IntRange(1),
+        type=Whole(1),
         default=_LIMIT,
         show_default=True,
         help="At most so many, the newest.",

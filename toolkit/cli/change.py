@@ -10,6 +10,7 @@ import click
 
 from toolkit.adapters.history.history import History
 from toolkit.cli.context import Pins, home_directory, open_fleet, open_members
+from toolkit.cli.numbers import Decimal, Whole
 from toolkit.cli.options import (
     drain_option,
     dry_run_option,
@@ -34,7 +35,7 @@ change_options = together(
     dry_run_option(),
     click.option(
         "--ready-timeout",
-        type=click.FloatRange(1),
+        type=Decimal(1),
         default=1800.0,
         show_default=True,
         help="Seconds a replica may take to get ready.",
@@ -42,7 +43,7 @@ change_options = together(
     drain_option("running requests of the old replica"),
     click.option(
         "--bake",
-        type=click.FloatRange(0),
+        type=Decimal(0),
         default=None,
         help="Seconds to watch a new release under all traffic before the old one is let go.  "
         "[default: as the version's guard says, else 10]",
@@ -57,7 +58,7 @@ change_options = together(
     serial_option(),
     click.option(
         "--max-failures",
-        type=click.IntRange(0),
+        type=Whole(0),
         default=0,
         show_default=True,
         help="Hosts that may fail before no further batch begins.",

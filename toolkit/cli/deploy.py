@@ -8,6 +8,7 @@ import click
 
 from toolkit.cli.change import ChangeOptions, change_options, change_release
 from toolkit.cli.context import home_directory, open_store, read_pins
+from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.trail import changing
 from toolkit.cli.update import accept_live
@@ -20,7 +21,7 @@ from toolkit.workflows.change.wanted import Order, Pinned, want_version
 @click.argument("model", metavar="MODEL[@VERSION]")
 @click.option(
     "--replicas",
-    type=click.IntRange(1),
+    type=Whole(1),
     default=None,
     help="Hosts to have it on.  [default: those that have it, else all that can]",
 )

@@ -14,6 +14,7 @@ import click
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.cli.context import home_directory, open_fleet
 from toolkit.cli.host_view import open_host
+from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, together
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
@@ -40,13 +41,13 @@ def keys() -> None:
 @click.option(
     "--requests-per-minute",
     "per_minute",
-    type=click.IntRange(1, 10**6),
+    type=Whole(1, 10**6),
     default=None,
     help="At most so many requests in any 60 seconds, on all hosts together.  [default: no limit]",
 )
 @click.option(
     "--concurrency",
-    type=click.IntRange(1, 10**6),
+    type=Whole(1, 10**6),
     default=None,
     help="At most so many requests at once, on each host.  [default: no limit]",
 )

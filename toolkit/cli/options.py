@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from toolkit.cli.numbers import Decimal, Whole
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -63,7 +65,7 @@ def drain_option(requests: str = "running requests") -> Decorator:
     """`--drain-timeout SECONDS`: how long `requests` get to end."""
     return click.option(
         "--drain-timeout",
-        type=click.FloatRange(0),
+        type=Decimal(0),
         default=900.0,
         show_default=True,
         help=f"Seconds that {requests} get to end.",
@@ -85,7 +87,7 @@ def serial_option() -> Decorator:
     """`--serial N`: the size of a batch."""
     return click.option(
         "--serial",
-        type=click.IntRange(1),
+        type=Whole(1),
         default=1,
         show_default=True,
         help="Hosts of the fleet that change at once.",
@@ -96,7 +98,7 @@ def keep_option() -> Decorator:
     """`--keep N`: how many hosts go on serving."""
     return click.option(
         "--keep",
-        type=click.IntRange(0),
+        type=Whole(0),
         default=1,
         show_default=True,
         help="Hosts that must go on serving the model at each moment.",

@@ -10,6 +10,7 @@ import click
 
 from toolkit.cli.context import home_directory, open_fleet, open_hub, read_pins
 from toolkit.cli.host_view import open_host
+from toolkit.cli.numbers import Decimal
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.domain.quantity import format_seconds
@@ -30,7 +31,7 @@ Serving = Mapping[str, Mapping[str, Sequence[str]]]
 @click.option(
     "--timeout",
     "seconds",
-    type=click.FloatRange(1),
+    type=Decimal(1),
     default=30.0,
     show_default=True,
     help="Seconds after which a source that has not answered counts as unknown.",

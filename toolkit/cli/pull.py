@@ -8,6 +8,7 @@ import click
 
 from toolkit.adapters.store.store import Store
 from toolkit.cli.context import home_directory, open_hub, open_store
+from toolkit.cli.numbers import Whole
 from toolkit.cli.options import dry_run_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.pull_progress import PullProgress
@@ -24,7 +25,7 @@ from toolkit.workflows.files.pull import pull as pull_version
 @click.option("--all", "everything", is_flag=True, help="Every version of every model.")
 @click.option(
     "--workers",
-    type=click.IntRange(1, 64),
+    type=Whole(1, 64),
     default=8,
     show_default=True,
     help="Files fetched at once.",

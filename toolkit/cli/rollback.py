@@ -9,6 +9,7 @@ import click
 
 from toolkit.adapters.history.history import History
 from toolkit.cli.change import ChangeOptions, change_options, change_release
+from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.plan_view import confirmed
 from toolkit.cli.trail import changing
@@ -23,7 +24,7 @@ from toolkit.workflows.change.wanted import Order, back
 @click.option(
     "--to",
     "number",
-    type=int,
+    type=Whole(1),
     default=None,
     help="Release to go back to.  [default: the one before]",
 )

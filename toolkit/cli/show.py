@@ -11,6 +11,7 @@ import click
 
 from toolkit.cli.context import home_directory, open_fleet, open_history
 from toolkit.cli.host_view import open_host
+from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.streams import output_is_lost
@@ -23,9 +24,7 @@ from toolkit.workflows.fleet.status import log_host, log_slot
 
 @click.command()
 @click.argument("model")
-@click.option(
-    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Deployments to show."
-)
+@click.option("--limit", type=Whole(1), default=20, show_default=True, help="Deployments to show.")
 @click.option("--gates", "with_gates", is_flag=True, help="Show what each gate measured.")
 @home_option()
 @json_option()
@@ -96,7 +95,7 @@ def _show_gates(gates: Sequence[GateRecord]) -> None:
 @click.option(
     "-n",
     "--lines",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=50,
     show_default=True,
     help="Lines to begin with.",

@@ -11,6 +11,7 @@ import click
 
 from toolkit.cli.context import home_directory, lock_owner, open_fleet, open_members, open_store
 from toolkit.cli.host_view import open_host
+from toolkit.cli.numbers import Whole
 from toolkit.cli.options import (
     dry_run_option,
     fleet_option,
@@ -106,7 +107,7 @@ def _verify_failure(
 @changing(goes_on=True)
 @click.option(
     "--keep",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=2,
     show_default=True,
     help="Live releases of each model to keep.",

@@ -69,7 +69,11 @@ class Directory:
                 os.fchmod(handle, mode)
                 if durable:
                     os.fsync(handle)
-            os.replace(temporary, name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
+            try:
+                os.replace(temporary, name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
+            except IsADirectoryError:
+                words = "is a directory, where a file of the toolkit belongs; move it away"
+                raise NotSafe(f"{self.path}/{name} {words}") from None
         except BaseException:
             os.unlink(temporary, dir_fd=self._handle)
             raise
