@@ -139,7 +139,7 @@ def test_what_a_killed_writer_left_is_swept_away_by_the_next(tmp_path: Path) -> 
         path.write_text("half")
     with talk(tmp_path) as ask:
         assert "result" in ask("apply-routes", files=render_files(ROUTES))
-        assert ask("keep-deployment", deployment={"rollout": "r1"})["result"]["kept"]
+        assert ask("keep-deployment", deployment={"rollout": "r1"}, head=None)["result"]["kept"]
     assert [path.exists() for path in left] == [False, False]
 
 
@@ -198,7 +198,7 @@ def test_every_state_is_observed_and_a_change_works_or_names_its_reason(
     with talk(root) as ask:
         assert "result" in ask("observe", label=""), told
         for command, more in (
-            ("keep-deployment", {"deployment": opened}),
+            ("keep-deployment", {"deployment": opened, "head": None}),
             ("apply-routes", {"files": render_files(Routes())}),
             ("apply-routes", {"files": render_files(ROUTES)}),
             ("keys", {}),
