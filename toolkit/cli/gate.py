@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli.context import home_directory, open_fleet, open_members, open_store, read_pins
+from toolkit.cli.numbers import Decimal
 from toolkit.cli.options import (
     dry_run_option,
     fleet_option,
@@ -60,7 +61,7 @@ def gate() -> None:
 @dry_run_option()
 @click.option(
     "--ready-timeout",
-    type=click.FloatRange(1),
+    type=Decimal(1),
     default=1800.0,
     show_default=True,
     help="Seconds a replica may take to get ready.",
