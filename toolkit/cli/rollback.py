@@ -24,7 +24,7 @@ from toolkit.workflows.change.wanted import Order, back
 @click.option(
     "--to",
     "number",
-    type=Whole(1),
+    type=Whole(),
     default=None,
     help="Release to go back to.  [default: the one before]",
 )
