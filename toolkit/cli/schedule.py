@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli.context import home_directory, open_history, read_registry
+from toolkit.cli.numbers import Whole
 from toolkit.cli.options import (
     Decorator,
     dry_run_option,
@@ -124,9 +125,7 @@ def list_schedule(schedule_path: str, registry_path: str, home: str | None, as_j
 
 
 @schedule.command("next")
-@click.option(
-    "--count", type=click.IntRange(1, 100), default=5, show_default=True, help="How many."
-)
+@click.option("--count", type=Whole(1, 100), default=5, show_default=True, help="How many.")
 @schedule_option()
 @registry_option()
 @json_option()
