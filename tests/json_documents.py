@@ -35,12 +35,24 @@ def require_document(words: Sequence[str], code: int, out: str) -> None:
     name = command_of(words)
     if "--json" not in words or not name or code < 0:
         return
-    document = json.loads(out)
+    # `watch` prints a document each second.
+    *earlier, document = _documents(out) if name == "watch" else [json.loads(out)]
+    for each in earlier:
+        require_valid(name, each)
     assert isinstance(document, dict), document
     assert (code == 0) == ("error" not in document), (code, document)
     if code:
         assert document["error"]["exit_code"] == code, document["error"]
     require_valid(name, document)
+
+
+def _documents(out: str) -> list[Any]:
+    found, rest = [], out.lstrip()
+    while rest:
+        document, end = json.JSONDecoder().raw_decode(rest)
+        found.append(document)
+        rest = rest[end:].lstrip()
+    return found
 
 
 def require_valid(name: str, document: Any) -> None:

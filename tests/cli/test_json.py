@@ -70,6 +70,8 @@ ELSEWHERE = (
     "bundle show bundle", "bundle load bundle --dry-run", "bundle load bundle --yes",
     "engine lock 0.32.0 --accelerator cpu",
 )  # fmt: skip
+# test_watch.py tries them, while a guard watches.
+UNDER_GUARD = ("watch tiny --once", "promote tiny", "abort tiny")
 
 
 SCHEDULE = """\
@@ -149,7 +151,9 @@ def fleet(request: pytest.FixtureRequest, prompt: Prompt, monkeypatch: pytest.Mo
 
 
 def test_every_command_with_json_is_tried() -> None:
-    assert {command_of([*line.split(), "--json"]) for line in (*ON_FLEET, *ELSEWHERE)} == WITH_JSON
+    assert {
+        command_of([*line.split(), "--json"]) for line in (*ON_FLEET, *ELSEWHERE, *UNDER_GUARD)
+    } == WITH_JSON
 
 
 def test_documents_are_the_same_for_one_host_and_for_three(fleet: Fleet) -> None:

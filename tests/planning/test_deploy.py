@@ -268,6 +268,7 @@ def test_a_swap_says_why() -> None:
     plan = plan_deploy(wanted(big(2)), on_gpu(gpu(0, 24, 9), running=big(1)))
     assert plan.notes == (
         "both replicas do not fit at once: the old one stops before the new one starts",
+        "requests wait at the router meanwhile, for 120 s at most",
     )
 
 

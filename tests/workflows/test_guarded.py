@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.test_cut_short import elsewhere, kept
-from tests.workflows.world import Killed, World, release
+from tests.workflows.world import GB, Killed, World, release
 from toolkit.adapters.fakes.host import Behaviour
 from toolkit.domain.guard import Guard, ShareStep, Unsure, Verdict
 from toolkit.errors import BusyError, RefusedError, ReleaseFailedError
@@ -185,6 +185,62 @@ def test_a_host_without_a_watch_is_watched_by_the_command(world: World) -> None:
     assert "watch tiny-green" in world.host.events
     assert not any("guard" in each for each in world.host.events)
     assert any("no canary on" in words for words in world.shown[-1].plans[world.host.name].notes)
+
+
+# where both do not fit at once
+
+
+def test_requests_wait_while_the_only_replica_is_exchanged(world: World) -> None:
+    world.deploy(release(1, memory=15 * GB))
+    holds: list[float] = []
+
+    def before(event: str) -> None:
+        route = world.routes(world.host.name).of("tiny")
+        if event == "replica started tiny-green" and route:
+            holds.append(route.hold)
+
+    world.host.before = before
+    world.deploy(release(2, memory=15 * GB))
+    assert holds == [120]
+    route = world.routes(world.host.name).of("tiny")
+    assert route
+    assert route.hold == 0
+    assert set(world.serving().values()) == {"v2"}
+
+
+def test_a_hold_ends_with_the_return_of_the_former_release(world: World) -> None:
+    world.deploy(release(1, memory=15 * GB))
+    world.behave("v2", Behaviour.DIES_AT_START)
+    with pytest.raises(ReleaseFailedError):
+        world.deploy(release(2, memory=15 * GB))
+    route = world.routes(world.host.name).of("tiny")
+    assert route
+    assert route.hold == 0
+    assert set(world.serving().values()) == {"v1"}
+    world.behave("v2", Behaviour.GOOD)
+    world.raise_at("replica started tiny-green", Killed)
+    with pytest.raises(Killed):
+        world.deploy(release(2, memory=15 * GB))
+    world.go_on()
+    world.deploy(release(1, memory=15 * GB))
+    route = world.routes(world.host.name).of("tiny")
+    assert route
+    assert route.hold == 0
+    assert set(world.serving().values()) == {"v1"}
+
+
+def test_no_request_waits_where_other_hosts_serve(fleet: World) -> None:
+    fleet.deploy(release(1, memory=15 * GB))
+    holds: set[float] = set()
+
+    def before(event: str) -> None:
+        route = fleet.routes("gpu1").of("tiny")
+        holds.add(route.hold if route else 0)
+
+    fleet.before(before)
+    fleet.deploy(release(2, memory=15 * GB))
+    assert holds == {0}
+    assert set(fleet.serving().values()) == {"v2"}
 
 
 # a release that failed

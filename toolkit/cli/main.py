@@ -40,6 +40,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.rollback:rollback",
         "Go back to the release that was live before, or to any other.",
     ),
+    "watch": (
+        "toolkit.cli.watch:watch",
+        "Follow a release in its canary and its bake; exit code 8 where it is returned.",
+    ),
+    "promote": (
+        "toolkit.cli.watch:promote",
+        "End the watch of a release at once: a canary gets all traffic, a bake is over.",
+    ),
+    "abort": (
+        "toolkit.cli.watch:abort",
+        "Give all traffic back to the release before, and mark the watched one as failed.",
+    ),
     "status": (
         "toolkit.cli.status:status",
         "Show what serves, what stands by and what is unfinished.",

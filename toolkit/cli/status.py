@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 
 import click
 
-from toolkit.cli.context import home_directory, open_fleet, open_history, read_registry
+from toolkit.adapters.history.history import History
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.cli.context import home_directory, lock_owner, open_fleet, open_history, read_registry
+from toolkit.cli.guard_view import guard_json, guard_words
 from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.trail import record_found
 from toolkit.domain.facts import HostFacts, SlotFacts
+from toolkit.domain.plan import WHOLE
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.release import Deployment
 from toolkit.planning.change.fence import fence_remarks
+from toolkit.workflows.change.wishes import settle_bakes, watched
 from toolkit.workflows.fleet.status import FleetStatus, observe_fleet
 
 _COLUMNS = (
@@ -34,12 +41,14 @@ def status(
     """Show what serves, what stands by and what is unfinished."""
     place, hosts = home_directory(home), open_fleet(fleet).hosts
     history = open_history(place, needed=False)
-    seen = observe_fleet(
-        [open_host(host, place) for host in hosts], history, partial(read_registry, registry_path)
-    )
+    ports = [open_host(host, place) for host in hosts]
+    seen = observe_fleet(ports, history, partial(read_registry, registry_path))
+    if _settled(ports, history, seen, place):
+        seen = observe_fleet(ports, history, partial(read_registry, registry_path))
     failure = seen.fleet.failure() if seen.fleet.errors else None
     if as_json and (failure is None or seen.fleet.facts):
-        print_json(seen.as_json(model), failure)
+        guards = [guard_json(name, each) for name, each in watched(seen.fleet, model)]
+        print_json({**seen.as_json(model), "guards": guards}, failure)
         return
     if seen.fleet.facts:
         _show(seen, model, several=len(hosts) > 1)
@@ -48,6 +57,16 @@ def status(
             note(f"registry: not known what has left it: {seen.registry_fault}")
     if failure:
         raise failure
+
+
+def _settled(ports: list[HostPort], history: History, seen: FleetStatus, place: Path) -> bool:
+    """Record what guards have found since their command ended; return whether there was anything."""
+    if not watched(seen.fleet):
+        return False
+    found = settle_bakes(ports, history, seen.fleet, lock_owner(), time.time)
+    for record in found:
+        record_found(place, {"model": record.model, **record.as_json()})
+    return bool(found)
 
 
 def _show(seen: FleetStatus, model: str | None, *, several: bool) -> None:
@@ -66,6 +85,8 @@ def _show(seen: FleetStatus, model: str | None, *, several: bool) -> None:
     for facts in seen.fleet.facts.values():
         _show_host(facts, several=several)
     _show_remarks(seen)
+    for name, guard in watched(seen.fleet, model):
+        note(guard_words(name, guard))
     for each in seen.unfinished:
         say(_unfinished(each, seen))
 
@@ -101,6 +122,9 @@ def _show_host(facts: HostFacts, *, several: bool) -> None:
 def _unfinished(each: Deployment, seen: FleetStatus) -> str:
     facts = seen.fleet.facts
     held = facts[each.host].held_by if each.host in facts else None
+    watches = facts[each.host].guards if each.host in facts else ()
+    if not held and any(guard.rollout == each.rollout and not guard.verdict for guard in watches):
+        return f"unfinished: {each.title}, {each.action} {each.model}; its guard goes on by itself"
     running = (
         "it runs"
         if held
@@ -118,7 +142,7 @@ def _row(slot: SlotFacts, now: float) -> tuple[str, ...]:
         f"#{release.number}" if release else "?",
         slot.slot,
         _state(slot),
-        f"{slot.weight}%",
+        f"{100 * slot.share / WHOLE:.4g}%" if slot.share else f"{slot.weight}%",
         str(slot.sessions),
         _memory(slot),
         format_seconds(now - slot.started_at) if slot.started_at else "-",
@@ -138,4 +162,6 @@ def _state(slot: SlotFacts) -> str:
         return str(slot.process)
     if not slot.healthy:
         return "starting"
+    if slot.share:
+        return "canary"
     return f"{'serving' if slot.weight else 'standby'}{', drifted' if slot.drift else ''}"

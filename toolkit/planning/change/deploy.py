@@ -15,7 +15,10 @@ from toolkit.planning.change.canary import Watching, bake_step, watching
 from toolkit.planning.change.preflight import reason_to_provision
 from toolkit.planning.change.room import Room, find_room
 
+# Seconds that a request waits at the router at most while its only replica is exchanged.
+HOLD_SECONDS = 120
 SWAP_NOTE = "both replicas do not fit at once: the old one stops before the new one starts"
+HOLD_NOTE = f"requests wait at the router meanwhile, for {HOLD_SECONDS} s at most"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,7 @@ def _with_room(plan: Plan, room: Room, wanted: Wanted, *, swap: bool) -> Plan:
     if not swap:
         return replace(plan, devices=room.devices)
     downtime = f"about {format_seconds(wanted.ready_seconds)}"
-    notes = (*plan.notes, SWAP_NOTE)
+    notes = (*plan.notes, SWAP_NOTE, HOLD_NOTE)
     return replace(plan, devices=room.devices, downtime=downtime, notes=notes)
 
 
@@ -222,7 +225,8 @@ def _evict_standby(occupied: Sequence[SlotFacts]) -> tuple[Step, ...]:
 def _evict_serving(running: Sequence[SlotFacts]) -> tuple[Step, ...]:
     steps = []
     for slot in running:
-        steps.append(Step(StepKind.HOLD, "no new requests to it", slot.slot))
+        why = "no new requests to it; they wait where no other replica takes them"
+        steps.append(Step(StepKind.HOLD, why, slot.slot, seconds=HOLD_SECONDS))
         steps.append(Step(StepKind.DRAIN, "its running requests end first", slot.slot))
         steps.append(
             Step(StepKind.STOP, f"{_held_by(slot)} makes way: its memory is needed", slot.slot)

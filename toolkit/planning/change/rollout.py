@@ -11,7 +11,7 @@ from toolkit.domain.plan import Plan, StepKind, Strategy
 from toolkit.domain.release import Release
 from toolkit.errors import RefusedError
 from toolkit.planning.change.canary import has_canary, with_canary
-from toolkit.planning.change.deploy import SWAP_NOTE, Wanted
+from toolkit.planning.change.deploy import HOLD_NOTE, SWAP_NOTE, Wanted
 
 # Steps that prepare a host before the first batch; none of them touches a serving replica.
 PREPARATION = (
@@ -201,7 +201,7 @@ def _serves(facts: HostFacts, model: str) -> bool:
 
 def _rolling(plan: Plan, serving: int) -> Plan:
     note = f"its old replica stops before the new one starts; {serving - 1} other hosts serve meanwhile"
-    kept = [each for each in plan.notes if each != SWAP_NOTE]
+    kept = [each for each in plan.notes if each not in (SWAP_NOTE, HOLD_NOTE)]
     return replace(plan, strategy=Strategy.ROLLING, downtime="", notes=(*kept, note))
 
 

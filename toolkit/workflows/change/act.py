@@ -23,6 +23,7 @@ from toolkit.planning.routing.ports import slot_ports
 from toolkit.planning.routing.routes import (
     Routes,
     Target,
+    with_hold,
     with_targets,
     with_weights,
     without_targets,
@@ -227,8 +228,16 @@ class Act:
             keep_result(self._tools, release, self._change.rollout, result)
 
     def _hold(self, step: Step) -> None:
-        name = self._target(step.slot, 0).name
-        self._route(lambda routes: with_weights(routes, self._change.model, {name: 0}))
+        model, name = self._change.model, self._target(step.slot, 0).name
+
+        def held(routes: Routes) -> Routes:
+            found = with_weights(routes, model, {name: 0})
+            route = found.of(model)
+            others = route and any(each.weight or each.standby for each in route.targets)
+            # Until a target gets a weight again, be it the new one or, in an undo, the former.
+            return found if others else with_hold(found, model, int(step.seconds))
+
+        self._route(held)
 
     def _canary(self, step: Step) -> None:
         if self._promoted:

@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 
-from toolkit.domain.facts import HostFacts
+from toolkit.adapters.history.history import History
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.domain.facts import GuardFacts, HostFacts
 from toolkit.domain.plan import Plan, StepKind
 from toolkit.domain.release import Deployment, OpenDeployment, Outcome
 from toolkit.errors import BusyError, HostError
@@ -131,6 +133,23 @@ def end_deployment(
     if guarded:
         end_guard(tools, guarded, rollout)
     forget_on_host(tools, rollout)
+
+
+def end_baked(host: HostPort, history: History, guard: GuardFacts) -> None:
+    """Record that a release went live on `host` when its guard ended the bake, after its command was gone.
+
+    A deployment of another ops machine, which this history does not have, is left to the next change.
+    """
+    mine = [
+        each
+        for each in history.unfinished()
+        if each.rollout == guard.rollout and each.host == host.name
+    ]
+    for each in mine:
+        history.end_deployment(each.id, Outcome.LIVE, "its guard ended the bake")
+    if mine:
+        host.guard_end(guard.model, guard.rollout)
+        host.drop_deployment(guard.rollout)
 
 
 def forget_on_host(tools: Tools, rollout: str) -> None:

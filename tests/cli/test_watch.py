@@ -1,0 +1,126 @@
+"""`toolkit watch`, `promote`, `abort`, and what `status` shows and records of a release under a guard."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.shell import Prompt
+from tests.cli.test_json import UNDER_GUARD, Fleet
+from tests.workflows.test_guarded import GUARDED, cut_in_bake, gates
+from tests.workflows.world import Killed, release
+from toolkit.domain.guard import Guard, Verdict
+from toolkit.planning.change.rollout import Limits
+
+
+@pytest.fixture(params=[1, 3], ids=["one host", "three hosts"])
+def fleet(request: pytest.FixtureRequest, prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    found = Fleet(prompt, monkeypatch, request.param)
+    found.world.guard = Guard(bake=600)
+    return found
+
+
+def cut_in_canary(fleet: Fleet) -> None:
+    """Deploy release 1, and release 2 up to its first share, where the command is killed."""
+    fleet.world.guard = GUARDED
+    fleet.world.deploy(release(1))
+    fleet.world.raise_at("follow guard tiny", Killed)
+    with pytest.raises(Killed):
+        fleet.world.deploy(release(2))
+    fleet.world.go_on()
+
+
+def test_status_shows_the_phase_the_share_and_the_verdict(fleet: Fleet) -> None:
+    cut_in_canary(fleet)
+    name = next(iter(fleet.world.hosts))
+    said = fleet.prompt("status")
+    share = {1: ("1 %", "1%", 0.01), 3: ("0.33 %", "0.33%", 0.0033)}[fleet.world.count]
+    words = f"guard: tiny #2 (v2) on {name} is watched in {share[0]}, for 5.0 s more"
+    assert words in said.err
+    assert "its guard goes on by itself" in said.out
+    rows = [line.split() for line in said.out.splitlines() if "green" in line]
+    assert rows[0][-6:-4] == ["canary", share[1]]
+    (guard,) = fleet("status").json()["guards"]
+    assert (guard["phase"], guard["share"], guard["verdict"]) == ("share", share[2], None)
+    fleet.world.leave_alone()
+    words = fleet.prompt("status").err
+    assert (
+        f"guard: tiny #2 (v2) on {name}: canary could not tell; it gave the traffic back" in words
+    )
+    # It did not fail; the next change empties its slot.
+    assert gates(fleet.world) >= {(2, "canary", "could not tell")}
+    assert fleet.world.history.failure("tiny", 2) is None
+
+
+def test_status_records_a_bake_that_ended_without_its_command(fleet: Fleet) -> None:
+    fleet.world.limits = Limits(serial=3, keep=0)
+    cut_in_bake(fleet.world)
+    assert {each["phase"] for each in fleet("status").json()["guards"]} == {"bake"}
+    assert fleet.world.unfinished() == {2}
+    fleet.world.leave_alone()
+    document = fleet("status").json()
+    assert (document["unfinished"], document["guards"]) == ([], [])
+    assert fleet.world.outcomes()[-1] == ("deploy", 2, "live")
+    assert (2, "bake", "passed") in gates(fleet.world)
+    assert all(each.opened is None for each in fleet.world.hosts.values())
+    # The audit log has it once for each host, however often a person looks.
+    assert fleet("status").code == 0
+    log = (fleet.prompt.place / "home" / "audit" / "log.jsonl").read_text()
+    found = [line for line in log.splitlines() if '"found"' in line]
+    assert len(found) == fleet.world.count, log
+
+
+def test_status_records_a_bake_that_failed_and_leaves_the_rest_to_the_next_change(
+    fleet: Fleet,
+) -> None:
+    cut_in_bake(fleet.world)
+    fleet.world.judge(Verdict.FAILED, "it is slow")
+    fleet.world.leave_alone()
+    said = fleet.prompt("status")
+    assert "bake failed; it gave the traffic back: it is slow" in said.err
+    record = fleet.world.history.failure("tiny", 2)
+    assert record is not None
+    assert record.result.reason == "it is slow"
+    assert fleet.world.unfinished() == {2}
+    fleet.world.deploy(release(1))
+    assert fleet.world.outcomes()[-1] == ("deploy", 2, "failed")
+
+
+def test_a_person_ends_a_bake_either_way(fleet: Fleet) -> None:
+    fleet.world.limits = Limits(serial=3, keep=0)
+    cut_in_bake(fleet.world)
+    name = fleet.world.host.name
+    assert fleet("watch tiny --once").json()["guards"][0]["verdict"] is None
+    said = fleet("promote tiny")
+    assert said.json()["hosts"][name] is True
+    assert fleet.prompt("watch", "tiny").code == 0
+    assert fleet("status").json()["unfinished"] == []
+    cut = fleet.world.history.deployments("tiny")[0]
+    assert (cut.release, cut.outcome) == (2, "live")
+
+
+def test_an_abort_returns_the_release_and_watch_says_so(fleet: Fleet) -> None:
+    cut_in_bake(fleet.world)
+    assert fleet.prompt("abort", "tiny", "--reason", "it is ugly").out.splitlines()[0] == (
+        f"{fleet.world.host.name}: tiny gives its traffic back"
+    )
+    said = fleet.prompt("watch", "tiny")
+    assert said.code == 8
+    assert "tiny #2 (v2) was returned on gpu1: aborted by " in said.err
+    assert all(len(line) <= 80 for line in said.out.splitlines())
+    lines = fleet("watch tiny")
+    assert lines.code == 8
+    first = json.loads(lines.out.splitlines()[0])
+    assert first["guards"][0]["withdrawn"].startswith("aborted by ")
+    assert fleet.world.history.failure("tiny", 2) is None
+    fleet("status")
+    assert fleet.world.history.failure("tiny", 2) is not None
+
+
+@pytest.mark.parametrize("line", UNDER_GUARD)
+def test_where_no_guard_watches_there_is_nothing_to_decide(fleet: Fleet, line: str) -> None:
+    fleet.world.deploy(release(1))
+    said = fleet(line)
+    assert (said.code, said.json()["error"]["kind"]) == (2, "bad-input")
+    assert said.json()["error"]["message"] == "no guard watches tiny"
