@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,19 @@ from toolkit.adapters.audit.late import late_records
 from toolkit.adapters.audit.log import AuditLog
 from toolkit.adapters.audit.who import who
 from toolkit.errors import ToolkitError
-from toolkit.planning.upkeep.audit import examine
+from toolkit.planning.upkeep.audit import entries, examine
+
+ROOT = Path(__file__).parents[2]
+REGISTRY = """\
+policy: {licences: {allowed: [mit]}}
+models:
+  tiny:
+    licence: mit
+    openness: fully-open
+    source: {path: ./model}
+    engine: {name: vllm, version: 0.32.0}
+    resources: {accelerators: [cpu], memory: 1GiB}
+"""
 
 WRITER = """
 import sys
@@ -73,6 +86,39 @@ def test_a_writer_that_is_killed_leaves_a_log_that_goes_on(log: AuditLog) -> Non
     lines, faults = judged(log)
     assert faults == []
     assert lines >= 12
+
+
+def test_a_command_that_is_killed_leaves_its_intent(tmp_path: Path) -> None:
+    """A real command, killed while it hashes a model."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    with (tmp_path / "model" / "model.safetensors").open("wb") as file:
+        file.truncate(2**36)
+    (tmp_path / "model_registry.yaml").write_text(REGISTRY)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [
+        sys.executable,
+        "-m",
+        "toolkit.cli.main",
+        "registry",
+        "pin",
+        "tiny",
+        "--reason",
+        "why",
+    ]
+    log = AuditLog(tmp_path / ".toolkit")
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=quiet, stderr=quiet
+    ) as process:
+        until = time.monotonic() + 30
+        while len(log.read()[0]) < 2 and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    found = examine(*log.read(), ())
+    (entry,) = entries(found.lines)
+    assert (entry.intent["reason"], entry.outcome, found.faults) == ("why", "no outcome", ())
 
 
 @pytest.mark.parametrize("torn", [b'{"sequence":2,"pre', b"\x00" * 4096, b"{"])

@@ -11,6 +11,7 @@ import pytest
 
 from tests.adapters.host_lab import ENGINE, Behaviour, HostLab, release
 from toolkit.adapters.hosts.client import silent
+from toolkit.domain.audit import Head
 from toolkit.domain.facts import ProcessState
 from toolkit.domain.fit import Actual
 from toolkit.domain.guard import GuardOrder, GuardPhase, Verdict
@@ -71,6 +72,18 @@ def test_what_lies_on_the_host_is_compared_with_what_was_put_there(lab: HostLab)
     found = lab.host.check_engine(ENGINE, silent)
     assert (found.sealed, found.faults) == (True, ())
     assert lab.host.observe().changed_files == ()
+
+
+def test_a_host_keeps_the_heads_of_audit_logs(lab: HostLab) -> None:
+    log = os.urandom(16).hex()
+    heads = [Head(log, "ops:/home/ops", number, f"{number:064x}") for number in (1, 2)]
+    opened = OpenDeployment("r", "deploy", "tiny", "blue", "ann", None, None, False, 1.0)
+    assert lab.host.keep_deployment(opened, heads[0])
+    lab.host.drop_deployment("r")
+    assert lab.host.keep_head(heads[1])
+    kept = [each for each in lab.host.audit_heads() if each.head.log == log]
+    assert [each.head for each in kept] == heads
+    assert {each.host for each in kept} == {lab.host.name}
 
 
 def test_a_replica_that_never_gets_ready_is_given_up(lab: HostLab) -> None:

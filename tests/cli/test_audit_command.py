@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scripts.write_reference import contexts
 from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
 from toolkit.adapters.audit.log import AuditLog
@@ -117,6 +118,16 @@ def test_every_changing_command_is_recorded(fleet: Fleet) -> None:
         assert line.startswith(begin["command"])
         assert (begin["event"], begin["reason"]) == ("begin", "why")
         assert (end["event"], end["outcome"], end["id"]) == ("end", "done", begin["id"])
+
+
+# They write to the ops machine's store alone, or to a directory that a person names.
+UNRECORDED = {"toolkit pull", "toolkit bundle create"}
+
+
+def test_what_can_be_agreed_to_or_tried_dry_takes_a_reason() -> None:
+    options = {each.command_path: {one.name for one in each.command.params} for each in contexts()}
+    changing = {path for path, names in options.items() if names & {"yes", "dry_run"}}
+    assert {path for path in changing if "reason" not in options[path]} == UNRECORDED
 
 
 def test_no_secret_reaches_the_log(fleet: Fleet) -> None:

@@ -27,6 +27,7 @@ from tests.planning.test_bundle import WHOLE as BUNDLE
 from toolkit.adapters.engines.wheel import read_archive
 from toolkit.adapters.hosts.dialog import parse_answer
 from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json, understood
+from toolkit.adapters.hosts.host import _kept_head
 from toolkit.adapters.hosts.ssh_faults import host_error
 from toolkit.adapters.hub.answers import parse_commits, parse_listing, parse_repo_info
 from toolkit.adapters.hub.transfer import _continues_at
@@ -38,10 +39,12 @@ from toolkit.config.lock_file import parse_lock
 from toolkit.config.registry import parse_registry
 from toolkit.config.schedule import parse_schedule
 from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.audit import next_line
 from toolkit.domain.fit import ModelFiles
 from toolkit.domain.fleet import Host
 from toolkit.domain.golden import Kind
 from toolkit.domain.keys import KeyRing
+from toolkit.domain.notice import Notice
 from toolkit.domain.outside import checked, parse_json
 from toolkit.domain.probe import Answer
 from toolkit.domain.requirements import parse_requirements
@@ -54,6 +57,7 @@ from toolkit.planning.engines.vllm_log import decisive_line, read_actual
 from toolkit.planning.fit.predict import Place, predict
 from toolkit.planning.guard.kinds import said_in
 from toolkit.planning.guard.shape import keys_of
+from toolkit.planning.upkeep.audit import chosen, entries, examine
 from toolkit.planning.upkeep.bundle import manifest_text, parse_manifest
 
 REPOSITORY = Path(__file__).parents[2]
@@ -227,6 +231,23 @@ models:
 def registered(data: bytes) -> Any:
     found = parse_registry(Path("model_registry.yaml"), words(data))
     return [asdict(version) for version in found.registry.versions]
+
+
+def audited(data: bytes) -> Any:
+    found = examine(data.split(b"\n"), b"", ())
+    commands = chosen(entries(found.lines), since=1.0) + chosen(entries(found.lines), who="ann")
+    return [[each.words for each in found.faults], [each.as_json() for each in commands]]
+
+
+def heads(data: bytes) -> Any:
+    answer = parse_answer(data)["result"]
+    with understood("gpu1"):
+        return [asdict(_kept_head("gpu1", each)) for each in answer["heads"]]
+
+
+def noticed(data: bytes) -> Any:
+    found = Notice.from_json(parse_json(data, 10**6))
+    return [found.title, found.text, found.as_json()]
 
 
 def bundled(data: bytes) -> Any:
@@ -436,6 +457,30 @@ SSH = (
     b"@@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @@\nHost key verification failed.\n",
 )
 DAMAGED = (ValueError,)
+GENESIS = next_line(None, {"event": "genesis", "log": A[:32]})
+BEGUN = next_line(
+    GENESIS,
+    {"event": "begin", "id": "x", "at": 1.5, "who": {"user": "ann"}, "words": ["a"], "releases": ["b"], "plan": A},
+)  # fmt: skip
+ENDED = next_line(
+    BEGUN,
+    {"event": "end", "id": "x", "outcome": "done", "hosts": {"a": {"outcome": "live"}}, "error": {"kind": "host"},
+     "gates": [{"host": "a", "gate": "shape", "verdict": "passed", "figures": []}], "seconds": 1.5},
+)  # fmt: skip
+AUDIT = "".join(each.text for each in (GENESIS, BEGUN, ENDED)).encode()
+HEADS = {
+    "heads": [{"log": A[:32], "machine": "ops:/home/ops", "sequence": 1, "digest": B, "at": 1.5}]
+}
+NOTICE = Notice(
+    "x",
+    1.5,
+    "upgrade",
+    "done",
+    "tiny",
+    ("tiny@v1 #1",),
+    hosts={"a": "live"},
+    gates=(("a", "b", "c"),),
+).as_json()
 PARSERS = (
     Parser("json", lambda data: parse_json(data, 10**6), (packed(FACTS), packed(LISTING)), DAMAGED),
     Parser("weights", weights, (safetensors(HEADER, 16), safetensors({}, 0)), DAMAGED),
@@ -458,6 +503,9 @@ PARSERS = (
     Parser("keys of a host", keys, (packed({"result": KEYS}),), (*DAMAGED, KeyError, ToolkitError)),
     Parser("owner of a lock", owner, (packed({"result": FACTS["lock"]}),), (*DAMAGED, KeyError)),
     Parser("words of ssh", words_of_ssh, SSH),
+    Parser("audit log", audited, (AUDIT,)),
+    Parser("heads of a host", heads, (packed({"result": HEADS}),), (*DAMAGED, KeyError, TypeError, ToolkitError)),
+    Parser("notice in the outbox", noticed, (packed(NOTICE),), (ValueError, KeyError, TypeError, AttributeError)),
     Parser("devices", devices, SMI),
     Parser("completion", lambda data: completion.answer_in(data, False), (packed(ANSWER),),
            (ValueError, LookupError, TypeError, AttributeError, RecursionError)),

@@ -90,7 +90,7 @@ def _list(wanted: _Wanted, home: str | None, as_json: bool) -> None:
     since = _since(wanted.since, time.time())
     found = chosen(_entries(home), model=wanted.model, who=wanted.who, since=since)[-wanted.limit :]
     if as_json:
-        print_json({"entries": [_as_json(each) for each in found]})
+        print_json({"entries": [each.as_json() for each in found]})
         return
     if not found:
         say("nothing is recorded" + (" of that" if wanted.filters else ""))
@@ -99,15 +99,15 @@ def _list(wanted: _Wanted, home: str | None, as_json: bool) -> None:
         ("WHEN", "ID", "WHO", "COMMAND", "RELEASE", "OUTCOME", "WHY"),
         [
             (
-                _when(each.intent.get("at")),
-                each.id,
-                actor(each.person) or "-",
-                each.intent.get("command") or "-",
-                ", ".join(each.intent.get("releases", ())) or each.intent.get("model") or "-",
-                each.outcome,
-                each.intent.get("reason") or "-",
+                _when(each["at"]),
+                each["id"],
+                actor(each["who"]) or "-",
+                each["command"] or "-",
+                ", ".join(each["releases"]) or each["model"] or "-",
+                each["outcome"],
+                each["reason"] or "-",
             )
-            for each in found
+            for each in (one.as_json() for one in found)
         ],
     )
 
@@ -122,7 +122,7 @@ def show(id: str, home: str | None, as_json: bool) -> None:
     if found is None:
         raise InputError(f"no command {id!r} is recorded", hint="toolkit audit")
     if as_json:
-        print_json({"entry": _as_json(found)})
+        print_json({"entry": found.as_json()})
         return
     for name, value in _rows(found):
         say(f"{name.ljust(10)}  {value}")
@@ -219,32 +219,8 @@ def _entries(home: str | None) -> list[Entry]:
     return entries(found.lines)
 
 
-def _as_json(entry: Entry) -> dict[str, Any]:
-    intent, end = entry.intent, entry.end or {}
-    return {
-        "id": entry.id,
-        "at": intent.get("at"),
-        "command": intent.get("command", ""),
-        "words": list(intent.get("words", ())),
-        "who": dict(entry.person),
-        "reason": intent.get("reason", ""),
-        "model": intent.get("model", ""),
-        "releases": list(intent.get("releases", ())),
-        "digests": {
-            name: intent[name] for name in ("plan", "registry", "lock", "fleet") if name in intent
-        },
-        "outcome": entry.outcome,
-        "error": end.get("error", intent.get("error")),
-        "seconds": end.get("seconds"),
-        "hosts": dict(end.get("hosts", {})),
-        "gates": list(end.get("gates", ())),
-        "told": [dict(each) for each in entry.told],
-        "sequences": list(entry.sequences),
-    }
-
-
 def _rows(entry: Entry) -> list[tuple[str, str]]:
-    found = _as_json(entry)
+    found = entry.as_json()
     rows = [
         ("when", _when(found["at"])),
         ("command", " ".join(["toolkit", *found["words"]])),

@@ -11,6 +11,7 @@ from toolkit.domain.audit import NOTHING_BEFORE, Event, KeptHead, Line, parse_li
 
 # Gaps that a fault names.
 _SHOWN = 20
+_DIGESTS = ("plan", "registry", "lock", "fleet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,42 @@ class Entry:
         return str(self.end.get("outcome", "")) if self.end else "no outcome"
 
     @property
-    def person(self) -> Mapping[str, Any]:
+    def person(self) -> Mapping[str, str]:
         """The person, see `toolkit/adapters/audit/who.py`."""
-        found = self.intent.get("who")
-        return found if isinstance(found, dict) else {}
+        return {name: str(value) for name, value in _mapping(self.intent.get("who")).items()}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints. Whoever can write the log can put other values there: they count as absent."""
+        intent, end = self.intent, self.end or {}
+        digests = {name: _text(intent.get(name)) for name in _DIGESTS}
+        error = _mapping(end.get("error", intent.get("error")))
+        return {
+            "id": self.id,
+            "at": _number(intent.get("at")),
+            "command": _text(intent.get("command")),
+            "words": _texts(intent.get("words")),
+            "who": dict(self.person),
+            "reason": _text(intent.get("reason")),
+            "model": _text(intent.get("model")),
+            "releases": _texts(intent.get("releases")),
+            "digests": {name: each for name, each in digests.items() if each},
+            "outcome": self.outcome,
+            "error": _known(error, ("kind", "message"), ("exit_code",)) if error else None,
+            "seconds": _number(end.get("seconds")),
+            "hosts": {
+                name: _known(_mapping(each), ("outcome",), ("reason",))
+                for name, each in _mapping(end.get("hosts")).items()
+            },
+            "gates": [
+                {
+                    **_known(each, ("host", "gate", "verdict", "reason")),
+                    "figures": _list(each.get("figures")),
+                }
+                for each in map(_mapping, _list(end.get("gates")))
+            ],
+            "told": [_known(each, ("where", "outcome", "why", "of")) for each in self.told],
+            "sequences": list(self.sequences),
+        }
 
 
 def examine(texts: Sequence[bytes], rest: bytes, heads: Iterable[KeptHead]) -> Examined:
@@ -114,13 +147,37 @@ def chosen(
         for each in found
         if (not model or each.intent.get("model") == model)
         and (not who or who in map(str, each.person.values()))
-        and _time(each.intent) >= since
+        and (_number(each.intent.get("at")) or 0.0) >= since
     ]
 
 
-def _time(record: Mapping[str, Any]) -> float:
-    at = record.get("at")
-    return float(at) if isinstance(at, (int, float)) else 0.0
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _texts(value: Any) -> list[str]:
+    return [each for each in _list(value) if isinstance(each, str)]
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _known(
+    found: Mapping[str, Any], texts: Sequence[str], more: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the fields `texts`, as texts, and those of `more` that are there."""
+    return {name: _text(found.get(name)) for name in texts} | {
+        name: found[name] for name in more if isinstance(found.get(name), (str, int))
+    }
 
 
 @dataclass

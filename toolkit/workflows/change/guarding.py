@@ -104,6 +104,7 @@ def keep_result(tools: Tools, release: Release, rollout: str, result: GateResult
     name, now = tools.host.name, tools.clock()
     tools.trail.judged(name, result)
     tools.history.add_gate(GateRecord(release.model, release.number, name, rollout, now, result))
+    tools.trail.judged(name, result)
 
 
 def keep_verdict(tools: Tools, guard: GuardFacts | None) -> None:
@@ -111,6 +112,7 @@ def keep_verdict(tools: Tools, guard: GuardFacts | None) -> None:
     if guard and guard.verdict:
         tools.trail.judged(tools.host.name, guard.verdict)
         tools.history.add_gate(gate_record(tools.host.name, guard, guard.verdict, tools.clock()))
+        tools.trail.judged(tools.host.name, guard.verdict)
 
 
 def gate_record(host: str, guard: GuardFacts, verdict: GateResult, now: float) -> GateRecord:
