@@ -18,7 +18,7 @@ _FORMS = (
 
 
 def without_secrets(text: str, most: int = _MOST_TEXT) -> str:
-    """Return `text` as one line that a terminal can show, without what looks like a secret, cut at `most` characters."""
+    """Return `text` as one line for a terminal, without what looks like a secret, cut at `most` characters."""
     text = "".join(each if each.isprintable() else " " for each in text)
     for form in _FORMS:
         text = form.sub(_HIDDEN, text)
