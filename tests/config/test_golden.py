@@ -120,7 +120,7 @@ def test_several_tries_may_be_asked_for(tmp_path: Path, fits: Fits) -> None:
     assert (two.tries, two.passes, two.timeout) == (5, 3, 60)
 
 
-FOR_EVER = "do not repeat what is repeated itself: write a+ for (a+)+"
+FOR_EVER = "do not repeat what is repeated itself (write a+ for (a+)+), and use `.*` once"
 EITHER = "change one of the two"
 
 

@@ -139,6 +139,25 @@ def without_answers(found: FakeHost) -> Callable[..., Answer]:
     return lambda *_: Answer(0, error="TimeoutError: late")
 
 
+@pytest.mark.parametrize(("right", "verdict"), [("v2", "passed"), ("v3", "failed")])
+def test_a_serving_release_that_answers_nothing_refuses_no_other(
+    tmp_path: Path, right: str, verdict: str
+) -> None:
+    found = host(lambda version, _: "Paris" if version == right else "Rome")
+    given, silent = found.ask, without_answers(found)
+    asked: list[int] = []
+
+    def ask(port: int, *rest: Any) -> Answer:
+        asked.append(port)
+        return silent() if port == OLD.port else given(port, *rest)
+
+    found.ask = ask  # type: ignore[method-assign]
+    results = [each for each in run(found, guard(tmp_path, *[PARIS] * 9)) if each.gate == "answers"]
+    assert [str(each.verdict) for each in results] == [verdict]
+    # two ways of its form, and three golden prompts
+    assert asked.count(OLD.port) == 5
+
+
 def test_a_renamed_field_fails_before_any_golden_prompt_is_asked(tmp_path: Path) -> None:
     found = host(lambda version, _: "Paris")
     given = found.ask

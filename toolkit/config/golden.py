@@ -75,7 +75,7 @@ class _Reader:
             raise self._fault(
                 index,
                 f"the match of the pattern {expect.regex[:60]!r} with a long answer may run for ever",
-                "do not repeat what is repeated itself: write a+ for (a+)+",
+                "do not repeat what is repeated itself (write a+ for (a+)+), and use `.*` once",
             )
         if why := contradiction(expect, spec.max_tokens, self._fits):
             raise self._fault(

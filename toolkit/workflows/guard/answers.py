@@ -35,7 +35,8 @@ def answers_gate(gating: Gating) -> GateResult | None:
 
 class _Asking:
     def __init__(self, gating: Gating) -> None:
-        self._gating, self._silent = gating, 0
+        self._gating, self._old = gating, gating.old
+        self._silent = self._old_silent = 0
 
     def run(self, asked: Answers) -> GateResult:
         pairs: list[Pair] = []
@@ -47,7 +48,8 @@ class _Asking:
                 return GateResult(GATE, Verdict.FAILED, words)
             if number % 20 == 0:
                 self._gating.say(f"  {number} of {len(prompts)} golden prompts asked")
-        return judge_answers(asked, pairs, compared=self._gating.old is not None)
+        # A serving release that answers nothing is a reason for the change, and nothing to compare with.
+        return judge_answers(asked, pairs, compared=any(each.old is not None for each in pairs))
 
     def _pair(self, prompt: GoldenPrompt) -> Pair:
         first = self._once(prompt)
@@ -62,8 +64,10 @@ class _Asking:
         return next((each for each in reversed(rounds) if not each.lost), first)
 
     def _once(self, prompt: GoldenPrompt) -> Pair:
-        old_place = self._gating.old
-        old = self._passes(old_place, prompt, None) if old_place else _Result(None)
+        old = self._passes(self._old, prompt, None) if self._old else _Result(None)
+        self._old_silent = self._old_silent + 1 if old.silent else 0
+        if self._old_silent >= _SILENT:
+            self._old = None
         new = self._passes(self._gating.new, prompt, old.said)
         self._silent = self._silent + 1 if new.silent else 0
         passed_before = None if old.silent else old.passed

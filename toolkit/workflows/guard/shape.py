@@ -13,7 +13,7 @@ _TIMES = 3
 
 
 def shape_gate(gating: Gating) -> GateResult | None:
-    """Return the verdict on the new release's form of answers; None where no release serves beside it."""
+    """Return the verdict on the new release's form of answers; None where no release serves and answers beside it."""
     host, new, old = gating.host, gating.new, gating.old
     if old is None:
         return None
@@ -32,10 +32,8 @@ def shape_gate(gating: Gating) -> GateResult | None:
             theirs[question.way] = theirs.get(question.way, frozenset()) | before
             if mine[question.way] == theirs[question.way]:
                 break
-    if not mine:
-        words = "the serving release answered nothing to compare with"
-        return GateResult(GATE, Verdict.UNKNOWN, words)
-    return judge_shape(gating.guard.shape, mine, theirs)
+    # A serving release that answers nothing is a reason for the change, and none against it.
+    return judge_shape(gating.guard.shape, mine, theirs) if mine else None
 
 
 def _keys(host: HostPort, place: Place, question: Question) -> tuple[frozenset[str] | None, str]:
