@@ -68,6 +68,11 @@ class Guarded:
         """Change weights; the slot without one stands by."""
         self.router.apply(routes(self.ports, **weights))
 
+    def forget(self) -> None:
+        """End all guards."""
+        for order in guard_order.orders(self.root):
+            guard_order.end(self.root, order["model"], order["rollout"])
+
     def reset(self) -> None:
         """Give blue all traffic, and green nothing: only so a target is given back that was withdrawn."""
         targets = (Target("blue", self.ports["blue"], 100), Target("green", self.ports["green"]))
@@ -85,6 +90,20 @@ class Guarded:
 
         self.thread = threading.Thread(target=look, daemon=True)
         self.thread.start()
+
+    @contextlib.contextmanager
+    def process(self) -> Iterator[int]:
+        """Run the watch as a process of its own; yield its pid."""
+        pids = {f"tiny-{slot}": each.pid for slot, each in self.engines.items()}
+        script = str(Path(__file__).with_name("guard_process.py"))
+        argv = [sys.executable, script, self.root, json.dumps(pids)]
+        with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
+            self.thread = threading.current_thread()
+            try:
+                yield process.pid
+            finally:
+                process.kill()
+                self.thread = None
 
     def unwatch(self) -> None:
         self.ended.set()

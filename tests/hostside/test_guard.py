@@ -33,8 +33,7 @@ def lab(standing: Guarded) -> Iterator[Guarded]:
     standing.thread = None
     standing.fault("")
     standing.fault("", "blue")
-    for order in guard_order.orders(standing.root):
-        guard_order.end(standing.root, order["model"], order["rollout"])
+    standing.forget()
     standing.reset()
 
 

@@ -157,7 +157,7 @@ class Guard:
         model = self.order["model"]
         new = traffic.get((model, self.order["slot"]), Traffic())
         old = traffic.get((model, self.order["former"]), Traffic())
-        self._pairs.loads = new.open, old.open
+        self._pairs.loads, self._pairs.hurry = (new.open, old.open), self._judge.trial.doubtful
         seldom = time.monotonic() - self._seldom >= SELDOM
         sides = Side(new), Side(old)
         if seldom:
@@ -210,7 +210,9 @@ class Guard:
     def _new_judge(self) -> Judge:
         release = self._manifest.get("release", {})
         planned = 0 if self._manifest.get("devices") else int(release.get("memory", 0))
-        self._state.setdefault("usual", self._usual)
+        # From phase to phase the former release shows better what is usual; in the end it has no requests any more.
+        if self._usual[0] is not None or "usual" not in self._state:
+            self._state["usual"] = self._usual
         judge, state = Judge(self.order, planned, self._state["usual"]), self._state.get("judge")
         if state and self._kept:
             judge.restore(state)

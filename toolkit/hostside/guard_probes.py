@@ -15,8 +15,8 @@ import asking
 from wire import Document
 
 TIMEOUT = 20.0
-# Seconds between the end of a pair and the next one; a failure is looked into at once.
-PAUSE, HURRY = 1.0, 0.3
+# Seconds between the end of a pair and the next one; where a figure is over its limit; and after a failure.
+PAUSE, DOUBT, HURRY = 1.0, 0.5, 0.3
 # A stream also shows the time to the first token and those between tokens.
 STREAMED = ("/v1/completions", "/v1/chat/completions")
 _TEXT = 2000
@@ -50,11 +50,14 @@ class Pair(NamedTuple):
 
 
 class Pairs:
-    """Probes in turn, by a thread of its own, until `end`. `loads` are the requests open to the new and the former."""
+    """Probes in turn, by a thread of its own, until `end`.
+
+    `loads` are the requests open to the new and the former replica; in a `hurry` there is less time between pairs.
+    """
 
     def __init__(self, new: int, old: int | None, probes: list[Document]) -> None:
         """`new` and `old` are the ports of the replicas, `probes` what to ask."""
-        self.loads = (0, 0)
+        self.loads, self.hurry = (0, 0), False
         self._ports, self._probes = (new, old), probes
         self._done: list[Pair] = []
         self._asked: float | None = None
@@ -82,16 +85,16 @@ class Pairs:
             pair = self._pair(turn)
             self._done = [*self._done, pair][-100:]
             turn += 1
-            self._ended.wait(HURRY if pair.new.fault else PAUSE)
+            self._ended.wait(HURRY if pair.new.fault else DOUBT if self.hurry else PAUSE)
 
     def _pair(self, turn: int) -> Pair:
-        number = turn % len(self._probes)
+        number, turn = turn % len(self._probes), turn // len(self._probes)
         probe, (new, old) = self._probes[number], self._ports
         before = self.loads
-        # In changing order, and not by the parity of the probe: else one side would always find a warm cache.
+        # Each probe in changing order: else one side would always find what the other has warmed.
         if old is None:
             found, other = self._ask_new(new, probe), None
-        elif (turn + turn // len(self._probes)) % 2:
+        elif (turn + number) % 2:
             other, found = said(old, probe), self._ask_new(new, probe)
         else:
             found, other = self._ask_new(new, probe), said(old, probe)

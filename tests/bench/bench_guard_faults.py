@@ -1,0 +1,149 @@
+"""What the guard of a host finds of faults that begin while a release serves, how soon, and what its own work takes.
+
+    python tests/bench/bench_guard.py [--rate 20] [--repetitions 30] [--only faults|work|alarms]
+
+A real router, two engines that get faults, and the watch as a process of its own. `alarms` repeats a bake of an
+unchanged release on a machine whose cores are taken by other processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.hostside.guard_lab import Crowd, Guarded, guarded
+
+FAULTS = {
+    "500 on everything": "500",
+    "empty answers": "empty",
+    "garbage": "garbage",
+    "5 % errors": "errors",
+    "3 s an answer": "slow",
+    "a hang with /health 200": "hang",
+    "memory growth, 200 MiB/s": "grow",
+    "refused connections": "refuse",
+    "a crash": "crash",
+}
+# Seconds in which the watch sees how the former release usually does, and in which the new one is good.
+BEFORE, GOOD, LIMIT = 12.0, 5.0, 180.0
+
+
+@contextmanager
+def site(rate: float) -> Iterator[tuple[Guarded, Crowd | None, int]]:
+    """Yield the lab, its clients (none at a rate of 0), and the pid of its watch."""
+    patch = pytest.MonkeyPatch()
+    with guarded(patch) as lab:
+        crowd = Crowd(lab.router.port, rate) if rate else None
+        with lab.process() as pid:
+            time.sleep(BEFORE if rate else 1)
+            yield lab, crowd, pid
+    patch.undo()
+
+
+def fault(name: str, rate: float) -> tuple[str, str, str]:
+    """Return the seconds from a fault to the withdrawal, the bad answers of clients, and the reason."""
+    with site(rate) as (lab, crowd, _):
+        lab.begin()
+        time.sleep(GOOD)
+        lab.fault(name)
+        began = time.time()
+        verdict = lab.verdict(LIMIT)
+        took = lab.found()["withdrawn_at"] - began
+        time.sleep(1)
+        bad = str(crowd.stop()["bad"]) if crowd else "-"
+        assert lab.weights() == {"blue": 100, "green": 0}
+        return f"{took:.1f}", bad, verdict["reason"]
+
+
+def work(rate: float, seconds: float = 30.0) -> tuple[float, float]:
+    """Return the percents of a core that the watch takes without a guard and with one."""
+    with site(rate) as (lab, _, pid):
+        alone = taken(pid, seconds)
+        lab.begin()
+        time.sleep(2)
+        return alone, taken(pid, seconds)
+
+
+def taken(pid: int, seconds: float) -> float:
+    """Return the percents of a core that a process takes."""
+    before = ticks(pid)
+    time.sleep(seconds)
+    return 100 * (ticks(pid) - before) / os.sysconf("SC_CLK_TCK") / seconds
+
+
+def ticks(pid: int) -> int:
+    """Return the ticks for which a process ran (proc(5): fields 14 and 15)."""
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def alarms(rate: float, repetitions: int, seconds: float = 10.0) -> tuple[int, list[str]]:
+    """Return how many bakes of an unchanged release did not pass, and why; two processes take all cores."""
+    spin = [
+        sys.executable,
+        "-c",
+        "import time\nwhile True:\n e = time.time() + 0.3\n while time.time() < e: pass\n time.sleep(0.3)",
+    ]
+    noise = [subprocess.Popen(spin) for _ in range(os.cpu_count() or 2)]
+    reasons = []
+    try:
+        with site(rate) as (lab, _, _pid):
+            for number in range(repetitions):
+                lab.begin(seconds=seconds, rollout=f"r{number}", requests=20)
+                verdict = lab.verdict(seconds + 60)
+                if verdict["verdict"] != "passed":
+                    reasons.append(verdict["reason"])
+                lab.forget()
+                lab.reset()
+    finally:
+        for each in noise:
+            each.kill()
+            each.wait()
+    return len(reasons), reasons
+
+
+def main() -> int:
+    """Print the tables; 1 where a figure is over its limit."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rate", type=float, default=20.0)
+    parser.add_argument("--repetitions", type=int, default=30)
+    parser.add_argument("--only", choices=["faults", "work", "alarms"], default="")
+    given = parser.parse_args()
+    failed = False
+    if given.only in ("", "faults"):
+        print(
+            f"| fault | withdrawn after, {given.rate:g} requests/s | bad answers | quiet | found by |"
+        )
+        print("|---|---|---|---|---|", flush=True)
+        for words, name in FAULTS.items():
+            took, bad, reason = fault(name, given.rate)
+            quiet = "-" if name == "errors" else f"{fault(name, 0)[0]} s"
+            print(f"| {words} | {took} s | {bad} | {quiet} | {reason} |", flush=True)
+    if given.only in ("", "work"):
+        alone, guarding = work(given.rate)
+        failed = failed or guarding - alone >= 2
+        print(
+            f"\nThe watch takes {alone:.2f} % of a core, and {guarding:.2f} % with a guard.",
+            flush=True,
+        )
+    if given.only in ("", "alarms"):
+        false, reasons = alarms(given.rate, given.repetitions)
+        failed = failed or bool(false)
+        print(
+            f"\n{false} of {given.repetitions} bakes of an unchanged release did not pass. {'; '.join(reasons)}"
+        )
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""What the guard of a release sees: the router's counters of a slot, its process and its log, answers to probes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostside.router_lab import REPO, Lab, lab, until
+from tests.hostside.router_site import PATH, Site
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import completion
+import guard_probes
+import guard_replica
+import processes
+from guard_traffic import Meter, Traffic, slot_of
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Site]:
+    with lab() as running:
+        made = Site(running)
+        yield made
+        made.blue.stop()
+        made.green.stop()
+
+
+def ask(running: Lab, count: int, path: str = PATH) -> None:
+    for _ in range(count):
+        running.ask(path, {"model": "tiny"})
+
+
+def test_the_router_counts_what_each_slot_answered_and_what_of_it_failed(standing: Site) -> None:
+    meter = Meter(str(standing.lab.root))
+    assert meter.read()["tiny", "blue"].total == 0
+    ask(standing.lab, 3)
+    assert meter.read()["tiny", "blue"][:3] == (3, 0, 0)
+    standing.blue.broken = True
+    ask(standing.lab, 2)
+    standing.blue.broken = False
+    ask(standing.lab, 1)
+    seen = meter.read()
+    assert seen["tiny", "blue"][:4] == (3, 2, 0, 0)
+    assert seen["tiny", "blue"].first is not None
+    assert seen["tiny", "green"] == Traffic()
+    # Nobody knows what 50 requests would have shown.
+    assert meter.share_failed("tiny", "blue") is None
+    ask(standing.lab, 50)
+    meter.read()
+    assert meter.share_failed("tiny", "blue") == pytest.approx(2 / 56)
+
+
+def test_a_reload_loses_no_count_of_the_workers_before_and_after_it(standing: Site) -> None:
+    meter = Meter(str(standing.lab.root))
+    meter.read()
+    ask(standing.lab, 2)
+    meter.read()
+    standing.reload()
+    standing.lab.up("tiny", "blue")
+    ask(standing.lab, 2)
+    assert meter.read()["tiny", "blue"].total == 2
+
+
+@pytest.mark.parametrize(
+    ("backend", "server", "at", "slot"),
+    [
+        ("model.tiny", "blue", "", ("tiny", "blue")),
+        ("model.tiny", "standby:blue", "", ("tiny", "blue")),
+        ("model.tiny", "a.blue", "a", ("tiny", "blue")),
+        ("model.tiny", "b.blue", "a", None),
+        ("relay.a.blue.model.tiny", "a.blue", "a", ("tiny", "blue")),
+        ("bodies", "bodies", "", None),
+    ],
+)
+def test_a_server_of_the_router_is_a_slot_of_its_host(
+    backend: str, server: str, at: str, slot: tuple[str, str] | None
+) -> None:
+    assert slot_of(backend, server, at) == slot
+
+
+@pytest.fixture
+def sleeping() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(["/usr/bin/sleep", "60"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_process_is_known_again_and_missed_once_it_has_ended(
+    tmp_path: Path, sleeping: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state: dict[str, Any] = {"state": "running", "pid": sleeping.pid, "started_at": None}
+    monkeypatch.setattr(processes, "state", lambda *_: state)
+    replica = guard_replica.Replica(str(tmp_path), "tiny-green")
+    assert (replica.gone(), replica.gone()) == ("", "")
+    assert (replica.memory() or 0) > 0
+    # The guard starts again, and it is still the same process.
+    assert guard_replica.Replica(str(tmp_path), "tiny-green", replica.known).gone() == ""
+    sleeping.kill()
+    sleeping.wait()
+    state["pid"] = 0
+    assert replica.gone() == "its process ended"
+    assert replica.memory() is None
+    state["pid"] = 1
+    assert replica.gone() == "its process ended and was started again"
+
+
+def test_a_boot_of_the_host_is_no_end_of_a_process(
+    tmp_path: Path, sleeping: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state: dict[str, Any] = {"state": "stopped", "pid": 0, "started_at": None}
+    monkeypatch.setattr(processes, "state", lambda *_: state)
+    replica = guard_replica.Replica(str(tmp_path), "tiny-green", "the-boot-before 77 1234")
+    assert replica.gone() == ""
+    state.update(state="running", pid=sleeping.pid)
+    assert replica.gone() == ""
+    assert replica.known.split()[:2] == [guard_replica.boot(), str(sleeping.pid)]
+    # One that never comes has failed.
+    late = guard_replica.Replica(str(tmp_path), "tiny-green", "the-boot-before 77 1234")
+    state.update(state="stopped", pid=0)
+    monkeypatch.setattr(guard_replica, "GRACE", -1.0)
+    assert late.gone() == "its process does not run"
+
+
+def test_only_new_lines_of_the_log_say_that_the_engine_gave_up(tmp_path: Path) -> None:
+    log = tmp_path / "logs/tiny-green.log"
+    log.parent.mkdir()
+    log.write_text("ERROR EngineDeadError: of the start before\n")
+    replica = guard_replica.Replica(str(tmp_path), "tiny-green")
+    assert replica.last_words() == ""
+    with log.open("a") as file:
+        file.write("INFO 200 OK\nERROR core.py: EngineDeadError: gone\nINFO bye\n")
+    assert replica.last_words() == "ERROR core.py: EngineDeadError: gone"
+    assert replica.last_words() == ""
+    # A log that was turned is read from its start.
+    log.write_text("CUDA error: an illegal memory access\n")
+    assert replica.last_words().startswith("CUDA error")
+    log.unlink()
+    assert replica.last_words() == ""
+
+
+def test_an_engines_own_times_are_those_since_the_last_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ['vllm:time_to_first_token_seconds_sum{engine="0"} 2.0',
+             'vllm:time_to_first_token_seconds_count{engine="0"} 10.0',
+             'vllm:time_to_first_token_seconds_bucket{le="1"} 10.0']  # fmt: skip
+    monkeypatch.setattr(completion, "_metrics", lambda *_: lines)
+    replica = guard_replica.Replica(str(tmp_path), "tiny-green")
+    assert replica.times(1) == {}
+    lines[:2] = [lines[0].replace("2.0", "5.0"), lines[1].replace("10.0", "14.0")]
+    assert replica.times(1) == {"first": (3.0, 4.0)}
+    assert replica.times(1) == {}
+
+
+def _answer(body: Any = None, *events: Any, status: int = 200, error: str = "") -> dict[str, Any]:
+    return {
+        "status": status,
+        "error": error,
+        "body": "" if body is None else json.dumps(body),
+        "events": [json.dumps(each) for each in events],
+    }
+
+
+ANSWERS = [
+    (_answer({"choices": [{"message": {"content": "it is 4"}}]}), ""),
+    (_answer({"choices": [{"text": "4"}]}), ""),
+    (_answer(None, {"choices": [{"delta": {"role": "assistant"}}]}, {"choices": [{"delta": {"content": "4"}}]}), ""),
+    (_answer({"choices": [{"text": "five"}]}), "without `4`"),
+    (_answer({"choices": [{"message": {"content": ""}}]}), "an empty answer"),
+    (_answer({"choices": [{"message": {"content": None}}]}), "an empty answer"),
+    (_answer({"data": [{"embedding": [4.5]}]}), ""),
+    (_answer({"data": []}), "an empty answer"),
+    (_answer({"else": 1}), "no answer of this kind"),
+    (_answer([4]), "no answer of this kind"),
+    (_answer(status=500), "status 500"),
+    (_answer(status=0, error="ConnectionRefusedError: no"), "ConnectionRefusedError: no"),
+    (_answer(None, {"choices": [{"text": "4"}]}, error="a stream that breaks off"), "a stream that breaks off"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "fault"), ANSWERS)
+def test_an_answer_to_a_probe_is_good_or_its_fault_is_named(
+    answer: dict[str, Any], fault: str
+) -> None:
+    assert guard_probes.fault_of(answer, guard_probes.text_of(answer), "4") == fault
+
+
+def test_a_call_of_a_tool_is_an_answer() -> None:
+    called = _answer({"choices": [{"message": {"content": None, "tool_calls": [{"id": "4"}]}}]})
+    assert guard_probes.fault_of(called, guard_probes.text_of(called), "") == ""
+
+
+def test_old_and_new_are_asked_in_changing_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def ask(port: int, *_: Any) -> dict[str, Any]:
+        asked.append(port)
+        return {**_answer({"choices": [{"text": "4"}]}), "first": None, "gaps": [], "seconds": 0.1}
+
+    monkeypatch.setattr(guard_probes.asking, "ask", ask)
+    monkeypatch.setattr(guard_probes, "PAUSE", 0.001)
+    probe = {"path": PATH, "payload": {"model": "tiny"}, "contains": "4"}
+    pairs = guard_probes.Pairs(2, 1, [probe])
+    pairs.loads = (1, 0)
+    taken: list[guard_probes.Pair] = []
+    until(lambda: taken.extend(pairs.take()) or len(taken) >= 6)
+    pairs.end()
+    firsts = asked[: 2 * 6 : 2]
+    assert sorted(firsts) == [1, 1, 1, 2, 2, 2]
+    assert taken[0].new.times == {"first": None, "next": None, "whole": 0.1}
+    # The new one had a request of a client beside the probe, and the former one had none.
+    assert [each.fair for each in taken[1:]] == [False] * len(taken[1:])
