@@ -1,6 +1,6 @@
 """What the guard of a host finds of faults that begin while a release serves, how soon, and what its own work takes.
 
-    python tests/bench/bench_guard.py [--rate 20] [--repetitions 30] [--only faults|work|alarms]
+    python tests/bench/bench_guard_faults.py [--rate 20] [--repetitions 30] [--only faults|work|alarms]
 
 A real router, two engines that get faults, and the watch as a process of its own. `alarms` repeats a bake of an
 unchanged release on a machine whose cores are taken by other processes.

@@ -29,6 +29,9 @@ import deployment_lock
 import guard
 import guard_order
 import processes
+import takeover
+
+__all__ = ["Crowd", "Guarded", "guard_order", "guarded", "takeover"]
 
 PATH = "/v1/completions"
 ORDER = {

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hostside.guard_lab import Crowd, Guarded, guard_order, guarded
+from tests.hostside.guard_lab import Crowd, Guarded, guard_order, guarded, takeover
 from tests.hostside.router_lab import router_socket, until
 
 BACK = {"blue": 100, "green": 0}
@@ -25,7 +25,6 @@ def standing() -> Iterator[Guarded]:
 @pytest.fixture
 def lab(standing: Guarded) -> Iterator[Guarded]:
     """The lab as it was at its start: no guard, no fault, all traffic on blue, the lock held."""
-
     standing.held.update(held=True, owner={"token": "t1"})
     standing.said.clear()
     yield standing
@@ -120,6 +119,18 @@ def test_a_watch_that_starts_again_goes_on_and_sees_what_ended_meanwhile(lab: Gu
     assert (verdict["verdict"], verdict["reason"]) == (
         "failed",
         "its process ended and was started again",
+    )
+    assert lab.weights() == BACK
+
+
+def test_a_bake_fails_where_the_standby_has_taken_over(lab: Guarded) -> None:
+    lab.begin()
+    until(lambda: lab.found()["looked_at"])
+    takeover.promote(lab.root, ["tiny"])
+    verdict = lab.verdict(8)
+    assert (verdict["verdict"], verdict["reason"]) == (
+        "failed",
+        "the router found it down, and its standby has taken over",
     )
     assert lab.weights() == BACK
 

@@ -125,5 +125,5 @@ def test_who_follows_a_guard_that_no_watch_runs_hears_that_nobody_can_tell(root:
     asked = {"root": root, "model": "tiny", "silence": 0.2}
     verdict = guard_follow.follow(asked, events.append)
     assert (verdict["gate"], verdict["verdict"]) == ("canary", "could not tell")
-    assert verdict["reason"] == "the watch of this host does not run"
+    assert verdict["reason"].startswith("the watch of this host does not run")
     assert events[0]["seconds_left"] == 60.0

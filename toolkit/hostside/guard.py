@@ -16,6 +16,7 @@ import deployment_lock
 import guard_follow
 import guard_order
 import hang as hang_of
+import router_files
 import router_socket
 import withdraw
 from directory import read_text
@@ -32,9 +33,13 @@ LOOK, WORRIED = 1.0, 0.4
 SELDOM = 5.0
 # Without a guard the watch only notes so often how each slot usually does: a later guard compares with that.
 IDLE = 10.0
+# A host that has booted has so many seconds at least to load the weights again.
+READY = 900.0
 # A replica that new requests wait for is suspected earlier than one that nobody watches.
 HANG = 3.0
 LEASE = "the lease ended: the command that held the deployment lock is gone"
+TAKEN_OVER = "the router found it down, and its standby has taken over"
+NOT_READY = "its replica has not become ready again"
 EMPTIED = "its slot was emptied or has another release"
 
 
@@ -113,7 +118,7 @@ class Guard:
         self._hang = hang_of.Watched(root, self._program, self._port, *limits)
         self._judge: Judge | None = None
         self._pairs: Pairs | None = None
-        self._seldom = 0.0
+        self._seldom, self._since = 0.0, time.monotonic()
         done = bool(kept.get("withdrawn")) or not (self._verdict and self._must_go)
         self._over = bool(kept.get("settled")) and self._is_last and done
 
@@ -148,8 +153,11 @@ class Guard:
             return self._conclude(FAILED, f"aborted by {wish.get('actor', '')}")
         if wish and self._verdict != PASSED:
             return self._conclude(PASSED, f"promoted by {wish.get('actor', '')}")
-        if traffic is None or not self._ready():
+        if traffic is None:
             return []
+        if not self._ready():
+            late = time.monotonic() - self._since > max(self.order["patience"], READY)
+            return self._conclude(UNKNOWN, NOT_READY) if late else []
         return self._figure(traffic)
 
     def _figure(self, traffic: dict[tuple[str, str], Traffic]) -> list[str]:
@@ -164,6 +172,8 @@ class Guard:
             self._seldom = time.monotonic()
             if not self._filled():
                 return self._conclude(UNKNOWN, EMPTIED)
+            if self._taken_over():
+                return self._conclude(FAILED, TAKEN_OVER)
             sides = self._measured(self._replica, new, self._port), self._of_former(old)
         look = Look(time.time(), *sides, tuple(self._pairs.take()), self._broken(new))
         if why := self._judge.look(look):
@@ -227,6 +237,15 @@ class Guard:
     def _filled(self) -> bool:
         found = _manifest(self.root, self._program).get("release", {})
         return not found or found.get("number") == self.order["release"]
+
+    def _taken_over(self) -> bool:
+        """Whether the router found the replica down under all traffic, and its standby serves."""
+        routes = router_files.routes(os.path.join(self.root, "router"))
+        return self.order["phase"] == guard_order.BAKE and any(
+            route["model"] == self.order["model"]
+            and route.get("took_over", 0.0) > self.order["since"] - 1
+            for route in routes.get("routes", ())
+        )
 
     @property
     def _verdict(self) -> str:

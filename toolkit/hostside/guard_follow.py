@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 
 import guard_order
-import watch
 from wire import Document, Report
 
 TICK = 0.1
 # A watch that starts anew needs a moment until it has seen the order.
 _SILENCE = 30.0
+# The watch looks each second.
+_FRESH = 10.0
 
 
 def follow(request: Document, report: Report) -> Document:
     """Report once a second what the guard has found, and return the verdict on the phase at hand.
 
-    Reports {"phase", "seconds_left", "requests", "probes", "figures", "words"}. Where no watch runs, nobody can tell,
-    and the verdict says that. Raises NoGuard where none stands any more.
+    Reports {"phase", "seconds_left", "requests", "probes", "figures", "words"}. Where no watch runs, or one of an older
+    toolkit, nobody can tell, and the verdict says that. Raises NoGuard where none stands any more.
     """
     root, model = request["root"], request["model"]
     reported, heard = 0.0, time.monotonic()
@@ -29,7 +30,7 @@ def follow(request: Document, report: Report) -> Document:
         verdict: Document | None = guard_order.published(seen)["verdict"]
         if verdict:
             return verdict
-        if watch.runs(root):
+        if time.time() - (seen.get("looked_at") or 0.0) < _FRESH:
             heard = now
         if now - heard > request.get("silence", _SILENCE):
             return unwatched(order)
@@ -46,7 +47,7 @@ def gate(order: Document) -> str:
 
 def unwatched(order: Document) -> Document:
     """Return the verdict on a phase that nobody watches."""
-    reason = "the watch of this host does not run"
+    reason = "the watch of this host does not run, or knows no guards: toolkit provision"
     return {"gate": gate(order), "verdict": "could not tell", "reason": reason, "figures": []}
 
 

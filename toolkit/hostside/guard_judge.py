@@ -26,8 +26,11 @@ REFUSED = 0.1
 DIFFERENT = 0.5
 # So many compared pairs of probes are enough on a night without requests.
 PAIRS = 20
-# A pair is grossly slow at so many times the former time and so many seconds more; so many in a row are a breach.
-GROSS, GROSS_SECONDS, GROSS_RUN = 5.0, 1.0, 3
+# A pair is grossly slow at so many times the slowest of the former release's last answers, and so many seconds more: on
+# a machine whose processors are taken, one answer in six of an unchanged release takes five times the other's time.
+GROSS, GROSS_SECONDS, GROSS_OF = 5.0, 1.0, 10
+# So many in a row are a breach.
+GROSS_RUN = 3
 # Memory may grow by less, whatever its ratio: buffers and threads of the first requests.
 GROWTH_BYTES, GROWTH_LOOKS = 128 * 2**20, 3
 # Means of fewer requests say nothing of the next ones.
@@ -193,7 +196,8 @@ class Judge:
             return
         if pair.same:
             self._differ(pair.probe, new, old)
-        slow = new.seconds > GROSS * old.seconds and new.seconds - old.seconds > GROSS_SECONDS
+        slowest = max(each.old.seconds for each in self._recent[-GROSS_OF:] if each.old)
+        slow = new.seconds > max(GROSS * slowest, slowest + GROSS_SECONDS)
         self._gross = self._gross + 1 if slow else 0
         if pair.fair:
             self.trial.pair(new.times, old.times)
