@@ -143,6 +143,40 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
                 os.kill(core, signal.SIGKILL)
 
 
+def test_a_model_has_its_own_limits(tmp_path: Path) -> None:
+    assert hang.limits(str(tmp_path), "tiny", 8.0, 600.0) == (8.0, 600.0)
+    (tmp_path / "watch").mkdir()
+    told = {"models": {"tiny": {"hang": 20, "stall": 1800}, "big": {"stall": 900}}, "idle": 60.0}
+    (tmp_path / "watch/limits.json").write_text(json.dumps(told))
+    assert hang.limits(str(tmp_path), "tiny", 8.0, 600.0) == (20.0, 1800.0)
+    assert hang.limits(str(tmp_path), "big", 8.0, 600.0) == (8.0, 900.0)
+    assert hang.limits(str(tmp_path), "other", 8.0, 600.0) == (8.0, 600.0)
+    assert hang.idle_seconds(str(tmp_path)) == 60.0
+
+
+def test_an_idle_replica_that_hangs_is_known_before_a_client_meets_it(running: Running) -> None:
+    root = str(running.router.root)
+    watched = hang.Watched(root, "tiny-blue", running.port, 1.0, 30.0, idle=0.2)
+    quiet = hang.Watched(root, "tiny-blue", running.port, 1.0, 30.0)
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        assert watched.look(0, 0) == ""
+        time.sleep(0.05)
+    os.kill(running.core, signal.SIGSTOP)
+    found = until(lambda: watched.look(0, 0), 5)
+    assert found.startswith("it was idle and answered no request of one token: ")
+    assert quiet.look(0, 0) == ""
+
+
+def test_a_replica_that_starts_is_not_asked_while_it_is_idle(tmp_path: Path) -> None:
+    watched = hang.Watched(str(tmp_path), "tiny-blue", free_port(), 0.1, 30.0, idle=0.01)
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        assert watched.look(0, 0) == ""
+        time.sleep(0.02)
+    assert not watched.asking
+
+
 def test_a_hung_replica_is_not_drained_for_long_and_ends(running: Running) -> None:
     answers = running.ask(0.0)
     until(lambda: answers == [200])

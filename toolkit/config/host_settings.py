@@ -11,6 +11,9 @@ from toolkit.domain.accelerator import DRIVERS
 
 _DIRECTORY = re.compile(r"/[A-Za-z0-9._+@/-]+")
 _SERVER = re.compile(r"[A-Za-z0-9:.-]+")
+_MODEL = re.compile(r"[a-z0-9][a-z0-9.-]*")
+# The least and the most seconds of a model's limits.
+_LIMITS = {"hang": (2, 600), "stall": (10, 86400)}
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+=[A-Za-z0-9.+~:-]+")
 
 
@@ -27,6 +30,18 @@ def _is_flag(value: Any) -> bool:
 def _is_number(value: Any, least: float, most: float) -> bool:
     known = isinstance(value, (int, float)) and not isinstance(value, bool)
     return known and least <= value <= most
+
+
+def _are_limits(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(model, str)
+        and _MODEL.fullmatch(model)
+        and isinstance(own, dict)
+        and own
+        and own.keys() <= _LIMITS.keys()
+        and all(_is_number(seconds, *_LIMITS[name]) for name, seconds in own.items())
+        for model, own in value.items()
+    )
 
 
 def _is_directory(value: Any) -> bool:
@@ -80,6 +95,14 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a number of seconds from 2 to 600",
     ),
     "toolkit_stall_seconds": (
+        lambda value: _is_number(value, 10, 86400),
+        "a number of seconds from 10 to 86400",
+    ),
+    "toolkit_hang_models": (
+        _are_limits,
+        "a mapping such as {qwen-7b: {hang: 20, stall: 1800}}, with seconds from 2 to 600 and from 10 to 86400",
+    ),
+    "toolkit_idle_probe_seconds": (
         lambda value: _is_number(value, 10, 86400),
         "a number of seconds from 10 to 86400",
     ),

@@ -9,7 +9,11 @@ see: the router's open requests, what passes to clients, and the time that the e
   progress, but effort; they have the longer limit `stall`.
 - Probe: a request of one token was answered, so the open requests wait for something else, such as a slow upload.
 
-A replica hangs where none of these shows for `hang` seconds.
+A replica hangs where none of these shows for `hang` seconds. One that is idle may be asked for a token now and then, so
+that its hang is known before a client meets it.
+
+    <root>/watch/limits.json    {"models": {MODEL: {"hang", "stall"}}, "idle"}: what the fleet file says of models,
+                                and after how many idle seconds a replica is asked; 0 or absent: never
 """
 
 from __future__ import annotations
@@ -86,11 +90,18 @@ class Judge:
 
 
 class Watched:
-    """A replica of this host under a judge. `hang` and `stall` are the judge's limits."""
+    """A replica of this host under a judge.
 
-    def __init__(self, root: str, program: str, port: int, hang: float, stall: float) -> None:
+    `hang` and `stall` are the judge's limits, unless the host has others for the model. After `idle` seconds without
+    an open request it is asked for a token; 0: never.
+    """
+
+    def __init__(
+        self, root: str, program: str, port: int, hang: float, stall: float, idle: float = 0.0
+    ) -> None:
         self.root, self.program, self.port = root, program, port
-        self._judge, self._signs = Judge(hang, stall), signs.of_slot(root, program)
+        self._judge = Judge(*limits(root, program.rpartition("-")[0], hang, stall))
+        self._signs, self._idle, self._used = signs.of_slot(root, program), idle, time.monotonic()
         self._probe: Probe | None = None
         self._pid, self._carried = 0, -1
         self._marks: object = None
@@ -102,9 +113,29 @@ class Watched:
         `requests` are open in the router, which has carried `carried` bytes of its answers.
         """
         now = time.monotonic()
-        if not requests:
+        if requests:
+            self._used = now
+        elif not self._asked_while_idle(now):
             self._probe = None
             return self._judge.verdict(Look(now, 0))
+        else:
+            why = self._look(now, 1, carried)
+            return f"it was idle and answered no request of one token: {why}" if why else ""
+        return self._look(now, requests, carried)
+
+    def _asked_while_idle(self, now: float) -> bool:
+        """Whether an idle replica owes the answer to a probe, which is sent where it is due."""
+        if self._probe is not None and self._probe.state != "waiting":
+            self._probe, self._used = None, now
+        if not self._idle or now - self._used < self._idle:
+            return False
+        # One that does not answer its health starts, or has ended since it was asked. The router sends it nothing.
+        if not completion.healthy(self.port, self._signs["health"]):
+            return False
+        self.ask()
+        return True
+
+    def _look(self, now: float, requests: int, carried: int) -> str:
         figures = completion.figures(self.port, self._signs) if carried == self._carried else {}
         self._carried = carried
         if figures is not None:
@@ -128,6 +159,11 @@ class Watched:
         """Send a probe, unless one is under way."""
         if self._probe is None:
             self._probe = Probe(self.port, self._signs["probe"], self._judge.stall)
+
+    @property
+    def limit(self) -> float:
+        """The seconds without any sign after which it hangs."""
+        return self._judge.hang
 
     @property
     def asking(self) -> bool:
@@ -172,13 +208,35 @@ def probe(root: str, program: str, port: int, hang: float, stall: float) -> str:
     watched, started = Watched(root, program, port, hang, stall), time.monotonic()
     watched.ask()
     while watched.asking:
-        if time.monotonic() - started > 4 * hang:
-            return f"it did not answer a request of one token within {4 * hang:.0f} s"
+        if time.monotonic() - started > 4 * watched.limit:
+            return f"it did not answer a request of one token within {4 * watched.limit:.0f} s"
         if watched.look(1, 0):
             watched.restart()
-            return f"it hangs: it did not answer a request of one token within {hang:.0f} s"
+            return (
+                f"it hangs: it did not answer a request of one token within {watched.limit:.0f} s"
+            )
         time.sleep(0.1)
     return ""
+
+
+def limits(root: str, model: str, hang: float, stall: float) -> tuple[float, float]:
+    """Return the limits of a model on this host: its own, else `hang` and `stall`."""
+    own = _told(root).get("models", {}).get(model, {})
+    return float(own.get("hang", hang)), float(own.get("stall", stall))
+
+
+def idle_seconds(root: str) -> float:
+    """Return after how many idle seconds a replica of this host is asked for a token; 0: never."""
+    return float(_told(root).get("idle", 0.0))
+
+
+def _told(root: str) -> Document:
+    """Return what the role `watch` wrote; an empty document where there is nothing that can be read."""
+    try:
+        found: Document = json.loads(read_text(os.path.join(root, "watch", "limits.json")) or "{}")
+    except ValueError:
+        return {}
+    return found
 
 
 def end(root: str, program: str) -> None:

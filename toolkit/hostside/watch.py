@@ -59,7 +59,8 @@ class Watch:
         for program, (changed, manifest) in _slots(self.root).items():
             known = self._replicas.get(program)
             if known is None or known[0] != changed:
-                watched = hang_of.Watched(self.root, program, manifest["port"], *self.limits)
+                port, idle = manifest["port"], hang_of.idle_seconds(self.root)
+                watched = hang_of.Watched(self.root, program, port, *self.limits, idle)
                 self._replicas[program] = known = (changed, watched)
             opened, carried = load.get((manifest["model"], manifest["slot"]), (0, 0))
             if why := known[1].look(opened, carried):
