@@ -81,7 +81,9 @@ def test_an_update_and_what_follows(site: Site) -> None:
     assert "pinned tiny@v2" in said.out
     assert "config.json: a: absent -> 1" in said.out
     assert "next: toolkit upgrade tiny --to v2" in said.out
-    assert "v2 has it pinned, a candidate" in site.outdated().out
+    said = site.outdated()
+    assert "v2 has it pinned, a candidate" in said.out
+    assert "hint: toolkit upgrade tiny --to v2" in said.err
     assert "v1, v2 (candidate)" in site.shell("registry", "list").out
     assert site.shell("registry", "accept", "tiny@v2").code == 0
     assert site.outdated().code == 0

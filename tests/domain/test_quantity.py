@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.domain.quantity import format_seconds, format_size, parse_size
+from toolkit.domain.quantity import format_age, format_seconds, format_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,11 @@ def test_sizes_are_written(size: int, text: str) -> None:
 )
 def test_durations_are_written(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(30, "30 s"), (86_400, "24 h 00 min"), (172_800, "2 d"), (34.5 * 86_400, "34 d")],
+)
+def test_ages_are_told_in_days_from_two_days_on(seconds: float, text: str) -> None:
+    assert format_age(seconds) == text

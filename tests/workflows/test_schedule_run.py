@@ -175,7 +175,7 @@ def test_a_revision_that_is_not_known_long_enough_waits(night: Night) -> None:
     night.desk.states["tiny"] = upstream(NEW, seen=OPENS - DAY)
     report = night.run()
     assert night.desk.done == ["pin tiny"]
-    assert report.decisions["tiny"].words == "v2 is known for 24 h 01 min, of 72 h 00 min"
+    assert report.decisions["tiny"].words == "v2 is known for 24 h 01 min, of 3 d"
     assert report.failure is None
 
 

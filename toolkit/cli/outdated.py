@@ -13,7 +13,7 @@ from toolkit.cli.host_view import open_host
 from toolkit.cli.numbers import Decimal
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.domain.quantity import format_seconds
+from toolkit.domain.quantity import format_age
 from toolkit.errors import OutdatedError, SourceError, ToolkitError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _failure(
         f"{each.name} on {each.accelerator}" for each in engines if each.state is State.OUTDATED
     ]
     if wanting or older:
-        hint = f"toolkit update {wanting[0]}" if wanting else "toolkit engine lock VERSION"
+        hint = _next_step(found[wanting[0]]) if wanting else "toolkit engine lock VERSION"
         return OutdatedError(f"not current: {', '.join([*wanting, *older])}", hint=hint)
     unknown = [name for name, each in found.items() if each.state is State.UNKNOWN]
     if unknown:
@@ -145,6 +145,13 @@ def _failure(
             f"not known which engines are newer: {lost[0].fault}", hint="--no-engines"
         )
     return None
+
+
+def _next_step(first: Currency) -> str:
+    model = first.version.model
+    if first.candidate:
+        return f"toolkit upgrade {model} --to {first.candidate}"
+    return f"toolkit update {model}"
 
 
 def _show(found: Mapping[str, Currency], serving: Serving, *, known: bool) -> None:
@@ -185,9 +192,7 @@ def _remarks(each: Currency, now: float) -> list[str]:
     if each.candidate:
         remarks.append(f"{each.candidate} has it pinned, a candidate")
     if each.upstream and each.upstream.behind and each.upstream.date:
-        remarks.append(
-            f"its newest commit is {format_seconds(max(0, now - each.upstream.date))} old"
-        )
+        remarks.append(f"its newest commit is {format_age(max(0.0, now - each.upstream.date))} old")
     if each.fault:
         remarks.append(f"not known: {each.fault}")
     return remarks

@@ -341,7 +341,8 @@ def _installed_for() -> str:
 def _days(window: Window) -> str:
     from toolkit.domain.schedule import WEEKDAYS
 
-    days = ",".join(map(str, window.dates)) or ",".join(WEEKDAYS[day] for day in window.weekdays)
+    names = ",".join(WEEKDAYS[day] for day in window.weekdays)
+    days = ",".join(map(str, window.dates)) or ("daily" if len(window.weekdays) == 7 else names)
     return f"{days} {window.at:%H:%M} {window.zone}"
 
 

@@ -49,3 +49,8 @@ def format_seconds(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def format_age(seconds: float) -> str:
+    """Return a long duration for users: whole days from two days on, `34 d`, else as `format_seconds`."""
+    return f"{seconds // 86_400:,.0f} d" if seconds >= 2 * 86_400 else format_seconds(seconds)

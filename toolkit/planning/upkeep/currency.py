@@ -9,11 +9,10 @@ from enum import StrEnum
 from typing import Any
 
 from toolkit.domain.model import HubSource, Model, Policy, Version
-from toolkit.domain.quantity import format_seconds
+from toolkit.domain.quantity import format_age
 from toolkit.domain.upstream import Upstream
 from toolkit.planning.release.licence_policy import licence_verdict
 
-_DAY = 86_400
 _NUMBERS = re.compile(r"([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?")
 
 
@@ -179,6 +178,4 @@ def behind_words(upstream: Upstream | None) -> str:
         return "-"
     if upstream.date is None or upstream.pinned_date is None:
         return f"{upstream.behind}"
-    days = (upstream.date - upstream.pinned_date) / _DAY
-    between = f"{days:.0f} d" if days >= 1 else format_seconds(max(0.0, days * _DAY))
-    return f"{upstream.behind}, {between}"
+    return f"{upstream.behind}, {format_age(max(0.0, upstream.date - upstream.pinned_date))}"

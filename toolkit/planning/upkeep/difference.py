@@ -171,9 +171,9 @@ def _lines(found: Difference) -> Iterator[str]:
     if not found.files:
         yield "the files are the same"
         return
-    size = format_size(new) if old == new else f"{format_size(old)} -> {format_size(new)}"
+    sizes = dict.fromkeys([format_size(old), format_size(new)])
     count = len(found.files)
-    yield f"{count} file{'s differ' if count != 1 else ' differs'}; size {size}"
+    yield f"{count} file{'s differ' if count != 1 else ' differs'}; size {' -> '.join(sizes)}"
     for each in found.files:
         yield f"  {each.path}: {_words(each)}"
     for field in found.fields:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.guard import Guard
-from toolkit.domain.quantity import format_seconds
+from toolkit.domain.quantity import format_age
 from toolkit.domain.release import Deployment, Outcome
 from toolkit.domain.schedule import Rule, Upkeep
 from toolkit.planning.upkeep.currency import Currency, State, age_of
@@ -57,8 +57,8 @@ def decide(rule: Rule, currency: Currency, failures: Mapping[str, str], now: flo
         return Decision(model, Action.PERSON, words, candidate)
     age = age_of(found, now)
     if age is None or age < rule.soak:
-        known = "never seen before" if age is None else f"known for {format_seconds(age)}"
-        words = f"{candidate} is {known}, of {format_seconds(rule.soak)}"
+        known = "never seen before" if age is None else f"known for {format_age(age)}"
+        words = f"{candidate} is {known}, of {format_age(rule.soak)}"
         return Decision(model, Action.WAIT, words, candidate)
     return Decision(model, Action.UPGRADE, f"to {candidate}", candidate)
 
