@@ -9,6 +9,7 @@ import pytest
 
 from tests.planning.facts import GB, gpu, host, kinds, release, slot, wanted
 from toolkit.domain.facts import HostFacts, ProcessState, RouterFacts
+from toolkit.domain.plan import StepKind
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 
@@ -265,11 +266,14 @@ def test_a_plan_says_who_serves_where_it_goes_and_what_it_moves() -> None:
 
 
 def test_a_swap_says_why() -> None:
-    plan = plan_deploy(wanted(big(2)), on_gpu(gpu(0, 24, 9), running=big(1)))
+    plan = plan_deploy(
+        wanted(big(2), hold_seconds=120.0), on_gpu(gpu(0, 24, 9), running=big(1))
+    )
     assert plan.notes == (
         "both replicas do not fit at once: the old one stops before the new one starts",
-        "requests wait at the router meanwhile, for 120 s at most",
+        "requests wait at the router meanwhile, each for 2 min 00 s at most",
     )
+    assert [step.seconds for step in plan.steps if step.kind is StepKind.HOLD] == [120.0]
 
 
 def test_the_reason_of_a_stop_is_the_real_one() -> None:

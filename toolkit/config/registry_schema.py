@@ -36,6 +36,7 @@ from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import ENGINES
 from toolkit.domain.model import (
     DEFAULT_BRANCH,
+    DEFAULT_HOLD,
     Check,
     EngineSpec,
     HubSource,
@@ -272,6 +273,12 @@ class ModelSpec(Entry):
         description="The choice of a replica for a request: the one with the fewest open requests, or, with `prefix`, "
         "one that had the same first message before and has it in its cache.",
         examples=["prefix"],
+    )
+    hold: Duration = Field(
+        DEFAULT_HOLD,
+        description="How long requests wait, at most, while a new replica starts in place of the only one. Then they "
+        "are refused. See [upgrades](upgrades.md#hold).",
+        examples=["120s"],
     )
     versions: dict[Name, VersionSpec] = Field(
         default_factory=dict, description="The versions, the newest last."

@@ -118,11 +118,16 @@ class Permission:
         return (*(("code",) if self.trust_remote_code else ()), *self.formats, *self.options)
 
 
+# Seconds that requests wait in a swap. Clients of OpenAI's library give up after 600 s.
+DEFAULT_HOLD = 120.0
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """A pinned entry under a model. `revision` is a full 40-hex commit (or content id of a directory).
 
-    A `candidate` is deployed by its name alone: it is no model's newest version.
+    A `candidate` is deployed by its name alone: it is no model's newest version. Where its replica starts in place of
+    the only one that serves, requests wait for up to `hold` seconds.
     """
 
     model: str
@@ -140,6 +145,7 @@ class Version:
     routing: str = "least-connections"
     guard: Guard = field(default_factory=Guard)
     candidate: bool = False
+    hold: float = DEFAULT_HOLD
 
     @property
     def title(self) -> str:

@@ -47,7 +47,7 @@ class Step:
     """One change: what, where, why. `size` in bytes where bytes move.
 
     A canary has its `share` of the model's requests in parts of ten thousand. It and a bake last `seconds`, and until
-    `requests` were answered.
+    `requests` were answered. Requests wait for up to the `seconds` of a hold.
     """
 
     kind: StepKind

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.guard import Guard
+from toolkit.domain.model import DEFAULT_HOLD
 from toolkit.domain.plan import Plan, Step, StepKind, Strategy
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.release import SLOTS, Release
@@ -15,10 +16,8 @@ from toolkit.planning.change.canary import Watching, bake_step, watching
 from toolkit.planning.change.preflight import reason_to_provision
 from toolkit.planning.change.room import Room, find_room
 
-# Seconds that a request waits at the router at most while its only replica is exchanged.
-HOLD_SECONDS = 120
 SWAP_NOTE = "both replicas do not fit at once: the old one stops before the new one starts"
-HOLD_NOTE = f"requests wait at the router meanwhile, for {HOLD_SECONDS} s at most"
+HOLD_NOTE = "requests wait at the router meanwhile, each for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,8 @@ class Wanted:
 
     `snapshot_size` and `missing_bytes` are in bytes. The host's `converged` must read `provision_digest`. The new
     replica is watched under traffic as its `guard` says (None: for some seconds by the command alone), for
-    `bake_seconds` where a person asked for that; a start usually takes `ready_seconds`.
+    `bake_seconds` where a person asked for that; a start usually takes `ready_seconds`. In a swap a request waits for up
+    to `hold_seconds`.
     """
 
     action: str
@@ -40,6 +40,7 @@ class Wanted:
     ready_seconds: float = 60.0
     notes: tuple[str, ...] = ()
     guard: Guard | None = None
+    hold_seconds: float = DEFAULT_HOLD
 
 
 def plan_deploy(wanted: Wanted, facts: HostFacts) -> Plan:
@@ -151,7 +152,7 @@ def _start_new(
     steps = (
         *_preparation(wanted, facts, live=False),
         *_evict_standby(occupied),
-        *(_evict_serving(running) if swap else ()),
+        *(_evict_serving(running, wanted.hold_seconds) if swap else ()),
         Step(
             StepKind.START, f"{wanted.release.title} in {target.slot}: {room.reason}", target.slot
         ),
@@ -183,7 +184,8 @@ def _with_room(plan: Plan, room: Room, wanted: Wanted, *, swap: bool) -> Plan:
     if not swap:
         return replace(plan, devices=room.devices)
     downtime = f"about {format_seconds(wanted.ready_seconds)}"
-    notes = (*plan.notes, SWAP_NOTE, HOLD_NOTE)
+    hold = f"{HOLD_NOTE} {format_seconds(wanted.hold_seconds)} at most"
+    notes = (*plan.notes, SWAP_NOTE, hold)
     return replace(plan, devices=room.devices, downtime=downtime, notes=notes)
 
 
@@ -222,11 +224,11 @@ def _evict_standby(occupied: Sequence[SlotFacts]) -> tuple[Step, ...]:
     )
 
 
-def _evict_serving(running: Sequence[SlotFacts]) -> tuple[Step, ...]:
+def _evict_serving(running: Sequence[SlotFacts], hold: float) -> tuple[Step, ...]:
     steps = []
     for slot in running:
         why = "no new requests to it; they wait where no other replica takes them"
-        steps.append(Step(StepKind.HOLD, why, slot.slot, seconds=HOLD_SECONDS))
+        steps.append(Step(StepKind.HOLD, why, slot.slot, seconds=hold))
         steps.append(Step(StepKind.DRAIN, "its running requests end first", slot.slot))
         steps.append(
             Step(StepKind.STOP, f"{_held_by(slot)} makes way: its memory is needed", slot.slot)

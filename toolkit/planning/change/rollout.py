@@ -201,7 +201,7 @@ def _serves(facts: HostFacts, model: str) -> bool:
 
 def _rolling(plan: Plan, serving: int) -> Plan:
     note = f"its old replica stops before the new one starts; {serving - 1} other hosts serve meanwhile"
-    kept = [each for each in plan.notes if each not in (SWAP_NOTE, HOLD_NOTE)]
+    kept = [each for each in plan.notes if not each.startswith((SWAP_NOTE, HOLD_NOTE))]
     return replace(plan, strategy=Strategy.ROLLING, downtime="", notes=(*kept, note))
 
 

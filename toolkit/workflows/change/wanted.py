@@ -98,6 +98,7 @@ def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
             missing_bytes=0 if stored else max(1, sum(missing)),
             notes=_permitted(version),
             guard=version.guard,
+            hold_seconds=version.hold,
         )
 
     return want
