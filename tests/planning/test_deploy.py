@@ -266,9 +266,7 @@ def test_a_plan_says_who_serves_where_it_goes_and_what_it_moves() -> None:
 
 
 def test_a_swap_says_why() -> None:
-    plan = plan_deploy(
-        wanted(big(2), hold_seconds=120.0), on_gpu(gpu(0, 24, 9), running=big(1))
-    )
+    plan = plan_deploy(wanted(big(2), hold_seconds=120.0), on_gpu(gpu(0, 24, 9), running=big(1)))
     assert plan.notes == (
         "both replicas do not fit at once: the old one stops before the new one starts",
         "requests wait at the router meanwhile, each for 2 min 00 s at most",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -306,20 +305,6 @@ def test_without_room_for_both_the_old_one_makes_way(world: World) -> None:
         "watch tiny-green",
     ]
     assert world.table() == [("green", "v2", "healthy", 100)]
-
-
-@pytest.mark.parametrize("fails", [False, True], ids=["and lives", "and fails"])
-def test_requests_wait_while_nothing_serves_in_a_swap(world: World, fails: bool) -> None:
-    world.deploy(release(1, memory=15 * GB))
-    if fails:
-        world.behave("v2", Behaviour.DIES_AT_START)
-    held: list[str] = []
-    world.host.before = lambda name: held.append(world.host.files.get("holds.map", ""))
-    with pytest.raises(ReleaseFailedError) if fails else nullcontext():
-        world.deploy(release(2, memory=15 * GB))
-    # Where other hosts serve, no request needs to wait.
-    assert set(held) == ({"", "tiny 120\n"} if world.count == 1 else {""})
-    assert world.host.files["holds.map"] == ""
 
 
 def test_a_swap_that_fails_starts_the_old_one_again(world: World) -> None:

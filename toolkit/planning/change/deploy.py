@@ -26,8 +26,8 @@ class Wanted:
 
     `snapshot_size` and `missing_bytes` are in bytes. The host's `converged` must read `provision_digest`. The new
     replica is watched under traffic as its `guard` says (None: for some seconds by the command alone), for
-    `bake_seconds` where a person asked for that; a start usually takes `ready_seconds`. In a swap a request waits for up
-    to `hold_seconds`.
+    `bake_seconds` where a person asked for that; a start usually takes `ready_seconds`. In a swap a request waits for
+    up to `hold_seconds`.
     """
 
     action: str
