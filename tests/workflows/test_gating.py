@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,41 @@ def test_an_upgrade_whose_answers_are_wrong_never_takes_traffic(world: World, gu
     assert failed.result.gate == "answers"
     # the serving one has no gates to pass again, nor has a rollback
     world.deploy(release(1))
+
+
+def test_a_release_that_took_the_place_of_the_former_one_is_compared_with_what_that_answered(
+    world: World, guard: Guard
+) -> None:
+    world.guard = replace(guard, bake=1)
+    large = [replace(release(number), memory=15 * GB) for number in (1, 2, 3)]
+    for each in world.hosts.values():
+        each.says = lambda version, _: "Rome" if version == "v3" else "Paris"
+    world.deploy(large[0])
+    world.deploy(large[1])
+    assert set(world.serving().values()) == {"v2"}
+    found = [each.result for each in world.history.gates("tiny") if each.release == 2]
+    answers = next(each for each in found if each.gate == "answers")
+    assert [(each.new, each.old) for each in answers.figures[:1]] == [(1.0, 1.0)]
+    assert "shape" in {each.gate for each in found}
+
+    with pytest.raises(
+        ReleaseFailedError, match="that the serving release passes at the same moment lost"
+    ):
+        world.deploy(large[2])
+    assert set(world.serving().values()) == {"v2"}
+
+
+def test_what_the_former_release_got_wrong_does_not_refuse_the_one_in_its_place(
+    world: World, guard: Guard
+) -> None:
+    world.guard = replace(guard, bake=1)
+    for each in world.hosts.values():
+        each.says = lambda *_: "Paris"
+    world.deploy(replace(release(1), memory=15 * GB))
+    for each in world.hosts.values():
+        each.says = lambda *_: "Rome"
+    world.deploy(replace(release(2), memory=15 * GB))
+    assert set(world.serving().values()) == {"v2"}
 
 
 def test_a_version_that_does_not_answer_its_checks_is_stopped_again(

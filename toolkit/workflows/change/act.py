@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.adapters.distribution.port import Tree
 from toolkit.domain.facts import HostFacts
@@ -33,6 +33,9 @@ from toolkit.workflows.change.routers import Edit
 from toolkit.workflows.change.send import engine_on_host, send
 from toolkit.workflows.guard.checks import fault_of_check
 from toolkit.workflows.tools import Timing, Tools
+
+if TYPE_CHECKING:
+    from toolkit.workflows.change.proving import Proving
 
 FULL_WEIGHT = 100
 _WATCHED = (StepKind.CANARY, StepKind.BAKE)
@@ -77,8 +80,13 @@ class Act:
             else None
         )
         self._watched: set[str] = set()
-        # Slots whose release a gate refused, which is recorded with its figures.
         self._judged: set[str] = set()
+        self._proving: Proving | None = None
+        if change.guard and not change.proven:
+            # Here and not above: a rollback has no gates, and must start at once.
+            from toolkit.workflows.change.proving import Proving
+
+            self._proving = Proving(tools, change.guard, change.rollout)
         self._promoted = False
         host = tools.host.host
         self._label = host.label
@@ -202,20 +210,10 @@ class Act:
         for way in gate_ways(release) if once else ():
             if fault := way_fault(way, complete(port, way.payload, way.timeout)):
                 raise _refused(release, step.slot, fault)
-        if once and self._change.guard:
-            self._prove(release, step.slot, port, self._change.guard)
-
-    def _prove(self, release: Release, slot: str, port: int, guard: Guard) -> None:
-        # Here and not above: a switch to a standby has no gates, and must be quick.
-        from toolkit.workflows.change.proving import prove
-        from toolkit.workflows.guard.replicas import Place
-
-        why = prove(self._tools, guard, Place(slot, port, release), self._change.rollout)
-        if why:
-            self._judged.add(slot)
-            raise ReleaseFailedError(
-                f"{release.title} {why}", hint=f"toolkit releases {release.model} --gates"
-            )
+        if once and self._proving:
+            # The gate that refuses it is recorded with its figures.
+            self._judged.add(step.slot)
+            self._proving.prove(release, step.slot, port)
 
     def _keep_failure(self, step: Step, error: ReleaseFailedError) -> None:
         """Record that a release failed before any guard could watch it."""
@@ -229,6 +227,8 @@ class Act:
 
     def _hold(self, step: Step) -> None:
         model, name = self._change.model, self._target(step.slot, 0).name
+        if self._proving:
+            self._proving.record_former(model, step.slot)
 
         def held(routes: Routes) -> Routes:
             found = with_weights(routes, model, {name: 0})

@@ -35,7 +35,7 @@ def answers_gate(gating: Gating) -> GateResult | None:
 
 class _Asking:
     def __init__(self, gating: Gating) -> None:
-        self._gating, self._old = gating, gating.old
+        self._gating, self._old = gating, gating.beside
         self._silent = self._old_silent = 0
 
     def run(self, asked: Answers) -> GateResult:

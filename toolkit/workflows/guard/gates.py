@@ -33,10 +33,11 @@ def run_gates(
     old: Place | None,
     say: Say,
     scorer: Callable[[], Scores] | None = None,
+    former: Place | None = None,
 ) -> tuple[GateResult, ...]:
     """Return the verdicts of all gates on the release at `new`; `old` is the serving one on the same host.
 
-    `scorer` gives what runs benchmarks (`Tools.scorer`).
+    `scorer` gives what runs benchmarks (`Tools.scorer`); `former` is the recorded release whose place the new one took.
 
     The gates after one that failed are not run. Raises InputError where a file of the guard has a fault, HostError
     where the host does not answer.
@@ -46,7 +47,8 @@ def run_gates(
     with matching() as fits:
         prompts = read_prompts(guard, fits)
         began = {place.slot: look(host, place) for place in (new, old) if place}
-        return tuple(_results(Gating(host, guard, new, old, say, fits, prompts, began, scorer)))
+        gating = Gating(host, guard, new, old, say, fits, prompts, began, scorer, former)
+        return tuple(_results(gating))
 
 
 def refusal(results: Iterable[GateResult], guard: Guard) -> str:

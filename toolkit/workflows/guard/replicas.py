@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,11 +19,12 @@ from toolkit.workflows.tools import Say, Scores
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a release runs on a host."""
+    """Where a release runs on a host. With `recorded` it runs no more: these are its answers, see `former.py`."""
 
     slot: str
     port: int
     release: Release
+    recorded: Mapping[str, Answer] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ class Gating:
     """What a gate works with: the new release and the serving one (None: there is none) on a host.
 
     `prompts` are the guard's golden prompts; `fits` matches texts with patterns and schemas. `began` is how both did
-    before the gates, by slot; `scorer` gives what runs benchmarks.
+    before the gates, by slot; `scorer` gives what runs benchmarks. Where nothing serves beside the new release because
+    it took the place of the former one, `former` has that one's recorded answers.
     """
 
     host: HostPort
@@ -41,11 +45,25 @@ class Gating:
     prompts: tuple[GoldenPrompt, ...] = ()
     began: Mapping[str, Vitals] = field(default_factory=dict)
     scorer: Callable[[], Scores] | None = None
+    former: Place | None = None
+
+    @property
+    def beside(self) -> Place | None:
+        """The release to compare answers with; None where there is none."""
+        return self.old or self.former
 
 
 def ask(
     host: HostPort, place: Place, kind: Kind, payload: Mapping[str, Any], timeout: float
 ) -> Answer:
     """Return the whole answer of a replica to a request, which goes to its own port and never to the router."""
+    if place.recorded is not None:
+        return place.recorded.get(question_key(kind, payload), Answer(0, error="it was not asked"))
     asked = {"model": place.release.model, **payload}
     return host.ask(place.port, PATHS[kind], asked, timeout)
+
+
+def question_key(kind: Kind, payload: Mapping[str, Any]) -> str:
+    """Return the key of a question among recorded answers."""
+    text = json.dumps([kind, payload], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -14,7 +14,7 @@ _TIMES = 3
 
 def shape_gate(gating: Gating) -> GateResult | None:
     """Return the verdict on the new release's form of answers; None where no release serves and answers beside it."""
-    host, new, old = gating.host, gating.new, gating.old
+    host, new, old = gating.host, gating.new, gating.beside
     if old is None:
         return None
     mine: dict[str, frozenset[str]] = {}

@@ -1,0 +1,40 @@
+"""Record what a serving release answers before a new one takes its place: then nothing is left to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.domain.golden import GoldenPrompt, Kind
+from toolkit.domain.guard import Guard
+from toolkit.domain.probe import Answer
+from toolkit.planning.guard.shape import questions_of
+from toolkit.workflows.guard.files import prompts_of
+from toolkit.workflows.guard.replicas import Place, ask, question_key
+
+# A replica that gives no answer at all so many times in a row is asked no more: it is the reason for the change.
+_SILENT = 3
+
+
+def recorded(host: HostPort, guard: Guard, place: Place) -> Place:
+    """Return `place` with its answers to all that the gates on answers will ask; they stay in memory alone."""
+    answers: dict[str, Answer] = {}
+    silent = 0
+    for kind, payload, timeout in _questions(place, prompts_of(guard)):
+        answer = ask(host, place, kind, payload, timeout)
+        answers[question_key(kind, payload)] = answer
+        silent = 0 if answer.status else silent + 1
+        if silent >= _SILENT:
+            break
+    return replace(place, recorded=answers)
+
+
+def _questions(
+    place: Place, prompts: Sequence[GoldenPrompt]
+) -> Iterator[tuple[Kind, Mapping[str, Any], float]]:
+    for question in questions_of(place.release, prompts):
+        yield question.kind, question.payload, question.timeout
+    for prompt in prompts:
+        yield prompt.kind, prompt.payload, prompt.timeout
