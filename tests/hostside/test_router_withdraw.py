@@ -127,6 +127,24 @@ def test_the_last_replica_of_a_model_is_not_withdrawn(site: Site) -> None:
     assert not withdraw.withdraw(str(site.lab.root), "big", "green")["withdrawn"]
 
 
+def test_a_withdrawal_that_was_killed_before_the_workers_knew_is_completed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.lab.apply(shifted(site.lab.routes))
+    with monkeypatch.context() as patch:
+        patch.setattr(withdraw.reweigh.router, "tell", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            withdraw.withdraw(str(site.lab.root), "tiny", "green")
+    assert own_routes(site.lab).routes[0].targets[1].withdrawn
+    assert site.slot() == "green"
+    assert withdraw.withdraw(str(site.lab.root), "tiny", "green")["withdrawn"]
+    assert site.slot() == "blue"
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_router_that_is_down_starts_without_the_withdrawn_target(site: Site) -> None:
     site.lab.apply(with_shares(site.lab.routes, "tiny", {"green": 10_000}))
     routes = own_routes(site.lab).as_json()

@@ -22,7 +22,8 @@ _SERVER = re.compile(r"(    server (\S+) \S+ weight )\d+")
 def reweigh(root: str, edit: Callable[[Document], Document]) -> None:
     """Write `edit` of the present routes, and tell the workers; a router that is down reads the files when it starts.
 
-    Where `edit` returns the routes that it was given, nothing changes. Raises RouterError.
+    Where `edit` returns the routes that it was given, the workers are told these: a run that was killed between files
+    and commands leaves workers that do not know them. Raises RouterError.
     """
     directory = os.path.join(root, "router")
     with router_files.alone(directory):
@@ -32,11 +33,10 @@ def reweigh(root: str, edit: Callable[[Document], Document]) -> None:
         }
         present = routes_file.parsed(former["routes.json"])
         routes = edit(present)
-        if routes == present:
-            return
-        files = {**former, **_files(former, routes)}
-        changed = [name for name in router_files.FILES if files[name] != former[name]]
-        router_files.write(directory, files, changed)
+        if routes != present:
+            files = {**former, **_files(former, routes)}
+            changed = [name for name in router_files.FILES if files[name] != former[name]]
+            router_files.write(directory, files, changed)
         try:
             router.tell(directory, routes)
         except RouterDown:

@@ -51,7 +51,8 @@ def withdraw(root: str, model: str, slot: str) -> Document:
         if not any(each["weight"] and up.get(other) for other, each in after.items()):
             return {"withdrawn": False, "to": "", "why": f"no other replica of {model} is up"}
         withdrawals.record(root, model, slot)
-        reweigh.reweigh(root, lambda present: withdrawn(present, model, name))
+    # Also where it is marked already: the run that did so may have been killed before the workers knew.
+    reweigh.reweigh(root, lambda present: withdrawn(present, model, name))
     beside = routes_file.beside(after, name)
     return {"withdrawn": True, "to": after[beside]["slot"] if beside else "", "why": ""}
 
