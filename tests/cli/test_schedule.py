@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import sys
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ from tests.workflows.world import release
 from toolkit.adapters.history.history import History
 from toolkit.adapters.schedule_record import ScheduleRecord, WindowRun
 from toolkit.cli import schedule_desk
+from toolkit.cli.deploy import upgrade
 from toolkit.cli.schedule_desk import CommandDesk
 from toolkit.domain.guard import GateRecord, GateResult, Verdict
 
@@ -140,13 +143,19 @@ def test_an_upgrade_is_the_command_of_a_person(
     stand_in(
         tmp_path,
         monkeypatch,
-        'print(json.dumps({"error": {"message": " ".join(sys.argv[1:])}})); sys.exit(8)',
+        'print(json.dumps({"error": {"message": json.dumps(sys.argv[1:])}})); sys.exit(8)',
     )
     ended = desk.upgrade("tiny", "v2", "schedule, window night", time.time() + 60)
     assert ended.code == 8
-    assert ended.message.startswith(
-        "-m toolkit.cli.main upgrade tiny --to v2 --yes --json --registry registry.yaml --home "
-    )
+    words = json.loads(ended.message)
+    assert words[:3] == ["-m", "toolkit.cli.main", "upgrade"]
+    # A copy: a command remembers the names of the help option of its first context.
+    typed = copy.copy(upgrade).make_context("upgrade", words[3:]).params
+    told = {name: typed[name] for name in ("model", "version", "yes", "as_json", "reason")}
+    assert told == {
+        "model": "tiny", "version": "v2", "yes": True, "as_json": True,
+        "reason": "schedule, window night",
+    }  # fmt: skip
 
 
 def test_the_end_of_the_window_interrupts_the_upgrade_once_and_waits_for_its_undoing(

@@ -108,6 +108,16 @@ def test_a_version_that_fails_is_returned_and_no_later_window_tries_it(night: Un
     assert night.prompt("upgrade", "tiny", "--to", night.new, "--yes").code == 0
 
 
+def test_a_candidate_that_serves_and_was_never_accepted_is_told(night: Unattended) -> None:
+    assert night.prompt("update", "tiny").code == 0
+    before = night.registry()
+    assert night.prompt("upgrade", "tiny", "--to", night.new, "--yes").code == 0
+    # As if the command had been killed just after the release went live.
+    (night.prompt.place / "model_registry.yaml").write_text(before)
+    said = night.prompt("outdated", "--no-engines")
+    assert f"serves as a candidate: toolkit registry accept tiny@{night.new}" in said.out
+
+
 def test_a_host_that_is_held_stops_the_run_before_the_upgrade(night: Unattended) -> None:
     first = next(iter(night.hosts.values()))
     with first.lock(night.fleet.world.command()[0].owner):

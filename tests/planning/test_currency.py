@@ -104,6 +104,13 @@ def test_a_candidate_of_the_same_commit_is_named_and_does_not_make_the_model_cur
     assert (found.state, found.version.name, found.candidate) == (State.OUTDATED, "v1", "v2")
 
 
+def test_a_branch_that_went_back_is_no_newer_version() -> None:
+    model = replace(MODEL, versions=(version("v1", OLD), version("v2", NEW)))
+    found = judge(model, SAME, (), POLICY)
+    assert found.changes == ("its source is back at v1, an older version",)
+    assert judge(model, replace(SAME, revision=NEW), (), POLICY).changes == ()
+
+
 def test_a_directory_with_other_files_is_outdated() -> None:
     local = Model("tiny", "", (version("v1", OLD, source=LocalSource("/m", "tiny")),))
     assert judge(local, Upstream(OLD), (), POLICY).state is State.CURRENT

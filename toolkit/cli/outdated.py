@@ -97,6 +97,12 @@ def outdated(
         )
         return
     _show(found, serving, known=len(silent) < len(hosts))
+    for model in chosen:
+        for each in model.candidates:
+            if each.name in serving.get(model.name, {}):
+                say(
+                    f"{model.name}: {each.name} serves as a candidate: toolkit registry accept {each.title}"
+                )
     _show_engines(engines)
     for name, why in silent.items():
         note(f"{name}: not known what serves there: {why}")

@@ -15,7 +15,6 @@ from pathlib import Path
 from toolkit.adapters.history.history import History
 from toolkit.adapters.sightings import Sightings
 from toolkit.cli.context import open_fleet, open_hub, read_pins, read_registry
-from toolkit.cli.deploy import upgrade as upgrade_command
 from toolkit.cli.host_view import open_host
 from toolkit.cli.output import note
 from toolkit.cli.trail import trail_now
@@ -104,7 +103,7 @@ class CommandDesk:
             *(sys.executable, "-m", "toolkit.cli.main", "upgrade", model, "--to", version, "--yes"),
             *("--json", "--registry", self.registry_path, "--home", str(self.home)),
             *(("--fleet", self.fleet) if self.fleet else ()),
-            *(("--reason", reason) if takes_reason() else ()),
+            *("--reason", reason),
         ]
         # A session of its own: Ctrl-C at a terminal must reach it once, through this command.
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -121,11 +120,6 @@ class CommandDesk:
             raise
         message = _message(out)
         return Ended(process.returncode, f"the window ended: {message}" if late else message)
-
-
-def takes_reason() -> bool:
-    """Whether the command of an upgrade takes the reason of its audit record."""
-    return any(each.name == "reason" for each in upgrade_command.params)
 
 
 def _message(out: str) -> str:

@@ -113,7 +113,15 @@ def judge(
     `pinned_formats` are those of its pinned weights.
     """
     version = model.newest
-    changes = tuple(_changes(version, upstream, pinned_formats, policy))
+    older = [
+        each.name
+        for each in model.versions
+        if each.revision == upstream.revision != version.revision and not each.candidate
+    ]
+    changes = (
+        *_changes(version, upstream, pinned_formats, policy),
+        *(f"its source is back at {name}, an older version" for name in older[-1:]),
+    )
     if upstream.revision and upstream.revision != version.revision:
         state = State.OUTDATED
     else:
