@@ -176,6 +176,16 @@ def test_a_renamed_field_fails_before_any_golden_prompt_is_asked(tmp_path: Path)
     assert result.reason == "a chat: choices.message.content gone; a chat: new choices.message.text"
 
 
+def test_a_reason_commands_no_terminal(tmp_path: Path) -> None:
+    found = host(lambda version, _: "Paris")
+    found.ask = lambda *_: Answer(500, error="boom \x1b[2J\x07" + "x" * 5000)  # type: ignore[method-assign]
+    (result,) = [
+        each for each in run(found, guard(tmp_path, PARIS), None) if each.gate == "answers"
+    ]
+    assert "boom \\x1b[2J\\x07xx" in result.reason
+    assert result.reason.isprintable()
+
+
 def test_a_stream_that_breaks_off_fails_the_shape(tmp_path: Path) -> None:
     found = host(lambda version, _: "Paris")
     given = found.ask

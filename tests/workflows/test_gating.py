@@ -104,6 +104,11 @@ def test_an_upgrade_whose_answers_are_wrong_never_takes_traffic(world: World, gu
     before = world.table()
     with pytest.raises(ReleaseFailedError) as caught:
         world.deploy(release(2))
+    gate_step = next(step for step in world.shown[-1].plans["gpu1"].steps if step.kind == "gate")
+    assert (
+        gate_step.reason
+        == "it must answer its checks and pass its gates (answers) before it takes traffic"
+    )
     words = "tiny #2 (v2) did not pass the gate 'answers': 1 of 1 golden prompts that the serving release passes"
     assert words in caught.value.message
     assert world.table() == before

@@ -156,7 +156,7 @@ def _start_new(
         Step(
             StepKind.START, f"{wanted.release.title} in {target.slot}: {room.reason}", target.slot
         ),
-        Step(StepKind.GATE, "it must answer its checks before it takes traffic", target.slot),
+        Step(StepKind.GATE, _must_pass(wanted), target.slot),
         *_switch(wanted, None if swap else current, target, watched),
     )
     plan = _plan(
@@ -174,6 +174,14 @@ def _guard(wanted: Wanted) -> Guard | None:
     """Return what the release must prove: nothing for a rollback, because it served before."""
     off = wanted.action == "rollback" or (wanted.guard is not None and wanted.guard.off)
     return None if off else wanted.guard
+
+
+def _must_pass(wanted: Wanted) -> str:
+    guard = _guard(wanted)
+    named = ("answers", "speed", "benchmarks") if guard else ()
+    asked = ", ".join(name for name in named if getattr(guard, name) is not None)
+    gates = f" and pass its gates ({asked})" if asked else ""
+    return f"it must answer its checks{gates} before it takes traffic"
 
 
 def _notes(watched: Watching) -> tuple[str, ...]:

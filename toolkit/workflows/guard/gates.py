@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.adapters.matching.matching import matching
@@ -16,6 +17,8 @@ from toolkit.workflows.guard.shape import shape_gate
 from toolkit.workflows.guard.speed import speed_gate
 from toolkit.workflows.tools import Say, Scores
 
+# Characters of a reason.
+_REASON = 2000
 # In this order; the cheap ones come first. A gate returns None where its guard does not ask for it.
 GATES: tuple[Callable[[Gating], GateResult | None], ...] = (
     shape_gate,
@@ -66,9 +69,16 @@ def _results(gating: Gating) -> Iterator[GateResult]:
         result = gate(gating)
         if result is None:
             continue
+        result = replace(result, reason=_printable(result.reason))
         gating.say(
             f"  {result.gate}: {result.verdict}{f': {result.reason}' if result.reason else ''}"
         )
         yield result
         if result.verdict is Verdict.FAILED:
             return
+
+
+def _printable(text: str) -> str:
+    """Return a reason, which quotes what a model and an engine answer, without what commands a terminal."""
+    cut = text if len(text) <= _REASON else f"{text[:_REASON]}..."
+    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in cut)
