@@ -28,6 +28,7 @@ SECTIONS = {
     "bench_fleet_look.py": ("fleet-status", "fleet-deploy"),
     "bench_fleet_change.py": ("fleet-upgrade", "fleet-rollback"),
     "bench_spread.py": ("spread",),
+    "bench_router.py": ("router-withdrawal", "router-hold"),
     "bench_guard.py": ("guard-alarms", "guard-power"),
 }
 
