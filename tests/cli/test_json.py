@@ -58,7 +58,7 @@ ON_FLEET = (
     "outdated --no-engines", "stop tiny --dry-run", "stop tiny --yes", "status", "hosts drain gpu1 --dry-run",
     "hosts drain gpu1 --yes",
     "hosts forget gpu9 --dry-run", "hosts forget gpu9 --yes",
-    "audit", "audit list", "audit show ID", "audit verify",
+    "audit", "audit list", "audit show ID", "audit verify", "notify",
 )  # fmt: skip
 ELSEWHERE = (
     "registry init", "registry list", "registry show tiny", "registry check", "registry pin tiny --as v3 --dry-run",
@@ -68,7 +68,7 @@ ELSEWHERE = (
     "pull tiny@v1 --dry-run", "pull tiny@v1", "pull --all", "mirror",
     "bundle create tiny --python 3.11 --to bundle --dry-run", "bundle create tiny --python 3.11 --to bundle",
     "bundle show bundle", "bundle load bundle --dry-run", "bundle load bundle --yes",
-    "engine lock 0.32.0 --accelerator cpu",
+    "engine lock 0.32.0 --accelerator cpu", "notify test",
 )  # fmt: skip
 # test_watch.py tries them, while a guard watches.
 UNDER_GUARD = ("watch tiny --once", "promote tiny", "abort tiny")
@@ -292,6 +292,9 @@ def test_what_concerns_this_machine_alone_is_documented_too(
         if line == "registry init":
             (prompt.place / "init").mkdir()
             monkeypatch.chdir(prompt.place / "init")
+        if line == "notify test":
+            text = "channels: [{name: ops, webhook: 'https://ops.example/hook'}]"
+            (home / "home" / "notify.yaml").write_text(text)
         said = prompt(*line.split(), "--json")
         assert said.code == 0, (line, said.out, said.err)
         monkeypatch.chdir(prompt.place)
@@ -303,6 +306,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "toolkit.adapters.mirror.server.serve", lambda _, bind, listening: listening(bind)
     )
+    monkeypatch.setattr("toolkit.adapters.notices.delivery.deliver", lambda *_: None)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("UV_OFFLINE", "1")
     text = (SHIPPED / "vllm-0.32.0-cpu-py311.lock").read_text()

@@ -117,6 +117,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.audit:audit",
         "Show and verify the log of who changed what, when and why.",
     ),
+    "notify": (
+        "toolkit.cli.notify:notify",
+        "Show and try the channels that tell people how a deployment ended.",
+    ),
     "completion": (
         "toolkit.cli.completion:completion",
         'Print the shell\'s completion script: eval "$(toolkit completion bash)".',

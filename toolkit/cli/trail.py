@@ -132,9 +132,13 @@ def _open_trail(
         _digests(options),
         goes_on,
     )
-    settings = Path(os.environ.get("TOOLKIT_NOTIFY") or home / "notify.yaml")
-    desk = NoticeDesk(settings, home, note, time.time)
+    desk = NoticeDesk(notify_path(home), home, note, time.time)
     return CommandTrail(spoken, AuditLog(home), desk, note, time.time, reason)
+
+
+def notify_path(home: Path) -> Path:
+    """Return the file with the settings of notifications and hooks."""
+    return Path(os.environ.get("TOOLKIT_NOTIFY") or home / "notify.yaml")
 
 
 def _digests(options: Mapping[str, Any]) -> dict[str, str]:

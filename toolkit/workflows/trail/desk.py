@@ -87,6 +87,31 @@ class NoticeDesk:
             return [{"where": str(self._path), "outcome": "not told", "why": error.message}]
         return [*self._call_after(settings, notice, plan), *self._deliver_all(settings, notice)]
 
+    def channels(self) -> tuple[Channel, ...]:
+        """Return the channels of the settings; raises InputError with file and line."""
+        return self._settings.channels
+
+    def waiting(self) -> dict[str, int]:
+        """Return how many notices wait for delivery, by the channel's name."""
+        from toolkit.adapters.notices.outbox import Outbox
+
+        found: dict[str, int] = {}
+        for each in Outbox(self._home).waiting():
+            found[each.channel] = found.get(each.channel, 0) + 1
+        return found
+
+    def try_all(self, notice: Notice) -> list[Record]:
+        """Deliver the notice on all channels, whatever they tell, and keep none; return what became of each."""
+        from toolkit.adapters.notices.outbox import Waiting
+
+        channels = {each.name: each for each in self._settings.channels}
+        waiting = {name: [Waiting(name, notice)] for name in channels}
+        found = {each.channel: why for each, why in self._at_once(channels, waiting)}
+        return [
+            _record(name, notice, "failed" if found[name] else "delivered", found[name])
+            for name in channels
+        ]
+
     def _call_after(
         self, settings: NotifySettings, notice: Notice, plan: Mapping[str, Any]
     ) -> Iterable[Record]:
