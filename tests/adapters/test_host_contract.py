@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ from toolkit.domain.facts import ProcessState
 from toolkit.domain.fit import Actual
 from toolkit.domain.guard import GuardOrder, GuardPhase, Verdict
 from toolkit.domain.keys import HostKeys, KeyRing
-from toolkit.domain.probe import LockOwner
+from toolkit.domain.probe import LockOwner, PairsWanted
 from toolkit.domain.release import OpenDeployment
 from toolkit.errors import BusyError, HostError
 from toolkit.planning.engines.vllm_log import read_actual
@@ -172,6 +174,35 @@ def test_a_replica_that_a_sampled_request_ends_gives_no_answer(lab: HostLab) -> 
     answer = lab.host.complete(lab.ports["blue"], {**asked, "temperature": 1, "top_p": 0.9}, 5)
     assert (answer.status, answer.text) == (0, "")
     assert answer.error.startswith("RemoteDisconnected: ")
+
+
+def test_pairs_take_the_times_of_both_replicas(lab: HostLab, program: str) -> None:
+    told: list[Mapping[str, Any]] = []
+    asked = {"stream": True, "messages": [{"content": "{fresh}"}]}
+    blue = lab.ports["blue"]
+    wanted = PairsWanted(blue, blue, "/v1/chat/completions", asked, pairs=2, concurrency=2)
+    pairs = lab.host.pairs(wanted, told.append)
+    assert told == [{"pair": 1}, {"pair": 2}]
+    assert len(pairs) == 2
+    for pair in pairs:
+        for times in (pair.new, pair.old):
+            assert times is not None
+            assert (times.failed, times.asked) == (0, 2)
+            assert times.first is not None
+            assert 0 < times.first <= times.seconds
+            assert times.tokens > 0
+    (alone,) = lab.host.pairs(replace(wanted, old=0, pairs=1), silent)
+    assert alone.old is None
+
+
+def test_vitals_tell_of_a_replica_and_of_its_cache(lab: HostLab, program: str) -> None:
+    began = lab.host.vitals(program, lab.ports["blue"])
+    assert (began.state, began.lines, began.preemptions) == ("running", (), 0.0)
+    assert began.pid > 0
+    assert began.memory > 0
+    assert read_actual(began.cache).tokens == 2048
+    ended = lab.host.vitals(program, lab.ports["blue"], began.log or "0:0")
+    assert (ended.pid, ended.started_at, ended.lines) == (began.pid, began.started_at, ())
 
 
 def test_traffic_follows_the_routes(lab: HostLab, program: str) -> None:

@@ -19,16 +19,21 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "toolkit" / "hostside"))
 
-from trial import FAILED, PASSED, Trial  # noqa: E402
+from guard_judge import Judge, Look, Side  # noqa: E402
+from guard_probes import DOUBT, HURRY, PAUSE, Said  # noqa: E402
+from guard_probes import Pair as HostPair  # noqa: E402
+from guard_traffic import Traffic as Seen  # noqa: E402
+from trial import FAILED, PASSED  # noqa: E402
 
-from toolkit.domain.guard import Speed, Tolerance, Verdict  # noqa: E402
+from toolkit.domain.guard import Guard, Speed, Tolerance, Verdict  # noqa: E402
 from toolkit.domain.probe import Pair, Times  # noqa: E402
 from toolkit.planning.guard import speed  # noqa: E402
 
@@ -36,9 +41,13 @@ RECORDED = Path(__file__).with_name("recorded_pairs.csv")
 # (share of the requests, seconds); the last one is the bake.
 STEPS = ((0.01, 60), (0.1, 60), (0.5, 120), (1.0, 60))
 TOLERANCE = Tolerance()
+# A verdict that is still held back then is left open. In seconds.
+LATEST = 900
+# The usual times of an answer, in seconds: to the first token, and between tokens.
+FIRST, BETWEEN = 0.05, 0.01
 
 
-# (time to the first token, time between tokens) of an answer, in any unit; and of the new and the old answer.
+# (time to the first token, time between tokens) of an answer, as parts of the usual ones; those of new and old.
 Pace = tuple[float, float]
 Paces = tuple[Pace, Pace]
 
@@ -91,7 +100,7 @@ def neighbours(dice: random.Random) -> Iterator[Paces]:
 
 @cache
 def records() -> list[Paces]:
-    """Return the recorded pairs, one after the other, in seconds."""
+    """Return the recorded pairs, one after the other."""
     with RECORDED.open() as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     return [((row["first_a"], row["next_a"]), (row["first_b"], row["next_b"])) for row in rows]
@@ -168,7 +177,7 @@ def power(pool: ProcessPoolExecutor, count: int, seed: int) -> bool:
                 partial(watch, name, version, rate=10.0), seeds(seed, title, count), chunksize=5
             )
         )
-        times = sorted(at for at, _ in found if at)
+        times = sorted(at for at, verdict in found if verdict == FAILED and at <= 300)
         caught = len(times) / count
         met = met and caught >= 0.95
         middle = times[len(times) // 2] if times else math.nan
@@ -214,41 +223,88 @@ def gate(name: str, version: Version, seed: int) -> Verdict:
 
 def times(pace: Pace, factor: float = 1.0) -> Times:
     """Return the times of an answer of 32 tokens."""
-    first, between = factor * pace[0], factor * pace[1] / 5
+    first, between = factor * FIRST * pace[0], factor * BETWEEN * pace[1]
     whole = first + 31 * between
     return Times(first, between, whole, whole, 32, 0, 1)
 
 
 def watch(name: str, version: Version, seed: int, rate: float = 0.0) -> tuple[float, str]:
-    """Return the second at which the trial found a breach (0: never), and its verdict at the end."""
-    dice, traffic = random.Random(seed), TRAFFIC[name]
-    trial, pace = Trial(TOLERANCE.slower, TOLERANCE.errors), traffic.pace(dice)
-    second, probe = 0, 0.0
+    """Return the second at which the host's judge came to a verdict that ends the upgrade, and that verdict."""
+    run = Run(TRAFFIC[name], version, random.Random(seed), 0.0 if name == "quiet" else rate)
+    learned: dict[str, Any] | None = None
     for share, seconds in STEPS:
-        for _ in range(seconds):
-            second += 1
-            base = traffic.errors(dice, second)
-            count = poisson(dice, rate if rate and name != "quiet" else traffic.rate(dice, second))
-            mine = sum(dice.random() < share for _ in range(count))
-            new, old = [0, mine], [0, count - mine]
-            while probe < second:
-                mine_paced, others_paced = next(pace)
-                trial.pair(
-                    {
-                        "first": mine_paced[0] * version.slower,
-                        "next": mine_paced[1] * version.slower,
-                    },
-                    {"first": others_paced[0], "next": others_paced[1]},
-                )
-                new[1] += 1
-                old[1] += 1
-                probe += trial.pause
-            new[0] = sum(dice.random() < base + version.errors for _ in range(new[1]))
-            old[0] = sum(dice.random() < base for _ in range(old[1]))
-            trial.see(float(second), *new, *old)
-            if trial.breach:
-                return float(second), FAILED
-    return 0.0, trial.verdict()[0]
+        phase = "bake" if share == 1 else "share"
+        judge = Judge(order(phase, seconds), usual=(1000 * FIRST, 0.002))
+        if learned:
+            judge.learn(learned)
+        verdict = ""
+        while not verdict and run.second < LATEST:
+            if judge.look(run.look(share, judge)):
+                return float(run.second), FAILED
+            verdict, _ = judge.verdict()
+        if verdict != PASSED:
+            return float(run.second), verdict
+        learned = judge.as_json()["learned"]
+    return 0.0, PASSED
+
+
+def order(phase: str, seconds: int) -> dict[str, Any]:
+    """Return what a host is ordered to watch."""
+    tolerance = asdict(TOLERANCE)
+    return {
+        "phase": phase, "seconds": seconds, "requests": 0, "patience": Guard().patience,
+        "former": "blue", "tolerance": tolerance,
+    }  # fmt: skip
+
+
+class Run:
+    """Traffic and probes of one upgrade, second by second."""
+
+    def __init__(
+        self, traffic: Traffic, version: Version, dice: random.Random, rate: float
+    ) -> None:
+        self.traffic, self.version, self.dice, self.rate = traffic, version, dice, rate
+        self.second, self._probe = 0, 0.0
+        self._pace = traffic.pace(dice)
+
+    def look(self, share: float, judge: Judge) -> Look:
+        """Return what the next second shows where the new release has this share of the requests."""
+        self.second += 1
+        base = self.traffic.errors(self.dice, self.second)
+        count = poisson(self.dice, self.rate or self.traffic.rate(self.dice, self.second))
+        mine = sum(self.dice.random() < share for _ in range(count))
+        pairs = []
+        while self._probe < self.second:
+            pairs.append(self._pair(base, mine, count - mine))
+            taken = pairs[-1].new.seconds + pairs[-1].old.seconds
+            hurry = HURRY if pairs[-1].new.fault else DOUBT if judge.trial.doubtful else PAUSE
+            self._probe += hurry + taken
+        new = Seen(mine, self._failed(mine, base + self.version.errors), first=1000 * FIRST)
+        old = Seen(count - mine, self._failed(count - mine, base), first=1000 * FIRST)
+        return Look(float(self.second), Side(new), Side(old), tuple(pairs))
+
+    def _pair(self, base: float, mine: int, others: int) -> HostPair:
+        new, old = next(self._pace)
+        # Requests are open for half a second each; a pair counts where the new one had no more before and after.
+        open_now = [(poisson(self.dice, mine / 2), poisson(self.dice, others / 2)) for _ in "12"]
+        return HostPair(
+            0,
+            self._said(new, self.version.slower, base + self.version.errors),
+            self._said(old, 1.0, base),
+            float(self.second),
+            all(ours <= theirs for ours, theirs in open_now),
+        )
+
+    def _said(self, pace: Pace, factor: float, errors: float) -> Said:
+        first, between = factor * FIRST * pace[0], factor * BETWEEN * pace[1]
+        seconds = first + 15 * between
+        fault = "status 500" if self.dice.random() < errors else ""
+        return Said(
+            fault, "sea", seconds, False, {"first": first, "next": between, "whole": seconds}
+        )
+
+    def _failed(self, count: int, errors: float) -> int:
+        return sum(self.dice.random() < errors for _ in range(count))
 
 
 def poisson(dice: random.Random, mean: float) -> int:

@@ -19,8 +19,6 @@ TIMES = {
     "next": "time between tokens",
     "whole": "time of an answer",
 }
-# Seconds from one paired probe to the next: usually, and while a figure is over its limit.
-PAUSE, HURRY = 1.5, 0.5
 PASSED, FAILED, UNKNOWN = "passed", "failed", "could not tell"
 
 
@@ -102,11 +100,6 @@ class Trial:
     def doubtful(self) -> bool:
         """Whether a figure is over its limit, be it by noise. Probes may go faster then: the tests stay valid."""
         return self._errors.doubtful or any(each.doubtful for each in self._times.values())
-
-    @property
-    def pause(self) -> float:
-        """The seconds until the next paired probe."""
-        return HURRY if self.doubtful else PAUSE
 
     @property
     def figures(self) -> list[Document]:
