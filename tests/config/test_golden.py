@@ -25,7 +25,7 @@ PNG = base64.b64decode(
 
 @pytest.fixture(scope="module")
 def fits() -> Iterator[Fits]:
-    with matching(seconds=0.2) as found:
+    with matching(seconds=0.05) as found:
         yield found
 
 

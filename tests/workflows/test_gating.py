@@ -14,8 +14,9 @@ from tests.workflows.world import GB, TIMING, Killed, World, release
 from toolkit.adapters.fakes.host import Behaviour
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.guard import Answers, Guard, Verdict
+from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
-from toolkit.errors import NothingSuitableError, RefusedError, ReleaseFailedError
+from toolkit.errors import BusyError, NothingSuitableError, RefusedError, ReleaseFailedError
 from toolkit.planning.change.deploy import Wanted
 from toolkit.workflows.change.gating import Gated, GatePlan, gate_version
 from toolkit.workflows.change.wanted import Order
@@ -202,6 +203,14 @@ def test_what_would_touch_a_running_replica_is_refused(world: World, guard: Guar
     with pytest.raises(RefusedError, match="a gate changes no host"):
         gate(world, release(3), guard)
     assert world.serving() == dict.fromkeys(world.hosts, "v2")
+
+
+def test_a_release_that_is_being_changed_is_not_asked(world: World, guard: Guard) -> None:
+    world.deploy(release(1))
+    world.host.owner = LockOwner("bob@ops2", "toolkit upgrade tiny", 1)
+    with pytest.raises(BusyError, match="toolkit upgrade tiny"):
+        gate(world, release(1), guard)
+    assert world.history.failure("tiny", 1) is None
 
 
 def test_without_a_yes_nothing_is_started(world: World, guard: Guard) -> None:

@@ -62,15 +62,22 @@ def gate_version(
     runs would be touched, NothingSuitableError where it does not fit.
     """
     tools, wanted, facts = _chosen(members, order)
-    slot = slot_running(wanted.release, facts)
-    if slot is not None:
-        _check(tools, slot)
-        return _asked(tools, guard, slot, facts)
-    if not confirm(GatePlan(tools.host.name, plan_gating(wanted, facts))):
+    starts = slot_running(wanted.release, facts) is None
+    if starts and not confirm(GatePlan(tools.host.name, plan_gating(wanted, facts))):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+    # Also where nothing is started: a change of the release that is asked would look like its failure.
     with lock_all([tools.host], tools.owner):
-        end_unfinished(tools, Ending(order.timing))
+        if starts:
+            end_unfinished(tools, Ending(order.timing))
         _, wanted, facts = _chosen([tools], replace(order, named=()))
+        slot = slot_running(wanted.release, facts)
+        if slot is not None:
+            _check(tools, slot)
+            return _asked(tools, guard, slot, facts)
+        if not starts:
+            raise RefusedError(
+                f"{wanted.release.title} does not run any more", hint="toolkit status"
+            )
         return _started(tools, order, guard, plan_gating(wanted, facts), facts)
 
 
