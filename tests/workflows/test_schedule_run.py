@@ -166,7 +166,7 @@ def test_a_second_run_in_the_same_opening_does_nothing_and_says_so(night: Night)
 def test_a_current_model_and_one_to_pin_only_are_not_upgraded(night: Night) -> None:
     night.desk.states["other"] = upstream(OLD)
     report = night.run(schedule(Rule("tiny", Upkeep.PIN_ONLY), Rule("other", Upkeep.AUTO)))
-    assert night.desk.done == ["pin tiny"]
+    assert (night.desk.done, night.desk.windows) == (["pin tiny"], ["night"])
     assert [each.action for each in report.decisions.values()] == [Action.NOTHING, Action.NOTHING]
     assert report.failure is None
 
@@ -410,6 +410,13 @@ def hold(home: Path, held: object, over: object) -> None:
         over.wait(30)  # type: ignore[attr-defined]
 
 
+def test_a_night_with_nothing_to_do_is_put_on_no_record(night: Night) -> None:
+    night.desk.states["tiny"] = upstream(OLD)
+    assert night.run().failure is None
+    assert (night.desk.done, night.desk.windows) == ([], [])
+    assert night.record.read().runs[0].code == 0
+
+
 def test_a_run_that_cannot_be_put_on_record_does_nothing(night: Night) -> None:
     night.desk.begin_error = RefusedError("the audit log takes nothing")
     report = night.run()
@@ -462,4 +469,7 @@ def test_an_upgrade_is_expected_to_take_as_long_as_the_last_one() -> None:
         deployment(2, 150.0, 400.0, Outcome.LIVE),
         deployment(1, 100.0, 140.0, Outcome.LIVE),
     ]
-    assert expected_seconds(known[1:], guard) == 300.0
+    assert expected_seconds(known, guard) == 300.0
+    interrupted = replace(deployment(4, 1000.0, 1900.0, Outcome.UNDONE), rollout="r2")
+    assert expected_seconds([interrupted, *known], guard) == 900.0
+    assert expected_seconds([replace(interrupted, ended_at=4000.0)], guard) == 3000.0

@@ -111,15 +111,20 @@ def _of_host(facts: HostFacts) -> Iterator[str]:
 
 
 def expected_seconds(deployments: Sequence[Deployment], guard: Guard) -> float:
-    """Return how long an upgrade takes: as long as the model's last one to all hosts, newest first in `deployments`.
+    """Return how long an upgrade of a model takes, by its last `deployments`, the newest first.
 
-    Where none is known: `UNKNOWN_DURATION` and the steps that its guard declares.
+    As long as the last one that went live on all hosts; where none is known, `UNKNOWN_DURATION` and the steps that its
+    guard declares. No less than any later one took that did not go live: a window interrupted it, perhaps.
     """
+    least = 0.0
     for last in deployments:
-        if last.outcome is not Outcome.LIVE or last.ended_at is None:
+        if last.ended_at is None:
             continue
         same = [each for each in deployments if each.rollout and each.rollout == last.rollout]
         begun = min((each.started_at for each in same), default=last.started_at)
         ended = max((each.ended_at or 0.0 for each in same), default=last.ended_at)
-        return max(0.0, ended - begun)
-    return UNKNOWN_DURATION + sum(step.seconds for step in guard.steps) + (guard.bake or 0.0)
+        least = max(least, ended - begun)
+        if last.outcome is Outcome.LIVE:
+            return least
+    declared = sum(step.seconds for step in guard.steps) + (guard.bake or 0.0)
+    return max(least, UNKNOWN_DURATION + declared)

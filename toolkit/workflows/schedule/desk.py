@@ -25,7 +25,7 @@ class Desk(Protocol):
     """What a run asks and has done; the command line has it with the real adapters."""
 
     def begin(self, window: str) -> None:
-        """Put on record that a run begins to work in a window; raises ToolkitError where it must not."""
+        """Put on record that a run has something to do or to say in a window; raises ToolkitError where it must not."""
 
     def currencies(self, models: Sequence[str]) -> Mapping[str, Currency]:
         """Return how each model stands to its source, by name."""

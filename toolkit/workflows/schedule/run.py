@@ -56,7 +56,6 @@ def _work(schedule: Schedule, opening: Opening, site: Site, report: RunReport) -
     report.openings.append(opening)
     code = InterruptionError.exit_code
     try:
-        site.desk.begin(opening.window)
         report.failure = Working(schedule, opening, site, tell, report).act()
         code = report.failure.exit_code if report.failure else 0
     except ToolkitError as error:

@@ -39,6 +39,10 @@ class Working:
         """Pin and upgrade what the rules ask for; return why the run did not do all of it, None where it did."""
         rules = self.schedule.rules_of(self.opening.window)
         found = self.site.desk.currencies([rule.model for rule in rules])
+        first = [decided(rule, found[rule.model], self.site) for rule in rules]
+        if any(each.action not in (Action.NOTHING, Action.WAIT) for each in first):
+            # A night with nothing to do is no news.
+            self.site.desk.begin(self.opening.window)
         for rule in rules:
             self._prepare(rule, found[rule.model])
         done = 0
