@@ -219,7 +219,7 @@ def test_every_router_follows_a_withdrawal_at_once_and_with_no_command(
     for lab in fleet.routers.values():
         assert answers(lab.port, 40).keys() == {"a.green", "b.blue"}
         assert lab.observe()["drift"] == []
-    assert watches["a"].look() == []
+    assert [watches["a"].look() for _ in range(5)] == [[]] * 5
     for each in clients:
         assert set(each.stop()) == {"short", "stream"}
 
@@ -288,7 +288,7 @@ def test_a_command_that_holds_the_lock_changes_the_routes_itself(
     withdraw.withdraw(str(fleet.routers["b"].root), "tiny", "green")
     until(lambda: _code(fleet.routers["a"], "b.green") == withdraw.CODE)
     monkeypatch.setattr(watch.deployment_lock, "read", lambda _: {"held": True, "owner": {}})
-    assert watches["a"].look() == []
+    assert [watches["a"].look() for _ in range(5)] == [[]] * 5
     assert own_routes(fleet.routers["a"]) == fleet.routes
 
 

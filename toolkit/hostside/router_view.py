@@ -99,8 +99,6 @@ def _all_loads(root: str) -> dict[tuple[str, str], tuple[int, int]]:
         workers = router_socket.processes(directory)
         for pid in workers["current"] + workers["old"]:
             for backend, known in (router_socket.servers(directory, pid) or {}).items():
-                if backend.startswith(routes_file.INDICATOR):
-                    continue
                 for server, each in known.items():
                     opened, carried = found.get((backend, server), (0, 0))
                     found[backend, server] = (

@@ -18,8 +18,6 @@ Loaded = dict[str, dict[str, dict[str, Any]]]
 PREFIX = "model."
 # A server's twin takes the traffic of a standby while no server with a weight is up.
 TWIN = "standby:"
-# Backends that take no requests: each tells whether one target may get new ones.
-INDICATOR = "up."
 STANDBY_WEIGHT = 100
 # Milliseconds after which hold.lua has let go all requests of a hold, with some to spare.
 _REPLAYED = 30_000

@@ -26,6 +26,8 @@ TICK = 0.5
 WATCH, BEAT, BEAT_SECONDS = "watch", "beat", 5.0
 # A model whose replica was down for so many looks in a row has lost it: a check that fails once is no reason.
 LOOKS = 3
+# Of so many looks, one compares the routes with what other hosts have withdrawn.
+LOOKS_TO_FOLLOW = 4
 
 
 class Watch:
@@ -36,6 +38,7 @@ class Watch:
         self._replicas: dict[str, tuple[float, hang_of.Watched]] = {}
         self._down: dict[str, int] = {}
         self._beaten = 0.0
+        self._looks = 0
         # An observation asks this module whether the watch runs, and must not load what only the watch needs.
         import guard
 
@@ -87,8 +90,11 @@ class Watch:
         return [f"the standby of {model} has taken over and serves from now on" for model in lost]
 
     def _follow_withdrawals(self) -> list[str]:
-        # As above: the command will see the routes of the host that withdrew its target.
-        return [] if deployment_lock.read(self.root)["held"] else withdraw.follow(self.root)
+        # A withdrawal works before other routers know of it, so it can wait. A command will see the routes of its host.
+        self._looks = (self._looks + 1) % LOOKS_TO_FOLLOW
+        if self._looks or deployment_lock.read(self.root)["held"]:
+            return []
+        return withdraw.follow(self.root)
 
     def _beat(self) -> list[str]:
         if time.monotonic() - self._beaten >= BEAT_SECONDS:
