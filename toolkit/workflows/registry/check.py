@@ -14,6 +14,7 @@ from toolkit.config.registry import (
     read_registry_text,
     registry_faults,
 )
+from toolkit.domain.guard import Guard
 from toolkit.domain.model import LocalSource, Policy, Registry, Version
 from toolkit.domain.snapshot import content_revision
 from toolkit.errors import InputError, SourceError
@@ -65,11 +66,11 @@ def check_registry(registry_path: Path) -> Checked:
         ]
         return Checked(Registry({}, Policy(), str(registry_path)), lock, (*wrong, *of_lock))
     file = parse_registry(registry_path, text)
-    registry = file.registry
+    registry, guards = file.registry, _Guards()
     findings = [
         replace(finding, place=_place(file, version))
         for version in registry.versions
-        for finding in _check(version, registry, lock)
+        for finding in (*_check(version, registry, lock), *guards.check(version))
     ]
     return Checked(registry, lock, (*findings, *of_lock, *_unused(registry, lock)))
 
@@ -104,10 +105,24 @@ def _check(version: Version, registry: Registry, lock: Lock) -> Iterator[Finding
         yield from _check_lock(version, lock)
     if isinstance(version.source, LocalSource):
         yield from _check_directory(version, version.source, lock if locked else None)
-    try:
-        check_files(version.guard)
-    except InputError as error:
-        yield Finding(version.title, True, error.message, error.hint)
+
+
+class _Guards:
+    """The files that guards name; those of many versions are read once."""
+
+    def __init__(self) -> None:
+        self._faults: dict[Guard, InputError | None] = {}
+
+    def check(self, version: Version) -> Iterator[Finding]:
+        guard = version.guard
+        if guard not in self._faults:
+            try:
+                check_files(guard)
+                self._faults[guard] = None
+            except InputError as error:
+                self._faults[guard] = error
+        if fault := self._faults[guard]:
+            yield Finding(version.title, True, fault.message, fault.hint)
 
 
 def _check_lock(version: Version, lock: Lock) -> Iterator[Finding]:
