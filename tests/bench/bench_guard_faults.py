@@ -119,30 +119,43 @@ def main() -> int:
     parser.add_argument("--repetitions", type=int, default=30)
     parser.add_argument("--only", choices=["faults", "work", "alarms"], default="")
     given = parser.parse_args()
-    failed = False
-    if given.only in ("", "faults"):
-        print(
-            f"| fault | withdrawn after, {given.rate:g} requests/s | bad answers | quiet | found by |"
-        )
-        print("|---|---|---|---|---|", flush=True)
-        for words, name in FAULTS.items():
-            took, bad, reason = fault(name, given.rate)
-            quiet = "-" if name == "errors" else f"{fault(name, 0)[0]} s"
-            print(f"| {words} | {took} s | {bad} | {quiet} | {reason} |", flush=True)
-    if given.only in ("", "work"):
-        alone, guarding = work(given.rate)
-        failed = failed or guarding - alone >= 2
-        print(
-            f"\nThe watch takes {alone:.2f} % of a core, and {guarding:.2f} % with a guard.",
-            flush=True,
-        )
-    if given.only in ("", "alarms"):
-        false, reasons = alarms(given.rate, given.repetitions)
-        failed = failed or bool(false)
-        print(
-            f"\n{false} of {given.repetitions} bakes of an unchanged release did not pass. {'; '.join(reasons)}"
-        )
-    return int(failed)
+    parts = {
+        "faults": lambda: print_faults(given.rate),
+        "work": lambda: print_work(given.rate),
+        "alarms": lambda: print_alarms(given.rate, given.repetitions),
+    }
+    well = []
+    for number, name in enumerate([given.only] if given.only else parts):
+        print("\n" * bool(number), end="")
+        well.append(parts[name]())
+    return 0 if all(well) else 1
+
+
+def print_faults(rate: float) -> bool:
+    """Print how soon each fault is found; all must be."""
+    print(f"{'fault':26}{f'at {rate:g}/s':>9}{'bad answers':>13}{'quiet':>8}  found by", flush=True)
+    for words, name in FAULTS.items():
+        took, bad, reason = fault(name, rate)
+        quiet = "-" if name == "errors" else f"{fault(name, 0)[0]} s"
+        print(f"{words:26}{took + ' s':>9}{bad:>13}{quiet:>8}  {reason[:90]}", flush=True)
+    return True
+
+
+def print_work(rate: float) -> bool:
+    """Print what the watch takes, and return whether the guard's part is below its target."""
+    alone, guarding = work(rate)
+    print("of one core: watch  with a guard")
+    print(f"{alone:17.2f}%{guarding:13.2f}%")
+    print("target: under 2% more", flush=True)
+    return guarding - alone < 2
+
+
+def print_alarms(rate: float, repetitions: int) -> bool:
+    """Print how many bakes of an unchanged release did not pass; none may."""
+    false, reasons = alarms(rate, repetitions)
+    print(f"bakes of an unchanged release: {repetitions}, not passed: {false}")
+    print("target: none", *reasons, sep="\n", flush=True)
+    return not false
 
 
 if __name__ == "__main__":

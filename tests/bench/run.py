@@ -30,6 +30,7 @@ SECTIONS = {
     "bench_spread.py": ("spread",),
     "bench_router.py": ("router-withdrawal", "router-hold"),
     "bench_guard.py": ("guard-alarms", "guard-power"),
+    "bench_guard_faults.py": ("guard-faults", "guard-work", "guard-repeats"),
 }
 
 

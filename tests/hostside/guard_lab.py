@@ -28,10 +28,11 @@ sys.path.insert(0, str(REPO / "toolkit/hostside"))
 import deployment_lock
 import guard
 import guard_order
+import guard_probes
 import processes
 import takeover
 
-__all__ = ["Crowd", "Guarded", "guard_order", "guarded", "takeover"]
+__all__ = ["Crowd", "Guarded", "guard", "guard_order", "guard_probes", "guarded", "takeover"]
 
 PATH = "/v1/completions"
 ORDER = {
@@ -55,6 +56,7 @@ class Guarded:
     said: list[str] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
+    tick: float = 0.5
 
     @property
     def root(self) -> str:
@@ -88,7 +90,7 @@ class Guarded:
         guards = guard.Guards(self.root, 8.0, 600.0)
 
         def look() -> None:
-            while not ended.wait(0.5):
+            while not ended.wait(self.tick):
                 self.said += guards.look()
 
         self.thread = threading.Thread(target=look, daemon=True)

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hostside.guard_lab import Crowd, Guarded, guard_order, guarded, takeover
+from tests.hostside.guard_lab import (
+    Crowd,
+    Guarded,
+    guard,
+    guard_order,
+    guard_probes,
+    guarded,
+    takeover,
+)
 from tests.hostside.router_lab import router_socket, until
 
 BACK = {"blue": 100, "green": 0}
@@ -27,6 +35,7 @@ def lab(standing: Guarded) -> Iterator[Guarded]:
     """The lab as it was at its start: no guard, no fault, all traffic on blue, the lock held."""
     standing.held.update(held=True, owner={"token": "t1"})
     standing.said.clear()
+    standing.tick = 0.5
     yield standing
     standing.unwatch()
     standing.thread = None
@@ -34,6 +43,16 @@ def lab(standing: Guarded) -> Iterator[Guarded]:
     standing.fault("", "blue")
     standing.forget()
     standing.reset()
+
+
+@pytest.fixture
+def quick(lab: Guarded, monkeypatch: pytest.MonkeyPatch) -> Guarded:
+    """The lab with a watch that looks more often than on hosts."""
+    monkeypatch.setattr(guard, "LOOK", 0.2)
+    monkeypatch.setattr(guard, "SELDOM", 0.5)
+    monkeypatch.setattr(guard_probes, "PAUSE", 0.1)
+    lab.tick = 0.1
+    return lab
 
 
 def test_errors_under_traffic_are_withdrawn_within_five_seconds_with_nobody_there(
@@ -58,114 +77,114 @@ def test_errors_under_traffic_are_withdrawn_within_five_seconds_with_nobody_ther
 
 
 def test_a_bake_passes_by_its_probes_alone_and_the_verdict_stays_until_a_command_takes_it(
-    lab: Guarded,
+    quick: Guarded,
 ) -> None:
-    lab.begin(seconds=2.0)
-    verdict = lab.verdict(6)
+    quick.begin(seconds=1.0)
+    verdict = quick.verdict(6)
     assert (verdict["verdict"], verdict["reason"]) == ("passed", "")
     shown = {each["name"]: (each["new"], each["old"]) for each in verdict["figures"]}
     assert shown["failed probes"] == (0, 0)
     assert shown["memory"][0] > 0
-    lab.fault("500")
-    time.sleep(1)
-    assert (lab.found()["verdict"], lab.weights()) == (verdict, STAYS)
+    quick.fault("500")
+    time.sleep(0.5)
+    assert (quick.found()["verdict"], quick.weights()) == (verdict, STAYS)
 
 
-def test_a_share_goes_back_within_a_second_of_the_end_of_its_lease(lab: Guarded) -> None:
-    lab.begin(phase="share", share=100)
-    until(lambda: lab.found()["looked_at"])
-    assert lab.found()["verdict"] is None
-    lab.held.update(owner={"token": "another"})
+def test_a_share_goes_back_within_a_second_of_the_end_of_its_lease(quick: Guarded) -> None:
+    quick.begin(phase="share", share=100)
+    until(lambda: quick.found()["looked_at"])
+    assert quick.found()["verdict"] is None
+    quick.held.update(owner={"token": "another"})
     started = time.monotonic()
-    verdict = lab.verdict(2)
+    verdict = quick.verdict(2)
     assert time.monotonic() - started < 1.2
     assert (verdict["gate"], verdict["verdict"]) == ("canary", "could not tell")
     assert verdict["reason"].startswith("the lease ended")
-    assert (lab.weights(), bool(lab.found()["withdrawn"])) == (BACK, True)
+    assert (quick.weights(), bool(quick.found()["withdrawn"])) == (BACK, True)
 
 
-def test_what_no_other_replica_can_take_is_withdrawn_once_one_is_up(lab: Guarded) -> None:
-    lab.begin()
+def test_what_no_other_replica_can_take_is_withdrawn_once_one_is_up(quick: Guarded) -> None:
+    quick.begin()
     # What the router's checks of blue ask for does not matter.
-    pid = router_socket.processes(lab.router.directory)["current"][-1]
-    router_socket.tell(lab.router.directory, pid, ["set server model.tiny/blue state maint"])
-    guard_order.wish(lab.root, "tiny", "abort", "ann@ops")
-    assert lab.verdict(3)["verdict"] == "failed"
-    assert (lab.found()["withdrawn"], lab.weights()) == ("", STAYS)
-    assert lab.said[-1] == "tiny-green keeps its traffic: no other replica of tiny is up"
-    router_socket.tell(lab.router.directory, pid, ["set server model.tiny/blue state ready"])
-    until(lambda: lab.found()["withdrawn"], 4)
-    assert lab.weights() == BACK
+    pid = router_socket.processes(quick.router.directory)["current"][-1]
+    router_socket.tell(quick.router.directory, pid, ["set server model.tiny/blue state maint"])
+    guard_order.wish(quick.root, "tiny", "abort", "ann@ops")
+    assert quick.verdict(3)["verdict"] == "failed"
+    assert (quick.found()["withdrawn"], quick.weights()) == ("", STAYS)
+    assert quick.said[-1] == "tiny-green keeps its traffic: no other replica of tiny is up"
+    router_socket.tell(quick.router.directory, pid, ["set server model.tiny/blue state ready"])
+    until(lambda: quick.found()["withdrawn"], 4)
+    assert quick.weights() == BACK
 
 
-def test_a_watch_that_starts_again_goes_on_and_sees_what_ended_meanwhile(lab: Guarded) -> None:
-    lab.begin()
-    until(lambda: lab.found()["watched"] > 0)
-    lab.unwatch()
-    before = lab.found()
-    lab.watch()
-    until(lambda: lab.found()["watched"] > before["watched"])
-    assert lab.found()["verdict"] is None
-    lab.unwatch()
-    state = guard_order.learned(lab.root, {"model": "tiny", "rollout": "r1"})
+def test_a_watch_that_starts_again_goes_on_and_sees_what_ended_meanwhile(quick: Guarded) -> None:
+    quick.begin()
+    until(lambda: quick.found()["watched"] > 0)
+    quick.unwatch()
+    before = quick.found()
+    quick.watch()
+    until(lambda: quick.found()["watched"] > before["watched"])
+    assert quick.found()["verdict"] is None
+    quick.unwatch()
+    state = guard_order.learned(quick.root, {"model": "tiny", "rollout": "r1"})
     # As if the process had been another one.
-    order = guard_order.read(lab.root, "tiny")
+    order = guard_order.read(quick.root, "tiny")
     assert order is not None
-    kept = guard_order.found(lab.root, order)
+    kept = guard_order.found(quick.root, order)
     state["process"] = state["process"].rpartition(" ")[0] + " 1"
-    guard_order.keep(lab.root, order, {**kept, "state": state}, durable=False)
-    lab.watch()
-    verdict = lab.verdict(3)
+    guard_order.keep(quick.root, order, {**kept, "state": state}, durable=False)
+    quick.watch()
+    verdict = quick.verdict(3)
     assert (verdict["verdict"], verdict["reason"]) == (
         "failed",
         "its process ended and was started again",
     )
-    assert lab.weights() == BACK
+    assert quick.weights() == BACK
 
 
-def test_a_bake_fails_where_the_standby_has_taken_over(lab: Guarded) -> None:
-    lab.begin()
-    until(lambda: lab.found()["looked_at"])
-    takeover.promote(lab.root, ["tiny"])
-    verdict = lab.verdict(8)
+def test_a_bake_fails_where_the_standby_has_taken_over(quick: Guarded) -> None:
+    quick.begin()
+    until(lambda: quick.found()["looked_at"])
+    takeover.promote(quick.root, ["tiny"])
+    verdict = quick.verdict(8)
     assert (verdict["verdict"], verdict["reason"]) == (
         "failed",
         "the router found it down, and its standby has taken over",
     )
-    assert lab.weights() == BACK
+    assert quick.weights() == BACK
 
 
-def test_a_verdict_whose_withdrawal_was_cut_short_is_carried_out(lab: Guarded) -> None:
-    lab.begin()
-    lab.unwatch()
-    order = guard_order.read(lab.root, "tiny")
+def test_a_verdict_whose_withdrawal_was_cut_short_is_carried_out(quick: Guarded) -> None:
+    quick.begin()
+    quick.unwatch()
+    order = guard_order.read(quick.root, "tiny")
     assert order is not None
     failed = {"gate": "bake", "verdict": "failed", "reason": "it hangs", "figures": []}
-    guard_order.keep(lab.root, order, {"verdict": failed}, durable=True)
-    lab.watch()
-    assert lab.verdict(2) == failed
-    assert (lab.weights(), lab.found()["withdrawn"]) == (BACK, "it hangs")
+    guard_order.keep(quick.root, order, {"verdict": failed}, durable=True)
+    quick.watch()
+    assert quick.verdict(2) == failed
+    assert (quick.weights(), quick.found()["withdrawn"]) == (BACK, "it hangs")
 
 
 @pytest.mark.parametrize(
     ("wish", "verdict", "weights"), [("promote", "passed", STAYS), ("abort", "failed", BACK)]
 )
 def test_a_person_in_a_hurry_is_obeyed_at_once(
-    lab: Guarded, wish: str, verdict: str, weights: dict[str, int]
+    quick: Guarded, wish: str, verdict: str, weights: dict[str, int]
 ) -> None:
-    lab.begin()
-    guard_order.wish(lab.root, "tiny", wish, "ann@ops")
-    found = lab.verdict(2)
+    quick.begin()
+    guard_order.wish(quick.root, "tiny", wish, "ann@ops")
+    found = quick.verdict(2)
     assert (found["verdict"], found["reason"]) == (verdict, f"{wish.rstrip('e')}ed by ann@ops")
-    assert lab.weights() == weights
+    assert quick.weights() == weights
 
 
-def test_a_share_that_has_passed_is_watched_on_until_its_next_phase(lab: Guarded) -> None:
-    lab.begin(phase="share", seconds=1.0)
-    assert lab.verdict(4)["verdict"] == "passed"
-    lab.fault("refuse")
-    until(lambda: lab.found()["withdrawn"], 5)
-    assert lab.found()["verdict"]["reason"] == "it refuses connections"
-    assert lab.weights() == BACK
+def test_a_share_that_has_passed_is_watched_on_until_its_next_phase(quick: Guarded) -> None:
+    quick.begin(phase="share", seconds=1.0)
+    assert quick.verdict(4)["verdict"] == "passed"
+    quick.fault("refuse")
+    until(lambda: quick.found()["withdrawn"], 5)
+    assert quick.found()["verdict"]["reason"] == "it refuses connections"
+    assert quick.weights() == BACK
     with pytest.raises(guard_order.NoGuard):
-        guard_order.enter(lab.root, "tiny", {"phase": "bake", "seconds": 1.0}, "t1")
+        guard_order.enter(quick.root, "tiny", {"phase": "bake", "seconds": 1.0}, "t1")

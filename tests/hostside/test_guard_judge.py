@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 import sys
@@ -172,6 +173,28 @@ SPARED = [
 def test_what_proves_nothing_is_no_breach(looks: Iterator[Look], phase: str) -> None:
     judge = Judge({**ORDER, "phase": phase, "seconds": 240.0})
     assert judged(looks, judge)[0] == "passed"
+
+
+RECORDED = REPO / "tests/bench/recorded_pairs.csv"
+
+
+@pytest.mark.parametrize("new", ["a", "b"])
+def test_pairs_of_two_equal_engines_on_a_crowded_machine_are_no_breach(new: str) -> None:
+    """Answers of 32 tokens of real engines, one in five of which takes five times as long as the other's."""
+    old = "ab".replace(new, "")
+    with RECORDED.open() as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+    def answer(row: dict[str, float], side: str) -> Said:
+        first, between = row[f"first_{side}"], row[f"next_{side}"]
+        whole = first + 31 * between
+        return Said("", "yes", whole, times={"first": first, "next": between, "whole": whole})
+
+    pairs = [pair(answer(row, new), answer(row, old)) for row in rows]
+    judge = Judge({**ORDER, "phase": "bake", "seconds": 9999.0})
+    for look, each in zip(seconds(), pairs, strict=False):
+        assert judge.look(look._replace(pairs=(each,))) == ""
+    assert judge.counted == (0, len(rows))
 
 
 def test_failures_at_the_end_of_a_phase_hold_it_until_they_prove_something() -> None:
