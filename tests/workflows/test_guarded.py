@@ -243,6 +243,33 @@ def test_no_request_waits_where_other_hosts_serve(fleet: World) -> None:
     assert set(fleet.serving().values()) == {"v2"}
 
 
+def test_a_former_release_that_is_not_kept_stands_by_until_the_bake_is_over(world: World) -> None:
+    world.deploy(release(1))
+    seen: list[tuple[bool, str]] = []
+
+    def before(event: str) -> None:
+        route = world.routes(world.host.name).of("tiny")
+        if event in ("follow guard tiny", "replica absent tiny-blue") and route:
+            blue = next(each for each in route.on(world.host.label) if each.slot == "blue")
+            seen.append((blue.standby, event))
+
+    world.host.before = before
+    world.deploy(release(2), standby=False)
+    # Two shares, in which it serves; the bake, in which it stands by; its end.
+    assert [each for each, _ in seen] == [False, False, True, False]
+    assert world.host.guards.facts == {}
+    assert [row[:2] for row in world.table()] == [("green", "v2")]
+
+
+def test_the_guards_of_a_rollout_know_how_many_they_are(fleet: World) -> None:
+    fleet.deploy(release(1))
+    hosts: list[int] = []
+    begin = fleet.host.guards.begin
+    fleet.host.guards.begin = lambda order: (hosts.append(order.hosts), begin(order))[1]  # type: ignore[method-assign,func-returns-value]
+    fleet.deploy(release(2))
+    assert hosts == [3]
+
+
 # a release that failed
 
 

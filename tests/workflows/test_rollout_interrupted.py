@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.workflows.world import AGES, World, press_ctrl_c, release
+from tests.workflows.world import AGES, GB, Killed, World, press_ctrl_c, release
 from toolkit.adapters.distribution.port import Report, Tree
 from toolkit.adapters.fakes.distribution import FakeDistribution
 from toolkit.domain.fleet import Host
@@ -92,3 +92,32 @@ def test_a_transfer_to_all_of_them_is_ended(fleet: World) -> None:
     assert caught.value.exit_code == 130
     assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1", "gpu3": "v1"}
     assert fleet.history.unfinished() == []
+
+
+def test_a_host_whose_router_missed_its_own_hold_is_restored(fleet: World) -> None:
+    """The fleet's routes have taken its traffic away already, which its own router does not know."""
+    fleet.deploy(release(1, memory=15 * GB))
+
+    def taken() -> bool:
+        route = fleet.routes("gpu1").of("tiny")
+        return route is not None and route.weight("gpu3.blue") == 0
+
+    def before(event: str) -> None:
+        if event.startswith("routes"):
+            until = time.monotonic() + 0.1
+            while not taken() and time.monotonic() < until:
+                time.sleep(0.005)
+            if taken():
+                raise Killed
+
+    fleet.hosts["gpu3"].before = before
+    with pytest.raises(Killed):
+        fleet.deploy(release(2, memory=15 * GB))
+    fleet.go_on()
+    for each in fleet.hosts.values():
+        each.owner = each.holder = None
+    # gpu1 knows, gpu3 does not.
+    assert fleet.routes("gpu3").of("tiny") != fleet.routes("gpu1").of("tiny")
+    fleet.deploy(release(2, memory=15 * GB))
+    assert set(fleet.serving().values()) == {"v2"}
+    assert set(fleet.serving()) == {"gpu1", "gpu2", "gpu3"}

@@ -43,6 +43,9 @@ class RoutersPort(Protocol):
     def observed(self, facts: Mapping[str, HostFacts]) -> None:
         """Take over the routes in the facts of hosts, by label."""
 
+    def agreed(self, label: str, facts: HostFacts) -> HostFacts:
+        """Return the facts of a host with the traffic that the fleet's routes give it: its own may be out of date."""
+
     def catch_up(self) -> None:
         """Tell the present routes to all routers where one of them missed a change."""
 

@@ -26,6 +26,7 @@ from toolkit.planning.routing.routes import (
     with_hold,
     with_targets,
     with_weights,
+    without_standby,
     without_targets,
 )
 from toolkit.workflows.change.guarding import Guarding, keep_result
@@ -48,7 +49,8 @@ class Change:
     With `standby` the replica that loses the traffic may take it over again by itself: it served, and it was not the
     reason for the change. With `proven` a started replica must answer its checks alone: its release served before.
     With `leaves` the model leaves the host: the homes of its replicas, with what the engine has compiled, go too.
-    `guard` says what a new release must prove in this deployment of `rollout`; None: its checks alone.
+    `guard` says what a new release must prove in this deployment of `rollout`, which so many `hosts` take part in;
+    None: its checks alone.
     """
 
     model: str
@@ -60,6 +62,7 @@ class Change:
     leaves: bool = False
     guard: Guard | None = None
     rollout: str = ""
+    hosts: int = 1
 
 
 class Act:
@@ -70,12 +73,15 @@ class Act:
         self._change = change
         self._deployment = deployment
         self._said = 0.0
+        # Slots whose replica these steps stop, and those that they have stopped so far.
+        self._stopping: set[str] = set()
         self._stopped: set[str] = set()
+        self._kept: set[str] = set()
         self._started: set[str] = set()
         self._init, self._engines = facts.init, facts.engines
         # A host whose watch does not run has no guard either.
         self._guarding = (
-            Guarding(tools, change.guard, change.rollout, facts)
+            Guarding(tools, change.guard, change.rollout, facts, change.hosts)
             if change.guard and facts.watched
             else None
         )
@@ -95,7 +101,7 @@ class Act:
     def perform(self, steps: Iterable[Step]) -> None:
         """Perform `steps` in order; the first that fails raises and is recorded as failed."""
         steps = list(steps)
-        self._stopped = {step.slot for step in steps if step.kind is StepKind.STOP}
+        self._stopping = {step.slot for step in steps if step.kind is StepKind.STOP}
         self._started |= {step.slot for step in steps if step.kind is StepKind.START}
         self._watched = {step.slot for step in steps if step.kind in _WATCHED}
         for step in steps:
@@ -261,6 +267,7 @@ class Act:
         if self._guarding and step.slot in self._watched:
             release = self._change.releases[step.slot]
             self._guarding.begin(release, step.slot, self._stopped)
+        self._kept = self._stopping if self._guarding else set()
         self._route(lambda routes: self._shifted(routes, step.slot))
 
     def _shifted(self, routes: Routes, gaining: str) -> Routes:
@@ -282,7 +289,8 @@ class Act:
         if route is None or not self._change.standby:
             return set()
         had = {each.slot for each in route.on(self._label) if each.weight or each.standby}
-        return had - self._stopped
+        # A guard gives the traffic back to a standby, also to one that is stopped once it has passed.
+        return had - (self._stopped if self._guarding else self._stopping)
 
     def _target(self, slot: str, weight: int) -> Target:
         host = self._tools.host.host
@@ -314,6 +322,10 @@ class Act:
         """Change nothing: a replica without weight is a standby."""
 
     def _stop(self, step: Step) -> None:
+        if step.slot in self._kept - self._stopped:
+            name = self._target(step.slot, 0).name
+            self._route(lambda routes: without_standby(routes, self._change.model, {name}))
+        self._stopped.add(step.slot)
         program = f"{self._change.model}-{step.slot}"
         self._play(
             "replica",

@@ -263,9 +263,10 @@ class Rollout:
     def _act(self, name: str, tools: Tools) -> Act:
         plan, order = self._plan.plans[name], self._order
         assert plan.release is not None
+        watched = sum(map(is_watched, self._plan.plans.values()))
         change = Change(
             plan.model, {plan.slot: plan.release}, order.version, order.timing,
-            guard=plan.guard, rollout=self._id,
+            guard=plan.guard, rollout=self._id, hosts=max(1, watched),
         )  # fmt: skip
         return Act(tools, change, self._open[name], self._facts[name])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from toolkit.domain.facts import GuardFacts, HostFacts
@@ -27,10 +28,16 @@ _EACH = 10
 
 
 class Guarding:
-    """The guard of one host on the release of one deployment. `facts` are the host's before the change."""
+    """The guard of one host on the release of one deployment. `facts` are the host's before the change.
 
-    def __init__(self, tools: Tools, guard: Guard, rollout: str, facts: HostFacts) -> None:
+    Guards of so many `hosts` judge the same rollout.
+    """
+
+    def __init__(
+        self, tools: Tools, guard: Guard, rollout: str, facts: HostFacts, hosts: int
+    ) -> None:
         self._tools, self._guard, self._rollout, self._facts = tools, guard, rollout, facts
+        self._hosts = hosts
         self._begun = False
         self._said = 0.0
 
@@ -41,11 +48,10 @@ class Guarding:
         current = self._facts.serving_slot(release.model)
         beside = current.slot if current and current.slot not in {slot, *stopped} else ""
         former = current.release if current else None
-        self._tools.host.guard_begin(
-            guard_order(
-                self._guard, self._rollout, release, slot, former, beside, prompts_of(self._guard)
-            )
+        order = guard_order(
+            self._guard, self._rollout, release, slot, former, beside, prompts_of(self._guard)
         )
+        self._tools.host.guard_begin(replace(order, hosts=self._hosts))
         self._begun = True
 
     def follow(self, release: Release, step: Step, phase: GuardPhase) -> bool:

@@ -173,6 +173,7 @@ def _end(
     new = own.release if own else _release(tools, deployment.model, deployment.release)
     facts = tools.host.observe()
     tools.routers.observed({tools.host.label: facts})
+    facts = tools.routers.agreed(tools.host.label, facts)
     guard = guard_of(facts, deployment.rollout)
     keep_verdict(tools, guard)
     if guard and guard.verdict and guard.withdrawn:

@@ -98,6 +98,9 @@ class RendezvousRouters:
     def observed(self, facts: Mapping[str, HostFacts]) -> None:
         """Do nothing: the routers that change for all hosts know their routes."""
 
+    def agreed(self, label: str, facts: HostFacts) -> HostFacts:
+        return facts
+
     def catch_up(self) -> None:
         """Do nothing: the change for all hosts does it."""
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.domain.facts import HostFacts
 from toolkit.errors import HostError, ToolkitError
+from toolkit.planning.routing.agreement import with_routes
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes, settled
 
@@ -40,6 +41,11 @@ class Routers:
                 self._known[label] = Routes.from_json(each.routes)
                 self.behind.pop(label, None)
             self.routes = settled(self._known, self.routes)
+
+    def agreed(self, label: str, facts: HostFacts) -> HostFacts:
+        """Return the facts of a host with the traffic that the fleet's routes give it: its own may be out of date."""
+        with self._guard:
+            return with_routes({label: facts}, self.routes)[label]
 
     def change(self, edit: Edit, needed: Collection[str]) -> None:
         """Bring all routers from the present routes to `edit` of them.
