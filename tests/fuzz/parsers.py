@@ -75,6 +75,7 @@ def hostside() -> Iterator[None]:
 
 with hostside():
     accelerators, completion = import_module("accelerators"), import_module("completion")
+    pairs = import_module("pairs")
 
 A, B = "a" * 64, "b" * 64
 SHA1 = "c" * 40
@@ -400,6 +401,15 @@ def load(data: bytes) -> Any:
     return completion.load_in(words(data).splitlines(), names)
 
 
+def counts(data: bytes) -> Any:
+    return completion.counts_in(words(data).splitlines(), ["vllm:num_requests_running"])
+
+
+def tokens(data: bytes) -> Any:
+    said = {"body": "", "events": words(data).splitlines(), "first": 0.1, "gaps": [0.1]}
+    return pairs._tokens(said), pairs._between(said), pairs._tokens({**said, "body": words(data)})
+
+
 def log(data: bytes) -> Any:
     lines = words(data).splitlines()
     return [decisive_line(lines), read_actual(lines).as_json()]
@@ -514,5 +524,7 @@ PARSERS = (
     Parser("golden prompts", golden, GOLDEN, slow=True),
     Parser("answers to golden prompts", said, (packed(ANSWER), *ANSWERS)),
     Parser("metrics of an engine", load, (METRICS,)),
+    Parser("counters of an engine", counts, (METRICS,)),
+    Parser("tokens of an answer", tokens, (packed(ANSWER), packed({"usage": {"completion_tokens": 9}}))),
     Parser("log of an engine", log, logs_of_engines()),
 )  # fmt: skip

@@ -10,6 +10,8 @@ DEVICES = 256
 WORDS = 200
 # Requests in work at one engine, as its own metrics count them.
 LOAD = 10**9
+# What a counter of an engine may have reached.
+COUNT = 1e15
 # Characters of an answer's text that the gate looks at.
 TEXT = 2**20
 # Parts of a stream whose times are kept.

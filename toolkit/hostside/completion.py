@@ -106,22 +106,28 @@ def figures(port: int, signs: Document, timeout: float = 0.5) -> dict[str, float
 
 
 def counters(port: int, path: str, names: list[str], timeout: float = 2) -> dict[str, float] | None:
-    """Return the values of the engine's metrics `names`, at `path`; None where it does not answer.
+    """Return the values of the engine's metrics `names`, at `path`; None where it does not answer."""
+    lines = _metrics(port, path, timeout)
+    return counts_in(lines, names) if lines else None
+
+
+def counts_in(lines: list[str], names: list[str]) -> dict[str, float]:
+    """Return the values of the metrics `names` in lines of metrics; what is no number counts as nothing.
 
     The values of a metric's labels are added.
     """
-    lines = _metrics(port, path, timeout)
-    if not lines:
-        return None
     found: dict[str, float] = {}
     for line in lines:
         name, _, value = line.rpartition(" ")
         name = name.partition("{")[0]
         # Prometheus' library ends the names of counters so.
         name = name[: -len("_total")] if name.endswith("_total") else name
-        if name in names:
-            found[name] = found.get(name, 0.0) + float(value)
+        if name in names and _NUMBER.match(value):
+            found[name] = min(bounds.COUNT, found.get(name, 0.0) + float(value))
     return found
+
+
+_NUMBER = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})?(?:e[+-]?[0-9]{1,2})?\Z")
 
 
 def sums(
