@@ -1,0 +1,175 @@
+"""Cut an upgrade short at seeded moments on real hosts, and let one next command end it.
+
+    python tests/bench/bench_moments.py [--seeds 0-9] [--hosts 3] [--budget 900] [--json FILE]
+
+At each moment the toolkit's process is killed, or a host loses its link or its power, at a random time of an upgrade
+and, for the hosts, a random one of them. Then one `toolkit deploy` must bring all hosts to its version, and the hosts'
+lock must be free. Hosts, routers and changes are real; a stub stands in for vLLM. Clients ask the first host's router
+all the time. A moment costs half a minute, and one without a link up to a minute and a half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from demo.load import Answer
+from tests.fleet.machine import Machine, missing
+from tests.system.stub_site import ROOT, StubSite, stub_site
+
+VERSIONS = ("v1", "v2")
+# After this silence a host ends the lock of a command that it cannot hear any more, and it must be free soon.
+LOCK_SECONDS = 35.0
+# A request in the air when a host ends is lost with it; its end shows within these seconds.
+IN_FLIGHT = 3.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What came of one moment. Times are in seconds.
+
+    `at` is the time after the start of the upgrade; `ended` says that the command came to its end all the same.
+    `locked` is how long the lock of the host was still held after the deed. `lost` are failed requests but those that
+    were in flight at a host that ended or was cut off; `in_flight` are these.
+    """
+
+    seed: int
+    how: str
+    victim: str
+    at: float
+    ended: bool
+    locked: float
+    converged: bool
+    lost: int
+    in_flight: int
+    words: str = ""
+
+
+def main() -> None:
+    """Try the moments and print them; exit with 1 where one did not converge or lost a request."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", default="0-9")
+    parser.add_argument("--hosts", type=int, default=3)
+    parser.add_argument("--budget", type=float, default=900.0, help="seconds to begin moments in")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    if lacking := missing():
+        raise SystemExit(lacking)
+    first, _, last = given.seeds.partition("-")
+    with stub_site(given.hosts) as site:
+        seeds = range(int(first), int(last or first) + 1)
+        moments = try_moments(site, seeds, time.monotonic() + given.budget)
+    converged, lost = sum(each.converged for each in moments), sum(each.lost for each in moments)
+    longest = max((each.locked for each in moments), default=0.0)
+    print(f"{converged} of {len(moments)} converged, {lost} requests lost but in flight")
+    print(f"the lock was free after at most {longest:.1f} s")
+    if given.json:
+        given.json.write_text(json.dumps([asdict(each) for each in moments]))
+    sys.exit(converged < len(moments) or lost > 0 or longest > LOCK_SECONDS)
+
+
+def try_moments(site: StubSite, seeds: Sequence[int], until: float) -> list[Moment]:
+    """Return what came of the moments of the seeds that began before `until`; each begins where the former ended."""
+    for version in VERSIONS:
+        site.pin(version)
+    site.lab.toolkit("deploy", "tiny@v1", "--yes", "--bake", "1", timeout=900)
+    began = time.monotonic()
+    site.lab.toolkit("deploy", "tiny@v2", "--yes", "--bake", "1", timeout=900)
+    usual = time.monotonic() - began
+    moments: list[Moment] = []
+    print(f"an upgrade takes {usual:.0f} s here", file=sys.stderr, flush=True)
+    for seed in seeds:
+        if moments and time.monotonic() > until:
+            break
+        moments.append(try_moment(site, seed, usual, VERSIONS[len(moments) % 2]))
+        print(moments[-1], file=sys.stderr, flush=True)
+    return moments
+
+
+def try_moment(site: StubSite, seed: int, usual: float, wanted: str) -> Moment:
+    """Cut the change to `wanted` short, and end it by one next command."""
+    dice = random.Random(seed)
+    how = dice.choice(["kill", "power", "link"])
+    victim, at = dice.choice(site.lab.machines), dice.uniform(0.5, usual)
+    load = site.load(site.lab.machines[0].name)
+    try:
+        # Without a standby each upgrade starts all replicas, as that to a new release does.
+        words = ("deploy", f"tiny@{wanted}", "--yes", "--no-standby", "--bake", "1")
+        argv, environment = site.lab.command(*words)
+        with subprocess.Popen(
+            argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as command:
+            with suppress(subprocess.TimeoutExpired):
+                command.wait(at)
+            ended, deed = command.poll() == 0, time.time()
+            do(how, victim, command)
+            locked = 0.0 if how == "power" else seconds_until_free(victim)
+            command.wait(300)
+        ended, back = ended or command.returncode == 0, time.time()
+        mend(how, victim)
+        done = site.lab.toolkit(*words, check=False, timeout=900)
+        serving = site.serving()
+    finally:
+        report = load.stop()
+    reached = None if how == "kill" else (deed, back, victim is site.lab.machines[0])
+    in_flight = [each for each in report.bad if reached and _excused(each, *reached)]
+    right = {machine.name: [wanted] for machine in site.lab.machines}
+    converged = done.returncode == 0 and serving == right
+    bad = len(report.bad) - len(in_flight)
+    words_of_it = "" if converged else f"{serving} {done.stdout[-800:]}{done.stderr[-800:]}"
+    lost = [each for each in report.bad if each not in in_flight]
+    words_of_it += "; ".join(f"{each.detail} {each.ended_at - deed:+.1f} s" for each in lost[:5])
+    return Moment(
+        seed, how, victim.name, round(at, 1), ended, round(locked, 1), converged, bad,
+        len(in_flight), words_of_it,
+    )  # fmt: skip
+
+
+def do(how: str, victim: Machine, command: subprocess.Popen[bytes]) -> None:
+    """End the command, or take a host's power or link."""
+    if how == "kill":
+        command.kill()
+    elif how == "power":
+        victim.power_off()
+    else:
+        victim.cut_link()
+
+
+def mend(how: str, victim: Machine) -> None:
+    """Give the host back what it lost."""
+    if how == "power":
+        victim.power_on()
+    elif how == "link":
+        victim.mend_link()
+
+
+def seconds_until_free(victim: Machine) -> float:
+    """Return how long the deployment lock of a host is held from now on; two minutes at most."""
+    began = time.monotonic()
+    while time.monotonic() - began < 120:
+        words = ["flock", "--nonblock", f"{ROOT}/deployment.lock", "echo", "free"]
+        if victim.run(*words, check=False).strip() == "free":
+            break
+        time.sleep(0.2)
+    return time.monotonic() - began
+
+
+def _excused(answer: Answer, deed: float, back: float, door: bool) -> bool:
+    """Whether a failed request was in flight at the host when it ended, or knocked at its own door meanwhile."""
+    if door:
+        return deed - IN_FLIGHT <= answer.ended_at <= back + 30
+    return answer.sent_at <= deed + IN_FLIGHT and answer.ended_at >= deed
+
+
+if __name__ == "__main__":
+    main()
