@@ -23,6 +23,7 @@ DOCUMENT = ROOT / "docs" / "benchmarks.md"
 SECTIONS = {
     "bench_start.py": ("start",),
     "bench_pull.py": ("pull",),
+    "bench_many_files.py": ("many-files",),
     "bench_deploy.py": ("deploy",),
     "bench_change.py": ("changes", "rollback"),
     "bench_fleet_look.py": ("fleet-status", "fleet-deploy"),
