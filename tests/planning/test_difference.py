@@ -5,11 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
+from tests.planning.facts import release
 from toolkit.domain.snapshot import FileDigest, Snapshot
-from toolkit.planning.upkeep.difference import Difference, behaviour_files, compare
+from toolkit.planning.upkeep.difference import (
+    Difference,
+    behaviour_files,
+    compare,
+    what_alters,
+)
 
 BASE = {
     "config.json": b'{"hidden_size": 64, "rope_scaling": {"type": "yarn", "factor": 2}}',
@@ -100,6 +107,23 @@ def test_a_long_value_is_cut_and_many_fields_end() -> None:
     found = difference({"config.json": long})
     assert len(found.fields) == 200
     assert max(len(each.after) for each in found.fields) == 60
+
+
+def test_what_alters_answers_is_told_from_release_to_release() -> None:
+    before = replace(release(1), args=("--dtype", "auto", "--a", "1"), env={"X": "1"})
+    after = replace(
+        before, number=2, version="v2", engine="vllm-0.33.0-cpu-py311-bbbbbbbb",
+        args=("--dtype", "auto", "--a=2", "--eager"), env={},
+    )  # fmt: skip
+    files = (snapshot(BASE), snapshot({**BASE, "generation_config.json": b"{}"}))
+    assert what_alters(before, after, files) == (
+        "alters answers: generation_config.json, not as in v1",
+        f"another engine: {before.engine} -> {after.engine}",
+        "another option: --a 1 -> 2",
+        "another option: --eager absent -> set",
+        "another option: X 1 -> absent",
+    )
+    assert what_alters(before, before, (None, files[1])) == ()
 
 
 def test_the_plan_learns_which_small_files_alter_answers() -> None:

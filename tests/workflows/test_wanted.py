@@ -73,6 +73,16 @@ def test_what_is_permitted_is_said_in_the_plan(want: Callable[..., Wanted]) -> N
     assert plan_deploy(want(host()), host()).notes == ()
 
 
+def test_what_alters_answers_is_said_in_the_plan(
+    want: Callable[..., Wanted], tmp_path: Path
+) -> None:
+    first = want(host()).release
+    serving = host(slots=(slot("blue", replace(first, number=1), weight=100),))
+    assert want(serving).notes == ()
+    changed = version(name="v2", serving={"max-model-len": 512})
+    assert want(serving, changed).notes == ("another option: --max-model-len absent -> 512",)
+
+
 def test_a_host_with_a_device_gets_the_engine_for_it(want: Callable[..., Wanted]) -> None:
     asked = want(host(devices=(gpu(0, 24, 24),)))
     assert (asked.release.accelerator, asked.release.engine) == ("cuda", CUDA_LOCK.id)

@@ -10,6 +10,7 @@ from typing import Any
 from toolkit.domain.bounds import CONFIG
 from toolkit.domain.outside import parse_json
 from toolkit.domain.quantity import format_size
+from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest, Snapshot
 
 # Small files that decide how a model answers: a change of one is a change of its behaviour.
@@ -118,6 +119,46 @@ def behaviour_files(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
     """Return the small files that differ and whose change alters answers: settings, template, tokenizer."""
     changed = {each.path for each in _file_changes(before, after)}
     return tuple(path for path in BEHAVIOUR if path in changed)
+
+
+def what_alters(
+    before: Release, after: Release, files: tuple[Snapshot | None, Snapshot]
+) -> tuple[str, ...]:
+    """Return remarks on what changes the answers from one release to another, besides the weights.
+
+    `files` are the snapshots of the two; the former's may be unknown.
+    """
+    return tuple(_alterations(before, after, files))
+
+
+def _alterations(
+    before: Release, after: Release, files: tuple[Snapshot | None, Snapshot]
+) -> Iterator[str]:
+    former, new = files
+    if former is not None and (names := behaviour_files(former, new)):
+        yield f"alters answers: {', '.join(names)}, not as in {before.version}"
+    if before.engine != after.engine:
+        yield f"another engine: {before.engine} -> {after.engine}"
+    old, own = _options(before), _options(after)
+    for name in sorted(old.keys() | own.keys()):
+        if old.get(name) != own.get(name):
+            yield f"another option: {name} {old.get(name, 'absent')} -> {own.get(name, 'absent')}"
+
+
+def _options(release: Release) -> dict[str, str]:
+    """Return the arguments and variables of a release by name; an argument without a value is `set`."""
+    found: dict[str, str] = {}
+    name = ""
+    for word in release.args:
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            found[name] = value if equals else ""
+        elif name:
+            found[name] = f"{found[name]} {word}".strip()
+    return {
+        **{flag: _short(value) or "set" for flag, value in found.items()},
+        **{variable: _short(value) for variable, value in release.env.items()},
+    }
 
 
 def _file_changes(before: Snapshot, after: Snapshot) -> Iterator[FileChange]:

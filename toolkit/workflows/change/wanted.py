@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from toolkit.domain.release import Outcome
+from toolkit.domain.release import Outcome, Release
 from toolkit.errors import InputError
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.rollback import Past, former_releases
@@ -91,17 +91,31 @@ def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
         require_permission(version, snapshot)
         stored = pinned.store.has(snapshot)
         missing = [file.size for file in snapshot.files if not pinned.store.has_blob(file)]
+        release = build_release(version, snapshot, lock, facts, number=0)
         return Wanted(
             action=action,
-            release=build_release(version, snapshot, lock, facts, number=0),
+            release=release,
             snapshot_size=snapshot.size,
             missing_bytes=0 if stored else max(1, sum(missing)),
-            notes=_permitted(version),
+            notes=(*_permitted(version), *_altered(release, snapshot, facts, pinned)),
             guard=version.guard,
             hold_seconds=version.hold,
         )
 
     return want
+
+
+def _altered(
+    release: Release, snapshot: Snapshot, facts: HostFacts, pinned: Pinned
+) -> tuple[str, ...]:
+    """Return the remarks on what alters the answers of the model, beside the release that serves it."""
+    from toolkit.planning.upkeep.difference import what_alters
+
+    serving = facts.serving_slot(release.model)
+    if serving is None or serving.release is None:
+        return ()
+    stored = pinned.store.find(serving.release.source, serving.release.revision)
+    return what_alters(serving.release, release, (stored.snapshot if stored else None, snapshot))
 
 
 def _permitted(version: Version) -> tuple[str, ...]:
