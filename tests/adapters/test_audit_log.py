@@ -165,6 +165,26 @@ def test_a_disk_that_takes_only_a_part_of_a_line_keeps_none_of_it(
     assert log.path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"figures": [{"new": float("nan"), "old": float("inf")}]},
+        {"figures": [1.5] * 400_000},
+        {"reason": "x" * 2**21},
+        {1: {"deep": "y"}, "text": "\udcff", "odd": object()},
+    ],
+    ids=["no number", "many", "long", "odd"],
+)
+def test_no_record_makes_a_line_that_the_next_command_cannot_read(
+    log: AuditLog, odd: dict[str, object]
+) -> None:
+    log.append({"event": "end", "id": "x", "outcome": "done", **odd})
+    log.append({"event": "begin", "id": "y"})
+    found = examine(*log.read(), ())
+    assert found.faults == ()
+    assert [each.outcome for each in entries(found.lines)] == ["done", "no outcome"]
+
+
 def test_a_link_in_place_of_the_log_is_not_followed(log: AuditLog, tmp_path: Path) -> None:
     log.path.parent.mkdir(parents=True)
     log.path.symlink_to(tmp_path / "theirs")

@@ -158,6 +158,18 @@ def test_status_doctor_and_plan_work_without_inodes(full: FullHome) -> None:
     assert "history: free space there (df -h" in said.out
 
 
+def test_a_change_that_cannot_be_recorded_is_refused_and_changes_nothing(full: FullHome) -> None:
+    full.home.mkdir()
+    full.take_all_files()
+    registry = full.prompt.place / "model_registry.yaml"
+    before = registry.read_bytes()
+    said = full("registry", "pin", "tiny", "--as", "v2", "--reason", "why")
+    assert (said.code, said.out) == (3, "")
+    assert "the audit log cannot be written, so nothing was changed" in said.err
+    assert "toolkit prune" in said.err
+    assert registry.read_bytes() == before
+
+
 def test_sockets_of_hosts_lie_elsewhere_while_the_home_is_full(full: FullHome) -> None:
     full.home.mkdir()
     assert scratch_of(full.home) == full.home / "run"

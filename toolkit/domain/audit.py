@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from toolkit.domain.bounds import MIB, TEXT
+from toolkit.domain.bounds import JSON_DEPTH, MIB, TEXT
 from toolkit.domain.outside import parse_mapping, text_of, whole
 
 _FORMAT = "toolkit audit 1"
@@ -104,6 +105,29 @@ def next_line(before: Line | None, record: Mapping[str, Any]) -> Line:
     sequence = before.sequence + 1 if before else 0
     previous = before.digest if before else NOTHING_BEFORE
     return Line(sequence, previous, _digest(previous, sequence, record), record)
+
+
+def sound(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record with values alone that a line can hold: a number that is none becomes null, an object text.
+
+    Of a record that is longer than a line may be, its short texts and its numbers are left, with `cut`.
+    """
+    found: dict[str, Any] = _sound(record, JSON_DEPTH - 8)
+    if len(_json(found)) > MOST_LINE // 2:
+        kept = {name: value for name, value in found.items() if isinstance(value, (int, float))}
+        texts = {name: value for name, value in found.items() if isinstance(value, str)}
+        return {**kept, **{name: value[:TEXT] for name, value in texts.items()}, "cut": True}
+    return found
+
+
+def _sound(value: Any, depth: int) -> Any:
+    if isinstance(value, Mapping) and depth:
+        return {str(name): _sound(each, depth - 1) for name, each in value.items()}
+    if isinstance(value, (list, tuple)) and depth:
+        return [_sound(each, depth - 1) for each in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (str, int)) else str(value)
 
 
 def parse_line(text: bytes | str) -> Line:

@@ -21,7 +21,7 @@ from typing import Any
 
 from toolkit.adapters.audit.late import keep_late, late_records
 from toolkit.adapters.disk import FULL, way_out
-from toolkit.domain.audit import MOST_LINE, Event, Head, Line, next_line, parse_line
+from toolkit.domain.audit import MOST_LINE, Event, Head, Line, next_line, parse_line, sound
 from toolkit.errors import ToolkitError
 
 # A writer holds the lock for one write and its fsync.
@@ -46,7 +46,7 @@ class AuditLog:
         try:
             with self._opened() as file:
                 first, last = self._mended(file)
-                line = next_line(last, {"at": self._now(), **record})
+                line = next_line(last, {"at": self._now(), **sound(record)})
                 self._write(file, line)
                 return line, line.head(first)
         except OSError as error:
