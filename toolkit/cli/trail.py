@@ -118,7 +118,7 @@ def _open_trail(
     from toolkit.adapters.audit.log import AuditLog
     from toolkit.adapters.audit.who import actor, who
     from toolkit.cli.context import home_directory
-    from toolkit.domain.discretion import words_without_secrets
+    from toolkit.domain.discretion import without_secrets, words_without_secrets
     from toolkit.workflows.trail.desk import NoticeDesk
     from toolkit.workflows.trail.trail import CommandTrail, Spoken
 
@@ -131,6 +131,8 @@ def _open_trail(
         actor(person),
         _digests(options),
         goes_on,
+        # Some commands take MODEL@VERSION.
+        without_secrets(str(options.get("model") or "")).partition("@")[0],
     )
     desk = NoticeDesk(notify_path(home), home, note, time.time)
     return CommandTrail(spoken, AuditLog(home), desk, note, time.time, reason)

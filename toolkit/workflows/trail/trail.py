@@ -44,7 +44,8 @@ class Desk(Protocol):
 class Spoken:
     """A command as it was typed: its name, its words without secrets, who typed it, and digests of what it reads.
 
-    A command that `goes_on` is a way to safety, such as a rollback: it waits for no audit log and for no hook.
+    `model` is the model that it names, empty where it names none. A command that `goes_on` is a way to safety, such as
+    a rollback: it waits for no audit log and for no hook.
     """
 
     command: str
@@ -53,6 +54,7 @@ class Spoken:
     actor: str
     digests: Mapping[str, str]
     goes_on: bool = False
+    model: str = ""
 
 
 @dataclass
@@ -147,6 +149,8 @@ class CommandTrail:
             "reason": without_secrets(self.reason, _MOST_TEXT),
             **spoken.digests,
         }
+        if spoken.model:
+            found["model"] = spoken.model
         if self._plan:
             found["plan"] = plan_digest(self._plan)
             found.update(summary_of(self._plan))
@@ -168,7 +172,7 @@ class CommandTrail:
             at=self.clock(),
             command=self.spoken.command,
             outcome=outcome,
-            model=str(summary.get("model", "")),
+            model=str(summary.get("model", self.spoken.model)),
             releases=tuple(summary.get("releases", ())),
             actor=self.spoken.actor,
             machine=self.spoken.who.get("machine", ""),
