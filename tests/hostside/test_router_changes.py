@@ -195,6 +195,23 @@ def test_observing_where_there_is_no_router_at_all(tmp_path: Path) -> None:
     assert router_view.sessions(str(tmp_path), "tiny", "blue") == 0
 
 
+@pytest.mark.parametrize("answers", [1, 2, 3])
+def test_a_worker_that_ends_while_it_is_told_a_map_counts_as_done(
+    monkeypatch: pytest.MonkeyPatch, answers: int
+) -> None:
+    """After a reload the former worker ends with its last request, which may be right now."""
+    told = iter(["", "New version created: 3", "", ""][:answers])
+    monkeypatch.setattr(router_socket, "_ask_worker", lambda *_: next(told, ""))
+    assert router_socket.set_map("", 1, "relay.map", {"a": "b"})
+
+
+def test_a_worker_that_does_not_follow_a_map_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"show info": "alive", "prepare map relay.map": "New version created: 3"}
+    monkeypatch.setattr(router_socket, "_ask_worker", lambda *given: told.get(given[2], ""))
+    with pytest.raises(router.RouterError, match="it holds something else afterwards"):
+        router_socket.set_map("", 1, "relay.map", {"a": "b"})
+
+
 def test_a_dead_replica_is_seen(site: Site) -> None:
     # a stop of the thread that accepts also ends the answers to checks
     site.blue.stop()
