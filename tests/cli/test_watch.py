@@ -10,6 +10,7 @@ from tests.cli.shell import Prompt
 from tests.cli.test_json import UNDER_GUARD, Fleet
 from tests.workflows.test_guarded import GUARDED, cut_in_bake, gates
 from tests.workflows.world import Killed, release
+from toolkit.adapters.fakes.host import Behaviour
 from toolkit.domain.guard import Guard, Verdict
 from toolkit.planning.change.rollout import Limits
 
@@ -124,3 +125,17 @@ def test_where_no_guard_watches_there_is_nothing_to_decide(fleet: Fleet, line: s
     said = fleet(line)
     assert (said.code, said.json()["error"]["kind"]) == (2, "bad-input")
     assert said.json()["error"]["message"] == "no guard watches tiny"
+
+
+def test_an_unattended_command_leaves_a_failed_release_alone(fleet: Fleet) -> None:
+    fleet.world.guard = None
+    assert fleet.prompt("deploy", "tiny@v1", "--yes").code == 0
+    fleet.world.behave("v2", Behaviour.DIES_AT_START)
+    assert fleet.prompt("upgrade", "tiny", "--yes").code == 8
+    said = fleet("upgrade tiny --yes --unattended")
+    assert (said.code, said.json()["error"]["kind"]) == (3, "refused")
+    assert "failed its start on gpu" in said.json()["error"]["message"]
+    fleet.world.behave("v2", Behaviour.GOOD)
+    again = fleet.prompt("upgrade", "tiny", "--yes")
+    assert again.code == 0
+    assert "note: tiny #2 (v2) failed its start on gpu" in again.err

@@ -65,6 +65,11 @@ change_options = together(
     ),
     keep_option(),
     click.option(
+        "--unattended",
+        is_flag=True,
+        help="Refuse what a person should see in the plan: a release that failed before.",
+    ),
+    click.option(
         "--send-limit",
         default=None,
         metavar="SIZE",
@@ -87,6 +92,7 @@ class ChangeOptions:
     serial: int
     max_failures: int
     keep: int
+    unattended: bool
     send_limit: str | None
     fleet: str | None
     home: str | None
@@ -99,6 +105,7 @@ class ChangeOptions:
             "limits": Limits(self.serial, self.max_failures, self.keep),
             "standby": self.standby,
             "named": tuple(self.named),
+            "unattended": self.unattended,
         }
 
     @property
