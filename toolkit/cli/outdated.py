@@ -67,7 +67,8 @@ def outdated(
     hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
     sources = Sources(open_hub, Sightings(place), pins.lock, time.time)
     asked: dict[str, Any] = within(
-        seconds + 1,
+        # Each of the two ends by itself; the fleet's connections have limits of their own.
+        seconds + 5,
         {
             "models": lambda: look_upstream(registry, chosen, sources, seconds=seconds),
             "engines": lambda: (
@@ -79,6 +80,8 @@ def outdated(
     if isinstance(asked["models"], ToolkitError):
         raise asked["models"]
     found: dict[str, Currency] = asked["models"]
+    if isinstance(asked["engines"], ToolkitError):
+        raise asked["engines"]
     engines: tuple[EngineCurrency, ...] = asked["engines"]
     silent, serving = _serving(asked["fleet"], [host.host.name for host in hosts])
     failure = _failure(found, engines)

@@ -6,9 +6,8 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,15 +22,24 @@ from toolkit.cli.options import (
     registry_option,
 )
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.schedule_view import (
+    WIDTH,
+    days_of,
+    opening_json,
+    opening_of,
+    rule_json,
+    run_json,
+    show_runs,
+    when,
+    window_json,
+)
 from toolkit.cli.trail import changing
 
 if TYPE_CHECKING:
-    from toolkit.adapters.schedule_record import Recorded, WindowRun
     from toolkit.adapters.timers import Crontab, SystemdUnits
-    from toolkit.domain.schedule import Opening, Rule, Schedule, Window
+    from toolkit.domain.schedule import Schedule
     from toolkit.workflows.schedule.install import Command
 
-_WIDTH = 80
 # What a timer's environment keeps of this one's. No secrets: the Hub's token is in its official file.
 _KEPT = ("HF_ENDPOINT", "HF_HOME", "PATH", "SSL_CERT_FILE")
 
@@ -87,13 +95,13 @@ def list_schedule(schedule_path: str, registry_path: str, home: str | None, as_j
             {
                 "path": found.path,
                 "windows": {
-                    name: {**_window_json(window), "next": _opening_json(opens[name])}
+                    name: {**window_json(window), "next": opening_json(opens[name])}
                     for name, window in found.windows.items()
                 },
-                "models": {name: _rule_json(rule) for name, rule in found.rules.items()},
+                "models": {name: rule_json(rule) for name, rule in found.rules.items()},
                 "models_a_window": found.most,
                 "unreachable_hosts": found.unreachable,
-                "runs": [_run_json(each) for each in known.runs],
+                "runs": [run_json(each) for each in known.runs],
                 "missed": [{"window": window, "opens": at} for window, at in lost],
                 "installed_for": _installed_for(),
             }
@@ -102,10 +110,10 @@ def list_schedule(schedule_path: str, registry_path: str, home: str | None, as_j
     table(
         ("WINDOW", "OPENS", "FOR", "NEXT"),
         [
-            (name, _days(window), f"{window.seconds / 3600:g} h", _when(found, opens[name]))
+            (name, days_of(window), f"{window.seconds / 3600:g} h", when(found, opens[name]))
             for name, window in found.windows.items()
         ],
-        _WIDTH,
+        WIDTH,
     )
     say()
     table(
@@ -114,9 +122,9 @@ def list_schedule(schedule_path: str, registry_path: str, home: str | None, as_j
             (name, rule.upkeep, ", ".join(rule.windows) or "all", f"{rule.soak / 86_400:g} d")
             for name, rule in found.rules.items()
         ],
-        _WIDTH,
+        WIDTH,
     )
-    _show_runs(found, known)
+    show_runs(found, known)
     for window, at in lost[-5:]:
         if window in found.windows:
             say(f"missed: {window} of {wall_text(at, found.windows[window].zone)}")
@@ -147,7 +155,7 @@ def next_openings(count: int, schedule_path: str, registry_path: str, as_json: b
     )[:count]
     models = {name: [rule.model for rule in found.rules_of(name)] for name in found.windows}
     if as_json:
-        rows = [{**_opening_of(each), "models": models[each.window]} for each in coming]
+        rows = [{**opening_of(each), "models": models[each.window]} for each in coming]
         print_json({"openings": rows})
         return
     table(
@@ -161,7 +169,7 @@ def next_openings(count: int, schedule_path: str, registry_path: str, as_json: b
             )
             for each in coming
         ],
-        _WIDTH,
+        WIDTH,
     )
 
 
@@ -336,77 +344,3 @@ def _installed_for() -> str:
         return installed_for(_target(None))
     except ToolkitError:
         return ""
-
-
-def _days(window: Window) -> str:
-    from toolkit.domain.schedule import WEEKDAYS
-
-    names = ",".join(WEEKDAYS[day] for day in window.weekdays)
-    days = ",".join(map(str, window.dates)) or ("daily" if len(window.weekdays) == 7 else names)
-    return f"{days} {window.at:%H:%M} {window.zone}"
-
-
-def _when(found: Schedule, opening: Opening | None) -> str:
-    from toolkit.planning.upkeep.windows import wall_text
-
-    return (
-        wall_text(opening.opens, found.windows[opening.window].zone) if opening else "never again"
-    )
-
-
-def _show_runs(found: Schedule, known: Recorded) -> None:
-    from toolkit.planning.upkeep.windows import wall_text
-
-    last = [each for each in known.runs if each.window in found.windows][-5:]
-    if not last:
-        return
-    say()
-    table(
-        ("RUN IN", "BEGAN", "CODE", "SAID"),
-        [
-            (
-                each.window,
-                wall_text(each.begun_at, found.windows[each.window].zone),
-                "cut short" if each.code is None else each.code,
-                "; ".join(each.lines) or "-",
-            )
-            for each in last
-        ],
-        _WIDTH,
-    )
-
-
-def _window_json(window: Window) -> dict[str, Any]:
-    from toolkit.domain.schedule import WEEKDAYS
-
-    return {
-        "days": [WEEKDAYS[day] for day in window.weekdays],
-        "dates": [str(day) for day in window.dates],
-        "from": f"{window.at:%H:%M}",
-        "seconds": window.seconds,
-        "jitter": window.jitter,
-        "time_zone": window.zone,
-    }
-
-
-def _rule_json(rule: Rule) -> dict[str, Any]:
-    return {"policy": str(rule.upkeep), "windows": list(rule.windows), "soak": rule.soak}
-
-
-def _run_json(each: WindowRun) -> Mapping[str, Any]:
-    return {
-        "window": each.window,
-        "opens": each.opens,
-        "begun_at": each.begun_at,
-        "ended_at": each.ended_at,
-        "code": each.code,
-        "lines": list(each.lines),
-    }
-
-
-def _opening_json(opening: Opening | None) -> dict[str, Any] | None:
-    return _opening_of(opening) if opening else None
-
-
-def _opening_of(opening: Opening) -> dict[str, Any]:
-    return {"window": opening.window, "opens": opening.opens, "closes": opening.closes}

@@ -1,0 +1,96 @@
+"""A schedule as people and programs read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from toolkit.cli.output import say, table
+
+if TYPE_CHECKING:
+    from toolkit.adapters.schedule_record import Recorded, WindowRun
+    from toolkit.domain.schedule import Opening, Rule, Schedule, Window
+
+WIDTH = 80
+
+
+def days_of(window: Window) -> str:
+    """Return when a window opens, in words."""
+    from toolkit.domain.schedule import WEEKDAYS
+
+    names = ",".join(WEEKDAYS[day] for day in window.weekdays)
+    days = ",".join(map(str, window.dates)) or ("daily" if len(window.weekdays) == 7 else names)
+    return f"{days} {window.at:%H:%M} {window.zone}"
+
+
+def when(found: Schedule, opening: Opening | None) -> str:
+    """Return an opening by the clock of its window."""
+    from toolkit.planning.upkeep.windows import wall_text
+
+    return (
+        wall_text(opening.opens, found.windows[opening.window].zone) if opening else "never again"
+    )
+
+
+def show_runs(found: Schedule, known: Recorded) -> None:
+    """Print the last runs."""
+    from toolkit.planning.upkeep.windows import wall_text
+
+    last = [each for each in known.runs if each.window in found.windows][-5:]
+    if not last:
+        return
+    say()
+    table(
+        ("RUN IN", "BEGAN", "CODE", "SAID"),
+        [
+            (
+                each.window,
+                wall_text(each.begun_at, found.windows[each.window].zone),
+                "cut short" if each.code is None else each.code,
+                "; ".join(each.lines) or "-",
+            )
+            for each in last
+        ],
+        WIDTH,
+    )
+
+
+def window_json(window: Window) -> dict[str, Any]:
+    """Return the JSON form of a window."""
+    from toolkit.domain.schedule import WEEKDAYS
+
+    return {
+        "days": [WEEKDAYS[day] for day in window.weekdays],
+        "dates": [str(day) for day in window.dates],
+        "from": f"{window.at:%H:%M}",
+        "seconds": window.seconds,
+        "jitter": window.jitter,
+        "time_zone": window.zone,
+    }
+
+
+def rule_json(rule: Rule) -> dict[str, Any]:
+    """Return the JSON form of a rule."""
+    return {"policy": str(rule.upkeep), "windows": list(rule.windows), "soak": rule.soak}
+
+
+def run_json(each: WindowRun) -> Mapping[str, Any]:
+    """Return the JSON form of a run."""
+    return {
+        "window": each.window,
+        "opens": each.opens,
+        "begun_at": each.begun_at,
+        "ended_at": each.ended_at,
+        "code": each.code,
+        "lines": list(each.lines),
+    }
+
+
+def opening_json(opening: Opening | None) -> dict[str, Any] | None:
+    """Return the JSON form of an opening, null where there is none."""
+    return opening_of(opening) if opening else None
+
+
+def opening_of(opening: Opening) -> dict[str, Any]:
+    """Return the JSON form of an opening."""
+    return {"window": opening.window, "opens": opening.opens, "closes": opening.closes}
