@@ -51,6 +51,11 @@ def test_a_deployment_leaves_who_what_why_which_plan_and_how_it_ended(fleet: Fle
     assert len(entry["sequences"]) == 2
     said = fleet.prompt("audit", "show", entry["id"])
     assert "ticket-4711" in said.out
+    # The gates of an upgrade, with what they found.
+    entry = done(fleet, "upgrade tiny --yes")
+    assert {each["host"] for each in entry["gates"]} == {"gpu1", "gpu2"}
+    assert "shape" in {each["gate"] for each in entry["gates"]}
+    assert fleet.prompt("audit", "show", entry["id"]).out.count("gate  ") == len(entry["gates"])
 
 
 def test_hosts_get_the_intent_and_the_outcome(fleet: Fleet) -> None:
