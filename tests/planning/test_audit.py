@@ -216,12 +216,25 @@ def test_the_lines_of_a_command_are_one_entry() -> None:
         {"event": "begin", "id": "y", "at": 6.0, "model": "big", "who": {"user": "ops"}},
         {"event": "end", "id": "x", "outcome": "done"},
         {"event": "refused", "id": "z", "at": 7.0, "model": "tiny", "who": {"user": "bob"}},
+        {
+            "event": "found",
+            "id": "g",
+            "at": 8.0,
+            "model": "big",
+            "host": "gpu1",
+            "gate": "bake",
+            "verdict": "failed",
+        },
     ):
         lines.append(next_line(lines[-1], record))
     found = entries(lines)
     assert [(each.id, each.outcome, each.sequences) for each in found] == [
         ("x", "done", (1, 3)), ("y", "no outcome", (2,)), ("z", "refused", (4,)),
+        ("g", "failed", (5,)),
     ]  # fmt: skip
     assert [each.id for each in chosen(found, model="tiny")] == ["x", "z"]
     assert [each.id for each in chosen(found, who="ann")] == ["x"]
-    assert [each.id for each in chosen(found, since=5.5)] == ["y", "z"]
+    assert [each.id for each in chosen(found, since=5.5)] == ["y", "z", "g"]
+    assert [(each["host"], each["gate"]) for each in found[3].as_json()["gates"]] == [
+        ("gpu1", "bake")
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -102,12 +103,21 @@ def trail_now() -> CommandTrail | Unrecorded:
 
 
 def record_found(home: Path, record: Mapping[str, Any]) -> None:
-    """Record what a command found that changes nothing, such as the verdict of a guard; says where it cannot."""
+    """Record the verdict of a guard that no command waited for, and tell people; says where it cannot.
+
+    `record` has `model` and the fields of `GateRecord.as_json`. None of this fails the command that found it.
+    """
     from toolkit.adapters.audit.log import AuditLog
     from toolkit.domain.audit import Event
+    from toolkit.workflows.trail.desk import NoticeDesk
+    from toolkit.workflows.trail.trail import notice_of_verdict
 
+    log, id = AuditLog(home), secrets.token_hex(8)
+    desk = NoticeDesk(notify_path(home), home, note, time.time)
     try:
-        AuditLog(home).append({"event": Event.FOUND, **record})
+        log.append({"event": Event.FOUND, "id": id, "command": "guard", **record})
+        for told in desk.tell(notice_of_verdict(id, time.time(), record), {}):
+            log.append({"event": Event.TOLD, "id": id, **told})
     except ToolkitError as error:
         note(f"warning: the audit log cannot be written: {error.message}")
 

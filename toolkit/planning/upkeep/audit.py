@@ -54,6 +54,8 @@ class Entry:
         """Its outcome in a word; a command without one was killed, or runs still."""
         if self.intent.get("event") == Event.REFUSED:
             return "refused"
+        if self.intent.get("event") == Event.FOUND:
+            return _text(self.intent.get("verdict"))
         return str(self.end.get("outcome", "")) if self.end else "no outcome"
 
     @property
@@ -129,8 +131,10 @@ def entries(lines: Iterable[Line]) -> list[Entry]:
             continue
         one = found.setdefault(id, {"intent": {}, "end": None, "told": (), "sequences": ()})
         one["sequences"] = (*one["sequences"], line.sequence)
-        if line.event in (Event.BEGIN, Event.REFUSED):
+        if line.event in (Event.BEGIN, Event.REFUSED, Event.FOUND):
             one["intent"] = line.record
+            if line.event == Event.FOUND:
+                one["end"] = {"gates": [line.record]}
         elif line.event == Event.END:
             one["end"] = line.record
         elif line.event == Event.TOLD:

@@ -17,9 +17,9 @@ from toolkit.adapters.audit.log import AuditLog
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.domain.audit import Event, Head, plan_digest
 from toolkit.domain.discretion import without_secrets
-from toolkit.domain.guard import GateResult
+from toolkit.domain.guard import GateResult, Verdict
 from toolkit.domain.notice import Notice
-from toolkit.errors import HostError, RefusedError, ToolkitError
+from toolkit.errors import HostError, RefusedError, ReleaseFailedError, ToolkitError
 from toolkit.workflows.tools import Say
 
 # Hosts that get the head of a command's end at the same time.
@@ -230,6 +230,24 @@ class CommandTrail:
                 each.start()
             for each in threads[start : start + _AT_ONCE]:
                 each.join()
+
+
+def notice_of_verdict(id: str, now: float, record: Mapping[str, Any]) -> Notice:
+    """Return the notice of a guard's verdict that no command waited for; `record` is a gate's, with its `model`."""
+    host, verdict = str(record["host"]), str(record["verdict"])
+    known = {Verdict.PASSED: "done", Verdict.FAILED: ReleaseFailedError.kind}
+    return Notice(
+        id=id,
+        at=now,
+        command="upgrade",
+        outcome=known.get(Verdict(verdict), verdict),
+        model=str(record["model"]),
+        releases=(f"{record['model']} #{record['release']}",),
+        machine=host,
+        actor="the guard",
+        hosts={host: verdict},
+        gates=((host, str(record["gate"]), verdict),),
+    )
 
 
 def outcome_of(error: BaseException | None) -> str:
