@@ -294,6 +294,12 @@ FACTS = {
     "router": {"running": True, "bind": "127.0.0.1:8080", "version": "2.6", "workers": 1, "drift": [], "tls": False,
                "keys": 1, "locked": True, "ring_digest": A},
     "routes": {"serial": 1, "routes": []}, "used_ports": [22],
+    "guards": [{"order": {"rollout": "r1", "model": "tiny", "slot": "green", "former": "blue", "release": 2,
+                          "version": "v2", "phase": "bake", "seconds": 60.0, "since": 990.0, "share": 0},
+                "wish": "", "looked_at": 999.5, "watched": 9.0, "requests": 180, "probes": 9,
+                "figures": [{"name": "failed", "new": 5.5, "old": None, "unit": "%"}],
+                "verdict": {"gate": "bake", "verdict": "failed", "reason": "it hangs", "figures": []},
+                "withdrawn": "it hangs", "withdrawn_at": 999.0}],
     "opened": None, "lock": {"held": True, "owner": {"actor": "a@b", "command": "deploy", "pid": 5, "since": 1000.5}},
 }  # fmt: skip
 
