@@ -144,7 +144,7 @@ class CheckSpec(Spec):
         "chat",
         description="What is asked: `embedding`, `rerank` and `transcription` (of a second of silence) must answer "
         "in their form.",
-        examples=["embedding"],
+        examples=["completion"],
     )
     prompt: Text = Field(description="The question.", examples=["What is the capital of France?"])
     contains: OptionalText = Field(
