@@ -137,7 +137,7 @@ def print_faults(rate: float) -> bool:
     for words, name in FAULTS.items():
         took, bad, reason = fault(name, rate)
         quiet = "-" if name == "errors" else f"{fault(name, 0)[0]} s"
-        print(f"{words:26}{took + ' s':>9}{bad:>13}{quiet:>8}  {reason[:90]}", flush=True)
+        print(f"{words:26}{took + ' s':>9}{bad:>13}{quiet:>8}  {reason[:90].rstrip()}", flush=True)
     return True
 
 

@@ -79,8 +79,8 @@ def write(sections: tuple[str, ...], output: str, machine: str) -> None:
     text = DOCUMENT.read_text()
     for name, table in zip(sections, tables, strict=True):
         figures = f"Measured on {time.strftime('%Y-%m-%d')}, {machine}:\n\n```text\n{table}\n```"
-        mark = re.compile(rf"(<!-- figures: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-        text, count = mark.subn(lambda found, new=figures: found[1] + new + found[2], text)
+        mark = re.compile(rf"(<!-- figures: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        text, count = mark.subn(lambda found, new=figures: f"{found[1]}{new}\n{found[2]}", text)
         assert count == 1, f"docs/benchmarks.md has no section {name}"
     DOCUMENT.write_text(text)
 
