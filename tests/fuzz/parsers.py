@@ -519,7 +519,7 @@ PARSERS = (
     Parser("keys of a host", keys, (packed({"result": KEYS}),), (*DAMAGED, KeyError, ToolkitError)),
     Parser("owner of a lock", owner, (packed({"result": FACTS["lock"]}),), (*DAMAGED, KeyError)),
     Parser("words of ssh", words_of_ssh, SSH),
-    Parser("audit log", audited, (AUDIT,)),
+    Parser("audit log", audited, (AUDIT,), slow=True),
     Parser("heads of a host", heads, (packed({"result": HEADS}),), (*DAMAGED, KeyError, TypeError, ToolkitError)),
     Parser("notice in the outbox", noticed, (packed(NOTICE),), (ValueError, KeyError, TypeError, AttributeError)),
     Parser("devices", devices, SMI),
