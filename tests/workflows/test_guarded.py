@@ -11,7 +11,7 @@ from tests.workflows.test_cut_short import elsewhere, kept
 from tests.workflows.world import GB, Killed, World, release
 from toolkit.adapters.fakes.host import Behaviour
 from toolkit.domain.guard import Guard, ShareStep, Unsure, Verdict
-from toolkit.errors import BusyError, RefusedError, ReleaseFailedError
+from toolkit.errors import BusyError, HostError, RefusedError, ReleaseFailedError
 from toolkit.planning.change.rollout import Limits
 
 STEPS = (ShareStep(0.01, 5, 3), ShareStep(0.5, 5))
@@ -117,6 +117,36 @@ def test_one_bad_host_returns_its_whole_batch_at_once(fleet: World) -> None:
     assert set(fleet.serving().values()) == {"v1"}
     assert fleet.shares() == []
     assert fleet.table() == [("blue", "v1", "healthy", 100)]
+
+
+@pytest.mark.parametrize("bad", ["gpu2", "gpu3"])
+def test_a_release_that_fails_on_a_later_host_is_returned_on_the_earlier_ones(
+    fleet: World, bad: str
+) -> None:
+    fleet.deploy(release(1))
+    fleet.judge(Verdict.FAILED, "it is slow", bad)
+    with pytest.raises(ReleaseFailedError) as failed:
+        fleet.deploy(release(2))
+    assert "gpu1: restored: tiny #1 (v1)" in failed.value.message
+    assert fleet.table() == [("blue", "v1", "healthy", 100)]
+    assert fleet.unfinished() == set()
+    assert {each.outcome for each in fleet.history.deployments("tiny") if each.release == 2} <= {
+        "failed", "undone",
+    }  # fmt: skip
+
+
+def test_a_host_that_fails_for_its_own_reasons_takes_no_other_with_it(fleet: World) -> None:
+    fleet.deploy(release(1))
+    fleet.hosts["gpu3"].before = lambda event: _no_route(event, "replica started tiny-green")
+    with pytest.raises(HostError):
+        fleet.deploy(release(2))
+    fleet.go_on()
+    assert fleet.serving() == {"gpu1": "v2", "gpu2": "v2", "gpu3": "v1"}
+
+
+def _no_route(event: str, moment: str) -> None:
+    if event == moment:
+        raise HostError("gpu3: no route to host")
 
 
 def test_what_nobody_could_tell_follows_the_policy(world: World) -> None:

@@ -81,6 +81,13 @@ def is_watched(plan: Plan) -> bool:
     return plan.guard is not None and any(step.kind in watched for step in plan.steps)
 
 
+def is_declared(plan: Plan) -> bool:
+    """Whether the version declares a canary or a bake, and the plan has one."""
+    guard = plan.guard
+    declared = guard is not None and bool(guard.steps or guard.bake is not None)
+    return declared and is_watched(plan)
+
+
 def with_canary(plans: Mapping[str, Plan], first: Collection[str], serving: int) -> dict[str, Plan]:
     """Return `plans` in which the hosts of the `first` batch alone have a canary, each with its part of the share.
 

@@ -8,8 +8,14 @@ from dataclasses import dataclass, replace
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan, Step, StepKind
 from toolkit.domain.release import Outcome
-from toolkit.errors import CalledOffError, InterruptionError, ToolkitError, joined
-from toolkit.planning.change.canary import is_watched
+from toolkit.errors import (
+    CalledOffError,
+    InterruptionError,
+    ReleaseFailedError,
+    ToolkitError,
+    joined,
+)
+from toolkit.planning.change.canary import is_declared, is_watched
 from toolkit.planning.change.rollout import PREPARATION, RolloutPlan
 from toolkit.planning.routing.routes import Routes, without_standby
 from toolkit.workflows.change.act import Act, Change
@@ -58,13 +64,15 @@ class Rollout:
         self._states = {name: HostState(_standing(each)) for name, each in plan.plans.items()}
         self._open: dict[str, int] = {}
         self._failures: dict[str, ToolkitError] = {}
+        self._passed: list[str] = []
         self._interrupted = False
 
     def perform(self) -> dict[str, HostState]:
         """Bring all hosts to their plans; return what runs on each.
 
         A host that fails before its batch is left out of it. A batch in which more hosts fail than may is restored,
-        and no further batch begins. Raises the `joined` errors of the hosts that failed.
+        and no further batch begins; where the version declares a canary or a bake, a release that fails is returned on
+        the hosts of earlier batches as well. Raises the `joined` errors of the hosts that failed.
         """
         unreached = [name for batch in self._plan.batches for name in batch]
         try:
@@ -77,8 +85,10 @@ class Rollout:
                 self._change([name for name in batch if name not in self._failures])
         except (ToolkitError, KeyboardInterrupt):
             self._give_up(unreached)
+            self._end_passed()
             raise
         self._give_up(unreached)
+        self._end_passed()
         if self._failures:
             raise self._failure()
         return self._states
@@ -146,8 +156,11 @@ class Rollout:
         whole_batch = bool(failed) and len(self._failures) > self._allowed
         undone = [name for name in batch if whole_batch or name in failed]
         live = [name for name in batch if name not in undone]
-        if live:
-            at_once(len(live), live, self._end_live)
+        # A release that proves no good on a later host has proven it for the earlier ones, too.
+        proving = [name for name in live if is_declared(self._plan.plans[name])]
+        self._passed += proving
+        if ended := [name for name in live if name not in proving]:
+            at_once(len(ended), ended, self._end_live)
         if undone:
             neighbour = CalledOffError("another host of its batch failed")
             # At once: hosts that run a replica together can only start it together.
@@ -221,6 +234,18 @@ class Rollout:
             before = self._plan.plans[name].previous
             words = f"restored: {before.title}" if before else "restored: nothing runs"
         self._states[name] = HostState(words, deployment)
+
+    def _end_passed(self) -> None:
+        """End the deployments of hosts on which the release passed: as live, or undone where it failed elsewhere."""
+        passed, self._passed = self._passed, []
+        failed = [n for n, each in self._failures.items() if isinstance(each, ReleaseFailedError)]
+        if not passed:
+            return
+        if failed and len(self._failures) > self._allowed:
+            called_off = CalledOffError(f"the release failed on {' and '.join(failed)}")
+            at_once(len(passed), passed, lambda name: self._undo(name, called_off))
+        else:
+            at_once(len(passed), passed, self._end_live)
 
     def _end_live(self, name: str) -> None:
         deployment, release = self._open.pop(name), self._plan.plans[name].release
