@@ -280,7 +280,7 @@ def test_a_source_that_does_not_answer_stops_its_model_alone(night: Night) -> No
 
 
 def test_a_version_that_a_guard_returned_is_never_tried_again(night: Night) -> None:
-    night.desk.ended["tiny"] = Ended(8, "the canary failed: 5 % errors")
+    night.desk.ended["tiny"] = Ended(8, "the canary failed: 5 % errors\n  the hosts now: restored")
     report = night.run()
     assert report.failure is not None
     assert report.failure.exit_code == 8
@@ -291,7 +291,9 @@ def test_a_version_that_a_guard_returned_is_never_tried_again(night: Night) -> N
         assert night.desk.done == []
         assert again.failure is not None
         assert again.failure.exit_code == 10
-        assert "v2 failed before and is not tried again" in again.failure.message
+        assert again.failure.message.endswith(
+            "v2 failed before and is not tried again: the canary failed: 5 % errors"
+        )
 
 
 def test_after_a_failure_no_further_model_is_touched(night: Night) -> None:

@@ -102,7 +102,8 @@ class Working:
             self.tell(f"{model}: upgraded to {version}")
             return None
         if ended.code == ReleaseFailedError.exit_code and currency.upstream:
-            self.site.record.fail(model, currency.upstream.revision, ended.message)
+            first_line = ended.message.partition("\n")[0]
+            self.site.record.fail(model, currency.upstream.revision, first_line)
         self.tell(f"{model}: {version} did not become live: {ended.message}")
         kind = _PASSED_ON.get(ended.code, UnattendedError)
         return kind(f"{model}@{version}: {ended.message}", hint=f"toolkit releases {model}")
