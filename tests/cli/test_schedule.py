@@ -151,9 +151,11 @@ def test_an_upgrade_is_the_command_of_a_person(
     assert words[:3] == ["-m", "toolkit.cli.main", "upgrade"]
     # A copy: a command remembers the names of the help option of its first context.
     typed = copy.copy(upgrade).make_context("upgrade", words[3:]).params
-    told = {name: typed[name] for name in ("model", "version", "yes", "as_json", "reason")}
+    told = {
+        name: typed[name] for name in ("model", "version", "yes", "unattended", "as_json", "reason")
+    }
     assert told == {
-        "model": "tiny", "version": "v2", "yes": True, "as_json": True,
+        "model": "tiny", "version": "v2", "yes": True, "unattended": True, "as_json": True,
         "reason": "schedule, window night",
     }  # fmt: skip
 

@@ -103,7 +103,7 @@ class CommandDesk:
             *(sys.executable, "-m", "toolkit.cli.main", "upgrade", model, "--to", version, "--yes"),
             *("--json", "--registry", self.registry_path, "--home", str(self.home)),
             *(("--fleet", self.fleet) if self.fleet else ()),
-            *("--reason", reason),
+            *("--unattended", "--reason", reason),
         ]
         # A session of its own: Ctrl-C at a terminal must reach it once, through this command.
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
