@@ -11,14 +11,12 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.guard import GateResult, Guard, GuardPhase, Verdict
 from toolkit.domain.model import Version
 from toolkit.domain.plan import Step, StepKind
-from toolkit.domain.probe import Waited
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.release import Outcome, Release
 from toolkit.errors import IntegrityError, ReleaseFailedError
 from toolkit.planning.change.gate import gate_ways, way_fault
 from toolkit.planning.change.process import process_variables, seat_of
 from toolkit.planning.change.room import find_room
-from toolkit.planning.engines import engine_of
 from toolkit.planning.routing.ports import slot_ports
 from toolkit.planning.routing.routes import (
     Routes,
@@ -29,6 +27,7 @@ from toolkit.planning.routing.routes import (
     without_standby,
     without_targets,
 )
+from toolkit.workflows.change.failures import failed, logs_of, refused
 from toolkit.workflows.change.guarding import Guarding, keep_result
 from toolkit.workflows.change.routers import Edit
 from toolkit.workflows.change.send import engine_on_host, send
@@ -175,7 +174,7 @@ class Act:
             program, port, self._change.timing.ready, self._still_starting
         )
         if not waited.ok:
-            raise _failed(release, step.slot, f"did not start: {waited.reason}", waited)
+            raise failed(release, step.slot, f"did not start: {waited.reason}", waited)
         figures.keep(waited.log)
 
     def _check_files(self, release: Release) -> None:
@@ -205,17 +204,17 @@ class Act:
             if not waited.ok:
                 raise ReleaseFailedError(
                     f"{release.title} stands by and is no good: {waited.reason}",
-                    hint=f"toolkit status; {_logs(release, step.slot)}",
+                    hint=f"toolkit status; {logs_of(release, step.slot)}",
                 )
         complete = self._tools.host.complete
         for check in release.checks:
             if fault := fault_of_check(self._tools.host, port, release, check):
-                raise _refused(release, step.slot, fault)
+                raise refused(release, step.slot, fault)
         # A standby has answered these after its own start.
         once = step.slot in self._started and not self._change.proven
         for way in gate_ways(release) if once else ():
             if fault := way_fault(way, complete(port, way.payload, way.timeout)):
-                raise _refused(release, step.slot, fault)
+                raise refused(release, step.slot, fault)
         if once and self._proving:
             # The gate that refuses it is recorded with its figures.
             self._judged.add(step.slot)
@@ -305,7 +304,7 @@ class Act:
         program = f"{release.model}-{step.slot}"
         waited = self._tools.host.watch(program, port, step.seconds, lambda _: None)
         if not waited.ok:
-            raise _failed(release, step.slot, f"failed under traffic: {waited.reason}", waited)
+            raise failed(release, step.slot, f"failed under traffic: {waited.reason}", waited)
 
     def _drain(self, step: Step) -> None:
         model, port = self._change.model, self._ports[step.slot]
@@ -382,23 +381,3 @@ class Act:
     def _still_draining(self, event: Mapping[str, Any]) -> None:
         if round(event["seconds"]) % 5 == 0:
             self._tools.say(f"  draining for {event['seconds']:.0f} s, {event['left']} still run")
-
-
-def _refused(release: Release, slot: str, fault: str) -> ReleaseFailedError:
-    return ReleaseFailedError(
-        f"{release.title} did not pass its gate: {fault}", hint=_logs(release, slot)
-    )
-
-
-def _failed(release: Release, slot: str, what: str, waited: Waited) -> ReleaseFailedError:
-    line = engine_of(release.engine).decisive_line(waited.log)
-    said = f"\n  its log says: {line}" if line else ""
-    return ReleaseFailedError(
-        f"{release.title} {what}{said}",
-        hint=_logs(release, slot),
-    )
-
-
-def _logs(release: Release, slot: str) -> str:
-    # A crashed process has been restarted since, so the cause is in the former log.
-    return f"toolkit logs {release.model} --slot {slot} --previous, or without --previous"
