@@ -209,7 +209,7 @@ def gate(name: str, version: Version, seed: int) -> Verdict:
     """Return the verdict of the gate `speed`, which takes more pairs as long as they do not decide."""
     dice = random.Random(seed + 1)
     pace, pairs = TRAFFIC[name].pace(dice), list[Pair]()
-    for _ in range(speed.MOST):
+    for _ in range(speed.MOST // Speed().pairs):
         for _ in range(Speed().pairs):
             new, old = next(pace)
             # The new replica is still cold.

@@ -58,6 +58,14 @@ def test_a_slow_release_gets_more_pairs_until_they_decide() -> None:
     assert at.taken == 60
 
 
+@pytest.mark.parametrize("count", [5, 12])
+def test_few_pairs_are_no_way_past_the_gate(count: int) -> None:
+    at = slow()
+    result = found(at, Guard(speed=Speed(pairs=count)))["speed"]
+    assert result.verdict is Verdict.FAILED
+    assert 50 <= at.taken <= 75
+
+
 def test_speed_is_a_gate_where_the_guard_asks_for_it() -> None:
     at = slow()
     assert found(at, Guard()).keys() == {"shape", "health"}

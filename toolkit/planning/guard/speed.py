@@ -18,8 +18,8 @@ from toolkit.planning.guard.kinds import PATHS, SILENCE
 GATE = "speed"
 # The probability that the gate stops a release that is no slower. The watch under traffic has the rest of 0.001.
 ALPHA = 0.0003
-# A suspicion without proof asks for more pairs, up to this many times those of the registry.
-MOST = 10
+# A doubt asks for more pairs, as many as the registry says each time, up to so many in all: 50 at least show a proof.
+MOST = 200
 # Long enough that reading it takes time, short enough for the smallest context.
 PROMPT = "{fresh}: tell a long story about the sea, the wind and a lighthouse."
 
@@ -92,7 +92,9 @@ def judge(pairs: Sequence[Pair], tolerance: Tolerance) -> Judged:
                 tests[name].see(new_time, old_time)
     slow = [f"{name}: {test.words}" for name, test in tests.items() if test.breached]
     suspected = [f"{name}: {test.words}" for name, test in tests.items() if test.suspected]
-    doubtful = errors.doubtful or any(test.doubtful for test in tests.values())
+    # Also of few pairs, which show nothing: then there must be more.
+    over = any(test.estimate[1] > tolerance.slower for test in tests.values())
+    doubtful = errors.doubtful or over
     figures = _figures(pairs)
     if errors.breached or slow:
         reasons = [errors.words] * errors.breached + slow

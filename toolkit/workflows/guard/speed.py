@@ -18,11 +18,10 @@ def speed_gate(gating: Gating) -> GateResult | None:
         return None
     wanted = speed.wanted(gating.new.release, asked, gating.new.port, old.port if old else 0)
     pairs: list[Pair] = []
-    for turn in range(speed.MOST):
+    while True:
         pairs += gating.host.pairs(wanted, lambda _: None)
         judged = speed.judge(pairs, gating.guard.tolerance)
-        if not judged.undecided:
-            break
-        if turn == 0:
+        if not judged.undecided or len(pairs) >= speed.MOST:
+            return judged.result
+        if len(pairs) == wanted.pairs:
             gating.say("  speed: the first pairs do not decide; taking more")
-    return judged.result
