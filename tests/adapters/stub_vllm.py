@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Stands where an engine's `vllm` stands, for tests of what surrounds an engine: the same command line, the same
 endpoints, ready in milliseconds. How it does is written in `behaviour` inside the snapshot, or, for snapshots that were
-pinned and sent like a model's, in `behaviour.txt`, with its answer in the line after."""
+pinned and sent like a model's, in `behaviour.txt`, with its answer in the line after. Requests of the user `client`
+are those of clients: gates and guards do not ask in that name."""
 
 import ctypes
 import http.server
@@ -21,6 +22,8 @@ with open(f"{snapshot}/{name}") as file:
     behaviour, _, answer = file.read().strip().partition("\n")
 port = int(sys.argv[sys.argv.index("--port") + 1])
 running = [0]
+# Requests of clients so far, and the memory that they took.
+clients, taken = [0], []
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -41,14 +44,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if behaviour == "answers errors":
+        user = request.get("user", "").split()
+        of_client = user[:1] == ["client"]
+        clients[0] += of_client
+        if fails(of_client):
             self.answer(500, b'{"error": {"message": "internal error"}}')
             return
-        if behaviour == "hangs":
-            time.sleep(60)
         running[0] += 1
-        user = request.get("user", "").split()
-        text = answer or f"hello from {os.path.basename(snapshot)}"
+        text = spoken(of_client)
         if user[:1] == ["slow"]:
             time.sleep(1.5)
         elif user[:1] and user[0] in WAYS:
@@ -90,6 +93,31 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *words):
         pass
+
+
+def fails(of_client):
+    """Whether a request is answered with an error; one of a replica that dies of it is not answered."""
+    if behaviour == "hangs" or (behaviour == "hangs after a client" and clients[0]):
+        time.sleep(60)
+    if behaviour == "dies at its first request":
+        worker.kill()
+        os._exit(0)
+    if behaviour == "fails one client in twenty":
+        return of_client and clients[0] % 20 == 0
+    return behaviour == "answers errors" or (of_client and behaviour == "answers errors to clients")
+
+
+def spoken(of_client):
+    """Return the text of an answer, as late and at such a price as the behaviour says."""
+    if behaviour == "is slow":
+        time.sleep(0.1)
+    if behaviour == "grows with each client" and of_client and len(taken) < 48:
+        taken.append(b"x" * 2**24)
+    if clients[0] and behaviour == "answers wrongly after a client":
+        return "I am somebody else."
+    if clients[0] and behaviour == "answers nothing after a client":
+        return ""
+    return answer or f"hello from {os.path.basename(snapshot)}"
 
 
 def connect(address, port):

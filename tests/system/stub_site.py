@@ -49,7 +49,16 @@ class StubSite(Site):
         """Return a load of short requests, begun, on the door of one host."""
         known = {PROMPT: {version: self.answer(version) for version in versions}}
         # Without a pause four clients take all of two cores, and what they are to watch waits for them.
-        return Load(self.door(host), MODEL, known, stream_workers=0, pause=0.05).start()
+        return Load(
+            self.door(host), MODEL, known, stream_workers=0, pause=0.05, extra={"user": "client"}
+        ).start()
+
+    def guard(self, guard: str) -> None:
+        """Declare the `guard` of all versions, in YAML; it restarts nothing."""
+        lines = self.lab.registry.read_text().splitlines(keepends=True)
+        others = [line for line in lines if not line.startswith("    guard:")]
+        at = next(place for place, line in enumerate(others) if line.startswith("    checks:"))
+        self.lab.registry.write_text("".join([*others[:at], f"    guard: {guard}\n", *others[at:]]))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.system.planted import FAULTS, GUARD, LONG, Fault, try_version
 from tests.system.stub_site import PROMPT, StubSite, stub_site
 from tests.system.waiting import until
 from toolkit.adapters.fakes.host import Behaviour
@@ -163,6 +164,48 @@ def test_killed_in_the_middle_the_next_command_converges(site: StubSite) -> None
     ]
     assert site.status()["unfinished"] == []
     assert load.stop().bad == ()
+
+
+def test_killed_in_a_canary_the_fleet_goes_back_by_itself(site: StubSite) -> None:
+    site.guard(LONG)
+    before, load = site.serving(), site.load("beta")
+    argv, environment = site.lab.command(
+        "upgrade", "tiny", "--to", "v2", "--yes", "--host", "alpha"
+    )
+    process = subprocess.Popen(
+        argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        load.wait_for(lambda so_far: so_far.versions.get("v2", 0) > 3, 90)
+    finally:
+        process.kill()
+        process.wait()
+    killed = time.time()
+    # The lock's pipe ends with the command, and the guard sees that within a second or two.
+    load.wait_for(lambda _: time.time() > killed + 8, 30)
+    report = load.stop()
+    assert (report.last_sent("v2") or 0) < killed + 5
+    assert report.bad == ()
+    left = site.status()
+    assert {each["share"] for each in left["slots"]} == {0}
+    (guard,) = left["guards"]
+    assert guard["withdrawn"].startswith("the lease ended")
+    assert site.serving() == before
+    site.lab.toolkit("deploy", "tiny@v1", "--yes", "--bake", "1")
+    assert (site.status()["unfinished"], site.serving()) == ([], before)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.behaviour)
+def test_a_planted_fault_is_returned_with_no_person_present(site: StubSite, fault: Fault) -> None:
+    site.guard(GUARD)
+    version = fault.behaviour.replace(" ", "-")
+    site.pin(version, fault.behaviour)
+    before = site.serving()
+    found = try_version(site, version, "alpha")
+    assert (found.code, found.gate in fault.gates, found.others) == (8, True, 0), found
+    assert found.wrong <= fault.wrong
+    assert site.serving() == before
+    assert site.status()["unfinished"] == []
 
 
 def test_stop_takes_the_model_from_all_hosts(site: StubSite) -> None:

@@ -52,6 +52,15 @@ class Behaviour(StrEnum):
     DIES_UNDER_TRAFFIC = "dies under traffic"
     HANGS = "hangs"
     DIES_SAMPLING = "dies sampling"
+    DIES_AT_ONCE = "dies at its first request"
+    SLOW = "is slow"
+    # The next ones pass every gate: only the requests of clients show them, or begin them.
+    ERRORS_TO_CLIENTS = "answers errors to clients"
+    ERRORS_AT_TIMES = "fails one client in twenty"
+    HANGS_LATER = "hangs after a client"
+    EMPTY_LATER = "answers nothing after a client"
+    WRONG_LATER = "answers wrongly after a client"
+    GROWS = "grows with each client"
 
 
 # How a guard sees under traffic that a version is no good.
