@@ -123,7 +123,7 @@ def test_a_number_that_both_histories_gave_away_does_not_confuse_the_end(
 def test_a_host_that_cannot_keep_it_leaves_it_to_the_history(world: World) -> None:
     world.deploy(release(1))
     for each in world.hosts.values():
-        each.keep_deployment = lambda _: False  # type: ignore[method-assign]
+        each.keep_deployment = lambda *_: False  # type: ignore[method-assign]
     world.raise_at("wait tiny-green", Killed)
     with pytest.raises(Killed):
         world.deploy(release(2))
