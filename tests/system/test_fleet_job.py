@@ -172,9 +172,7 @@ def test_killed_in_a_canary_the_fleet_goes_back_by_itself(site: StubSite) -> Non
     argv, environment = site.lab.command(
         "upgrade", "tiny", "--to", "v2", "--yes", "--host", "alpha"
     )
-    process = subprocess.Popen(
-        argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL)
     try:
         load.wait_for(lambda so_far: so_far.versions.get("v2", 0) > 3, 90)
     finally:
