@@ -52,8 +52,8 @@ class Returned:
 
 def try_version(site: StubSite, version: str, host: str) -> Returned:
     """Upgrade one host to a version under load, as a night without a person would."""
-    serving = {each["slot"] for each in site.status()["slots"] if each["host"] == host}
-    (new,) = {"blue", "green"} - serving
+    slots = [each for each in site.status()["slots"] if each["host"] == host]
+    (new,) = {"blue", "green"} - {each["slot"] for each in slots if each["weight"]}
     load = site.load(host, ["v1", version])
     began = time.monotonic()
     done = site.lab.toolkit(
