@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from toolkit.adapters.fakes.host import Behaviour
 from toolkit.domain.guard import Guard, ShareStep, Unsure, Verdict
 from toolkit.errors import BusyError, HostError, RefusedError, ReleaseFailedError
 from toolkit.planning.change.rollout import Limits
+from toolkit.workflows.tools import NoTrail
 
 STEPS = (ShareStep(0.01, 5, 3), ShareStep(0.5, 5))
 GUARDED = Guard(steps=STEPS, bake=30)
@@ -72,6 +74,26 @@ def test_a_release_goes_through_its_shares_to_all_traffic(world: World) -> None:
     assert gates(world) >= {(2, "shape", "passed"), (2, "canary", "passed"), (2, "bake", "passed")}
     assert all(not each.guards.facts for each in world.hosts.values())
     assert world.unfinished() == set()
+
+
+def test_each_verdict_is_noted_once_in_the_history_and_in_the_audit_log(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        NoTrail, "judged", lambda _, host, result: noted.append((host, result.gate))
+    )
+    cut_in_bake(world)
+    world.leave_alone()
+    world.deploy(release(2))
+    known = Counter((each.host, each.result.gate) for each in world.history.gates("tiny"))
+    assert {"canary", "bake"} <= {gate for _, gate in known}
+    # Shares that came to the same result stand once in the history.
+    noted_of_shares = [each for each in noted if each[1] == "canary"]
+    assert len(noted_of_shares) == len(STEPS) * world.count
+    assert Counter(noted) - Counter(noted_of_shares) == {
+        each: count for each, count in known.items() if each[1] != "canary"
+    }
 
 
 def test_in_a_fleet_one_host_has_the_canary(fleet: World) -> None:

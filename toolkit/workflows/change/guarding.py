@@ -108,7 +108,6 @@ def guard_failure(release: Release, result: GateResult) -> ReleaseFailedError:
 def keep_result(tools: Tools, release: Release, rollout: str, result: GateResult) -> None:
     """Record what a gate found of `release` on the host of `tools`."""
     name, now = tools.host.name, tools.clock()
-    tools.trail.judged(name, result)
     tools.history.add_gate(GateRecord(release.model, release.number, name, rollout, now, result))
     tools.trail.judged(name, result)
 
@@ -116,7 +115,6 @@ def keep_result(tools: Tools, release: Release, rollout: str, result: GateResult
 def keep_verdict(tools: Tools, guard: GuardFacts | None) -> None:
     """Record what a guard has found without a command, if it has come to a verdict."""
     if guard and guard.verdict:
-        tools.trail.judged(tools.host.name, guard.verdict)
         tools.history.add_gate(gate_record(tools.host.name, guard, guard.verdict, tools.clock()))
         tools.trail.judged(tools.host.name, guard.verdict)
 
