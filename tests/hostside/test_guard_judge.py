@@ -88,6 +88,48 @@ def test_without_requests_and_probes_nobody_can_tell() -> None:
     assert reason == "0 of 10 requests and 0 of 20 pairs of probes so far"
 
 
+USUAL = (200.0, 0.0)
+
+
+def silent(
+    open: int, first: int = 20, carried: Callable[[int], int] = lambda _: 7
+) -> Iterator[Look]:
+    """Yield looks at a replica that answers probes and, from the second `first` on, no request of a client."""
+    return seconds(
+        lambda at: (
+            Traffic(20, carried=1000 * at)
+            if at < first
+            else Traffic(0, open=open, carried=carried(at)),
+            Traffic(),
+        )
+    )
+
+
+def test_requests_of_clients_that_get_no_byte_are_a_hang_though_probes_are_answered() -> None:
+    found = judged(silent(6), Judge({**ORDER, "phase": "bake"}, usual=USUAL))
+    assert found == (
+        "failed",
+        30.0,
+        "6 requests are open, and none has got a byte for 10 s; before they waited 0.2 s",
+    )
+
+
+@pytest.mark.parametrize(
+    ("looks", "usual"),
+    [
+        pytest.param(silent(6, carried=lambda at: at), USUAL, id="streams go on"),
+        pytest.param(silent(2), USUAL, id="two long answers"),
+        pytest.param(silent(6), (9000.0, 0.0), id="answers take long as ever"),
+        pytest.param(silent(6), (None, 0.0), id="nobody knows how long answers take"),
+    ],
+)  # fmt: skip
+def test_a_silence_that_may_be_work_is_no_hang(
+    looks: Iterator[Look], usual: tuple[float | None, float]
+) -> None:
+    order = {**ORDER, "phase": "bake"}
+    assert judged(looks, Judge(order, usual=usual)) == ("passed", 60.0, "")
+
+
 FAULTS = [
     pytest.param(
         seconds(lambda at: traffic(20, 0, failed=20)), "bake", 4, "requests in a row failed",

@@ -31,6 +31,9 @@ PAIRS = 20
 GROSS, GROSS_SECONDS, GROSS_OF = 5.0, 1.0, 10
 # So many in a row are a breach.
 GROSS_RUN = 3
+# So many requests of clients without a byte for so long, and for so many times the usual wait, hang: an engine may
+# answer short probes and no request that is longer.
+SILENT_OPEN, SILENT_SECONDS, SILENT_TIMES = 3, 10.0, 10.0
 # Memory may grow by less, whatever its ratio: buffers and threads of the first requests.
 GROWTH_BYTES, GROWTH_LOOKS = 128 * 2**20, 3
 # Means of fewer requests say nothing of the next ones.
@@ -83,6 +86,8 @@ class Judge:
         self.reason = ""
         self.watched = 0.0
         self._last: float | None = None
+        # Seconds for which requests of clients are open and none gets a byte, and the bytes carried until then.
+        self._silent, self._carried = 0.0, -1
         # Answered, failed, refused.
         self._asked, self._of_old = [0, 0, 0], [0, 0, 0]
         # Pairs of probes, failed ones of the new and of the former release.
@@ -95,9 +100,10 @@ class Judge:
 
     def look(self, look: Look) -> str:
         """Take a look; return why the release must not keep its traffic, empty where it may."""
-        if self._last is not None:
-            self.watched += min(max(0.0, look.at - self._last), _AWAY)
+        passed = 0.0 if self._last is None else min(max(0.0, look.at - self._last), _AWAY)
+        self.watched += passed
         self._last = look.at
+        self._listen(look.new.traffic, passed)
         for name, side in (("new", look.new), ("old", look.old)):
             known = self._side[name]
             self._side[name] = Side(
@@ -174,6 +180,11 @@ class Judge:
         # Apart from the probes, which may be good where requests of clients are not.
         self._run.see(look.at, new.failed, new.total, int(failed), total)
 
+    def _listen(self, new: Traffic, passed: float) -> None:
+        """Note for how long requests of clients have been open without a byte."""
+        waits = new.open >= SILENT_OPEN and not new.total and new.carried == self._carried
+        self._silent, self._carried = self._silent + passed if waits else 0.0, new.carried
+
     def _weigh(self, memory: int | None) -> None:
         if memory is None:
             return
@@ -218,7 +229,17 @@ class Judge:
         if self._grown >= GROWTH_LOOKS:
             now = self._side["new"].memory
             return f"its memory has grown from {_gib(self._base)} to {_gib(now)} GiB"
-        return self._slow(look.new.traffic.first)
+        return self._mute(look.new.traffic.open) or self._slow(look.new.traffic.first)
+
+    def _mute(self, opened: int) -> str:
+        """Return that requests of clients get no byte for much longer than usual, though probes are answered."""
+        usual = self.usual[0]
+        if usual is None or self._silent < max(SILENT_SECONDS, SILENT_TIMES * usual / 1000):
+            return ""
+        return (
+            f"{opened} requests are open, and none has got a byte for {self._silent:.0f} s;"
+            f" before they waited {usual / 1000:.1f} s"
+        )
 
     def _slow(self, first: float | None) -> str:
         """Return that answers take many times as long as before; `first` see `Traffic.first`."""
