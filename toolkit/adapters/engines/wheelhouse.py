@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -208,23 +207,25 @@ def _run_pip(
     lock: EngineLock, requirements: str, directory: Path, interruption: Interruption
 ) -> str:
     """Run one `pip download`; return its complaint, empty on success."""
-    with tempfile.NamedTemporaryFile("w", suffix=".txt", prefix="toolkit-lock-") as file:
-        file.write(requirements)
-        file.flush()
-        # fmt: off
-        command = [
-            sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-            "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary", ":all:",
-            "--implementation", "cp", "--python-version", lock.python,
-            *(word for platform in _PLATFORMS for word in ("--platform", platform)),
-            "--dest", str(directory), "--requirement", file.name,
-        ]
-        # fmt: on
-        pip = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        with pip, _killed_at_last(pip), interruption.ending(pip.kill):
-            _, words = pip.communicate()
+    # fmt: off
+    command = [
+        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+        "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary", ":all:",
+        "--implementation", "cp", "--python-version", lock.python,
+        *(word for platform in _PLATFORMS for word in ("--platform", platform)),
+        # Not a file, which a killed command would leave behind.
+        "--dest", str(directory), "--requirement", "/dev/stdin",
+    ]
+    # fmt: on
+    pip = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with pip, _killed_at_last(pip), interruption.ending(pip.kill):
+        _, words = pip.communicate(requirements)
     interruption.check()
     return "" if pip.returncode == 0 else (words or f"pip ended with {pip.returncode}")
 
