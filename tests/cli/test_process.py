@@ -102,9 +102,13 @@ def test_output_never_ends_a_change(tmp_path: Path, way: str) -> None:
 
 def test_a_hang_up_is_undone_however_often_it_comes(tmp_path: Path) -> None:
     done = tmp_path / "done"
-    command = [sys.executable, "-c", _CHANGE, str(done), "wait"]
+    # Whoever runs the tests may ignore the signal, and children inherit that.
+    plain = ["env", "--default-signal=HUP", sys.executable]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [*plain, "-c", _CHANGE, str(done), "wait"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as child:
         assert child.stdout is not None
         while child.stdout.readline() != "waiting\n":
