@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from tests.adapters.host_lab import ENGINE, Behaviour, HostLab, release
+from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.hosts.client import silent
 from toolkit.domain.audit import Head
 from toolkit.domain.facts import ProcessState
 from toolkit.domain.fit import Actual
-from toolkit.domain.guard import GuardOrder, GuardPhase, Verdict
+from toolkit.domain.guard import GuardOrder, GuardPhase, PairedProbe, Verdict
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import LockOwner, PairsWanted
 from toolkit.domain.release import OpenDeployment
@@ -336,6 +337,32 @@ def test_a_guard_withdraws_what_a_person_aborts_and_goes_on_with_nothing(
         assert _weights(lab)["blue"] == 100
         with pytest.raises(HostError, match="has withdrawn green"):
             lab.host.guard_phase("tiny", GuardPhase.BAKE, 1.0)
+    lab.host.guard_end("tiny", "r1")
+
+
+def test_a_release_that_answers_errors_is_withdrawn_with_no_command_there(
+    lab: HostLab, program: str
+) -> None:
+    assert lab.host.wait_ready(
+        lab.start("green", Behaviour.ERROR), lab.ports["green"], 20, silent
+    ).ok
+    blue, green = _targets(lab, "green")
+    lab.route(with_model(Routes(), "tiny", (replace(blue, standby=True), green), created=1))
+    probe = PairedProbe("/v1/completions", {"model": "tiny", "prompt": "a"})
+    order = replace(
+        _order(lab, GuardPhase.BAKE, 600.0), slot="green", former="blue", probes=(probe,)
+    )
+    with lab.host.lock(OWNER):
+        lab.host.guard_begin(replace(order, version=str(Behaviour.ERROR)))
+    if isinstance(lab.host, FakeHost):
+        lab.host.guard_looks()
+    deadline = time.monotonic() + 10
+    while not (known := lab.host.observe().guards[0]).withdrawn:
+        assert time.monotonic() < deadline, known
+        time.sleep(0.1)
+    assert known.verdict is not None
+    assert (known.verdict.gate, known.verdict.verdict) == ("bake", Verdict.FAILED)
+    assert _weights(lab) == {"blue": 100, "green": 0}
     lab.host.guard_end("tiny", "r1")
 
 
