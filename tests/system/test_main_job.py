@@ -187,7 +187,7 @@ def test_a_release_that_dies_right_after_the_switch_is_reverted(served: Served) 
         report = load.stop()
 
     assert command.returncode == 8
-    assert "failed under traffic" in said
+    assert "failed its bake" in said
     assert served.lab.ask(WHO) == "I am version v2."
     assert served.slots() == {"v2": "serving"}
     # What died with it may be lost; nothing else is, and no answer is a mixture.
