@@ -50,11 +50,10 @@ class SlotFacts:
     """A slot of the host: the release that its manifest names, and the state of its replica.
 
     `weight` is its weight in the router's traffic (0: none), `share` that of a canary in parts of ten thousand of the
-    model's requests; `sessions` the requests the router
-    has open to it, over all router workers; `memory` the resident bytes of its processes, `device_memory` those they
-    have of devices, None where nobody says; `drift` what of it is no longer as its deployment left it, in words;
-    `fences` what keeps its process in its place, all of FENCES where none runs.
-    have of devices, None where nobody says; `drift` what of it is no longer as its deployment left it, in words.
+    model's requests; `sessions` the requests the router has open to it, over all router workers; `memory` the resident
+    bytes of its processes, `device_memory` those they have of devices, None where nobody says; `drift` what of it is no
+    longer as its deployment left it, in words; `fences` what keeps its process in its place, all of FENCES where none
+    runs.
     `hung_at` is when a replica in the slot last hung and was restarted, in seconds since the epoch; `hung` says how
     that showed.
     """
