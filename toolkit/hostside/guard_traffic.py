@@ -42,7 +42,8 @@ class Meter:
     def __init__(self, root: str) -> None:
         self._directory = os.path.join(root, "router")
         self._before: dict[_Key, _Counts] | None = None
-        self.at = ""
+        # Requests and failures of each slot since the workers run.
+        self._totals: dict[tuple[str, str], tuple[int, int]] = {}
 
     def read(self) -> dict[tuple[str, str], Traffic]:
         """Return the traffic of each slot of this host since the last look, by model and slot.
@@ -50,7 +51,7 @@ class Meter:
         Raises RouterError where the router does not answer.
         """
         workers = router_socket.processes(self._directory)
-        at = self.at = router_files.routes(self._directory).get("at", "")
+        at = router_files.routes(self._directory).get("at", "")
         rows = {
             (pid, row["pxname"], row["svname"]): row
             for pid in workers["current"] + workers["old"]
@@ -58,6 +59,7 @@ class Meter:
         }
         counts = {key: _counts(row) for key, row in rows.items()}
         before, self._before = self._before, counts
+        self._totals = {}
         found: dict[tuple[str, str], Traffic] = {}
         for key, row in rows.items():
             slot = slot_of(key[1], key[2], at)
@@ -65,14 +67,14 @@ class Meter:
                 # A worker that has come since counts from nothing; at the first look nobody knows what is new.
                 then = counts[key] if before is None else before.get(key, (0, 0, 0))
                 found[slot] = _added(found.get(slot, Traffic()), counts[key], then, row)
+                total, failed = self._totals.get(slot, (0, 0))
+                self._totals[slot] = total + counts[key][0], failed + counts[key][1]
         return found
 
     def share_failed(self, model: str, slot: str) -> float | None:
         """Return the share of a slot's requests that failed since the workers run; None where few were answered."""
-        known = (self._before or {}).items()
-        counts = [each for key, each in known if slot_of(key[1], key[2], self.at) == (model, slot)]
-        total = sum(each[0] for each in counts)
-        return sum(each[1] for each in counts) / total if total >= _ENOUGH else None
+        total, failed = self._totals.get((model, slot), (0, 0))
+        return failed / total if total >= _ENOUGH else None
 
 
 def slot_of(backend: str, server: str, at: str) -> tuple[str, str] | None:
