@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import bounds
+import completion
 from wire import Document
 
 # The router's log and the counts of use have no such request: it goes to the replica's own port. The header tells the
@@ -39,7 +40,8 @@ def ask(port: int, path: str, payload: Document, timeout: float) -> Document:
             status = response.status
             if status != 200:
                 found = _Body()
-            _read(response, socket, started + timeout, found)
+            for part in completion.parts(response, socket, started + timeout):
+                found.take(part)
         error = found.fault() if status == 200 else found.text()[:500]
     except (OSError, http.client.HTTPException, ValueError) as fault:
         status, error = 0, "%s: %s" % (type(fault).__name__, str(fault)[: bounds.WORDS])
@@ -54,9 +56,8 @@ class _Body:
     def __init__(self) -> None:
         self._body = bytearray()
 
-    def take(self, part: bytes) -> int:
+    def take(self, part: bytes) -> None:
         self._body += part
-        return len(self._body)
 
     def text(self) -> str:
         return bytes(self._body).decode("utf-8", "replace")
@@ -73,19 +74,17 @@ class _Stream(_Body):
 
     def __init__(self, started: float) -> None:
         super().__init__()
-        self._length, self._started = 0, started
+        self._started = started
         self._events: list[str] = []
         self._times: list[float] = []
         self._done = False
 
-    def take(self, part: bytes) -> int:
-        self._length += len(part)
+    def take(self, part: bytes) -> None:
         *lines, rest = (bytes(self._body) + part).split(b"\n")
         self._body = bytearray(rest)
         now = time.monotonic()
         for line in lines:
             self._line(line.rstrip(b"\r"), now)
-        return self._length
 
     def _line(self, line: bytes, now: float) -> None:
         if not line.startswith(b"data:"):
@@ -153,17 +152,3 @@ def _word(text: str) -> str:
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _read(response: Any, socket: Any, ends: float, found: _Body) -> None:
-    """Give the body's parts to `found` as they come, at most 4 MiB; raises TimeoutError at `ends`."""
-    taken = 0
-    while taken < 2**22:
-        left = ends - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("its answer did not end in time")
-        socket.settimeout(left)
-        part = response.read1(2**16)
-        if not part:
-            break
-        taken = found.take(part)

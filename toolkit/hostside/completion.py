@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import bounds
@@ -186,15 +187,15 @@ def _request(
         # The connection forgets it where the server closes.
         socket = connection.sock
         with connection.getresponse() as response:
-            return response.status, _body(response, socket, ends)
+            return response.status, b"".join(parts(response, socket, ends))
     finally:
         connection.close()
 
 
-def _body(response: Any, socket: Any, ends: float) -> bytes:
-    """Return the body, at most 4 MiB; raises TimeoutError at `ends`, however slowly it comes."""
-    length, body = response.length, bytearray()
-    while len(body) < min(2**22, 2**22 if length is None else length):
+def parts(response: Any, socket: Any, ends: float) -> Iterator[bytes]:
+    """Yield the parts of a body as they come, at most 4 MiB; raises TimeoutError at `ends`."""
+    taken, most = 0, min(2**22, 2**22 if response.length is None else response.length)
+    while taken < most:
         left = ends - time.monotonic()
         if left <= 0:
             raise TimeoutError("its answer did not end in time")
@@ -202,8 +203,8 @@ def _body(response: Any, socket: Any, ends: float) -> bytes:
         part = response.read1(2**16)
         if not part:
             break
-        body += part
-    return bytes(body)
+        taken += len(part)
+        yield part
 
 
 def _answer(status: int, text: str, finish_reason: str, started: float, error: str) -> Document:

@@ -116,7 +116,7 @@ def target_of(root: str, program: str) -> tuple[str, str]:
     manifest = json.loads(text)
     at = router_files.routes(os.path.join(root, "router")).get("at", "")
     slot = manifest.get("slot", "")
-    return manifest.get("model", ""), f"{at}.{slot}" if at else slot
+    return manifest.get("model", ""), routes_file.name_of({"host": at, "slot": slot})
 
 
 def is_up(server: Document) -> bool:

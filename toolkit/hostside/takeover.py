@@ -10,6 +10,7 @@ import time
 
 import reweigh
 import router_view
+import routes_file
 from wire import Document
 
 FULL_WEIGHT = 100
@@ -24,10 +25,7 @@ def taken_over(routes: Document, up: dict[str, dict[str, bool]]) -> list[str]:
     found = []
     for route in routes.get("routes", ()):
         seen = up.get(route["model"], {})
-        names = {
-            f"{each['host']}.{each['slot']}" if each.get("host") else each["slot"]: each
-            for each in route["targets"]
-        }
+        names = routes_file.targets_of(routes, route["model"])
         serving = [name for name, each in names.items() if each["weight"]]
         standbys = [
             name for name, each in names.items() if not each["weight"] and each.get("standby")

@@ -40,8 +40,7 @@ def withdraw(root: str, model: str, slot: str) -> Document:
     replica of the model is up. Raises RouterError where the router cannot be told.
     """
     routes = router_files.routes(os.path.join(root, "router"))
-    at = routes.get("at", "")
-    name = f"{at}.{slot}" if at else slot
+    name = routes_file.name_of({"host": routes.get("at", ""), "slot": slot})
     target = routes_file.targets_of(routes, model).get(name)
     if target is None:
         return {"withdrawn": False, "to": "", "why": f"{model} has no slot {name}"}
