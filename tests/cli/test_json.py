@@ -104,7 +104,7 @@ class Fleet:
         prompt.set("TOOLKIT_FLEET", place / "fleet.yaml")
         commands = [each.partition(":")[0] for each, _ in COMMANDS.values()]
         # `deploy` and `rollback` use the last.
-        for module in (*commands, "toolkit.cli.host_view", "toolkit.cli.change"):
+        for module in (*commands, "toolkit.cli.views.host", "toolkit.cli.change"):
             for name, stand_in in self._stand_ins().items():
                 if hasattr(importlib.import_module(module), name):
                     patch.setattr(f"{module}.{name}", stand_in)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from toolkit.cli.pull_progress import PullProgress
+from toolkit.cli.views.pull import PullProgress
 
 
 class Terminal(io.StringIO):

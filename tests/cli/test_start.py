@@ -76,7 +76,8 @@ def test_help_loads_neither_commands_nor_what_they_need(place: Path) -> None:
     assert commands == {
         "toolkit.cli.main",
         "toolkit.cli.output",
-        "toolkit.cli.plan_view",
+        "toolkit.cli.views",
+        "toolkit.cli.views.plan",
         "toolkit.cli.streams",
     }
 
@@ -104,7 +105,7 @@ def test_what_must_be_quick_loads_nothing_of_the_registry_the_hub_or_ansible(
             "toolkit.adapters.hub.port",
             "toolkit.adapters.store.store",
             "toolkit.adapters.engines.wheelhouse",
-            "toolkit.config.registry",
+            "toolkit.config.registry.reading",
             "toolkit.planning.release.licence_policy",
             "toolkit.workflows.files.pull",
             "asyncio",

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from toolkit.adapters.matching.matching import matching
-from toolkit.config.golden import read_golden
+from toolkit.config.golden.reading import read_golden
 from toolkit.domain.golden import Expectation, Fits, GoldenPrompt, Kind, Span, ToolCall
 from toolkit.errors import InputError
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.config.registry import parse_registry, read_registry
-from toolkit.config.registry_edit import with_revision, with_version, write_registry
+from toolkit.config.registry.edit import with_revision, with_version, write_registry
+from toolkit.config.registry.reading import parse_registry, read_registry
 from toolkit.config.shipped import REGISTRY, shipped_text
 from toolkit.errors import InputError
 

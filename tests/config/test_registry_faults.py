@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.config.registry import load_registry
+from toolkit.config.registry.reading import load_registry
 from toolkit.errors import InputError
 
 GOOD = """\

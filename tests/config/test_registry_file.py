@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.config.registry import load_registry
+from toolkit.config.registry.reading import load_registry
 from toolkit.config.shipped import REGISTRY, shipped_text
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.model import (

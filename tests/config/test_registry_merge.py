@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from toolkit.config.lock_file import Lock
-from toolkit.config.registry import RegistryFile, parse_registry
-from toolkit.config.registry_merge import cut_registry, merge_lock, merge_registry
+from toolkit.config.registry.merge import cut_registry, merge_lock, merge_registry
+from toolkit.config.registry.reading import RegistryFile, parse_registry
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError, IntegrityError, RefusedError
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from scripts.registry_reference import reference_text, schema_text
-from toolkit.config.registry import load_registry
-from toolkit.config.registry_schema import (
+from toolkit.config.registry.reading import load_registry
+from toolkit.config.registry.schema import (
     CheckSpec,
     Entry,
     LicencesSpec,

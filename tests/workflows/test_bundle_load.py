@@ -18,7 +18,7 @@ from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.config.engine_locks import read_locks
 from toolkit.config.lock_file import read_lock
-from toolkit.config.registry import load_registry
+from toolkit.config.registry.reading import load_registry
 from toolkit.domain.release import Release
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError
 from toolkit.workflows.files.bundle_load import load_bundle

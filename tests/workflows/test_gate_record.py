@@ -14,8 +14,8 @@ import pytest
 
 from tests.workflows.test_gates import OLD, host
 from toolkit.adapters.matching.matching import matching
-from toolkit.config.golden import read_golden
-from toolkit.config.golden_draft import read_requests
+from toolkit.config.golden.draft import read_requests
+from toolkit.config.golden.reading import read_golden
 from toolkit.domain.golden import Expectation, Span, ToolCall
 from toolkit.errors import HostError, InputError
 from toolkit.planning.guard.drafts import drafted

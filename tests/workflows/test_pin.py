@@ -20,7 +20,7 @@ from toolkit.adapters.hub.port import HubFile, RepoInfo
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.config.lock_file import lock_path, read_lock
-from toolkit.config.registry import load_registry
+from toolkit.config.registry.reading import load_registry
 from toolkit.domain.model import HubSource
 from toolkit.domain.snapshot import FileDigest, content_revision
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError, ToolkitError

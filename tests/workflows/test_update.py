@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.test_pin import FILES, Desk
-from toolkit.config.registry import load_registry
+from toolkit.config.registry.reading import load_registry
 from toolkit.domain.model import HubSource
 from toolkit.errors import InputError, RefusedError, SourceError
 from toolkit.workflows.registry.update import Local, Updated, accept_version, update_model

@@ -14,10 +14,10 @@ import click
 from toolkit.adapters.audit.log import AuditLog, machine_of
 from toolkit.adapters.audit.who import actor
 from toolkit.cli.context import home_directory, open_fleet
-from toolkit.cli.host_view import open_host
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, together
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.views.host import open_host
 from toolkit.domain.audit import KeptHead
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import HostError, InputError, IntegrityError, ToolkitError

@@ -13,7 +13,6 @@ from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.engines.packages import uv_binary
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.cli.context import home_directory, open_fleet, open_hub, open_store
-from toolkit.cli.host_view import open_host
 from toolkit.cli.options import (
     dry_run_option,
     fleet_option,
@@ -23,9 +22,10 @@ from toolkit.cli.options import (
     yes_option,
 )
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.plan_view import go_ahead
-from toolkit.cli.pull_progress import PullProgress
 from toolkit.cli.trail import changing
+from toolkit.cli.views.host import open_host
+from toolkit.cli.views.plan import go_ahead
+from toolkit.cli.views.pull import PullProgress
 from toolkit.config.engine_locks import read_locks
 from toolkit.config.lock_file import read_lock
 from toolkit.domain.accelerator import Accelerator
@@ -106,7 +106,7 @@ class CreateOptions:
 
     def spec(self, home: Path) -> BundleSpec:
         """Return the content of the bundle; raises InputError, NothingSuitableError."""
-        from toolkit.config.registry import read_registry
+        from toolkit.config.registry.reading import read_registry
         from toolkit.workflows.files.bundle_assembly import BundleSpec
 
         path = Path(self.registry_path)

@@ -21,7 +21,7 @@ from toolkit.cli.options import (
     yes_option,
 )
 from toolkit.cli.output import print_json, say, table
-from toolkit.cli.plan_view import confirmation, show_rollout
+from toolkit.cli.views.plan import confirmation, show_rollout
 from toolkit.domain.fleet import Host
 from toolkit.domain.quantity import format_seconds, parse_size
 from toolkit.errors import InputError

@@ -18,8 +18,8 @@ from toolkit.adapters.history.database import read_address
 from toolkit.adapters.history.history import History
 from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.store.private import make_private
-from toolkit.cli.host_view import open_host
 from toolkit.cli.output import note
+from toolkit.cli.views.host import open_host
 from toolkit.config.fleet import load_fleet
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import ToolkitError
@@ -101,7 +101,7 @@ class Pins:
 
 def read_registry(registry_path: str) -> Registry:
     """Read and validate the registry alone."""
-    from toolkit.config.registry import load_registry
+    from toolkit.config.registry.reading import load_registry
 
     return load_registry(Path(registry_path))
 
@@ -110,7 +110,7 @@ def read_pins(registry_path: str, home: Path) -> Pins:
     """Read and validate the registry, its lock and the engine locks."""
     from toolkit.config.engine_locks import read_locks
     from toolkit.config.lock_file import read_lock
-    from toolkit.config.registry import load_registry
+    from toolkit.config.registry.reading import load_registry
 
     path = Path(registry_path)
     return Pins(load_registry(path), read_lock(path), read_locks(home))
@@ -158,7 +158,7 @@ def open_members(
 
 def _supplies(home: Path, pins: Pins | None, interruption: Interruption) -> Supplies:
     from toolkit.adapters.engines.wheelhouse import Wheelhouse
-    from toolkit.cli.pull_progress import PullProgress
+    from toolkit.cli.views.pull import PullProgress
     from toolkit.config.engine_locks import read_locks
     from toolkit.domain.model import Policy
     from toolkit.workflows.files.supplies import LocalSupplies

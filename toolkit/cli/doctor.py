@@ -9,9 +9,9 @@ import click
 
 from toolkit.adapters.ansible.playbooks import provision_digest
 from toolkit.cli.context import home_directory, open_fleet, open_history, open_store, read_pins
-from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import print_json, say, table
+from toolkit.cli.views.host import open_host
 from toolkit.errors import HostError
 from toolkit.planning.upkeep.diagnosis import Level
 from toolkit.workflows.fleet.doctor import examine

@@ -11,7 +11,6 @@ import click
 from toolkit.adapters.engines.packages import resolve
 from toolkit.adapters.engines.wheel import read_sources
 from toolkit.cli.context import home_directory, open_fleet, open_members
-from toolkit.cli.host_view import open_host
 from toolkit.cli.options import (
     dry_run_option,
     fleet_option,
@@ -21,8 +20,9 @@ from toolkit.cli.options import (
     yes_option,
 )
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.plan_view import DryRun, go_ahead
 from toolkit.cli.trail import changing
+from toolkit.cli.views.host import open_host
+from toolkit.cli.views.plan import DryRun, go_ahead
 from toolkit.config.engine_locks import is_shipped, read_locks
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import ENGINES, EngineLock

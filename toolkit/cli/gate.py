@@ -22,8 +22,8 @@ from toolkit.cli.options import (
     yes_option,
 )
 from toolkit.cli.output import note, print_json, say
-from toolkit.cli.plan_view import confirmation, show_gate
 from toolkit.cli.trail import changing
+from toolkit.cli.views.plan import confirmation, show_gate
 from toolkit.domain.guard import GateResult, figure_words
 from toolkit.errors import InputError, ReleaseFailedError
 
@@ -145,7 +145,7 @@ def record(
     A prompt is a line of text, or a JSON object with `prompt` or `messages` and other fields of a golden prompt.
     Nothing else in the toolkit keeps what is asked or answered.
     """
-    from toolkit.config.golden_draft import read_requests
+    from toolkit.config.golden.draft import read_requests
     from toolkit.workflows.guard.record import record_golden
 
     asked = read_requests("standard input" if prompts == "-" else prompts, _text(prompts))

@@ -11,7 +11,6 @@ import click
 
 from toolkit.adapters.ansible.playbooks import provision_digest
 from toolkit.cli.context import home_directory, open_fleet, open_members
-from toolkit.cli.host_view import open_host
 from toolkit.cli.options import (
     drain_option,
     dry_run_option,
@@ -21,8 +20,9 @@ from toolkit.cli.options import (
     yes_option,
 )
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.plan_view import confirmation
 from toolkit.cli.trail import changing
+from toolkit.cli.views.host import open_host
+from toolkit.cli.views.plan import confirmation
 from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.quantity import format_size
 from toolkit.errors import HostError

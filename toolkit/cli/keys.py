@@ -13,11 +13,11 @@ import click
 
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.cli.context import home_directory, open_fleet
-from toolkit.cli.host_view import open_host
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, together
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
+from toolkit.cli.views.host import open_host
 from toolkit.domain.keys import Key, KeyRing
 from toolkit.errors import HostError
 from toolkit.planning.routing.keys import opened, with_key, without_key

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli.context import home_directory, open_fleet, open_hub, read_pins
-from toolkit.cli.host_view import open_host
 from toolkit.cli.numbers import Decimal
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.views.host import open_host
 from toolkit.domain.quantity import format_age
 from toolkit.errors import OutdatedError, SourceError, ToolkitError
 

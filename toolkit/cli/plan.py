@@ -18,7 +18,6 @@ from toolkit.cli.context import (
     open_store,
     read_pins,
 )
-from toolkit.cli.host_view import open_host
 from toolkit.cli.options import (
     fleet_option,
     home_option,
@@ -28,6 +27,7 @@ from toolkit.cli.options import (
     serial_option,
 )
 from toolkit.cli.output import print_json, say, table
+from toolkit.cli.views.host import open_host
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fit import FitRecord, Prediction
 from toolkit.domain.model import Version

@@ -11,11 +11,11 @@ from toolkit.adapters.ansible.converge import RealConverge
 from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
 from toolkit.adapters.disk import scratch_of
 from toolkit.cli.context import home_directory, lock_owner, open_fleet
-from toolkit.cli.host_view import open_host
 from toolkit.cli.options import dry_run_option, fleet_option, home_option, json_option, yes_option
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.plan_view import DryRun, go_ahead
 from toolkit.cli.trail import changing
+from toolkit.cli.views.host import open_host
+from toolkit.cli.views.plan import DryRun, go_ahead
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import joined
 from toolkit.workflows.fleet.provision import Intent, Outcome, Provisioning, Target

@@ -11,7 +11,7 @@ from toolkit.cli.context import home_directory, open_hub, open_store
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import dry_run_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.pull_progress import PullProgress
+from toolkit.cli.views.pull import PullProgress
 from toolkit.config.lock_file import read_lock
 from toolkit.domain.model import Version
 from toolkit.domain.quantity import format_seconds, format_size
@@ -45,7 +45,7 @@ def pull(
 ) -> None:
     """Fetch a pinned version and verify every file."""
 
-    from toolkit.config.registry import load_registry
+    from toolkit.config.registry.reading import load_registry
 
     if (model is None) != everything:
         raise click.UsageError("name a MODEL[@VERSION], or --all for every version")

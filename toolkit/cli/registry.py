@@ -11,8 +11,8 @@ import click
 
 from toolkit.cli.options import dry_run_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.plan_view import confirmed
 from toolkit.cli.trail import changing
+from toolkit.cli.views.plan import confirmed
 from toolkit.config.lock_file import Lock, read_lock
 from toolkit.domain.model import Registry, Version
 from toolkit.domain.quantity import format_size
@@ -242,7 +242,7 @@ def init(as_json: bool) -> None:
 
 
 def _read(registry_path: str) -> tuple[Registry, Lock]:
-    from toolkit.config.registry import load_registry
+    from toolkit.config.registry.reading import load_registry
 
     path = Path(registry_path)
     return load_registry(path), read_lock(path)

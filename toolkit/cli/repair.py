@@ -7,8 +7,8 @@ import click
 from toolkit.cli.context import home_directory, open_fleet, open_members
 from toolkit.cli.options import dry_run_option, fleet_option, home_option, json_option, yes_option
 from toolkit.cli.output import note, print_json, say
-from toolkit.cli.plan_view import confirmation
 from toolkit.cli.trail import changing
+from toolkit.cli.views.plan import confirmation
 from toolkit.workflows.change.repair import Repair, repair
 
 

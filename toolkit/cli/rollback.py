@@ -11,8 +11,8 @@ from toolkit.adapters.history.history import History
 from toolkit.cli.change import ChangeOptions, change_options, change_release
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option
-from toolkit.cli.plan_view import confirmed
 from toolkit.cli.trail import changing
+from toolkit.cli.views.plan import confirmed
 from toolkit.errors import RefusedError
 from toolkit.planning.change.rollout import RolloutPlan
 from toolkit.workflows.change.wanted import Order, back

@@ -22,7 +22,8 @@ from toolkit.cli.options import (
     registry_option,
 )
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.schedule_view import (
+from toolkit.cli.trail import changing
+from toolkit.cli.views.schedule import (
     WIDTH,
     days_of,
     opening_json,
@@ -33,7 +34,6 @@ from toolkit.cli.schedule_view import (
     when,
     window_json,
 )
-from toolkit.cli.trail import changing
 
 if TYPE_CHECKING:
     from toolkit.adapters.timers import Crontab, SystemdUnits

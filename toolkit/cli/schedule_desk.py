@@ -15,10 +15,10 @@ from pathlib import Path
 from toolkit.adapters.history.history import History
 from toolkit.adapters.sightings import Sightings
 from toolkit.cli.context import open_fleet, open_hub, read_pins, read_registry
-from toolkit.cli.host_view import open_host
 from toolkit.cli.output import note
 from toolkit.cli.trail import trail_now
 from toolkit.cli.update import find_files, least_memory
+from toolkit.cli.views.host import open_host
 from toolkit.planning.upkeep.currency import Currency
 from toolkit.planning.upkeep.unattended import Seen, expected_seconds
 from toolkit.workflows.fleet.status import observe_fleet

@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from toolkit.cli.context import home_directory, open_fleet, open_history
-from toolkit.cli.host_view import open_host
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.streams import output_is_lost
+from toolkit.cli.views.host import open_host
 from toolkit.domain.guard import GateRecord, Verdict, figure_words
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.release import Deployment

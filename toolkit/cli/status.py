@@ -11,11 +11,11 @@ import click
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.cli.context import home_directory, lock_owner, open_fleet, open_history, read_registry
-from toolkit.cli.guard_view import guard_json, guard_words
-from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import record_found
+from toolkit.cli.views.guard import guard_json, guard_words
+from toolkit.cli.views.host import open_host
 from toolkit.domain.facts import HostFacts, SlotFacts
 from toolkit.domain.plan import WHOLE
 from toolkit.domain.quantity import format_seconds, format_size

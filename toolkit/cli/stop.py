@@ -15,8 +15,8 @@ from toolkit.cli.options import (
     yes_option,
 )
 from toolkit.cli.output import print_json, say
-from toolkit.cli.plan_view import confirmation, show_stop
 from toolkit.cli.trail import changing
+from toolkit.cli.views.plan import confirmation, show_stop
 from toolkit.workflows.change.stop import stop_model
 from toolkit.workflows.tools import Timing
 

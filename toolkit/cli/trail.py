@@ -40,7 +40,7 @@ class Unrecorded(NoTrail):
 def changing(*, at_once: bool = False, goes_on: bool = False) -> Decorator:
     """Have a command recorded, and give it the option `--reason`.
 
-    The intent is recorded when the plan is agreed to, see `plan_view.go_ahead`; with `at_once` before the command's
+    The intent is recorded when the plan is agreed to, see `views.plan.go_ahead`; with `at_once` before the command's
     function, for a command that asks nothing. A command that `goes_on` is a way to safety: it goes on where the log
     cannot be written. Without a change nothing is recorded, except a refusal.
     """

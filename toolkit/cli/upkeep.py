@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from toolkit.cli.context import home_directory, lock_owner, open_fleet, open_members, open_store
-from toolkit.cli.host_view import open_host
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import (
     dry_run_option,
@@ -21,8 +20,9 @@ from toolkit.cli.options import (
     yes_option,
 )
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.plan_view import DryRun, go_ahead
 from toolkit.cli.trail import changing, trail_now
+from toolkit.cli.views.host import open_host
+from toolkit.cli.views.plan import DryRun, go_ahead
 from toolkit.domain.facts import FleetFacts
 from toolkit.domain.quantity import format_size
 from toolkit.errors import IntegrityError, ToolkitError
@@ -130,7 +130,7 @@ def prune(
     """Remove snapshots and engines that nothing uses any more."""
 
     from toolkit.config.lock_file import read_lock
-    from toolkit.config.registry import load_registry
+    from toolkit.config.registry.reading import load_registry
 
     place = home_directory(home)
 

@@ -10,12 +10,12 @@ import click
 
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.cli.context import home_directory, lock_owner, open_fleet
-from toolkit.cli.guard_view import COLUMNS, guard_json, guard_lines, guard_row
-from toolkit.cli.host_view import open_host
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import print_json, say, table
 from toolkit.cli.streams import output_is_lost
 from toolkit.cli.trail import changing
+from toolkit.cli.views.guard import COLUMNS, guard_json, guard_lines, guard_row
+from toolkit.cli.views.host import open_host
 from toolkit.domain.facts import FleetFacts, GuardFacts
 from toolkit.domain.guard import GuardPhase
 from toolkit.errors import InputError, ReleaseFailedError

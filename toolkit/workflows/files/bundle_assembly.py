@@ -19,8 +19,8 @@ from toolkit.adapters.hub.port import OpenHub
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
 from toolkit.config.lock_file import Lock, lock_text
-from toolkit.config.registry import RegistryFile
-from toolkit.config.registry_merge import cut_registry
+from toolkit.config.registry.merge import cut_registry
+from toolkit.config.registry.reading import RegistryFile
 from toolkit.domain.bundle import (
     LICENCES,
     LOCK,

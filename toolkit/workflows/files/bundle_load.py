@@ -23,9 +23,9 @@ from toolkit.adapters.store.store import Store
 from toolkit.config.engine_locks import is_shipped, local_directory, read_lock
 from toolkit.config.lock_file import Lock, write_lock, write_text
 from toolkit.config.lock_file import read_lock as read_registry_lock
-from toolkit.config.registry import RegistryFile, parse_registry, read_registry
-from toolkit.config.registry_edit import write_registry
-from toolkit.config.registry_merge import merge_lock, merge_registry
+from toolkit.config.registry.edit import write_registry
+from toolkit.config.registry.merge import merge_lock, merge_registry
+from toolkit.config.registry.reading import RegistryFile, parse_registry, read_registry
 from toolkit.domain.bundle import (
     MANIFEST,
     REGISTRY,

@@ -9,7 +9,7 @@ from pathlib import Path
 from toolkit.adapters.store.manifest import StoredSnapshot
 from toolkit.adapters.store.store import Store
 from toolkit.config.lock_file import Lock, lock_path, read_lock
-from toolkit.config.registry import load_registry
+from toolkit.config.registry.reading import load_registry
 from toolkit.domain.model import Registry
 from toolkit.errors import InputError
 from toolkit.planning.release.licence_policy import licence_verdict

@@ -38,7 +38,7 @@ def read_prompts(guard: Guard, fits: Fits) -> tuple[GoldenPrompt, ...]:
     if guard.answers is None or guard.off:
         return ()
     # A deployment without golden prompts does not load their schema.
-    from toolkit.config.golden import read_golden
+    from toolkit.config.golden.reading import read_golden
 
     path = Path(guard.answers.path)
     if not path.exists():

@@ -9,8 +9,8 @@ from typing import Any
 
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.adapters.matching.matching import matching
-from toolkit.config.golden import read_golden
-from toolkit.config.golden_draft import draft_text
+from toolkit.config.golden.draft import draft_text
+from toolkit.config.golden.reading import read_golden
 from toolkit.domain.golden import Kind
 from toolkit.errors import HostError, InputError
 from toolkit.planning.guard.drafts import drafted

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from toolkit.adapters.sources.directory import directory_files
 from toolkit.config.lock_file import Lock, lock_path, read_lock
-from toolkit.config.registry import (
+from toolkit.config.registry.reading import (
     RegistryFile,
     parse_registry,
     read_registry_text,

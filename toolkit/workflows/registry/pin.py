@@ -10,13 +10,13 @@ from pathlib import Path
 from toolkit.adapters.hub.port import OpenHub, RepoInfo
 from toolkit.adapters.sources.model_files import CONFIG
 from toolkit.config.lock_file import Lock, read_lock, write_lock
-from toolkit.config.registry import RegistryFile, read_registry
-from toolkit.config.registry_edit import (
+from toolkit.config.registry.edit import (
     draft_version,
     with_revision,
     with_version,
     write_registry,
 )
+from toolkit.config.registry.reading import RegistryFile, read_registry
 from toolkit.domain.bounds import CONFIG as CONFIG_BYTES
 from toolkit.domain.model import HubSource, LocalSource, Version
 from toolkit.domain.outside import parse_mapping

@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchem
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from toolkit.config.registry_fields import Text, refuse, short
-from toolkit.config.registry_part import Spec
+from toolkit.config.registry.fields import Text, refuse, short
+from toolkit.config.registry.part import Spec
 from toolkit.domain.guard import (
     Answers,
     Benchmarks,

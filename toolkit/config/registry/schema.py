@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from toolkit.config.registry_fields import (
+from toolkit.config.registry.fields import (
     AcceleratorName,
     Duration,
     EngineName,
@@ -30,8 +30,8 @@ from toolkit.config.registry_fields import (
     refuse,
     short,
 )
-from toolkit.config.registry_guard import GuardField
-from toolkit.config.registry_part import Spec
+from toolkit.config.registry.guard import GuardField
+from toolkit.config.registry.part import Spec
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import ENGINES
 from toolkit.domain.model import (
@@ -206,7 +206,7 @@ class PermissionSpec(Spec):
 class Entry(Spec):
     """Fields that a model sets for all its versions and each version may set for itself.
 
-    A new one also needs a field of the same name in `domain.model.Version`; see `registry_inheritance`.
+    A new one also needs a field of the same name in `domain.model.Version`; see `inheritance`.
     """
 
     licence: Licence | None = Field(

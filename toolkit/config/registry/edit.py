@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.config.lock_file import write_text
-from toolkit.config.registry import RegistryFile, parse_registry
-from toolkit.config.registry_fields import NAME_PATTERN
-from toolkit.config.registry_inheritance import REQUIRED
+from toolkit.config.registry.fields import NAME_PATTERN
+from toolkit.config.registry.inheritance import REQUIRED
+from toolkit.config.registry.reading import RegistryFile, parse_registry
 from toolkit.config.yaml_text import TextRange, Where, YamlText
 from toolkit.domain.model import Version
 from toolkit.errors import InputError

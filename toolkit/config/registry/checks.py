@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from toolkit.config.registry_fields import (
+from toolkit.config.registry.fields import (
     ENGINE_PATTERN,
     ENV_PATTERN,
     FLAG_PATTERN,
@@ -14,8 +14,8 @@ from toolkit.config.registry_fields import (
     REVISION_PATTERN,
     normal_flag,
 )
-from toolkit.config.registry_inheritance import REQUIRED
-from toolkit.config.registry_schema import ModelSpec, VersionSpec
+from toolkit.config.registry.inheritance import REQUIRED
+from toolkit.config.registry.schema import ModelSpec, VersionSpec
 from toolkit.config.yaml_text import Fault, Where, YamlText
 from toolkit.domain.model import unknown
 from toolkit.planning.engines.vllm_rules import flag_fault, permission_fault, variable_fault

@@ -12,14 +12,14 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from toolkit.config.lock_file import Lock
-from toolkit.config.registry import RegistryFile, parse_registry
-from toolkit.config.registry_edit import (
+from toolkit.config.registry.edit import (
     end_with_comments,
     insert_lines,
     insert_version,
     proved,
 )
-from toolkit.config.registry_inheritance import written_out
+from toolkit.config.registry.inheritance import written_out
+from toolkit.config.registry.reading import RegistryFile, parse_registry
 from toolkit.config.yaml_text import MAX_LINE
 from toolkit.domain.model import Version
 from toolkit.domain.snapshot import Snapshot

@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields
 from typing import Any, get_origin
 
-from toolkit.config.registry_fields import normal_flag
-from toolkit.config.registry_part import Spec
-from toolkit.config.registry_schema import ModelSpec, VersionSpec
+from toolkit.config.registry.fields import normal_flag
+from toolkit.config.registry.part import Spec
+from toolkit.config.registry.schema import ModelSpec, VersionSpec
 from toolkit.domain.model import Version
 
 _DOMAIN = {field.name: field for field in fields(Version)}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from toolkit.config.registry_checks import is_commit, spanning_faults
-from toolkit.config.registry_faults import empty_value_faults, schema_faults
-from toolkit.config.registry_inheritance import inherit, values_of
-from toolkit.config.registry_schema import ModelSpec, RegistrySpec
+from toolkit.config.registry.checks import is_commit, spanning_faults
+from toolkit.config.registry.faults import empty_value_faults, schema_faults
+from toolkit.config.registry.inheritance import inherit, values_of
+from toolkit.config.registry.schema import ModelSpec, RegistrySpec
 from toolkit.config.text_file import read_text
 from toolkit.config.yaml_text import Fault, Where, YamlText, read_yaml
 from toolkit.domain.guard import Guard

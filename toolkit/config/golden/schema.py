@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from toolkit.config.registry_fields import Duration, Text, refuse, short
-from toolkit.config.registry_part import Spec
+from toolkit.config.registry.fields import Duration, Text, refuse, short
+from toolkit.config.registry.part import Spec
 from toolkit.domain.golden import Expectation, Span, ToolCall
 
 # Characters of one token; no vocabulary in use has a longer one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from toolkit.config.golden_schema import TOKEN
+from toolkit.config.golden.schema import TOKEN
 from toolkit.domain.golden import Expectation, Fit, Fits
 
 # A pattern is tried on repetitions of its own characters. Where it backtracks without end, it does so on one of these.

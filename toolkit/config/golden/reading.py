@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from toolkit.config.golden_contradictions import contradiction, endless
-from toolkit.config.golden_schema import PromptSpec
-from toolkit.config.registry_faults import empty_value_faults, schema_faults
+from toolkit.config.golden.contradictions import contradiction, endless
+from toolkit.config.golden.schema import PromptSpec
+from toolkit.config.registry.faults import empty_value_faults, schema_faults
 from toolkit.config.text_file import read_text
 from toolkit.config.yaml_text import Fault, TextRange, YamlText, read_yaml
 from toolkit.domain.bounds import GOLDEN, GOLDEN_PROMPTS

@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from toolkit.config.registry_fields import short
-from toolkit.config.registry_schema import RegistrySpec
+from toolkit.config.registry.fields import short
+from toolkit.config.registry.schema import RegistrySpec
 from toolkit.config.yaml_text import Fault, Where, YamlText
 
 _EXPECTED = {

@@ -1,0 +1,1 @@
+"""`model_registry.yaml`: its fields, its reading, and its edits."""
