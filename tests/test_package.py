@@ -10,15 +10,12 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+from tests.wheel import ROOT, build_wheel
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out)]
-    subprocess.run([*command, str(REPOSITORY)], check=True, capture_output=True, timeout=120)
-    return next(out.glob("*.whl"))
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 def test_everything_a_deployment_needs_is_inside(wheel: Path) -> None:
@@ -32,7 +29,7 @@ def test_everything_a_deployment_needs_is_inside(wheel: Path) -> None:
             "toolkit/engines",
             "toolkit/hostside",
         ],
-        cwd=REPOSITORY,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
