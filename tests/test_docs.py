@@ -59,19 +59,19 @@ def test_every_variable_that_stands_for_an_option_is_documented() -> None:
 
 
 def test_the_fleet_files_variables_are_documented() -> None:
-    from toolkit.config.fleet import _FIELDS, _LOGIN
+    from toolkit.config.host_variables import FIELDS, LOGIN
     from toolkit.domain.fleet import Host
 
     rows = table_rows(OPERATIONS, "The fleet file", 3)
     documented = {
         name: default for names, default, _ in rows for name in re.findall("`(.+?)`", names)
     }
-    assert documented.keys() == {*_FIELDS, *_LOGIN}
+    assert documented.keys() == {*FIELDS, *LOGIN}
     host = Host("localhost", connection="ssh")
     # those without a default of their own are told in words
     given = {name: text.strip("`") for name, text in documented.items() if text.startswith("`")}
     given.pop("toolkit_address")
-    assert given == {name: str(getattr(host, _FIELDS[name][0])) for name in given}
+    assert given == {name: str(getattr(host, FIELDS[name][0])) for name in given}
 
 
 def test_the_variables_of_roles_are_documented() -> None:

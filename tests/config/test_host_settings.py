@@ -78,7 +78,7 @@ def test_they_reach_the_roles_and_change_what_a_host_must_look_like(tmp_path: Pa
 def test_a_fault_has_its_place_in_the_file(tmp_path: Path) -> None:
     fleet = tmp_path / "fleet.yaml"
     fleet.write_text(
-        "all:\n  hosts:\n    here:\n      ansible_connection: local\n      toolkit_firewall: 'on'\n"
+        "all:\n  hosts:\n    here:\n      ansible_connection: local\n      toolkit_firewall: 'maybe'\n"
     )
     with pytest.raises(
         InputError, match=r"fleet.yaml:5:\d+: toolkit_firewall of here must be true"

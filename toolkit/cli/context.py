@@ -20,7 +20,7 @@ from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.store.private import make_private
 from toolkit.cli.output import note
 from toolkit.cli.views.host import open_host
-from toolkit.config.fleet import load_fleet
+from toolkit.config.fleet import Variables, load_fleet
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import ToolkitError
 
@@ -47,9 +47,15 @@ def home_directory(home: str | None) -> Path:
 
 
 def open_fleet(fleet: str | None) -> Fleet:
-    """Return the hosts of the fleet file, or this machine."""
+    """Return the hosts of the fleet's inventory, or this machine."""
+    return load_fleet(Path(fleet) if fleet else None, _read_with_ansible)
 
-    return load_fleet(Path(fleet) if fleet else None)
+
+def _read_with_ansible(path: Path) -> Variables:
+    from toolkit.adapters.ansible.inventory import read_inventory
+    from toolkit.config.host_variables import is_known
+
+    return read_inventory(path, is_known)
 
 
 def open_history(home: Path, *, needed: bool = True) -> History:

@@ -1,0 +1,242 @@
+"""Inventories read through Ansible itself: its formats, its order of variables, and what it may not do here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.adapters.ansible import inventory
+from toolkit.adapters.ansible.inventory import read_inventory
+from toolkit.config.fleet import load_fleet
+from toolkit.config.host_variables import is_known
+from toolkit.config.plain_inventory import read_plain
+from toolkit.errors import InputError
+
+SCRIPT = """\
+#!/bin/sh
+echo '{"gpus": {"hosts": ["gpu-2", "gpu-1"], "vars": {"toolkit_root": "/srv"}},
+  "_meta": {"hostvars": {"gpu-1": {"ansible_host": "10.0.0.1"}}}}'
+"""
+PASSWORD = "of-the-vault"
+SECRET = "Tr0ub4dor-and-3"
+
+
+def lay(top: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = top / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755 if text.startswith("#!") else 0o644)
+
+
+@pytest.mark.parametrize(
+    ("files", "named", "hosts"),
+    [
+        (
+            {
+                "fleet.yaml": "all: {children: {gpus: {hosts: {gpu-1: {ansible_host: 10.0.0.1}}}}}",
+                "group_vars/all.yml": "router_require_keys: true\ntoolkit_root: /all\n",
+                "group_vars/gpus/main.yml": "toolkit_root: /gpus\n",
+                "host_vars/gpu-1.yml": "toolkit_port_base: 9000\n",
+            },
+            "fleet.yaml",
+            {
+                "gpu-1": {
+                    "ansible_host": "10.0.0.1",
+                    "router_require_keys": True,
+                    "toolkit_root": "/gpus",
+                    "toolkit_port_base": 9000,
+                }
+            },
+        ),
+        (
+            {"hosts": "gpu-[1:2] toolkit_port_base=9000\n[web]\na1\n[all:vars]\ntoolkit_root=/srv\n"},
+            "hosts",
+            {
+                "gpu-1": {"toolkit_port_base": 9000, "toolkit_root": "/srv"},
+                "gpu-2": {"toolkit_port_base": 9000, "toolkit_root": "/srv"},
+                "a1": {"toolkit_root": "/srv"},
+            },
+        ),
+        (
+            {
+                "inventory/one.yaml": "gpus: {hosts: {gpu-1: }}",
+                "inventory/two.ini": "[gpus:vars]\ntoolkit_root=/srv\n",
+                "inventory/group_vars/gpus.yml": "toolkit_port_base: 9000\n",
+            },
+            "inventory",
+            {"gpu-1": {"toolkit_root": "/srv", "toolkit_port_base": 9000}},
+        ),
+        (
+            {"cloud.sh": SCRIPT},
+            "cloud.sh",
+            {
+                "gpu-2": {"toolkit_root": "/srv"},
+                "gpu-1": {"toolkit_root": "/srv", "ansible_host": "10.0.0.1"},
+            },
+        ),
+        (
+            {
+                "fleet.yaml": "all: {hosts: {gpu-1: {site: north, n: 7, "
+                "ansible_host: '{{ inventory_hostname }}.{{ site }}', toolkit_root: '{{ top }}/x',"
+                " other: '{{ undefined }}', toolkit_port_base: '{{ 9000 + n }}'}},"
+                " vars: {top: /srv}}"
+            },
+            "fleet.yaml",
+            {
+                "gpu-1": {
+                    "site": "north",
+                    "n": 7,
+                    "top": "/srv",
+                    "ansible_host": "gpu-1.north",
+                    "toolkit_root": "/srv/x",
+                    "toolkit_port_base": 9007,
+                    # the toolkit does not read it
+                    "other": "{{ undefined }}",
+                }
+            },
+        ),
+    ],
+    ids=["group_vars", "ini", "directory", "script", "templates"],
+)  # fmt: skip
+def test_ansible_reads_it(
+    tmp_path: Path, files: dict[str, str], named: str, hosts: dict[str, Any]
+) -> None:
+    lay(tmp_path, files)
+    found = read_inventory(tmp_path / named, is_known)
+    assert found == hosts
+    assert list(found) == list(hosts)
+
+
+def test_a_list_of_names_is_an_inventory() -> None:
+    assert read_inventory(Path("gpu-1,gpu-2,"), is_known) == {"gpu-1": {}, "gpu-2": {}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "all: {vars: {toolkit_root: /a}, hosts: {box: {toolkit_root: /b}, box2: }}",
+        "all: {vars: {toolkit_root: /a, x: 1}, children: {z: {vars: {toolkit_root: /b}, hosts: {box: }}, "
+        "a: {hosts: {b: }}}}",
+        "all: {hosts: {box: {toolkit_root: /own}}, children: {gpus: {vars: {toolkit_root: /b}, hosts: {box: }}}}",
+        "gpus: {hosts: {box: }}\nungrouped:\n",
+        "gpus: {vars: {x: true, y: 1.5, z: [1, {a: null}]}, hosts: {box: }}\n",
+    ],
+)
+def test_a_plain_file_means_the_same_to_both_readers(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(text)
+    plain = read_plain(path)
+    assert plain is not None
+    assert plain.hosts == read_inventory(path, is_known)
+
+
+def encrypted(top: Path, words: list[str], text: str) -> str:
+    (top / "password").write_text(PASSWORD)
+    argv = [sys.executable, "-m", "ansible", "vault", *words, "--vault-password-file", "password"]
+    done = subprocess.run(
+        argv,
+        cwd=top,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+    )
+    return done.stdout
+
+
+def test_vaulted_values_and_files_are_decrypted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inline = encrypted(tmp_path, ["encrypt_string", "--stdin-name", "toolkit_user"], "models")
+    whole = encrypted(tmp_path, ["encrypt", "--output", "-", "-"], "top: /srv\n")
+    lay(
+        tmp_path,
+        {
+            "fleet.yaml": "all: {hosts: {box: {toolkit_root: '{{ top }}'}}}",
+            "group_vars/all/inline.yml": inline,
+            "group_vars/all/whole.yml": whole,
+        },
+    )
+    with pytest.raises(InputError, match="no vault secrets found") as caught:
+        read_inventory(tmp_path / "fleet.yaml", is_known)
+    assert "ANSIBLE_VAULT_PASSWORD_FILE" in caught.value.hint
+    monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(tmp_path / "password"))
+    found = read_inventory(tmp_path / "fleet.yaml", is_known)
+    assert found == {"box": {"top": "/srv", "toolkit_root": "/srv", "toolkit_user": "models"}}
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"x.ini": "[gpus\n"}, "Ansible cannot read it: Completely failed to parse"),
+        ({"x.sh": "#!/bin/sh\nexit 3\n"}, "Ansible cannot read it: Completely failed to parse"),
+        ({"x.yaml": "all: {hosts: {a: {toolkit_root: '{{ no_such }}'}}}"}, "'no_such' is undefined"),
+    ],
+)  # fmt: skip
+def test_what_ansible_cannot_read_is_told_in_its_words(
+    tmp_path: Path, files: dict[str, str], words: str
+) -> None:
+    lay(tmp_path, files)
+    with pytest.raises(InputError) as caught:
+        read_inventory(tmp_path / next(iter(files)), is_known)
+    assert words in caught.value.message
+
+
+def test_a_script_that_hangs_ends_with_all_that_it_started(tmp_path: Path) -> None:
+    mark = tmp_path / "child"
+    lay(tmp_path, {"slow.sh": f"#!/bin/sh\nsleep 300 &\necho $! > {mark}\nwait\n"})
+    began = time.monotonic()
+    with pytest.raises(InputError, match="has not read it within 2 seconds"):
+        read_inventory(tmp_path / "slow.sh", is_known, seconds=2)
+    assert time.monotonic() - began < 10
+    state = Path(f"/proc/{mark.read_text().strip()}/stat")
+    # An ended child that nobody has waited for yet is a zombie.
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_an_inventory_without_an_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory, "MOST_BYTES", 2**14)
+    rows = "\n".join(f"gpu-{number} toolkit_root=/srv/{'x' * 40}" for number in range(400))
+    lay(tmp_path, {"hosts": rows})
+    with pytest.raises(InputError, match="has more than"):
+        read_inventory(tmp_path / "hosts", is_known)
+
+
+@pytest.mark.parametrize("open_", ["inventory", "inventory/cloud.sh"])
+def test_an_inventory_that_others_may_write_runs_nothing(tmp_path: Path, open_: str) -> None:
+    lay(tmp_path, {"inventory/cloud.sh": f"#!/bin/sh\ntouch {tmp_path}/ran\necho '{{}}'\n"})
+    (tmp_path / open_).chmod(0o777)
+    with pytest.raises(InputError, match="every user of this machine may write to it") as caught:
+        read_inventory(tmp_path / "inventory", is_known)
+    assert caught.value.hint == f"chmod o-w {tmp_path / open_}"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_locale_of_the_caller_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "POSIX")
+    lay(tmp_path, {"hosts": "gpu-1 note=häuser\n"})
+    assert read_inventory(tmp_path / "hosts", is_known) == {"gpu-1": {"note": "häuser"}}
+
+
+def test_keys_asked_for_in_group_vars_are_asked_for(tmp_path: Path) -> None:
+    lay(
+        tmp_path,
+        {
+            "fleet.yaml": "all: {hosts: {here: {ansible_connection: local}}}",
+            "group_vars/all.yml": "router_require_keys: true\n",
+        },
+    )
+    read = load_fleet(tmp_path / "fleet.yaml", lambda path: read_inventory(path, is_known))
+    assert read.hosts[0].router_require_keys

@@ -1,0 +1,199 @@
+"""Read an inventory with Ansible's own programs: every format, ranges, scripts, `group_vars/` and `host_vars/`.
+
+`ansible-inventory` gives the variables as they are written. Those that are templates or vaulted, of the variables that
+the toolkit reads, are then evaluated by `ansible` in one task that runs on this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from toolkit.adapters.ansible.program import Ended, run_program
+from toolkit.domain.outside import parse_mapping
+from toolkit.errors import InputError
+
+Wanted = Callable[[str], bool]
+# An inventory of a thousand hosts with a hundred variables each has 3 MB.
+MOST_BYTES = 2**25
+# The inventory scripts of clouds take seconds.
+MOST_SECONDS = 60.0
+_TEMPLATE = re.compile(r"\{\{|\{%|\{#")
+_RESULT = re.compile(r"^localhost \| [A-Z]+!? => ", re.MULTILINE)
+# The words before the reason in the failure of a task.
+_OF_TASK = "Error while resolving value for 'msg': "
+_VAULTED = "__ansible_vault"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HOST = re.compile(r"[A-Za-z0-9_.:-]+")
+
+
+def read_inventory(
+    path: Path, wanted: Wanted, *, seconds: float = MOST_SECONDS
+) -> dict[str, dict[str, Any]]:
+    """Return the variables of each host at `path`, by its name, in Ansible's order of groups.
+
+    Of the `wanted` variables, templates are evaluated and vaulted values decrypted; others are as they are written.
+    Raises InputError with Ansible's words where it cannot read the inventory within `seconds`.
+    """
+    _check_writers(path)
+    ended = _ansible("inventory", "--list", path=path, seconds=seconds)
+    if ended.code:
+        raise _unreadable(path, ended)
+    try:
+        listed = parse_mapping(ended.output, MOST_BYTES)
+        hosts = _in_order(listed)
+    except ValueError as error:
+        raise InputError(f"{path}: Ansible reads it as what is no inventory: {error}") from None
+    return _evaluated(path, hosts, wanted, seconds)
+
+
+def _ansible(entry: str, *words: str, path: Path, seconds: float) -> Ended:
+    # As a list of one, a name with a comma is a list of hosts.
+    argv = [sys.executable, "-m", "ansible", entry, "-i", str(path), *words]
+    try:
+        return run_program(argv, _environment(), most_bytes=MOST_BYTES, seconds=seconds)
+    except TimeoutError:
+        hint = f"look at what it waits for: ansible-inventory -i {path} --list"
+        raise InputError(
+            f"{path}: Ansible has not read it within {seconds:g} seconds", hint=hint
+        ) from None
+    except ValueError:
+        raise InputError(
+            f"{path}: the inventory has more than {MOST_BYTES // 2**20} MiB",
+            hint="name an inventory of the fleet alone",
+        ) from None
+
+
+def _environment() -> dict[str, str]:
+    """Return the caller's environment, which inventory scripts need, with output that can be read."""
+    return {
+        **os.environ,
+        "LC_ALL": "C.UTF-8",
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_FORCE_COLOR": "0",
+        "ANSIBLE_VERBOSITY": "0",
+        "ANSIBLE_DEPRECATION_WARNINGS": "0",
+        "ANSIBLE_LOCALHOST_WARNING": "0",
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
+        # What Ansible prints here has decrypted values: no log and no callback may see it.
+        "ANSIBLE_LOG_PATH": os.devnull,
+        "ANSIBLE_LOAD_CALLBACK_PLUGINS": "0",
+    }
+
+
+def _check_writers(path: Path) -> None:
+    """Refuse an inventory that any user of this machine could change: its scripts run as this user."""
+    try:
+        inside = [path, *sorted(path.iterdir())] if path.is_dir() else [path]
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}", hint="check the path and its permissions"
+        ) from None
+    for each in inside:
+        try:
+            mode = each.stat().st_mode
+        except OSError:
+            continue
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise InputError(
+                f"{each}: every user of this machine may write to it, and an inventory can run programs",
+                hint=f"chmod o-w {each}",
+            )
+
+
+def _in_order(listed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the variables of all hosts, group by group. Raises ValueError where the form is another."""
+    meta = listed.get("_meta")
+    variables = meta.get("hostvars") if isinstance(meta, dict) else None
+    if not isinstance(variables, dict):
+        raise ValueError("no variables of hosts")
+    found: dict[str, dict[str, Any]] = {}
+    for name in _members(listed):
+        of_host = variables.get(name, {})
+        if not isinstance(of_host, dict):
+            raise ValueError(f"the variables of {name} are no mapping")
+        found[name] = of_host
+    return found
+
+
+def _members(listed: Mapping[str, Any]) -> Iterator[str]:
+    groups, seen = ["all"], {"all"}
+    for group in groups:
+        parts = listed.get(group, {})
+        if not isinstance(parts, dict):
+            raise ValueError(f"the group {group} is no mapping")
+        yield from (name for name in parts.get("hosts", []) if isinstance(name, str))
+        for child in parts.get("children", []):
+            if child not in seen:
+                seen.add(child)
+                groups.append(child)
+
+
+def _evaluated(
+    path: Path, hosts: dict[str, dict[str, Any]], wanted: Wanted, seconds: float
+) -> dict[str, dict[str, Any]]:
+    open_ = {
+        name: [each for each, value in variables.items() if wanted(each) and _is_open(value)]
+        for name, variables in hosts.items()
+    }
+    open_ = {name: found for name, found in open_.items() if found}
+    if not open_:
+        return hosts
+    ended = _ansible(
+        "adhoc", "localhost", "-m", "debug", "-a", _question(open_), path=path, seconds=seconds
+    )
+    try:
+        answer = parse_mapping(_RESULT.split(ended.output.decode(), maxsplit=1)[1], MOST_BYTES)[
+            "msg"
+        ]
+        if ended.code:
+            words = str(answer).rpartition(_OF_TASK)[2]
+            raise InputError(f"{path}: Ansible cannot evaluate its templates: {words}")
+        return {
+            name: {**variables, **(answer[name] if name in open_ else {})}
+            for name, variables in hosts.items()
+        }
+    except (ValueError, LookupError, TypeError):
+        raise _unreadable(path, ended) from None
+
+
+def _is_open(value: Any) -> bool:
+    """Whether Ansible has yet to evaluate or decrypt the value or a part of it."""
+    if isinstance(value, dict):
+        return _VAULTED in value or any(map(_is_open, value.values()))
+    if isinstance(value, list):
+        return any(map(_is_open, value))
+    return isinstance(value, str) and _TEMPLATE.search(value) is not None
+
+
+def _question(open_: Mapping[str, list[str]]) -> str:
+    """Return the arguments of a task whose result has the values; they have names and no value."""
+    hosts = (
+        f"'{name}': {{{', '.join(_entry(name, each) for each in variables)}}}"
+        for name, variables in open_.items()
+        if _HOST.fullmatch(name)
+    )
+    return json.dumps({"msg": "{{ {" + ", ".join(hosts) + "} }}"})
+
+
+def _entry(host: str, variable: str) -> str:
+    assert _NAME.fullmatch(variable), variable
+    return f"'{variable}': hostvars['{host}']['{variable}']"
+
+
+def _unreadable(path: Path, ended: Ended) -> InputError:
+    """Return the error with the first of Ansible's errors; the lines after it repeat its cause at length."""
+    lines = [line.strip() for line in ended.errors.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("[ERROR]", "ERROR"))] or lines[-1:]
+    words = re.sub(r"^\[?ERROR\]?:? *", "", errors[0]) if errors else f"it ended with {ended.code}"
+    if "vault" in words.lower() or "decrypt" in words.lower():
+        hint = "give the password: --ask-vault-pass, or its file as ANSIBLE_VAULT_PASSWORD_FILE"
+    else:
+        hint = f"look at all it says: ansible-inventory -i {path} --list"
+    return InputError(f"{path}: Ansible cannot read it: {words}", hint=hint)
