@@ -55,6 +55,8 @@ _PARTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`resources`", schema.ResourcesSpec),
     ("`checks`", schema.CheckSpec),
     ("`permission`", schema.PermissionSpec),
+    ("`lora`", schema.LoraSpec),
+    ("`adapters.NAME`", schema.AdapterSpec),
     ("`guard`", guard.GuardSpec),
     ("`guard.canary`", guard.StepSpec),
     ("`guard.tolerance`", guard.ToleranceSpec),

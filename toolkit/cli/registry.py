@@ -107,6 +107,7 @@ def show(model: str, registry_path: str, as_json: bool) -> None:
             *version.env.items(),
             *(("check", check) for check in checks),
             *guard_words(version.guard),
+            *(("adapter", _adapter_words(found, lock, part)) for part in version.parts[1:]),
         ]
         if version.permission.reason:
             what = ", ".join(version.permission.allowed)
@@ -184,9 +185,12 @@ def pin(
     registry_path: str,
     as_json: bool,
 ) -> None:
-    """Pin what REF of MODEL is today (default: what it tracks) as its newest version."""
+    """Pin what REF of MODEL is today (default: what it tracks) as its newest version.
+
+    MODEL may be the name of an adapter: then its revision is replaced in its place.
+    """
     from toolkit.cli.context import open_hub
-    from toolkit.workflows.registry.pin import lock_versions, pin_version
+    from toolkit.workflows.registry.pin_adapter import lock_named, pin_named
 
     path = Path(registry_path)
     if lock_only and (ref or name):
@@ -200,9 +204,9 @@ def pin(
         "open_hub": open_hub, "report": note, "accept": accept_owner(source), "dry_run": dry_run,
     }  # fmt: skip
     pins = (
-        lock_versions(path, model, **how)
+        lock_named(path, model, **how)
         if lock_only
-        else (pin_version(path, model, ref, name=name, **how),)
+        else (pin_named(path, model, ref, version=name, **how),)
     )
     if as_json:
         print_json({"pinned": [pin_json(each) for each in pins], "dry_run": dry_run})
@@ -257,6 +261,11 @@ def _name(version: Version) -> str:
     return f"{version.name} (candidate)" if version.candidate else version.name
 
 
+def _adapter_words(found: Registry, lock: Lock, part: Version) -> str:
+    pinned = "" if lock.has(part) else ", no files yet"
+    return f"{part.title}  {part.source.key}  {_licence(found, part)}{pinned}"
+
+
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return " ".join(value)
@@ -269,16 +278,41 @@ def _needs(version: Version) -> str:
     return f"{' or '.join(needs.accelerators)}, {devices}{format_size(needs.memory)}"
 
 
+def _adapter_json(found: Registry, lock: Lock, version: Version) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": part.model,
+            "source": part.source.key,
+            "revision": part.revision,
+            "licence": part.licence,
+            "base": adapter.base,
+            "checks": [check.as_json() for check in part.checks],
+            "licence_allowed": licence_verdict(part, found.policy).allowed,
+            "pinned": _pinned_json(lock, part),
+        }
+        for adapter, part in zip(version.adapters, version.parts[1:], strict=True)
+    ]
+
+
+def _pinned_json(lock: Lock, version: Version) -> dict[str, int] | None:
+    if not lock.has(version):
+        return None
+    files = lock.snapshot_of(version)
+    return {"files": len(files.files), "size": files.size}
+
+
 def _version_json(found: Registry, lock: Lock, version: Version) -> dict[str, Any]:
     verdict = licence_verdict(version, found.policy)
-    files = lock.snapshot_of(version) if lock.has(version) else None
+    fields = asdict(version)
+    del fields["adapter_of"]
     return {
-        **asdict(version),
+        **fields,
         "source": version.source.key,
+        "adapters": _adapter_json(found, lock, version),
         "checks": [check.as_json() for check in version.checks],
         "guard": version.guard.as_json(),
         "licence_allowed": verdict.allowed,
-        "pinned": {"files": len(files.files), "size": files.size} if files else None,
+        "pinned": _pinned_json(lock, version),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -118,6 +118,38 @@ class Permission:
         return (*(("code",) if self.trust_remote_code else ()), *self.formats, *self.options)
 
 
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """What a replica reserves for LoRA adapters: how many it computes at once, and the largest rank of one.
+
+    Both are arguments of the engine, so a change of them starts the replica anew.
+    """
+
+    max_active: int = 4
+    max_rank: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter of a version, which clients request as a model called `name`.
+
+    `licence` is empty where it is the version's. `base` is what the adapter's own files name as its base, where that is
+    not the version's repository.
+    """
+
+    name: str
+    source: Source
+    revision: str
+    licence: str = ""
+    base: str = ""
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """`adapter@revision`, the revision short."""
+        return f"{self.name}@{self.revision[:12]}"
+
+
 # Seconds that requests wait in a swap. Clients of OpenAI's library give up after 600 s.
 DEFAULT_HOLD = 120.0
 
@@ -127,7 +159,8 @@ class Version:
     """A pinned entry under a model. `revision` is a full 40-hex commit (or content id of a directory).
 
     A `candidate` is deployed by its name alone: it is no model's newest version. Where its replica starts in place of
-    the only one that serves, requests wait for up to `hold` seconds.
+    the only one that serves, requests wait for up to `hold` seconds. `lora` is what a replica reserves for its
+    `adapters`. `adapter_of` names the model of an adapter that stands here as a version, see `parts`.
     """
 
     model: str
@@ -146,11 +179,40 @@ class Version:
     guard: Guard = field(default_factory=Guard)
     candidate: bool = False
     hold: float = DEFAULT_HOLD
+    adapters: tuple[Adapter, ...] = ()
+    lora: Lora | None = None
+    adapter_of: str = ""
 
     @property
     def title(self) -> str:
         """`model@version`, as typed on the command line."""
         return f"{self.model}@{self.name}"
+
+    @property
+    def reserved(self) -> Lora | None:
+        """What a replica reserves for adapters; None where it takes none."""
+        return self.lora or (Lora() if self.adapters else None)
+
+    @property
+    def parts(self) -> tuple[Version, ...]:
+        """What has files of its own: the version, and each adapter as a version of the model that clients request."""
+        return (self, *map(self.part, self.adapters))
+
+    def part(self, adapter: Adapter) -> Version:
+        """Return an adapter as a version: its source, licence and files are judged and fetched like any other's."""
+        return replace(
+            self,
+            model=adapter.name,
+            name=adapter.revision[:12],
+            source=adapter.source,
+            revision=adapter.revision,
+            licence=adapter.licence or self.licence,
+            checks=adapter.checks,
+            permission=Permission(),
+            adapters=(),
+            lora=None,
+            adapter_of=self.model,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +263,15 @@ class Registry:
     def versions(self) -> tuple[Version, ...]:
         """The versions of all models, in the file's order."""
         return tuple(version for model in self.models.values() for version in model.versions)
+
+    def adapters(self, name: str) -> tuple[tuple[Version, Adapter], ...]:
+        """Return the adapters called `name` with the versions that have them, in the file's order."""
+        return tuple(
+            (version, adapter)
+            for version in self.versions
+            for adapter in version.adapters
+            if adapter.name == name
+        )
 
     def model(self, name: str) -> Model:
         """Return the model called `name`; raises InputError with near misses."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -36,12 +36,33 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseAdapter:
+    """A LoRA adapter of a release: the name that clients request, and its files, like those of the release."""
+
+    name: str
+    source: str
+    revision: str
+    snapshot: str
+    checks: tuple[Check, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON form in a release."""
+        return {**asdict(self), "checks": [check.as_json() for check in self.checks]}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> ReleaseAdapter:
+        """Return the adapter whose `as_json` is `data`."""
+        known = {key: data[key] for key in ReleaseAdapter.__dataclass_fields__}
+        return ReleaseAdapter(**{**known, "checks": tuple(map(Check.from_json, known["checks"]))})
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """Everything that defines a running replica. A release is immutable; `number` counts up per model.
 
     `routing` is the policy that shares requests among replicas, `engine` the id of an engine lock, `snapshot` the
     digest of the files. `args` follow `vllm serve .`; the slot adds the address. `memory` is in bytes. `span` is
-    set if several hosts run one replica together.
+    set if several hosts run one replica together. `adapters` come and go in a running replica.
     """
 
     model: str
@@ -59,11 +80,38 @@ class Release:
     checks: tuple[Check, ...] = ()
     routing: str = "least-connections"
     span: Span | None = None
+    adapters: tuple[ReleaseAdapter, ...] = ()
 
     @property
     def title(self) -> str:
         """Its name for users: `tiny #3 (v2)`."""
         return f"{self.model} #{self.number} ({self.version})"
+
+    @property
+    def parts(self) -> tuple[Release, ...]:
+        """The release once for each snapshot that it needs, each with source, revision and digest of that one."""
+        return (
+            self,
+            *(
+                replace(
+                    self,
+                    source=each.source,
+                    revision=each.revision,
+                    snapshot=each.snapshot,
+                    adapters=(),
+                )
+                for each in self.adapters
+            ),
+        )
+
+    @property
+    def snapshots(self) -> frozenset[str]:
+        """The digests of the files that it needs: its own, and those of its adapters."""
+        return frozenset((self.snapshot, *(each.snapshot for each in self.adapters)))
+
+    def runs_as(self, other: Release) -> bool:
+        """Whether one replica can serve both, one after the other: they differ in nothing but number and adapters."""
+        return replace(self, adapters=other.adapters, version=other.version).same_as(other)
 
     def same_as(self, other: Release) -> bool:
         """Whether both releases are equal apart from their numbers."""
@@ -80,16 +128,21 @@ class Release:
             data["span"]["hosts"] = list(self.span.hosts)
         else:
             del data["span"]
+        if self.adapters:
+            data["adapters"] = [each.as_json() for each in self.adapters]
+        else:
+            del data["adapters"]
         return data
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Release:
         """Return the release whose `as_json` is `data`."""
-        # Releases of an older toolkit have neither field: it had one policy, and one host for each replica.
-        data = {"routing": "least-connections", "span": None, **data}
+        # Releases of an older toolkit lack these: it had one policy, one host for each replica and no adapters.
+        data = {"routing": "least-connections", "span": None, "adapters": (), **data}
         known = {key: data[key] for key in Release.__dataclass_fields__}
         known["args"] = tuple(known["args"])
         known["checks"] = tuple(map(Check.from_json, known["checks"]))
+        known["adapters"] = tuple(map(ReleaseAdapter.from_json, known["adapters"]))
         if known["span"]:
             known["span"] = Span.from_json(known["span"])
         return Release(**known)

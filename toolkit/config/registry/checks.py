@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from toolkit.config.registry.adapters import adapter_faults
 from toolkit.config.registry.fields import (
     ENGINE_PATTERN,
     ENV_PATTERN,
@@ -45,6 +46,7 @@ def spanning_faults(document: YamlText, *, unpinned: bool) -> Iterator[Fault]:
     for name, model in _mapping(data.get("models")).items():
         if isinstance(model, dict):
             yield from _Model(document, str(name), model, unpinned=unpinned).faults()
+    yield from adapter_faults(document, unpinned=unpinned)
 
 
 class _Model:

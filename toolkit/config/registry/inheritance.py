@@ -51,11 +51,17 @@ def values_of(spec: Spec, model: str, directory: str) -> dict[str, Any]:
 
     `model` is the name of the model, `directory` that of the registry file.
     """
-    return {
+    found = {
         name: _value(getattr(spec, name), model, directory)
         for name in spec.model_fields_set
         if name in _DOMAIN
     }
+    if isinstance(found.get("adapters"), dict):
+        # Each adapter is a model of its own to clients, by the name of its key.
+        found["adapters"] = tuple(
+            each.in_domain(name, directory) for name, each in found["adapters"].items()
+        )
+    return found
 
 
 def _value(value: Any, model: str, directory: str) -> Any:

@@ -37,10 +37,12 @@ from toolkit.domain.engine import ENGINES
 from toolkit.domain.model import (
     DEFAULT_BRANCH,
     DEFAULT_HOLD,
+    Adapter,
     Check,
     EngineSpec,
     HubSource,
     LocalSource,
+    Lora,
     Openness,
     Permission,
     Resources,
@@ -203,6 +205,56 @@ class PermissionSpec(Spec):
         )
 
 
+class LoraSpec(Spec):
+    """What a replica reserves for LoRA adapters. A change of it starts the replica anew; one of adapters does not."""
+
+    max_active: Annotated[int, Field(ge=1, le=64)] = Field(
+        4,
+        description="How many different adapters are computed at once; requests for more of them take turns.",
+        examples=[4],
+    )
+    max_rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] = Field(
+        16,
+        description="The largest rank of an adapter. Memory is reserved for `max_active` adapters of this rank.",
+        examples=[32],
+    )
+
+    def in_domain(self, model: str, directory: str) -> Lora:
+        return Lora(self.max_active, self.max_rank)
+
+
+class AdapterSpec(Spec):
+    """A LoRA adapter of the model. Clients request it like a model, by its name."""
+
+    source: SourceSpec = Field(description="The origin of its files.")
+    revision: Revision = Field(
+        description="The full 40-hex commit; `toolkit registry pin ADAPTER` writes it in the place of a branch.",
+        examples=["0dc3a2bd5cc5e7bd0b0c32b3a3f5d6e2b1b0a9f8"],
+    )
+    licence: Licence | None = Field(
+        None, description="The id of its licence; the model's by default.", examples=["apache-2.0"]
+    )
+    base: OptionalText = Field(
+        "",
+        description="The base model that the adapter's own files name, where that is not the model's repository.",
+        examples=["unsloth/Qwen2.5-7B-Instruct"],
+    )
+    checks: Annotated[list[CheckSpec], Field(max_length=64)] = Field(
+        default_factory=list,
+        description="What the adapter must answer before its name gets traffic.",
+    )
+
+    def in_domain(self, model: str, directory: str) -> Adapter:
+        return Adapter(
+            model,
+            self.source.in_domain(model, directory),
+            self.revision,
+            self.licence or "",
+            self.base,
+            tuple(check.in_domain(model, directory) for check in self.checks),
+        )
+
+
 class Entry(Spec):
     """Fields that a model sets for all its versions and each version may set for itself.
 
@@ -241,6 +293,23 @@ class Entry(Spec):
         None,
         description="What a new version must prove before and while it takes traffic, or `off`. "
         "A version's replaces the model's whole. See [upgrades](upgrades.md).",
+    )
+    lora: LoraSpec | None = Field(
+        None,
+        description="Let replicas take LoRA adapters; `adapters` alone do it with the defaults.",
+    )
+    adapters: Annotated[dict[Name, AdapterSpec], Field(max_length=256)] | None = Field(
+        None,
+        description="The LoRA adapters by the names that clients request. A version's replace the model's whole. "
+        "See [adapters](adapters.md).",
+        examples=[
+            {
+                "qwen-sql": {
+                    "source": {"repo": "acme/qwen-sql"},
+                    "revision": "0dc3a2bd5cc5e7bd0b0c32b3a3f5d6e2b1b0a9f8",
+                }
+            }
+        ],
     )
 
 

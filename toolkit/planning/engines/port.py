@@ -113,6 +113,8 @@ class Engine(Protocol):
     cpu_runtime: int
     # the share of a device's memory that it takes where nothing is said
     utilization: float
+    # the files of a LoRA adapter, its configuration first
+    adapter_files: tuple[str, ...]
 
     def arguments(
         self, version: Version, accelerator: Accelerator, facts: HostFacts
@@ -126,6 +128,18 @@ class Engine(Protocol):
 
     def command(self, release: Release, seat: Seat) -> tuple[str, ...]:
         """Return the command line of a replica's process; the program is a path."""
+
+    def adapter_config_fault(self, config: Mapping[str, Any], base: Version) -> str:
+        """Return why it loads no adapter with this configuration beside `base`; empty where it does."""
+
+    def load_adapter(self, name: str, path: str) -> tuple[str, Mapping[str, Any]]:
+        """Return path and body of the request that loads the adapter in the directory `path` under `name`."""
+
+    def unload_adapter(self, name: str) -> tuple[str, Mapping[str, Any]]:
+        """Return path and body of the request after which nobody can ask for the adapter `name`.
+
+        What is being computed with it goes on.
+        """
 
     def directory(self, release: Release, seat: Seat) -> str:
         """Return the directory in which every process of the engine starts in such a seat."""

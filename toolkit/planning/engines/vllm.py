@@ -18,6 +18,7 @@ from toolkit.planning.engines import (
     vllm_check,
     vllm_kernels,
     vllm_log,
+    vllm_lora,
     vllm_options,
 )
 from toolkit.planning.engines.port import EngineOptions, Missing, Seat, Signs
@@ -49,6 +50,7 @@ class Vllm:
     sources: tuple[str, ...] = vllm_check.SOURCES
     cpu_runtime = CPU_RUNTIME
     utilization = vllm_options.UTILIZATION
+    adapter_files: tuple[str, ...] = (vllm_lora.CONFIG_FILE, vllm_lora.WEIGHTS_FILE)
 
     def arguments(
         self, version: Version, accelerator: Accelerator, facts: HostFacts
@@ -64,6 +66,7 @@ class Vllm:
             flags.no_access_log: True,
         }
         options.update(_parallel(version, accelerator, flags))
+        options.update(vllm_lora.lora_options(version.reserved))
         if accelerator.traits.has_devices:
             options[flags.utilization] = _utilization(version, facts, flags)
         if _is_eager(version, accelerator, flags):
@@ -81,8 +84,9 @@ class Vllm:
         self, version: Version, accelerator: Accelerator, weights: int
     ) -> Mapping[str, str]:
         row = names(version.engine.version)
+        updating = {vllm_lora.RUNTIME_VARIABLE: "1"} if version.reserved else {}
         if accelerator.traits.has_devices:
-            return {**vllm_kernels.nothing_to_compile(row.variables), **version.env}
+            return {**vllm_kernels.nothing_to_compile(row.variables), **updating, **version.env}
         # vLLM would otherwise take most of the machine's memory for its cache, whatever else runs on it.
         share = weights // version.resources.hosts
         cache = max(1, (version.resources.memory - share - CPU_RUNTIME) // 2**30)
@@ -95,7 +99,7 @@ class Vllm:
             # vLLM still compiles single functions when a request first needs them (logprobs, some sampling, tensor
             # parallel embeddings), and on a host without a C++ compiler that request ends the engine.
             defaults["TORCHDYNAMO_DISABLE"] = "1"
-        return {**defaults, **version.env}
+        return {**defaults, **updating, **version.env}
 
     def command(self, release: Release, seat: Seat) -> tuple[str, ...]:
         return (
@@ -103,8 +107,21 @@ class Vllm:
             "serve",
             _MODEL,
             *_together(seat, _names(release).flags),
+            *vllm_lora.module_words(
+                {each.name: f"{seat.root}/snapshots/{each.snapshot}" for each in release.adapters}
+            ),
             *_ending(release, seat.port),
         )
+
+    def adapter_config_fault(self, config: Mapping[str, Any], base: Version) -> str:
+        reserved = base.reserved
+        return vllm_lora.config_fault(config, reserved) if reserved else "it takes no adapters"
+
+    def load_adapter(self, name: str, path: str) -> tuple[str, Mapping[str, Any]]:
+        return vllm_lora.LOAD, {"lora_name": name, "lora_path": path}
+
+    def unload_adapter(self, name: str) -> tuple[str, Mapping[str, Any]]:
+        return vllm_lora.UNLOAD, {"lora_name": name}
 
     def directory(self, release: Release, seat: Seat) -> str:
         return f"{seat.root}/snapshots/{release.snapshot}"

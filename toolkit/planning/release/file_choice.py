@@ -139,6 +139,11 @@ def _reason(path: str, permission: Permission, sharded: bool) -> str:
     return "not needed to serve"
 
 
+def is_text(path: str) -> bool:
+    """Whether `path` is a licence, a notice or a card."""
+    return _TEXTS.match(PurePosixPath(path).name) is not None
+
+
 def _is_engine_weights(path: str) -> bool:
     """Whether `path` is weights at the top level in the layout that engines load."""
     return "/" not in path and _format(path) == WEIGHTS and not _DUPLICATES.match(path)

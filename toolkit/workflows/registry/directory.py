@@ -12,7 +12,8 @@ from toolkit.domain.model import LocalSource, Version
 from toolkit.domain.snapshot import FileDigest
 from toolkit.domain.weight_files import index_of
 from toolkit.errors import SourceError
-from toolkit.planning.release.file_choice import FileChoice, choose_files, settle, unreliable
+from toolkit.planning.release.adapter_files import files_of
+from toolkit.planning.release.file_choice import FileChoice, settle, unreliable
 
 
 def hash_directory(
@@ -23,7 +24,7 @@ def hash_directory(
     Raises SourceError where they cannot be read or are no whole weights, and RefusedError where policy allows none.
     """
     root = Path(source.path)
-    choice = choose_files(directory_files(root), version.permission)
+    choice = files_of(version, directory_files(root))
     try:
         index = index_of(choice.kept)
         choice = settle(source.key, choice, (root / index).read_bytes() if index else None)

@@ -17,6 +17,7 @@ from toolkit.config.registry.edit import (
     write_registry,
 )
 from toolkit.config.registry.reading import RegistryFile, read_registry
+from toolkit.config.yaml_text import Where
 from toolkit.domain.bounds import CONFIG as CONFIG_BYTES
 from toolkit.domain.model import HubSource, LocalSource, Version
 from toolkit.domain.outside import parse_mapping
@@ -24,7 +25,8 @@ from toolkit.domain.quantity import format_size
 from toolkit.domain.snapshot import FileDigest, Snapshot, content_revision
 from toolkit.domain.weight_files import index_of
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError
-from toolkit.planning.release.file_choice import FileChoice, choose_files, settle, unreliable
+from toolkit.planning.release.adapter_files import adapter_fault, config_file, files_of
+from toolkit.planning.release.file_choice import FileChoice, settle, unreliable
 from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.workflows.registry.directory import hash_directory
 from toolkit.workflows.registry.pin_reading import RepositoryReading
@@ -75,7 +77,7 @@ def pin_version(
     licence or a file or another owner is not accepted, SourceError and IntegrityError for answers of the Hub.
     """
     file = read_registry(registry_path, unpinned=True)
-    pinning = _Pinning(file, read_lock(registry_path), open_hub, report, accept, dry_run)
+    pinning = Pinning(file, read_lock(registry_path), open_hub, report, accept, dry_run)
     return _pin(registry_path, pinning, model, ref, name)
 
 
@@ -94,13 +96,13 @@ def pin_candidate(
     A version that is pinned already stays what it is.
     """
     file = read_registry(registry_path, unpinned=True)
-    pinning = _Pinning(file, read_lock(registry_path), open_hub, report, accept, dry_run)
+    pinning = Pinning(file, read_lock(registry_path), open_hub, report, accept, dry_run)
     return _pin(registry_path, pinning, model, "", name, candidate=True)
 
 
 def _pin(
     registry_path: Path,
-    pinning: _Pinning,
+    pinning: Pinning,
     model: str,
     ref: str,
     name: str,
@@ -159,7 +161,7 @@ def lock_versions(
                 hint=f"toolkit registry pin {model.name} {version.revision}",
             )
         lock = read_lock(registry_path)
-        pinning = _Pinning(file, lock, open_hub, report, accept, dry_run)
+        pinning = Pinning(file, lock, open_hub, report, accept, dry_run)
         if lock.has(version) and "@" not in spec:
             done.append(Pinned(version, lock.snapshot_of(version), {}, (), False, False))
             continue
@@ -169,7 +171,7 @@ def lock_versions(
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
     """The answer of a source: revision, licence if it names one, and the digests of a directory.
 
     `repo` is the repository's own name on the Hub.
@@ -185,17 +187,17 @@ class _Found:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pinning:
+class Pinning:
     """Pins versions of one registry; `pins` is its lock."""
 
     file: RegistryFile
     pins: Lock
     open_hub: OpenHub
     report: Report
-    accept: Accept | None
-    dry_run: bool
+    accept: Accept | None = None
+    dry_run: bool = False
 
-    def observe(self, version: Version, ref: str) -> _Found:
+    def observe(self, version: Version, ref: str) -> Found:
         """Return the commit that `ref` means today, or the present files of a directory."""
         if isinstance(version.source, LocalSource):
             if ref and ref != version.revision:
@@ -204,7 +206,7 @@ class _Pinning:
                     hint=f"toolkit registry pin {version.model}",
                 )
             choice, files = hash_directory(version, version.source, self.report)
-            return _Found(content_revision(files), files=files, choice=choice)
+            return Found(content_revision(files), files=files, choice=choice)
         ref = ref or version.source.track
         self.report(f"asking the Hub what {ref} of {version.source.repo} is")
         info: RepoInfo = self.open_hub().resolve(version.source.repo, ref)
@@ -214,7 +216,7 @@ class _Pinning:
                 hint="check HF_ENDPOINT",
             )
         repo = info.name or version.source.repo
-        return _Found(
+        return Found(
             info.revision,
             info.licence,
             info.gated,
@@ -234,7 +236,7 @@ class _Pinning:
             )
         return (f"{asked} is {repo} on the Hub",)
 
-    def lock(self, version: Version, found: _Found, *, again: bool = False) -> Pinned:
+    def lock(self, version: Version, found: Found, *, again: bool = False) -> Pinned:
         """Return `version` with its digests: those of the lock, else those of its source, which then go to the lock."""
         self._check_licence(version, found)
         if found.revision != version.revision:
@@ -253,6 +255,9 @@ class _Pinning:
             choice, files = self._read_hub(version, notes)
         else:
             choice, files = found.choice or FileChoice(()), found.files
+            if version.adapter_of:
+                directory = Path(version.source.path)
+                self._require_fit(version, _start(directory / config_file(version)))
         snapshot = Snapshot(version.source.key, version.revision, files)
         self.report(f"{len(files)} files, {format_size(snapshot.size)}")
         changed = not self.pins.has(version) or _differs(
@@ -272,22 +277,44 @@ class _Pinning:
         hub, repo, revision = self.open_hub(), version.source.key, version.revision
         listed = {each.path: each for each in hub.files(repo, revision)}
         reading = RepositoryReading(hub, repo, revision, listed, self.report)
-        choice = choose_files(listed, version.permission)
+        choice = files_of(version, listed)
         index = index_of(choice.kept)
         choice = settle(repo, choice, reading.read(index) if index else None)
         files = reading.digests(choice.kept)
+        if version.adapter_of:
+            self._require_fit(version, reading.read(config_file(version)))
         if CONFIG in choice.kept and not version.permission.trust_remote_code:
             notes.extend(_code_note(reading.read(CONFIG)))
         if fault := reading.weights_fault(choice.kept):
             raise unreliable(repo, fault)
         return choice, files
 
-    def _check_licence(self, version: Version, found: _Found) -> None:
+    def _require_fit(self, version: Version, config: bytes) -> None:
+        """Raise InputError where an adapter with such a configuration belongs to another base, or does not load."""
+        try:
+            read = parse_mapping(config, CONFIG_BYTES)
+        except ValueError as error:
+            raise unreliable(version.source.key, f"{config_file(version)}: {error}") from None
+        for base, adapter in self.file.registry.adapters(version.model):
+            message, hint = adapter_fault(base, adapter, read)
+            if message:
+                where = place_of(self.file, base, adapter.name)
+                raise self.file.document.fault(
+                    (*where, "source"), f"{adapter.name}: {message}", hint=hint
+                )
+
+    def _licence_place(self, version: Version) -> Where:
+        spans = self.file.document.spans
+        if version.adapter_of:
+            base, _ = self.file.registry.adapters(version.model)[-1]
+            return (*place_of(self.file, base, version.model), "licence")
+        own: Where = ("models", version.model, "versions", version.name, "licence")
+        return own if own in spans else ("models", version.model, "licence")
+
+    def _check_licence(self, version: Version, found: Found) -> None:
         if found.licence and found.licence != version.licence:
-            own = ("models", version.model, "versions", version.name, "licence")
-            where = own if own in self.file.document.spans else ("models", version.model, "licence")
             raise self.file.document.fault(
-                where,
+                self._licence_place(version),
                 f"{version.source.key} says its licence is {found.licence!r}, "
                 f"and the registry says {version.licence!r}",
                 hint=f"read the licence, then write `licence: {found.licence}`",
@@ -295,6 +322,17 @@ class _Pinning:
         verdict = licence_verdict(version, self.file.registry.policy)
         if not verdict.allowed:
             raise RefusedError(verdict.reason, hint=verdict.hint)
+
+
+def place_of(file: RegistryFile, base: Version, adapter: str) -> Where:
+    """Return where the adapter of a version stands: in the version, or in its model."""
+    own: Where = ("models", base.model, "versions", base.name, "adapters", adapter)
+    return own if own in file.document.spans else ("models", base.model, "adapters", adapter)
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(CONFIG_BYTES + 1)
 
 
 def _owner(repo: str) -> str:

@@ -1,0 +1,202 @@
+"""Pinning LoRA adapters over a Hub in memory: written in their place, locked like models, refused with their line."""
+
+# One row of a table is one line, however long.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.adapters.fakes.hub import FakeHub
+from toolkit.config.lock_file import lock_path, read_lock
+from toolkit.config.registry.reading import load_registry
+from toolkit.domain.snapshot import content_revision
+from toolkit.errors import InputError, RefusedError, SourceError, ToolkitError
+from toolkit.workflows.registry.pin import Pinned
+from toolkit.workflows.registry.pin_adapter import lock_named, pin_named
+
+REGISTRY = """\
+policy:
+  licences: {{allowed: [apache-2.0, mit], denied: [cc-by-nc-4.0]}}
+models:
+  tiny:
+    licence: apache-2.0
+    openness: open-weights
+    source: {{repo: acme/tiny}}
+    engine: {{name: vllm, version: 0.32.0}}
+    resources: {{accelerators: [cpu], memory: 6GiB}}
+    adapters:
+      sql:   # for the reports
+        source: {source}
+        revision: main
+    versions:
+      v1: {{revision: {base}}}
+"""
+CONFIG = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "base_model_name_or_path": "acme/tiny"}
+
+
+def files(**config: object) -> dict[str, bytes]:
+    return {
+        "adapter_config.json": json.dumps({**CONFIG, **config}).encode(),
+        "adapter_model.safetensors": b"matrices" * 100,
+        "README.md": b"# sql",
+        "tokenizer.json": b"{}",
+        "optimizer.pt": b"state",
+        "handler.py": b"import os",
+        "checkpoint-9/adapter_model.safetensors": b"older",
+    }
+
+
+class Desk:
+    def __init__(self, directory: Path, source: str = "{repo: acme/sql}") -> None:
+        self.path = directory / "model_registry.yaml"
+        self.hub = FakeHub()
+        self.base = self.hub.publish("acme/tiny", {"config.json": b"{}", "model.safetensors": b"w"})
+        self.path.write_text(REGISTRY.format(source=source, base=self.base))
+
+    @property
+    def how(self) -> dict[str, Any]:
+        return {"open_hub": lambda: self.hub, "report": lambda _: None}
+
+    def publish(self, content: Mapping[str, bytes], **settings: object) -> str:
+        return self.hub.publish("acme/sql", content, **settings)  # type: ignore[arg-type]
+
+    def pin(self, ref: str = "") -> Pinned:
+        return pin_named(self.path, "sql", ref, **self.how)
+
+    def edit(self, old: str, new: str) -> None:
+        text = self.path.read_text()
+        assert old in text
+        self.path.write_text(text.replace(old, new, 1))
+
+    def texts(self) -> tuple[str, str]:
+        lock = lock_path(self.path)
+        return self.path.read_text(), lock.read_text() if lock.exists() else ""
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_a_branch_becomes_a_commit_in_its_place_and_only_what_serves_is_locked(desk: Desk) -> None:
+    before = desk.path.read_text()
+    commit = desk.publish(files())
+    pinned = desk.pin()
+    assert desk.path.read_text() == before.replace("revision: main", f"revision: {commit}")
+    assert [each.path for each in pinned.snapshot.files] == [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    assert pinned.left_out["handler.py"] == "not needed to serve an adapter"
+    sql = load_registry(desk.path).version("tiny").parts[1]
+    assert read_lock(desk.path).snapshot_of(sql) == pinned.snapshot
+
+
+def test_pinning_again_changes_nothing_until_the_branch_moves(desk: Desk) -> None:
+    desk.publish(files())
+    desk.pin()
+    before = desk.texts()
+    assert not desk.pin().changed
+    assert desk.texts() == before
+    newer = desk.publish(files(r=16))
+    assert desk.pin().version.revision == newer
+    assert load_registry(desk.path).version("tiny").adapters[0].revision == newer
+
+
+def test_a_dry_run_writes_nothing(desk: Desk) -> None:
+    desk.publish(files())
+    before = desk.texts()
+    pinned = pin_named(desk.path, "sql", dry_run=True, **desk.how)
+    assert pinned.changed
+    assert desk.texts() == before
+
+
+def test_the_digests_of_a_model_are_locked_with_those_of_its_adapters(desk: Desk) -> None:
+    desk.publish(files())
+    desk.pin()
+    lock_path(desk.path).unlink()
+    done = lock_named(desk.path, "tiny", **desk.how)
+    assert [each.version.model for each in done] == ["tiny", "sql"]
+    version = load_registry(desk.path).version("tiny")
+    assert all(read_lock(desk.path).has(part) for part in version.parts)
+
+
+def test_a_directory_is_pinned_by_its_content(tmp_path: Path) -> None:
+    house = tmp_path / "house"
+    house.mkdir()
+    for path, content in files().items():
+        (house / path).parent.mkdir(exist_ok=True)
+        (house / path).write_bytes(content)
+    desk = Desk(tmp_path, "{path: ./house}")
+    pinned = desk.pin()
+    assert pinned.version.revision == content_revision(pinned.snapshot.files)
+    assert pinned.version.source.key == "local/sql"
+    (house / "adapter_model.safetensors").write_bytes(b"others")
+    assert desk.pin().version.revision != pinned.version.revision
+
+
+REFUSED: list[tuple[str, dict[str, bytes], type[ToolkitError], str, str]] = [
+    ("another base", files(base_model_name_or_path="acme/other"), InputError, "12:17: sql: it was made for 'acme/other', and tiny@v1 is acme/tiny", "where it fits all the same: `base: acme/other`"),
+    ("no base", files(base_model_name_or_path=None), InputError, "12:17: sql: it does not say for which base model it was made, and tiny@v1 is acme/tiny", "choose another adapter"),
+    ("a large rank", files(r=64), InputError, "12:17: sql: its rank is 64, and replicas take 16 at most", "write a larger `lora: {max_rank: ...}`, which starts the replica anew"),
+    ("a large rank of one module", files(rank_pattern={"q_proj": 32}), InputError, "12:17: sql: its rank is 32, and replicas take 16 at most", "write a larger `lora: {max_rank: ...}`, which starts the replica anew"),
+    ("a rank that is none", files(r="eight"), InputError, "12:17: sql: it names no rank `r`", "choose another adapter"),
+    ("no LoRA", files(peft_type="IA3"), InputError, "12:17: sql: it is no LoRA adapter but 'IA3'", "choose another adapter"),
+    ("DoRA", files(use_dora=True), InputError, "12:17: sql: the engine does not know DoRA", "choose another adapter"),
+    ("whole modules", files(modules_to_save=["lm_head"]), InputError, "12:17: sql: it replaces whole modules (modules_to_save)", "choose another adapter"),
+    ("a configuration that is none", {**files(), "adapter_config.json": b"[1]"}, SourceError, "acme/sql has no weights to rely on: adapter_config.json: ", ""),
+    ("pickled weights", {"adapter_config.json": b"{}", "adapter_model.bin": b"x"}, RefusedError, "acme/sql is refused: its weights are pickled (adapter_model.bin), and loading those can run code", "choose a revision with safetensors, or convert it and use its directory as the source"),
+    ("a whole model", {"config.json": b"{}", "model.safetensors": b"x"}, RefusedError, "acme/sql is refused: it is no adapter: it has no adapter_config.json", "check the repository and the revision"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "content", "kind", "message", "hint"), REFUSED)
+def test_what_no_replica_could_load_is_refused_before_anything_is_written(
+    desk: Desk,
+    case: str,
+    content: dict[str, bytes],
+    kind: type[ToolkitError],
+    message: str,
+    hint: str,
+) -> None:
+    desk.publish(content)
+    before = desk.texts()
+    with pytest.raises(kind) as caught:
+        desk.pin()
+    assert message in caught.value.message, case
+    assert hint in caught.value.hint
+    assert desk.texts() == before
+
+
+def test_another_base_is_accepted_where_the_registry_names_it(desk: Desk) -> None:
+    desk.publish(files(base_model_name_or_path="unsloth/Tiny"))
+    desk.edit("revision: main", "revision: main\n        base: unsloth/Tiny")
+    assert desk.pin().changed
+
+
+def test_its_licence_is_its_own_and_the_policy_judges_it(desk: Desk) -> None:
+    desk.publish(files(), licence="cc-by-nc-4.0")
+    with pytest.raises(InputError, match="says its licence is"):
+        desk.pin()
+    desk.edit("revision: main", "revision: main\n        licence: cc-by-nc-4.0")
+    with pytest.raises(
+        RefusedError, match=r"the licence cc-by-nc-4.0 of sql@[0-9a-f]{12} is denied"
+    ):
+        desk.pin()
+
+
+def test_wrong_names_are_refused(desk: Desk) -> None:
+    desk.publish(files())
+    with pytest.raises(InputError, match="no model 'sqll'"):
+        pin_named(desk.path, "sqll", **desk.how)
+    with pytest.raises(InputError, match="sql is an adapter, which has no versions to name"):
+        pin_named(desk.path, "sql", version="v9", **desk.how)
+    with pytest.raises(InputError, match="the adapter sql is not pinned: its revision is 'main'"):
+        lock_named(desk.path, "sql", **desk.how)
