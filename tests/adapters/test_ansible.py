@@ -112,6 +112,8 @@ def test_a_playbook_tells_its_tasks_and_what_it_changed_and_sees_no_token(
         "PGPASSWORD",
     ):
         monkeypatch.setenv(name, SECRET)
+    # Ansible runs in a UTF-8 locale alone.
+    monkeypatch.setenv("LC_ALL", "POSIX")
     watch = Watch(lab.scratch)
 
     changed = lab.run("well", watch)

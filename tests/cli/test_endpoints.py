@@ -7,6 +7,7 @@ import pytest
 from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
 from toolkit.domain.facts import RouterFacts
+from toolkit.domain.fleet import Host, endpoint_of
 
 
 @pytest.fixture(params=[1, 3], ids=["one host", "three hosts"])
@@ -46,3 +47,37 @@ def test_status_gives_the_address_over_tls(fleet: Fleet) -> None:
     assert said.out.count("endpoint: https://10.0.0.1:8443/v1 ") == len(fleet.world.hosts)
     hosts = fleet("status").json()["hosts"]
     assert {each["router"]["endpoint"] for each in hosts.values()} == {"https://10.0.0.1:8443/v1"}
+
+
+@pytest.mark.parametrize(
+    ("bind", "address", "tls", "url"),
+    [
+        ("127.0.0.1:8080", "10.0.0.11", False, "http://127.0.0.1:8080/v1"),
+        ("10.0.0.11:80", "10.0.0.11", False, "http://10.0.0.11:80/v1"),
+        ("*:8443", "10.0.0.11", True, "https://10.0.0.11:8443/v1"),
+        (":8443", "gpu-1.example", True, "https://gpu-1.example:8443/v1"),
+        ("0.0.0.0:8080", "10.0.0.11", False, "http://10.0.0.11:8080/v1"),
+        ("[::]:8080", "fd00::11", False, "http://[fd00::11]:8080/v1"),
+    ],
+)
+def test_a_router_at_all_addresses_is_named_by_its_hosts(
+    bind: str, address: str, tls: bool, url: str
+) -> None:
+    assert endpoint_of(bind, address, tls=tls) == url
+    assert RouterFacts(True, bind, tls=tls, address=address).endpoint == url
+    host = Host("gpu-1", "ssh", address, router_bind=bind)
+    assert endpoint_of(bind, host.reached_at, tls=tls) == url
+
+
+def test_a_host_reached_from_itself_alone_is_told_from_one_with_an_open_door() -> None:
+    assert Host("gpu-1", "ssh", "10.0.0.11").inward
+    assert not Host("gpu-1", "ssh", "10.0.0.11", router_bind="*:80").inward
+    assert not Host("localhost").inward
+    assert RouterFacts(True, "127.0.0.1:8080", address="10.0.0.11").inward
+    assert not RouterFacts(True, "127.0.0.1:8080", address="127.0.0.1").inward
+    assert not RouterFacts(True, "*:8080", address="10.0.0.11").inward
+
+
+def test_an_ops_machine_that_serves_others_is_named_by_its_own_address() -> None:
+    here = Host("here", relay_address="10.0.0.1", router_bind="*:8080")
+    assert here.endpoint == "http://10.0.0.1:8080/v1"

@@ -56,6 +56,24 @@ def test_a_well_host_has_nothing_to_tell() -> None:
     [
         (host(disk_free=19 * GB), [("warn", "disk of the host", "19 GB free")]),
         (
+            host(files_free=20_000),
+            [
+                (
+                    "warn",
+                    "disk of the host",
+                    "takes 20,000 more files; an engine has tens of thousands",
+                )
+            ],
+        ),
+        (
+            host(noexec=True),
+            [("fail", "disk of the host", "is mounted noexec: no engine runs there")],
+        ),
+        (
+            host(tmp_free=10**8),
+            [("warn", "temporary files", "100 MB free; installations need more")],
+        ),
+        (
             host(converged="", router=RouterFacts()),
             [
                 ("warn", "provisioning", "not provisioned yet"),
@@ -112,6 +130,8 @@ WELL: dict[str, Any] = {
     "ansible": "2.19.14",
     "privileged": True,
     "store_free": 10**12,
+    "store_files": None,
+    "tmp_free": 10**10,
     "registry_error": "",
     "history": "/home/ops/.toolkit/history.db",
     "unfinished": (),
@@ -125,6 +145,13 @@ def test_a_well_ops_machine_has_nothing_to_tell() -> None:
     assert said == ["answers: /home/ops/.toolkit/history.db"]
 
 
+def test_nobody_needs_to_be_root_where_all_hosts_are_elsewhere() -> None:
+    found = diagnose_ops(**{**WELL, "privileged": None})
+    assert bad(found) == []
+    said = [each.words for each in found if each.subject == "privileges"]
+    assert said == ["none needed: all hosts are reached over SSH"]
+
+
 @pytest.mark.parametrize(
     ("change", "findings"),
     [
@@ -132,6 +159,20 @@ def test_a_well_ops_machine_has_nothing_to_tell() -> None:
         (
             {"privileged": False},
             [("fail", "privileges", "neither root nor sudo without a password")],
+        ),
+        (
+            {"store_files": 900},
+            [
+                (
+                    "warn",
+                    "disk of the store",
+                    "takes 900 more files; an engine has tens of thousands",
+                )
+            ],
+        ),
+        (
+            {"tmp_free": 3 * 10**7},
+            [("warn", "temporary files", "30 MB free; installations need more")],
         ),
         ({"store_free": 0}, [("warn", "disk of the store", "0 B free")]),
         ({"registry_error": "x.yaml:3:1: no"}, [("warn", "registry", "x.yaml:3:1: no")]),

@@ -110,6 +110,21 @@ def test_a_host_that_can_be_provisioned_has_no_faults(facts: HostFacts) -> None:
             "toolkit prune, or make room there: df -h",
         ),
         (
+            host(files_free=900),
+            "its disk takes only 900 more files, an engine has tens of thousands",
+            "toolkit prune, or remove files there: df -i",
+        ),
+        (
+            host(noexec=True),
+            "its disk for engines is mounted noexec: no program runs there",
+            "mount it there with exec, or name a directory on another disk as toolkit_root",
+        ),
+        (
+            host(tmp_free=10**6),
+            "its /tmp is full: 1 MB are free, provisioning needs 50 MB",
+            "make room there: df -h /tmp",
+        ),
+        (
             host(accelerators=("nvidia",), driver_fault="NVIDIA-SMI has failed"),
             "its NVIDIA driver does not work: NVIDIA-SMI has failed",
             "name a nvidia_driver_package for it in the fleet file, or install one there",

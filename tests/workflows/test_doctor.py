@@ -43,6 +43,20 @@ def test_findings_name_their_host_where_there_are_several(
     assert not [each.subject for each in alone if "gpu1" in each.subject]
 
 
+def test_where_no_host_is_this_machine_nobody_needs_to_be_root(
+    tmp_path: Path, history: Callable[[], History]
+) -> None:
+    here, there = FakeHost(Host("here")), FakeHost(Host("gpu1", "ssh", "10.0.0.11"))
+    said = [
+        {each.subject: each.words for each in examine(
+            hosts, lambda host: "base-1", Store(tmp_path), lambda: EMPTY, history
+        )}["privileges"]
+        for hosts in ([there], [here, there])
+    ]  # fmt: skip
+    assert said[0] == "none needed: all hosts are reached over SSH"
+    assert "sudo without a password" in said[1]
+
+
 def test_what_cannot_be_opened_is_a_finding_beside_the_others(tmp_path: Path) -> None:
     def registry() -> None:
         raise InputError("models: no mapping")

@@ -1,10 +1,11 @@
-"""The abilities of this ops machine: its Ansible, and whether it may act as root."""
+"""The abilities of this ops machine: its Ansible, its room for temporary files, and whether it may act as root."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import tempfile
 from importlib import metadata
 
 
@@ -14,6 +15,11 @@ def ansible_version() -> str:
         return metadata.version("ansible-core")
     except metadata.PackageNotFoundError:
         return ""
+
+
+def free_for_temporary() -> int:
+    """Return the free bytes where programs put their temporary files."""
+    return shutil.disk_usage(tempfile.gettempdir()).free
 
 
 def is_privileged() -> bool:

@@ -172,4 +172,5 @@ def _tell(done: RolledOut, hosts: tuple[Host, ...]) -> None:
         say(f"{titles} is live, after {format_seconds(done.seconds)}")
     for host in hosts:
         where = f" on {host.name}" if len(hosts) > 1 else ""
-        say(f"endpoint{where}: {host.endpoint}  (model {done.plan.model!r})")
+        alone = f"; from {host.name} alone" if host.inward else ""
+        say(f"endpoint{where}: {host.endpoint}  (model {done.plan.model!r}{alone})")

@@ -109,7 +109,8 @@ def _show_remarks(seen: FleetStatus) -> None:
 def _show_host(facts: HostFacts, *, several: bool) -> None:
     router = facts.router
     if router.running:
-        say(f"endpoint: {router.endpoint}  ({facts.name}, HAProxy {router.version})")
+        alone = "; from there alone" if router.inward else ""
+        say(f"endpoint: {router.endpoint}  ({facts.name}, HAProxy {router.version}{alone})")
     elif facts.slots:
         say(f"the router of {facts.name} does not run; start it with: toolkit deploy MODEL")
     if owner := facts.held_by:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from toolkit.domain.accelerator import MAKERS, Accelerator
+from toolkit.domain.fleet import endpoint_of, is_loopback
 from toolkit.domain.guard import Figure, GateResult, GuardPhase
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import OpenDeployment, Release
@@ -88,7 +89,7 @@ class RouterFacts:
 
     `drift` names targets whose weight in the running router is not that of its files, as `model/slot`.
     `keys` counts the valid keys; where the router is not `locked`, requests need none. Hosts with the same keys have
-    the same `ring_digest`.
+    the same `ring_digest`. `address` is the host's, for clients of a router that listens at all addresses.
     """
 
     running: bool = False
@@ -100,11 +101,18 @@ class RouterFacts:
     keys: int = 0
     locked: bool = False
     ring_digest: str = ""
+    address: str = ""
 
     @property
     def endpoint(self) -> str:
-        """The address that clients use."""
-        return f"{'https' if self.tls else 'http'}://{self.bind}/v1"
+        """The URL that clients use."""
+        return endpoint_of(self.bind, self.address, tls=self.tls)
+
+    @property
+    def inward(self) -> bool:
+        """Whether the host is another machine whose endpoint only clients on it can use."""
+        elsewhere = bool(self.address) and not is_loopback(self.address)
+        return elsewhere and is_loopback(self.bind.rpartition(":")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +157,7 @@ class HostFacts:
     that cannot be read, below its directory.
     `fences` are those that a replica has which starts there now.
     `watched` tells whether its watch runs, which restarts replicas that hang.
+    `files_free` and `noexec` are of the file system with its root, `tmp_free` is in bytes.
     `confines` tells whether its kernel can keep a process from reaching addresses (control groups, version 2).
     `changed_files` names in words the files of its router and of the toolkit that are not as they were written.
     `guards` are those that watch a release under traffic, or whose verdict no command has taken yet.
@@ -163,6 +172,9 @@ class HostFacts:
     memory_available: int = 0
     disk_free: int = 0
     disk_total: int = 0
+    files_free: int | None = None
+    noexec: bool = False
+    tmp_free: int | None = None
     os_id: str = ""
     os_version: str = ""
     kernel: str = ""

@@ -13,6 +13,7 @@ from toolkit.errors import InputError
 
 # Of a user or a group, for systemd (systemd.exec(5), USER/GROUP NAME SYNTAX: 31 characters).
 LONGEST_NAME = 31
+_ALL_ADDRESSES = ("", "*", "0.0.0.0", "[::]")  # noqa: S104 - what to look for, nothing to listen at
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]*")
 
 
@@ -61,8 +62,18 @@ class Host:
 
     @property
     def endpoint(self) -> str:
-        """The address that clients are given."""
-        return f"{'https' if self.router_tls_certificate else 'http'}://{self.router_bind}/v1"
+        """The URL that clients are given."""
+        return endpoint_of(self.router_bind, self.reached_at, tls=bool(self.router_tls_certificate))
+
+    @property
+    def inward(self) -> bool:
+        """Whether the host is another machine whose endpoint only clients on it can use."""
+        return self.connection == "ssh" and is_loopback(self.router_bind.rpartition(":")[0])
+
+    @property
+    def reached_at(self) -> str:
+        """The address by which other machines reach the host, as far as the inventory tells."""
+        return self.address if self.connection == "ssh" else self.relay_address or self.address
 
     @property
     def models_group(self) -> str:
@@ -84,6 +95,22 @@ class Host:
     def relay_bind(self) -> str:
         """The address where the router listens for the other hosts; empty where there are none."""
         return f"{self.relay_address}:{self.relay_port}" if self.peers else ""
+
+
+def endpoint_of(bind: str, address: str, *, tls: bool) -> str:
+    """Return the URL of a router that listens at `bind`, ADDRESS:PORT, on the host with `address`.
+
+    A router that listens at all addresses is reached at the host's.
+    """
+    at, _, port = bind.rpartition(":")
+    if at in _ALL_ADDRESSES and address:
+        at = f"[{address}]" if ":" in address else address
+    return f"{'https' if tls else 'http'}://{at}:{port}/v1"
+
+
+def is_loopback(address: str) -> bool:
+    """Whether what listens at the address can be reached on its own host alone."""
+    return address in ("localhost", "[::1]") or address.startswith("127.")
 
 
 @dataclass(frozen=True, slots=True)

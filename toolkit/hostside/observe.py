@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 import time
 
 import accelerators
@@ -39,7 +40,8 @@ def observe(root: str, label: str = "") -> Document:
     # The driver's tool takes longer than an observation, so ask it where a replica is on a device, and once.
     users = accelerators.users() if any(each.get("devices") for each in manifests) else {}
     release, kernel = _os_release(), os.uname()
-    disk = shutil.disk_usage(_nearest(root))
+    place = _nearest(root)
+    disk, found = shutil.disk_usage(place), os.statvfs(place)
     return {
         "observed_at": time.time(),
         "init": processes.init_system(),
@@ -55,6 +57,10 @@ def observe(root: str, label: str = "") -> Document:
         "memory_available": _meminfo("MemAvailable"),
         "disk_free": disk.free,
         "disk_total": disk.total,
+        # Some file systems make inodes as they need them, and report none at all.
+        "files_free": found.f_ffree if found.f_files else None,
+        "noexec": bool(found.f_flag & os.ST_NOEXEC),
+        "tmp_free": shutil.disk_usage(tempfile.gettempdir()).free,
         "cpus": os.cpu_count() or 0,
         "accelerators": makers,
         "devices": devices,

@@ -147,6 +147,8 @@ def _child(
     request: Mapping[str, Any], private: Path, interruption: Interruption
 ) -> Iterator[dict[str, Any]]:
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    # Ansible runs in a UTF-8 locale alone, whatever the caller's is.
+    environment["LC_ALL"] = "C.UTF-8"
     environment["PATH"] = (
         f"{Path(sys.executable).parent}:{environment.get('PATH', '/usr/bin:/bin')}"
     )

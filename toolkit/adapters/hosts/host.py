@@ -208,7 +208,8 @@ class RealHost(Named):
             slots = (
                 replace(each, share=share_of(routes, self.label, each)) for each in facts.slots
             )
-            return replace(facts, routes=routes, slots=tuple(slots))
+            router = replace(facts.router, address=self.host.reached_at)
+            return replace(facts, routes=routes, slots=tuple(slots), router=router)
 
     @contextmanager
     def lock(self, owner: LockOwner) -> Iterator[None]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from toolkit.domain.facts import FENCES, HostFacts, ProcessState
-from toolkit.domain.fleet import Host
+from toolkit.domain.fleet import Host, is_loopback
 from toolkit.domain.plan import Plan, StepKind
 from toolkit.errors import RefusedError
 
@@ -84,12 +84,8 @@ def fenced(
 
 def open_binds(host: Host) -> tuple[str, ...]:
     """Return the addresses beyond loopback at which the host's router takes requests."""
-    return tuple(each for each in _binds(host) if not _is_loopback(each.rpartition(":")[0]))
+    return tuple(each for each in _binds(host) if not is_loopback(each.rpartition(":")[0]))
 
 
 def _binds(host: Host) -> Iterable[str]:
     return (host.router_bind, *([host.relay_bind] if host.relay_bind else []))
-
-
-def _is_loopback(address: str) -> bool:
-    return address in ("localhost", "[::1]") or address.startswith("127.")

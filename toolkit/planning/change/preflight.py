@@ -15,6 +15,9 @@ SUPPORTED = {"debian": ("Debian", 12.0), "ubuntu": ("Ubuntu", 22.04)}
 ARCHITECTURE = "x86_64"
 LARGEST_SKEW = 300.0
 LEAST_DISK = 10**9
+# An engine has tens of thousands of files; below this not even the first packages fit.
+LEAST_FILES = 10_000
+LEAST_TMP = 50 * 10**6
 HOT = 90
 
 
@@ -117,6 +120,22 @@ def _disk(facts: HostFacts) -> Iterator[Fault]:
             f"its disk is full: {format_size(facts.disk_free)} of {format_size(facts.disk_total)} are free, "
             f"provisioning needs {format_size(LEAST_DISK)}",
             "toolkit prune, or make room there: df -h",
+        )
+    if facts.files_free is not None and facts.files_free < LEAST_FILES:
+        yield Fault(
+            f"its disk takes only {facts.files_free:,} more files, an engine has tens of thousands",
+            "toolkit prune, or remove files there: df -i",
+        )
+    if facts.noexec:
+        yield Fault(
+            "its disk for engines is mounted noexec: no program runs there",
+            "mount it there with exec, or name a directory on another disk as toolkit_root",
+        )
+    if facts.tmp_free is not None and facts.tmp_free < LEAST_TMP:
+        yield Fault(
+            f"its /tmp is full: {format_size(facts.tmp_free)} are free, "
+            f"provisioning needs {format_size(LEAST_TMP)}",
+            "make room there: df -h /tmp",
         )
 
 

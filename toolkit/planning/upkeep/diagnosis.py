@@ -32,6 +32,9 @@ class Finding:
 
 # A pull of any real model needs more room than this.
 LOW_DISK = 20 * 10**9
+# An engine's packages alone have tens of thousands of files.
+LOW_FILES = 100_000
+LOW_TMP = 500 * 10**6
 
 
 def diagnose_host(facts: HostFacts, provision_digest: str) -> tuple[Finding, ...]:
@@ -40,6 +43,9 @@ def diagnose_host(facts: HostFacts, provision_digest: str) -> tuple[Finding, ...
         Finding(Level.OK, "host", f"{facts.os}, Python {facts.python}, {facts.init}"),
         Finding(Level.OK, "devices", describe_host(facts)),
         _disk("disk of the host", facts.disk_free),
+        *_files("disk of the host", facts.files_free),
+        *_noexec(facts),
+        *_tmp("temporary files", facts.tmp_free),
         _provisioned(facts, provision_digest),
         _libraries(facts),
         _router(facts),
@@ -53,29 +59,27 @@ def diagnose_host(facts: HostFacts, provision_digest: str) -> tuple[Finding, ...
 def diagnose_ops(
     *,
     ansible: str,
-    privileged: bool,
+    privileged: bool | None,
     store_free: int,
+    store_files: int | None,
+    tmp_free: int,
     registry_error: str,
     history: str,
     unfinished: Sequence[str],
 ) -> tuple[Finding, ...]:
     """Return the findings about the ops machine; `ansible` is its version, empty where it is missing.
 
+    `privileged` is None where no host is this machine: then nobody needs to be root here.
     `history` is the name of the history that answered, empty where none did; `unfinished` are its open deployments.
     """
     return (
         Finding(Level.OK, "ansible", f"ansible-core {ansible}")
         if ansible
         else Finding(Level.FAIL, "ansible", "ansible-core cannot be imported", "pip install ."),
-        Finding(Level.OK, "privileges", "root, or sudo without a password")
-        if privileged
-        else Finding(
-            Level.FAIL,
-            "privileges",
-            "neither root nor sudo without a password",
-            "run as root, or allow sudo without a password for this user",
-        ),
+        _privileges(privileged),
         _disk("disk of the store", store_free),
+        *_files("disk of the store", store_files),
+        *_tmp("temporary files", tmp_free),
         Finding(Level.WARN, "registry", registry_error, "toolkit registry check")
         if registry_error
         else Finding(Level.OK, "registry", "valid"),
@@ -87,11 +91,48 @@ def diagnose_ops(
     )
 
 
+def _privileges(privileged: bool | None) -> Finding:
+    if privileged is None:
+        return Finding(Level.OK, "privileges", "none needed: all hosts are reached over SSH")
+    if privileged:
+        return Finding(Level.OK, "privileges", "root, or sudo without a password")
+    return Finding(
+        Level.FAIL,
+        "privileges",
+        "neither root nor sudo without a password",
+        "run as root, or allow sudo without a password for this user",
+    )
+
+
 def _disk(subject: str, free: int) -> Finding:
     words = f"{format_size(free)} free"
     if free < LOW_DISK:
         return Finding(Level.WARN, subject, words, "toolkit prune")
     return Finding(Level.OK, subject, words)
+
+
+def _files(subject: str, free: int | None) -> tuple[Finding, ...]:
+    """Return a finding where a file system takes few more files; it may have no limit."""
+    if free is None or free >= LOW_FILES:
+        return ()
+    words = f"takes {free:,} more files; an engine has tens of thousands"
+    return (Finding(Level.WARN, subject, words, "toolkit prune, or remove files: df -i"),)
+
+
+def _noexec(facts: HostFacts) -> tuple[Finding, ...]:
+    if not facts.noexec:
+        return ()
+    hint = "mount it there with exec, or name a directory on another disk as toolkit_root"
+    return (
+        Finding(Level.FAIL, "disk of the host", "is mounted noexec: no engine runs there", hint),
+    )
+
+
+def _tmp(subject: str, free: int | None) -> tuple[Finding, ...]:
+    if free is None or free >= LOW_TMP:
+        return ()
+    words = f"{format_size(free)} free; installations need more"
+    return (Finding(Level.WARN, subject, words, "make room there: df -h /tmp"),)
 
 
 def _provisioned(facts: HostFacts, digest: str) -> Finding:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.host import HostPort
-from toolkit.adapters.ops_machine import ansible_version, is_privileged
+from toolkit.adapters.ops_machine import ansible_version, free_for_temporary, is_privileged
 from toolkit.adapters.store.store import Store
 from toolkit.domain.fleet import Host
 from toolkit.domain.model import Registry
@@ -34,13 +34,16 @@ def examine(
     except ToolkitError as error:
         registry_error = " ".join(error.message.split())
     return (
-        *_ops_machine(store, registry_error, open_history),
+        *_ops_machine(store, registry_error, open_history, hosts),
         *_hosts(hosts, digest_of, registry),
     )
 
 
 def _ops_machine(
-    store: Store, registry_error: str, open_history: Callable[[], History]
+    store: Store,
+    registry_error: str,
+    open_history: Callable[[], History],
+    hosts: Sequence[HostPort],
 ) -> Iterator[Finding]:
     name = ""
     unfinished: list[str] = []
@@ -56,12 +59,18 @@ def _ops_machine(
         yield Finding(Level.FAIL, "history", error.message, error.hint)
     yield from diagnose_ops(
         ansible=ansible_version(),
-        privileged=is_privileged(),
+        privileged=is_privileged() if _acts_here(hosts) else None,
         store_free=store.free_space(),
+        store_files=store.free_files(),
+        tmp_free=free_for_temporary(),
         registry_error=registry_error,
         history=name,
         unfinished=unfinished,
     )
+
+
+def _acts_here(hosts: Sequence[HostPort]) -> bool:
+    return any(each.host.connection == "local" for each in hosts)
 
 
 def _hosts(
