@@ -1,5 +1,5 @@
-"""The watch of a host: it guards new releases under traffic, ends replicas that hang, and makes a standby that has
-taken over the one that serves.
+"""The watch of a host: it guards new releases under traffic, ends replicas that hang, makes a standby that has taken
+over the one that serves, and lets no request wait for a command that is gone.
 
 It runs as a unit of its own, see the role `watch`. Nothing depends on it: without it the router still gives the traffic
 to a standby, and a command still notices a hang.
@@ -14,6 +14,7 @@ import time
 
 import deployment_lock
 import hang as hang_of
+import hold_lease
 import router_files
 import router_view
 import takeover
@@ -43,6 +44,7 @@ class Watch:
         import guard
 
         self._guards = guard.Guards(root, hang, stall)
+        self._holds = hold_lease.HoldLease(root)
         # Guards first: they count the seconds for which clients get bad answers.
         self.parts = (
             self._beat,
@@ -50,6 +52,7 @@ class Watch:
             self._end_hanging,
             self._follow_takeovers,
             self._follow_withdrawals,
+            self._holds.look,
         )
 
     def look(self) -> list[str]:

@@ -34,7 +34,8 @@ class Target:
     with weights get the others. In a fleet of several hosts, `host` names the target's host, and `relay` is the address
     and port at which that host's router takes requests from the others. A `standby` passed its gate: without traffic of
     its own, it takes the model's traffic while no target with a weight is up. A target that the guard of its host has
-    `withdrawn` gets nothing.
+    `withdrawn` gets nothing. A `former` target lost its traffic to a swap: while nothing serves the model and no
+    command is there, hosts give it back, see `hold_lease.py` of the host's side.
     """
 
     slot: str
@@ -45,6 +46,7 @@ class Target:
     standby: bool = False
     share: int = 0
     withdrawn: bool = False
+    former: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that would break the router's files; raises InputError."""
@@ -188,7 +190,8 @@ def _target_json(target: Target) -> dict[str, Any]:
     share = {"share": target.share} if target.share else {}
     standby = {"standby": True} if target.standby else {}
     withdrawn = {"withdrawn": True} if target.withdrawn else {}
-    return {**data, **host, **standby, **share, **withdrawn}
+    former = {"former": True} if target.former else {}
+    return {**data, **host, **standby, **share, **withdrawn, **former}
 
 
 def with_model(
@@ -289,6 +292,18 @@ def with_hold(routes: Routes, model: str, seconds: int) -> Routes:
     others = [each for each in routes.routes if each.model != model]
     changed = sorted([*others, replace(route, hold=seconds)], key=lambda each: each.model)
     return replace(routes, routes=tuple(changed))
+
+
+def with_former(routes: Routes, model: str, name: str) -> Routes:
+    """Return `routes` in which the model's target `name` gets its traffic back where the command dies.
+
+    That ends once a command gives traffic on the target's host. Raises InputError where it has no route.
+    """
+    route = _route_with(routes, model, {name})
+    targets = tuple(
+        replace(each, former=each.former or each.name == name) for each in route.targets
+    )
+    return with_model(routes, model, targets, created=route.created)
 
 
 def _route_with(routes: Routes, model: str, names: Collection[str]) -> Route:

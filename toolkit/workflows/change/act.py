@@ -21,6 +21,7 @@ from toolkit.planning.routing.ports import slot_ports
 from toolkit.planning.routing.routes import (
     Routes,
     Target,
+    with_former,
     with_hold,
     with_targets,
     with_weights,
@@ -236,7 +237,8 @@ class Act:
             self._proving.record_former(model, step.slot)
 
         def held(routes: Routes) -> Routes:
-            found = with_weights(routes, model, {name: 0})
+            # The new release gets the other slot, so nothing else can be up under this name.
+            found = with_former(with_weights(routes, model, {name: 0}), model, name)
             route = found.of(model)
             others = route and any(each.weight or each.standby for each in route.targets)
             # Until a target gets a weight again, be it the new one or, in an undo, the former.

@@ -1,0 +1,116 @@
+"""Requests that wait for a swap do not wait for a command that is gone."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.hostside.router_lab import REPO, until
+from tests.hostside.router_site import PATH, Site
+from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.routes import (
+    Route,
+    Routes,
+    Target,
+    with_former,
+    with_hold,
+    with_weights,
+)
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import hold_lease
+
+A = Target("blue", 8100, 0, "a", "10.0.0.1:8090", former=True)
+B = Target("blue", 8100, 0, "b", "10.0.0.2:8090", former=True)
+NEW = Target("green", 8101, 0, "a", "10.0.0.1:8090")
+
+
+def held(*targets: Target, hold: int = 120) -> dict[str, Any]:
+    return Routes((Route("tiny", targets, 7, hold=hold),), serial=4).as_json("a")
+
+
+@pytest.mark.parametrize(
+    ("targets", "up", "late", "weights", "waits"),
+    [
+        pytest.param((A, NEW), {"a.blue"}, False, [100, 0], False, id="the former one still runs"),
+        pytest.param((A, NEW), set(), False, None, True, id="it has ended: the next command may start one"),
+        pytest.param((A, NEW), {"a.green"}, False, None, True, id="no gate has seen the new one"),
+        pytest.param((A, NEW), {"a.green"}, True, [0, 0], False, id="no command comes"),
+        pytest.param((A, B), {"a.blue"}, False, None, True, id="one of two former ones"),
+        pytest.param((A, B), {"a.blue"}, True, [100, 0], False, id="one of two, and no command comes"),
+        pytest.param((A, B), {"a.blue", "b.blue"}, False, [100, 100], False, id="both of two"),
+        pytest.param((replace(A, weight=100), NEW), {"a.blue"}, True, None, False, id="it serves"),
+        pytest.param((A, replace(NEW, weight=100)), {"a.blue"}, True, None, False, id="the new one serves"),
+        pytest.param((replace(A, former=False),), {"a.blue"}, False, None, True, id="of a former toolkit"),
+    ],
+)  # fmt: skip
+def test_a_hold_without_its_command(
+    targets: tuple[Target, ...], up: set[str], late: bool, weights: list[int] | None, waits: bool
+) -> None:
+    before = held(*targets, hold=120 if waits or weights else 0)
+    seen = {"tiny": {each.name: each.name in up for each in targets}}
+    after = hold_lease.released(before, seen, late=late)
+    found = Routes.from_json(after)
+    # every router of the fleet comes to the same, and an ops machine reads it
+    assert found.as_json("a") == after
+    assert bool(found.routes[0].hold) == waits
+    if weights is None:
+        assert after == before
+    else:
+        assert [each.weight for each in found.routes[0].targets] == weights
+        assert (found.serial, any(each.former for each in found.routes[0].targets)) == (5, False)
+
+
+def begin(site: Site) -> None:
+    """Take the traffic from blue, as a swap does."""
+    off = with_former(with_weights(site.lab.routes, "tiny", {"blue": 0}), "tiny", "blue")
+    site.lab.apply(with_hold(off, "tiny", 60))
+
+
+def test_the_former_replica_gets_its_traffic_again_when_the_command_dies(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = hold_lease.HoldLease(str(site.lab.root))
+    lock = {"held": True, "owner": {}}
+    monkeypatch.setattr(hold_lease.deployment_lock, "read", lambda _: lock)
+    assert lease.look() == []
+    begin(site)
+    before = site.files()
+    time.sleep(hold_lease.RETURN)
+    assert [lease.look() for _ in range(3)] == [[]] * 3
+    assert site.files() == before
+    lock["held"] = False
+    began = time.monotonic()
+    done: list[str] = until(lease.look, 5)
+    assert done == ["the command that swapped tiny is gone: its requests wait no more"]
+    assert hold_lease.RETURN <= time.monotonic() - began < hold_lease.RETURN + 1
+    found = Routes.from_json(site.lab.observe()["routes"])
+    assert site.files() == render_files(found)
+    assert [each.weight for each in found.routes[0].targets if each.slot == "blue"] == [100]
+    assert site.slot() == "blue"
+    assert lease.look() == []
+
+
+def test_requests_wait_half_a_minute_for_the_next_command(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(hold_lease.time, "monotonic", lambda: now)
+    lease = hold_lease.HoldLease(str(site.lab.root))
+    begin(site)
+    site.blue.stop()
+    until(lambda: not hold_lease.takeover.seen_up(str(site.lab.root))["tiny"]["blue"])
+    assert lease.look() == []
+    now += hold_lease.GRACE - 1
+    assert lease.look() == []
+    now += 1
+    assert lease.look() == ["the command that swapped tiny is gone: its requests wait no more"]
+    began = time.time()
+    status, _, headers = site.lab.ask(PATH, b'{"model": "tiny"}')
+    assert (status, bool(headers["Retry-After"])) == (503, True)
+    assert time.time() - began < 2

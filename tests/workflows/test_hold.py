@@ -1,0 +1,67 @@
+"""A swap whose command is gone: its former replica serves again if it still runs, and the next command goes on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.workflows.world import GB, Killed, World, release
+from toolkit.planning.change.rollout import Limits
+from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.routes import Routes
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "toolkit/hostside"))
+
+import hold_lease
+
+# Two of them do not fit on a host at once.
+LARGE = 15 * GB
+
+
+def lease_ends(world: World, *, late: bool = False) -> None:
+    """Let the watch of each host look at the holds, whose command is gone."""
+    world.leave_alone()
+    up = {}
+    for each in world.hosts.values():
+        for slot in each.facts.slots:
+            up[f"{each.host.label}.{slot.slot}".lstrip(".")] = slot.healthy
+    for each in world.hosts.values():
+        found = json.loads(each.files["routes.json"])
+        after = Routes.from_json(hold_lease.released(found, {"tiny": up}, late=late))
+        each.files.update(render_files(after, each.host.label))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(
+    ("moment", "serves"),
+    [
+        ("drain tiny-blue", True),
+        ("replica absent tiny-blue", True),
+        ("wait tiny-green", False),
+        ("complete tiny-green", False),
+    ],
+)
+def test_a_former_replica_that_still_runs_serves_again(
+    tmp_path: Path, count: int, moment: str, serves: bool
+) -> None:
+    world = World(tmp_path, count)
+    world.limits = Limits(serial=count, keep=0)
+    world.deploy(release(1, memory=LARGE))
+    world.raise_at(moment, Killed)
+    with pytest.raises(Killed):
+        world.deploy(release(2, memory=LARGE))
+    assert world.serving() == {}
+    assert world.routes(world.host.name).routes[0].hold > 0
+    lease_ends(world)
+    assert set(world.serving().values()) == ({"v1"} if serves else set())
+    lease_ends(world, late=True)
+    assert world.routes(world.host.name).routes[0].hold == 0
+    world.deploy(release(2, memory=LARGE))
+    assert set(world.serving().values()) == {"v2"}
+    routes = [world.routes(name) for name in world.hosts]
+    assert all(each.routes == routes[0].routes for each in routes)
+    assert not any(each.former for each in routes[0].routes[0].targets)
+    world.history.close()

@@ -1,0 +1,98 @@
+"""Requests that wait for a swap depend on its command: without one, they get the former replica again, or an answer.
+
+A command that swaps replicas takes the traffic from the former one, lets requests wait, and starts the new one. If it
+dies, nobody ends the wait. So the watch does: it looks whether the deployment lock is held, which the kernel releases
+with the command. Every host of a fleet decides alone and comes to the same routes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import deployment_lock
+import reweigh
+import router_files
+import routes_file
+import takeover
+from wire import Document
+
+# Seconds without a command after which a former replica that still runs gets its traffic again.
+RETURN = 1.5
+# Seconds in which a person may type the next command; requests that wait are answered by what it makes of the hosts.
+GRACE = 30.0
+
+
+class HoldLease:
+    """Watches the holds of the host whose toolkit lies in `root`."""
+
+    def __init__(self, root: str) -> None:
+        self.root, self._since = root, 0.0
+
+    def look(self) -> list[str]:
+        """Look once; return what was done, in words."""
+        routes = router_files.routes(os.path.join(self.root, "router"))
+        if not waiting(routes) or deployment_lock.read(self.root)["held"]:
+            self._since = 0.0
+            return []
+        self._since = self._since or time.monotonic()
+        alone = time.monotonic() - self._since
+        if alone < RETURN:
+            return []
+        up, done = takeover.seen_up(self.root), []
+        wanted = released(routes, up, late=alone >= GRACE)
+        if wanted != routes:
+            reweigh.reweigh(self.root, lambda now: released(now, up, late=alone >= GRACE))
+            left = waiting(wanted)
+            done = [
+                f"the command that swapped {model} is gone: its requests wait no more"
+                for model in waiting(routes)
+                if model not in left
+            ]
+        return done
+
+
+def waiting(routes: Document) -> list[str]:
+    """Return the models that no target serves since a command began to swap their replicas."""
+    return [
+        route["model"]
+        for route in routes.get("routes", ())
+        if not any(each["weight"] or each.get("share") for each in route["targets"])
+        and (route.get("hold") or any(each.get("former") for each in route["targets"]))
+    ]
+
+
+def released(routes: Document, up: dict[str, dict[str, bool]], *, late: bool) -> Document:
+    """Return the routes in which former replicas serve again where all of them are up, the same where they are not.
+
+    `up` is {model: {target: whether it is up}}. Where it is `late`, those that are up serve, and requests of a model
+    that none serves wait no more.
+    """
+    models, changed = waiting(routes), []
+    for route in routes.get("routes", ()):
+        after = route
+        if route["model"] in models:
+            after = _released(route, up.get(route["model"], {}), late=late)
+        changed.append(after)
+    if changed == list(routes.get("routes", ())):
+        return routes
+    return {**routes, "serial": routes.get("serial", 0) + 1, "routes": changed}
+
+
+def _released(route: Document, up: dict[str, bool], *, late: bool) -> Document:
+    former = {
+        routes_file.name_of(each): up.get(routes_file.name_of(each), False)
+        for each in route["targets"]
+        if each.get("former")
+    }
+    returns = any(former.values()) if late else bool(former) and all(former.values())
+    if not (late or returns):
+        return route
+    targets = []
+    for each in route["targets"]:
+        target = {name: value for name, value in each.items() if name != "former"}
+        if former.get(routes_file.name_of(each)):
+            target = {name: value for name, value in target.items() if name != "standby"}
+            target["weight"] = takeover.FULL_WEIGHT
+        targets.append(target)
+    return {**{name: value for name, value in route.items() if name != "hold"}, "targets": targets}
