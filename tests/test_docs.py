@@ -59,14 +59,14 @@ def test_every_variable_that_stands_for_an_option_is_documented() -> None:
 
 
 def test_the_fleet_files_variables_are_documented() -> None:
-    from toolkit.config.host_variables import FIELDS, LOGIN
+    from toolkit.config.host_variables import FIELDS, LOGIN, SUDO
     from toolkit.domain.fleet import Host
 
     rows = table_rows(OPERATIONS, "The fleet file", 3)
     documented = {
         name: default for names, default, _ in rows for name in re.findall("`(.+?)`", names)
     }
-    assert documented.keys() == {*FIELDS, *LOGIN}
+    assert documented.keys() == {*FIELDS, *LOGIN, SUDO}
     host = Host("localhost", connection="ssh")
     # those without a default of their own are told in words
     given = {name: text.strip("`") for name, text in documented.items() if text.startswith("`")}

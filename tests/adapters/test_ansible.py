@@ -10,13 +10,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from toolkit.adapters.ansible.converge import RealConverge
 from toolkit.domain.fleet import Host
+from toolkit.domain.secret import Secret
 from toolkit.errors import HostError
 
 ROOT = Path(__file__).parents[2]
@@ -131,6 +132,17 @@ def test_a_playbook_tells_its_tasks_and_what_it_changed_and_sees_no_token(
     environment = (lab.place / "environment").read_text()
     assert "PATH=" in environment
     assert SECRET not in environment
+    assert list(lab.scratch.iterdir()) == []
+
+
+def test_a_playbook_with_a_password_for_sudo_shows_it_nowhere(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.host = replace(lab.host, become_password=Secret(SECRET))
+    watch = Watch(lab.scratch)
+    assert lab.run("well", watch) == ("Change something", "Keep what was seen")
+    assert watch.files > 3 and watch.leaks == []
+    assert SECRET not in (lab.place / "environment").read_text()
     assert list(lab.scratch.iterdir()) == []
 
 

@@ -77,7 +77,7 @@ Host key verification failed.
             "sudo: a password is required",
             1,
             "the login may not become root without a password (sudo: a password is required)",
-            "allow sudo without a password: ssh -t -o User=ops 10.0.0.5 "
+            "add --ask-become-pass, or allow sudo without a password: ssh -t -o User=ops 10.0.0.5 "
             """'echo "$USER ALL=(ALL) NOPASSWD: ALL" | sudo tee /etc/sudoers.d/"$USER"'""",
         ),
         (
@@ -105,6 +105,12 @@ Host key verification failed.
             2,
             "its disk is full (tar: observe.py: Cannot write: No space left on device)",
             "ssh -o User=ops 10.0.0.5 df -h /var/lib/toolkit /tmp",
+        ),
+        (
+            "Sorry, try again.\nsudo: no password was provided\nsudo: 1 incorrect password attempt",
+            1,
+            "sudo refuses the password of the login (Sorry, try again.)",
+            "give gpu1 another ansible_become_password, or add --ask-become-pass",
         ),
         ("bash: fork: no more\nsomething else", 1, "something else", "ssh -o User=ops 10.0.0.5 sudo -n true"),
         (

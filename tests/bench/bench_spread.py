@@ -27,7 +27,8 @@ from tests.fleet.rsync import RSYNC, rsync_files
 from tests.system.served import CACHE
 from toolkit.adapters.distribution.over_ssh import SshDistribution
 from toolkit.adapters.distribution.port import Progress, Tree
-from toolkit.adapters.hosts.ssh import as_root, master_options
+from toolkit.adapters.hosts.become import as_root
+from toolkit.adapters.hosts.ssh import master_options
 from toolkit.config.fleet import load_fleet
 from toolkit.domain.fleet import Host
 from toolkit.domain.quantity import parse_size
@@ -137,7 +138,7 @@ def rsync(lab: FleetLab, tree: Tree, hosts: Sequence[Host]) -> None:
 
     def send(host: Host) -> None:
         shell = shlex.join(["ssh", *master_options(host, lab.home / "run")])
-        words = [RSYNC, "-r", "--rsync-path", as_root(["rsync"]), "--mkpath", "-e", shell]
+        words = [RSYNC, "-r", "--rsync-path", as_root(host, ["rsync"]), "--mkpath", "-e", shell]
         target = f"{host.address}:{ROOT}/{tree.name}/"
         subprocess.run([*words, f"{tree.source}/", target], check=True)
 

@@ -331,7 +331,7 @@ def test_texts_of_ansible_get_the_types_that_their_variables_need(tmp_path: Path
         ("router_require_key: true", "router_require_key of box is not supported",
          "did you mean router_require_keys?"),
         ("ansible_ssh_port: 0", "ansible_ssh_port of box must be a port between 1 and 65000, not 0", ""),
-        ("{ansible_ssh_user: a, ansible_user: b}", "box has ansible_ssh_user and ansible_user, which differ", ""),
+        ("{ansible_ssh_user: a, ansible_user: b}", "box has two values of ansible_user, under two names", ""),
     ],
 )  # fmt: skip
 def test_what_is_not_supported_is_refused_by_name(

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +19,7 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.store.private import make_private
 from toolkit.cli.output import note
+from toolkit.cli.passwords import become_password, vault_password
 from toolkit.cli.views.host import open_host
 from toolkit.config.fleet import Variables, load_fleet
 from toolkit.domain.probe import LockOwner
@@ -48,14 +49,22 @@ def home_directory(home: str | None) -> Path:
 
 def open_fleet(fleet: str | None) -> Fleet:
     """Return the hosts of the fleet's inventory, or this machine."""
-    return load_fleet(Path(fleet) if fleet else None, _read_with_ansible)
+    found = load_fleet(Path(fleet) if fleet else None, _read_with_ansible)
+    password = become_password()
+    if password is None:
+        return found
+    # As for Ansible, a host's own variable wins.
+    hosts = (
+        replace(host, become_password=host.become_password or password) for host in found.hosts
+    )
+    return replace(found, hosts=tuple(hosts))
 
 
 def _read_with_ansible(path: Path) -> Variables:
     from toolkit.adapters.ansible.inventory import read_inventory
     from toolkit.config.host_variables import is_known
 
-    return read_inventory(path, is_known)
+    return read_inventory(path, is_known, vault_password=vault_password())
 
 
 def open_history(home: Path, *, needed: bool = True) -> History:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from toolkit.cli.numbers import Decimal, Whole
+from toolkit.cli.passwords import remember_asking
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -41,13 +42,28 @@ def home_option() -> Decorator:
 
 
 def fleet_option() -> Decorator:
-    """`--fleet FILE`: an Ansible inventory; without one the fleet is this machine."""
+    """`--fleet INVENTORY`, without which the fleet is this machine, and the passwords to ask for it."""
+    return together(
+        click.option(
+            "--fleet",
+            "fleet",
+            envvar="TOOLKIT_FLEET",
+            default=None,
+            help="The fleet, an Ansible inventory.  [default: this machine]",
+        ),
+        _ask_option("--ask-vault-pass", "ANSIBLE_ASK_VAULT_PASS", "the password of its vault"),
+        _ask_option("--ask-become-pass", "ANSIBLE_BECOME_ASK_PASS", "the password for sudo there"),
+    )
+
+
+def _ask_option(name: str, variable: str, what: str) -> Decorator:
     return click.option(
-        "--fleet",
-        "fleet",
-        envvar="TOOLKIT_FLEET",
-        default=None,
-        help="The fleet, an Ansible inventory.  [default: this machine]",
+        name,
+        is_flag=True,
+        envvar=variable,
+        expose_value=False,
+        callback=remember_asking,
+        help=f"Ask for {what}.",
     )
 
 

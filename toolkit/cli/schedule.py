@@ -40,8 +40,12 @@ if TYPE_CHECKING:
     from toolkit.domain.schedule import Schedule
     from toolkit.workflows.schedule.install import Command
 
-# What a timer's environment keeps of this one's. No secrets: the Hub's token is in its official file.
-_KEPT = ("HF_ENDPOINT", "HF_HOME", "PATH", "SSL_CERT_FILE")
+# What a timer's environment keeps of this one's. No secrets: the Hub's token is in its official file, and
+# passwords are in files that Ansible's variables name.
+_KEPT = (
+    "HF_ENDPOINT", "HF_HOME", "PATH", "SSL_CERT_FILE", "ANSIBLE_CONFIG",
+    "ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST", "ANSIBLE_BECOME_PASSWORD_FILE",
+)  # fmt: skip
 
 
 def schedule_option() -> Decorator:

@@ -14,6 +14,7 @@ from typing import Any
 
 from toolkit.config.host_settings import SETTINGS, setting_fault
 from toolkit.domain.fleet import Host
+from toolkit.domain.secret import Secret
 
 MAX_ROOT = 75
 HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
@@ -65,8 +66,13 @@ LOGIN: dict[str, tuple[str, _Form | int]] = {
     _WORDS: ("", _SSH_WORDS),
     _MORE_WORDS: ("", _SSH_WORDS),
 }
+# The login's password for sudo. No message shows its value.
+SUDO = "ansible_become_password"
+_PASSWORD = re.compile(r"[^\n\r\0]{1,1024}")
 # Other names that Ansible has for the same variables.
 ALIASES = {
+    "ansible_become_pass": SUDO,
+    "ansible_sudo_pass": SUDO,
     "ansible_ssh_host": "ansible_host",
     "ansible_ssh_port": "ansible_port",
     "ansible_ssh_user": "ansible_user",
@@ -101,21 +107,12 @@ class VariableError(Exception):
 
 def host_of(name: str, variables: Mapping[str, Any]) -> Host:
     """Return the host `name` with `variables`, without the addresses of other hosts; raises VariableError."""
+    known = _checked(name, variables)
     values: dict[str, Any] = {"connection": "ssh"}
-    login: list[str] = []
-    settings: dict[str, Any] = {}
-    for variable, value in variables.items():
-        known = ALIASES.get(variable, variable)
-        if fault := variable_fault(variable, value):
-            raise VariableError(variable, f"{variable} of {name} {fault}", _hint(variable))
-        if known != variable and variables.get(known, value) != value:
-            raise VariableError(variable, f"{name} has {variable} and {known}, which differ")
-        if known in SETTINGS:
-            settings[known] = value
-        elif known in FIELDS:
-            values[FIELDS[known][0]] = value
-        elif known in LOGIN and (known == variable or known not in variables):
-            login += _login_words(known, value)
+    values |= {FIELDS[each][0]: value for each, value in known.items() if each in FIELDS}
+    if SUDO in known:
+        values["become_password"] = Secret(known[SUDO])
+    login = [word for each in known if each in LOGIN for word in _login_words(each, known[each])]
     if values["connection"] == "ssh":
         values.setdefault("address", name)
         values["ssh_options"] = tuple(login)
@@ -127,7 +124,20 @@ def host_of(name: str, variables: Mapping[str, Any]) -> Host:
             f"{name} has one of router_tls_certificate and router_tls_key",
             "a certificate serves with its key: give both",
         )
+    settings = {each: value for each, value in known.items() if each in SETTINGS}
     return Host(name=name, settings=settings, **values)
+
+
+def _checked(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the variables under the names that the toolkit has for them; raises VariableError."""
+    found: dict[str, Any] = {}
+    for variable, value in variables.items():
+        known = ALIASES.get(variable, variable)
+        if fault := variable_fault(variable, value):
+            raise VariableError(variable, f"{variable} of {name} {fault}", _hint(variable))
+        if found.setdefault(known, value) != value:
+            raise VariableError(variable, f"{name} has two values of {known}, under two names")
+    return found
 
 
 def variable_fault(variable: str, value: Any) -> str:
@@ -135,6 +145,9 @@ def variable_fault(variable: str, value: Any) -> str:
     variable = ALIASES.get(variable, variable)
     if variable in SETTINGS:
         return setting_fault(variable, value)
+    if variable == SUDO:
+        is_line = isinstance(value, str) and _PASSWORD.fullmatch(value)
+        return "" if is_line else "must be text of one line; put it in quotes"
     if variable in _ALREADY_SO:
         allowed = _ALREADY_SO[variable]
         return "" if value in allowed else f"must be {_either(allowed)}, not {value!r}"
@@ -168,7 +181,7 @@ def as_typed(variable: str, value: Any) -> Any:
 def is_known(variable: str) -> bool:
     """Whether the toolkit reads the variable's value."""
     name = ALIASES.get(variable, variable)
-    return name in FIELDS or name in LOGIN or name in SETTINGS or name in _ALREADY_SO
+    return name in _names()
 
 
 def _unknown(variable: str) -> str:
@@ -197,7 +210,7 @@ def _nearest(variable: str) -> str:
 
 
 def _names() -> tuple[str, ...]:
-    return tuple(sorted((*FIELDS, *LOGIN, *SETTINGS, *_ALREADY_SO)))
+    return tuple(sorted((*FIELDS, *LOGIN, *SETTINGS, *_ALREADY_SO, SUDO)))
 
 
 def _either(values: tuple[str | bool, ...]) -> str:

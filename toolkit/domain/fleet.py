@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from toolkit.domain.secret import Secret
 from toolkit.errors import InputError
 
 # Of a user or a group, for systemd (systemd.exec(5), USER/GROUP NAME SYNTAX: 31 characters).
@@ -31,6 +32,7 @@ class Host:
     `swarm_tls` the host takes part in encrypted swarms alone.
     With `accept_unfenced` it may serve other machines though it cannot fence its replicas.
     `user` runs the router; each replica has a user of its own, see `slot_user`.
+    `become_password` is the login's for sudo, None where sudo asks for none.
     `settings` are inventory variables that the roles get unchanged, see `config.host_settings`.
     """
 
@@ -54,6 +56,7 @@ class Host:
     peers: tuple[str, ...] = ()
     relays: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    become_password: Secret | None = field(default=None, repr=False, compare=False)
 
     @property
     def label(self) -> str:

@@ -14,9 +14,12 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from toolkit.adapters.ansible.secret_pipe import secret_pipe
 
 # Many times the time in which ansible-runner notices that its playbook is gone.
 GRACE_SECONDS = 5.0
@@ -32,19 +35,20 @@ def main() -> None:
 
     import ansible_runner
 
-    result = ansible_runner.run(
-        private_data_dir=str(private),
-        playbook=request["playbook"],
-        inventory=request["inventory"],
-        extravars=request["extravars"],
-        cmdline=request["cmdline"] or None,
-        envvars=_ansible_settings(private),
-        settings={"pexpect_timeout": 0.05, "suppress_ansible_output": True},
-        quiet=True,
-        event_handler=_emit,
-        # This ends only the playbook. Its tasks would lose their parent and could not be found any more.
-        cancel_callback=killed.is_set,
-    )
+    with _become_settings(private, request["become_password"]) as settings:
+        result = ansible_runner.run(
+            private_data_dir=str(private),
+            playbook=request["playbook"],
+            inventory=request["inventory"],
+            extravars=request["extravars"],
+            cmdline=request["cmdline"] or None,
+            envvars={**_ansible_settings(private), **settings},
+            settings={"pexpect_timeout": 0.05, "suppress_ansible_output": True},
+            quiet=True,
+            event_handler=_emit,
+            # This ends only the playbook. Its tasks would lose their parent and could not be found any more.
+            cancel_callback=killed.is_set,
+        )
     ended.set()
     ok = result.status == "successful"
     # The event of a failed task has reported the failure; any other failure shows in the status alone.
@@ -55,6 +59,16 @@ def main() -> None:
         sys.exit(1)
     _emit({"event": "ended", "event_data": {"failure": failure}})
     sys.exit(0 if ok else 1)
+
+
+@contextmanager
+def _become_settings(private: Path, password: str) -> Iterator[dict[str, str]]:
+    """Yield the settings with which Ansible reads the password for sudo, where there is one."""
+    if not password:
+        yield {}
+        return
+    with secret_pipe(private / "become", password) as pipe:
+        yield {"ANSIBLE_BECOME_PASSWORD_FILE": str(pipe)}
 
 
 def _ansible_settings(private: Path) -> dict[str, str]:

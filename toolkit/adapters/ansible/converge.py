@@ -86,6 +86,8 @@ class RealConverge:
             "inventory": {"all": {"hosts": {host.name: host_variables(host, self._scratch)}}},
             "extravars": dict(variables),
             "cmdline": "--check" if self._check else "",
+            # It passes through the child's standard input and a named pipe, and is in no file.
+            "become_password": host.become_password.reveal() if host.become_password else "",
         }
         failure, ended, stats = "", "", None
         changed: list[str] = []

@@ -12,11 +12,16 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from toolkit.adapters.ansible.program import Ended, run_program
+from toolkit.adapters.ansible.secret_pipe import secret_pipe
 from toolkit.domain.outside import parse_mapping
+from toolkit.domain.secret import Secret
 from toolkit.errors import InputError
 
 Wanted = Callable[[str], bool]
@@ -34,15 +39,21 @@ _HOST = re.compile(r"[A-Za-z0-9_.:-]+")
 
 
 def read_inventory(
-    path: Path, wanted: Wanted, *, seconds: float = MOST_SECONDS
+    path: Path,
+    wanted: Wanted,
+    *,
+    vault_password: Secret | None = None,
+    seconds: float = MOST_SECONDS,
 ) -> dict[str, dict[str, Any]]:
     """Return the variables of each host at `path`, by its name, in Ansible's order of groups.
 
     Of the `wanted` variables, templates are evaluated and vaulted values decrypted; others are as they are written.
-    Raises InputError with Ansible's words where it cannot read the inventory within `seconds`.
+    They are decrypted with `vault_password`, and with what Ansible's own settings name. Raises InputError with
+    Ansible's words where it cannot read the inventory within `seconds`.
     """
     _check_writers(path)
-    ended = _ansible("inventory", "--list", path=path, seconds=seconds)
+    run = partial(_ansible, path, vault_password, seconds)
+    ended = run("inventory", "--list")
     if ended.code:
         raise _unreadable(path, ended)
     try:
@@ -50,14 +61,16 @@ def read_inventory(
         hosts = _in_order(listed)
     except ValueError as error:
         raise InputError(f"{path}: Ansible reads it as what is no inventory: {error}") from None
-    return _evaluated(path, hosts, wanted, seconds)
+    return _evaluated(path, hosts, wanted, run)
 
 
-def _ansible(entry: str, *words: str, path: Path, seconds: float) -> Ended:
-    # As a list of one, a name with a comma is a list of hosts.
+def _ansible(path: Path, password: Secret | None, seconds: float, entry: str, *words: str) -> Ended:
     argv = [sys.executable, "-m", "ansible", entry, "-i", str(path), *words]
     try:
-        return run_program(argv, _environment(), most_bytes=MOST_BYTES, seconds=seconds)
+        with _vault_words(password) as more:
+            return run_program(
+                [*argv, *more], _environment(), most_bytes=MOST_BYTES, seconds=seconds
+            )
     except TimeoutError:
         hint = f"look at what it waits for: ansible-inventory -i {path} --list"
         raise InputError(
@@ -68,6 +81,18 @@ def _ansible(entry: str, *words: str, path: Path, seconds: float) -> Ended:
             f"{path}: the inventory has more than {MOST_BYTES // 2**20} MiB",
             hint="name an inventory of the fleet alone",
         ) from None
+
+
+@contextmanager
+def _vault_words(password: Secret | None) -> Iterator[list[str]]:
+    if password is None:
+        yield []
+        return
+    with (
+        TemporaryDirectory(prefix="toolkit-") as private,
+        secret_pipe(Path(private) / "vault", password.reveal()) as pipe,
+    ):
+        yield ["--vault-password-file", str(pipe)]
 
 
 def _environment() -> dict[str, str]:
@@ -84,6 +109,10 @@ def _environment() -> dict[str, str]:
         # What Ansible prints here has decrypted values: no log and no callback may see it.
         "ANSIBLE_LOG_PATH": os.devnull,
         "ANSIBLE_LOAD_CALLBACK_PLUGINS": "0",
+        # Without a terminal it could not ask; the toolkit does.
+        "ANSIBLE_ASK_VAULT_PASS": "0",
+        "ANSIBLE_BECOME_ASK_PASS": "0",
+        "ANSIBLE_ASK_PASS": "0",
     }
 
 
@@ -136,7 +165,7 @@ def _members(listed: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _evaluated(
-    path: Path, hosts: dict[str, dict[str, Any]], wanted: Wanted, seconds: float
+    path: Path, hosts: dict[str, dict[str, Any]], wanted: Wanted, run: Callable[..., Ended]
 ) -> dict[str, dict[str, Any]]:
     open_ = {
         name: [each for each, value in variables.items() if wanted(each) and _is_open(value)]
@@ -145,16 +174,15 @@ def _evaluated(
     open_ = {name: found for name, found in open_.items() if found}
     if not open_:
         return hosts
-    ended = _ansible(
-        "adhoc", "localhost", "-m", "debug", "-a", _question(open_), path=path, seconds=seconds
-    )
+    ended = run("adhoc", "localhost", "-m", "debug", "-a", _question(open_))
     try:
         answer = parse_mapping(_RESULT.split(ended.output.decode(), maxsplit=1)[1], MOST_BYTES)[
             "msg"
         ]
         if ended.code:
             words = str(answer).rpartition(_OF_TASK)[2]
-            raise InputError(f"{path}: Ansible cannot evaluate its templates: {words}")
+            what = f"{path}: Ansible cannot evaluate its templates: {words}"
+            raise InputError(what, hint=_hint(path, words))
         return {
             name: {**variables, **(answer[name] if name in open_ else {})}
             for name, variables in hosts.items()
@@ -192,8 +220,10 @@ def _unreadable(path: Path, ended: Ended) -> InputError:
     lines = [line.strip() for line in ended.errors.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("[ERROR]", "ERROR"))] or lines[-1:]
     words = re.sub(r"^\[?ERROR\]?:? *", "", errors[0]) if errors else f"it ended with {ended.code}"
+    return InputError(f"{path}: Ansible cannot read it: {words}", hint=_hint(path, words))
+
+
+def _hint(path: Path, words: str) -> str:
     if "vault" in words.lower() or "decrypt" in words.lower():
-        hint = "give the password: --ask-vault-pass, or its file as ANSIBLE_VAULT_PASSWORD_FILE"
-    else:
-        hint = f"look at all it says: ansible-inventory -i {path} --list"
-    return InputError(f"{path}: Ansible cannot read it: {words}", hint=hint)
+        return "give the password: --ask-vault-pass, or its file as ANSIBLE_VAULT_PASSWORD_FILE"
+    return f"look at all it says: ansible-inventory -i {path} --list"

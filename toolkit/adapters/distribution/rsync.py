@@ -10,8 +10,9 @@ from typing import IO
 
 from toolkit.adapters.distribution.delivery import Delivery, Need
 from toolkit.adapters.distribution.port import Progress
+from toolkit.adapters.hosts.become import as_root
 from toolkit.adapters.hosts.dialog import running
-from toolkit.adapters.hosts.ssh import as_root, master_options
+from toolkit.adapters.hosts.ssh import master_options
 from toolkit.adapters.hosts.ssh_faults import host_error
 
 _DONE = re.compile(rb"\s*(\d+)\s+\d+%")
@@ -20,7 +21,9 @@ _DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
 def can_rsync(need: Need) -> bool:
-    """Whether the host and this machine have rsync."""
+    """Whether the host and this machine have rsync, and sudo there needs no password, which rsync could not give."""
+    if need.host.become_password:
+        return False
     here = [shutil.which(each) for each in ("rsync", _DIES_WITH_US[0])]
     return need.rsync and None not in here
 
@@ -58,7 +61,7 @@ def _command(delivery: Delivery, need: Need, limit: int) -> list[str]:
         "--info=progress2", "--no-human-readable", "--outbuf=L", "--no-inc-recursive",
         *([f"--bwlimit={max(1, limit // 1024)}"] if limit else []),
         "--rsh", shlex.join(["ssh", *master_options(host, delivery.clients.scratch)]),
-        "--rsync-path", as_root(["rsync"]),
+        "--rsync-path", as_root(host, ["rsync"]),
         f"{delivery.tree.source}/",
         f"{_bracketed(host.address)}:{need.incoming}/",
     ]  # fmt: skip

@@ -62,7 +62,7 @@ class HostClient:
         argv = self._way.command([self.host.python, "-I", self._way.hostside, name])
         interruption = None if COMMANDS[name].carried_through else self._interruption
         title = f"{self.host.name}: {name}"
-        with running(argv, interruption, self._failure, title) as dialog:
+        with running(argv, interruption, self._failure, title, self._way.first) as dialog:
             dialog.send({"root": self.host.root, **request})
             yield dialog
 
@@ -129,4 +129,4 @@ def host_client(host: Host, scratch: Path, interruption: Interruption | None = N
 def _converse(way: Here | OverSsh, interruption: Interruption) -> Dialog:
     # It may have ended the process before this one.
     interruption.check()
-    return Dialog(way.converse(), title=way.host.name)
+    return Dialog(way.converse(), title=way.host.name, first=way.first)

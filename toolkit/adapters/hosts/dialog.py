@@ -32,9 +32,14 @@ Failure = Callable[[int, str], Exception]
 
 
 class Dialog:
-    """A running process. `failure` makes the error of one that ends without its last answer."""
+    """A running process. `failure` makes the error of one that ends without its last answer.
 
-    def __init__(self, argv: Sequence[str], failure: Failure = Ended, title: str = "") -> None:
+    It gets `first` on its standard input before all else.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], failure: Failure = Ended, title: str = "", first: bytes = b""
+    ) -> None:
         self._failure, self._title = failure, title
         pipe = subprocess.PIPE
         # In a session of its own: Ctrl-C in a terminal would end it too, and with it the lock that an undo needs.
@@ -48,6 +53,7 @@ class Dialog:
         self._said = b""
         self._listening = threading.Thread(target=self._listen, daemon=True)
         self._listening.start()
+        self.write(first)
 
     def send(self, document: Mapping[str, Any]) -> None:
         """Write one JSON line. A process that has ended ignores it; its answers say why it ended."""
@@ -134,11 +140,15 @@ def running(
     interruption: Interruption | None,
     failure: Failure = Ended,
     title: str = "",
+    first: bytes = b"",
 ) -> Iterator[Dialog]:
-    """Start a process, and end it when the context is left. `interruption`, where given, kills it."""
+    """Start a process, and end it when the context is left; `first` is as for Dialog.
+
+    `interruption`, where given, kills it.
+    """
     if interruption is not None:
         interruption.check()
-    dialog = Dialog(argv, failure, title)
+    dialog = Dialog(argv, failure, title, first)
     try:
         with interruption.ending(dialog.kill) if interruption is not None else nullcontext():
             yield dialog

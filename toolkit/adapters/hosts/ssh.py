@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import shlex
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import toolkit.hostside
+from toolkit.adapters.hosts.become import as_root, sudo_input
 from toolkit.adapters.hosts.ssh_faults import host_error
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
@@ -30,8 +30,6 @@ _ALIVE_SECONDS = 2
 _ALIVE_COUNT = 4
 _NO_CONNECTION = 255
 _TUNNEL_ATTEMPTS = 3
-# The login may have any shell; every host has sh.
-_AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n "$@"; fi'
 
 
 def master_options(host: Host, scratch: Path) -> tuple[str, ...]:
@@ -53,12 +51,7 @@ def master_options(host: Host, scratch: Path) -> tuple[str, ...]:
 
 def root_command(host: Host, scratch: Path, argv: Sequence[str]) -> list[str]:
     """Return the command line that runs `argv` as root on `host`."""
-    return ["ssh", *master_options(host, scratch), host.address, as_root(argv)]
-
-
-def as_root(argv: Sequence[str]) -> str:
-    """Return the shell command that runs `argv` as root, with sudo where the login is not root."""
-    return shlex.join(["sh", "-c", _AS_ROOT, "sh", *argv])
+    return ["ssh", *master_options(host, scratch), host.address, as_root(host, argv)]
 
 
 def place_hostside(host: Host, scratch: Path) -> str:
@@ -68,7 +61,8 @@ def place_hostside(host: Host, scratch: Path) -> str:
     Raises HostError with the words of ssh or sudo.
     """
     final = hostside_path(host)
-    done = _run(root_command(host, scratch, ["test", "-d", final]), b"")
+    first = sudo_input(host)
+    done = _run(root_command(host, scratch, ["test", "-d", final]), first)
     if done.returncode == 0:
         return final
     if done.returncode == _NO_CONNECTION:
@@ -79,7 +73,7 @@ def place_hostside(host: Host, scratch: Path) -> str:
         '&& { mv -T "$new" "$1" 2>/dev/null || { rm -rf "$new"; test -d "$1"; }; }'
     )
     archive, _ = _packed()
-    done = _run(root_command(host, scratch, ["sh", "-c", script, "sh", final]), archive)
+    done = _run(root_command(host, scratch, ["sh", "-c", script, "sh", final]), first + archive)
     if done.returncode:
         raise _refused(host, done)
     return final

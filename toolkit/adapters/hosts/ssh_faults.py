@@ -62,9 +62,14 @@ def _copy_key(host: Host) -> str:
 
 
 def _allow_sudo(host: Host) -> str:
-    return f"allow sudo without a password: {_ssh(host, '-t')} " + shlex.quote(
-        'echo "$USER ALL=(ALL) NOPASSWD: ALL" | sudo tee /etc/sudoers.d/"$USER"'
+    return (
+        f"add --ask-become-pass, or allow sudo without a password: {_ssh(host, '-t')} "
+        + shlex.quote('echo "$USER ALL=(ALL) NOPASSWD: ALL" | sudo tee /etc/sudoers.d/"$USER"')
     )
+
+
+def _give_password(host: Host) -> str:
+    return f"give {host.name} another ansible_become_password, or add --ask-become-pass"
 
 
 def _install_sudo(host: Host) -> str:
@@ -119,6 +124,11 @@ _CAUSES: tuple[tuple[str, str, Callable[[Host], str]], ...] = (
         r"sudo: not found|sudo: command not found|exec: sudo",
         "the login is not root and there is no sudo",
         _install_sudo,
+    ),
+    (
+        "incorrect password attempt|no password was provided|Sorry, try again",
+        "sudo refuses the password of the login",
+        _give_password,
     ),
     (
         "a password is required|not in the sudoers|may not run sudo|not allowed to execute|a terminal is required",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolkit.adapters.hosts.become import as_root_words, sudo_input
 from toolkit.adapters.hosts.ssh import HOSTSIDE, hostside_path, place_hostside, root_command
 from toolkit.adapters.hosts.ssh_faults import host_error
 from toolkit.domain.fleet import Host
@@ -27,9 +28,16 @@ class Here:
     def place(self) -> None:
         """Do nothing: the host's side is a part of the package."""
 
+    @property
+    def first(self) -> bytes:
+        """What each command gets on its standard input before all else."""
+        return sudo_input(self.host)
+
     def command(self, argv: Sequence[str]) -> list[str]:
         """Return the command line that runs `argv` as root."""
-        return [*([] if os.geteuid() == 0 else ["sudo", "-n"]), *argv]
+        if self.host.become_password or os.geteuid() != 0:
+            return as_root_words(self.host, argv)
+        return list(argv)
 
     def converse(self) -> list[str]:
         """Return the command line that starts the conversation."""
@@ -38,7 +46,7 @@ class Here:
     def failure(self, code: int, words: str) -> HostError:
         """Return the error for a process that ended with `code` and `words` on standard error."""
         said = words.strip().splitlines()
-        hint = "be root or have passwordless sudo, then: toolkit doctor"
+        hint = "be root, have passwordless sudo, or add --ask-become-pass; then: toolkit doctor"
         return HostError(f"{self.host.name}: {said[-1] if said else 'no answer'}", hint=hint)
 
 
@@ -58,6 +66,11 @@ class OverSsh:
         """Put the host's side of the toolkit there; raises HostError."""
         self._make_scratch()
         place_hostside(self.host, self.scratch)
+
+    @property
+    def first(self) -> bytes:
+        """What each command gets on its standard input before all else."""
+        return sudo_input(self.host)
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """Return the command line of this machine that runs `argv` as root there."""
