@@ -133,6 +133,27 @@ def test_a_host_that_cannot_keep_it_leaves_it_to_the_history(world: World) -> No
     assert world.outcomes()[1] == ("deploy", 2, "undone")
 
 
+def test_a_rollback_that_its_host_has_not_heard_the_end_of_is_over(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    for each in world.hosts.values():
+        # The link dies at the last word.
+        each.drop_deployment = lost  # type: ignore[method-assign]
+    world.rollback()
+    assert set(world.serving().values()) == {"v1"}
+    assert kept(world)
+    for each in world.hosts.values():
+        del each.drop_deployment  # type: ignore[method-assign]
+    # Not that rollback once more, but the next one.
+    world.rollback()
+    assert set(world.serving().values()) == {"v2"}
+    assert (kept(world), world.unfinished()) == ([], set())
+
+
+def lost(_: str) -> None:
+    raise HostError("no route to host")
+
+
 # Moments by a seed: where a command is cut, how, on which host, and which command comes next.
 
 
@@ -179,7 +200,7 @@ def _cut(world: World, dice: random.Random, change: Callable[[], object]) -> tup
     return how, ended
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", [*range(60), 185])
 def test_one_next_command_converges_the_fleet(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
     limits = Limits(serial=dice.choice([1, 3]), keep=0)

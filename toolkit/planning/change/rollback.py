@@ -56,9 +56,19 @@ def _told(
 ) -> list[tuple[str, Deployment]]:
     """Return the changes of the model on the hosts of `fleet`, each with its host, the latest first.
 
-    A host knows a change that was cut short, whichever history has it and whatever is recorded there.
+    A host knows a change that was cut short, whichever history has it. Where the history has its end, the host alone
+    missed that.
     """
-    opened = [each.opened.on(name) for name, each in facts.items() if each.opened]
+    ended = {
+        (each.host, each.rollout)
+        for each in past.deployments
+        if each.rollout and each.outcome is not Outcome.RUNNING
+    }
+    opened = [
+        each.opened.on(name)
+        for name, each in facts.items()
+        if each.opened and (name, each.opened.rollout) not in ended
+    ]
     begun = {(each.host, each.rollout) for each in opened}
     # One that its host has forgotten was ended from elsewhere.
     recorded = [
