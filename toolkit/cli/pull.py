@@ -13,7 +13,7 @@ from toolkit.cli.options import dry_run_option, home_option, json_option, regist
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.views.pull import PullProgress
 from toolkit.config.lock_file import read_lock
-from toolkit.domain.model import Version
+from toolkit.domain.model import Version, parts_of
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.snapshot import Snapshot
 from toolkit.workflows.files.pull import Pulled, preview, require_licence
@@ -52,7 +52,8 @@ def pull(
     path = Path(registry_path)
     registry = load_registry(path)
     lock = read_lock(path)
-    versions = list(registry.versions) if model is None else [registry.version(model)]
+    named = registry.versions if model is None else (registry.version(model),)
+    versions = list(parts_of(named))
     # All refusals come before the first byte.
     for version in versions:
         require_licence(version, registry.policy)

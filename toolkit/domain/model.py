@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -289,6 +289,12 @@ class Registry:
                 hint=f"name one: {model.newest.title}, or toolkit registry accept {model.newest.title}",
             )
         return model.version(version) if version else model.newest
+
+
+def parts_of(versions: Iterable[Version]) -> tuple[Version, ...]:
+    """Return what has files of its own, each once: the versions, and the adapters of any of them."""
+    parts = [part for version in versions for part in version.parts]
+    return tuple({part.title: part for part in parts}.values())
 
 
 def unknown(noun: str, name: str, known: list[str], *, where: str) -> InputError:

@@ -24,6 +24,7 @@ class StepKind(StrEnum):
     STOP = "stop"
     START = "start"
     GATE = "gate"
+    ADAPT = "adapt"
     HOLD = "hold"
     CANARY = "canary"
     SHIFT = "shift"
@@ -40,6 +41,7 @@ class Strategy(StrEnum):
     ROLLING = "rolling"
     SWAP = "swap"
     SWITCH = "switch"
+    ADAPT = "adapt"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def follow(root: str) -> None:
 def _entries(root: str) -> dict[str, str]:
     """Return {MODEL/TARGET: VERSION|RELEASE}, TARGET being the slot with this host's name in routes in front.
 
-    In a fleet the slot alone is a key too, which bases of a former toolkit look up.
+    An adapter is a model there. In a fleet the slot alone is a key too, which bases of a former toolkit look up.
     """
     entries = {}
     at = router_files.routes(os.path.join(root, "router")).get("at", "")
@@ -50,7 +50,15 @@ def _entries(root: str) -> dict[str, str]:
             # The text goes into a map, a header and the log's JSON.
             version = re.sub("[^A-Za-z0-9._+-]", "_", release["version"])
             for name in {manifest["slot"], f"{at}.{manifest['slot']}".lstrip(".")}:
-                entries[f"{manifest['model']}/{name}"] = f"{version}|{int(release['number'])}"
+                for model in (manifest["model"], *_adapters(release)):
+                    entries[f"{model}/{name}"] = f"{version}|{int(release['number'])}"
         except (ValueError, KeyError, TypeError):
             continue  # another process empties this slot
     return entries
+
+
+def _adapters(release: dict[str, object]) -> list[str]:
+    """Return the names of the release's LoRA adapters that can stand in a map."""
+    found = release.get("adapters", [])
+    names = [str(each["name"]) for each in found] if isinstance(found, list) else []
+    return [name for name in names if re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z", name)]

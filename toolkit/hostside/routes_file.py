@@ -72,10 +72,17 @@ def _is_whole(found: object) -> bool:
         and isinstance(route.get("model"), str)
         and isinstance(route.get("created"), int)
         and isinstance(route.get("hold", 0), int)
+        and _are_names(route.get("adapters", []))
+        and isinstance(route.get("waiting", {}), dict)
+        and all(isinstance(each, int) for each in route.get("waiting", {}).values())
         and isinstance(route.get("targets"), list)
         and all(map(_is_target, route["targets"]))
         for route in found.get("routes", [])
     )
+
+
+def _are_names(found: object) -> bool:
+    return isinstance(found, list) and all(isinstance(name, str) for name in found)
 
 
 def _is_target(target: object) -> bool:
@@ -194,8 +201,12 @@ def shares(routes: Routes) -> dict[str, str]:
 
 
 def holds(routes: Routes) -> dict[str, int]:
-    """Return {model whose requests wait: for how many seconds}: the content of holds.map."""
-    found = {route["model"]: route.get("hold", 0) for route in routes.get("routes", [])}
+    """Return {model or adapter whose requests wait: for how many seconds}: the content of holds.map."""
+    found: dict[str, int] = {}
+    for route in routes.get("routes", []):
+        found.update(route.get("waiting", {}))
+        if seconds := route.get("hold", 0):
+            found.update(dict.fromkeys((route["model"], *route.get("adapters", [])), seconds))
     return {model: seconds for model, seconds in found.items() if seconds}
 
 
@@ -267,12 +278,14 @@ def name_of(target: Mapping[str, Any]) -> str:
 
 
 def main_slots(routes: Routes) -> dict[str, str]:
-    """Return {model: slot with the most traffic, or "none"}: the content of slots.map."""
+    """Return {model or adapter: slot with the most traffic, or "none"}: the content of slots.map."""
     mains, own = {}, routes.get("at", "") + "."
     for name_of_model, slots in weights(routes).items():
         # Among equal weights, prefer the target on this host.
         slot = max(slots, key=lambda name: (slots[name], name.startswith(own)), default="none")
         mains[name_of_model] = slot if slots.get(slot) else "none"
+    for route in routes.get("routes", []):
+        mains.update(dict.fromkeys(route.get("adapters", []), mains[route["model"]]))
     return mains
 
 

@@ -1,4 +1,4 @@
-"""Before a replica starts, whoever starts it: whether its snapshot is what was put there.
+"""Before a replica starts, whoever starts it: whether its snapshots are what was put there.
 
     python3 -I <root>/bin/watch check-start ROOT PROGRAM
 
@@ -18,16 +18,20 @@ from directory import read_text
 
 
 def main(arguments: list[str]) -> int:
-    """Check the snapshot of the slot `arguments[1]`, model and slot joined by a dash, below the root `arguments[0]`."""
+    """Check the snapshots of the slot `arguments[1]` (MODEL-SLOT) below the root `arguments[0]`."""
     root, program = arguments
     text = read_text(os.path.join(root, "slots", program, "manifest.json"))
     try:
-        snapshot = str(json.loads(text or "")["release"]["snapshot"])
-    except (ValueError, KeyError, TypeError):
+        release = json.loads(text or "")["release"]
+        parts = [release, *release.get("adapters", [])]
+        snapshots = [str(each["snapshot"]) for each in parts]
+    except (ValueError, KeyError, TypeError, AttributeError):
         # `toolkit repair` is for a damaged manifest. The replica needs none.
         return 0
-    wrong = tree_check.wrong_files(root, snapshot)
-    if wrong:
-        sys.stderr.write(f"the snapshot {snapshot[:12]} is not what was put here: {wrong[0]}\n")
-        sys.stderr.write("toolkit verify --repair takes it out of use\n")
-    return 1 if wrong else 0
+    for snapshot in snapshots:
+        wrong = tree_check.wrong_files(root, snapshot)
+        if wrong:
+            sys.stderr.write(f"the snapshot {snapshot[:12]} is not what was put here: {wrong[0]}\n")
+            sys.stderr.write("toolkit verify --repair takes it out of use\n")
+            return 1
+    return 0

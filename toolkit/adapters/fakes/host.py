@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from toolkit.adapters.ansible.converge import Progress
+from toolkit.adapters.fakes.adapters import LOAD, UNLOAD, FakeAdapters
 from toolkit.adapters.fakes.answers import answer_of, times_of
 from toolkit.adapters.fakes.guard import FakeGuards, Guarded
 from toolkit.adapters.hosts.client import Report
@@ -106,6 +107,7 @@ class FakeHost(Guarded):
     before: Callable[[str], None] = lambda _: None
     says: Callable[[str, Mapping[str, Any]], str] = lambda version, _: f"hello from {version}"
     interruption: Interruption = field(default_factory=Interruption)
+    adapters: FakeAdapters = field(default_factory=FakeAdapters)
     guards: FakeGuards = field(init=False)
 
     def __post_init__(self) -> None:
@@ -230,10 +232,18 @@ class FakeHost(Guarded):
             return Completion(0, "", error=f"RemoteDisconnected: {closed}")
         if self._behaves(slot) is Behaviour.ERROR:
             return Completion(500, "", error="internal error")
+        asked = payload.get("model", slot.model)
+        digest = self.adapters.digest(port, slot.model, asked)
+        if digest is None:
+            return Completion(404, "", error=f"The model `{asked}` does not exist.")
         text = "" if self._behaves(slot) is Behaviour.EMPTY else self.says(_version(slot), payload)
+        text = "" if digest in self.adapters.mute else text
         return Completion(200, text, "stop", 0.01)
 
     def ask(self, port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
+        if path in (LOAD, UNLOAD):
+            self._do(f"{path[4:].partition('_')[0]} {payload['lora_name']}")
+            return self.adapters.call(port, path, payload)
         return answer_of(self.complete(port, payload, timeout), payload)
 
     def pairs(self, wanted: PairsWanted, report: Report) -> tuple[Pair, ...]:
@@ -325,7 +335,13 @@ class FakeHost(Guarded):
             memory=release.memory,
             started_at=0.0,
         )
+        self.adapters.begin(slot.port, release)
         self._set(slot)
+
+    def rewrite(self, manifest: Mapping[str, Any]) -> None:
+        """Write a slot's manifest beside the replica that runs on."""
+        slot = self._slot(f"{manifest['model']}-{manifest['slot']}")
+        self._set(replace(slot, release=Release.from_json(manifest["release"])))
 
     def stop(self, program: str) -> None:
         """Stop the replica of a slot and empty the slot."""
@@ -416,6 +432,8 @@ class FakeConverge:
         elif playbook == "engine":
             engines = (*self.target.facts.engines, variables["engine_id"])
             self.target.facts = replace(self.target.facts, engines=engines)
+        elif variables.get("replica_runs_on"):
+            self.target.rewrite(variables["replica_manifest"])
         elif state == "started":
             self.target.start(variables["replica_manifest"])
             self.target.homes.add(variables["replica_program"])

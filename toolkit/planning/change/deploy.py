@@ -12,6 +12,7 @@ from toolkit.domain.plan import Plan, Step, StepKind, Strategy
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.release import SLOTS, Release
 from toolkit.errors import NothingSuitableError
+from toolkit.planning.change.adapters import adapt_step, can_adapt
 from toolkit.planning.change.canary import Watching, bake_step, watching
 from toolkit.planning.change.preflight import reason_to_provision
 from toolkit.planning.change.room import Room, find_room
@@ -74,6 +75,10 @@ def _ordered(wanted: Wanted, facts: HostFacts) -> Plan:
         if not current.healthy:
             return _start_again(wanted, facts, current)
         return _start_anew(wanted, facts, current)
+    if current and can_adapt(current, wanted.release):
+        steps = (*_preparation(wanted, facts, live=False), adapt_step(current, wanted.release))
+        plan = _plan(wanted, current, current, Strategy.ADAPT, steps)
+        return replace(plan, guard=None)
     target = _target_slot(wanted, facts, current)
     if _ready_in(target, wanted.release):
         watched = _watched(wanted, facts, target.slot, beside=current)
@@ -162,8 +167,18 @@ def _start_new(
     plan = _plan(
         wanted, target, current, Strategy.SWAP if swap and current else Strategy.SIDE_BY_SIDE, steps
     )
-    plan = replace(plan, notes=_notes(watched))
+    plan = replace(plan, notes=(*_notes(watched), *_no_room_for_adapters(wanted, current)))
     return _with_room(plan, room, wanted, swap=swap and current is not None)
+
+
+def _no_room_for_adapters(wanted: Wanted, current: SlotFacts | None) -> tuple[str, ...]:
+    """Return the remark where nothing but the room for adapters makes a new replica necessary."""
+    before, after = current.release if current else None, wanted.release
+    if before is None or not after.adapters or before.args == after.args:
+        return ()
+    if before.adapters or any(name in before.args for name in after.args if "lora" in name):
+        return ()
+    return ("the serving replica reserves no room for adapters, so a new one starts",)
 
 
 def _watched(wanted: Wanted, facts: HostFacts, slot: str, *, beside: SlotFacts | None) -> Watching:
@@ -203,13 +218,15 @@ def _preparation(wanted: Wanted, facts: HostFacts, *, live: bool) -> tuple[Step,
     if why := reason_to_provision(facts, wanted.provision_digest):
         steps.append(Step(StepKind.PROVISION, why))
     release = wanted.release
-    on_host = release.snapshot in facts.snapshots
+    lacking = [part for part in release.parts if part.snapshot not in facts.snapshots]
+    on_host = not lacking
     # A rollback to a standby does not depend on files that only a later start needs.
     there = on_host and release.engine in facts.engines
     if live and (there or wanted.action == "rollback"):
         return tuple(steps)
     if wanted.missing_bytes and not on_host:
-        why = f"{format_size(wanted.missing_bytes)} of {release.source}@{release.revision[:12]}"
+        origins = ", ".join(f"{part.source}@{part.revision[:12]}" for part in lacking)
+        why = f"{format_size(wanted.missing_bytes)} of {origins}"
         steps.append(Step(StepKind.FETCH, f"{why} are not in the store", size=wanted.missing_bytes))
     if release.engine not in facts.engines:
         steps.append(Step(StepKind.INSTALL_ENGINE, f"{release.engine} is not on the host"))
@@ -220,7 +237,9 @@ def _preparation(wanted: Wanted, facts: HostFacts, *, live: bool) -> tuple[Step,
         size = format_size(wanted.snapshot_size)
         why = f"hash {size} in the store once more before they leave it"
         steps.append(Step(StepKind.VERIFY, why, size=wanted.snapshot_size))
-        why = f"snapshot {release.snapshot[:12]} is not on the host"
+        named = ", ".join(part.snapshot[:12] for part in lacking)
+        many = len(lacking) > 1
+        why = f"snapshot{'s' * many} {named} {'are' if many else 'is'} not on the host"
         steps.append(Step(StepKind.DISTRIBUTE, why, size=wanted.snapshot_size))
     return tuple(steps)
 

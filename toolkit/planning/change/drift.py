@@ -29,6 +29,10 @@ def _missing(slot: SlotFacts, facts: HostFacts) -> tuple[str, ...]:
     words = []
     if slot.release and slot.release.engine not in facts.engines:
         words.append(f"its engine {slot.release.engine} is not on the host")
-    if slot.release and slot.release.snapshot not in facts.snapshots:
-        words.append(f"its files (snapshot {slot.release.snapshot[:12]}) are not on the host")
+    parts = slot.release.parts if slot.release else ()
+    words += [
+        f"its files (snapshot {part.snapshot[:12]}) are not on the host"
+        for part in parts
+        if part.snapshot not in facts.snapshots
+    ]
     return tuple(words)

@@ -50,6 +50,11 @@ def plan_gating(wanted: Wanted, facts: HostFacts) -> Plan:
             f"{facts.name} is not as its settings say, and a gate changes no host",
             hint="toolkit provision",
         )
+    if StepKind.ADAPT in kinds:
+        raise RefusedError(
+            f"{release.title} differs in its adapters alone, so nothing would start on {facts.name}",
+            hint=f"{up}: each adapter answers its checks before its name gets traffic",
+        )
     if StepKind.HOLD in kinds or SWAP_NOTE in plan.notes:
         raise NothingSuitableError(
             f"{release.title} does not fit on {facts.name} beside what serves",

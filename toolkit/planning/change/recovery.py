@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.plan import Step, StepKind
 from toolkit.domain.release import Deployment, Release
+from toolkit.planning.change.adapters import was_adapted
 from toolkit.planning.change.judged import guard_of
 
 
@@ -40,11 +41,29 @@ def plan_recovery(
         return Recovery(True, "a stop goes on", stop_steps(deployment.model, facts), "", "")
     new = slots.get(deployment.slot)
     old = _slot_of(previous, slots, deployment.slot)
+    if old is None and was_adapted(deployment, previous, new):
+        return _adapted(deployment, new, may_complete=may_complete)
     guard = guard_of(facts, deployment.rollout)
     withdrawn = bool(guard and guard.withdrawn)
     if may_complete and not withdrawn and _is_live(new, deployment.release):
         return Recovery(True, *_complete(deployment, old))
     return Recovery(False, *_undo(deployment, previous, new, old, withdrawn=withdrawn))
+
+
+def _adapted(deployment: Deployment, slot: SlotFacts | None, *, may_complete: bool) -> Recovery:
+    """Return how to end a change of adapters, which left the replica where it was.
+
+    Its slot names the new release once each adapter has passed its checks. The engine may still lack some.
+    """
+    passed = slot is not None and slot.release and slot.release.number == deployment.release
+    name = deployment.slot
+    if may_complete and passed:
+        step = Step(
+            StepKind.ADAPT, "the adapters of the new release, which passed their checks", name
+        )
+        return Recovery(True, "the new adapters had passed their checks", (step,), name, "")
+    step = Step(StepKind.ADAPT, "the adapters of the former release", name)
+    return Recovery(False, "the new adapters had not become live", (step,), "", name)
 
 
 def until_returned(steps: Sequence[Step]) -> int:

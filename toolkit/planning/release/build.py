@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import Check, Version
-from toolkit.domain.release import Release, Span
+from toolkit.domain.model import Adapter, Check, Version
+from toolkit.domain.release import Release, ReleaseAdapter, Span
 from toolkit.domain.snapshot import Snapshot
 from toolkit.planning.engines import engine_named
 
 # A replica of a version without checks must answer this before it takes traffic.
 DEFAULT_CHECK = Check(prompt="Say hello.", max_tokens=8)
+
+
+def built_adapter(adapter: Adapter, snapshot: Snapshot) -> ReleaseAdapter:
+    """Return an adapter as a release has it; one without checks must answer the default check."""
+    return ReleaseAdapter(
+        adapter.name,
+        adapter.source.key,
+        adapter.revision,
+        snapshot.digest,
+        adapter.checks or (DEFAULT_CHECK,),
+    )
 
 
 def build_release(

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from toolkit.planning.routing.routes import (
+    ADAPTER_HOLD,
     PREFIX,
     WHOLE,
     Route,
@@ -183,16 +184,24 @@ def _relay_check(target: Target, at: str) -> str:
 
 
 def render_map(routes: Routes) -> str:
-    """Return `models.map`: model in a request -> backend."""
-    return "".join(f"{route.model} {backend_name(route.model)}\n" for route in routes.routes)
+    """Return `models.map`: model or adapter in a request -> backend. An adapter is computed by its base's replicas."""
+    return "".join(
+        f"{name} {backend_name(route.model)}\n"
+        for route in routes.routes
+        for name in (route.model, *route.adapters)
+    )
 
 
 def render_slots(routes: Routes, at: str = "") -> str:
-    """Return `slots.map`: model -> the target with most of its traffic, or `none`.
+    """Return `slots.map`: model or adapter -> the target with most of its traffic, or `none`.
 
     A worker that a reload left behind follows this map instead of weights.
     """
-    return "".join(f"{route.model} {route.main(at) or 'none'}\n" for route in routes.routes)
+    return "".join(
+        f"{name} {route.main(at) or 'none'}\n"
+        for route in routes.routes
+        for name in (route.model, *route.adapters)
+    )
 
 
 def render_shares(routes: Routes) -> str:
@@ -211,8 +220,14 @@ def render_shares(routes: Routes) -> str:
 
 
 def render_holds(routes: Routes) -> str:
-    """Return `holds.map`: model whose requests wait -> for how many seconds, see hold.lua."""
-    return "".join(f"{route.model} {route.hold}\n" for route in routes.routes if route.hold)
+    """Return `holds.map`: model or adapter whose requests wait -> for how many seconds, see hold.lua."""
+    held: dict[str, int] = {}
+    for route in routes.routes:
+        held.update(dict.fromkeys(route.waiting, ADAPTER_HOLD))
+        if route.hold:
+            # While the base is exchanged nothing could compute its adapters.
+            held.update(dict.fromkeys((route.model, *route.adapters), route.hold))
+    return "".join(f"{name} {seconds}\n" for name, seconds in held.items())
 
 
 def render_relay(routes: Routes, at: str) -> str:
@@ -246,23 +261,30 @@ def _indicator(model: str) -> str:
 
 
 def render_described_map(routes: Routes) -> str:
-    """Return `models-described.map`: model -> the answer to `GET /v1/models/MODEL`."""
+    """Return `models-described.map`: model or adapter -> the answer to `GET /v1/models/NAME`."""
     return "".join(
-        f"{route.model} {json.dumps(_described(route), separators=(',', ':'))}\n"
+        f"{each['id']} {json.dumps(each, separators=(',', ':'))}\n"
         for route in routes.routes
+        for each in _described(route)
     )
 
 
 def render_models_json(routes: Routes) -> str:
     """Return `models.json`: the answer to `GET /v1/models` in OpenAI's shape."""
-    listed = {"object": "list", "data": [_described(route) for route in routes.routes]}
+    data = [each for route in routes.routes for each in _described(route)]
+    listed = {"object": "list", "data": data}
     return json.dumps(listed, separators=(",", ":")) + "\n"
 
 
-def _described(route: Route) -> dict[str, Any]:
-    return {
+def _described(route: Route) -> list[dict[str, Any]]:
+    """Return a model, and its adapters with the model as their parent."""
+    model = {
         "id": route.model,
         "object": "model",
         "created": route.created,
         "owned_by": "toolkit",
     }
+    adapters = [
+        {**model, "id": name, "root": name, "parent": route.model} for name in route.adapters
+    ]
+    return [model, *adapters]

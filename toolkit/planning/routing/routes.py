@@ -16,6 +16,8 @@ from toolkit.errors import InputError
 MAX_WEIGHT = 256
 # Seconds; clients give up earlier.
 MAX_HOLD = 3600
+# Seconds that requests for an adapter wait, at most, while it is exchanged. That takes a part of a second.
+ADAPTER_HOLD = 30
 # Shares are in parts of this of a model's requests.
 WHOLE = 10_000
 STANDBY_WEIGHT = 100
@@ -35,7 +37,8 @@ class Target:
     and port at which that host's router takes requests from the others. A `standby` passed its gate: without traffic of
     its own, it takes the model's traffic while no target with a weight is up. A target that the guard of its host has
     `withdrawn` gets nothing. A `former` target lost its traffic to a swap: while nothing serves the model and no
-    command is there, hosts give it back, see `hold_lease.py` of the host's side.
+    command is there, hosts give it back, see `hold_lease.py` of the host's side. `adapters` are the public names of the
+    LoRA adapters that its replica has.
     """
 
     slot: str
@@ -47,6 +50,7 @@ class Target:
     share: int = 0
     withdrawn: bool = False
     former: bool = False
+    adapters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse values that would break the router's files; raises InputError."""
@@ -62,6 +66,9 @@ class Target:
             raise InputError(f"{self.slot} has a share beside a weight or a part as a standby")
         if self.withdrawn and (self.weight or self.share or self.standby):
             raise InputError(f"{self.slot} was withdrawn by the guard of its host")
+        for name in self.adapters:
+            if not _MODEL.fullmatch(name):
+                raise InputError(f"the adapter {name!r} cannot be routed")
         if self.host and not (_HOST.fullmatch(self.host) and _RELAY.fullmatch(self.relay)):
             raise InputError(f"{self.host!r} at {self.relay!r} cannot be routed to")
 
@@ -84,10 +91,11 @@ class Target:
 class Route:
     """A public model name and its targets. `created` is in whole seconds since the epoch.
 
-    `routing` selects the target of a request: `least-connections`, or `prefix`, which prefers the target that had the
-    same first message before. While no target has a weight, requests wait for one for `hold` seconds; with 0 they are
-    refused. `took_over` is the time at which a standby took the traffic over by itself, in seconds
-    since the epoch; 0 where a command gave the traffic. Each host notes it by its own clock.
+    `routing` selects the target of a request: `least-connections`, or `prefix`, which prefers the target that had
+    the same first message before. While no target has a weight, requests wait for one for `hold` seconds; with 0
+    they are refused. For the adapters that are `waiting`, requests wait for up to `ADAPTER_HOLD` seconds.
+    `took_over` is the time at which a standby took the traffic over by itself, in seconds since the epoch; 0 where
+    a command gave the traffic. Each host notes it by its own clock.
     """
 
     model: str
@@ -96,6 +104,7 @@ class Route:
     routing: str = LEAST
     took_over: float = field(default=0.0, compare=False)
     hold: int = 0
+    waiting: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a name that fits no URL, map or configuration line; raises InputError."""
@@ -110,6 +119,16 @@ class Route:
             raise InputError(f"requests cannot wait for {self.hold} s")
         if sum(target.share for target in self.targets) > WHOLE:
             raise InputError(f"{self.model} has shares of more than all requests")
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """The adapters that clients can request, ordered: those that each target with traffic has.
+
+        While no target has any, because requests wait for one, those that any target has.
+        """
+        busy = [set(each.adapters) for each in self.targets if each.weight or each.share]
+        some = {name for each in self.targets for name in each.adapters}
+        return tuple(sorted(set.intersection(*busy) if busy else some))
 
     def weight(self, name: str) -> int:
         """Return the weight of the target `name`; 0 where the route has no such target."""
@@ -159,6 +178,12 @@ class Routes:
                     **({} if route.routing == LEAST else {"routing": route.routing}),
                     **({"took_over": route.took_over} if route.took_over else {}),
                     **({"hold": route.hold} if route.hold else {}),
+                    **({"adapters": [*route.adapters]} if route.adapters else {}),
+                    **(
+                        {"waiting": dict.fromkeys(route.waiting, ADAPTER_HOLD)}
+                        if route.waiting
+                        else {}
+                    ),
                     "targets": [_target_json(target) for target in route.targets],
                 }
                 for route in self.routes
@@ -172,11 +197,12 @@ class Routes:
             tuple(
                 Route(
                     each["model"],
-                    tuple(Target(**target) for target in each["targets"]),
+                    tuple(map(_target, each["targets"])),
                     each["created"],
                     each.get("routing", LEAST),
                     each.get("took_over", 0.0),
                     each.get("hold", 0),
+                    tuple(each.get("waiting", ())),
                 )
                 for each in data.get("routes", ())
             ),
@@ -191,7 +217,12 @@ def _target_json(target: Target) -> dict[str, Any]:
     standby = {"standby": True} if target.standby else {}
     withdrawn = {"withdrawn": True} if target.withdrawn else {}
     former = {"former": True} if target.former else {}
-    return {**data, **host, **standby, **share, **withdrawn, **former}
+    adapters = {"adapters": [*target.adapters]} if target.adapters else {}
+    return {**data, **host, **standby, **share, **withdrawn, **former, **adapters}
+
+
+def _target(data: Mapping[str, Any]) -> Target:
+    return Target(**{**data, "adapters": tuple(data.get("adapters", ()))})
 
 
 def with_model(
@@ -211,7 +242,8 @@ def with_model(
     kept = former.routing if former else LEAST
     hold = former.hold if former and not any(target.weight for target in targets) else 0
     since = former.created if former else created
-    route = Route(model, targets, since, routing or kept, hold=hold)
+    waiting = former.waiting if former else ()
+    route = Route(model, targets, since, routing or kept, hold=hold, waiting=waiting)
     others = [each for each in routes.routes if each.model != model]
     changed = tuple(sorted([*others, route], key=lambda each: each.model))
     return replace(routes, routes=changed)
@@ -304,6 +336,23 @@ def with_former(routes: Routes, model: str, name: str) -> Routes:
         replace(each, former=each.former or each.name == name) for each in route.targets
     )
     return with_model(routes, model, targets, created=route.created)
+
+
+def with_adapters(
+    routes: Routes, model: str, target: str, adapters: Collection[str], waiting: Collection[str]
+) -> Routes:
+    """Return `routes` in which a target has `adapters`, and requests for those of the model's that are `waiting` wait.
+
+    Raises InputError where the model or the target has no route.
+    """
+    route = _route_with(routes, model, (target,))
+    targets = tuple(
+        replace(each, adapters=tuple(sorted(adapters))) if each.name == target else each
+        for each in route.targets
+    )
+    changed = replace(route, targets=targets, waiting=tuple(sorted(waiting)))
+    others = [each for each in routes.routes if each.model != model]
+    return replace(routes, routes=tuple(sorted([*others, changed], key=lambda each: each.model)))
 
 
 def _route_with(routes: Routes, model: str, names: Collection[str]) -> Route:

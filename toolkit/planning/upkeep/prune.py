@@ -27,7 +27,7 @@ def plan_prune(facts: HostFacts, recent: Iterable[Release]) -> Prune:
     """Plan to remove everything that neither a slot of the host nor one of the `recent` releases uses."""
     running = [slot.release for slot in facts.slots if slot.release]
     keep = [*running, *recent]
-    snapshots = {release.snapshot for release in keep}
+    snapshots = {digest for release in keep for digest in release.snapshots}
     engines = {release.engine for release in keep}
     kept = [f"{release.title}: in a slot" for release in running]
     kept += [f"{release.title}: recent" for release in recent if release not in running]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ from toolkit.workflows.change.failures import failed, logs_of, refused
 from toolkit.workflows.change.guarding import Guarding, keep_result
 from toolkit.workflows.change.routers import Edit
 from toolkit.workflows.change.send import engine_on_host, send
-from toolkit.workflows.guard.checks import fault_of_check
+from toolkit.workflows.guard.checks import fault_of_adapter, fault_of_check
 from toolkit.workflows.tools import Timing, Tools
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class Change:
     reason for the change. With `proven` a started replica must answer its checks alone: its release served before.
     With `leaves` the model leaves the host: the homes of its replicas, with what the engine has compiled, go too.
     `guard` says what a new release must prove in this deployment of `rollout`, which so many `hosts` take part in;
-    None: its checks alone.
+    None: its checks alone. `former` is the other release whose adapters a replica may have, where a change of them was
+    cut short.
     """
 
     model: str
@@ -63,6 +64,7 @@ class Change:
     guard: Guard | None = None
     rollout: str = ""
     hosts: int = 1
+    former: Release | None = None
 
 
 class Act:
@@ -78,7 +80,7 @@ class Act:
         self._stopped: set[str] = set()
         self._kept: set[str] = set()
         self._started: set[str] = set()
-        self._init, self._engines = facts.init, facts.engines
+        self._init, self._engines, self._facts = facts.init, facts.engines, facts
         # A host whose watch does not run has no guard either.
         self._guarding = (
             Guarding(tools, change.guard, change.rollout, facts, change.hosts)
@@ -141,32 +143,26 @@ class Act:
             self._tools.host.seal_engine(engine, lambda _: None)
 
     def _verify(self, step: Step) -> None:
-        self._tools.supplies().verify(self._release_of_plan())
+        for part in self._lacking():
+            self._tools.supplies().verify(part)
 
     def _distribute(self, step: Step) -> None:
-        release = self._release_of_plan()
-        stored = self._tools.supplies().snapshot(release)
-        send(self._tools, Tree("snapshots", release.snapshot, stored.directory, stored.files))
+        for part in self._lacking():
+            stored = self._tools.supplies().snapshot(part)
+            send(self._tools, Tree("snapshots", part.snapshot, stored.directory, stored.files))
+
+    def _lacking(self) -> list[Release]:
+        """Return the release of the plan once for each of its snapshots that the host lacks."""
+        parts = self._release_of_plan().parts
+        return [part for part in parts if part.snapshot not in self._facts.snapshots]
 
     def _start(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
         program = f"{release.model}-{step.slot}"
         self._check_files(release)
         facts = self._tools.host.observe()
-        span = self._span(release, step.slot, port)
-        seat = seat_of(self._tools.host.host.root, program, port, span)
         devices = find_room(release, facts, ()).devices
-        self._play(
-            "replica",
-            {
-                "replica_program": program,
-                "replica_user": self._tools.host.host.slot_user(program),
-                "replica_state": "started",
-                "replica_fences": list(facts.fences),
-                "replica_span": span,
-                **process_variables(release, step.slot, seat, devices),
-            },
-        )
+        self._write_slot(release, step.slot, devices, facts, starts=True)
         # Here and not above: a switch to a standby starts nothing and does not load the reader of weights.
         from toolkit.workflows.change.fit_record import FitRecording
 
@@ -178,16 +174,43 @@ class Act:
             raise failed(release, step.slot, f"did not start: {waited.reason}", waited)
         figures.keep(waited.log)
 
+    def _write_slot(
+        self,
+        release: Release,
+        slot: str,
+        devices: Sequence[int],
+        facts: HostFacts,
+        *,
+        starts: bool,
+    ) -> None:
+        """Write what starts a replica of `release`; with `starts` it runs anew where that has changed."""
+        port, program = self._ports[slot], f"{release.model}-{slot}"
+        span = self._span(release, slot, port)
+        seat = seat_of(self._tools.host.host.root, program, port, span)
+        self._play(
+            "replica",
+            {
+                "replica_program": program,
+                "replica_user": self._tools.host.host.slot_user(program),
+                "replica_state": "started",
+                "replica_fences": list(facts.fences),
+                "replica_span": span,
+                **({} if starts else {"replica_runs_on": True}),
+                **process_variables(release, slot, seat, devices),
+            },
+        )
+
     def _check_files(self, release: Release) -> None:
         """Raise IntegrityError where the release's files on the host are not those that were put there."""
         host = self._tools.host
-        if faults := host.check_snapshot(release.snapshot, lambda _: None):
-            raise IntegrityError(
-                f"{host.name}: files of {release.title} are not what was put there:\n  "
-                + "\n  ".join(faults),
-                hint="find out who wrote there; then: toolkit verify --repair, and "
-                f"toolkit deploy {release.model}@{release.version}",
-            )
+        for part in release.parts:
+            if faults := host.check_snapshot(part.snapshot, lambda _: None):
+                raise IntegrityError(
+                    f"{host.name}: files of {release.title} are not what was put there:\n  "
+                    + "\n  ".join(faults),
+                    hint="find out who wrote there; then: toolkit verify --repair, and "
+                    f"toolkit deploy {release.model}@{release.version}",
+                )
 
     def _span(self, release: Release, slot: str, port: int) -> Mapping[str, Any]:
         """Return what the span supervisor of the slot needs: rank, hosts and ports."""
@@ -211,6 +234,9 @@ class Act:
         for check in release.checks:
             if fault := fault_of_check(self._tools.host, port, release, check):
                 raise refused(release, step.slot, fault)
+        for adapter in release.adapters:
+            if fault := fault_of_adapter(self._tools.host, port, release, adapter, adapter.name):
+                raise refused(release, step.slot, fault)
         # A standby has answered these after its own start.
         once = step.slot in self._started and not self._change.proven
         for way in gate_ways(release) if once else ():
@@ -230,6 +256,20 @@ class Act:
             result = GateResult(gate, Verdict.FAILED, error.message)
             release = self._change.releases[step.slot]
             keep_result(self._tools, release, self._change.rollout, result)
+
+    def _adapt(self, step: Step) -> None:
+        """Change the adapters of a running replica; see `Adapting`."""
+        # Here and not above: few changes are of adapters alone.
+        from toolkit.workflows.change.adapting import Adapting
+
+        release, port = self._change.releases[step.slot], self._ports[step.slot]
+        slot = next(each for each in self._facts.slots_of(release.model) if each.slot == step.slot)
+        others = [each for each in (slot.release, self._change.former) if each]
+        self._check_files(release)
+        adapting = Adapting(self._tools, release, step.slot, port, others)
+        adapting.prove()
+        self._write_slot(release, step.slot, slot.devices, self._facts, starts=False)
+        adapting.exchange(self._target(step.slot, 0).name)
 
     def _hold(self, step: Step) -> None:
         model, name = self._change.model, self._target(step.slot, 0).name
@@ -296,7 +336,15 @@ class Act:
     def _target(self, slot: str, weight: int) -> Target:
         host = self._tools.host.host
         relay = f"{host.relay_address}:{host.relay_port}" if self._label else ""
-        return Target(slot, self._ports[slot], weight, self._label, relay)
+        return Target(
+            slot, self._ports[slot], weight, self._label, relay, adapters=self._adapters_in(slot)
+        )
+
+    def _adapters_in(self, slot: str) -> tuple[str, ...]:
+        """Return the names of the adapters that the replica in a slot has once these steps are done."""
+        there = {each.slot: each.release for each in self._facts.slots_of(self._change.model)}
+        release = self._change.releases.get(slot) or there.get(slot)
+        return tuple(sorted(each.name for each in release.adapters)) if release else ()
 
     def _bake(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
@@ -349,6 +397,7 @@ class Act:
         StepKind.DISTRIBUTE: _distribute,
         StepKind.START: _start,
         StepKind.GATE: _gate,
+        StepKind.ADAPT: _adapt,
         StepKind.HOLD: _hold,
         StepKind.CANARY: _canary,
         StepKind.SHIFT: _shift,

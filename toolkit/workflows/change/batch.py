@@ -305,7 +305,8 @@ class Rollout:
         if StepKind.INSTALL_ENGINE in kinds and release.engine not in self._facts[name].engines:
             found.append(("wheelhouse", release.engine))
         if StepKind.DISTRIBUTE in kinds:
-            found.append(("snapshots", release.snapshot))
+            lacking = [p for p in release.parts if p.snapshot not in self._facts[name].snapshots]
+            found += [("snapshots", part.snapshot) for part in lacking]
         return found
 
 

@@ -181,6 +181,7 @@ def _end(
     recovery = plan_recovery(deployment, previous, facts, may_complete=may_complete)
     tools.say(f"{'completing' if recovery.completes else 'undoing'} it: {recovery.reason}")
     wanted = ((recovery.slot, new), (recovery.previous_slot, previous))
+    former = previous if recovery.completes else new
     releases = {slot: release for slot, release in wanted if slot and release}
     # A release that failed takes no traffic over.
     change = Change(
@@ -191,6 +192,7 @@ def _end(
         standby=recovery.completes,
         proven=True,
         leaves=deployment.action == "stop",
+        former=former,
     )
     act, steps = Act(tools, change, deployment.id, facts), recovery.steps
     if guard and not recovery.completes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from toolkit.domain.release import Outcome, Release
@@ -76,7 +76,7 @@ def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
     """
     # Here and not above: a rollback shares this module, needs none of these and must start at once.
     from toolkit.planning.release.accelerator import choose_accelerator
-    from toolkit.planning.release.build import build_release
+    from toolkit.planning.release.build import build_release, built_adapter
     from toolkit.planning.release.engine_choice import choose_lock
     from toolkit.workflows.files.pull import require_licence, require_permission
     from toolkit.workflows.guard.files import check_files
@@ -85,17 +85,26 @@ def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
 
     def want(facts: HostFacts) -> Wanted:
         accelerator = choose_accelerator(version, facts)
-        require_licence(version, pinned.policy)
         lock = choose_lock(pinned.locks, version.engine, accelerator, facts.python)
-        snapshot = pinned.snapshot_of(version)
-        require_permission(version, snapshot)
-        stored = pinned.store.has(snapshot)
-        missing = [file.size for file in snapshot.files if not pinned.store.has_blob(file)]
+        snapshots = []
+        for part in version.parts:
+            require_licence(part, pinned.policy)
+            snapshots.append(pinned.snapshot_of(part))
+            require_permission(part, snapshots[-1])
+        snapshot = snapshots[0]
         release = build_release(version, snapshot, lock, facts, number=0)
+        adapters = map(built_adapter, version.adapters, snapshots[1:])
+        release = replace(release, adapters=tuple(adapters))
+        absent = [each for each in snapshots if each.digest not in facts.snapshots]
+        absent = absent or [snapshot]
+        stored = all(map(pinned.store.has, absent))
+        missing = [
+            file.size for each in absent for file in each.files if not pinned.store.has_blob(file)
+        ]
         return Wanted(
             action=action,
             release=release,
-            snapshot_size=snapshot.size,
+            snapshot_size=sum(each.size for each in absent),
             missing_bytes=0 if stored else max(1, sum(missing)),
             notes=(*_permitted(version), *_altered(release, snapshot, facts, pinned)),
             guard=version.guard,

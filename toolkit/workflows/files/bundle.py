@@ -61,10 +61,10 @@ class Created:
 
 def outlook(spec: BundleSpec, tools: BundleTools) -> Outlook:
     """Return the size of the bundle; raises an error where policy, pins or the target forbid it."""
-    for version in spec.versions:
+    for version in spec.parts:
         require_licence(version, spec.registry.registry.policy)
     snapshots = spec.snapshots()
-    for version, snapshot in zip(spec.versions, snapshots, strict=True):
+    for version, snapshot in zip(spec.parts, snapshots, strict=True):
         require_permission(version, snapshot)
     if spec.target.is_mount():
         raise InputError(
@@ -113,7 +113,7 @@ def create_bundle(spec: BundleSpec, tools: BundleTools) -> Created:
         f"the bundle {spec.target}",
     )
     with disk.building(spec.target) as root:
-        for version, snapshot in zip(spec.versions, spec.snapshots(), strict=True):
+        for version, snapshot in zip(spec.parts, spec.snapshots(), strict=True):
             policy = spec.registry.registry.policy
             pull(
                 version,
@@ -149,7 +149,7 @@ def _standing(spec: BundleSpec) -> Created | None:
     manifest = parse_manifest(text)
     wanted = {
         describe_version(version, snapshot)
-        for version, snapshot in zip(spec.versions, spec.snapshots(), strict=True)
+        for version, snapshot in zip(spec.parts, spec.snapshots(), strict=True)
     }
     same = (
         set(manifest.versions) == wanted

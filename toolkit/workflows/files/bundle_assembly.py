@@ -34,7 +34,7 @@ from toolkit.domain.bundle import (
     Manifest,
 )
 from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Version
+from toolkit.domain.model import Version, parts_of
 from toolkit.domain.snapshot import Snapshot
 from toolkit.planning.upkeep.bundle import (
     describe_engine,
@@ -61,9 +61,14 @@ class BundleSpec:
     versions: tuple[Version, ...]
     engines: tuple[EngineLock, ...]
 
+    @property
+    def parts(self) -> tuple[Version, ...]:
+        """What has files of its own, each once: the versions, and their adapters."""
+        return parts_of(self.versions)
+
     def snapshots(self) -> tuple[Snapshot, ...]:
-        """Return the pinned files; raises InputError where they are not pinned."""
-        return tuple(self.lock.snapshot_of(version) for version in self.versions)
+        """Return the pinned files of each part; raises InputError where they are not pinned."""
+        return tuple(self.lock.snapshot_of(part) for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +99,13 @@ def assemble(spec: BundleSpec, tools: BundleTools, root: Path) -> tuple[Manifest
     _place_all(placements, root, tools.report(), spec.target.name, link=link)
     texts = {
         version.title: tuple(licence_files(version, snapshot))
-        for version, snapshot in zip(spec.versions, snapshots, strict=True)
+        for version, snapshot in zip(spec.parts, snapshots, strict=True)
     }
     keys = {(each.source, each.revision): each for each in snapshots}
     written = [
         disk.write_text(root, REGISTRY, cut_registry(spec.registry, spec.versions)),
         disk.write_text(root, LOCK, lock_text(Lock(root / LOCK, keys))),
-        disk.write_text(root, LICENCES, licences_text(spec.versions, texts)),
+        disk.write_text(root, LICENCES, licences_text(spec.parts, texts)),
         *(
             disk.write_text(root, f"engines/{Path(lock.path).name}", Path(lock.path).read_text())
             for lock in spec.engines
@@ -121,7 +126,7 @@ def _placements(
         for file in snapshot.files
     }
     found = {file.path: FileOrigin(file, origins[file.sha256]) for file in weight_files(snapshots)}
-    for version, snapshot in zip(spec.versions, snapshots, strict=True):
+    for version, snapshot in zip(spec.parts, snapshots, strict=True):
         files = {file.path: file for file in snapshot.files}
         for path, name in licence_files(version, snapshot).items():
             file = BundleFile(path, files[name].size, files[name].sha256)
@@ -166,7 +171,7 @@ def _manifest(
         created_at=created.isoformat().replace("+00:00", "Z"),
         versions=tuple(
             describe_version(version, snapshot)
-            for version, snapshot in zip(spec.versions, spec.snapshots(), strict=True)
+            for version, snapshot in zip(spec.parts, spec.snapshots(), strict=True)
         ),
         engines=tuple(
             describe_engine(lock, Path(lock.path).name, wheels[lock.id]) for lock in spec.engines

@@ -36,7 +36,7 @@ from toolkit.domain.bundle import (
     weights_path,
 )
 from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import HubSource, Version
+from toolkit.domain.model import HubSource, Version, parts_of
 from toolkit.domain.requirements import parse_requirements
 from toolkit.errors import IntegrityError, RefusedError
 from toolkit.planning.release.licence_policy import licence_verdict
@@ -65,6 +65,10 @@ class Bundle:
     def versions(self) -> tuple[Version, ...]:
         """Return the versions of its registry."""
         return self.registry.registry.versions
+
+    def parts(self) -> tuple[Version, ...]:
+        """Return what has files of its own, each once: the versions, and their adapters."""
+        return parts_of(self.versions())
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,7 @@ def open_bundle(root: Path, fingerprint: str = "") -> Bundle:
     bundle = Bundle(root, manifest, found, registry, read_registry_lock(root / REGISTRY), engines)
     faults = contradictions(
         manifest,
-        {version.title: bundle.lock.snapshot_of(version) for version in bundle.versions()},
+        {part.title: bundle.lock.snapshot_of(part) for part in bundle.parts()},
         {lock.id: parse_requirements(Path(lock.path).read_text()) for lock in engines},
     )
     _refuse(root, faults)
@@ -197,7 +201,7 @@ def plan_load(bundle: Bundle, site: Site) -> LoadPlan:
     lock = merge_lock(here, bundle.lock.snapshots.values())
     missing = tuple(
         version
-        for version in bundle.versions()
+        for version in bundle.parts()
         if not site.store.has(bundle.lock.snapshot_of(version))
     )
     wheels = tuple(each for each in bundle.engines if not site.wheelhouse.complete(each))
@@ -337,7 +341,7 @@ def _registry_notes(
         last = after.registry.models[name].newest.title
         if before is not None and name in before.registry.models and last == title:
             notes.append(f"{title} stands last and is what `toolkit upgrade {name}` takes now")
-    for version in bundle.versions():
+    for version in bundle.parts():
         verdict = licence_verdict(version, after.registry.policy)
         if not verdict.allowed:
             notes.append(f"{verdict.reason}, so deploy will refuse it; {verdict.hint}")

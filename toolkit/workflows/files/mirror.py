@@ -10,7 +10,7 @@ from toolkit.adapters.store.manifest import StoredSnapshot
 from toolkit.adapters.store.store import Store
 from toolkit.config.lock_file import Lock, lock_path, read_lock
 from toolkit.config.registry.reading import load_registry
-from toolkit.domain.model import Registry
+from toolkit.domain.model import Registry, parts_of
 from toolkit.errors import InputError
 from toolkit.planning.release.licence_policy import licence_verdict
 
@@ -36,7 +36,7 @@ class PinnedSnapshots:
         """Return the snapshots of a repository that may be served, in the registry's order."""
         registry, lock = self._current()
         served: dict[str, StoredSnapshot] = {}
-        for version in registry.versions:
+        for version in parts_of(registry.versions):
             if version.source.key != repo or not lock.has(version):
                 continue
             snapshot = lock.snapshot_of(version)
@@ -51,7 +51,7 @@ class PinnedSnapshots:
     def served(self) -> tuple[StoredSnapshot, ...]:
         """Return all snapshots that may be served now."""
         registry, _ = self._current()
-        keys = dict.fromkeys(version.source.key for version in registry.versions)
+        keys = dict.fromkeys(version.source.key for version in parts_of(registry.versions))
         return tuple(each for key in keys for each in self.revisions(key))
 
     def _current(self) -> tuple[Registry, Lock]:

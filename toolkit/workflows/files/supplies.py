@@ -51,9 +51,10 @@ class LocalSupplies:
         self._interruption = interruption or Interruption()
 
     def fetch(self, version: Version, say: Say) -> None:
-        snapshot = self._snapshot_of(version)
         report = _Interruptible(self._report, self._interruption)
-        pull(version, snapshot, self._store, self._open_hub, self._policy, report)
+        for part in version.parts:
+            snapshot = self._snapshot_of(part)
+            pull(part, snapshot, self._store, self._open_hub, self._policy, report)
 
     def verify(self, release: Release) -> None:
         snapshot = self._stored(release)

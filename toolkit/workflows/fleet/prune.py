@@ -88,9 +88,10 @@ def find_unused(
     if seen.errors:
         more = "nothing was removed: the files that such a host uses are not known"
         raise seen.failure(hint="toolkit status", more=more)
-    used = {release.snapshot for release in recent}
+    used = {digest for release in recent for digest in release.snapshots}
     for facts in seen.facts.values():
-        used |= {slot.release.snapshot for slot in facts.slots if slot.release}
+        for slot in facts.slots:
+            used |= slot.release.snapshots if slot.release else set()
     stored = tuple(
         each.snapshot
         for each in store.list()

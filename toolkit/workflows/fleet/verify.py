@@ -121,7 +121,7 @@ def _verify(
         for path, entry in read.items()
         if "sha256" in entry
     }
-    used_by = tuple(release.title for release in _releases(facts) if release.snapshot == digest)
+    used_by = tuple(release.title for release in _releases(facts) if digest in release.snapshots)
     faults = compare(digest, pinned, found)
     faults += tuple(
         f"{path}: {read[path]['fault']}" for path in sorted(read) if "fault" in read[path]

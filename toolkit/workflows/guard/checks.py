@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.domain.golden import Kind
 from toolkit.domain.model import Check
-from toolkit.domain.release import Release
+from toolkit.domain.release import Release, ReleaseAdapter
 from toolkit.planning.change.gate import gate_fault, gate_payload
 from toolkit.planning.guard.checks import TEXTS, check_fault, check_payload
 from toolkit.planning.guard.kinds import PATHS
+
+
+def fault_of_adapter(
+    host: HostPort, port: int, release: Release, adapter: ReleaseAdapter, name: str
+) -> str:
+    """Return why an adapter, loaded under `name` at `port`, does not pass its checks; empty where it passes."""
+    asked = replace(release, model=name)
+    for check in adapter.checks:
+        if fault := fault_of_check(host, port, asked, check):
+            return f"adapter {adapter.name} ({adapter.source}@{adapter.revision[:12]}): {fault}"
+    return ""
 
 
 def fault_of_check(host: HostPort, port: int, release: Release, check: Check) -> str:

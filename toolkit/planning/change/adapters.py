@@ -1,0 +1,72 @@
+"""LoRA adapters of a running replica: what differs between two releases, and how it changes without a restart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.domain.facts import SlotFacts
+from toolkit.domain.plan import Step, StepKind
+from toolkit.domain.release import Deployment, Release, ReleaseAdapter
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterChanges:
+    """How a replica gets from one release's adapters to another's: those that it loads anew, and names that end.
+
+    Of the `loaded` ones, the names in `exchanged` had other weights before.
+    """
+
+    loaded: tuple[ReleaseAdapter, ...]
+    exchanged: tuple[str, ...]
+    removed: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """What changes, for a plan."""
+        added = [each.name for each in self.loaded if each.name not in self.exchanged]
+        parts = (("add", added), ("upgrade", self.exchanged), ("remove", self.removed))
+        return "; ".join(f"{verb} {', '.join(names)}" for verb, names in parts if names)
+
+
+def adapter_changes(former: Release, wanted: Release) -> AdapterChanges:
+    """Return what differs between the adapters of two releases; nothing where they are the same."""
+    before = {each.name: each.snapshot for each in former.adapters}
+    loaded = tuple(each for each in wanted.adapters if before.get(each.name) != each.snapshot)
+    after = {each.name for each in wanted.adapters}
+    return AdapterChanges(
+        loaded,
+        tuple(each.name for each in loaded if each.name in before),
+        tuple(name for name in before if name not in after),
+    )
+
+
+def internal_name(adapter: ReleaseAdapter) -> str:
+    """Return the name under which an adapter is loaded before it has proven itself.
+
+    No public name has an `@`, so the router leads no client to it.
+    """
+    return f"{adapter.name}@{adapter.snapshot[:12]}"
+
+
+def can_adapt(current: SlotFacts, wanted: Release) -> bool:
+    """Whether the replica in a slot can become `wanted` without a restart: nothing but adapters differs."""
+    release = current.release
+    if release is None or not current.healthy or current.drift:
+        return False
+    return release.adapters != wanted.adapters and release.runs_as(wanted)
+
+
+def adapt_step(slot: SlotFacts, wanted: Release) -> Step:
+    """Return the step that changes the adapters of the replica in `slot`."""
+    assert slot.release is not None, "a replica that adapts has a release"
+    words = adapter_changes(slot.release, wanted).words or "check the adapters again"
+    return Step(StepKind.ADAPT, f"{words}; the replica runs on", slot.slot)
+
+
+def was_adapted(deployment: Deployment, previous: Release | None, slot: SlotFacts | None) -> bool:
+    """Whether an open deployment changed the adapters of the replica in its slot, and so started none."""
+    if previous is None or slot is None or slot.release is None:
+        return False
+    started = any(step.kind == StepKind.START for step in deployment.steps)
+    other = previous.number != deployment.release
+    return other and not started and slot.healthy and slot.release.runs_as(previous)

@@ -1,0 +1,97 @@
+"""Change the LoRA adapters of a running replica: load, prove, then exchange what public names lead to.
+
+An engine has one table of names. A new adapter is loaded under an internal name beside those that serve, and proves
+itself there. Then requests for a name that changes wait at the routers for the moment in which the engine forgets the
+former weights and takes the new ones; running answers go on with what they began with. vLLM could replace weights in
+place, but it does so under running answers, and reads them from the disk again in every step after that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from toolkit.domain.release import Release, ReleaseAdapter
+from toolkit.errors import ReleaseFailedError
+from toolkit.planning.change.adapters import adapter_changes, internal_name
+from toolkit.planning.engines import engine_of
+from toolkit.planning.routing.routes import Routes, with_adapters
+from toolkit.workflows.change.failures import logs_of, refused
+from toolkit.workflows.guard.checks import fault_of_adapter
+from toolkit.workflows.tools import Tools
+
+# Seconds for one adapter: they are small, but may come from a slow disk.
+_LOADING = 120.0
+# Seconds in which a request that left a router before the hold has reached the engine.
+_ON_THE_WAY = 0.2
+
+
+class Adapting:
+    """Brings the replica in a slot to the adapters of `release`; `others` are releases whose adapters it may have."""
+
+    def __init__(
+        self, tools: Tools, release: Release, slot: str, port: int, others: Sequence[Release]
+    ) -> None:
+        self._tools, self._release, self._slot, self._port = tools, release, slot, port
+        self._engine = engine_of(release.engine)
+        found = [adapter_changes(other, release) for other in others]
+        kept = {each.name for each in release.adapters}
+        self._loaded = {each.name: each for changes in found for each in changes.loaded}
+        self._exchanged = {name for changes in found for name in changes.exchanged}
+        self._removed = {name for changes in found for name in changes.removed} - kept
+
+    def prove(self) -> None:
+        """Load each new adapter under its internal name and ask it its checks.
+
+        Raises ReleaseFailedError where one does not load or pass; nothing has changed for clients then.
+        """
+        for adapter in self._loaded.values():
+            name = internal_name(adapter)
+            self._forget(name)
+            try:
+                self._load(name, adapter)
+                fault = fault_of_adapter(self._tools.host, self._port, self._release, adapter, name)
+                if fault:
+                    raise refused(self._release, self._slot, fault)
+            finally:
+                self._forget(name)
+
+    def exchange(self, target: str) -> None:
+        """Lead the public names of the routers' `target` to the adapters of the release, without losing a request."""
+        model = self._release.model
+        names = {each.name for each in self._release.adapters}
+        before = names - {*self._loaded} | self._exchanged
+
+        def held(routes: Routes) -> Routes:
+            return with_adapters(routes, model, target, before, self._exchanged)
+
+        def released(routes: Routes) -> Routes:
+            return with_adapters(routes, model, target, names, ())
+
+        self._tools.routers.change(held, {self._tools.host.label})
+        if self._exchanged:
+            time.sleep(_ON_THE_WAY)
+        for name in (*self._loaded, *self._removed):
+            self._forget(name)
+            if name in self._loaded:
+                self._load(name, self._loaded[name])
+        self._tools.routers.change(released, {self._tools.host.label})
+
+    def _load(self, name: str, adapter: ReleaseAdapter) -> None:
+        path = f"{self._tools.host.host.root}/snapshots/{adapter.snapshot}"
+        status, error = self._call(*self._engine.load_adapter(name, path))
+        if status != 200:
+            raise ReleaseFailedError(
+                f"{self._release.title} did not load the adapter {adapter.name} "
+                f"({adapter.source}@{adapter.revision[:12]}): {error or status}",
+                hint=logs_of(self._release, self._slot),
+            )
+
+    def _forget(self, name: str) -> None:
+        # An engine that does not know the name has forgotten it.
+        self._call(*self._engine.unload_adapter(name))
+
+    def _call(self, path: str, payload: Mapping[str, Any]) -> tuple[int, str]:
+        answer = self._tools.host.ask(self._port, path, payload, _LOADING)
+        return answer.status, answer.error
