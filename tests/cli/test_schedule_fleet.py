@@ -116,6 +116,12 @@ def test_a_candidate_that_serves_and_was_never_accepted_is_told(night: Unattende
     (night.prompt.place / "model_registry.yaml").write_text(before)
     said = night.prompt("outdated", "--no-engines")
     assert f"serves as a candidate: toolkit registry accept tiny@{night.new}" in said.out
+    # The next command does not go back to the version before it.
+    night.prompt("upgrade", "tiny", "--dry-run")
+    assert (night.serving(), night.registry()) == ({night.new}, before)
+    assert night.prompt("upgrade", "tiny", "--yes").code == 0
+    assert night.serving() == {night.new}
+    assert "candidate" not in night.registry()
 
 
 def test_a_host_that_is_held_stops_the_run_before_the_upgrade(night: Unattended) -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from toolkit.cli.change import ChangeOptions, change_options, change_release
-from toolkit.cli.context import home_directory, open_store, read_pins
+from toolkit.cli.context import Pins, home_directory, open_history, open_store, read_pins
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.output import note
 from toolkit.cli.trail import changing
 from toolkit.cli.update import accept_live
+from toolkit.domain.model import Version
 from toolkit.errors import InputError
 from toolkit.workflows.change.wanted import Order, Pinned, want_version
+
+# Deployments among which the last one of each host is looked for.
+_LOOK_BACK = 500
 
 
 @click.command()
@@ -64,7 +70,7 @@ def _make_live(
 ) -> None:
     home = home_directory(options.home)
     pins = read_pins(registry_path, home)
-    version = pins.registry.version(spec)
+    version = _left_candidate(spec, pins, home) or pins.registry.version(spec)
     pinned = Pinned(pins.registry.policy, pins.lock.snapshot_of, pins.engines, open_store(home))
     order = Order(
         action,
@@ -75,4 +81,20 @@ def _make_live(
         **options.of_order(),
     )
     change_release(options, pins, lambda _: order)
-    accept_live(registry_path, version, options.named)
+    if not options.dry_run:
+        accept_live(registry_path, version, options.named)
+
+
+def _left_candidate(spec: str, pins: Pins, home: Path) -> Version | None:
+    """Return the version that `MODEL` means where a command made it live and ended before it was accepted."""
+    model = pins.registry.models.get(spec)
+    if model is None or not model.candidates:
+        return None
+    from toolkit.planning.upkeep.left_candidate import left_candidate
+
+    history = open_history(home)
+    releases = {each.number: each for each, _ in history.releases(model.name)}
+    found = left_candidate(model, history.deployments(model.name, _LOOK_BACK), releases)
+    if found is not None:
+        note(f"{found.title} serves already, and its command ended before it was accepted")
+    return found
