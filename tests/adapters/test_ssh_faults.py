@@ -112,6 +112,13 @@ Host key verification failed.
             "sudo refuses the password of the login (Sorry, try again.)",
             "give gpu1 another ansible_become_password, or add --ask-become-pass",
         ),
+        (
+            "kex_exchange_identification: Connection closed by remote host\nConnection closed by 10.0.0.5 port 22",
+            255,
+            "its sshd takes no further connections now "
+            "(kex_exchange_identification: Connection closed by remote host)",
+            "look at what connects to 10.0.0.5, or raise MaxStartups in its sshd_config",
+        ),
         ("bash: fork: no more\nsomething else", 1, "something else", "ssh -o User=ops 10.0.0.5 sudo -n true"),
         (
             "",

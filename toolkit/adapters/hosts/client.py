@@ -12,6 +12,7 @@ from typing import Any
 
 from toolkit.adapters.hosts.conversation import Conversation
 from toolkit.adapters.hosts.dialog import Dialog, Ended, running
+from toolkit.adapters.hosts.refusals import pauses, refuses_for_now
 from toolkit.adapters.hosts.ways import NO_HOSTSIDE, Here, OverSsh
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
@@ -57,7 +58,7 @@ class HostClient:
     def open(self, name: str, /, **request: Any) -> Iterator[Dialog]:
         """Start the command `name`. Leaving the context closes its standard input and ends it."""
         if not self._placed:
-            self._way.place()
+            self._way.place(self._interruption.sleep)
             self._placed = True
         argv = self._way.command([self.host.python, "-I", self._way.hostside, name])
         interruption = None if COMMANDS[name].carried_through else self._interruption
@@ -83,18 +84,28 @@ class HostClient:
         return self._interruption.ending(self._conversation.kill)
 
     def _conversed(self, name: str, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        try:
+        tries = pauses()
+        while True:
             try:
-                for answer in self._conversation.ask(name, request):
-                    self._placed = True
-                    yield answer
+                yield from self._placed_and_asked(name, request)
+                return
             except Ended as ended:
-                if ended.code != NO_HOSTSIDE:
-                    raise
-                self._way.place()
-                yield from self._conversation.ask(name, request)
+                again = refuses_for_now(ended.words, ended.code)
+                pause = next(tries, None) if again else None
+                if pause is None:
+                    raise self._failure(ended.code, ended.words) from None
+            self._interruption.sleep(pause)
+
+    def _placed_and_asked(self, name: str, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        try:
+            for answer in self._conversation.ask(name, request):
+                self._placed = True
+                yield answer
         except Ended as ended:
-            raise self._failure(ended.code, ended.words) from None
+            if ended.code != NO_HOSTSIDE:
+                raise
+            self._way.place(self._interruption.sleep)
+            yield from self._conversation.ask(name, request)
 
     def _failure(self, code: int, words: str) -> HostError:
         self._interruption.check()

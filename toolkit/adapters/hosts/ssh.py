@@ -10,12 +10,14 @@ import hashlib
 import io
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import toolkit.hostside
 from toolkit.adapters.hosts.become import as_root, sudo_input
+from toolkit.adapters.hosts.refusals import pauses, refuses_for_now
 from toolkit.adapters.hosts.ssh_faults import host_error
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
@@ -54,15 +56,16 @@ def root_command(host: Host, scratch: Path, argv: Sequence[str]) -> list[str]:
     return ["ssh", *master_options(host, scratch), host.address, as_root(host, argv)]
 
 
-def place_hostside(host: Host, scratch: Path) -> str:
+def place_hostside(host: Host, scratch: Path, sleep: Callable[[float], None] = time.sleep) -> str:
     """Put the host's side of the toolkit on `host` unless it is there; return its directory on the host.
 
     The directory is named after its content, so that ops machines with different versions do not share it.
-    Raises HostError with the words of ssh or sudo.
+    Between tries to connect to a host that refuses for now it pauses by `sleep`. Raises HostError with the words of ssh
+    or sudo.
     """
     final = hostside_path(host)
     first = sudo_input(host)
-    done = _run(root_command(host, scratch, ["test", "-d", final]), first)
+    done = _run(root_command(host, scratch, ["test", "-d", final]), first, sleep)
     if done.returncode == 0:
         return final
     if done.returncode == _NO_CONNECTION:
@@ -73,7 +76,9 @@ def place_hostside(host: Host, scratch: Path) -> str:
         '&& { mv -T "$new" "$1" 2>/dev/null || { rm -rf "$new"; test -d "$1"; }; }'
     )
     archive, _ = _packed()
-    done = _run(root_command(host, scratch, ["sh", "-c", script, "sh", final]), first + archive)
+    done = _run(
+        root_command(host, scratch, ["sh", "-c", script, "sh", final]), first + archive, sleep
+    )
     if done.returncode:
         raise _refused(host, done)
     return final
@@ -116,10 +121,19 @@ def _refused(host: Host, done: subprocess.CompletedProcess[bytes]) -> HostError:
     return host_error(host, done.stderr.decode(errors="replace"), done.returncode)
 
 
-def _run(argv: Sequence[str], text: bytes) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        argv, input=text, capture_output=True, check=False, start_new_session=True
-    )
+def _run(
+    argv: Sequence[str], text: bytes, sleep: Callable[[float], None] = time.sleep
+) -> subprocess.CompletedProcess[bytes]:
+    tries = pauses()
+    while True:
+        done = subprocess.run(
+            argv, input=text, capture_output=True, check=False, start_new_session=True
+        )
+        again = refuses_for_now(done.stderr.decode(errors="replace"), done.returncode)
+        pause = next(tries, None) if again else None
+        if pause is None:
+            return done
+        sleep(pause)
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Callable
 
+from toolkit.adapters.hosts.refusals import REFUSED
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
 
@@ -91,6 +92,10 @@ def _start_sshd(host: Host) -> str:
     return f"look whether sshd runs there and at which port (ansible_port): {_ssh(host, '-v')} true"
 
 
+def _free_connections(host: Host) -> str:
+    return f"look at what connects to {host.address}, or raise MaxStartups in its sshd_config"
+
+
 def _look_at_link(host: Host) -> str:
     return f"look whether it is up and not behind a firewall: ping -c 3 {shlex.quote(host.address)}"
 
@@ -114,6 +119,7 @@ _CAUSES: tuple[tuple[str, str, Callable[[Host], str]], ...] = (
     ),
     (r"Permission denied \(|Too many authentication failures", "it refuses our key", _copy_key),
     ("Could not resolve hostname", "its name is not known", _name_address),
+    (REFUSED, "its sshd takes no further connections now", _free_connections),
     ("Connection refused", "nothing listens for ssh there", _start_sshd),
     (
         "timed out|No route to host|Network is unreachable|not responding|Connection closed",

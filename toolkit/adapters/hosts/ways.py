@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from toolkit.adapters.hosts.ssh_faults import host_error
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
 
+Sleep = Callable[[float], None]
 # To ask first whether the host's side is there would take as long as a request.
 NO_HOSTSIDE = 86
 _CONVERSE = f'[ -d "$2" ] || exit {NO_HOSTSIDE}; exec "$1" -I "$2" converse'
@@ -25,7 +26,7 @@ class Here:
     host: Host
     hostside: str = str(HOSTSIDE)
 
-    def place(self) -> None:
+    def place(self, _sleep: Sleep) -> None:
         """Do nothing: the host's side is a part of the package."""
 
     @property
@@ -62,10 +63,10 @@ class OverSsh:
         """The directory on the host, whether the host's side lies there or not."""
         return hostside_path(self.host)
 
-    def place(self) -> None:
-        """Put the host's side of the toolkit there; raises HostError."""
+    def place(self, sleep: Sleep) -> None:
+        """Put the host's side of the toolkit there, with pauses by `sleep`; raises HostError."""
         self._make_scratch()
-        place_hostside(self.host, self.scratch)
+        place_hostside(self.host, self.scratch, sleep)
 
     @property
     def first(self) -> bytes:
