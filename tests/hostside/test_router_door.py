@@ -64,7 +64,7 @@ def closed(connection: socket.socket) -> bool:
     ("path", "key", "expected"),
     [
         (PATH, "tk-wrong-" + "w" * 32, (401, "invalid_api_key")),
-        ("/m/tiny/v1/completions", "", (401, "invalid_api_key")),
+        ("/m/tiny/v1/completions", "", (401, "missing_api_key")),
         ("/pause", ANN, (404, "unknown_url")),
         ("/m/none/v1/completions", ANN, (404, "model_not_found")),
         ("/v1/models", ANN, (405, "method_not_allowed")),
@@ -148,7 +148,7 @@ def test_a_path_with_characters_that_no_name_has_is_refused_and_logged(
         ("/m/../v1/completions", 404),
         ("/m/tiny/../v1/completions", 404),
         ("//v1/completions", 404),
-        ("/v1/completions/", 404),
+        ("/v1/completions/", 400),
         ("/v1/completions;x=1", 404),
     ],
 )

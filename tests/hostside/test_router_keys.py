@@ -114,7 +114,7 @@ def test_where_a_key_may_stand(locked: Lab, headers: dict[str, str], expected: i
 )
 def test_every_path_but_the_health_asks_for_a_key(locked: Lab, path: str, body: Any) -> None:
     code, answer, headers = locked.ask(path, body)
-    assert (code, answer["error"]["code"]) == (401, "invalid_api_key")
+    assert (code, answer["error"]["code"]) == (401, "missing_api_key")
     assert set(answer["error"]) == {"message", "type", "param", "code"}
     assert headers["WWW-Authenticate"] == 'Bearer realm="toolkit"'
     assert headers["Content-Type"] == "application/json"

@@ -61,7 +61,7 @@ def test_a_line_has_key_release_tokens_and_times(site: Site) -> None:
     found = line(site.lab, body, Authorization=f"Bearer {KEY}", User_Agent=WORD, Referer=WORD)
     assert set(found) == {
         "at", "client", "method", "path", "key", "model", "version", "release", "slot", "tokens",
-        "status", "ms", "bytes", "retries", "end",
+        "status", "ms", "bytes", "retries", "end", "request_id",
     }  # fmt: skip
     assert (found["key"], found["model"], found["slot"], found["path"]) == (
         "ann", "tiny", "blue", PATH,

@@ -4,7 +4,8 @@
 -- quotes and brackets, so depth and size take time but no memory. It agrees with Python's json.loads, which the engine
 -- uses: it decodes escapes in key and value, and of several "model" keys the last one wins.
 --
--- Sets txn.model to the name, or txn.fault to "object" (not a whole JSON object) or "model" (no string of that name).
+-- Sets txn.continued where the body continues a stored response (a top-level "previous_response_id" that is a string), and
+-- txn.model to the name, or txn.fault to "object" (not a whole JSON object) or "model" (no string of that name).
 
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
@@ -12,6 +13,7 @@ local QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET = 34, 92, 123, 125
 local MAX_RAW_NAME = 1024 -- no model has a longer name
 local MAX_RAW_KEY = 30    -- five letters, each as \uXXXX
 local MAX_LEAD = 4096     -- white space before the object; megabytes of it would occupy a thread
+local CONTINUED = 'previous_response_id'
 local MAX_DEPTH = 10000   -- no parser takes more; 15 MB of brackets would occupy a thread for seconds
 
 local PLAIN = { ['"'] = '"', ['\\'] = '\\', ['/'] = '/', b = '\b', f = '\f', n = '\n', r = '\r', t = '\t' }
@@ -76,11 +78,16 @@ local function name_of(raw)
   return name
 end
 
--- Returns the name, or nil and the fault.
+local function continues(text, first, last)
+  if last - first ~= #CONTINUED - 1 or sub(text, first, last) ~= CONTINUED then return false end
+  return find(text, '^[ \t\r\n]*:[ \t\r\n]*"', last + 2) ~= nil
+end
+
+-- Returns the name, or nil and the fault; and whether the body continues a stored response.
 local function model_of(text)
   local i = find(sub(text, 1, MAX_LEAD), '[^ \t\r\n]')
   if not i or byte(text, i) ~= OPEN_BRACE then return nil, 'object' end
-  local depth, name = 1, nil
+  local depth, name, continued = 1, nil, false
   i = i + 1
   while true do
     local at = find(text, '["%[%]{}]', i)
@@ -103,6 +110,8 @@ local function model_of(text)
             last = colon
           end
         end
+      elseif depth == 1 and continues(text, i, last - 1) then
+        continued = true
       end
       i = last + 1
     elseif char == OPEN_BRACE or char == OPEN_BRACKET then
@@ -112,7 +121,7 @@ local function model_of(text)
       depth = depth - 1
       if depth == 0 then
         if char ~= CLOSE_BRACE then return nil, 'object' end
-        if name then return name end
+        if name then return name, nil, continued end
         return nil, 'model'
       end
     end
@@ -120,7 +129,8 @@ local function model_of(text)
 end
 
 core.register_action('model', { 'http-req' }, function(txn)
-  local name, fault = model_of(txn.f:req_body() or '')
+  local name, fault, continued = model_of(txn.f:req_body() or '')
+  if continued then txn:set_var('txn.continued', true) end
   if name then
     txn:set_var('txn.model', name)
   else
