@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,24 @@ def test_the_router_counts_what_each_slot_answered_and_what_of_it_failed(standin
     ask(standing.lab, 50)
     meter.read()
     assert meter.share_failed("tiny", "blue") == pytest.approx(2 / 56)
+
+
+def test_who_hangs_up_counts_against_no_release(standing: Site) -> None:
+    meter = Meter(str(standing.lab.root))
+    meter.read()
+    before = len(standing.lab.requests())
+    for stream in (False, True):
+        client = http.client.HTTPConnection("127.0.0.1", standing.lab.port, timeout=20)
+        body = {"model": "tiny", "stream": stream, "tokens": 300, "pause": 0.01 if stream else 1}
+        client.request("POST", PATH, json.dumps(body))
+        if stream:
+            client.getresponse().readline()
+        time.sleep(0.1)
+        client.close()
+    lines = until(lambda: len(found := standing.lab.requests()[before:]) == 2 and found)
+    assert {each["status"] for each in lines} == {499}
+    seen = meter.read()["tiny", "blue"]
+    assert (seen.failed, seen.refused) == (0, 0)
 
 
 def test_a_reload_loses_no_count_of_the_workers_before_and_after_it(standing: Site) -> None:

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -163,6 +164,36 @@ def test_an_error_of_a_slot_on_another_host_has_the_label_of_that_slot(pair: Pai
         -1
     ]
     assert (line["slot"], line["version"], line["release"]) == ("b.blue", "of-b", 3)
+
+
+def test_a_request_has_one_id_on_both_hosts(pair: Pair) -> None:
+    pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 0}))
+    asked = {"model": "tiny", "pause": 1}
+    client = http.client.HTTPConnection("127.0.0.1", pair.routers["a"].port, timeout=20)
+    with contextlib.closing(client):
+        client.request("POST", PATH, json.dumps(asked), {"X-Request-Id": "left"})
+        time.sleep(0.2)
+    pair.engines["b"].broken = True
+    status, answer, headers = pair.routers["a"].ask(
+        "/v1/messages", {"model": "tiny"}, X_Request_Id="broken"
+    )
+    assert (status, headers["X-Request-Id"]) == (502, "broken")
+    assert (answer["error"]["type"], answer["request_id"]) == ("api_error", "broken")
+    at_the_door = until(lambda: len(each := pair.routers["a"].requests()) == 2 and each)
+    assert [(each["request_id"], each["status"], each["reason"]) for each in at_the_door] == [
+        ("left", 499, "client_left"),
+        ("broken", 502, "replica_broke_off"),
+    ]
+
+    def handed_on() -> list[dict[str, Any]]:
+        lines = pair.routers["b"].log.read_text().splitlines()
+        return [json.loads(line[10:]) for line in lines if line.startswith("handed-on ")]
+
+    found = until(lambda: len(each := handed_on()) == 2 and each)
+    assert [(each["request_id"], each["status"]) for each in found] == [
+        ("left", 499),
+        ("broken", 502),
+    ]
 
 
 def test_a_host_that_falls_silent_has_its_requests_cut_within_two_seconds(pair: Pair) -> None:

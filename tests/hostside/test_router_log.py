@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_a_line_has_key_release_tokens_and_times(site: Site) -> None:
     found = line(site.lab, body, Authorization=f"Bearer {KEY}", User_Agent=WORD, Referer=WORD)
     assert set(found) == {
         "at", "client", "method", "path", "key", "model", "version", "release", "slot", "tokens",
-        "status", "ms", "bytes", "retries", "end", "request_id",
+        "status", "ms", "bytes", "retries", "end", "request_id", "reason",
     }  # fmt: skip
     assert (found["key"], found["model"], found["slot"], found["path"]) == (
         "ann", "tiny", "blue", PATH,
@@ -149,3 +150,110 @@ def test_every_line_is_json_whatever_was_sent(site: Site) -> None:
     running.ask('/v1/models/"}\\', None)
     lines = until(lambda: len(each := running.requests()) >= 4 and each)
     assert {line["status"] for line in lines} <= {400, 404}
+
+
+# --- how it ended -----------------------------------------------------------------------------------
+
+LONG_STREAM = {"model": "tiny", "stream": True, "tokens": 400, "pause": 0.01}
+
+
+def sent(running: Lab, body: bytes, length: int | None = None, path: str = PATH) -> socket.socket:
+    raw = socket.create_connection(("127.0.0.1", running.port), timeout=10)
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length or len(body)}\r\n\r\n"
+    raw.sendall(head.encode() + body)
+    return raw
+
+
+def ended(running: Lab, before: int) -> tuple[int, str, str]:
+    """Return status, reason and HAProxy's word of the next line."""
+    found = until(lambda: running.requests()[before:])[0]
+    return found["status"], found["reason"], found["end"]
+
+
+@pytest.mark.parametrize("size", [0, 20_000], ids=["small", "read elsewhere"])
+def test_a_client_that_leaves_a_stream_is_told_from_a_replica_that_breaks_it_off(
+    site: Site, size: int
+) -> None:
+    running, before = site.lab, len(site.lab.requests())
+    small = {**LONG_STREAM, "usage": CHAT}
+    body = json.dumps(small).encode().ljust(size)
+    with sent(running, body) as raw:
+        assert b"data: " in raw.recv(65536) + raw.recv(65536)
+    assert ended(running, before) == (499, "client_left_answer", "CD")
+    # the usage comes last, so nobody knows it
+    assert running.requests()[before]["tokens"] == {"in": None, "out": None}
+    with sent(running, body) as raw:
+        assert b"data: " in raw.recv(65536) + raw.recv(65536)
+        site.blue.cut()
+        assert ended(running, before + 1) == (200, "replica_broke_off", "SD")
+
+
+def test_tokens_of_a_stream_are_known_as_far_as_the_engine_told(site: Site) -> None:
+    body = {"model": "tiny", "stream": True, "tokens": 0, "usage": CHAT, "pause": 1}
+    with sent(site.lab, json.dumps(body).encode()) as raw:
+        while b"completion_tokens" not in raw.recv(65536):
+            pass
+    found = until(site.lab.requests)[0]
+    assert found["tokens"] == {"in": 7, "out": 12}
+
+
+@pytest.mark.parametrize("size", [0, 20_000], ids=["small", "read elsewhere"])
+def test_a_client_that_leaves_before_the_answer_is_no_bad_request(standing: Lab, size: int) -> None:
+    before = len(standing.requests())
+    body = json.dumps({"model": "tiny", "pause": 1}).encode().ljust(size)
+    with sent(standing, body):
+        time.sleep(0.2)
+    assert ended(standing, before)[:2] == (499, "client_left")
+
+
+@pytest.mark.parametrize(
+    ("length", "path"),
+    [(5_000, PATH), (100_000, PATH), (100_000, "/m/tiny/v1/completions")],
+    ids=["small", "read elsewhere", "passed on"],
+)
+def test_a_client_that_leaves_amid_its_body_is_no_bad_request(
+    standing: Lab, length: int, path: str
+) -> None:
+    before = len(standing.requests())
+    with sent(standing, b"{", length, path):
+        time.sleep(0.2)
+    assert ended(standing, before)[:2] == (499, "client_left")
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "expected"),
+    [
+        ({"model": "tiny"}, {}, (200, "-")),
+        ({**LONG_STREAM, "tokens": 3}, {}, (200, "-")),
+        ({"model": "none"}, {}, (404, "model_not_found")),
+        ({}, {}, (400, "missing_model")),
+        ({"room": "x" * 20_000}, {}, (400, "missing_model")),
+        ({"model": "tiny"}, {"Content-Encoding": "br"}, (415, "unsupported_content_encoding")),
+    ],
+    ids=str,
+)
+def test_a_refusal_has_its_code_in_the_log(
+    standing: Lab, body: Any, headers: dict[str, str], expected: Any
+) -> None:
+    found = line(standing, body, **headers)
+    assert (found["status"], found["reason"]) == expected
+
+
+def test_a_replica_that_hangs_up_has_its_code_in_the_log(site: Site) -> None:
+    site.blue.broken = True
+    found = line(site.lab, {"model": "tiny"})
+    assert (found["status"], found["reason"]) == (502, "replica_broke_off")
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_client_that_leaves_after_its_answer_has_it(standing: Lab, old: bool) -> None:
+    for stream in (False, True):
+        before = len(standing.requests())
+        body = json.dumps({"model": "tiny", "stream": stream, "tokens": 2}).encode()
+        head = f"POST {PATH} HTTP/1.{0 if old else 1}\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", standing.port), timeout=10) as raw:
+            raw.sendall(head.encode() + body)
+            text = b""
+            while b"[DONE]" not in text if stream else b"}" not in text:
+                text += raw.recv(65536)
+        assert ended(standing, before)[:2] == (200, "-")

@@ -1,7 +1,10 @@
--- Count the tokens of an answer for the log: read the engine's own `usage` as the answer passes.
+-- Tell the log of an answer: the engine's count of tokens, and whether it was sent to its end.
 --
--- The filter keeps only the last bytes of the rest, because `usage` may be cut in two. Generated text cannot forge it: the
--- quotes inside a JSON string are escaped.
+-- The tokens are the engine's own `usage`, read as the answer passes. The filter keeps only the last bytes of the rest,
+-- because `usage` may be cut in two. Generated text cannot forge it: the quotes inside a JSON string are escaped.
+--
+-- Sets txn.tokens_in and txn.tokens_out; where an answer was not sent to its end txn.reason, and where the client left
+-- txn.status, 499.
 
 local KEEP = 1024 -- bytes; `usage` with all details of vLLM has less than 500
 
@@ -14,6 +17,7 @@ end
 
 function Usage:http_headers(txn, message)
   if not message.channel:is_resp() then return end
+  self.begun = true
   local kind = message:get_headers()['content-type']
   kind = kind and kind[0] or ''
   if kind:find('json', 1, true) or kind:find('event-stream', 1, true) then
@@ -38,6 +42,27 @@ function Usage:http_payload(txn, message)
     if went then txn:set_var('txn.tokens_out', went) end
   end
   self.tail = last and text:sub(last, last + KEEP) or text:sub(-7)
+end
+
+function Usage:http_end(txn, message)
+  if message.channel:is_resp() then self.whole = true end
+end
+
+-- Called for request and answer, whichever way the transaction ends.
+function Usage:end_analyze(txn, channel)
+  if self.whole or self.told then return end
+  self.told = true
+  -- A refusal is whole when its client stops to send what nobody reads.
+  if txn:get_var('txn.refusal') then return end
+  local left = not txn.req:may_recv()
+  if self.begun then
+    txn:set_var('txn.reason', left and 'client_left_answer' or 'replica_broke_off')
+    if left then txn:set_var('txn.status', 499) end
+  -- HAProxy's own answer to a client that left before the replica answered is 400.
+  elseif left and (txn:get_var('txn.status') or 400) == 400 then
+    txn:set_var('txn.reason', 'client_left')
+    txn:set_var('txn.status', 499)
+  end
 end
 
 core.register_filter('usage', Usage, function(made) return made end)
