@@ -108,7 +108,7 @@ def test_check_mode_says_what_would_change_and_changes_nothing(lab: HostLab, pro
     checked = _checking(lab)
     before = _everything(lab)
     assert checked.play("provision", {"provision_digest": "other"}) == (
-        "Record the digest of this provisioning",
+        "Record the settings and the digest of this provisioning",
     )
     checked.start("blue")
     checked.start("green")

@@ -194,11 +194,12 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(shell: Shell) -> None:
     said = shell("deploy", "tiny@v1", "--dry-run")
     assert (said.code, said.out) == (0, "dry run: nothing was changed\n")
     lines = said.err.splitlines()
-    assert lines[:2] == [
+    assert lines[:3] == [
+        "Nothing serves tiny there now; #1 (v1) does, once it has passed its checks.",
         "deploy tiny #1 (v1)",
         "  strategy side-by-side, expected downtime 0 s",
     ]
-    kinds = [line.split()[1] for line in lines[2:]]
+    kinds = [line.split()[1] for line in lines[3:]]
     wanted = [
         "provision",
         "fetch",

@@ -48,8 +48,8 @@ models:
       v2: {{revision: {revision}, serving: {{max-model-len: 512}}}}
 """
 ON_FLEET = (
-    "plan tiny@v1", "deploy tiny@v1 --dry-run", "deploy tiny@v1 --yes", "deploy tiny@v1 --yes",
-    "gate tiny@v2 --dry-run", "gate tiny@v2 --yes", "gate run tiny@v1",
+    "plan tiny@v1", "diff tiny@v1", "deploy tiny@v1 --dry-run", "deploy tiny@v1 --yes", "deploy tiny@v1 --yes",
+    "diff tiny", "gate tiny@v2 --dry-run", "gate tiny@v2 --yes", "gate run tiny@v1",
     "gate record tiny --prompts prompts.txt --output golden.yaml", "upgrade tiny --yes",
     "plan tiny", "rollback tiny --yes", "status", "status tiny", "releases tiny", "logs tiny", "verify", "hosts",
     "doctor", "keys add ann --concurrency 4", "keys list", "keys sync", "keys revoke ann", "keys open",

@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 
-from tests.planning.facts import release
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.planning.upkeep.difference import (
     Difference,
-    behaviour_files,
     compare,
-    what_alters,
+    compared_files,
+    file_changes,
 )
 
 BASE = {
@@ -109,23 +107,23 @@ def test_a_long_value_is_cut_and_many_fields_end() -> None:
     assert max(len(each.after) for each in found.fields) == 60
 
 
-def test_what_alters_answers_is_told_from_release_to_release() -> None:
-    before = replace(release(1), args=("--dtype", "auto", "--a", "1"), env={"X": "1"})
-    after = replace(
-        before, number=2, version="v2", engine="vllm-0.33.0-cpu-py311-bbbbbbbb",
-        args=("--dtype", "auto", "--a=2", "--eager"), env={},
-    )  # fmt: skip
-    files = (snapshot(BASE), snapshot({**BASE, "generation_config.json": b"{}"}))
-    assert what_alters(before, after, files) == (
-        "alters answers: generation_config.json, not as in v1",
-        f"another engine: {before.engine} -> {after.engine}",
-        "another option: --a 1 -> 2",
-        "another option: --eager absent -> set",
-        "another option: X 1 -> absent",
+def test_a_plan_lists_fields_small_files_and_the_rest_in_a_line() -> None:
+    found = difference(
+        {
+            "generation_config.json": b'{"temperature": 0.7, "max_new_tokens": 64}',
+            "tokenizer.json": b"[]",
+            "model.safetensors": b"v" * 2000,
+        }
     )
-    assert what_alters(before, before, (None, files[1])) == ()
+    assert [(each.subject, each.before, each.after) for each in file_changes(found)] == [
+        ("generation_config.json: max_new_tokens", "", "64"),
+        ("tokenizer.json", "2 B", "2 B, other bytes"),
+        ("weights and other files", "1 kB", "2 kB (model.safetensors)"),
+    ]
+    assert file_changes(difference({})) == ()
 
 
-def test_the_plan_learns_which_small_files_alter_answers() -> None:
-    after = snapshot({**BASE, "tokenizer.json": b"[]", "README.md": b"new"})
-    assert behaviour_files(snapshot(BASE), after) == ("tokenizer.json",)
+def test_contents_are_needed_of_the_small_files_that_differ() -> None:
+    after = snapshot({**BASE, "generation_config.json": b"{}", "tokenizer.json": b"[]"})
+    assert compared_files(after, snapshot(BASE)) == ("generation_config.json",)
+    assert compared_files(after, after) == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 
 from tests.planning.facts import GB, gpu, host, release, slot, version
 from toolkit.adapters.history.history import History
+from toolkit.adapters.store.manifest import snapshot_path, write_manifest
 from toolkit.adapters.store.store import Store
 from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.change import Change
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Permission, Policy, Version
@@ -73,14 +76,68 @@ def test_what_is_permitted_is_said_in_the_plan(want: Callable[..., Wanted]) -> N
     assert plan_deploy(want(host()), host()).notes == ()
 
 
-def test_what_alters_answers_is_said_in_the_plan(
+def test_what_differs_from_what_serves_is_in_the_plan(
     want: Callable[..., Wanted], tmp_path: Path
 ) -> None:
     first = want(host()).release
     serving = host(slots=(slot("blue", replace(first, number=1), weight=100),))
-    assert want(serving).notes == ()
+    assert plan_deploy(want(serving), serving).changes == ()
     changed = version(name="v2", serving={"max-model-len": 512})
-    assert want(serving, changed).notes == ("another option: --max-model-len absent -> 512",)
+    found = plan_deploy(want(serving, changed), serving).changes
+    assert found == (Change("version", "v1", "v2"), Change("--max-model-len", "", "512"))
+
+
+SETTINGS = "generation_config.json"
+
+
+def _with_settings(store: Path, revision: str, text: bytes | None) -> Snapshot:
+    """Return a snapshot with these sampling defaults, in the store unless it has no text."""
+    digest = hashlib.sha256(text or revision.encode()).hexdigest()
+    files = (FileDigest(SETTINGS, len(text or b"12345"), digest),)
+    made = Snapshot("demo/tiny", revision * 40, files)
+    if text is not None:
+        place = store / "snapshots" / snapshot_path(made.source, made.revision)
+        (place / "files").mkdir(parents=True)
+        (place / "files" / SETTINGS).write_bytes(text)
+        write_manifest(place, made, "mit", 1.0)
+    return made
+
+
+FIELD = [Change(f"{SETTINGS}: max_new_tokens", "2048", "512")]
+
+
+@pytest.mark.parametrize(
+    ("stored", "known", "found"),
+    [
+        ((True, True), True, FIELD),
+        ((True, False), True, [Change(SETTINGS, "24 B", "5 B")]),
+        ((False, True), True, [Change(SETTINGS, "5 B", "23 B")]),
+        (
+            (False, True),
+            False,
+            [Change("small files such as generation_config.json", "",
+             "not compared: the files of tiny #1 (v1) are not in this store or lock")],
+        ),
+    ],
+    ids=["by its fields", "before it is pulled", "by the lock's digests", "of an unknown release"],
+)  # fmt: skip
+def test_a_change_of_sampling_defaults_alone_is_in_the_plan(
+    want: Callable[..., Wanted],
+    tmp_path: Path,
+    stored: tuple[bool, bool],
+    known: bool,
+    found: list[Change],
+) -> None:
+    texts = (b'{"max_new_tokens": 2048}', b'{"max_new_tokens": 512}')
+    former, new = (
+        _with_settings(tmp_path / "store", revision, text if there else None)
+        for revision, text, there in zip("12", texts, stored, strict=True)
+    )
+    first = replace(want(host(), files=former).release, number=1, revision=former.revision)
+    serving = host(slots=(slot("blue", first, weight=100),))
+    locked = {(former.source, former.revision): former} if known else {}
+    asked = want(serving, version(name="v2", revision=new.revision), files=new, known=locked)
+    assert list(asked.file_changes) == found
 
 
 def test_a_host_with_a_device_gets_the_engine_for_it(want: Callable[..., Wanted]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
 from toolkit.adapters.history.history import History
-from toolkit.cli.context import Pins, home_directory, open_fleet, open_members
+from toolkit.cli.context import Pins, home_directory, open_fleet, open_members, open_store
 from toolkit.cli.numbers import Decimal, Whole
 from toolkit.cli.options import (
     drain_option,
@@ -21,13 +22,15 @@ from toolkit.cli.options import (
     yes_option,
 )
 from toolkit.cli.output import print_json, say, table
+from toolkit.cli.views.changes import agreed_to, turn_off_option
 from toolkit.cli.views.plan import confirmation, show_rollout
 from toolkit.domain.fleet import Host
+from toolkit.domain.model import Version
 from toolkit.domain.quantity import format_seconds, parse_size
 from toolkit.errors import InputError
 from toolkit.planning.change.rollout import Limits, RolloutPlan
 from toolkit.workflows.change.rollout import RolledOut, roll_out
-from toolkit.workflows.change.wanted import Order
+from toolkit.workflows.change.wanted import Order, Pinned, want_version
 from toolkit.workflows.tools import Timing
 
 change_options = together(
@@ -69,6 +72,7 @@ change_options = together(
         is_flag=True,
         help="Refuse what a person should see in the plan: a release that failed before.",
     ),
+    turn_off_option(),
     click.option(
         "--send-limit",
         default=None,
@@ -93,6 +97,7 @@ class ChangeOptions:
     max_failures: int
     keep: int
     unattended: bool
+    turn_off: tuple[str, ...]
     send_limit: str | None
     fleet: str | None
     home: str | None
@@ -121,9 +126,12 @@ def change_release(
     options: ChangeOptions,
     pins: Pins | None,
     order: Callable[[History], Order],
-    consent: Callable[[RolloutPlan], bool] | None = None,
+    consent: Callable[[RolloutPlan], bool] = lambda _: True,
 ) -> None:
-    """Carry `order` out on the fleet and say how it went; `consent` asks for what `--yes` does not answer."""
+    """Carry `order` out on the fleet and say how it went; `consent` asks for what `--yes` does not answer.
+
+    A protection that the plan turns off is agreed to by its name in any case.
+    """
     fleet = open_fleet(options.fleet)
     fleet.select(options.named)
     # All hosts of the fleet take part: routes are those of all, also where only some hosts change.
@@ -135,18 +143,36 @@ def change_release(
         # A rollback must work where the ops machine is in trouble: the hosts know enough.
         history_needed=pins is not None,
     )
+
+    def agreed(plan: RolloutPlan) -> bool:
+        protected = agreed_to(plan.changes, options.turn_off, unattended=options.unattended)
+        return protected and consent(plan)
+
     confirm = confirmation(
         show_rollout,
         yes=options.yes,
         dry_run=options.dry_run,
         as_json=options.as_json,
-        consent=consent,
+        consent=agreed,
     )
     done = roll_out(members, order(members[0].history), confirm)
     if options.as_json:
         print_json(_document(done, fleet.hosts))
     else:
         _tell(done, fleet.hosts)
+
+
+def order_of_version(action: str, version: Version, pins: Pins, place: Path, **order: Any) -> Order:
+    """Return the order that makes a version of the registry live; `order` has its other fields."""
+    pinned = Pinned(
+        pins.registry.policy,
+        pins.lock.snapshot_of,
+        pins.engines,
+        open_store(place),
+        pins.lock.snapshots,
+    )
+    want = want_version(version, pinned, action=action)
+    return Order(action, version.model, want, version, **order)
 
 
 def _document(done: RolledOut, hosts: tuple[Host, ...]) -> dict[str, Any]:

@@ -144,6 +144,7 @@ def open_members(
 
     `send_limit` is in bytes a second, 0 for none; `history_needed` is explained at `open_history`.
     """
+    from toolkit.adapters.ansible.certificate import provisioned_settings
     from toolkit.adapters.ansible.converge import RealConverge
     from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
     from toolkit.adapters.disk import scratch_of
@@ -167,7 +168,13 @@ def open_members(
         "scorer": _once(partial(_scorer, home, interruption)),
     }
     return tuple(
-        Tools(host=port, provision_digest=provision_digest(port.host), **shared) for port in ports
+        Tools(
+            host=port,
+            provision_digest=provision_digest(port.host),
+            settings=provisioned_settings(port.host),
+            **shared,
+        )
+        for port in ports
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from toolkit.cli.change import ChangeOptions, change_options, change_release
-from toolkit.cli.context import Pins, home_directory, open_history, open_store, read_pins
+from toolkit.cli.change import ChangeOptions, change_options, change_release, order_of_version
+from toolkit.cli.context import Pins, home_directory, open_history, read_pins
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note
@@ -16,7 +16,6 @@ from toolkit.cli.trail import changing
 from toolkit.cli.update import accept_live
 from toolkit.domain.model import Version
 from toolkit.errors import InputError
-from toolkit.workflows.change.wanted import Order, Pinned, want_version
 
 # Deployments among which the last one of each host is looked for.
 _LOOK_BACK = 500
@@ -71,15 +70,7 @@ def _make_live(
     home = home_directory(options.home)
     pins = read_pins(registry_path, home)
     version = _left_candidate(spec, pins, home) or pins.registry.version(spec)
-    pinned = Pinned(pins.registry.policy, pins.lock.snapshot_of, pins.engines, open_store(home))
-    order = Order(
-        action,
-        version.model,
-        want_version(version, pinned, action=action),
-        version,
-        replicas=replicas,
-        **options.of_order(),
-    )
+    order = order_of_version(action, version, pins, home, replicas=replicas, **options.of_order())
     change_release(options, pins, lambda _: order)
     if not options.dry_run:
         accept_live(registry_path, version, options.named)

@@ -97,7 +97,13 @@ def run(
         raise InputError(
             f"the guard of {version.title} is off, so it has no gates", hint="see docs/upgrades.md"
         )
-    pinned = Pinned(pins.registry.policy, pins.lock.snapshot_of, pins.engines, open_store(place))
+    pinned = Pinned(
+        pins.registry.policy,
+        pins.lock.snapshot_of,
+        pins.engines,
+        open_store(place),
+        pins.lock.snapshots,
+    )
     want = want_version(version, pinned, action="gate")
     found = open_fleet(of_site["fleet"])
     found.select(named)

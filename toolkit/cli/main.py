@@ -24,6 +24,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.plan:plan",
         "Show whether a version fits on each host, before any download.",
     ),
+    "diff": (
+        "toolkit.cli.diff:diff",
+        "Show what `deploy` would change: release, small files, host settings.",
+    ),
     "deploy": (
         "toolkit.cli.deploy:deploy",
         "Make a version serve; does nothing where it already does.",

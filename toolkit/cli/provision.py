@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import click
 
+from toolkit.adapters.ansible.certificate import provisioned_settings
 from toolkit.adapters.ansible.converge import RealConverge
 from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
 from toolkit.adapters.disk import scratch_of
@@ -14,10 +16,13 @@ from toolkit.cli.context import home_directory, lock_owner, open_fleet
 from toolkit.cli.options import dry_run_option, fleet_option, home_option, json_option, yes_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
+from toolkit.cli.views.changes import agreed_to, show_changes, turn_off_option
 from toolkit.cli.views.host import open_host
 from toolkit.cli.views.plan import DryRun, go_ahead
+from toolkit.domain.change import folded
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import joined
+from toolkit.planning.change.settings import PROTECTIONS
 from toolkit.workflows.fleet.provision import Intent, Outcome, Provisioning, Target
 from toolkit.workflows.fleet.provision import provision as provision_hosts
 
@@ -28,6 +33,7 @@ from toolkit.workflows.fleet.provision import provision as provision_hosts
 @click.option("--check", is_flag=True, help="Say what would change and change nothing.")
 @click.option("--force", is_flag=True, help="Converge hosts as well that need nothing.")
 @yes_option()
+@turn_off_option()
 @dry_run_option()
 @fleet_option()
 @home_option()
@@ -36,11 +42,10 @@ def provision(
     hosts: tuple[str, ...],
     check: bool,
     force: bool,
-    yes: bool,
-    dry_run: bool,
     fleet: str | None,
     home: str | None,
     as_json: bool,
+    **asked: Any,
 ) -> None:
     """Make hosts ready to serve: packages, user, router, time, firewall, driver.
 
@@ -49,7 +54,10 @@ def provision(
 
     place, known = home_directory(home), open_fleet(fleet)
     ports = {host.name: open_host(host, place) for host in known.hosts}
-    targets = [Target(ports[host.name], provision_digest(host)) for host in known.select(hosts)]
+    targets = [
+        Target(ports[host.name], provision_digest(host), provisioned_settings(host))
+        for host in known.select(hosts)
+    ]
     how = Provisioning(
         converge=RealConverge(playbook_directory(), scratch_of(place), check=check),
         owner=lock_owner(),
@@ -59,13 +67,16 @@ def provision(
         check=check,
         force=force,
     )
-    outcomes = provision_hosts(
-        targets, how, _confirmation(yes=yes or check, dry_run=dry_run, as_json=as_json)
-    )
+    if check:
+        # A check changes nothing, so that there is nothing to agree to.
+        asked.update(yes=True, turn_off=PROTECTIONS)
+    outcomes = provision_hosts(targets, how, _confirmation(as_json=as_json, **asked))
     _show(outcomes, as_json)
 
 
-def _confirmation(*, yes: bool, dry_run: bool, as_json: bool) -> Callable[[Sequence[Intent]], bool]:
+def _confirmation(
+    *, turn_off: Collection[str], yes: bool, dry_run: bool, as_json: bool
+) -> Callable[[Sequence[Intent]], bool]:
     def confirm(intents: Sequence[Intent]) -> bool:
         if dry_run and as_json:
             hosts = {each.target.name: each.as_json() for each in intents}
@@ -77,9 +88,13 @@ def _confirmation(*, yes: bool, dry_run: bool, as_json: bool) -> Callable[[Seque
             note(f"{each.target.name}: {what}{words}")
             for remark in each.remarks:
                 note(f"  note: {remark}")
+        changes = folded({each.target.name: each.changes for each in intents if each.reason})
+        show_changes(changes, note)
         if dry_run:
             say("dry run: nothing was changed")
             raise DryRun
+        if not agreed_to(changes, turn_off):
+            return False
         return go_ahead({"hosts": {each.target.name: each.as_json() for each in intents}}, yes=yes)
 
     return confirm

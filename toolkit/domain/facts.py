@@ -160,6 +160,7 @@ class HostFacts:
     `files_free` and `noexec` are of the file system with its root, `tmp_free` is in bytes.
     `confines` tells whether its kernel can keep a process from reaching addresses (control groups, version 2).
     `changed_files` names in words the files of its router and of the toolkit that are not as they were written.
+    `settings` are those that it was provisioned with, None where it has not kept them.
     `guards` are those that watch a release under traffic, or whose verdict no command has taken yet.
     """
 
@@ -199,11 +200,12 @@ class HostFacts:
     damaged: tuple[str, ...] = ()
     changed_files: tuple[str, ...] = ()
     guards: tuple[GuardFacts, ...] = ()
+    settings: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints of a host; its slots, routes and guards are shown elsewhere."""
         data = asdict(self)
-        for name in ("slots", "routes", "used_ports", "opened", "guards"):
+        for name in ("slots", "routes", "used_ports", "opened", "guards", "settings"):
             del data[name]
         data["router"]["endpoint"] = self.router.endpoint
         return data

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from toolkit.domain.change import Change
 from toolkit.domain.guard import Guard
 from toolkit.domain.release import Release
 
@@ -82,7 +83,8 @@ class Step:
 class Plan:
     """The steps that a command is about to take on a host. Without steps, nothing needs to change.
 
-    `guard` says what the release must prove; None where nothing watches it but the command.
+    `guard` says what the release must prove; None where nothing watches it but the command. `changes` say what differs
+    from what runs on the host now, in release and settings.
     """
 
     action: str
@@ -97,6 +99,7 @@ class Plan:
     downtime: str = ""
     notes: tuple[str, ...] = ()
     guard: Guard | None = None
+    changes: tuple[Change, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -116,5 +119,6 @@ class Plan:
             "strategy": str(self.strategy),
             "downtime": self.downtime or "0 s",
             "notes": list(self.notes),
+            "changes": [each.as_json() for each in self.changes],
             "steps": [step.as_json() for step in self.steps],
         }

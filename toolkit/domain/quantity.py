@@ -39,6 +39,16 @@ def format_size(size: int) -> str:
     return f"{size} B"
 
 
+def written_size(size: int) -> str:
+    """Return `size` bytes as a person would write them in the registry: `3GiB` stays `3GiB`, `16GB` stays `16GB`.
+
+    The shortest text whose value is exactly `size` is chosen, so nothing is rounded.
+    """
+    texts = [f"{size / number:.10g}{unit}" for unit, number in _UNITS.items()]
+    exact = [text for text in texts if _SIZE.fullmatch(text) and parse_size(text) == size]
+    return min(exact, key=len, default=f"{size}B")
+
+
 def format_seconds(seconds: float) -> str:
     """Return a duration for users: `0.4 s`, `38 s`, `4 min 05 s`, `2 h 10 min`."""
     if seconds < 9.95:

@@ -17,6 +17,7 @@ import engine
 import fence
 import guard_order
 import hang
+import host_settings
 import open_deployment
 import processes
 import router_keys
@@ -69,6 +70,7 @@ def observe(root: str, label: str = "") -> Document:
         "missing_libraries": engine.missing_libraries(accelerator),
         "snapshots": _listing(os.path.join(root, "snapshots")),
         "converged": (read_text(os.path.join(root, "converged")) or "").strip(),
+        "settings": host_settings.read(root),
         "slots": [_slot(root, each, routing, label, users) for each in manifests],
         "routes": routing["routes"],
         "router": {

@@ -123,8 +123,9 @@ class Tools:
     `clock` returns seconds since the epoch; `say` takes a line of progress for people.
     `supplies` and `distribution` are opened when first called: a switch to a standby needs neither.
     `provision_digest` is over the roles and settings of a provisioned host. `routers` are those of all hosts
-    with routes. `interruption` ends the waits of these adapters and of those of the command's other hosts. `scorer`
-    gives what runs benchmarks, None where the command runs none.
+    with routes. `settings` are those of the host's provisioning, see `domain.host_settings`. `interruption` ends the
+    waits of these adapters and of those of the command's other hosts. `scorer` gives what runs benchmarks, None where
+    the command runs none.
     """
 
     host: HostPort
@@ -140,6 +141,7 @@ class Tools:
     interruption: Interruption
     trail: Trail = field(default_factory=NoTrail)
     scorer: Callable[[], Scores] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from toolkit.domain.fleet import Host
+from toolkit.domain.host_settings import settings_of
 from toolkit.errors import InputError
+
+
+def provisioned_settings(host: Host) -> dict[str, Any]:
+    """Return `settings_of` the host with the certificate that this machine has now; raises as `certificate_digest`."""
+    return settings_of(host, certificate_digest(host))
 
 
 def certificate_digest(host: Host) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from toolkit.adapters.ansible.certificate import certificate_digest
+from toolkit.adapters.ansible.certificate import certificate_digest, provisioned_settings
 from toolkit.adapters.hosts.ssh import HOSTSIDE, master_options
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
@@ -142,6 +142,7 @@ def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
         "router_tls_key": host.router_tls_key,
         "router_tls_digest": certificate_digest(host),
         "router_require_keys": host.router_require_keys,
+        "provision_settings": provisioned_settings(host),
     }
 
 

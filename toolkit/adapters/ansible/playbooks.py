@@ -7,7 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from toolkit.adapters.ansible.certificate import certificate_digest
+from toolkit.adapters.ansible.certificate import provisioned_settings
 from toolkit.adapters.hosts.ssh import HOSTSIDE
 from toolkit.domain.accelerator import DRIVERS
 from toolkit.domain.fleet import Host
@@ -28,21 +28,8 @@ def provision_digest(host: Host) -> str:
     the last task of provisioning, so that a later run knows in milliseconds that there is nothing to converge.
     Raises InputError where the host's certificate cannot serve.
     """
-    settings = [
-        host.root,
-        host.user,
-        host.router_bind,
-        host.router_metrics_bind,
-        host.python,
-        host.relay_bind,
-        host.peers,
-        host.relays,
-        sorted(host.settings.items()),
-        host.router_require_keys,
-        # A renewed certificate has to reach the host, though its path is the same.
-        certificate_digest(host),
-    ]
-    return hashlib.sha256((_roles_digest() + json.dumps(settings)).encode()).hexdigest()
+    settings = json.dumps(provisioned_settings(host), sort_keys=True)
+    return hashlib.sha256((_roles_digest() + settings).encode()).hexdigest()
 
 
 @functools.cache

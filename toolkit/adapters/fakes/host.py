@@ -28,6 +28,7 @@ from toolkit.domain.facts import (
 )
 from toolkit.domain.fleet import Host
 from toolkit.domain.guard import GateResult, GuardPhase, Verdict
+from toolkit.domain.host_settings import settings_of
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.probe import Answer, Completion, LockOwner, Pair, PairsWanted, Vitals, Waited
 from toolkit.domain.release import OpenDeployment, Release
@@ -427,6 +428,7 @@ class FakeConverge:
             self.target.facts = replace(
                 self.target.facts,
                 converged=variables["provision_digest"],
+                settings=settings_of(host, ""),
                 router=RouterFacts(True, host.router_bind, "2.6", 1),
             )
         elif playbook == "engine":

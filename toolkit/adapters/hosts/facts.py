@@ -94,6 +94,7 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
         held_by=owner_from_json(data["lock"]["owner"] or {}) if data["lock"]["held"] else None,
         changed_files=tuple(data["changed"]),
         guards=tuple(_guard(each) for each in data["guards"]),
+        settings=dict(data["settings"]) if data["settings"] is not None else None,
     )
 
 

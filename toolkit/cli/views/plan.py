@@ -81,8 +81,13 @@ def confirmed(question: str) -> bool:
 
 def show_rollout(plan: RolloutPlan) -> None:
     """Print a plan to standard error: it is a question, not a result."""
+    # Here and not above: `toolkit --help` loads this module too, and must answer at once.
+    from toolkit.cli.views.changes import show_changes
+
     titles = ", ".join(each.title for each in plan.releases) or plan.model
+    note(plan.traffic)
     note(f"{plan.action} {titles}{_serving_now(plan)}")
+    show_changes(plan.changes, note)
     if len(plan.plans) > 1:
         for number, batch in enumerate(plan.batches, 1):
             note(f"  batch {number}: {', '.join(batch)}")
@@ -92,6 +97,7 @@ def show_rollout(plan: RolloutPlan) -> None:
 
 def show_stop(plan: StopPlan) -> None:
     """Print the plan of a stop to standard error."""
+    note(plan.traffic)
     note(f"stop {plan.model}: it does not serve on these hosts until it is deployed again")
     _show_hosts(plan.plans)
     _show_rest(plan.unreachable, ())
@@ -108,8 +114,8 @@ def show_gate(gating: GatePlan) -> None:
 
 
 def _serving_now(plan: RolloutPlan) -> str:
-    before = dict.fromkeys(each.previous.title for each in plan.plans.values() if each.previous)
-    return f", serving now: {', '.join(before)}" if before else ""
+    before = ", ".join(each.title for each in plan.serving)
+    return f", serving now: {before}" if before else ""
 
 
 def _show_hosts(plans: Mapping[str, Plan]) -> None:

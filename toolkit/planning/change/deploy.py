@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from toolkit.domain.change import Change
 from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.guard import Guard
 from toolkit.domain.model import DEFAULT_HOLD
@@ -14,6 +15,7 @@ from toolkit.domain.release import SLOTS, Release
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.change.adapters import adapt_step, can_adapt
 from toolkit.planning.change.canary import Watching, bake_step, watching
+from toolkit.planning.change.difference import release_changes
 from toolkit.planning.change.preflight import reason_to_provision
 from toolkit.planning.change.room import Room, find_room
 
@@ -28,7 +30,7 @@ class Wanted:
     `snapshot_size` and `missing_bytes` are in bytes. The host's `converged` must read `provision_digest`. The new
     replica is watched under traffic as its `guard` says (None: for some seconds by the command alone), for
     `bake_seconds` where a person asked for that; a start usually takes `ready_seconds`. In a swap a request waits for
-    up to `hold_seconds`.
+    up to `hold_seconds`. `file_changes` say how its files differ from those that serve on the host.
     """
 
     action: str
@@ -42,6 +44,7 @@ class Wanted:
     notes: tuple[str, ...] = ()
     guard: Guard | None = None
     hold_seconds: float = DEFAULT_HOLD
+    file_changes: tuple[Change, ...] = ()
 
 
 def plan_deploy(wanted: Wanted, facts: HostFacts) -> Plan:
@@ -52,7 +55,9 @@ def plan_deploy(wanted: Wanted, facts: HostFacts) -> Plan:
     plan = _ordered(wanted, facts)
     if plan.empty:
         return plan
-    return replace(plan, notes=(*wanted.notes, *_other_source(plan), *plan.notes))
+    changes = (*release_changes(plan.previous, wanted.release), *wanted.file_changes)
+    notes = (*wanted.notes, *_other_source(plan), *plan.notes)
+    return replace(plan, notes=notes, changes=changes)
 
 
 def _other_source(plan: Plan) -> tuple[str, ...]:

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from toolkit.domain.change import Change, folded
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan, StepKind, Strategy
 from toolkit.domain.release import Release
 from toolkit.errors import RefusedError
 from toolkit.planning.change.canary import has_canary, with_canary
 from toolkit.planning.change.deploy import HOLD_NOTE, SWAP_NOTE, Wanted
+from toolkit.planning.change.traffic import traffic_words
 
 # Steps that prepare a host before the first batch; none of them touches a serving replica.
 PREPARATION = (
@@ -56,6 +58,24 @@ class RolloutPlan:
         return not self.batches
 
     @property
+    def traffic(self) -> str:
+        """What happens to the model's requests, in a sentence."""
+        return traffic_words(self.model, self.plans, self.batches)
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What differs from what runs, of all hosts that change; equal changes of several hosts are one."""
+        return folded({name: plan.changes for name, plan in self.plans.items() if not plan.empty})
+
+    @property
+    def serving(self) -> tuple[Release, ...]:
+        """The releases that have traffic now on the hosts that take part: several in the midst of a rollout."""
+        found = {
+            plan.previous.number: plan.previous for plan in self.plans.values() if plan.previous
+        }
+        return tuple(found.values())
+
+    @property
     def releases(self) -> tuple[Release, ...]:
         """The releases that hosts get: one, unless the devices of hosts differ."""
         found: dict[int, Release] = {}
@@ -80,6 +100,8 @@ class RolloutPlan:
         return {
             "action": self.action,
             "model": self.model,
+            "traffic": self.traffic,
+            "changes": [each.as_json() for each in self.changes],
             "hosts": {name: plan.as_json() for name, plan in self.plans.items()},
             "batches": [list(batch) for batch in self.batches],
             "unreachable": dict(self.unreachable),

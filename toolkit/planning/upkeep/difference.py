@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from toolkit.domain.bounds import CONFIG
+from toolkit.domain.change import Change
 from toolkit.domain.outside import parse_json
 from toolkit.domain.quantity import format_size
-from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest, Snapshot
 
 # Small files that decide how a model answers: a change of one is a change of its behaviour.
@@ -30,6 +30,8 @@ BEHAVIOUR = (*COMPARED, *_TOKENIZER)
 _TEMPLATE_FIELD = "chat_template"
 _MOST_FIELDS = 200
 _LONGEST = 60
+_NAMED_FILES = 2
+_SIDES = ("before", "after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,50 +117,40 @@ def compare(
     )
 
 
-def behaviour_files(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
-    """Return the small files that differ and whose change alters answers: settings, template, tokenizer."""
-    changed = {each.path for each in _file_changes(before, after)}
-    return tuple(path for path in BEHAVIOUR if path in changed)
+def compared_files(snapshot: Snapshot, other: Snapshot) -> tuple[str, ...]:
+    """Return the small files of `snapshot` whose contents `compare` needs: `other` lacks them, or has other bytes."""
+    theirs = {file.path: file.sha256 for file in other.files}
+    return tuple(
+        file.path
+        for file in snapshot.files
+        if file.path in COMPARED and theirs.get(file.path) != file.sha256 and file.size <= CONFIG
+    )
 
 
-def what_alters(
-    before: Release, after: Release, files: tuple[Snapshot | None, Snapshot]
-) -> tuple[str, ...]:
-    """Return remarks on what changes the answers from one release to another, besides the weights.
-
-    `files` are the snapshots of the two; the former's may be unknown.
-    """
-    return tuple(_alterations(before, after, files))
+def file_changes(found: Difference) -> tuple[Change, ...]:
+    """Return the difference of two snapshots as lines of a plan: fields, small files, and the rest as one line."""
+    return tuple(_changes(found))
 
 
-def _alterations(
-    before: Release, after: Release, files: tuple[Snapshot | None, Snapshot]
-) -> Iterator[str]:
-    former, new = files
-    if former is not None and (names := behaviour_files(former, new)):
-        yield f"alters answers: {', '.join(names)}, not as in {before.version}"
-    if before.engine != after.engine:
-        yield f"another engine: {before.engine} -> {after.engine}"
-    old, own = _options(before), _options(after)
-    for name in sorted(old.keys() | own.keys()):
-        if old.get(name) != own.get(name):
-            yield f"another option: {name} {old.get(name, 'absent')} -> {own.get(name, 'absent')}"
+def _changes(found: Difference) -> Iterator[Change]:
+    for field in found.fields:
+        yield Change(f"{field.file}: {field.name}", field.before, field.after)
+    told = {field.file for field in found.fields}
+    changed = {each.path: each for each in found.files}
+    for path in (each for each in found.behaviour if each not in told):
+        before, after = changed[path].before, changed[path].after
+        other = ", other bytes" if before == after else ""
+        yield Change(path, _size_words(before), _size_words(after) + other)
+    rest = [each for each in found.files if each.path not in found.behaviour]
+    if rest:
+        names = ", ".join(each.path for each in rest[:_NAMED_FILES])
+        more = f" and {len(rest) - _NAMED_FILES} more" if len(rest) > _NAMED_FILES else ""
+        sizes = [_size_words(sum(getattr(each, side) or 0 for each in rest)) for side in _SIDES]
+        yield Change("weights and other files", sizes[0], f"{sizes[1]} ({names}{more})")
 
 
-def _options(release: Release) -> dict[str, str]:
-    """Return the arguments and variables of a release by name; an argument without a value is `set`."""
-    found: dict[str, str] = {}
-    name = ""
-    for word in release.args:
-        if word.startswith("--"):
-            name, equals, value = word.partition("=")
-            found[name] = value if equals else ""
-        elif name:
-            found[name] = f"{found[name]} {word}".strip()
-    return {
-        **{flag: _short(value) or "set" for flag, value in found.items()},
-        **{variable: _short(value) for variable, value in release.env.items()},
-    }
+def _size_words(size: int | None) -> str:
+    return "" if size is None else format_size(size)
 
 
 def _file_changes(before: Snapshot, after: Snapshot) -> Iterator[FileChange]:

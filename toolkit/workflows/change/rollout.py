@@ -21,6 +21,7 @@ from toolkit.planning.change.judged import failed_rollouts
 from toolkit.planning.change.placement import choose_hosts, having
 from toolkit.planning.change.preflight import require_sound
 from toolkit.planning.change.rollout import RolloutPlan, differs, numbered, plan_rollout
+from toolkit.planning.change.settings import with_settings
 from toolkit.planning.change.span import place_span, placed_before, plan_hosts, require_together
 from toolkit.planning.routing.agreement import agreed, behind, fleet_routes
 from toolkit.planning.routing.rebuild import require_readable
@@ -72,6 +73,15 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
         states = Rollout(taking_part, plan, facts, order, str(uuid.uuid4())).perform()
         first.routers.catch_up()
     return _finished(RolledOut(plan, not plan.empty, states, first.clock() - started))
+
+
+def preview(members: Sequence[Tools], order: Order) -> RolloutPlan:
+    """Return the plan of `order` from the hosts as they are now; changes nothing and takes no lock.
+
+    Raises what planning raises: InputError, RefusedError, NothingSuitableError, and HostError where no host answers.
+    """
+    seen = look([each.host for each in members])
+    return _plan(members, _aimed(order, seen), seen)[0]
 
 
 def _first_plan(
@@ -181,6 +191,7 @@ def _plan(
     known = [each for each, _ in members[0].history.releases(order.model)]
     plans = plan_hosts(numbered(placed, known, facts.values()), facts)
     plans = fenced(plans, [each.host.host for each in members], facts)
+    plans = with_settings(plans, {each.host.name: each.settings for each in members}, facts)
     notes = (*chosen.notes, *failed_before(members[0].history, order, plans.values()))
     return (
         plan_rollout(plans, facts, order.limits, unreachable=seen.unreachable, notes=notes),

@@ -15,6 +15,7 @@ from toolkit.planning.change.judged import failed_rollouts
 from toolkit.planning.change.placement import having
 from toolkit.planning.change.recovery import stop_steps
 from toolkit.planning.change.span import require_whole
+from toolkit.planning.change.traffic import stop_words
 from toolkit.planning.routing.agreement import agreed
 from toolkit.planning.routing.rebuild import require_routes
 from toolkit.workflows.change.act import Act, Change
@@ -28,17 +29,27 @@ from toolkit.workflows.tools import Timing, Tools
 
 @dataclass(frozen=True, slots=True)
 class StopPlan:
-    """The plan of each host, by name; `unreachable` are the hosts that do not answer, with the reason."""
+    """The plan of each host, by name; `unreachable` are the hosts that do not answer, with the reason.
+
+    `others` are the hosts that go on serving the model.
+    """
 
     model: str
     plans: Mapping[str, Plan]
     unreachable: Mapping[str, str]
+    others: tuple[str, ...] = ()
+
+    @property
+    def traffic(self) -> str:
+        """What happens to the model's requests, in a sentence."""
+        return stop_words(self.model, tuple(self.plans), everywhere=not self.others)
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
             "action": "stop",
             "model": self.model,
+            "traffic": self.traffic,
             "hosts": {name: plan.as_json() for name, plan in self.plans.items()},
             "unreachable": dict(self.unreachable),
         }
@@ -127,7 +138,7 @@ def _plan(
     require_whole(model, facts, chosen)
     plans = {name: _plan_host(model, facts[name]) for name in chosen}
     return (
-        StopPlan(model, plans, seen.unreachable),
+        StopPlan(model, plans, seen.unreachable, tuple(each for each in have if each not in plans)),
         facts,
         bool(left_open(members, seen, ends_bake=model)),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from toolkit.domain.release import Outcome, Release
+from toolkit.domain.release import Outcome
 from toolkit.errors import InputError
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.rollback import Past, former_releases
@@ -60,12 +60,16 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """The pins, the store and the policy of the ops machine."""
+    """The pins, the store and the policy of the ops machine.
+
+    `known` has the pinned files of a source and a revision, those of former versions too.
+    """
 
     policy: Policy
     snapshot_of: Callable[[Version], Snapshot]
     locks: Sequence[EngineLock]
     store: Store
+    known: Mapping[tuple[str, str], Snapshot] = field(default_factory=dict)
 
 
 def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
@@ -78,6 +82,7 @@ def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
     from toolkit.planning.release.accelerator import choose_accelerator
     from toolkit.planning.release.build import build_release, built_adapter
     from toolkit.planning.release.engine_choice import choose_lock
+    from toolkit.workflows.change.small_files import changed_files
     from toolkit.workflows.files.pull import require_licence, require_permission
     from toolkit.workflows.guard.files import check_files
 
@@ -106,25 +111,13 @@ def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
             release=release,
             snapshot_size=sum(each.size for each in absent),
             missing_bytes=0 if stored else max(1, sum(missing)),
-            notes=(*_permitted(version), *_altered(release, snapshot, facts, pinned)),
+            notes=_permitted(version),
+            file_changes=changed_files(release, snapshot, facts, pinned.store, pinned.known),
             guard=version.guard,
             hold_seconds=version.hold,
         )
 
     return want
-
-
-def _altered(
-    release: Release, snapshot: Snapshot, facts: HostFacts, pinned: Pinned
-) -> tuple[str, ...]:
-    """Return the remarks on what alters the answers of the model, beside the release that serves it."""
-    from toolkit.planning.upkeep.difference import what_alters
-
-    serving = facts.serving_slot(release.model)
-    if serving is None or serving.release is None:
-        return ()
-    stored = pinned.store.find(serving.release.source, serving.release.revision)
-    return what_alters(serving.release, release, (stored.snapshot if stored else None, snapshot))
 
 
 def _permitted(version: Version) -> tuple[str, ...]:

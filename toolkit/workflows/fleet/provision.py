@@ -15,11 +15,13 @@ from typing import Any
 from toolkit.adapters.ansible.converge import Converge
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.domain.accelerator import driver_package
+from toolkit.domain.change import Change
 from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import HostError, RefusedError, ToolkitError
 from toolkit.planning.change.fence import fence_remarks
 from toolkit.planning.change.preflight import preflight, reason_to_provision, remarks
+from toolkit.planning.change.settings import settings_changes
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.fleet.keys import sync_keys
 from toolkit.workflows.fleet.look import look
@@ -41,10 +43,11 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A host to provision, and the digest that its `converged` file must have."""
+    """A host to provision, its settings by the fleet file, and the digest that its `converged` file must have."""
 
     host: HostPort
     digest: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -54,13 +57,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """The intent for a host. `reason` is empty where nothing is to do; `fault` says why it cannot be done."""
+    """The intent for a host. `reason` is empty where nothing is to do; `fault` says why it cannot be done.
+
+    `changes` say what differs from the settings that it was provisioned with.
+    """
 
     target: Target
     reason: str = ""
     init: str = ""
     fault: ToolkitError | None = None
     remarks: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--dry-run --json` prints."""
@@ -68,6 +75,7 @@ class Intent:
             "reason": self.reason,
             "error": self.fault.as_json() if self.fault else None,
             "remarks": list(self.remarks),
+            "changes": [each.as_json() for each in self.changes],
         }
 
 
@@ -143,11 +151,13 @@ def _intend(target: Target, how: Provisioning, seen: FleetFacts) -> Intent:
     if faults:
         words = "; ".join(each.words for each in faults)
         return Intent(target, fault=HostError(f"{target.name}: {words}", hint=faults[0].hint))
+    reason = _reason(facts, target, how)
     return Intent(
         target,
-        _reason(facts, target, how),
+        reason,
         facts.init,
         remarks=(*remarks(facts), *fence_remarks(facts)),
+        changes=settings_changes(facts, target.settings) if reason and target.settings else (),
     )
 
 

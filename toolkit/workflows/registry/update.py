@@ -11,11 +11,10 @@ from toolkit.adapters.hub.port import OpenHub
 from toolkit.config.lock_file import read_lock
 from toolkit.config.registry.edit import accepted, write_registry
 from toolkit.config.registry.reading import RegistryFile, read_registry
-from toolkit.domain.bounds import CONFIG
 from toolkit.domain.model import HubSource, Version
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import InputError, SourceError
-from toolkit.planning.upkeep.difference import COMPARED, Difference, compare
+from toolkit.planning.upkeep.difference import Difference, compare, compared_files
 from toolkit.workflows.registry.pin import Accept, Pinned, Report, pin_candidate
 
 
@@ -128,20 +127,12 @@ def _texts(
 
     A file that can no longer be read is empty: the former commit may be gone upstream, and the digests still compare.
     """
-    theirs = {file.path: file.sha256 for file in other.files}
-    wanted = [
-        file
-        for file in snapshot.files
-        if file.path in COMPARED and theirs.get(file.path) != file.sha256 and file.size <= CONFIG
-    ]
     found = {}
-    for file in wanted:
-        found[file.path] = b""
+    for path in compared_files(snapshot, other):
+        found[path] = b""
         with suppress(SourceError, OSError):
             if place is not None:
-                found[file.path] = (place / file.path).read_bytes()
+                found[path] = (place / path).read_bytes()
             elif isinstance(version.source, HubSource):
-                found[file.path] = open_hub().read_small(
-                    version.source.repo, version.revision, file.path
-                )
+                found[path] = open_hub().read_small(version.source.repo, version.revision, path)
     return found

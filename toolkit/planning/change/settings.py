@@ -1,0 +1,125 @@
+"""What differs between the settings that a host was provisioned with and those of the fleet file, line by line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from toolkit.domain.change import Change
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.fleet import is_loopback
+from toolkit.domain.plan import Plan, StepKind
+from toolkit.planning.change.difference import shown_value
+from toolkit.planning.change.fence import unfenced_host
+
+# The protections that a change of settings can turn off, as `--turn-off` names them, with what then holds.
+PROTECTIONS = {
+    "tls": "keys, prompts and answers cross the network readable",
+    "keys": "whoever reaches the router can use every model",
+    "loopback": "other machines reach the router, which asks for no key",
+    "firewall": "all ports of the host are open",
+    "fence": "replicas that the host cannot confine serve other machines",
+    "swarm-tls": "transfers between hosts are not encrypted",
+}
+_SWITCHES = {
+    "toolkit_firewall": "firewall",
+    "toolkit_swarm_tls": "swarm-tls",
+    "router_require_keys": "keys",
+    "toolkit_accept_unfenced": "fence",
+    "toolkit_interconnect": "",
+}
+_BINDS = ("router_bind", "router_metrics_bind")
+_NOT_KEPT = "other host settings"
+
+
+def with_settings(
+    plans: Mapping[str, Plan],
+    wanted: Mapping[str, Mapping[str, Any]],
+    facts: Mapping[str, HostFacts],
+) -> dict[str, Plan]:
+    """Return the plans; one that provisions its host says what that changes, by the host's `wanted` settings."""
+    found = dict(plans)
+    for name, plan in plans.items():
+        if wanted.get(name) and any(step.kind is StepKind.PROVISION for step in plan.steps):
+            changes = settings_changes(facts[name], wanted[name])
+            found[name] = replace(plan, changes=(*plan.changes, *changes))
+    return found
+
+
+def settings_changes(facts: HostFacts, wanted: Mapping[str, Any]) -> tuple[Change, ...]:
+    """Return what provisioning changes in the settings of a host; nothing for one that was never provisioned.
+
+    A host that an older toolkit provisioned has not kept its settings: those that its router shows are compared.
+    """
+    if not facts.converged:
+        return ()
+    before = facts.settings
+    if before is None:
+        seen = {"router_bind": facts.router.bind, "router_tls": "known" if facts.router.tls else ""}
+        known = (
+            each for each in _changes(facts, seen, wanted) if each.subject in ("router_bind", "TLS")
+        )
+        return (
+            *known,
+            Change(_NOT_KEPT, "", "not compared: an older toolkit provisioned this host"),
+        )
+    return tuple(_changes(facts, before, wanted))
+
+
+def _changes(
+    facts: HostFacts, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Iterator[Change]:
+    yield from _tls(str(before.get("router_tls") or ""), str(after.get("router_tls") or ""))
+    for name in dict.fromkeys((*after, *sorted(before))):
+        old, new = before.get(name), after.get(name)
+        if name == "router_tls" or old == new:
+            continue
+        if name in _SWITCHES:
+            if bool(old) != bool(new):
+                yield Change(name, _switch(old), _switch(new), _turned_off(facts, name, bool(new)))
+        else:
+            yield Change(name, _words(old), _words(new), _opened(facts, name, old, new, after))
+
+
+def _tls(before: str, after: str) -> Iterator[Change]:
+    if before and not after:
+        yield Change("TLS", "https", "http, not encrypted", "tls")
+    elif after and not before:
+        yield Change("TLS", "http, not encrypted", "https")
+    elif before != after and before != "known":
+        yield Change("certificate", f"sha256 {shown_value('', before)}", f"sha256 {after}")
+
+
+def _turned_off(facts: HostFacts, name: str, on: bool) -> str:
+    if name == "toolkit_accept_unfenced":
+        return _SWITCHES[name] if on and unfenced_host(facts) else ""
+    if name == "router_require_keys" and facts.router.keys:
+        # A door with keys asks for one whatever this setting says.
+        return ""
+    return "" if on else _SWITCHES[name]
+
+
+def _opened(facts: HostFacts, name: str, old: Any, new: Any, after: Mapping[str, Any]) -> str:
+    """Return the protection that a bind ends: it leaves loopback, and what listens there asks for no key."""
+    if name not in _BINDS or not _inward(old) or _inward(new):
+        return ""
+    asks = bool(facts.router.keys or after.get("router_require_keys"))
+    return "" if asks and name == "router_bind" else "loopback"
+
+
+def _inward(bind: Any) -> bool:
+    return is_loopback(str(bind).rpartition(":")[0])
+
+
+def _switch(value: Any) -> str:
+    return "on" if value else "off"
+
+
+def _words(value: Any) -> str:
+    if value is None or value == "" or value == []:
+        return ""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return shown_value("", ", ".join(value))
+    return shown_value("", value if isinstance(value, str) else json.dumps(value))

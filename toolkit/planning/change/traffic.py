@@ -1,0 +1,85 @@
+"""What happens to the traffic of a model, in one sentence: the first line of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from toolkit.domain.plan import WHOLE, Plan, StepKind, Strategy
+from toolkit.domain.quantity import format_seconds
+from toolkit.domain.release import Release
+
+
+def traffic_words(
+    model: str, plans: Mapping[str, Plan], batches: Sequence[Sequence[str]] = ((),)
+) -> str:
+    """Return what happens to the requests for `model`, by the plan of each host and the batches of hosts."""
+    busy = [plan for plan in plans.values() if not plan.empty]
+    if not busy:
+        return "Nothing changes." if plans else "What was cut short is ended first."
+    adapted = [plan for plan in busy if plan.strategy is Strategy.ADAPT]
+    if adapted:
+        return (
+            f"Traffic of {model} stays with its replicas, which become {_new(adapted)}; "
+            "requests for an adapter that is exchanged wait meanwhile."
+        )
+    moving = [plan for plan in busy if _has(plan, StepKind.SHIFT)]
+    if not moving:
+        return f"Traffic of {model} stays where it is."
+    swaps = [plan for plan in moving if plan.strategy is Strategy.SWAP]
+    if swaps:
+        return _held(model, swaps)
+    moved = [plan for plan in moving if plan.previous and _has(plan, StepKind.GATE)]
+    if moved:
+        return _moved(model, moved, one_by_one=len(batches) > 1)
+    if not any(_has(plan, StepKind.GATE) for plan in moving):
+        return f"Traffic of {model} stays with {_new(moving)}; its routers are told so again."
+    if any(plan.empty for plan in plans.values()):
+        return f"Traffic of {model} goes to more hosts, once {_new(moving)} has passed its checks there."
+    return f"Nothing serves {model} there now; {_new(moving)} does, once it has passed its checks."
+
+
+def stop_words(model: str, hosts: Sequence[str], *, everywhere: bool) -> str:
+    """Return what happens to the requests for a model that is stopped on `hosts`."""
+    if everywhere:
+        return f"Requests for {model} are refused from now on, until it is deployed again."
+    return f"Traffic of {model} leaves {', '.join(hosts)}; the other hosts take it."
+
+
+def _held(model: str, swaps: Sequence[Plan]) -> str:
+    """Return how long requests wait where the former release stops before the new one starts."""
+    wait = format_seconds(max(step.seconds for plan in swaps for step in plan.steps))
+    return (
+        f"Requests for {model} wait, each up to {wait}, while {_former(swaps)} stops and {_new(swaps)} starts "
+        f"({swaps[0].downtime}); whoever waits longer is refused."
+    )
+
+
+def _moved(model: str, moved: Sequence[Plan], *, one_by_one: bool) -> str:
+    shares = [step.share for plan in moved for step in plan.steps if step.kind is StepKind.CANARY]
+    first = f", first {100 * min(shares) / WHOLE:g} % of it" if shares else ""
+    hosts = ", host after host" if one_by_one else ""
+    return f"Traffic of {model} moves from {_former(moved)} to {_new(moved)}{first}{hosts}; {_rest(moved)}."
+
+
+def _rest(moved: Sequence[Plan]) -> str:
+    if any(plan.strategy is Strategy.ROLLING for plan in moved):
+        return "where one stops for the other, the other hosts serve meanwhile"
+    if all(_has(plan, StepKind.STANDBY) for plan in moved):
+        return f"{_former(moved)} stays beside it for a return"
+    return f"{_former(moved)} is stopped then"
+
+
+def _former(plans: Iterable[Plan]) -> str:
+    return " and ".join(dict.fromkeys(_short(plan.previous) for plan in plans if plan.previous))
+
+
+def _new(plans: Iterable[Plan]) -> str:
+    return " and ".join(dict.fromkeys(_short(plan.release) for plan in plans if plan.release))
+
+
+def _short(release: Release) -> str:
+    return f"#{release.number} ({release.version})"
+
+
+def _has(plan: Plan, kind: StepKind) -> bool:
+    return any(step.kind is kind for step in plan.steps)
