@@ -45,7 +45,15 @@ class Site:
         assert self.lab.observe()["drift"] == []
         left = {path.name for path in Path(self.lab.directory).iterdir()} - set(CONFIGURATION)
         base = {"haproxy.cfg", "model.lua", "usage.lua", "refuse.lua", "limits.lua", ".lock"}
-        base |= {"hold.lua", "paths.lua", "keys.map", "versions.map", "bodies.cfg", "bodies.sh"}
+        base |= {
+            "form.lua",
+            "hold.lua",
+            "paths.lua",
+            "keys.map",
+            "versions.map",
+            "bodies.cfg",
+            "bodies.sh",
+        }
         assert left == base
 
 
