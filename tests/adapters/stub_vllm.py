@@ -22,6 +22,11 @@ with open(f"{snapshot}/{name}") as file:
     behaviour, _, answer = file.read().strip().partition("\n")
 port = int(sys.argv[sys.argv.index("--port") + 1])
 running = [0]
+# LoRA adapters by name, with what they answer, and the name of their base.
+adapters = {}
+served = (
+    sys.argv[sys.argv.index("--served-model-name") + 1] if "--served-model-name" in sys.argv else ""
+)
 # Requests of clients so far, and the memory that they took.
 clients, taken = [0], []
 
@@ -44,6 +49,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path in ADAPTER_CALLS:
+            status, words = ADAPTER_CALLS[self.path](request)
+            self.answer(status, json.dumps({"error": {"message": words}}).encode())
+            return
+        asked = request.get("model")
+        if asked not in adapters and "--enable-lora" in sys.argv and asked != served:
+            self.answer(404, b'{"error": {"message": "the model does not exist"}}')
+            return
         user = request.get("user", "").split()
         of_client = user[:1] == ["client"]
         clients[0] += of_client
@@ -51,7 +64,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(500, b'{"error": {"message": "internal error"}}')
             return
         running[0] += 1
-        text = spoken(of_client)
+        text = adapters[asked] if asked in adapters else spoken(of_client)
         if user[:1] == ["slow"]:
             time.sleep(1.5)
         elif user[:1] and user[0] in WAYS:
@@ -93,6 +106,33 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *words):
         pass
+
+
+def load_adapter(request):
+    """Load a LoRA adapter, whose weights are the words that it answers; `broken` ones do not load."""
+    name, path = request["lora_name"], request["lora_path"]
+    if name in adapters:
+        return 400, f"The lora adapter '{name}' has already been loaded."
+    try:
+        with open(f"{path}/adapter_model.safetensors") as file:
+            said = file.read()
+    except OSError as error:
+        return 404, f"Loading lora {name} failed: {error}"
+    if said == "broken":
+        return 500, "Error while deserializing header"
+    adapters[name] = said
+    return 200, ""
+
+
+def unload_adapter(request):
+    """Forget a LoRA adapter."""
+    if request["lora_name"] not in adapters:
+        return 404, f"The lora adapter '{request['lora_name']}' cannot be found."
+    del adapters[request["lora_name"]]
+    return 200, ""
+
+
+ADAPTER_CALLS = {"/v1/load_lora_adapter": load_adapter, "/v1/unload_lora_adapter": unload_adapter}
 
 
 def fails(of_client):
@@ -196,6 +236,21 @@ print(f"starting on port {port}", flush=True)
 print("INFO Explicitly set (0.5/12.34) GiB for KV cache on node 0.", flush=True)
 if behaviour == "dies at start":
     raise ValueError("no such thing")
+
+
+def modules():
+    """Return name and directory of each adapter of the command line."""
+    if "--lora-modules" in sys.argv:
+        for word in sys.argv[sys.argv.index("--lora-modules") + 1 :]:
+            if word.startswith("--"):
+                return
+            yield word.split("=", 1)
+
+
+for module, place in modules():
+    status, words = load_adapter({"lora_name": module, "lora_path": place})
+    if status != 200:
+        raise ValueError(words)
 
 
 def meet(count, rank, address, port):

@@ -210,12 +210,17 @@ def _silent(_: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("flipped", [False, True], ids=["whole", "flipped"])
+@pytest.mark.parametrize("part", ["base", "adapter"])
 def test_a_process_supervisor_starts_no_replica_on_a_changed_snapshot(
-    ground: Ground, flipped: bool, capsys: pytest.CaptureFixture[str]
+    ground: Ground, part: str, flipped: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slot = ground.root / "slots/tiny-blue"
     slot.mkdir(parents=True)
-    (slot / "manifest.json").write_text(json.dumps({"release": {"snapshot": ground.digest}}))
+    empty = digest_of_files(())
+    (ground.root / "snapshots" / empty).mkdir()
+    release = {"snapshot": ground.digest if part == "base" else empty}
+    adapters = [] if part == "base" else [{"name": "sql", "snapshot": ground.digest}]
+    (slot / "manifest.json").write_text(json.dumps({"release": {**release, "adapters": adapters}}))
     start = [str(ground.root), "tiny-blue"]
     assert start_check.main(start) == 0
     seen = ground.weights().stat()

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.planning.facts import GB, version
+from tests.system.adapted import LORA, NAME, Adapted, known_answers
 from tests.system.served import Served
 from tests.system.waiting import until
 from toolkit.domain.accelerator import Accelerator
@@ -36,14 +37,19 @@ ENGINES = {"v1": "0.31.0" if TWO_ENGINES else "0.32.0", "v2": "0.32.0"}
 
 @pytest.fixture(scope="module", autouse=True)
 def _engine_of_v1(served: Served) -> Iterator[None]:
-    """Give v1 the former engine for the tests of this file, where its lock is for this Python."""
+    """Give v1 the former engine, where its lock is for this Python, and all versions room for LoRA adapters."""
     text = served.lab.registry.read_text("utf-8")
+    with_room = text.replace("    checks:\n", f"{LORA}    checks:\n", 1)
+    served.lab.registry.write_text(with_room, "utf-8")
     if TWO_ENGINES:
         locks = served.lab.directory / "home" / "engines"
         locks.mkdir(exist_ok=True)
         shutil.copy(FORMER_ENGINE, locks)
         changed, count = re.subn(
-            r"^( +)(v1:\n)", r"\1\2\1  engine: {name: vllm, version: 0.31.0}\n", text, flags=re.M
+            r"^( +)(v1:\n)",
+            r"\1\2\1  engine: {name: vllm, version: 0.31.0}\n",
+            with_room,
+            flags=re.M,
         )
         assert count == 1
         served.lab.registry.write_text(changed, "utf-8")
@@ -106,6 +112,56 @@ def test_a_stream_passes_token_by_token(served: Served) -> None:
     # Held back and sent in clumps, most tokens would arrive within the same millisecond as another.
     gaps = [later - earlier for earlier, later in pairwise(arrivals)]
     assert sum(gap > 0.001 for gap in gaps) > len(gaps) / 2
+
+
+def test_an_adapter_comes_changes_and_goes_without_a_restart_and_loses_no_request(
+    served: Served,
+) -> None:
+    adapted, known = Adapted(served), known_answers(served)
+    adapted.make(1, 2)
+    before = _starts(served)
+    adapted.pin(1)
+    added = json.loads(served.lab.toolkit("deploy", "tiny@v1", "--yes", "--json"))
+    assert added["plan"]["hosts"]["localhost"]["strategy"] == "adapt"
+    listed = _get(f"{served.lab.base_url}/v1/models")["data"]
+    assert [(each["id"], each.get("parent")) for each in listed] == [("tiny", None), (NAME, "tiny")]
+
+    with adapted.load(known) as load:
+        load.wait_for(lambda report: report.versions.get("turn1", 0) > 5, 60)
+        adapted.pin(2)
+        changed = json.loads(served.lab.toolkit("deploy", "tiny@v1", "--yes", "--json"))
+        load.wait_for(lambda report: report.versions.get("turn2", 0) > 5, 60)
+        back = json.loads(served.lab.toolkit("rollback", "tiny", "--yes", "--json"))
+        mark = time.time()
+        load.wait_for(lambda report: (report.last_sent("turn1", after=mark) or 0) > 0, 60)
+    report = load.report()
+    assert _starts(served) == before
+    assert report.bad == ()
+    assert report.versions.keys() == {"turn1", "turn2"}
+    print({"added": added["seconds"], "changed": changed["seconds"], "back": back["seconds"]})
+    print({"lost": len(report.bad), "answers": len(report.answers)})
+    assert served.lab.ask(WHO) == "I am version v1."
+
+    # Neither the engine's calls nor a name of the engine's own are within a client's reach.
+    for path, body in (
+        ("/v1/load_lora_adapter", {"lora_name": "x", "lora_path": "/etc"}),
+        ("/v1/unload_lora_adapter", {"lora_name": NAME}),
+        ("/v1/chat/completions", {"model": f"{NAME}@{'0' * 12}", "messages": []}),
+    ):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            _post(served.lab.base_url + path, body)
+        with caught.value as answer:
+            assert answer.code == 404
+
+    # After a crash or a boot the replica starts with what it has now.
+    run = (served.lab.root / "slots" / "tiny-blue" / "run").read_text()
+    modules = re.findall(rf"{NAME}=\S*/snapshots/([0-9a-f]{{64}})", run)
+    assert modules == [back["plan"]["hosts"]["localhost"]["release"]["adapters"][0]["snapshot"]]
+    assert _asked(served, NAME, WHO) == known[WHO]["turn1"]
+
+    adapted.remove()
+    served.lab.toolkit("deploy", "tiny@v1", "--yes")
+    assert [each["id"] for each in _get(f"{served.lab.base_url}/v1/models")["data"]] == ["tiny"]
 
 
 def test_upgrade_and_rollback_lose_no_request(served: Served) -> None:
@@ -327,6 +383,25 @@ def _kill_engine(served: Served, version: str) -> None:
     )
     for pid in found.stdout.split():
         os.kill(int(pid), signal.SIGKILL)
+
+
+def _starts(served: Served) -> list[float | None]:
+    """Return when the process of each slot started."""
+    seen = json.loads(served.lab.toolkit("status", "--json"))["slots"]
+    return [slot["started_at"] for slot in seen]
+
+
+def _asked(served: Served, model: str, prompt: str) -> str:
+    """Return the answer of one model or adapter."""
+    body = {"model": model, "messages": [{"role": "user", "content": prompt}], "temperature": 0}
+    request = urllib.request.Request(
+        f"{served.lab.base_url}/v1/chat/completions",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer: str = json.load(response)["choices"][0]["message"]["content"]
+    return answer
 
 
 def _get(url: str) -> dict[str, list[dict[str, str]]]:

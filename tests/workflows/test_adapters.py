@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from tests.workflows.world import Killed, World, release
+from toolkit.domain.guard import Guard, Verdict
 from toolkit.domain.model import Check
 from toolkit.domain.release import Release, ReleaseAdapter
 from toolkit.errors import RefusedError, ToolkitError
@@ -179,6 +180,17 @@ def test_a_bad_adapter_gets_no_traffic_and_the_former_one_stays(world: World, wa
     assert world.outcomes()[-1] == ("deploy", 2, "failed")
     assert world.unfinished() == set()
     assert not world.deploy(base(1, SQL)).changed
+
+
+def test_a_bad_adapter_marks_its_release_as_failed_for_schedules(world: World) -> None:
+    world.guard = Guard()
+    world.deploy(base(1, SQL))
+    for host in world.hosts.values():
+        host.adapters.mute.add(SQL_2.snapshot)
+    with pytest.raises(ToolkitError):
+        world.deploy(base(2, SQL_2), ALL)
+    failed = [each for each in world.history.gates("tiny") if each.result.verdict is Verdict.FAILED]
+    assert {(each.release, each.result.gate) for each in failed} == {(2, "checks")}
 
 
 def test_a_bad_adapter_on_one_host_returns_all_of_its_batch(fleet: World) -> None:

@@ -17,6 +17,7 @@ from toolkit.config.lock_file import lock_path, read_lock
 from toolkit.config.registry.reading import load_registry
 from toolkit.domain.snapshot import content_revision
 from toolkit.errors import InputError, RefusedError, SourceError, ToolkitError
+from toolkit.workflows.registry.check import check_registry
 from toolkit.workflows.registry.pin import Pinned
 from toolkit.workflows.registry.pin_adapter import lock_named, pin_named
 
@@ -190,6 +191,24 @@ def test_its_licence_is_its_own_and_the_policy_judges_it(desk: Desk) -> None:
         RefusedError, match=r"the licence cc-by-nc-4.0 of sql@[0-9a-f]{12} is denied"
     ):
         desk.pin()
+
+
+def test_a_check_of_the_registry_looks_at_adapters_too(desk: Desk) -> None:
+    commit = desk.publish(files())
+    desk.pin()
+    lock_named(desk.path, "tiny", **desk.how)
+    assert check_registry(desk.path).findings == ()
+    lock_path(desk.path).unlink()
+    desk.edit("[apache-2.0, mit]", "[mit]")
+    desk.edit("denied: [cc-by-nc-4.0]", "denied: [], approved: {apache-2.0: [tiny]}")
+    found = [
+        (each.version, each.fault, each.message) for each in check_registry(desk.path).findings
+    ]
+    sql = f"sql@{commit[:12]}"
+    assert (sql, True, f"the licence apache-2.0 of {sql} is not approved for sql") in found
+    assert (sql, False, "its files are not pinned yet") in found
+    desk.edit("apache-2.0: [tiny]", "apache-2.0: [tiny, sql]")
+    assert not check_registry(desk.path).faults
 
 
 def test_wrong_names_are_refused(desk: Desk) -> None:

@@ -56,6 +56,9 @@ def releases(model: str, limit: int, with_gates: bool, home: str | None, as_json
             for each, created in known
         ],
     )  # fmt: skip
+    for each, _ in known:
+        if each.adapters:
+            say(f"#{each.number} has the adapters {each.adapter_words}")
     if with_gates:
         say()
         _show_gates(gates)

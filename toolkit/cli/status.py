@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -76,6 +77,8 @@ def _show(seen: FleetStatus, model: str | None, *, several: bool) -> None:
         rows = [(name, *_row(slot, seen.fleet.facts[name].observed_at)) for name, slot in slots]
         first = 0 if several else 1
         table(("HOST", *_COLUMNS)[first:], [row[first:] for row in rows])
+        for words in _adapters(slot for _, slot in slots):
+            say(words)
     else:
         say("nothing is deployed" if model is None else f"{model} is not deployed")
     for words in (*(f"drift: {each}" for each in seen.drift), *seen.events):
@@ -89,6 +92,13 @@ def _show(seen: FleetStatus, model: str | None, *, several: bool) -> None:
         note(guard_words(name, guard))
     for each in seen.unfinished:
         say(_unfinished(each, seen))
+
+
+def _adapters(slots: Iterable[SlotFacts]) -> list[str]:
+    """Return the LoRA adapters of each release that serves, each release once."""
+    serving = [slot.release for slot in slots if slot.release and (slot.weight or slot.share)]
+    words = [f"adapters of {each.title}: {each.adapter_words}" for each in serving if each.adapters]
+    return list(dict.fromkeys(words))
 
 
 def _show_remarks(seen: FleetStatus) -> None:

@@ -105,6 +105,13 @@ class Release:
         )
 
     @property
+    def adapter_words(self) -> str:
+        """Its adapters with their sources, for people; empty without any."""
+        return ", ".join(
+            f"{each.name} ({each.source}@{each.revision[:12]})" for each in self.adapters
+        )
+
+    @property
     def snapshots(self) -> frozenset[str]:
         """The digests of the files that it needs: its own, and those of its adapters."""
         return frozenset((self.snapshot, *(each.snapshot for each in self.adapters)))

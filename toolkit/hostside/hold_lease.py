@@ -1,5 +1,7 @@
 """Requests that wait for a swap depend on its command: without one, they get the former replica again, or an answer.
 
+So do requests for a LoRA adapter that is exchanged.
+
 A command that swaps replicas takes the traffic from the former one, lets requests wait, and starts the new one. If it
 dies, nobody ends the wait. So the watch does: it looks whether the deployment lock is held, which the kernel releases
 with the command. Every host of a fleet decides alone and comes to the same routes.
@@ -32,7 +34,7 @@ class HoldLease:
     def look(self) -> list[str]:
         """Look once; return what was done, in words."""
         routes = router_files.routes(os.path.join(self.root, "router"))
-        if not waiting(routes) or deployment_lock.read(self.root)["held"]:
+        if not (waiting(routes) or exchanged(routes)) or deployment_lock.read(self.root)["held"]:
             self._since = 0.0
             return []
         self._since = self._since or time.monotonic()
@@ -49,6 +51,10 @@ class HoldLease:
                 for model in waiting(routes)
                 if model not in left
             ]
+            done += [
+                f"the command that exchanged the adapter {name} is gone: its requests wait no more"
+                for name in exchanged(routes)
+            ]
         return done
 
 
@@ -62,17 +68,22 @@ def waiting(routes: Document) -> list[str]:
     ]
 
 
+def exchanged(routes: Document) -> list[str]:
+    """Return the LoRA adapters whose requests wait, because a command exchanges them."""
+    return [name for route in routes.get("routes", ()) for name in route.get("waiting", ())]
+
+
 def released(routes: Document, up: dict[str, dict[str, bool]], *, late: bool) -> Document:
     """Return the routes in which former replicas serve again where all of them are up, the same where they are not.
 
     `up` is {model: {target: whether it is up}}. Where it is `late`, those that are up serve, and requests of a model
-    that none serves wait no more.
+    that none serves wait no more. Those of an adapter wait no more in any case: its replicas have it, old or new.
     """
     models, changed = waiting(routes), []
     for route in routes.get("routes", ()):
-        after = route
+        after = {name: value for name, value in route.items() if name != "waiting"}
         if route["model"] in models:
-            after = _released(route, up.get(route["model"], {}), late=late)
+            after = _released(after, up.get(route["model"], {}), late=late)
         changed.append(after)
     if changed == list(routes.get("routes", ())):
         return routes

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from toolkit.config.registry.adapters import adapter_faults
+from toolkit.config.registry.adapters import adapter_faults, blocks_of
 from toolkit.config.registry.fields import (
     ENGINE_PATTERN,
     ENV_PATTERN,
@@ -171,7 +171,12 @@ def _policy(document: YamlText, data: Mapping[str, Any]) -> Iterator[Fault]:
                 f"{licence!r} is denied here and allowed or approved above",
                 hint="keep one of the two",
             )
-    models = [str(name) for name in _mapping(data.get("models"))]
+    entries = _mapping(data.get("models"))
+    models = [str(name) for name in entries]
+    # An adapter has a licence of its own, so it may be approved by its name.
+    models += [
+        name for model in entries for _, name, _ in blocks_of(str(model), _mapping(entries[model]))
+    ]
     # A model with a wrong name may be the one that is meant.
     sure = bool(models) and all(map(_NAME.match, models))
     for licence, names in approved.items() if sure else ():

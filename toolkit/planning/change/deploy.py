@@ -82,8 +82,7 @@ def _ordered(wanted: Wanted, facts: HostFacts) -> Plan:
         return _start_anew(wanted, facts, current)
     if current and can_adapt(current, wanted.release):
         steps = (*_preparation(wanted, facts, live=False), adapt_step(current, wanted.release))
-        plan = _plan(wanted, current, current, Strategy.ADAPT, steps)
-        return replace(plan, guard=None)
+        return _plan(wanted, current, current, Strategy.ADAPT, steps)
     target = _target_slot(wanted, facts, current)
     if _ready_in(target, wanted.release):
         watched = _watched(wanted, facts, target.slot, beside=current)

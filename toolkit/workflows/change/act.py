@@ -251,7 +251,7 @@ class Act:
         """Record that a release failed before any guard could watch it."""
         if step.slot in self._judged:
             return
-        if step.kind in (StepKind.START, StepKind.GATE) and self._change.guard:
+        if step.kind in (StepKind.START, StepKind.GATE, StepKind.ADAPT) and self._change.guard:
             gate = "start" if step.kind is StepKind.START else "checks"
             result = GateResult(gate, Verdict.FAILED, error.message)
             release = self._change.releases[step.slot]

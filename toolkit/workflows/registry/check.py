@@ -14,13 +14,15 @@ from toolkit.config.registry.reading import (
     read_registry_text,
     registry_faults,
 )
+from toolkit.config.yaml_text import Where
 from toolkit.domain.guard import Guard
-from toolkit.domain.model import LocalSource, Policy, Registry, Version
+from toolkit.domain.model import LocalSource, Policy, Registry, Version, parts_of
 from toolkit.domain.snapshot import content_revision
 from toolkit.errors import InputError, SourceError
-from toolkit.planning.release.file_choice import choose_files
+from toolkit.planning.release.adapter_files import files_of
 from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.workflows.guard.files import check_files
+from toolkit.workflows.registry.pin import place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Checked:
 
 
 def check_registry(registry_path: Path) -> Checked:
-    """Check the text of the registry, and every version against policy, its directory and the lock.
+    """Check the text of the registry, and every version and adapter against policy, its directory and the lock.
 
     All faults are findings. Raises InputError where the registry's file cannot be read at all.
     """
@@ -68,9 +70,15 @@ def check_registry(registry_path: Path) -> Checked:
     file = parse_registry(registry_path, text)
     registry, guards = file.registry, _Guards()
     findings = [
+        replace(finding, place=_place(file, part))
+        for version in registry.versions
+        for part in version.parts
+        for finding in _check(part, registry, lock)
+    ]
+    findings += [
         replace(finding, place=_place(file, version))
         for version in registry.versions
-        for finding in (*_check(version, registry, lock), *guards.check(version))
+        for finding in guards.check(version)
     ]
     return Checked(registry, lock, (*findings, *of_lock, *_unused(registry, lock)))
 
@@ -85,7 +93,10 @@ def _lock(registry_path: Path) -> tuple[Lock, tuple[Finding, ...]]:
 
 
 def _place(file: RegistryFile, version: Version) -> str:
-    where = ("models", version.model, "versions", version.name)
+    where: Where = ("models", version.model, "versions", version.name)
+    if version.adapter_of:
+        base, _ = file.registry.adapters(version.model)[-1]
+        where = place_of(file, base, version.model)
     return file.document.found(where, "", at_key=True).place(file.document.path)
 
 
@@ -127,7 +138,7 @@ class _Guards:
 
 def _check_lock(version: Version, lock: Lock) -> Iterator[Finding]:
     files = lock.snapshot_of(version).files
-    choice = choose_files((file.path for file in files), version.permission)
+    choice = files_of(version, (file.path for file in files))
     again = f"toolkit registry pin {version.title} --lock-only"
     for path, reason in choice.left_out.items():
         yield Finding(version.title, True, f"the lock holds {path}: {reason}", again)
@@ -145,7 +156,7 @@ def _check_directory(version: Version, source: LocalSource, lock: Lock | None) -
         return
     if lock is None:
         return
-    kept = choose_files(listed, version.permission).kept
+    kept = files_of(version, listed).kept
     pinned = {file.path: file.size for file in lock.snapshot_of(version).files}
     there = {path: (Path(source.path) / path).stat().st_size for path in kept}
     for path in sorted(pinned.keys() | there.keys()):
@@ -160,7 +171,7 @@ def _check_directory(version: Version, source: LocalSource, lock: Lock | None) -
 
 
 def _unused(registry: Registry, lock: Lock) -> Iterator[Finding]:
-    named = {(version.source.key, version.revision) for version in registry.versions}
+    named = {(part.source.key, part.revision) for part in parts_of(registry.versions)}
     for source, revision in sorted(set(lock.snapshots) - named):
         yield Finding(
             f"{source}@{revision[:12]}", False, "the lock holds it and no version names it"
