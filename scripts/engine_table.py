@@ -1,4 +1,4 @@
-"""Print the table of flags and variables of the vLLM that runs this script, as a module of Python.
+"""Print the table of flags, variables and parsers of the vLLM that runs this script, as a module of Python.
 
 Run it with the Python of an installed engine, and keep the output beside the other tables:
 
@@ -26,7 +26,7 @@ from typing import Any
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 
-HEAD = '''"""The flags and variables of vLLM {minor}: written by scripts/engine_table.py from the engine itself.
+HEAD = '''"""Flags, variables and parsers of vLLM {minor}: written by scripts/engine_table.py from the engine itself.
 
 A line is a flag, its short spellings in brackets, its kind and what bounds it. Variables stand by their kind.
 """
@@ -40,6 +40,14 @@ FLAGS = """
 VARIABLES = {{
 {variables}
 }}
+
+TOOL_PARSERS = """
+{tool_parsers}
+"""
+
+REASONING_PARSERS = """
+{reasoning_parsers}
+"""
 '''
 _WIDTH = 110
 
@@ -50,12 +58,34 @@ def main() -> None:
 
     minor = ".".join(vllm.__version__.split(".")[:2])
     variables = "\n".join(
-        f'    "{kind}": """\n{textwrap.fill(" ".join(names), _WIDTH, break_on_hyphens=False)}\n""",'
+        f'    "{kind}": """\n{_wrapped(names)}\n""",'
         for kind, names in sorted(_variables(Path(vllm.__file__).with_name("envs.py")).items())
     )
     sys.stdout.write(
-        HEAD.format(minor=minor, flags="\n".join(sorted(_flags())), variables=variables)
+        HEAD.format(
+            minor=minor,
+            flags="\n".join(sorted(_flags())),
+            variables=variables,
+            tool_parsers=_wrapped(_tool_parsers()),
+            reasoning_parsers=_wrapped(_reasoning_parsers()),
+        )
     )
+
+
+def _wrapped(names: list[str]) -> str:
+    return textwrap.fill(" ".join(names), _WIDTH, break_on_hyphens=False)
+
+
+def _tool_parsers() -> list[str]:
+    from vllm.tool_parsers import ToolParserManager
+
+    return sorted(ToolParserManager.list_registered())
+
+
+def _reasoning_parsers() -> list[str]:
+    from vllm.reasoning import ReasoningParserManager
+
+    return sorted(ReasoningParserManager.list_registered())
 
 
 def _flags() -> Iterator[str]:

@@ -12,6 +12,7 @@ import pytest
 
 from toolkit.config.lock_file import Lock, lock_path, read_lock, write_lock
 from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.capabilities import ModelFacts
 from toolkit.domain.model import (
     EngineSpec,
     HubSource,
@@ -100,6 +101,25 @@ def test_what_is_written_is_read_back_and_the_text_is_sorted(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["model_registry.lock.json"]
 
 
+def test_what_a_model_says_of_itself_is_kept_beside_its_files(tmp_path: Path) -> None:
+    registry = tmp_path / "model_registry.yaml"
+    facts = ModelFacts(("Qwen3ForCausalLM",), "qwen3", 40960, template=True, marks=("<think>",))
+    write_lock(read_lock(registry).plus(replace(SNAPSHOT, facts=facts)))
+    lock = read_lock(registry)
+    assert lock.snapshot_of(VERSION).facts == facts
+    assert json.loads(lock.path.read_text())["models"] == {
+        "acme/tiny": {
+            REVISION: {
+                "architectures": ["Qwen3ForCausalLM"],
+                "model_type": "qwen3",
+                "context": 40960,
+                "template": True,
+                "marks": ["<think>"],
+            }
+        }
+    }
+
+
 def test_a_write_that_fails_leaves_the_old_lock_and_no_litter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,15 +149,24 @@ def _with(files: Any) -> str:
     return json.dumps({"format": 1, "sources": {"a/b": {REVISION: files}}})
 
 
+def _says(facts: Any) -> str:
+    files = {"a": {"size": 1, "sha256": SHA}}
+    told = {"models": {"a/b": {REVISION: facts}}}
+    return json.dumps({"format": 1, **told, "sources": {"a/b": {REVISION: files}}})
+
+
 ENTRY = {"size": 1, "sha256": SHA}
 WHERE = f"a/b@{REVISION}"
 BAD = [
+    (_says({"tools": "yes"}), f": models: {WHERE}: 'tools' has a value that no pin writes"),
+    (_says({"magic": True}), f": models: {WHERE}: 'magic' is no fact of a model"),
+    (_says([]), f": models: {WHERE}: expected a mapping"),
     ("{", ":1:2: not JSON: Expecting property name enclosed in double quotes"),
     ("[" * 100_000, ": this is no lock file"),
     ('{"a": 1, "a": 2}', ": 'a' stands twice"),
     ("[]", ": this is no lock file of format 1"),
     ('{"format": 2}', ": this is no lock file of format 1"),
-    ('{"format": 1}', ": a lock file has `format` and `sources`, nothing else"),
+    ('{"format": 1}', ": a lock file has `format`, `models` and `sources`, nothing else"),
     ('{"format": 1, "sources": []}', ": sources: expected a mapping"),
     (
         '{"format": 1, "sources": {"a/b": {"main": {}}}}',

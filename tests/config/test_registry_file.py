@@ -73,7 +73,7 @@ def test_every_field_arrives_and_a_version_overrides_its_model(tmp_path: Path) -
         resources=Resources((Accelerator.CUDA,), 6 * 2**30, 1),
         serving={"max-model-len": 512, "enforce-eager": True, "ignore-patterns": ("1", "b")},
         env={"VLLM_LOGGING_LEVEL": "WARNING"},
-        checks=(Check("hello", "world", 32, 120.0),),
+        checks=(Check("hello", "world", 32, 120.0, kind=""),),
         permission=Permission(),
     )
     second = Version(

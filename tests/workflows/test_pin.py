@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.config.lock_file import lock_path, read_lock
 from toolkit.config.registry.reading import load_registry
+from toolkit.domain.capabilities import ModelFacts
 from toolkit.domain.model import HubSource
 from toolkit.domain.snapshot import FileDigest, content_revision
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError, ToolkitError
@@ -243,6 +245,22 @@ def test_lock_only_writes_digests_and_leaves_the_registry(desk: Desk) -> None:
     assert (
         len(read_lock(desk.path).snapshot_of(load_registry(desk.path).version("tiny")).files) == 3
     )
+
+
+def test_a_lock_of_an_older_toolkit_learns_what_its_models_can_do(desk: Desk) -> None:
+    desk.publish()
+    desk.pin(name="v1")
+    lock = lock_path(desk.path)
+    data = json.loads(lock.read_text())
+    (facts,) = data.pop("models")["acme/tiny"].values()
+    assert facts == {"model_type": "qwen3"}
+    lock.write_text(json.dumps(data))
+    # Whoever pins asks for it: nothing else writes it, so that no release changes unasked.
+    (again,) = desk.lock()
+    assert again.lock_changed
+    assert read_lock(desk.path).snapshot_of(again.version).facts == ModelFacts(model_type="qwen3")
+    (same,) = desk.lock()
+    assert not same.changed
 
 
 def test_a_version_named_alone_is_read_again_for_its_permission_of_today(desk: Desk) -> None:

@@ -1,6 +1,7 @@
 """`model_registry.lock.json`: size and digests of every pinned file, beside the registry.
 
-A pull compares every file with this lock: the pin counts, whatever the server says today.
+A pull compares every file with this lock: the pin counts, whatever the server says today. Under `models` it says what
+the small files of each revision tell of the model, see `ModelFacts`; a lock of an older toolkit has no such entry.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.config.text_file import read_text
+from toolkit.domain.capabilities import ModelFacts
 from toolkit.domain.model import Version
 from toolkit.domain.outside import TwiceError, brief, parse_json, shown
 from toolkit.domain.snapshot import FileDigest, Snapshot, case_fault, is_safe_path, path_fault
@@ -122,7 +124,13 @@ def lock_text(lock: Lock) -> str:
             | ({"git_sha1": file.git_sha1} if file.git_sha1 else {})
             for file in sorted(snapshot.files, key=lambda each: each.path)
         }
-    return json.dumps({"format": FORMAT, "sources": sources}, indent=1, ensure_ascii=False) + "\n"
+    models: dict[str, dict[str, Any]] = {}
+    for (source, revision), snapshot in sorted(lock.snapshots.items()):
+        if snapshot.facts is not None:
+            models.setdefault(source, {})[revision] = snapshot.facts.as_json()
+    told = {"models": models} if models else {}
+    data = {"format": FORMAT, **told, "sources": sources}
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -165,8 +173,9 @@ class _WrongError(Exception):
 def _snapshots(data: Any) -> Iterable[Snapshot]:
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise _WrongError(f"this is no lock file of format {FORMAT}")
-    if set(data) != {"format", "sources"}:
-        raise _WrongError("a lock file has `format` and `sources`, nothing else")
+    if not {"format", "sources"} <= set(data) <= {"format", "models", "sources"}:
+        raise _WrongError("a lock file has `format`, `models` and `sources`, nothing else")
+    facts = _facts(data.get("models", {}))
     for source, revisions in _mapping(data["sources"], "sources").items():
         for revision, files in _mapping(revisions, source).items():
             title = f"{source}@{revision}"
@@ -175,7 +184,19 @@ def _snapshots(data: Any) -> Iterable[Snapshot]:
             found = tuple(_file(title, *item) for item in _mapping(files, title).items())
             if not found:
                 raise _WrongError(f"{title} has no files")
-            yield Snapshot(source, revision, found)
+            yield Snapshot(source, revision, found, facts.get((source, revision)))
+
+
+def _facts(data: Any) -> dict[tuple[str, str], ModelFacts]:
+    found = {}
+    for source, revisions in _mapping(data, "models").items():
+        for revision, facts in _mapping(revisions, source).items():
+            title = f"models: {source}@{revision}"
+            try:
+                found[source, revision] = ModelFacts.from_json(_mapping(facts, title))
+            except ValueError as error:
+                raise _WrongError(f"{title}: {error}") from None
+    return found
 
 
 def _mapping(value: Any, name: str) -> dict[str, Any]:

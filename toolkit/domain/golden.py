@@ -16,6 +16,7 @@ class Kind(StrEnum):
     EMBEDDING = "embedding"
     RERANK = "rerank"
     TRANSCRIPTION = "transcription"
+    CLASSIFICATION = "classification"
 
 
 @dataclass(frozen=True, slots=True)

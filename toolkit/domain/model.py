@@ -78,6 +78,8 @@ class Resources:
 class Check:
     """One answer that a replica must give before it takes traffic; `kind` is what is asked, see `golden.Kind`.
 
+    In a registry `kind` may be empty: then it is that of the model.
+
     An empty answer fails. `contains`, where given, must occur in the answer.
     """
 
@@ -90,7 +92,7 @@ class Check:
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form in a release. A chat is not named: releases of an older toolkit are as they were."""
         data = asdict(self)
-        if self.kind == "chat":
+        if self.kind in ("", "chat"):
             del data["kind"]
         return data
 
@@ -160,7 +162,8 @@ class Version:
 
     A `candidate` is deployed by its name alone: it is no model's newest version. Where its replica starts in place of
     the only one that serves, requests wait for up to `hold` seconds. `lora` is what a replica reserves for its
-    `adapters`. `adapter_of` names the model of an adapter that stands here as a version, see `parts`.
+    `adapters`. `adapter_of` names the model of an adapter that stands here as a version, see `parts`. `kind` is what
+    the model answers, see `golden.Kind`, empty where its files tell.
     """
 
     model: str
@@ -182,6 +185,7 @@ class Version:
     adapters: tuple[Adapter, ...] = ()
     lora: Lora | None = None
     adapter_of: str = ""
+    kind: str = ""
 
     @property
     def title(self) -> str:

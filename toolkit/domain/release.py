@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from toolkit.domain.capabilities import Capabilities
 from toolkit.domain.model import Check
 
 SLOTS = ("blue", "green")
@@ -62,7 +63,8 @@ class Release:
 
     `routing` is the policy that shares requests among replicas, `engine` the id of an engine lock, `snapshot` the
     digest of the files. `args` follow `vllm serve .`; the slot adds the address. `memory` is in bytes. `span` is
-    set if several hosts run one replica together. `adapters` come and go in a running replica.
+    set if several hosts run one replica together. `adapters` come and go in a running replica. `does` is what it can do
+    for clients, None where nobody read the files of its model.
     """
 
     model: str
@@ -81,6 +83,7 @@ class Release:
     routing: str = "least-connections"
     span: Span | None = None
     adapters: tuple[ReleaseAdapter, ...] = ()
+    does: Capabilities | None = None
 
     @property
     def title(self) -> str:
@@ -139,19 +142,26 @@ class Release:
             data["adapters"] = [each.as_json() for each in self.adapters]
         else:
             del data["adapters"]
+        if self.does:
+            data["does"] = self.does.as_json()
+        else:
+            del data["does"]
         return data
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Release:
         """Return the release whose `as_json` is `data`."""
-        # Releases of an older toolkit lack these: it had one policy, one host for each replica and no adapters.
-        data = {"routing": "least-connections", "span": None, "adapters": (), **data}
+        # Releases of an older toolkit lack these: it had one policy, one host for each replica and no adapters, and it
+        # did not read what a model can do.
+        data = {"routing": "least-connections", "span": None, "adapters": (), "does": None, **data}
         known = {key: data[key] for key in Release.__dataclass_fields__}
         known["args"] = tuple(known["args"])
         known["checks"] = tuple(map(Check.from_json, known["checks"]))
         known["adapters"] = tuple(map(ReleaseAdapter.from_json, known["adapters"]))
         if known["span"]:
             known["span"] = Span.from_json(known["span"])
+        if known["does"]:
+            known["does"] = Capabilities.from_json(known["does"])
         return Release(**known)
 
 

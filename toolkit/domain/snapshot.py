@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from toolkit.domain.bounds import PATH, PATH_PARTS
+from toolkit.domain.capabilities import ModelFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,16 @@ class FileDigest:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The pinned files of one revision. `source` is the repository key, see `Source.key`."""
+    """The pinned files of one revision. `source` is the repository key, see `Source.key`.
+
+    `facts` are what its small files say, None where they were not read. Two snapshots of the same files are equal
+    whether they were read or not.
+    """
 
     source: str
     revision: str
     files: tuple[FileDigest, ...]
+    facts: ModelFacts | None = field(default=None, compare=False)
 
     @property
     def size(self) -> int:

@@ -139,13 +139,16 @@ class ResourcesSpec(Spec):
         return Resources(accelerators, parse_size(self.memory), self.devices, self.hosts)
 
 
+KindOf = Literal["chat", "completion", "embedding", "rerank", "transcription", "classification"]
+
+
 class CheckSpec(Spec):
     """An answer that a replica must give before it takes traffic. An empty answer fails."""
 
-    kind: Literal["chat", "completion", "embedding", "rerank", "transcription"] = Field(
-        "chat",
-        description="What is asked: `embedding`, `rerank` and `transcription` (of a second of silence) must answer "
-        "in their form.",
+    kind: KindOf | None = Field(
+        None,
+        description="What is asked, by default what the model answers: `embedding`, `rerank`, `classification` and "
+        "`transcription` (of a second of silence) must answer in their form.",
         examples=["completion"],
     )
     prompt: Text = Field(description="The question.", examples=["What is the capital of France?"])
@@ -161,7 +164,7 @@ class CheckSpec(Spec):
 
     @model_validator(mode="after")
     def _of_a_text(self) -> CheckSpec:
-        if self.contains and self.kind not in ("chat", "completion"):
+        if self.contains and self.kind not in (None, "chat", "completion"):
             raise refuse(
                 f"an answer of kind {self.kind} has no text to contain {short(self.contains)}",
                 "remove `contains`, or write a golden prompt",
@@ -169,7 +172,7 @@ class CheckSpec(Spec):
         return self
 
     def in_domain(self, model: str, directory: str) -> Check:
-        return Check(self.prompt, self.contains, self.max_tokens, self.timeout, self.kind)
+        return Check(self.prompt, self.contains, self.max_tokens, self.timeout, self.kind or "")
 
 
 class PermissionSpec(Spec):
@@ -286,8 +289,14 @@ class Entry(Spec):
         description="The engine's environment, merged like `serving` and under the same rules. Secrets are refused.",
         examples=[{EXAMPLE_VARIABLE: "WARNING"}],
     )
+    kind: KindOf | None = Field(
+        None,
+        description="What the model answers, where its files do not tell it right: a base model without a chat "
+        "template answers completions, a model with `modules.json` embeddings. See [kinds](#kinds-of-models).",
+        examples=["embedding"],
+    )
     checks: Annotated[list[CheckSpec], Field(max_length=64)] | None = Field(
-        None, description="Completions that a replica must give before it takes traffic."
+        None, description="Answers that a replica must give before it takes traffic."
     )
     guard: GuardField | None = Field(
         None,

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.capabilities import ModelFacts
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fit import Actual
-from toolkit.domain.model import Version
+from toolkit.domain.golden import Kind
+from toolkit.domain.model import ServingValue, Version
 from toolkit.domain.release import Release
 
 
@@ -115,6 +117,9 @@ class Engine(Protocol):
     utilization: float
     # the files of a LoRA adapter, its configuration first
     adapter_files: tuple[str, ...]
+    # the serving options that name its parsers of calls of tools and of thoughts
+    tool_flag: str
+    reasoning_flag: str
 
     def arguments(
         self, version: Version, accelerator: Accelerator, facts: HostFacts
@@ -128,6 +133,26 @@ class Engine(Protocol):
 
     def command(self, release: Release, seat: Seat) -> tuple[str, ...]:
         """Return the command line of a replica's process; the program is a path."""
+
+    def defaults(
+        self, facts: ModelFacts, kind: Kind, version: str, serving: Mapping[str, ServingValue]
+    ) -> Mapping[str, ServingValue]:
+        """Return the serving options that a model of such files gets in an engine of `version`, beside `serving`."""
+
+    def parsers(self, serving: Mapping[str, ServingValue]) -> tuple[str, str]:
+        """Return the parsers of calls of tools and of thoughts in serving options, empty where there is none."""
+
+    def takes(self, serving: Mapping[str, ServingValue], medium: str) -> bool:
+        """Whether serving options leave `image` or `audio` to a model that takes it."""
+
+    def stated_context(self, version: str, serving: Mapping[str, ServingValue]) -> int | None:
+        """Return the tokens of the longest request that serving options state; None where they state none."""
+
+    def writes_chats(self, facts: ModelFacts) -> bool:
+        """Whether it makes a prompt of a chat's messages for a model of such files."""
+
+    def thinks(self, facts: ModelFacts) -> bool:
+        """Whether a model of such files writes its thoughts before an answer."""
 
     def adapter_config_fault(self, config: Mapping[str, Any], base: Version) -> str:
         """Return why it loads no adapter with this configuration beside `base`; empty where it does."""

@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.capabilities import ModelFacts
 from toolkit.domain.engine import EngineLock, engine_spec
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.fit import Actual
+from toolkit.domain.fit import Actual, NotUnderstoodError
+from toolkit.domain.golden import Kind
 from toolkit.domain.model import ServingValue, Version
 from toolkit.domain.release import Release
 from toolkit.planning.engines import (
@@ -20,6 +22,7 @@ from toolkit.planning.engines import (
     vllm_log,
     vllm_lora,
     vllm_options,
+    vllm_parsers,
 )
 from toolkit.planning.engines.port import EngineOptions, Missing, Seat, Signs
 from toolkit.planning.engines.vllm_names import Flags, Names, names
@@ -51,6 +54,7 @@ class Vllm:
     cpu_runtime = CPU_RUNTIME
     utilization = vllm_options.UTILIZATION
     adapter_files: tuple[str, ...] = (vllm_lora.CONFIG_FILE, vllm_lora.WEIGHTS_FILE)
+    tool_flag, reasoning_flag = vllm_parsers.TOOL_PARSER, vllm_parsers.REASONING_PARSER
 
     def arguments(
         self, version: Version, accelerator: Accelerator, facts: HostFacts
@@ -113,6 +117,31 @@ class Vllm:
             *_ending(release, seat.port),
         )
 
+    def defaults(
+        self, facts: ModelFacts, kind: Kind, version: str, serving: Mapping[str, ServingValue]
+    ) -> Mapping[str, ServingValue]:
+        return vllm_parsers.defaults(facts, kind, version, serving)
+
+    def parsers(self, serving: Mapping[str, ServingValue]) -> tuple[str, str]:
+        return vllm_parsers.parsers(serving)
+
+    def takes(self, serving: Mapping[str, ServingValue], medium: str) -> bool:
+        return vllm_parsers.takes(serving, medium)
+
+    def stated_context(self, version: str, serving: Mapping[str, ServingValue]) -> int | None:
+        flag = names(version).flags.context
+        words = _words(flag, serving[flag]) if flag in serving else ()
+        try:
+            return vllm_options.read_options(version, words, {}).context
+        except NotUnderstoodError:
+            return None
+
+    def writes_chats(self, facts: ModelFacts) -> bool:
+        return vllm_parsers.writes_chats(facts)
+
+    def thinks(self, facts: ModelFacts) -> bool:
+        return vllm_parsers.thinks(facts)
+
     def adapter_config_fault(self, config: Mapping[str, Any], base: Version) -> str:
         reserved = base.reserved
         return vllm_lora.config_fault(config, reserved) if reserved else "it takes no adapters"
@@ -166,15 +195,7 @@ class Vllm:
             preemptions=metrics.preemptions,
             times={"first": metrics.until_first, "between": metrics.between},
             fatal=vllm_log.FATAL_WORDS,
-            probe={
-                "path": "/v1/completions",
-                "body": {
-                    "model": release.model,
-                    "prompt": "a",
-                    "max_tokens": 1,
-                    "temperature": 0,
-                },
-            },
+            probe=vllm_parsers.smallest_request(release),
         )
 
     def installation(self, lock: EngineLock) -> Mapping[str, Any]:

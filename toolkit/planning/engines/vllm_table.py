@@ -41,12 +41,14 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What one minor version, such as `0.32`, has: flags, variables, and short spelling -> flag."""
+    """What one minor version, such as `0.32`, has: flags, variables, short spelling -> flag, and names of parsers."""
 
     minor: str
     flags: Mapping[str, Option]
     variables: Mapping[str, Option]
     spellings: Mapping[str, str]
+    tool_parsers: frozenset[str] = frozenset()
+    reasoning_parsers: frozenset[str] = frozenset()
 
 
 def table_of(version: str) -> Table:
@@ -81,7 +83,14 @@ def _table(row: tuple[int, int]) -> Table:
         for kind, names in kinds.items()
         for name in names.split()
     }
-    return Table(f"{row[0]}.{row[1]}", flags, variables, spellings)
+    return Table(
+        f"{row[0]}.{row[1]}",
+        flags,
+        variables,
+        spellings,
+        frozenset(module.TOOL_PARSERS.split()),
+        frozenset(module.REASONING_PARSERS.split()),
+    )
 
 
 def _flag(found: re.Match[str]) -> Option:

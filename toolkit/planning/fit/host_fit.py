@@ -25,6 +25,7 @@ from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.predict import Place, predict
 from toolkit.planning.release.accelerator import choose_accelerator, describe_host
 from toolkit.planning.release.build import build_release
+from toolkit.planning.release.capabilities import with_defaults
 
 # Room for the engine's packages and logs beside a snapshot.
 DISK_RESERVE = 2**30
@@ -130,7 +131,7 @@ def predict_release(files: ModelFiles, release: Release, facts: HostFacts) -> Pr
 
 def _options(candidate: Candidate, accelerator: Accelerator, facts: HostFacts) -> EngineOptions:
     """Return the options that a deployment of the candidate would give to its engine."""
-    version = candidate.version
+    version = with_defaults(candidate.version, candidate.snapshot.facts)
     engine = engine_named(version.engine.name)
     args = engine.arguments(version, accelerator, facts)
     env = engine.environment(version, accelerator, candidate.snapshot.size)

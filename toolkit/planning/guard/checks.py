@@ -20,6 +20,7 @@ def check_payload(model: str, check: Check) -> dict[str, Any]:
     asked: Mapping[Kind, Mapping[str, Any]] = {
         Kind.EMBEDDING: {"input": check.prompt},
         Kind.RERANK: {"query": check.prompt, "documents": [check.prompt, "Something else."]},
+        Kind.CLASSIFICATION: {"input": check.prompt},
         Kind.TRANSCRIPTION: {"file": SILENCE, "temperature": 0},
     }
     return {"model": model, **asked[Kind(check.kind)]}

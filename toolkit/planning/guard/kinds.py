@@ -22,6 +22,8 @@ PATHS: Mapping[Kind, str] = {
     Kind.EMBEDDING: "/v1/embeddings",
     Kind.RERANK: "/v1/rerank",
     Kind.TRANSCRIPTION: "/v1/audio/transcriptions",
+    # vLLM's own path.
+    Kind.CLASSIFICATION: "/classify",
 }
 
 _RATE = 16_000
@@ -129,12 +131,21 @@ def _transcription(data: Mapping[str, Any]) -> Said:
     return Said(text=_text(data["text"]))
 
 
+def _classification(data: Mapping[str, Any]) -> Said:
+    """Return the probabilities of the classes as a vector."""
+    classes = data["data"][0]["probs"]
+    if not isinstance(classes, list) or not classes:
+        raise ValueError("its classes are no list of numbers")
+    return Said(vector=tuple(_number(each) for each in classes))
+
+
 _READERS = {
     Kind.CHAT: _chat,
     Kind.COMPLETION: _completion,
     Kind.EMBEDDING: _embedding,
     Kind.RERANK: _rerank,
     Kind.TRANSCRIPTION: _transcription,
+    Kind.CLASSIFICATION: _classification,
 }
 
 

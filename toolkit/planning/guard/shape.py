@@ -80,7 +80,7 @@ def judge_shape(shape: Shape, new: Forms, old: Forms) -> GateResult:
 
 def _ways(kind: Kind, text: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
     sampling = {"max_tokens": _TOKENS, "temperature": 0}
-    if kind is Kind.EMBEDDING:
+    if kind in (Kind.EMBEDDING, Kind.CLASSIFICATION):
         return (("an embedding", {"input": text}),)
     if kind is Kind.RERANK:
         return (("a rerank", {"query": text, "documents": [text, "Something else."]}),)

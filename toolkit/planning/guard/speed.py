@@ -64,7 +64,7 @@ def _question(kind: Kind) -> dict[str, Any]:
         return {"messages": [{"role": "user", "content": PROMPT}]}
     if kind is Kind.COMPLETION:
         return {"prompt": PROMPT}
-    if kind is Kind.EMBEDDING:
+    if kind in (Kind.EMBEDDING, Kind.CLASSIFICATION):
         return {"input": PROMPT}
     if kind is Kind.RERANK:
         return {"query": PROMPT, "documents": [PROMPT, "{fresh}: something else."]}

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import Adapter, Check, Version
+from toolkit.domain.golden import Kind
+from toolkit.domain.model import Adapter, Version
 from toolkit.domain.release import Release, ReleaseAdapter, Span
 from toolkit.domain.snapshot import Snapshot
 from toolkit.planning.engines import engine_named
+from toolkit.planning.release.capabilities import capabilities, kind_of, with_defaults
+from toolkit.planning.release.checks import checks_of
 
-# A replica of a version without checks must answer this before it takes traffic.
-DEFAULT_CHECK = Check(prompt="Say hello.", max_tokens=8)
 
-
-def built_adapter(adapter: Adapter, snapshot: Snapshot) -> ReleaseAdapter:
-    """Return an adapter as a release has it; one without checks must answer the default check."""
+def built_adapter(
+    adapter: Adapter, snapshot: Snapshot, kind: Kind = Kind.CHAT
+) -> ReleaseAdapter:
+    """Return an adapter as a release has it; one without checks must answer the default check of its base's `kind`."""
     return ReleaseAdapter(
         adapter.name,
         adapter.source.key,
         adapter.revision,
         snapshot.digest,
-        adapter.checks or (DEFAULT_CHECK,),
+        checks_of(adapter.checks, None, kind),
     )
 
 
@@ -28,7 +30,9 @@ def build_release(
     version: Version, snapshot: Snapshot, lock: EngineLock, facts: HostFacts, number: int
 ) -> Release:
     """Return the release that runs `version` with the engine of `lock`."""
-    engine = engine_named(version.engine.name)
+    engine, able = engine_named(version.engine.name), capabilities(version, snapshot.facts)
+    kind = kind_of(version, snapshot.facts)
+    version = with_defaults(version, snapshot.facts)
     return Release(
         model=version.model,
         number=number,
@@ -42,7 +46,8 @@ def build_release(
         devices=version.resources.devices,
         args=engine.arguments(version, lock.accelerator, facts),
         env=dict(engine.environment(version, lock.accelerator, snapshot.size)),
-        checks=version.checks or (DEFAULT_CHECK,),
+        checks=checks_of(version.checks, able, kind),
         routing=version.routing,
         span=Span(version.resources.hosts) if version.resources.hosts > 1 else None,
+        does=able,
     )

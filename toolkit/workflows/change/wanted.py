@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from toolkit.domain.golden import Kind
 from toolkit.domain.release import Outcome
 from toolkit.errors import InputError
 from toolkit.planning.change.deploy import Wanted
@@ -98,7 +99,11 @@ def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
             require_permission(part, snapshots[-1])
         snapshot = snapshots[0]
         release = build_release(version, snapshot, lock, facts, number=0)
-        adapters = map(built_adapter, version.adapters, snapshots[1:])
+        kind = release.does.kind if release.does else Kind.CHAT
+        adapters = (
+            built_adapter(each, files, kind)
+            for each, files in zip(version.adapters, snapshots[1:], strict=True)
+        )
         release = replace(release, adapters=tuple(adapters))
         absent = [each for each in snapshots if each.digest not in facts.snapshots]
         absent = absent or [snapshot]

@@ -8,20 +8,24 @@ from pathlib import Path
 from toolkit.adapters.sources.directory import directory_files
 from toolkit.adapters.sources.model_files import directory_fault
 from toolkit.adapters.store.hashing import digest_file
+from toolkit.domain.bounds import CONFIG
+from toolkit.domain.capabilities import ModelFacts
 from toolkit.domain.model import LocalSource, Version
 from toolkit.domain.snapshot import FileDigest
 from toolkit.domain.weight_files import index_of
 from toolkit.errors import SourceError
 from toolkit.planning.release.adapter_files import files_of
 from toolkit.planning.release.file_choice import FileChoice, settle, unreliable
+from toolkit.planning.release.model_facts import read_facts, telling_files
 
 
 def hash_directory(
     version: Version, source: LocalSource, report: Callable[[str], None]
-) -> tuple[FileChoice, tuple[FileDigest, ...]]:
-    """Return the choice among the files of a directory, and their digests; `report` gets the name of each.
+) -> tuple[FileChoice, tuple[FileDigest, ...], ModelFacts | None]:
+    """Return the choice among the files of a directory, their digests, and what they say; None of an adapter.
 
-    Raises SourceError where they cannot be read or are no whole weights, and RefusedError where policy allows none.
+    `report` gets the name of each file. Raises SourceError where they cannot be read or are no whole weights, and
+    RefusedError where policy allows none.
     """
     root = Path(source.path)
     choice = files_of(version, directory_files(root))
@@ -34,8 +38,16 @@ def hash_directory(
         for path in choice.kept:
             report(f"hashing {path}")
             files.append(digest_file(root / path, path))
+        texts = {path: _start(root / path) for path in telling_files(choice.kept)}
     except OSError as error:
         raise SourceError(
             f"{error.filename} cannot be read: {error.strerror}", hint="check its permissions"
         ) from None
-    return choice, tuple(files)
+    facts = None if version.adapter_of else read_facts(choice.kept, texts)
+    return choice, tuple(files), facts
+
+
+def _start(path: Path) -> bytes:
+    # One byte more than is read, so that what is too large is no JSON.
+    with path.open("rb") as file:
+        return file.read(CONFIG + 1)

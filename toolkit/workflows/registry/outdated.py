@@ -166,7 +166,7 @@ def _has(hub: Hub, repo: str, revision: str) -> bool:
 
 def _ask_directory(version: Version, source: LocalSource) -> Upstream:
     """Return the state of a directory, hashed whole: a model that was trained again has files of the same sizes."""
-    _, files = hash_directory(version, source, lambda _: None)
+    _, files, _ = hash_directory(version, source, lambda _: None)
     revision = content_revision(files)
     formats = _formats(file.path for file in files)
     return Upstream(revision, formats=() if revision == version.revision else formats)

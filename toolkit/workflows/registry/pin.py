@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from toolkit.config.registry.edit import (
 from toolkit.config.registry.reading import RegistryFile, read_registry
 from toolkit.config.yaml_text import Where
 from toolkit.domain.bounds import CONFIG as CONFIG_BYTES
+from toolkit.domain.capabilities import ModelFacts
 from toolkit.domain.model import HubSource, LocalSource, Version
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.quantity import format_size
@@ -28,16 +28,14 @@ from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError
 from toolkit.planning.release.adapter_files import adapter_fault, config_file, files_of
 from toolkit.planning.release.file_choice import FileChoice, settle, unreliable
 from toolkit.planning.release.licence_policy import licence_verdict
+from toolkit.planning.release.model_facts import read_facts, telling_files
 from toolkit.workflows.registry.directory import hash_directory
+from toolkit.workflows.registry.pin_names import FULL, bare, default_name, waiting_version
 from toolkit.workflows.registry.pin_reading import RepositoryReading
 
 Report = Callable[[str], None]
 # The repository that was asked for, and the Hub's name for it, of another owner -> whether that one is meant.
 Accept = Callable[[str, str], bool]
-
-
-_FULL = re.compile(r"[0-9a-f]{40}\Z")
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +108,8 @@ def _pin(
     candidate: bool = False,
 ) -> Pinned:
     file = pinning.file
-    registry_model = file.registry.model(_bare(model))
-    waiting = _waiting(file, registry_model.name, ref, name)
+    registry_model = file.registry.model(bare(model))
+    waiting = waiting_version(file, registry_model.name, ref, name)
     if waiting:
         draft = registry_model.version(waiting)
         ref = file.unpinned[registry_model.name, waiting]
@@ -122,7 +120,7 @@ def _pin(
         same = version.source.key in (draft.source.key, found.repo)
         if same and version.revision == found.revision and not waiting:
             return pinning.lock(version, found)
-    title = waiting or name or _default_name(ref, found.revision, registry_model.versions)
+    title = waiting or name or default_name(ref, found.revision, registry_model.versions)
     repo = found.repo if found.repo != draft.source.key else ""
     where = (file, registry_model.name, title, found.revision, repo)
     after = with_revision(*where) if waiting else with_version(*where, candidate=candidate)
@@ -149,7 +147,7 @@ def lock_versions(
     and IntegrityError where a file of the same revision has other bytes than those pinned.
     """
     file = read_registry(registry_path, unpinned=True)
-    model = file.registry.model(_bare(spec, at_allowed=True))
+    model = file.registry.model(bare(spec, at_allowed=True))
     versions = (file.registry.version(spec),) if "@" in spec else model.versions
     if not versions:
         raise InputError(f"{model.name} has no version", hint=f"toolkit registry pin {model.name}")
@@ -162,7 +160,8 @@ def lock_versions(
             )
         lock = read_lock(registry_path)
         pinning = Pinning(file, lock, open_hub, report, accept, dry_run)
-        if lock.has(version) and "@" not in spec:
+        read = lock.has(version) and lock.snapshot_of(version).facts is not None
+        if read and "@" not in spec:
             done.append(Pinned(version, lock.snapshot_of(version), {}, (), False, False))
             continue
         found = pinning.observe(version, version.revision)
@@ -174,7 +173,7 @@ def lock_versions(
 class Found:
     """The answer of a source: revision, licence if it names one, and the digests of a directory.
 
-    `repo` is the repository's own name on the Hub.
+    `repo` is the repository's own name on the Hub, `facts` what the files of a directory say.
     """
 
     revision: str
@@ -184,6 +183,7 @@ class Found:
     choice: FileChoice | None = None
     repo: str = ""
     notes: tuple[str, ...] = ()
+    facts: ModelFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +205,12 @@ class Pinning:
                     f"{version.model} is a directory, which has no {ref!r}",
                     hint=f"toolkit registry pin {version.model}",
                 )
-            choice, files = hash_directory(version, version.source, self.report)
-            return Found(content_revision(files), files=files, choice=choice)
+            choice, files, facts = hash_directory(version, version.source, self.report)
+            return Found(content_revision(files), files=files, choice=choice, facts=facts)
         ref = ref or version.source.track
         self.report(f"asking the Hub what {ref} of {version.source.repo} is")
         info: RepoInfo = self.open_hub().resolve(version.source.repo, ref)
-        if not _FULL.match(info.revision) or (_FULL.match(ref) and info.revision != ref):
+        if not FULL.match(info.revision) or (FULL.match(ref) and info.revision != ref):
             raise SourceError(
                 f"the Hub answered {info.revision!r} for {ref} of {version.source.repo}",
                 hint="check HF_ENDPOINT",
@@ -244,7 +244,7 @@ class Pinning:
                 f"the directory of {version.title} is no longer what was pinned",
                 hint=f"toolkit registry pin {version.model}",
             )
-        if self.pins.has(version) and not again:
+        if self._reads_nothing_new(version) and not again:
             return Pinned(version, self.pins.snapshot_of(version), {}, found.notes, False, False)
         notes = [*found.notes]
         if not found.licence and not found.choice:
@@ -252,13 +252,13 @@ class Pinning:
         if found.gated:
             notes.append("gated: its terms have to be accepted on the Hub by the token's account")
         if isinstance(version.source, HubSource):
-            choice, files = self._read_hub(version, notes)
+            choice, files, facts = self._read_hub(version, notes)
         else:
-            choice, files = found.choice or FileChoice(()), found.files
+            choice, files, facts = found.choice or FileChoice(()), found.files, found.facts
             if version.adapter_of:
                 directory = Path(version.source.path)
                 self._require_fit(version, _start(directory / config_file(version)))
-        snapshot = Snapshot(version.source.key, version.revision, files)
+        snapshot = Snapshot(version.source.key, version.revision, files, facts)
         self.report(f"{len(files)} files, {format_size(snapshot.size)}")
         changed = not self.pins.has(version) or _differs(
             version, self.pins.snapshot_of(version), snapshot
@@ -267,10 +267,16 @@ class Pinning:
             write_lock(self.pins.plus(snapshot))
         return Pinned(version, snapshot, choice.left_out, tuple(notes), False, changed)
 
+    def _reads_nothing_new(self, version: Version) -> bool:
+        """Whether the lock has the files of a version, and what they say: an older toolkit did not read that."""
+        if not self.pins.has(version):
+            return False
+        return bool(version.adapter_of) or self.pins.snapshot_of(version).facts is not None
+
     def _read_hub(
         self, version: Version, notes: list[str]
-    ) -> tuple[FileChoice, tuple[FileDigest, ...]]:
-        """Return the choice among the files of a repository, and their digests; adds to `notes`.
+    ) -> tuple[FileChoice, tuple[FileDigest, ...], ModelFacts | None]:
+        """Return the choice among the files of a repository, their digests, and what they say; adds to `notes`.
 
         Raises SourceError, by name, where its weights are not whole or contradict each other.
         """
@@ -287,7 +293,10 @@ class Pinning:
             notes.extend(_code_note(reading.read(CONFIG)))
         if fault := reading.weights_fault(choice.kept):
             raise unreliable(repo, fault)
-        return choice, files
+        if version.adapter_of:
+            return choice, files, None
+        texts = {path: reading.read(path) for path in telling_files(choice.kept)}
+        return choice, files, read_facts(choice.kept, texts)
 
     def _require_fit(self, version: Version, config: bytes) -> None:
         """Raise InputError where an adapter with such a configuration belongs to another base, or does not load."""
@@ -340,7 +349,7 @@ def _owner(repo: str) -> str:
 
 
 def _differs(version: Version, pinned: Snapshot, found: Snapshot) -> bool:
-    """Whether the choice of files differs; raises IntegrityError where a pinned file itself changed."""
+    """Whether the choice of files or their facts differ; raises IntegrityError where a pinned file itself changed."""
     digests = {file.path: file.sha256 for file in pinned.files}
     for file in found.files:
         if digests.get(file.path, file.sha256) != file.sha256:
@@ -348,7 +357,8 @@ def _differs(version: Version, pinned: Snapshot, found: Snapshot) -> bool:
                 f"{file.path} of {version.title} is not what was pinned at this revision",
                 hint="a commit never changes: the server or its mirror is not to be trusted",
             )
-    return digests != {file.path: file.sha256 for file in found.files}
+    same = digests == {file.path: file.sha256 for file in found.files}
+    return not same or pinned.facts != found.facts
 
 
 def _code_note(config: bytes) -> list[str]:
@@ -359,37 +369,3 @@ def _code_note(config: bytes) -> list[str]:
     if not names_code:
         return []
     return ["config.json names code of the repository; without permission the engine uses its own"]
-
-
-def _waiting(file: RegistryFile, model: str, ref: str, name: str) -> str:
-    """Return the version of the file whose revision is the branch or tag to be pinned, if any."""
-    waiting = {
-        version: value
-        for (owner, version), value in file.unpinned.items()
-        if owner == model and value == (ref or value) and version == (name or version)
-    }
-    if len(waiting) > 1:
-        raise InputError(
-            f"{' and '.join(waiting)} of {model} wait to be pinned",
-            hint=f"choose one: toolkit registry pin {model} --as {next(iter(waiting))}",
-        )
-    return next(iter(waiting), "")
-
-
-def _default_name(ref: str, revision: str, versions: tuple[Version, ...]) -> str:
-    """Return a tag's own name, else the first eight digits of the commit."""
-    taken = {version.name for version in versions}
-    tag = ref.lower()
-    if tag and tag != "main" and _NAME.match(tag) and not _FULL.match(tag) and tag not in taken:
-        return tag
-    return next(revision[:size] for size in range(8, 41) if revision[:size] not in taken)
-
-
-def _bare(spec: str, *, at_allowed: bool = False) -> str:
-    model, at, version = spec.partition("@")
-    if at and not at_allowed:
-        raise InputError(
-            f"{spec!r} names a version; a pin makes a new one",
-            hint=f"toolkit registry pin {model} --as {version}, or {spec} --lock-only",
-        )
-    return model

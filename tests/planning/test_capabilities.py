@@ -1,0 +1,217 @@
+"""What a model can do, told from its small files; and what an engine is told of that."""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.planning.facts import version
+from tests.planning.families import FAMILIES, HERMES, Family
+from toolkit.domain.capabilities import Capabilities, ModelFacts
+from toolkit.domain.golden import Kind
+from toolkit.domain.model import Check, EngineSpec, ServingValue
+from toolkit.domain.snapshot import Snapshot
+from toolkit.planning.engines import vllm_parsers, vllm_table
+from toolkit.planning.release.capabilities import capabilities, unread, with_defaults
+from toolkit.planning.release.checks import checks_of
+from toolkit.planning.release.model_facts import read_facts, telling_files
+
+
+def facts_of(family: Family) -> ModelFacts:
+    config = {"architectures": [family.architecture], **family.config}
+    texts = {"config.json": json.dumps(config), **family.files}
+    if family.template:
+        texts["tokenizer_config.json"] = json.dumps({"chat_template": family.template})
+    paths = (*texts, "model.safetensors")
+    return read_facts(paths, {path: texts[path].encode() for path in telling_files(paths)})
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_known_family_is_told_from_its_files(family: Family) -> None:
+    able = capabilities(version(), facts_of(family))
+    assert able is not None
+    found = (str(able.kind), able.tool_parser, able.reasoning_parser, able.vision, able.audio)
+    assert found == (family.kind, family.tools, family.reasoning, family.vision, family.audio)
+
+
+@pytest.mark.parametrize("release", ["0.31.0", "0.32.0", "0.33.0", "0.40.0"])
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_an_engine_is_given_parsers_that_its_version_has(family: Family, release: str) -> None:
+    table, made = (
+        vllm_table.table_of(release),
+        replace(version(), engine=EngineSpec("vllm", release)),
+    )
+    able = capabilities(made, facts_of(family))
+    assert able is not None
+    assert able.tool_parser in {"", *table.tool_parsers}
+    assert able.reasoning_parser in {"", *table.reasoning_parsers}
+    # None of the families lost its parser in one of these versions.
+    assert (able.tools, able.reasoning) == (bool(family.tools), bool(family.reasoning))
+
+
+@pytest.mark.parametrize("release", ["0.31.0", "0.32.0", "0.33.0"])
+def test_every_parser_of_the_table_is_one_of_the_engine(release: str) -> None:
+    table = vllm_table.table_of(release)
+    tools = {name for row in vllm_parsers.TOOLS for name in row.parsers}
+    thoughts = {name for row in vllm_parsers.REASONING for name in row.parsers}
+    assert (tools - table.tool_parsers, thoughts - table.reasoning_parsers) == (set(), set())
+
+
+def test_each_mark_that_a_row_asks_for_is_noted_by_a_pin() -> None:
+    from toolkit.domain.capabilities import MARKS
+
+    asked = {mark for row in (*vllm_parsers.TOOLS, *vllm_parsers.REASONING) for mark in row.marks}
+    assert asked <= set(MARKS)
+
+
+THINKS = facts_of(next(each for each in FAMILIES if each.name == "Qwen3-8B"))
+BERT = facts_of(next(each for each in FAMILIES if each.name == "all-MiniLM-L6-v2"))
+TEKKEN = facts_of(next(each for each in FAMILIES if each.name == "Mistral-Small-3.2"))
+PARSED = {
+    "enable-auto-tool-choice": True,
+    "tool-call-parser": "hermes",
+    "reasoning-parser": "qwen3",
+}
+
+
+@pytest.mark.parametrize(
+    ("facts", "serving", "added"),
+    [
+        (None, {}, {}),
+        (THINKS, {}, PARSED),
+        # What the registry says stays, and the rest is added.
+        (THINKS, {"reasoning-parser": "deepseek_r1"}, {"enable-auto-tool-choice": True, "tool-call-parser": "hermes"}),
+        (THINKS, {"tool-call-parser": "qwen3_xml"}, {"enable-auto-tool-choice": True, "reasoning-parser": "qwen3"}),
+        (THINKS, {"enable-auto-tool-choice": False, "reasoning-parser": ""}, {}),
+        (BERT, {}, {"runner": "pooling"}),
+        (BERT, {"runner": "auto"}, {}),
+        (TEKKEN, {}, {"tokenizer-mode": "mistral", "enable-auto-tool-choice": True, "tool-call-parser": "mistral"}),
+    ],
+)  # fmt: skip
+def test_options_follow_from_the_files_and_the_registry_has_the_last_word(
+    facts: ModelFacts | None, serving: dict[str, ServingValue], added: dict[str, ServingValue]
+) -> None:
+    made = replace(version(), serving=serving)
+    assert with_defaults(made, facts).serving == {**added, **serving}
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "added"),
+    [
+        ("embedding", None, {"runner": "pooling"}),
+        ("embedding", THINKS, {"runner": "pooling"}),
+        ("rerank", THINKS, {"runner": "pooling", "convert": "classify"}),
+        ("completion", THINKS, {}),
+        ("chat", None, {}),
+    ],
+)
+def test_a_kind_in_the_registry_overrides_what_the_files_say(
+    kind: str, facts: ModelFacts | None, added: dict[str, Any]
+) -> None:
+    made = replace(version(), kind=kind, serving={})
+    able = capabilities(made, facts)
+    assert able is not None
+    assert (str(able.kind), with_defaults(made, facts).serving) == (kind, added)
+
+
+def test_a_lock_of_an_older_toolkit_leaves_a_release_as_it_was() -> None:
+    made = version()
+    assert with_defaults(made, None) is made
+    assert capabilities(made, None) is None
+
+
+@pytest.mark.parametrize(
+    ("serving", "vision", "context"),
+    [
+        ({}, True, 4096),
+        ({"max-model-len": "2k"}, True, 2000),
+        ({"max-model-len": "auto"}, True, 4096),
+        ({"limit-mm-per-prompt": '{"image": 0}'}, False, 4096),
+        ({"limit-mm-per-prompt.image": 0}, False, 4096),
+        ({"language-model-only": True}, False, 4096),
+    ],
+)
+def test_serving_options_take_from_what_a_model_can_do(
+    serving: dict[str, ServingValue], vision: bool, context: int
+) -> None:
+    facts = ModelFacts(("LlavaForConditionalGeneration",), template=True, vision=True, context=4096)
+    able = capabilities(replace(version(), serving=serving), facts)
+    assert able is not None
+    assert (able.vision, able.context) == (vision, context)
+
+
+@pytest.mark.parametrize(
+    ("facts", "serving", "lacks"),
+    [
+        (THINKS, {}, {}),
+        (ModelFacts(("NewForCausalLM",), template=True, tools=True), {}, {"tools": "tool-call-parser"}),
+        (ModelFacts(("NewForCausalLM",), template=True, thinks=True), {}, {"reasoning": "reasoning-parser"}),
+        # Said to be off is no lack.
+        (ModelFacts(("NewForCausalLM",), template=True, tools=True), {"tool-call-parser": "x", "enable-auto-tool-choice": False}, {}),
+        (ModelFacts(("BertModel",), template=True, tools=True, pooling=True), {}, {}),
+        (None, {}, {}),
+    ],
+)  # fmt: skip
+def test_what_a_template_has_and_no_parser_reads_is_named(
+    facts: ModelFacts | None, serving: dict[str, ServingValue], lacks: dict[str, str]
+) -> None:
+    assert unread(replace(version(), serving=serving), facts) == lacks
+
+
+@pytest.mark.parametrize(
+    ("checks", "kind", "reasoning", "asked"),
+    [
+        ((), Kind.CHAT, "", Check("Say hello.", max_tokens=8)),
+        # Room to think.
+        ((), Kind.CHAT, "qwen3", Check("Say hello.", max_tokens=64, timeout=120.0)),
+        ((), Kind.COMPLETION, "", Check("Once upon a time", max_tokens=8, kind="completion")),
+        ((), Kind.EMBEDDING, "", Check("Say hello.", kind="embedding")),
+        ((Check("hi", kind=""),), Kind.RERANK, "", Check("hi", kind="rerank")),
+        ((Check("hi", kind="chat"),), Kind.COMPLETION, "", Check("hi", kind="chat")),
+    ],
+)
+def test_the_default_check_follows_from_the_kind(
+    checks: tuple[Check, ...], kind: Kind, reasoning: str, asked: Check
+) -> None:
+    able = Capabilities(kind, reasoning_parser=reasoning)
+    assert checks_of(checks, able, kind) == (asked,)
+
+
+def test_facts_keep_their_json_and_refuse_any_other() -> None:
+    for facts in map(facts_of, FAMILIES):
+        assert ModelFacts.from_json(json.loads(json.dumps(facts.as_json()))) == facts
+    for wrong in ({"x": 1}, {"template": 1}, {"architectures": "a"}, {"context": -1}, {"model_type": 3}):  # fmt: skip
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            ModelFacts.from_json(wrong)
+
+
+@pytest.mark.parametrize(
+    ("texts", "template", "tools"),
+    [
+        ({"chat_template.jinja": HERMES}, True, True),
+        ({"chat_template.json": json.dumps({"chat_template": HERMES})}, True, True),
+        ({"tokenizer_config.json": json.dumps({"chat_template": [{"name": "tool_use", "template": HERMES}]})}, True, True),
+        ({"additional_chat_templates/tool_use.jinja": HERMES}, True, True),
+        # A file of its own wins over the tokenizer's.
+        ({"chat_template.jinja": "{{ messages }}", "tokenizer_config.json": json.dumps({"chat_template": HERMES})}, True, False),
+        ({"tokenizer_config.json": "{"}, False, False),
+        ({"tokenizer_config.json": "[" * 100_000}, False, False),
+        ({"chat_template.jinja": "{% " * 200_000}, True, False),
+        ({}, False, False),
+    ],
+)  # fmt: skip
+def test_a_template_is_found_wherever_it_stands(
+    texts: dict[str, str], template: bool, tools: bool
+) -> None:
+    found = read_facts(texts, {path: text.encode() for path, text in texts.items()})
+    assert (found.template, found.tools) == (template, tools)
+
+
+def test_snapshots_of_the_same_files_are_equal_whether_they_were_read_or_not() -> None:
+    plain = Snapshot("acme/tiny", "a" * 40, ())
+    assert replace(plain, facts=THINKS) == plain

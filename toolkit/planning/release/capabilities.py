@@ -1,0 +1,109 @@
+"""What a version can do: from its registry entry, the facts of its files, and its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from toolkit.domain.capabilities import Capabilities, ModelFacts
+from toolkit.domain.golden import Kind
+from toolkit.domain.model import Version
+from toolkit.planning.engines import engine_named
+
+# Beginnings of the architectures that turn speech into text and do nothing else.
+_TRANSCRIBERS = (
+    "Whisper",
+    "Qwen3ASRForConditionalGeneration",
+    "CohereAsr",
+    "FireRedASR",
+    "FunASR",
+    "GlmAsr",
+    "MossTranscribe",
+)
+# Architectures that end like encoders, and write texts.
+_WRITERS = (
+    "LMHeadModel",
+    "ChatModel",
+    "ChatGLMModel",
+    "UltravoxModel",
+    "OmniModel",
+    "AudioModel",
+    "LMModel",
+)
+_ENCODERS = ("Model", "ForMaskedLM", "ColBERT", "ForRetrieval")
+
+
+def kind_of(version: Version, facts: ModelFacts | None) -> Kind:
+    """Return what a version answers: what the registry says, else what its files say, else chats."""
+    if version.kind:
+        return Kind(version.kind)
+    if facts is None:
+        return Kind.CHAT
+    names = facts.architectures
+    if any("ForSequenceClassification" in each for each in names):
+        return Kind.RERANK if facts.labels == 1 else Kind.CLASSIFICATION
+    if any("ForTokenClassification" in each for each in names):
+        return Kind.CLASSIFICATION
+    if any(each.endswith("ForRanking") for each in names):
+        return Kind.RERANK
+    if facts.pooling or any(_encodes(each) for each in names):
+        return Kind.EMBEDDING
+    if any(each.startswith(_TRANSCRIBERS) for each in names):
+        return Kind.TRANSCRIPTION
+    chats = engine_named(version.engine.name).writes_chats(facts)
+    return Kind.CHAT if chats or not names else Kind.COMPLETION
+
+
+def with_defaults(version: Version, facts: ModelFacts | None) -> Version:
+    """Return a version with the serving options that follow from its files; the registry's word is last.
+
+    Without facts, and without a `kind` in the registry, it is as it was: the lock is of an older toolkit, and nobody
+    asked for another release.
+    """
+    facts = _known(version, facts)
+    if facts is None:
+        return version
+    engine = engine_named(version.engine.name)
+    kind = kind_of(version, facts)
+    found = engine.defaults(facts, kind, version.engine.version, version.serving)
+    return replace(version, serving={**found, **version.serving}) if found else version
+
+
+def capabilities(version: Version, facts: ModelFacts | None) -> Capabilities | None:
+    """Return what a version can do; None where neither its lock has facts nor the registry names its kind."""
+    facts = _known(version, facts)
+    if facts is None:
+        return None
+    kind, engine = kind_of(version, facts), engine_named(version.engine.name)
+    serving = with_defaults(version, facts).serving
+    tools, thoughts = engine.parsers(serving)
+    chats = kind is Kind.CHAT
+    return Capabilities(
+        kind=kind,
+        tool_parser=tools if chats else "",
+        reasoning_parser=thoughts if chats else "",
+        vision=chats and facts.vision and engine.takes(serving, "image"),
+        audio=chats and facts.audio and engine.takes(serving, "audio"),
+        context=engine.stated_context(version.engine.version, serving) or facts.context,
+    )
+
+
+def unread(version: Version, facts: ModelFacts | None) -> Mapping[str, str]:
+    """Return what the template of a model that chats has and no parser reads: `tools`, `reasoning` -> its flag."""
+    able = capabilities(version, facts)
+    if able is None or facts is None or able.kind is not Kind.CHAT:
+        return {}
+    engine, serving = engine_named(version.engine.name), version.serving
+    wants: dict[str, tuple[bool, str]] = {
+        "tools": (facts.tools and not able.tools, engine.tool_flag),
+        "reasoning": (engine.thinks(facts) and not able.reasoning, engine.reasoning_flag),
+    }
+    return {name: flag for name, (lacks, flag) in wants.items() if lacks and flag not in serving}
+
+
+def _known(version: Version, facts: ModelFacts | None) -> ModelFacts | None:
+    return ModelFacts() if facts is None and version.kind else facts
+
+
+def _encodes(name: str) -> bool:
+    return name.endswith(_ENCODERS) and not name.endswith(_WRITERS)

@@ -1,0 +1,145 @@
+"""The small files of a model -> what they say about what it can do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from toolkit.domain.bounds import CONFIG, CONTEXT
+from toolkit.domain.capabilities import MARKS, ModelFacts
+from toolkit.domain.outside import parse_json
+
+_CONFIG, _TOKENIZER, _MODULES = "config.json", "tokenizer_config.json", "modules.json"
+_TEMPLATE, _TEMPLATE_JSON, _PROCESSOR = (
+    "chat_template.jinja",
+    "chat_template.json",
+    "processor_config.json",
+)
+_SENTENCES = "sentence_bert_config.json"
+_MORE_TEMPLATES = "additional_chat_templates/"
+_READ = (_CONFIG, _TOKENIZER, _MODULES, _TEMPLATE, _TEMPLATE_JSON, _PROCESSOR, _SENTENCES)
+_TEKKEN = re.compile(r"(tekken\.json|tokenizer\.model\.v\d.*)\Z")
+# The names under which configurations state the longest request, the most telling first.
+_CONTEXTS = (
+    "max_position_embeddings",
+    "max_sequence_length",
+    "model_max_length",
+    "n_positions",
+    "seq_length",
+    "max_seq_len",
+    "max_target_positions",
+)
+_NAMES, _NAME = 8, 200
+# Characters of templates that are looked at; the longest in use has 40,000.
+_TEMPLATES = 2**20
+# `tools` as a name in the code of a template: `{% if tools %}`, `for tool in tools`.
+_TOOLS = re.compile(r"\{[%{][^%}]{0,500}\btools\b")
+
+# The part of a template that begins an answer mentions a thought: it opens one, or closes an empty one.
+_THINKS = re.compile(r"add_generation_prompt.{0,600}<think>", re.DOTALL)
+
+
+def telling_files(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return which of a snapshot's `paths` say what the model can do; all are small."""
+    return tuple(
+        path
+        for path in paths
+        if path in _READ or (path.startswith(_MORE_TEMPLATES) and path.endswith(".jinja"))
+    )
+
+
+def read_facts(paths: Iterable[str], texts: Mapping[str, bytes]) -> ModelFacts:
+    """Return the facts that `texts`, the contents of `telling_files(paths)` by path, hold.
+
+    A file that is no JSON says nothing: whether the engine can load it is not judged here.
+    """
+    listed = tuple(paths)
+    config = _mapping(texts.get(_CONFIG))
+    text_config = next((each for each in _parts(config, "text_config", "thinker_config")), config)
+    template = "\n".join(_templates(texts))[:_TEMPLATES]
+    return ModelFacts(
+        architectures=_architectures(config),
+        model_type=_name(config.get("model_type")),
+        context=_context(_mapping(texts.get(_SENTENCES)), text_config, config),
+        template=bool(template.strip()),
+        tools=_TOOLS.search(template) is not None,
+        thinks=_THINKS.search(template) is not None,
+        marks=tuple(mark for mark in MARKS if mark in template),
+        tekken=any(_TEKKEN.match(path) for path in listed),
+        pooling=_pools(texts.get(_MODULES)),
+        labels=_labels(config),
+        vision=_has(config, "vision_config", "visual", "vision_tower", "mm_vision_tower"),
+        audio=_has(config, "audio_config", "audio_tower", "audio_processor"),
+    )
+
+
+def _templates(texts: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield the chat templates that an engine may use; a file of its own wins over the tokenizer's."""
+    for path, text in texts.items():
+        if path.startswith(_MORE_TEMPLATES):
+            yield text.decode("utf-8", "replace")
+    if _TEMPLATE in texts:
+        yield texts[_TEMPLATE].decode("utf-8", "replace")
+        return
+    for path in (_TEMPLATE_JSON, _PROCESSOR, _TOKENIZER):
+        found = _mapping(texts.get(path)).get("chat_template")
+        if isinstance(found, str):
+            yield found
+        for each in found if isinstance(found, list) else ():
+            if isinstance(each, dict) and isinstance(each.get("template"), str):
+                yield each["template"]
+
+
+def _architectures(config: Mapping[str, Any]) -> tuple[str, ...]:
+    named = config.get("architectures")
+    return tuple(filter(None, map(_name, named[:_NAMES]))) if isinstance(named, list) else ()
+
+
+def _context(*configs: Mapping[str, Any]) -> int | None:
+    for config in configs:
+        for name in ("max_seq_length", *_CONTEXTS):
+            value = config.get(name)
+            if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= CONTEXT:
+                return value
+    return None
+
+
+def _labels(config: Mapping[str, Any]) -> int | None:
+    names, number = config.get("id2label"), config.get("num_labels")
+    if isinstance(number, int) and not isinstance(number, bool) and 0 < number <= CONTEXT:
+        return number
+    return len(names) if isinstance(names, dict) and names else None
+
+
+def _pools(text: bytes | None) -> bool:
+    try:
+        modules = parse_json(text, CONFIG) if text is not None else []
+    except ValueError:
+        return False
+    return isinstance(modules, list) and any(
+        isinstance(each, dict) and str(each.get("type", "")).endswith("Pooling") for each in modules
+    )
+
+
+def _has(config: Mapping[str, Any], *names: str) -> bool:
+    places = (config, *_parts(config, "thinker_config"))
+    return any(place.get(name) for place in places for name in names)
+
+
+def _parts(config: Mapping[str, Any], *names: str) -> Iterator[Mapping[str, Any]]:
+    for name in names:
+        if isinstance(part := config.get(name), dict):
+            yield part
+
+
+def _mapping(text: bytes | None) -> Mapping[str, Any]:
+    try:
+        found = parse_json(text, CONFIG) if text is not None else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _name(value: Any) -> str:
+    return value[:_NAME] if isinstance(value, str) else ""
