@@ -48,7 +48,9 @@ models:
     resources: {{accelerators: [cpu], memory: 6GiB}}
     versions: {{v1: {{revision: {COMMIT}}}}}
 """.replace("    permission_free: yes\n", "")
-SQL = Adapter("tiny-sql", HubSource("acme/tiny-sql"), COMMIT, checks=(Check("select", "from", kind=""),))
+SQL = Adapter(
+    "tiny-sql", HubSource("acme/tiny-sql"), COMMIT, checks=(Check("select", "from", kind=""),)
+)
 
 
 def written(directory: Path, text: str) -> Path:

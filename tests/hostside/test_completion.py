@@ -1,5 +1,8 @@
 """What the host makes of an engine's answers."""
 
+# One row of a table is one line, however long.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import contextlib
@@ -117,6 +120,9 @@ def part(**choice: Any) -> dict[str, Any]:
             ),
             "well, Paris", "stop", "",
         ),
+        # vLLM's own name of the field, of a whole answer that ends in the middle of a thought
+        (CHAT, events(part(delta={"reasoning": "well, "}), part(delta={"content": "Paris"}), "[DONE]"), "well, Paris", "", ""),
+        ({"messages": []}, json.dumps(part(message={"content": None, "reasoning": "well"}, finish_reason="length")), "well", "length", ""),
         ({"prompt": [1], "stream": True}, events(part(text="Pa"), part(text="ris"), "[DONE]"), "Paris", "", ""),
         ({"prompt": [1]}, json.dumps(part(text="Paris", finish_reason="length")), "Paris", "length", ""),
         (CHAT, events(part(delta={"content": "Pa"})), "", "", "a stream that breaks off"),

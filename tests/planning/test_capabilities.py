@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -215,3 +216,11 @@ def test_a_template_is_found_wherever_it_stands(
 def test_snapshots_of_the_same_files_are_equal_whether_they_were_read_or_not() -> None:
     plain = Snapshot("acme/tiny", "a" * 40, ())
     assert replace(plain, facts=THINKS) == plain
+
+
+def test_the_documents_name_every_parser_that_a_family_gets() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "kinds.md").read_text()
+    tools, _, thoughts = page.partition("| parser of thoughts |")
+    for part, rows in ((tools, vllm_parsers.TOOLS), (thoughts, vllm_parsers.REASONING)):
+        named = {name for row in rows for name in row.parsers}
+        assert named == {name for name in named if f"`{name}`" in part}

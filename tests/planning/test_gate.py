@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import struct
 from dataclasses import replace
 
 import pytest
 
 from tests.planning.facts import release
+from toolkit.domain.capabilities import Capabilities
+from toolkit.domain.golden import Kind
 from toolkit.domain.model import Check
 from toolkit.domain.probe import Completion
-from toolkit.planning.change.gate import gate_fault, gate_payload, gate_ways, way_fault
+from toolkit.planning.change.gate import IMAGE, gate_fault, gate_payload, gate_ways, way_fault
 
 ANY = Check(prompt="hi")
 PARIS = Check(prompt="capital of France?", contains="Paris", max_tokens=5)
@@ -72,6 +76,39 @@ def test_a_started_replica_is_asked_as_clients_ask() -> None:
         "temperature": 0,
     }
     assert {way.timeout for way in gate_ways(made)} == {7.0}
+
+
+@pytest.mark.parametrize(
+    ("able", "asked"),
+    [
+        (None, []),
+        (Capabilities(), []),
+        (
+            Capabilities(tool_parser="hermes"),
+            ["asked with a tool", "asked for a stream with a tool"],
+        ),
+        (Capabilities(vision=True), ["asked about an image"]),
+        # Its checks have thoughts already; what writes no chats has no tools.
+        (Capabilities(reasoning_parser="qwen3"), []),
+        (Capabilities(Kind.COMPLETION, tool_parser="hermes", vision=True), []),
+    ],
+)
+def test_each_ability_is_tried_once(able: Capabilities | None, asked: list[str]) -> None:
+    ways = gate_ways(replace(release(3), checks=(ANY,), does=able))
+    assert [way.about for way in ways[4:]] == asked
+    for way in ways[4:]:
+        assert way_fault(way, Completion(200, "anything", "stop")) == ""
+        assert (
+            way_fault(way, Completion(400, "", error="no"))
+            == f"{way.about}, it answered HTTP 400: no"
+        )
+
+
+def test_the_image_of_the_gate_is_one() -> None:
+    head, _, data = IMAGE.partition(",")
+    assert head == "data:image/png;base64"
+    raw = base64.b64decode(data)
+    assert (raw[:8], struct.unpack(">II", raw[16:24])) == (b"\x89PNG\r\n\x1a\n", (64, 64))
 
 
 @pytest.mark.parametrize(

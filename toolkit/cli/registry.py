@@ -14,10 +14,12 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
 from toolkit.cli.views.plan import confirmed
 from toolkit.config.lock_file import Lock, read_lock
+from toolkit.domain.capabilities import Capabilities
 from toolkit.domain.model import Registry, Version
 from toolkit.domain.quantity import format_size
 from toolkit.errors import InputError
 from toolkit.planning.guard.words import guard_words
+from toolkit.planning.release.capabilities import capabilities
 from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.workflows.registry.init import write_shipped
 
@@ -90,7 +92,7 @@ def show(model: str, registry_path: str, as_json: bool) -> None:
         pinned = f"{len(files.files)} files, {format_size(files.size)}" if files else "no files yet"
         checks = [
             f"{check.prompt!r} -> {check.contains!r}"
-            if check.kind == "chat"
+            if check.kind in ("", "chat")
             else f"{check.kind} of {check.prompt!r}"
             for check in version.checks
         ]
@@ -103,6 +105,7 @@ def show(model: str, registry_path: str, as_json: bool) -> None:
             *([("candidate", "yes; deployed by its name alone")] if version.candidate else []),
             ("engine", f"{version.engine.name} {version.engine.version}"),
             ("needs", _needs(version)),
+            *_able_rows(lock, version),
             *((f"--{flag}", _shown(value)) for flag, value in version.serving.items()),
             *version.env.items(),
             *(("check", check) for check in checks),
@@ -312,8 +315,25 @@ def _version_json(found: Registry, lock: Lock, version: Version) -> dict[str, An
         "checks": [check.as_json() for check in version.checks],
         "guard": version.guard.as_json(),
         "licence_allowed": verdict.allowed,
+        "does": able.as_json() if (able := _able(lock, version)) else None,
         "pinned": _pinned_json(lock, version),
     }
+
+
+def _able(lock: Lock, version: Version) -> Capabilities | None:
+    facts = lock.snapshot_of(version).facts if lock.has(version) else None
+    return capabilities(version, facts)
+
+
+def _able_rows(lock: Lock, version: Version) -> list[tuple[str, str]]:
+    """Return what a version can do, and the parsers that it gets for that, as rows of `show`."""
+    able = _able(lock, version)
+    if able is None:
+        return []
+    named = {"tools read by": able.tool_parser, "thoughts read by": able.reasoning_parser}
+    context = [("context", f"{able.context:,} tokens")] if able.context else []
+    parsers = [(name, parser) for name, parser in named.items() if parser]
+    return [("does", ", ".join(able.words)), *context, *parsers]
 
 
 def accept_owner(source: str) -> Callable[[str, str], bool]:

@@ -83,7 +83,8 @@ def _text(choice: Document) -> str:
     if "text" in choice:
         return choice["text"] or ""
     said = choice["delta"] if "delta" in choice else choice["message"]
-    return said.get("content") or said.get("reasoning_content") or ""
+    # A thought is an answer: vLLM names its field `reasoning`, engines before it and others `reasoning_content`.
+    return said.get("content") or said.get("reasoning") or said.get("reasoning_content") or ""
 
 
 def busy(port: int, signs: Document) -> int:

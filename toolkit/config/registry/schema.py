@@ -292,7 +292,7 @@ class Entry(Spec):
     kind: KindOf | None = Field(
         None,
         description="What the model answers, where its files do not tell it right: a base model without a chat "
-        "template answers completions, a model with `modules.json` embeddings. See [kinds](#kinds-of-models).",
+        "template answers completions, a model with `modules.json` embeddings. See [kinds](kinds.md).",
         examples=["embedding"],
     )
     checks: Annotated[list[CheckSpec], Field(max_length=64)] | None = Field(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +24,34 @@ _SHORT = 8
 _LONG_ON_DEVICES, _LONG_ON_CPU = 4096, 256
 # Every vocabulary has these entries: the characters that can be printed.
 _FIRST, _ENTRIES = 32, 95
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather at a place.",
+        "parameters": {"type": "object", "properties": {"place": {"type": "string"}}},
+    },
+}
+# Pixels of a side: no processor of images takes less than a patch of them.
+_SIDE = 64
+
+
+def _image() -> str:
+    """Return a grey square as the address of a PNG (RFC 2083): 8 bits of grey, no filter."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    rows = b"".join(b"\0" + b"\x80" * _SIDE for _ in range(_SIDE))
+    head = struct.pack(">IIBBBBB", _SIDE, _SIDE, 8, 0, 0, 0, 0)
+    parts = (chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(rows, 9)), chunk(b"IEND", b""))
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
+
+
+IMAGE = _image()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +91,30 @@ def gate_ways(release: Release) -> tuple[Way, ...]:
         ("asked with the repository's own sampling", plain),
         ("asked for a stream", {**sampled, "stream": True}),
         (f"asked with a prompt of {len(tokens):,} tokens", long),
+        *_able_ways(release, sampled),
     )
     return tuple(Way(about, payload, check.timeout) for about, payload in requests)
+
+
+def _able_ways(
+    release: Release, sampled: Mapping[str, Any]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield a request for each further ability. The model may say anything; the engine must answer in its form."""
+    able = release.does
+    if able is None or able.kind is not Kind.CHAT:
+        return
+    if able.tools:
+        yield "asked with a tool", {**sampled, "tools": [_TOOL]}
+        yield "asked for a stream with a tool", {**sampled, "tools": [_TOOL], "stream": True}
+    if able.vision:
+        content = [
+            {"type": "image_url", "image_url": {"url": IMAGE}},
+            {"type": "text", "text": "?"},
+        ]
+        yield (
+            "asked about an image",
+            {**sampled, "messages": [{"role": "user", "content": content}]},
+        )
 
 
 def gate_fault(check: Check, answer: Completion) -> str:

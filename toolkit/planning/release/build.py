@@ -13,9 +13,7 @@ from toolkit.planning.release.capabilities import capabilities, kind_of, with_de
 from toolkit.planning.release.checks import checks_of
 
 
-def built_adapter(
-    adapter: Adapter, snapshot: Snapshot, kind: Kind = Kind.CHAT
-) -> ReleaseAdapter:
+def built_adapter(adapter: Adapter, snapshot: Snapshot, kind: Kind = Kind.CHAT) -> ReleaseAdapter:
     """Return an adapter as a release has it; one without checks must answer the default check of its base's `kind`."""
     return ReleaseAdapter(
         adapter.name,

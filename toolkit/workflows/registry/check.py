@@ -19,7 +19,10 @@ from toolkit.domain.guard import Guard
 from toolkit.domain.model import LocalSource, Policy, Registry, Version, parts_of
 from toolkit.domain.snapshot import content_revision
 from toolkit.errors import InputError, SourceError
+from toolkit.planning.guard.checks import TEXTS
 from toolkit.planning.release.adapter_files import files_of
+from toolkit.planning.release.capabilities import kind_of, unread
+from toolkit.planning.release.checks import checks_of
 from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.workflows.guard.files import check_files
 from toolkit.workflows.registry.pin import place_of
@@ -114,6 +117,7 @@ def _check(version: Version, registry: Registry, lock: Lock) -> Iterator[Finding
         )
     else:
         yield from _check_lock(version, lock)
+        yield from _check_abilities(version, lock)
     if isinstance(version.source, LocalSource):
         yield from _check_directory(version, version.source, lock if locked else None)
 
@@ -146,6 +150,37 @@ def _check_lock(version: Version, lock: Lock) -> Iterator[Finding]:
         yield Finding(version.title, True, f"the lock: {choice.refusal}", choice.hint)
     if isinstance(version.source, LocalSource) and content_revision(files) != version.revision:
         yield Finding(version.title, True, "the lock does not hold what the revision names", again)
+
+
+def _check_abilities(version: Version, lock: Lock) -> Iterator[Finding]:
+    """Yield what clients will miss, and what a check cannot ask a model of this kind. An adapter is as its base."""
+    if version.adapter_of:
+        return
+    facts = lock.snapshot_of(version).facts
+    if facts is None:
+        yield Finding(
+            version.title,
+            False,
+            "an older toolkit pinned it, so its lock does not say what it can do",
+            f"toolkit registry pin {version.title} --lock-only",
+        )
+        return
+    for name, flag in unread(version, facts).items():
+        yield Finding(
+            version.title,
+            False,
+            f"its chat template has {name}, and this toolkit knows no parser for its family",
+            f"write `{flag}: NAME` under `serving`; toolkit registry show {version.title}",
+        )
+    kind = kind_of(version, facts)
+    for check in checks_of(version.checks, None, kind):
+        if check.contains and check.kind not in TEXTS:
+            yield Finding(
+                version.title,
+                True,
+                f"an answer of kind {kind} has no text to contain {check.contains!r}",
+                "remove `contains`, or write the kind of the model as `kind`",
+            )
 
 
 def _check_directory(version: Version, source: LocalSource, lock: Lock | None) -> Iterator[Finding]:
