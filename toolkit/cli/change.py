@@ -24,6 +24,7 @@ from toolkit.cli.options import (
 from toolkit.cli.output import print_json, say, table
 from toolkit.cli.views.changes import agreed_to, turn_off_option
 from toolkit.cli.views.plan import confirmation, show_rollout
+from toolkit.cli.waiting import wait_option
 from toolkit.domain.fleet import Host
 from toolkit.domain.model import Version
 from toolkit.domain.quantity import format_seconds, parse_size
@@ -35,6 +36,7 @@ from toolkit.workflows.tools import Timing
 
 change_options = together(
     yes_option(),
+    wait_option(),
     dry_run_option(),
     click.option(
         "--ready-timeout",

@@ -149,6 +149,7 @@ def open_members(
     from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
     from toolkit.adapters.disk import scratch_of
     from toolkit.cli.trail import trail_now
+    from toolkit.cli.waiting import patience_now
     from toolkit.workflows.change.routers import Routers
     from toolkit.workflows.tools import Tools
 
@@ -165,6 +166,7 @@ def open_members(
         "distribution": _once(partial(_distribution, home, send_limit, interruption)),
         "interruption": interruption,
         "trail": trail_now(),
+        "patience": patience_now(note, interruption.sleep),
         "scorer": _once(partial(_scorer, home, interruption)),
     }
     return tuple(

@@ -23,6 +23,7 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
 from toolkit.cli.views.host import open_host
 from toolkit.cli.views.plan import DryRun, go_ahead
+from toolkit.cli.waiting import wait_option
 from toolkit.config.engine_locks import is_shipped, read_locks
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import ENGINES, EngineLock
@@ -138,6 +139,7 @@ def lock(
 @click.argument("wanted", metavar="ENGINE")
 @host_option("Only on this host of the fleet; may be given again.")
 @yes_option()
+@wait_option()
 @dry_run_option()
 @fleet_option()
 @home_option()

@@ -24,6 +24,7 @@ from toolkit.cli.options import (
 from toolkit.cli.output import note, print_json, say
 from toolkit.cli.trail import changing
 from toolkit.cli.views.plan import confirmation, show_gate
+from toolkit.cli.waiting import wait_option
 from toolkit.domain.guard import GateResult, figure_words
 from toolkit.errors import InputError, ReleaseFailedError
 
@@ -58,6 +59,7 @@ def gate() -> None:
 @changing()
 @click.argument("model", metavar="MODEL[@VERSION]")
 @yes_option()
+@wait_option()
 @dry_run_option()
 @click.option(
     "--ready-timeout",

@@ -23,6 +23,7 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
 from toolkit.cli.views.host import open_host
 from toolkit.cli.views.plan import confirmation
+from toolkit.cli.waiting import wait_option
 from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.quantity import format_size
 from toolkit.errors import HostError
@@ -47,6 +48,7 @@ def hosts(context: click.Context, fleet: str | None, home: str | None, as_json: 
 @changing()
 @click.argument("host")
 @yes_option()
+@wait_option()
 @dry_run_option("Show what would be done and stop.")
 @drain_option()
 @fleet_option()
@@ -83,6 +85,7 @@ def drain(
 @changing()
 @click.argument("host")
 @yes_option()
+@wait_option()
 @dry_run_option("Show what would be done and stop.")
 @fleet_option()
 @home_option()

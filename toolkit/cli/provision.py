@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from toolkit.cli.trail import changing
 from toolkit.cli.views.changes import agreed_to, show_changes, turn_off_option
 from toolkit.cli.views.host import open_host
 from toolkit.cli.views.plan import DryRun, go_ahead
+from toolkit.cli.waiting import patience_now, until_set, wait_option
 from toolkit.domain.change import folded
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import joined
@@ -33,6 +35,7 @@ from toolkit.workflows.fleet.provision import provision as provision_hosts
 @click.option("--check", is_flag=True, help="Say what would change and change nothing.")
 @click.option("--force", is_flag=True, help="Converge hosts as well that need nothing.")
 @yes_option()
+@wait_option()
 @turn_off_option()
 @dry_run_option()
 @fleet_option()
@@ -58,6 +61,7 @@ def provision(
         Target(ports[host.name], provision_digest(host), provisioned_settings(host))
         for host in known.select(hosts)
     ]
+    stop = threading.Event()
     how = Provisioning(
         converge=RealConverge(playbook_directory(), scratch_of(place), check=check),
         owner=lock_owner(),
@@ -66,6 +70,8 @@ def provision(
         fleet=tuple(ports.values()),
         check=check,
         force=force,
+        stop=stop,
+        patience=patience_now(note, until_set(stop)),
     )
     if check:
         # A check changes nothing, so that there is nothing to agree to.

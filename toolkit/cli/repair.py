@@ -9,12 +9,14 @@ from toolkit.cli.options import dry_run_option, fleet_option, home_option, json_
 from toolkit.cli.output import note, print_json, say
 from toolkit.cli.trail import changing
 from toolkit.cli.views.plan import confirmation
+from toolkit.cli.waiting import wait_option
 from toolkit.workflows.change.repair import Repair, repair
 
 
 @click.command("repair")
 @changing(goes_on=True)
 @yes_option()
+@wait_option()
 @dry_run_option("Show what is damaged and stop.")
 @fleet_option()
 @home_option()

@@ -17,6 +17,7 @@ from toolkit.cli.options import (
 from toolkit.cli.output import print_json, say
 from toolkit.cli.trail import changing
 from toolkit.cli.views.plan import confirmation, show_stop
+from toolkit.cli.waiting import wait_option
 from toolkit.workflows.change.stop import stop_model
 from toolkit.workflows.tools import Timing
 
@@ -25,6 +26,7 @@ from toolkit.workflows.tools import Timing
 @changing(goes_on=True)
 @click.argument("model")
 @yes_option()
+@wait_option()
 @dry_run_option()
 @drain_option()
 @host_option("Only on this host of the fleet; may be given again.")

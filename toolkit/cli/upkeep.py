@@ -23,11 +23,12 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing, trail_now
 from toolkit.cli.views.host import open_host
 from toolkit.cli.views.plan import DryRun, go_ahead
+from toolkit.cli.waiting import patience_now, wait_option
 from toolkit.domain.facts import FleetFacts
 from toolkit.domain.quantity import format_size
 from toolkit.errors import IntegrityError, ToolkitError
 from toolkit.planning.change.drift import drift_of
-from toolkit.workflows.fleet.look import each_at_once, look
+from toolkit.workflows.fleet.look import each_at_once, lock_all, look
 from toolkit.workflows.fleet.prune import Unused
 from toolkit.workflows.fleet.prune import prune as prune_host
 from toolkit.workflows.fleet.verify import (
@@ -42,6 +43,7 @@ from toolkit.workflows.fleet.verify import (
 @click.command()
 @changing(goes_on=True)
 @click.option("--repair", is_flag=True, help="Take damaged snapshots out of use.")
+@wait_option()
 @registry_option()
 @fleet_option()
 @home_option()
@@ -72,7 +74,7 @@ def verify(
     if faults and repair:
         trail_now().begin({"repair": faults})
         for host in there:
-            with host.lock(lock_owner()):
+            with lock_all([host], lock_owner(), patience_now(note)):
                 for line in put_aside(host, store, found):
                     note(line)
     failure = _verify_failure(faults, drift, seen, repair=repair)
@@ -113,6 +115,7 @@ def _verify_failure(
     help="Live releases of each model to keep.",
 )
 @yes_option()
+@wait_option()
 @dry_run_option("Show what would be removed and stop.")
 @registry_option()
 @fleet_option()

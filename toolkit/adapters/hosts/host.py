@@ -395,8 +395,8 @@ def busy(host: str, owner: Mapping[str, Any]) -> BusyError:
     since = datetime.fromtimestamp(holder.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return BusyError(
         f"{host} is held by {holder.actor} (pid {holder.pid}) since {since}: {holder.command}",
-        hint="wait for it, or watch it with: toolkit status; a holder that lost its link gives up within "
-        f"{heartbeat.SILENCE_SECONDS:.0f} s",
+        hint="the same command with --wait 10min waits for it; toolkit status shows it; a holder that lost its link "
+        f"gives up within {heartbeat.SILENCE_SECONDS:.0f} s",
     )
 
 

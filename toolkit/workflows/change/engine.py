@@ -12,7 +12,7 @@ from toolkit.domain.model import EngineSpec
 from toolkit.errors import InterruptionError, NothingSuitableError, RefusedError, ToolkitError
 from toolkit.planning.release.engine_choice import choose_lock, find_locks
 from toolkit.workflows.change.send import engine_on_host
-from toolkit.workflows.fleet.look import each_at_once
+from toolkit.workflows.fleet.look import each_at_once, lock_all
 from toolkit.workflows.tools import Tools
 
 
@@ -123,7 +123,7 @@ def _lock_for(facts: HostFacts, found: Sequence[EngineLock], wanted: str) -> Eng
 
 def _install(tools: Tools, plan: HostInstall) -> HostInstall:
     try:
-        with tools.host.lock(tools.owner):
+        with lock_all([tools.host], tools.owner, tools.patience):
             variables = engine_on_host(tools, plan.engine, there=plan.there)
             tools.converge.run("engine", tools.host.host, variables, tools.say)
             if not plan.there:

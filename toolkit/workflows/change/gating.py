@@ -66,7 +66,7 @@ def gate_version(
     if starts and not confirm(GatePlan(tools.host.name, plan_gating(wanted, facts))):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
     # Also where nothing is started: a change of the release that is asked would look like its failure.
-    with lock_all([tools.host], tools.owner):
+    with lock_all([tools.host], tools.owner, tools.patience):
         if starts:
             end_unfinished(tools, Ending(order.timing))
         _, wanted, facts = _chosen([tools], replace(order, named=()))

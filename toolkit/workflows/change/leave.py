@@ -97,7 +97,7 @@ def forget_host(members: Sequence[Tools], name: str, confirm: Confirm) -> Leavin
     leaving = Leaving("forget", name, found)
     _require_yes(leaving, confirm)
     there = [each for each in members if each.host.name in seen.facts]
-    with lock_all([each.host for each in there], first.owner):
+    with lock_all([each.host for each in there], first.owner, first.patience):
         again = look([each.host for each in there])
         if again.errors:
             raise again.failure()

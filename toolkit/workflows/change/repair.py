@@ -45,7 +45,7 @@ def repair(members: Sequence[Tools], confirm: Callable[[Repair], bool]) -> Repai
     if not confirm(found):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
     there = [each for each in members if each.host.name in seen.facts]
-    with lock_all([each.host for each in there], members[0].owner):
+    with lock_all([each.host for each in there], there[0].owner, there[0].patience):
         again = look([each.host for each in there])
         if again.errors:
             raise again.failure()

@@ -30,7 +30,7 @@ from toolkit.workflows.change.bake import await_bakes, failed_before, require_ju
 from toolkit.workflows.change.batch import HostState, Rollout
 from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
 from toolkit.workflows.change.wanted import Order, usual_start
-from toolkit.workflows.fleet.look import each_at_once, lock_all, look
+from toolkit.workflows.fleet.look import each_at_once, lock_all, look, look_free
 from toolkit.workflows.tools import Tools
 
 Confirm = Callable[[RolloutPlan], bool]
@@ -56,14 +56,17 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     """
     first = members[0]
     started = first.clock()
-    seen = await_bakes(members, order, look([each.host for each in members]))
+    hosts = [each.host for each in members]
+    seen = first.patience.until_free(
+        lambda: await_bakes(members, order, look_free(hosts, first.patience))
+    )
     opened = left_open(members, seen, ends_bake=order.ends_bake)
     order, shown = _first_plan(members, order, seen, opened)
     if shown.empty and not opened and not _behind(seen):
         return _finished(RolledOut(shown, False, {}, first.clock() - started))
     _require_yes(replace(shown, notes=(*shown.notes, *map(_unfinished, opened))), confirm)
     there = [each for each in members if each.host.name in seen.facts]
-    with lock_all([each.host for each in there], first.owner):
+    with lock_all([each.host for each in there], first.owner, first.patience):
         plan, facts = _settle(there, order, seen)
         if differs(plan, shown):
             first.say("the fleet changed since the plan was shown; this is the new one")

@@ -23,7 +23,7 @@ from toolkit.workflows.change.recording import begin_deployment, end_deployment,
 from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
 from toolkit.workflows.fleet.at_once import at_once
-from toolkit.workflows.fleet.look import each_at_once, lock_all, look
+from toolkit.workflows.fleet.look import each_at_once, lock_all, look, look_free
 from toolkit.workflows.tools import Timing, Tools
 
 
@@ -69,6 +69,8 @@ def stop_model(
     answer: it keeps its replica, and gets no traffic from the other hosts' routers. An interruption ends the waits;
     the next change of the model goes on with the stop.
     """
+    if members[0].patience.seconds:
+        look_free([each.host for each in members], members[0].patience)
     plan, _, opened = _plan(members, model, named)
     if not plan.plans and not opened:
         where = members[0].host.name if len(members) == 1 else "any of these hosts"
@@ -76,7 +78,7 @@ def stop_model(
     if not confirm(plan):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
     there = [each for each in members if each.host.name not in plan.unreachable]
-    with lock_all([each.host for each in there], there[0].owner):
+    with lock_all([each.host for each in there], there[0].owner, there[0].patience):
         routers, interruption = there[0].routers, there[0].interruption
         found = look([each.host for each in there])
         routers.observed(found.by_label)

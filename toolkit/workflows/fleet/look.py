@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from typing import TypeVar
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.host import HostPort, busy
+from toolkit.adapters.patience import NO_PATIENCE, Patience
 from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import HostError, ToolkitError
@@ -41,9 +43,38 @@ def each_at_once(
     return list(at_once(AT_ONCE, items, act, stop))
 
 
+def look_free(hosts: Sequence[HostPort], patience: Patience) -> FleetFacts:
+    """Return what `look` returns, with `patience` for a command that holds one of the hosts.
+
+    So a plan is made from what that command leaves behind. Raises BusyError where it does not end in time; without any
+    patience the hosts are observed once, held or not.
+    """
+
+    def take() -> FleetFacts:
+        seen = look(hosts)
+        for name, facts in seen.facts.items() if patience.seconds else ():
+            if facts.held_by:
+                raise busy(name, asdict(facts.held_by))
+        return seen
+
+    return patience.until_free(take)
+
+
 @contextmanager
-def lock_all(hosts: Iterable[HostPort], owner: LockOwner) -> Iterator[None]:
-    """Hold the deployment locks of all hosts; raises BusyError, and holds none, where one is held already."""
+def lock_all(
+    hosts: Iterable[HostPort], owner: LockOwner, patience: Patience = NO_PATIENCE
+) -> Iterator[None]:
+    """Hold the deployment locks of all hosts.
+
+    Raises BusyError, and holds none, where one is held already and stays so for longer than `patience` lasts.
+    """
+    hosts = list(hosts)
+    with patience.until_free(lambda: _locked(hosts, owner)):
+        yield
+
+
+def _locked(hosts: Sequence[HostPort], owner: LockOwner) -> ExitStack:
+    """Return what releases the locks of all hosts; raises the error of the first that has none, and holds none."""
     with ExitStack() as held:
 
         def take(host: HostPort) -> ToolkitError | None:
@@ -53,7 +84,7 @@ def lock_all(hosts: Iterable[HostPort], owner: LockOwner) -> Iterator[None]:
                 return error
             return None
 
-        for error in each_at_once(list(hosts), take):
+        for error in each_at_once(hosts, take):
             if error is not None:
                 raise error
-        yield
+        return held.pop_all()

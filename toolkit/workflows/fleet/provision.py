@@ -14,6 +14,7 @@ from typing import Any
 
 from toolkit.adapters.ansible.converge import Converge
 from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.patience import NO_PATIENCE, Patience
 from toolkit.domain.accelerator import driver_package
 from toolkit.domain.change import Change
 from toolkit.domain.facts import FleetFacts, HostFacts
@@ -24,7 +25,7 @@ from toolkit.planning.change.preflight import preflight, reason_to_provision, re
 from toolkit.planning.change.settings import settings_changes
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.fleet.keys import sync_keys
-from toolkit.workflows.fleet.look import look
+from toolkit.workflows.fleet.look import lock_all, look
 
 CONVERGING = 8
 _SAY_EVERY = 2.0
@@ -116,6 +117,7 @@ class Provisioning:
     check: bool = False
     force: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
+    patience: Patience = NO_PATIENCE
 
 
 Confirm = Callable[[Sequence[Intent]], bool]
@@ -200,7 +202,7 @@ class _Run:
         target = self._intent.target
         if self._how.check:
             return self._play()
-        with target.host.lock(self._how.owner):
+        with lock_all([target.host], self._how.owner, self._how.patience):
             # Observe again: the command that held the lock until now may have converged the host.
             if not _reason(target.host.observe(), target, self._how):
                 return None

@@ -59,7 +59,7 @@ def prune(
     if not confirm(unused):
         raise RefusedError("not confirmed; nothing was removed", hint="add --yes to go ahead")
     freed = 0
-    with lock_all([each.host for each in members], members[0].owner):
+    with lock_all([each.host for each in members], members[0].owner, members[0].patience):
         unused = find_unused(members, store, locked, keep)
         for tools in members:
             found = unused.hosts.get(tools.host.name) or Prune((), (), ())
