@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.hostside.router_lab import Backend, Lab, router, router_socket
+from tests.hostside.router_lab import ROLE, Backend, Lab, router, router_socket
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes, Target, with_model, with_weights
 
@@ -44,16 +44,9 @@ class Site:
         assert self.files() == render_files(self.lab.routes)
         assert self.lab.observe()["drift"] == []
         left = {path.name for path in Path(self.lab.directory).iterdir()} - set(CONFIGURATION)
-        base = {"haproxy.cfg", "model.lua", "usage.lua", "refuse.lua", "limits.lua", ".lock"}
-        base |= {
-            "form.lua",
-            "hold.lua",
-            "paths.lua",
-            "keys.map",
-            "versions.map",
-            "bodies.cfg",
-            "bodies.sh",
-        }
+        base = {path.name for path in (ROLE / "files").glob("*.*")} - {"launch.py"}
+        base |= {path.name for path in (ROLE / "files/empty").iterdir()} - set(CONFIGURATION)
+        base |= {"haproxy.cfg", "bodies.cfg", ".lock"}
         assert left == base
 
 

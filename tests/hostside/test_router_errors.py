@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import Backend, Lab, lab, until
+from tests.hostside.router_lab import Backend, Lab, lab, router_socket, until
 from tests.hostside.router_site import Site
 from tests.hostside.test_router_keys import ANN, BOB, bearer, ring
 from toolkit.planning.routing.routes import Target, with_model
@@ -269,6 +269,51 @@ def test_a_response_is_made_whole_or_not_at_all(
         assert (error["code"], error["param"]) == ("not_stored", "previous_response_id")
     # elsewhere the field says nothing
     assert router.ask(CHAT, {**TINY, **body})[0] == 200
+
+
+# --- what a model does not do -------------------------------------------------------------------------
+
+DOES = {"tiny": "chat/completion", "dead": "embedding"}
+
+
+@pytest.fixture(scope="module")
+def kinds(locked: Lab) -> Lab:
+    for pid in router_socket.processes(locked.directory)["current"]:
+        router_socket.set_map(locked.directory, pid, "kinds.map", DOES)
+    return locked
+
+
+@pytest.mark.parametrize(
+    ("model", "path", "lacks"),
+    [
+        ("tiny", "/v1/embeddings", "embeddings"),
+        ("tiny", "/v2/rerank", "scores and rankings"),
+        ("tiny", "/v1/audio/transcriptions", "transcriptions"),
+        ("dead", CHAT, "chat"),
+        ("dead", MESSAGES, "chat"),
+        ("dead", "/v1/completions", "completions"),
+    ],
+)
+@pytest.mark.parametrize("room", [0, 20_000])
+def test_a_model_that_does_something_else_says_what(
+    kinds: Lab, model: str, path: str, lacks: str, room: int
+) -> None:
+    body = json.dumps({"model": model}).ljust(room).encode()
+    status, answer, _ = kinds.ask(path, body, **bearer(BOB))
+    assert (status, answer["error"]["code"]) == (400, "unsupported_by_model")
+    does = DOES[model].replace("/", " and ")
+    words = f"The model `{model}` does not do {lacks}. It does {does}."
+    assert answer["error"]["message"] == words
+
+
+def test_a_model_that_does_it_or_is_unknown_to_the_map_is_asked(
+    kinds: Lab, open_door: tuple[Lab, Backend]
+) -> None:
+    for path in (CHAT, "/v1/completions", "/tokenize", "/pooling"):
+        assert kinds.ask(path, TINY, **bearer(BOB))[0] == 200
+    assert kinds.ask("/v1/embeddings", {"model": "dead"}, **bearer(BOB))[0] == 503
+    for path in ("/v1/embeddings", "/v1/score", "/v1/audio/translations"):
+        assert open_door[0].ask(path, TINY)[0] == 200
 
 
 # --- compressed bodies ------------------------------------------------------------------------------

@@ -147,6 +147,8 @@ def test_a_client_that_hangs_up_leaves_the_queue(site: Site) -> None:
     assert site.slot() == "green"
     assert json.loads(site.green.last[1]) == {"model": "tiny"}
     assert (site.green.gone, site.blue.last) == (0, ("", b""))
+    line = next(each for each in site.lab.requests() if each["reason"] != "-")
+    assert (line["status"], line["reason"]) == (499, "client_left")
 
 
 @pytest.fixture

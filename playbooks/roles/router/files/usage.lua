@@ -58,8 +58,11 @@ function Usage:end_analyze(txn, channel)
   if self.begun then
     txn:set_var('txn.reason', left and 'client_left_answer' or 'replica_broke_off')
     if left then txn:set_var('txn.status', 499) end
-  -- HAProxy's own answer to a client that left before the replica answered is 400.
-  elseif left and (txn:get_var('txn.status') or 400) == 400 then
+    return
+  end
+  -- HAProxy answers a client that left with 400 or not at all, see also `gone` in hold.lua.
+  local status = txn:get_var('txn.status') or 400
+  if left and (status == 400 or status == 499) then
     txn:set_var('txn.reason', 'client_left')
     txn:set_var('txn.status', 499)
   end
