@@ -78,6 +78,12 @@ PLANTS = (link_to_file, link_to_directory, dangling_link, second_name, pipe, dir
 REQUESTS: dict[str, dict[str, Any]] = {
     "observe": {"label": ""},
     "complete": {"port": 1, "payload": {}, "timeout": 1},
+    "call-in-turn": {
+        "port": 1,
+        "calls": [{"path": "/v1/unload_lora_adapter", "payload": {}, "may_fail": True}],
+        "pause": 0,
+        "timeout": 1,
+    },
     "ask": {"port": 1, "path": "/v1/chat/completions", "payload": {}, "timeout": 1},
     "pairs": {
         "new": 1,

@@ -113,7 +113,7 @@ def test_an_upgrade_proves_the_new_adapter_beside_the_old_one_and_then_exchanges
     for host in world.hosts.values():
         host.adapters.log.clear()
     world.before(
-        lambda event: waiting.extend(held(world)) if event == "load sql" else None,
+        lambda event: waiting.extend(held(world)) if event == "call in turn" else None,
     )
     world.deploy(base(2, SQL_2), ALL)
     world.go_on()
@@ -135,7 +135,7 @@ def test_an_upgrade_proves_the_new_adapter_beside_the_old_one_and_then_exchanges
 def test_a_removed_adapter_is_no_longer_routed_when_the_engine_forgets_it(world: World) -> None:
     world.deploy(base(1, SQL, LAW))
     routed = []
-    world.before(lambda event: routed.extend(names(world)) if event == "unload law" else None)
+    world.before(lambda event: routed.extend(names(world)) if event == "call in turn" else None)
     world.deploy(base(2, SQL), ALL)
     world.go_on()
     assert set(routed) == {("sql",)}
@@ -215,7 +215,7 @@ def test_a_name_is_routed_only_once_every_host_has_its_adapter(fleet: World) -> 
 
 MOMENTS = (
     f"load sql@{SQL_2.snapshot[:12]}", "complete tiny-blue", "replica started tiny-blue", "routes runtime",
-    "unload sql", "load sql", "drop deployment",
+    "call in turn", "drop deployment",
 )  # fmt: skip
 
 

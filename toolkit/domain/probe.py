@@ -33,6 +33,15 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A request to a replica; one that `may_fail` is sent for its effect, which may be there already."""
+
+    path: str
+    payload: Mapping[str, Any]
+    may_fail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The whole answer of a replica to one request, as texts of JSON that nobody has checked yet.
 

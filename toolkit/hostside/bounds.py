@@ -16,6 +16,9 @@ COUNT = 1e15
 TEXT = 2**20
 # Parts of a stream whose times are kept.
 TOKENS = 16_384
+# Requests that are sent in turn, two for each adapter of a model, and the seconds before the first.
+CALLS = 1024
+PAUSE = 5.0
 
 _WHOLE = re.compile("[0-9]{1,12}\\Z")
 

@@ -28,6 +28,9 @@ COMMANDS = {
     "observe": Command("observe", "observe", ("root", "label"), brief=True),
     "complete": Command("completion", "complete", ("port", "payload", "timeout"), brief=True),
     "ask": Command("asking", "ask", ("port", "path", "payload", "timeout"), brief=True),
+    "call-in-turn": Command(
+        "in_turn", "call", ("port", "calls", "pause", "timeout"), carried_through=True
+    ),
     "pairs": Command("pairs", "pairs"),
     "vitals": Command("vitals", "vitals", ("root", "program", "port", "log"), brief=True),
     "apply-routes": Command(

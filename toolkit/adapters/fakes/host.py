@@ -30,7 +30,16 @@ from toolkit.domain.fleet import Host
 from toolkit.domain.guard import GateResult, GuardPhase, Verdict
 from toolkit.domain.host_settings import settings_of
 from toolkit.domain.keys import HostKeys, KeyRing
-from toolkit.domain.probe import Answer, Completion, LockOwner, Pair, PairsWanted, Vitals, Waited
+from toolkit.domain.probe import (
+    Answer,
+    Call,
+    Completion,
+    LockOwner,
+    Pair,
+    PairsWanted,
+    Vitals,
+    Waited,
+)
 from toolkit.domain.release import OpenDeployment, Release
 from toolkit.errors import HostError
 from toolkit.hostside.routes_file import is_sound, needs_reload, parsed
@@ -246,6 +255,18 @@ class FakeHost(Guarded):
             self._do(f"{path[4:].partition('_')[0]} {payload['lora_name']}")
             return self.adapters.call(port, path, payload)
         return answer_of(self.complete(port, payload, timeout), payload)
+
+    def call_in_turn(
+        self, port: int, calls: Sequence[Call], pause: float, timeout: float
+    ) -> tuple[int, str]:
+        self._do("call in turn")
+        failed = [
+            answer
+            for each in calls
+            if (answer := self.adapters.call(port, each.path, each.payload)).status != 200
+            and not each.may_fail
+        ]
+        return (failed[0].status, failed[0].error) if failed else (200, "")
 
     def pairs(self, wanted: PairsWanted, report: Report) -> tuple[Pair, ...]:
         ports = [wanted.new, *([wanted.old] if wanted.old else [])]

@@ -30,6 +30,7 @@ from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.outside import checked
 from toolkit.domain.probe import (
     Answer,
+    Call,
     Completion,
     LockOwner,
     Pair,
@@ -121,6 +122,14 @@ class HostPort(Named, Protocol):
 
     def ask(self, port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
         """Send the replica one request of any kind, marked as a probe; return the whole answer with its times."""
+
+    def call_in_turn(
+        self, port: int, calls: Sequence[Call], pause: float, timeout: float
+    ) -> tuple[int, str]:
+        """Send the replica all of `calls`, `pause` seconds from now, whatever becomes of this command.
+
+        Return status and error of the first that failed and may not, else 200 and an empty text.
+        """
 
     def pairs(self, wanted: PairsWanted, report: Report) -> tuple[Pair, ...]:
         """Ask the new and the serving replica in turn and return the times; reports `{"pair": number}`."""
@@ -280,6 +289,14 @@ class RealHost(Named):
         with understood(self.name):
             texts, gaps = tuple(answer.pop("events")), tuple(answer.pop("gaps"))
             return checked(Answer(**answer, events=texts, gaps=gaps))
+
+    def call_in_turn(
+        self, port: int, calls: Sequence[Call], pause: float, timeout: float
+    ) -> tuple[int, str]:
+        listed = [asdict(each) for each in calls]
+        answer = self._ask("call-in-turn", port=port, calls=listed, pause=pause, timeout=timeout)
+        with understood(self.name):
+            return int(answer["status"]), str(answer["error"])
 
     def pairs(self, wanted: PairsWanted, report: Report) -> tuple[Pair, ...]:
         answer = self._ask("pairs", report, **asdict(wanted))

@@ -8,10 +8,10 @@ place, but it does so under running answers, and reads them from the disk again 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from toolkit.domain.probe import Call
 from toolkit.domain.release import Release, ReleaseAdapter
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.adapters import adapter_changes, internal_name
@@ -70,28 +70,33 @@ class Adapting:
             return with_adapters(routes, model, target, names, ())
 
         self._tools.routers.change(held, {self._tools.host.label})
-        if self._exchanged:
-            time.sleep(_ON_THE_WAY)
+        calls = []
         for name in (*self._loaded, *self._removed):
-            self._forget(name)
+            # An engine that does not know the name has forgotten it.
+            calls.append(Call(*self._engine.unload_adapter(name), may_fail=True))
             if name in self._loaded:
-                self._load(name, self._loaded[name])
+                calls.append(Call(*self._loading(name, self._loaded[name])))
+        if calls:
+            pause = _ON_THE_WAY if self._exchanged else 0.0
+            answer = self._tools.host.call_in_turn(self._port, calls, pause, _LOADING)
+            self._require(*answer, ", ".join(self._loaded))
         self._tools.routers.change(released, {self._tools.host.label})
 
     def _load(self, name: str, adapter: ReleaseAdapter) -> None:
+        answer = self._tools.host.ask(self._port, *self._loading(name, adapter), _LOADING)
+        words = f"{adapter.name} ({adapter.source}@{adapter.revision[:12]})"
+        self._require(answer.status, answer.error, words)
+
+    def _loading(self, name: str, adapter: ReleaseAdapter) -> tuple[str, Mapping[str, Any]]:
         path = f"{self._tools.host.host.root}/snapshots/{adapter.snapshot}"
-        status, error = self._call(*self._engine.load_adapter(name, path))
+        return self._engine.load_adapter(name, path)
+
+    def _require(self, status: int, error: str, adapter: str) -> None:
         if status != 200:
             raise ReleaseFailedError(
-                f"{self._release.title} did not load the adapter {adapter.name} "
-                f"({adapter.source}@{adapter.revision[:12]}): {error or status}",
+                f"{self._release.title} did not load the adapter {adapter}: {error or status}",
                 hint=logs_of(self._release, self._slot),
             )
 
     def _forget(self, name: str) -> None:
-        # An engine that does not know the name has forgotten it.
-        self._call(*self._engine.unload_adapter(name))
-
-    def _call(self, path: str, payload: Mapping[str, Any]) -> tuple[int, str]:
-        answer = self._tools.host.ask(self._port, path, payload, _LOADING)
-        return answer.status, answer.error
+        self._tools.host.ask(self._port, *self._engine.unload_adapter(name), _LOADING)
