@@ -71,6 +71,35 @@ CASES = {
         {"generation_config.json": None}, ("generation_config.json",), False,
         ["generation_config.json: gone, 20 B"],
     ),
+    "another pooling of vectors": (
+        {"1_Pooling/config.json": b'{"pooling_mode_cls_token": true}'}, ("1_Pooling/config.json",), False,
+        ["1_Pooling/config.json: pooling_mode_cls_token: absent -> true"],
+    ),
+    "another part of an embedding model": (
+        {"modules.json": b'[{"type": "Transformer"}, {"type": "Normalize"}]'}, ("modules.json",), False,
+        ['modules.json: 1.type: absent -> "Normalize"'],
+    ),
+    "other prompts of an embedding model": (
+        {"config_sentence_transformers.json": b'{"prompts": {"query": "Q: "}}'},
+        ("config_sentence_transformers.json",), False,
+        ['config_sentence_transformers.json: prompts.query: absent -> "Q: "'],
+    ),
+    "shorter texts of an embedding model": (
+        {"sentence_bert_config.json": b'{"max_seq_length": 256}'}, ("sentence_bert_config.json",), False,
+        ["sentence_bert_config.json: max_seq_length: absent -> 256"],
+    ),
+    "other images": (
+        {"preprocessor_config.json": b'{"size": {"height": 224}}'}, ("preprocessor_config.json",), False,
+        ["preprocessor_config.json: size.height: absent -> 224"],
+    ),
+    "a template for tools": (
+        {"additional_chat_templates/tool_use.jinja": b"hi"}, ("additional_chat_templates/tool_use.jinja",), True,
+        ["additional_chat_templates/tool_use.jinja: new, 2 B"],
+    ),
+    "a shorter answer": (
+        {"generation_config.json": b'{"temperature": 0.7, "max_new_tokens": 16}'},
+        ("generation_config.json",), False, ["generation_config.json: max_new_tokens: absent -> 16"],
+    ),
     "settings that are none": (
         {"config.json": b"\xff"}, ("config.json",), False,
         ["config.json: not comparable, it is no JSON mapping"],

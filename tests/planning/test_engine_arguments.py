@@ -10,6 +10,7 @@ import pytest
 
 from tests.planning.facts import GB, gpu, host, version
 from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.capabilities import Capabilities, ModelFacts
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import Device
 from toolkit.domain.model import Check, Permission
@@ -196,3 +197,19 @@ def test_a_release_survives_its_json() -> None:
     )
     assert again.same_as(made)
     assert not build_release(version(), FILES, LOCK, host(), number=1).same_as(made)
+
+
+def test_knowing_more_of_a_model_starts_nothing_anew_unless_it_adds_an_option() -> None:
+    former = build_release(version(), FILES, LOCK, host(), number=1)
+    assert "does" not in former.as_json()
+    plain = ModelFacts(("LlamaForCausalLM",), template=True, context=4096)
+    learned = build_release(version(), replace(FILES, facts=plain), LOCK, host(), number=1)
+    assert learned.does == Capabilities(context=4096)
+    assert learned.same_as(former)
+    assert type(learned).from_json(json.loads(json.dumps(learned.as_json()))) == learned
+
+    tools = replace(plain, tools=True, marks=("<tool_call>",))
+    able = build_release(version(), replace(FILES, facts=tools), LOCK, host(), number=1)
+    added = [word for word in able.args if word not in former.args]
+    assert added == ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
+    assert not able.same_as(former)

@@ -124,9 +124,13 @@ class Release:
         return replace(self, adapters=other.adapters, version=other.version).same_as(other)
 
     def same_as(self, other: Release) -> bool:
-        """Whether both releases are equal apart from their numbers."""
+        """Whether both releases are equal apart from their numbers and from what is known of their abilities.
+
+        What differs for the engine stands in its arguments, and knowing more of a model starts no replica anew.
+        """
         mine, theirs = self.as_json(), other.as_json()
-        return {**mine, "number": 0} == {**theirs, "number": 0}
+        apart = {"number": 0, "does": None}
+        return {**mine, **apart} == {**theirs, **apart}
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form that history, hosts and `--json` share."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,19 +14,26 @@ from toolkit.domain.outside import parse_json
 from toolkit.domain.quantity import format_size
 from toolkit.domain.snapshot import FileDigest, Snapshot
 
-# Small files that decide how a model answers: a change of one is a change of its behaviour.
-SETTINGS = ("config.json", "generation_config.json", "tokenizer_config.json")
-TEMPLATES = ("chat_template.jinja", "chat_template.json")
-_TOKENIZER = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "vocab.json",
-    "merges.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
+# Small files that decide how a model answers: a change of one is a change of its behaviour. Their fields are compared.
+_SETTINGS = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "video_preprocessor_config.json",
+    "params.json",
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
 )
-COMPARED = (*SETTINGS, *TEMPLATES)
-BEHAVIOUR = (*COMPARED, *_TOKENIZER)
+# The parts that `modules.json` names have a configuration each: `1_Pooling/config.json`.
+_MODULE = re.compile(r"[0-9]+_[A-Za-z0-9]+/config\.json\Z")
+_TEMPLATE = re.compile(r"chat_template\.(jinja|json)\Z|additional_chat_templates/[^/]+\.jinja\Z")
+_TOKENIZER = re.compile(
+    r"(tokenizer\.json|tokenizer\.model(\..*)?|vocab\.(json|txt)|merges\.txt|special_tokens_map\.json|"
+    r"added_tokens\.json|tekken\.json|spiece\.model|sentencepiece\.bpe\.model|[^/]+\.tiktoken)\Z"
+)
 # The template within `tokenizer_config.json`.
 _TEMPLATE_FIELD = "chat_template"
 _MOST_FIELDS = 200
@@ -96,11 +104,11 @@ def compare(
     texts: tuple[Mapping[str, bytes], Mapping[str, bytes]] = ({}, {}),
     memory: tuple[int | None, int | None] = (None, None),
 ) -> Difference:
-    """Return the difference of two snapshots; `texts` are the contents of their small files of `COMPARED`, by path."""
+    """Return the difference of two snapshots; `texts` are the contents of their `compared_files`, by path."""
     files = tuple(_file_changes(before, after))
     changed = [each.path for each in files]
     fields, unread = [], []
-    for path in (each for each in SETTINGS if each in changed):
+    for path in filter(_is_setting, changed):
         try:
             fields += list(_field_changes(path, *(_flat(text.get(path)) for text in texts)))
         except ValueError:
@@ -109,8 +117,8 @@ def compare(
     return Difference(
         files,
         tuple(fields),
-        tuple(path for path in BEHAVIOUR if path in changed),
-        inner or any(path in changed for path in TEMPLATES),
+        tuple(filter(_alters_answers, changed)),
+        inner or any(map(_TEMPLATE.match, changed)),
         (before.size, after.size),
         memory,
         tuple(unread),
@@ -123,8 +131,18 @@ def compared_files(snapshot: Snapshot, other: Snapshot) -> tuple[str, ...]:
     return tuple(
         file.path
         for file in snapshot.files
-        if file.path in COMPARED and theirs.get(file.path) != file.sha256 and file.size <= CONFIG
+        if (_is_setting(file.path) or _TEMPLATE.match(file.path))
+        and theirs.get(file.path) != file.sha256
+        and file.size <= CONFIG
     )
+
+
+def _is_setting(path: str) -> bool:
+    return path in _SETTINGS or _MODULE.match(path) is not None
+
+
+def _alters_answers(path: str) -> bool:
+    return _is_setting(path) or bool(_TEMPLATE.match(path) or _TOKENIZER.match(path))
 
 
 def file_changes(found: Difference) -> tuple[Change, ...]:
@@ -174,6 +192,9 @@ def _flat(text: bytes | None) -> dict[str, str]:
     if text is None:
         return {}
     data = parse_json(text, CONFIG)
+    if isinstance(data, list):
+        # `modules.json` lists the parts of a model.
+        data = {str(place): each for place, each in enumerate(data)}
     if not isinstance(data, dict):
         raise ValueError("no mapping")
     return dict(_flattened(data, ""))
