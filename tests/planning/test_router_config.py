@@ -66,6 +66,8 @@ def test_files_of_two_models() -> None:
             "    server green 127.0.0.1:8101 weight 100 observe layer4 error-limit 1 on-error mark-down\n"
             "    server standby:green 127.0.0.1:8101 weight 0 backup no-check track model.tiny/green\n"
         ),
+        "aliases.map": "",
+        "kinds.map": "",
         "models.map": "team/big model.team:big\ntiny model.tiny\n",
         "models-described.map": (
             'team/big {"id":"team/big","object":"model","created":1800000000,"owned_by":"toolkit"}\n'
@@ -176,7 +178,7 @@ def test_shares_are_bounds_of_a_draw_one_after_the_other() -> None:
 
 def test_what_the_role_starts_with_is_no_routes() -> None:
     # these are not the routes': the keys start with an open door
-    others = {"keys.map": "door open\n", "kinds.map": "", "versions.map": ""}
+    others = {"keys.map": "door open\n", "versions.map": ""}
     assert {path.name: path.read_text() for path in EMPTY.iterdir()} == {
         **render_files(Routes()),
         **others,

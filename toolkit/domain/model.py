@@ -163,7 +163,7 @@ class Version:
     A `candidate` is deployed by its name alone: it is no model's newest version. Where its replica starts in place of
     the only one that serves, requests wait for up to `hold` seconds. `lora` is what a replica reserves for its
     `adapters`. `adapter_of` names the model of an adapter that stands here as a version, see `parts`. `kind` is what
-    the model answers, see `golden.Kind`, empty where its files tell.
+    the model answers, see `golden.Kind`, empty where its files tell. `aliases` are its other names for clients.
     """
 
     model: str
@@ -186,6 +186,7 @@ class Version:
     lora: Lora | None = None
     adapter_of: str = ""
     kind: str = ""
+    aliases: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -216,6 +217,7 @@ class Version:
             adapters=(),
             lora=None,
             adapter_of=self.model,
+            aliases=(),
         )
 
 

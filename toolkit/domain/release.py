@@ -64,7 +64,7 @@ class Release:
     `routing` is the policy that shares requests among replicas, `engine` the id of an engine lock, `snapshot` the
     digest of the files. `args` follow `vllm serve .`; the slot adds the address. `memory` is in bytes. `span` is
     set if several hosts run one replica together. `adapters` come and go in a running replica. `does` is what it can do
-    for clients, None where nobody read the files of its model.
+    for clients, None where nobody read the files of its model. `aliases` are the model's other names.
     """
 
     model: str
@@ -84,6 +84,7 @@ class Release:
     span: Span | None = None
     adapters: tuple[ReleaseAdapter, ...] = ()
     does: Capabilities | None = None
+    aliases: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -150,6 +151,10 @@ class Release:
             data["does"] = self.does.as_json()
         else:
             del data["does"]
+        if self.aliases:
+            data["aliases"] = list(self.aliases)
+        else:
+            del data["aliases"]
         return data
 
     @staticmethod
@@ -157,9 +162,10 @@ class Release:
         """Return the release whose `as_json` is `data`."""
         # Releases of an older toolkit lack these: it had one policy, one host for each replica and no adapters, and it
         # did not read what a model can do.
-        data = {"routing": "least-connections", "span": None, "adapters": (), "does": None, **data}
+        absent = {"span": None, "adapters": (), "does": None, "aliases": ()}
+        data = {"routing": "least-connections", **absent, **data}
         known = {key: data[key] for key in Release.__dataclass_fields__}
-        known["args"] = tuple(known["args"])
+        known["args"], known["aliases"] = tuple(known["args"]), tuple(known["aliases"])
         known["checks"] = tuple(map(Check.from_json, known["checks"]))
         known["adapters"] = tuple(map(ReleaseAdapter.from_json, known["adapters"]))
         if known["span"]:

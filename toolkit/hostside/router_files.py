@@ -21,6 +21,8 @@ from router_socket import RouterError
 # that no map names one that a start would not know. The ops machine reads routes.json back: it comes last, once the
 # other files agree with it.
 FILES = (
+    "aliases.map",
+    "kinds.map",
     "holds.map",
     "shares.map",
     "backends.cfg",

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from toolkit.config.registry.adapters import adapter_faults, blocks_of
+from toolkit.config.registry.aliases import alias_faults
 from toolkit.config.registry.fields import (
     ENGINE_PATTERN,
     ENV_PATTERN,
@@ -47,6 +48,7 @@ def spanning_faults(document: YamlText, *, unpinned: bool) -> Iterator[Fault]:
         if isinstance(model, dict):
             yield from _Model(document, str(name), model, unpinned=unpinned).faults()
     yield from adapter_faults(document, unpinned=unpinned)
+    yield from alias_faults(document)
 
 
 class _Model:

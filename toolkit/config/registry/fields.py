@@ -175,6 +175,17 @@ def _check_duration(value: Any) -> float:
     return seconds
 
 
+# The names that clients request may also have capitals and `/`, like the names of repositories.
+ALIAS_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$"
+Alias = Annotated[
+    str,
+    _matching(
+        ALIAS_PATTERN,
+        "{text} is not a name that clients can request",
+        "up to 128 of A-Z a-z 0-9 . _ / - with a letter or digit first",
+    ),
+    WithJsonSchema({"type": "string", "pattern": ALIAS_PATTERN}),
+]
 Name = Annotated[
     str,
     _matching(

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from toolkit.config.registry.fields import (
     AcceleratorName,
+    Alias,
     Duration,
     EngineName,
     EngineVersion,
@@ -294,6 +295,12 @@ class Entry(Spec):
         description="What the model answers, where its files do not tell it right: a base model without a chat "
         "template answers completions, a model with `modules.json` embeddings. See [kinds](kinds.md).",
         examples=["embedding"],
+    )
+    aliases: Annotated[list[Alias], Field(max_length=16)] | None = Field(
+        None,
+        description="Other names by which clients request the model: the former one after a rename, or the "
+        "repository's. Answers have the model's own name. A change of them starts the replica anew.",
+        examples=[["Qwen/Qwen2.5-7B-Instruct"]],
     )
     checks: Annotated[list[CheckSpec], Field(max_length=64)] | None = Field(
         None, description="Answers that a replica must give before it takes traffic."

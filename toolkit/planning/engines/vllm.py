@@ -64,7 +64,10 @@ class Vllm:
 
         flags = names(version.engine.version).flags
         options: dict[str, ServingValue] = {
-            flags.served_name: version.model,
+            # The first name is the one in answers and metrics.
+            flags.served_name: (version.model, *version.aliases)
+            if version.aliases
+            else version.model,
             flags.shutdown_timeout: SHUTDOWN_TIMEOUT,
             # The router asks for the health once a second and writes the access log.
             flags.no_access_log: True,

@@ -48,4 +48,5 @@ def build_release(
         routing=version.routing,
         span=Span(version.resources.hosts) if version.resources.hosts > 1 else None,
         does=able,
+        aliases=version.aliases,
     )

@@ -46,6 +46,11 @@ _BY_PREFIX = (
 )
 
 
+# The kinds that a model of a kind also answers, as kinds.map joins them: a chat model completes plain text, and vectors
+# can be compared with each other.
+_ALSO = {"chat": "chat/completion", "embedding": "embedding/rerank"}
+
+
 def render_files(routes: Routes, at: str = "") -> dict[str, str]:
     """Return every file that follows from the routes, by name, for the router of the host `at`."""
     return {
@@ -56,6 +61,8 @@ def render_files(routes: Routes, at: str = "") -> dict[str, str]:
         "shares.map": render_shares(routes),
         "holds.map": render_holds(routes),
         "relay.map": render_relay(routes, at),
+        "aliases.map": render_aliases(routes),
+        "kinds.map": render_kinds(routes),
         "models.json": render_models_json(routes),
         "routes.json": json.dumps(routes.as_json(at), indent=2) + "\n",
     }
@@ -260,6 +267,21 @@ def _indicator(model: str) -> str:
     return f"{INDICATOR}{model.replace('/', ':')}:"
 
 
+def render_aliases(routes: Routes) -> str:
+    """Return `aliases.map`: another name of a model -> the model."""
+    return "".join(f"{name} {route.model}\n" for route in routes.routes for name in route.aliases)
+
+
+def render_kinds(routes: Routes) -> str:
+    """Return `kinds.map`: model or adapter -> what it answers; a model whose files nobody read has no line."""
+    return "".join(
+        f"{name} {_ALSO.get(target.kind, target.kind)}\n"
+        for route in routes.routes
+        if (target := route.described) and target.kind
+        for name in (route.model, *route.adapters)
+    )
+
+
 def render_described_map(routes: Routes) -> str:
     """Return `models-described.map`: model or adapter -> the answer to `GET /v1/models/NAME`."""
     return "".join(
@@ -277,14 +299,23 @@ def render_models_json(routes: Routes) -> str:
 
 
 def _described(route: Route) -> list[dict[str, Any]]:
-    """Return a model, and its adapters with the model as their parent."""
-    model = {
+    """Return a model, its other names with the model as their root, and its adapters with the model as their parent.
+
+    `max_model_len` is the field by which vLLM itself tells clients the size of a request, in tokens.
+    """
+    target = route.described
+    model: dict[str, Any] = {
         "id": route.model,
         "object": "model",
         "created": route.created,
         "owned_by": "toolkit",
     }
+    if target and target.context:
+        model["max_model_len"] = target.context
+    if target and target.kind:
+        model["kind"] = target.kind
+    aliases = [{**model, "id": name, "root": route.model} for name in route.aliases]
     adapters = [
         {**model, "id": name, "root": name, "parent": route.model} for name in route.adapters
     ]
-    return [model, *adapters]
+    return [model, *aliases, *adapters]

@@ -7,10 +7,11 @@ higher serial is right.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from toolkit.domain.release import Release
 from toolkit.errors import InputError
 
 MAX_WEIGHT = 256
@@ -23,6 +24,7 @@ WHOLE = 10_000
 STANDBY_WEIGHT = 100
 LEAST, PREFIX = "least-connections", "prefix"
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
+_KIND = re.compile(r"[a-z]{0,32}")
 _SLOT = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 _RELAY = re.compile(r"[0-9.]{7,15}:[0-9]{1,5}")
@@ -38,7 +40,8 @@ class Target:
     its own, it takes the model's traffic while no target with a weight is up. A target that the guard of its host has
     `withdrawn` gets nothing. A `former` target lost its traffic to a swap: while nothing serves the model and no
     command is there, hosts give it back, see `hold_lease.py` of the host's side. `adapters` are the public names of the
-    LoRA adapters that its replica has.
+    LoRA adapters that its replica has, `aliases` its model's other names. `kind` is what its release answers and
+    `context` the tokens that a request has at most; empty and 0 where nobody read the files of its model.
     """
 
     slot: str
@@ -51,6 +54,9 @@ class Target:
     withdrawn: bool = False
     former: bool = False
     adapters: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    kind: str = ""
+    context: int = 0
 
     def __post_init__(self) -> None:
         """Refuse values that would break the router's files; raises InputError."""
@@ -62,15 +68,21 @@ class Target:
             raise InputError(f"weight {self.weight} is not between 0 and {MAX_WEIGHT}")
         if not 0 <= self.share <= WHOLE:
             raise InputError(f"a share of {self.share} is not between 0 and {WHOLE}")
+        self._check_parts()
+        for name in (*self.adapters, *self.aliases):
+            if not _MODEL.fullmatch(name):
+                raise InputError(f"the name {name!r} cannot be routed")
+        if not _KIND.fullmatch(self.kind):
+            raise InputError(f"{self.kind!r} is no kind of model")
+        if self.host and not (_HOST.fullmatch(self.host) and _RELAY.fullmatch(self.relay)):
+            raise InputError(f"{self.host!r} at {self.relay!r} cannot be routed to")
+
+    def _check_parts(self) -> None:
+        """Refuse parts in the traffic that exclude each other."""
         if self.share and (self.weight or self.standby):
             raise InputError(f"{self.slot} has a share beside a weight or a part as a standby")
         if self.withdrawn and (self.weight or self.share or self.standby):
             raise InputError(f"{self.slot} was withdrawn by the guard of its host")
-        for name in self.adapters:
-            if not _MODEL.fullmatch(name):
-                raise InputError(f"the adapter {name!r} cannot be routed")
-        if self.host and not (_HOST.fullmatch(self.host) and _RELAY.fullmatch(self.relay)):
-            raise InputError(f"{self.host!r} at {self.relay!r} cannot be routed to")
 
     @property
     def name(self) -> str:
@@ -126,9 +138,22 @@ class Route:
 
         While no target has any, because requests wait for one, those that any target has.
         """
-        busy = [set(each.adapters) for each in self.targets if each.weight or each.share]
-        some = {name for each in self.targets for name in each.adapters}
+        return self._shared(lambda target: target.adapters)
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The model's other names that clients can request, ordered: those that each target with traffic knows."""
+        return self._shared(lambda target: target.aliases)
+
+    def _shared(self, names: Callable[[Target], tuple[str, ...]]) -> tuple[str, ...]:
+        busy = [set(names(each)) for each in self.targets if each.weight or each.share]
+        some = {name for each in self.targets for name in names(each)}
         return tuple(sorted(set.intersection(*busy) if busy else some))
+
+    @property
+    def described(self) -> Target | None:
+        """The target whose release describes the model to clients: the one with the most traffic, None without any."""
+        return max(self.targets, key=lambda target: (target.weight, target.share), default=None)
 
     def weight(self, name: str) -> int:
         """Return the weight of the target `name`; 0 where the route has no such target."""
@@ -218,11 +243,28 @@ def _target_json(target: Target) -> dict[str, Any]:
     withdrawn = {"withdrawn": True} if target.withdrawn else {}
     former = {"former": True} if target.former else {}
     adapters = {"adapters": [*target.adapters]} if target.adapters else {}
-    return {**data, **host, **standby, **share, **withdrawn, **former, **adapters}
+    aliases = {"aliases": [*target.aliases]} if target.aliases else {}
+    kind = {"kind": target.kind} if target.kind else {}
+    context = {"context": target.context} if target.context else {}
+    told = {**adapters, **aliases, **kind, **context}
+    return {**data, **host, **standby, **share, **withdrawn, **former, **told}
 
 
 def _target(data: Mapping[str, Any]) -> Target:
-    return Target(**{**data, "adapters": tuple(data.get("adapters", ()))})
+    lists = {name: tuple(data.get(name, ())) for name in ("adapters", "aliases")}
+    return Target(**{**data, **lists})
+
+
+def told(target: Target, release: Release) -> Target:
+    """Return the target with what its release tells clients: its names, its kind and its context."""
+    does = release.does
+    return replace(
+        target,
+        adapters=tuple(sorted(each.name for each in release.adapters)),
+        aliases=release.aliases,
+        kind=str(does.kind) if does else "",
+        context=(does.context or 0) if does else 0,
+    )
 
 
 def with_model(

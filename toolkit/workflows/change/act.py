@@ -21,6 +21,7 @@ from toolkit.planning.routing.ports import slot_ports
 from toolkit.planning.routing.routes import (
     Routes,
     Target,
+    told,
     with_former,
     with_hold,
     with_targets,
@@ -336,15 +337,11 @@ class Act:
     def _target(self, slot: str, weight: int) -> Target:
         host = self._tools.host.host
         relay = f"{host.relay_address}:{host.relay_port}" if self._label else ""
-        return Target(
-            slot, self._ports[slot], weight, self._label, relay, adapters=self._adapters_in(slot)
-        )
-
-    def _adapters_in(self, slot: str) -> tuple[str, ...]:
-        """Return the names of the adapters that the replica in a slot has once these steps are done."""
+        target = Target(slot, self._ports[slot], weight, self._label, relay)
+        # The release that the replica in the slot has once these steps are done.
         there = {each.slot: each.release for each in self._facts.slots_of(self._change.model)}
         release = self._change.releases.get(slot) or there.get(slot)
-        return tuple(sorted(each.name for each in release.adapters)) if release else ()
+        return told(target, release) if release else target
 
     def _bake(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
