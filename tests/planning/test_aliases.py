@@ -27,6 +27,8 @@ def test_a_target_says_what_its_release_does() -> None:
     able = replace(release(1), aliases=("Acme/Tiny",), does=Capabilities(Kind.CHAT, context=4096))
     assert told(BLUE, able) == replace(BLUE, aliases=("Acme/Tiny",), kind="chat", context=4096)
     assert told(BLUE, release(1)) == BLUE
+    hears = replace(able, does=Capabilities(Kind.CHAT, audio=True))
+    assert told(BLUE, hears).kind == "chat/transcription"
 
 
 def test_a_release_without_other_names_is_written_as_before() -> None:
@@ -39,7 +41,7 @@ def test_clients_find_a_model_by_its_other_names_and_read_its_size() -> None:
     target = replace(BLUE, aliases=("Acme/Tiny",), kind="chat", context=4096)
     files = render_files(Routes((route(target),)))
     assert files["aliases.map"] == "Acme/Tiny tiny\n"
-    assert files["kinds.map"] == "tiny chat/completion\n"
+    assert files["kinds.map"] == "tiny chat\n"
     assert files["models.map"] == "tiny model.tiny\n"
     model = {
         "id": "tiny",

@@ -46,11 +46,6 @@ _BY_PREFIX = (
 )
 
 
-# The kinds that a model of a kind also answers, as kinds.map joins them: a chat model completes plain text, and vectors
-# can be compared with each other.
-_ALSO = {"chat": "chat/completion", "embedding": "embedding/rerank"}
-
-
 def render_files(routes: Routes, at: str = "") -> dict[str, str]:
     """Return every file that follows from the routes, by name, for the router of the host `at`."""
     return {
@@ -275,7 +270,7 @@ def render_aliases(routes: Routes) -> str:
 def render_kinds(routes: Routes) -> str:
     """Return `kinds.map`: model or adapter -> what it answers; a model whose files nobody read has no line."""
     return "".join(
-        f"{name} {_ALSO.get(target.kind, target.kind)}\n"
+        f"{name} {target.kind}\n"
         for route in routes.routes
         if (target := route.described) and target.kind
         for name in (route.model, *route.adapters)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from toolkit.domain.capabilities import Capabilities
+from toolkit.domain.golden import Kind
 from toolkit.domain.release import Release
 from toolkit.errors import InputError
 
@@ -24,7 +26,7 @@ WHOLE = 10_000
 STANDBY_WEIGHT = 100
 LEAST, PREFIX = "least-connections", "prefix"
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
-_KIND = re.compile(r"[a-z]{0,32}")
+_KIND = re.compile(r"[a-z/]{0,64}")
 _SLOT = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 _RELAY = re.compile(r"[0-9.]{7,15}:[0-9]{1,5}")
@@ -262,9 +264,15 @@ def told(target: Target, release: Release) -> Target:
         target,
         adapters=tuple(sorted(each.name for each in release.adapters)),
         aliases=release.aliases,
-        kind=str(does.kind) if does else "",
+        kind=_kind(does) if does else "",
         context=(does.context or 0) if does else 0,
     )
+
+
+def _kind(does: Capabilities) -> str:
+    """Return what a model answers. One that takes sound in a chat may also transcribe it."""
+    also = "/transcription" if does.audio and does.kind is Kind.CHAT else ""
+    return f"{does.kind}{also}"
 
 
 def with_model(
