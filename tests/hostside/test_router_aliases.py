@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import router_socket
 
-from tests.hostside.router_lab import Backend, Lab, lab
+from tests.hostside.router_lab import Backend, Lab, lab, until
 from toolkit.planning.routing.routes import Routes, Target, with_model, with_weights
 
 CHAT = "/v1/chat/completions"
@@ -36,7 +36,7 @@ def router(blue: Backend) -> Iterator[Lab]:
 def test_each_name_leads_to_the_model(router: Lab, name: str, room: int) -> None:
     status, answer, headers = router.ask(CHAT, {"model": name, "room": "x" * room})
     assert (status, answer["slot"], headers["X-Toolkit-Slot"]) == (200, "blue", "blue")
-    line = router.requests()[-1]
+    line = until(router.requests)[-1]
     assert (line["model"], line["slot"]) == ("tiny", "blue")
 
 
