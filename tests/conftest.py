@@ -37,6 +37,7 @@ GROUPS = (
 FIRST = (
     *GROUPS[0],
     "tests/system/test_fleet_job.py",
+    "tests/system/test_fleet_adapters.py",
     *GROUPS[1],
     "tests/system/test_fleet_span.py",
     "tests/fleet/test_provision.py",

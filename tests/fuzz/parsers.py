@@ -22,7 +22,7 @@ from typing import Any
 import httpx2
 
 from tests.planning import fit_models
-from tests.planning.facts import release
+from tests.planning.facts import release, version
 from tests.planning.test_bundle import WHOLE as BUNDLE
 from toolkit.adapters.engines.wheel import read_archive
 from toolkit.adapters.hosts.dialog import parse_answer
@@ -44,8 +44,9 @@ from toolkit.domain.fit import ModelFiles
 from toolkit.domain.fleet import Host
 from toolkit.domain.golden import Kind
 from toolkit.domain.keys import KeyRing
+from toolkit.domain.model import Adapter, HubSource, Lora
 from toolkit.domain.notice import Notice
-from toolkit.domain.outside import checked, parse_json
+from toolkit.domain.outside import checked, parse_json, parse_mapping
 from toolkit.domain.probe import Answer
 from toolkit.domain.requirements import parse_requirements
 from toolkit.domain.tensors import PREFIX, header_length, parse_header
@@ -57,6 +58,7 @@ from toolkit.planning.engines.vllm_log import decisive_line, read_actual
 from toolkit.planning.fit.predict import Place, predict
 from toolkit.planning.guard.kinds import said_in
 from toolkit.planning.guard.shape import keys_of
+from toolkit.planning.release.adapter_files import adapter_fault
 from toolkit.planning.upkeep.audit import chosen, entries, examine
 from toolkit.planning.upkeep.bundle import manifest_text, parse_manifest
 
@@ -206,6 +208,23 @@ def scheduled(data: bytes) -> Any:
 def stored(data: bytes) -> Any:
     found = parse_stored(data, Path("/store"))
     return None if found is None else [asdict(found.snapshot), found.licence, found.pulled_at]
+
+
+ADAPTER = {
+    "peft_type": "LORA",
+    "r": 8,
+    "base_model_name_or_path": "acme/tiny",
+    "rank_pattern": {"q_proj": 16},
+    "modules_to_save": None,
+    "init_lora_weights": "eva",
+    "use_dora": False,
+}
+
+
+def adapted(data: bytes) -> Any:
+    base = version(lora=Lora(), source=HubSource("acme/tiny"))
+    adapter = Adapter("sql", HubSource("acme/sql"), "1" * 40)
+    return adapter_fault(base, adapter, parse_mapping(data, 10**6))
 
 
 def locked(data: bytes) -> Any:
@@ -504,6 +523,7 @@ PARSERS = (
     Parser("weights", weights, (safetensors(HEADER, 16), safetensors({}, 0)), DAMAGED),
     Parser("header", lambda data: [asdict(t) for t in parse_header(data)], (packed(HEADER),), DAMAGED),
     Parser("config", predicted, CONFIGS, (*DAMAGED, ToolkitError)),
+    Parser("configuration of an adapter", adapted, (packed(ADAPTER),), DAMAGED),
     Parser("index", lambda data: sorted(parse_index(data)), (packed(INDEX),), DAMAGED),
     Parser("repository", lambda data: asdict(parse_repo_info(data)), (packed(INFO),), DAMAGED),
     Parser("listing", lambda data: [asdict(f) for f in parse_listing(data)], (packed(LISTING),), DAMAGED),

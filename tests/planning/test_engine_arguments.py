@@ -13,7 +13,7 @@ from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.capabilities import Capabilities, ModelFacts
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import Device
-from toolkit.domain.model import Check, Permission
+from toolkit.domain.model import Adapter, Check, HubSource, Lora, Permission
 from toolkit.domain.quantity import parse_size
 from toolkit.domain.release import Span
 from toolkit.domain.snapshot import FileDigest, Snapshot
@@ -24,6 +24,7 @@ ALWAYS = ["--served-model-name", "tiny", "--shutdown-timeout", "30", "--disable-
 ON_GPU = host(devices=(gpu(0, 24, 24), gpu(1, 24, 24)))
 CUDA, CPU = Accelerator.CUDA, Accelerator.CPU
 VLLM = engine_named("vllm")
+SQL = Adapter("sql", HubSource("acme/sql"), "1" * 40)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,17 @@ VLLM = engine_named("vllm")
             {"permission": Permission(trust_remote_code=True, reason="read it")},
             CPU,
             ["--enforce-eager", "--trust-remote-code"],
+        ),
+        # room for LoRA adapters: some are kept in the host's memory, so that a new one proves itself beside them
+        (
+            {"lora": Lora(2, 32)},
+            CPU,
+            ["--enable-lora", "--max-loras", "2", "--max-cpu-loras", "16", "--max-lora-rank", "32", "--enforce-eager"],
+        ),
+        (
+            {"adapters": (SQL,), "lora": Lora(20, 8)},
+            CPU,
+            ["--enable-lora", "--max-loras", "20", "--max-cpu-loras", "21", "--max-lora-rank", "8", "--enforce-eager"],
         ),
         # the registry's word is last
         ({"serving": {"gpu-memory-utilization": 0.5}}, CUDA, ["--gpu-memory-utilization", "0.5"]),
@@ -119,6 +131,16 @@ def test_a_replica_takes_what_its_version_states_and_no_more(
     asked = version(resources={"memory": parse_size(wanted)}, serving=serving)
     words = VLLM.arguments(asked, CUDA, host(devices=(h100,)))
     assert words[words.index("--gpu-memory-utilization") + 1] == share
+
+
+@pytest.mark.parametrize("accelerator", [CPU, CUDA])
+def test_adapters_can_be_loaded_at_run_time_where_a_version_takes_them(
+    accelerator: Accelerator,
+) -> None:
+    name = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
+    assert VLLM.environment(version(adapters=(SQL,)), accelerator, 0)[name] == "1"
+    assert VLLM.environment(version(lora=Lora()), accelerator, 0)[name] == "1"
+    assert name not in VLLM.environment(version(), accelerator, 0)
 
 
 @pytest.mark.parametrize(

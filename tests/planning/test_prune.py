@@ -8,10 +8,11 @@ import pytest
 
 from tests.planning.facts import ENGINE, host, release, slot
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.release import Release
+from toolkit.domain.release import Release, ReleaseAdapter
 from toolkit.planning.upkeep.prune import plan_prune
 
 R1, R2, R3 = release(1), release(2), release(3)
+ADAPTED = replace(R1, adapters=(ReleaseAdapter("sql", "acme/sql", "3" * 40, R3.snapshot),))
 OLD_ENGINE = replace(R1, engine="vllm-0.31.0")
 EVERYTHING = {"snapshots": (1, 2, 3), "engines": (ENGINE, "vllm-0.31.0")}
 
@@ -30,6 +31,10 @@ EVERYTHING = {"snapshots": (1, 2, 3), "engines": (ENGINE, "vllm-0.31.0")}
         # equal bytes under two releases are kept by either
         (host(**EVERYTHING), [replace(R1, number=9)], [2, 3], ["vllm-0.31.0"],
          ["tiny #9 (v1): recent"]),
+        # the files of an adapter are kept like those of its base
+        (host(slot("blue", ADAPTED, weight=100), **EVERYTHING), [], [2], ["vllm-0.31.0"],
+         ["tiny #1 (v1): in a slot"]),
+        (host(**EVERYTHING), [ADAPTED], [2], ["vllm-0.31.0"], ["tiny #1 (v1): recent"]),
         (host(engines=()), [], [], [], []),
         # nothing of ours to remove: what is needed and absent is no matter
         (host(engines=()), [R1], [], [], ["tiny #1 (v1): recent"]),

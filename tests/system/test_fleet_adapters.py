@@ -65,7 +65,9 @@ def starts(site: StubSite) -> list[float]:
 def test_an_adapter_comes_to_running_replicas_of_all_hosts(site: StubSite) -> None:
     before = starts(site)
     pin(site, "I am adapter sql1.")
-    done = json.loads(site.lab.toolkit("deploy", "tiny@v1", "--yes", "--json").stdout)
+    done = json.loads(
+        site.lab.toolkit("deploy", "tiny@v1", "--yes", "--serial", "3", "--json").stdout
+    )
     print({"added in s": done["seconds"]})
     assert {plan["strategy"] for plan in done["plan"]["hosts"].values()} == {"adapt"}
     assert [said(site, host) for host in HOSTS] == ["I am adapter sql1."] * 3
@@ -81,7 +83,8 @@ def test_an_upgrade_and_a_rollback_of_an_adapter_lose_no_request(site: StubSite)
     site.lab.toolkit("deploy", "tiny@v1", "--yes")
     for load in loads:
         load.wait_for(lambda report: report.versions.get("sql2", 0) > 20, 30)
-    site.lab.toolkit("rollback", "tiny", "--yes")
+    # All hosts at once this time, after host by host.
+    site.lab.toolkit("rollback", "tiny", "--yes", "--serial", "3")
     mark = time.time()
     for load in loads:
         load.wait_for(lambda report: (report.last_sent("sql1", after=mark) or 0) > 0, 30)

@@ -73,7 +73,7 @@ class Vllm:
             flags.no_access_log: True,
         }
         options.update(_parallel(version, accelerator, flags))
-        options.update(vllm_lora.lora_options(version.reserved))
+        options.update(vllm_lora.lora_options(version.reserved, flags))
         if accelerator.traits.has_devices:
             options[flags.utilization] = _utilization(version, facts, flags)
         if _is_eager(version, accelerator, flags):
@@ -91,7 +91,7 @@ class Vllm:
         self, version: Version, accelerator: Accelerator, weights: int
     ) -> Mapping[str, str]:
         row = names(version.engine.version)
-        updating = {vllm_lora.RUNTIME_VARIABLE: "1"} if version.reserved else {}
+        updating = {row.variables.lora_at_run_time: "1"} if version.reserved else {}
         if accelerator.traits.has_devices:
             return {**vllm_kernels.nothing_to_compile(row.variables), **updating, **version.env}
         # vLLM would otherwise take most of the machine's memory for its cache, whatever else runs on it.
@@ -114,9 +114,7 @@ class Vllm:
             "serve",
             _MODEL,
             *_together(seat, _names(release).flags),
-            *vllm_lora.module_words(
-                {each.name: f"{seat.root}/snapshots/{each.snapshot}" for each in release.adapters}
-            ),
+            *vllm_lora.module_words(_modules(release, seat), _names(release).flags),
             *_ending(release, seat.port),
         )
 
@@ -258,6 +256,10 @@ class Vllm:
 
 def _names(release: Release) -> Names:
     return names(engine_spec(release.engine).version)
+
+
+def _modules(release: Release, seat: Seat) -> dict[str, str]:
+    return {each.name: f"{seat.root}/snapshots/{each.snapshot}" for each in release.adapters}
 
 
 def _together(seat: Seat, flags: Flags) -> list[str]:

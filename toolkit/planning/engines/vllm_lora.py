@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.domain.model import Lora, ServingValue
-from toolkit.planning.engines.vllm_reserved import LORA_FLAGS
+from toolkit.domain.outside import shown
+from toolkit.planning.engines.vllm_names import Flags
 
-# It opens /v1/load_lora_adapter and /v1/unload_lora_adapter on the replica's loopback; the router passes neither on.
-RUNTIME_VARIABLE = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
+# The variable `lora_at_run_time` opens them on the replica's loopback; the router passes neither on.
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
+# Adapters that an engine keeps in the host's memory: what it forgets there it reads from the disk when it is asked for.
+_KEPT = 16
 _INITS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
 _UNSUPPORTED = {
     "use_dora": "DoRA",
@@ -29,24 +31,30 @@ _UNSUPPORTED = {
 _WHOLE_MODULES = {"classifier", "score"}
 
 
-def lora_options(reserved: Lora | None) -> dict[str, ServingValue]:
-    """Return the flags of a replica that takes adapters; none where it takes none."""
+def lora_options(reserved: Lora | None, flags: Flags) -> dict[str, ServingValue]:
+    """Return the options of a replica that takes adapters; none where it takes none."""
     if reserved is None:
         return {}
-    return dict(zip(LORA_FLAGS, (True, reserved.max_active, reserved.max_rank), strict=True))
+    return {
+        flags.lora: True,
+        flags.active_loras: reserved.max_active,
+        # One more than are computed at once: a new one proves itself beside them.
+        flags.kept_loras: max(_KEPT, reserved.max_active + 1),
+        flags.lora_rank: reserved.max_rank,
+    }
 
 
-def module_words(modules: Mapping[str, str]) -> list[str]:
+def module_words(modules: Mapping[str, str], flags: Flags) -> list[str]:
     """Return the words of the command line that load adapters, name -> directory, at the start."""
     if not modules:
         return []
-    return ["--lora-modules", *(f"{name}={path}" for name, path in modules.items())]
+    return [f"--{flags.lora_modules}", *(f"{name}={path}" for name, path in modules.items())]
 
 
 def config_fault(config: Mapping[str, Any], reserved: Lora) -> str:
     """Return why vLLM would not load an adapter with this `adapter_config.json`; empty where it would."""
     if config.get("peft_type", "LORA") != "LORA":
-        return f"it is no LoRA adapter but {config['peft_type']!r}"
+        return f"it is no LoRA adapter but {shown(config['peft_type'])}"
     ranks = _ranks(config)
     if not ranks or not all(isinstance(each, int) and 0 < each <= 4096 for each in ranks):
         return "it names no rank `r`"
@@ -59,7 +67,7 @@ def config_fault(config: Mapping[str, Any], reserved: Lora) -> str:
         return "it replaces whole modules (modules_to_save)"
     init = config.get("init_lora_weights", True)
     if isinstance(init, str) and init.lower() not in _INITS:
-        return f"its weights begin from {init[:40]!r}, which changes the base model"
+        return f"its weights begin from {shown(init)}, which changes the base model"
     unsupported = [words for name, words in _UNSUPPORTED.items() if config.get(name)]
     return f"the engine does not know {unsupported[0]}" if unsupported else ""
 

@@ -36,6 +36,11 @@ class Flags:
     block: str = "block-size"
     cache_dtype: str = "kv-cache-dtype"
     cache_size: str = "kv-cache-memory-bytes"
+    lora: str = "enable-lora"
+    active_loras: str = "max-loras"
+    kept_loras: str = "max-cpu-loras"
+    lora_rank: str = "max-lora-rank"
+    lora_modules: str = "lora-modules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Variables:
     cache_root: str = "VLLM_CACHE_ROOT"
     flashinfer_sampler: str = "VLLM_USE_FLASHINFER_SAMPLER"
     deep_gemm: str = "VLLM_USE_DEEP_GEMM"
+    lora_at_run_time: str = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
 
 
 @dataclass(frozen=True, slots=True)

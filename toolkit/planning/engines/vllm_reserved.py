@@ -60,7 +60,7 @@ RESERVED_FLAGS = {
     "ssl-keyfile": _ROUTER,
 }
 # Flags that `lora` of the registry decides, where a version has `lora` or `adapters`: whether, how many, of which rank.
-LORA_FLAGS = ("enable-lora", "max-loras", "max-lora-rank")
+LORA_FLAGS = ("enable-lora", "max-loras", "max-cpu-loras", "max-lora-rank")
 ENGINE_ENV = {
     "VLLM_SERVER_DEV_MODE": "it opens endpoints that show and change the engine",
     "VLLM_KEEP_ALIVE_ON_ENGINE_DEATH": "a dead engine must be seen as dead",

@@ -12,6 +12,8 @@ from toolkit.planning.engines import engine_named
 from toolkit.planning.release.file_choice import FileChoice, choose_files, is_text
 
 _PICKLED = "adapter_model.bin"
+# Characters of a base's name that a hint repeats.
+_LONGEST = 120
 
 
 def files_of(version: Version, paths: Iterable[str]) -> FileChoice:
@@ -64,9 +66,10 @@ def adapter_fault(base: Version, adapter: Adapter, config: Mapping[str, Any]) ->
             if named
             else "it does not say for which base model it was made"
         )
+        plain = named.isprintable() and 0 < len(named) <= _LONGEST
         return (
             f"{says}, and {base.title} is {base.source.key}",
-            f"where it fits all the same: `base: {named}`" if named else "choose another adapter",
+            f"where it fits all the same: `base: {named}`" if plain else "choose another adapter",
         )
     fault = engine_named(base.engine.name).adapter_config_fault(config, base)
     if not fault:
