@@ -279,3 +279,45 @@ def test_check_sees_a_lock_that_holds_what_is_not_permitted_and_a_directory_that
     said = desk("check")
     assert said.code == 2
     assert "tiny@a: the lock holds modeling.py: code is not permitted\n" in said.out
+
+
+ADAPTER = {
+    "adapter_config.json": b'{"r": 8, "base_model_name_or_path": "acme/tiny"}',
+    "adapter_model.safetensors": b"m" * 1000,
+}
+
+
+def test_an_adapter_is_pinned_and_shown_like_a_model(desk: Desk) -> None:
+    entry = "    adapters:\n      sql: {source: {repo: acme/sql}, revision: main}\n    versions:"
+    desk.file.write_text(TEXT.replace("    versions:", entry))
+    commit = desk.hub.publish("acme/sql", ADAPTER)
+    pinned = desk("pin", "sql")
+    assert pinned.code == 0
+    assert f"pinned sql@{commit[:12]}: acme/sql {commit} (apache-2.0, 2 files" in pinned.out
+    shown = desk("show", "tiny")
+    assert f"sql@{commit[:12]}  acme/sql  apache-2.0" in shown.out
+    (version,) = json.loads(desk("show", "tiny", "--json").out)["versions"]
+    (adapter,) = version["adapters"]
+    assert (adapter["name"], adapter["revision"], adapter["licence_allowed"]) == (
+        "sql",
+        commit,
+        True,
+    )
+    assert adapter["pinned"] == {"files": 2, "size": sum(map(len, ADAPTER.values()))}
+    assert "adapter_of" not in version
+
+
+def test_an_adapter_for_another_base_ends_with_its_line(desk: Desk) -> None:
+    entry = "    adapters:\n      sql: {source: {repo: acme/sql}, revision: main}\n    versions:"
+    desk.file.write_text(TEXT.replace("    versions:", entry))
+    desk.hub.publish(
+        "acme/sql",
+        {**ADAPTER, "adapter_config.json": b'{"r": 8, "base_model_name_or_path": "acme/other"}'},
+    )
+    said = desk("pin", "sql")
+    assert said.code == 2
+    assert (
+        "model_registry.yaml:12:21: sql: it was made for 'acme/other', and tiny@a is acme/tiny"
+        in said.err
+    )
+    assert "where it fits all the same: `base: acme/other`" in said.err
