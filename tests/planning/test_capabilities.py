@@ -13,6 +13,7 @@ import pytest
 
 from tests.planning.facts import version
 from tests.planning.families import FAMILIES, HERMES, Family
+from toolkit.config.registry.reading import load_registry
 from toolkit.domain.capabilities import Capabilities, ModelFacts
 from toolkit.domain.golden import Kind
 from toolkit.domain.model import Check, EngineSpec, ServingValue
@@ -21,6 +22,10 @@ from toolkit.planning.engines import vllm_parsers, vllm_table
 from toolkit.planning.release.capabilities import capabilities, unread, with_defaults
 from toolkit.planning.release.checks import checks_of
 from toolkit.planning.release.model_facts import read_facts, telling_files
+
+
+def named(name: str) -> Family:
+    return next(each for each in FAMILIES if each.name == name)
 
 
 def facts_of(family: Family) -> ModelFacts:
@@ -70,9 +75,9 @@ def test_each_mark_that_a_row_asks_for_is_noted_by_a_pin() -> None:
     assert asked <= set(MARKS)
 
 
-THINKS = facts_of(next(each for each in FAMILIES if each.name == "Qwen3-8B"))
-BERT = facts_of(next(each for each in FAMILIES if each.name == "all-MiniLM-L6-v2"))
-TEKKEN = facts_of(next(each for each in FAMILIES if each.name == "Mistral-Small-3.2"))
+THINKS = facts_of(named("Qwen3-8B"))
+BERT = facts_of(named("all-MiniLM-L6-v2"))
+TEKKEN = facts_of(named("Mistral-Small-3.2"))
 PARSED = {
     "enable-auto-tool-choice": True,
     "tool-call-parser": "hermes",
@@ -216,6 +221,32 @@ def test_a_template_is_found_wherever_it_stands(
 def test_snapshots_of_the_same_files_are_equal_whether_they_were_read_or_not() -> None:
     plain = Snapshot("acme/tiny", "a" * 40, ())
     assert replace(plain, facts=THINKS) == plain
+
+
+SHIPPED = {
+    "qwen-0.5b": "Qwen2.5-7B-Instruct",
+    "qwen-7b": "Qwen2.5-7B-Instruct",
+    "qwen3-8b": "Qwen3-8B",
+    "qwen3-32b": "Qwen3-8B",
+    "llama-8b": "Llama-3.1-8B-Instruct",
+    "mistral-7b": "Mistral-7B-Instruct-v0.3",
+}
+
+
+def test_what_the_shipped_registry_promises_of_a_model_is_true() -> None:
+    registry = load_registry(Path(__file__).parents[2] / "model_registry.yaml")
+    assert SHIPPED.keys() == registry.models.keys()
+    for name, family in SHIPPED.items():
+        for each in registry.models[name].versions:
+            able = capabilities(each, facts_of(named(family)))
+            assert able is not None
+            # Tools are promised by none in vain, and refused by none.
+            promised = {
+                word
+                for word in ("reasoning", "vision")
+                if word in registry.models[name].description
+            }
+            assert set(able.words) == {"chat", "tools", *promised}
 
 
 def test_the_documents_name_every_parser_that_a_family_gets() -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from toolkit.domain.golden import Kind
 from toolkit.domain.probe import Answer, Completion, PairsWanted, Times
 
 
@@ -23,6 +24,29 @@ def answer_of(completion: Completion, payload: Mapping[str, Any]) -> Answer:
     said = {"message": {"content": text}} if "messages" in payload else {"text": text}
     body = _event({**said, "finish_reason": completion.finish_reason})
     return Answer(200, body, seconds=completion.seconds)
+
+
+def answer_of_kind(kind: Kind, path: str) -> Answer:
+    """Return the answer at `path` of a model that writes no texts; it knows the path of its kind alone."""
+    if path not in _SAID[kind]:
+        return Answer(404, error='{"detail":"Not Found"}')
+    return Answer(200, json.dumps(_SAID[kind][path]))
+
+
+# What models that write no texts say, by kind and path: the shapes of vLLM 0.32.
+_SAID: Mapping[Kind, Mapping[str, Any]] = {
+    Kind.EMBEDDING: {"/v1/embeddings": {"data": [{"index": 0, "embedding": [0.6, 0.8]}]}},
+    Kind.RERANK: {
+        "/v1/rerank": {
+            "results": [
+                {"index": 0, "relevance_score": 0.9},
+                {"index": 1, "relevance_score": 0.1},
+            ]
+        }
+    },
+    Kind.CLASSIFICATION: {"/classify": {"data": [{"index": 0, "label": "a", "probs": [0.9, 0.1]}]}},
+    Kind.TRANSCRIPTION: {"/v1/audio/transcriptions": {"text": ""}},
+}
 
 
 def times_of(completion: Completion, wanted: PairsWanted) -> Times:

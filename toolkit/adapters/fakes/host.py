@@ -11,7 +11,7 @@ from typing import Any
 
 from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.adapters import LOAD, UNLOAD, FakeAdapters
-from toolkit.adapters.fakes.answers import answer_of, times_of
+from toolkit.adapters.fakes.answers import answer_of, answer_of_kind, times_of
 from toolkit.adapters.fakes.guard import FakeGuards, Guarded
 from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import own_routes, share_of
@@ -27,6 +27,7 @@ from toolkit.domain.facts import (
     SlotFacts,
 )
 from toolkit.domain.fleet import Host
+from toolkit.domain.golden import Kind
 from toolkit.domain.guard import GateResult, GuardPhase, Verdict
 from toolkit.domain.host_settings import settings_of
 from toolkit.domain.keys import HostKeys, KeyRing
@@ -85,7 +86,7 @@ class FakeHost(Guarded):
     The host calls `before` with the name of each operation; it may raise to play a crash at that point. `owner` has the
     lock; `holder` is this command, which loses the lock where another owner is set. `damaged` has the faults of
     snapshots, `sealed` the engines whose digests are kept, `homes` the programs whose homes are there. `says` is what a
-    version answers to a payload.
+    version answers to a payload, `refuses` why it takes none, empty where it takes it.
     """
 
     host: Host = field(default_factory=lambda: Host("localhost"))
@@ -116,6 +117,7 @@ class FakeHost(Guarded):
     homes: set[str] = field(default_factory=set)
     before: Callable[[str], None] = lambda _: None
     says: Callable[[str, Mapping[str, Any]], str] = lambda version, _: f"hello from {version}"
+    refuses: Callable[[Mapping[str, Any]], str] = lambda _: ""
     interruption: Interruption = field(default_factory=Interruption)
     adapters: FakeAdapters = field(default_factory=FakeAdapters)
     guards: FakeGuards = field(init=False)
@@ -236,6 +238,8 @@ class FakeHost(Guarded):
             del self.events[-1]
         if not slot.healthy:
             return Completion(0, "", error="ConnectionRefusedError: refused")
+        if _speechless(slot):
+            return Completion(404, "", error='{"detail":"Not Found"}')
         if self._behaves(slot) is Behaviour.DIES_SAMPLING and "top_p" in payload:
             self._set(replace(slot, process=ProcessState.FAILED, healthy=False, memory=0))
             closed = "Remote end closed connection without response"
@@ -246,6 +250,8 @@ class FakeHost(Guarded):
         digest = self.adapters.digest(port, slot.model, asked)
         if digest is None:
             return Completion(404, "", error=f"The model `{asked}` does not exist.")
+        if words := self.refuses(payload):
+            return Completion(400, "", error=words)
         text = "" if self._behaves(slot) is Behaviour.EMPTY else self.says(_version(slot), payload)
         text = "" if digest in self.adapters.mute else text
         return Completion(200, text, "stop", 0.01)
@@ -254,6 +260,10 @@ class FakeHost(Guarded):
         if path in (LOAD, UNLOAD):
             self._do(f"{path[4:].partition('_')[0]} {payload['lora_name']}")
             return self.adapters.call(port, path, payload)
+        slot = next(each for each in self.facts.slots if each.port == port)
+        if (kind := _speechless(slot)) and self._behaves(slot) is Behaviour.GOOD and slot.healthy:
+            self._do(f"complete {slot.model}-{slot.slot}")
+            return answer_of_kind(kind, path)
         return answer_of(self.complete(port, payload, timeout), payload)
 
     def call_in_turn(
@@ -474,6 +484,12 @@ def gpu(memory: int, count: int = 1) -> tuple[Device, ...]:
 
 def _program(slot: SlotFacts) -> str:
     return f"{slot.model}-{slot.slot}"
+
+
+def _speechless(slot: SlotFacts) -> Kind | None:
+    """Return the kind of a replica whose model writes no texts; None of any other."""
+    kind = slot.release.does.kind if slot.release and slot.release.does else Kind.CHAT
+    return None if kind in (Kind.CHAT, Kind.COMPLETION) else kind
 
 
 def _version(slot: SlotFacts) -> str:

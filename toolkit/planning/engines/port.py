@@ -117,9 +117,9 @@ class Engine(Protocol):
     utilization: float
     # the files of a LoRA adapter, its configuration first
     adapter_files: tuple[str, ...]
-    # the serving options that name its parsers of calls of tools and of thoughts
-    tool_flag: str
-    reasoning_flag: str
+    # the serving options that decide about calls of tools and about thoughts, the one that names a parser first
+    tool_flags: tuple[str, ...]
+    reasoning_flags: tuple[str, ...]
 
     def arguments(
         self, version: Version, accelerator: Accelerator, facts: HostFacts

@@ -54,7 +54,8 @@ class Vllm:
     cpu_runtime = CPU_RUNTIME
     utilization = vllm_options.UTILIZATION
     adapter_files: tuple[str, ...] = (vllm_lora.CONFIG_FILE, vllm_lora.WEIGHTS_FILE)
-    tool_flag, reasoning_flag = vllm_parsers.TOOL_PARSER, vllm_parsers.REASONING_PARSER
+    tool_flags: tuple[str, ...] = (vllm_parsers.TOOL_PARSER, vllm_parsers.AUTO_TOOLS)
+    reasoning_flags: tuple[str, ...] = (vllm_parsers.REASONING_PARSER,)
 
     def arguments(
         self, version: Version, accelerator: Accelerator, facts: HostFacts

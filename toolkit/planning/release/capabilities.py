@@ -89,16 +89,23 @@ def capabilities(version: Version, facts: ModelFacts | None) -> Capabilities | N
 
 
 def unread(version: Version, facts: ModelFacts | None) -> Mapping[str, str]:
-    """Return what the template of a model that chats has and no parser reads: `tools`, `reasoning` -> its flag."""
+    """Return what the template of a model that chats has and no parser reads: `tools`, `reasoning` -> its flag.
+
+    Where the registry says anything about it, nothing is lacking.
+    """
     able = capabilities(version, facts)
     if able is None or facts is None or able.kind is not Kind.CHAT:
         return {}
     engine, serving = engine_named(version.engine.name), version.serving
-    wants: dict[str, tuple[bool, str]] = {
-        "tools": (facts.tools and not able.tools, engine.tool_flag),
-        "reasoning": (engine.thinks(facts) and not able.reasoning, engine.reasoning_flag),
+    wants = {
+        "tools": (facts.tools and not able.tools, engine.tool_flags),
+        "reasoning": (engine.thinks(facts) and not able.reasoning, engine.reasoning_flags),
     }
-    return {name: flag for name, (lacks, flag) in wants.items() if lacks and flag not in serving}
+    return {
+        name: flags[0]
+        for name, (lacks, flags) in wants.items()
+        if lacks and not any(flag in serving for flag in flags)
+    }
 
 
 def _known(version: Version, facts: ModelFacts | None) -> ModelFacts | None:

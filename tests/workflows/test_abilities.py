@@ -1,0 +1,127 @@
+"""What `registry check` and `registry show` say of what models can do, from a pin of a directory on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from toolkit.cli.main import cli
+from toolkit.config.lock_file import lock_path
+from toolkit.workflows.registry.check import Finding, check_registry
+from toolkit.workflows.registry.pin import lock_versions, pin_version
+
+REGISTRY = """\
+policy: {licences: {allowed: [mit]}}
+models:
+  house:
+    licence: mit
+    openness: fully-open
+    source: {path: ./house}
+    engine: {name: vllm, version: 0.32.0}
+    resources: {accelerators: [cpu], memory: 6GiB}
+"""
+TOOLS = "{% if tools %}{% for tool in tools %}{{ tool }}{% endfor %}{% endif %}"
+
+
+class House:
+    """A model made in house, in a registry of its own."""
+
+    def __init__(self, place: Path) -> None:
+        self.path, self.model = place / "model_registry.yaml", place / "house"
+        self.path.write_text(REGISTRY)
+        self.model.mkdir()
+        # Eight bytes of length, an empty header: a file of safetensors without tensors.
+        (self.model / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+
+    def pin(self, architecture: str, template: str = "", **files: str) -> None:
+        config = {"architectures": [architecture], "max_position_embeddings": 2048}
+        (self.model / "config.json").write_text(json.dumps(config))
+        if template:
+            (self.model / "chat_template.jinja").write_text(template)
+        for name, text in files.items():
+            (self.model / f"{name}.json").write_text(text)
+        pin_version(self.path, "house", name="v1", open_hub=_no_hub, report=lambda _: None)
+
+    def findings(self) -> list[tuple[bool, str, str]]:
+        return [_told(each) for each in check_registry(self.path).findings]
+
+    def shown(self) -> str:
+        done = CliRunner().invoke(cli, ["registry", "show", "house", "--registry", str(self.path)])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+
+def _no_hub() -> None:
+    raise AssertionError("a directory asks no Hub")
+
+
+def _told(finding: Finding) -> tuple[bool, str, str]:
+    return finding.fault, finding.message, finding.hint
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def test_a_known_family_has_its_parsers_and_nothing_to_warn_of(house: House) -> None:
+    house.pin(
+        "Qwen3ForCausalLM", f"{TOOLS}<tool_call>{{% if enable_thinking %}}<think>{{% endif %}}"
+    )
+    assert house.findings() == []
+    said = " ".join(house.shown().split())
+    assert "does chat, tools, reasoning" in said
+    assert "context 2,048 tokens" in said
+    assert "tools read by hermes" in said
+    assert "thoughts read by qwen3" in said
+
+
+def test_a_template_with_tools_that_no_parser_reads_is_a_warning(house: House) -> None:
+    house.pin("NewForCausalLM", TOOLS)
+    message = "its chat template has tools, and this toolkit knows no parser for its family"
+    hint = "write `tool-call-parser: NAME` under `serving`; toolkit registry show house@v1"
+    assert house.findings() == [(False, message, hint)]
+
+
+@pytest.mark.parametrize("words", ["tool-call-parser: hermes", "enable-auto-tool-choice: false"])
+def test_a_word_in_the_registry_ends_that_warning(house: House, words: str) -> None:
+    house.pin("NewForCausalLM", TOOLS)
+    text = house.path.read_text()
+    house.path.write_text(
+        text.replace("    versions:\n", f"    serving: {{{words}}}\n    versions:\n")
+    )
+    assert house.findings() == []
+
+
+def test_a_lock_of_an_older_toolkit_is_a_remark_with_the_command_that_ends_it(
+    house: House,
+) -> None:
+    house.pin("BertModel")
+    lock = lock_path(house.path)
+    data = json.loads(lock.read_text())
+    del data["models"]
+    lock.write_text(json.dumps(data))
+    message = "an older toolkit pinned it, so its lock does not say what it can do"
+    assert house.findings() == [(False, message, "toolkit registry pin house@v1 --lock-only")]
+    lock_versions(house.path, "house@v1", open_hub=_no_hub, report=lambda _: None)
+    assert house.findings() == []
+    assert "embedding" in house.shown()
+
+
+def test_an_embedding_has_no_text_to_contain_anything(house: House) -> None:
+    house.pin("BertModel")
+    text = house.path.read_text()
+    house.path.write_text(
+        text.replace("    versions:\n", "    checks: [{prompt: hi, contains: x}]\n    versions:\n")
+    )
+    message = "an answer of kind embedding has no text to contain 'x'"
+    hint = "remove `contains`, or write the kind of the model as `kind`"
+    assert house.findings() == [(True, message, hint)]
+    # The registry's word decides where the files tell it wrong.
+    house.path.write_text(
+        house.path.read_text().replace("    checks:", "    kind: chat\n    checks:")
+    )
+    assert house.findings() == []

@@ -1,0 +1,103 @@
+"""Models of every kind become live, on one host and on three, with the check that is theirs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.planning.facts import host, version
+from tests.planning.test_capabilities import facts_of, named
+from tests.workflows.world import World, release
+from toolkit.adapters.fakes.host import Behaviour
+from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.engine import EngineLock
+from toolkit.domain.release import Release
+from toolkit.domain.snapshot import Snapshot
+from toolkit.errors import ReleaseFailedError
+from toolkit.planning.release.build import build_release
+
+MODELS = {
+    "Qwen3-8B": "chat",
+    "Qwen2.5-0.5B": "completion",
+    "all-MiniLM-L6-v2": "embedding",
+    "Qwen3-Embedding-0.6B": "embedding",
+    "bge-reranker-v2-m3": "rerank",
+    "a sentiment classifier": "classification",
+    "whisper-large-v3": "transcription",
+    "Qwen2.5-VL-7B": "chat",
+}
+
+
+def built(family: str, number: int = 1, **more: Any) -> Release:
+    """Return the release of a version without checks of its own."""
+    files = Snapshot("demo/tiny", f"{number:040x}", (), facts_of(named(family)))
+    lock = EngineLock("vllm", "0.32.0", Accelerator.CPU, "3.11", "ab" * 32, "", 0)
+    made = build_release(version(**more), files, lock, host(), number)
+    # Digest and size of the files are those of the world.
+    return replace(made, snapshot=release(number).snapshot, memory=3 * 10**9)
+
+
+@pytest.fixture(params=[1, 3], ids=["one host", "three hosts"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    return World(tmp_path, request.param)
+
+
+@pytest.mark.parametrize(("family", "kind"), MODELS.items())
+def test_a_model_of_each_kind_is_deployed_without_a_word_about_it(
+    world: World, family: str, kind: str
+) -> None:
+    made = built(family)
+    assert made.does is not None
+    assert [check.kind for check in made.checks] == [kind]
+    assert world.deploy(made).changed
+    assert set(world.serving()) == set(world.hosts)
+
+
+def test_a_chat_is_no_check_of_an_embedding_model(world: World) -> None:
+    made = replace(built("all-MiniLM-L6-v2"), checks=built("Qwen2.5-0.5B").checks)
+    with pytest.raises(ReleaseFailedError) as caught:
+        world.deploy(made)
+    assert 'it answered HTTP 404: {"detail":"Not Found"}' in caught.value.message
+    assert world.serving() == {}
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour.ERROR, Behaviour.EMPTY])
+def test_an_embedding_model_that_gives_no_vector_takes_no_traffic(
+    world: World, behaviour: Behaviour
+) -> None:
+    world.behave("v1", behaviour)
+    with pytest.raises(ReleaseFailedError, match="asked for embedding of"):
+        world.deploy(built("all-MiniLM-L6-v2"))
+    assert world.serving() == {}
+
+
+def test_tools_and_images_are_asked_for_once_after_a_start(world: World) -> None:
+    for family, asked in {"Qwen3-8B": "get_weather", "Qwen2.5-VL-7B": "image_url"}.items():
+        heard: list[str] = []
+
+        def says(_: str, payload: Mapping[str, Any], heard: list[str] = heard) -> str:
+            heard.append(json.dumps(payload))
+            return "hello"
+
+        for each in world.hosts.values():
+            each.says = says
+        world.deploy(built(family, 1 if asked == "get_weather" else 2))
+        with_it = [each for each in heard if asked in each]
+        assert len(with_it) == (2 if asked == "get_weather" else 1) * world.count
+
+
+def test_an_engine_that_refuses_tools_is_found_before_traffic(world: World) -> None:
+    made = built("Qwen3-8B")
+    refused = "auto tool choice requires --enable-auto-tool-choice"
+    for each in world.hosts.values():
+        each.refuses = lambda payload: refused if "tools" in payload else ""
+    with pytest.raises(
+        ReleaseFailedError, match=f"asked with a tool, it answered HTTP 400: {refused}"
+    ):
+        world.deploy(made)
+    assert world.serving() == {}
