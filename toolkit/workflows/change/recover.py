@@ -13,6 +13,7 @@ from toolkit.domain.release import Deployment, OpenDeployment, Outcome, Release,
 from toolkit.planning.change.judged import baking, guard_of
 from toolkit.planning.change.recovery import Recovery, plan_recovery, until_returned
 from toolkit.workflows.change.act import Act, Change
+from toolkit.workflows.change.apart import perform_apart
 from toolkit.workflows.change.guarding import end_guard, keep_verdict
 from toolkit.workflows.change.recording import end_deployment, forget_on_host, record_foreign
 from toolkit.workflows.tools import Timing, Tools
@@ -200,7 +201,10 @@ def _end(
         act.perform(steps[:returned])
         end_guard(tools, guard.model, guard.rollout)
         steps = steps[returned:]
-    act.perform(steps)
+    if deployment.action == "stop":
+        perform_apart(act, steps, tools.interruption)
+    else:
+        act.perform(steps)
     outcome = _outcome(deployment, recovery, guard, may_complete=may_complete)
     guarded = guard.model if guard else ""
     end_deployment(

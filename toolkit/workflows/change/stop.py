@@ -19,6 +19,7 @@ from toolkit.planning.change.traffic import stop_words
 from toolkit.planning.routing.agreement import agreed
 from toolkit.planning.routing.rebuild import require_routes
 from toolkit.workflows.change.act import Act, Change
+from toolkit.workflows.change.apart import perform_apart
 from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
 from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
@@ -122,7 +123,7 @@ def _stop(
     kept = keep_on_host(tools, plan, rollout)
     deployment = begin_deployment(tools, plan, [seen], rollout=rollout, kept=kept)
     change = Change(stop.model, {}, None, timing, leaves=True)
-    Act(tools, change, deployment, seen).perform(plan.steps)
+    perform_apart(Act(tools, change, deployment, seen), plan.steps, tools.interruption)
     end_deployment(tools, deployment, Outcome.DONE, rollout=rollout)
 
 
