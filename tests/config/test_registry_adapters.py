@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.config.registry.reading import load_registry
+from toolkit.config.registry.reading import load_registry, read_registry
 from toolkit.domain.model import Adapter, Check, HubSource, LocalSource, Lora, Permission
 from toolkit.errors import InputError
 
@@ -128,6 +128,6 @@ def test_a_fault_is_named_with_its_place(
     assert old in GOOD
     path = written(tmp_path, GOOD.replace(old, new, 1))
     with pytest.raises(InputError) as caught:
-        load_registry(path)
+        read_registry(path)
     assert caught.value.message == f"{path}:{place}: {message}"
     assert caught.value.hint == hint

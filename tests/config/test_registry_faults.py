@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.config.registry.reading import load_registry
+from toolkit.config.registry.reading import load_registry, registry_faults
 from toolkit.errors import InputError
 
 GOOD = """\
@@ -240,3 +240,52 @@ def test_random_damage_is_a_fault_or_a_registry_and_nothing_else(tmp_path: Path)
             assert error.message.startswith(f"{path}:")
     assert read > 5
     assert refused > 200
+
+
+WAITING = """
+  later:
+    description: To be pinned
+    licence: apache-2.0
+    openness: fully-open
+    source: {repo: acme/later}
+    engine: {name: vllm, version: 0.32.0}
+    resources: {accelerators: [cpu], memory: 1GiB}
+    versions: VERSIONS
+"""
+
+
+@pytest.mark.parametrize(
+    ("versions", "why"),
+    [
+        ("", "later has no version yet"),
+        ("{}", "later has no version yet"),
+        ("{v1: {revision: main}}", "later@v1 is not pinned: its revision is 'main'"),
+    ],
+)
+def test_a_model_that_waits_to_be_pinned_keeps_no_other_from_use(
+    tmp_path: Path, versions: str, why: str
+) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(GOOD.rstrip() + WAITING.replace("VERSIONS", versions))
+    alone = tmp_path / "alone.yaml"
+    alone.write_text(GOOD)
+    found, others = load_registry(path), load_registry(alone)
+    assert found.models.keys() == others.models.keys()
+    assert [each.title for each in found.versions] == [each.title for each in others.versions]
+    assert (found.waiting, others.waiting) == (
+        {"later": (why, "toolkit registry pin later")},
+        {},
+    )
+    with pytest.raises(InputError) as caught:
+        found.version("later")
+    assert (caught.value.message, caught.value.hint) == (why, "toolkit registry pin later")
+    # The check of the whole file still names it.
+    (fault,) = registry_faults(path, path.read_text())
+    assert fault.hint.startswith("toolkit registry pin")
+
+
+def test_a_fault_of_such_a_model_is_still_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(GOOD.rstrip() + WAITING.replace("VERSIONS", "{}").replace("1GiB", "much"))
+    with pytest.raises(InputError, match="much"):
+        load_registry(path)

@@ -53,6 +53,8 @@ def pull(
     registry = load_registry(path)
     lock = read_lock(path)
     named = registry.versions if model is None else (registry.version(model),)
+    for why, command in registry.waiting.values() if everything else ():
+        note(f"left out: {why}: {command}")
     versions = list(parts_of(named))
     # All refusals come before the first byte.
     for version in versions:

@@ -61,6 +61,8 @@ def list_models(registry_path: str, as_json: bool) -> None:
             for model in found.models.values()
         ],
     )
+    for why, command in found.waiting.values():
+        note(f"{why}: {command}")
 
 
 @registry.command()

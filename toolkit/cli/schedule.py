@@ -312,7 +312,8 @@ def _read(schedule_path: str, registry_path: str, now: float) -> Schedule:
 
     # The timer's files and the record name it, so its name must not depend on the directory.
     path = Path(schedule_path).resolve()
-    return read_schedule(path, read_registry(registry_path).models, now)
+    registry = read_registry(registry_path)
+    return read_schedule(path, [*registry.models, *registry.waiting], now)
 
 
 def _command(path: str, registry_path: str, fleet: str | None, home: Path) -> Command:

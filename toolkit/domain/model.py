@@ -259,11 +259,16 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The whole of `model_registry.yaml`."""
+    """The whole of `model_registry.yaml`.
+
+    `waiting` are the models that are still to be pinned, by name, each with why it cannot be used and the command that
+    pins it. The others can be used.
+    """
 
     models: Mapping[str, Model]
     policy: Policy
     path: str
+    waiting: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def versions(self) -> tuple[Version, ...]:
@@ -280,9 +285,12 @@ class Registry:
         )
 
     def model(self, name: str) -> Model:
-        """Return the model called `name`; raises InputError with near misses."""
+        """Return the model called `name`; raises InputError where it waits to be pinned, and with near misses."""
         if name in self.models:
             return self.models[name]
+        if name in self.waiting:
+            why, command = self.waiting[name]
+            raise InputError(why, hint=command)
         raise unknown("model", name, list(self.models), where=f"in {self.path}")
 
     def version(self, spec: str) -> Version:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,8 +34,36 @@ class RegistryFile:
 
 
 def load_registry(path: Path) -> Registry:
-    """Return the registry in the file `path`; raises InputError with `file:line:column`."""
-    return read_registry(path).registry
+    """Return the registry in the file `path`; raises InputError with `file:line:column`.
+
+    Models that are still to be pinned do not keep the others from use: they are in `waiting`. A registry of such
+    models alone raises.
+    """
+    text = read_registry_text(path)
+    file, _ = _read(path, text, unpinned=True)
+    waiting = dict(_waiting(file)) if file else {}
+    if file is None or (waiting and len(waiting) == len(file.registry.models)):
+        return parse_registry(path, text).registry
+    models = {name: each for name, each in file.registry.models.items() if name not in waiting}
+    return replace(file.registry, models=models, waiting=waiting)
+
+
+def _waiting(file: RegistryFile) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield each model that has no version or one with a branch or tag for a revision, with reason and command."""
+    for name, model in file.registry.models.items():
+        refs = [(title, ref) for (owner, title), ref in file.unpinned.items() if owner == name]
+        if not model.versions:
+            yield name, (f"{name} has no version yet", f"toolkit registry pin {name}")
+        elif refs:
+            title, ref = refs[0]
+            why = f"{name}@{title} is not pinned: its revision is {ref!r}"
+            yield name, (why, f"toolkit registry pin {name}")
+        else:
+            adapters = (each for version in model.versions for each in version.adapters)
+            loose = next((each for each in adapters if not is_commit(each.revision)), None)
+            if loose:
+                why = f"adapter {loose.name} of {name} is not pinned"
+                yield name, (why, f"toolkit registry pin {loose.name}")
 
 
 def read_registry(path: Path, *, unpinned: bool = False) -> RegistryFile:

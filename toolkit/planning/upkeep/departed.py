@@ -24,6 +24,9 @@ def departed(facts: Iterable[HostFacts], registry: Registry) -> tuple[str, ...]:
 def _reason(release: Release, registry: Registry) -> str:
     """Return what the registry lacks of a release; nothing where it has its version with the same pin."""
     model = registry.models.get(release.model)
+    if release.model in registry.waiting:
+        # It is in the registry; what its versions are is known once it is pinned.
+        return ""
     if model is None:
         return f"the model {release.model} has left the registry"
     version = next((each for each in model.versions if each.name == release.version), None)
