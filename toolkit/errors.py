@@ -85,6 +85,8 @@ class SourceError(ToolkitError):
     kind = "source"
     # Whether the source answers, and says that it has no such repository, revision or file.
     missing = False
+    # Whether the repository is there, and the revision or the file of the request is not.
+    gone = False
 
 
 class IntegrityError(ToolkitError):

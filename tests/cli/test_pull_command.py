@@ -21,7 +21,8 @@ from tests.json_documents import require_valid
 from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
-from toolkit.config.lock_file import Lock, lock_path, write_lock
+from toolkit.config.lock_file import Lock, lock_path, read_lock, write_lock
+from toolkit.domain.snapshot import FileDigest, Snapshot
 
 REPO = "acme/tiny"
 WEIGHTS = bytes(range(256)) * 40_000
@@ -336,3 +337,17 @@ def wait_for(condition) -> None:  # type: ignore[no-untyped-def]
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.01)
+
+
+def test_a_version_that_is_gone_upstream_keeps_no_other_from_coming(desk: Desk) -> None:
+    path = desk.place / "model_registry.yaml"
+    lock = read_lock(path)
+    write_lock(lock.plus(Snapshot(REPO, "0" * 40, (FileDigest("config.json", 3, "0" * 64),))))
+    kept, _, _ = path.read_text().partition("  odd:")
+    path.write_text(kept.replace("versions:\n", f"versions:\n      v0: {{revision: {'0' * 40}}}\n"))
+    said = desk.run("pull", "--all", "--json")
+    assert said.code == 5
+    data = json.loads(said.out)
+    assert [each["version"] for each in data["versions"]] == ["v1", "v2"]
+    assert data["error"]["message"].startswith("tiny@v0 is gone upstream: ")
+    assert data["error"]["message"].endswith("0 of its 1 files are in the store")

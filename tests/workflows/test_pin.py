@@ -480,3 +480,35 @@ def test_a_directory_that_is_missing_changed_or_asked_for_a_branch(tmp_path: Pat
     desk.house.rename(tmp_path / "gone")
     with pytest.raises(SourceError, match="is no directory"):
         desk.lock()
+
+
+def test_a_commit_that_is_gone_upstream_stays_in_the_lock_as_it_is(desk: Desk) -> None:
+    revision = desk.publish()
+    desk.pin(name="v1")
+    before = lock_path(desk.path).read_bytes()
+    desk.publish({**FILES, "config.json": b"{}"})
+    desk.hub.drop("acme/tiny", revision)
+    (done,) = desk.lock("tiny@v1")
+    assert (done.version.name, done.lock_changed) == ("v1", False)
+    assert done.notes == (
+        f"acme/tiny has no revision {revision}: it is gone upstream, or was never there; "
+        "its digests stay in the lock as they are",
+    )
+    assert lock_path(desk.path).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("ref", "hint"),
+    [
+        ("", "name a branch, a tag or a commit that is there: toolkit registry pin tiny REF"),
+        ("main", "name a branch, a tag or a commit that is there: toolkit registry pin tiny REF"),
+        ("v9", "pin what main is now: toolkit registry pin tiny"),
+        ("9" * 40, "pin what main is now: toolkit registry pin tiny"),
+    ],
+)
+def test_no_hint_about_what_is_gone_is_the_same_command(desk: Desk, ref: str, hint: str) -> None:
+    desk.publish()
+    desk.hub.drop("acme/tiny", "main")
+    with pytest.raises(SourceError, match="it is gone upstream, or was never there") as caught:
+        desk.pin(ref)
+    assert caught.value.hint == hint

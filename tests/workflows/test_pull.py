@@ -360,3 +360,21 @@ def test_a_store_that_cannot_be_written_is_said_so(
     with pytest.raises(SourceError, match="No space left on device") as caught:
         world.pull()
     assert "df -h" in caught.value.hint
+
+
+def test_a_commit_that_is_gone_upstream_is_told_with_what_is_held(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.pull()
+    newer, snapshot = world.pin({**FILES, "config.json": b"{ }"}, "2")
+    world.hub.drop(REPO, newer.revision)
+    with pytest.raises(SourceError) as caught:
+        pull(newer, snapshot, world.store, lambda: world.hub, POLICY, world.report)
+    assert caught.value.message == (
+        f"tiny@2 is gone upstream: acme/tiny has no revision {newer.revision}; 2 of its 3 files are in the store"
+    )
+    assert caught.value.hint.endswith("pin what its source has now: toolkit registry pin tiny")
+    assert caught.value.gone
+
+    # What the store holds whole needs no Hub.
+    world.hub.drop(REPO, world.version.revision)
+    assert world.pull().already_there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from toolkit.config.lock_file import read_lock
 from toolkit.domain.model import Version, parts_of
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.snapshot import Snapshot
+from toolkit.errors import SourceError, ToolkitError
 from toolkit.workflows.files.pull import Pulled, preview, require_licence
 from toolkit.workflows.files.pull import pull as pull_version
 
@@ -64,19 +66,56 @@ def pull(
     if dry_run:
         _preview(versions, snapshots, store, as_json)
         return
-    pulled = []
-    for version, snapshot in zip(versions, snapshots, strict=True):
+
+    def fetch(version: Version, snapshot: Snapshot) -> Pulled:
         progress = PullProgress()
-        done = pull_version(
+        return pull_version(
             version, snapshot, store, open_hub, registry.policy, progress, workers=workers
         )
-        pulled.append(done)
-        if not as_json:
-            _tell(done)
+
+    wanted = list(zip(versions, snapshots, strict=True))
+    pulled, gone = _pulled(wanted, fetch, quiet=as_json)
+    failure = _gone(gone) if gone else None
     if as_json:
-        print_json({"versions": [each.as_json() for each in pulled]})
+        print_json({"versions": [each.as_json() for each in pulled]}, failure)
     elif everything:
         note(f"{len(pulled)} versions in the store")
+    if failure:
+        raise failure
+
+
+def _pulled(
+    wanted: Sequence[tuple[Version, Snapshot]],
+    fetch: Callable[[Version, Snapshot], Pulled],
+    *,
+    quiet: bool,
+) -> tuple[list[Pulled], dict[str, ToolkitError]]:
+    """Return what was pulled, and the error of each version that its source has no more, by title."""
+    pulled, gone = list[Pulled](), dict[str, ToolkitError]()
+    for version, snapshot in wanted:
+        try:
+            done = fetch(version, snapshot)
+        except SourceError as error:
+            # A commit that its source has no more keeps no other version from coming.
+            if not error.gone:
+                raise
+            gone[version.title] = error
+            continue
+        pulled.append(done)
+        if not quiet:
+            _tell(done)
+    return pulled, gone
+
+
+def _gone(gone: Mapping[str, ToolkitError]) -> ToolkitError:
+    """Return one error for all versions that are gone upstream."""
+    if len(gone) == 1:
+        return next(iter(gone.values()))
+    return SourceError(
+        "\n  ".join(each.message for each in gone.values()),
+        hint="hosts that have them go on serving them; or pin what their sources have now: "
+        "toolkit registry pin MODEL",
+    )
 
 
 def _preview(

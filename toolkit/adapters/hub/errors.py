@@ -38,7 +38,7 @@ class Fault(Enum):
     )
     NO_REVISION = (
         "{repo} has no revision {revision}",
-        "pin one that exists: toolkit registry pin MODEL main",
+        "name a branch, a tag or a commit that is there: toolkit registry pin MODEL REF",
     )
     NO_FILE = (
         "{repo} has no file {path} at {revision}",
@@ -108,5 +108,6 @@ class Fault(Enum):
             text.format(**about, wait=wait, status=status, why=why) for text in self.value
         )
         error = SourceError(message, hint=hint)
-        error.missing = self in (Fault.MISSING, Fault.NO_REVISION, Fault.NO_FILE)
+        error.gone = self in (Fault.NO_REVISION, Fault.NO_FILE)
+        error.missing = error.gone or self is Fault.MISSING
         return error

@@ -90,7 +90,7 @@ def pull(
     if store.has(snapshot):
         require_weights(version, snapshot, store.path(snapshot))
         return Pulled(version, snapshot, store.path(snapshot), 0, 0, 0.0, already_there=True)
-    with _disk_faults(version, store):
+    with _disk_faults(version, store), _gone_upstream(version, snapshot, store):
         return _fetched(version, snapshot, store, open_hub, report, workers, clock)
 
 
@@ -106,6 +106,25 @@ def _disk_faults(version: Version, store: Store) -> Iterator[None]:
             if error.errno in FULL
             else f"check that disk and its permissions: df -h {store.root}",
         ) from error
+
+
+@contextmanager
+def _gone_upstream(version: Version, snapshot: Snapshot, store: Store) -> Iterator[None]:
+    """Say of files that the source has no more what is held of them, and what can be done."""
+    try:
+        yield
+    except SourceError as error:
+        if not error.gone:
+            raise
+        held = sum(store.has_blob(file) for file in snapshot.files)
+        gone = SourceError(
+            f"{version.title} is gone upstream: {error.message}; "
+            f"{held} of its {len(snapshot.files)} files are in the store",
+            hint="hosts that have it go on serving it; from a store that has it: toolkit bundle create; "
+            f"or pin what its source has now: toolkit registry pin {version.model}",
+        )
+        gone.gone = gone.missing = True
+        raise gone from error
 
 
 def _fetched(

@@ -30,6 +30,7 @@ from toolkit.planning.release.file_choice import FileChoice, settle, unreliable
 from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.planning.release.model_facts import read_facts, telling_files
 from toolkit.workflows.registry.directory import hash_directory
+from toolkit.workflows.registry.found import Found, named_gone
 from toolkit.workflows.registry.pin_names import FULL, bare, default_name, waiting_version
 from toolkit.workflows.registry.pin_reading import RepositoryReading
 
@@ -164,26 +165,16 @@ def lock_versions(
         if read and "@" not in spec:
             done.append(Pinned(version, lock.snapshot_of(version), {}, (), False, False))
             continue
-        found = pinning.observe(version, version.revision)
+        try:
+            found = pinning.observe(version, version.revision)
+        except SourceError as error:
+            if not (error.gone and lock.has(version)):
+                raise
+            note = f"{error.message}; its digests stay in the lock as they are"
+            done.append(Pinned(version, lock.snapshot_of(version), {}, (note,), False, False))
+            continue
         done.append(pinning.lock(version, found, again=True))
     return tuple(done)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The answer of a source: revision, licence if it names one, and the digests of a directory.
-
-    `repo` is the repository's own name on the Hub, `facts` what the files of a directory say.
-    """
-
-    revision: str
-    licence: str = ""
-    gated: bool = False
-    files: tuple[FileDigest, ...] = ()
-    choice: FileChoice | None = None
-    repo: str = ""
-    notes: tuple[str, ...] = ()
-    facts: ModelFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +200,8 @@ class Pinning:
             return Found(content_revision(files), files=files, choice=choice, facts=facts)
         ref = ref or version.source.track
         self.report(f"asking the Hub what {ref} of {version.source.repo} is")
-        info: RepoInfo = self.open_hub().resolve(version.source.repo, ref)
+        with named_gone(version, ref):
+            info: RepoInfo = self.open_hub().resolve(version.source.repo, ref)
         if not FULL.match(info.revision) or (FULL.match(ref) and info.revision != ref):
             raise SourceError(
                 f"the Hub answered {info.revision!r} for {ref} of {version.source.repo}",
