@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import host, release
+from toolkit.domain.capabilities import Capabilities
 from toolkit.domain.change import Change, folded
 from toolkit.domain.facts import FENCES, RouterFacts
 from toolkit.domain.fleet import Host
@@ -18,7 +19,7 @@ from toolkit.domain.release import ReleaseAdapter, Span
 from toolkit.planning.change.difference import release_changes
 from toolkit.planning.change.settings import settings_changes
 
-R1 = replace(release(1), args=("--dtype", "auto", "--a", "1"), env={"X": "1"})
+R1 = replace(release(1), args=("--dtype", "auto", "--a", "1"), env={"X": "1"}, does=Capabilities())
 CHECKS = (Check("Hello?", contains="hi"),)
 
 
@@ -40,6 +41,8 @@ CHECKS = (Check("Hello?", contains="hi"),)
         ({"env": {}}, [("X", "1", "")]),
         ({"env": {"X": "\x1b[2J" + "y" * 99}}, [("X", "1", "?[2J" + "y" * 53 + "...")]),
         ({"routing": "prefix"}, [("routing", "least-connections", "prefix")]),
+        ({"does": Capabilities(tool_parser="hermes")}, [("what it can do", "chat", "chat, tools")]),
+        ({"aliases": ("small", "mini")}, [("other names", "", "small, mini")]),
         ({"span": Span(2)}, [("hosts of a replica", "1", "2")]),
         ({"checks": CHECKS}, [("checks", "", "1 check, 72c91c2f")]),
         ({"adapters": (ReleaseAdapter("sql", "acme/sql", "3" * 40, "3" * 64),)},

@@ -54,6 +54,10 @@ def _pairs(before: Release, after: Release) -> Iterator[tuple[str, str, str]]:
     yield from _each(arguments(before.args), arguments(after.args))
     yield from _each(before.env, after.env)
     yield "routing", before.routing, after.routing
+    if before.does and after.does:
+        # Releases of an older toolkit do not say it.
+        yield "what it can do", ", ".join(before.does.words), ", ".join(after.does.words)
+    yield "other names", ", ".join(before.aliases), ", ".join(after.aliases)
     yield "hosts of a replica", _span(before), _span(after)
     yield from _each(_adapters(before), _adapters(after))
     yield "checks", _checks(before.checks), _checks(after.checks)
