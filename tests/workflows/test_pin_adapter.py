@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 
 from toolkit.adapters.fakes.hub import FakeHub
+from toolkit.adapters.sightings import Sightings
 from toolkit.config.lock_file import lock_path, read_lock
 from toolkit.config.registry.reading import load_registry
 from toolkit.domain.snapshot import content_revision
 from toolkit.errors import InputError, RefusedError, SourceError, ToolkitError
+from toolkit.planning.upkeep.currency import State
 from toolkit.workflows.registry.check import check_registry
+from toolkit.workflows.registry.outdated import Sources, look_upstream, with_adapters
 from toolkit.workflows.registry.pin import Pinned
 from toolkit.workflows.registry.pin_adapter import lock_named, pin_named
 
@@ -209,6 +212,26 @@ def test_a_check_of_the_registry_looks_at_adapters_too(desk: Desk) -> None:
     assert (sql, False, "its files are not pinned yet") in found
     desk.edit("apache-2.0: [tiny]", "apache-2.0: [tiny, sql]")
     assert not check_registry(desk.path).faults
+
+
+def test_an_adapter_whose_branch_moved_is_outdated_like_a_model(desk: Desk, tmp_path: Path) -> None:
+    desk.publish(files())
+    desk.pin()
+
+    def states() -> dict[str, State]:
+        registry = load_registry(desk.path)
+        sources = Sources(
+            lambda: desk.hub, Sightings(tmp_path / "home"), read_lock(desk.path), lambda: 1000.0
+        )
+        models = with_adapters([registry.model("tiny")])
+        found = look_upstream(registry, models, sources, seconds=10)
+        return {name: each.state for name, each in found.items()}
+
+    assert states() == {"tiny": State.CURRENT, "sql": State.CURRENT}
+    desk.publish(files(r=16))
+    assert states() == {"tiny": State.CURRENT, "sql": State.OUTDATED}
+    desk.pin()
+    assert states() == {"tiny": State.CURRENT, "sql": State.CURRENT}
 
 
 def test_wrong_names_are_refused(desk: Desk) -> None:

@@ -58,7 +58,12 @@ def outdated(
     from toolkit.adapters.sightings import Sightings
     from toolkit.workflows.fleet.look import look
     from toolkit.workflows.registry.deadline import within
-    from toolkit.workflows.registry.outdated import Sources, look_engines, look_upstream
+    from toolkit.workflows.registry.outdated import (
+        Sources,
+        look_engines,
+        look_upstream,
+        with_adapters,
+    )
 
     place = home_directory(home)
     pins = read_pins(registry_path, place)
@@ -70,7 +75,9 @@ def outdated(
         # Each of the two ends by itself; the fleet's connections have limits of their own.
         seconds + 5,
         {
-            "models": lambda: look_upstream(registry, chosen, sources, seconds=seconds),
+            "models": lambda: look_upstream(
+                registry, with_adapters(chosen), sources, seconds=seconds
+            ),
             "engines": lambda: (
                 () if no_engines else look_engines(chosen, pins.engines, newest, seconds=seconds)
             ),
@@ -123,8 +130,10 @@ def _serving(
     for name, facts in seen.facts.items():
         for slot in facts.slots:
             if slot.weight and slot.release:
-                hosts = found.setdefault(slot.model, {}).setdefault(slot.release.version, [])
-                hosts.append(name)
+                parts = [(slot.model, slot.release.version)]
+                parts += [(each.name, each.revision[:12]) for each in slot.release.adapters]
+                for model, version in parts:
+                    found.setdefault(model, {}).setdefault(version, []).append(name)
     return seen.unreachable, found
 
 
@@ -160,6 +169,8 @@ def _next_step(first: Currency) -> str:
     model = first.version.model
     if first.candidate:
         return f"toolkit upgrade {model} --to {first.candidate}"
+    if first.version.adapter_of:
+        return f"toolkit registry pin {model}"
     return f"toolkit update {model}"
 
 

@@ -17,7 +17,8 @@ from toolkit.domain.snapshot import Snapshot, content_revision
 from toolkit.domain.upstream import Sighting, Upstream
 from toolkit.errors import SourceError, ToolkitError
 from toolkit.planning.engines import engine_named
-from toolkit.planning.release.file_choice import OTHER_FORMATS, WEIGHTS, choose_files
+from toolkit.planning.release.adapter_files import files_of
+from toolkit.planning.release.file_choice import OTHER_FORMATS, WEIGHTS
 from toolkit.planning.upkeep.currency import (
     Currency,
     EngineCurrency,
@@ -56,6 +57,12 @@ def look_upstream(
         model.name: _judged(model, answers[model.name], seen, registry, sources.lock)
         for model in models
     }
+
+
+def with_adapters(models: Sequence[Model]) -> list[Model]:
+    """Return the models, and each LoRA adapter of their newest versions as a model with one version."""
+    parts = [part for model in models for part in model.newest.parts[1:]]
+    return [*models, *(Model(part.model, "", (part,)) for part in parts)]
 
 
 def look_engines(
@@ -148,9 +155,7 @@ def _ask_hub(version: Version, source: HubSource, hub: Hub) -> Upstream:
     )
     if found.revision == version.revision:
         return found
-    choice = choose_files(
-        (file.path for file in hub.files(source.repo, found.revision)), version.permission
-    )
+    choice = files_of(version, (file.path for file in hub.files(source.repo, found.revision)))
     return replace(found, formats=_formats(choice.kept), refusal=choice.refusal)
 
 
