@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from toolkit.config.lock_file import Lock
 from toolkit.config.registry.merge import cut_registry, merge_lock, merge_registry
 from toolkit.config.registry.reading import RegistryFile, parse_registry
+from toolkit.domain.capabilities import ModelFacts
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError, IntegrityError, RefusedError
 
@@ -164,3 +166,13 @@ def test_a_lock_gains_pins_and_changes_none(
         return
     with pytest.raises(error, match=message):
         merge_lock(lock, [incoming])
+
+
+def test_a_lock_of_an_older_toolkit_learns_from_a_bundle_what_a_model_can_do() -> None:
+    here = snapshot(a="1")
+    lock = Lock(Path("/here/model_registry.lock.json"), {("acme/a", ONE): here})
+    facts = ModelFacts(("BertModel",), pooling=True)
+    learned = merge_lock(lock, [replace(here, facts=facts)])
+    assert learned.snapshots["acme/a", ONE].facts == facts
+    # A bundle of an older toolkit takes nothing away.
+    assert merge_lock(learned, [here]).snapshots["acme/a", ONE].facts == facts

@@ -124,6 +124,9 @@ def merge_lock(target: Lock, incoming: Iterable[Snapshot]) -> Lock:
                 f"{', '.join(sorted(mine.keys() ^ theirs.keys()))}",
                 hint="make the bundle with the same permission as here",
             )
+        elif here.facts is None and snapshot.facts is not None:
+            # What an older toolkit did not read: who reaches no Hub learns it from a bundle alone.
+            lock = lock.plus(snapshot)
     return lock
 
 

@@ -69,7 +69,7 @@ def read_facts(paths: Iterable[str], texts: Mapping[str, bytes]) -> ModelFacts:
         tekken=any(_TEKKEN.match(path) for path in listed),
         pooling=_pools(texts.get(_MODULES)),
         labels=_labels(config),
-        vision=_has(config, "vision_config", "visual", "vision_tower", "mm_vision_tower"),
+        vision=_has(config, "vision_config", "visual", "vision_tower", "img_processor"),
         audio=_has(config, "audio_config", "audio_tower", "audio_processor"),
     )
 

@@ -21,7 +21,7 @@ from toolkit.adapters.sources.directory import LocalFiles
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
 from toolkit.config.engine_locks import is_shipped, local_directory, read_lock
-from toolkit.config.lock_file import Lock, write_lock, write_text
+from toolkit.config.lock_file import Lock, lock_text, write_lock, write_text
 from toolkit.config.lock_file import read_lock as read_registry_lock
 from toolkit.config.registry.edit import write_registry
 from toolkit.config.registry.merge import merge_lock, merge_registry
@@ -221,7 +221,7 @@ def plan_load(bundle: Bundle, site: Site) -> LoadPlan:
         after=after,
         added=added,
         lock=lock,
-        lock_changes=lock.snapshots != here.snapshots,
+        lock_changes=lock_text(lock) != lock_text(here),
         room=_room(bundle, site, missing, wheels, libraries),
         notes=(*_engine_notes(site, engine_locks), *_registry_notes(before, after, added, bundle)),
     )
