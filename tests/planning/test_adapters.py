@@ -8,6 +8,7 @@ import pytest
 
 from tests.planning.facts import host, kinds, release, slot
 from toolkit.domain.facts import ProcessState
+from toolkit.domain.fleet import Host
 from toolkit.domain.model import Lora
 from toolkit.domain.plan import Strategy
 from toolkit.domain.release import Deployment, Outcome, Release, ReleaseAdapter, StepRecord
@@ -18,6 +19,7 @@ from toolkit.planning.change.drift import drift_of
 from toolkit.planning.change.recovery import plan_recovery
 from toolkit.planning.engines import vllm_lora
 from toolkit.planning.routing.files import render_files, render_holds, render_slots
+from toolkit.planning.routing.rebuild import rebuilt
 from toolkit.planning.routing.routes import Routes, Target, with_adapters, with_hold, with_model
 
 LORA = ("--enable-lora", "--max-loras", "4", "--max-lora-rank", "16")
@@ -187,6 +189,12 @@ def test_a_name_is_routed_where_every_target_with_traffic_has_it(
     route = routes.of("tiny")
     assert route and route.adapters == names
     assert Routes.from_json(routes.as_json()) == routes
+
+
+def test_routes_that_are_made_anew_lead_to_adapters_again() -> None:
+    routes = rebuilt({"": (Host("localhost"), host(slot("blue", OLD, weight=100)))}, 7.0)
+    route = routes.of("tiny")
+    assert route and route.adapters == ("sql",)
 
 
 def test_routes_without_adapters_are_as_they_were() -> None:

@@ -9,7 +9,7 @@ from toolkit.domain.facts import HostFacts, SlotFacts
 from toolkit.domain.fleet import Host
 from toolkit.errors import RefusedError
 from toolkit.planning.routing.ports import slot_ports
-from toolkit.planning.routing.routes import Routes, Target, with_targets
+from toolkit.planning.routing.routes import Routes, Target, told, with_targets
 
 ROUTES = "router/routes.json"
 KEYS = "router/keys.json"
@@ -39,13 +39,16 @@ def rebuilt(hosts: Mapping[str, tuple[Host, HostFacts]], now: float) -> Routes:
             )
             relay = f"{host.relay_address}:{host.relay_port}" if label else ""
             targets = tuple(
-                Target(
-                    name,
-                    port,
-                    weights.get(name, 0),
-                    label,
-                    relay,
-                    _stands_by(slots.get(name), weights),
+                _told(
+                    Target(
+                        name,
+                        port,
+                        weights.get(name, 0),
+                        label,
+                        relay,
+                        _stands_by(slots.get(name), weights),
+                    ),
+                    slots.get(name),
                 )
                 for name, port in ports.items()
             )
@@ -53,6 +56,11 @@ def rebuilt(hosts: Mapping[str, tuple[Host, HostFacts]], now: float) -> Routes:
             routing = first.release.routing if first.release else None
             routes = with_targets(routes, model, label, targets, created=int(now), routing=routing)
     return replace(routes, serial=1 + max((_serial(each) for _, each in hosts.values()), default=0))
+
+
+def _told(target: Target, slot: SlotFacts | None) -> Target:
+    """Return the target with the names that the release in its slot gives clients."""
+    return told(target, slot.release) if slot and slot.release else target
 
 
 def require_routes(facts: Collection[HostFacts]) -> None:
