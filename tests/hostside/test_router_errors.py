@@ -273,7 +273,7 @@ def test_a_response_is_made_whole_or_not_at_all(
 
 # --- what a model does not do -------------------------------------------------------------------------
 
-DOES = {"tiny": "chat/completion", "dead": "embedding"}
+DOES = {"tiny": "chat/transcription", "dead": "embedding"}
 
 
 @pytest.fixture(scope="module")
@@ -288,7 +288,8 @@ def kinds(locked: Lab) -> Lab:
     [
         ("tiny", "/v1/embeddings", "embeddings"),
         ("tiny", "/v2/rerank", "scores and rankings"),
-        ("tiny", "/v1/audio/transcriptions", "transcriptions"),
+        ("tiny", "/classify", "classifications"),
+        ("dead", "/v1/audio/transcriptions", "transcriptions"),
         ("dead", CHAT, "chat"),
         ("dead", MESSAGES, "chat"),
         ("dead", "/v1/completions", "completions"),
@@ -309,9 +310,10 @@ def test_a_model_that_does_something_else_says_what(
 def test_a_model_that_does_it_or_is_unknown_to_the_map_is_asked(
     kinds: Lab, open_door: tuple[Lab, Backend]
 ) -> None:
-    for path in (CHAT, "/v1/completions", "/tokenize", "/pooling"):
+    for path in (CHAT, "/v1/completions", "/v1/audio/translations", "/tokenize", "/pooling"):
         assert kinds.ask(path, TINY, **bearer(BOB))[0] == 200
-    assert kinds.ask("/v1/embeddings", {"model": "dead"}, **bearer(BOB))[0] == 503
+    for path in ("/v1/embeddings", "/v1/score"):
+        assert kinds.ask(path, {"model": "dead"}, **bearer(BOB))[0] == 503
     for path in ("/v1/embeddings", "/v1/score", "/v1/audio/translations"):
         assert open_door[0].ask(path, TINY)[0] == 200
 

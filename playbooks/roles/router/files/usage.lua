@@ -1,9 +1,9 @@
--- Tell the log of an answer: the engine's count of tokens, and whether it was sent to its end.
+-- Tell the log of an answer: the engine's count of tokens, and whether a stream was sent to its end.
 --
 -- The tokens are the engine's own `usage`, read as the answer passes. The filter keeps only the last bytes of the rest,
 -- because `usage` may be cut in two. Generated text cannot forge it: the quotes inside a JSON string are escaped.
 --
--- Sets txn.tokens_in and txn.tokens_out; where an answer was not sent to its end txn.reason, and where the client left
+-- Sets txn.tokens_in and txn.tokens_out; where a stream was not sent to its end txn.reason, and where its client left
 -- txn.status, 499.
 
 local KEEP = 1024 -- bytes; `usage` with all details of vLLM has less than 500
@@ -17,12 +17,13 @@ end
 
 function Usage:http_headers(txn, message)
   if not message.channel:is_resp() then return end
-  self.begun = true
   local kind = message:get_headers()['content-type']
   kind = kind and kind[0] or ''
-  if kind:find('json', 1, true) or kind:find('event-stream', 1, true) then
-    filter.register_data_filter(self, message.channel)
-  end
+  local stream = kind:find('event-stream', 1, true)
+  if stream or kind:find('json', 1, true) then filter.register_data_filter(self, message.channel) end
+  -- HAProxy looks for a function before each call. A call costs about as much as a piece of a stream, so that answers
+  -- which are none do without.
+  if stream then self.stream = true else self.http_end, self.end_analyze = false, false end
 end
 
 function Usage:http_payload(txn, message)
@@ -48,24 +49,13 @@ function Usage:http_end(txn, message)
   if message.channel:is_resp() then self.whole = true end
 end
 
--- Called for request and answer, whichever way the transaction ends.
+-- Called for request and answer, whichever way the stream ends.
 function Usage:end_analyze(txn, channel)
-  if self.whole or self.told then return end
+  if not self.stream or self.whole or self.told then return end
   self.told = true
-  -- A refusal is whole when its client stops to send what nobody reads.
-  if txn:get_var('txn.refusal') then return end
   local left = not txn.req:may_recv()
-  if self.begun then
-    txn:set_var('txn.reason', left and 'client_left_answer' or 'replica_broke_off')
-    if left then txn:set_var('txn.status', 499) end
-    return
-  end
-  -- HAProxy answers a client that left with 400 or not at all, see also `gone` in hold.lua.
-  local status = txn:get_var('txn.status') or 400
-  if left and (status == 400 or status == 499) then
-    txn:set_var('txn.reason', 'client_left')
-    txn:set_var('txn.status', 499)
-  end
+  txn:set_var('txn.reason', left and 'client_left_answer' or 'replica_broke_off')
+  if left then txn:set_var('txn.status', 499) end
 end
 
 core.register_filter('usage', Usage, function(made) return made end)
