@@ -64,6 +64,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.show:releases",
         "List a model's releases and how each deployment of them went.",
     ),
+    "ask": (
+        "toolkit.cli.ask:ask",
+        "Ask MODEL and print its answer as it comes; PROMPT `-` reads standard input.",
+    ),
     "logs": ("toolkit.cli.show:logs", "Show a replica's log."),
     "stop": ("toolkit.cli.stop:stop", "Take a model out of service; its releases stay."),
     "verify": (

@@ -1,0 +1,107 @@
+"""`toolkit ask` on the command line: the answer alone is on standard output, and the key is never an argument."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from tests.cli.shell import Shell
+
+EVENTS = [
+    {"choices": [{"delta": {"content": "Hel"}}]},
+    {"choices": [{"delta": {"content": "lo"}}]},
+]
+
+
+class Door(http.server.BaseHTTPRequestHandler):
+    """A router that lets the key `tk-right` in."""
+
+    asked: ClassVar[list[Any]] = []
+
+    def do_GET(self) -> None:
+        self._say(404, b"{}")
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.headers.get("Authorization") != "Bearer tk-right":
+            self._say(401, b'{"error": {"message": "Incorrect API key provided."}}')
+            return
+        self.asked.append(body)
+        told = "".join(f"data: {json.dumps(each)}\n\n" for each in EVENTS)
+        self._say(200, f"{told}data: [DONE]\n\n".encode(), "text/event-stream")
+
+    def _say(self, status: int, body: bytes, kind: str = "application/json") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("X-Toolkit-Version", "v2")
+        self.send_header("X-Toolkit-Slot", "green")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def door(shell: Shell, tmp_path: Path) -> Iterator[Shell]:
+    Door.asked.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        fleet = tmp_path / "door.yaml"
+        fleet.write_text(
+            "all: {hosts: {localhost: {ansible_connection: local,"
+            f" router_bind: '127.0.0.1:{server.server_port}'}}}}}}\n"
+        )
+        shell.set("TOOLKIT_FLEET", fleet)
+        shell.set("TOOLKIT_KEY", "tk-right")
+        yield shell
+        server.shutdown()
+        thread.join()
+
+
+def test_the_answer_alone_is_on_standard_output(door: Shell) -> None:
+    said = door("ask", "tiny", "hello", "--system", "be brief")
+    assert (said.code, said.out) == (0, "Hello\n")
+    assert said.err.startswith("tiny (v2) in green, ")
+    assert [each["role"] for each in Door.asked[0]["messages"]] == ["system", "user"]
+
+
+def test_the_document_has_the_whole_answer(door: Shell) -> None:
+    said = door("ask", "tiny", "hello", "--json")
+    assert said.code == 0
+    document = said.json()
+    assert (document["text"], document["version"], document["slot"]) == ("Hello", "v2", "green")
+
+
+def test_a_key_comes_from_a_file_too(door: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("tk-right\n")
+    door.set("TOOLKIT_KEY", "tk-wrong")
+    assert door("ask", "tiny", "hello", "--key-file", str(file)).code == 0
+    refused = door("ask", "tiny", "hello")
+    assert refused.code == 2
+    assert "Incorrect API key provided." in refused.err
+    assert "TOOLKIT_KEY" in refused.err
+    assert "tk-wrong" not in refused.err + refused.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ask", "tiny", "hello", "--key-file", "/none"),
+        ("ask", "tiny", "hello", "--host", "nobody"),
+        ("ask", "tiny", "hello", "--max-tokens", "0"),
+        ("ask", "tiny", "hello", "--temperature", "-1"),
+        ("ask", "tiny"),
+    ],
+)
+def test_wrong_input_ends_with_2(door: Shell, words: tuple[str, ...]) -> None:
+    assert door(*words).code == 2
+    assert Door.asked == []

@@ -1,0 +1,1 @@
+"""The door of a fleet: its routers, as a client reaches them."""

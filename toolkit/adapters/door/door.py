@@ -1,0 +1,138 @@
+"""Ask a router as its clients do: over TLS where it has a certificate, with a key, event by event."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from toolkit.domain.bounds import ANSWER
+from toolkit.domain.outside import parse_mapping
+from toolkit.domain.secret import Secret
+from toolkit.errors import HostError, InputError
+
+# Seconds of silence; the router gives a replica 30 minutes, and a person at a terminal less.
+SILENCE = 600.0
+_EVENT = "data: "
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An answer that has begun: its status, its headers in lower case, and the texts of its body.
+
+    The texts are the server-sent events of a stream, and otherwise the body in one piece.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    texts: Iterator[str]
+
+
+class Door:
+    """A router at `endpoint`, the URL that clients are given.
+
+    With a `certificate`, the path of the operator's own on this machine, the router must show exactly that one. A key
+    is sent as a bearer token.
+    """
+
+    def __init__(self, endpoint: str, certificate: str = "", key: Secret | None = None) -> None:
+        self.endpoint = endpoint
+        self._certificate, self._key = certificate, key
+
+    def describe(self, model: str) -> Mapping[str, Any]:
+        """Return what the router tells of a model, empty where it does not tell; raises HostError without an answer."""
+        with self._asked("GET", f"/v1/models/{quote(model)}") as opened:
+            text = "".join(opened.texts)
+            return parse_mapping(text, ANSWER) if opened.status == 200 else {}
+
+    @contextmanager
+    def ask(self, path: str, payload: Mapping[str, Any]) -> Iterator[Opened]:
+        """Send a request; yields the answer as it comes, and closes the connection with the block.
+
+        Raises HostError where the router cannot be reached, shows another certificate, or breaks off.
+        """
+        with self._asked("POST", path, json.dumps(payload).encode()) as opened:
+            yield opened
+
+    @contextmanager
+    def _asked(self, method: str, path: str, body: bytes | None = None) -> Iterator[Opened]:
+        headers = {"Content-Type": "application/json"} if body else {}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        connection = self._connection()
+        try:
+            self._connect(connection)
+            connection.request(method, path, body, headers)
+            with connection.getresponse() as answer:
+                told = {name.lower(): value for name, value in answer.getheaders()}
+                streamed = told.get("content-type", "").startswith("text/event-stream")
+                texts = _events(answer) if streamed else iter([_whole(answer)])
+                yield Opened(answer.status, told, texts)
+        except (OSError, http.client.HTTPException) as error:
+            raise HostError(
+                f"the router at {self.endpoint} broke off or did not answer: {error}",
+                hint="toolkit status",
+            ) from error
+        finally:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        address = urlsplit(self.endpoint)
+        host = address.hostname or ""
+        if address.scheme != "https":
+            return http.client.HTTPConnection(host, address.port, timeout=SILENCE)
+        context = ssl.create_default_context()
+        if self._certificate:
+            # The address may be none of the certificate's names; `_connect` compares the certificate itself.
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return http.client.HTTPSConnection(host, address.port, timeout=SILENCE, context=context)
+
+    def _connect(self, connection: http.client.HTTPConnection) -> None:
+        """Connect, and require the operator's certificate before the key is sent."""
+        connection.connect()
+        if isinstance(connection.sock, ssl.SSLSocket) and self._certificate:
+            shown = connection.sock.getpeercert(binary_form=True)
+            if shown != _first_certificate(Path(self._certificate)):
+                raise HostError(
+                    f"the router at {self.endpoint} shows another certificate than {self._certificate}",
+                    hint="toolkit provision",
+                )
+
+
+def _first_certificate(path: Path) -> bytes:
+    """Return the first certificate of a file, in DER; raises InputError where the file has none."""
+    end = "-----END CERTIFICATE-----"
+    try:
+        text = path.read_text("ascii")
+        return ssl.PEM_cert_to_DER_cert(text[text.index("-----BEGIN") : text.index(end) + len(end)])
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as a certificate: {error}",
+            hint="router_tls_certificate in the fleet file names the certificate of the routers",
+        ) from error
+
+
+def _whole(answer: http.client.HTTPResponse) -> str:
+    text = answer.read(ANSWER + 1)
+    if len(text) > ANSWER:
+        raise http.client.HTTPException(f"its answer is longer than {ANSWER:,} bytes")
+    return text.decode("utf-8", "replace")
+
+
+def _events(answer: http.client.HTTPResponse) -> Iterator[str]:
+    """Yield the data of each event, as it comes (WHATWG HTML, server-sent events); comments are passed over."""
+    size = 0
+    while line := answer.readline(ANSWER + 1):
+        size += len(line)
+        if size > ANSWER:
+            raise http.client.HTTPException(f"its answer is longer than {ANSWER:,} bytes")
+        text = line.decode("utf-8", "replace").rstrip("\r\n")
+        if text.startswith(_EVENT):
+            yield text.removeprefix(_EVENT)
