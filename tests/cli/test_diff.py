@@ -138,3 +138,16 @@ def test_provision_asks_by_name_as_well(prompt: Prompt, monkeypatch: pytest.Monk
     assert prompt("provision", "--yes", "--turn-off", "firewall").code == 0
     again = prompt("provision", "--yes")
     assert (again.code, "changes:" in again.err) == (0, False)
+
+
+def test_plan_says_yes_first_and_lists_the_changes(serving: Fleet) -> None:
+    said = serving.prompt("plan", "tiny@v2")
+    names = ", ".join(serving.world.hosts)
+    assert said.out.startswith(
+        f"yes: tiny@v2 fits on {names}\n  gpu1  yes on cpu: beside what serves\n"
+    )
+    assert (
+        "\nchanges:\n  version          v1 -> v2\n  --max-model-len  absent -> 512\n\n" in said.out
+    )
+    changes = serving.prompt("plan", "tiny@v2", "--json").json()["changes"]
+    assert [each["subject"] for each in changes] == ["version", "--max-model-len"]

@@ -11,6 +11,8 @@ import pytest
 
 from tests.cli.shell import Prompt, Said
 from tests.cli.small_model import write_model, write_registry
+from toolkit.cli.views.fit import start_line
+from toolkit.domain.fit import Actual, FitRecord, Prediction
 
 REGISTRY = """\
 policy:
@@ -54,17 +56,19 @@ def plan(prompt: Prompt) -> Callable[..., Said]:
 def test_what_fits_is_shown_with_its_figures(plan: Callable[..., Said]) -> None:
     code, out, err = plan("tiny@v1")
     assert (code, err) == (0, "")
-    head, *rows = out.split("\n\n")
-    assert head.startswith("tiny@v1  local/tiny@")
-    assert "weights   2 kB in its files" in head
-    assert "cache     512 B a token; 1,024 tokens a request" in head
-    columns, row = rows[0].splitlines()
-    assert columns.split()[:5] == ["HOST", "FITS", "ON", "WEIGHTS", "CACHE"]
+    verdict, need = out.split("\n\n")
     # 32 MiB of cache, 512 bytes a token
-    assert row.split()[:7] == ["localhost", "yes", "cpu", "2", "kB", "33.6", "MB"]
-    assert "65,536" in row
-    assert "64.0 x 1,024" in row
-    assert row.endswith("nothing of this model serves here")
+    assert verdict.splitlines() == [
+        "yes: tiny@v1 fits on localhost",
+        "  localhost  yes on cpu: nothing of this model serves here",
+        "      weights 2 kB, cache 33.6 MB for 65,536 tokens",
+        "      64.0 requests of 1,024 tokens at once; a single one up to 1,024",
+    ]
+    assert need.startswith("tiny@v1 is local/tiny@")
+    assert "weights   2 kB in its files" in need
+    assert "cache     512 B a token; 1,024 tokens a request" in need
+    assert "its `resources.memory` gives 64MiB (67.1 MB)" in need
+    assert max(map(len, out.splitlines())) <= 100
 
 
 def test_what_is_permitted_is_shown(plan: Callable[..., Said], prompt: Prompt) -> None:
@@ -79,8 +83,8 @@ def test_what_is_permitted_is_shown(plan: Callable[..., Said], prompt: Prompt) -
 def test_what_fits_nowhere_is_exit_3_with_its_need(plan: Callable[..., Said]) -> None:
     code, out, _ = plan("tiny@huge")
     assert code == 3
-    assert "localhost  no" in out
-    assert "it needs 9.66 TB on 1 CUDA device" in out
+    assert out.startswith("no: tiny@huge does not fit on localhost\n  localhost  no: ")
+    assert "it needs 9000GiB (9.66 TB) on 1 CUDA device" in out
     code, out, _ = plan("tiny@huge", "--json")
     found = json.loads(out)
     assert (code, found["fits"], found["weights"]) == (3, False, 2000)
@@ -98,3 +102,42 @@ def test_a_host_out_of_reach_is_named_and_the_others_are_shown(plan: Callable[..
 def test_nothing_is_left_on_the_host(plan: Callable[..., Said], short_path: Path) -> None:
     plan("tiny@v1", "--fleet", "fleet.yaml")
     assert not (short_path / "root").exists()
+
+
+ONE = Prediction(
+    budget=20 * 10**9,
+    weights=15_200_000_000,
+    reserve=10**9,
+    cache=3_800_000_000,
+    token=126_000,
+    context=4096,
+    tokens=30_000,
+    concurrency=7.3,
+    longest=30_000,
+    least=17 * 10**9,
+)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "weights", "line"),
+    [
+        (
+            30_000,
+            15_200_000_000,
+            "room for 30,000 tokens (as predicted), weights 15.2 GB (as predicted)",
+        ),
+        (
+            30_300,
+            15_210_000_000,
+            "room for 30,300 tokens (30,000 predicted), weights 15.2 GB (as predicted)",
+        ),
+        (40_000, None, "room for 40,000 tokens (30,000 predicted, 25% more)"),
+        (20_000, None, "room for 20,000 tokens (30,000 predicted, 50% less)"),
+        (None, None, "not measured"),
+    ],
+)
+def test_a_prediction_beside_what_was_measured_reads_as_no_failure(
+    tokens: int | None, weights: int | None, line: str
+) -> None:
+    record = FitRecord("tiny", 4, "gpu1", ONE, Actual(tokens=tokens, weights=weights), 0.0)
+    assert start_line(record) == f"  tiny #4 on gpu1: {line}"

@@ -82,9 +82,9 @@ def test_the_shipped_registry_is_listed_shown_and_checked(desk: Desk) -> None:
     listed = desk("list")
     assert listed.code == 0
     assert listed.out.splitlines()[:3] == [
-        "MODEL       VERSIONS      REVISION      LICENCE     OPENNESS      NEEDS                 PINNED",
-        "qwen-0.5b   2.5           7ae557604adf  apache-2.0  open-weights  cuda or cpu, 6.44 GB  no files yet",
-        "qwen-7b     2.5-awq, 2.5  a09a35458c70  apache-2.0  open-weights  cuda, 21.5 GB         no files yet",
+        "MODEL       VERSIONS      REVISION      LICENCE     OPENNESS      NEEDS              PINNED",
+        "qwen-0.5b   2.5           7ae557604adf  apache-2.0  open-weights  cuda or cpu, 6GiB  no files yet",
+        "qwen-7b     2.5-awq, 2.5  a09a35458c70  apache-2.0  open-weights  cuda, 20GiB        no files yet",
     ]  # fmt: skip
     shown = desk("show", "qwen-7b@2.5-awq")
     assert "  --quantization   awq_marlin\n" in shown.out

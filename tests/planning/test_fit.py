@@ -103,15 +103,15 @@ def test_the_same_model_quantised_fits_on_a_smaller_one() -> None:
 
 # asked for (GiB, devices), the host, why not
 NOT: list[tuple[Candidate, HostFacts, str]] = [
-    (candidate(), host(), "it needs 21.5 GB on 1 CUDA device; there is no NVIDIA device"),
+    (candidate(), host(), "it needs 20GiB (21.5 GB) on 1 CUDA device; there is no NVIDIA device"),
     (candidate(), gpu_host(card(16)), "there is NVIDIA Test (17.2 GB)"),
     (candidate(memory=15), gpu_host(card(24)),
-     "needs 18.1 GB, its `resources.memory` gives 16.1 GB; weights alone take 15.3 GB"),
+     "needs 18.1 GB, its `resources.memory` gives 15GiB (16.1 GB); weights alone take 15.3 GB"),
     (candidate(memory=17, serving={"max-model-len": 32768}), gpu_host(card(24)), "tokens would fit (`max-model-len`)"),
     (candidate(), gpu_host(card(24), disk_free=9 * GB), "its files take 15.2 GB, 9 GB of disk are free"),
     (candidate(), gpu_host(card(24, free=2)), "with nothing of ours left running"),
     (candidate(memory=24, accelerators=(Accelerator.CPU,), env={"VLLM_CPU_KVCACHE_SPACE": "20"}), host(memory=64 * GB),
-     "weights and cache alone take 36.7 GB, its `resources.memory` says 25.8 GB"),
+     "weights and cache alone take 36.7 GB, its `resources.memory` says 24GiB (25.8 GB)"),
 ]  # fmt: skip
 
 

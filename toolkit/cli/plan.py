@@ -26,23 +26,22 @@ from toolkit.cli.options import (
     registry_option,
     serial_option,
 )
-from toolkit.cli.output import print_json, say, table
+from toolkit.cli.output import print_json, say
+from toolkit.cli.views.fit import fit_lines
 from toolkit.cli.views.host import open_host
+from toolkit.domain.change import Change
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.fit import FitRecord, Prediction
 from toolkit.domain.model import Version
-from toolkit.domain.quantity import format_size
 from toolkit.domain.release import Release
+from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.rollout import Limits
-from toolkit.planning.fit.host_fit import Candidate, HostFit
+from toolkit.planning.fit.host_fit import Candidate
 from toolkit.planning.release.engine_choice import choose_lock
+from toolkit.workflows.change.small_files import changed_files
 from toolkit.workflows.change.wanted import usual_start
-from toolkit.workflows.fleet.fit_plan import FleetFit, files_of, plan_fit, read_model
-
-# The number of earlier starts in the output.
-STARTS = 5
+from toolkit.workflows.fleet.fit_plan import files_of, plan_fit, read_model
 
 
 @click.command()
@@ -76,7 +75,8 @@ def plan(
     if as_json:
         print_json(found.as_json(), failure)
         return
-    _show(found)
+    for line in fit_lines(found):
+        say(line)
     if failure:
         raise failure
 
@@ -89,115 +89,27 @@ def _candidate(version: Version, pins: Pins, place: Path, history: History) -> C
         files=read_model(version, snapshot, open_store(place), open_hub),
         snapshot=snapshot,
         lock_for=partial(choose_lock, pins.engines, version.engine),
-        wanted=_wanted(version, history),
+        wanted=_wanted(version, history, partial(_changed_files, snapshot, pins, place)),
     )
 
 
-def _wanted(version: Version, history: History) -> Callable[[Release, HostFacts], Wanted]:
+def _wanted(
+    version: Version,
+    history: History,
+    changed: Callable[[Release, HostFacts], tuple[Change, ...]],
+) -> Callable[[Release, HostFacts], Wanted]:
     seconds = usual_start(history, version.model)
 
     def wanted(release: Release, facts: HostFacts) -> Wanted:
-        return Wanted("upgrade", release, facts.converged, ready_seconds=seconds)
+        files = changed(release, facts)
+        return Wanted(
+            "upgrade", release, facts.converged, ready_seconds=seconds, file_changes=files
+        )
 
     return wanted
 
 
-def _show(found: FleetFit) -> None:
-    need, version = found.need, found.version
-    say(f"{version.title}  {version.source.key}@{version.revision[:12]}")
-    say(f"  weights   {format_size(found.weights)} in its files")
-    if version.permission.allowed:
-        allowed = ", ".join(version.permission.allowed)
-        say(f"  permits   {allowed}: {version.permission.reason}")
-    if need.note:
-        say(f"  cache     {need.note}")
-    else:
-        say(f"  cache     {format_size(need.token)} a token; {need.context:,} tokens a request")
-        say(f"  reserve   {_reserve(need)}")
-        say(f"  needs     {_least(found)}")
-    if found.hosts:
-        say()
-        table(_COLUMNS, [_row(host) for host in found.hosts])
-    for host in found.hosts:
-        if host.several:
-            say(
-                f"\n{host.host}: {host.several.hosts} such hosts would hold it together, "
-                f"tensor parallel {host.several.tensor} x pipeline parallel {host.several.pipeline}; "
-                f"`hosts: {host.several.hosts}` under `resources` makes them"
-            )
-    together = version.resources.hosts
-    if together > 1:
-        fit = sum(host.fits for host in found.hosts)
-        say(f"\none replica runs on {together} hosts together; it fits on {fit}")
-    for name, why in found.unreachable.items():
-        say(f"\nnot reached: {name}: {why}")
-    if found.upgrade.words:
-        words = ", ".join(filter(None, (found.upgrade.strategy, found.upgrade.words)))
-        say(f"\nupgrade: {words}")
-    if found.records:
-        say()
-        table(_STARTS, [_start_row(record) for record in found.records[:STARTS]])
-
-
-def _reserve(need: Prediction) -> str:
-    outside = f", {format_size(need.outside)} beside the engine's share" if need.outside else ""
-    return f"{format_size(need.reserve)} beside them{outside}, estimated"
-
-
-def _least(found: FleetFit) -> str:
-    resources = found.version.resources
-    each = "" if resources.devices == 1 else f" on each of {resources.devices} devices"
-    asked = format_size(resources.memory // resources.devices)
-    least = format_size(found.need.least + found.need.outside)
-    return f"at least {least}{each}; its `resources.memory` gives {asked}"
-
-
-_COLUMNS = (
-    "HOST", "FITS", "ON", "WEIGHTS", "CACHE", "TOKENS", "LONGEST", "REQUESTS", "UPGRADE", "WHY",
-)  # fmt: skip
-
-
-def _row(host: HostFit) -> tuple[str, ...]:
-    said = host.prediction
-    known = said is not None and not said.note
-    return (
-        host.host,
-        "yes" if host.fits else "no",
-        _where(host),
-        format_size(said.weights) if said else "-",
-        format_size(max(said.cache, 0)) if said and known else "-",
-        f"{said.tokens:,}" if said and known else "-",
-        f"{said.longest:,}" if said and known else "-",
-        f"{said.concurrency:.1f} x {said.context:,}" if said and known else "-",
-        host.strategy or "-",
-        host.why or host.has,
-    )
-
-
-def _where(host: HostFit) -> str:
-    if not host.accelerator:
-        return "-"
-    return f"{host.accelerator} {','.join(map(str, host.devices))}".strip()
-
-
-_STARTS = (
-    "START OF", "HOST", "TOKENS PREDICTED", "TOKENS", "ERROR", "WEIGHTS PREDICTED", "WEIGHTS", "ERROR",
-)  # fmt: skip
-
-
-def _start_row(record: FitRecord) -> tuple[str, ...]:
-    tokens, weights = record.actual.tokens, record.actual.weights
-    return (
-        f"{record.model} #{record.release}",
-        record.host,
-        f"{record.predicted.tokens:,}",
-        f"{tokens:,}" if tokens else "-",
-        _percent(record.token_error),
-        format_size(record.predicted.weights),
-        format_size(weights) if weights else "-",
-        _percent(record.weight_error),
-    )
-
-
-def _percent(error: float | None) -> str:
-    return "-" if error is None else f"{error:+.1%}"
+def _changed_files(
+    snapshot: Snapshot, pins: Pins, place: Path, release: Release, facts: HostFacts
+) -> tuple[Change, ...]:
+    return changed_files(release, snapshot, facts, open_store(place), pins.lock.snapshots)

@@ -16,7 +16,7 @@ from toolkit.cli.views.plan import confirmed
 from toolkit.config.lock_file import Lock, read_lock
 from toolkit.domain.capabilities import Capabilities
 from toolkit.domain.model import Registry, Version
-from toolkit.domain.quantity import format_size
+from toolkit.domain.quantity import format_size, written_size
 from toolkit.errors import InputError
 from toolkit.planning.guard.words import guard_words
 from toolkit.planning.release.capabilities import capabilities
@@ -280,7 +280,7 @@ def _shown(value: object) -> str:
 def _needs(version: Version) -> str:
     needs = version.resources
     devices = f"{needs.devices} devices, " if needs.devices > 1 else ""
-    return f"{' or '.join(needs.accelerators)}, {devices}{format_size(needs.memory)}"
+    return f"{' or '.join(needs.accelerators)}, {devices}{written_size(needs.memory)}"
 
 
 def _adapter_json(found: Registry, lock: Lock, version: Version) -> list[dict[str, Any]]:

@@ -49,6 +49,12 @@ def written_size(size: int) -> str:
     return min(exact, key=len, default=f"{size}B")
 
 
+def stated_size(size: int) -> str:
+    """Return `size` bytes beside other sizes: `3GiB (3.22 GB)` where a person wrote it so, else `16 GB`."""
+    written, plain = written_size(size), format_size(size)
+    return f"{written} ({plain})" if written.endswith("iB") else plain
+
+
 def format_seconds(seconds: float) -> str:
     """Return a duration for users: `0.4 s`, `38 s`, `4 min 05 s`, `2 h 10 min`."""
     if seconds < 9.95:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
-from toolkit.domain.quantity import format_size
+from toolkit.domain.quantity import format_size, stated_size
 from toolkit.domain.release import Release
 
 # Bytes that the host keeps for itself when replicas take system memory.
@@ -32,7 +32,7 @@ def find_room(release: Release, facts: HostFacts, stopped: Sequence[SlotFacts]) 
 
 def _system_memory(release: Release, facts: HostFacts, stopped: Sequence[SlotFacts]) -> Room:
     free = facts.memory_available - SYSTEM_RESERVE + sum(slot.memory for slot in stopped)
-    words = f"needs {format_size(release.memory)} of memory, {format_size(max(free, 0))} free"
+    words = f"needs {stated_size(release.memory)} of memory, {format_size(max(free, 0))} free"
     return Room(release.memory <= free, words)
 
 
@@ -52,7 +52,7 @@ def _devices(release: Release, facts: HostFacts, stopped: Sequence[SlotFacts]) -
     able.sort(key=lambda index: (-free[index], index))
     most = format_size(max(free.values(), default=0))
     words = (
-        f"needs {format_size(share)} on {release.devices} device(s), {most} free on the emptiest"
+        f"needs {stated_size(share)} on {release.devices} device(s), {most} free on the emptiest"
     )
     if len(able) < release.devices:
         return Room(False, words)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.change import Change
 from toolkit.domain.engine import EngineLock, engine_spec
 from toolkit.domain.facts import Device, HostFacts
 from toolkit.domain.fit import ModelFiles, NotUnderstoodError, Prediction
 from toolkit.domain.model import Version
 from toolkit.domain.plan import Strategy
-from toolkit.domain.quantity import format_size
+from toolkit.domain.quantity import format_size, stated_size
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import InputError, NothingSuitableError
@@ -61,7 +62,8 @@ class HostFit:
     """One host: whether the version fits and why (not), the memory that it takes, and the effect of an upgrade.
 
     `has` names the host's devices and memory. `strategy` is empty if nothing would change or nothing fits. `wanted` is
-    the request of a deployment to this host, None if the host cannot have the version.
+    the request of a deployment to this host, None if the host cannot have the version; `changes` say how the release
+    differs from the one that serves there.
     """
 
     host: str
@@ -75,6 +77,7 @@ class HostFit:
     downtime: str = ""
     several: Several | None = None
     wanted: Wanted | None = None
+    changes: tuple[Change, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -169,7 +172,7 @@ def _with_strategy(
         plan = plan_deploy(wanted, facts)
     except NothingSuitableError as error:
         return replace(found, fits=False, why=error.message)
-    found = replace(found, wanted=wanted)
+    found = replace(found, wanted=wanted, changes=plan.changes)
     if plan.empty:
         return replace(found, why="it serves here already")
     if plan.previous is None:
@@ -196,7 +199,7 @@ def _fault(prediction: Prediction, version: Version, accelerator: Accelerator) -
     if not accelerator.traits.has_devices and certain > version.resources.memory:
         return (
             f"weights and cache alone take {format_size(certain)}, "
-            f"its `resources.memory` says {format_size(version.resources.memory)}"
+            f"its `resources.memory` says {stated_size(version.resources.memory)}"
         )
     if prediction.least <= prediction.budget and (
         prediction.note or prediction.longest >= prediction.context
@@ -208,7 +211,7 @@ def _fault(prediction: Prediction, version: Version, accelerator: Accelerator) -
     return (
         f"one request of {prediction.context:,} tokens needs "
         f"{format_size(prediction.least + prediction.outside)}{where}, "
-        f"its `resources.memory` gives {format_size(asked)}; "
+        f"its `resources.memory` gives {stated_size(asked)}; "
         + (
             f"{prediction.longest:,} tokens would fit (`{_context_flag(version)}`)"
             if prediction.longest

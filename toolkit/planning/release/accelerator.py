@@ -5,7 +5,7 @@ from __future__ import annotations
 from toolkit.domain.accelerator import MAKERS, Accelerator
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Version
-from toolkit.domain.quantity import format_size
+from toolkit.domain.quantity import format_size, stated_size
 from toolkit.errors import NothingSuitableError
 
 
@@ -37,7 +37,7 @@ def _can_hold(version: Version, accelerator: Accelerator, facts: HostFacts) -> b
 
 def describe_needs(version: Version) -> str:
     """Return `20.0 GB on 1 CUDA device or 16 GB of memory on the CPU`."""
-    size, count = format_size(version.resources.memory), version.resources.devices
+    size, count = stated_size(version.resources.memory), version.resources.devices
     places = (
         f"on {count} {each.traits.device}{'s' if count > 1 else ''}"
         if each.traits.has_devices

@@ -13,6 +13,7 @@ from toolkit.adapters.hosts.host import HostPort
 from toolkit.adapters.hub.port import OpenHub
 from toolkit.adapters.sources.model_files import read_directory, read_hub
 from toolkit.adapters.store.store import Store
+from toolkit.domain.change import Change, folded
 from toolkit.domain.fit import FitRecord, ModelFiles, Prediction
 from toolkit.domain.model import LocalSource, Version
 from toolkit.domain.snapshot import FileDigest, Snapshot
@@ -49,6 +50,11 @@ class FleetFit:
         """Whether it fits on a host, or on as many hosts as run it together."""
         return sum(host.fits for host in self.hosts) >= self.version.resources.hosts
 
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What differs from the releases that serve, on hosts that have the model and can have the version."""
+        return folded({host.host: host.changes for host in self.hosts if host.changes})
+
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
@@ -63,6 +69,7 @@ class FleetFit:
             "hosts": {host.host: host.as_json() for host in self.hosts},
             "unreachable": dict(self.unreachable),
             "upgrade": self.upgrade.as_json(),
+            "changes": [each.as_json() for each in self.changes],
             "starts": [_record_json(record) for record in self.records],
         }
 
