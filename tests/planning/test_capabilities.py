@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from tests.planning.facts import version
+from tests.planning.facts import release, version
 from tests.planning.families import FAMILIES, HERMES, Family
 from toolkit.config.registry.reading import load_registry
 from toolkit.domain.capabilities import Capabilities, ModelFacts
 from toolkit.domain.golden import Kind
 from toolkit.domain.model import Check, EngineSpec, ServingValue
 from toolkit.domain.snapshot import Snapshot
-from toolkit.planning.engines import vllm_parsers, vllm_table
+from toolkit.planning.engines import engine_named, vllm_parsers, vllm_table
 from toolkit.planning.release.capabilities import capabilities, unread, with_defaults
 from toolkit.planning.release.checks import checks_of
 from toolkit.planning.release.model_facts import read_facts, telling_files
@@ -221,6 +221,26 @@ def test_a_template_is_found_wherever_it_stands(
 def test_snapshots_of_the_same_files_are_equal_whether_they_were_read_or_not() -> None:
     plain = Snapshot("acme/tiny", "a" * 40, ())
     assert replace(plain, facts=THINKS) == plain
+
+
+@pytest.mark.parametrize(
+    ("able", "path"),
+    [
+        (None, "/v1/completions"),
+        (Capabilities(), "/v1/completions"),
+        (Capabilities(Kind.EMBEDDING), "/v1/embeddings"),
+        (Capabilities(Kind.RERANK), "/v1/rerank"),
+        (Capabilities(Kind.CLASSIFICATION), "/classify"),
+        # It takes a form with a file. The answer says nothing of the engine, whose counters alone tell a hang.
+        (Capabilities(Kind.TRANSCRIPTION), "/v1/completions"),
+    ],
+)
+def test_a_host_probes_a_replica_with_what_its_engine_computes(
+    able: Capabilities | None, path: str
+) -> None:
+    asked = replace(release(1), does=able)
+    probe = engine_named("vllm").signs(asked, 8000).probe
+    assert (probe["path"], probe["body"]["model"]) == (path, asked.model)
 
 
 SHIPPED = {

@@ -26,7 +26,13 @@ from toolkit.planning.engines.vllm_log import MEMORY_LINES
 from toolkit.planning.engines.vllm_names import all_of, names
 from toolkit.planning.release.engine_choice import PackageChange
 from toolkit.workflows.change.engine import Installation, install_engine, plan_install
-from toolkit.workflows.change.engine_lock import ReadSources, Relocked, relock, unfit_of
+from toolkit.workflows.change.engine_lock import (
+    ReadSources,
+    Relocked,
+    relock,
+    unfit_of,
+    with_extras,
+)
 
 SHIPPED_LOCK = SHIPPED / "vllm-0.32.0-cpu-py311.lock"
 TEXT = SHIPPED_LOCK.read_text()
@@ -153,6 +159,27 @@ def test_packages_that_do_not_fit_together_are_refused_and_said(tmp_path: Path) 
     # A lock that an older toolkit made is known for what it is, too.
     assert unfit_of(forced.lock) == (words,)
     assert [unfit_of(lock) for lock in read_locks(Path("/nonexistent"))] == [()] * 6
+
+
+@pytest.mark.parametrize(
+    ("extras", "asked"),
+    [
+        ((), ("vllm==0.32.0", "other")),
+        (("audio",), ("vllm[audio]==0.32.0", "other")),
+        (("b", "a", "b"), ("vllm[a,b]==0.32.0", "other")),
+    ],
+)
+def test_a_lock_may_have_extras_of_the_engines_package(
+    extras: tuple[str, ...], asked: tuple[str, ...]
+) -> None:
+    heard: list[tuple[str, ...]] = []
+
+    def resolve(wanted: tuple[str, ...], accelerator: Accelerator, python: str) -> str:
+        heard.append(wanted)
+        return f"for {accelerator} on {python}"
+
+    found = with_extras(resolve, extras)(("vllm==0.32.0", "other"), Accelerator.CPU, "3.11")
+    assert (heard, found) == ([asked], "for cpu on 3.11")
 
 
 def test_a_lost_log_line_costs_figures_alone(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from toolkit.domain.model import EngineSpec
 from toolkit.errors import InputError, joined
 from toolkit.planning.release.engine_choice import PackageChange
 from toolkit.workflows.change.engine import Installation, install_engine
-from toolkit.workflows.change.engine_lock import Relocked, relock, unfit_of
+from toolkit.workflows.change.engine_lock import Relocked, relock, unfit_of, with_extras
 from toolkit.workflows.fleet.look import look
 
 
@@ -103,10 +103,23 @@ def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
     is_flag=True,
     help="Lock a version as well that lacks what this toolkit uses, or whose packages do not fit together.",
 )
+@click.option(
+    "--extra",
+    "extras",
+    type=click.Choice(["audio"]),
+    multiple=True,
+    help="Packages that the engine has as an extra: `audio` is needed to transcribe.",
+)
 @home_option()
 @json_option()
 def lock(
-    version: str, accelerator: str, python: str, force: bool, home: str | None, as_json: bool
+    version: str,
+    accelerator: str,
+    python: str,
+    force: bool,
+    extras: tuple[str, ...],
+    home: str | None,
+    as_json: bool,
 ) -> None:
     """Resolve a version of vLLM into a lock of this ops machine and show what changes.
 
@@ -124,7 +137,7 @@ def lock(
         python,
         locks=read_locks(directory),
         home=directory,
-        resolve=resolve,
+        resolve=with_extras(resolve, extras),
         read_sources=read_sources,
         force=force,
     )

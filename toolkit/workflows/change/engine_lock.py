@@ -56,6 +56,19 @@ class Relocked:
         }
 
 
+def with_extras(resolve: Resolve, extras: Collection[str]) -> Resolve:
+    """Return `resolve`, with `extras` of the engine's package: `vllm[audio]==0.32.0`."""
+    if not extras:
+        return resolve
+
+    def extended(wanted: tuple[str, ...], accelerator: Accelerator, python: str) -> str:
+        name, equals, version = wanted[0].partition("==")
+        package = f"{name}[{','.join(sorted(set(extras)))}]{equals}{version}"
+        return resolve((package, *wanted[1:]), accelerator, python)
+
+    return extended
+
+
 def relock(
     engine: EngineSpec,
     accelerator: Accelerator,
