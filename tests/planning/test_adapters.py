@@ -216,6 +216,19 @@ def test_requests_for_an_adapter_wait_while_it_is_exchanged() -> None:
     assert done == routes
 
 
+def test_requests_wait_until_every_host_has_exchanged_the_adapter() -> None:
+    routes = routed(
+        Target("blue", 8100, 100, "a", "10.0.0.1:8090", adapters=("sql",)),
+        Target("blue", 8100, 100, "b", "10.0.0.2:8090", adapters=("sql",)),
+    )
+    one = with_adapters(routes, "tiny", "a.blue", ("sql",), ("sql",))
+    both = with_adapters(one, "tiny", "b.blue", ("sql",), ("sql",))
+    first_done = with_adapters(both, "tiny", "a.blue", ("sql",), ())
+    assert [render_holds(each) for each in (one, both, first_done)] == ["sql 30\n"] * 3
+    assert with_adapters(first_done, "tiny", "b.blue", ("sql",), ()) == routes
+    assert Routes.from_json(both.as_json("a")) == both
+
+
 def test_a_hold_of_the_base_holds_its_adapters() -> None:
     held = with_hold(routed(Target("blue", 8100, adapters=("sql",))), "tiny", 120)
     assert render_holds(held) == "tiny 120\nsql 120\n"

@@ -81,13 +81,25 @@ def released(routes: Document, up: dict[str, dict[str, bool]], *, late: bool) ->
     """
     models, changed = waiting(routes), []
     for route in routes.get("routes", ()):
-        after = {name: value for name, value in route.items() if name != "waiting"}
+        after = _without_waits(route) if route.get("waiting") else route
         if route["model"] in models:
             after = _released(after, up.get(route["model"], {}), late=late)
         changed.append(after)
     if changed == list(routes.get("routes", ())):
         return routes
     return {**routes, "serial": routes.get("serial", 0) + 1, "routes": changed}
+
+
+def _without_waits(route: Document) -> Document:
+    """Return a route in which no request for an adapter waits."""
+    targets = [
+        {name: value for name, value in each.items() if name != "waiting"}
+        for each in route["targets"]
+    ]
+    return {
+        **{name: value for name, value in route.items() if name != "waiting"},
+        "targets": targets,
+    }
 
 
 def _released(route: Document, up: dict[str, bool], *, late: bool) -> Document:

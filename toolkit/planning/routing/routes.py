@@ -42,8 +42,9 @@ class Target:
     its own, it takes the model's traffic while no target with a weight is up. A target that the guard of its host has
     `withdrawn` gets nothing. A `former` target lost its traffic to a swap: while nothing serves the model and no
     command is there, hosts give it back, see `hold_lease.py` of the host's side. `adapters` are the public names of the
-    LoRA adapters that its replica has, `aliases` its model's other names. `kind` is what its release answers and
-    `context` the tokens that a request has at most; empty and 0 where nobody read the files of its model.
+    LoRA adapters that its replica has, `waiting` those that it is exchanging, `aliases` its model's other names. `kind`
+    is what its release answers and `context` the tokens that a request has at most; empty and 0 where nobody read the
+    files of its model.
     """
 
     slot: str
@@ -56,6 +57,7 @@ class Target:
     withdrawn: bool = False
     former: bool = False
     adapters: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     kind: str = ""
     context: int = 0
@@ -118,7 +120,6 @@ class Route:
     routing: str = LEAST
     took_over: float = field(default=0.0, compare=False)
     hold: int = 0
-    waiting: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a name that fits no URL, map or configuration line; raises InputError."""
@@ -141,6 +142,11 @@ class Route:
         While no target has any, because requests wait for one, those that any target has.
         """
         return self._shared(lambda target: target.adapters)
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The adapters whose requests wait, ordered: those that any target exchanges."""
+        return tuple(sorted({name for each in self.targets for name in each.waiting}))
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -229,7 +235,6 @@ class Routes:
                     each.get("routing", LEAST),
                     each.get("took_over", 0.0),
                     each.get("hold", 0),
-                    tuple(each.get("waiting", ())),
                 )
                 for each in data.get("routes", ())
             ),
@@ -248,12 +253,13 @@ def _target_json(target: Target) -> dict[str, Any]:
     aliases = {"aliases": [*target.aliases]} if target.aliases else {}
     kind = {"kind": target.kind} if target.kind else {}
     context = {"context": target.context} if target.context else {}
-    told = {**adapters, **aliases, **kind, **context}
+    waiting = {"waiting": [*target.waiting]} if target.waiting else {}
+    told = {**adapters, **waiting, **aliases, **kind, **context}
     return {**data, **host, **standby, **share, **withdrawn, **former, **told}
 
 
 def _target(data: Mapping[str, Any]) -> Target:
-    lists = {name: tuple(data.get(name, ())) for name in ("adapters", "aliases")}
+    lists = {name: tuple(data.get(name, ())) for name in ("adapters", "aliases", "waiting")}
     return Target(**{**data, **lists})
 
 
@@ -292,8 +298,7 @@ def with_model(
     kept = former.routing if former else LEAST
     hold = former.hold if former and not any(target.weight for target in targets) else 0
     since = former.created if former else created
-    waiting = former.waiting if former else ()
-    route = Route(model, targets, since, routing or kept, hold=hold, waiting=waiting)
+    route = Route(model, targets, since, routing or kept, hold=hold)
     others = [each for each in routes.routes if each.model != model]
     changed = tuple(sorted([*others, route], key=lambda each: each.model))
     return replace(routes, routes=changed)
@@ -391,16 +396,18 @@ def with_former(routes: Routes, model: str, name: str) -> Routes:
 def with_adapters(
     routes: Routes, model: str, target: str, adapters: Collection[str], waiting: Collection[str]
 ) -> Routes:
-    """Return `routes` in which a target has `adapters`, and requests for those of the model's that are `waiting` wait.
+    """Return `routes` in which a target has `adapters`, and requests for those that are `waiting` wait everywhere.
 
     Raises InputError where the model or the target has no route.
     """
     route = _route_with(routes, model, (target,))
     targets = tuple(
-        replace(each, adapters=tuple(sorted(adapters))) if each.name == target else each
+        replace(each, adapters=tuple(sorted(adapters)), waiting=tuple(sorted(waiting)))
+        if each.name == target
+        else each
         for each in route.targets
     )
-    changed = replace(route, targets=targets, waiting=tuple(sorted(waiting)))
+    changed = replace(route, targets=targets)
     others = [each for each in routes.routes if each.model != model]
     return replace(routes, routes=tuple(sorted([*others, changed], key=lambda each: each.model)))
 
