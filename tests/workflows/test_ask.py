@@ -18,7 +18,8 @@ from toolkit.adapters.door.door import Door
 from toolkit.domain.secret import Secret
 from toolkit.errors import BusyError, HostError, InputError, ToolkitError
 from toolkit.planning.upkeep.question import Question
-from toolkit.workflows.fleet.ask import Answered, ask_door, ask_replica
+from toolkit.workflows.fleet.ask import Answered, ask_door
+from toolkit.workflows.fleet.ask_replica import ask_replica
 
 HELLO = Question("tiny", "hello", system="be brief", most_tokens=5)
 LABELS = {"X-Toolkit-Version": "v2", "X-Toolkit-Release": "7", "X-Toolkit-Slot": "green"}

@@ -19,7 +19,7 @@ from toolkit.domain.fleet import Host
 from toolkit.domain.secret import Secret
 from toolkit.errors import InputError
 from toolkit.planning.upkeep.question import Question
-from toolkit.workflows.fleet.ask import Answered, ask_door, ask_replica
+from toolkit.workflows.fleet.ask import Answered, ask_door
 
 KEY = "TOOLKIT_KEY"
 
@@ -57,6 +57,7 @@ def ask(
     hosts = open_fleet(fleet).select((named,) if named else ())
     if version or slot:
         from toolkit.cli.views.host import open_host
+        from toolkit.workflows.fleet.ask_replica import ask_replica
 
         ports = [open_host(each, home_directory(home)) for each in hosts]
         _show(ask_replica(ports, question, version=version or "", slot=slot or ""), model, as_json)
@@ -131,4 +132,6 @@ def _show(answered: Answered, model: str, as_json: bool, *, streamed: bool = Fal
     if not answered.text and answered.thoughts:
         note("the answer has thoughts alone; --json shows them, --max-tokens gives it more room")
     number = f" #{answered.release}" if answered.release else ""
-    note(f"{model}{number} ({answered.version}) in {answered.slot}, {answered.seconds:.1f} s")
+    # A router that is older than the labels names none of them.
+    who = f"{model}{number} ({answered.version}) in {answered.slot}" if answered.version else model
+    note(f"{who}, {answered.seconds:.1f} s")

@@ -14,20 +14,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from toolkit.adapters.history.database import read_address
-from toolkit.adapters.history.history import History
-from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.store.private import make_private
 from toolkit.cli.output import note
 from toolkit.cli.passwords import become_password, vault_password
-from toolkit.cli.views.host import open_host
 from toolkit.config.fleet import Variables, load_fleet
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import ToolkitError
 
+# Adapters are imported where they are opened, so that a command that asks a model alone starts at once.
 if TYPE_CHECKING:
     from toolkit.adapters.distribution.port import Distribution
+    from toolkit.adapters.history.history import History
     from toolkit.adapters.hub.port import Hub
+    from toolkit.adapters.interruption import Interruption
     from toolkit.adapters.store.store import Store
     from toolkit.config.lock_file import Lock
     from toolkit.domain.engine import EngineLock
@@ -73,6 +72,8 @@ def open_history(home: Path, *, needed: bool = True) -> History:
     A command that is under way goes on where the file of the history fails, and says so. A command without a `needed`
     history begins without one as well.
     """
+    from toolkit.adapters.history.database import read_address
+    from toolkit.adapters.history.history import History
 
     url = os.environ.get("TOOLKIT_HISTORY")
     history = History(
@@ -148,7 +149,9 @@ def open_members(
     from toolkit.adapters.ansible.converge import RealConverge
     from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
     from toolkit.adapters.disk import scratch_of
+    from toolkit.adapters.interruption import Interruption
     from toolkit.cli.trail import trail_now
+    from toolkit.cli.views.host import open_host
     from toolkit.cli.waiting import patience_now
     from toolkit.workflows.change.routers import Routers
     from toolkit.workflows.tools import Tools
