@@ -204,7 +204,10 @@ def reference_text() -> str:
 
 
 def _without_null(value: Any) -> Any:
-    """Return a JSON Schema without `null`: a field that is not set is not in the file."""
+    """Return a JSON Schema without `null`, because a field that is not set is not in the file.
+
+    Mappings whose names have a pattern refuse other names, which their pattern alone would leave unchecked.
+    """
     if isinstance(value, list):
         return [_without_null(each) for each in value]
     if not isinstance(value, dict):
@@ -212,6 +215,8 @@ def _without_null(value: Any) -> Any:
     found = {key: _without_null(each) for key, each in value.items()}
     if "default" in found and found["default"] is None:
         del found["default"]
+    if "patternProperties" in found:
+        found.setdefault("additionalProperties", False)
     choices = found.get("anyOf")
     if isinstance(choices, list) and {"type": "null"} in choices:
         rest = [each for each in choices if each != {"type": "null"}]
