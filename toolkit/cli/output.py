@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
+from toolkit.cli.views.table import has_colours, table_lines, terminal_width
 from toolkit.errors import ToolkitError
 
 
 def say(text: str = "") -> None:
-    """Print a line of the result to standard output."""
-    click.echo(text)
+    """Print a line of the result to standard output; without colours where they are not wanted."""
+    click.echo(text if has_colours() else click.unstyle(text))
 
 
 def note(text: str) -> None:
@@ -23,19 +24,9 @@ def note(text: str) -> None:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]], width: int = 0) -> None:
-    """Print rows under headers in aligned columns; with a `width`, cut the widest cells so that lines fit into it."""
-    cells = [[str(header) for header in headers], *[[str(cell) for cell in row] for row in rows]]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
-    while width and sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > 1:
-        widths[widths.index(max(widths))] -= 1
-    cells = [[_cut(cell, most) for cell, most in zip(row, widths, strict=True)] for row in cells]
-    for index, row in enumerate(cells):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        say(click.style(line.rstrip(), bold=True) if index == 0 else line.rstrip())
-
-
-def _cut(cell: str, most: int) -> str:
-    return cell if len(cell) <= most else f"{cell[: most - 1]}…"
+    """Print rows under headers in lines of at most `width` columns, by default those of the terminal or 80."""
+    for line in table_lines(headers, rows, width or terminal_width(), colours=has_colours()):
+        say(line)
 
 
 def print_json(data: Mapping[str, Any], failure: ToolkitError | None = None) -> None:

@@ -1,0 +1,126 @@
+"""Tables for people: aligned columns that fit the terminal, long cells folded below, states in colour.
+
+Pure but for `terminal_width` and `has_colours`, which read the environment and the terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from textwrap import wrap
+
+import click
+
+WIDTH = 80
+_ENDLESS = 100_000
+_GAP = 2
+# A narrower column breaks most words; below it each row becomes a list of its own.
+_NARROW = 6
+_TONES = {
+    "green": {"ok", "serving", "live", "yes", "fits", "done", "passed", "succeeded"},
+    "yellow": {"warn", "starting", "canary", "standby", "drifted", "running", "waiting"},
+    "red": {"fail", "failed", "error", "no", "missing", "stopped", "unreachable", "damaged"},
+}
+_TONE_OF = {word: tone for tone, words in _TONES.items() for word in words}
+
+
+def terminal_width() -> int:
+    """Return the columns of `COLUMNS`, else of the terminal; in a pipe a row is one line, for `grep` and `awk`."""
+    if not os.environ.get("COLUMNS") and not _is_terminal():
+        return _ENDLESS
+    return max(shutil.get_terminal_size((WIDTH, 24)).columns, 20)
+
+
+def has_colours() -> bool:
+    """Return whether standard output takes colours: a terminal, without `NO_COLOR` and `TERM=dumb`."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return _is_terminal()
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def table_lines(
+    headers: Sequence[str], rows: Sequence[Sequence[object]], width: int, *, colours: bool = False
+) -> list[str]:
+    """Return `rows` under `headers` as lines of at most `width` columns.
+
+    A cell that is too long goes on in the lines below, in its column. Where the columns are too many for `width`, each
+    row is a list of `HEADER value`.
+    """
+    cells = [[_plain(cell) for cell in row] for row in rows]
+    widths = _fitted(headers, cells, width)
+    if widths is None:
+        return _listed(headers, cells, width, colours)
+    lines = [_bold(line, colours) for line in _folded(headers, widths, colours=False)]
+    for row in cells:
+        lines += _folded(row, widths, colours)
+    return lines
+
+
+def _plain(cell: object) -> str:
+    return " ".join(str(cell).splitlines())
+
+
+def _fitted(headers: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[int] | None:
+    """Return a width for each column, taken from the widest first; None where `width` is too small for all."""
+    widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
+    least = [
+        min(each, max(len(header), _NARROW)) for each, header in zip(widths, headers, strict=True)
+    ]
+    room = width - _GAP * (len(widths) - 1)
+    if sum(least) > room:
+        return None
+    while sum(widths) > room:
+        spare = [each - low for each, low in zip(widths, least, strict=True)]
+        widest = max((each for each, left in zip(widths, spare, strict=True) if left), default=0)
+        index = next(i for i, each in enumerate(widths) if each == widest and spare[i])
+        widths[index] -= 1
+    return widths
+
+
+def _folded(row: Sequence[str], widths: Sequence[int], colours: bool) -> list[str]:
+    """Return the lines of one row."""
+    parts = [_wrapped(cell, most) for cell, most in zip(row, widths, strict=True)]
+    tones = [_TONE_OF.get(cell.split(",")[0]) if colours else None for cell in row]
+    lines = []
+    for index in range(max(map(len, parts))):
+        words = [part[index] if index < len(part) else "" for part in parts]
+        last = max((i for i, word in enumerate(words) if word), default=0)
+        shown = [
+            click.style(word, fg=tone) + " " * (most - len(word) if i < last else 0)
+            if tone
+            else word.ljust(most if i < last else 0)
+            for i, (word, most, tone) in enumerate(zip(words, widths, tones, strict=True))
+        ]
+        lines.append((" " * _GAP).join(shown[: last + 1]))
+    return lines
+
+
+def _wrapped(cell: str, most: int) -> list[str]:
+    if len(cell) <= most:
+        return [cell]
+    return wrap(cell, most, break_on_hyphens=True) or [""]
+
+
+def _listed(
+    headers: Sequence[str], cells: Sequence[Sequence[str]], width: int, colours: bool
+) -> list[str]:
+    """Return each row as lines of `HEADER value`, with an empty line between rows."""
+    first = max(map(len, headers))
+    lines: list[str] = []
+    for row in cells:
+        if lines:
+            lines.append("")
+        for header, cell in zip(headers, row, strict=True):
+            if cell:
+                lines += _folded((header, cell), (first, max(width - first - _GAP, 1)), colours)
+    return lines or list(headers)
+
+
+def _bold(line: str, colours: bool) -> str:
+    return click.style(line, bold=True) if colours else line
