@@ -78,6 +78,7 @@ def test_help_loads_neither_commands_nor_what_they_need(place: Path) -> None:
         "toolkit.cli.output",
         "toolkit.cli.views",
         "toolkit.cli.views.plan",
+        "toolkit.cli.views.table",
         "toolkit.cli.streams",
     }
 

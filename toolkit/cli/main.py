@@ -129,6 +129,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.notify:notify",
         "Show and try the channels that tell people how a deployment ended.",
     ),
+    "config": (
+        "toolkit.cli.config:config",
+        "Show the registry, fleet, home and history in use, and where each value comes from.",
+    ),
     "completion": (
         "toolkit.cli.completion:completion",
         'Print the shell\'s completion script: eval "$(toolkit completion bash)".',

@@ -1,0 +1,46 @@
+"""`toolkit config` names each setting's value and origin, and no secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.shell import Shell
+
+
+def origins(shell: Shell, *words: str) -> dict[str, tuple[str, str]]:
+    found = shell("config", *words, "--json").json()["settings"]
+    return {each["name"]: (each["value"], each["origin"]) for each in found}
+
+
+def test_each_value_has_its_origin(shell: Shell) -> None:
+    found = origins(shell, "--registry", "other.yaml")
+    assert found["registry"] == (f"{shell.place}/other.yaml (no such file)", "flag")
+    assert found["fleet"] == (f"{shell.place}/fleet.yaml", "environment TOOLKIT_FLEET")
+    assert found["home"] == (f"{shell.place}/home", "environment TOOLKIT_HOME")
+    assert found["history"] == (f"{shell.place}/home/history.db", "default")
+    assert found["root of localhost"] == (str(shell.root), f"file {shell.place}/fleet.yaml")
+    assert shell.untouched()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "name", "shown"),
+    [
+        ("TOOLKIT_HISTORY", "postgresql://ann:geheim@db/h", "history", "postgresql://ann@db/h"),
+        ("TOOLKIT_HISTORY", "postgresql://ann:ge@heim@db/h", "history", "an address that cannot be read"),
+        ("TOOLKIT_KEY", "geheim", "key for ask", "set"),
+        ("HF_TOKEN", "geheim", "hub token", "set"),
+    ],
+)  # fmt: skip
+def test_secrets_are_not_shown(
+    shell: Shell, variable: str, value: str, name: str, shown: str
+) -> None:
+    shell.set(variable, value)
+    assert origins(shell)[name] == (shown, f"environment {variable}")
+    assert "heim" not in shell("config").out
+
+
+def test_a_fleet_that_cannot_be_read_is_an_error_below_the_other_settings(shell: Shell) -> None:
+    shell.set("TOOLKIT_FLEET", shell.place / "nosuch.yaml")
+    said = shell("config")
+    assert said.code == 2
+    assert "nosuch.yaml (no such file)" in said.out
