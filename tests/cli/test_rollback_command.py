@@ -72,3 +72,22 @@ def test_a_rollback_within_one_repository_says_nothing_of_it(prompt: Prompt, wor
     said = prompt("rollback", "tiny", "--yes")
     assert said.code == 0
     assert "acme/tiny" not in said.err
+
+
+@pytest.mark.parametrize("target", ["v1", "1", "#1"])
+def test_a_rollback_goes_to_a_release_or_to_a_version(
+    prompt: Prompt, world: World, target: str
+) -> None:
+    deploy(world, "acme/tiny", "acme/tiny")
+    assert prompt("rollback", "tiny", "--to", target, "--yes").code == 0
+    assert world.serving() == {"gpu1": "v1"}
+
+
+@pytest.mark.parametrize("target", ["v9", "9", "", "-1", "1.0", "٣"])
+def test_a_release_or_version_that_is_not_there_is_wrong_input(
+    prompt: Prompt, world: World, target: str
+) -> None:
+    deploy(world, "acme/tiny", "acme/tiny")
+    said = prompt("rollback", "tiny", "--to", target, "--yes")
+    assert (said.code, said.out) == (2, "")
+    assert "hint: toolkit releases tiny" in said.err

@@ -13,7 +13,7 @@ import click
 
 from toolkit import __version__
 from toolkit.cli import streams
-from toolkit.cli.output import print_json
+from toolkit.cli.output import print_json, say
 from toolkit.cli.views.plan import DryRun
 from toolkit.errors import InputError, InterruptionError, ToolkitError
 
@@ -155,6 +155,17 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that `args` name; for an unknown name say which one may be meant."""
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
+            near = " or ".join(map(repr, get_close_matches(args[0], COMMANDS, cutoff=0.5)))
+            ctx.fail(f"No such command {args[0]!r}.{f' Did you mean {near}?' if near else ''}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
@@ -172,6 +183,8 @@ def main() -> None:
     """Run the command line; the one place where errors are printed."""
     debug = "--debug" in sys.argv[1:]
     streams.guard()
+    if os.environ.get("_TOOLKIT_COMPLETE", "").endswith("_complete"):
+        _offer_names()
     # SIGTERM is an interruption like Ctrl-C: the change under way is undone.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -198,6 +211,17 @@ def main() -> None:
         click.echo(f"error: the result could not be written to standard output: {words}", err=True)
         sys.exit(ToolkitError.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _offer_names() -> None:
+    """Print the names that may stand at the cursor and end; return where the command itself must be asked."""
+    from toolkit.cli.names import offered
+
+    names = offered()
+    if names is not None:
+        if names:
+            say(names)
+        sys.exit(0)
 
 
 def _run() -> Any:

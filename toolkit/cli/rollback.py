@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -9,13 +10,14 @@ import click
 
 from toolkit.adapters.history.history import History
 from toolkit.cli.change import ChangeOptions, change_options, change_release
-from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.trail import changing
 from toolkit.cli.views.plan import confirmed
-from toolkit.errors import RefusedError
+from toolkit.errors import InputError, RefusedError
 from toolkit.planning.change.rollout import RolloutPlan
 from toolkit.workflows.change.wanted import Order, back
+
+_RELEASE = re.compile(r"#?(0|[1-9][0-9]{0,11})")
 
 
 @click.command()
@@ -23,10 +25,10 @@ from toolkit.workflows.change.wanted import Order, back
 @click.argument("model")
 @click.option(
     "--to",
-    "number",
-    type=Whole(),
+    "target",
     default=None,
-    help="Release to go back to.  [default: the one before]",
+    metavar="RELEASE|VERSION",
+    help="Release to go back to, or the newest one of a version.  [default: the one before]",
 )
 @click.option(
     "--source",
@@ -38,11 +40,12 @@ from toolkit.workflows.change.wanted import Order, back
 @fleet_option()
 @home_option()
 @json_option()
-def rollback(model: str, number: int | None, source: str, **options: Any) -> None:
+def rollback(model: str, target: str | None, source: str, **options: Any) -> None:
     """Go back to the release that was live before, or to any other."""
     chosen = ChangeOptions(**options)
 
     def order(history: History) -> Order:
+        number = None if target is None else _number(model, target, history)
         return back(model, number, history, **chosen.of_order())
 
     def consent(plan: RolloutPlan) -> bool:
@@ -50,6 +53,18 @@ def rollback(model: str, number: int | None, source: str, **options: Any) -> Non
         return all(repo == source or _agreed(model, repo) for repo in plan.other_owners)
 
     change_release(chosen, None, order, consent)
+
+
+def _number(model: str, target: str, history: History) -> int:
+    """Return the number of a release: that of `7` or `#7`, the newest one of a version's name; raises InputError."""
+    if found := _RELEASE.fullmatch(target):
+        return int(found[1])
+    numbers = [each.number for each, _ in history.releases(model) if each.version == target]
+    if not numbers:
+        raise InputError(
+            f"{model} has no release of version {target!r}", hint=f"toolkit releases {model}"
+        )
+    return max(numbers)
 
 
 def _agreed(model: str, repo: str) -> bool:

@@ -1,0 +1,166 @@
+"""Offer names while a command is typed: models, versions, hosts, releases, paths.
+
+It must answer faster than a person types, so it loads neither the command nor a library: see `config.glance`. What it
+does not know, it leaves to click, which loads the command.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from enum import Enum
+from itertools import pairwise
+from pathlib import Path
+
+from click.shell_completion import CompletionItem, get_completion_class
+
+from toolkit.config.glance import hosts_in, models_in
+
+Items = list[CompletionItem[str]]
+
+
+class Name(Enum):
+    """What kind of name a word is."""
+
+    MODEL = "model"
+    VERSIONED = "model or version"
+    VERSION = "version"
+    RELEASE = "release"
+    HOST = "host"
+    FILE = "file"
+    DIRECTORY = "dir"
+
+
+# The first word after a command; a test holds these equal to the commands' own.
+ARGUMENTS = {
+    **dict.fromkeys(("plan", "diff", "deploy", "gate run", "pull"), Name.VERSIONED),
+    **dict.fromkeys(("bundle create", "registry accept", "registry show"), Name.VERSIONED),
+    **dict.fromkeys(("upgrade", "rollback", "watch", "promote", "abort", "status"), Name.MODEL),
+    **dict.fromkeys(("releases", "ask", "logs", "stop", "update", "outdated"), Name.MODEL),
+    **dict.fromkeys(("gate record", "registry pin"), Name.MODEL),
+    **dict.fromkeys(("hosts drain", "hosts forget", "provision"), Name.HOST),
+    **dict.fromkeys(("bundle load", "bundle show"), Name.DIRECTORY),
+}
+_MANY = ("bundle create", "outdated", "provision")
+_GROUPS = {each.split()[0] for each in ARGUMENTS if " " in each}
+_OPTIONS = {
+    "--host": Name.HOST,
+    "--registry": Name.FILE,
+    "--fleet": Name.FILE,
+    "--schedule": Name.FILE,
+    "--key-file": Name.FILE,
+    "--prompts": Name.FILE,
+    "--output": Name.FILE,
+    "--home": Name.DIRECTORY,
+    "upgrade --to": Name.VERSION,
+    "rollback --to": Name.RELEASE,
+    "ask --version": Name.VERSION,
+    "bundle create --to": Name.DIRECTORY,
+}
+# An option that is none of these takes the word after it.
+FLAGS = frozenset((
+    "--all", "--ask-become-pass", "--ask-vault-pass", "--check", "--debug", "--dry-run", "--follow",
+    "--force", "--gates", "--help", "--json", "--key-stdin", "--lock-only", "--no-engines", "--no-standby", "--once",
+    "--previous", "--repair", "--standby", "--timer", "--unattended", "--yes", "-f", "-h", "-y",
+))  # fmt: skip
+
+
+def offered() -> str | None:
+    """Return what the shell is told about the words in its variables, a line a name; None where click must say it."""
+    shell = os.environ.get("_TOOLKIT_COMPLETE", "").partition("_")[0]
+    found = get_completion_class(shell)
+    if found is None:
+        return None
+    completer = found(None, {}, "toolkit", "_TOOLKIT_COMPLETE")  # type: ignore[arg-type]
+    words, typed = completer.get_completion_args()
+    words, typed, alone = _joined(words, typed)
+    items = items_for(words, typed, alone=alone)
+    return None if items is None else "\n".join(map(completer.format_completion, items))
+
+
+def items_for(words: Sequence[str], typed: str, *, alone: bool = False) -> Items | None:
+    """Return the names that may stand where `typed` begins; None where the word is no name.
+
+    `words` are those before it. With `alone` the shell replaces only what follows the @ of MODEL@VERSION.
+    """
+    if typed.startswith("-"):
+        return None
+    command, before = _command(words)
+    kind = _kind(command, before)
+    if kind is None:
+        return None
+    if kind in (Name.FILE, Name.DIRECTORY):
+        return [CompletionItem(typed, type=kind.value)]
+    names = _names(kind, _positional(before), typed, _places(words))
+    if alone:
+        names = [each.partition("@")[2] for each in names]
+        typed = typed.partition("@")[2]
+    return [CompletionItem(each) for each in names if each.startswith(typed)]
+
+
+def _joined(words: list[str], typed: str) -> tuple[list[str], str, bool]:
+    """Return the words with MODEL@VERSION as one, and whether bash made three of it, of which it completes the last."""
+    if typed == "@" and words:
+        return words[:-1], f"{words[-1]}@", True
+    if len(words) > 1 and words[-1] == "@":
+        return words[:-2], f"{words[-2]}@{typed}", True
+    return words, typed, False
+
+
+def _command(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the command, with its subcommand, and the words after it."""
+    rest = [each for each in words if each != "--debug"]
+    size = 2 if rest and rest[0] in _GROUPS else 1
+    return " ".join(rest[:size]), rest[size:]
+
+
+def _kind(command: str, before: Sequence[str]) -> Name | None:
+    last = before[-1] if before else ""
+    if last.startswith("-") and last not in FLAGS:
+        return _OPTIONS.get(f"{command} {last}") or _OPTIONS.get(last)
+    if _positional(before) and command not in _MANY:
+        return None
+    return ARGUMENTS.get(command)
+
+
+def _positional(before: Sequence[str]) -> list[str]:
+    """Return the words that are neither options nor their values."""
+    found, skip = [], False
+    for each in before:
+        if skip:
+            skip = False
+        elif each.startswith("-"):
+            skip = each not in FLAGS and "=" not in each
+        else:
+            found.append(each)
+    return found
+
+
+def _places(words: Sequence[str]) -> dict[str, str]:
+    """Return the values of --registry, --fleet and --home, of the words, else of the environment."""
+    given = {
+        name: os.environ.get(f"TOOLKIT_{name.upper()}", "")
+        for name in ("registry", "fleet", "home")
+    }
+    for name, value in pairwise(words):
+        if name[2:] in given and name.startswith("--"):
+            given[name[2:]] = value
+    return given
+
+
+def _names(kind: Name, before: Sequence[str], typed: str, places: dict[str, str]) -> list[str]:
+    if kind is Name.HOST:
+        return hosts_in(Path(places["fleet"])) if places["fleet"] else ["localhost"]
+    models = models_in(Path(places["registry"] or "model_registry.yaml"))
+    if kind is Name.VERSIONED and "@" in typed:
+        model = typed.partition("@")[0]
+        return [f"{model}@{each}" for each in models.get(model, ())]
+    if kind in (Name.MODEL, Name.VERSIONED):
+        return list(models)
+    model = before[0] if before else ""
+    if kind is Name.VERSION:
+        return list(models.get(model, ()))
+    from toolkit.adapters.history.glance import releases_in
+
+    home = Path(places["home"]).expanduser() if places["home"] else Path.home() / ".toolkit"
+    return releases_in(home / "history.db", model)
