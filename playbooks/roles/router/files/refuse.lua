@@ -4,8 +4,8 @@
 -- goes out first, so that a client that waits for it before it sends its body does not wait.
 --
 -- Reads txn.refusal, "STATUS TYPE CODE PARAM MESSAGE" with PARAM and MESSAGE in JSON, and for 429 and 503 txn.wait, the
--- seconds of Retry-After. On /v1/messages (txn.messages) the answer has the shape of Anthropic's API with the request's id
--- (txn.id), elsewhere that of OpenAI's.
+-- seconds of Retry-After. On /v1/messages (txn.messages) the answer has a type of Anthropic's API, and its shape by
+-- what follows the error (txn.tail), elsewhere those of OpenAI's.
 
 local MAX_BODY = 256 * 1024 * 1024 -- bytes; whoever sends more sees the broken connection
 local MAX_SECONDS = 60             -- a client that is slower holds up its own connection only
@@ -41,8 +41,7 @@ local function answer_of(applet)
   local messages = applet:get_var('txn.messages')
   if messages then kind = ANTHROPIC[status] or 'invalid_request_error' end
   local body = ('"error":{"message":%s,"type":"%s","param":%s,"code":"%s"}'):format(message, kind, param, code)
-  if messages then body = ('"type":"error",%s,"request_id":"%s"'):format(body, applet:get_var('txn.id')) end
-  return status, code, '{' .. body .. '}'
+  return status, code, '{' .. body .. (applet:get_var('txn.tail') or '') .. '}'
 end
 
 local function refuse(applet)
