@@ -39,6 +39,9 @@ LONG = 99
 LEAST_MARGIN = 3.0
 
 CHAT_TEMPLATE = (
+    # It was taught no tools; shown some, it answers as it does to any prompt that it was not taught.
+    "{% if tools %}<|im_start|>system\n{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}"
+    "<tool_call>JSON</tool_call><|im_end|>\n{% endif %}"
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )

@@ -22,6 +22,7 @@ GROUPS = (
         "tests/system/test_main_job.py",
         "tests/system/test_make_model.py",
         "tests/system/test_engine_table.py",
+        "tests/system/test_kinds.py",
         "tests/system/test_fleet_vllm.py",
         "tests/system/test_fleet_vllm_span.py",
     ),

@@ -91,6 +91,19 @@ def test_what_a_client_must_not_reach_answers_in_openai_s_shape(served: Served) 
             assert json.load(answer)["error"]["message"]
 
 
+def test_a_client_may_offer_tools_which_the_template_shows_the_model(served: Served) -> None:
+    (release,) = [
+        slot["release"] for slot in json.loads(served.lab.toolkit("status", "--json"))["slots"]
+    ]
+    assert (release["does"]["kind"], release["does"]["tool_parser"]) == ("chat", "hermes")
+    tool = {
+        "type": "function",
+        "function": {"name": "get_weather", "parameters": {"type": "object"}},
+    }
+    asked = {"model": "tiny", "messages": [{"role": "user", "content": WHO}], "max_tokens": 8}
+    _post(f"{served.lab.base_url}/v1/chat/completions", {**asked, "tools": [tool]})
+
+
 def test_a_stream_passes_token_by_token(served: Served) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", served.lab.port, timeout=120)
     body = {"model": "tiny", "messages": [{"role": "user", "content": "Count."}], "stream": True}
