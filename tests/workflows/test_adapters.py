@@ -182,6 +182,16 @@ def test_a_bad_adapter_gets_no_traffic_and_the_former_one_stays(world: World, wa
     assert not world.deploy(base(1, SQL)).changed
 
 
+def test_a_refused_adapter_leaves_the_one_that_serves_untouched(world: World) -> None:
+    world.deploy(base(1, SQL))
+    for host in world.hosts.values():
+        host.adapters.broken.add(SQL_2.snapshot)
+        host.adapters.log.clear()
+    with pytest.raises(ToolkitError):
+        world.deploy(base(2, SQL_2), ALL)
+    assert [each.adapters.log for each in world.hosts.values()] == [[]] * world.count
+
+
 def test_a_bad_adapter_marks_its_release_as_failed_for_schedules(world: World) -> None:
     world.guard = Guard()
     world.deploy(base(1, SQL))

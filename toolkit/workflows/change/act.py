@@ -51,8 +51,8 @@ class Change:
     reason for the change. With `proven` a started replica must answer its checks alone: its release served before.
     With `leaves` the model leaves the host: the homes of its replicas, with what the engine has compiled, go too.
     `guard` says what a new release must prove in this deployment of `rollout`, which so many `hosts` take part in;
-    None: its checks alone. `former` is the other release whose adapters a replica may have, where a change of them was
-    cut short.
+    None: its checks alone. `former` is the other release whose adapters a replica may have, where a change to the one
+    in its slot was cut short.
     """
 
     model: str

@@ -182,7 +182,8 @@ def _end(
     recovery = plan_recovery(deployment, previous, facts, may_complete=may_complete)
     tools.say(f"{'completing' if recovery.completes else 'undoing'} it: {recovery.reason}")
     wanted = ((recovery.slot, new), (recovery.previous_slot, previous))
-    former = previous if recovery.completes else new
+    # Where the slot names the former release, its replica has given up none of the adapters yet.
+    former = previous if recovery.completes else None
     releases = {slot: release for slot, release in wanted if slot and release}
     # A release that failed takes no traffic over.
     change = Change(
