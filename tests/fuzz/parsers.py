@@ -40,6 +40,7 @@ from toolkit.config.registry.reading import parse_registry
 from toolkit.config.schedule import parse_schedule
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.audit import next_line
+from toolkit.domain.capabilities import Capabilities, ModelFacts
 from toolkit.domain.fit import ModelFiles
 from toolkit.domain.fleet import Host
 from toolkit.domain.golden import Kind
@@ -59,6 +60,7 @@ from toolkit.planning.fit.predict import Place, predict
 from toolkit.planning.guard.kinds import said_in
 from toolkit.planning.guard.shape import keys_of
 from toolkit.planning.release.adapter_files import adapter_fault
+from toolkit.planning.release.model_facts import read_facts
 from toolkit.planning.upkeep.audit import chosen, entries, examine
 from toolkit.planning.upkeep.bundle import manifest_text, parse_manifest
 
@@ -123,6 +125,13 @@ def safetensors(entries: dict[str, Any], size: int) -> bytes:
     return struct.pack("<Q", len(header)) + header + bytes(size)
 
 
+def told(data: bytes) -> Any:
+    """Read the same bytes as each small file of a model."""
+    paths = ("config.json", "tokenizer_config.json", "modules.json", "chat_template.jinja")
+    found = read_facts(paths, dict.fromkeys(paths, data))
+    return ModelFacts.from_json(found.as_json()).as_json()
+
+
 def predicted(data: bytes) -> Any:
     files = ModelFiles(_config(data), ())
     place = Place(Accelerator.CUDA, 80 * 10**9)
@@ -141,6 +150,9 @@ CONFIGS = tuple(
     for name, value in sorted(vars(fit_models).items())
     if name.isupper() and isinstance(value, dict) and "model_type" in value
 )
+TEMPLATE = b"{% if tools %}<tool_call>{% endif %}{% if add_generation_prompt %}<think>{% endif %}"
+TOKENIZER = {"chat_template": [{"name": "tool_use", "template": TEMPLATE.decode()}]}
+MODULES = [{"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]
 INFO = {
     "id": "acme/tiny", "sha": SHA1, "gated": "manual", "tags": ["license:mit", "x"],
     "cardData": {"license": ["other", "mit"], "license_name": "qwen"},
@@ -174,8 +186,19 @@ HEADERS = (
 
 # --- what was pinned and brought over
 
+ABLE = {**release(1).as_json(), "does": Capabilities(tool_parser="hermes", context=96).as_json()}
 LOCK = {
     "format": 1,
+    "models": {
+        "acme/tiny": {
+            SHA1: {
+                "architectures": ["BertModel"],
+                "context": 96,
+                "pooling": True,
+                "marks": ["<think>"],
+            }
+        }
+    },
     "sources": {"acme/tiny": {SHA1: {"a.json": {"size": 3, "sha256": A, "git_sha1": SHA1}}}},
 }
 STORED = {
@@ -309,7 +332,7 @@ FACTS = {
     "kernel": "6.1", "architecture": "x86_64", "confines": True, "accelerators": ["nvidia"], "driver_fault": "",
     "cpus": 4, "engines": ["e"], "snapshots": [A], "converged": A, "missing_libraries": [],
     "devices": [{"index": 0, "name": "H100", "memory": 2**36, "memory_free": 2**35, "temperature": None}],
-    "slots": [{"model": "tiny", "slot": "blue", "port": 8100, "release": release(1).as_json(), "devices": [0],
+    "slots": [{"model": "tiny", "slot": "blue", "port": 8100, "release": ABLE, "devices": [0],
                "process": "running", "healthy": True, "weight": 100, "sessions": 1, "memory": 2**30,
                "started_at": 5.0, "drift": []}],
     "router": {"running": True, "bind": "127.0.0.1:8080", "version": "2.6", "workers": 1, "drift": [], "tls": False,
@@ -523,6 +546,7 @@ PARSERS = (
     Parser("weights", weights, (safetensors(HEADER, 16), safetensors({}, 0)), DAMAGED),
     Parser("header", lambda data: [asdict(t) for t in parse_header(data)], (packed(HEADER),), DAMAGED),
     Parser("config", predicted, CONFIGS, (*DAMAGED, ToolkitError)),
+    Parser("small files of a model", told, (*CONFIGS, packed(TOKENIZER), packed(MODULES), TEMPLATE)),
     Parser("configuration of an adapter", adapted, (packed(ADAPTER),), DAMAGED),
     Parser("index", lambda data: sorted(parse_index(data)), (packed(INDEX),), DAMAGED),
     Parser("repository", lambda data: asdict(parse_repo_info(data)), (packed(INFO),), DAMAGED),
