@@ -31,7 +31,14 @@ class PublishedFiles:
         self._root = root
         self._repos: dict[str, dict[str, StoredSnapshot]] = {}
 
-    def publish(self, repo: str, files: Mapping[str, bytes], *, licence: str = "apache-2.0") -> str:
+    def publish(
+        self,
+        repo: str,
+        files: Mapping[str, bytes],
+        *,
+        licence: str = "apache-2.0",
+        names: tuple[str, ...] = (),
+    ) -> str:
         """Add a commit with exactly these files as the newest; returns its 40-hex id."""
         revision = commit_id(repo, files)
         place = self._root / repo / revision
@@ -41,7 +48,9 @@ class PublishedFiles:
             target.write_bytes(content)
         digests = tuple(_digest(place, path) for path in sorted(files))
         snapshot = Snapshot(repo, revision, digests)
-        self._repos.setdefault(repo, {})[revision] = StoredSnapshot(snapshot, licence, 1e9, place)
+        self._repos.setdefault(repo, {})[revision] = StoredSnapshot(
+            snapshot, licence, 1e9, place, names
+        )
         return revision
 
     def snapshot(self, repo: str, revision: str) -> Snapshot:
@@ -50,6 +59,9 @@ class PublishedFiles:
 
     def revisions(self, repo: str) -> Sequence[StoredSnapshot]:
         return tuple(self._repos.get(repo, {}).values())
+
+    def repositories(self) -> Sequence[str]:
+        return tuple(self._repos)
 
 
 class Misbehaving:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -62,8 +63,8 @@ class Serving:
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     published = PublishedFiles(tmp_path_factory.mktemp("origin"))
-    old = published.publish(REPO, {"config.json": b"{}"}, licence="mit")
-    new = published.publish(REPO, FILES, licence="mit")
+    old = published.publish(REPO, {"config.json": b"{}"}, licence="mit", names=("v1",))
+    new = published.publish(REPO, FILES, licence="mit", names=("v2", "latest"))
     published.publish("acme/huge", {"huge.bin": bytes(2**25)})
     server = Misbehaving(mirror_app(published))
     with serve_on_thread(server) as endpoint:
@@ -154,6 +155,69 @@ def test_paths_info_refs_commits_and_metadata(serving: Serving) -> None:
     assert metadata.files_metadata["model.safetensors"].tensors["w"].shape == [2]
 
 
+def test_versions_are_tags(serving: Serving, tmp_path: Path) -> None:
+    tags = {each.name: each.target_commit for each in serving.api.list_repo_refs(REPO).tags}
+    assert tags == {"v1": serving.old, "v2": serving.new, "latest": serving.new}
+    assert serving.api.model_info(REPO, revision="v1").sha == serving.old
+    place = serving.api.snapshot_download(REPO, revision="v1", cache_dir=tmp_path)
+    assert (Path(place) / "config.json").read_bytes() == b"{}"
+
+
+def test_models_are_listed_and_found(serving: Serving) -> None:
+    def names(**query: Any) -> list[str]:
+        return [each.id for each in serving.api.list_models(**query)]
+
+    assert names() == ["acme/huge", REPO]
+    assert names(search="TIN") == names(author="Acme", filter="license:mit") == [REPO]
+    assert names(author="nobody") == names(search="tinier") == []
+    assert names(limit=1) == ["acme/huge"]
+    assert names(sort="last_modified", full=True) == names(sort="downloads") == names()
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("hf")), "models", "ls"],
+        env={**os.environ, "HF_ENDPOINT": serving.endpoint},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert REPO in done.stdout and "acme/huge" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("repo", "words"),
+    [
+        (REPO, "this mirror serves files and not git; get them with:"),
+        (f"{REPO}.git", f"hf download {REPO}"),
+        ("acme/none", "this mirror has no repository acme/none"),
+    ],
+)
+def test_git_clone_says_what_to_do_instead(
+    serving: Serving, tmp_path: Path, repo: str, words: str
+) -> None:
+    done = subprocess.run(
+        ["git", "clone", f"{serving.endpoint}/{repo}", str(tmp_path / "cloned")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
+    )
+    assert done.returncode != 0
+    assert words in done.stderr
+
+
+def test_a_page_lists_the_models_and_says_how_to_get_them(serving: Serving) -> None:
+    answer = serving.get("/")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert f"export HF_ENDPOINT={serving.endpoint}" in answer.text
+    for words in (REPO, "v1, v2, latest", "mit", "acme/huge"):
+        assert words in answer.text
+    assert "<script" not in answer.text and "src=" not in answer.text
+    odd = serving.get("/", Host='x"><script>alert(1)</script>').text
+    assert "<script" not in odd
+
+
 def test_the_pointer_of_a_large_file_has_its_git_id(serving: Serving) -> None:
     (entry,) = serving.api.get_paths_info(REPO, ["other.bin"])
     digest = hashlib.sha256(BIG).hexdigest()
@@ -226,7 +290,8 @@ ABSENT = [
     (f"/{REPO}/resolve/main/config.json%00", 404, "EntryNotFound"),
     ("/api/models/..%2F..%2Fetc/passwd", 404, "RepoNotFound"),
     ("/nothing/here", 404, "RepoNotFound"),
-    ("/", 404, "RepoNotFound"),
+    ("/api/models?pipeline_tag=text-generation", 400, "BadRequest"),
+    ("/api/models?limit=-1", 400, "BadRequest"),
 ]
 
 

@@ -17,6 +17,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toolkit.adapters.mirror.file import FileRange, requested_range
+from toolkit.adapters.mirror.listing import FilterError, listing
+from toolkit.adapters.mirror.page import git_refusal, page
 from toolkit.adapters.mirror.source import (
     MirrorSource,
     commits,
@@ -50,7 +52,12 @@ def mirror_app(source: MirrorSource) -> ASGIApp:
             Route(f"{api}/refs", answers.refs, methods=READ),
             Route(f"/{repo}/resolve/{{revision}}/{{path:path}}", answers.resolve, methods=READ),
             Route(api, answers.model, methods=READ),
+            Route(f"/{repo}/info/refs", answers.clone, methods=READ),
         ]
+    routes += [
+        Route("/", answers.page, methods=READ),
+        Route("/api/models", answers.models, methods=READ),
+    ]
     # Specific routes first: NAME/refs also matches OWNER/NAME.
     routes.sort(key=lambda route: route.path.endswith("{name}"))
     app = Starlette(
@@ -109,9 +116,27 @@ class Answers:
         return JSONResponse(commits(revisions, served.revision))
 
     async def refs(self, request: Request) -> Response:
-        """List the branches."""
+        """List the branch and the tags."""
         revisions = await self._revisions(request)
         return JSONResponse(refs(revisions)) if revisions else _no_repo()
+
+    async def models(self, request: Request) -> Response:
+        """List the repositories."""
+        try:
+            newest = [each[-1] for each in await self._all()]
+            return JSONResponse(listing(newest, request.query_params))
+        except FilterError as error:
+            return _error(400, "BadRequest", str(error))
+
+    async def page(self, request: Request) -> Response:
+        """Show a person what is here."""
+        return page(str(request.base_url).rstrip("/"), await self._all())
+
+    async def clone(self, request: Request) -> Response:
+        """Refuse `git clone` in words that git shows."""
+        repo = _repo(request).removesuffix(".git")
+        revisions = await run_in_threadpool(self._source.revisions, repo)
+        return git_refusal(str(request.base_url).rstrip("/"), repo, tuple(revisions))
 
     async def resolve(self, request: Request) -> Response:
         """Send a file, a range of it, or its headers alone."""
@@ -136,6 +161,15 @@ class Answers:
                 status_code=416, headers={**headers, "Content-Range": f"bytes */{file.size}"}
             )
         return FileRange(served.path / file.path, wanted, file.size, headers)
+
+    async def _all(self) -> list[tuple[StoredSnapshot, ...]]:
+        """Return the snapshots of each repository."""
+
+        def read() -> list[tuple[StoredSnapshot, ...]]:
+            found = (tuple(self._source.revisions(repo)) for repo in self._source.repositories())
+            return [each for each in found if each]
+
+        return await run_in_threadpool(read)
 
     async def _revisions(self, request: Request) -> Sequence[StoredSnapshot]:
         return await run_in_threadpool(self._source.revisions, _repo(request))

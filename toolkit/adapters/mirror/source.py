@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -17,11 +18,16 @@ class MirrorSource(Protocol):
     def revisions(self, repo: str) -> Sequence[StoredSnapshot]:
         """Return the snapshots of a repository, the newest last; none for an unknown one."""
 
+    def repositories(self) -> Sequence[str]:
+        """Return the repositories that have a snapshot."""
+
 
 def find_revision(revisions: Sequence[StoredSnapshot], name: str) -> StoredSnapshot | None:
-    """Return the snapshot of a commit, of a hash with at least seven digits, or of `main`, the newest; or None."""
+    """Return the snapshot of `main`, the newest, of a tag, or of a commit by at least seven digits; or None."""
     if name in ("main", "HEAD", "refs/heads/main"):
         return revisions[-1] if revisions else None
+    if tagged := tags(revisions).get(name):
+        return tagged
     if len(name) < 7:
         return None
     found = [each for each in revisions if each.snapshot.revision.startswith(name)]
@@ -111,10 +117,20 @@ def commits(revisions: Sequence[StoredSnapshot], name: str) -> list[dict[str, An
 
 
 def refs(revisions: Sequence[StoredSnapshot]) -> dict[str, Any]:
-    """Return the refs: the branch `main` alone, at the newest revision."""
+    """Return the refs: the branch `main` at the newest revision, and a tag for each version of the registry."""
     newest = revisions[-1].snapshot.revision
     main = {"name": "main", "ref": "refs/heads/main", "targetCommit": newest}
-    return {"branches": [main], "tags": [], "converts": [], "pullRequests": []}
+    known = [
+        {"name": name, "ref": f"refs/tags/{name}", "targetCommit": each.revision}
+        for name, each in tags(revisions).items()
+    ]
+    return {"branches": [main], "tags": known, "converts": [], "pullRequests": []}
+
+
+def tags(revisions: Sequence[StoredSnapshot]) -> dict[str, StoredSnapshot]:
+    """Return the snapshot of each name that the registry has for one alone."""
+    counts = Counter(name for each in revisions for name in each.names)
+    return {name: each for each in revisions for name in each.names if counts[name] == 1}
 
 
 def _directories(path: str, prefix: str) -> Iterator[str]:

@@ -20,13 +20,14 @@ FORMAT = 1
 class StoredSnapshot:
     """A snapshot in the store, verified when it was pulled. `path` is the directory of its files.
 
-    `pulled_at` is in seconds since the epoch.
+    `pulled_at` is in seconds since the epoch. `names` are those that the registry has for it; the manifest has none.
     """
 
     snapshot: Snapshot
     licence: str
     pulled_at: float
     path: Path
+    names: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:

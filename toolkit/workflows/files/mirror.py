@@ -36,6 +36,7 @@ class PinnedSnapshots:
         """Return the snapshots of a repository that may be served, in the registry's order."""
         registry, lock = self._current()
         served: dict[str, StoredSnapshot] = {}
+        names = _names(registry, repo)
         for version in parts_of(registry.versions):
             if version.source.key != repo or not lock.has(version):
                 continue
@@ -44,15 +45,22 @@ class PinnedSnapshots:
                 stored = self._store.find(snapshot.source, snapshot.revision)
                 pulled_at = stored.pulled_at if stored is not None else 0.0
                 served[snapshot.revision] = StoredSnapshot(
-                    snapshot, version.licence, pulled_at, self._store.path(snapshot)
+                    snapshot,
+                    version.licence,
+                    pulled_at,
+                    self._store.path(snapshot),
+                    names.get(snapshot.revision, ()),
                 )
         return tuple(served.values())
 
     def served(self) -> tuple[StoredSnapshot, ...]:
         """Return all snapshots that may be served now."""
+        return tuple(each for repo in self.repositories() for each in self.revisions(repo))
+
+    def repositories(self) -> Sequence[str]:
+        """Return the repositories that the registry names."""
         registry, _ = self._current()
-        keys = dict.fromkeys(version.source.key for version in parts_of(registry.versions))
-        return tuple(each for key in keys for each in self.revisions(key))
+        return tuple(dict.fromkeys(part.source.key for part in parts_of(registry.versions)))
 
     def _current(self) -> tuple[Registry, Lock]:
         with self._reading:
@@ -66,6 +74,19 @@ class PinnedSnapshots:
                 else:
                     self._registry, self._lock = registry, lock
             return self._registry, self._lock
+
+
+def _names(registry: Registry, repo: str) -> dict[str, tuple[str, ...]]:
+    """Return the names of versions by revision: `VERSION`, or `MODEL@VERSION` where another model has that name too."""
+    versions = [each for each in registry.versions if each.source.key == repo]
+    revisions: dict[str, set[str]] = {}
+    for each in versions:
+        revisions.setdefault(each.name, set()).add(each.revision)
+    found: dict[str, tuple[str, ...]] = {}
+    for each in versions:
+        name = each.name if len(revisions[each.name]) == 1 else each.title
+        found[each.revision] = tuple(dict.fromkeys((*found.get(each.revision, ()), name)))
+    return found
 
 
 def _stamp(registry_path: Path) -> Stamp:
