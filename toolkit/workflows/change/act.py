@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,8 @@ from toolkit.domain.model import Version
 from toolkit.domain.plan import Step, StepKind
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.release import Outcome, Release
-from toolkit.errors import IntegrityError, ReleaseFailedError
+from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.gate import gate_ways, way_fault
-from toolkit.planning.change.process import process_variables, seat_of
 from toolkit.planning.change.room import find_room
 from toolkit.planning.routing.ports import slot_ports
 from toolkit.planning.routing.routes import (
@@ -33,6 +32,7 @@ from toolkit.workflows.change.failures import failed, logs_of, refused
 from toolkit.workflows.change.guarding import Guarding, keep_result
 from toolkit.workflows.change.routers import Edit
 from toolkit.workflows.change.send import engine_on_host, send
+from toolkit.workflows.change.slot_files import require_files, slot_variables
 from toolkit.workflows.guard.checks import fault_of_adapter, fault_of_check
 from toolkit.workflows.tools import Timing, Tools
 
@@ -160,10 +160,10 @@ class Act:
     def _start(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
         program = f"{release.model}-{step.slot}"
-        self._check_files(release)
-        facts = self._tools.host.observe()
+        require_files(self._tools.host, release)
+        facts, host = self._tools.host.observe(), self._tools.host.host
         devices = find_room(release, facts, ()).devices
-        self._write_slot(release, step.slot, devices, facts, starts=True)
+        self._play("replica", slot_variables(facts, host, release, step.slot, port, devices))
         # Here and not above: a switch to a standby starts nothing and does not load the reader of weights.
         from toolkit.workflows.change.fit_record import FitRecording
 
@@ -174,52 +174,6 @@ class Act:
         if not waited.ok:
             raise failed(release, step.slot, f"did not start: {waited.reason}", waited)
         figures.keep(waited.log)
-
-    def _write_slot(
-        self,
-        release: Release,
-        slot: str,
-        devices: Sequence[int],
-        facts: HostFacts,
-        *,
-        starts: bool,
-    ) -> None:
-        """Write what starts a replica of `release`; with `starts` it runs anew where that has changed."""
-        port, program = self._ports[slot], f"{release.model}-{slot}"
-        span = self._span(release, slot, port)
-        seat = seat_of(self._tools.host.host.root, program, port, span)
-        self._play(
-            "replica",
-            {
-                "replica_program": program,
-                "replica_user": self._tools.host.host.slot_user(program),
-                "replica_state": "started",
-                "replica_fences": list(facts.fences),
-                "replica_span": span,
-                **({} if starts else {"replica_runs_on": True}),
-                **process_variables(release, slot, seat, devices),
-            },
-        )
-
-    def _check_files(self, release: Release) -> None:
-        """Raise IntegrityError where the release's files on the host are not those that were put there."""
-        host = self._tools.host
-        for part in release.parts:
-            if faults := host.check_snapshot(part.snapshot, lambda _: None):
-                raise IntegrityError(
-                    f"{host.name}: files of {release.title} are not what was put there:\n  "
-                    + "\n  ".join(faults),
-                    hint="find out who wrote there; then: toolkit verify --repair, and "
-                    f"toolkit deploy {release.model}@{release.version}",
-                )
-
-    def _span(self, release: Release, slot: str, port: int) -> Mapping[str, Any]:
-        """Return what the span supervisor of the slot needs: rank, hosts and ports."""
-        if release.span is None:
-            return {}
-        hosts = list(release.span.hosts)
-        rank = hosts.index(self._tools.host.host.relay_address)
-        return {"rank": rank, "hosts": hosts, "port": release.span.port_of(slot), "door": port}
 
     def _gate(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
@@ -266,10 +220,12 @@ class Act:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
         slot = next(each for each in self._facts.slots_of(release.model) if each.slot == step.slot)
         others = [each for each in (slot.release, self._change.former) if each]
-        self._check_files(release)
+        require_files(self._tools.host, release)
         adapting = Adapting(self._tools, release, step.slot, port, others)
         adapting.prove()
-        self._write_slot(release, step.slot, slot.devices, self._facts, starts=False)
+        host = self._tools.host.host
+        written = slot_variables(self._facts, host, release, step.slot, port, slot.devices)
+        self._play("replica", {**written, "replica_runs_on": True})
         adapting.exchange(self._target(step.slot, 0).name)
 
     def _hold(self, step: Step) -> None:

@@ -1,0 +1,50 @@
+"""What starts a replica on a host: files that are what was put there, and the variables of its slot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.fleet import Host
+from toolkit.domain.release import Release
+from toolkit.errors import IntegrityError
+from toolkit.planning.change.process import process_variables, seat_of
+
+
+def require_files(host: HostPort, release: Release) -> None:
+    """Raise IntegrityError where the release's files on the host are not those that were put there."""
+    for part in release.parts:
+        if faults := host.check_snapshot(part.snapshot, lambda _: None):
+            raise IntegrityError(
+                f"{host.name}: files of {release.title} are not what was put there:\n  "
+                + "\n  ".join(faults),
+                hint="find out who wrote there; then: toolkit verify --repair, and "
+                f"toolkit deploy {release.model}@{release.version}",
+            )
+
+
+def slot_variables(
+    facts: HostFacts, host: Host, release: Release, slot: str, port: int, devices: Sequence[int]
+) -> dict[str, Any]:
+    """Return the variables of the role `replica` with which `release` runs in a slot of `host`."""
+    program, span = f"{release.model}-{slot}", _span(host, release, slot, port)
+    seat = seat_of(host.root, program, port, span)
+    return {
+        "replica_program": program,
+        "replica_user": host.slot_user(program),
+        "replica_state": "started",
+        "replica_fences": list(facts.fences),
+        "replica_span": span,
+        **process_variables(release, slot, seat, devices),
+    }
+
+
+def _span(host: Host, release: Release, slot: str, port: int) -> Mapping[str, Any]:
+    """Return what the span supervisor of the slot needs: rank, hosts and ports."""
+    if release.span is None:
+        return {}
+    hosts = list(release.span.hosts)
+    rank = hosts.index(host.relay_address)
+    return {"rank": rank, "hosts": hosts, "port": release.span.port_of(slot), "door": port}
