@@ -227,13 +227,16 @@ class LoraSpec(Spec):
         return Lora(self.max_active, self.max_rank)
 
 
+_COMMIT = "0dc3a2bd5cc5e7bd0b0c32b3a3f5d6e2b1b0a9f8"
+
+
 class AdapterSpec(Spec):
     """A LoRA adapter of the model. Clients request it like a model, by its name."""
 
     source: SourceSpec = Field(description="The origin of its files.")
     revision: Revision = Field(
         description="The full 40-hex commit; `toolkit registry pin ADAPTER` writes it in the place of a branch.",
-        examples=["0dc3a2bd5cc5e7bd0b0c32b3a3f5d6e2b1b0a9f8"],
+        examples=[_COMMIT],
     )
     licence: Licence | None = Field(
         None, description="The id of its licence; the model's by default.", examples=["apache-2.0"]
@@ -318,14 +321,7 @@ class Entry(Spec):
         None,
         description="The LoRA adapters by the names that clients request. A version's replace the model's whole. "
         "See [adapters](adapters.md).",
-        examples=[
-            {
-                "qwen-sql": {
-                    "source": {"repo": "acme/qwen-sql"},
-                    "revision": "0dc3a2bd5cc5e7bd0b0c32b3a3f5d6e2b1b0a9f8",
-                }
-            }
-        ],
+        examples=[{"qwen-sql": {"source": {"repo": "acme/qwen-sql"}, "revision": _COMMIT}}],
     )
 
 
