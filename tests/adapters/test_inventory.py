@@ -23,6 +23,11 @@ SCRIPT = """\
 echo '{"gpus": {"hosts": ["gpu-2", "gpu-1"], "vars": {"toolkit_root": "/srv"}},
   "_meta": {"hostvars": {"gpu-1": {"ansible_host": "10.0.0.1"}}}}'
 """
+MANY = """\
+toolkit_root: "/srv/{{ inventory_hostname }}"
+ansible_host: "{{ inventory_hostname }}.lan"
+ansible_user: "{{ 'ops' }}"
+"""
 PASSWORD = "of-the-vault"
 SECRET = "Tr0ub4dor-and-3"
 
@@ -112,6 +117,14 @@ def test_ansible_reads_it(
     found = read_inventory(tmp_path / named, is_known)
     assert found == hosts
     assert list(found) == list(hosts)
+
+
+def test_templates_of_many_hosts_are_evaluated(tmp_path: Path) -> None:
+    lay(tmp_path, {"hosts": "gpu-[1:450]\n", "group_vars/all.yml": MANY})
+    found = read_inventory(tmp_path / "hosts", is_known)
+    assert len(found) == 450
+    assert found["gpu-450"]["toolkit_root"] == "/srv/gpu-450"
+    assert {each["ansible_host"] for each in found.values()} == {f"{name}.lan" for name in found}
 
 
 def test_a_list_of_names_is_an_inventory() -> None:

@@ -29,6 +29,8 @@ Wanted = Callable[[str], bool]
 MOST_BYTES = 2**25
 # The inventory scripts of clouds take seconds.
 MOST_SECONDS = 60.0
+# The system takes 128 KiB as one argument.
+_QUESTION = 50_000
 _TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 _RESULT = re.compile(r"^localhost \| [A-Z]+!? => ", re.MULTILINE)
 # The words before the reason in the failure of a task.
@@ -174,21 +176,24 @@ def _evaluated(
     open_ = {name: found for name, found in open_.items() if found}
     if not open_:
         return hosts
-    ended = run("adhoc", "localhost", "-m", "debug", "-a", _question(open_))
+    answers: dict[str, dict[str, Any]] = {}
+    for question in _questions(open_):
+        answers |= _answers(path, run("adhoc", "localhost", "-m", "debug", "-a", question))
+    return {name: {**variables, **answers.get(name, {})} for name, variables in hosts.items()}
+
+
+def _answers(path: Path, ended: Ended) -> dict[str, dict[str, Any]]:
     try:
         answer = parse_mapping(_RESULT.split(ended.output.decode(), maxsplit=1)[1], MOST_BYTES)[
             "msg"
         ]
-        if ended.code:
-            words = str(answer).rpartition(_OF_TASK)[2]
-            what = f"{path}: Ansible cannot evaluate its templates: {words}"
-            raise InputError(what, hint=_hint(path, words))
-        return {
-            name: {**variables, **(answer[name] if name in open_ else {})}
-            for name, variables in hosts.items()
-        }
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError):
         raise _unreadable(path, ended) from None
+    if ended.code or not isinstance(answer, dict):
+        words = str(answer).rpartition(_OF_TASK)[2]
+        what = f"{path}: Ansible cannot evaluate its templates: {words}"
+        raise InputError(what, hint=_hint(path, words))
+    return answer
 
 
 def _is_open(value: Any) -> bool:
@@ -200,14 +205,22 @@ def _is_open(value: Any) -> bool:
     return isinstance(value, str) and _TEMPLATE.search(value) is not None
 
 
-def _question(open_: Mapping[str, list[str]]) -> str:
-    """Return the arguments of a task whose result has the values; they have names and no value."""
-    hosts = (
-        f"'{name}': {{{', '.join(_entry(name, each) for each in variables)}}}"
-        for name, variables in open_.items()
-        if _HOST.fullmatch(name)
-    )
-    return json.dumps({"msg": "{{ {" + ", ".join(hosts) + "} }}"})
+def _questions(open_: Mapping[str, list[str]]) -> Iterator[str]:
+    """Yield the arguments of tasks whose results have the values; they have names and no value."""
+    parts: list[str] = []
+    for name, variables in open_.items():
+        if not _HOST.fullmatch(name):
+            continue
+        parts.append(f"'{name}': {{{', '.join(_entry(name, each) for each in variables)}}}")
+        if sum(map(len, parts)) > _QUESTION:
+            yield _question(parts)
+            parts = []
+    if parts:
+        yield _question(parts)
+
+
+def _question(parts: list[str]) -> str:
+    return json.dumps({"msg": "{{ {" + ", ".join(parts) + "} }}"})
 
 
 def _entry(host: str, variable: str) -> str:
