@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.cli.shell import Prompt
+from tests.cli.shell import Prompt, Shell
 from tests.cli.test_json import Fleet
 
 MIB = 2**20
@@ -40,3 +40,20 @@ def test_a_replica_is_shown_with_the_memory_of_the_place_where_it_computes(
     assert row[place:].split("  ")[0] == shown
     (document,) = fleet("status").json()["slots"]
     assert (document["memory"], document["device_memory"]) == (3 * 10**9, taken)
+
+
+def test_watch_shows_it_again_and_is_not_for_programs(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("toolkit.cli.status._rest", sleep)
+    said = shell("status", "--watch")
+    assert (said.code, looks) == (130, [2.0, 2.0, 2.0])
+    assert said.out.count("nothing is deployed") == 3
+    assert shell("status", "--watch", "--json").code == 2

@@ -61,7 +61,7 @@ _OPTIONS = {
 FLAGS = frozenset((
     "--all", "--ask-become-pass", "--ask-vault-pass", "--check", "--debug", "--dry-run", "--follow",
     "--force", "--gates", "--help", "--json", "--key-stdin", "--lock-only", "--no-engines", "--no-standby", "--once",
-    "--previous", "--repair", "--standby", "--timer", "--unattended", "--yes", "-f", "-h", "-y",
+    "--previous", "--repair", "--standby", "--timer", "--unattended", "--watch", "--yes", "-f", "-h", "-y",
 ))  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from toolkit.domain.guard import GateRecord, Verdict, figure_words
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.release import Deployment
 from toolkit.errors import InputError
+from toolkit.workflows.fleet.follow import follow_model
 from toolkit.workflows.fleet.status import log_host, log_slot
 
 
@@ -94,7 +95,12 @@ def _show_gates(gates: Sequence[GateRecord]) -> None:
 
 @click.command()
 @click.argument("model")
-@click.option("-f", "--follow", is_flag=True, help="Go on with new lines until Ctrl-C.")
+@click.option(
+    "-f",
+    "--follow",
+    is_flag=True,
+    help="Go on with new lines, in the slot that serves, until Ctrl-C.",
+)
 @click.option(
     "-n",
     "--lines",
@@ -132,9 +138,12 @@ def logs(
     log = LogOptions(**options)
     chosen = open_fleet(fleet).select([named] if named else [])
     host = log_host([open_host(each, home_directory(home)) for each in chosen], model)
-    program = f"{model}-{log.slot or log_slot(host, model)}"
     follow = log.follow and not log.previous
-    found = host.logs(program, log.lines, follow=follow, previous=log.previous)
+    program = f"{model}-{log.slot or log_slot(host, model)}"
+    if follow and not log.slot and not as_json:
+        found = follow_model(host, model, log.lines, note)
+    else:
+        found = host.logs(program, log.lines, follow=follow, previous=log.previous)
     shown = list(found) if as_json else _print_lines(found)
     if as_json:
         print_json({"host": host.name, "program": program, "lines": shown})

@@ -14,17 +14,22 @@ from toolkit.adapters.hosts.host import HostPort
 from toolkit.cli.context import home_directory, lock_owner, open_fleet, open_history, read_registry
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.streams import output_is_lost
 from toolkit.cli.trail import record_found
 from toolkit.cli.views.guard import guard_json, guard_words
 from toolkit.cli.views.host import open_host
+from toolkit.cli.views.table import has_colours
 from toolkit.domain.facts import HostFacts, SlotFacts
 from toolkit.domain.plan import WHOLE
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.release import Deployment
+from toolkit.errors import InputError
 from toolkit.planning.change.fence import fence_remarks
 from toolkit.workflows.change.wishes import settle_bakes, watched
 from toolkit.workflows.fleet.status import FleetStatus, observe_fleet
 
+# Seconds between two looks of --watch.
+_AGAIN = 2.0
 _COLUMNS = (
     "MODEL", "VERSION", "RELEASE", "SLOT", "STATE", "TRAFFIC", "REQUESTS", "MEMORY", "UP",
 )  # fmt: skip
@@ -35,11 +40,37 @@ _COLUMNS = (
 @registry_option()
 @fleet_option()
 @home_option()
+@click.option("--watch", "again", is_flag=True, help="Show it anew every 2 seconds until Ctrl-C.")
 @json_option()
 def status(
-    model: str | None, registry_path: str, fleet: str | None, home: str | None, as_json: bool
+    model: str | None,
+    registry_path: str,
+    fleet: str | None,
+    home: str | None,
+    again: bool,
+    as_json: bool,
 ) -> None:
     """Show what serves, what stands by and what is unfinished."""
+    if again and as_json:
+        raise InputError("--watch is for people, --json for programs", hint="toolkit status --json")
+    show = partial(_status, model, registry_path, fleet, home, as_json=as_json)
+    show()
+    while again and not output_is_lost():
+        _rest(_AGAIN)
+        if has_colours():
+            click.clear()
+        else:
+            say()
+        show()
+
+
+def _rest(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def _status(
+    model: str | None, registry_path: str, fleet: str | None, home: str | None, *, as_json: bool
+) -> None:
     place, hosts = home_directory(home), open_fleet(fleet).hosts
     history = open_history(place, needed=False)
     ports = [open_host(host, place) for host in hosts]
@@ -47,6 +78,8 @@ def status(
     if _settled(ports, history, seen, place):
         seen = observe_fleet(ports, history, partial(read_registry, registry_path))
     failure = seen.fleet.failure() if seen.fleet.errors else None
+    if model and not failure:
+        _require_known(model, seen, history, registry_path)
     if as_json and (failure is None or seen.fleet.facts):
         guards = [guard_json(name, each) for name, each in watched(seen.fleet, model)]
         print_json({**seen.as_json(model), "guards": guards}, failure)
@@ -58,6 +91,19 @@ def status(
             note(f"registry: not known what has left it: {seen.registry_fault}")
     if failure:
         raise failure
+
+
+def _require_known(model: str, seen: FleetStatus, history: History, registry_path: str) -> None:
+    """Raise InputError for a model that no host, no history and no registry has; not where one cannot be read."""
+    if seen.slots(model) or (seen.registry_fault and Path(registry_path).exists()):
+        return
+    if seen.history_fault or history.releases(model):
+        return
+    if not Path(registry_path).exists() or model not in read_registry(registry_path).models:
+        raise InputError(
+            f"no model {model!r} on a host, in the history or in the registry",
+            hint="toolkit status",
+        )
 
 
 def _settled(ports: list[HostPort], history: History, seen: FleetStatus, place: Path) -> bool:

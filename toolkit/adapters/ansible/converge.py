@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from toolkit.adapters.ansible.announced import Announced
 from toolkit.adapters.ansible.certificate import certificate_digest, provisioned_settings
 from toolkit.adapters.hosts.ssh import HOSTSIDE, master_options
 from toolkit.adapters.interruption import Interruption
@@ -91,11 +92,11 @@ class RealConverge:
         }
         failure, ended, stats = "", "", None
         changed: list[str] = []
+        shown = Announced(progress)
         for event in _child(request, private, self._interruption):
             kind, data = event.get("event"), event.get("event_data", {})
-            if kind == "playbook_on_task_start":
-                progress(str(data.get("name") or data.get("task")))
-            elif kind in ("runner_on_failed", "runner_on_unreachable"):
+            shown.take(kind, data)
+            if kind in ("runner_on_failed", "runner_on_unreachable"):
                 if not data.get("ignore_errors"):
                     failure = f"{data.get('task')}: {_words(data.get('res') or {})}"
             elif kind == "runner_on_ok" and (data.get("res") or {}).get("changed"):

@@ -1,0 +1,36 @@
+"""People are told the tasks that run, not those that a playbook skips."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from toolkit.adapters.ansible.announced import Announced
+
+START, SKIP, OK = "playbook_on_task_start", "runner_on_skipped", "runner_on_ok"
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        ([(START, "a"), (OK, "a"), (START, "b"), (SKIP, "b"), (START, "c"), (OK, "c")], ["a", "c"]),
+        ([(START, "a"), ("runner_on_failed", "a")], ["a"]),
+        ([(START, "a"), (OK, "a"), (OK, "a")], ["a"]),
+        ([(START, "a"), (START, "b"), (OK, "b")], ["b"]),
+        ([(START, "a"), ("playbook_on_stats", "")], []),
+        ([(SKIP, "a"), (OK, "a")], []),
+    ],
+)
+def test_a_skipped_task_is_not_told(events: list[tuple[str, str]], told: list[str]) -> None:
+    said: list[str] = []
+    shown = Announced(said.append, patience=60)
+    for kind, name in events:
+        shown.take(kind, {"name": name})
+    assert said == told
+
+
+def test_a_long_task_is_told_while_it_runs() -> None:
+    told = threading.Event()
+    Announced(lambda _: told.set(), patience=0.01).take(START, {"task": "Install the engine"})
+    assert told.wait(5)

@@ -1,0 +1,49 @@
+"""Which tasks of a playbook people are told: those that run, as soon as it is known that they are not skipped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# Ansible says within this time that a task is skipped; one that runs longer is shown while it runs.
+PATIENCE = 1.0
+_END = frozenset({"runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_retry"})
+
+
+class Announced:
+    """Calls `progress` with the name of each task that is not skipped, once.
+
+    A task's name is told when it ends, or after `patience` seconds where it runs longer.
+    """
+
+    def __init__(self, progress: Callable[[str], None], patience: float = PATIENCE) -> None:
+        self._progress, self._patience = progress, patience
+        self._lock = threading.Lock()
+        self._waiting = ""
+        self._timer: threading.Timer | None = None
+
+    def take(self, kind: object, data: Mapping[str, Any]) -> None:
+        """Take an event of Ansible's runner."""
+        if kind == "playbook_on_task_start":
+            self._drop()
+            self._waiting = str(data.get("name") or data.get("task"))
+            self._timer = threading.Timer(self._patience, self._tell)
+            self._timer.daemon = True
+            self._timer.start()
+        elif kind in ("runner_on_skipped", "playbook_on_stats", "ended"):
+            self._drop()
+        elif kind in _END:
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            name, self._waiting = self._waiting, ""
+        if name:
+            self._progress(name)
+
+    def _drop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        with self._lock:
+            self._waiting = ""
