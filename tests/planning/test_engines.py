@@ -218,7 +218,8 @@ def test_what_a_package_lacks_is_read_from_its_sources() -> None:
         "log line 'Graph capturing finished'",
         "log line 'GiB for KV cache'",
     }
-    assert len(missing) == 20 + 6 + 8 + 4
+    # Flags, variables, metrics, log lines.
+    assert len(missing) == 25 + 7 + 8 + 4
 
 
 def test_all_files_that_are_read_of_a_package_are_asked_for() -> None:
