@@ -42,7 +42,7 @@ toolkit status --json | jq -r '.slots[] | "\\(.host) \\(.model) \\(.release.vers
 python -c 'import importlib.resources as r; print(r.files("toolkit") / "documents")'
 ```
 
-`toolkit completion` prints a script for a shell and has no document.
+`toolkit completion` prints a script for a shell and `toolkit man` a manual page; they have no document.
 """
 
 

@@ -133,6 +133,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.config:config",
         "Show the registry, fleet, home and history in use, and where each value comes from.",
     ),
+    "man": ("toolkit.cli.manual:man", "Print the manual page: toolkit man | man -l -."),
     "completion": (
         "toolkit.cli.completion:completion",
         'Print the shell\'s completion script: eval "$(toolkit completion bash)".',
