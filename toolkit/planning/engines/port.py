@@ -120,6 +120,8 @@ class Engine(Protocol):
     # the serving options that decide about calls of tools and about thoughts, the one that names a parser first
     tool_flags: tuple[str, ...]
     reasoning_flags: tuple[str, ...]
+    # the phases of its start in their order, in words
+    phases: tuple[str, ...]
 
     def arguments(
         self, version: Version, accelerator: Accelerator, facts: HostFacts
@@ -208,6 +210,9 @@ class Engine(Protocol):
 
     def decisive_line(self, lines: Sequence[str]) -> str:
         """Return the line of a log that says why the engine failed; nothing for an empty log."""
+
+    def phase_of(self, line: str) -> int:
+        """Return the place among `phases` of a line of the log of a start; 0 where it tells none."""
 
     def troubles(self, lines: Sequence[str]) -> tuple[str, ...]:
         """Return the lines of a log that report an exception or a violent end, without process, time and place."""

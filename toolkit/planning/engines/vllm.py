@@ -23,6 +23,7 @@ from toolkit.planning.engines import (
     vllm_lora,
     vllm_options,
     vllm_parsers,
+    vllm_phases,
 )
 from toolkit.planning.engines.port import EngineOptions, Missing, Seat, Signs
 from toolkit.planning.engines.vllm_names import Flags, Names, names
@@ -56,6 +57,7 @@ class Vllm:
     adapter_files: tuple[str, ...] = (vllm_lora.CONFIG_FILE, vllm_lora.WEIGHTS_FILE)
     tool_flags: tuple[str, ...] = (vllm_parsers.TOOL_PARSER, vllm_parsers.AUTO_TOOLS)
     reasoning_flags: tuple[str, ...] = (vllm_parsers.REASONING_PARSER,)
+    phases: tuple[str, ...] = tuple(words for words, _ in vllm_phases.PHASES)
 
     def arguments(
         self, version: Version, accelerator: Accelerator, facts: HostFacts
@@ -208,6 +210,9 @@ class Vllm:
             "engine_env": {names(lock.version).variables.no_usage_statistics: "1"},
             "engine_alias": alias if self.distributions[lock.accelerator] != alias["name"] else {},
         }
+
+    def phase_of(self, line: str) -> int:
+        return vllm_phases.phase_of(line)
 
     def troubles(self, lines: Sequence[str]) -> tuple[str, ...]:
         return vllm_log.troubles(lines)

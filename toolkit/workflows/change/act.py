@@ -16,6 +16,7 @@ from toolkit.domain.release import Outcome, Release
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.gate import gate_ways, way_fault
 from toolkit.planning.change.room import find_room
+from toolkit.planning.engines import engine_of
 from toolkit.planning.routing.ports import slot_ports
 from toolkit.planning.routing.routes import (
     Routes,
@@ -33,6 +34,7 @@ from toolkit.workflows.change.guarding import Guarding, keep_result
 from toolkit.workflows.change.routers import Edit
 from toolkit.workflows.change.send import engine_on_host, send
 from toolkit.workflows.change.slot_files import require_files, slot_variables
+from toolkit.workflows.change.starting import Starting
 from toolkit.workflows.guard.checks import fault_of_adapter, fault_of_check
 from toolkit.workflows.tools import Timing, Tools
 
@@ -169,7 +171,10 @@ class Act:
 
         figures = FitRecording(self._tools, facts, release)
         waited = self._tools.host.wait_ready(
-            program, port, self._change.timing.ready, self._still_starting
+            program,
+            port,
+            self._change.timing.ready,
+            Starting(engine_of(release.engine), self._tools.say),
         )
         if not waited.ok:
             raise failed(release, step.slot, f"did not start: {waited.reason}", waited)
@@ -377,10 +382,6 @@ class Act:
         if self._tools.clock() - self._said >= 2:
             self._said = self._tools.clock()
             self._tools.say(f"  {task}")
-
-    def _still_starting(self, event: Mapping[str, Any]) -> None:
-        if round(event["seconds"]) % 10 == 0:
-            self._tools.say(f"  starting for {event['seconds']:.0f} s: {event['line'][:120]}")
 
     def _still_draining(self, event: Mapping[str, Any]) -> None:
         if round(event["seconds"]) % 5 == 0:
