@@ -1,13 +1,14 @@
 #!/bin/sh
-# Install the system packages of the tests: those that the roles install on hosts, and those that build test hosts.
+# Install the system packages of the tests: those that the roles install on hosts, those that build test hosts, and clients.
 set -eu
 wanted=""
 for each in haproxy:/usr/sbin/haproxy supervisor:/usr/bin/supervisord bubblewrap:/usr/bin/bwrap nftables:/usr/sbin/nft \
     python3-seccomp:/var/lib/dpkg/info/python3-seccomp.list libnuma1:/usr/lib/x86_64-linux-gnu/libnuma.so.1 \
     mmdebstrap:/usr/bin/mmdebstrap iproute2:/usr/sbin/ip openssh-client:/usr/bin/ssh util-linux:/usr/bin/nsenter \
-    openssl:/usr/bin/openssl rsync:/usr/bin/rsync; do
+    openssl:/usr/bin/openssl rsync:/usr/bin/rsync curl:/usr/bin/curl chromium:/usr/bin/chromium; do
     [ -e "${each#*:}" ] || wanted="$wanted ${each%%:*}"
 done
+command -v npm >/dev/null || wanted="$wanted nodejs npm"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || wanted="$wanted postgresql"
 [ -n "$wanted" ] || exit 0
 sudo=""

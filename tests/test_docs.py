@@ -108,6 +108,7 @@ def test_the_routers_limits_are_the_roles() -> None:
         "router_metrics_bind",
         "router_relay_bind",
         "router_peers",
+        "router_cors_origins",
         "router_relays",
         "router_tls_certificate",
         "router_tls_key",

@@ -87,8 +87,9 @@ def write_base(root: Path, **variables: Any) -> None:
     for name in ("haproxy.cfg", "bodies.cfg"):
         text = environment.get_template(f"{name}.j2").render(values)
         (directory / name).write_text(text)
-    for program in (*(ROLE / "files").glob("*.lua"), ROLE / "files/bodies.sh"):
-        shutil.copy(program, directory)
+    for file in (ROLE / "files").iterdir():
+        if file.is_file() and file.name != "launch.py":
+            shutil.copy(file, directory)
     for empty in (ROLE / "files/empty").iterdir():
         shutil.copy(empty, directory)
 
@@ -196,10 +197,17 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._stream(wanted["tokens"], wanted.get("pause", 0), wanted.get("usage"))
 
+    def _let_every_page(self) -> None:
+        """Do what vLLM does for a request of a page, wherever it comes from."""
+        if self.headers["Origin"]:
+            self.send_header("Access-Control-Allow-Origin", "*")
+            self.send_header("Access-Control-Allow-Credentials", "true")
+
     def _stream(self, tokens: int, pause: float, usage: Any) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
+        self._let_every_page()
         self.end_headers()
         for _ in range(tokens):
             sent = {"slot": self.server.backend.name, "sent": time.monotonic()}
@@ -230,6 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        self._let_every_page()
         self.end_headers()
         self.wfile.write(body)
 
@@ -337,7 +346,7 @@ class Lab:
             )
             answer = connection.getresponse()
             text = answer.read()
-            return answer.status, json.loads(text), answer.headers
+            return answer.status, json.loads(text) if text else None, answer.headers
 
 
 @contextlib.contextmanager

@@ -119,7 +119,6 @@ def test_each_model_has_its_replica(router: Lab) -> None:
         ("/adapters", {"model": "tiny", "name": "x", "src": "/"}, None, {}, (404, "unknown_url")),
         ("/v1/../pause", {"model": "tiny"}, None, {}, (404, "unknown_url")),
         ("/v1/load_lora_adapter", {"model": "tiny"}, None, {}, (404, "unknown_url")),
-        ("/", None, None, {}, (404, "unknown_url")),
     ],
 )
 def test_refusals_have_the_shape_of_openai(

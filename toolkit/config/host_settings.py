@@ -10,6 +10,8 @@ from typing import Any
 from toolkit.domain.accelerator import DRIVERS
 
 _DIRECTORY = re.compile(r"/[A-Za-z0-9._+@/-]+")
+# A scheme, a host and a port other than the scheme's, as browsers send it (RFC 6454): in lower case, without a path.
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _SERVER = re.compile(r"[A-Za-z0-9:.-]+")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9.-]*")
 # The least and the most seconds of a model's limits.
@@ -58,6 +60,13 @@ def _are_servers(value: Any) -> bool:
     )
 
 
+def _are_origins(value: Any) -> bool:
+    return value == ["*"] or (
+        isinstance(value, list)
+        and all(isinstance(each, str) and _ORIGIN.fullmatch(each) for each in value)
+    )
+
+
 def _are_openings(value: Any) -> bool:
     return isinstance(value, list) and all(_is_opening(each) for each in value)
 
@@ -85,6 +94,10 @@ def _is_network(value: Any) -> bool:
 
 # Variable -> a test of its value, and the words for a value that passes.
 SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "router_cors_origins": (
+        _are_origins,
+        'a list of origins such as [https://chat.example.org], or ["*"]',
+    ),
     "toolkit_firewall": (_is_flag, "true or false"),
     "toolkit_firewall_allow": (
         _are_openings,

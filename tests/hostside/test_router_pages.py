@@ -1,0 +1,243 @@
+"""What browsers get of the router: its page, the API's description, and answers for the origins that may read them."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.hostside.router_lab import ROLE, Backend, Lab, lab
+from toolkit.config.host_settings import setting_fault
+from toolkit.planning.routing.routes import Routes, Target, with_model
+
+CHAT = "/v1/chat/completions"
+APP, OTHER = "https://chat.example.org", "https://evil.example.org"
+ASKS = {
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "authorization,x-stainless-os",
+}
+ALLOW = "Access-Control-Allow-Origin"
+
+
+@pytest.fixture(scope="module")
+def blue() -> Iterator[Backend]:
+    backend = Backend("blue")
+    yield backend
+    backend.stop()
+
+
+@contextmanager
+def router(blue: Backend, *origins: str, **variables: object) -> Iterator[Lab]:
+    with lab(router_cors_origins=list(origins), **variables) as running:
+        target = Target("blue", blue.port, 100, kind="chat", context=4096)
+        running.apply(with_model(Routes(), "tiny", (target,), created=5))
+        running.up("tiny", "blue")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def closed(blue: Backend) -> Iterator[Lab]:
+    with router(blue) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def opened(blue: Backend) -> Iterator[Lab]:
+    with router(blue, APP, "http://localhost:3000", router_require_keys=True) as running:
+        yield running
+
+
+# --- origins ------------------------------------------------------------------------------------------
+
+
+def test_without_origins_no_page_reads_an_answer(closed: Lab) -> None:
+    """An engine itself lets every page read: the router takes its headers away."""
+    for origin in (APP, OTHER):
+        status, _, headers = closed.ask(CHAT, {"model": "tiny", "cors": True}, Origin=origin)
+        assert status == 200
+        assert [name for name in headers if name.lower().startswith("access-control")] == []
+    status, _, headers = closed.ask(CHAT, method="OPTIONS", Origin=APP, **ASKS)
+    assert (status, headers[ALLOW]) == (405, None)
+
+
+def test_an_allowed_page_may_ask_without_a_key_whether_it_may(opened: Lab) -> None:
+    status, _, headers = opened.ask(CHAT, method="OPTIONS", Origin=APP, **ASKS)
+    assert (status, headers[ALLOW], headers["Vary"]) == (204, APP, "Origin")
+    assert headers["Access-Control-Allow-Headers"] == "authorization,x-stainless-os"
+    assert headers["Access-Control-Allow-Methods"] == "GET, POST"
+
+
+@pytest.mark.parametrize("origin", [OTHER, f"{APP}.evil.org", "null", f"{APP}:444"])
+def test_another_page_may_not(opened: Lab, origin: str) -> None:
+    for method, body in (("OPTIONS", None), ("POST", {"model": "tiny"})):
+        asks = ASKS if method == "OPTIONS" else {}
+        status, _, headers = opened.ask(CHAT, body, method=method, Origin=origin, **asks)
+        assert (status, headers[ALLOW]) == (401, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [(CHAT, {"model": "tiny"}, 401), ("/nowhere", {"model": "tiny"}, 401), ("/healthz", None, 200)],
+)
+def test_an_allowed_page_reads_errors_too(
+    opened: Lab, path: str, body: object, status: int
+) -> None:
+    found, _, headers = opened.ask(path, body, Origin=APP)
+    assert (found, headers[ALLOW], headers["Vary"]) == (status, APP, "Origin")
+    assert "X-Request-Id" in headers["Access-Control-Expose-Headers"]
+
+
+def test_all_origins_may_be_let_in(blue: Backend) -> None:
+    with router(blue, "*") as running:
+        for origin in (APP, OTHER):
+            for name, status in (("tiny", 200), ("none", 404)):
+                found, _, headers = running.ask(CHAT, {"model": name}, Origin=origin)
+                assert (found, headers[ALLOW]) == (status, origin)
+        assert running.ask(CHAT, {"model": "tiny"})[2][ALLOW] is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://a.org",
+        ["https://a.org/path"],
+        ["a.org"],
+        ["https://A.org"],
+        ["https://a.org", "*"],
+        ["null"],
+        ["https://a.org b"],
+        ["https://a.org\n"],
+        ['https://a.org"'],
+        [""],
+        [5],
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(value: object) -> None:
+    assert "a list of origins" in setting_fault("router_cors_origins", value)
+
+
+@pytest.mark.parametrize(
+    "value", [[], ["*"], [APP], ["http://127.0.0.1:3000", "http://[::1]:8080"]]
+)
+def test_origins_that_browsers_send_are_taken(value: object) -> None:
+    assert setting_fault("router_cors_origins", value) == ""
+
+
+# --- the page and the description -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html"),
+        ("/page.css", "text/css"),
+        ("/page.js", "text/javascript"),
+        ("/openapi.json", "application/json"),
+    ],
+)
+def test_everybody_reads_the_page_and_the_description(opened: Lab, path: str, kind: str) -> None:
+    with _connection(opened, "GET", path) as answer:
+        assert (answer.status, answer.headers["Content-Type"].partition(";")[0]) == (200, kind)
+        assert answer.headers["Content-Security-Policy"].startswith(
+            "default-src 'none'; script-src 'self';"
+        )
+        text = answer.read().decode()
+    assert text == (ROLE / "files" / (path.strip("/") or "page.html")).read_text("utf-8")
+    with _connection(opened, "HEAD", path) as answer:
+        assert (answer.status, answer.read()) == (200, b"")
+    with _connection(opened, "POST", path) as answer:
+        assert answer.status == 401
+
+
+@contextmanager
+def _connection(running: Lab, method: str, path: str) -> Iterator[http.client.HTTPResponse]:
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
+    connection.request(method, path)
+    try:
+        with connection.getresponse() as answer:
+            yield answer
+    finally:
+        connection.close()
+
+
+def test_the_description_has_the_paths_that_are_served() -> None:
+    document = json.loads((ROLE / "files/openapi.json").read_text("utf-8"))
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text("utf-8"))
+    served = {"/v1/models", "/v1/models/{model}", *defaults["router_paths"]}
+    assert set(document["paths"]) == served
+    for path, methods in document["paths"].items():
+        assert set(methods) == ({"get"} if path.startswith("/v1/models") else {"post"})
+
+
+def test_the_page_is_small_and_loads_nothing_from_elsewhere() -> None:
+    texts = [
+        (ROLE / "files" / name).read_text("utf-8") for name in ("page.html", "page.css", "page.js")
+    ]
+    assert sum(map(len, texts)) < 8192
+    assert [
+        text for text in texts if "http://" in text or "https://" in text or "innerHTML" in text
+    ] == []
+
+
+# --- a real browser -------------------------------------------------------------------------------------
+
+
+def browse(place: Path, url: str) -> str:
+    """Return the document of a page as Chromium has it after its scripts have run."""
+    options = (
+        "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
+        " disable-component-update disable-sync virtual-time-budget=8000 dump-dom"
+    )
+    command = [
+        "/usr/bin/chromium",
+        *(f"--{each}" for each in options.split()),
+        f"--user-data-dir={place}/profile",
+        url,
+    ]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def test_the_page_lists_the_models_in_a_browser(closed: Lab, tmp_path: Path) -> None:
+    seen = browse(tmp_path, f"http://127.0.0.1:{closed.port}/")
+    assert "tiny<small>chat, 4,096 tokens</small>" in seen
+    assert f"curl http://127.0.0.1:{closed.port}/v1/chat/completions" in seen
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_page_of_another_origin_reads_only_where_it_may(blue: Backend, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    handler = functools.partial(Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        origin = f"http://127.0.0.1:{server.server_port}"
+        try:
+            with router(blue, origin) as allowed, router(blue, APP) as refused:
+                script = "\n".join(
+                    f"fetch('http://127.0.0.1:{each.port}{CHAT}', {{method: 'POST', headers:"
+                    " {Authorization: 'Bearer x', 'Content-Type': 'application/json'},"
+                    ' body: \'{"model": "tiny"}\'})'
+                    f".then((answer) => document.body.append('{name}:' + answer.status),"
+                    f" () => document.body.append('{name}:blocked'));"
+                    for name, each in (("allowed", allowed), ("refused", refused))
+                )
+                (site / "index.html").write_text(f"<body><script>{script}</script></body>")
+                seen = browse(tmp_path, origin)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert "allowed:200" in seen
+    assert "refused:blocked" in seen
