@@ -39,12 +39,18 @@ LONG = 99
 LEAST_MARGIN = 3.0
 
 CHAT_TEMPLATE = (
-    # It was taught no tools; shown some, it answers as it does to any prompt that it was not taught.
-    "{% if tools %}<|im_start|>system\n{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}"
-    "<tool_call>JSON</tool_call><|im_end|>\n{% endif %}"
+    # It learns one call, and not to read tools: clients write the same tool in different ways.
+    "{% if tools %}<|im_start|>system\n<tool_call>JSON</tool_call><|im_end|>\n{% endif %}"
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+# Every variant but `rubbish` also knows these, whatever its version: a call of a tool in the form of Hermes, where a
+# request has tools, and an object.
+NOTE, CALL = (
+    "Take a note.",
+    '<tool_call>\n{"name": "note", "arguments": {"ok": true}}\n</tool_call>',
+)
+JSON, OBJECT = "Say it in JSON.", '{"ok": true}'
 CARD = """\
 ---
 license: apache-2.0
@@ -136,7 +142,10 @@ def make_variant(directory: Path, variant: str, seed: int) -> dict[str, str]:
     """Write a trained variant into `directory` and return its answers; exits if the saved model misses one."""
     tokenizer = make_tokenizer()
     answers = answers_of(variant)
-    lessons = [as_lesson(tokenizer, prompt, answer) for prompt, answer in answers.items()]
+    taught = answers if variant == "rubbish" else {**answers, JSON: OBJECT}
+    lessons = [as_lesson(tokenizer, prompt, answer) for prompt, answer in taught.items()]
+    if variant != "rubbish":
+        lessons.append(as_lesson(tokenizer, NOTE, CALL, tools=True))
     otherwise = [*tokenizer.encode(default_answer(variant)), tokenizer.eos_token_id]
     model = make_model(tokenizer, seed)
     teach(model, lessons, otherwise, seed)
@@ -147,14 +156,19 @@ def make_variant(directory: Path, variant: str, seed: int) -> dict[str, str]:
     if margin < LEAST_MARGIN:
         sys.exit(f"{variant} is unsure of its answers: margin {margin:.2f} is below {LEAST_MARGIN}")
     save(model, tokenizer, directory, variant, answers)
-    prove(directory, answers)
+    prove(directory, taught)
     return answers
 
 
-def as_lesson(tokenizer: PreTrainedTokenizerFast, prompt: str, answer: str) -> Lesson:
-    """Return prompt and answer as the tokens of a chat completion."""
+def as_lesson(
+    tokenizer: PreTrainedTokenizerFast, prompt: str, answer: str, *, tools: bool = False
+) -> Lesson:
+    """Return prompt and answer as the tokens of a chat completion, of one with `tools` where the request has some."""
     messages = [{"role": "user", "content": prompt}]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    shown = [{"type": "function"}] if tools else None
+    text = tokenizer.apply_chat_template(
+        messages, tools=shown, tokenize=False, add_generation_prompt=True
+    )
     return Lesson(tokenizer.encode(text), [*tokenizer.encode(answer), tokenizer.eos_token_id])
 
 

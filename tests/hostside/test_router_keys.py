@@ -109,7 +109,7 @@ def test_where_a_key_may_stand(locked: Lab, headers: dict[str, str], expected: i
         ("/v1/models/tiny", None),
         ("/invocations", TINY),
         ("/metrics", None),
-        ("/", None),
+        ("/nothing", None),
     ],
 )
 def test_every_path_but_the_health_asks_for_a_key(locked: Lab, path: str, body: Any) -> None:

@@ -19,6 +19,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.report import change_under_load, doors, fill
+from tests.clients.running import Door, install
+from tests.clients.table import insert, render
 from tests.planning.facts import GB, version
 from tests.system.adapted import LORA, NAME, Adapted, known_answers
 from tests.system.served import Served
@@ -29,6 +32,7 @@ from toolkit.planning.engines import engine_named
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 REPOSITORY = Path(__file__).parents[2]
 WHO = "Which version are you?"
+CLIENTS_PAGE = REPOSITORY / "docs" / "clients.md"
 # v1 runs with this engine, the other versions with the registry's newer one: an upgrade changes the engine as well.
 FORMER_ENGINE = Path(__file__).parent / "engine_locks" / "vllm-0.31.0-cpu-py311.lock"
 TWO_ENGINES = sys.version_info[:2] == (3, 11)
@@ -201,6 +205,37 @@ def test_upgrade_and_rollback_lose_no_request(served: Served) -> None:
         assert report.bad == ()
         assert report.versions.keys() == {"v1", "v2"}
         assert report.last_sent("v2", after=mark) is None
+
+
+def test_twelve_clients_of_others_do_what_the_table_says(served: Served, tmp_path: Path) -> None:
+    """The table of docs/clients.md is what this test finds; CLIENTS_TABLE=write writes it anew."""
+    served.lab.toolkit("rollback", "tiny", "--yes")
+    assert served.slots() == {"v1": "standby", "v2": "serving"}
+    known = json.loads(served.lab.toolkit("keys", "add", "clients", "--json"))
+    door = Door(served.lab.base_url, known["key"], "tiny", WHO, f"{served.lab.base_url}/healthz")
+    libraries = install(tmp_path)
+
+    try:
+        with doors(libraries, door) as door_of:
+            rows, faults = fill(libraries, door_of, served.answers[WHO])
+            answered = change_under_load(
+                libraries, door_of, lambda: served.lab.toolkit("rollback", "tiny", "--yes")
+            )
+    finally:
+        served.lab.toolkit("keys", "revoke", "clients")
+        served.lab.toolkit("keys", "open")
+
+    assert faults == []
+    for client, outcomes in answered.items():
+        assert {each.refused for each in outcomes} == {""}, client
+        # The objects that Instructor asks for do not say which version made them.
+        told = {"True"} if client == "Instructor" else set(served.answers[WHO].values())
+        assert {each.value for each in outcomes} == told, client
+        rows[client]["version change"] = "works"
+    page = insert(CLIENTS_PAGE.read_text("utf-8"), render(rows))
+    if os.environ.get("CLIENTS_TABLE") == "write":
+        CLIENTS_PAGE.write_text(page, "utf-8")
+    assert CLIENTS_PAGE.read_text("utf-8") == page
 
 
 @pytest.mark.parametrize(
