@@ -23,8 +23,9 @@ from toolkit.domain.probe import LockOwner, PairsWanted
 from toolkit.domain.release import OpenDeployment
 from toolkit.errors import BusyError, HostError
 from toolkit.planning.engines.vllm_log import read_actual
+from toolkit.planning.routing.edits import with_model, with_weights
 from toolkit.planning.routing.keys import opened, with_key, without_key
-from toolkit.planning.routing.routes import Routes, Target, with_model, with_weights
+from toolkit.planning.routing.routes import Routes, Target
 
 OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
 BOB = LockOwner("bob@ops2", "toolkit rollback tiny", 1)

@@ -25,8 +25,9 @@ from toolkit.adapters.hosts.host import RealHost
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.snapshot import FileDigest, digest_of_files
 from toolkit.errors import BusyError, HostError
+from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import Routes, Target, with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
 

@@ -17,7 +17,8 @@ from toolkit.adapters.ansible.playbooks import playbook_directory
 from toolkit.adapters.hosts.client import host_client, silent
 from toolkit.adapters.hosts.host import RealHost
 from toolkit.errors import HostError
-from toolkit.planning.routing.routes import Routes, Target, with_model
+from toolkit.planning.routing.edits import with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 pytestmark = pytest.mark.system
 

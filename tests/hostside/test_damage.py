@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from toolkit.domain.keys import KeyRing
+from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.keys import with_key
-from toolkit.planning.routing.routes import Routes, Target, with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 HOSTSIDE = Path(__file__).parents[2] / "toolkit" / "hostside"
 ROUTES = with_model(

@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import REPO, Lab, free_port, lab, router_view, until
-from toolkit.planning.routing.routes import Routes, Target, with_model
+from toolkit.planning.routing.edits import with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 

@@ -9,7 +9,8 @@ import pytest
 import router_socket
 
 from tests.hostside.router_lab import Backend, Lab, lab, until
-from toolkit.planning.routing.routes import Routes, Target, with_model, with_weights
+from toolkit.planning.routing.edits import with_model, with_weights
+from toolkit.planning.routing.routes import Routes, Target
 
 CHAT = "/v1/chat/completions"
 NAME = "Acme/Tiny-Chat"

@@ -24,13 +24,9 @@ from tests.hostside.router_lab import (
     until,
 )
 from tests.hostside.router_site import PATH, Clients, Site
+from toolkit.planning.routing.edits import with_model, with_weights, without_model
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import (
-    Target,
-    with_model,
-    with_weights,
-    without_model,
-)
+from toolkit.planning.routing.routes import Target
 
 
 def test_a_switch_back_and_forth_under_load_loses_nothing(site: Site) -> None:

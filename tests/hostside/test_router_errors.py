@@ -14,7 +14,8 @@ import pytest
 from tests.hostside.router_lab import Backend, Lab, lab, router_socket, until
 from tests.hostside.router_site import Site
 from tests.hostside.test_router_keys import ANN, BOB, bearer, ring
-from toolkit.planning.routing.routes import Target, with_model
+from toolkit.planning.routing.edits import with_model
+from toolkit.planning.routing.routes import Target
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 WRONG = "tk-wrong-" + "w" * 32

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import Backend, Lab, lab
-from toolkit.planning.routing.routes import Routes, Target, with_model
+from toolkit.planning.routing.edits import with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 PATH = "/v1/audio/transcriptions"
 BOUNDARY = "----fence-7Zq"

@@ -14,7 +14,7 @@ import pytest
 
 from tests.hostside.router_lab import Backend, Lab, lab, until
 from tests.hostside.router_site import PATH, Clients, Site
-from toolkit.planning.routing.routes import with_hold, with_weights
+from toolkit.planning.routing.edits import with_hold, with_weights
 
 
 def begin(site: Site, patience: int = 60) -> None:

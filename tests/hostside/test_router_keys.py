@@ -33,8 +33,9 @@ from tests.hostside.router_lab import (
 )
 from tests.hostside.router_site import PATH, Site
 from toolkit.domain.keys import KeyRing
+from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.keys import opened, with_key, without_key
-from toolkit.planning.routing.routes import Routes, Target, with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 ANN, BOB = "tk-ann-" + "a" * 32, "tk-bob-" + "b" * 32
 TINY = {"model": "tiny"}

@@ -12,13 +12,9 @@ import pytest
 
 from tests.hostside.router_lab import REPO, router
 from tests.hostside.router_site import PATH, Site
+from toolkit.planning.routing.edits import with_model, with_weights
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import (
-    PREFIX,
-    Target,
-    with_model,
-    with_weights,
-)
+from toolkit.planning.routing.routes import PREFIX, Target
 
 KILLED = """
 import json, os, signal, sys

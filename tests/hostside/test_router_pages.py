@@ -16,7 +16,8 @@ import yaml
 
 from tests.hostside.router_lab import ROLE, Backend, Lab, lab
 from toolkit.config.host_settings import setting_fault
-from toolkit.planning.routing.routes import Routes, Target, with_model
+from toolkit.planning.routing.edits import with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 CHAT = "/v1/chat/completions"
 APP, OTHER = "https://chat.example.org", "https://evil.example.org"

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import Backend, Lab, lab, until
-from toolkit.planning.routing.routes import Routes, Target, with_model
+from toolkit.planning.routing.edits import with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 PATH = "/v1/chat/completions"
 

@@ -13,14 +13,8 @@ import pytest
 from tests.hostside.router_lab import Backend, Lab, free_port, lab, until
 from tests.hostside.router_site import PATH, Clients, Site
 from tests.hostside.test_router_fleet import Pair
-from toolkit.planning.routing.routes import (
-    PREFIX,
-    Routes,
-    Target,
-    with_model,
-    with_shares,
-    with_weights,
-)
+from toolkit.planning.routing.edits import with_model, with_shares, with_weights
+from toolkit.planning.routing.routes import PREFIX, Routes, Target
 
 
 def give(site: Site, **shares: int) -> bool:

@@ -12,7 +12,8 @@ import pytest
 
 from tests.hostside.router_lab import router_socket, router_view, until
 from tests.hostside.router_site import PATH, Clients, Site
-from toolkit.planning.routing.routes import Routes, with_model
+from toolkit.planning.routing.edits import with_model
+from toolkit.planning.routing.routes import Routes
 
 
 def standing_by(routes: Routes) -> Routes:

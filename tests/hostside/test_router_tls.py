@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.hostside.router_lab import NOBODY, Backend, Lab, lab, router_keys, router_socket
-from toolkit.planning.routing.routes import Routes, Target, with_model
+from toolkit.planning.routing.edits import with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 PATH = "/v1/completions"
 

@@ -8,16 +8,9 @@ from typing import Any
 import pytest
 
 from toolkit.hostside import routes_file
+from toolkit.planning.routing.edits import with_hold, with_model, with_shares, with_weights
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import (
-    PREFIX,
-    Routes,
-    Target,
-    with_hold,
-    with_model,
-    with_shares,
-    with_weights,
-)
+from toolkit.planning.routing.routes import PREFIX, Routes, Target
 
 BLUE = (Target("blue", 8100, 100), Target("green", 8101, 0))
 TINY = with_model(Routes(), "tiny", BLUE, created=7)

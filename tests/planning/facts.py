@@ -11,7 +11,8 @@ from toolkit.domain.model import EngineSpec, HubSource, Openness, Resources, Ver
 from toolkit.domain.plan import Step
 from toolkit.domain.release import Release
 from toolkit.planning.change.deploy import Wanted
-from toolkit.planning.routing.routes import Routes, Target, with_model
+from toolkit.planning.routing.edits import with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 GB = 10**9
 ENGINE = "vllm-0.32.0-cpu-py311-aaaaaaaa"

@@ -18,9 +18,10 @@ from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.drift import drift_of
 from toolkit.planning.change.recovery import plan_recovery
 from toolkit.planning.engines import vllm_lora
+from toolkit.planning.routing.edits import with_adapters, with_hold, with_model
 from toolkit.planning.routing.files import render_files, render_holds, render_slots
 from toolkit.planning.routing.rebuild import rebuilt
-from toolkit.planning.routing.routes import Routes, Target, with_adapters, with_hold, with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 LORA = ("--enable-lora", "--max-loras", "4", "--max-lora-rank", "16")
 

@@ -12,8 +12,9 @@ from toolkit.domain.capabilities import Capabilities
 from toolkit.domain.golden import Kind
 from toolkit.domain.release import Release
 from toolkit.errors import InputError
+from toolkit.planning.routing.edits import told
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import Route, Routes, Target, told
+from toolkit.planning.routing.routes import Route, Routes, Target
 
 BLUE = Target("blue", 8100, 100)
 GREEN = Target("green", 8101)

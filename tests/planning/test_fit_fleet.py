@@ -15,7 +15,8 @@ from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.rollout import Limits, plan_rollout
 from toolkit.planning.fit.fleet import Upgrade, plan_upgrade
 from toolkit.planning.fit.host_fit import HostFit
-from toolkit.planning.routing.routes import Routes, Target, with_model
+from toolkit.planning.routing.edits import with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 BARE = host()
 ROOMY = host(slot("blue", release(1), weight=100))

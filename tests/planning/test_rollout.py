@@ -16,7 +16,8 @@ from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.placement import choose_hosts
 from toolkit.planning.change.rollout import Limits, numbered, plan_rollout
 from toolkit.planning.routing.agreement import behind, fleet_routes, with_routes
-from toolkit.planning.routing.routes import Routes, Target, with_model
+from toolkit.planning.routing.edits import with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 BARE = host()
 ONE = host(slot("blue", release(1), weight=100), snapshots=(2,))

@@ -7,11 +7,7 @@ from dataclasses import replace
 import pytest
 
 from toolkit.errors import InputError
-from toolkit.planning.routing.routes import (
-    Route,
-    Routes,
-    Target,
-    backend_name,
+from toolkit.planning.routing.edits import (
     with_hold,
     with_model,
     with_shares,
@@ -19,6 +15,7 @@ from toolkit.planning.routing.routes import (
     without_model,
     without_standby,
 )
+from toolkit.planning.routing.routes import Route, Routes, Target, backend_name
 
 BLUE = (Target("blue", 8100, 100), Target("green", 8101, 0))
 TINY = with_model(Routes(), "tiny", BLUE, created=7)

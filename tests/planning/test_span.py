@@ -23,7 +23,8 @@ from toolkit.planning.change.span import (
     require_together,
     require_whole,
 )
-from toolkit.planning.routing.routes import Routes, Target, with_model
+from toolkit.planning.routing.edits import with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 HOSTS = ("10.0.0.1", "10.0.0.2")
 ANYWHERE, PLACED = Span(2), Span(2, HOSTS, 28000)

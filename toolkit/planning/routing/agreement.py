@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from toolkit.domain.facts import HostFacts
-from toolkit.planning.routing.routes import Routes, settled
+from toolkit.planning.routing.edits import with_model
+from toolkit.planning.routing.routes import Route, Routes, Target
 
 
 def fleet_routes(facts: Mapping[str, HostFacts]) -> Routes:
@@ -50,3 +51,38 @@ def _with_routes(label: str, facts: HostFacts, routes: Routes) -> HostFacts:
         for weight, share in [given.get((slot.model, slot.slot), (0, 0))]
     )
     return replace(facts, slots=slots, routes=routes.as_json(label))
+
+
+def settled(found: Mapping[str, Routes], told: Routes | None = None) -> Routes:
+    """Return the right routes where those of hosts (by label) differ: the newest, without any host's withdrawn targets.
+
+    Routes with a higher serial may come from a command or a host that did not know of a withdrawal. A target stays
+    withdrawn until its own host has other routes, so that host's word on its own targets counts. Among routes with the
+    same serial those are right that a command has `told` since, from other hosts' facts.
+    """
+    routes = newest([*filter(None, [told]), *found.values()])
+    corrected = routes
+    for host, own in found.items():
+        for route in own.routes:
+            for target in route.on(host):
+                if target.withdrawn:
+                    corrected = _with_withdrawn(corrected, route, target)
+    return corrected if corrected is routes else replace(corrected, serial=routes.serial + 1)
+
+
+def _with_withdrawn(routes: Routes, own: Route, target: Target) -> Routes:
+    """Return `routes` with the targets that the host of `target` has in its `own` route; the same where they agree."""
+    route = routes.of(own.model)
+    there = (
+        next((each for each in route.targets if each.name == target.name), None) if route else None
+    )
+    if route is None or there is None or not (there.weight or there.share or there.standby):
+        return routes
+    known = {each.name: each for each in own.on(target.host)}
+    targets = tuple(known.get(each.name, each) for each in route.targets)
+    return with_model(routes, own.model, targets, created=route.created)
+
+
+def newest(found: Iterable[Routes]) -> Routes:
+    """Return the routes with the highest serial, or empty routes where none are given."""
+    return max(found, key=lambda routes: routes.serial, default=Routes())

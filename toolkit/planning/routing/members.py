@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from toolkit.domain.release import Deployment, Outcome
-from toolkit.planning.routing.routes import Routes, without_targets
+from toolkit.planning.routing.edits import without_targets
+from toolkit.planning.routing.routes import Routes
 
 _LEAVING = ("stop", "forget")
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from toolkit.domain.facts import HostFacts, SlotFacts
 from toolkit.domain.fleet import Host
 from toolkit.errors import RefusedError
+from toolkit.planning.routing.edits import told, with_targets
 from toolkit.planning.routing.ports import slot_ports
-from toolkit.planning.routing.routes import Routes, Target, told, with_targets
+from toolkit.planning.routing.routes import Routes, Target
 
 ROUTES = "router/routes.json"
 KEYS = "router/keys.json"

@@ -17,10 +17,7 @@ from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.gate import gate_ways, way_fault
 from toolkit.planning.change.room import find_room
 from toolkit.planning.engines import engine_of
-from toolkit.planning.routing.ports import slot_ports
-from toolkit.planning.routing.routes import (
-    Routes,
-    Target,
+from toolkit.planning.routing.edits import (
     told,
     with_former,
     with_hold,
@@ -29,6 +26,8 @@ from toolkit.planning.routing.routes import (
     without_standby,
     without_targets,
 )
+from toolkit.planning.routing.ports import slot_ports
+from toolkit.planning.routing.routes import Routes, Target
 from toolkit.workflows.change.failures import failed, logs_of, refused
 from toolkit.workflows.change.guarding import Guarding, keep_result
 from toolkit.workflows.change.routers import Edit

@@ -16,7 +16,8 @@ from toolkit.domain.release import Release, ReleaseAdapter
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.adapters import adapter_changes, internal_name
 from toolkit.planning.engines import engine_of
-from toolkit.planning.routing.routes import Routes, with_adapters
+from toolkit.planning.routing.edits import with_adapters
+from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.failures import logs_of, refused
 from toolkit.workflows.guard.checks import fault_of_adapter
 from toolkit.workflows.tools import Tools

@@ -17,7 +17,8 @@ from toolkit.errors import (
 )
 from toolkit.planning.change.canary import is_declared, is_watched
 from toolkit.planning.change.rollout import PREPARATION, RolloutPlan
-from toolkit.planning.routing.routes import Routes, without_standby
+from toolkit.planning.routing.edits import without_standby
+from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.act import Act, Change
 from toolkit.workflows.change.recording import (
     begin_deployment,

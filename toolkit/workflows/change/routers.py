@@ -9,9 +9,9 @@ from dataclasses import replace
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.domain.facts import HostFacts
 from toolkit.errors import HostError, ToolkitError
-from toolkit.planning.routing.agreement import with_routes
+from toolkit.planning.routing.agreement import settled, with_routes
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import Routes, settled
+from toolkit.planning.routing.routes import Routes
 
 Edit = Callable[[Routes], Routes]
 AT_ONCE = 16

@@ -1,0 +1,182 @@
+"""Edits of routes: each returns new routes, and keeps what it does not concern."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from toolkit.domain.capabilities import Capabilities
+from toolkit.domain.golden import Kind
+from toolkit.domain.release import Release
+from toolkit.errors import InputError
+from toolkit.planning.routing.routes import LEAST, Route, Routes, Target
+
+
+def told(target: Target, release: Release) -> Target:
+    """Return the target with what its release tells clients: its names, its kind and its context."""
+    does = release.does
+    return replace(
+        target,
+        adapters=tuple(sorted(each.name for each in release.adapters)),
+        aliases=release.aliases,
+        kind=_kind(does) if does else "",
+        context=(does.context or 0) if does else 0,
+    )
+
+
+def _kind(does: Capabilities) -> str:
+    """Return what a model answers. One that takes sound in a chat may also transcribe it."""
+    also = "/transcription" if does.audio and does.kind is Kind.CHAT else ""
+    return f"{does.kind}{also}"
+
+
+def with_model(
+    routes: Routes,
+    model: str,
+    targets: tuple[Target, ...],
+    *,
+    created: int,
+    routing: str | None = None,
+) -> Routes:
+    """Return `routes` with `model` leading to `targets`.
+
+    A model that has a route keeps its `created`, its `routing` where none is given, and its `hold` while no target has
+    a weight.
+    """
+    former = routes.of(model)
+    kept = former.routing if former else LEAST
+    hold = former.hold if former and not any(target.weight for target in targets) else 0
+    since = former.created if former else created
+    route = Route(model, targets, since, routing or kept, hold=hold)
+    others = [each for each in routes.routes if each.model != model]
+    changed = tuple(sorted([*others, route], key=lambda each: each.model))
+    return replace(routes, routes=changed)
+
+
+def with_targets(
+    routes: Routes,
+    model: str,
+    host: str,
+    targets: tuple[Target, ...],
+    *,
+    created: int,
+    routing: str | None = None,
+) -> Routes:
+    """Return `routes` with `targets` as the model's targets on `host`; other hosts keep theirs."""
+    former = routes.of(model)
+    others = [each for each in former.targets if each.host != host] if former else []
+    all_targets = sorted([*others, *targets], key=lambda target: target.host)
+    return with_model(routes, model, tuple(all_targets), created=created, routing=routing)
+
+
+def without_model(routes: Routes, model: str) -> Routes:
+    """Return `routes` without `model`; the same routes where it has none."""
+    return replace(routes, routes=tuple(each for each in routes.routes if each.model != model))
+
+
+def without_targets(routes: Routes, model: str, host: str) -> Routes:
+    """Return `routes` without the model's targets on `host`, and without the model where none is left."""
+    route = routes.of(model)
+    if route is None or not route.on(host):
+        return routes
+    left = tuple(target for target in route.targets if target.host != host)
+    if not left:
+        return without_model(routes, model)
+    return with_model(routes, model, left, created=route.created)
+
+
+def with_weights(routes: Routes, model: str, weights: Mapping[str, int]) -> Routes:
+    """Return `routes` with the weights of the model's targets set, by name; other targets keep theirs.
+
+    A target that gets a weight has no share any more. Raises InputError where the model or a target has no route.
+    """
+    route = _route_with(routes, model, weights)
+    targets = tuple(
+        replace(each, weight=weights[each.name], share=0 if weights[each.name] else each.share)
+        if each.name in weights
+        else each
+        for each in route.targets
+    )
+    return with_model(routes, model, targets, created=route.created)
+
+
+def with_shares(routes: Routes, model: str, shares: Mapping[str, int]) -> Routes:
+    """Return `routes` with the shares of the model's targets set, by name; other targets keep theirs.
+
+    Shares are in parts of 10,000 of the model's requests, wherever they come in; 0 ends a canary. A target that gets a
+    share is no standby meanwhile. Raises InputError where the model or a target has no route, where a target has a
+    weight, and where the shares are more than all requests.
+    """
+    route = _route_with(routes, model, shares)
+    targets = tuple(
+        replace(each, share=shares[each.name], standby=each.standby and not shares[each.name])
+        if each.name in shares
+        else each
+        for each in route.targets
+    )
+    return with_model(routes, model, targets, created=route.created)
+
+
+def with_hold(routes: Routes, model: str, seconds: int) -> Routes:
+    """Return `routes` in which requests wait for up to `seconds` while no target of the model has a weight.
+
+    A target that gains a weight ends it. Raises InputError where the model has no route, or a target has a weight.
+    """
+    route = _route_with(routes, model, ())
+    if seconds and any(target.weight for target in route.targets):
+        raise InputError(f"{model} is served, so its requests need not wait")
+    others = [each for each in routes.routes if each.model != model]
+    changed = sorted([*others, replace(route, hold=seconds)], key=lambda each: each.model)
+    return replace(routes, routes=tuple(changed))
+
+
+def with_former(routes: Routes, model: str, name: str) -> Routes:
+    """Return `routes` in which the model's target `name` gets its traffic back where the command dies.
+
+    That ends once a command gives traffic on the target's host. Raises InputError where it has no route.
+    """
+    route = _route_with(routes, model, {name})
+    targets = tuple(
+        replace(each, former=each.former or each.name == name) for each in route.targets
+    )
+    return with_model(routes, model, targets, created=route.created)
+
+
+def with_adapters(
+    routes: Routes, model: str, target: str, adapters: Collection[str], waiting: Collection[str]
+) -> Routes:
+    """Return `routes` in which a target has `adapters`, and requests for those that are `waiting` wait everywhere.
+
+    Raises InputError where the model or the target has no route.
+    """
+    route = _route_with(routes, model, (target,))
+    targets = tuple(
+        replace(each, adapters=tuple(sorted(adapters)), waiting=tuple(sorted(waiting)))
+        if each.name == target
+        else each
+        for each in route.targets
+    )
+    changed = replace(route, targets=targets)
+    others = [each for each in routes.routes if each.model != model]
+    return replace(routes, routes=tuple(sorted([*others, changed], key=lambda each: each.model)))
+
+
+def _route_with(routes: Routes, model: str, names: Collection[str]) -> Route:
+    """Return the model's route; raises InputError where there is none, or where a target of `names` is missing."""
+    route = routes.of(model)
+    if route is None:
+        raise InputError(f"{model} has no route", hint=f"toolkit deploy {model}")
+    if missing := set(names) - {target.name for target in route.targets}:
+        raise InputError(f"{model} has no slot {', '.join(sorted(missing))}")
+    return route
+
+
+def without_standby(routes: Routes, model: str, names: Collection[str]) -> Routes:
+    """Return `routes` in which the model's targets `names` take no traffic over; the same where none would."""
+    route = routes.of(model)
+    if route is None or not any(each.standby and each.name in names for each in route.targets):
+        return routes
+    targets = tuple(
+        replace(each, standby=each.standby and each.name not in names) for each in route.targets
+    )
+    return with_model(routes, model, targets, created=route.created)
