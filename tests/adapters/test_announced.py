@@ -34,3 +34,12 @@ def test_a_long_task_is_told_while_it_runs() -> None:
     told = threading.Event()
     Announced(lambda _: told.set(), patience=0.01).take(START, {"task": "Install the engine"})
     assert told.wait(5)
+
+
+def test_a_run_that_ends_early_has_no_later_words() -> None:
+    said: list[str] = []
+    shown = Announced(said.append, patience=0.05)
+    shown.take(START, {"task": "Install the engine"})
+    shown.close()
+    threading.Event().wait(0.15)
+    assert said == []

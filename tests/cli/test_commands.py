@@ -64,7 +64,6 @@ def test_the_help_in_the_list_is_the_commands_own(name: str) -> None:
         (["stop", "tiny", "--wait", "10"], "'10' is no time"),
         (["provision", "--wait", "25h"], "'25h' is not more than 0 and at most 24h"),
         (["prune", "--wait", "0s"], "'0s' is not more than 0"),
-        (["rollback", "tiny", "--to", "v1"], "'v1' is no whole number"),
         (["logs", "tiny", "--slot", "red"], "'red' is not one of 'blue', 'green'"),
         (["completion", "ksh"], "'ksh' is not one of 'bash', 'zsh', 'fish'"),
         (["releases", "tiny", "--limit", "0"], "0 is not in the range x>=1"),

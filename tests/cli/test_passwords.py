@@ -16,24 +16,24 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def place(short_path: Path) -> Path:
     """Return a directory with an inventory whose host's directory is in a vault."""
-    (tmp_path / "password").write_text(PASSWORD)
-    root = tmp_path / "root"
+    (short_path / "password").write_text(PASSWORD)
+    root = short_path / "root"
     words = ["encrypt_string", "--vault-password-file", "password", "--name", "toolkit_root"]
     done = subprocess.run(
         [sys.executable, "-m", "ansible", "vault", *words, str(root)],
-        cwd=tmp_path,
+        cwd=short_path,
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, "LC_ALL": "C.UTF-8"},
     )
-    (tmp_path / "group_vars").mkdir()
-    (tmp_path / "group_vars" / "all.yml").write_text(done.stdout)
-    (tmp_path / "password").unlink()
-    (tmp_path / "fleet.yaml").write_text("all: {hosts: {box: {ansible_connection: local}}}")
-    return tmp_path
+    (short_path / "group_vars").mkdir()
+    (short_path / "group_vars" / "all.yml").write_text(done.stdout)
+    (short_path / "password").unlink()
+    (short_path / "fleet.yaml").write_text("all: {hosts: {box: {ansible_connection: local}}}")
+    return short_path
 
 
 def environment(place: Path) -> dict[str, str]:

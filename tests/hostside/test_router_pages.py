@@ -96,6 +96,13 @@ def test_an_allowed_page_reads_errors_too(
     assert "X-Request-Id" in headers["Access-Control-Expose-Headers"]
 
 
+def test_as_many_origins_as_may_be_named_fit_into_the_configuration(blue: Backend) -> None:
+    many = [f"https://{'a' * 30}{number}.org" for number in range(32)]
+    assert setting_fault("router_cors_origins", many) == ""
+    with router(blue, *many) as running:
+        assert running.ask(CHAT, {"model": "tiny"}, Origin=many[-1])[2][ALLOW] == many[-1]
+
+
 def test_all_origins_may_be_let_in(blue: Backend) -> None:
     with router(blue, "*") as running:
         for origin in (APP, OTHER):
@@ -119,14 +126,23 @@ def test_all_origins_may_be_let_in(blue: Backend) -> None:
         ['https://a.org"'],
         [""],
         [5],
+        ["https://a.org:443"],
+        ["http://a.org:80"],
+        ["https://a.org:0"],
+        ["https://a.org:99999"],
+        ["https://a..org"],
+        ["https://-a.org"],
+        ["https://a.org", "https://a.org"],
+        [f"https://a{number}.org" for number in range(33)],
+        [f"https://{'a' * 60}{number}.org" for number in range(25)],
     ],
 )
 def test_an_origin_that_no_browser_sends_is_refused(value: object) -> None:
-    assert "a list of origins" in setting_fault("router_cors_origins", value)
+    assert "different origins" in setting_fault("router_cors_origins", value)
 
 
 @pytest.mark.parametrize(
-    "value", [[], ["*"], [APP], ["http://127.0.0.1:3000", "http://[::1]:8080"]]
+    "value", [[], ["*"], [APP], ["http://127.0.0.1:3000", "http://[::1]:8080"], ["https://a_b.org"]]
 )
 def test_origins_that_browsers_send_are_taken(value: object) -> None:
     assert setting_fault("router_cors_origins", value) == ""

@@ -11,7 +11,12 @@ from toolkit.domain.accelerator import DRIVERS
 
 _DIRECTORY = re.compile(r"/[A-Za-z0-9._+@/-]+")
 # A scheme, a host and a port other than the scheme's, as browsers send it (RFC 6454): in lower case, without a path.
-_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?:[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[1-9][0-9]{0,4}))?"
+)
+_OWN_PORT = {"http": "80", "https": "443"}
+# A line of the router's configuration has room for 64 words, and for 2,048 characters.
+_ORIGINS, _ORIGINS_TOGETHER = 32, 1500
 _SERVER = re.compile(r"[A-Za-z0-9:.-]+")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9.-]*")
 # The least and the most seconds of a model's limits.
@@ -63,8 +68,19 @@ def _are_servers(value: Any) -> bool:
 def _are_origins(value: Any) -> bool:
     return value == ["*"] or (
         isinstance(value, list)
-        and all(isinstance(each, str) and _ORIGIN.fullmatch(each) for each in value)
+        and all(isinstance(each, str) and _is_origin(each) for each in value)
+        and len(set(value)) == len(value) <= _ORIGINS
+        and sum(map(len, value)) <= _ORIGINS_TOGETHER
     )
+
+
+def _is_origin(text: str) -> bool:
+    found = _ORIGIN.fullmatch(text)
+    if found is None or ".." in text:
+        return False
+    # Browsers leave out the port that the scheme has anyway, so that such an origin would match none.
+    port = found["port"]
+    return port is None or (int(port) < 65536 and port != _OWN_PORT[found["scheme"]])
 
 
 def _are_openings(value: Any) -> bool:
@@ -96,7 +112,7 @@ def _is_network(value: Any) -> bool:
 SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "router_cors_origins": (
         _are_origins,
-        'a list of origins such as [https://chat.example.org], or ["*"]',
+        'a list of at most 32 different origins such as [https://chat.example.org], or ["*"]',
     ),
     "toolkit_firewall": (_is_flag, "true or false"),
     "toolkit_firewall_allow": (

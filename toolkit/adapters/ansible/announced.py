@@ -36,6 +36,12 @@ class Announced:
         elif kind in _END:
             self._tell()
 
+    def close(self) -> None:
+        """Tell nothing more, and return once nothing is being told: a run that was interrupted has no later words."""
+        self._drop()
+        if self._timer is not None:
+            self._timer.join()
+
     def _tell(self) -> None:
         with self._lock:
             name, self._waiting = self._waiting, ""

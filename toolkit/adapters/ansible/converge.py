@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,18 +94,19 @@ class RealConverge:
         failure, ended, stats = "", "", None
         changed: list[str] = []
         shown = Announced(progress)
-        for event in _child(request, private, self._interruption):
-            kind, data = event.get("event"), event.get("event_data", {})
-            shown.take(kind, data)
-            if kind in ("runner_on_failed", "runner_on_unreachable"):
-                if not data.get("ignore_errors"):
-                    failure = f"{data.get('task')}: {_words(data.get('res') or {})}"
-            elif kind == "runner_on_ok" and (data.get("res") or {}).get("changed"):
-                changed.append(str(data.get("task")))
-            elif kind == "playbook_on_stats":
-                stats = data
-            elif kind == "ended":
-                ended = str(data.get("failure", ""))
+        with closing(shown):
+            for event in _child(request, private, self._interruption):
+                kind, data = event.get("event"), event.get("event_data", {})
+                shown.take(kind, data)
+                if kind in ("runner_on_failed", "runner_on_unreachable"):
+                    if not data.get("ignore_errors"):
+                        failure = f"{data.get('task')}: {_words(data.get('res') or {})}"
+                elif kind == "runner_on_ok" and (data.get("res") or {}).get("changed"):
+                    changed.append(str(data.get("task")))
+                elif kind == "playbook_on_stats":
+                    stats = data
+                elif kind == "ended":
+                    ended = str(data.get("failure", ""))
         # The statistics do not count a failed task that was rescued.
         if ended or _failed(stats or {}, host.name):
             words = failure or ended or "it failed without a word"
