@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
-from tests.clients.running import Door, Libraries, Loop, cells, litellm_proxy, loop
+from tests.clients.running import SECONDS, Door, Libraries, Loop, cells, litellm_proxy, loop
 from tests.clients.table import CLIENTS, Client, Outcome, cell, fault
 from tests.system.waiting import until
 
@@ -54,7 +54,7 @@ def change_under_load(
             marks = {title: len(each.outcomes) + by for title, each in running.items()}
             until(
                 lambda: all(len(running[title].outcomes) >= mark for title, mark in marks.items()),
-                120,
+                SECONDS,
             )
 
         everyone_goes_on(2)

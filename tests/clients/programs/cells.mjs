@@ -49,7 +49,7 @@ async function loop(ask) {
   process.stdin.on("end", () => (over = true)).resume();
   while (!over) {
     tell({ cell: "loop", ...(await outcome(ask)) });
-    await new Promise((next) => setTimeout(next, 100));
+    await new Promise((next) => setTimeout(next, 500));
   }
   process.exit(0);
 }
