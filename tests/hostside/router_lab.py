@@ -116,8 +116,9 @@ class Backend:
 
     Body {"tokens": n, "pause": s, "stream": bool}: n pieces, `pause` seconds apart. `gone` counts the
     requests whose client hung up; `last` is path and body of the newest request, `headers` its headers.
-    With "usage" in the body, that is the usage of the answer, in a stream cut into two pieces. A `broken` one hangs up
-    instead of answering, an `ill` one answers checks with 503.
+    With "comments" a comment follows each piece of a stream, as with vLLM's `sse-keep-alive-interval`. With "usage" in
+    the body, that is the usage of the answer, in a stream cut into two pieces. A `broken` one hangs up instead of
+    answering, an `ill` one answers checks with 503.
     """
 
     def __init__(self, name: str, port: int | None = None) -> None:
@@ -195,7 +196,8 @@ class _Handler(BaseHTTPRequestHandler):
                 answer.update(text=wanted.get("text", ""), usage=wanted["usage"])
             self._answer(json.dumps(answer, separators=(",", ":")).encode())
             return
-        self._stream(wanted["tokens"], wanted.get("pause", 0), wanted.get("usage"))
+        comment = b": keep-alive\n\n" if wanted.get("comments") else b""
+        self._stream(wanted["tokens"], wanted.get("pause", 0), wanted.get("usage"), comment)
 
     def _let_every_page(self) -> None:
         """Do what vLLM does for a request of a page, wherever it comes from."""
@@ -203,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Access-Control-Allow-Origin", "*")
             self.send_header("Access-Control-Allow-Credentials", "true")
 
-    def _stream(self, tokens: int, pause: float, usage: Any) -> None:
+    def _stream(self, tokens: int, pause: float, usage: Any, comment: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
@@ -212,10 +214,12 @@ class _Handler(BaseHTTPRequestHandler):
         for _ in range(tokens):
             sent = {"slot": self.server.backend.name, "sent": time.monotonic()}
             self._chunk(f"data: {json.dumps(sent)}\n\n".encode())
+            if comment:
+                self._chunk(comment)
             time.sleep(pause)
         if usage:
             event = f"data: {json.dumps({'usage': usage}, separators=(',', ':'))}\n\n".encode()
-            self._chunk(event[:20])
+            self._chunk(comment + event[:20])
             time.sleep(pause)
             self._chunk(event[20:])
         self._chunk(b"data: [DONE]\n\n")

@@ -77,6 +77,8 @@ def test_a_line_has_key_release_tokens_and_times(site: Site) -> None:
     ("body", "tokens"),
     [
         ({"stream": True, "tokens": 30, "usage": CHAT}, (7, 12)),
+        # comments that keep the connection alive
+        ({"stream": True, "tokens": 30, "usage": CHAT, "comments": True}, (7, 12)),
         # a stream whose client did not ask for its usage
         ({"stream": True, "tokens": 3}, (None, None)),
         ({}, (None, None)),
@@ -90,6 +92,15 @@ def test_a_line_has_key_release_tokens_and_times(site: Site) -> None:
 def test_tokens_are_the_engines_own_count(standing: Lab, body: Any, tokens: Any) -> None:
     found = line(standing, {"model": "tiny", **body})
     assert (found["tokens"]["in"], found["tokens"]["out"]) == tokens
+
+
+def test_comments_of_a_stream_reach_the_client(standing: Lab) -> None:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", standing.port)) as client:
+        body = {"model": "tiny", "stream": True, "tokens": 3, "comments": True}
+        client.request("POST", PATH, json.dumps(body))
+        lines = client.getresponse().read().splitlines()
+    assert lines.count(b": keep-alive") == 3
+    assert lines[-2] == b"data: [DONE]"
 
 
 def test_tokens_wherever_the_answer_is_cut(standing: Lab) -> None:
