@@ -15,6 +15,9 @@ from tests.adapters.postgres_lab import PostgresLab, postgres_server, require_po
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import require_hosts
 
+# pytest gives its workers a width, which would fold the tables of commands.
+os.environ.pop("COLUMNS", None)
+
 # The files of a group share what exists once at a time or takes long to make: one worker runs them all.
 GROUPS = (
     # the engine on this machine, with its lab

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import ssl
 import tempfile
@@ -38,10 +39,11 @@ def converge(
     """Run a playbook; `seen` gets what Ansible wrote meanwhile into its private files."""
 
     def look(_: str) -> None:
-        for file in scratch.rglob("*"):
-            # they come and go
-            with suppress(OSError):
-                seen.append(file.read_bytes().decode(errors="replace"))
+        # os.walk passes over directories that go meanwhile, which Path.rglob does not.
+        for directory, _, names in os.walk(scratch):
+            for name in names:
+                with suppress(OSError):
+                    seen.append(Path(directory, name).read_bytes().decode(errors="replace"))
 
     variables = {"toolkit_init": "supervisord", "provision_digest": provision_digest(host)}
     return RealConverge(books, scratch).run(playbook, host, variables, look)

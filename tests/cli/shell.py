@@ -69,8 +69,6 @@ class Prompt:
         self.place, self.capsys, self.patch = place, capsys, patch
         for name in [name for name in os.environ if name.startswith("TOOLKIT_")]:
             patch.delenv(name)
-        # pytest's workers have a width, which would fold tables.
-        patch.delenv("COLUMNS", raising=False)
         self.environment: dict[str, str] = {}
         self.set("TOOLKIT_HOME", place / "home")
         patch.chdir(place)
@@ -123,7 +121,7 @@ class Shell(Prompt):
 def start(environment: Mapping[str, str], *words: str, **more: object) -> subprocess.Popen[str]:
     """Start a process of its own, with `environment` in place of this one's variables of ours and of a Hub."""
     command = [sys.executable, "-W", "error", "-m", "toolkit.cli.main", *words]
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TOOLKIT_", "COLUMNS"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TOOLKIT_"))}
     variables = {**kept, "PYTHONPATH": str(ROOT), **environment}
     return subprocess.Popen(command, env=variables, text=True, **more)  # type: ignore[call-overload,no-any-return]
 

@@ -30,7 +30,7 @@ RIGHT = (
 WRONG = (
     ("chat", Outcome("I am v3."), "answered 'I am v3.'"),
     ("chat", Outcome(refused="Timeout", words="too long"), "Timeout: too long"),
-    ("stream", Outcome("I am v1.", parts=1), "answered 'I am v1.'"),
+    ("stream", Outcome("I am v", parts=3), "answered 'I am v'"),
     ("tools", Outcome({"name": "other", "arguments": {"ok": True}}), "answered"),
     ("JSON schema", Outcome({"ok": "yes"}), "answered"),
     ("usage", Outcome([12, 0]), "answered [12, 0]"),

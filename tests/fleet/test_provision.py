@@ -96,7 +96,9 @@ def test_the_firewall_lets_in_whom_it_should_and_touches_no_rules_but_its_own(
     text = lab.inventory.read_text()
     lab.inventory.write_text(text.replace("toolkit_firewall: true", "toolkit_firewall: false"))
     try:
-        done = _json(lab, "provision", "--yes", "good")["hosts"]["good"]
+        refused = lab.toolkit("provision", "--yes", "good", check=False)
+        assert refused.returncode == 3 and "--turn-off firewall" in refused.stderr
+        done = _json(lab, "provision", "--yes", "--turn-off", "firewall", "good")["hosts"]["good"]
     finally:
         lab.inventory.write_text(text)
     assert {"Stop the firewall", "Remove the files of the firewall"} <= set(done["changed"])
