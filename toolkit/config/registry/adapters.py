@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from toolkit.config.registry.fields import REVISION_PATTERN, normal_flag, short
+from toolkit.config.registry.places import mapping, places_of
 from toolkit.config.yaml_text import Fault, Where, YamlText
 from toolkit.planning.engines.vllm_reserved import LORA_FLAGS
 
@@ -20,10 +21,10 @@ def adapter_faults(document: YamlText, *, unpinned: bool) -> Iterator[Fault]:
 
     Parts of another shape than the schema's are left to the schema.
     """
-    models = _mapping(_mapping(document.data).get("models"))
+    models = mapping(mapping(document.data).get("models"))
     owners: dict[str, str] = {}
     for model, entry in models.items():
-        for where, name, adapter in blocks_of(str(model), _mapping(entry)):
+        for where, name, adapter in blocks_of(str(model), mapping(entry)):
             if name in models:
                 yield document.found(
                     where,
@@ -40,17 +41,13 @@ def adapter_faults(document: YamlText, *, unpinned: bool) -> Iterator[Fault]:
                     at_key=True,
                 )
             yield from _revision(document, where, name, adapter, unpinned=unpinned)
-        yield from _contradictions(document, str(model), _mapping(entry))
+        yield from _contradictions(document, str(model), mapping(entry))
 
 
 def blocks_of(model: str, entry: Mapping[str, Any]) -> Iterator[Block]:
     """Yield place, name and content of each adapter of a model: those of the model, then those of its versions."""
-    where: Where = ("models", model)
-    places = [(where, entry)]
-    for name, version in _mapping(entry.get("versions")).items():
-        places.append(((*where, "versions", name), _mapping(version)))
-    for place, each in places:
-        for name, adapter in _mapping(each.get("adapters")).items():
+    for place, each in places_of(model, entry):
+        for name, adapter in mapping(each.get("adapters")).items():
             if isinstance(adapter, dict):
                 yield (*place, "adapters", name), str(name), adapter
 
@@ -75,13 +72,10 @@ def is_pinned(revision: str) -> bool:
 
 def _contradictions(document: YamlText, model: str, entry: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield where serving options say what `lora` says, and where several hosts run a replica with adapters."""
-    where: Where = ("models", model)
-    parts = [(where, entry)]
-    for name, version in _mapping(entry.get("versions")).items():
-        parts.append(((*where, "versions", name), _mapping(version)))
+    parts = places_of(model, entry)
     takes = any(each.get("adapters") or each.get("lora") for _, each in parts)
     for place, each in parts if takes else ():
-        for flag in _mapping(each.get("serving")):
+        for flag in mapping(each.get("serving")):
             if normal_flag(str(flag)) in LORA_FLAGS:
                 yield document.found(
                     (*place, "serving", flag),
@@ -89,14 +83,10 @@ def _contradictions(document: YamlText, model: str, entry: Mapping[str, Any]) ->
                     hint="write `lora: {max_active: 4, max_rank: 16}` instead",
                     at_key=True,
                 )
-        hosts = _mapping(each.get("resources")).get("hosts", 1)
+        hosts = mapping(each.get("resources")).get("hosts", 1)
         if isinstance(hosts, int) and hosts > 1:
             yield document.found(
                 (*place, "resources", "hosts"),
                 "a replica over several hosts takes no adapters",
                 hint="remove `adapters` and `lora`, or let one host run a replica",
             )
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

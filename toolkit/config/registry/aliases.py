@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from toolkit.config.registry.adapters import blocks_of
+from toolkit.config.registry.places import mapping, places_of
 from toolkit.config.yaml_text import Fault, Where, YamlText
 
 
@@ -14,21 +15,21 @@ def alias_faults(document: YamlText) -> Iterator[Fault]:
 
     Parts of another shape than the schema's are left to the schema.
     """
-    models = _mapping(_mapping(document.data).get("models"))
+    models = mapping(mapping(document.data).get("models"))
     adapters = {
         name: str(model)
         for model, entry in models.items()
-        for _, name, _ in blocks_of(str(model), _mapping(entry))
+        for _, name, _ in blocks_of(str(model), mapping(entry))
     }
     owners: dict[str, str] = {}
     for model, entry in models.items():
-        for where, aliases in _lists(str(model), _mapping(entry)):
+        for where, aliases in _lists(str(model), mapping(entry)):
             for place, alias in enumerate(aliases):
                 if words := _taken(str(alias), str(model), models, adapters, owners):
                     yield document.found((*where, place), words, hint="give it another name")
                 elif alias in aliases[:place]:
                     yield document.found((*where, place), f"{alias!r} is there twice")
-        for _, aliases in _lists(str(model), _mapping(entry)):
+        for _, aliases in _lists(str(model), mapping(entry)):
             owners.update(dict.fromkeys(map(str, aliases), str(model)))
 
 
@@ -52,16 +53,7 @@ def _taken(
 
 def _lists(model: str, entry: Mapping[str, Any]) -> Iterator[tuple[Where, list[Any]]]:
     """Yield the place and the aliases of a model, then those of its versions."""
-    where: Where = ("models", model)
-    versions = _mapping(entry.get("versions")).items()
-    for place, each in [
-        (where, entry),
-        *(((*where, "versions", name), _mapping(version)) for name, version in versions),
-    ]:
+    for place, each in places_of(model, entry):
         aliases = each.get("aliases")
         if isinstance(aliases, list):
             yield (*place, "aliases"), [alias for alias in aliases if isinstance(alias, str)]
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -17,6 +17,7 @@ from toolkit.config.registry.fields import (
     normal_flag,
 )
 from toolkit.config.registry.inheritance import REQUIRED
+from toolkit.config.registry.places import mapping
 from toolkit.config.registry.schema import ModelSpec, VersionSpec
 from toolkit.config.yaml_text import Fault, Where, YamlText
 from toolkit.domain.model import unknown
@@ -42,9 +43,9 @@ def spanning_faults(document: YamlText, *, unpinned: bool) -> Iterator[Fault]:
 
     Parts of another shape than the schema's are left to the schema.
     """
-    data = _mapping(document.data)
+    data = mapping(document.data)
     yield from _policy(document, data)
-    for name, model in _mapping(data.get("models")).items():
+    for name, model in mapping(data.get("models")).items():
         if isinstance(model, dict):
             yield from _Model(document, str(name), model, unpinned=unpinned).faults()
     yield from adapter_faults(document, unpinned=unpinned)
@@ -74,7 +75,7 @@ class _Model:
                     hint=f"toolkit registry pin {self.name}",
                     at_key=True,
                 )
-        for key, version in _mapping(versions).items():
+        for key, version in mapping(versions).items():
             if isinstance(version, dict):
                 where = (*self.where, "versions", key)
                 yield from self._equal_flags(where, version)
@@ -92,13 +93,13 @@ class _Model:
                     hint=f"add `{field}:` to the model or to the version; see docs/registry.md",
                     at_key=True,
                 )
-        engine = _mapping(own.get("engine", self.data.get("engine"))).get("version")
+        engine = mapping(own.get("engine", self.data.get("engine"))).get("version")
         if isinstance(engine, str) and _ENGINE.match(engine):
             yield from self._options(where, own, engine)
 
     def _options(self, where: Where, own: Mapping[str, Any], engine: str) -> Iterator[Fault]:
         permitted = []
-        for index, name in enumerate(_list(_mapping(own.get("permission")).get("options"))):
+        for index, name in enumerate(_list(mapping(own.get("permission")).get("options"))):
             if isinstance(name, str):
                 permitted.append(name if name.isupper() else normal_flag(name))
                 fault = permission_fault(engine, permitted[-1])
@@ -116,9 +117,9 @@ class _Model:
         """Yield place, name and value of the entries that count for a version: its own ones win."""
         entries = {
             normal_flag(name): ((*self.where, part, name), name, value)
-            for name, value in _mapping(self.data.get(part)).items()
+            for name, value in mapping(self.data.get(part)).items()
         }
-        for name, value in _mapping(own.get(part)).items():
+        for name, value in mapping(own.get(part)).items():
             entries[normal_flag(name)] = ((*where, part, name), name, value)
         yield from entries.values()
 
@@ -139,7 +140,7 @@ class _Model:
 
     def _equal_flags(self, where: Where, data: Mapping[str, Any]) -> Iterator[Fault]:
         seen: dict[str, str] = {}
-        for flag in _mapping(data.get("serving")):
+        for flag in mapping(data.get("serving")):
             # Keys after a dot replace the whole of the flag's JSON.
             head = normal_flag(flag).partition(".")[0]
             first = seen.get(head, seen.get(normal_flag(flag), flag))
@@ -163,9 +164,9 @@ def is_commit(revision: str) -> bool:
 
 
 def _policy(document: YamlText, data: Mapping[str, Any]) -> Iterator[Fault]:
-    rules = _mapping(_mapping(data.get("policy")).get("licences"))
+    rules = mapping(mapping(data.get("policy")).get("licences"))
     where: Where = ("policy", "licences")
-    approved = _mapping(rules.get("approved"))
+    approved = mapping(rules.get("approved"))
     for index, licence in enumerate(_list(rules.get("denied"))):
         if licence in [*_list(rules.get("allowed")), *approved]:
             yield document.found(
@@ -173,11 +174,11 @@ def _policy(document: YamlText, data: Mapping[str, Any]) -> Iterator[Fault]:
                 f"{licence!r} is denied here and allowed or approved above",
                 hint="keep one of the two",
             )
-    entries = _mapping(data.get("models"))
+    entries = mapping(data.get("models"))
     models = [str(name) for name in entries]
     # An adapter has a licence of its own, so it may be approved by its name.
     models += [
-        name for model in entries for _, name, _ in blocks_of(str(model), _mapping(entries[model]))
+        name for model in entries for _, name, _ in blocks_of(str(model), mapping(entries[model]))
     ]
     # A model with a wrong name may be the one that is meant.
     sure = bool(models) and all(map(_NAME.match, models))
@@ -188,10 +189,6 @@ def _policy(document: YamlText, data: Mapping[str, Any]) -> Iterator[Fault]:
                 yield document.found(
                     (*where, "approved", licence, index), error.message, hint=error.hint
                 )
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _list(value: Any) -> list[Any]:

@@ -48,9 +48,7 @@ def with_model(
     hold = former.hold if former and not any(target.weight for target in targets) else 0
     since = former.created if former else created
     route = Route(model, targets, since, routing or kept, hold=hold)
-    others = [each for each in routes.routes if each.model != model]
-    changed = tuple(sorted([*others, route], key=lambda each: each.model))
-    return replace(routes, routes=changed)
+    return _with_route(routes, route)
 
 
 def with_targets(
@@ -125,9 +123,7 @@ def with_hold(routes: Routes, model: str, seconds: int) -> Routes:
     route = _route_with(routes, model, ())
     if seconds and any(target.weight for target in route.targets):
         raise InputError(f"{model} is served, so its requests need not wait")
-    others = [each for each in routes.routes if each.model != model]
-    changed = sorted([*others, replace(route, hold=seconds)], key=lambda each: each.model)
-    return replace(routes, routes=tuple(changed))
+    return _with_route(routes, replace(route, hold=seconds))
 
 
 def with_former(routes: Routes, model: str, name: str) -> Routes:
@@ -156,9 +152,13 @@ def with_adapters(
         else each
         for each in route.targets
     )
-    changed = replace(route, targets=targets)
-    others = [each for each in routes.routes if each.model != model]
-    return replace(routes, routes=tuple(sorted([*others, changed], key=lambda each: each.model)))
+    return _with_route(routes, replace(route, targets=targets))
+
+
+def _with_route(routes: Routes, route: Route) -> Routes:
+    """Return `routes` with `route` in place of its model's former one, ordered by model."""
+    others = [each for each in routes.routes if each.model != route.model]
+    return replace(routes, routes=tuple(sorted([*others, route], key=lambda each: each.model)))
 
 
 def _route_with(routes: Routes, model: str, names: Collection[str]) -> Route:
