@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.wheel import VERSIONS, build_wheel, interpreter
+from tests.wheel import UV, VERSIONS, build_wheel, interpreter
 
 PIPX = "pipx==1.9.0"
 # Each way of installing and each version of Python. pipx and pip take 20 s each, so each of them has one version.
@@ -19,13 +19,16 @@ WAYS = [*(("uv tool", version) for version in VERSIONS), ("pipx", "3.12"), ("pip
 
 def by_uv_tool(wheel: Path, python: Path, place: Path) -> Path:
     environment = {"UV_TOOL_DIR": f"{place}/tools", "UV_TOOL_BIN_DIR": f"{place}/bin"}
-    run(["uv", "tool", "install", "--python", str(python), str(wheel)], environment)
+    run([str(UV), "tool", "install", "--python", str(python), str(wheel)], environment)
     return place / "bin" / "toolkit"
 
 
 def by_pipx(wheel: Path, python: Path, place: Path) -> Path:
     environment = {"PIPX_HOME": f"{place}/pipx", "PIPX_BIN_DIR": f"{place}/bin"}
-    run(["uvx", "--quiet", PIPX, "install", "--python", str(python), str(wheel)], environment)
+    run(
+        [str(UV), "tool", "run", "--quiet", PIPX, "install", "--python", str(python), str(wheel)],
+        environment,
+    )
     return place / "bin" / "toolkit"
 
 
@@ -45,7 +48,8 @@ INSTALL: dict[str, Callable[[Path, Path, Path], Path]] = {
 def run(command: list[str], environment: dict[str, str] | None = None) -> None:
     done = subprocess.run(
         command,
-        env={**os.environ, **(environment or {})},
+        # The machine's certificates, as pip has them: an index may be a mirror with a certificate of its own.
+        env={**os.environ, "UV_SYSTEM_CERTS": "true", **(environment or {})},
         capture_output=True,
         text=True,
         timeout=240,

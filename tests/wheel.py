@@ -10,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 VERSIONS = ("3.11", "3.12", "3.13")
+# uv stands beside the interpreter of the tests, whose directory need not be in PATH.
+UV = Path(sys.executable).with_name("uv")
 
 
 def build_wheel(out: Path) -> Path:
@@ -33,7 +35,7 @@ def interpreter(version: str) -> Path:
         if _is_a(candidate, version):
             return candidate
     found = subprocess.run(
-        ["uv", "python", "find", "--no-python-downloads", version],
+        [UV, "python", "find", "--no-python-downloads", version],
         capture_output=True,
         text=True,
         timeout=60,

@@ -223,6 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(pause)
             self._chunk(event[20:])
         self._chunk(b"data: [DONE]\n\n")
+        time.sleep(pause)
         self._chunk(b"")
 
     def _chunk(self, data: bytes) -> None:

@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,14 +45,21 @@ def standing() -> Iterator[Lab]:
 
 
 def line(running: Lab, body: Any, **headers: str) -> dict[str, Any]:
-    """Ask, and return the one line that the log has of it."""
-    before = len(running.requests())
+    """Ask, and return the one line that the log has of it.
+
+    The line of an earlier request may come after this request began, so that its id tells it.
+    """
+    asked = headers.setdefault("X-Request-Id", uuid.uuid4().hex)
     client = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
     with contextlib.closing(client):
         client.request("POST", f"{PATH}?{WORD}=1", json.dumps(body), headers)
         with client.getresponse() as answer:
             answer.read()
-    return dict(until(lambda: running.requests()[before:])[0])
+
+    def mine() -> list[dict[str, Any]]:
+        return [each for each in running.requests() if each["request_id"] == asked]
+
+    return dict(until(mine)[0])
 
 
 def test_a_line_has_key_release_tokens_and_times(site: Site) -> None:
@@ -260,7 +268,9 @@ def test_a_replica_that_hangs_up_has_its_code_in_the_log(site: Site) -> None:
 def test_a_client_that_leaves_after_its_answer_has_it(standing: Lab, old: bool) -> None:
     for stream in (False, True):
         before = len(standing.requests())
-        body = json.dumps({"model": "tiny", "stream": stream, "tokens": 2}).encode()
+        # the engine ends a stream some time after the mark at which clients hang up
+        pause = {"pause": 0.1} if stream else {}
+        body = json.dumps({"model": "tiny", "stream": stream, "tokens": 2, **pause}).encode()
         head = f"POST {PATH} HTTP/1.{0 if old else 1}\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", standing.port), timeout=10) as raw:
             raw.sendall(head.encode() + body)

@@ -52,6 +52,8 @@ end
 -- Called for request and answer, whichever way the stream ends.
 function Usage:end_analyze(txn, channel)
   if not self.stream or self.whole or self.told then return end
+  -- Clients hang up at the mark of the end, which the engine sends before it ends the message.
+  if self.tail:find('DONE]%s*$') then return end
   self.told = true
   local left = not txn.req:may_recv()
   txn:set_var('txn.reason', left and 'client_left_answer' or 'replica_broke_off')
