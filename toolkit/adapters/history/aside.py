@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -45,6 +45,18 @@ class Aside:
             return [dict(row) for row in self._connection.execute(statement, values)]
         except sqlite3.Error as error:
             raise ToolkitError(f"the history {self.name} does not take this: {error}") from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """See `Database.transaction`."""
+        self.run("BEGIN", ())
+        try:
+            yield
+            self.run("COMMIT", ())
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
 
     def aside(self) -> None:
         """Return nothing: there is no further database to go on with."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -22,6 +23,12 @@ class Database(Protocol):
         """Run and commit one statement, with a `?` for each of `values`; return its rows.
 
         Raises ToolkitError where the database fails. Whether the statement took effect is then unknown.
+        """
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commit what `run` does meanwhile as one, or nothing of it where an exception leaves the context.
+
+        Raises ToolkitError where the database fails.
         """
 
     def aside(self) -> Database | None:

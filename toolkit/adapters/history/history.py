@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from toolkit.adapters.history import use
 from toolkit.adapters.history.database import Address, Database, Row
 from toolkit.domain.fit import Actual, FitRecord, Prediction
 from toolkit.domain.guard import GateRecord, GateResult, Verdict
 from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
+from toolkit.domain.use import KINDS, UseChunk, UseCursor, UseRow, UseRun
 from toolkit.errors import BusyError, InputError, ToolkitError
 
 _Read = TypeVar("_Read")
@@ -216,6 +218,36 @@ class History:
         )
         found = [each for row in rows for each in self._readable(_gate, row)]
         return next((each for each in found if each.result.verdict is Verdict.FAILED), None)
+
+    # use
+
+    def add_use(self, chunk: UseChunk) -> bool:
+        """Store a chunk of a host's ledger and where it ends, both or nothing; see `use.add_chunk`.
+
+        Returns False, with nothing stored, where another command has stored it before. Never goes on in memory.
+        """
+        with self._lock:
+            return use.add_chunk(self._db, chunk, self._clock())
+
+    def use(
+        self, since: str | None = None, until: str | None = None, *, by: Sequence[str] = KINDS
+    ) -> tuple[UseRow, ...]:
+        """Return the use from day to day, both included (`2026-11-27`, UTC), sums over all kinds not in `by`.
+
+        Probes have the key `probe`; they are nobody's use.
+        """
+        with self._lock:
+            return tuple(use.rows(self._db, since, until, by))
+
+    def use_runs(self) -> tuple[UseRun, ...]:
+        """Return the runs of all replicas with their records and counters, the oldest first."""
+        with self._lock:
+            return tuple(use.runs(self._db))
+
+    def use_cursors(self) -> tuple[UseCursor, ...]:
+        """Return how far each host's ledger was read."""
+        with self._lock:
+            return tuple(use.cursors(self._db))
 
     def models(self) -> list[str]:
         """Return the names of all models that have had a release."""

@@ -40,6 +40,7 @@ class Postgres:
     def __init__(self, address: Address) -> None:
         self._address = address
         self.name = address.name
+        self._together = False
         self._connection = self._connect()
         self._used = time.monotonic()
         try:
@@ -56,6 +57,17 @@ class Postgres:
         self._used = time.monotonic()
         return rows
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self._wake()
+        with self._translated(), self._connection.transaction():
+            self._together = True
+            try:
+                yield
+            finally:
+                self._together = False
+        self._used = time.monotonic()
+
     def aside(self) -> None:
         """Return nothing: other machines rely on the records, and the server may be back for the next one."""
 
@@ -67,6 +79,8 @@ class Postgres:
 
         No statement is sent twice: if a connection breaks during a statement, its effect is unknown.
         """
+        if self._together:
+            return  # another connection would commit the rest alone
         if not self._connection.closed and time.monotonic() - self._used < SILENT_SECONDS:
             return
         try:

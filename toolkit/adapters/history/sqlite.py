@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from toolkit.adapters.disk import room, way_out
@@ -44,6 +44,17 @@ class Sqlite:
                 hint="look at its disk: toolkit doctor; the next deploy, upgrade, rollback or stop "
                 "ends what was begun",
             ) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.run("BEGIN IMMEDIATE", ())
+        try:
+            yield
+            self.run("COMMIT", ())
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
 
     def aside(self) -> Aside:
         return Aside(self.name, self._path, self._connection)

@@ -1,0 +1,219 @@
+"""Use in the history, on SQLite and on PostgreSQL: a chunk and its end are stored in one transaction, once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.history_lab import Clock
+from toolkit.adapters.history.database import Address, read_address
+from toolkit.adapters.history.history import History
+from toolkit.adapters.history.schema import MIGRATIONS
+from toolkit.domain.use import Counted, Place, UseChunk, UseCursor, UseRow, UseRun
+from toolkit.errors import ToolkitError
+
+ROW = UseRow(
+    day="2026-11-27",
+    host="gpu-1",
+    key="ann",
+    model="tiny",
+    version="1.0",
+    release=3,
+    requests=2,
+    tokens_in=30,
+    cached=10,
+    tokens_out=7,
+    reasoning=1,
+    unknown=0,
+    base="tiny",
+    ended="whole",
+    audio_seconds=1.5,
+)
+RUN = UseRun(
+    program="tiny-blue",
+    run="0123456789abcdef",
+    model="tiny",
+    version="1.0",
+    release=3,
+    engine="vllm 0.32.0",
+    started=90.0,
+    first=1,
+    last=2,
+    records=2,
+    missing=0,
+    asked=30,
+    tokens_out=7,
+    unknown=0,
+    counted=Counted(30, 7, 30, 7, 0, 95.0),
+)
+LEDGER = "ab" * 8
+CHUNK = UseChunk(
+    "gpu-1", Place(LEDGER), Place(LEDGER, 1, 400), (ROW,), (RUN,), refused=1, lost=2, more=True
+)
+SECOND = UseChunk(
+    "gpu-1",
+    Place(LEDGER, 1, 400),
+    Place(LEDGER, 1, 800),
+    (replace(ROW, requests=1, tokens_in=5, cached=0, tokens_out=2), replace(ROW, key="bob")),
+    (
+        replace(
+            RUN, first=5, last=7, records=2, missing=1, asked=5, tokens_out=2, unknown=1,
+            counted=Counted(36, 10, 4, 2, 1, 99.0),
+        ),
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Address:
+    if request.param == "sqlite":
+        return tmp_path / "history.db"
+    return read_address(request.getfixturevalue("postgres").new_database())
+
+
+@pytest.fixture
+def history(place: Path | Address) -> Iterator[History]:
+    found = History(place, Clock())
+    yield found
+    found.close()
+
+
+def test_an_empty_history_has_no_use(history: History) -> None:
+    assert (history.use(), history.use_runs(), history.use_cursors()) == ((), (), ())
+    assert history.use(by=()) == ()
+
+
+def test_a_chunk_is_stored_with_the_place_where_it_ends(history: History) -> None:
+    assert history.add_use(CHUNK)
+    assert history.use() == (ROW,)
+    assert history.use_runs() == (replace(RUN, host="gpu-1"),)
+    assert history.use_cursors() == (
+        UseCursor("gpu-1", Place(LEDGER, 1, 400), 101.0, refused=1, lost=2),
+    )
+
+
+def test_the_same_chunk_is_stored_once(history: History) -> None:
+    assert history.add_use(CHUNK)
+    assert not history.add_use(CHUNK)
+    assert history.use() == (ROW,)
+    assert history.use_runs()[0].records == 2
+
+
+def test_chunks_add_up_and_records_between_them_are_missing(history: History) -> None:
+    history.add_use(CHUNK)
+    assert history.add_use(SECOND)
+    assert history.use() == (
+        replace(ROW, requests=3, tokens_in=35, cached=10, tokens_out=9, reasoning=2,
+                audio_seconds=3.0),
+        replace(ROW, key="bob"),
+    )  # fmt: skip
+    (run,) = history.use_runs()
+    assert (run.first, run.last, run.records, run.missing) == (1, 7, 4, 3)
+    assert (run.asked, run.tokens_out, run.unknown) == (35, 9, 1)
+    # The counters are of a time before the last record: 4 of the second part's 5 tokens were recorded then.
+    assert run.counted == Counted(36, 10, 34, 9, 1, 99.0)
+
+
+def test_a_part_without_counters_leaves_the_former_ones(history: History) -> None:
+    history.add_use(CHUNK)
+    history.add_use(replace(SECOND, runs=(replace(SECOND.runs[0], counted=None),)))
+    assert history.use_runs()[0].counted == RUN.counted
+
+
+def test_sums_are_made_by_the_database(history: History) -> None:
+    history.add_use(CHUNK)
+    history.add_use(SECOND)
+    (total,) = history.use(by=())
+    assert (total.requests, total.tokens_in, total.tokens_out, total.key) == (5, 65, 16, "")
+    assert [(each.key, each.requests) for each in history.use(by=("key",))] == [
+        ("ann", 3),
+        ("bob", 2),
+    ]
+
+
+def test_days_bound_what_is_asked_for_and_both_belong_to_it(history: History) -> None:
+    days = ("2026-11-26", "2026-11-27", "2026-11-28")
+    history.add_use(replace(CHUNK, rows=tuple(replace(ROW, day=day) for day in days)))
+
+    def seen(since: str | None, until: str | None) -> list[str]:
+        return [each.day for each in history.use(since, until)]
+
+    assert seen(None, None) == list(days)
+    assert seen("2026-11-27", None) == list(days[1:])
+    assert seen(None, "2026-11-27") == list(days[:2])
+    assert seen("2026-11-27", "2026-11-27") == [days[1]]
+
+
+def test_a_new_ledger_of_a_host_begins_at_its_start(history: History) -> None:
+    """A host that was set up anew has another ledger: its runs and places are others."""
+    history.add_use(CHUNK)
+    other = "cd" * 8
+    assert history.add_use(replace(CHUNK, start=Place(other), end=Place(other, 1, 50)))
+    assert [each.place for each in history.use_cursors()] == [
+        Place(LEDGER, 1, 400),
+        Place(other, 1, 50),
+    ]
+    assert [each.records for each in history.use_runs()] == [2, 2]
+
+
+def test_a_host_that_was_renamed_keeps_its_place(history: History) -> None:
+    history.add_use(CHUNK)
+    assert not history.add_use(replace(CHUNK, host="gpu-one"))
+    assert history.add_use(replace(SECOND, host="gpu-one"))
+    assert [each.host for each in history.use_cursors()] == ["gpu-one"]
+
+
+def test_a_chunk_that_fails_in_the_middle_leaves_nothing(history: History) -> None:
+    broken = replace(CHUNK, runs=(RUN, replace(RUN, run="f" * 16, started=None)))  # type: ignore[arg-type]
+    with pytest.raises(ToolkitError):
+        history.add_use(broken)
+    assert (history.use(), history.use_runs(), history.use_cursors()) == ((), (), ())
+    assert history.add_use(CHUNK)
+
+
+def test_of_many_that_collect_at_once_one_stores_each_chunk(
+    place: Path | Address, history: History
+) -> None:
+    many = [History(place, Clock()) for _ in range(4)]
+    stored: list[bool] = []
+
+    def collect(each: History) -> None:
+        for number in range(20):
+            chunk = replace(CHUNK, start=Place(LEDGER, 0, number), end=Place(LEDGER, 0, number + 1))
+            while not (done := each.add_use(chunk)):
+                if each.use_cursors()[0].place.offset > number:
+                    break
+            stored.append(done)
+
+    threads = [threading.Thread(target=collect, args=(each,)) for each in many]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for each in many:
+        each.close()
+    assert (len(stored), sum(stored)) == (80, 20)
+    assert history.use(by=())[0].requests == 40
+
+
+def test_a_history_of_the_former_schema_gets_the_tables(
+    place: Path | Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolkit.adapters.history.schema.MIGRATIONS", MIGRATIONS[:5])
+    if isinstance(place, Path):
+        from toolkit.adapters.history import aside
+
+        monkeypatch.setattr(aside, "MIGRATIONS", MIGRATIONS[:5])
+    former = History(place, Clock())
+    with pytest.raises(ToolkitError):
+        former.use()
+    former.close()
+    monkeypatch.undo()
+    now = History(place, Clock())
+    assert now.add_use(CHUNK)
+    assert now.use() == (ROW,)
+    now.close()

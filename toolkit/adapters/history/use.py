@@ -1,0 +1,227 @@
+"""The tables of use. A chunk of a host's ledger and the place where it ends are stored in one transaction, so each
+record counts once, whoever collects, and wherever a collection is killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+
+from toolkit.adapters.history.database import Database, Row
+from toolkit.domain.use import KINDS, Counted, Place, UseChunk, UseCursor, UseRow, UseRun
+
+_SUMS = (
+    "requests",
+    "tokens_in",
+    "cached",
+    "tokens_out",
+    "reasoning",
+    "unknown",
+    "audio_seconds",
+)
+# `release` and `end` are words of SQL.
+_COLUMNS = {"release": "release_number"}
+_RUN = ("ledger", "program", "run")
+
+
+def add_chunk(db: Database, chunk: UseChunk, at: float) -> bool:
+    """Store a chunk; return False, with nothing stored, where its start is not where the last chunk ended.
+
+    `at` is in seconds since the epoch.
+    """
+    try:
+        with db.transaction():
+            _move(db, chunk, at)
+            for row in chunk.rows:
+                _add_row(db, chunk.host, row)
+            for run in chunk.runs:
+                _add_run(db, chunk, run)
+    except _MovedError:
+        return False
+    return True
+
+
+def rows(db: Database, since: str | None, until: str | None, by: Sequence[str]) -> list[UseRow]:
+    """Return the sums for each kind, from the day `since` to the day `until`, both included; None is no bound."""
+    columns = [_COLUMNS.get(each, each) for each in KINDS if each in by]
+    sums = ", ".join(f"SUM({each}) AS {each}" for each in _SUMS)
+    days = [("day >= ?", since), ("day <= ?", until)]
+    conditions = [words for words, day in days if day is not None]
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    groups = f" GROUP BY {', '.join(columns)}" if columns else ""
+    found = db.run(
+        f"SELECT {', '.join([*columns, sums])} FROM use{where}{groups}",  # noqa: S608
+        [day for _, day in days if day is not None],
+    )
+    read = [_row(each) for each in found if each["requests"] is not None]
+    # Databases differ in their order of texts.
+    return sorted(read, key=attrgetter(*KINDS))
+
+
+def runs(db: Database) -> list[UseRun]:
+    """Return all runs, the oldest first."""
+    found = db.run("SELECT * FROM use_runs ORDER BY started, host, program, run", ())
+    return [_run(each) for each in found]
+
+
+def cursors(db: Database) -> list[UseCursor]:
+    """Return how far each ledger was read, by host."""
+    found = db.run("SELECT * FROM use_cursors ORDER BY host, at, ledger", ())
+    return [
+        UseCursor(
+            each["host"],
+            Place(each["ledger"], int(each["file"]), int(each["position"])),
+            each["at"],
+            int(each["refused"]),
+            int(each["lost"]),
+        )
+        for each in found
+    ]
+
+
+class _MovedError(Exception):
+    """Another command has stored this chunk, or a part of it."""
+
+
+def _move(db: Database, chunk: UseChunk, at: float) -> None:
+    """Move the cursor from the chunk's start to its end; the first chunk of a ledger makes it."""
+    start, end = chunk.start, chunk.end
+    db.run(
+        "INSERT INTO use_cursors (ledger, host, file, position, at, refused, lost)"
+        " VALUES (?, ?, 0, 0, ?, 0, 0) ON CONFLICT DO NOTHING",
+        (end.ledger, chunk.host, at),
+    )
+    moved = db.run(
+        "UPDATE use_cursors SET host = ?, file = ?, position = ?, at = ?, refused = refused + ?,"
+        " lost = lost + ? WHERE ledger = ? AND file = ? AND position = ? RETURNING ledger",
+        (chunk.host, end.file, end.offset, at, chunk.refused, chunk.lost, end.ledger, start.file,
+         start.offset),
+    )  # fmt: skip
+    if not moved:
+        raise _MovedError
+
+
+def _add_row(db: Database, host: str, row: UseRow) -> None:
+    kinds = [_COLUMNS.get(each, each) for each in KINDS]
+    given = {**{_COLUMNS.get(each, each): getattr(row, each) for each in KINDS}, "host": host}
+    more = ", ".join(f"{each} = use.{each} + excluded.{each}" for each in _SUMS)
+    db.run(
+        f"INSERT INTO use ({', '.join([*kinds, *_SUMS])})"  # noqa: S608
+        f" VALUES ({', '.join('?' * (len(kinds) + len(_SUMS)))})"
+        f" ON CONFLICT ({', '.join(kinds)}) DO UPDATE SET {more}",
+        [*(given[each] for each in kinds), *(getattr(row, each) for each in _SUMS)],
+    )
+
+
+def _add_run(db: Database, chunk: UseChunk, run: UseRun) -> None:
+    """Add a part to what is known of its run."""
+    key = (chunk.end.ledger, run.program, run.run)
+    where = " AND ".join(f"{each} = ?" for each in _RUN)
+    known = db.run(f"SELECT * FROM use_runs WHERE {where}", key)  # noqa: S608
+    total = _joined(_run(known[0]) if known else None, run)
+    counted = total.counted
+    values = {
+        **dict(zip(_RUN, key, strict=True)),
+        "host": chunk.host,
+        "model": total.model,
+        "version": total.version,
+        "release_number": total.release,
+        "engine": total.engine,
+        "started": total.started,
+        **{name: getattr(total, name) for name in _RUN_SUMS},
+        "counted_in": counted and counted.asked,
+        "counted_out": counted and counted.tokens_out,
+        "summed_in": counted and counted.records_asked,
+        "summed_out": counted and counted.records_out,
+        "open": counted and counted.open,
+        "at": counted and counted.at,
+    }
+    sets = ", ".join(f"{name} = excluded.{name}" for name in values if name not in _RUN)
+    db.run(
+        f"INSERT INTO use_runs ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608
+        f" ON CONFLICT ({', '.join(_RUN)}) DO UPDATE SET {sets}",
+        list(values.values()),
+    )
+
+
+_RUN_SUMS = ("first", "last", "records", "missing", "asked", "tokens_out", "unknown")
+
+
+def _joined(known: UseRun | None, part: UseRun) -> UseRun:
+    """Return the run with one more part: records between the two parts are missing."""
+    last = known.last if known else 0
+    before_asked, before_out = (known.asked, known.tokens_out) if known else (0, 0)
+    counted = part.counted
+    if counted is not None:
+        counted = Counted(
+            counted.asked,
+            counted.tokens_out,
+            counted.records_asked + before_asked,
+            counted.records_out + before_out,
+            counted.open,
+            counted.at,
+        )
+    between = max(0, part.first - last - 1) if part.records else 0
+    return UseRun(
+        program=part.program,
+        run=part.run,
+        model=part.model,
+        version=part.version,
+        release=part.release,
+        engine=part.engine,
+        started=part.started,
+        first=known.first if known and known.records else part.first,
+        last=max(last, part.last),
+        records=part.records + (known.records if known else 0),
+        missing=part.missing + between + (known.missing if known else 0),
+        asked=part.asked + before_asked,
+        tokens_out=part.tokens_out + before_out,
+        unknown=part.unknown + (known.unknown if known else 0),
+        counted=counted or (known.counted if known else None),
+    )
+
+
+def _row(row: Row) -> UseRow:
+    # PostgreSQL sums up whole numbers as decimals.
+    return UseRow(
+        day=row.get("day", ""),
+        host=row.get("host", ""),
+        key=row.get("key", ""),
+        model=row.get("model", ""),
+        version=row.get("version", ""),
+        release=row.get("release_number", 0),
+        requests=int(row["requests"]),
+        tokens_in=int(row["tokens_in"]),
+        cached=int(row["cached"]),
+        tokens_out=int(row["tokens_out"]),
+        reasoning=int(row["reasoning"]),
+        unknown=int(row["unknown"]),
+        base=row.get("base", ""),
+        ended=row.get("ended", ""),
+        audio_seconds=float(row["audio_seconds"]),
+    )
+
+
+def _run(row: Row) -> UseRun:
+    counted = None
+    if row["counted_in"] is not None:
+        counted = Counted(
+            row["counted_in"],
+            row["counted_out"],
+            row["summed_in"],
+            row["summed_out"],
+            row["open"],
+            row["at"],
+        )
+    return UseRun(
+        program=row["program"],
+        run=row["run"],
+        model=row["model"],
+        version=row["version"],
+        release=row["release_number"],
+        engine=row["engine"],
+        started=row["started"],
+        **{name: row[name] for name in _RUN_SUMS},
+        counted=counted,
+        host=row["host"],
+    )

@@ -1,0 +1,119 @@
+"""Use of models: what each key asked for and got, counted by the engines' own processes, never a word of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# A request that the toolkit itself sent. Engines count it, so the reconciliation does; it is nobody's use.
+PROBE = "probe"
+# A request without a key, at a router that asks for none.
+NO_KEY = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class UseRow:
+    """The requests of one kind on one day, or the sum over several kinds: what was summed up is then empty, or 0.
+
+    `day` is `2026-11-27` in UTC. `model` is the name that the request asked for, after aliases: a model or an adapter;
+    `base` is the model whose replica computed it, `version` and `release` are that replica's. `cached` tokens are a
+    part of `tokens_in`, `reasoning` tokens of `tokens_out`. `unknown` requests broke off without a count of their
+    tokens. `ended` is `whole`, `left` (the client hung up), `failed` or `refused`.
+    """
+
+    day: str
+    host: str
+    key: str
+    model: str
+    version: str
+    release: int
+    requests: int
+    tokens_in: int
+    cached: int
+    tokens_out: int
+    reasoning: int
+    unknown: int
+    base: str = ""
+    ended: str = ""
+    audio_seconds: float = 0.0
+
+
+# The columns by which rows differ, in the order of a sorted list.
+KINDS = ("day", "host", "key", "model", "version", "release", "base", "ended")
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What an engine's own counters said at the time `at` (seconds since the epoch), with `open` requests in work.
+
+    `asked` and `tokens_out` are the engine's. `records_asked` and `records_out` are the sums of the records until then.
+    """
+
+    asked: int
+    tokens_out: int
+    records_asked: int
+    records_out: int
+    open: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class UseRun:
+    """The records of one run of a replica's process, or a part of them; see `UseChunk`.
+
+    Records are numbered from 1: `first` to `last` are here, `records` of them, and `missing` ones never came. `asked`
+    are the tokens of prompts as the engine computes them: a request for three answers has its prompt three times.
+    """
+
+    program: str
+    run: str
+    model: str
+    version: str
+    release: int
+    engine: str
+    started: float
+    first: int
+    last: int
+    records: int
+    missing: int
+    asked: int
+    tokens_out: int
+    unknown: int
+    counted: Counted | None = None
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the ledger of a host: the number of a file and the bytes before it. `ledger` tells ledgers apart."""
+
+    ledger: str
+    file: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UseChunk:
+    """What a host handed out of its ledger, from `start` (exactly where the last chunk ended) to `end`.
+
+    `refused` lines were no records, `lost` records did not fit into the ledger. `more` says that it has more.
+    """
+
+    host: str
+    start: Place
+    end: Place
+    rows: tuple[UseRow, ...] = ()
+    runs: tuple[UseRun, ...] = ()
+    refused: int = 0
+    lost: int = 0
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UseCursor:
+    """How far the history has read one ledger, when (seconds since the epoch), and what it did not get."""
+
+    host: str
+    place: Place
+    at: float
+    refused: int = 0
+    lost: int = 0
