@@ -246,6 +246,12 @@ def test_check_shows_all_faults_of_the_text_each_with_its_line(desk: Desk) -> No
     }
 
 
+@pytest.mark.parametrize("memory", ["6GiB", "1536MiB", "1.5GiB"])
+def test_show_says_the_memory_as_it_is_written(desk: Desk, memory: str) -> None:
+    desk.file.write_text(TEXT.replace("6GiB", memory))
+    assert f"cuda or cpu, {memory}" in desk("show", "tiny").out
+
+
 def test_check_goes_on_where_the_lock_cannot_be_read(desk: Desk) -> None:
     desk.file.write_text(TEXT.replace("6GiB", "six"))
     desk.file.with_name("model_registry.lock.json").write_text("{")

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.domain.quantity import format_age, format_seconds, format_size, parse_size
+from toolkit.domain.quantity import (
+    format_age,
+    format_seconds,
+    format_size,
+    parse_size,
+    part_of,
+    stated_size,
+    written_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +84,27 @@ def test_durations_are_written(seconds: float, text: str) -> None:
 )
 def test_ages_are_told_in_days_from_two_days_on(seconds: float, text: str) -> None:
     assert format_age(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "stated"),
+    [
+        ("3GiB", "3GiB (3.22 GB)"),
+        ("1536MiB", "1536MiB (1.61 GB)"),
+        ("1.5GiB", "1.5GiB (1.61 GB)"),
+        ("1.50GiB", "1.50GiB (1.61 GB)"),
+        (" 16 GB ", "16 GB"),
+        ("16000MB", "16000MB (16 GB)"),
+        ("0.1GiB", "0.1GiB (107 MB)"),
+    ],
+)
+def test_a_size_keeps_the_unit_in_which_it_was_written(written: str, stated: str) -> None:
+    size = parse_size(written)
+    assert written_size(size) == written.replace(" ", "")
+    assert stated_size(size) == stated_size(part_of(size, 1)) == stated
+
+
+def test_a_size_that_nobody_wrote_gets_the_shortest_text() -> None:
+    assert written_size(1536 * 2**20) == "1.5GiB"
+    assert stated_size(part_of(parse_size("3GB"), 2)) == "1.5 GB"
+    assert stated_size(123_456_789) == "123 MB"

@@ -15,7 +15,7 @@ from toolkit.domain.fleet import Host
 from toolkit.domain.host_settings import settings_of
 from toolkit.domain.model import Check
 from toolkit.domain.quantity import parse_size, written_size
-from toolkit.domain.release import ReleaseAdapter, Span
+from toolkit.domain.release import Release, ReleaseAdapter, Span
 from toolkit.planning.change.difference import release_changes
 from toolkit.planning.change.settings import settings_changes
 
@@ -60,9 +60,25 @@ def test_a_model_that_does_not_serve_yet_has_nothing_to_differ_from() -> None:
     assert release_changes(None, R1) == ()
 
 
-@pytest.mark.parametrize("text", ["3GiB", "16GB", "1.5GiB", "600MiB", "2TiB", "1B", "123456789B"])
+@pytest.mark.parametrize(
+    "text", ["3GiB", "16GB", "1.5GiB", "1536MiB", "1024MiB", "600MiB", "2TiB", "1B", "123456789B"]
+)
 def test_a_size_is_said_as_a_person_wrote_it(text: str) -> None:
     assert written_size(parse_size(text)) == text
+
+
+def test_a_release_says_its_memory_as_the_registry_wrote_it_also_after_it_was_kept() -> None:
+    kept = Release.from_json(replace(R1, memory=parse_size("1536MiB")).as_json())
+    assert kept.as_json()["memory"] == 1536 * 2**20
+    found = release_changes(kept, replace(R1, memory=parse_size("3.0GiB")))
+    assert found == (Change("memory", "1536MiB", "3.0GiB"),)
+
+
+def test_the_same_memory_in_another_unit_is_the_same_release() -> None:
+    one, other = (replace(R1, memory=parse_size(each)) for each in ("1536MiB", "1.5GiB"))
+    assert one.same_as(other)
+    assert release_changes(one, other) == ()
+    assert "memory_written" not in other.as_json()
 
 
 def test_equal_changes_of_several_hosts_are_one() -> None:

@@ -18,15 +18,34 @@ _UNITS = {
 _SIZE = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([kKMGT]i?B|B)\s*")
 
 
-def parse_size(text: str) -> int:
-    """Return the number of bytes in `text`, such as `15.2GB` or `16GiB`.
+class Size(int):
+    """A number of bytes, and the text by which a person wrote it, empty where nobody did.
+
+    Equal numbers are equal sizes, however they were written.
+    """
+
+    written: str
+
+    def __new__(cls, size: int, written: str = "") -> Size:
+        made = super().__new__(cls, size)
+        made.written = written
+        return made
+
+
+def parse_size(text: str) -> Size:
+    """Return the number of bytes in `text`, such as `15.2GB` or `16GiB`, with the text itself.
 
     Raises ValueError where the text is not a number followed by B, kB, MB, GB, TB, KiB, MiB, GiB or TiB.
     """
     found = _SIZE.fullmatch(text)
     if found is None or found[2] not in _UNITS:
         raise ValueError(f"{text!r} is not a size; write it like 16GiB or 500MB")
-    return int(float(found[1]) * _UNITS[found[2]])
+    return Size(int(float(found[1]) * _UNITS[found[2]]), found[1] + found[2])
+
+
+def part_of(size: int, parts: int) -> int:
+    """Return each of so many equal parts of `size`, rounded down; one part is the size as it was written."""
+    return size if parts == 1 else size // parts
 
 
 def format_size(size: int) -> str:
@@ -40,19 +59,22 @@ def format_size(size: int) -> str:
 
 
 def written_size(size: int) -> str:
-    """Return `size` bytes as a person would write them in the registry: `3GiB` stays `3GiB`, `16GB` stays `16GB`.
+    """Return `size` bytes as a person wrote them: `3GiB` stays `3GiB`, `1536MiB` stays `1536MiB`.
 
-    The shortest text whose value is exactly `size` is chosen, so nothing is rounded.
+    A size that nobody wrote gets the shortest text whose value is exactly `size`, so nothing is rounded.
     """
+    if isinstance(size, Size) and size.written:
+        return size.written
     texts = [f"{size / number:.10g}{unit}" for unit, number in _UNITS.items()]
     exact = [text for text in texts if _SIZE.fullmatch(text) and parse_size(text) == size]
-    return min(exact, key=len, default=f"{size}B")
+    return min(exact, key=len, default=f"{int(size)}B")
 
 
 def stated_size(size: int) -> str:
     """Return `size` bytes beside other sizes: `3GiB (3.22 GB)` where a person wrote it so, else `16 GB`."""
     written, plain = written_size(size), format_size(size)
-    return f"{written} ({plain})" if written.endswith("iB") else plain
+    stated = isinstance(size, Size) and size.written and size.written != plain.replace(" ", "")
+    return f"{written} ({plain})" if stated or written.endswith("iB") else plain
 
 
 def format_seconds(seconds: float) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from toolkit.domain.capabilities import Capabilities
 from toolkit.domain.model import Check
+from toolkit.domain.quantity import Size, written_size
 
 SLOTS = ("blue", "green")
 PORTS_TO_MEET = 2
@@ -125,17 +126,20 @@ class Release:
         return replace(self, adapters=other.adapters, version=other.version).same_as(other)
 
     def same_as(self, other: Release) -> bool:
-        """Whether both releases are equal apart from their numbers and from what is known of their abilities.
+        """Whether both releases are equal apart from number, from what is known of their abilities, and from units.
 
         What differs for the engine stands in its arguments, and knowing more of a model starts no replica anew.
         """
         mine, theirs = self.as_json(), other.as_json()
-        apart = {"number": 0, "does": None}
+        apart = {"number": 0, "does": None, "memory_written": ""}
         return {**mine, **apart} == {**theirs, **apart}
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form that history, hosts and `--json` share."""
         data = asdict(self)
+        data["memory"] = int(self.memory)
+        if (written := written_size(self.memory)) != written_size(int(self.memory)):
+            data["memory_written"] = written
         data["args"] = list(self.args)
         data["env"] = dict(self.env)
         data["checks"] = [check.as_json() for check in self.checks]
@@ -165,6 +169,7 @@ class Release:
         absent = {"span": None, "adapters": (), "does": None, "aliases": ()}
         data = {"routing": "least-connections", **absent, **data}
         known = {key: data[key] for key in Release.__dataclass_fields__}
+        known["memory"] = Size(known["memory"], data.get("memory_written", ""))
         known["args"], known["aliases"] = tuple(known["args"]), tuple(known["aliases"])
         known["checks"] = tuple(map(Check.from_json, known["checks"]))
         known["adapters"] = tuple(map(ReleaseAdapter.from_json, known["adapters"]))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from toolkit.cli.views.changes import change_lines
 from toolkit.domain.fit import FitRecord, Prediction
-from toolkit.domain.quantity import format_size, stated_size
+from toolkit.domain.quantity import format_size, part_of, stated_size
 from toolkit.planning.fit.host_fit import HostFit
 from toolkit.workflows.fleet.fit_plan import FleetFit
 
@@ -116,7 +116,7 @@ def _reserve(need: Prediction) -> str:
 def _least(found: FleetFit) -> str:
     resources = found.version.resources
     each = "" if resources.devices == 1 else f" on each of {resources.devices} devices"
-    asked = stated_size(resources.memory // resources.devices)
+    asked = stated_size(part_of(resources.memory, resources.devices))
     least = format_size(found.need.least + found.need.outside)
     return f"at least {least}{each}; its `resources.memory` gives {asked}"
 

@@ -50,7 +50,8 @@ def _pairs(before: Release, after: Release) -> Iterator[tuple[str, str, str]]:
     yield "engine", before.engine, after.engine
     yield "accelerator", before.accelerator, after.accelerator
     yield "devices", str(before.devices), str(after.devices)
-    yield "memory", written_size(before.memory), written_size(after.memory)
+    if before.memory != after.memory:
+        yield "memory", written_size(before.memory), written_size(after.memory)
     yield from _each(arguments(before.args), arguments(after.args))
     yield from _each(before.env, after.env)
     yield "routing", before.routing, after.routing

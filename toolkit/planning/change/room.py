@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
-from toolkit.domain.quantity import format_size, stated_size
+from toolkit.domain.quantity import format_size, part_of, stated_size
 from toolkit.domain.release import Release
 
 # Bytes that the host keeps for itself when replicas take system memory.
@@ -37,7 +37,7 @@ def _system_memory(release: Release, facts: HostFacts, stopped: Sequence[SlotFac
 
 
 def _devices(release: Release, facts: HostFacts, stopped: Sequence[SlotFacts]) -> Room:
-    share = release.memory // release.devices
+    share = part_of(release.memory, release.devices)
     free = {device.index: device.memory_free for device in facts.devices}
     for slot in stopped:
         # A crashed replica has given its memory back already, and another process may have it now.

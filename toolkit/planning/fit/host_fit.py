@@ -14,7 +14,7 @@ from toolkit.domain.facts import Device, HostFacts
 from toolkit.domain.fit import ModelFiles, NotUnderstoodError, Prediction
 from toolkit.domain.model import Version
 from toolkit.domain.plan import Strategy
-from toolkit.domain.quantity import format_size, stated_size
+from toolkit.domain.quantity import format_size, part_of, stated_size
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import InputError, NothingSuitableError
@@ -192,7 +192,7 @@ def _with_strategy(
 
 def _fault(prediction: Prediction, version: Version, accelerator: Accelerator) -> str:
     """Return why the replica could not start or not serve the wanted context, empty if it could."""
-    asked = version.resources.memory // version.resources.devices
+    asked = part_of(version.resources.memory, version.resources.devices)
     certain = prediction.weights + prediction.cache
     # In the host's memory, compare weights and cache alone: the memory of the processes is an estimate, and an estimate
     # does not justify a refusal.
