@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import http.server
 import json
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from tests.cli.shell import Shell
+from tests.cli.shell import Shell, start
+from toolkit.adapters.door.door import Door as TheDoor
+from toolkit.cli.context import open_fleet
+from toolkit.domain.secret import Secret
+
+ON_AND_ON = ("ask", "tiny", "on and on")
 
 EVENTS = [
     {"choices": [{"delta": {"content": "Hel"}}]},
@@ -23,6 +31,7 @@ class Door(http.server.BaseHTTPRequestHandler):
     """A router that lets the key `tk-right` in."""
 
     asked: ClassVar[list[Any]] = []
+    left: ClassVar[threading.Event] = threading.Event()
 
     def do_GET(self) -> None:
         self._say(404, b"{}")
@@ -33,6 +42,15 @@ class Door(http.server.BaseHTTPRequestHandler):
             self._say(401, b'{"error": {"message": "Incorrect API key provided."}}')
             return
         self.asked.append(body)
+        if body["messages"][-1]["content"] == "on and on":
+            self._say(200, b"", "text/event-stream")
+            with suppress(OSError):
+                # Nobody waits so long for it to end.
+                for _ in range(3000):
+                    self.wfile.write(f"data: {json.dumps(EVENTS[0])}\n\n".encode())
+                    time.sleep(0.01)
+            self.left.set()
+            return
         told = "".join(f"data: {json.dumps(each)}\n\n" for each in EVENTS)
         self._say(200, f"{told}data: [DONE]\n\n".encode(), "text/event-stream")
 
@@ -51,6 +69,7 @@ class Door(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def door(shell: Shell, tmp_path: Path) -> Iterator[Shell]:
     Door.asked.clear()
+    Door.left.clear()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -90,6 +109,40 @@ def test_a_key_comes_from_a_file_too(door: Shell, tmp_path: Path) -> None:
     assert "Incorrect API key provided." in refused.err
     assert "TOOLKIT_KEY" in refused.err
     assert "tk-wrong" not in refused.err + refused.out
+
+
+def test_a_disk_that_takes_no_answer_is_not_told_as_the_routers_fault(door: Shell) -> None:
+    with Path("/dev/full").open("w") as full:
+        child = start(door.environment, *ON_AND_ON, stdout=full, stderr=subprocess.PIPE)
+        _, err = child.communicate(timeout=20)
+    assert child.returncode == 1
+    assert err.splitlines()[-1] == (
+        "error: the result could not be written to standard output: No space left on device"
+    )
+    assert "router" not in err
+    assert Door.left.wait(10)
+
+
+def test_a_reader_that_leaves_ends_the_answer_without_an_error(door: Shell) -> None:
+    child = start(door.environment, *ON_AND_ON, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout and child.stderr
+    assert child.stdout.read(3) == "Hel"
+    child.stdout.close()
+    assert Door.left.wait(10)
+    assert child.wait(10) == 0
+    assert "error" not in child.stderr.read()
+    child.stderr.close()
+
+
+def test_an_error_of_the_caller_is_no_error_of_the_router(door: Shell) -> None:
+    there = open_fleet(door.environment["TOOLKIT_FLEET"]).hosts[0].endpoint
+    payload = {"messages": [{"role": "user", "content": "hi"}]}
+    with (
+        pytest.raises(BrokenPipeError),
+        TheDoor(there, key=Secret("tk-right")).ask("/v1/chat/completions", payload) as opened,
+    ):
+        assert next(opened.texts)
+        raise BrokenPipeError
 
 
 @pytest.mark.parametrize(

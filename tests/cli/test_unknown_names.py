@@ -19,6 +19,12 @@ UNKNOWN = (
     "bundle create nosuch --to d", "bundle create tiny@nosuch --to d", "bundle show nosuch", "bundle load nosuch",
     "hosts drain nosuch --yes", "hosts forget nosuch --yes", "provision nosuch --yes", "keys revoke nosuch",
     "engine install nosuch --yes", "engine lock nosuch --accelerator cpu", "audit show nosuch", "completion nosuch",
+    "audit list --who nosuch", "audit list --model nosuch", "diff tiny --host nosuch", "gate run tiny --host nosuch",
+    "engine lock 0.32.0 --accelerator nosuch",
+    "engine lock 0.32.0 --accelerator cpu --python nosuch", "bundle create tiny --to d --accelerator nosuch",
+    "schedule nosuch", "engine install 0.32.0 --host nosuch --yes", "pull tiny --registry nosuch",
+    "plan tiny --fleet nosuch", "schedule next --schedule nosuch", "deploy tiny --turn-off nosuch --yes",
+    "provision --turn-off nosuch --yes",
     "nosuch", "registry nosuch",
 )  # fmt: skip
 
@@ -29,6 +35,11 @@ def test_an_unknown_name_is_wrong_input(shell: Shell, command: str) -> None:
     assert (said.code, said.out) == (2, "")
     assert "nosuch" in said.err or "9" in said.err
     assert shell.untouched()
+
+
+def test_a_model_of_the_registry_need_not_be_in_the_log(shell: Shell) -> None:
+    said = shell("audit", "list", "--model", "tiny")
+    assert (said.code, said.out) == (0, "nothing is recorded of that\n")
 
 
 def test_a_model_of_the_registry_need_not_be_deployed(shell: Shell) -> None:

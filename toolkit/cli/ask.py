@@ -14,6 +14,7 @@ from toolkit.cli.context import home_directory, open_fleet
 from toolkit.cli.numbers import Decimal, Whole
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json
+from toolkit.cli.streams import output_is_lost
 from toolkit.domain.bounds import ANSWER
 from toolkit.domain.fleet import Host
 from toolkit.domain.secret import Secret
@@ -66,7 +67,7 @@ def ask(
 
     host = _reachable(hosts, model)
     door = Door(host.endpoint, host.router_tls_certificate, _key(key_file))
-    said = (lambda text: None) if as_json else _say
+    said = (lambda text: True) if as_json else _say
     _show(ask_door(door, question, time.monotonic, said), model, as_json, streamed=True)
 
 
@@ -107,9 +108,10 @@ def _reachable(hosts: tuple[Host, ...], model: str) -> Host:
     )
 
 
-def _say(text: str) -> None:
+def _say(text: str) -> bool:
     sys.stdout.write(text)
     sys.stdout.flush()
+    return not output_is_lost()
 
 
 def _show(answered: Answered, model: str, as_json: bool, *, streamed: bool = False) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,6 +20,7 @@ from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, together
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.views.host import open_host
+from toolkit.config.glance import models_in
 from toolkit.domain.audit import KeptHead
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import HostError, InputError, IntegrityError, ToolkitError
@@ -88,7 +91,9 @@ def list_entries(home: str | None, as_json: bool, **wanted: Any) -> None:
 
 def _list(wanted: _Wanted, home: str | None, as_json: bool) -> None:
     since = _since(wanted.since, time.time())
-    found = chosen(_entries(home), model=wanted.model, who=wanted.who, since=since)[-wanted.limit :]
+    every = _entries(home)
+    _require_known(every, wanted)
+    found = chosen(every, model=wanted.model, who=wanted.who, since=since)[-wanted.limit :]
     if as_json:
         print_json({"entries": [each.as_json() for each in found]})
         return
@@ -110,6 +115,18 @@ def _list(wanted: _Wanted, home: str | None, as_json: bool) -> None:
             for each in (one.as_json() for one in found)
         ],
     )
+
+
+def _require_known(every: Sequence[Entry], wanted: _Wanted) -> None:
+    """Raise InputError for a person or a model that neither log nor registry knows."""
+    if wanted.who and not chosen(every, who=wanted.who):
+        raise InputError(f"no command of {wanted.who!r} is recorded", hint="toolkit audit")
+    if wanted.model and not chosen(every, model=wanted.model):
+        registry = Path(os.environ.get("TOOLKIT_REGISTRY") or "model_registry.yaml")
+        if wanted.model not in models_in(registry):
+            raise InputError(
+                f"no command about a model {wanted.model!r} is recorded", hint="toolkit audit"
+            )
 
 
 @audit.command()

@@ -67,20 +67,33 @@ class Door:
             headers["Authorization"] = f"Bearer {self._key.reveal()}"
         connection = self._connection()
         try:
-            self._connect(connection)
-            connection.request(method, path, body, headers)
-            with connection.getresponse() as answer:
+            with self._told():
+                self._connect(connection)
+                connection.request(method, path, body, headers)
+                answer = connection.getresponse()
                 told = {name.lower(): value for name, value in answer.getheaders()}
                 streamed = told.get("content-type", "").startswith("text/event-stream")
                 texts = _events(answer) if streamed else iter([_whole(answer)])
-                yield Opened(answer.status, told, texts)
+            # What the caller does with the answer may fail too, and that is no fault of the router.
+            with answer:
+                yield Opened(answer.status, told, self._each(texts))
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell an error of the connection as that of the router."""
+        try:
+            yield
         except (OSError, http.client.HTTPException) as error:
             raise HostError(
                 f"the router at {self.endpoint} broke off or did not answer: {error}",
                 hint="toolkit status",
             ) from error
-        finally:
-            connection.close()
+
+    def _each(self, texts: Iterator[str]) -> Iterator[str]:
+        with self._told():
+            yield from texts
 
     def _connection(self) -> http.client.HTTPConnection:
         address = urlsplit(self.endpoint)

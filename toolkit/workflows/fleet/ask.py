@@ -30,9 +30,11 @@ class Answered:
 
 
 def ask_door(
-    door: Door, question: Question, clock: Callable[[], float], say: Callable[[str], None]
+    door: Door, question: Question, clock: Callable[[], float], say: Callable[[str], bool]
 ) -> Answered:
-    """Ask through the door and tell each part of the answer to `say` as it comes.
+    """Ask through the door and tell each part of the answer to `say` as it comes; it says whether somebody still listens.
+
+    Without a listener the connection ends, and with it the engine's work.
 
     Raises HostError where the router cannot be reached or breaks off, InputError and BusyError where it refuses.
     """
@@ -54,8 +56,8 @@ def ask_door(
             texts.append(piece.text)
             thoughts.append(piece.thought)
             usage = dict(piece.usage or usage)
-            if piece.text:
-                say(piece.text)
+            if piece.text and not say(piece.text):
+                break
         told = opened.headers
     release = told.get("x-toolkit-release", "")
     return Answered(
