@@ -32,7 +32,7 @@ class Answered:
 def ask_door(
     door: Door, question: Question, clock: Callable[[], float], say: Callable[[str], bool]
 ) -> Answered:
-    """Ask through the door and tell each part of the answer to `say` as it comes; it says whether somebody still listens.
+    """Ask through the door and tell each part of the answer to `say` as it comes; that says whether somebody listens.
 
     Without a listener the connection ends, and with it the engine's work.
 
