@@ -60,7 +60,7 @@ ON_FLEET = (
     "hosts drain gpu1 --yes",
     "hosts forget gpu9 --dry-run", "hosts forget gpu9 --yes",
 
-    "audit", "audit list", "audit show ID", "audit verify", "notify",
+    "audit", "audit list", "audit show ID", "audit verify", "notify", "bom tiny",
 )  # fmt: skip
 ELSEWHERE = (
     "registry init", "registry list", "registry show tiny", "registry check", "registry pin tiny --as v3 --dry-run",

@@ -125,6 +125,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.audit:audit",
         "Show and verify the log of who changed what, when and why.",
     ),
+    "bom": (
+        "toolkit.cli.bom:bom",
+        "Write a bill of materials of MODEL[@VERSION], CycloneDX 1.6 as JSON.",
+    ),
     "notify": (
         "toolkit.cli.notify:notify",
         "Show and try the channels that tell people how a deployment ended.",

@@ -33,7 +33,7 @@ class Name(Enum):
 
 # The first word after a command; a test holds these equal to the commands' own.
 ARGUMENTS = {
-    **dict.fromkeys(("plan", "diff", "deploy", "gate run", "pull"), Name.VERSIONED),
+    **dict.fromkeys(("plan", "diff", "deploy", "gate run", "pull", "bom"), Name.VERSIONED),
     **dict.fromkeys(("bundle create", "registry accept", "registry show"), Name.VERSIONED),
     **dict.fromkeys(("upgrade", "rollback", "watch", "promote", "abort", "status"), Name.MODEL),
     **dict.fromkeys(("releases", "ask", "logs", "stop", "update", "outdated"), Name.MODEL),

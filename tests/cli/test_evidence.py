@@ -1,0 +1,81 @@
+"""What is handed to others: the bill of materials of a model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.shell import Prompt
+from tests.cli.test_json import Fleet
+from tests.planning.test_bom import faults
+from toolkit.config.engine_locks import read_locks
+
+
+@pytest.fixture
+def fleet(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    return Fleet(prompt, monkeypatch, 2)
+
+
+def metrics(document: dict[str, Any]) -> set[str]:
+    card = document["metadata"]["component"]["modelCard"]
+    found = card.get("quantitativeAnalysis", {"performanceMetrics": []})["performanceMetrics"]
+    return {each["slice"] for each in found}
+
+
+def test_a_bill_of_materials_has_the_release_and_is_valid(fleet: Fleet) -> None:
+    assert fleet("deploy tiny@v1 --yes").code == 0
+    assert fleet("upgrade tiny --yes").code == 0
+    said = fleet.prompt("bom", "tiny", "--at", "2026-11-01T18:00")
+    assert said.code == 0
+    document = json.loads(said.out)
+    assert faults(document) == []
+    assert document["metadata"]["timestamp"] == "2026-11-01T18:00:00Z"
+    assert {"release 2 on gpu1", "release 2 on gpu2"} <= metrics(document)
+    # The lock of the release is the shipped one, and every package of it is named.
+    engine = fleet("releases tiny").json()["releases"][0]["engine"]
+    [lock] = [each for each in read_locks(fleet.prompt.place) if each.id == engine]
+    libraries = [each for each in document["components"] if each["type"] == "library"]
+    assert len(libraries) == lock.packages
+    assert fleet.prompt("bom", "tiny", "--at", "2026-11-01T18:00").out == said.out
+
+
+def test_a_version_without_a_release_says_what_is_left_out(fleet: Fleet) -> None:
+    path = fleet.prompt.place / "tiny.cdx.json"
+    said = fleet.prompt("bom", "tiny@v1", "--output", str(path))
+    assert (said.code, said.out) == (0, "")
+    assert "no release" in said.err and "packages are left out" in said.err
+    document = json.loads(path.read_text())
+    assert faults(document) == []
+    assert metrics(document) == set()
+    [lock] = [
+        each.id
+        for each in read_locks(fleet.prompt.place)
+        if each.id.startswith("vllm-0.32.0-cpu-py311")
+    ]
+    told = fleet(f"bom tiny@v1 --engine {lock}").json()
+    assert (told["engine"], told["release"], told["path"]) == (lock, None, "")
+    assert told["packages"] == len(
+        [each for each in told["bom"]["components"] if each["type"] == "library"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("bom other", "no model 'other'"),
+        ("bom tiny --engine vllm-9", "is no lock of vllm 0.32.0"),
+        ("bom tiny --at yesterday", "is no time"),
+    ],
+)
+def test_what_cannot_be_named_is_refused(fleet: Fleet, line: str, words: str) -> None:
+    said = fleet(line)
+    assert said.code == 2
+    assert words in said.json()["error"]["message"]
+
+
+def test_a_place_that_takes_nothing_is_named(fleet: Fleet) -> None:
+    said = fleet("bom tiny --output nowhere/bom.json")
+    assert said.code == 1
+    assert "nowhere/bom.json cannot be written" in said.json()["error"]["message"]
