@@ -52,7 +52,7 @@ ON_FLEET = (
     "diff tiny", "gate tiny@v2 --dry-run", "gate tiny@v2 --yes", "gate run tiny@v1",
     "gate record tiny --prompts prompts.txt --output golden.yaml", "upgrade tiny --yes",
     "plan tiny", "rollback tiny --yes", "status", "status tiny", "releases tiny", "logs tiny", "verify", "hosts",
-    "ask tiny hello --slot blue", "config",
+    "ask tiny hello --slot blue", "export litellm", "config",
     "doctor", "keys add ann --concurrency 4", "keys list", "keys sync", "keys revoke ann", "keys open",
     "provision --dry-run", "provision --yes", "engine list", "engine install 0.32.0 --dry-run",
     "engine install 0.32.0 --yes", "prune --dry-run", "prune --yes", "repair --dry-run", "repair --yes",

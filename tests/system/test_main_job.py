@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.inside import nothing_inside_gets_outside
 from tests.clients.report import change_under_load, doors, fill
 from tests.clients.running import Door, install
 from tests.clients.table import insert, render
@@ -216,6 +217,7 @@ def test_twelve_clients_of_others_do_what_the_table_says(served: Served, tmp_pat
     libraries = install(tmp_path)
 
     try:
+        nothing_inside_gets_outside(libraries, served.lab.toolkit, WHO, known["key"])
         with doors(libraries, door) as door_of:
             rows, faults = fill(libraries, door_of, served.answers[WHO])
             answered = change_under_load(

@@ -52,6 +52,11 @@ def keys() -> None:
     help="At most so many requests at once, on each host.  [default: no limit]",
 )
 @click.option(
+    "--inside",
+    is_flag=True,
+    help="What is asked with it stays in the fleet: see `toolkit export litellm`.",
+)
+@click.option(
     "--key-stdin", is_flag=True, help="Read the key from standard input instead of making one."
 )
 @_shared
@@ -59,6 +64,7 @@ def add(
     name: str,
     per_minute: int | None,
     concurrency: int | None,
+    inside: bool,
     key_stdin: bool,
     fleet: str | None,
     home: str | None,
@@ -69,7 +75,9 @@ def add(
 
     limits = {"per_minute": per_minute or 0, "concurrency": concurrency or 0}
     changed = _change(
-        fleet, home, lambda ring: with_key(ring, name, key, now=time.time(), **limits)
+        fleet,
+        home,
+        lambda ring: with_key(ring, name, key, now=time.time(), inside=inside, **limits),
     )
     if as_json:
         _print_json(changed, name, key=None if key_stdin else key)
@@ -133,12 +141,13 @@ def _change(fleet: str | None, home: str | None, edit: Callable[[KeyRing], KeyRi
     return change_keys(_hosts(fleet, home), edit)
 
 
-_COLUMNS = ("NAME", "KEY", "A MINUTE", "AT ONCE", "SINCE")
+_COLUMNS = ("NAME", "KEY", "A MINUTE", "AT ONCE", "INSIDE", "SINCE")
 
 
 def _row(key: Key) -> tuple[object, ...]:
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(key.created))
-    return (key.name, key.digest[:12], key.per_minute or "-", key.concurrency or "-", since)
+    limits = (key.per_minute or "-", key.concurrency or "-")
+    return (key.name, key.digest[:12], *limits, "yes" if key.inside else "-", since)
 
 
 def _show(found: FleetKeys, as_json: bool, words: str, name: str | None = None) -> None:

@@ -117,6 +117,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.engine:engine",
         "List, lock and install engines (vLLM at a pinned version).",
     ),
+    "export": (
+        "toolkit.cli.export:export",
+        "Write the fleet as the configuration of a gateway, such as LiteLLM's proxy.",
+    ),
     "bundle": (
         "toolkit.cli.bundle:bundle",
         "Carry models and engines to a site without network.",

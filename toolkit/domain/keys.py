@@ -12,7 +12,8 @@ class Key:
     """A key by its SHA-256 in lower-case hex. Only its owner has its text.
 
     `per_minute` limits its requests in any 60 seconds on all hosts together, `concurrency` those at once on each host;
-    0 is no limit. `created` and `revoked` are in seconds since the epoch; `revoked` is 0 for a valid key.
+    0 is no limit. `created` and `revoked` are in seconds since the epoch; `revoked` is 0 for a valid key. What is asked
+    with a key `inside` must stay in the fleet.
     """
 
     name: str
@@ -21,6 +22,14 @@ class Key:
     per_minute: int = 0
     concurrency: int = 0
     revoked: float = 0.0
+    inside: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON form. An older toolkit knows no `inside`, so a key without it does not name it."""
+        data = asdict(self)
+        if not self.inside:
+            del data["inside"]
+        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,7 @@ class KeyRing:
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of `keys.json`."""
-        return asdict(self) | {"keys": [asdict(key) for key in self.keys]}
+        return asdict(self) | {"keys": [key.as_json() for key in self.keys]}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> KeyRing:

@@ -223,11 +223,15 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A named entry of the registry. `versions` stand in the file's order, the newest last."""
+    """A named entry of the registry. `versions` stand in the file's order, the newest last.
+
+    Nothing that clients send to a model `inside` may reach a closed model.
+    """
 
     name: str
     description: str
     versions: tuple[Version, ...]
+    inside: bool = False
 
     @property
     def newest(self) -> Version:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ruamel.yaml import YAML
-
-from toolkit.config.yaml_text import MAX_LINE
+from toolkit.config.yaml_dump import dump_yaml
 from toolkit.domain.bounds import GOLDEN, GOLDEN_PROMPTS
 from toolkit.domain.outside import parse_mapping
 from toolkit.errors import InputError
@@ -57,16 +54,10 @@ def read_requests(name: str, text: str) -> list[dict[str, Any]]:
 
 def draft_text(title: str, prompts: Iterable[tuple[Mapping[str, Any], str]]) -> str:
     """Return the file of golden prompts, each with what the release `title` answered as a comment."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.allow_unicode = True
-    yaml.width = MAX_LINE
-    # ruamel annotates this attribute as None alone.
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     parts = [_HEAD.format(title=title)]
     for prompt, answer in prompts:
-        text = io.StringIO()
-        yaml.dump([dict(prompt)], text)
         said = answer if len(answer) <= _SHOWN else f"{answer[:_SHOWN]}..."
-        parts.append(f"\n# answered: {json.dumps(said)}\n{text.getvalue()}")
+        parts.append(
+            f"\n# answered: {json.dumps(said)}\n{dump_yaml([dict(prompt)], indented=False)}"
+        )
     return "".join(parts)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import copy
-import io
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any
-
-from ruamel.yaml import YAML
 
 from toolkit.config.lock_file import Lock
 from toolkit.config.registry.edit import (
@@ -20,7 +17,7 @@ from toolkit.config.registry.edit import (
 )
 from toolkit.config.registry.inheritance import written_out
 from toolkit.config.registry.reading import RegistryFile, parse_registry
-from toolkit.config.yaml_text import MAX_LINE
+from toolkit.config.yaml_dump import dump_yaml
 from toolkit.domain.model import Version
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import InputError, IntegrityError, RefusedError
@@ -55,7 +52,7 @@ def cut_registry(file: RegistryFile, versions: Iterable[Version]) -> str:
         data["policy"]["licences"]["approved"] = {
             key: names for key, names in kept.items() if names
         }
-    text = _HEAD + _dump(data)
+    text = _HEAD + dump_yaml(data)
     cut = parse_registry(file.document.path, text)
     same = {(each.model, each.name): each for each in cut.registry.versions}
     if same.keys() != wanted or any(
@@ -216,17 +213,4 @@ def _inserted(
 
 
 def _lines(data: Mapping[str, Any], indent: int) -> list[str]:
-    return [f"{' ' * indent}{line}".rstrip() for line in _dump(data).splitlines()]
-
-
-def _dump(data: Mapping[str, Any]) -> str:
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.allow_unicode = True
-    yaml.width = MAX_LINE
-    # ruamel annotates this attribute as None alone.
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    text = io.StringIO()
-    yaml.dump(data, text)
-    return text.getvalue()
+    return [f"{' ' * indent}{line}".rstrip() for line in dump_yaml(data).splitlines()]

@@ -361,6 +361,12 @@ class ModelSpec(Entry):
         "are refused. See [upgrades](upgrades.md#hold).",
         examples=["120s"],
     )
+    inside: bool = Field(
+        False,
+        description="Whether requests for the model must stay in the fleet: no gateway's configuration has it beside a "
+        "closed model. See [gateways](gateways.md).",
+        examples=[True],
+    )
     versions: dict[Name, VersionSpec] = Field(
         default_factory=dict, description="The versions, the newest last."
     )

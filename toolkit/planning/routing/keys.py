@@ -15,7 +15,14 @@ _KEY = re.compile(r"[A-Za-z0-9._~+/=-]{32,512}")
 
 
 def with_key(
-    ring: KeyRing, name: str, key: str, *, now: float, per_minute: int = 0, concurrency: int = 0
+    ring: KeyRing,
+    name: str,
+    key: str,
+    *,
+    now: float,
+    per_minute: int = 0,
+    concurrency: int = 0,
+    inside: bool = False,
 ) -> KeyRing:
     """Return the ring with the new key `key` of `name`, and the door locked.
 
@@ -42,7 +49,7 @@ def with_key(
             "this key was known before, and each key is given out once",
             hint=f"let the toolkit make one: toolkit keys add {name}",
         )
-    made = Key(name, digest, now, per_minute, concurrency)
+    made = Key(name, digest, now, per_minute, concurrency, inside=inside)
     keys = tuple(sorted((*ring.keys, made), key=lambda each: each.digest))
     return replace(ring, keys=keys, locked=max(ring.locked, ring.opened) + 1)
 

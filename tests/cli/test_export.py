@@ -1,0 +1,81 @@
+"""`toolkit export litellm`: the file, what is said about it, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tests.cli.shell import Prompt
+from tests.cli.test_json import Fleet
+
+CLOSED = "openai/gpt-6-luna"
+
+
+@pytest.fixture(params=[1, 3], ids=["on one host", "on three"])
+def serving(
+    prompt: Prompt, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Fleet:
+    fleet = Fleet(prompt, monkeypatch, request.param)
+    assert prompt("deploy", "tiny@v1", "--yes").code == 0
+    return fleet
+
+
+def mark_inside(fleet: Fleet) -> None:
+    registry = fleet.prompt.place / "model_registry.yaml"
+    text = registry.read_text()
+    registry.write_text(text.replace("    versions:\n", "    inside: true\n    versions:\n", 1))
+
+
+def test_the_file_has_what_serves_on_every_router_and_no_secret(serving: Fleet) -> None:
+    said = serving.prompt("export", "litellm", "--output", "litellm.yaml")
+    assert said.code == 0
+    config = yaml.safe_load((serving.prompt.place / "litellm.yaml").read_text())
+    assert {each["model_name"] for each in config["model_list"]} == {"tiny"}
+    bases = [each["litellm_params"]["api_base"] for each in config["model_list"]]
+    # these routers listen on loopback, each on its own host
+    assert bases == ["http://127.0.0.1:8080/v1"]
+    assert config["router_settings"]["fallbacks"] == []
+    assert "1 entry of" in said.out
+
+
+def test_without_a_file_it_is_on_standard_output_alone(serving: Fleet) -> None:
+    said = serving.prompt("export", "litellm", "--closed", f"tiny={CLOSED}")
+    assert yaml.safe_load(said.out)["router_settings"]["fallbacks"] == [{"tiny": [CLOSED]}]
+
+
+def test_a_model_inside_has_no_closed_one(serving: Fleet) -> None:
+    mark_inside(serving)
+    refused = serving.prompt("export", "litellm", "--closed", f"tiny={CLOSED}")
+    assert (refused.code, refused.out) == (2, "")
+    assert "marked `inside`" in refused.err
+    assert serving.prompt("export", "litellm", "--inside").code == 0
+
+
+def test_a_key_inside_is_given_to_no_gateway_with_a_closed_model(serving: Fleet) -> None:
+    for words in (("clinic", "--inside"), ("office",)):
+        assert serving.prompt("keys", "add", *words).code == 0
+    closed = ("--closed", f"tiny={CLOSED}")
+    refused = serving.prompt("export", "litellm", "--key", "clinic", *closed)
+    assert (refused.code, refused.out) == (2, "")
+    assert "clinic is marked `inside`" in refused.err
+    assert serving.prompt("export", "litellm", "--key", "office", *closed).code == 0
+    assert serving.prompt("export", "litellm", "--key", "clinic", "--inside").code == 0
+    assert serving.prompt("export", "litellm", "--key", "nobody", *closed).code == 2
+
+
+@pytest.mark.parametrize(
+    "words", [("tiny",), ("=openai/x",), ("tiny=",), ("tiny=openai/x", "tiny=openai/y")]
+)
+def test_a_closed_model_in_another_form_is_refused(serving: Fleet, words: tuple[str, ...]) -> None:
+    options = [each for word in words for each in ("--closed", word)]
+    assert serving.prompt("export", "litellm", *options).code == 2
+
+
+def test_a_fleet_that_serves_nothing_has_no_file(
+    prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Fleet(prompt, monkeypatch, 1)
+    said = prompt("export", "litellm", "--output", "litellm.yaml")
+    assert said.code == 2
+    assert "toolkit deploy" in said.err
+    assert not (prompt.place / "litellm.yaml").exists()

@@ -1,0 +1,1 @@
+"""Gateways of others before the fleet's routers: their configuration, from what the fleet serves."""

@@ -1,0 +1,146 @@
+"""LiteLLM's configuration: the fleet's models first, and a closed model only where an operator names one.
+
+A model that is marked `inside` never stands in one file with a closed model. It would not be enough to give it no
+fallback there: LiteLLM lets each request name fallbacks of its own, among all models of its file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit.domain.golden import Kind
+from toolkit.domain.release import Release
+from toolkit.errors import InputError
+
+# The variables from which LiteLLM reads the fleet's key and its own.
+FLEET_KEY, MASTER_KEY = "TOOLKIT_KEY", "LITELLM_MASTER_KEY"
+# Seconds for which LiteLLM leaves a router alone that failed three times in a minute.
+_COOLDOWN, _FAILS = 5, 3
+
+_MODES = {
+    Kind.CHAT: "chat",
+    Kind.COMPLETION: "completion",
+    Kind.EMBEDDING: "embedding",
+    Kind.RERANK: "rerank",
+    Kind.TRANSCRIPTION: "audio_transcription",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A name that clients may request, of a model that the fleet serves; `kind` and `context` (tokens) where known."""
+
+    name: str
+    model: str
+    kind: Kind | None = None
+    context: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A configuration, and the models that are left out of it because nothing of them may get outside."""
+
+    config: Mapping[str, Any]
+    left_out: tuple[str, ...]
+    # The environment variables from which LiteLLM reads its secrets.
+    variables: tuple[str, ...]
+
+
+def served_names(releases: Iterable[Release]) -> tuple[Served, ...]:
+    """Return each name of the releases that serve, once, in alphabetical order: models, aliases and adapters."""
+    found: dict[str, Served] = {}
+    for release in releases:
+        does = release.does
+        known = (does.kind, does.context) if does else (None, None)
+        for name in (release.model, *release.aliases, *(each.name for each in release.adapters)):
+            found.setdefault(name, Served(name, release.model, *known))
+    return tuple(found[name] for name in sorted(found))
+
+
+def litellm_config(
+    served: Sequence[Served],
+    endpoints: Sequence[str],
+    closed: Mapping[str, str],
+    inside: frozenset[str],
+    *,
+    only_inside: bool = False,
+) -> Exported:
+    """Return the configuration of LiteLLM's proxy before the routers at `endpoints`, which end with `/v1`.
+
+    `closed` maps a name of the fleet to the closed model, `PROVIDER/NAME`, that takes over where every router fails.
+    With one, the models of `inside` are left out; `only_inside` has them, and no closed model.
+    Raises InputError where a closed model is named for a name that is not served, or for a model inside.
+    """
+    _refuse(served, closed, inside, only_inside=only_inside)
+    kept = [each for each in served if not closed or each.model not in inside]
+    config: dict[str, Any] = {
+        "model_list": [
+            *(_ours(each, endpoint) for each in kept for endpoint in endpoints),
+            *map(_closed, dict.fromkeys(closed.values())),
+        ],
+        "router_settings": {
+            "num_retries": 1,
+            "allowed_fails": _FAILS,
+            "cooldown_time": _COOLDOWN,
+            "fallbacks": [{name: [model]} for name, model in closed.items()],
+        },
+        # Prices, versions and statistics of LiteLLM's makers are asked of nobody.
+        "litellm_settings": {"telemetry": False, "drop_params": bool(closed)},
+        "general_settings": {"master_key": f"os.environ/{MASTER_KEY}"},
+    }
+    left_out = tuple(dict.fromkeys(each.model for each in served if each not in kept))
+    keys = dict.fromkeys(_key_variable(model) for model in closed.values())
+    return Exported(config, left_out, (FLEET_KEY, MASTER_KEY, *keys))
+
+
+def _refuse(
+    served: Sequence[Served],
+    closed: Mapping[str, str],
+    inside: frozenset[str],
+    *,
+    only_inside: bool,
+) -> None:
+    models = {each.name: each.model for each in served}
+    for name, model in closed.items():
+        if name not in models:
+            raise InputError(f"the fleet serves no {name!r}", hint="toolkit status")
+        if models[name] in inside:
+            raise InputError(
+                f"{models[name]} is marked `inside`: none of its requests may reach {model}",
+                hint="leave out --closed for it, or remove `inside` from the registry",
+            )
+        if not all(model.partition("/")):
+            raise InputError(f"{model!r} is no closed model of the form PROVIDER/NAME")
+    if closed and only_inside:
+        raise InputError(
+            "with --inside no request may leave the fleet, so that --closed is refused"
+        )
+
+
+def _ours(served: Served, endpoint: str) -> dict[str, Any]:
+    info: dict[str, Any] = {"mode": _MODES[served.kind]} if served.kind in _MODES else {}
+    if served.context:
+        info["max_input_tokens"] = served.context
+    return {
+        "model_name": served.name,
+        "litellm_params": {
+            "model": f"hosted_vllm/{served.name}",
+            "api_base": endpoint,
+            "api_key": f"os.environ/{FLEET_KEY}",
+        },
+        **({"model_info": info} if info else {}),
+    }
+
+
+def _closed(model: str) -> dict[str, Any]:
+    return {
+        "model_name": model,
+        "litellm_params": {"model": model, "api_key": f"os.environ/{_key_variable(model)}"},
+    }
+
+
+def _key_variable(model: str) -> str:
+    """Return the variable from which LiteLLM takes the key of a provider."""
+    return f"{model.partition('/')[0].upper().replace('-', '_')}_API_KEY"
