@@ -26,6 +26,7 @@ from toolkit.planning.engines.vllm_log import read_actual
 from toolkit.planning.routing.edits import with_model, with_weights
 from toolkit.planning.routing.keys import opened, with_key, without_key
 from toolkit.planning.routing.routes import Routes, Target
+from toolkit.planning.upkeep.load import loads
 
 OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
 BOB = LockOwner("bob@ops2", "toolkit rollback tiny", 1)
@@ -205,6 +206,18 @@ def test_vitals_tell_of_a_replica_and_of_its_cache(lab: HostLab, program: str) -
     assert read_actual(began.cache).tokens == 2048
     ended = lab.host.vitals(program, lab.ports["blue"], began.log or "0:0")
     assert (ended.pid, ended.started_at, ended.lines) == (began.pid, began.started_at, ())
+
+
+def test_a_sample_has_what_replicas_and_router_have_counted(lab: HostLab, program: str) -> None:
+    lab.route(with_model(Routes(), "tiny", _targets(lab, "blue"), created=1))
+    first, second = lab.host.sample(), lab.host.sample()
+    assert (first.boot, first.router) == (second.boot, True)
+    assert second.clock > first.clock
+    (replica,) = [each for each in second.replicas if each.slot == "blue"]
+    assert (replica.model, replica.answers, replica.running) == ("tiny", True, 0.0)
+    assert replica.process == first.replicas[0].process != ""
+    load = loads(first, second)["tiny", "blue"]
+    assert (load.requests, load.failed, load.open) == (0.0, 0.0, 0)
 
 
 def test_traffic_follows_the_routes(lab: HostLab, program: str) -> None:

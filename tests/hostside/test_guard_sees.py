@@ -172,7 +172,7 @@ def test_an_engines_own_times_are_those_since_the_last_look(
     lines = ['vllm:time_to_first_token_seconds_sum{engine="0"} 2.0',
              'vllm:time_to_first_token_seconds_count{engine="0"} 10.0',
              'vllm:time_to_first_token_seconds_bucket{le="1"} 10.0']  # fmt: skip
-    monkeypatch.setattr(completion, "_metrics", lambda *_: lines)
+    monkeypatch.setattr(completion, "metrics", lambda *_: lines)
     replica = guard_replica.Replica(str(tmp_path), "tiny-green")
     assert replica.times(1) == {}
     lines[:2] = [lines[0].replace("2.0", "5.0"), lines[1].replace("10.0", "14.0")]

@@ -96,6 +96,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "timeout": 1,
     },
     "vitals": {"program": "tiny-blue", "port": 1, "log": "0:0"},
+    "sample": {},
     "apply-routes": {"files": render_files(ROUTES)},
     "keys": {},
     "apply-keys": {"ring": RING},

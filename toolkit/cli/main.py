@@ -60,6 +60,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.status:status",
         "Show what serves, what stands by and what is unfinished.",
     ),
+    "top": (
+        "toolkit.cli.top:top",
+        "Show the load of hosts, models and replicas as it is now; q ends it.",
+    ),
     "releases": (
         "toolkit.cli.show:releases",
         "List a model's releases and how each deployment of them went.",

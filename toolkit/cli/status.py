@@ -18,9 +18,9 @@ from toolkit.cli.streams import output_is_lost
 from toolkit.cli.trail import record_found
 from toolkit.cli.views.guard import guard_json, guard_words
 from toolkit.cli.views.host import open_host
+from toolkit.cli.views.slot import state_words, traffic_words
 from toolkit.cli.views.table import has_colours
 from toolkit.domain.facts import HostFacts, SlotFacts
-from toolkit.domain.plan import WHOLE
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.release import Deployment
 from toolkit.errors import InputError
@@ -198,8 +198,8 @@ def _row(slot: SlotFacts, now: float) -> tuple[str, ...]:
         release.version if release else "?",
         f"#{release.number}" if release else "?",
         slot.slot,
-        _state(slot),
-        f"{100 * slot.share / WHOLE:.4g}%" if slot.share else f"{slot.weight}%",
+        state_words(slot),
+        traffic_words(slot),
         str(slot.sessions),
         _memory(slot),
         format_seconds(now - slot.started_at) if slot.started_at else "-",
@@ -211,14 +211,3 @@ def _memory(slot: SlotFacts) -> str:
     if not slot.devices:
         return format_size(slot.memory)
     return "-" if slot.device_memory is None else format_size(slot.device_memory)
-
-
-def _state(slot: SlotFacts) -> str:
-    """Return serving, standby or starting, or what the process of the slot is; and whether it is as deployed."""
-    if slot.process != "running":
-        return str(slot.process)
-    if not slot.healthy:
-        return "starting"
-    if slot.share:
-        return "canary"
-    return f"{'serving' if slot.weight else 'standby'}{', drifted' if slot.drift else ''}"

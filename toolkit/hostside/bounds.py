@@ -12,6 +12,8 @@ WORDS = 200
 LOAD = 10**9
 # What a counter of an engine may have reached.
 COUNT = 1e15
+# Buckets of a histogram.
+BUCKETS = 128
 # Characters of an answer's text that the gate looks at.
 TEXT = 2**20
 # Parts of a stream whose times are kept.

@@ -89,7 +89,7 @@ def _text(choice: Document) -> str:
 
 def busy(port: int, signs: Document) -> int:
     """Return the requests in work by the engine's own metrics, 0 if it does not answer and so has none."""
-    return load_in(_metrics(port, signs["metrics"]), signs["load"])
+    return load_in(metrics(port, signs["metrics"]), signs["load"])
 
 
 def load_in(lines: list[str], names: list[str]) -> int:
@@ -109,7 +109,7 @@ def figures(port: int, signs: Document, timeout: float = 0.5) -> dict[str, float
 
 def counters(port: int, path: str, names: list[str], timeout: float = 2) -> dict[str, float] | None:
     """Return the values of the engine's metrics `names`, at `path`; None where it does not answer."""
-    lines = _metrics(port, path, timeout)
+    lines = metrics(port, path, timeout)
     return counts_in(lines, names) if lines else None
 
 
@@ -137,7 +137,7 @@ def sums(
 ) -> dict[str, tuple[float, float]]:
     """Return (sum, count) of histograms of the engine at the path of its metrics, by name, over all their labels."""
     found: dict[str, tuple[float, float]] = {}
-    for line in _metrics(port, path, timeout):
+    for line in metrics(port, path, timeout):
         name = next((each for each in names if line.startswith(each)), "")
         part, _, value = line[len(name) :].rpartition(" ")
         if name and part.startswith(("_sum", "_count")):
@@ -145,6 +145,42 @@ def sums(
             more = float(value)
             found[name] = (total + more, count) if part[1] == "s" else (total, count + more)
     return found
+
+
+def histograms_in(lines: list[str], names: list[str]) -> dict[str, Document]:
+    """Return {name: {"buckets": [(bound, number up to it)], "total", "count"}} of histograms, over all their labels.
+
+    The bounds are finite and rise; what is no number counts as nothing.
+    """
+    found: dict[str, dict[float, float]] = {}
+    ends: dict[str, dict[str, float]] = {}
+    for line in lines:
+        name = next((each for each in names if line.startswith(each)), "")
+        part = _PART.match(line, len(name)) if name else None
+        if part is None:
+            continue
+        value, bound = min(bounds.COUNT, float(part[3])), _BOUND.search(part[2] or "")
+        if part[1] != "bucket":
+            known = ends.setdefault(name, {"sum": 0.0, "count": 0.0})
+            known[part[1]] += value
+        elif bound and len(found.setdefault(name, {})) < bounds.BUCKETS:
+            known_to = found[name]
+            known_to[float(bound[1])] = known_to.get(float(bound[1]), 0.0) + value
+    return {
+        name: {
+            "buckets": sorted(found.get(name, {}).items()),
+            "total": known["sum"],
+            "count": known["count"],
+        }
+        for name, known in ends.items()
+    }
+
+
+_PART = re.compile(
+    r"_(bucket|sum|count)(\{[^}]*\})? ([0-9]{1,18}(?:\.[0-9]{1,18})?(?:e[+-]?[0-9]{1,2})?)\Z"
+)
+# The last bound is no number, and its bucket is the count.
+_BOUND = re.compile(r'[{,]le="([0-9]{1,9}(?:\.[0-9]{1,9})?(?:e[+-]?[0-9]{1,2})?)"')
 
 
 def status_of(port: int, path: str, payload: Document, timeout: float) -> int:
@@ -160,11 +196,12 @@ def status_of(port: int, path: str, payload: Document, timeout: float) -> int:
 def cache_info(port: int, signs: Document) -> list[str]:
     """Return the lines of the engine's metrics that describe its cache, none if it has no such metric."""
     return [
-        line for line in _metrics(port, signs["metrics"]) if line.startswith(signs["cache"] + "{")
+        line for line in metrics(port, signs["metrics"]) if line.startswith(signs["cache"] + "{")
     ]
 
 
-def _metrics(port: int, path: str, timeout: float = 2) -> list[str]:
+def metrics(port: int, path: str, timeout: float = 2) -> list[str]:
+    """Return the lines of the engine's metrics at `path`; none where it does not answer."""
     import http.client
 
     try:

@@ -31,11 +31,11 @@ class Replica:
 
     def gone(self) -> str:
         """Return in words that the process has ended or is another one than before; empty where all is well."""
-        if self.pid and _started(self.pid) == self.known:
+        if self.pid and started(self.pid) == self.known:
             return ""
         found = processes.state(self.root, self.program)
         pid = found["pid"] if found["state"] == "running" else 0
-        now = _started(pid) if pid else ""
+        now = started(pid) if pid else ""
         # One that was started by the boot of the host has not failed.
         if not self.known or self.known.split()[0] != boot():
             if now:
@@ -100,7 +100,7 @@ def boot() -> str:
         return "unknown"
 
 
-def _started(pid: int) -> str:
+def started(pid: int) -> str:
     """Return the identity of a process: boot, pid and the ticks at its start; empty where it has ended."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:

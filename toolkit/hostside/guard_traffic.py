@@ -57,18 +57,18 @@ class Meter:
             for pid in workers["current"] + workers["old"]
             for row in router_socket.counters(self._directory, pid)
         }
-        counts = {key: _counts(row) for key, row in rows.items()}
-        before, self._before = self._before, counts
+        counts_now = {key: counts(row) for key, row in rows.items()}
+        before, self._before = self._before, counts_now
         self._totals = {}
         found: dict[tuple[str, str], Traffic] = {}
         for key, row in rows.items():
             slot = slot_of(key[1], key[2], at)
             if slot is not None:
                 # A worker that has come since counts from nothing; at the first look nobody knows what is new.
-                then = counts[key] if before is None else before.get(key, (0, 0, 0))
-                found[slot] = _added(found.get(slot, Traffic()), counts[key], then, row)
+                then = counts_now[key] if before is None else before.get(key, (0, 0, 0))
+                found[slot] = _added(found.get(slot, Traffic()), counts_now[key], then, row)
                 total, failed = self._totals.get(slot, (0, 0))
-                self._totals[slot] = total + counts[key][0], failed + counts[key][1]
+                self._totals[slot] = total + counts_now[key][0], failed + counts_now[key][1]
         return found
 
     def share_failed(self, model: str, slot: str) -> float | None:
@@ -87,7 +87,8 @@ def slot_of(backend: str, server: str, at: str) -> tuple[str, str] | None:
     return (model, slot) if host == at else None
 
 
-def _counts(row: dict[str, str]) -> _Counts:
+def counts(row: dict[str, str]) -> _Counts:
+    """Return the requests of a server that were answered, those that failed, and those that it refused."""
     broken = _number(row, "eresp")
     # An answer that broke off after its head counts as one of its status, too.
     total = sum(_number(row, each) for each in _ANSWERS) + max(0, broken - _number(row, "srv_abrt"))

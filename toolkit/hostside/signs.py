@@ -32,6 +32,13 @@ VLLM = {
         "first": "vllm:time_to_first_token_seconds",
         "between": "vllm:inter_token_latency_seconds",
     },
+    "flow": {
+        "running": "vllm:num_requests_running",
+        "waiting": "vllm:num_requests_waiting",
+        "prompt": "vllm:prompt_tokens",
+        "generated": "vllm:generation_tokens",
+        "cache_use": "vllm:kv_cache_usage_perc",
+    },
     "fatal": ["EngineDeadError", "CUDA error", "torch.OutOfMemoryError"],
 }
 

@@ -31,6 +31,7 @@ from toolkit.domain.golden import Kind
 from toolkit.domain.guard import GateResult, GuardPhase, Verdict
 from toolkit.domain.host_settings import settings_of
 from toolkit.domain.keys import HostKeys, KeyRing
+from toolkit.domain.load import HostSample, ReplicaCount, TargetCount
 from toolkit.domain.probe import (
     Answer,
     Call,
@@ -120,6 +121,7 @@ class FakeHost(Guarded):
     refuses: Callable[[Mapping[str, Any]], str] = lambda _: ""
     interruption: Interruption = field(default_factory=Interruption)
     adapters: FakeAdapters = field(default_factory=FakeAdapters)
+    sampled: int = 0
     guards: FakeGuards = field(init=False)
 
     def __post_init__(self) -> None:
@@ -296,6 +298,22 @@ class FakeHost(Guarded):
         said = (MEMORY_SAID[-1],) if runs else ()
         return Vitals(
             str(slot.process), int(runs), slot.started_at, slot.memory, None, 0.0, said, "1:0"
+        )
+
+    def sample(self) -> HostSample:
+        self.interruption.check()
+        self.sampled += 1
+        routed = [each for each in self.facts.slots if self._weight(each) or self._share(each)]
+        return HostSample(
+            self.facts.observed_at,
+            float(self.sampled),
+            "boot",
+            self.facts.router.running,
+            tuple(TargetCount(1, each.model, each.slot, 0, 0, 0, 0) for each in routed),
+            tuple(
+                ReplicaCount(each.model, each.slot, "1" if each.healthy else "", each.healthy, 0.0)
+                for each in self.facts.slots
+            ),
         )
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:

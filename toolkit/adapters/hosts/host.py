@@ -27,6 +27,7 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.guard import GateResult, GuardOrder, GuardPhase
 from toolkit.domain.keys import HostKeys, KeyRing
+from toolkit.domain.load import HostSample
 from toolkit.domain.outside import checked
 from toolkit.domain.probe import (
     Answer,
@@ -136,6 +137,9 @@ class HostPort(Named, Protocol):
 
     def vitals(self, program: str, port: int, log: str = "") -> Vitals:
         """Return how a replica does, with the lines of its log since `log`, the place that a former call returned."""
+
+    def sample(self) -> HostSample:
+        """Return what router and replicas have counted up to now."""
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         """Watch a replica for `seconds`; ends early where it dies, stops answering or hangs."""
@@ -308,6 +312,11 @@ class RealHost(Named):
         with understood(self.name):
             cache, lines = tuple(answer.pop("cache")), tuple(answer.pop("lines"))
             return checked(Vitals(**answer, cache=cache, lines=lines))
+
+    def sample(self) -> HostSample:
+        answer = self._ask("sample")
+        with understood(self.name):
+            return HostSample.from_json(answer)
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         request = {"program": program, "port": port, "seconds": seconds, **self._limits}

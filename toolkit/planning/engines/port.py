@@ -49,8 +49,9 @@ class Signs:
     `progress` are metrics that move while the engine computes for anybody, `core` is a part of the command line of the
     processes that compute. `probe` is the smallest request that these must take part in: `path` and `body`.
     `preemptions` is the counter of requests that lost their place in the cache. `times` are histograms of seconds:
-    until the `first` token, and `between` tokens. After a log line with one of the words `fatal` the engine computes
-    nothing any more.
+    until the `first` token, and `between` tokens. `flow` are gauges of requests (`running`, `waiting`), counters of
+    tokens (`prompt`, `generated`), and the part of the cache in use (`cache_use`). After a log line with one of the
+    words `fatal` the engine computes nothing any more.
     """
 
     health: str
@@ -65,6 +66,7 @@ class Signs:
     probe: Mapping[str, Any]
     preemptions: str
     times: Mapping[str, str]
+    flow: Mapping[str, str]
     fatal: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:

@@ -198,6 +198,13 @@ class Vllm:
             core="VLLM::",
             preemptions=metrics.preemptions,
             times={"first": metrics.until_first, "between": metrics.between},
+            flow={
+                "running": metrics.running,
+                "waiting": metrics.waiting,
+                "prompt": metrics.prompt,
+                "generated": metrics.generated,
+                "cache_use": metrics.cache_use,
+            },
             fatal=vllm_log.FATAL_WORDS,
             probe=vllm_parsers.smallest_request(release),
         )

@@ -1,0 +1,22 @@
+"""A slot as people read it: the state of its replica, and its part of the traffic."""
+
+from __future__ import annotations
+
+from toolkit.domain.facts import SlotFacts
+from toolkit.domain.plan import WHOLE
+
+
+def state_words(slot: SlotFacts) -> str:
+    """Return serving, standby or starting, or what the process of the slot is; and whether it is as deployed."""
+    if slot.process != "running":
+        return str(slot.process)
+    if not slot.healthy:
+        return "starting"
+    if slot.share:
+        return "canary"
+    return f"{'serving' if slot.weight else 'standby'}{', drifted' if slot.drift else ''}"
+
+
+def traffic_words(slot: SlotFacts) -> str:
+    """Return the share of a canary, else the weight in the router's traffic."""
+    return f"{100 * slot.share / WHOLE:.4g}%" if slot.share else f"{slot.weight}%"
