@@ -75,7 +75,7 @@ def frame_json(frame: Frame) -> dict[str, Any]:
     return {
         "at": frame.at,
         "seconds": frame.seconds,
-        "hosts": [_host_json(frame, facts) for facts in frame.fleet.facts.values()],
+        "hosts": {name: _host_json(frame, facts) for name, facts in frame.fleet.facts.items()},
         "unreachable": frame.fleet.unreachable,
         "models": [{"model": name, **_load_json(load)} for name, load in frame.models().items()],
         "replicas": [_replica_json(row) for row in frame.rows],
@@ -206,7 +206,6 @@ def _is_held(frame: Frame, each: Deployment) -> bool:
 
 def _host_json(frame: Frame, facts: HostFacts) -> dict[str, Any]:
     return {
-        "host": facts.name,
         "router": facts.router.running,
         "memory": facts.memory,
         "memory_available": facts.memory_available,
