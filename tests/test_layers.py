@@ -22,6 +22,8 @@ PURE = sorted(
     [*PACKAGE.rglob("domain/*.py"), *PACKAGE.glob("planning/**/*.py"), PACKAGE / "errors.py"]
 )
 HOSTSIDE = sorted(PACKAGE.glob("hostside/*.py"))
+# Runs in the process of a replica, with the engine's Python.
+RECORDER = sorted((ROOT / "playbooks/roles/replica/files/toolkit_recorder").glob("*.py"))
 
 # Whatever reaches out of the process, asks the time, rolls dice or talks to a person.
 IMPURE = {
@@ -101,7 +103,14 @@ def test_the_hosts_side_needs_the_standard_library_and_its_siblings_alone(path: 
     assert modules - siblings - sys.stdlib_module_names == set()
 
 
-@pytest.mark.parametrize("path", HOSTSIDE, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", RECORDER, ids=lambda path: path.name)
+def test_the_recorder_needs_the_standard_library_and_in_one_module_its_engine(path: Path) -> None:
+    modules = {module for module, _ in imports(ast.parse(path.read_text("utf-8")))}
+    outside = modules - sys.stdlib_module_names - {"toolkit_recorder"}
+    assert outside == ({"vllm", "prometheus_client"} if path.name == "states.py" else set())
+
+
+@pytest.mark.parametrize("path", [*HOSTSIDE, *RECORDER], ids=lambda path: path.name)
 def test_the_hosts_side_is_python_3_9(path: Path) -> None:
     ast.parse(path.read_text("utf-8"), feature_version=(3, 9))
 

@@ -29,6 +29,7 @@ from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes, Target
 
+RECORDER = Path(__file__).parents[2] / "playbooks/roles/replica/files/toolkit_recorder"
 OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
 
 
@@ -52,6 +53,27 @@ def test_drain_gives_up_at_its_deadline(lab: HostLab, program: str) -> None:
     with _slow_request(lab):
         waited = lab.host.drain("tiny", "blue", port, 0.3, silent)
     assert (waited.ok, waited.left) == (False, 1)
+
+
+def test_a_replica_gets_the_recorder_of_use_and_cannot_change_it(
+    lab: HostLab, program: str
+) -> None:
+    root = lab.host.host.root
+    place = f"{root}/slots/{program}/python/toolkit_recorder"
+    names = sorted(path.name for path in RECORDER.glob("*.py"))
+    assert lab.run("ls", place).split() == names
+    for name in names:
+        assert lab.run("cat", f"{place}/{name}") == (RECORDER / name).read_text()
+    owners = lab.run("stat", "-c", "%U %a", place, f"{place}/book.py").split("\n")[:2]
+    assert owners == ["root 755", "root 640"]
+    environment = lab.run(
+        "grep", "-e", "PYTHONPATH", "-e", "TOOLKIT_USE", f"{root}/slots/{program}/run"
+    )
+    assert f"export PYTHONPATH={root}/slots/{program}/python\n" in environment
+    assert f'"directory": "{root}/caches/{program}/use"' in environment
+    lab.run("sh", "-c", f"echo >>{place}/book.py")
+    (slot,) = (each for each in lab.host.observe().slots if each.slot == "blue")
+    assert slot.drift == (f"{place}/book.py was changed",)
 
 
 def test_the_watch_restarts_a_replica_that_hangs_and_says_so(lab: HostLab) -> None:

@@ -115,7 +115,8 @@ class Backend:
     """An engine's stand-in: answers `/health` and completions that carry its name.
 
     Body {"tokens": n, "pause": s, "stream": bool}: n pieces, `pause` seconds apart. `gone` counts the
-    requests whose client hung up; `last` is path and body of the newest request, `headers` its headers.
+    requests whose client hung up; `last` is path and body of the newest request, `headers` its headers,
+    `all_headers` with those that stand twice.
     With "comments" a comment follows each piece of a stream, as with vLLM's `sse-keep-alive-interval`. With "usage" in
     the body, that is the usage of the answer, in a stream cut into two pieces. A `broken` one hangs up instead of
     answering, an `ill` one answers checks with 503.
@@ -124,6 +125,7 @@ class Backend:
     def __init__(self, name: str, port: int | None = None) -> None:
         self.name, self.gone, self.last = name, 0, ("", b"")
         self.headers: dict[str, str] = {}
+        self.all_headers: list[tuple[str, str]] = []
         self.broken = self.ill = False
         self.server = _Server(("127.0.0.1", port or 0), _Handler)
         self.server.backend = self
@@ -182,6 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         backend = self.server.backend
         backend.last, backend.headers = (self.path, body), dict(self.headers)
+        backend.all_headers = self.headers.items()
         if backend.broken:
             self.close_connection = True
             return

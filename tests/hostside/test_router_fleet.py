@@ -128,7 +128,8 @@ def test_a_release_is_named_by_the_host_that_has_it_and_a_key_stays_at_the_door(
         ("ann", "b.blue", "of-b", 3),
     }
     for engine in pair.engines.values():
-        assert "authorization" not in {name.lower() for name in engine.headers}
+        came = {name.lower(): value for name, value in engine.all_headers}
+        assert ("authorization" in came, came["x-toolkit-key"]) == (False, "ann")
     # one line for each request, at the door where it came in
     assert pair.routers["b"].requests() == []
 

@@ -418,3 +418,42 @@ def test_a_key_has_its_requests_at_once(site: Site) -> None:
         assert headers["Retry-After"] == "1"
         assert status(site.lab, BOB) == 200
     until(lambda: status(site.lab, ANN) == 200)
+
+
+@pytest.mark.parametrize(("key", "named"), [(ANN, "ann"), (BOB, "bob")])
+@pytest.mark.parametrize("form", ["small", "large", "chunked", "by path"])
+def test_the_engine_is_told_whose_request_it_is(
+    site: Site, form: str, key: str, named: str
+) -> None:
+    site.lab.give(ring())
+    assert _asked_as(site, form, bearer(key)) == (200, [named])
+
+
+@pytest.mark.parametrize("form", ["small", "large", "chunked", "by path"])
+def test_nobody_names_a_key_that_is_not_his(site: Site, form: str) -> None:
+    forged = {"X-Toolkit-Key": "bob", "x-toolkit-KEY": "eve"}
+    assert _asked_as(site, form, forged) == (200, ["-"])
+    site.lab.give(ring())
+    assert _asked_as(site, form, {**bearer(ANN), **forged}) == (200, ["ann"])
+
+
+def _asked_as(site: Site, form: str, headers: dict[str, str]) -> tuple[int, list[str]]:
+    """Return the status of a request, and every name of a key that came with it to the engine."""
+    body: Any = json.dumps({**TINY, "more": "x" * (200_000 if form == "large" else 0)}).encode()
+    path = f"/m/tiny{PATH}" if form == "by path" else PATH
+    connection = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=20)
+    with contextlib.closing(connection):
+        connection.putrequest("POST", path)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        if form == "chunked":
+            connection.putheader("Transfer-Encoding", "chunked")
+        else:
+            connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(
+            [body] if form == "chunked" else body, encode_chunked=form == "chunked"
+        )
+        answer = connection.getresponse()
+        answer.read()
+    came = [value for name, value in site.blue.all_headers if name.lower() == "x-toolkit-key"]
+    return answer.status, came

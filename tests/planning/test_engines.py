@@ -85,17 +85,30 @@ class TestVllm:
         made = replace(release(1), engine=lock, snapshot="abc", args=("--a", "b"))
         seat = Seat("/opt/tk", 8100, HOME)
         assert " ".join(self.engine.command(made, seat)) == (
-            f"/opt/tk/engines/{lock}/bin/vllm serve . --host 127.0.0.1 --port 8100 --a b"
+            f"/opt/tk/engines/{lock}/bin/vllm serve . --middleware toolkit_recorder.Recorder "
+            "--host 127.0.0.1 --port 8100 --a b"
         )
         # So the key of compiled graphs has nothing of the snapshot.
         assert self.engine.directory(made, seat) == "/opt/tk/snapshots/abc"
         assert self.engine.surroundings(made, seat) == {
             **SURROUNDINGS,
+            "PYTHONPATH": "/opt/tk/slots/tiny-blue/python",
+            "TOOLKIT_USE": (
+                '{"directory": "/opt/tk/caches/tiny-blue/use", "program": "tiny-blue", '
+                f'"model": "tiny", "version": "{made.version}", "release": 1, "engine": "{lock}"}}'
+            ),
             "VLLM_CACHE_ROOT": f"{HOME}/vllm/{lock}",
             "TORCHINDUCTOR_CACHE_DIR": f"{HOME}/inductor/{lock}",
         }
 
-    @pytest.mark.parametrize(("rank", "more"), [(0, ""), (1, " --headless")])
+    @pytest.mark.parametrize(
+        ("rank", "more"),
+        [
+            (0, " --middleware toolkit_recorder.Recorder"),
+            # Only the leader serves.
+            (1, " --headless"),
+        ],
+    )
     def test_the_processes_of_several_hosts(self, number: str, rank: int, more: str) -> None:
         made = replace(release(1), engine=f"vllm-{number}-cpu-py311-aaaaaaaa", args=())
         seat = Seat("/opt/tk", 8100, HOME, ("10.0.0.1", "10.0.0.2"), rank, 28001)
@@ -106,6 +119,8 @@ class TestVllm:
         around = self.engine.surroundings(made, seat)
         assert around["VLLM_HOST_IP"] == f"10.0.0.{rank + 1}"
         assert not {"GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"} & around.keys()
+        assert {"PYTHONPATH", "TOOLKIT_USE"} <= around.keys() or rank
+        assert not {"PYTHONPATH", "TOOLKIT_USE"} & around.keys() or not rank
 
     def test_every_engine_version_shows_these_signs(self, number: str) -> None:
         made = replace(release(1), engine=f"vllm-{number}-cpu-py311-aaaaaaaa", args=("--a",))
@@ -226,7 +241,7 @@ def test_what_a_package_lacks_is_read_from_its_sources() -> None:
         "log line 'GiB for KV cache'",
     }
     # Flags, variables, metrics, log lines.
-    assert len(missing) == 25 + 7 + 8 + 4
+    assert len(missing) == 26 + 7 + 8 + 4
 
 
 def test_all_files_that_are_read_of_a_package_are_asked_for() -> None:

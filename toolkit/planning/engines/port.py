@@ -91,6 +91,11 @@ class Seat:
     rank: int = 0
     meeting: int = 0
 
+    @property
+    def program(self) -> str:
+        """The name of the slot on its host, model and slot joined by a dash."""
+        return self.home.rpartition("/")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:

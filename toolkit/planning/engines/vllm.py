@@ -5,6 +5,7 @@ All that is particular to vLLM is here and in the modules beside this one, which
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -118,6 +119,7 @@ class Vllm:
             _MODEL,
             *_together(seat, _names(release).flags),
             *vllm_lora.module_words(_modules(release, seat), _names(release).flags),
+            *_recording(seat, _names(release).flags),
             *_ending(release, seat.port),
         )
 
@@ -174,6 +176,7 @@ class Vllm:
             }
         return {
             **talking,
+            **_recorded(release, seat),
             # The directory in which the processes start is the model's, and no place of Python modules.
             "PYTHONSAFEPATH": "1",
             "HF_HUB_OFFLINE": "1",
@@ -288,6 +291,30 @@ def _together(seat: Seat, flags: Flags) -> list[str]:
     if seat.rank:
         options[flags.follower] = True
     return [word for name, value in options.items() for word in _words(name, value)]
+
+
+def _recording(seat: Seat, flags: Flags) -> tuple[str, ...]:
+    """Return what puts the recorder of use around the server. It is no argument of the release: it computes nothing."""
+    return () if seat.rank else (f"--{flags.middleware}", "toolkit_recorder.Recorder")
+
+
+def _recorded(release: Release, seat: Seat) -> dict[str, str]:
+    """Return where the recorder is, and what its records say of the release."""
+    if seat.rank:
+        # Only the first host of several serves.
+        return {}
+    told = {
+        "directory": f"{seat.home}/use",
+        "program": seat.program,
+        "model": release.model,
+        "version": release.version,
+        "release": release.number,
+        "engine": release.engine,
+    }
+    return {
+        "PYTHONPATH": f"{seat.root}/slots/{seat.program}/python",
+        "TOOLKIT_USE": json.dumps(told),
+    }
 
 
 def _ending(release: Release, port: int) -> tuple[str, ...]:

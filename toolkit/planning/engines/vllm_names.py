@@ -16,6 +16,7 @@ class Flags:
     served_name: str = "served-model-name"
     shutdown_timeout: str = "shutdown-timeout"
     no_access_log: str = "disable-uvicorn-access-log"
+    middleware: str = "middleware"
     host: str = "host"
     port: str = "port"
     eager: str = "enforce-eager"

@@ -1,0 +1,14 @@
+"""The recorder: writes what each request to an engine used, a line for each, beside the engine and in its process.
+
+`toolkit_recorder.Recorder` is what an engine is told to put around its server (`--middleware`). Standard library only,
+for Python 3.9 and later. It runs as the replica's user; root owns these files.
+
+- `counting.py` decides, on values alone;
+- `book.py` writes the lines;
+- `states.py` knows the engine's own figures, and is the only one with the engine's names;
+- `middleware.py` joins them around each request.
+"""
+
+from toolkit_recorder.middleware import Recorder
+
+__all__ = ["Recorder"]

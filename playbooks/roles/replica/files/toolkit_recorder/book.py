@@ -1,0 +1,91 @@
+"""The lines of one process: a file that only grows, each line whole with one call of the kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+# Bytes after which a file ends and the next one of the run begins, and bytes that all files together may take. The host
+# carries the lines away within seconds; where nobody does, the oldest go, and the gap in the numbers shows it.
+PART = 16 * 2**20
+ALL = 256 * 2**20
+
+
+class Book:
+    """The file `RUN.jsonl` in `directory`, and `RUN.1.jsonl` and so on after it.
+
+    `head` is the first line of each. Raises OSError where the directory cannot be written to; the lines after that are
+    lost, and their numbers with them.
+    """
+
+    def __init__(
+        self, directory: str, head: Mapping[str, Any], *, part: int = PART, everything: int = ALL
+    ) -> None:
+        self.run = os.urandom(8).hex()
+        self.number = 0
+        self._directory, self._head = directory, {"run": self.run, **head}
+        self._limit, self._everything = part, everything
+        self._part, self._size, self._torn = 0, 0, False
+        self._file = -1
+        self._open()
+
+    def record(self, fields: Mapping[str, Any]) -> None:
+        """Write a request's line under the next number, which is used whether or not that works."""
+        self.number += 1
+        self.write({"n": self.number, **fields})
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Write a line of another kind."""
+        if self._size >= self._limit:
+            self._next()
+        self._append(line)
+
+    def close(self) -> None:
+        """Write nothing any more."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        text = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        # What a full disk has cut must not spoil the line after it.
+        data = b"\n" + text if self._torn else text
+        written = os.write(self._file, data)
+        self._size += written
+        self._torn = written < len(data)
+        if self._torn:
+            raise OSError(f"{written} of {len(data)} bytes written")
+
+    def _open(self) -> None:
+        os.makedirs(self._directory, 0o700, exist_ok=True)
+        self._make_room()
+        name = f"{self.run}.{self._part}.jsonl" if self._part else f"{self.run}.jsonl"
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._file = os.open(os.path.join(self._directory, name), flags, 0o600)
+        self._size, self._torn = 0, False
+        self._append({**self._head, "part": self._part})
+
+    def _next(self) -> None:
+        former, self._part = self._file, self._part + 1
+        self._open()
+        os.close(former)
+
+    def _make_room(self) -> None:
+        """Remove the oldest files where all together take more than they may."""
+        with os.scandir(self._directory) as entries:
+            found = [
+                (seen.st_mtime_ns, each.path, seen.st_size)
+                for each in entries
+                if each.name.endswith(".jsonl")
+                for seen in (each.stat(follow_symlinks=False),)
+            ]
+        taken = sum(size for _, _, size in found)
+        for _, path, size in sorted(found):
+            if taken + self._limit <= self._everything:
+                return
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+                taken -= size

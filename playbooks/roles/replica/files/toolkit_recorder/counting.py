@@ -1,0 +1,200 @@
+"""What a request used, and how it ended: from figures and the last pieces of its answer, without any effect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# The last pieces of an answer that are looked at, and the size up to which they are.
+LAST_PIECES = 3
+LARGEST = 256 * 1024
+
+# Ends of a request: as far as its answer went.
+WHOLE, LEFT, FAILED, REFUSED = "whole", "left", "failed", "refused"
+
+# The requests that are use even where the engine computed nothing for them, because it refused them.
+APIS = frozenset(
+    (
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/responses",
+        "/v1/messages",
+        "/v1/embeddings",
+        "/v1/rerank",
+        "/v2/rerank",
+        "/rerank",
+        "/v1/score",
+        "/score",
+        "/classify",
+        "/pooling",
+        "/v1/audio/transcriptions",
+        "/v1/audio/translations",
+    )
+)
+
+# Those whose answers state what the engine's figures lack: thoughts, seconds of audio.
+STATING = frozenset(("/v1/responses", "/v1/audio/transcriptions", "/v1/audio/translations"))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the engine computed for one of a request's sequences.
+
+    `prompt` are the tokens of its prompt, 0 until they are computed, `cached` those of them that came from the cache,
+    `generated` the tokens of its answer. Sequences with the same `origin` are choices (`n`) of one prompt. `name` is
+    the adapter's, empty for the model itself.
+    """
+
+    prompt: int
+    cached: int
+    generated: int
+    origin: int
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Count:
+    """Tokens of a request. None: nobody knows.
+
+    `asked` are the prompt tokens that the engine computed or took from its cache, each choice for itself; `came` counts
+    a prompt once, as clients are told.
+    """
+
+    came: int | None = 0
+    cached: int | None = 0
+    went: int | None = 0
+    asked: int | None = 0
+    reasoning: int | None = None
+
+
+UNKNOWN = Count(None, None, None, None, None)
+
+
+def counted(parts: Sequence[Part], reasoning: int | None = None) -> Count:
+    """Return the sum of a request's sequences."""
+    first: dict[int, Part] = {}
+    for part in parts:
+        best = first.get(part.origin)
+        if best is None or part.prompt > best.prompt:
+            first[part.origin] = part
+    return Count(
+        sum(part.prompt for part in first.values()),
+        sum(part.cached for part in first.values()),
+        sum(part.generated for part in parts),
+        sum(part.prompt for part in parts),
+        reasoning,
+    )
+
+
+def last_objects(pieces: Sequence[bytes]) -> list[Mapping[str, Any]]:
+    """Return the JSON objects at the end of an answer, the last one first: of a stream its last events.
+
+    `pieces` are the last pieces of the answer's body. What is cut, or larger than `LARGEST`, is left out.
+    """
+    text = b"".join(pieces)
+    if not text or len(text) > LARGEST:
+        return []
+    whole = _object(text)
+    if whole is not None:
+        return [whole]
+    lines = [line for line in text.split(b"\n") if line.startswith(b"data:")]
+    return [found for line in reversed(lines) if (found := _object(line[5:])) is not None]
+
+
+def _object(text: bytes) -> Mapping[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def usage_of(objects: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the usage that an answer states, in the newest of `objects` that has one; empty where none has.
+
+    A stream of `/v1/responses` has it within `response`.
+    """
+    for each in objects:
+        for holder in (each, each.get("response")):
+            usage = holder.get("usage") if isinstance(holder, dict) else None
+            if isinstance(usage, dict):
+                return usage
+    return {}
+
+
+def stated(usage: Mapping[str, Any]) -> Count:
+    """Return the tokens that an answer's usage states, by either of its names; `asked` is in no usage."""
+    came = _number(usage, "prompt_tokens", "input_tokens")
+    went = _number(usage, "completion_tokens", "output_tokens")
+    if went is None and came is not None:
+        # An embedding states nothing but its prompt.
+        went = 0
+    cached = _detail(usage, ("prompt_tokens_details", "input_tokens_details"), "cached_tokens")
+    return Count(came, cached, went, None, reasoning_of(usage))
+
+
+def reasoning_of(usage: Mapping[str, Any]) -> int | None:
+    """Return the tokens of thoughts that a usage states; None where it states none."""
+    details = ("completion_tokens_details", "output_tokens_details")
+    return _detail(usage, details, "reasoning_tokens")
+
+
+def audio_of(usage: Mapping[str, Any]) -> float | None:
+    """Return the seconds of audio that a usage states; None where it is about something else."""
+    seconds = usage.get("seconds") if usage.get("type") == "duration" else None
+    return float(seconds) if isinstance(seconds, (int, float)) else None
+
+
+def _number(usage: Mapping[str, Any], *names: str) -> int | None:
+    for name in names:
+        value = usage.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None
+
+
+def _detail(usage: Mapping[str, Any], groups: Sequence[str], name: str) -> int | None:
+    for group in groups:
+        details = usage.get(group)
+        if isinstance(details, dict):
+            return _number(details, name)
+    return None
+
+
+def ended(
+    status: int, *, left: bool, whole: bool, raised: bool, objects: Sequence[Mapping[str, Any]]
+) -> str:
+    """Return how a request ended.
+
+    `status` is 0 where no answer began, `left` says that the client hung up before the answer was whole, `raised` that
+    the server gave up, `objects` are the last ones of the answer.
+    """
+    if left:
+        return LEFT
+    if raised or status >= 500 or status == 0:
+        return FAILED
+    if status >= 400:
+        return REFUSED
+    if not whole or any(_says_failed(each) for each in objects[:2]):
+        return FAILED
+    return WHOLE
+
+
+def _says_failed(answer: Mapping[str, Any]) -> bool:
+    """Whether the last part of an answer says that the engine gave the request up."""
+    if answer.get("error") or answer.get("type") in ("error", "response.failed"):
+        return True
+    choices = answer.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return isinstance(first, dict) and first.get("finish_reason") in ("abort", "error")
+
+
+def at_its_end(pieces: Sequence[bytes]) -> bool:
+    """Whether a stream has said that it is over: clients hang up at that mark."""
+    tail = pieces[-1].rstrip() if pieces else b""
+    if tail.endswith(b"data: [DONE]"):
+        return True
+    last = next(iter(last_objects(pieces)), {})
+    return last.get("type") in ("message_stop", "response.completed", "response.incomplete")

@@ -1,0 +1,381 @@
+"""The recorder around a server: a line for each request, and nothing of what passes is changed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toolkit_recorder import middleware, states
+from toolkit_recorder.middleware import Recorder
+
+from tests.recorder.engine_double import OutputProcessor, Server, install
+
+CHAT = "/v1/chat/completions"
+TOLD = {"program": "tiny-blue", "model": "tiny", "version": "v1", "release": 3, "engine": "vllm-0"}
+
+
+class Lab:
+    """A server with the recorder around it, and one without."""
+
+    def __init__(self, directory: Path, processor: OutputProcessor) -> None:
+        self.directory, self.processor = directory, processor
+        self.plain = Server(processor)
+        self.recorder = Recorder(self.plain)
+
+    def lines(self) -> list[dict[str, Any]]:
+        texts = (each.read_text() for each in sorted(self.directory.iterdir()))
+        return [json.loads(line) for text in texts for line in text.splitlines()]
+
+    def records(self) -> list[dict[str, Any]]:
+        return [line for line in self.lines() if "key" in line]
+
+    def agrees(self) -> None:
+        """The sum of all records is what the engine has counted."""
+        records = self.records()
+        counted = tuple(sum(each[name] for each in records) for name in ("asked", "out"))
+        assert counted == tuple(self.processor.counters.values())
+
+
+@pytest.fixture
+def engine_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    before = dict(sys.modules)
+    directory = tmp_path / "use"
+    monkeypatch.setenv("TOOLKIT_USE", json.dumps({**TOLD, "directory": str(directory)}))
+    monkeypatch.setattr(middleware, "LOOK", 0.001)
+    yield Lab(directory, install())
+    for name in sys.modules.keys() - before.keys():
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+async def ask(
+    app: Any,
+    body: Any,
+    *,
+    path: str = CHAT,
+    method: str = "POST",
+    headers: tuple[tuple[bytes, bytes], ...] = (
+        (b"x-toolkit-key", b"ann"),
+        (b"x-request-id", b"r"),
+    ),
+    leave: int = 0,
+    then: Callable[[], Awaitable[None]] | None = None,
+) -> list[dict[str, Any]]:
+    """Send a request as a server does, hang up after `leave` events; return the messages of the answer."""
+    came: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    came.put_nowait({"type": "http.request", "body": data[:5], "more_body": True})
+    came.put_nowait({"type": "http.request", "body": data[5:], "more_body": False})
+    went: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        went.append(dict(message))
+        events = sum(each["type"] == "http.response.body" for each in went)
+        if leave and events == leave:
+            came.put_nowait({"type": "http.disconnect"})
+            await asyncio.sleep(0)
+
+    scope = {"type": "http", "method": method, "path": path, "headers": headers}
+    await app(scope, came.get, send)
+    if then:
+        await then()
+    return went
+
+
+def run(work: Awaitable[Any]) -> Any:
+    async def whole() -> Any:
+        return await work
+
+    return asyncio.run(whole())
+
+
+REQUESTS = [
+    # request, and of its line: in, asked, cached, out
+    ({"prompts": [12], "tokens": 4}, (12, 12, 0, 4)),
+    ({"prompts": [12], "tokens": 4, "cached": 8}, (12, 12, 8, 4)),
+    ({"prompts": [12], "tokens": 4, "stream": True}, (12, 12, 0, 4)),
+    ({"prompts": [12], "tokens": 4, "stream": True, "usage": True}, (12, 12, 0, 4)),
+    ({"prompts": [12], "tokens": 4, "n": 3}, (12, 36, 0, 12)),
+    ({"prompts": [12], "tokens": 4, "n": 3, "stream": True}, (12, 36, 0, 12)),
+    ({"prompts": [3, 5], "tokens": 2}, (8, 8, 0, 4)),
+    ({"prompts": [3, 5], "tokens": 2, "n": 2}, (8, 16, 0, 8)),
+    # an embedding
+    ({"prompts": [7], "tokens": 0}, (7, 7, 0, 0)),
+]
+
+
+@pytest.mark.parametrize(("body", "counts"), REQUESTS)
+def test_a_request_is_a_line(engine_lab: Lab, body: Any, counts: tuple[int, ...]) -> None:
+    run(ask(engine_lab.recorder, body))
+    (line,) = engine_lab.records()
+    assert (line["in"], line["asked"], line["cached"], line["out"]) == counts
+    assert {name: line[name] for name in ("n", "key", "model", "api", "id", "end")} == {
+        "n": 1,
+        "key": "ann",
+        "model": "tiny",
+        "api": CHAT,
+        "id": "r",
+        "end": "whole",
+    }
+    assert (line["first"] is None) is not bool(body.get("stream"))
+    engine_lab.agrees()
+
+
+@pytest.mark.parametrize("body", [each for each, _ in REQUESTS])
+def test_nothing_of_an_answer_is_changed(engine_lab: Lab, body: Any) -> None:
+    assert run(ask(engine_lab.recorder, body)) == run(ask(engine_lab.plain, body))
+
+
+def test_a_line_has_no_word_of_prompt_or_answer(engine_lab: Lab) -> None:
+    run(ask(engine_lab.recorder, {"stream": True, "messages": "secret"}))
+    text = "".join(each.read_text() for each in engine_lab.directory.iterdir())
+    assert ("secret" in text, "xxx" in text, "content" in text) == (False, False, False)
+    assert set(engine_lab.records()[0]) == {
+        "n", "at", "key", "model", "api", "id", "in", "cached", "out", "reasoning", "asked", "end",
+        "seconds", "first",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("leave", [1, 2, 5])
+def test_a_client_that_leaves_is_counted_until_then(engine_lab: Lab, leave: int, n: int) -> None:
+    body = {"prompts": [12], "tokens": 50, "n": n, "stream": True, "pause": 0.002}
+
+    async def work() -> None:
+        await ask(engine_lab.recorder, body, leave=leave)
+        await asyncio.sleep(0.05)
+
+    asyncio.run(work())
+    (line,) = engine_lab.records()
+    assert (line["end"], line["in"], line["asked"]) == ("left", 12, 12 * n)
+    assert leave * n <= line["out"] < 50 * n
+    engine_lab.agrees()
+
+
+def test_a_client_that_leaves_before_the_first_token_has_used_what_was_computed(
+    engine_lab: Lab,
+) -> None:
+    async def work() -> None:
+        await ask(engine_lab.recorder, {"pause": 0.05, "stream": True}, leave=0)
+        came: asyncio.Queue[Any] = asyncio.Queue()
+        came.put_nowait({"type": "http.request", "body": b'{"pause": 9}', "more_body": False})
+        came.put_nowait({"type": "http.disconnect"})
+
+        async def send(message: Any) -> None:
+            """Nobody listens."""
+
+        scope = {"type": "http", "method": "POST", "path": CHAT, "headers": ()}
+        await engine_lab.recorder(scope, came.get, send)
+
+    asyncio.run(work())
+    line = engine_lab.records()[-1]
+    assert (line["end"], line["in"], line["asked"], line["out"]) == ("left", 0, 0, 0)
+    engine_lab.agrees()
+
+
+@pytest.mark.parametrize(
+    ("body", "end"), [({"refused": 400}, "refused"), ({"refused": 503}, "failed")]
+)
+def test_a_request_that_the_engine_refuses_has_no_tokens(
+    engine_lab: Lab, body: Any, end: str
+) -> None:
+    run(ask(engine_lab.recorder, body))
+    (line,) = engine_lab.records()
+    assert (line["end"], line["in"], line["out"]) == (end, 0, 0)
+
+
+def test_an_engine_that_fails_amid_an_answer(engine_lab: Lab) -> None:
+    with pytest.raises(RuntimeError, match="dead"):
+        run(ask(engine_lab.recorder, {"prompts": [12], "stream": True, "fails": 2}))
+    (line,) = engine_lab.records()
+    assert (line["end"], line["in"], line["out"]) == ("failed", 12, 2)
+    engine_lab.agrees()
+
+
+@pytest.mark.parametrize(
+    ("headers", "key"),
+    [
+        ((), "probe"),
+        (((b"x-toolkit-probe", b"1"),), "probe"),
+        (((b"x-toolkit-key", b"-"),), "-"),
+        (((b"x-toolkit-key", b"team.a"),), "team.a"),
+    ],
+)
+def test_whose_a_request_is(engine_lab: Lab, headers: Any, key: str) -> None:
+    run(ask(engine_lab.recorder, {}, headers=headers))
+    assert [line["key"] for line in engine_lab.records()] == [key]
+
+
+def test_an_adapter_is_named_in_place_of_its_base(engine_lab: Lab) -> None:
+    run(ask(engine_lab.recorder, {"adapter": "law"}))
+    assert engine_lab.records()[0]["model"] == "law"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_thoughts_are_counted_where_the_engine_tells_them(engine_lab: Lab, stream: bool) -> None:
+    run(ask(engine_lab.recorder, {"stream": stream, "thoughts": 2}))
+    run(ask(engine_lab.recorder, {"stream": stream}))
+    assert [line["reasoning"] for line in engine_lab.records()] == [2, None]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body", "lines"),
+    [
+        ("/v1/load_lora_adapter", "POST", {"refused": 200}, 0),
+        ("/tokenize", "POST", {"refused": 200}, 0),
+        (CHAT, "GET", {}, 0),
+        ("/health", "GET", {}, 0),
+        # Whatever the engine computes for is use, under any path.
+        ("/invocations", "POST", {}, 1),
+    ],
+)
+def test_what_uses_nothing_is_no_line(
+    engine_lab: Lab, path: str, method: str, body: Any, lines: int
+) -> None:
+    run(ask(engine_lab.recorder, body, path=path, method=method))
+    assert len(engine_lab.records()) == lines
+
+
+def test_many_at_once_are_kept_apart(engine_lab: Lab) -> None:
+    async def work() -> None:
+        await asyncio.gather(
+            *(
+                ask(
+                    engine_lab.recorder,
+                    {"prompts": [each], "tokens": each, "stream": each % 2 == 0, "pause": 0.0001},
+                    headers=((b"x-toolkit-key", f"k{each}".encode()),),
+                    leave=3 if each % 7 == 0 else 0,
+                )
+                for each in range(1, 60)
+            )
+        )
+        await asyncio.sleep(0.05)
+
+    asyncio.run(work())
+    lines = engine_lab.records()
+    assert sorted(line["n"] for line in lines) == list(range(1, 60))
+    for line in lines:
+        own = int(line["key"][1:])
+        assert line["in"] == own
+        assert line["out"] == own or line["end"] == "left"
+    engine_lab.agrees()
+
+
+def test_what_is_computed_after_an_answer_is_a_line_of_its_own(engine_lab: Lab) -> None:
+    """A response in the background is computed when its request was answered long ago."""
+
+    async def work() -> None:
+        await ask(engine_lab.recorder, {"prompts": [12], "later": 0.02})
+        await asyncio.sleep(0.5)
+
+    asyncio.run(work())
+    first, second = engine_lab.records()
+    assert (first["in"], first["key"], first["end"]) == (0, "ann", "whole")
+    assert (second["in"], second["out"], second["key"], second["api"]) == (12, 3, "ann", CHAT)
+    engine_lab.agrees()
+
+
+def test_counters_follow_and_tell_what_is_still_open(
+    engine_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(middleware, "BETWEEN", 0.05)
+
+    async def work() -> None:
+        slow = {"prompts": [9], "tokens": 20, "pause": 0.05, "stream": True}
+        long = asyncio.create_task(ask(engine_lab.recorder, slow))
+        await ask(engine_lab.recorder, {"prompts": [12], "tokens": 4})
+        await long
+        await asyncio.sleep(0.7)
+
+    asyncio.run(work())
+    lines = engine_lab.lines()
+    counted = [line for line in lines if "counters" in line]
+    assert len(counted) >= 2
+    for line in counted:
+        before = [each for each in lines if "key" in each and each["n"] <= line["n"]]
+        for name, mine in (("in", "asked"), ("out", "out")):
+            sum_of_records = sum(each[mine] for each in before)
+            assert sum_of_records + line["running"][name] == line["counters"][name]
+    assert counted[0]["open"] == 1
+    assert {name: counted[-1][name] for name in ("counters", "n", "open", "faults")} == {
+        "counters": {"in": 21, "out": 24},
+        "n": 2,
+        "open": 0,
+        "faults": 0,
+    }
+
+
+def test_an_orderly_end_writes_the_last_counters(engine_lab: Lab) -> None:
+    async def work() -> None:
+        await ask(engine_lab.recorder, {"prompts": [12], "tokens": 4})
+        came: asyncio.Queue[Any] = asyncio.Queue()
+        for each in ("startup", "shutdown"):
+            came.put_nowait({"type": f"lifespan.{each}"})
+        went: list[str] = []
+
+        async def send(message: Any) -> None:
+            went.append(message["type"])
+
+        await engine_lab.recorder({"type": "lifespan"}, came.get, send)
+        assert went == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+    asyncio.run(work())
+    assert engine_lab.lines()[-1]["counters"] == {"in": 12, "out": 4}
+
+
+class TestFaults:
+    """The engine serves whatever becomes of the recorder."""
+
+    @pytest.mark.parametrize("told", [None, "", "{}", '{"directory": "/proc/no", "model": "tiny"}'])
+    def test_without_a_place_to_write(
+        self, engine_lab: Lab, monkeypatch: pytest.MonkeyPatch, told: str | None, capsys: Any
+    ) -> None:
+        if told is None:
+            monkeypatch.delenv("TOOLKIT_USE")
+        else:
+            monkeypatch.setenv("TOOLKIT_USE", told)
+        recorder = Recorder(engine_lab.plain)
+        went = run(ask(recorder, {"stream": True}))
+        assert went == run(ask(engine_lab.plain, {"stream": True}))
+        assert recorder.faults == 1
+        assert "use of a request is not recorded" in capsys.readouterr().err
+
+    def test_a_disk_that_takes_nothing(self, engine_lab: Lab, capsys: Any) -> None:
+        assert engine_lab.recorder.book is not None
+        engine_lab.recorder.book.close()
+        for _ in range(3):
+            assert run(ask(engine_lab.recorder, {}))[0]["status"] == 200
+        assert engine_lab.recorder.faults >= 3
+        assert capsys.readouterr().err.count("\n") == 1
+
+    def test_states_that_it_does_not_know(
+        self, engine_lab: Lab, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(states, "STATE", (*states.STATE, "renamed"))
+        assert run(ask(engine_lab.recorder, {"stream": True}))[0]["status"] == 200
+        assert engine_lab.recorder.faults == 1
+        (line,) = engine_lab.records()
+        assert [line[name] for name in ("in", "cached", "out", "asked")] == [None] * 4
+
+    @pytest.mark.parametrize(
+        ("body", "counts"),
+        [
+            ({"prompts": [12], "tokens": 4}, (12, 4, None)),
+            ({"prompts": [12], "tokens": 4, "stream": True, "usage": True}, (12, 4, None)),
+            # Where the engine keeps the usage of a stream that tells none.
+            ({"prompts": [12], "tokens": 4, "stream": True}, (12, 4, None)),
+        ],
+    )
+    def test_an_engine_that_cannot_be_watched_is_believed(
+        self, engine_lab: Lab, body: Any, counts: tuple[Any, ...]
+    ) -> None:
+        del sys.modules["vllm.v1.engine.output_processor"]
+        recorder = Recorder(engine_lab.plain)
+        run(ask(recorder, body))
+        line = engine_lab.records()[-1]
+        assert (line["in"], line["out"], line["asked"]) == counts
