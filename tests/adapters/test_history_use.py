@@ -52,7 +52,7 @@ RUN = UseRun(
 )
 LEDGER = "ab" * 8
 CHUNK = UseChunk(
-    "gpu-1", Place(LEDGER), Place(LEDGER, 1, 400), (ROW,), (RUN,), refused=1, lost=2, more=True
+    "gpu-1", Place(LEDGER), Place(LEDGER, 1, 400), (ROW,), (RUN,), refused=1, before=2, more=True
 )
 SECOND = UseChunk(
     "gpu-1",
@@ -148,6 +148,15 @@ def test_days_bound_what_is_asked_for_and_both_belong_to_it(history: History) ->
     assert seen("2026-11-27", "2026-11-27") == [days[1]]
 
 
+def test_records_that_were_dropped_before_anybody_read_them_are_lost(history: History) -> None:
+    history.add_use(CHUNK)
+    history.add_use(replace(SECOND, before=10))
+    assert [each.lost for each in history.use_cursors()] == [8]
+    end = SECOND.end
+    history.add_use(replace(CHUNK, start=end, end=Place(LEDGER, 5, 10), runs=(), before=20))
+    assert [each.lost for each in history.use_cursors()] == [16]
+
+
 def test_a_new_ledger_of_a_host_begins_at_its_start(history: History) -> None:
     """A host that was set up anew has another ledger: its runs and places are others."""
     history.add_use(CHUNK)
@@ -168,7 +177,7 @@ def test_a_host_that_was_renamed_keeps_its_place(history: History) -> None:
 
 
 def test_a_chunk_that_fails_in_the_middle_leaves_nothing(history: History) -> None:
-    broken = replace(CHUNK, runs=(RUN, replace(RUN, run="f" * 16, started=None)))  # type: ignore[arg-type]
+    broken = replace(CHUNK, runs=(RUN, replace(RUN, run="f" * 16, version=None)))  # type: ignore[arg-type]
     with pytest.raises(ToolkitError):
         history.add_use(broken)
     assert (history.use(), history.use_runs(), history.use_cursors()) == ((), (), ())

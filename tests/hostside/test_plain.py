@@ -38,6 +38,7 @@ IN_ROOTS_OWN = {
     "router_check.py": "require_own",
     "snapshots.py": "make_own",
     "swarm.py": "locked",
+    "use_ledger.py": "make_own",
     "swarm_checks.py": "Arrival",
     "swarm_library.py": "make_own",
     "trees.py": "make_own",

@@ -111,6 +111,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "guard-end": {"model": "tiny", "rollout": "r"},
     "keep-head": {"head": {**HEAD, "sequence": 2}},
     "audit-heads": {},
+    "hand-out-use": {"place": {"ledger": "", "file": 0, "offset": 0}},
     "probe": {
         "program": "tiny-blue",
         "model": "tiny",

@@ -45,7 +45,8 @@ KINDS = ("day", "host", "key", "model", "version", "release", "base", "ended")
 class Counted:
     """What an engine's own counters said at the time `at` (seconds since the epoch), with `open` requests in work.
 
-    `asked` and `tokens_out` are the engine's. `records_asked` and `records_out` are the sums of the records until then.
+    `asked` and `tokens_out` are the engine's. `records_asked` and `records_out` are the sums of the records until then,
+    and of what the requests in work had used.
     """
 
     asked: int
@@ -95,7 +96,8 @@ class Place:
 class UseChunk:
     """What a host handed out of its ledger, from `start` (exactly where the last chunk ended) to `end`.
 
-    `refused` lines were no records, `lost` records did not fit into the ledger. `more` says that it has more.
+    `refused` lines were no records. `before` is None where the chunk follows on `start`; else the ledger has dropped
+    the records that came next, and this is the number of all that came before. `more` says that it has more.
     """
 
     host: str
@@ -104,13 +106,16 @@ class UseChunk:
     rows: tuple[UseRow, ...] = ()
     runs: tuple[UseRun, ...] = ()
     refused: int = 0
-    lost: int = 0
+    before: int | None = None
     more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class UseCursor:
-    """How far the history has read one ledger, when (seconds since the epoch), and what it did not get."""
+    """How far the history has read one ledger, and when (seconds since the epoch).
+
+    `refused` lines of replicas were no records, at least; `lost` records had been dropped before somebody read them.
+    """
 
     host: str
     place: Place

@@ -6,7 +6,7 @@ It reads one JSON document, the request, as the first line of standard input and
 line: any number of `{"event": ...}` and at the end one `{"result": ...}` or `{"error": "..."}`. `commands.py` lists the
 commands. `converse` is the exception: it reads one request after the other, each with its `command`, and answers each
 in the same way. `watch-host ROOT HANG STALL` runs for ever, see `watch.py`. `check-start ROOT PROGRAM` is for process
-supervisors, see `start_check.py`.
+supervisors, see `start_check.py`; `carry-use ROOT PROGRAM` for the end of a replica, see `use_carry.py`.
 
 It needs nothing but Python >= 3.9 and leaves a host's configuration to Ansible. It ends with its standard input, so
 that nothing outlives a killed ops machine.
@@ -41,6 +41,10 @@ def main() -> int:
         import start_check
 
         return start_check.main(sys.argv[2:])
+    if name == "carry-use":
+        import use_carry
+
+        return use_carry.main(sys.argv[2:])
     # As bytes: what follows the first line may be a file, and text mode would read ahead into it.
     request = json.loads(sys.stdin.buffer.readline() or b"{}")
     command = COMMANDS.get(name)

@@ -76,6 +76,7 @@ COMMANDS = {
     "guard-follow": Command("guard_follow", "follow"),
     "keep-head": Command("audit_heads", "keep", ("root", "head"), brief=True, carried_through=True),
     "audit-heads": Command("audit_heads", "read", ("root",), brief=True),
+    "hand-out-use": Command("use_hand_out", "hand_out", ("root", "place"), brief=True),
     "wait-ready": Command("replica", "wait_ready"),
     "watch": Command("replica", "watch"),
     "probe": Command("replica", "probe", ("request",)),

@@ -1,5 +1,6 @@
 """The watch of a host: it guards new releases under traffic, ends replicas that hang, makes a standby that has taken
-over the one that serves, and lets no request wait for a command that is gone.
+over the one that serves, lets no request wait for a command that is gone, and carries the records of use into the
+ledger of the host.
 
 It runs as a unit of its own, see the role `watch`. Nothing depends on it: without it the router still gives the traffic
 to a standby, and a command still notices a hang.
@@ -18,6 +19,7 @@ import hold_lease
 import router_files
 import router_view
 import takeover
+import use_carry
 import withdraw
 from directory import Directory, make_own
 from wire import Document
@@ -44,6 +46,7 @@ class Watch:
         import guard
 
         self._guards = guard.Guards(root, hang, stall)
+        self._use = use_carry.Carrier(root)
         self._holds = hold_lease.HoldLease(root)
         # Guards first: they count the seconds for which clients get bad answers.
         self.parts = (
@@ -53,6 +56,7 @@ class Watch:
             self._follow_takeovers,
             self._follow_withdrawals,
             self._holds.look,
+            self._use.look,
         )
 
     def look(self) -> list[str]:

@@ -92,13 +92,19 @@ def _move(db: Database, chunk: UseChunk, at: float) -> None:
         (end.ledger, chunk.host, at),
     )
     moved = db.run(
-        "UPDATE use_cursors SET host = ?, file = ?, position = ?, at = ?, refused = refused + ?,"
-        " lost = lost + ? WHERE ledger = ? AND file = ? AND position = ? RETURNING ledger",
-        (chunk.host, end.file, end.offset, at, chunk.refused, chunk.lost, end.ledger, start.file,
-         start.offset),
-    )  # fmt: skip
+        "UPDATE use_cursors SET host = ?, file = ?, position = ?, at = ?, refused = refused + ?"
+        " WHERE ledger = ? AND file = ? AND position = ? RETURNING ledger",
+        (chunk.host, end.file, end.offset, at, chunk.refused, end.ledger, start.file, start.offset),
+    )
     if not moved:
         raise _MovedError
+    if chunk.before is not None:
+        (read,) = db.run(
+            "SELECT COALESCE(SUM(records), 0) AS records FROM use_runs WHERE ledger = ?",
+            (end.ledger,),
+        )
+        lost = max(0, chunk.before - int(read["records"]))
+        db.run("UPDATE use_cursors SET lost = ? WHERE ledger = ?", (lost, end.ledger))
 
 
 def _add_row(db: Database, host: str, row: UseRow) -> None:
@@ -168,8 +174,8 @@ def _joined(known: UseRun | None, part: UseRun) -> UseRun:
         model=part.model,
         version=part.version,
         release=part.release,
-        engine=part.engine,
-        started=part.started,
+        engine=part.engine or (known.engine if known else ""),
+        started=part.started or (known.started if known else 0.0),
         first=known.first if known and known.records else part.first,
         last=max(last, part.last),
         records=part.records + (known.records if known else 0),

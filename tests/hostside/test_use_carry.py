@@ -1,0 +1,471 @@
+"""Records of use go from a replica's files into the ledger of its host, each once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostside.router_lab import REPO
+from tests.hostside.use_lab import AT, Replica, ledger, numbers
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import use_carry
+import use_ledger
+import use_lines
+
+HOSTSIDE = REPO / "toolkit/hostside"
+
+
+@pytest.fixture
+def carrier(tmp_path: Path) -> use_carry.Carrier:
+    return use_carry.Carrier(str(tmp_path))
+
+
+def test_a_record_gets_into_the_ledger_with_its_run_and_release(
+    tmp_path: Path, carrier: use_carry.Carrier
+) -> None:
+    replica = Replica(tmp_path)
+    replica.record(audio=2.5, prompt="a secret")
+    replica.count(10, 3)
+    assert carrier.look() == []
+    of_run = {"run": "a" * 16, "program": "tiny-blue", "version": "1.0", "release": 3}
+    begin, record, counters = ledger(tmp_path)
+    assert begin == {**of_run, "begin": True, "engine": "vllm 0.32.0", "started": AT - 60}
+    assert record == {
+        **of_run, "n": 1, "at": AT + 1, "key": "ann", "model": "tiny", "api": "/v1/chat/completions",
+        "id": "request-1", "in": 10, "cached": 4, "out": 3, "reasoning": 1, "asked": 10,
+        "end": "whole", "seconds": 0.5, "first": 0.1, "audio": 2.5,
+    }  # fmt: skip
+    assert counters == {
+        **of_run, "counters": {"in": 10, "out": 3}, "running": {"in": 0, "out": 0}, "n": 1,
+        "open": 0, "at": AT + 1,
+    }  # fmt: skip
+
+
+def test_the_ledger_is_for_root_alone(tmp_path: Path, carrier: use_carry.Carrier) -> None:
+    Replica(tmp_path).record()
+    carrier.all("tiny-blue")
+    assert stat.S_IMODE((tmp_path / "use").stat().st_mode) == 0o700
+    modes = {stat.S_IMODE(each.stat().st_mode) for each in (tmp_path / "use").glob("*.json*")}
+    assert modes == {0o600}
+
+
+def test_nothing_is_made_where_no_replica_writes(
+    tmp_path: Path, carrier: use_carry.Carrier
+) -> None:
+    (tmp_path / "caches/tiny-blue").mkdir(parents=True)
+    carrier.look()
+    assert not (tmp_path / "use").exists()
+
+
+def test_what_comes_later_is_added_and_nothing_twice(
+    tmp_path: Path, carrier: use_carry.Carrier
+) -> None:
+    replica = Replica(tmp_path)
+    for _ in range(3):
+        replica.record()
+        carrier.look()
+        carrier.look()
+    assert numbers(tmp_path) == [1, 2, 3]
+
+
+def test_half_a_line_waits_for_its_rest(tmp_path: Path, carrier: use_carry.Carrier) -> None:
+    replica = Replica(tmp_path)
+    text = json.dumps(replica.line()) + "\n"
+    replica.write(text[:40])
+    carrier.look()
+    assert numbers(tmp_path) == []
+    replica.write(text[40:])
+    carrier.look()
+    assert numbers(tmp_path) == [1]
+    assert not [each for each in ledger(tmp_path) if "refused" in each]
+
+
+def test_a_run_goes_on_in_its_next_file(
+    tmp_path: Path, carrier: use_carry.Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next file waits for the end of the former one, also where a look ends in the middle."""
+    monkeypatch.setattr(use_carry, "LOOK_BYTES", 1000)
+    replica = Replica(tmp_path)
+    for part in range(12):
+        for _ in range(40):
+            replica.record()
+        replica.begin(part + 1)
+    while carrier.look() or len(numbers(tmp_path)) < 480:
+        pass
+    assert numbers(tmp_path) == list(range(1, 481))
+
+
+def test_each_replica_gets_its_part_of_a_look(
+    tmp_path: Path, carrier: use_carry.Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(use_carry, "LOOK_BYTES", 2000)
+    busy, other = Replica(tmp_path), Replica(tmp_path, "wide-green", "b" * 16)
+    for _ in range(1000):
+        busy.record()
+    other.record()
+    carrier.look()
+    assert 0 < len(numbers(tmp_path)) < 40
+    assert numbers(tmp_path, "b" * 16) == [1]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        pytest.param("nonsense\n", "no JSON", id="nonsense"),
+        pytest.param("[1]\n", "a list", id="list"),
+        pytest.param("[" * 3000 + "\n", "too deep", id="deep"),
+        pytest.param("x" * 200_000 + "\n", "too long", id="long"),
+        pytest.param("\0" * 500 + "\n", "zeros", id="zeros"),
+        pytest.param({"n": -1}, "a negative number", id="number"),
+        pytest.param({"n": True}, "no number", id="bool"),
+        pytest.param({"n": 10**30}, "a huge number", id="huge"),
+        pytest.param({"out": 10**12}, "more tokens than there can be", id="tokens"),
+        pytest.param({"in": -1}, "fewer than none", id="negative"),
+        pytest.param({"in": 1.5}, "half a token", id="half"),
+        pytest.param({"key": "ann|0|0"}, "no key", id="key"),
+        pytest.param({"key": ""}, "an empty key", id="empty"),
+        pytest.param({"key": ["ann"]}, "a list", id="key-list"),
+        pytest.param({"model": "a\nb"}, "a line break", id="model"),
+        pytest.param({"model": "m" * 201}, "a long name", id="long-name"),
+        pytest.param({"end": "paid"}, "no end", id="end"),
+        pytest.param({"at": float("nan")}, "no time", id="nan"),
+        pytest.param({"seconds": float("inf")}, "endless", id="inf"),
+        pytest.param({"id": 5}, "no text", id="id"),
+    ],
+)
+def test_a_line_that_is_no_record_is_refused_and_counted(
+    tmp_path: Path, carrier: use_carry.Carrier, line: Any, why: str
+) -> None:
+    replica = Replica(tmp_path)
+    if isinstance(line, str):
+        replica.write(line)
+    else:
+        number = replica.number
+        replica.record(**line)
+        replica.number = number
+    replica.record()
+    for _ in range(3):
+        carrier.look()
+    assert numbers(tmp_path) == [1], why
+    assert sum(each.get("refused", 0) for each in ledger(tmp_path)) == 1
+
+
+def test_a_line_without_end_is_read_in_bounds(
+    tmp_path: Path, carrier: use_carry.Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(use_carry, "LOOK_BYTES", 5000)
+    replica = Replica(tmp_path)
+    for _ in range(20):
+        replica.write("x" * 5000)
+        carrier.look()
+    replica.write("\n")
+    replica.record()
+    for _ in range(30):
+        carrier.look()
+    assert numbers(tmp_path) == [1]
+    assert sum(each.get("refused", 0) for each in ledger(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        pytest.param({"program": "wide-green"}, id="another program"),
+        pytest.param({"run": "c" * 16}, id="another run"),
+        pytest.param({"release": "3"}, id="no release"),
+        pytest.param({"version": "1\n2"}, id="no version"),
+        pytest.param({"started": None}, id="no start"),
+    ],
+)
+def test_a_file_that_speaks_for_another_run_is_refused(
+    tmp_path: Path, carrier: use_carry.Carrier, lie: dict[str, Any]
+) -> None:
+    replica = Replica(tmp_path)
+    replica.path.write_text("")
+    replica.head.update(lie)
+    replica.begin(0)
+    replica.record()
+    replica.record()
+    carrier.look()
+    assert ledger(tmp_path) == [{"refused": 3, "run": "a" * 16, "program": "tiny-blue"}]
+
+
+def test_what_a_replica_invents_beyond_a_bound_is_refused(
+    tmp_path: Path, carrier: use_carry.Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(use_carry, "MOST_PAIRS", 3)
+    replica = Replica(tmp_path)
+    for key in ("a", "b", "c", "d", "a", "e"):
+        replica.record(key=key)
+    carrier.look()
+    assert numbers(tmp_path) == [1, 2, 3, 5]
+    assert ledger(tmp_path)[-1]["refused"] == 2
+
+
+def _planted(folder: Path, outside: Path) -> list[Path]:
+    names = [folder / f"{digit * 16}.jsonl" for digit in "bcdef"]
+    names[0].symlink_to(outside)
+    names[1].hardlink_to(outside)
+    os.mkfifo(names[2])
+    names[3].mkdir()
+    names[4].symlink_to("/dev/zero")
+    return names
+
+
+def test_links_pipes_and_directories_are_not_read(
+    tmp_path: Path, carrier: use_carry.Carrier
+) -> None:
+    replica = Replica(tmp_path / "host")
+    carrier = use_carry.Carrier(str(tmp_path / "host"))
+    outside = tmp_path / "secret"
+    outside.write_text(replica.path.read_text() + json.dumps(replica.line(key="root")) + "\n")
+    replica.number = 0
+    _planted(replica.folder, outside)
+    replica.record()
+    carrier.look()
+    assert numbers(tmp_path / "host") == [1]
+    assert "root" not in json.dumps(ledger(tmp_path / "host"))
+
+
+@pytest.mark.parametrize("depth", ["use", "home"])
+def test_a_directory_that_is_a_link_is_not_followed(tmp_path: Path, depth: str) -> None:
+    replica = Replica(tmp_path / "elsewhere")
+    replica.record()
+    root = tmp_path / "host"
+    if depth == "use":
+        (root / "caches/tiny-blue").mkdir(parents=True)
+        (root / "caches/tiny-blue/use").symlink_to(replica.folder)
+    else:
+        (root / "caches").mkdir(parents=True)
+        (root / "caches/tiny-blue").symlink_to(replica.folder.parent)
+    use_carry.Carrier(str(root)).look()
+    assert not (root / "use").exists()
+
+
+def test_a_file_that_shrank_or_came_back_counts_nothing_twice(
+    tmp_path: Path, carrier: use_carry.Carrier
+) -> None:
+    replica = Replica(tmp_path)
+    for _ in range(3):
+        replica.record()
+    carrier.look()
+    text = replica.path.read_text()
+    replica.path.write_text(text[:300])
+    carrier.look()
+    replica.path.unlink()
+    carrier.look()
+    replica.path.write_text(text)
+    replica.record()
+    carrier.look()
+    assert numbers(tmp_path) == [1, 2, 3, 4]
+
+
+def test_a_slot_that_is_used_again_has_a_run_of_its_own(
+    tmp_path: Path, carrier: use_carry.Carrier
+) -> None:
+    Replica(tmp_path).record()
+    second = Replica(tmp_path, run="b" * 16)
+    second.path.write_text("")
+    second.head["release"] = 4
+    second.begin(0)
+    second.record()
+    carrier.look()
+    found = [
+        (each["run"][0], each["release"], each["n"]) for each in ledger(tmp_path) if "n" in each
+    ]
+    assert found == [("a", 3, 1), ("b", 4, 1)]
+
+
+def test_a_time_that_cannot_be_is_the_time_of_carrying(
+    tmp_path: Path, carrier: use_carry.Carrier
+) -> None:
+    """The clock of the host was not set when it booted, or was a year ahead and has been put back."""
+    replica = Replica(tmp_path)
+    now = time.time()
+    for at in (3.0, now + 31_536_000, now - 604_800):
+        replica.record(at=at)
+    carrier.look()
+    times = [each["at"] for each in ledger(tmp_path) if "api" in each]
+    assert times[2] == now - 604_800
+    assert all(now - 1 < each < time.time() + 1 for each in times[:2])
+
+
+def test_counters_of_an_earlier_time_do_not_follow_later_records(
+    tmp_path: Path, carrier: use_carry.Carrier
+) -> None:
+    """After a crash the file is read again from an earlier place: only what the ledger lacks is added."""
+    replica = Replica(tmp_path)
+    replica.record()
+    replica.count(10, 3)
+    replica.record()
+    carrier.look()
+    again = use_carry.Carrier(str(tmp_path))
+    replica.record()
+    again.look()
+    assert numbers(tmp_path) == [1, 2, 3]
+    assert len([each for each in ledger(tmp_path) if "counters" in each]) == 1
+
+
+def test_files_have_a_bound_and_the_oldest_goes(
+    tmp_path: Path, carrier: use_carry.Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(use_ledger, "FILE_BYTES", 2000)
+    monkeypatch.setattr(use_ledger, "MOST_FILES", 3)
+    replica = Replica(tmp_path)
+    for _ in range(60):
+        replica.record()
+        carrier.look()
+    names = sorted(each.name for each in (tmp_path / "use").glob("*.jsonl"))
+    assert len(names) == 3
+    assert names[0] > "000001.jsonl"
+    left = numbers(tmp_path)
+    assert left == list(range(left[0], 61))
+    first = json.loads((tmp_path / "use" / names[0]).read_text().splitlines()[0])
+    assert first["before"] == left[0] - 1
+    # and a process that starts anew goes on in the same ledger
+    again = use_carry.Carrier(str(tmp_path))
+    replica.record()
+    again.look()
+    assert numbers(tmp_path)[-1] == 61
+    assert again.ledger.id == first["ledger"]
+    assert again.ledger.records == 61
+
+
+def test_without_its_notes_the_ledger_itself_tells_what_was_carried(
+    tmp_path: Path, carrier: use_carry.Carrier
+) -> None:
+    replica = Replica(tmp_path)
+    for _ in range(5):
+        replica.record()
+    carrier.all("tiny-blue")
+    (tmp_path / "use/carried.json").write_text("{")
+    replica.record()
+    use_carry.Carrier(str(tmp_path)).look()
+    assert numbers(tmp_path) == [1, 2, 3, 4, 5, 6]
+
+
+def test_half_a_line_of_a_writer_that_was_killed_is_cut_off(
+    tmp_path: Path, carrier: use_carry.Carrier
+) -> None:
+    replica = Replica(tmp_path)
+    replica.record()
+    carrier.look()
+    with (tmp_path / "use/000001.jsonl").open("a") as file:
+        file.write('{"n":2,"at"')
+    replica.record()
+    use_carry.Carrier(str(tmp_path)).look()
+    assert numbers(tmp_path) == [1, 2]
+
+
+def test_a_full_disk_delays_and_loses_nothing(
+    tmp_path: Path, carrier: use_carry.Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = Replica(tmp_path)
+    replica.record()
+    carrier.look()
+    write = os.write
+
+    def full(handle: int, data: bytes) -> int:
+        if len(data) < 100:
+            raise OSError(28, "No space left on device")
+        return write(handle, bytes(data)[: len(data) // 2])
+
+    replica.record()
+    with monkeypatch.context() as patched:
+        patched.setattr(use_ledger.os, "write", full)
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space"):
+                carrier.look()
+    replica.record()
+    carrier.look()
+    assert numbers(tmp_path) == [1, 2, 3]
+
+
+def test_before_a_home_is_removed_its_rest_is_carried(tmp_path: Path) -> None:
+    replica = Replica(tmp_path)
+    for _ in range(5000):
+        replica.record()
+    other = Replica(tmp_path, "wide-green", "b" * 16)
+    other.record()
+    command = [sys.executable, "-I", str(HOSTSIDE), "carry-use", str(tmp_path), "tiny-blue"]
+    watching = use_carry.Carrier(str(tmp_path))
+    watching.look()
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    for path in replica.folder.iterdir():
+        path.unlink()
+    replica.folder.rmdir()
+    watching.look()
+    assert numbers(tmp_path) == list(range(1, 5001))
+    assert numbers(tmp_path, "b" * 16) == [1]
+    assert set(watching.ledger.sources) == {f"wide-green/{other.path.name}"}
+
+
+CARRY_FOR_EVER = """
+import sys; sys.path.insert(0, sys.argv[1])
+import use_carry, use_ledger
+use_carry.LOOK_BYTES, use_carry.SAVE_SECONDS = 3000, 0.01
+use_ledger.FILE_BYTES, use_ledger.MOST_FILES = 20000, 10**6
+carrier = use_carry.Carrier(sys.argv[2])
+print("looks", flush=True)
+while True:
+    carrier.look()
+"""
+
+
+def test_a_watch_that_is_killed_at_any_point_carries_each_record_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(use_ledger, "MOST_FILES", 10**6)
+    replicas = [Replica(tmp_path), Replica(tmp_path, "wide-green", "b" * 16)]
+    draw = random.Random(12)
+    for _ in range(25):
+        carrying = subprocess.Popen(
+            [sys.executable, "-c", CARRY_FOR_EVER, str(HOSTSIDE), str(tmp_path)],
+            stdout=subprocess.PIPE,
+        )
+        assert carrying.stdout is not None
+        assert carrying.stdout.readline() == b"looks\n"
+        until = time.monotonic() + draw.random() * 0.1
+        while time.monotonic() < until:
+            for each in replicas:
+                each.record()
+                if each.number % 50 == 0:
+                    each.begin(each.number // 50)
+                    each.count(10 * each.number, 3 * each.number)
+        carrying.send_signal(signal.SIGKILL)
+        carrying.wait()
+        carrying.stdout.close()
+    last = use_carry.Carrier(str(tmp_path))
+    for each in replicas:
+        last.all(each.head["program"])  # type: ignore[arg-type]
+    for each in replicas:
+        assert each.number > 200
+        assert numbers(tmp_path, each.run) == list(range(1, each.number + 1))
+    # Counters stand where they were written: after the record that they name.
+    last_of: dict[str, int] = {}
+    for line in ledger(tmp_path):
+        if "counters" in line:
+            assert line["n"] == last_of[line["run"]]
+        elif "api" in line:
+            last_of[line["run"]] = line["n"]
+    assert len(list((tmp_path / "use").glob("*.jsonl"))) > 3
+
+
+@pytest.mark.parametrize("value", [None, 0, 7])
+def test_unknown_tokens_stay_unknown(value: int | None) -> None:
+    line = {"n": 1, "at": AT, "key": "-", "model": "m", "api": "/v1/completions", "id": None,
+            "in": value, "cached": value, "out": value, "reasoning": None, "asked": value,
+            "end": "left", "seconds": 1, "first": None}  # fmt: skip
+    assert use_lines.record(line) == line

@@ -1,0 +1,194 @@
+"""Hand out what is new in the ledger of this host: summed up, within bounds, from the place where the last part ended.
+
+Nothing is noted here: who asks keeps the place. So several ops machines read one ledger, and none misses a thing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+import use_ledger
+from wire import Document
+
+# Bytes of the ledger in one answer.
+MOST_BYTES = 2**23
+# What the values of a row are.
+ROW = (
+    "day",
+    "key",
+    "model",
+    "base",
+    "version",
+    "release",
+    "ended",
+    "requests",
+    "tokens_in",
+    "cached",
+    "tokens_out",
+    "reasoning",
+    "unknown",
+    "audio_seconds",
+)
+
+
+def hand_out(root: str, place: Document, most: int = MOST_BYTES) -> Document:
+    """Return the sums of the lines from `place` on: {"ledger", "file", "offset"}.
+
+    The answer is {"ledger", "start", "end", "rows", "runs", "refused", "before", "more"}; `ROW` says what a row is.
+    `start` is `place`, or the beginning of the ledger where `place` is of another one; `ledger` is empty where there is
+    none. `before` says how many records came before, where the ledger does not hold on to `start`; else it is None.
+    Raises ValueError where the ledger is shorter than `place`.
+    """
+    folder = os.path.join(root, use_ledger.FOLDER)
+    known = use_ledger.files(folder)
+    ledger = use_ledger.identity(folder)
+    if place["ledger"] != ledger:
+        place = {"ledger": ledger, "file": 0, "offset": 0}
+    sums = _Sums()
+    file, offset, before, more = int(place["file"]), int(place["offset"]), None, False
+    if known and file < known[0]:
+        file, offset = known[0], 0
+        before = int(use_ledger.first_line(folder, file).get("before", 0))
+    for number in known:
+        if number < file:
+            continue
+        if number > file:
+            file, offset = number, 0
+        taken, size = _read(folder, number, offset, most, sums)
+        offset, most = offset + taken, most - taken
+        if most <= 0:
+            more = offset < size or number != known[-1]
+            break
+    return {
+        "ledger": ledger,
+        "start": {"file": int(place["file"]), "offset": int(place["offset"])},
+        "end": {"file": file, "offset": offset},
+        "rows": [[*kind, *values] for kind, values in sums.rows.items()],
+        "runs": list(sums.runs.values()),
+        "refused": sums.refused,
+        "before": before,
+        "more": more,
+    }
+
+
+def _read(folder: str, number: int, offset: int, most: int, sums: _Sums) -> tuple[int, int]:
+    """Sum up whole lines from `offset` on; return their bytes and the size of the file."""
+    taken = 0
+    with open(use_ledger.opened(folder, number), "rb") as file:
+        # What is handed out must not be gone after a power cut.
+        os.fsync(file.fileno())
+        size = os.fstat(file.fileno()).st_size
+        if offset > size:
+            raise ValueError(
+                f"the ledger of this host has lost its end: file {number} has {size} bytes, "
+                f"of which {offset} were read"
+            )
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n") or taken >= most:
+                break
+            taken += len(line)
+            sums.add(line)
+    return taken, size
+
+
+class _Sums:
+    def __init__(self) -> None:
+        self.rows: dict[tuple[Any, ...], list[Any]] = {}
+        self.runs: dict[tuple[str, str], Document] = {}
+        self.refused = 0
+        self._days: dict[int, str] = {}
+
+    def add(self, line: bytes) -> None:
+        try:
+            found = json.loads(line)
+            if "refused" in found:
+                self.refused += found["refused"]
+            elif "program" in found:
+                self._add(found)
+        except (ValueError, TypeError, KeyError):
+            self.refused += 1  # a disk that has lost a block
+
+    def _add(self, found: Document) -> None:
+        name = (found["program"], found["run"])
+        run = self.runs.get(name)
+        if run is None:
+            run = self.runs[name] = _run(*name)
+        run["version"], run["release"] = found["version"], found["release"]
+        if "begin" in found:
+            run["engine"], run["started"] = found["engine"], found["started"]
+        elif "counters" in found:
+            running = found["running"]
+            run["counted"] = {
+                "asked": found["counters"]["in"],
+                "tokens_out": found["counters"]["out"],
+                "records_asked": run["asked"] + running["in"],
+                "records_out": run["tokens_out"] + running["out"],
+                "open": found["open"],
+                "at": found["at"],
+            }
+        else:
+            self._add_record(run, found)
+
+    def _add_record(self, run: Document, found: Document) -> None:
+        number, asked, out = found["n"], found["asked"], found["out"]
+        if run["records"]:
+            run["missing"] += number - run["last"] - 1
+        else:
+            run["first"] = number
+        run["last"] = number
+        run["records"] += 1
+        unknown = asked is None or out is None
+        run["asked"] += asked or 0
+        run["tokens_out"] += out or 0
+        run["unknown"] += unknown
+        kind = (
+            self._day(found["at"]),
+            found["key"],
+            found["model"],
+            found["program"].rpartition("-")[0],
+            found["version"],
+            found["release"],
+            found["end"],
+        )
+        row = self.rows.get(kind)
+        if row is None:
+            row = self.rows[kind] = [0, 0, 0, 0, 0, 0, 0.0]
+        row[0] += 1
+        row[1] += found["in"] or 0
+        row[2] += found["cached"] or 0
+        row[3] += out or 0
+        row[4] += found["reasoning"] or 0
+        row[5] += found["in"] is None or out is None
+        row[6] += found.get("audio") or 0.0
+
+    def _day(self, at: float) -> str:
+        number = int(at // 86400)
+        day = self._days.get(number)
+        if day is None:
+            day = self._days[number] = time.strftime("%Y-%m-%d", time.gmtime(number * 86400))
+        return day
+
+
+def _run(program: str, run: str) -> Document:
+    """Return an empty part of a run; `engine` and `started` are known where the part has the run's beginning."""
+    return {
+        "program": program,
+        "run": run,
+        "model": program.rpartition("-")[0],
+        "version": "",
+        "release": 0,
+        "engine": "",
+        "started": 0.0,
+        "first": 0,
+        "last": 0,
+        "records": 0,
+        "missing": 0,
+        "asked": 0,
+        "tokens_out": 0,
+        "unknown": 0,
+        "counted": None,
+    }

@@ -1,0 +1,231 @@
+"""The ledger of a host: the records of all its replicas, in files of root alone that only grow.
+
+    <root>/use/000001.jsonl      64 MiB each; beyond 64 of them the oldest goes
+    <root>/use/carried.json      what was read of each replica's files, and the place in the ledger up to which it holds
+
+The first line of a file is `{"ledger": ID, "file": 1, "before": records in all files before it}`. A line of a replica
+is kept once, because records of a run are numbered: after a crash the ledger itself is read from the place that
+`carried.json` names, and tells the last number of each run. So `carried.json` may be late, and is written once the
+ledger is on the disk. The holder of the lock alone writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+from directory import Directory, make_own, open_plain
+from wire import Document
+
+FOLDER, STATE, LOCK = "use", "carried.json", ".lock"
+FILE_BYTES = 64 * 2**20
+MOST_FILES = 64
+# Runs whose last number is known; of more, those that were quiet for the longest time go.
+MOST_RUNS = 4096
+_ROOT_ONLY, _ROOT_FOLDER = 0o600, 0o700
+_NAME = re.compile(r"[0-9]{6,12}\.jsonl\Z")
+_BLOCK = 2**20
+
+
+class Ledger:
+    """The ledger below `root`. Between `held` and its end it is this process's to write."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.folder = os.path.join(root, FOLDER)
+        self.id, self.file, self.size, self.records = "", 0, 0, 0
+        # {"PROGRAM/RUN": number of its last record}, in the order of the last records.
+        self.last: dict[str, int] = {}
+        # {"PROGRAM/FILE": what the carrier notes of a replica's file}
+        self.sources: dict[str, Document] = {}
+        self._saved = (0, 0)
+        self._handle = -1
+
+    @contextlib.contextmanager
+    def held(self, seconds: float) -> Iterator[None]:
+        """Hold the lock, with the state of this moment. Raises TimeoutError, NotSafe or OSError."""
+        make_own(self.root, FOLDER)
+        if os.lstat(self.folder).st_mode & 0o007:
+            os.chmod(self.folder, _ROOT_FOLDER)
+        with Directory(self.folder) as opened, opened.locked(LOCK, seconds):
+            self._catch_up(opened)
+            try:
+                yield
+            finally:
+                self._close()
+
+    def append(self, lines: list[Document]) -> None:
+        """Add lines, all with one call; those with a run and a number move the run's last number."""
+        if not lines:
+            return
+        if self.size >= FILE_BYTES:
+            self._begin(self.file + 1)
+        text = "".join(json.dumps(each, separators=(",", ":")) + "\n" for each in lines).encode()
+        self._write(text)
+        for each in lines:
+            self._note(each)
+
+    def save(self) -> None:
+        """Write down what was carried, once the ledger is on the disk."""
+        if self._saved == (self.file, self.size):
+            return
+        if self._handle < 0:
+            self._open()
+        os.fsync(self._handle)
+        while len(self.last) > MOST_RUNS:
+            del self.last[next(iter(self.last))]
+        text = json.dumps(
+            {
+                "ledger": self.id,
+                "file": self.file,
+                "size": self.size,
+                "records": self.records,
+                "last": self.last,
+                "sources": self.sources,
+            }
+        )
+        with Directory(self.folder) as opened:
+            opened.write(STATE, text, _ROOT_ONLY, durable=True)
+        self._saved = (self.file, self.size)
+
+    @property
+    def unsaved(self) -> int:
+        """Bytes of the ledger that `carried.json` does not speak of; at least 1 where there are any."""
+        return self.size - self._saved[1] if self.file == self._saved[0] else self.size
+
+    def _catch_up(self, opened: Directory) -> None:
+        """Make the state that of the files, whoever has written to them and wherever it was killed."""
+        known = files(self.folder)
+        if known and known[-1] == self.file and _size(self.folder, self.file) == self.size:
+            return
+        opened.sweep()
+        self.last, self.sources, self.records = {}, {}, 0
+        self.file, self.size, self._saved = 0, 0, (0, 0)
+        self.id = identity(self.folder) or secrets.token_hex(8)
+        if not known:
+            self._begin(1)
+            return
+        state = _parsed(opened.read(STATE))
+        start, records = (known[0], 0), first_line(self.folder, known[0]).get("before", 0)
+        fits = state and state["ledger"] == self.id and state["file"] in known
+        if state and fits and state["size"] <= _size(self.folder, state["file"]):
+            start, records = (state["file"], state["size"]), state["records"]
+            self.last, self.sources = state["last"], state["sources"]
+        self._saved, self.records = start, records
+        for number in known[known.index(start[0]) :]:
+            self.file, self.size = number, start[1] if number == start[0] else 0
+            self._read_on()
+        if not self.size:
+            self._mark()
+
+    def _read_on(self) -> None:
+        """Read the file from the known size on; cut off a half line at its end."""
+        handle = open_plain(_path(self.folder, self.file))
+        with open(handle, "rb") as file:
+            file.seek(self.size)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self.size += len(line)
+                self._note(_parsed(line) or {})
+        if _size(self.folder, self.file) > self.size:
+            os.truncate(_path(self.folder, self.file), self.size)
+
+    def _note(self, line: Document) -> None:
+        if "n" not in line or "counters" in line:
+            return
+        self.records += 1
+        name = f"{line['program']}/{line['run']}"
+        # At the end of the mapping, because it is the one that was quiet for the shortest time.
+        self.last.pop(name, None)
+        self.last[name] = line["n"]
+
+    def _begin(self, number: int) -> None:
+        self._close()
+        if self.file:
+            # What comes before a file is on the disk before the file is.
+            handle = open_plain(_path(self.folder, self.file))
+            os.fsync(handle)
+            os.close(handle)
+        self.file, self.size = number, 0
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_APPEND
+        self._handle = os.open(_path(self.folder, number), flags, _ROOT_ONLY)
+        self._mark()
+        with Directory(self.folder) as opened:
+            opened.sync()
+        for old in files(self.folder)[:-MOST_FILES]:
+            os.unlink(_path(self.folder, old))
+
+    def _mark(self) -> None:
+        mark = {"ledger": self.id, "file": self.file, "before": self.records}
+        self._write((json.dumps(mark) + "\n").encode())
+
+    def _write(self, text: bytes) -> None:
+        if self._handle < 0:
+            self._open()
+        view = memoryview(text)
+        while view:
+            view = view[os.write(self._handle, view) :]
+        self.size += len(text)
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_APPEND
+        self._handle = os.open(_path(self.folder, self.file), flags)
+
+    def _close(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+
+def files(folder: str) -> list[int]:
+    """Return the numbers of the ledger's files in their order."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return sorted(int(name.partition(".")[0]) for name in names if _NAME.match(name))
+
+
+def first_line(folder: str, number: int) -> Document:
+    """Return the first line of a file; an empty document where it is not there."""
+    try:
+        with open(open_plain(_path(folder, number)), "rb") as file:
+            return _parsed(file.readline(_BLOCK)) or {}
+    except OSError:
+        return {}
+
+
+def identity(folder: str) -> str:
+    """Return what tells this ledger from others, empty where there is none yet."""
+    marks = (first_line(folder, number).get("ledger", "") for number in files(folder))
+    return next((each for each in marks if each), "")
+
+
+def opened(folder: str, number: int) -> int:
+    """Return a descriptor for reading a file of the ledger. Raises OSError."""
+    return open_plain(_path(folder, number))
+
+
+def _path(folder: str, number: int) -> str:
+    return os.path.join(folder, f"{number:06d}.jsonl")
+
+
+def _size(folder: str, number: int) -> int:
+    try:
+        return os.lstat(_path(folder, number)).st_size
+    except FileNotFoundError:
+        return -1
+
+
+def _parsed(text: Any) -> Document | None:
+    try:
+        found = json.loads(text or "null")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
