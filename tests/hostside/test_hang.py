@@ -128,7 +128,8 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
         assert process.stdout
         core = int(process.stdout.readline().split()[1])
         try:
-            manifest = {"model": "tiny", "slot": "blue", "port": port, "release": {"args": []}}
+            release = {"args": [], "version": "v1", "number": 1}
+            manifest = {"model": "tiny", "slot": "blue", "port": port, "release": release}
             slot = router.root / "slots/tiny-blue"
             slot.mkdir(parents=True)
             (slot / "manifest.json").write_text(json.dumps(manifest))
@@ -190,7 +191,7 @@ def test_a_hung_replica_is_not_drained_for_long_and_ends(running: Running) -> No
     assert done["reason"].startswith("it hangs: 3 requests are open, and it did nothing for ")
     assert running.process.wait(5) == -signal.SIGKILL
     # its clients hear of it at once
-    until(lambda: answers == [502, 502, 502], 2)
+    until(lambda: answers == [504, 504, 504], 2)
     record = json.loads((running.router.root / "watch/tiny-blue.json").read_text())
     assert record["why"] == done["reason"].removeprefix("it hangs: ")
 

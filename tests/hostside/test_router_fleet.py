@@ -8,6 +8,8 @@ import json
 import os
 import signal
 import socket
+import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,12 +18,17 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import Backend, Lab, free_port, lab, router_socket, until
+from tests.hostside.router_lab import REPO, Backend, Lab, free_port, lab, router_socket, until
 from tests.hostside.router_site import Clients
 from toolkit.domain.keys import KeyRing
 from toolkit.planning.routing.edits import with_model, with_weights
 from toolkit.planning.routing.keys import with_key
 from toolkit.planning.routing.routes import Routes, Target
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import hang
+import router_releases
 
 PATH = "/v1/completions"
 
@@ -150,6 +157,48 @@ def test_a_request_that_a_relay_handed_to_no_replica_goes_to_another_host(pair: 
         "no_replica",
         "1",
     )
+
+
+def test_a_replica_of_another_host_that_hung_is_told_so_at_the_door(pair: Pair) -> None:
+    _name_releases(pair)
+    pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 0}))
+    told: list[Any] = []
+
+    def ask() -> None:
+        body = {"model": "tiny", "pause": 30}
+        told.append(pair.routers["a"].ask("/v1/messages", body, X_Request_Id="mine"))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    until(lambda: pair.engines["b"].last[1])
+    root = str(pair.routers["b"].root)
+    hang.record(root, "tiny-blue", "1 request is open")
+    router_releases.tell_hang(root)
+    pair.engines["b"].cut()
+    asking.join(5)
+    status, answer, headers = told[0]
+    assert (status, answer["error"]["type"], answer["request_id"]) == (504, "timeout_error", "mine")
+    assert (headers["X-Toolkit-Error"], headers["X-Toolkit-Slot"]) == ("replica_hung", "b.blue")
+    line = until(lambda: pair.routers["a"].requests())[-1]
+    assert (line["status"], line["reason"], line["version"]) == (504, "replica_hung", "of-b")
+
+
+@pytest.mark.parametrize("room", [0, 20_000])
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/v1/chat/completions", "server_error"), ("/v1/messages", "overloaded_error")],
+)
+def test_what_no_relay_could_hand_on_is_told_in_the_clients_api(
+    pair: Pair, path: str, kind: str, room: int
+) -> None:
+    # only b may serve, and its relay does not yet see that its replica is gone
+    pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 0}))
+    pair.engines["b"].stop()
+    body = json.dumps({"model": "tiny"}).ljust(room)
+    status, answer, headers = pair.routers["a"].ask(path, body, X_Request_Id="mine")
+    assert (status, answer["error"]["code"], answer["error"]["type"]) == (503, "no_replica", kind)
+    assert (headers["X-Toolkit-Error"], headers["Retry-After"]) == ("no_replica", "1")
+    assert answer.get("request_id") == ("mine" if kind == "overloaded_error" else None)
 
 
 def test_an_error_of_a_slot_on_another_host_has_the_label_of_that_slot(pair: Pair) -> None:

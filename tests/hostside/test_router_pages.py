@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import http.client
 import http.server
 import json
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -94,6 +96,67 @@ def test_an_allowed_page_reads_errors_too(
     found, _, headers = opened.ask(path, body, Origin=APP)
     assert (found, headers[ALLOW], headers["Vary"]) == (status, APP, "Origin")
     assert "X-Request-Id" in headers["Access-Control-Expose-Headers"]
+
+
+@pytest.fixture(scope="module")
+def failing(blue: Backend) -> Iterator[Lab]:
+    """A router whose pages may read everything, and with little patience."""
+    with router(blue, APP, router_idle_timeout="2s", router_client_silence="1s") as running:
+        down = Target("blue", 1, 100)
+        running.apply(with_model(running.routes, "dead", (down,), created=7))
+        running.up("tiny", "blue")
+        yield running
+
+
+SLOW = {"model": "tiny", "pause": 4}
+FAILURES: list[tuple[str, str, object, int]] = [
+    ("POST", CHAT, b"no JSON", 400),
+    ("POST", CHAT, {"model": "none"}, 404),
+    ("POST", "/nowhere", {}, 404),
+    ("GET", CHAT, None, 405),
+    ("DELETE", "/v1/models", None, 405),
+    ("POST", CHAT, b"x" * 15_728_641, 413),
+    ("POST", CHAT, {"model": "tiny", "coded": True}, 415),
+    ("POST", CHAT, {"model": "broken"}, 502),
+    ("POST", CHAT, {"model": "dead"}, 503),
+    ("POST", CHAT, SLOW, 504),
+    ("POST", "/m/tiny" + CHAT, SLOW, 504),
+    # read elsewhere
+    ("POST", CHAT, b"no JSON" * 3000, 400),
+    ("POST", CHAT, json.dumps({"model": "dead"}).ljust(20_000).encode(), 503),
+    ("POST", CHAT, json.dumps(SLOW).ljust(20_000).encode(), 504),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    FAILURES,
+    ids=[f"{each[3]}-{number}" for number, each in enumerate(FAILURES)],
+)
+def test_a_page_reads_why_it_failed(
+    failing: Lab, blue: Backend, method: str, path: str, body: object, status: int
+) -> None:
+    coding = {"Content-Encoding": "gzip"} if status == 415 else {}
+    blue.broken = status == 502
+    if blue.broken:
+        body = {"model": "tiny"}
+    try:
+        found, answer, headers = failing.ask(path, body, method, Origin=APP, **coding)
+    finally:
+        blue.broken = False
+    assert (found, headers[ALLOW], headers["Vary"]) == (status, APP, "Origin")
+    assert answer["error"]["code"] == headers["X-Toolkit-Error"]
+    assert "X-Toolkit-Error" in headers["Access-Control-Expose-Headers"]
+
+
+@pytest.mark.parametrize("size", [5_000, 100_000])
+def test_a_page_reads_that_its_body_did_not_come(failing: Lab, size: int) -> None:
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nOrigin: {APP}\r\nContent-Length: {size}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", failing.port), timeout=70) as raw:
+        raw.sendall(head.encode() + b"{")
+        answer = http.client.HTTPResponse(raw)
+        answer.begin()
+        assert (answer.status, answer.headers[ALLOW]) == (408, APP)
 
 
 def test_as_many_origins_as_may_be_named_fit_into_the_configuration(blue: Backend) -> None:

@@ -141,7 +141,7 @@ def test_a_replica_that_hangs_is_out_of_rotation_and_ended(running: Running) -> 
         "tiny-blue hangs and is restarted: 3 requests are open, and it did nothing"
     )
     assert running.process.wait(5) == -signal.SIGKILL
-    until(lambda: answers == [502, 502, 502], 2)
+    until(lambda: answers == [504, 504, 504], 2)
     assert running.router.ask(PATH, {"model": "tiny"})[0] == 503
     assert json.loads((root / "watch/tiny-blue.json").read_text())["why"] in done[0]
     assert watch.runs(str(root))

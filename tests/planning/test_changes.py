@@ -105,6 +105,7 @@ def changes(before: Host, after: Host, **facts: Any) -> list[tuple[str, str, str
     return [(each.subject, each.before, each.after, each.turns_off) for each in found]
 
 
+SOME_ORIGINS = replace(LOOPBACK, settings={"router_cors_origins": ["https://a.org"]})
 PLAIN = {"router_tls_certificate": "", "router_tls_key": ""}
 NO_KEYS = {"router": RouterFacts(True, "0.0.0.0:80")}
 WITH_KEYS = {"router": RouterFacts(True, "0.0.0.0:80", keys=2, locked=True)}
@@ -135,6 +136,14 @@ UNFENCED = {"fences": FENCES[:1]}
         (LOOPBACK, {"accept_unfenced": True}, {}, [("toolkit_accept_unfenced", "off", "on", "")]),
         (replace(LOOPBACK, swarm_tls=True), {"swarm_tls": False}, {},
          [("toolkit_swarm_tls", "on", "off", "swarm-tls")]),
+        (LOOPBACK, {"settings": {"router_cors_origins": ["*"]}}, WITH_KEYS,
+         [("router_cors_origins", "", "*", "origins")]),
+        (LOOPBACK, {"settings": {"router_cors_origins": ["https://a.org"]}}, {},
+         [("router_cors_origins", "", "https://a.org", "")]),
+        (SOME_ORIGINS, {"settings": {"router_cors_origins": ["*"]}}, {},
+         [("router_cors_origins", "https://a.org", "*", "origins")]),
+        (replace(LOOPBACK, settings={"router_cors_origins": ["*"]}), {"settings": {}}, {},
+         [("router_cors_origins", "*", "", "")]),
         (LOOPBACK, {"user": "llm"}, {}, [("toolkit_user", "toolkit", "llm", "")]),
         (LOOPBACK, {"peers": ("10.0.0.2",)}, {}, [("relay", "", ":8090", ""), ("other hosts", "", "10.0.0.2", "")]),
         (LOOPBACK, {"settings": {"toolkit_time_servers": ["a", "b"], "toolkit_hang_seconds": 9}}, {},

@@ -101,9 +101,7 @@ def test_files_of_a_host_among_several() -> None:
         "    timeout check 500ms\n"
         "    http-check disable-on-404\n"
         "    retry-on conn-failure 425\n"
-        "    http-response return status 503 content-type application/json string"
-        ' \'{"error": {"message": "No replica of this model is up.", "type": "server_error",'
-        ' "param": null, "code": "no_replica"}}\' hdr Retry-After 1 if { status 425 } !{ var(txn.again) -m bool }\n'
+        "    http-response return status 503 default-errorfiles if { status 425 } !{ var(txn.again) -m bool }\n"
         "    option srvtcpka\n"
         "    srvtcpka-idle 1s\n"
         "    srvtcpka-intvl 1s\n"

@@ -9,6 +9,7 @@ import completion
 import hang
 import logs
 import processes
+import router_releases
 import router_view
 import signs
 from wire import Document, Report
@@ -114,8 +115,9 @@ def drain(request: Document, report: Report) -> Document:
         if quiet == 2 or elapsed > request["timeout"]:
             return {"drained": quiet == 2, "left": left, "seconds": elapsed, "reason": ""}
         if why := watched.look(opened, carried):
-            watched.restart()
             hang.record(root, program, why)
+            router_releases.tell_hang(root)
+            watched.restart()
             return {
                 "drained": False,
                 "left": left,

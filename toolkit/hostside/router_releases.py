@@ -10,6 +10,7 @@ import json
 import os
 import re
 
+import hang
 import router_files
 import router_socket
 
@@ -23,6 +24,15 @@ def follow(root: str) -> None:
     text = "".join(f"{key} {value}\n" for key, value in sorted(entries.items()))
     if text != router_files.read(os.path.join(directory, MAP)):
         router_files.write(directory, {MAP: text}, [MAP], router_files.PRIVATE)
+    _tell(directory, entries)
+
+
+def tell_hang(root: str) -> None:
+    """Let the running workers know which replicas hang, as recorded, so that their clients are told so at their end."""
+    _tell(os.path.join(root, "router"), _entries(root))
+
+
+def _tell(directory: str, entries: dict[str, str]) -> None:
     try:
         processes = router_socket.processes(directory)
     except router_socket.RouterDown:
@@ -37,21 +47,25 @@ def _entries(root: str) -> dict[str, str]:
     """Return {MODEL/TARGET: VERSION|RELEASE}, TARGET being the slot with this host's name in routes in front.
 
     An adapter is a model there. In a fleet the slot alone is a key too, which bases of a former toolkit look up.
+    {TARGET/MODEL/hung: the time of the last hang there, in whole seconds}: what was asked before then was lost with it.
     """
     entries = {}
     at = router_files.routes(os.path.join(root, "router")).get("at", "")
     slots = os.path.join(root, "slots")
-    for name in sorted(os.listdir(slots)) if os.path.isdir(slots) else []:
+    for program in sorted(os.listdir(slots)) if os.path.isdir(slots) else []:
         try:
             manifest = json.loads(
-                router_files.read(os.path.join(slots, name, "manifest.json")) or ""
+                router_files.read(os.path.join(slots, program, "manifest.json")) or ""
             )
+            hung = int(hang.recorded(root, program).get("at", 0))
             release = manifest["release"]
             # The text goes into a map, a header and the log's JSON.
             version = re.sub("[^A-Za-z0-9._+-]", "_", release["version"])
             for name in {manifest["slot"], f"{at}.{manifest['slot']}".lstrip(".")}:
                 for model in (manifest["model"], *_adapters(release)):
                     entries[f"{model}/{name}"] = f"{version}|{int(release['number'])}"
+                    if hung:
+                        entries[f"{name}/{model}/hung"] = str(hung)
         except (ValueError, KeyError, TypeError):
             continue  # another process empties this slot
     return entries

@@ -17,6 +17,7 @@ import deployment_lock
 import hang as hang_of
 import hold_lease
 import router_files
+import router_releases
 import router_view
 import takeover
 import use_carry
@@ -76,6 +77,7 @@ class Watch:
             if why := known[1].look(opened, carried):
                 # First, because the replica may be up again before this process goes on.
                 hang_of.record(self.root, program, why)
+                router_releases.tell_hang(self.root)
                 known[1].restart()
                 del self._replicas[program]
                 done.append(f"{program} hangs and is restarted: {why}")

@@ -20,6 +20,7 @@ PROTECTIONS = {
     "keys": "whoever reaches the router can use every model",
     "loopback": "other machines reach the router, which asks for no key",
     "firewall": "all ports of the host are open",
+    "origins": "pages of any origin, opened in a browser that reaches the router, may use it and read the answers",
     "fence": "replicas that the host cannot confine serve other machines",
     "swarm-tls": "transfers between hosts are not encrypted",
 }
@@ -31,6 +32,7 @@ _SWITCHES = {
     "toolkit_interconnect": "",
 }
 _BINDS = ("router_bind", "router_metrics_bind")
+_ORIGINS = "router_cors_origins"
 _NOT_KEPT = "other host settings"
 
 
@@ -102,7 +104,12 @@ def _turned_off(facts: HostFacts, name: str, on: bool) -> str:
 
 
 def _opened(facts: HostFacts, name: str, old: Any, new: Any, after: Mapping[str, Any]) -> str:
-    """Return the protection that a bind ends: it leaves loopback, and what listens there asks for no key."""
+    """Return the protection that a setting ends.
+
+    A bind leaves loopback, and what listens there asks for no key; or the pages of every origin are let in.
+    """
+    if name == _ORIGINS:
+        return "origins" if "*" in (new or ()) and "*" not in (old or ()) else ""
     if name not in _BINDS or not _inward(old) or _inward(new):
         return ""
     asks = bool(facts.router.keys or after.get("router_require_keys"))

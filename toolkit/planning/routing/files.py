@@ -24,16 +24,6 @@ _HEAD = "# Written by the toolkit from routes.json; the router's base is haproxy
 # A connection that is refused takes a server out of rotation at once, until its next check passes.
 _REFUSED = " observe layer4 error-limit 1 on-error mark-down"
 
-# The answer where no host of the fleet could take a request. The role's defaults have the same words.
-_NO_REPLICA = {
-    "error": {
-        "message": "No replica of this model is up.",
-        "type": "server_error",
-        "param": None,
-        "code": "no_replica",
-    }
-}
-
 # Requests of one conversation, or of one application, share their first message. A replica that is 1.5 times as busy as
 # the average passes requests on to the next.
 _BY_PREFIX = (
@@ -159,8 +149,8 @@ def _handing_on(model: str) -> str:
         "    timeout check 500ms\n"
         "    http-check disable-on-404\n"
         "    retry-on conn-failure 425\n"
-        "    http-response return status 503 content-type application/json"
-        f" string '{json.dumps(_NO_REPLICA)}' hdr Retry-After 1 if {{ status 425 }} !{{ var(txn.again) -m bool }}\n"
+        "    http-response return status 503 default-errorfiles"
+        " if { status 425 } !{ var(txn.again) -m bool }\n"
         "    option srvtcpka\n"
         "    srvtcpka-idle 1s\n"
         "    srvtcpka-intvl 1s\n"
