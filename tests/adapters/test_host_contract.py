@@ -91,6 +91,10 @@ def test_a_host_keeps_the_heads_of_audit_logs(lab: HostLab) -> None:
     assert {each.host for each in kept} == {lab.host.name}
 
 
+def test_a_request_that_no_log_has_is_none(lab: HostLab) -> None:
+    assert lab.host.answered("nobody") == ()
+
+
 def test_a_replica_that_never_gets_ready_is_given_up(lab: HostLab) -> None:
     program = lab.start("blue", Behaviour.NEVER_READY)
     waited = lab.host.wait_ready(program, lab.ports["blue"], 1, silent)

@@ -62,6 +62,7 @@ ON_FLEET = (
     "hosts forget gpu9 --dry-run", "hosts forget gpu9 --yes",
 
     "audit", "audit list", "audit show ID", "audit verify", "notify", "bom tiny",
+    "prove tiny --output evidence.json",
 )  # fmt: skip
 ELSEWHERE = (
     "registry init", "registry list", "registry show tiny", "registry check", "registry pin tiny --as v3 --dry-run",

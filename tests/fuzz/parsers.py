@@ -24,6 +24,7 @@ import httpx2
 from tests.planning import fit_models
 from tests.planning.facts import release, version
 from tests.planning.test_bundle import WHOLE as BUNDLE
+from toolkit import check_evidence
 from toolkit.adapters.engines.wheel import read_archive
 from toolkit.adapters.hosts.dialog import parse_answer
 from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json, understood
@@ -39,8 +40,9 @@ from toolkit.config.lock_file import parse_lock
 from toolkit.config.registry.reading import parse_registry
 from toolkit.config.schedule import parse_schedule
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.audit import next_line
+from toolkit.domain.audit import next_line, release_digest
 from toolkit.domain.capabilities import Capabilities, ModelFacts
+from toolkit.domain.evidence import Answered
 from toolkit.domain.fit import ModelFiles
 from toolkit.domain.fleet import Host
 from toolkit.domain.golden import Kind
@@ -56,6 +58,8 @@ from toolkit.errors import ToolkitError
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.engines.vllm_check import missing_names
 from toolkit.planning.engines.vllm_log import decisive_line, read_actual
+from toolkit.planning.evidence.claim import claim_of
+from toolkit.planning.evidence.proof import evidence, evidence_text
 from toolkit.planning.fit.predict import Place, predict
 from toolkit.planning.guard.kinds import said_in
 from toolkit.planning.guard.shape import keys_of
@@ -286,6 +290,51 @@ def heads(data: bytes) -> Any:
     answer = parse_answer(data)["result"]
     with understood("gpu1"):
         return [asdict(_kept_head("gpu1", each)) for each in answer["heads"]]
+
+
+ACCESS = {"lines": [{
+    "at": "27/Nov/2026:02:00:00 +0000", "model": "m", "version": "a", "release": 1, "slot": "gpu1.blue",
+    "path": "/v1/embeddings", "status": 200, "request_id": "r1",
+}]}  # fmt: skip
+
+
+def accessed(data: bytes) -> Any:
+    answer = parse_answer(data)["result"]
+    with understood("gpu1"):
+        found = [Answered.from_line("gpu1", each) for each in answer["lines"]]
+        return [asdict(checked(each)) for each in found if each]
+
+
+def claimed(data: bytes) -> Any:
+    return asdict(claim_of("", words(data), "headers"))
+
+
+def evidenced(data: bytes) -> Any:
+    return [list(each) for each in check_evidence.check(data, None).lines]
+
+
+def evidence_file() -> bytes:
+    """Return evidence with all of its parts, of a release that a log names."""
+    release = {"model": "m", "version": "a", "number": 1, "snapshot": "0" * 64, "adapters": []}
+    digest = release_digest(release)
+    host = {
+        "host": "gpu1", "changed_files": ["x was changed"], "snapshots": {"0" * 64: [["w", 1, A, ""]]},
+        "slots": [{"slot": "blue", "process": "running", "release_digest": digest, "differs": []}],
+        "engine": {"id": "e", "compared": False, "differs": []},
+    }  # fmt: skip
+    content = {
+        "release": release, "release_digest": digest, "hosts": [host],
+        "answer": {"request_id": "r", "version": "a", "release": 1, "slot": "blue"},
+        "logged": {"host": "gpu1", "at": "now", "version": "a", "release": 1, "slot": "blue", "request_id": "r"},
+        "licence": {"allowed": True, "reason": "mit is allowed", "registry": A},
+        "gates": [{"gate": "bake", "host": "gpu1", "verdict": "passed", "figures": []}],
+    }  # fmt: skip
+    first = next_line(
+        None, {"event": "begin", "release_digests": {"m@a #1": digest}, "registry": A}
+    )
+    plan = check_evidence.digest_of(content)
+    last = next_line(first, {"event": "begin", "command": "prove", "plan": plan})
+    return evidence_text(evidence(content, (first, last))).encode()
 
 
 def noticed(data: bytes) -> Any:
@@ -567,6 +616,11 @@ PARSERS = (
     Parser("words of ssh", words_of_ssh, SSH),
     Parser("audit log", audited, (AUDIT,), slow=True),
     Parser("heads of a host", heads, (packed({"result": HEADS}),), (*DAMAGED, KeyError, TypeError, ToolkitError)),
+    Parser("requests in an access log", accessed, (packed({"result": ACCESS}),),
+           (*DAMAGED, KeyError, TypeError, ToolkitError)),
+    Parser("headers of an answer", claimed, (b"HTTP/1.1 200 OK\r\nX-Request-Id: r1\r\nX-Toolkit-Release: 3\r\n",),
+           (ToolkitError,)),
+    Parser("evidence", evidenced, (evidence_file(),), (check_evidence.NotEvidence,)),
     Parser("notice in the outbox", noticed, (packed(NOTICE),), (ValueError, KeyError, TypeError, AttributeError)),
     Parser("devices", devices, SMI),
     Parser("completion", lambda data: completion.answer_in(data, False), (packed(ANSWER),),

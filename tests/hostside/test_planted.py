@@ -112,6 +112,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "keep-head": {"head": {**HEAD, "sequence": 2}},
     "audit-heads": {},
     "hand-out-use": {"place": {"ledger": "", "file": 0, "offset": 0}},
+    "find-request": {"id": "r1"},
     "probe": {
         "program": "tiny-blue",
         "model": "tiny",

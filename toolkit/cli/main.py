@@ -137,6 +137,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.bom:bom",
         "Write a bill of materials of MODEL[@VERSION], CycloneDX 1.6 as JSON.",
     ),
+    "prove": (
+        "toolkit.cli.prove:prove",
+        "Write evidence for an answer: release, files hashed now, licence, gates, audit log.",
+    ),
     "notify": (
         "toolkit.cli.notify:notify",
         "Show and try the channels that tell people how a deployment ended.",

@@ -148,6 +148,11 @@ def plan_digest(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(_json(document).encode()).hexdigest()
 
 
+def release_digest(document: Mapping[str, Any]) -> str:
+    """Return the SHA-256 in hex of a release's JSON form, without what is only known of its abilities (`does`)."""
+    return plan_digest({name: each for name, each in document.items() if name != "does"})
+
+
 def _digest(previous: str, sequence: int, record: Mapping[str, Any]) -> str:
     texts = [_FORMAT, previous, str(sequence)]
     for name in sorted(record):

@@ -77,6 +77,7 @@ COMMANDS = {
     "keep-head": Command("audit_heads", "keep", ("root", "head"), brief=True, carried_through=True),
     "audit-heads": Command("audit_heads", "read", ("root",), brief=True),
     "hand-out-use": Command("use_hand_out", "hand_out", ("root", "place"), brief=True),
+    "find-request": Command("access_log", "find", ("root", "id")),
     "wait-ready": Command("replica", "wait_ready"),
     "watch": Command("replica", "watch"),
     "probe": Command("replica", "probe", ("request",)),

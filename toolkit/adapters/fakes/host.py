@@ -18,6 +18,7 @@ from toolkit.adapters.hosts.facts import own_routes, share_of
 from toolkit.adapters.hosts.host import CheckedEngine, busy, lock_lost
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.audit import Head, KeptHead
+from toolkit.domain.evidence import Answered
 from toolkit.domain.facts import (
     Device,
     GuardFacts,
@@ -86,8 +87,9 @@ class FakeHost(Guarded):
 
     The host calls `before` with the name of each operation; it may raise to play a crash at that point. `owner` has the
     lock; `holder` is this command, which loses the lock where another owner is set. `damaged` has the faults of
-    snapshots, `sealed` the engines whose digests are kept, `homes` the programs whose homes are there. `says` is what a
-    version answers to a payload, `refuses` why it takes none, empty where it takes it.
+    snapshots, `requests` is its access log, `sealed` the engines whose digests are kept, `homes` the programs whose
+    homes are there. `says` is what a version answers to a payload, `refuses` why it takes none, empty where it takes
+    it.
     """
 
     host: Host = field(default_factory=lambda: Host("localhost"))
@@ -111,6 +113,7 @@ class FakeHost(Guarded):
     holder: LockOwner | None = None
     opened: OpenDeployment | None = None
     heads: list[Head] = field(default_factory=list)
+    requests: list[Answered] = field(default_factory=list)
     loaded: str = "{}"
     ring: KeyRing = field(default_factory=KeyRing)
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -188,6 +191,10 @@ class FakeHost(Guarded):
     def audit_heads(self) -> tuple[KeptHead, ...]:
         self.before("audit heads")
         return tuple(KeptHead(self.name, each, 0.0) for each in self.heads)
+
+    def answered(self, request: str) -> tuple[Answered, ...]:
+        self.before("answered")
+        return tuple(each for each in self.requests if each.request_id == request)
 
     def drop_deployment(self, rollout: str) -> None:
         self.before("drop deployment")

@@ -23,6 +23,7 @@ from toolkit.adapters.hosts.facts import (
 )
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
 from toolkit.domain.audit import Head, KeptHead
+from toolkit.domain.evidence import Answered
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.guard import GateResult, GuardOrder, GuardPhase
@@ -96,6 +97,9 @@ class HostPort(Named, Protocol):
 
     def audit_heads(self) -> tuple[KeptHead, ...]:
         """Return the heads of audit logs that the host has been given, those of a log in the order they came."""
+
+    def answered(self, request: str) -> tuple[Answered, ...]:
+        """Return what the router's access log has of the requests with this id, the newest first."""
 
     def drop_deployment(self, rollout: str) -> None:
         """Forget the deployment of this rollout, which has ended."""
@@ -256,6 +260,12 @@ class RealHost(Named):
         answer = self._ask("audit-heads")
         with understood(self.name):
             return tuple(_kept_head(self.name, each) for each in answer["heads"])
+
+    def answered(self, request: str) -> tuple[Answered, ...]:
+        answer = self._ask("find-request", id=request)
+        with understood(self.name):
+            found = [Answered.from_line(self.name, each) for each in answer["lines"]]
+            return tuple(checked(each) for each in found if each)
 
     def drop_deployment(self, rollout: str) -> None:
         self._ask("drop-deployment", rollout=rollout)

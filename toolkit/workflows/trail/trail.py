@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from toolkit.adapters.audit.log import AuditLog
 from toolkit.adapters.hosts.host import HostPort
-from toolkit.domain.audit import Event, Head, plan_digest
+from toolkit.domain.audit import Event, Head, plan_digest, release_digest
 from toolkit.domain.discretion import without_secrets
 from toolkit.domain.guard import GateResult, Verdict
 from toolkit.domain.notice import Notice
@@ -260,7 +260,7 @@ def outcome_of(error: BaseException | None) -> str:
 
 
 def summary_of(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the model and the releases that the JSON form of a plan names."""
+    """Return the model and the releases that the JSON form of a plan names, and the digest of each release."""
     found: dict[str, Any] = {}
     if isinstance(plan.get("model"), str):
         found["model"] = plan["model"]
@@ -271,11 +271,13 @@ def summary_of(plan: Mapping[str, Any]) -> dict[str, Any]:
         else []
     )
     releases = [each["release"] for each in plans if isinstance(each.get("release"), dict)]
-    titles = dict.fromkeys(
-        f"{each['model']}@{each['version']} #{each['number']}" for each in releases
-    )
-    if titles:
-        found["releases"] = list(titles)
+    digests = {
+        f"{each['model']}@{each['version']} #{each['number']}": release_digest(each)
+        for each in releases
+    }
+    if digests:
+        found["releases"] = list(digests)
+        found["release_digests"] = digests
     return found
 
 

@@ -1,0 +1,82 @@
+"""The router's access log on this host: the lines of one request.
+
+Under systemd the router logs to the journal, elsewhere to <root>/supervisor/router.log, of which supervisord keeps the
+former ones. A request's id may be the client's own, so several requests can have the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+
+import processes
+from directory import open_plain
+from wire import Document
+
+MOST_LINES = 16
+_JOURNAL = (
+    *("journalctl", "--output", "cat", "--no-pager", "--quiet", "--reverse"),
+    "--case-sensitive=true",
+)
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_SECONDS = 60
+_FORMER = 3
+_LONGEST = 64 * 2**10
+# Neither the key's name nor the client's address: they say who asked, and not what answered.
+_FIELDS = ("at", "model", "version", "release", "slot", "path", "status", "request_id")
+
+
+def find(root: str, id: str) -> Document:
+    """Return {"lines": [...]}, what the log has of the request `id`, the newest first and at most MOST_LINES.
+
+    Raises ValueError where `id` is none, and OSError or a subprocess's error where the log cannot be searched.
+    """
+    if not _ID.fullmatch(id):
+        raise ValueError("not the id of a request")
+    lines = _journal(root, id) if processes.init_system() == "systemd" else _files(root, id)
+    found = [each for each in map(_parsed, lines) if each and each["request_id"] == id]
+    return {"lines": found[:MOST_LINES]}
+
+
+def _journal(root: str, id: str) -> list[str]:
+    unit = os.path.basename(os.path.normpath(root)) + "-router.service"
+    words = '"request_id":"%s"' % id.replace(".", "[.]")
+    done = subprocess.run(
+        [*_JOURNAL, "--unit", unit, "--grep", words, "--lines", str(MOST_LINES)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=_SECONDS,
+    )
+    # It ends with 1 where it finds nothing, and says nothing then.
+    if done.returncode and done.stderr.strip():
+        raise OSError(done.stderr.decode("utf-8", "replace").strip()[:400])
+    return done.stdout.decode("utf-8", "replace").splitlines()
+
+
+def _files(root: str, id: str) -> list[str]:
+    found: list[str] = []
+    words = b'"request_id":"%s"' % id.encode()
+    path = os.path.join(root, "supervisor", "router.log")
+    for name in [path] + ["%s.%d" % (path, number) for number in range(1, _FORMER + 1)]:
+        try:
+            handle = open_plain(name)
+        except FileNotFoundError:
+            continue
+        with open(handle, "rb") as file:
+            mine = [line for line in iter(lambda: file.readline(_LONGEST), b"") if words in line]
+        found += reversed([line.decode("utf-8", "replace") for line in mine[-MOST_LINES:]])
+    return found
+
+
+def _parsed(line: str) -> Document:
+    """Return the fields of a request's line; nothing of one that another host handed on, or of anything else."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    if not isinstance(found, dict) or not all(name in found for name in _FIELDS):
+        return {}
+    return {name: found[name] for name in _FIELDS}

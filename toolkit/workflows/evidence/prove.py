@@ -1,0 +1,154 @@
+"""Go from an answer back to its release, hash that release's files on their hosts, and write down what says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit.adapters.audit.log import AuditLog, machine_of
+from toolkit.adapters.history.history import History
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.domain.audit import Head
+from toolkit.domain.evidence import Answered, Claim
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.release import Release
+from toolkit.errors import HostError, InputError, IntegrityError
+from toolkit.planning.evidence.proof import (
+    Decision,
+    HostProof,
+    ProofFacts,
+    agreed,
+    chosen_release,
+    content_of,
+    evidence,
+    first_line,
+    hosts_of,
+)
+from toolkit.planning.upkeep.audit import examine
+from toolkit.workflows.fleet.look import each_at_once, look
+from toolkit.workflows.tools import Say
+
+# From a content to the head of the log whose last line names its digest.
+Record = Callable[[Mapping[str, Any]], Head]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to prove: an answer by its `claim`, or what serves of a `model`, which is empty where the log tells it."""
+
+    claim: Claim
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where evidence comes from besides hosts, and who vouches for it.
+
+    `decide` judges a release's licence; `record` adds the line to the audit log that names a content. `toolkit` is this
+    toolkit's version; `clock` returns seconds since the epoch.
+    """
+
+    history: History
+    log: AuditLog
+    decide: Callable[[Release], Decision]
+    record: Record
+    toolkit: str
+    clock: Callable[[], float]
+    say: Say
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """The document, its release, the names of the hosts that hashed files, and the head that vouches for it."""
+
+    document: Mapping[str, Any]
+    release: Release
+    hosts: tuple[str, ...]
+    head: Head
+    answered: Answered | None
+
+
+def prove(wish: Wish, hosts: Sequence[HostPort], desk: Desk) -> Proved:
+    """Return the evidence; the hosts that hashed files keep the head of its last line.
+
+    Raises InputError where the answer's release cannot be told, IntegrityError
+    where the log of this ops machine is not as it was written, and HostError where a host fails.
+    """
+    log, say = desk.log, desk.say
+    _require_whole(log)
+    answered = _logged(wish, hosts, say)
+    model = wish.model or (answered.model if answered else "")
+    if not model:
+        raise InputError(
+            f"no host's log has request {wish.claim.request_id}, so its model is not known",
+            hint="toolkit prove MODEL --answer-headers FILE",
+        )
+    seen = look(hosts)
+    for words in seen.unreachable.values():
+        say(f"warning: {words}")
+    number = answered.release if answered else wish.claim.release
+    known = [each for each, _ in desk.history.releases(model)]
+    release = chosen_release(seen.facts.values(), known, model, number)
+    slot = answered.slot if answered else wish.claim.slot
+    names = hosts_of(release, [each.host for each in hosts], seen.facts, slot)
+    chosen = [each for each in hosts if each.name in names]
+    facts = ProofFacts(
+        release=release,
+        claim=wish.claim,
+        answered=answered,
+        decision=desk.decide(release),
+        gates=tuple(desk.history.gates(release.model)),
+        hosts=tuple(
+            each_at_once(chosen, lambda host: _hashed(host, seen.facts[host.name], release, say))
+        ),
+        toolkit=desk.toolkit,
+        machine=machine_of(log.home),
+        log=_id_of(log),
+        at=desk.clock(),
+    )
+    content = content_of(facts)
+    head = desk.record(content)
+    lines = examine(*log.read(), ()).lines
+    first = first_line(lines, release, head.sequence)
+    kept = [each for each in lines if first <= each.sequence <= head.sequence]
+    each_at_once(chosen, lambda host: host.keep_head(head))
+    return Proved(evidence(content, kept), release, names, head, answered)
+
+
+def _require_whole(log: AuditLog) -> None:
+    found = examine(*log.read(), ())
+    if found.faults:
+        raise IntegrityError(
+            f"{log.path} is not as it was written, so it vouches for nothing",
+            hint="toolkit audit verify",
+        )
+
+
+def _id_of(log: AuditLog) -> str:
+    """Return the id of the log; empty where this command writes its first line."""
+    return examine(*log.read(), ()).log
+
+
+def _logged(wish: Wish, hosts: Sequence[HostPort], say: Say) -> Answered | None:
+    if not wish.claim.request_id:
+        return None
+
+    def ask(host: HostPort) -> tuple[Answered, ...]:
+        try:
+            return host.answered(wish.claim.request_id)
+        except HostError as error:
+            say(f"warning: {error.message}")
+            return ()
+
+    lines = [each for of_host in each_at_once(hosts, ask) for each in of_host]
+    return agreed(wish.claim, lines, wish.model)
+
+
+def _hashed(host: HostPort, facts: HostFacts, release: Release, say: Say) -> HostProof:
+    files = {}
+    for digest in sorted(release.snapshots):
+        say(f"hashing snapshot {digest[:12]} on {host.name}")
+        files[digest] = host.hash_files(digest, lambda event: None)
+    engine = host.check_engine(release.engine, lambda event: None)
+    return HostProof(facts, files, engine.sealed, engine.faults)
