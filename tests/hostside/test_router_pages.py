@@ -12,9 +12,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from openapi_spec_validator import validate as validate_description
 
 from tests.hostside.router_lab import ROLE, Backend, Lab, lab
 from toolkit.config.host_settings import setting_fault
@@ -116,8 +120,8 @@ FAILURES: list[tuple[str, str, object, int]] = [
     ("GET", CHAT, None, 405),
     ("DELETE", "/v1/models", None, 405),
     ("POST", CHAT, b"x" * 15_728_641, 413),
-    ("POST", CHAT, {"model": "tiny", "coded": True}, 415),
-    ("POST", CHAT, {"model": "broken"}, 502),
+    ("POST", CHAT, {"model": "tiny"}, 415),
+    ("POST", CHAT, {"model": "tiny"}, 502),
     ("POST", CHAT, {"model": "dead"}, 503),
     ("POST", CHAT, SLOW, 504),
     ("POST", "/m/tiny" + CHAT, SLOW, 504),
@@ -128,6 +132,18 @@ FAILURES: list[tuple[str, str, object, int]] = [
 ]
 
 
+def fail(
+    failing: Lab, blue: Backend, path: str, method: str, body: object, status: int
+) -> tuple[int, Any, http.client.HTTPMessage]:
+    """Ask as a page does, such that the answer has `status`."""
+    coding = {"Content-Encoding": "gzip"} if status == 415 else {}
+    blue.broken = status == 502
+    try:
+        return failing.ask(path, body, method, Origin=APP, **coding)
+    finally:
+        blue.broken = False
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     FAILURES,
@@ -136,17 +152,32 @@ FAILURES: list[tuple[str, str, object, int]] = [
 def test_a_page_reads_why_it_failed(
     failing: Lab, blue: Backend, method: str, path: str, body: object, status: int
 ) -> None:
-    coding = {"Content-Encoding": "gzip"} if status == 415 else {}
-    blue.broken = status == 502
-    if blue.broken:
-        body = {"model": "tiny"}
-    try:
-        found, answer, headers = failing.ask(path, body, method, Origin=APP, **coding)
-    finally:
-        blue.broken = False
+    found, answer, headers = fail(failing, blue, path, method, body, status)
     assert (found, headers[ALLOW], headers["Vary"]) == (status, APP, "Origin")
     assert answer["error"]["code"] == headers["X-Toolkit-Error"]
     assert "X-Toolkit-Error" in headers["Access-Control-Expose-Headers"]
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages"])
+@pytest.mark.parametrize(
+    ("method", "body", "status"),
+    [
+        (method, body, status)
+        for method, path, body, status in FAILURES
+        if path == CHAT and not (isinstance(body, bytes) and status != 413)
+    ],
+)
+def test_errors_are_as_the_description_says(
+    failing: Lab, blue: Backend, path: str, method: str, body: object, status: int
+) -> None:
+    document = described()
+    promise = promised(document, path, status)
+    found, answer, headers = fail(failing, blue, path, method, body, status)
+    assert found == status
+    assert all(headers[name] for name in promise["headers"])
+    schema = promise["content"]["application/json"]["schema"]
+    Draft202012Validator({**schema, "components": document["components"]}).validate(answer)
+    assert ("request_id" in answer) is (path != CHAT)
 
 
 @pytest.mark.parametrize("size", [5_000, 100_000])
@@ -249,12 +280,39 @@ def _connection(running: Lab, method: str, path: str) -> Iterator[http.client.HT
 
 
 def test_the_description_has_the_paths_that_are_served() -> None:
-    document = json.loads((ROLE / "files/openapi.json").read_text("utf-8"))
+    document = described()
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text("utf-8"))
     served = {"/v1/models", "/v1/models/{model}", *defaults["router_paths"]}
     assert set(document["paths"]) == served
-    for path, methods in document["paths"].items():
-        assert set(methods) == ({"get"} if path.startswith("/v1/models") else {"post"})
+    for path in document["paths"]:
+        methods = set(item_of(document, path)) - {"summary", "$ref"}
+        assert methods == ({"get"} if path.startswith("/v1/models") else {"post"})
+
+
+def test_the_description_is_one_of_openapi() -> None:
+    document = described()
+    assert document["openapi"] == "3.1.0"
+    validate_description(document, cls=OpenAPIV31SpecValidator)
+
+
+def described() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROLE / "files/openapi.json").read_text("utf-8"))
+    return found
+
+
+def item_of(document: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return what the document says of a path, also where paths share it."""
+    item: dict[str, Any] = document["paths"][path]
+    name = item.get("$ref", "").removeprefix("#/components/pathItems/")
+    return {**item, **document["components"]["pathItems"][name]} if name else item
+
+
+def promised(document: dict[str, Any], path: str, status: int) -> dict[str, Any]:
+    """Return the response that the document promises for a POST."""
+    reference = item_of(document, path)["post"]["responses"][str(status)]["$ref"]
+    name = reference.removeprefix("#/components/responses/")
+    found: dict[str, Any] = document["components"]["responses"][name]
+    return found
 
 
 def test_the_page_is_small_and_loads_nothing_from_elsewhere() -> None:
