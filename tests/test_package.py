@@ -28,6 +28,7 @@ def test_everything_a_deployment_needs_is_inside(wheel: Path) -> None:
             "toolkit/documents",
             "toolkit/engines",
             "toolkit/hostside",
+            "toolkit/prices",
         ],
         cwd=ROOT,
         capture_output=True,

@@ -72,7 +72,8 @@ ELSEWHERE = (
     "pull tiny@v1 --dry-run", "pull tiny@v1", "pull --all", "mirror",
     "bundle create tiny --python 3.11 --to bundle --dry-run", "bundle create tiny --python 3.11 --to bundle",
     "bundle show bundle", "bundle load bundle --dry-run", "bundle load bundle --yes",
-    "engine lock 0.32.0 --accelerator cpu", "notify test",
+    "engine lock 0.32.0 --accelerator cpu", "notify test", "prices haiku",
+    "cost --tokens-in 1000000 --tokens-out 1000 --what-if traffic=2",
 )  # fmt: skip
 # test_watch.py tries them, while a guard watches.
 UNDER_GUARD = ("watch tiny --once", "promote tiny", "abort tiny")
@@ -84,6 +85,14 @@ windows:
   always: {days: [mon, tue, wed, thu, fri, sat, sun], from: 00:00, for: 24h}
 models:
   tiny: {policy: pin-only}
+"""
+
+COSTS = """\
+currency: USD
+hosts:
+  gpu1: {from: 2026-01-01, hourly: 2.50}
+capacity:
+  - {model: tiny, input: 1000, output: 100, measured: 2026-11-01}
 """
 
 
@@ -287,6 +296,7 @@ def test_what_concerns_this_machine_alone_is_documented_too(
     office.stock()
     monkeypatch.chdir(prompt.place)
     (prompt.place / "schedule.yaml").write_text(SCHEDULE)
+    (prompt.place / "costs.yaml").write_text(COSTS)
     for line in ELSEWHERE:
         at_site = line.startswith(("bundle load", "engine lock", "registry init"))
         home = prompt.place / "site" if at_site else office.place

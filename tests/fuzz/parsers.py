@@ -35,6 +35,7 @@ from toolkit.adapters.hub.transfer import _continues_at
 from toolkit.adapters.hub.translate import retry_after
 from toolkit.adapters.sources.model_files import _config
 from toolkit.adapters.store.manifest import parse_manifest as parse_stored
+from toolkit.config.costs import parse_costs
 from toolkit.config.golden.reading import read_golden
 from toolkit.config.lock_file import parse_lock
 from toolkit.config.registry.reading import parse_registry
@@ -215,6 +216,16 @@ REQUIREMENTS = (
 ).encode()
 
 
+COSTS = b"""\
+currency: EUR
+energy: {kwh: 0.3, pue: 1.4}
+hosts:
+  gpu1: {from: 2026-01-01, purchase: {price: 30000, years: 4}, watts: {idle: 250, busy: 900}}
+capacity:
+  - {model: a, input: 20000, output: 2500, measured: 2026-11-01}
+apis:
+  a/b: {read: 2026-11-20, input: 1, output: 2, over: {200000: {input: 2, output: 3}}}
+"""
 SCHEDULE = b"""\
 time_zone: Europe/Berlin
 windows:
@@ -230,6 +241,11 @@ models_a_window: 2
 def scheduled(data: bytes) -> Any:
     found = parse_schedule(Path("schedule.yaml"), words(data)).schedule
     return [len(found.windows), len(found.rules), len(found.blackouts), found.most]
+
+
+def costed(data: bytes) -> Any:
+    found = parse_costs(Path("costs.yaml"), words(data))
+    return [len(found.hosts), len(found.apis), str(found.kwh), str(found.capacities)]
 
 
 def stored(data: bytes) -> Any:
@@ -604,6 +620,7 @@ PARSERS = (
     Parser("headers of answers", headers, HEADERS, DAMAGED),
     Parser("lock of the registry", locked, (packed(LOCK),)),
     Parser("schedule", scheduled, (SCHEDULE,), slow=True),
+    Parser("costs", costed, (COSTS,), slow=True),
     Parser("registry", registered, (REGISTRY,), slow=True),
     Parser("manifest of the store", stored, (packed(STORED),), (ValueError, KeyError, TypeError)),
     Parser("manifest of a bundle", bundled, (manifest_text(BUNDLE).encode(),)),

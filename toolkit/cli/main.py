@@ -115,6 +115,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.schedule:schedule",
         "Pin and upgrade models in declared windows, with nobody present.",
     ),
+    "cost": (
+        "toolkit.cli.cost:cost",
+        "Show what a million tokens cost here, how much of it is idle time, and what closed APIs would charge.",
+    ),
+    "prices": (
+        "toolkit.cli.prices:prices",
+        "List the known prices of closed models, with the day on which each was read.",
+    ),
     "pull": ("toolkit.cli.pull:pull", "Fetch a pinned version and verify every file."),
     "mirror": ("toolkit.cli.mirror:mirror", "Serve the store under the Hub's API."),
     "engine": (

@@ -48,6 +48,8 @@ _OPTIONS = {
     "--registry": Name.FILE,
     "--fleet": Name.FILE,
     "--schedule": Name.FILE,
+    "--costs": Name.FILE,
+    "cost --model": Name.MODEL,
     "--key-file": Name.FILE,
     "--prompts": Name.FILE,
     "--output": Name.FILE,
@@ -61,7 +63,7 @@ _OPTIONS = {
 }
 # An option that is none of these takes the word after it.
 FLAGS = frozenset((
-    "--all", "--ask-become-pass", "--ask-vault-pass", "--check", "--debug", "--dry-run", "--follow",
+    "--all", "--ask-become-pass", "--ask-vault-pass", "--check", "--csv", "--debug", "--dry-run", "--follow",
     "--force", "--gates", "--help", "--inside", "--json", "--key-stdin", "--lock-only", "--no-engines",
     "--no-standby", "--once", "--previous", "--repair", "--standby", "--timer", "--unattended", "--watch",
     "--yes", "-f", "-h", "-y",

@@ -30,6 +30,18 @@ def registry_option() -> Decorator:
     )
 
 
+def costs_option() -> Decorator:
+    """`--costs FILE`: the file with the prices of hosts."""
+    return click.option(
+        "--costs",
+        "costs_path",
+        envvar="TOOLKIT_COSTS",
+        default="costs.yaml",
+        show_default=True,
+        help="The file with the prices of hosts.",
+    )
+
+
 def home_option() -> Decorator:
     """`--home DIR`: where the ops machine keeps its store and history."""
     return click.option(

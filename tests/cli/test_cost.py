@@ -1,0 +1,114 @@
+"""`toolkit cost` and `toolkit prices`, and the worked example of docs/economics.md."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.cli.shell import ROOT, Prompt
+
+PAGE = (ROOT / "docs" / "economics.md").read_text("utf-8")
+COSTS, OVERRIDE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+TRAFFIC = ("--tokens-in", "1000000000", "--tokens-out", "200000000", "--requests", "1000")
+
+
+@pytest.fixture
+def office(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Prompt:
+    """A prompt beside the page's file of costs, on the page's day."""
+    (prompt.place / "costs.yaml").write_text(COSTS)
+    today = datetime(2026, 11, 27, 9, tzinfo=UTC).timestamp()
+    monkeypatch.setattr("toolkit.cli.cost.time.time", lambda: today)
+    monkeypatch.setenv("COLUMNS", "80")
+    return prompt
+
+
+def test_the_worked_example_of_the_page_is_what_the_command_prints(office: Prompt) -> None:
+    [line] = re.findall(r"```sh\n(toolkit cost .*?)```", PAGE, re.DOTALL)
+    [shown] = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
+    said = office(*shlex.split(line.replace("\\\n", ""))[1:])
+    assert (said.code, said.err) == (0, "")
+    assert said.out == shown
+
+
+def test_tables_are_readable_in_80_columns(office: Prompt) -> None:
+    said = office("cost", *TRAFFIC, "--by", "key", "--what-if", "hosts=+2,device=l40s")
+    tables = [each for each in said.out.split("\n\n") if each.split("\n")[0].isupper()]
+    assert len(tables) >= 4
+    heads = [line for line in said.out.splitlines() if line.isupper()]
+    assert heads and max(map(len, heads)) <= 80
+
+
+def test_it_says_plainly_which_is_cheaper(office: Prompt) -> None:
+    few = office("cost", *TRAFFIC, "--against", "openai/gpt-6-luna").out
+    assert "openai/gpt-6-luna: the closed API is cheaper, EUR" in few
+    many = office(
+        "cost", "--tokens-in", "90000000000", "--tokens-out", "9000000000",
+        "--against", "openai/gpt-6-astra",
+    ).out  # fmt: skip
+    assert "openai/gpt-6-astra: own hosts are cheaper, EUR" in many
+
+
+def test_a_stale_price_is_marked(office: Prompt, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = datetime(2027, 1, 20, tzinfo=UTC).timestamp()
+    monkeypatch.setattr("toolkit.cli.cost.time.time", lambda: later)
+    said = office("cost", *TRAFFIC).out
+    assert "2026-11-10 STALE" in said or "STALE" in said
+    assert "openai/gpt-6.1-terra: this price is stale: read 71 days ago" in said
+
+
+def test_own_prices_replace_the_shipped_ones(office: Prompt) -> None:
+    (office.place / "costs.yaml").write_text(COSTS + OVERRIDE)
+    said = office("prices", "gpt-6.1-terra", "--json").json()
+    found = {each["name"]: each for each in said["apis"]}
+    assert len(found["openai/gpt-6.1-terra"]["rates"]) == 2
+    assert found["openai/gpt-6.1-terra"]["source"] == "costs.yaml"
+    assert found["openai/gpt-6.1-terra:batch"]["source"] == "genai-prices 0.2.3"
+    with_own = office("cost", *TRAFFIC, "--days", "1", "--json").json()["apis"][0]
+    # 1,000 million x 0.8 + 200 million x 4, at 0.92. Long prompts cost more from 2027 on alone.
+    assert with_own["cost"] == "1472.000000"
+
+
+def test_csv_lists_models_or_keys(office: Prompt) -> None:
+    """720 h of gpu1: 1,800. gpu2: write-off 575.342466, hosting 147.945205, people 315.616438 + 6 x 80 x 720 / 730.
+
+    Each host works 500 million / 20,000 + 100 million / 2,500 = 65,000 s: (250 W x 720 h + 650 W x 18.0556 h) x 1.4 =
+    268.4306 kWh, 80.529167.
+    """
+    assert office("cost", *TRAFFIC, "--csv").out.splitlines() == [
+        "model,requests,tokens_in,cached,tokens_out,cost_EUR",
+        "qwen-7b,1000,1000000000,0,200000000,3392.857934",
+    ]
+    assert office("cost", *TRAFFIC, "--csv", "--by", "key").out.splitlines()[1] == (
+        "stated,qwen-7b,1000,1000000000,0,200000000,3392.857934"
+    )
+
+
+def test_the_document_has_the_same_figures(office: Prompt) -> None:
+    said = office("cost", *TRAFFIC, "--what-if", "traffic=0.5", "--json").json()
+    assert (said["since"], said["until"], said["days"]) == ("2026-11-27", "2026-12-26", 30)
+    assert said["total"] == "3392.857934"
+    assert said["what_if"][0]["models"][0]["tokens_in"] == 500_000_000
+    assert said["keys"][0]["total"] == said["models"][0]["total"] == said["total"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("cost",), "no use is recorded on this ops machine"),
+        (("cost", "--tokens-in", "1", "--tokens-out", "1", "--tokens-cached", "2"),
+         "--tokens-cached 2 is more than --tokens-in 1"),
+        (("cost", *TRAFFIC, "--host", "gpu9"), "the host 'gpu9' has no price on 2026-11-27"),
+        (("cost", *TRAFFIC, "--against", "openai/gpt-7"), "no price of 'openai/gpt-7' is known"),
+        (("cost", *TRAFFIC, "--what-if", "hosts=0"), "--what-if hosts=0: hosts=0 leaves 0 hosts"),
+        (("cost", *TRAFFIC, "--costs", "absent.yaml"), "absent.yaml does not exist"),
+        (("prices", "nobody"), "no closed model is named like nobody"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_refused(office: Prompt, words: tuple[str, ...], message: str) -> None:
+    said = office(*words)
+    assert said.code == 2
+    assert said.err.splitlines()[0] == f"error: {message}"
+    assert said.err.splitlines()[1].startswith("hint: ")

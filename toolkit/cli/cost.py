@@ -1,0 +1,149 @@
+"""`toolkit cost`: what serving costs, beside what closed APIs would charge for the same traffic."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.cli.numbers import Whole
+from toolkit.cli.options import costs_option, json_option
+from toolkit.cli.output import note, print_json, say, table
+from toolkit.errors import InputError
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from toolkit.domain.economics import Costs
+    from toolkit.planning.economics.bills import Situation
+
+
+@click.command()
+@costs_option()
+@click.option(
+    "--by",
+    type=click.Choice(("model", "key")),
+    default="model",
+    show_default=True,
+    help="What the last table lists, and the rows of --csv.",
+)
+@click.option("--model", default=None, help="The model of a stated traffic.")
+@click.option("--tokens-in", type=Whole(0), default=None, help="Input tokens of a stated traffic.")
+@click.option(
+    "--tokens-cached",
+    type=Whole(0),
+    default=0,
+    help="Those of them that a cache has.  [default: 0]",
+)
+@click.option("--tokens-out", type=Whole(0), default=None, help="Its output tokens.")
+@click.option("--requests", type=Whole(0), default=0, help="Its requests.  [default: 0]")
+@click.option(
+    "--days",
+    type=Whole(1, 3660),
+    default=30,
+    show_default=True,
+    help="Days over which the stated traffic comes, from today on.",
+)
+@click.option("--host", "named", multiple=True, metavar="HOST", help="Hosts of a stated traffic.")
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="PROVIDER/MODEL",
+    help="A closed model to compare with; again for more.",
+)
+@click.option(
+    "--prompt-tokens",
+    type=Whole(0),
+    default=None,
+    help="Length of prompts, for prices by it.  [default: the mean]",
+)
+@click.option(
+    "--what-if",
+    "scenarios",
+    multiple=True,
+    metavar="CHANGES",
+    help="The bill with hosts=+1, traffic=0.5, device=OFFER, model=NAME or write-off=5.",
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of text.")
+@json_option()
+def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
+    costs_path: str,
+    by: str,
+    model: str | None,
+    tokens_in: int | None,
+    tokens_cached: int,
+    tokens_out: int | None,
+    requests: int,
+    days: int,
+    named: tuple[str, ...],
+    against: tuple[str, ...],
+    prompt_tokens: int | None,
+    scenarios: tuple[str, ...],
+    as_csv: bool,
+    as_json: bool,
+) -> None:
+    """Show what a million tokens cost here, how much of it is idle time, and what closed APIs would charge.
+
+    Prices of hosts come from a file of costs, see docs/economics.md. The tables show the actual cost, the cost at full
+    load and the marginal cost side by side, and the same traffic at closed APIs with the dates of their prices.
+    """
+    from datetime import UTC, datetime
+
+    from toolkit.cli.views.cost import csv_text, show
+    from toolkit.cli.views.cost_json import document
+    from toolkit.config.costs import load_costs
+    from toolkit.config.price_table import load_price_table
+    from toolkit.workflows.fleet.cost import bills
+
+    prices = load_price_table()
+    today = datetime.fromtimestamp(time.time(), UTC).date()
+    costs = load_costs(Path(costs_path))
+    if tokens_in is None or tokens_out is None:
+        raise InputError(
+            "no use is recorded on this ops machine",
+            hint="state a traffic: toolkit cost --model MODEL --tokens-in 1000000 --tokens-out 200000 --days 30",
+        )
+    if tokens_cached > tokens_in:
+        raise InputError(
+            f"--tokens-cached {tokens_cached} is more than --tokens-in {tokens_in}",
+            hint="cached tokens are a part of the input tokens",
+        )
+    situation = _stated(
+        costs, model, (requests, tokens_in, tokens_cached, tokens_out), today, days, named
+    )
+    made = bills(
+        situation, prices.models, against, today, prompt=prompt_tokens, scenarios=scenarios
+    )
+    if as_json:
+        print_json(document(made, prices, today))
+    elif as_csv:
+        click.echo(csv_text(made[0].account, by), nl=False)
+    else:
+        show(made, prices, by, say, table)
+        for words in made[0].account.notes:
+            note(words)
+
+
+def _stated(
+    costs: Costs,
+    model: str | None,
+    figures: tuple[int, int, int, int],
+    today: date,
+    days: int,
+    hosts: tuple[str, ...],
+) -> Situation:
+    from toolkit.planning.economics.stated import stated
+    from toolkit.planning.economics.work import Tokens
+
+    requests, tokens_in, cached, tokens_out = figures
+    known = sorted({each.model for each in costs.capacities})
+    name = model or (known[0] if len(known) == 1 else "")
+    if not name:
+        raise InputError(
+            "the stated traffic is of no model",
+            hint=f"--model {' or '.join(known) or 'MODEL'}",
+        )
+    tokens = Tokens(requests, tokens_in - cached, cached, tokens_out)
+    return stated(costs, name, tokens, today, days, hosts)

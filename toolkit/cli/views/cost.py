@@ -1,0 +1,286 @@
+"""A bill as tables of 80 columns, and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from toolkit.cli.views.cost_json import money
+from toolkit.domain.economics import day_of
+
+if TYPE_CHECKING:
+    from toolkit.config.price_table import PriceTable
+    from toolkit.domain.economics import ApiPrice
+    from toolkit.planning.economics.bills import Account, ModelBill, PerMillion
+    from toolkit.planning.economics.comparison import Comparison
+    from toolkit.workflows.fleet.cost import Bill
+
+Say = Callable[[str], None]
+Table = Callable[[Sequence[str], Sequence[Sequence[object]]], None]
+WHOLE = "all"
+
+
+def show(made: Sequence[Bill], prices: PriceTable, by: str, say: Say, table: Table) -> None:
+    """Print the first of the bills, and a table of the others."""
+    bill = made[0].account
+    days = Decimal(bill.span.seconds) / 86_400
+    say(
+        f"{day_of(bill.span.begins)} to {day_of(bill.span.ends - 1)} ({days:.3g} days), "
+        f"all amounts in {bill.currency}"
+    )
+    say("")
+    _show_hosts(bill, table)
+    say("")
+    _show_models(bill, say, table)
+    say("")
+    _show_per_million(bill, table)
+    if made[0].beside:
+        say("")
+        _show_apis(made[0].beside, prices, bill.currency, say, table)
+    if by == "key":
+        say("")
+        table(
+            ("KEY", "MODEL", "REQUESTS", "IN", "CACHED", "OUT", "COST"),
+            [
+                (key, model, *counts, _amount(Decimal(sum_)))
+                for key, model, *counts, sum_ in _rows(bill, by)
+            ],
+        )
+    if len(made) > 1:
+        say("")
+        _show_scenarios(made, table)
+
+
+def _show_hosts(bill: Account, table: Table) -> None:
+    rows = [
+        (
+            each.host,
+            f"{each.hours:.0f}",
+            _amount(each.capital),
+            _amount(each.energy),
+            _amount(each.hosting),
+            _amount(each.people),
+            _amount(each.total),
+            each.energy_source,
+        )
+        for each in bill.hosts
+    ]
+    table(("HOST", "HOURS", "CAPITAL", "ENERGY", "HOSTING", "PEOPLE", "SUM", "ENERGY IS"), rows)
+
+
+def _show_models(bill: Account, say: Say, table: Table) -> None:
+    rows = [
+        (
+            each.model,
+            _amount(each.total),
+            _amount(each.working),
+            _amount(each.idle),
+            _amount(each.standby),
+            _share(each.utilisation),
+            f"{each.live_hours:.0f}",
+            f"{each.standby_hours:.0f}",
+        )
+        for each in bill.models
+    ]
+    if bill.empty:
+        rows.append(
+            ("(no model)", _amount(bill.empty), "-", _amount(bill.empty), "-", "-", "-", "-")
+        )
+    table(("MODEL", "COST", "WORK", "IDLE", "STANDBY", "USED", "LIVE H", "STANDBY H"), rows)
+    if bill.unused is not None and bill.total:
+        say(
+            f"Of {_amount(bill.total)}, {_amount(bill.unused)} ({_share(bill.unused / bill.total)}) "
+            "pays for idle, standby and empty time."
+        )
+    elif bill.total:
+        say("Nothing tells how much of it pays for idle time: write the models' `capacity`.")
+
+
+def _show_per_million(bill: Account, table: Table) -> None:
+    rows = []
+    for each in bill.models:
+        kinds: tuple[tuple[str, PerMillion | None], ...] = (
+            ("actual", each.actual),
+            ("at full load", each.full),
+            ("marginal", each.marginal),
+        )
+        rows += [
+            (
+                each.model,
+                name,
+                *(
+                    _price(one)
+                    for one in ((found.input, found.cached, found.output) if found else (None,) * 3)
+                ),
+            )
+            for name, found in kinds
+        ]
+    table(("MODEL", "A MILLION TOKENS", "INPUT", "CACHED", "OUTPUT"), rows)
+
+
+def _show_apis(
+    beside: Iterable[Comparison], prices: PriceTable, currency: str, say: Say, table: Table
+) -> None:
+    beside = list(beside)
+    table(
+        ("MODEL", "CLOSED API", "COST", "UNCACHED", "BREAK-EVEN", "READ"),
+        [
+            (
+                each.model or WHOLE,
+                each.quote.api,
+                _amount(each.quote.cost),
+                _amount(each.quote.uncached),
+                _even(each),
+                f"{each.quote.read}{' STALE' if each.quote.stale else ''}",
+            )
+            for each in beside
+        ],
+    )
+    for each in beside:
+        say(_verdict(each, currency))
+    for name in dict.fromkeys(each.quote.api for each in beside):
+        quote = next(each.quote for each in beside if each.quote.api == name)
+        if quote.stale:
+            say(f"{name}: this price is stale: {quote.stale}")
+        for words in quote.changes:
+            say(f"{name}: {words}")
+    say(
+        f"Prices: {prices.source} and the file of costs. Tokenizers count differently; "
+        "nothing here judges answers."
+    )
+
+
+def _even(each: Comparison) -> str:
+    even = each.even
+    if even is None:
+        return "-"
+    if even.factor is None:
+        return "never"
+    return f"{even.factor:,.3g}x" if even.factor < 1000 else f"{even.factor:,.0f}x"
+
+
+def _verdict(each: Comparison, currency: str) -> str:
+    name = f"{each.model or 'The fleet'} and {each.quote.api}"
+    if each.quote.cost is None:
+        return f"{name}: the API has no price on some of these days."
+    if each.api_is_cheaper is None:
+        return f"{name}: nothing was asked, so there is nothing to compare."
+    here, there = f"{currency} {_amount(each.ours)}", f"{currency} {_amount(each.quote.cost)}"
+    if not each.api_is_cheaper:
+        return f"{name}: own hosts are cheaper, {here} against {there}."
+    words = f"{name}: the closed API is cheaper, {there} against {here}"
+    even = each.even
+    if even is None:
+        return f"{words}."
+    if even.factor is None:
+        return f"{words}, at any volume: one more token costs more here."
+    if even.within is False:
+        return f"{words}, and {even.factor:,.3g} times this traffic is too much for these hosts."
+    used = "" if even.utilisation is None else f" ({_share(even.utilisation)} used)"
+    return f"{words}, until {even.factor:,.3g} times this traffic{used}."
+
+
+def _show_scenarios(made: Sequence[Bill], table: Table) -> None:
+    rows = []
+    for each in made:
+        models = each.account.models
+        known = [one.utilisation for one in models if one.utilisation is not None]
+        worst = max(known, default=None)
+        cheapest = min(
+            (one for one in each.beside if one.quote.cost is not None),
+            key=lambda one: one.quote.cost or Decimal(0),
+            default=None,
+        )
+        first: ModelBill | None = models[0] if len(models) == 1 else None
+        rows.append(
+            (
+                each.scenario or "as it is",
+                _amount(each.account.total),
+                _amount(each.account.unused),
+                _share(worst) + (" TOO MUCH" if worst is not None and worst > 1 else ""),
+                _price(first.actual.input) if first else "-",
+                _price(first.actual.output) if first else "-",
+                _amount(cheapest.quote.cost) if cheapest else "-",
+            )
+        )
+    table(("WHAT IF", "COST", "UNUSED", "USED", "INPUT", "OUTPUT", "CHEAPEST API"), rows)
+
+
+def csv_text(bill: Account, by: str) -> str:
+    """Return the bill by model or by key as CSV."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    first = ("key", "model") if by == "key" else ("model",)
+    writer.writerow(
+        (*first, "requests", "tokens_in", "cached", "tokens_out", f"cost_{bill.currency}")
+    )
+    writer.writerows(_rows(bill, by))
+    return out.getvalue()
+
+
+def _rows(bill: Account, by: str) -> list[tuple[str, ...]]:
+    if by == "key":
+        counted = [(each.key, each.model, each.tokens, each.total) for each in bill.keys]
+        return [
+            (
+                _safe(key),
+                model,
+                *map(str, (t.requests, t.input, t.cached, t.output)),
+                money(cost) or "",
+            )
+            for key, model, t, cost in counted
+        ]
+    return [
+        (
+            each.model,
+            *map(
+                str,
+                (each.tokens.requests, each.tokens.input, each.tokens.cached, each.tokens.output),
+            ),
+            money(each.total) or "",
+        )
+        for each in bill.models
+    ]
+
+
+def _safe(text: str) -> str:
+    """Return a name so that no spreadsheet takes it for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "@") else text
+
+
+def api_rows(known: Mapping[str, ApiPrice]) -> list[tuple[object, ...]]:
+    """Return a row for each price of each closed model."""
+    return [
+        (
+            name,
+            rate.begins
+            or (f"{rate.daily[0] // 60:02d}h-{rate.daily[1] // 60:02d}h" if rate.daily else "-"),
+            tier.over or "-",
+            f"{tier.input:f}",
+            "-" if tier.cached is None else f"{tier.cached:f}",
+            f"{tier.output:f}",
+            rate.read,
+        )
+        for name, price in sorted(known.items())
+        for rate in price.rates
+        for tier in rate.tiers
+    ]
+
+
+def _amount(value: Decimal | None) -> str:
+    return "?" if value is None else f"{value:,.2f}"
+
+
+def _price(value: Decimal | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.2f}" if value >= 10 else f"{value:.4g}" if value else "0"
+
+
+def _share(value: Decimal | None) -> str:
+    if value is None:
+        return "?"
+    return f"{value * 100:.2g} %" if value < Decimal("0.1") else f"{value * 100:.0f} %"

@@ -1,0 +1,1 @@
+"""What serving costs, beside what closed APIs would cost."""

@@ -1,0 +1,113 @@
+"""A bill: what hosts, models and keys cost over a span."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from toolkit.domain.economics import Costs, Metered, Rates, Reservation, Span, Traffic
+from toolkit.planning.economics.shares import ZERO
+from toolkit.planning.economics.work import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a bill follows from."""
+
+    costs: Costs
+    span: Span
+    reservations: tuple[Reservation, ...]
+    traffic: tuple[Traffic, ...]
+    metered: tuple[Metered, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HostBill:
+    """What a host costs over the span. `empty` is the part of its time in which no replica held it."""
+
+    host: str
+    hours: Decimal
+    capital: Decimal
+    energy: Decimal
+    hosting: Decimal
+    people: Decimal
+    kwh: Decimal
+    energy_source: str
+    empty: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """The sum."""
+        return self.capital + self.energy + self.hosting + self.people
+
+
+@dataclass(frozen=True, slots=True)
+class PerMillion:
+    """A cost per million tokens of each kind; None where nothing tells it."""
+
+    input: Decimal | None
+    cached: Decimal | None
+    output: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelBill:
+    """What a model costs over the span.
+
+    `utilisation` is work over live time, 1 for full load. Without a stated capacity it is None where there was work,
+    and so are `working` and `idle`, the parts of the live time's cost. `marginal_total` is the part of the bill that
+    follows from the tokens themselves: the energy of the work. `capacity` is what a replica does in a mean live second.
+    """
+
+    model: str
+    tokens: Tokens
+    live_hours: Decimal
+    standby_hours: Decimal
+    total: Decimal
+    standby: Decimal
+    working: Decimal | None
+    idle: Decimal | None
+    utilisation: Decimal | None
+    marginal_total: Decimal | None
+    actual: PerMillion
+    full: PerMillion | None
+    marginal: PerMillion | None
+    capacity: Rates | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBill:
+    """A key's part of a model's bill: that of its tokens' work."""
+
+    key: str
+    model: str
+    tokens: Tokens
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A whole bill. `empty` is what hosts without any replica cost. The totals of models and `empty` are all hosts'."""
+
+    span: Span
+    currency: str
+    hosts: tuple[HostBill, ...]
+    models: tuple[ModelBill, ...]
+    keys: tuple[KeyBill, ...]
+    empty: Decimal
+    notes: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> Decimal:
+        """What the fleet cost."""
+        return sum((each.total for each in self.hosts), ZERO)
+
+    @property
+    def unused(self) -> Decimal | None:
+        """What time without work cost: idle, standby and empty; None where a utilisation is not known."""
+        found = self.empty
+        for each in self.models:
+            if each.idle is None:
+                return None
+            found += each.idle + each.standby
+        return found

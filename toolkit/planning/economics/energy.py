@@ -1,0 +1,90 @@
+"""The energy of a host over a span, from its meter or from stated watts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from toolkit.domain.economics import HOUR, Costs, Metered, Span, day_of
+from toolkit.errors import InputError
+from toolkit.planning.economics.shares import ZERO, HostTime
+
+_KILO = Decimal(1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """Kilowatt hours of a host, PUE included: `idle` flows whatever it does, `busy` comes on top with its work.
+
+    `source` says where the figures come from. `per_second` are the kilowatt hours of one more second of work of the
+    whole host; None where nothing tells them.
+    """
+
+    idle: Decimal
+    busy: Decimal
+    per_second: Decimal | None
+    source: str
+
+    @property
+    def total(self) -> Decimal:
+        """All kilowatt hours."""
+        return self.idle + self.busy
+
+
+def energy_of(
+    time: HostTime, costs: Costs, span: Span, metered: Iterable[Metered], work: Decimal
+) -> Energy:
+    """Return a host's energy; `work` are the seconds that the whole host worked at full load.
+
+    A meter wins over stated watts. Where it has no readings, the stated idle watts fill the gap. Raises InputError
+    where a metered host has a gap and no stated watts.
+    """
+    price, pue = time.price, costs.pue
+    if not price.pays_energy:
+        return Energy(ZERO, ZERO, ZERO, "in the rent")
+    idle_watts, busy_watts = price.watts_idle, price.watts_busy
+    if idle_watts is None or busy_watts is None:
+        extra, idle = None, ZERO
+    else:
+        extra = kwh(busy_watts - idle_watts, Decimal(1)) * pue
+        idle = kwh(idle_watts, Decimal(time.seconds)) * pue
+    if not price.metered:
+        assert extra is not None
+        return Energy(idle, extra * work, extra, "stated watts")
+    counted, covered = _counted(time.host, span, metered)
+    total = (counted + kwh(price.watts_rest, Decimal(time.seconds))) * pue
+    gap = time.seconds - covered
+    if gap > 0:
+        if idle_watts is None:
+            raise InputError(
+                f"{time.host} has no readings of its meter for {gap / 3600:.1f} h between {day_of(span.begins)} "
+                f"and {day_of(span.ends)}",
+                hint="give readings that cover the time, or write `watts: {idle: 200, busy: 900}` for the gaps",
+            )
+        total += kwh(idle_watts, Decimal(gap)) * pue
+    source = "metered" if gap <= 0 else f"metered, {gap / 3600:.1f} h of stated watts"
+    if extra is None:
+        return Energy(total, ZERO, None, source)
+    # Without work, all of it belongs to the time.
+    idle = min(idle, total) if work else total
+    return Energy(idle, total - idle, extra, source)
+
+
+def kwh(watts: Decimal, seconds: Decimal) -> Decimal:
+    """Return the kilowatt hours of a power over a time."""
+    return watts * seconds / _KILO / HOUR
+
+
+def _counted(host: str, span: Span, metered: Iterable[Metered]) -> tuple[Decimal, int]:
+    """Return the metered kilowatt hours in `span`, and the seconds of it that readings cover.
+
+    Of a stretch between two readings that lies partly in `span`, the same part of its energy counts.
+    """
+    total, covered = ZERO, 0
+    for each in metered:
+        inside = each.span.within(span).seconds
+        if each.host == host and inside:
+            total += each.kwh * inside / each.span.seconds
+            covered += inside
+    return total, covered

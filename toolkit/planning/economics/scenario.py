@@ -1,0 +1,204 @@
+"""What if: the same bill with more hosts, another device, another model, other traffic, another write-off."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from toolkit.domain.economics import HostPrice, Reservation, Traffic, day_of
+from toolkit.errors import InputError
+from toolkit.planning.economics.bills import Situation
+from toolkit.planning.economics.stated import parts
+
+HINT = "write hosts=+1, hosts=4, traffic=0.5, device=OFFER, model=NAME or write-off=5; several with commas"
+_NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
+_HOSTS = re.compile(r"[+-]?[0-9]{1,4}")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is otherwise: `what` of CHANGES, and its value as typed."""
+
+    what: str
+    value: str
+
+
+def parse_scenario(text: str) -> tuple[Change, ...]:
+    """Return the changes in a text such as `hosts=+1,traffic=0.5`; raises InputError."""
+    found = []
+    for each in text.split(","):
+        what, equals, value = each.strip().partition("=")
+        if what not in CHANGES or not equals or not value:
+            raise InputError(f"{each.strip()!r} is nothing that --what-if knows", hint=HINT)
+        found.append(Change(what, value.strip()))
+    return tuple(found)
+
+
+def apply(situation: Situation, changes: Sequence[Change]) -> Situation:
+    """Return the situation with the changes in their order.
+
+    Readings of meters do not tell what other hosts or another traffic would draw: stated watts take their place. Raises
+    InputError where a change names nothing that there is, or stated watts are missing.
+    """
+    for each in changes:
+        situation = CHANGES[each.what](situation, each.value)
+    return situation
+
+
+def _traffic(situation: Situation, value: str) -> Situation:
+    if not _NUMBER.fullmatch(value):
+        raise InputError(f"traffic={value} is no multiple of the traffic", hint="traffic=0.5")
+    factor = Decimal(value)
+    fields = ("requests", "tokens_in", "cached", "tokens_out")
+    rows, left = [], dict.fromkeys(fields, Decimal(0))
+    for row in situation.traffic:
+        counts: dict[str, Any] = {}
+        for name in fields:
+            # What a row's rounding leaves goes to the next, so that the sums are exact.
+            exact = getattr(row, name) * factor + left[name]
+            counts[name] = int(exact)
+            left[name] = exact - counts[name]
+        rows.append(replace(row, **counts))
+    return _unmetered(replace(situation, traffic=tuple(rows)))
+
+
+def _hosts(situation: Situation, value: str) -> Situation:
+    """Return the situation with so many hosts; added ones are like those that serve, one after the other."""
+    if not _HOSTS.fullmatch(value):
+        raise InputError(f"hosts={value} is no number of hosts", hint="hosts=+1 or hosts=4")
+    serving = list(dict.fromkeys(each.host for each in situation.reservations if each.live))
+    if not serving:
+        raise InputError("no host serves, so none can be added", hint="toolkit cost --tokens-in …")
+    wanted = int(value) + (len(serving) if value[0] in "+-" else 0)
+    if not 1 <= wanted <= 1000:
+        raise InputError(f"hosts={value} leaves {wanted} hosts", hint="1 to 1,000 hosts")
+    costs, held = dict(situation.costs.hosts), list(situation.reservations)
+    gone = set(serving[wanted:])
+    for number in range(len(serving), wanted):
+        like = serving[number % len(serving)]
+        name = f"{like}+{number}"
+        costs[name] = costs[like]
+        held += [replace(each, host=name) for each in situation.reservations if each.host == like]
+    kept = tuple(each for each in held if each.host not in gone)
+    prices = {name: each for name, each in costs.items() if name not in gone}
+    return _unmetered(
+        replace(
+            situation,
+            costs=replace(situation.costs, hosts=prices),
+            reservations=kept,
+            traffic=_spread(situation.traffic, kept),
+        )
+    )
+
+
+def _spread(traffic: Sequence[Traffic], reservations: Sequence[Reservation]) -> tuple[Traffic, ...]:
+    """Return the traffic of each model spread evenly over the hosts on which it is live."""
+    found = []
+    homes: dict[str, list[str]] = {}
+    for each in reservations:
+        if each.live and each.host not in homes.setdefault(each.model, []):
+            homes[each.model].append(each.host)
+    for row in traffic:
+        hosts = homes.get(row.model) or [row.host]
+        counts = [
+            parts(each, len(hosts))
+            for each in (row.requests, row.tokens_in, row.cached, row.tokens_out, row.unknown)
+        ]
+        found += [
+            Traffic(row.day, host, row.key, row.model, *(count[number] for count in counts))
+            for number, host in enumerate(hosts)
+        ]
+    return tuple(found)
+
+
+def _device(situation: Situation, value: str) -> Situation:
+    offers = situation.costs.offers
+    if value not in offers:
+        raise InputError(
+            f"the file of costs has no offer {value!r}",
+            hint=f"offers: {', '.join(offers) or 'none; write one below `offers:`'}",
+        )
+    offer = replace(offers[value], begins=day_of(situation.span.begins), ends=None)
+    prices = dict.fromkeys(situation.costs.hosts, (offer,))
+    return _unmetered(replace(situation, costs=replace(situation.costs, hosts=prices)))
+
+
+def _model(situation: Situation, value: str) -> Situation:
+    """Return the situation in which another model has the place and the traffic of the one that there is."""
+    names = {each.model for each in situation.reservations}
+    former, colon, new = value.rpartition(":")
+    if not colon and len(names) > 1:
+        raise InputError(
+            f"model={value} does not say in place of which model",
+            hint=f"model={sorted(names)[0]}:{value}",
+        )
+    former = former or next(iter(names), "")
+    if former not in names:
+        raise InputError(f"{former!r} does not run", hint=f"models: {', '.join(sorted(names))}")
+    known = sorted({each.model for each in situation.costs.capacities})
+    if new not in known:
+        raise InputError(
+            f"the file of costs has no capacity of {new!r}",
+            hint=f"models with a capacity: {', '.join(known) or 'none'}",
+        )
+    return _unmetered(
+        replace(
+            situation,
+            reservations=tuple(
+                replace(each, model=new) if each.model == former else each
+                for each in situation.reservations
+            ),
+            traffic=tuple(
+                replace(row, model=new) if row.model == former else row for row in situation.traffic
+            ),
+        )
+    )
+
+
+def _write_off(situation: Situation, value: str) -> Situation:
+    years = Decimal(value) if _NUMBER.fullmatch(value) else Decimal(0)
+    if years < Decimal("0.1"):
+        raise InputError(f"write-off={value} is no number of years", hint="write-off=5")
+
+    def other(price: HostPrice) -> HostPrice:
+        if price.purchase is None:
+            return price
+        return replace(price, purchase=replace(price.purchase, years=years))
+
+    if not any(each.purchase for periods in situation.costs.hosts.values() for each in periods):
+        raise InputError("no host is bought, so none is written off", hint=HINT)
+    prices = {
+        name: tuple(other(each) for each in periods)
+        for name, periods in situation.costs.hosts.items()
+    }
+    return replace(situation, costs=replace(situation.costs, hosts=prices))
+
+
+def _unmetered(situation: Situation) -> Situation:
+    def plain(name: str, price: HostPrice) -> HostPrice:
+        if not price.metered:
+            return price
+        if price.watts_idle is None:
+            raise InputError(
+                f"the meter of {name} does not tell what it would draw otherwise",
+                hint="write its `watts: {idle: 200, busy: 900}` into the file of costs",
+            )
+        return replace(price, metered=False)
+
+    prices = {
+        name: tuple(plain(name, each) for each in periods)
+        for name, periods in situation.costs.hosts.items()
+    }
+    return replace(situation, costs=replace(situation.costs, hosts=prices), metered=())
+
+
+CHANGES: Mapping[str, Callable[[Situation, str], Situation]] = {
+    "hosts": _hosts,
+    "traffic": _traffic,
+    "device": _device,
+    "model": _model,
+    "write-off": _write_off,
+}

@@ -1,0 +1,143 @@
+"""How a host's time and its costs divide among the replicas that hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import pairwise
+
+from toolkit.domain.economics import (
+    HOUR,
+    HOURS_A_MONTH,
+    Costs,
+    HostPrice,
+    Reservation,
+    Span,
+    day_of,
+    midnight,
+)
+from toolkit.errors import InputError
+
+ZERO = Decimal(0)
+_DAY = 86_400
+
+
+@dataclass(slots=True)
+class Share:
+    """A model's part of a host: `seconds` of its live replicas, and its part of the host's time and costs.
+
+    `live` and `standby` are seconds of the whole host: half of a host for ten seconds is five. `live_fixed` and
+    `standby_fixed` is money, without energy.
+    """
+
+    seconds: int = 0
+    standby_seconds: int = 0
+    live: Decimal = ZERO
+    standby: Decimal = ZERO
+    live_fixed: Decimal = ZERO
+    standby_fixed: Decimal = ZERO
+
+
+@dataclass(slots=True)
+class HostTime:
+    """A host over a span: `seconds` for which it is paid, its costs without energy, and the shares of its models.
+
+    `empty` are the paid seconds in which no replica holds it, with the money `empty_fixed`; `price` is the newest one.
+    """
+
+    host: str
+    price: HostPrice
+    seconds: int = 0
+    capital: Decimal = ZERO
+    hosting: Decimal = ZERO
+    people: Decimal = ZERO
+    empty: int = 0
+    empty_fixed: Decimal = ZERO
+    shares: dict[str, Share] = field(default_factory=dict)
+
+
+def divide(
+    host: str, costs: Costs, span: Span, reservations: Iterable[Reservation]
+) -> HostTime | None:
+    """Return how the host's costs in `span` divide; None where it is not paid for in it.
+
+    At each moment the costs of the host divide among its replicas by their weight. Raises InputError where a replica
+    holds the host while it has no price.
+    """
+    held = [each for each in reservations if each.host == host]
+    found: HostTime | None = None
+    for part, price, present in segments(host, costs, span, held):
+        if price is None:
+            if present:
+                raise InputError(
+                    f"{host} runs {present[0].model} on {day_of(part.begins)} and has no price then",
+                    hint=f"write `{host}: {{from: {day_of(part.begins)}, …}}` into the file of costs",
+                )
+            continue
+        if found is None:
+            found = HostTime(host, price)
+        found.price = price
+        _add(found, costs, part, price, present)
+    return found
+
+
+def _add(
+    time: HostTime, costs: Costs, part: Span, price: HostPrice, present: list[Reservation]
+) -> None:
+    hours = Decimal(part.seconds) / HOUR
+    capital = capital_an_hour(price, part.begins) * hours
+    hosting = price.hosting / HOURS_A_MONTH * hours
+    people = price.people * costs.person_hour / HOURS_A_MONTH * hours
+    time.seconds += part.seconds
+    time.capital += capital
+    time.hosting += hosting
+    time.people += people
+    money, whole = capital + hosting + people, sum(each.weight for each in present)
+    if not present:
+        time.empty += part.seconds
+        time.empty_fixed += money
+    for each in present:
+        share = time.shares.setdefault(each.model, Share())
+        fraction = Decimal(each.weight) / Decimal(whole)
+        if each.live:
+            share.seconds += part.seconds
+            share.live += fraction * part.seconds
+            share.live_fixed += fraction * money
+        else:
+            share.standby_seconds += part.seconds
+            share.standby += fraction * part.seconds
+            share.standby_fixed += fraction * money
+
+
+def segments(
+    host: str, costs: Costs, span: Span, held: Iterable[Reservation]
+) -> Iterator[tuple[Span, HostPrice | None, list[Reservation]]]:
+    """Yield the parts of `span` in which neither the host's price nor its replicas change, in their order."""
+    held = list(held)
+    cuts = {span.begins, span.ends}
+    for each in held:
+        cuts |= {each.span.begins, each.span.ends}
+    for price in costs.hosts.get(host, ()):
+        cuts.add(midnight(price.begins))
+        if price.ends is not None:
+            cuts.add(midnight(price.ends) + _DAY)
+        if price.purchase is not None:
+            cuts.add(_written_off(price))
+    inside = sorted(cut for cut in cuts if span.begins <= cut <= span.ends)
+    for begins, ends in pairwise(inside):
+        part = Span(begins, ends)
+        present = [each for each in held if each.span.begins <= begins and ends <= each.span.ends]
+        yield part, costs.price_on(host, begins), present
+
+
+def capital_an_hour(price: HostPrice, moment: int) -> Decimal:
+    """Return the rent of a host, or what is written off of it, per hour at a moment."""
+    if price.purchase is None:
+        return price.hourly
+    return price.purchase.hourly if moment < _written_off(price) else ZERO
+
+
+def _written_off(price: HostPrice) -> int:
+    assert price.purchase is not None
+    return midnight(price.begins) + int(price.purchase.years * 365 * _DAY)
