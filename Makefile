@@ -34,6 +34,7 @@ packages:
 
 prepare: $(READY) packages ## Install what the tests need beyond Python: packages, an engine, the tree of the test hosts
 	$(BIN)/python -m tests.fleet.base
+	$(BIN)/python -m tests.walk.wheels
 	$(BIN)/python -m tests.system.served
 
 unit: $(READY) packages ## Run the tests that start no vLLM

@@ -155,6 +155,17 @@ another host, the toolkit asks its own endpoint for that page.
 
 ## Pinning
 
+```console
+$ toolkit registry pin qwen-7b --lock-only
+…
+pinned qwen-7b@2.5: Qwen/Qwen2.5-7B-Instruct a09a35458c702b33eeacc393d103063234e8bc28 (apache-2.0, 12 files, 15.2 GB)
+$ toolkit registry pin qwen-7b main --as 2.5.1
+…
+pinned qwen-7b@2.5.1: Qwen/Qwen2.5-7B-Instruct bb46c15ee4bb56c5b63245ef50fd7637234d6f75 (apache-2.0, 12 files, 15.2 GB)
+$ toolkit registry check
+$ toolkit registry show qwen-7b
+```
+
 `toolkit registry pin MODEL [REF]` resolves `REF` (by default the source's `track`) to a commit, reads licence, file
 list and digests, writes them into the lock and adds the version as the last one. The rest of the file keeps
 every byte. If a version's `revision` is that branch or tag, the commit replaces it. `--as NAME` names the
@@ -170,6 +181,11 @@ For a directory (`source: {path: ...}`) the command hashes the files and makes t
 digests: other bytes are another revision.
 
 ## Candidates
+
+```sh
+toolkit update qwen-7b --as 2025-12
+toolkit registry accept qwen-7b@2025-12
+```
 
 `toolkit update MODEL` pins what the tracked branch or tag holds now as a version with `candidate: true`. A candidate is
 a version like any other, except that it is not the model's newest: `toolkit deploy MODEL` and `toolkit upgrade MODEL`

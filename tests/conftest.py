@@ -44,6 +44,7 @@ FIRST = (
     "tests/system/test_fleet_adapters.py",
     *GROUPS[1],
     "tests/system/test_fleet_span.py",
+    "tests/walk/test_readme.py",
     "tests/fleet/test_provision.py",
 )
 

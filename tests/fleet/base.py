@@ -12,10 +12,10 @@ import tempfile
 from pathlib import Path
 
 CACHE = Path("/var/cache/toolkit-tests")
-# A host has no way out: what our roles would install lies here already.
+# A host has no way out: what our roles would install lies here already, and what a person at a fresh host has.
 PACKAGES = (
-    "ca-certificates", "dbus", "haproxy", "iproute2", "libnuma1", "logrotate", "nftables", "openssh-server", "procps",
-    "python3", "sudo", "systemd", "systemd-sysv",
+    "ca-certificates", "curl", "dbus", "haproxy", "iproute2", "libnuma1", "logrotate", "nftables", "openssh-server",
+    "procps", "python3", "python3-venv", "sqlite3", "sudo", "systemd", "systemd-sysv",
 )  # fmt: skip
 # The administrator that the ops machine logs in as: an ordinary user who may become root.
 LOGIN = "ops"
