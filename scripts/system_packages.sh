@@ -5,7 +5,9 @@ wanted=""
 for each in haproxy:/usr/sbin/haproxy supervisor:/usr/bin/supervisord bubblewrap:/usr/bin/bwrap nftables:/usr/sbin/nft \
     python3-seccomp:/var/lib/dpkg/info/python3-seccomp.list libnuma1:/usr/lib/x86_64-linux-gnu/libnuma.so.1 \
     mmdebstrap:/usr/bin/mmdebstrap iproute2:/usr/sbin/ip openssh-client:/usr/bin/ssh util-linux:/usr/bin/nsenter \
-    openssl:/usr/bin/openssl rsync:/usr/bin/rsync curl:/usr/bin/curl chromium:/usr/bin/chromium; do
+    openssl:/usr/bin/openssl rsync:/usr/bin/rsync curl:/usr/bin/curl chromium:/usr/bin/chromium \
+    prometheus:/usr/bin/promtool prometheus-alertmanager:/usr/bin/prometheus-alertmanager \
+    prometheus-node-exporter:/usr/bin/prometheus-node-exporter; do
     [ -e "${each#*:}" ] || wanted="$wanted ${each%%:*}"
 done
 command -v npm >/dev/null || wanted="$wanted nodejs npm"

@@ -106,6 +106,7 @@ def test_the_routers_limits_are_the_roles() -> None:
     # settings of the fleet file, and what follows from them
     assert {name for name in role if name != "router_paths"} - set(documented) == {
         "router_metrics_bind",
+        "router_metrics_from",
         "router_relay_bind",
         "router_peers",
         "router_cors_origins",
@@ -174,7 +175,7 @@ def test_paths_of_a_document_are_nobodys_own(path: Path) -> None:
         found
         for line in code
         for found in re.findall(r"(?<![\w.~:/}>*\]])(/[a-z]+/[\w./-]+)", line)
-        if not found.startswith(SYSTEM_PATHS) and not re.match(r"/(v1|v2|m|api)/", found)
+        if not found.startswith(SYSTEM_PATHS) and not re.match(r"/(v1|v2|m|api|metrics)/", found)
     }
     assert absolute == set()
     assert not re.search(r"\b(TODO|FIXME|XXX|TBD)\b", text)

@@ -17,7 +17,7 @@ WANTED = {
     "a canary share",
     "a gate",
     "a LoRA adapter",
-    "a scrape file",
+    "a metric, a rule, an alert",
     "usage per key",
     "a webhook",
     "a schedule",

@@ -112,7 +112,9 @@ def test_the_table_of_names_is_that_of_the_commands() -> None:
     # `--version` of `ask` takes a word; that of `toolkit` itself stands before every command.
     assert flags - {"--version"} == FLAGS - {"--help", "-h"}
     named = {path for path, name in first.items() if name in ("model", "models", "host", "hosts")}
-    assert named | {"registry accept", "bundle load", "bundle show"} == set(ARGUMENTS)
+    assert named | {"registry accept", "bundle load", "bundle show", "metrics setup"} == set(
+        ARGUMENTS
+    )
 
 
 def test_completion_loads_no_library(shell: Shell) -> None:

@@ -63,6 +63,7 @@ ON_FLEET = (
 
     "audit", "audit list", "audit show ID", "audit verify", "notify", "bom tiny",
     "prove tiny --output evidence.json",
+    "metrics setup prometheus", "metrics show",
 )  # fmt: skip
 ELSEWHERE = (
     "registry init", "registry list", "registry show tiny", "registry check", "registry pin tiny --as v3 --dry-run",

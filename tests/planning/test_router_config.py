@@ -36,6 +36,18 @@ def _drawing(model: str, *names: str) -> str:
     )
 
 
+def _exposed(model: str, slot: str, port: int) -> str:
+    """Return the backend through which Prometheus reads a replica of this host."""
+    return (
+        f"\nbackend metrics:{model}:{slot}\n"
+        "    timeout connect 1s\n"
+        "    timeout server 10s\n"
+        "    retries 0\n"
+        "    http-request set-uri /metrics\n"
+        f"    server {slot} 127.0.0.1:{port} no-check\n"
+    )
+
+
 def test_files_of_two_models() -> None:
     files = render_files(ROUTES)
     assert files.pop("routes.json").startswith(
@@ -54,6 +66,7 @@ def test_files_of_two_models() -> None:
             "    force-persist if { stopping }\n"
             "    server blue 127.0.0.1:8200 weight 90 observe layer4 error-limit 1 on-error mark-down\n"
             "    server standby:blue 127.0.0.1:8200 weight 0 backup no-check track model.team:big/blue\n"
+            f"{_exposed('team:big', 'blue', 8200)}"
             "\n"
             "backend model.tiny\n"
             "    option allbackups\n"
@@ -66,6 +79,7 @@ def test_files_of_two_models() -> None:
             "    server standby:blue 127.0.0.1:8100 weight 100 backup no-check track model.tiny/blue\n"
             "    server green 127.0.0.1:8101 weight 100 observe layer4 error-limit 1 on-error mark-down\n"
             "    server standby:green 127.0.0.1:8101 weight 0 backup no-check track model.tiny/green\n"
+            f"{_exposed('tiny', 'blue', 8100)}{_exposed('tiny', 'green', 8101)}"
         ),
         "aliases.map": "",
         "kinds.map": "",
@@ -143,6 +157,7 @@ def test_files_of_a_host_among_several() -> None:
         "backend up.team:big:gpu2.blue\n"
         "    http-check disable-on-404\n"
         "    server gpu2.blue 127.0.0.1:8100 no-check track model.team:big/gpu2.blue\n"
+        f"{_exposed('team:big', 'blue', 8100)}"
     )
     assert files["relay.map"] == (
         "gpu2.blue/team/big relay.blue.model.team:big\n"

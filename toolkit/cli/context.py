@@ -25,6 +25,7 @@ from toolkit.errors import ToolkitError
 if TYPE_CHECKING:
     from toolkit.adapters.distribution.port import Distribution
     from toolkit.adapters.history.history import History
+    from toolkit.adapters.hosts.host import HostPort
     from toolkit.adapters.hub.port import Hub
     from toolkit.adapters.interruption import Interruption
     from toolkit.adapters.store.store import Store
@@ -158,6 +159,7 @@ def open_members(
 
     interruption = Interruption()
     ports = [open_host(host, home, interruption) for host in hosts]
+    _keep_metrics_current(home, ports)
     shared: dict[str, Any] = {
         "converge": RealConverge(playbook_directory(), scratch_of(home), interruption=interruption),
         "history": open_history(home, needed=history_needed),
@@ -181,6 +183,28 @@ def open_members(
         )
         for port in ports
     )
+
+
+def _keep_metrics_current(home: Path, ports: Sequence[HostPort]) -> None:
+    """Have the targets of Prometheus follow at the end of the command, where it changes something."""
+    command = click.get_current_context(silent=True)
+    if command is None:
+        return
+    from toolkit.cli.trail import trail_now
+
+    trail = trail_now()
+
+    def follow_hosts() -> None:
+        if trail.head is None:
+            return
+        from toolkit.workflows.fleet.metrics import follow
+
+        try:
+            follow(home, ports)
+        except ToolkitError as error:
+            note(f"warning: the targets of Prometheus are not current: {error.message}")
+
+    command.call_on_close(follow_hosts)
 
 
 def _supplies(home: Path, pins: Pins | None, interruption: Interruption) -> Supplies:

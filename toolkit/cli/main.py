@@ -153,6 +153,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.notify:notify",
         "Show and try the channels that tell people how a deployment ended.",
     ),
+    "metrics": (
+        "toolkit.cli.metrics:metrics",
+        "Give Prometheus its targets, rules and dashboards, and keep them current.",
+    ),
     "config": (
         "toolkit.cli.config:config",
         "Show the registry, fleet, home and history in use, and where each value comes from.",

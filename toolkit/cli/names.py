@@ -39,7 +39,7 @@ ARGUMENTS = {
     **dict.fromkeys(("releases", "ask", "logs", "stop", "update", "outdated", "prove"), Name.MODEL),
     **dict.fromkeys(("gate record", "registry pin"), Name.MODEL),
     **dict.fromkeys(("hosts drain", "hosts forget", "provision"), Name.HOST),
-    **dict.fromkeys(("bundle load", "bundle show"), Name.DIRECTORY),
+    **dict.fromkeys(("bundle load", "bundle show", "metrics setup"), Name.DIRECTORY),
 }
 _MANY = ("bundle create", "outdated", "provision")
 _GROUPS = {each.split()[0] for each in ARGUMENTS if " " in each}

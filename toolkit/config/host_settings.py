@@ -16,7 +16,7 @@ _ORIGIN = re.compile(
 )
 _OWN_PORT = {"http": "80", "https": "443"}
 # A line of the router's configuration has room for 64 words, and for 2,048 characters.
-_ORIGINS, _ORIGINS_TOGETHER = 32, 1500
+_ORIGINS, _ORIGINS_TOGETHER, _NETWORKS = 32, 1500, 32
 _SERVER = re.compile(r"[A-Za-z0-9:.-]+")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9.-]*")
 # The least and the most seconds of a model's limits.
@@ -136,6 +136,12 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a number of seconds from 10 to 86400",
     ),
     "toolkit_interconnect": (_is_flag, "true or false"),
+    "toolkit_metrics_from": (
+        lambda value: (
+            isinstance(value, list) and len(value) <= _NETWORKS and all(map(_is_network, value))
+        ),
+        "a list of at most 32 addresses and networks such as [10.0.0.9, 10.1.0.0/24]",
+    ),
     "toolkit_packages": (_is_directory, "the absolute path of a directory of package files"),
     "toolkit_time_servers": (_are_servers, "a list of names or addresses"),
     **{driver.setting: (_is_package, "NAME=VERSION") for driver in DRIVERS},

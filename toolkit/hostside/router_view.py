@@ -81,9 +81,9 @@ def loads(root: str) -> dict[tuple[str, str], tuple[int, int]]:
     for (backend, server), (requests, sent) in known.items():
         name = server[len(routes_file.TWIN) :] if server.startswith(routes_file.TWIN) else server
         host, _, slot = name.rpartition(".")
-        model = (
-            backend[backend.index(routes_file.PREFIX) :] if routes_file.PREFIX in backend else ""
-        )
+        # Not those through which metrics are read: they are no requests of anybody.
+        of_model = backend.startswith((routes_file.PREFIX, "relay."))
+        model = backend[backend.index(routes_file.PREFIX) :] if of_model else ""
         if host == at and model:
             key = (routes_file.model(model), slot)
             opened, carried = found.get(key, (0, 0))

@@ -14,6 +14,7 @@ from toolkit.domain.fit import Actual
 from toolkit.domain.golden import Kind
 from toolkit.domain.model import ServingValue, Version
 from toolkit.domain.release import Release
+from toolkit.planning.engines.figures import Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +224,9 @@ class Engine(Protocol):
 
     def troubles(self, lines: Sequence[str]) -> tuple[str, ...]:
         """Return the lines of a log that report an exception or a violent end, without process, time and place."""
+
+    def figures(self) -> tuple[Figures, ...]:
+        """Return the names of metrics for rules and dashboards: one entry for each that its known versions have."""
 
     def missing_names(self, version: str, texts: Mapping[str, str]) -> tuple[Missing, ...]:
         """Return what the toolkit uses and the package of `texts`, its `sources` by path, lacks."""

@@ -26,8 +26,9 @@ from toolkit.planning.engines import (
     vllm_parsers,
     vllm_phases,
 )
+from toolkit.planning.engines.figures import Figures
 from toolkit.planning.engines.port import EngineOptions, Missing, Seat, Signs
-from toolkit.planning.engines.vllm_names import Flags, Names, names
+from toolkit.planning.engines.vllm_names import BY_MINOR, Flags, Names, names
 
 # Seconds that vLLM itself still gives running requests after SIGTERM. The router has drained the slot
 # before; this is for a stop that nobody announced.
@@ -226,6 +227,9 @@ class Vllm:
 
     def troubles(self, lines: Sequence[str]) -> tuple[str, ...]:
         return vllm_log.troubles(lines)
+
+    def figures(self) -> tuple[Figures, ...]:
+        return tuple(dict.fromkeys(each.figures for each in BY_MINOR.values()))
 
     def missing_names(self, version: str, texts: Mapping[str, str]) -> tuple[Missing, ...]:
         return vllm_check.missing_names(version, texts)

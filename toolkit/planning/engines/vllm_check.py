@@ -37,6 +37,12 @@ def missing_names(version: str, texts: Mapping[str, str]) -> tuple[Missing, ...]
         for name in wanted
         if name not in known
     ]
+    exported = set(_strings(_matching(texts, _METRICS)))
+    found += [
+        Missing(f"metric {name}", needed=False)
+        for name in all_of(row.figures)
+        if name not in exported and name not in all_of(row.metrics)
+    ]
     log = "\n".join(_strings(_matching(texts, _LOG)))
     lines = (words for words in MEMORY_LINES if words not in log)
     return (*found, *(Missing(f"log line {words!r}", needed=False) for words in lines))

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 
+from toolkit.planning.engines.figures import Figures
+
 
 @dataclass(frozen=True, slots=True)
 class Flags:
@@ -77,16 +79,34 @@ class Metrics:
     between: str = "vllm:inter_token_latency_seconds"
 
 
+FIGURES = Figures(
+    first="vllm:time_to_first_token_seconds",
+    between="vllm:inter_token_latency_seconds",
+    queue="vllm:request_queue_time_seconds",
+    whole="vllm:e2e_request_latency_seconds",
+    running="vllm:num_requests_running",
+    waiting="vllm:num_requests_waiting",
+    cache="vllm:kv_cache_usage_perc",
+    prompt="vllm:prompt_tokens",
+    cached="vllm:prompt_tokens_cached",
+    generated="vllm:generation_tokens",
+    preempted="vllm:num_preemptions",
+    steps="vllm:iteration_tokens_total",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """The names in one minor version of vLLM.
 
-    `flag_sources`, `variable_sources` and `metric_sources` are the files of its package that define them.
+    `figures` are for rules and dashboards. `flag_sources`, `variable_sources` and `metric_sources` are the files of its
+    package that define them.
     """
 
     flags: Flags = Flags()
     variables: Variables = Variables()
     metrics: Metrics = Metrics()
+    figures: Figures = FIGURES
     flag_sources: tuple[str, ...] = (
         "vllm/engine/arg_utils.py",
         "vllm/entrypoints/launchers/cli_args.py",
@@ -118,6 +138,6 @@ def minor(version: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def all_of(group: Flags | Variables | Metrics) -> tuple[str, ...]:
+def all_of(group: Flags | Variables | Metrics | Figures) -> tuple[str, ...]:
     """Return the names of a group, in the order of its fields."""
     return tuple(getattr(group, field.name) for field in fields(group))

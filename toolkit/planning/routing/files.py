@@ -60,7 +60,7 @@ def render_backends(routes: Routes, at: str = "") -> str:
     needed. Each server has a twin, which takes the traffic of a standby while no server with a weight is up: HAProxy
     can change weights at run time, but not make a server a backup. The backend of a single slot takes the requests
     that other hosts' routers hand on, see `relay.map`. An indicator takes none: it has a server as long as its target
-    may get new requests.
+    may get new requests. The last backends are for Prometheus.
     """
     text = _HEAD
     for route in routes.routes:
@@ -86,7 +86,21 @@ def render_backends(routes: Routes, at: str = "") -> str:
             text += "    http-check disable-on-404\n"
             tracked = f"{backend_name(route.model)}/{target.name}"
             text += f"    server {target.name} {target.address(at)} no-check track {tracked}\n"
+        for target in route.on(at):
+            text += _exposed(route.model, target)
     return text
+
+
+def _exposed(model: str, target: Target) -> str:
+    """Return the backend through which Prometheus reads the metrics of a replica of this host, and no other path."""
+    return (
+        f"\nbackend {metrics_name(model, target)}\n"
+        "    timeout connect 1s\n"
+        "    timeout server 10s\n"
+        "    retries 0\n"
+        "    http-request set-uri /metrics\n"
+        f"    server {target.slot} 127.0.0.1:{target.port} no-check\n"
+    )
 
 
 def _drawing(route: Route, at: str) -> str:
@@ -241,6 +255,11 @@ def render_relay(routes: Routes, at: str) -> str:
 def relay_name(model: str, target: Target) -> str:
     """Return the name of the backend for a slot of this host."""
     return f"relay.{target.slot}.{backend_name(model)}"
+
+
+def metrics_name(model: str, target: Target) -> str:
+    """Return the name of the backend for the metrics of a slot of this host. Its requests are not use."""
+    return f"metrics:{model.replace('/', ':')}:{target.slot}"
 
 
 def indicator_name(model: str, target: Target) -> str:

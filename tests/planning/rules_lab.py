@@ -1,0 +1,108 @@
+"""Prometheus's own test of rules, with series that a test states."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toolkit.domain.metrics import MetricsSetup
+from toolkit.planning.engines import all_figures
+from toolkit.planning.metrics.scrape import fixed_files
+
+Series = Mapping[str, str]
+OWN = 'host="alpha",instance="alpha"'
+REPLICA = f'job="toolkit-replica",{OWN},model="tiny",slot="blue",release="3",version="v3"'
+
+
+def router(metric: str, labels: str) -> str:
+    """Return a series of the router of the host alpha."""
+    return f'haproxy_{metric}{{job="toolkit-router",{OWN},{labels}}}'
+
+
+def replica(metric: str, labels: str = "") -> str:
+    """Return a series of the replica in the slot blue."""
+    return f"{metric}{{{REPLICA}{',' + labels if labels else ''}}}"
+
+
+def answered(good: str, bad: str) -> dict[str, str]:
+    """Return the counters of a model's answers, in Prometheus's notation of series."""
+    answers = 'proxy="model.tiny",code="{}"'
+    return {
+        router("backend_http_responses_total", answers.format("2xx")): good,
+        router("backend_http_responses_total", answers.format("5xx")): bad,
+    }
+
+
+def first_tokens(until: float, a_minute: int, minutes: int) -> dict[str, str]:
+    """Return the histogram of answers that all begin within `until` seconds, and not within half of that."""
+    name = "vllm:time_to_first_token_seconds"
+    grown, none = f"0+{a_minute}x{minutes}", f"0x{minutes}"
+    return {
+        replica(f"{name}_bucket", f'le="{until / 2:g}"'): none,
+        replica(f"{name}_bucket", f'le="{until:g}"'): grown,
+        replica(f"{name}_bucket", 'le="+Inf"'): grown,
+        replica(f"{name}_count"): grown,
+    }
+
+
+def firing(
+    directory: Path, series: Series, minutes: Sequence[float], alerts: Sequence[str]
+) -> dict[float, set[tuple[str, str]]]:
+    """Return {minute: (alert, severity) of all of `alerts` that fire then}; a value of `series` stands for a minute.
+
+    promtool only compares: each alert is expected not to fire, and what it complains of does.
+    """
+    for name, text in fixed_files(MetricsSetup(str(directory)), all_figures()).items():
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_text(text)
+    case: dict[str, Any] = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "alert_rule_test": [
+            {"eval_time": f"{round(minute * 60)}s", "alertname": alert, "exp_alerts": []}
+            for minute in minutes
+            for alert in alerts
+        ],
+    }
+    test = {
+        "rule_files": sorted(str(each) for each in (directory / "rules").glob("*.yml")),
+        # A day of evaluations every 15 s would take minutes.
+        "evaluation_interval": "15s" if max(minutes) < 240 else "1m",
+        "tests": [case],
+    }
+    (directory / "test.yml").write_text(json.dumps(test))
+    done = subprocess.run(
+        ["promtool", "test", "rules", directory / "test.yml"],
+        capture_output=True, text=True, timeout=250,
+    )  # fmt: skip
+    return _fired(done.stdout + done.stderr, minutes)
+
+
+def _fired(said: str, minutes: Sequence[float]) -> dict[float, set[tuple[str, str]]]:
+    assert "error" not in said.lower() or "FAILED" in said, said
+    found: dict[float, set[tuple[str, str]]] = {minute: set() for minute in minutes}
+    part = re.compile(
+        r"alertname: (\w+), time: (\S+),\s*\n\s*exp:\s*\[\s*\],?\s*\n\s*got:\s*\[(.*?)\n\s*\]", re.S
+    )
+    by_time = {_duration(minute): minute for minute in minutes}
+    for name, time, got in part.findall(said):
+        for severity in re.findall(r'severity="(\w+)"', got):
+            found[by_time[time]].add((name, severity))
+    assert len(part.findall(said)) == said.count("alertname: "), said
+    return found
+
+
+def _duration(minute: float) -> str:
+    """Return minutes as promtool prints them: `1h2m30s`."""
+    seconds = round(minute * 60)
+    parts = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+    text = ""
+    for size, name in parts:
+        if seconds >= size:
+            text += f"{seconds // size}{name}"
+            seconds %= size
+    return text or "0s"

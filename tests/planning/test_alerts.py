@@ -1,0 +1,137 @@
+"""Each alert fires for what it is about, and for nothing else; Prometheus itself evaluates the rules."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.planning.rules_lab import (
+    Series,
+    answered,
+    firing,
+    first_tokens,
+    replica,
+    router,
+)
+from toolkit.domain.metrics import MetricsSetup, Objectives
+from toolkit.planning.engines import all_figures
+from toolkit.planning.metrics.alerts import PAGE, TICKET, alert_groups
+from toolkit.planning.metrics.rule import Alert
+from toolkit.planning.metrics.scrape import fixed_files
+
+ALERTS = [rule for group in alert_groups(Objectives()) for rule in group.rules]
+NAMES = sorted({rule.name for rule in ALERTS})
+UP = 'proxy="model.tiny"'
+_WAITING = replica("vllm:num_requests_waiting")
+
+# What happens, as series with a value for each minute; the minute of the look; the alerts that fire then.
+CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
+    "the router of a host is gone": (
+        {'up{job="toolkit-router",host="alpha",instance="alpha"}': "1x5 0x10"},
+        7, {("ToolkitRouterDown", PAGE)},
+    ),
+    "no replica of a model is up": (
+        {router("backend_active_servers", UP): "1x5 0x10"}, 7, {("ToolkitModelDown", PAGE)},
+    ),
+    "another host's router still knows one": (
+        {
+            router("backend_active_servers", UP): "0x10",
+            router("backend_active_servers", UP).replace("alpha", "beta"): "1x10",
+        },
+        7, set(),
+    ),
+    "one answer in twenty begins late": (
+        {
+            **first_tokens(1, 95, 40),
+            **{name.replace("blue", "green"): f"0+5x{40}" if 'le="4"' in name or "+Inf" in name or "_count" in name
+               else "0x40" for name in first_tokens(4, 5, 40)},
+            # One in nineteen: the next bucket begins above the objective.
+            **{name.replace("blue", "red"): f"0+1x{40}" if 'le="4"' in name or "+Inf" in name or "_count" in name
+               else "0x40" for name in first_tokens(4, 1, 40)},
+        },
+        30, {("ToolkitFirstTokenSlow", TICKET)},
+    ),
+    "all answers begin late": (
+        first_tokens(8, 60, 40), 30,
+        {("ToolkitFirstTokenSlow", TICKET), ("ToolkitFirstTokenVerySlow", PAGE)},
+    ),
+    "all answers begin in time": (first_tokens(0.5, 60, 40), 30, set()),
+    "a single answer begins late": (first_tokens(8, 1, 40), 30, set()),
+    "a queue grows": ({_WAITING: "0x10 1+2x40"}, 40, {("ToolkitQueueGrows", TICKET)}),
+    "a queue stays": ({_WAITING: "3x60"}, 40, set()),
+    "a queue empties again and again": ({_WAITING: "0 40 0 20 0 40 0 50 0 60 0 70 0 80 0 90 0 99 0 99 0"}, 20, set()),
+    "a cache is full": (
+        {replica("vllm:kv_cache_usage_perc"): "0.5x10 0.99x40"}, 40, {("ToolkitCacheFull", TICKET)},
+    ),
+    "a cache is well used": ({replica("vllm:kv_cache_usage_perc"): "0.9x50"}, 40, set()),
+    "requests lose their place in the cache": (
+        {replica("vllm:num_preemptions_total"): "0x10 0+30x40"}, 40, {("ToolkitPreemptions", TICKET)},
+    ),
+    "a request loses its place": ({replica("vllm:num_preemptions_total"): "0x10 1x40"}, 40, set()),
+    # A fifth of all requests for twenty minutes is a part of the day, too.
+    "errors begin": (
+        answered("0+80x100", "0x40 0+20x60"), 60,
+        {("ToolkitBudgetBurnsFast", PAGE), ("ToolkitBudgetBurnsSlow", TICKET)},
+    ),
+    "errors have ended": (answered("0+97x500", "0x10 0+3x30 90x460"), 480, set()),
+    "errors are few": (answered("0+1000x100", "0+0.5x100"), 95, set()),
+    "one of ten requests fails": (answered("0+0.1x100", "0x50 1x50"), 55, set()),
+    # 0.35 % over a day: 3.5 times the budget.
+    "errors seep": (
+        answered("0+996.5x2000", "0+3.5x2000"), 1990, {("ToolkitBudgetBurnsSlow", TICKET)},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_happens_and_who_is_told(case: str, tmp_path: Path) -> None:
+    series, minute, expected = CASES[case]
+    assert firing(tmp_path, series, [minute], NAMES)[minute] == expected
+
+
+def test_every_alert_has_a_case() -> None:
+    told = {name for _, _, expected in CASES.values() for name, _ in expected}
+    assert told == set(NAMES)
+
+
+def test_every_alert_has_its_section_in_the_document() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "observability.md").read_text("utf-8")
+    assert set(re.findall(r"^#### (Toolkit\w+)$", text, re.MULTILINE)) == set(NAMES)
+    for rule in ALERTS:
+        assert isinstance(rule, Alert)
+        section = text.partition(f"#### {rule.name}\n")[2].partition("\n#")[0]
+        assert f"{rule.severity.capitalize()}." in section, rule.name
+
+
+def test_prometheus_finds_no_fault_in_the_rules(tmp_path: Path) -> None:
+    for name, text in fixed_files(MetricsSetup(str(tmp_path)), all_figures()).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    files = sorted((tmp_path / "rules").glob("*.yml"))
+    checked = subprocess.run(
+        ["promtool", "check", "rules", *files], capture_output=True, text=True, timeout=60
+    )
+    assert (checked.returncode, "FAILED" in checked.stdout + checked.stderr) == (0, False), checked
+
+
+def test_a_day_of_healthy_traffic_with_upgrades_pages_nobody(tmp_path: Path) -> None:
+    day = 24 * 60
+    # Four upgrades: a reload of the router begins its counters anew, and the replicas change places. One request in
+    # 5,000 fails, and one answer in a hundred begins late.
+    quarter = day // 4
+    good = " ".join([f"0+300x{quarter - 1}"] * 4)
+    bad = " ".join([f"0+0.06x{quarter - 1}"] * 4)
+    series = {
+        **answered(good, bad),
+        **first_tokens(0.5, 300, day),
+        router("backend_active_servers", UP): " ".join([f"1x{quarter - 3} 2x1"] * 4),
+        'up{job="toolkit-router",host="alpha",instance="alpha"}': f"1x{day}",
+        _WAITING: "0 1 0 3 0 0 2 0 " * (day // 8),
+        replica("vllm:kv_cache_usage_perc"): "0.4 0.7 0.9 0.6 " * (day // 4),
+        replica("vllm:num_preemptions_total"): f"0+0.1x{day}",
+    }
+    told = firing(tmp_path, series, range(10, day, 10), NAMES)
+    assert set.union(*told.values()) == set()

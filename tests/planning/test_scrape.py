@@ -1,0 +1,97 @@
+"""The files for Prometheus: targets with the labels of their releases, in a configuration that it accepts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.planning.facts import host, release, slot
+from toolkit.domain.fleet import Host
+from toolkit.domain.metrics import MetricsSetup, Target
+from toolkit.planning.engines import all_figures
+from toolkit.planning.metrics.scrape import fixed_files, target_files
+from toolkit.planning.metrics.targets import (
+    HOST,
+    JOBS,
+    NODE,
+    REPLICA,
+    ROUTER,
+    kept_targets,
+    metrics_address,
+    out_of_reach,
+    render_targets,
+    targets,
+)
+
+ALPHA = Host(
+    "alpha", "ssh", "10.0.0.1", router_metrics_bind="10.0.0.1:8405",
+    settings={"toolkit_node_exporter": True},
+)  # fmt: skip
+FACTS = host(slot("blue", release(3), weight=100), slot("green", release(2)), slot("red", None))
+
+
+def test_a_replicas_target_tells_its_release() -> None:
+    found = targets([ALPHA], {"alpha": FACTS})
+    own = {"host": "alpha", "instance": "alpha"}
+    assert found[ROUTER] == (Target("10.0.0.1:8405", "/metrics", own),)
+    assert found[HOST] == (Target("10.0.0.1:8405", "/metrics/host", own),)
+    assert found[NODE] == (Target("10.0.0.1:9100", "/metrics", own),)
+    assert [(each.path, each.labels) for each in found[REPLICA]] == [
+        (
+            f"/metrics/replica/tiny/{name}",
+            {**own, "model": "tiny", "slot": name, "release": number, "version": f"v{number}"},
+        )
+        for name, number in (("blue", "3"), ("green", "2"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bind", "connection", "address"),
+    [
+        ("127.0.0.1:8405", "local", "127.0.0.1:8405"),
+        ("127.0.0.1:8405", "ssh", ""),
+        ("[::1]:8405", "ssh", ""),
+        ("0.0.0.0:8405", "ssh", "10.0.0.1:8405"),
+        (":8405", "local", "127.0.0.1:8405"),
+        ("10.9.0.1:99", "ssh", "10.9.0.1:99"),
+    ],
+)
+def test_where_a_host_is_read(bind: str, connection: str, address: str) -> None:
+    found = Host("alpha", connection, "10.0.0.1", router_metrics_bind=bind)
+    assert metrics_address(found) == address
+    assert out_of_reach([found]) == (() if address else ("alpha",))
+    assert bool(targets([found], {"alpha": FACTS})[REPLICA]) == bool(address)
+
+
+def test_the_replicas_of_a_host_that_is_away_stay() -> None:
+    found = targets([ALPHA], {"alpha": FACTS})[REPLICA]
+    text = render_targets(found)
+    assert kept_targets(text, {"alpha"}) == found
+    assert render_targets(kept_targets(text, {"alpha"})) == text
+    assert kept_targets(text, {"beta"}) == ()
+    for damaged in ("", "[", "[1]", '[{"targets": [], "labels": {"host": "alpha"}}]', "{}"):
+        assert kept_targets(damaged, {"alpha"}) == ()
+
+
+def test_prometheus_accepts_the_configuration(tmp_path: Path) -> None:
+    setup = MetricsSetup(str(tmp_path), alertmanagers=("10.0.0.9:9093",))
+    files = {
+        **fixed_files(setup, all_figures()),
+        **target_files(targets([ALPHA], {"alpha": FACTS})),
+    }
+    assert {name for name in files if name.startswith("targets/")} == {
+        f"targets/{job}.json" for job in JOBS
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    checked = subprocess.run(
+        ["promtool", "check", "config", tmp_path / "prometheus.yml"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "FAILED" not in checked.stdout + checked.stderr
+    assert json.loads(files["targets/toolkit-dcgm.json"]) == []

@@ -1,0 +1,142 @@
+"""The directory for Prometheus follows the fleet, once it is set up, and fails no command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from tests.workflows.world import World, release
+from toolkit.adapters.metrics_files import read_setup, write_files
+from toolkit.cli.context import _keep_metrics_current
+from toolkit.domain.metrics import MetricsSetup, Objectives
+from toolkit.errors import HostError, InputError
+from toolkit.workflows.fleet.metrics import follow, scraped, set_up
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = World(tmp_path, 2)
+    made.deploy(release(1))
+    for name, host in made.hosts.items():
+        bind = f"10.0.0.{name[-1]}:8405"
+        host.host = _bound(host.host, bind)
+    return made
+
+
+def _bound(host: Any, bind: str) -> Any:
+    from dataclasses import replace
+
+    return replace(host, router_metrics_bind=bind)
+
+
+def releases(directory: Path) -> dict[tuple[str, str], str]:
+    """Return the version in each slot, by host and slot, as Prometheus is told."""
+    data = json.loads((directory / "targets" / "toolkit-replica.json").read_text())
+    labels = [each["labels"] for each in data]
+    return {(each["host"], each["slot"]): each["version"] for each in labels}
+
+
+def test_the_targets_follow_the_hosts(world: World, tmp_path: Path) -> None:
+    directory = tmp_path / "prometheus"
+    hosts = list(world.hosts.values())
+    done = set_up(tmp_path, MetricsSetup(str(directory), Objectives(0.99, 3.0)), hosts)
+    assert {"prometheus.yml", "targets/toolkit-replica.json"} <= set(done.changed)
+    assert releases(directory) == {("gpu1", "blue"): "v1", ("gpu2", "blue"): "v1"}
+    assert scraped(tmp_path, hosts).changed == ()
+    world.deploy(release(2))
+    assert scraped(tmp_path, hosts).changed == ("targets/toolkit-replica.json",)
+    follow(tmp_path, hosts)
+    assert releases(directory) == {
+        ("gpu1", "blue"): "v1", ("gpu1", "green"): "v2",
+        ("gpu2", "blue"): "v1", ("gpu2", "green"): "v2",
+    }  # fmt: skip
+    assert scraped(tmp_path, hosts).changed == ()
+    kept = read_setup(tmp_path)
+    assert kept is not None
+    assert kept.objectives == Objectives(0.99, 3.0)
+
+
+def test_a_host_that_is_away_keeps_its_targets(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "prometheus"
+    hosts = list(world.hosts.values())
+    set_up(tmp_path, MetricsSetup(str(directory)), hosts)
+    before = (directory / "targets" / "toolkit-replica.json").read_text()
+
+    def away() -> None:
+        raise HostError("gpu2: it does not answer")
+
+    monkeypatch.setattr(world.hosts["gpu2"], "observe", away)
+    follow(tmp_path, hosts)
+    assert (directory / "targets" / "toolkit-replica.json").read_text() == before
+    assert list(scraped(tmp_path, hosts).unreachable) == ["gpu2"]
+
+
+def test_without_a_setup_nothing_is_written_and_show_says_how(world: World, tmp_path: Path) -> None:
+    follow(tmp_path, list(world.hosts.values()))
+    assert not (tmp_path / "targets").exists()
+    with pytest.raises(InputError, match="no directory for Prometheus") as error:
+        scraped(tmp_path, list(world.hosts.values()))
+    assert error.value.hint == "toolkit metrics setup DIRECTORY"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"directory": "/x"}', '{"objectives": 1}'])  # fmt: skip
+def test_a_damaged_setup_is_said(tmp_path: Path, text: str) -> None:
+    (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(InputError, match="is damaged"):
+        read_setup(tmp_path)
+
+
+def test_files_are_replaced_whole_and_only_where_they_differ(tmp_path: Path) -> None:
+    assert write_files(tmp_path, {"a/b": "1", "c": "2"}) == ("a/b", "c")
+    former = (tmp_path / "c").stat()
+    assert write_files(tmp_path, {"a/b": "3", "c": "2"}) == ("a/b",)
+    assert (tmp_path / "c").stat().st_ino == former.st_ino
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o644
+    assert sorted(each.name for each in (tmp_path / "a").iterdir()) == ["b"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_files(tmp_path / "file", {"x": ""})
+
+
+@pytest.mark.parametrize("changes", [True, False])
+def test_a_command_that_changes_something_brings_the_targets_up_to_date(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: bool
+) -> None:
+    directory = tmp_path / "prometheus"
+    hosts = list(world.hosts.values())
+    set_up(tmp_path, MetricsSetup(str(directory)), hosts)
+
+    class Trail:
+        head = object() if changes else None
+
+    monkeypatch.setattr("toolkit.cli.trail.trail_now", Trail)
+    with click.Context(click.Command("upgrade")):
+        _keep_metrics_current(tmp_path, hosts)
+        world.deploy(release(2))
+    assert (("gpu1", "green") in releases(directory)) is changes
+
+
+def test_a_directory_that_cannot_be_written_is_a_warning(
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hosts = list(world.hosts.values())
+    set_up(tmp_path, MetricsSetup(str(tmp_path / "prometheus")), hosts)
+    (tmp_path / "prometheus").rename(tmp_path / "moved")
+    (tmp_path / "prometheus").write_text("a file")
+
+    class Trail:
+        head = object()
+
+    monkeypatch.setattr("toolkit.cli.trail.trail_now", Trail)
+    with click.Context(click.Command("upgrade")):
+        _keep_metrics_current(tmp_path, hosts)
+    assert "the targets of Prometheus are not current" in capsys.readouterr().err

@@ -1,0 +1,74 @@
+"""The directory for an operator's Prometheus, and what this ops machine keeps of its setup."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from toolkit.domain.metrics import MetricsSetup, Objectives
+from toolkit.errors import InputError
+
+SETUP = "metrics.json"
+
+
+def read_setup(home: Path) -> MetricsSetup | None:
+    """Return the setup that this ops machine keeps below `home`, None without one; raises InputError."""
+    path = home / SETUP
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}", hint="toolkit metrics setup") from error
+    try:
+        data = json.loads(text)
+        objectives = Objectives(**data.pop("objectives"))
+        alertmanagers = tuple(map(str, data.pop("alertmanagers")))
+        return MetricsSetup(**data, objectives=objectives, alertmanagers=alertmanagers)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path} is damaged", hint="toolkit metrics setup") from error
+
+
+def keep_setup(home: Path, setup: MetricsSetup) -> None:
+    """Keep the setup below `home`."""
+    write_files(home, {SETUP: json.dumps(asdict(setup), indent=2) + "\n"})
+
+
+def write_files(directory: Path, texts: Mapping[str, str]) -> tuple[str, ...]:
+    """Write files below the directory, each whole or not at all; return those that were not so already.
+
+    They are readable for all: Prometheus has a user of its own, and they have no secrets. Raises InputError where one
+    cannot be written.
+    """
+    changed = []
+    for name, text in texts.items():
+        path = directory / name
+        try:
+            if path.is_file() and path.read_bytes() == text.encode():
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, text)
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be written: {error.strerror}",
+                hint="toolkit metrics setup DIR, with a directory of yours",
+            ) from error
+        changed.append(name)
+    return tuple(changed)
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), 0o644)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)

@@ -1,0 +1,157 @@
+"""`toolkit metrics`: what an operator's Prometheus reads of the fleet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli.context import home_directory, open_fleet
+from toolkit.cli.numbers import Decimal
+from toolkit.cli.options import fleet_option, home_option, json_option, together
+from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.trail import changing
+from toolkit.cli.views.host import open_host
+from toolkit.domain.metrics import MetricsSetup, Objectives
+from toolkit.errors import InputError
+
+if TYPE_CHECKING:
+    from toolkit.adapters.hosts.host import HostPort
+    from toolkit.workflows.fleet.metrics import Scraped
+
+_USUAL = Objectives()
+_shared = together(fleet_option(), home_option(), json_option())
+
+
+@click.group()
+def metrics() -> None:
+    """Give Prometheus its targets, rules and dashboards, and keep them current."""
+
+
+@metrics.command()
+@changing(at_once=True)
+@click.argument("directory", type=click.Path(file_okay=False))
+@click.option(
+    "--availability",
+    type=Decimal(0, 1),
+    default=_USUAL.availability,
+    show_default=True,
+    help="The share of requests that must be answered, below 1.",
+)
+@click.option(
+    "--first-token",
+    type=Decimal(0),
+    default=_USUAL.first_token,
+    show_default=True,
+    help="Seconds in which all but one of twenty answers must begin.",
+)
+@click.option(
+    "--docs",
+    default=MetricsSetup("").docs,
+    show_default=True,
+    metavar="URL",
+    help="Where alerts find their runbooks: a copy of docs/observability.md.",
+)
+@click.option(
+    "--alertmanager",
+    "alertmanagers",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="An Alertmanager that Prometheus tells; may be given again.",
+)
+@_shared
+def setup(
+    directory: str,
+    availability: float,
+    first_token: float,
+    docs: str,
+    alertmanagers: tuple[str, ...],
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Write configuration, rules and targets for Prometheus into DIRECTORY; deployments keep its targets current."""
+    from toolkit.workflows.fleet.metrics import set_up
+
+    if not 0 < availability < 1:
+        raise InputError("--availability is between 0 and 1", hint="--availability 0.999")
+    if not first_token > 0:
+        raise InputError("--first-token is more than 0 s", hint="--first-token 2")
+    place = home_directory(home)
+    # Prometheus reads the paths in its configuration from where it runs.
+    wanted = MetricsSetup(
+        str(Path(directory).expanduser().resolve()),
+        Objectives(availability, first_token),
+        docs,
+        tuple(alertmanagers),
+    )
+    done = set_up(place, wanted, _hosts(fleet, place))
+    if as_json:
+        print_json(_document(done))
+        return
+    for name in done.changed:
+        say(f"written: {name}")
+    _show(done)
+    say(f"start Prometheus: prometheus --config.file={wanted.directory}/prometheus.yml")
+
+
+@metrics.command()
+@_shared
+def show(fleet: str | None, home: str | None, as_json: bool) -> None:
+    """Show what Prometheus reads, and which of its files are not current."""
+    from toolkit.workflows.fleet.metrics import scraped
+
+    place = home_directory(home)
+    found = scraped(place, _hosts(fleet, place))
+    if as_json:
+        print_json(_document(found))
+        return
+    _show(found)
+    for name in found.changed:
+        say(f"not current: {name}")
+    if found.changed:
+        say(f"to write them: toolkit metrics setup {found.setup.directory}")
+
+
+def _hosts(fleet: str | None, place: Path) -> list[HostPort]:
+    return [open_host(host, place) for host in open_fleet(fleet).hosts]
+
+
+def _show(found: Scraped) -> None:
+    table(
+        ("JOB", "HOST", "WHAT", "READ AT"),
+        [
+            (job, each.labels["host"], _what(each.labels), f"{each.address}{each.path}")
+            for job, targets in found.targets.items()
+            for each in targets
+        ],
+    )
+    for name in found.out_of_reach:
+        note(
+            f"{name}: nobody else can read its metrics; set router_metrics_bind and toolkit_metrics_from"
+        )
+    for name, why in found.unreachable.items():
+        note(f"{name}: unreachable, {why}; its replicas are as they were")
+
+
+def _what(labels: Any) -> str:
+    if "model" not in labels:
+        return "-"
+    return f"{labels['model']} #{labels['release']} ({labels['version']}) in {labels['slot']}"
+
+
+def _document(found: Scraped) -> dict[str, Any]:
+    return {
+        "directory": found.setup.directory,
+        "availability": found.setup.objectives.availability,
+        "first_token": found.setup.objectives.first_token,
+        "targets": [
+            {"job": job, "address": each.address, "path": each.path, "labels": dict(each.labels)}
+            for job, targets in found.targets.items()
+            for each in targets
+        ],
+        "out_of_reach": list(found.out_of_reach),
+        "unreachable": dict(found.unreachable),
+        "files": list(found.changed),
+    }

@@ -1,0 +1,40 @@
+"""What Prometheus is told of a fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Objectives:
+    """What alerts are measured against.
+
+    `availability` is the share of requests that must be answered, below 1; `first_token` the seconds in which all but
+    one of twenty answers must begin.
+    """
+
+    availability: float = 0.999
+    first_token: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSetup:
+    """The directory for Prometheus, as the operator has set it up.
+
+    `docs` is where runbooks begin, a URL or a path, without the anchor. `alertmanagers` are addresses, HOST:PORT.
+    """
+
+    directory: str
+    objectives: Objectives = Objectives()
+    docs: str = "docs/observability.md"
+    alertmanagers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One address and path that Prometheus reads, with the labels of what it reads there."""
+
+    address: str
+    path: str
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)

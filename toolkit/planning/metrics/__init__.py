@@ -1,0 +1,1 @@
+"""What an operator's Prometheus is given: targets, scrape configuration, rules."""

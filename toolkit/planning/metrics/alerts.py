@@ -1,0 +1,105 @@
+"""Alerts: what a person on call is told, and whether it may wait until the morning."""
+
+from __future__ import annotations
+
+from toolkit.domain.metrics import Objectives
+from toolkit.planning.metrics.rule import Alert, Group
+from toolkit.planning.metrics.targets import ROUTER
+
+PAGE, TICKET = "page", "ticket"
+# Requests that must have failed in the long window: of ten requests one is no tenth of a month's budget.
+FEWEST_ERRORS = 10
+# How fast the errors of a long and of a short window spend a month's budget (Google's SRE workbook, chapter 5).
+BURNS = (
+    ("fast", 14.4, "1h", "5m", PAGE),
+    ("fast", 6.0, "6h", "30m", PAGE),
+    ("slow", 3.0, "1d", "2h", TICKET),
+    ("slow", 1.0, "3d", "6h", TICKET),
+)
+
+
+def alert_groups(objectives: Objectives) -> tuple[Group, ...]:
+    """Return the alert rules, measured against the objectives."""
+    return (
+        Group("toolkit-serving", "15s", [*_down(), *_speed(objectives)]),
+        Group("toolkit-budget", "30s", _budget()),
+    )
+
+
+def _down() -> list[Alert]:
+    return [
+        Alert(
+            "ToolkitRouterDown",
+            f'up{{job="{ROUTER}"}} == 0',
+            "30s",
+            PAGE,
+            "The router of {{ $labels.host }} does not answer: clients cannot come in there",
+        ),
+        Alert(
+            "ToolkitModelDown",
+            'max by (model) (label_replace(haproxy_backend_active_servers{job="toolkit-router",proxy=~"model[.].+"},'
+            ' "model", "$1", "proxy", "model[.](.+)")) == 0',
+            "15s",
+            PAGE,
+            "No router knows a replica of {{ $labels.model }} that is up",
+        ),
+    ]
+
+
+def _speed(objectives: Objectives) -> list[Alert]:
+    seconds = f"{objectives.first_token:g}"
+    # Less than a request in ten seconds says little about its twentieth part.
+    busy = "and on (model) toolkit:model:answers:rate5m > 0.1"
+    return [
+        Alert(
+            "ToolkitFirstTokenSlow",
+            f"toolkit:model:first_token_seconds:p95_5m > {seconds} {busy}",
+            "10m",
+            TICKET,
+            f"One in twenty answers of {{{{ $labels.model }}}} begins after more than {seconds} s",
+        ),
+        Alert(
+            "ToolkitFirstTokenVerySlow",
+            f"toolkit:model:first_token_seconds:p50_5m > {seconds} {busy}",
+            "10m",
+            PAGE,
+            f"Half of the answers of {{{{ $labels.model }}}} begin after more than {seconds} s",
+        ),
+        Alert(
+            "ToolkitQueueGrows",
+            "min_over_time(toolkit:replica:waiting[10m]) > 0 and deriv(toolkit:replica:waiting[10m]) * 600 > 5",
+            "5m",
+            TICKET,
+            "Requests queue up at {{ $labels.model }} in {{ $labels.slot }} of {{ $labels.host }}",
+        ),
+        Alert(
+            "ToolkitCacheFull",
+            "avg_over_time(toolkit:replica:cache_use[10m]) > 0.95",
+            "5m",
+            TICKET,
+            "The cache of {{ $labels.model }} in {{ $labels.slot }} of {{ $labels.host }} is full",
+        ),
+        Alert(
+            "ToolkitPreemptions",
+            "toolkit:replica:preemptions:rate5m > 0.1",
+            "15m",
+            TICKET,
+            "{{ $labels.model }} in {{ $labels.slot }} of {{ $labels.host }} computes answers anew for lack of cache",
+        ),
+    ]
+
+
+def _budget() -> list[Alert]:
+    return [
+        Alert(
+            f"ToolkitBudgetBurns{speed.capitalize()}",
+            f"toolkit:model:error_ratio:{long} > on (model) {rate:g} * toolkit:model:error_budget"
+            f" and on (model) toolkit:model:error_ratio:{short} > on (model) {rate:g} * toolkit:model:error_budget"
+            f" and on (model) toolkit:model:errors:increase{long} >= {FEWEST_ERRORS}",
+            "1m",
+            severity,
+            f"Errors of {{{{ $labels.model }}}} over {long} spend a month's budget {rate:g} times too fast",
+            {"window": long},
+        )
+        for speed, rate, long, short, severity in BURNS
+    ]

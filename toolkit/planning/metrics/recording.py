@@ -1,0 +1,146 @@
+"""Recording rules: what engines and routers count, under names that say what it means.
+
+Alerts and dashboards read these names alone, so that an engine that renames a metric changes one place. A rate is a
+second's; times are in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from toolkit.domain.metrics import Objectives
+from toolkit.planning.engines.figures import Figures
+from toolkit.planning.metrics.rule import Group, Record
+from toolkit.planning.metrics.targets import REPLICA, ROUTER
+
+# The windows over which errors are counted, see `alerts`.
+WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
+# What tells replicas of a fleet apart.
+_OF_REPLICA = "host, model, slot, release, version"
+_OF_RELEASE = "model, release, version"
+# A router's backend for a model; what other hosts handed on was counted where it came in.
+_MODELS = f'job="{ROUTER}",proxy=~"model[.].+"'
+
+
+def recording_groups(figures: Sequence[Figures], objectives: Objectives) -> tuple[Group, ...]:
+    """Return the recording rules; `figures` are the names of all engines that may run."""
+    return (
+        Group("toolkit-replicas", "15s", _replicas(figures)),
+        Group("toolkit-requests", "15s", _requests(objectives)),
+        Group("toolkit-windows", "1m", _windows()),
+    )
+
+
+def _replicas(figures: Sequence[Figures]) -> list[Record]:
+    def gauge(meaning: Callable[[Figures], str]) -> str:
+        return _any(figures, lambda each: f'{meaning(each)}{{job="{REPLICA}"}}')
+
+    def rate(meaning: Callable[[Figures], str], end: str = "_total") -> str:
+        return _any(figures, lambda each: f'rate({meaning(each)}{end}{{job="{REPLICA}"}}[5m])')
+
+    def total(by: str, expr: str) -> str:
+        return f"sum by ({by}) ({expr})"
+
+    first = rate(lambda each: each.first, "_bucket")
+    between = rate(lambda each: each.between, "_bucket")
+    queue = rate(lambda each: each.queue, "_bucket")
+    whole = rate(lambda each: each.whole, "_bucket")
+    return [
+        Record("toolkit:replica:up", f'max by ({_OF_REPLICA}) (up{{job="{REPLICA}"}})'),
+        Record("toolkit:replica:running", total(_OF_REPLICA, gauge(lambda each: each.running))),
+        Record("toolkit:replica:waiting", total(_OF_REPLICA, gauge(lambda each: each.waiting))),
+        Record(
+            "toolkit:replica:cache_use",
+            f"max by ({_OF_REPLICA}) ({gauge(lambda each: each.cache)})",
+        ),
+        Record(
+            "toolkit:replica:preemptions:rate5m",
+            total(_OF_REPLICA, rate(lambda each: each.preempted)),
+        ),
+        Record(
+            "toolkit:replica:steps:rate5m",
+            total(_OF_REPLICA, rate(lambda each: each.steps, "_count")),
+        ),
+        Record(
+            "toolkit:release:tokens_in:rate5m", total(_OF_RELEASE, rate(lambda each: each.prompt))
+        ),
+        Record(
+            "toolkit:release:tokens_cached:rate5m",
+            total(_OF_RELEASE, rate(lambda each: each.cached)),
+        ),
+        Record(
+            "toolkit:release:tokens_out:rate5m",
+            total(_OF_RELEASE, rate(lambda each: each.generated)),
+        ),
+        *(
+            Record(
+                f"toolkit:release:{name}_seconds:p{round(100 * part)}_5m",
+                f"histogram_quantile({part}, {total(_OF_RELEASE + ', le', expr)})",
+            )
+            for name, expr in (
+                ("first_token", first),
+                ("between_tokens", between),
+                ("queue", queue),
+                ("request", whole),
+            )
+            for part in (0.5, 0.95)
+        ),
+        Record(
+            "toolkit:model:first_token_seconds:p50_5m",
+            f"histogram_quantile(0.5, {total('model, le', first)})",
+        ),
+        Record(
+            "toolkit:model:first_token_seconds:p95_5m",
+            f"histogram_quantile(0.95, {total('model, le', first)})",
+        ),
+        Record(
+            "toolkit:model:answers:rate5m",
+            total("model", rate(lambda each: each.first, "_count")),
+        ),
+    ]
+
+
+def _any(figures: Sequence[Figures], expr: Callable[[Figures], str]) -> str:
+    """Return the expression for each name that a known engine gives the metric."""
+    return " or ".join(dict.fromkeys(map(expr, figures)))
+
+
+def of_model(expr: str) -> str:
+    """Return the expression with the model in place of the router's name of its backend."""
+    return f'label_replace({expr}, "model", "$1", "proxy", "model[.](.+)")'
+
+
+def _requests(objectives: Objectives) -> list[Record]:
+    answers = f"rate(haproxy_backend_http_responses_total{{{_MODELS}}}[5m])"
+    return [
+        Record("toolkit:model:requests:rate5m", f"sum by (model) ({of_model(answers)})"),
+        Record(
+            "toolkit:model:requests_by_code:rate5m", f"sum by (model, code) ({of_model(answers)})"
+        ),
+        Record(
+            "toolkit:host:requests:rate5m",
+            f'sum by (host) (rate(haproxy_frontend_http_responses_total{{job="{ROUTER}",proxy="api"}}[5m]))',
+        ),
+        Record(
+            "toolkit:model:error_budget",
+            f"{_decimal(1 - objectives.availability)} * group by (model) (toolkit:model:requests:rate5m)",
+        ),
+    ]
+
+
+def _decimal(number: float) -> str:
+    return f"{number:.10f}".rstrip("0").rstrip(".")
+
+
+def _windows() -> list[Record]:
+    found = []
+    for window in WINDOWS:
+        all_of = f"haproxy_backend_http_responses_total{{{_MODELS}}}[{window}]"
+        bad = f'haproxy_backend_http_responses_total{{{_MODELS},code="5xx"}}[{window}]'
+        failed = f"sum by (model) ({of_model(f'increase({bad})')})"
+        total = f"sum by (model) ({of_model(f'increase({all_of})')})"
+        found += [
+            Record(f"toolkit:model:errors:increase{window}", failed),
+            Record(f"toolkit:model:error_ratio:{window}", f"{failed} / ({total} > 0)"),
+        ]
+    return found

@@ -1,0 +1,99 @@
+"""Keep the directory for Prometheus: its targets follow from the hosts as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.metrics_files import keep_setup, read_setup, write_files
+from toolkit.domain.metrics import MetricsSetup, Target
+from toolkit.errors import InputError
+from toolkit.planning.engines import all_figures
+from toolkit.planning.metrics.scrape import fixed_files, target_files
+from toolkit.planning.metrics.targets import REPLICA, kept_targets, out_of_reach, targets
+from toolkit.workflows.fleet.look import look
+
+
+@dataclass(frozen=True, slots=True)
+class Scraped:
+    """What Prometheus reads: targets by job; the hosts that no other machine can ask; why others did not answer.
+
+    `changed` are the files that were written, by path below the directory.
+    """
+
+    setup: MetricsSetup
+    targets: Mapping[str, tuple[Target, ...]]
+    out_of_reach: tuple[str, ...]
+    unreachable: Mapping[str, str]
+    changed: tuple[str, ...] = ()
+
+
+def set_up(home: Path, setup: MetricsSetup, hosts: Sequence[HostPort]) -> Scraped:
+    """Write all files of the directory, and remember it, so that deployments keep its targets current.
+
+    Raises InputError where the directory cannot be written.
+    """
+    written = write_files(Path(setup.directory), fixed_files(setup, all_figures()))
+    followed = _follow(setup, hosts)
+    keep_setup(home, setup)
+    return Scraped(
+        setup,
+        followed.targets,
+        followed.out_of_reach,
+        followed.unreachable,
+        (*written, *followed.changed),
+    )
+
+
+def scraped(home: Path, hosts: Sequence[HostPort]) -> Scraped:
+    """Return what Prometheus would read now, and the files that do not say so; raises InputError without a setup."""
+    setup = _require_setup(home)
+    wanted, apart, unreachable = _wanted(setup, hosts)
+    texts = {**fixed_files(setup, all_figures()), **target_files(wanted)}
+    stale = [name for name, text in texts.items() if _text(Path(setup.directory) / name) != text]
+    return Scraped(setup, wanted, apart, unreachable, tuple(stale))
+
+
+def follow(home: Path, hosts: Sequence[HostPort]) -> None:
+    """Bring the targets to the hosts as they are, where the operator has set the directory up; else do nothing."""
+    setup = read_setup(home)
+    if setup is not None:
+        _follow(setup, hosts)
+
+
+def _follow(setup: MetricsSetup, hosts: Sequence[HostPort]) -> Scraped:
+    wanted, apart, unreachable = _wanted(setup, hosts)
+    changed = write_files(Path(setup.directory), target_files(wanted))
+    return Scraped(setup, wanted, apart, unreachable, changed)
+
+
+def _wanted(
+    setup: MetricsSetup, hosts: Sequence[HostPort]
+) -> tuple[dict[str, tuple[Target, ...]], tuple[str, ...], Mapping[str, str]]:
+    """Return the targets by job, the hosts that no other machine can ask, and why others do not answer."""
+    seen = look(hosts)
+    known = [each.host for each in hosts]
+    found = targets(known, seen.facts)
+    if seen.errors:
+        # Their replicas stay as they were: a host that is away is what an alert is for.
+        before = _text(Path(setup.directory) / f"targets/{REPLICA}.json")
+        found[REPLICA] = (*found[REPLICA], *kept_targets(before, seen.errors))
+    return found, out_of_reach(known), seen.unreachable
+
+
+def _require_setup(home: Path) -> MetricsSetup:
+    setup = read_setup(home)
+    if setup is None:
+        raise InputError(
+            "no directory for Prometheus is set up", hint="toolkit metrics setup DIRECTORY"
+        )
+    return setup
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError):
+        return ""
