@@ -18,7 +18,7 @@ WANTED = {
     "a gate",
     "a LoRA adapter",
     "a metric, a rule, an alert",
-    "usage per key",
+    "what is recorded of a request",
     "a webhook",
     "a schedule",
     "AMD",

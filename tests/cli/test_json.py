@@ -61,7 +61,7 @@ ON_FLEET = (
     "hosts drain gpu1 --yes",
     "hosts forget gpu9 --dry-run", "hosts forget gpu9 --yes",
 
-    "audit", "audit list", "audit show ID", "audit verify", "notify", "bom tiny",
+    "audit", "audit list", "audit show ID", "audit verify", "notify", "bom tiny", "usage",
     "prove tiny --output evidence.json",
     "metrics setup prometheus", "metrics show",
 )  # fmt: skip

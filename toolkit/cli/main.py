@@ -98,6 +98,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.repair:repair_files",
         "Make damaged files on hosts anew: routes, maps, keys.",
     ),
+    "usage": (
+        "toolkit.cli.usage:usage",
+        "Show requests and tokens by key, model, release, day or host, beside the engines' counters.",
+    ),
     "keys": ("toolkit.cli.keys:keys", "Give out, list and revoke keys of the router."),
     "registry": (
         "toolkit.cli.registry:registry",

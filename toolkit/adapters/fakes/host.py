@@ -44,6 +44,7 @@ from toolkit.domain.probe import (
     Waited,
 )
 from toolkit.domain.release import OpenDeployment, Release
+from toolkit.domain.use import Place, UseChunk
 from toolkit.errors import HostError
 from toolkit.hostside.routes_file import is_sound, needs_reload, parsed
 
@@ -114,6 +115,8 @@ class FakeHost(Guarded):
     opened: OpenDeployment | None = None
     heads: list[Head] = field(default_factory=list)
     requests: list[Answered] = field(default_factory=list)
+    # What the host hands out of its ledger of use, part after part.
+    ledger: list[UseChunk] = field(default_factory=list)
     loaded: str = "{}"
     ring: KeyRing = field(default_factory=KeyRing)
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -195,6 +198,15 @@ class FakeHost(Guarded):
     def answered(self, request: str) -> tuple[Answered, ...]:
         self.before("answered")
         return tuple(each for each in self.requests if each.request_id == request)
+
+    def use(self, place: Place) -> UseChunk:
+        self.before("use")
+        ledger = self.ledger[-1].end.ledger if self.ledger else ""
+        start = place if place.ledger == ledger else Place(ledger)
+        for number, chunk in enumerate(self.ledger):
+            if chunk.start == start:
+                return replace(chunk, more=number + 1 < len(self.ledger))
+        return UseChunk(self.name, start, start)
 
     def drop_deployment(self, rollout: str) -> None:
         self.before("drop deployment")

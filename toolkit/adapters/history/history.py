@@ -230,14 +230,22 @@ class History:
             return use.add_chunk(self._db, chunk, self._clock())
 
     def use(
-        self, since: str | None = None, until: str | None = None, *, by: Sequence[str] = KINDS
+        self,
+        since: str | None = None,
+        until: str | None = None,
+        *,
+        by: Sequence[str] = KINDS,
+        model: str = "",
+        key: str = "",
+        probes: bool = False,
     ) -> tuple[UseRow, ...]:
         """Return the use from day to day, both included (`2026-11-27`, UTC), sums over all kinds not in `by`.
 
-        Probes have the key `probe`; they are nobody's use.
+        `model` and `key` choose; a model has its adapters with it. The toolkit's own requests are in it with `probes`.
         """
         with self._lock:
-            return tuple(use.rows(self._db, since, until, by))
+            wanted = use.Wanted(since, until, by, model, key, probes)
+            return tuple(use.rows(self._db, wanted))
 
     def use_runs(self) -> tuple[UseRun, ...]:
         """Return the runs of all replicas with their records and counters, the oldest first."""

@@ -5,10 +5,11 @@ record counts once, whoever collects, and wherever a collection is killed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 
 from toolkit.adapters.history.database import Database, Row
-from toolkit.domain.use import KINDS, Counted, Place, UseChunk, UseCursor, UseRow, UseRun
+from toolkit.domain.use import KINDS, PROBE, Counted, Place, UseChunk, UseCursor, UseRow, UseRun
 
 _SUMS = (
     "requests",
@@ -22,6 +23,21 @@ _SUMS = (
 # `release` and `end` are words of SQL.
 _COLUMNS = {"release": "release_number"}
 _RUN = ("ledger", "program", "run")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows: from day to day, both included, of one model or adapter and of one key; `by` what they differ.
+
+    A model has its adapters with it. Probes are nobody's use.
+    """
+
+    since: str | None = None
+    until: str | None = None
+    by: Sequence[str] = KINDS
+    model: str = ""
+    key: str = ""
+    probes: bool = False
 
 
 def add_chunk(db: Database, chunk: UseChunk, at: float) -> bool:
@@ -41,17 +57,23 @@ def add_chunk(db: Database, chunk: UseChunk, at: float) -> bool:
     return True
 
 
-def rows(db: Database, since: str | None, until: str | None, by: Sequence[str]) -> list[UseRow]:
-    """Return the sums for each kind, from the day `since` to the day `until`, both included; None is no bound."""
-    columns = [_COLUMNS.get(each, each) for each in KINDS if each in by]
+def rows(db: Database, wanted: Wanted) -> list[UseRow]:
+    """Return the sums for each kind that is asked for, in their order."""
+    columns = [_COLUMNS.get(each, each) for each in KINDS if each in wanted.by]
     sums = ", ".join(f"SUM({each}) AS {each}" for each in _SUMS)
-    days = [("day >= ?", since), ("day <= ?", until)]
-    conditions = [words for words, day in days if day is not None]
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    conditions = {
+        "day >= ?": wanted.since,
+        "day <= ?": wanted.until,
+        "? IN (model, base)": wanted.model or None,
+        "key = ?": wanted.key or None,
+        "key <> ?": None if wanted.probes else PROBE,
+    }
+    used = {words: value for words, value in conditions.items() if value is not None}
+    where = f" WHERE {' AND '.join(used)}" if used else ""
     groups = f" GROUP BY {', '.join(columns)}" if columns else ""
     found = db.run(
         f"SELECT {', '.join([*columns, sums])} FROM use{where}{groups}",  # noqa: S608
-        [day for _, day in days if day is not None],
+        list(used.values()),
     )
     read = [_row(each) for each in found if each["requests"] is not None]
     # Databases differ in their order of texts.

@@ -22,6 +22,7 @@ from toolkit.adapters.hosts.facts import (
     understood,
 )
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
+from toolkit.adapters.hosts.use import chunk_from_json
 from toolkit.domain.audit import Head, KeptHead
 from toolkit.domain.evidence import Answered
 from toolkit.domain.facts import HostFacts
@@ -42,6 +43,7 @@ from toolkit.domain.probe import (
     Waited,
 )
 from toolkit.domain.release import OpenDeployment
+from toolkit.domain.use import Place, UseChunk
 from toolkit.errors import BusyError, HostError
 
 
@@ -100,6 +102,12 @@ class HostPort(Named, Protocol):
 
     def answered(self, request: str) -> tuple[Answered, ...]:
         """Return what the router's access log has of the requests with this id, the newest first."""
+
+    def use(self, place: Place) -> UseChunk:
+        """Return what the host's ledger of use has from `place` on, at most a part of it.
+
+        A place of another ledger is its beginning. Raises HostError also where the ledger is shorter than `place`.
+        """
 
     def drop_deployment(self, rollout: str) -> None:
         """Forget the deployment of this rollout, which has ended."""
@@ -266,6 +274,11 @@ class RealHost(Named):
         with understood(self.name):
             found = [Answered.from_line(self.name, each) for each in answer["lines"]]
             return tuple(checked(each) for each in found if each)
+
+    def use(self, place: Place) -> UseChunk:
+        answer = self._ask("hand-out-use", place=asdict(place))
+        with understood(self.name):
+            return chunk_from_json(self.name, answer)
 
     def drop_deployment(self, rollout: str) -> None:
         self._ask("drop-deployment", rollout=rollout)

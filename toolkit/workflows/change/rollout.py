@@ -32,6 +32,7 @@ from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
 from toolkit.workflows.change.wanted import Order, usual_start
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look, look_free
 from toolkit.workflows.tools import Tools
+from toolkit.workflows.use.collect import collect_in_passing
 
 Confirm = Callable[[RolloutPlan], bool]
 
@@ -75,7 +76,9 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
         taking_part = [each for each in there if each.host.name in plan.plans]
         states = Rollout(taking_part, plan, facts, order, str(uuid.uuid4())).perform()
         first.routers.catch_up()
-    return _finished(RolledOut(plan, not plan.empty, states, first.clock() - started))
+    done = RolledOut(plan, not plan.empty, states, first.clock() - started)
+    collect_in_passing([each.host for each in there], first.history)
+    return _finished(done)
 
 
 def preview(members: Sequence[Tools], order: Order) -> RolloutPlan:

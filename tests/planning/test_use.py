@@ -1,0 +1,98 @@
+"""Sums over use, and records beside the engines' counters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from toolkit.domain.use import Counted, UseRow, UseRun
+from toolkit.planning.use.reconciled import Reconciled, reconciled
+from toolkit.planning.use.totals import columns, total, totals
+
+ROW = UseRow(
+    "2026-11-27", "gpu-1", "ann", "tiny", "v1", 3, 2, 30, 10, 7, 1, 0, "tiny", "whole", 1.5
+)
+RUN = UseRun(
+    "tiny-blue", "a" * 16, "tiny", "v1", 3, "vllm 0.32.0", 100.0, 1, 2, 2, 0, 30, 7, 0,
+    Counted(30, 7, 30, 7, 0, 200.0), "gpu-1",
+)  # fmt: skip
+ROWS = (
+    ROW,
+    replace(ROW, key="bob", tokens_in=5),
+    replace(ROW, day="2026-11-28", ended="left", unknown=1),
+    replace(ROW, key="probe"),
+    replace(ROW, model="poet"),
+)
+
+
+def test_rows_are_summed_up_by_what_is_asked_for() -> None:
+    found = totals(ROWS, ("key",))
+    assert [(each.key, each.requests, each.tokens_in, each.unknown) for each in found] == [
+        ("ann", 6, 90, 1),
+        ("bob", 2, 5, 0),
+    ]
+    assert {(each.day, each.host, each.model, each.release) for each in found} == {("", "", "", 0)}
+    assert [(each.model, each.requests) for each in totals(ROWS, ("model",))] == [
+        ("poet", 2),
+        ("tiny", 6),
+    ]
+    assert totals((), ("key",)) == ()
+
+
+def test_days_bound_the_sum_and_both_belong_to_it() -> None:
+    def days(since: str | None, until: str | None) -> list[str]:
+        return [each.day for each in totals(ROWS, ("day",), since, until)]
+
+    assert days(None, None) == ["2026-11-27", "2026-11-28"]
+    assert days("2026-11-28", None) == ["2026-11-28"]
+    assert days(None, "2026-11-27") == ["2026-11-27"]
+
+
+def test_the_groups_of_a_person_are_columns() -> None:
+    assert columns(("release", "key")) == ("version", "release", "base", "key")
+    assert total(ROWS[:2]).tokens_in == 35
+    assert total(()).requests == 0
+
+
+def test_records_that_equal_the_counters_leave_no_difference() -> None:
+    assert reconciled([RUN]) == (
+        Reconciled("tiny", "v1", 3, 1, 0, 2, 0, 0, 30, 7, 30, 7, 0, 200.0),
+    )
+    (found,) = reconciled([RUN])
+    assert (found.difference_in, found.difference_out, found.exact) == (0, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("counted", "difference"),
+    [
+        pytest.param(Counted(40, 7, 30, 7, 1, 200.0), (10, 0), id="a record is missing"),
+        pytest.param(Counted(30, 7, 30, 9, 0, 200.0), (0, -2), id="a record too many"),
+    ],
+)
+def test_a_difference_is_the_engines_less_the_records(
+    counted: Counted, difference: tuple[int, int]
+) -> None:
+    (found,) = reconciled([replace(RUN, counted=counted)])
+    assert (found.difference_in, found.difference_out) == difference
+    assert not found.exact
+
+
+def test_runs_of_a_release_are_one_and_releases_are_in_order() -> None:
+    other = replace(RUN, run="b" * 16, counted=None, missing=2, unknown=1, started=300.0)
+    newer = replace(RUN, run="c" * 16, release=4)
+    wide = replace(RUN, model="apart")
+    found = reconciled([newer, RUN, other, wide])
+    assert [(each.model, each.release, each.runs, each.silent) for each in found] == [
+        ("apart", 3, 1, 0),
+        ("tiny", 3, 2, 1),
+        ("tiny", 4, 1, 0),
+    ]
+    # A run without counters has its records, and no part in the comparison.
+    assert (found[1].records, found[1].asked, found[1].missing, found[1].unknown) == (4, 30, 2, 1)
+
+
+def test_a_model_and_a_time_choose_among_runs() -> None:
+    newer = replace(RUN, release=4, counted=Counted(1, 1, 1, 1, 0, 900.0))
+    assert [each.release for each in reconciled([RUN, newer], since=201.0)] == [4]
+    assert reconciled([RUN], model="other") == ()

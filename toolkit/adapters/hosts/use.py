@@ -1,0 +1,83 @@
+"""Read what a host hands out of its ledger of use; every value is checked, see `toolkit/hostside/use_hand_out.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from toolkit.domain.outside import checked, text_of, whole
+from toolkit.domain.use import Counted, Place, UseChunk, UseRow, UseRun
+
+# What the values of a row are, in their order.
+ROW = (
+    "day",
+    "key",
+    "model",
+    "base",
+    "version",
+    "release",
+    "ended",
+    "requests",
+    "tokens_in",
+    "cached",
+    "tokens_out",
+    "reasoning",
+    "unknown",
+    "audio_seconds",
+)
+# Characters of a name of a key, a model, a version, an engine.
+_NAME = 200
+
+
+def chunk_from_json(host: str, data: Mapping[str, Any]) -> UseChunk:
+    """Return the chunk that `host` handed out; raises ValueError, TypeError or KeyError where it is none."""
+    ledger = text_of(data["ledger"], "ledger", 64)
+    before = data["before"]
+    return checked(
+        UseChunk(
+            host=host,
+            start=_place(ledger, data["start"]),
+            end=_place(ledger, data["end"]),
+            rows=tuple(_row(host, each) for each in data["rows"]),
+            runs=tuple(_run(host, each) for each in data["runs"]),
+            refused=whole(data["refused"], "refused"),
+            before=None if before is None else whole(before, "before"),
+            more=bool(data["more"]),
+        )
+    )
+
+
+def _place(ledger: str, data: Mapping[str, Any]) -> Place:
+    return Place(ledger, whole(data["file"], "file"), whole(data["offset"], "offset"))
+
+
+def _row(host: str, values: Sequence[Any]) -> UseRow:
+    row = UseRow(host=host, **dict(zip(ROW, values, strict=True)))
+    _names(row.day, row.key, row.model, row.base, row.version, row.ended)
+    for each in (
+        row.requests,
+        row.tokens_in,
+        row.cached,
+        row.tokens_out,
+        row.reasoning,
+        row.unknown,
+    ):
+        whole(each, "a sum")
+    return row
+
+
+def _run(host: str, data: Mapping[str, Any]) -> UseRun:
+    counted = data["counted"]
+    run = UseRun(
+        **{**data, "counted": None if counted is None else Counted(**counted)},
+        host=host,
+    )
+    _names(run.program, run.run, run.model, run.version, run.engine)
+    for each in (run.first, run.last, run.records, run.missing, run.asked, run.tokens_out):
+        whole(each, "a sum")
+    return run
+
+
+def _names(*values: Any) -> None:
+    for each in values:
+        text_of(each, "a name", _NAME)

@@ -1,0 +1,1 @@
+"""Sums over use, and what the engines' own counters say to them."""

@@ -1,0 +1,1 @@
+"""Collect what hosts recorded of the use of their models."""
