@@ -21,6 +21,7 @@ from toolkit.adapters.history.history import History
 from toolkit.domain.fit import Actual, FitRecord, Prediction
 from toolkit.domain.guard import Figure, GateRecord, GateResult, Verdict
 from toolkit.domain.release import Outcome
+from toolkit.domain.start import StartRecord
 from toolkit.errors import BusyError
 
 ROOT = Path(__file__).parents[2]
@@ -244,6 +245,20 @@ def test_a_new_history_that_another_process_is_making_is_waited_for(tmp_path: Pa
     finally:
         done.join()
         maker.close()
+
+
+def test_the_phases_of_starts_are_kept_newest_first(history: History) -> None:
+    records = [
+        StartRecord("tiny", 1, "a", "vllm-1", {"importing": 12.5, "loading weights": 3.0}, 101.0),
+        StartRecord("tiny", 2, "b", "vllm-2", {}, 102.0),
+        StartRecord("other", 1, "a", "vllm-1", {"importing": 1.0}, 103.0),
+    ]
+    for record in records:
+        history.add_start(record)
+    assert history.starts("tiny") == [records[1], records[0]]
+    assert list(history.starts("tiny")[1].phases) == ["importing", "loading weights"]
+    assert history.starts("tiny", limit=1) == [records[1]]
+    assert history.starts("unknown") == []
 
 
 def test_what_a_start_took_stands_beside_what_was_predicted(history: History) -> None:

@@ -16,6 +16,7 @@ from toolkit.adapters.history.schema import MIGRATIONS
 from toolkit.adapters.history.sqlite import Sqlite
 from toolkit.domain.guard import GateRecord, GateResult, Verdict
 from toolkit.domain.release import Outcome
+from toolkit.domain.start import StartRecord
 from toolkit.errors import ToolkitError
 
 
@@ -93,6 +94,22 @@ def test_a_history_from_before_there_were_guards_takes_their_results(tmp_path: P
     assert history.gates("tiny") == []
     history.add_gate(record)
     assert history.failure("tiny", 2) == record
+    history.close()
+
+
+def test_a_history_from_before_phases_were_kept_takes_them(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    former = sqlite3.connect(path, isolation_level=None)
+    for statements in MIGRATIONS[:6]:
+        for statement in statements:
+            former.execute(statement)
+    former.execute("PRAGMA user_version = 6")
+    former.close()
+    history = History(path, Clock())
+    record = StartRecord("tiny", 2, "a", "vllm-1", {"importing": 9.0}, 1.0)
+    assert history.starts("tiny") == []
+    history.add_start(record)
+    assert history.starts("tiny") == [record]
     history.close()
 
 

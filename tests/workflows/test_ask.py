@@ -87,7 +87,12 @@ def through(
     said: list[str] = []
     door = Door(f"{scheme}://127.0.0.1:{server.server_port}/v1", key=Secret("tk-1"), **options)
     ticks = iter(range(100))
-    return ask_door(door, question, lambda: float(next(ticks)), said.append), said
+
+    def say(text: str) -> bool:
+        said.append(text)
+        return True
+
+    return ask_door(door, question, lambda: float(next(ticks)), say), said
 
 
 def test_an_answer_comes_part_by_part_with_who_gave_it(router: Any) -> None:
@@ -192,7 +197,7 @@ def test_a_stream_that_breaks_off_is_an_error(router: Any, body: bytes) -> None:
 def test_a_router_that_is_not_there_is_named() -> None:
     door = Door("http://127.0.0.1:1/v1")
     with pytest.raises(HostError, match=r"the router at http://127\.0\.0\.1:1/v1"):
-        ask_door(door, HELLO, lambda: 0.0, print)
+        ask_door(door, HELLO, lambda: 0.0, lambda _: True)
 
 
 def test_only_the_operators_certificate_gets_the_key(router: Any, tmp_path: Path) -> None:

@@ -69,7 +69,8 @@ def test_a_server_that_stops_midway_leaves_the_deployment_to_the_next_command(
     world.before(stop)
     with pytest.raises(ToolkitError) as caught:
         world.deploy(release(2))
-    assert "does not answer" in caught.value.message
+    # What is only kept for people may be the first to meet the lost server, and goes on without it.
+    assert any(each in caught.value.message for each in ("does not answer", "cannot be opened"))
     assert caught.value.hint
     assert serving(world) == [served]
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.workflows.world import World, release
 from toolkit.planning.engines import engine_named
 from toolkit.workflows.change.starting import Starting
 
@@ -50,6 +53,42 @@ def test_a_start_is_told_by_its_phases() -> None:
         "  starting for 33 s: measuring memory",
         "  starting for 35 s: warming up",
     ]
+
+
+def test_a_phase_is_told_with_its_usual_duration() -> None:
+    said: list[str] = []
+    starting = Starting(VLLM, said.append, {"importing": 13.6, "loading weights": 0.44})
+    for seconds, line in REPORTS:
+        starting({"seconds": seconds + 0.25, "line": line})
+    assert said[:4] == [
+        "  starting for 1 s: importing, usually 14 s",
+        "  starting for 12 s: importing, usually 14 s",
+        "  starting for 14 s: starting the engine's processes",
+        "  starting for 20 s: loading weights, usually 0.4 s",
+    ]
+    assert starting.phases(40.0) == {
+        "importing": 14.25,
+        "starting the engine's processes": 6.0,
+        "loading weights": 13.0,
+        "measuring memory": 2.0,
+        "warming up": 4.75,
+    }
+
+
+def test_a_start_without_a_report_has_no_phases() -> None:
+    assert Starting(VLLM, print).phases(3.0) == {}
+
+
+def test_the_next_start_of_a_model_knows_what_the_last_one_took(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.deploy(release(1))
+    (host,) = world.hosts
+    (kept,) = world.history.starts("tiny")
+    assert (kept.release, kept.host, kept.engine) == (1, host, release(1).engine)
+    assert sum(kept.phases.values()) == pytest.approx(kept.phases["importing"])
+    world.said.clear()
+    world.deploy(release(2))
+    assert any(each.endswith("importing, usually 1.0 s") for each in world.said)
 
 
 @pytest.mark.parametrize(

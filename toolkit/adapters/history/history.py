@@ -20,11 +20,12 @@ from toolkit.adapters.history.database import Address, Database, Row
 from toolkit.domain.fit import Actual, FitRecord, Prediction
 from toolkit.domain.guard import GateRecord, GateResult, Verdict
 from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
+from toolkit.domain.start import StartRecord
 from toolkit.domain.use import KINDS, UseChunk, UseCursor, UseRow, UseRun
 from toolkit.errors import BusyError, InputError, ToolkitError
 
 _Read = TypeVar("_Read")
-_Record = TypeVar("_Record", Deployment, StepRecord, FitRecord, GateRecord)
+_Record = TypeVar("_Record", Deployment, StepRecord, FitRecord, GateRecord, StartRecord)
 
 
 # Called with the error of a history that fails, once, before a command goes on without it.
@@ -189,6 +190,30 @@ class History:
             "SELECT * FROM fits WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit)
         )
         return [found for row in rows for found in self._readable(_fit, row)]
+
+    # what starts took
+
+    def add_start(self, record: StartRecord) -> None:
+        """Store how long each phase of a start took."""
+        self._run(
+            "INSERT INTO starts (model, release_number, host, engine, phases, at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                record.model,
+                record.release,
+                record.host,
+                record.engine,
+                json.dumps(dict(record.phases)),
+                record.at,
+            ),
+        )
+
+    def starts(self, model: str, limit: int = 50) -> list[StartRecord]:
+        """Return the model's last starts, newest first."""
+        rows = self._run(
+            "SELECT * FROM starts WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit)
+        )
+        return [found for row in rows for found in self._readable(_start, row)]
 
     # what releases proved
 
@@ -356,6 +381,11 @@ def _fit(row: Row) -> FitRecord:
         predicted=Prediction.from_json(json.loads(row["predicted"])),
         actual=Actual.from_json(json.loads(row["actual"])),
     )
+
+
+def _start(row: Row) -> StartRecord:
+    phases = {str(name): float(each) for name, each in json.loads(row["phases"]).items()}
+    return _record(StartRecord, row, phases=phases)
 
 
 def _gate(row: Row) -> GateRecord:

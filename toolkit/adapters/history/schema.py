@@ -149,6 +149,18 @@ m006_use = (
         lost INTEGER NOT NULL)""",
 )
 
+# The seconds of each phase of a start, as a JSON object.
+m007_starts = (
+    """CREATE TABLE starts (
+        id INTEGER PRIMARY KEY,
+        model TEXT NOT NULL,
+        release_number INTEGER NOT NULL,
+        host TEXT NOT NULL,
+        engine TEXT NOT NULL,
+        phases TEXT NOT NULL,
+        at REAL NOT NULL)""",
+)
+
 MIGRATIONS = (
     m001_initial,
     m002_many_hosts,
@@ -156,4 +168,5 @@ MIGRATIONS = (
     m004_kept_on_hosts,
     m005_gates,
     m006_use,
+    m007_starts,
 )

@@ -16,7 +16,6 @@ from toolkit.domain.release import Outcome, Release
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.gate import gate_ways, way_fault
 from toolkit.planning.change.room import find_room
-from toolkit.planning.engines import engine_of
 from toolkit.planning.routing.edits import (
     told,
     with_former,
@@ -33,7 +32,7 @@ from toolkit.workflows.change.guarding import Guarding, keep_result
 from toolkit.workflows.change.routers import Edit
 from toolkit.workflows.change.send import engine_on_host, send
 from toolkit.workflows.change.slot_files import require_files, slot_variables
-from toolkit.workflows.change.starting import Starting
+from toolkit.workflows.change.starting import keep_phases, usual_starting
 from toolkit.workflows.guard.checks import fault_of_adapter, fault_of_check
 from toolkit.workflows.tools import Timing, Tools
 
@@ -169,15 +168,12 @@ class Act:
         from toolkit.workflows.change.fit_record import FitRecording
 
         figures = FitRecording(self._tools, facts, release)
-        waited = self._tools.host.wait_ready(
-            program,
-            port,
-            self._change.timing.ready,
-            Starting(engine_of(release.engine), self._tools.say),
-        )
+        starting = usual_starting(self._tools, release, host.name)
+        waited = self._tools.host.wait_ready(program, port, self._change.timing.ready, starting)
         if not waited.ok:
             raise failed(release, step.slot, f"did not start: {waited.reason}", waited)
         figures.keep(waited.log)
+        keep_phases(self._tools, release, host.name, starting, waited.seconds)
 
     def _gate(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
