@@ -28,6 +28,12 @@ def replica(metric: str, labels: str = "") -> str:
     return f"{metric}{{{REPLICA}{',' + labels if labels else ''}}}"
 
 
+def host(metric: str, labels: str = "", name: str = "alpha") -> str:
+    """Return a series that the watch of a host writes."""
+    own = OWN.replace("alpha", name)
+    return f'toolkit_{metric}{{job="toolkit-host",{own}{"," + labels if labels else ""}}}'
+
+
 def answered(good: str, bad: str) -> dict[str, str]:
     """Return the counters of a model's answers, in Prometheus's notation of series."""
     answers = 'proxy="model.tiny",code="{}"'

@@ -13,18 +13,26 @@ from tests.planning.rules_lab import (
     answered,
     firing,
     first_tokens,
+    host,
     replica,
     router,
 )
 from toolkit.domain.metrics import MetricsSetup, Objectives
 from toolkit.planning.engines import all_figures
-from toolkit.planning.metrics.alerts import PAGE, TICKET, alert_groups
-from toolkit.planning.metrics.rule import Alert
+from toolkit.planning.metrics.alerts import alert_groups
+from toolkit.planning.metrics.rule import PAGE, TICKET, Alert
 from toolkit.planning.metrics.scrape import fixed_files
 
 ALERTS = [rule for group in alert_groups(Objectives()) for rule in group.rules]
 NAMES = sorted({rule.name for rule in ALERTS})
 UP = 'proxy="model.tiny"'
+BLUE = 'model="tiny",slot="blue"'
+GREEN = 'model="tiny",slot="green"'
+_UP = replica("up")
+_RUNNING, _STEPS = (
+    replica("vllm:num_requests_running"),
+    replica("vllm:iteration_tokens_total_count"),
+)
 _WAITING = replica("vllm:num_requests_waiting")
 
 # What happens, as series with a value for each minute; the minute of the look; the alerts that fire then.
@@ -83,6 +91,99 @@ CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
     "errors seep": (
         answered("0+996.5x2000", "0+3.5x2000"), 1990, {("ToolkitBudgetBurnsSlow", TICKET)},
     ),
+    "a model is exchanged": (
+        {router("backend_active_servers", UP): "1x5 0x10", host("model_held_seconds", 'model="tiny"'): "60x20"},
+        7, set(),
+    ),
+    "a replica with traffic ends": (
+        {_UP: "1x5 0x10", host("slot_weight", BLUE): "100x20"}, 7, {("ToolkitReplicaDown", PAGE)},
+    ),
+    "a replica is stopped after its traffic went": (
+        {_UP: "1x5 0x10", host("slot_weight", BLUE): "0x20"}, 15, set(),
+    ),
+    "a standby ends": (
+        {_UP: "1x5 0x20", host("slot_weight", BLUE): "0x30", host("slot_standby", BLUE): "1x30"},
+        20, {("ToolkitStandbyDown", TICKET)},
+    ),
+    "a replica computes nothing": (
+        {_RUNNING: "2x20", _STEPS: "0+60x8 480x20"}, 16, {("ToolkitReplicaHangs", PAGE)},
+    ),
+    "a replica is idle": ({_RUNNING: "0x20", _STEPS: "0+60x8 480x20"}, 16, set()),
+    "a replica hung": ({host("slot_hung_timestamp_seconds", BLUE): "300x20"}, 10, {("ToolkitReplicaHung", TICKET)}),
+    "a replica hung long ago": ({host("slot_hung_timestamp_seconds", BLUE): "300x40"}, 30, set()),
+    "a replica ends again and again": (
+        {_UP: "1 0 1 0 1 0 1 1x20", host("slot_weight", BLUE): "100x30"}, 20, {("ToolkitReplicaRestarts", TICKET)},
+    ),
+    "a release was withdrawn": ({host("slot_withdrawn", BLUE): "0x5 1x20"}, 10, {("ToolkitWithdrawn", TICKET)}),
+    "nothing stands by": (
+        {host("model_standbys", 'model="tiny"'): "0x90", host("slot_weight", BLUE): "100x90"},
+        80, {("ToolkitNoStandby", TICKET)},
+    ),
+    "another host serves as well": (
+        {
+            host("model_standbys", 'model="tiny"'): "0x90", host("slot_weight", BLUE): "100x90",
+            host("slot_weight", BLUE, "beta"): "100x90",
+        },
+        80, set(),
+    ),
+    "standbys are of different releases": (
+        {
+            host("slot_standby", GREEN, name): "1x90" for name in ("alpha", "beta")
+        } | {
+            host("slot_info", f'{GREEN},release="{number}",version="v"', name): "1x90"
+            for name, number in (("alpha", 2), ("beta", 1))
+        },
+        80, {("ToolkitStandbyOutdated", TICKET)},
+    ),
+    "standbys are of one release": (
+        {host("slot_standby", GREEN, name): "1x90" for name in ("alpha", "beta")}
+        | {host("slot_info", f'{GREEN},release="2",version="v"', name): "1x90" for name in ("alpha", "beta")},
+        80, set(),
+    ),
+    "hosts serve different releases": (
+        {host("slot_weight", BLUE, name): "100x900" for name in ("alpha", "beta")}
+        | {
+            host("slot_info", f'{BLUE},release="{number}",version="v"', name): "1x900"
+            for name, number in (("alpha", 2), ("beta", 1))
+        },
+        800, {("ToolkitReleasesDiffer", TICKET)},
+    ),
+    "a watch has ended": ({host("host_written_timestamp_seconds"): "0x30"}, 20, {("ToolkitWatchSilent", TICKET)}),
+    "a watch writes": ({host("host_written_timestamp_seconds"): "0+60x30"}, 20, set()),
+    "a disk fills": (
+        {host("disk_free_bytes"): "5x60", host("disk_size_bytes"): "100x60"}, 40, {("ToolkitDiskLow", TICKET)},
+    ),
+    "a disk is full": (
+        {host("disk_free_bytes"): "1x60", host("disk_size_bytes"): "100x60"}, 40,
+        {("ToolkitDiskLow", TICKET), ("ToolkitDiskFull", PAGE)},
+    ),
+    "a certificate ends in ten days": (
+        {host("certificate_end_timestamp_seconds"): "864000x90"}, 80, {("ToolkitCertificateEnds", TICKET)},
+    ),
+    "a certificate ends tomorrow": (
+        {host("certificate_end_timestamp_seconds"): "86400x90"}, 80,
+        {("ToolkitCertificateEnds", TICKET), ("ToolkitCertificateEndsNow", PAGE)},
+    ),
+    "a certificate lasts": ({host("certificate_end_timestamp_seconds"): "8640000x90"}, 80, set()),
+    "a driver is gone": ({host("driver_absent"): "0x5 1x20"}, 10, {("ToolkitDriverAbsent", PAGE)}),
+    "a driver reports an error": (
+        {'DCGM_FI_DEV_XID_ERRORS{job="toolkit-dcgm",host="alpha",instance="alpha",gpu="0"}': "0x5 79x20"},
+        10, {("ToolkitXid", TICKET)},
+    ),
+    "a file was changed": ({host("drift_files"): "0x5 1x20"}, 20, {("ToolkitDrift", TICKET)}),
+    "a deployment was cut short": (
+        {host("deployment_open"): "1x30", host("deployment_runs"): "1x5 0x30"}, 25,
+        {("ToolkitDeploymentCutShort", TICKET)},
+    ),
+    "a deployment runs": ({host("deployment_open"): "1x30", host("deployment_runs"): "1x30"}, 25, set()),
+    "a window went by": (
+        {'toolkit_schedule_due_timestamp_seconds{window="nightly"}': "600x40"}, 25, {("ToolkitScheduleMissed", TICKET)},
+    ),
+    "a window is yet to come": ({'toolkit_schedule_due_timestamp_seconds{window="nightly"}': "6000x40"}, 25, set()),
+    "records of use are missing": (
+        {'toolkit_use_difference_tokens{model="tiny",release="3"}': "0x5 7x60"}, 50,
+        {("ToolkitUseNotReconciled", TICKET)},
+    ),
 }  # fmt: skip
 
 
@@ -129,6 +230,26 @@ def test_a_day_of_healthy_traffic_with_upgrades_pages_nobody(tmp_path: Path) -> 
         **first_tokens(0.5, 300, day),
         router("backend_active_servers", UP): " ".join([f"1x{quarter - 3} 2x1"] * 4),
         'up{job="toolkit-router",host="alpha",instance="alpha"}': f"1x{day}",
+        # In turn, a slot is emptied, gets a new release and its traffic, and the other one stands by.
+        _UP: " ".join([f"1x{quarter - 6} 0x2 1x2"] * 4),
+        host("slot_weight", BLUE): " ".join(
+            [f"100x{quarter - 8} 0x7", f"0x{quarter - 8} 100x7"] * 2
+        ),
+        host("slot_weight", GREEN): " ".join(
+            [f"0x{quarter - 8} 100x7", f"100x{quarter - 8} 0x7"] * 2
+        ),
+        host("slot_standby", BLUE): " ".join([f"0x{quarter - 1}", f"1x{quarter - 1}"] * 2),
+        host("model_standbys", 'model="tiny"'): " ".join([f"1x{quarter - 9} 0x8"] * 4),
+        host("model_held_seconds", 'model="tiny"'): f"0x{day}",
+        host("host_written_timestamp_seconds"): f"0+60x{day}",
+        host("drift_files"): f"0x{day}",
+        host("disk_size_bytes"): f"100x{day}",
+        host("disk_free_bytes"): f"60-0.01x{day}",
+        host("certificate_end_timestamp_seconds"): f"7776000x{day}",
+        host("deployment_open"): " ".join([f"0x{quarter - 11} 1x10"] * 4),
+        host("deployment_runs"): " ".join([f"0x{quarter - 11} 1x10"] * 4),
+        _RUNNING: "2 1 0 3 " * (day // 4),
+        _STEPS: f"0+600x{day}",
         _WAITING: "0 1 0 3 0 0 2 0 " * (day // 8),
         replica("vllm:kv_cache_usage_perc"): "0.4 0.7 0.9 0.6 " * (day // 4),
         replica("vllm:num_preemptions_total"): f"0+0.1x{day}",

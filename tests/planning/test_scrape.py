@@ -28,7 +28,6 @@ from toolkit.planning.metrics.targets import (
 
 ALPHA = Host(
     "alpha", "ssh", "10.0.0.1", router_metrics_bind="10.0.0.1:8405",
-    settings={"toolkit_node_exporter": True},
 )  # fmt: skip
 FACTS = host(slot("blue", release(3), weight=100), slot("green", release(2)), slot("red", None))
 
@@ -38,7 +37,7 @@ def test_a_replicas_target_tells_its_release() -> None:
     own = {"host": "alpha", "instance": "alpha"}
     assert found[ROUTER] == (Target("10.0.0.1:8405", "/metrics", own),)
     assert found[HOST] == (Target("10.0.0.1:8405", "/metrics/host", own),)
-    assert found[NODE] == (Target("10.0.0.1:9100", "/metrics", own),)
+    assert found[NODE] == ()
     assert [(each.path, each.labels) for each in found[REPLICA]] == [
         (
             f"/metrics/replica/tiny/{name}",

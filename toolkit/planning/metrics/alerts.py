@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from toolkit.domain.metrics import Objectives
-from toolkit.planning.metrics.rule import Alert, Group
+from toolkit.planning.metrics.host_alerts import host_alert_groups
+from toolkit.planning.metrics.rule import PAGE, TICKET, Alert, Group
 from toolkit.planning.metrics.targets import ROUTER
 
-PAGE, TICKET = "page", "ticket"
 # Requests that must have failed in the long window: of ten requests one is no tenth of a month's budget.
 FEWEST_ERRORS = 10
 # How fast the errors of a long and of a short window spend a month's budget (Google's SRE workbook, chapter 5).
@@ -23,6 +23,7 @@ def alert_groups(objectives: Objectives) -> tuple[Group, ...]:
     return (
         Group("toolkit-serving", "15s", [*_down(), *_speed(objectives)]),
         Group("toolkit-budget", "30s", _budget()),
+        *host_alert_groups(),
     )
 
 
@@ -37,8 +38,10 @@ def _down() -> list[Alert]:
         ),
         Alert(
             "ToolkitModelDown",
+            # While requests wait for a model that is exchanged, nothing of it is up on purpose.
             'max by (model) (label_replace(haproxy_backend_active_servers{job="toolkit-router",proxy=~"model[.].+"},'
-            ' "model", "$1", "proxy", "model[.](.+)")) == 0',
+            ' "model", "$1", "proxy", "model[.](.+)")) == 0'
+            " unless on (model) max by (model) (toolkit_model_held_seconds) > 0",
             "15s",
             PAGE,
             "No router knows a replica of {{ $labels.model }} that is up",

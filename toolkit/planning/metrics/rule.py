@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+PAGE, TICKET = "page", "ticket"
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

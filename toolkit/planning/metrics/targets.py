@@ -19,7 +19,7 @@ ROUTER, HOST, REPLICA, NODE, DCGM = (
     "toolkit-dcgm",
 )
 JOBS = (ROUTER, HOST, REPLICA, NODE, DCGM)
-NODE_PORT, DCGM_PORT = 9100, 9400
+# The last two are the operator's own: see docs/observability.md.
 
 
 def targets(hosts: Sequence[Host], seen: Mapping[str, HostFacts]) -> dict[str, tuple[Target, ...]]:
@@ -38,12 +38,6 @@ def targets(hosts: Sequence[Host], seen: Mapping[str, HostFacts]) -> dict[str, t
         found[HOST].append(Target(address, "/metrics/host", own))
         if host.name in seen:
             found[REPLICA] += _replicas(address, own, seen[host.name])
-        # Exporters with ports of their own listen at the host's address.
-        machine = address.rpartition(":")[0]
-        if host.settings.get("toolkit_node_exporter"):
-            found[NODE].append(Target(f"{machine}:{NODE_PORT}", "/metrics", own))
-        if host.settings.get("toolkit_dcgm_exporter"):
-            found[DCGM].append(Target(f"{machine}:{DCGM_PORT}", "/metrics", own))
     return {job: tuple(each) for job, each in found.items()}
 
 

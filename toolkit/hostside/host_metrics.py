@@ -1,0 +1,184 @@
+"""What this host knows of itself, as figures for Prometheus: its slots and standbys, hangs, drift, disk, certificate.
+
+The watch writes them; the router serves the file at /metrics/host, see host_metrics.lua. Names and labels are those of
+Prometheus's text format; a figure that is not known is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import ssl
+import time
+from collections.abc import Iterator
+
+import accelerators
+import deployment_lock
+import drift
+import hang
+import open_deployment
+import router_files
+import seals
+from directory import Directory, NotSafe, read_text
+from wire import Document
+
+FILE = "host.prom"
+SECONDS = 10.0
+# Comparing files with what was written reads them all.
+SECONDS_OF_DRIFT = 60.0
+_DRIVER = "/proc/driver/nvidia/version"
+_NAMES = {
+    "toolkit_host_written_timestamp_seconds": "When the watch wrote these figures.",
+    "toolkit_slot_info": "The release in a slot of this host.",
+    "toolkit_slot_weight": "The weight of a slot of this host in its model's traffic.",
+    "toolkit_slot_share": "The part of a model's requests that a canary gets.",
+    "toolkit_slot_standby": "Whether a slot of this host stands by.",
+    "toolkit_slot_withdrawn": "Whether the guard of this host has withdrawn a slot.",
+    "toolkit_slot_hung_timestamp_seconds": "When a replica in a slot last hung and was restarted.",
+    "toolkit_model_targets": "The slots of a model on all hosts, as this host's router knows them.",
+    "toolkit_model_standbys": "The slots of a model on all hosts that stand by.",
+    "toolkit_model_held_seconds": "How long requests wait at most while a model is exchanged; 0 where they do not.",
+    "toolkit_disk_size_bytes": "The disk with snapshots and engines.",
+    "toolkit_disk_free_bytes": "What is free of it.",
+    "toolkit_certificate_end_timestamp_seconds": "When the certificate of the router ends.",
+    "toolkit_driver_absent": "Whether the host has NVIDIA devices and no driver for them is loaded.",
+    "toolkit_drift_files": "Files that are not as the toolkit wrote them.",
+    "toolkit_deployment_open": "Whether a deployment has begun and not ended.",
+    "toolkit_deployment_runs": "Whether a command holds the host's deployment lock.",
+}
+# Name, labels, value; all are gauges.
+_Sample = tuple[str, dict[str, str], float]
+
+
+class HostMetrics:
+    """Writes the figures of the host whose toolkit lies in `root`, every `SECONDS`."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._written = self._compared = float("-inf")
+        self._drift = 0
+
+    def look(self) -> list[str]:
+        """Write the figures, where it is time; nothing of it is worth a word in the log."""
+        now = time.monotonic()
+        if now - self._written < SECONDS:
+            return []
+        self._written = now
+        if now - self._compared >= SECONDS_OF_DRIFT:
+            self._compared = now
+            self._drift = drifted(self.root)
+        samples = [*figures(self.root), ("toolkit_drift_files", {}, float(self._drift))]
+        with Directory(os.path.join(self.root, "router")) as opened:
+            opened.write(FILE, rendered(samples), durable=False)
+        return []
+
+
+def rendered(samples: list[_Sample]) -> str:
+    """Return the text of the samples, those of one name together."""
+    lines = []
+    for name, words in _NAMES.items():
+        mine = [each for each in samples if each[0] == name]
+        if mine:
+            lines += [f"# HELP {name} {words}", f"# TYPE {name} gauge"]
+            lines += [f"{name}{_labels(labels)} {value!r}" for _, labels, value in mine]
+    return "\n".join(lines) + "\n"
+
+
+def _labels(labels: dict[str, str]) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def figures(root: str) -> Iterator[_Sample]:
+    """Yield (name, labels, value) of each figure but those that take longer."""
+    yield "toolkit_host_written_timestamp_seconds", {}, time.time()
+    yield from _slots(root)
+    yield from _routes(router_files.routes(os.path.join(root, "router")))
+    disk = shutil.disk_usage(root)
+    yield "toolkit_disk_size_bytes", {}, float(disk.total)
+    yield "toolkit_disk_free_bytes", {}, float(disk.free)
+    ends = certificate_end(root)
+    if ends is not None:
+        yield "toolkit_certificate_end_timestamp_seconds", {}, ends
+    if "nvidia" in accelerators.makers():
+        yield "toolkit_driver_absent", {}, float(not os.path.exists(_DRIVER))
+    opened, _ = open_deployment.read(root)
+    yield "toolkit_deployment_open", {}, float(opened is not None)
+    yield "toolkit_deployment_runs", {}, float(bool(deployment_lock.read(root)["held"]))
+
+
+def _slots(root: str) -> Iterator[_Sample]:
+    for program, manifest in _manifests(root):
+        release = manifest.get("release") or {}
+        labels = {"model": str(manifest.get("model", "")), "slot": str(manifest.get("slot", ""))}
+        told = {
+            "release": str(release.get("number", "")),
+            "version": str(release.get("version", "")),
+        }
+        yield "toolkit_slot_info", {**labels, **told}, 1.0
+        at = hang.recorded(root, program).get("at")
+        if isinstance(at, (int, float)):
+            yield "toolkit_slot_hung_timestamp_seconds", labels, float(at)
+
+
+def _routes(routes: Document) -> Iterator[_Sample]:
+    at = routes.get("at", "")
+    for route in routes.get("routes", ()):
+        model, targets = {"model": route["model"]}, route["targets"]
+        yield "toolkit_model_targets", model, float(len(targets))
+        standbys = [each for each in targets if each.get("standby") and not each.get("weight")]
+        yield "toolkit_model_standbys", model, float(len(standbys))
+        yield "toolkit_model_held_seconds", model, float(route.get("hold", 0))
+        for each in targets:
+            if each.get("host", "") == at:
+                labels = {**model, "slot": each["slot"]}
+                yield "toolkit_slot_weight", labels, float(each.get("weight", 0))
+                yield "toolkit_slot_share", labels, each.get("share", 0) / 10_000
+                yield "toolkit_slot_standby", labels, float(each in standbys)
+                yield "toolkit_slot_withdrawn", labels, float(bool(each.get("withdrawn")))
+
+
+def _manifests(root: str) -> Iterator[tuple[str, Document]]:
+    slots = os.path.join(root, "slots")
+    for program in sorted(os.listdir(slots)) if os.path.isdir(slots) else ():
+        try:
+            found = json.loads(read_text(os.path.join(slots, program, "manifest.json")) or "")
+        except ValueError:
+            continue  # it is being emptied
+        if isinstance(found, dict) and isinstance(found.get("release"), dict):
+            yield program, found
+
+
+def drifted(root: str) -> int:
+    """Return how many files of the toolkit, of its router and of its slots are not as they were written."""
+    try:
+        count = len(seals.changed(root))
+    except NotSafe:
+        count = 1
+    for _, manifest in _manifests(root):
+        try:
+            count += len(drift.drift(root, manifest, 0))
+        except (KeyError, TypeError):
+            count += 1  # a manifest that lacks what every manifest has
+    return count
+
+
+def certificate_end(root: str) -> float | None:
+    """Return when the router's certificate ends, in seconds since the epoch; None without one that can be read."""
+    base = read_text(os.path.join(root, "router", "haproxy.cfg")) or ""
+    found = re.search(r" ssl crt (\S+\.pem)", base)
+    if found is None:
+        return None
+    try:
+        # The only reader of certificates in the standard library; it takes the first of a file.
+        decoded = ssl._ssl._test_decode_cert(found.group(1))  # type: ignore[attr-defined]
+        return float(ssl.cert_time_to_seconds(decoded["notAfter"]))
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
