@@ -35,6 +35,7 @@ GROUPS = (
         "tests/adapters/test_host_contract.py",
         "tests/adapters/test_host_real.py",
         "tests/adapters/test_host_systemd.py",
+        "tests/adapters/test_perimeter.py",
     ),
 )
 # What takes longest comes first, so that no worker begins with it when the others have nothing left.

@@ -46,6 +46,14 @@ def test_the_evidence_for_an_answer_is_as_documented(fleet: Fleet) -> None:
     says(checked, done.stdout)
 
 
+def test_the_perimeter_is_as_documented(fleet: Fleet) -> None:
+    [commands] = blocks("The perimeter", "sh")
+    [shown] = blocks("The perimeter", "text")
+    says(shown, fleet.prompt(*shlex.split(commands[0])[1:]).out)
+    one = fleet.prompt(*shlex.split(commands[1].replace("gpu-1", "gpu1"))[1:]).json()
+    assert list(one["hosts"]) == ["gpu1"]
+
+
 def test_the_script_is_as_short_as_documented() -> None:
     lines = len((ROOT / "toolkit" / "check_evidence.py").read_text("utf-8").splitlines())
     assert "300 lines to read" in TEXT

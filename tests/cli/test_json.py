@@ -62,7 +62,7 @@ ON_FLEET = (
     "hosts forget gpu9 --dry-run", "hosts forget gpu9 --yes",
 
     "audit", "audit list", "audit show ID", "audit verify", "notify", "bom tiny", "usage",
-    "prove tiny --output evidence.json",
+    "prove tiny --output evidence.json", "perimeter check",
     "metrics setup prometheus", "metrics show",
 )  # fmt: skip
 ELSEWHERE = (

@@ -28,7 +28,7 @@ from toolkit import check_evidence
 from toolkit.adapters.engines.wheel import read_archive
 from toolkit.adapters.hosts.dialog import parse_answer
 from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json, understood
-from toolkit.adapters.hosts.host import _kept_head
+from toolkit.adapters.hosts.host import _kept_head, _perimeter
 from toolkit.adapters.hosts.ssh_faults import host_error
 from toolkit.adapters.hub.answers import parse_commits, parse_listing, parse_repo_info
 from toolkit.adapters.hub.transfer import _continues_at
@@ -44,6 +44,7 @@ from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.audit import next_line, release_digest
 from toolkit.domain.capabilities import Capabilities, ModelFacts
 from toolkit.domain.evidence import Answered
+from toolkit.domain.facts import HostFacts
 from toolkit.domain.fit import ModelFiles
 from toolkit.domain.fleet import Host
 from toolkit.domain.golden import Kind
@@ -68,6 +69,7 @@ from toolkit.planning.release.adapter_files import adapter_fault
 from toolkit.planning.release.model_facts import read_facts
 from toolkit.planning.upkeep.audit import chosen, entries, examine
 from toolkit.planning.upkeep.bundle import manifest_text, parse_manifest
+from toolkit.planning.upkeep.perimeter import judge as judge_perimeter
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -319,6 +321,22 @@ def accessed(data: bytes) -> Any:
     with understood("gpu1"):
         found = [Answered.from_line("gpu1", each) for each in answer["lines"]]
         return [asdict(checked(each)) for each in found if each]
+
+
+PERIMETER = {
+    "listeners": [{"protocol": "tcp", "address": "::", "port": 9999, "user": "root", "program": "sshd"}],
+    "firewall": True,
+    "replicas": [{
+        "program": "m-blue", "model": "m", "slot": "blue", "user": "toolkit-m-blue", "fault": "",
+        "tries": [{"what": "outside", "to": "192.0.2.1 udp", "outcome": "through"}],
+    }],
+}  # fmt: skip
+
+
+def tried(data: bytes) -> Any:
+    with understood("gpu1"):
+        found = checked(_perimeter(parse_answer(data)["result"]))
+        return judge_perimeter(Host("gpu1"), HostFacts("gpu1", 0.0), found).as_json()
 
 
 def claimed(data: bytes) -> Any:
@@ -634,6 +652,8 @@ PARSERS = (
     Parser("audit log", audited, (AUDIT,), slow=True),
     Parser("heads of a host", heads, (packed({"result": HEADS}),), (*DAMAGED, KeyError, TypeError, ToolkitError)),
     Parser("requests in an access log", accessed, (packed({"result": ACCESS}),),
+           (*DAMAGED, KeyError, TypeError, ToolkitError)),
+    Parser("perimeter of a host", tried, (packed({"result": PERIMETER}),),
            (*DAMAGED, KeyError, TypeError, ToolkitError)),
     Parser("headers of an answer", claimed, (b"HTTP/1.1 200 OK\r\nX-Request-Id: r1\r\nX-Toolkit-Release: 3\r\n",),
            (ToolkitError,)),

@@ -113,6 +113,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "audit-heads": {},
     "hand-out-use": {"place": {"ledger": "", "file": 0, "offset": 0}},
     "find-request": {"id": "r1"},
+    "perimeter": {},
     "probe": {
         "program": "tiny-blue",
         "model": "tiny",

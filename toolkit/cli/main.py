@@ -153,6 +153,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.prove:prove",
         "Write evidence for an answer: release, files hashed now, licence, gates, audit log.",
     ),
+    "perimeter": (
+        "toolkit.cli.perimeter:perimeter",
+        "Try to leave the hosts from where their replicas are, and list who listens on them.",
+    ),
     "notify": (
         "toolkit.cli.notify:notify",
         "Show and try the channels that tell people how a deployment ended.",

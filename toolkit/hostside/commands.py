@@ -78,6 +78,9 @@ COMMANDS = {
     "audit-heads": Command("audit_heads", "read", ("root",), brief=True),
     "hand-out-use": Command("use_hand_out", "hand_out", ("root", "place"), brief=True),
     "find-request": Command("access_log", "find", ("root", "id")),
+    # Its processes must begin without a thread, such as the one that waits for the end of standard input. It has a
+    # bound of its own.
+    "perimeter": Command("perimeter", "check", ("root",), carried_through=True),
     "wait-ready": Command("replica", "wait_ready"),
     "watch": Command("replica", "watch"),
     "probe": Command("replica", "probe", ("request",)),

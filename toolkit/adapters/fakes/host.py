@@ -33,6 +33,7 @@ from toolkit.domain.guard import GateResult, GuardPhase, Verdict
 from toolkit.domain.host_settings import settings_of
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.load import HostSample, ReplicaCount, TargetCount
+from toolkit.domain.perimeter import Listener, Perimeter, ReplicaTries, Try
 from toolkit.domain.probe import (
     Answer,
     Call,
@@ -88,9 +89,9 @@ class FakeHost(Guarded):
 
     The host calls `before` with the name of each operation; it may raise to play a crash at that point. `owner` has the
     lock; `holder` is this command, which loses the lock where another owner is set. `damaged` has the faults of
-    snapshots, `requests` is its access log, `sealed` the engines whose digests are kept, `homes` the programs whose
-    homes are there. `says` is what a version answers to a payload, `refuses` why it takes none, empty where it takes
-    it.
+    snapshots, `requests` is its access log, `listeners` what listens besides its router, `way_out` how replicas' tries
+    to leave end, `sealed` the engines whose digests are kept, `homes` the programs whose homes are there. `says` is
+    what a version answers to a payload, `refuses` why it takes none, empty where it takes it.
     """
 
     host: Host = field(default_factory=lambda: Host("localhost"))
@@ -117,6 +118,8 @@ class FakeHost(Guarded):
     requests: list[Answered] = field(default_factory=list)
     # What the host hands out of its ledger of use, part after part.
     ledger: list[UseChunk] = field(default_factory=list)
+    listeners: list[Listener] = field(default_factory=list)
+    way_out: str = "refused"
     loaded: str = "{}"
     ring: KeyRing = field(default_factory=KeyRing)
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -207,6 +210,30 @@ class FakeHost(Guarded):
             if chunk.start == start:
                 return replace(chunk, more=number + 1 < len(self.ledger))
         return UseChunk(self.name, start, start)
+
+    def perimeter(self) -> Perimeter:
+        self.before("perimeter")
+        running = [each for each in self.facts.slots if each.process is ProcessState.RUNNING]
+        replicas = tuple(
+            ReplicaTries(
+                f"{each.model}-{each.slot}",
+                each.model,
+                each.slot,
+                self.host.slot_user(f"{each.model}-{each.slot}"),
+                (
+                    Try("this host's own address", f"{self.host.address} tcp", "silent"),
+                    Try("outside", "192.0.2.1 udp", self.way_out),
+                    Try("outside", "192.0.2.1 tcp", "refused"),
+                    Try("a resolver", "127.0.0.53 udp", "refused"),
+                    Try("a name", "127.0.0.1 udp", "no way"),
+                    Try("a name", "toolkit-perimeter.invalid", "no answer"),
+                ),
+            )
+            for each in running
+        )
+        address, _, port = self.host.router_bind.rpartition(":")
+        router = Listener("tcp", address, int(port), self.host.user, "haproxy")
+        return Perimeter((router, *self.listeners), False, replicas)
 
     def drop_deployment(self, rollout: str) -> None:
         self.before("drop deployment")

@@ -31,6 +31,7 @@ from toolkit.domain.guard import GateResult, GuardOrder, GuardPhase
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.load import HostSample
 from toolkit.domain.outside import checked
+from toolkit.domain.perimeter import Listener, Perimeter, ReplicaTries, Try
 from toolkit.domain.probe import (
     Answer,
     Call,
@@ -108,6 +109,9 @@ class HostPort(Named, Protocol):
 
         A place of another ledger is its beginning. Raises HostError also where the ledger is shorter than `place`.
         """
+
+    def perimeter(self) -> Perimeter:
+        """Return what listens on the host, and what its replicas reach when they try; takes 25 seconds at most."""
 
     def drop_deployment(self, rollout: str) -> None:
         """Forget the deployment of this rollout, which has ended."""
@@ -280,6 +284,11 @@ class RealHost(Named):
         with understood(self.name):
             return chunk_from_json(self.name, answer)
 
+    def perimeter(self) -> Perimeter:
+        answer = self._ask("perimeter")
+        with understood(self.name):
+            return checked(_perimeter(answer))
+
     def drop_deployment(self, rollout: str) -> None:
         self._ask("drop-deployment", rollout=rollout)
 
@@ -434,6 +443,17 @@ def _pair(data: Mapping[str, Any]) -> Pair:
 def _kept_head(host: str, found: Mapping[str, Any]) -> KeptHead:
     head = Head(**{name: found[name] for name in Head.__dataclass_fields__})
     return checked(KeptHead(host, head, float(found["at"])))
+
+
+def _perimeter(answer: Mapping[str, Any]) -> Perimeter:
+    return Perimeter(
+        tuple(Listener(**each) for each in answer["listeners"]),
+        bool(answer["firewall"]),
+        tuple(
+            ReplicaTries(**{**each, "tries": tuple(Try(**one) for one in each["tries"])})
+            for each in answer["replicas"]
+        ),
+    )
 
 
 def busy(host: str, owner: Mapping[str, Any]) -> BusyError:

@@ -1,0 +1,101 @@
+"""What listens on this host: sockets of TCP, and those of UDP that take packets from anybody."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+import struct
+
+from wire import Document
+
+_TABLES = (
+    ("tcp", "/proc/net/tcp"),
+    ("tcp", "/proc/net/tcp6"),
+    ("udp", "/proc/net/udp"),
+    ("udp", "/proc/net/udp6"),
+)
+# proc(5): 0A is a listener of TCP, 07 a socket of UDP that is not connected.
+_STATES = {"tcp": "0A", "udp": "07"}
+MOST = 1024
+
+
+def listeners() -> list[Document]:
+    """Return [{"protocol", "address", "port", "user", "program"}], ordered; `program` is empty where it is unknown."""
+    found: dict[tuple[str, str, int, str], str] = {}
+    for protocol, table in _TABLES:
+        for line in _lines(table):
+            fields = line.split()
+            if fields[3] == _STATES[protocol]:
+                address, port = _address(fields[1])
+                found[protocol, address, port, _user(int(fields[7]))] = fields[9]
+    programs = _programs(set(found.values()))
+    return [
+        {
+            "protocol": protocol,
+            "address": address,
+            "port": port,
+            "user": user,
+            "program": programs.get(inode, ""),
+        }
+        for (protocol, address, port, user), inode in sorted(found.items())[:MOST]
+    ]
+
+
+def own_addresses() -> list[str]:
+    """Return this host's own IPv4 addresses, except for those of the loopback."""
+    found, lines = set(), _lines("/proc/net/fib_trie", 0)
+    before = ""
+    for line in lines:
+        if line.split()[:3] == ["/32", "host", "LOCAL"]:
+            address = before.split()[-1]
+            if not address.startswith("127."):
+                found.add(address)
+        before = line
+    return sorted(found)
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Return address and port of `0100007F:1F90`: words of four bytes in the order of this machine."""
+    digits, _, port = text.partition(":")
+    words = [int(digits[at : at + 8], 16) for at in range(0, len(digits), 8)]
+    data = struct.pack("=%dI" % len(words), *words)
+    family = socket.AF_INET if len(data) == 4 else socket.AF_INET6
+    address = socket.inet_ntop(family, data)
+    mapped = "::ffff:"
+    plain = address.startswith(mapped) and "." in address
+    return (address[len(mapped) :] if plain else address), int(port, 16)
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _programs(inodes: set[str]) -> dict[str, str]:
+    """Return the name of a program that holds each socket; root sees all of them."""
+    found: dict[str, str] = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            for name in os.listdir("/proc/%s/fd" % pid):
+                link = os.readlink("/proc/%s/fd/%s" % (pid, name))
+                if link.startswith("socket:[") and link[8:-1] in inodes:
+                    found.setdefault(link[8:-1], _command(pid))
+        except OSError:
+            continue
+    return found
+
+
+def _command(pid: str) -> str:
+    with open("/proc/%s/comm" % pid, errors="replace") as file:
+        return file.read().strip()
+
+
+def _lines(path: str, skipped: int = 1) -> list[str]:
+    try:
+        with open(path) as file:
+            return file.read().splitlines()[skipped:]
+    except OSError:
+        return []

@@ -1,0 +1,52 @@
+"""Check the perimeter of all hosts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.errors import HostError
+from toolkit.planning.upkeep.perimeter import Judged, judge
+from toolkit.workflows.fleet.look import each_at_once
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPerimeter:
+    """The verdict on each host that answers, and the errors of the others, by host's name."""
+
+    hosts: Mapping[str, Judged]
+    errors: Mapping[str, HostError]
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What is wrong, each with its host's name."""
+        return tuple(
+            f"{name}: {words}" for name, each in self.hosts.items() for words in each.findings
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what was found, of which the audit log has the digest."""
+        return {
+            "hosts": {name: each.as_json() for name, each in self.hosts.items()},
+            "unreachable": {
+                name: each.message.removeprefix(f"{name}: ") for name, each in self.errors.items()
+            },
+        }
+
+
+def check_perimeter(hosts: Sequence[HostPort]) -> FleetPerimeter:
+    """Return the perimeter of all hosts; each host bounds its own time, see `SECONDS` in hostside/perimeter.py."""
+    found = dict(zip([each.name for each in hosts], each_at_once(hosts, _check), strict=True))
+    return FleetPerimeter(
+        {name: each for name, each in found.items() if isinstance(each, Judged)},
+        {name: each for name, each in found.items() if isinstance(each, HostError)},
+    )
+
+
+def _check(host: HostPort) -> Judged | HostError:
+    try:
+        return judge(host.host, host.observe(), host.perimeter())
+    except HostError as error:
+        return error
