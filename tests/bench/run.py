@@ -30,6 +30,7 @@ SECTIONS = {
     "bench_fleet_change.py": ("fleet-upgrade", "fleet-rollback"),
     "bench_spread.py": ("spread",),
     "bench_router.py": ("router-withdrawal", "router-hold"),
+    "bench_cost.py": ("cost",),
     "bench_guard.py": ("guard-alarms", "guard-power"),
     "bench_guard_faults.py": ("guard-faults", "guard-work", "guard-repeats"),
 }

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.cli.shell import ROOT, Prompt
+from tests.workflows.cost_week import WEEKS, Week
 
 PAGE = (ROOT / "docs" / "economics.md").read_text("utf-8")
 COSTS, OVERRIDE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -26,8 +27,8 @@ def office(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Prompt:
 
 
 def test_the_worked_example_of_the_page_is_what_the_command_prints(office: Prompt) -> None:
-    [line] = re.findall(r"```sh\n(toolkit cost .*?)```", PAGE, re.DOTALL)
-    [shown] = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
+    line = re.findall(r"```sh\n(toolkit cost .*?)```", PAGE, re.DOTALL)[0]
+    shown = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)[0]
     said = office(*shlex.split(line.replace("\\\n", ""))[1:])
     assert (said.code, said.err) == (0, "")
     assert said.out == shown
@@ -97,7 +98,11 @@ def test_the_document_has_the_same_figures(office: Prompt) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("cost",), "no use is recorded on this ops machine"),
+        (("cost", "--since", "7d"), "the history has no use and no replica between 2026-11-20 and 2026-11-27"),
+        (("cost", "--since", "soon"), "--since 'soon' is no day"),
+        (("cost", "--since", "2026-11-20", "--until", "7w"), "--since 2026-11-20 is after 2026-10-09"),
+        (("cost", "--until", "2026-11-28"), "--until 2026-11-28 has not come yet"),
+        (("cost", "--readings", "absent.csv"), "absent.csv does not exist"),
         (("cost", "--tokens-in", "1", "--tokens-out", "1", "--tokens-cached", "2"),
          "--tokens-cached 2 is more than --tokens-in 1"),
         (("cost", *TRAFFIC, "--host", "gpu9"), "the host 'gpu9' has no price on 2026-11-27"),
@@ -112,3 +117,38 @@ def test_what_is_wrong_is_refused(office: Prompt, words: tuple[str, ...], messag
     assert said.code == 2
     assert said.err.splitlines()[0] == f"error: {message}"
     assert said.err.splitlines()[1].startswith("hint: ")
+
+
+def test_recorded_use_is_billed_with_the_time_that_models_held_hosts(office: Prompt) -> None:
+    week = Week("mixed", office.place / "home")
+    week.history.close()
+    files, days = WEEKS / "mixed", ("--since", "2026-11-02", "--until", "2026-11-08")
+    (office.place / "costs.yaml").write_text(
+        (files / "costs.yaml").read_text() + "exchange: {USD: {rate: 0.92, read: 2026-11-20}}\n"
+    )
+    words = ("cost", *days, "--readings", str(files / "meter.csv"), "--by", "key")
+    said = office(*words, "--json").json()
+    # tests/workflows/test_cost_weeks.py has the working by hand.
+    assert said["total"] == "391.740000"
+    assert [(each["key"], each["model"]) for each in said["keys"]] == [
+        ("ann", "small"),
+        ("bob", "large"),
+    ]
+    assert {each["model"] for each in said["apis"]} == {"", "small", "large"}
+    text = office(*words).out
+    assert text.startswith("2026-11-02 to 2026-11-08 (7 days), all amounts in EUR\n")
+    assert "(no model)" in text
+
+
+def test_where_nobody_asked_all_of_the_bill_is_idle_time(office: Prompt) -> None:
+    Week("mixed", office.place / "home").history.close()
+    (office.place / "costs.yaml").write_text(
+        (WEEKS / "mixed" / "costs.yaml").read_text()
+        + "exchange: {USD: {rate: 0.92, read: 2026-11-20}}\n"
+    )
+    said = office("cost", "--since", "2026-11-10", "--until", "2026-11-11", "--what-if", "hosts=+1")
+    # gpu1 48 h x 1 and 200 W x 48 h x 1.5 at 0.20, 2.88; gpu2 48 h x 2.20.
+    assert "Of 156.48, 156.48 (100 %) pays for idle, standby and empty time." in said.out
+    assert [line.split() for line in said.out.splitlines() if line.startswith("hosts=+1")] == [
+        ["hosts=+1", "207.36", "207.36", "0", "%", "-", "-", "-"]
+    ]

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from toolkit.cli.context import home_directory, open_history
 from toolkit.cli.numbers import Whole
-from toolkit.cli.options import costs_option, json_option
+from toolkit.cli.options import costs_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
     from datetime import date
 
+    from toolkit.adapters.history.history import History
     from toolkit.domain.economics import Costs
     from toolkit.planning.economics.bills import Situation
 
 
 @click.command()
 @costs_option()
+@click.option(
+    "--since",
+    default="30d",
+    show_default=True,
+    metavar="DAY",
+    help="The first day of the bill, as in 7d, 4w or 2026-11-01 (UTC).",
+)
+@click.option("--until", default="", metavar="DAY", help="Its last day.  [default: today]")
+@click.option(
+    "--readings", default="", metavar="FILE", help="Readings of meters, CSV with at,host,kwh."
+)
 @click.option(
     "--by",
     type=click.Choice(("model", "key")),
@@ -67,9 +81,13 @@ if TYPE_CHECKING:
     help="The bill with hosts=+1, traffic=0.5, device=OFFER, model=NAME or write-off=5.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of text.")
+@home_option()
 @json_option()
 def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
     costs_path: str,
+    since: str,
+    until: str,
+    readings: str,
     by: str,
     model: str | None,
     tokens_in: int | None,
@@ -82,12 +100,15 @@ def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
     prompt_tokens: int | None,
     scenarios: tuple[str, ...],
     as_csv: bool,
+    home: str | None,
     as_json: bool,
 ) -> None:
     """Show what a million tokens cost here, how much of it is idle time, and what closed APIs would charge.
 
-    Prices of hosts come from a file of costs, see docs/economics.md. The tables show the actual cost, the cost at full
-    load and the marginal cost side by side, and the same traffic at closed APIs with the dates of their prices.
+    Prices of hosts come from a file of costs, see docs/economics.md. Use, and the time for which models held hosts,
+    come from the history; where it has none yet, --tokens-in and --tokens-out state a traffic. The tables show the
+    actual cost, the cost at full load and the marginal cost side by side, and the same traffic at closed APIs with the
+    dates of their prices.
     """
     from datetime import UTC, datetime
 
@@ -100,30 +121,69 @@ def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
     prices = load_price_table()
     today = datetime.fromtimestamp(time.time(), UTC).date()
     costs = load_costs(Path(costs_path))
-    if tokens_in is None or tokens_out is None:
-        raise InputError(
-            "no use is recorded on this ops machine",
-            hint="state a traffic: toolkit cost --model MODEL --tokens-in 1000000 --tokens-out 200000 --days 30",
-        )
-    if tokens_cached > tokens_in:
-        raise InputError(
-            f"--tokens-cached {tokens_cached} is more than --tokens-in {tokens_in}",
-            hint="cached tokens are a part of the input tokens",
-        )
-    situation = _stated(
-        costs, model, (requests, tokens_in, tokens_cached, tokens_out), today, days, named
-    )
+    notes: tuple[str, ...] = ()
+    if tokens_in is None and tokens_out is None:
+        days_of_bill = first_and_last(since, until, today)
+        keys = as_json or by == "key"
+        history = open_history(home_directory(home))
+        situation, notes = _recorded(costs, days_of_bill, readings, history, keys=keys)
+    else:
+        figures = (requests, tokens_in or 0, tokens_cached, tokens_out or 0)
+        situation = _stated(costs, model, figures, today, days, named)
     made = bills(
         situation, prices.models, against, today, prompt=prompt_tokens, scenarios=scenarios
     )
     if as_json:
-        print_json(document(made, prices, today))
-    elif as_csv:
+        print_json(document(made, prices, today, notes))
+        return
+    if as_csv:
         click.echo(csv_text(made[0].account, by), nl=False)
     else:
         show(made, prices, by, say, table)
-        for words in made[0].account.notes:
-            note(words)
+    for words in (*notes, *made[0].account.notes):
+        note(words)
+
+
+def _recorded(
+    costs: Costs, days: tuple[date, date], readings: str, history: History, *, keys: bool
+) -> tuple[Situation, tuple[str, ...]]:
+    from toolkit.config.meter import Readings, load_readings
+    from toolkit.workflows.fleet.recorded import recorded, window
+
+    metered = load_readings(Path(readings)) if readings else Readings((), ())
+    span = window(*days, int(time.time()))
+    situation, notes = recorded(history, costs, span, metered.metered, keys=keys)
+    if not situation.traffic and not situation.reservations:
+        raise InputError(
+            f"the history has no use and no replica between {days[0]} and {days[1]}",
+            hint="state a traffic: toolkit cost --model MODEL --tokens-in 1000000 --tokens-out 200000 --days 30",
+        )
+    return situation, (*metered.notes, *notes)
+
+
+def first_and_last(since: str, until: str, today: date) -> tuple[date, date]:
+    """Return the first and the last day that --since and --until name; raises InputError."""
+    last = _day("--until", until, today) if until else today
+    first = _day("--since", since, today)
+    if first > last:
+        raise InputError(f"--since {since} is after {last}", hint="toolkit cost --since 7d")
+    if last > today:
+        raise InputError(f"--until {until} has not come yet", hint="leave it out, for today")
+    return first, last
+
+
+def _day(option: str, text: str, today: date) -> date:
+    from datetime import date, timedelta
+
+    found = re.fullmatch(r"([0-9]{1,4})([dw])", text)
+    if found is not None:
+        return today - timedelta(days=int(found[1]) * (7 if found[2] == "w" else 1))
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"{option} {text!r} is no day", hint=f"{option} 7d, or 2026-11-01"
+        ) from None
 
 
 def _stated(
@@ -138,6 +198,11 @@ def _stated(
     from toolkit.planning.economics.work import Tokens
 
     requests, tokens_in, cached, tokens_out = figures
+    if cached > tokens_in:
+        raise InputError(
+            f"--tokens-cached {cached} is more than --tokens-in {tokens_in}",
+            hint="cached tokens are a part of the input tokens",
+        )
     known = sorted({each.model for each in costs.capacities})
     name = model or (known[0] if len(known) == 1 else "")
     if not name:

@@ -49,6 +49,7 @@ _OPTIONS = {
     "--fleet": Name.FILE,
     "--schedule": Name.FILE,
     "--costs": Name.FILE,
+    "--readings": Name.FILE,
     "cost --model": Name.MODEL,
     "--key-file": Name.FILE,
     "--prompts": Name.FILE,

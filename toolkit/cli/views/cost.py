@@ -187,10 +187,13 @@ def _show_scenarios(made: Sequence[Bill], table: Table) -> None:
     rows = []
     for each in made:
         models = each.account.models
+        whole = (
+            "" if any(not one.model for one in each.beside) or len(models) != 1 else models[0].model
+        )
         known = [one.utilisation for one in models if one.utilisation is not None]
         worst = max(known, default=None)
         cheapest = min(
-            (one for one in each.beside if one.quote.cost is not None),
+            (one for one in each.beside if one.api_is_cheaper is not None and one.model == whole),
             key=lambda one: one.quote.cost or Decimal(0),
             default=None,
         )

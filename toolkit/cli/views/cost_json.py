@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _CENT = Decimal("0.000001")
 
 
-def document(made: Sequence[Bill], prices: PriceTable, today: date) -> dict[str, Any]:
+def document(
+    made: Sequence[Bill], prices: PriceTable, today: date, notes: Sequence[str]
+) -> dict[str, Any]:
     """Return what `toolkit cost --json` prints: the first of the bills, and the others as scenarios."""
     span = made[0].account.span
     return {
@@ -37,7 +39,7 @@ def document(made: Sequence[Bill], prices: PriceTable, today: date) -> dict[str,
         },
         **_bill(made[0]),
         "keys": [_key(each) for each in made[0].account.keys],
-        "notes": list(made[0].account.notes),
+        "notes": [*notes, *made[0].account.notes],
         "what_if": [{"scenario": each.scenario, **_bill(each)} for each in made[1:]],
     }
 

@@ -9,7 +9,7 @@ its replicas were live. Idle power belongs to the time, and the power on top of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -32,7 +32,9 @@ _ONE = Decimal(1)
 def account(situation: Situation) -> Account:
     """Return the bill. Raises InputError where a host has no price or no energy for a time that it was used."""
     costs, span = situation.costs, situation.span
-    by_place, by_key = _grouped(situation.traffic)
+    by_place = _grouped(situation.traffic, lambda row: (row.host, row.model))
+    keyed = situation.traffic if situation.keys is None else situation.keys
+    by_key = _grouped(keyed, lambda row: (row.key, row.model))
     names = dict.fromkeys([*costs.hosts, *(each.host for each in situation.reservations)])
     times = [divide(each, costs, span, situation.reservations) for each in names]
     paid = [each for each in times if each is not None]
@@ -88,18 +90,13 @@ class _Model:
 
 
 def _grouped(
-    traffic: Iterable[Traffic],
-) -> tuple[dict[tuple[str, str], Tokens], dict[tuple[str, str], Tokens]]:
-    """Return the tokens by host and model, and by key and model."""
-    by_place: dict[tuple[str, str], list[Traffic]] = {}
-    by_key: dict[tuple[str, str], list[Traffic]] = {}
+    traffic: Iterable[Traffic], kind: Callable[[Traffic], tuple[str, str]]
+) -> dict[tuple[str, str], Tokens]:
+    """Return the tokens of each kind of rows."""
+    found: dict[tuple[str, str], list[Traffic]] = {}
     for row in traffic:
-        by_place.setdefault((row.host, row.model), []).append(row)
-        by_key.setdefault((row.key, row.model), []).append(row)
-    return (
-        {place: total(rows) for place, rows in by_place.items()},
-        {key: total(rows) for key, rows in by_key.items()},
-    )
+        found.setdefault(kind(row), []).append(row)
+    return {each: total(rows) for each, rows in found.items()}
 
 
 def _spread_people(paid: Iterable[HostTime], money: Decimal) -> None:

@@ -12,13 +12,18 @@ from toolkit.planning.economics.work import Tokens
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that a bill follows from."""
+    """All that a bill follows from.
+
+    `keys` are the same tokens by key and model, for large histories: the rows of `traffic` then leave the key out.
+    None: the rows of `traffic` have it.
+    """
 
     costs: Costs
     span: Span
     reservations: tuple[Reservation, ...]
     traffic: tuple[Traffic, ...]
     metered: tuple[Metered, ...] = ()
+    keys: tuple[Traffic, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,17 +52,27 @@ def _traffic(situation: Situation, value: str) -> Situation:
     if not _NUMBER.fullmatch(value):
         raise InputError(f"traffic={value} is no multiple of the traffic", hint="traffic=0.5")
     factor = Decimal(value)
+    return _unmetered(
+        replace(
+            situation,
+            traffic=_multiple(situation.traffic, factor),
+            keys=None if situation.keys is None else _multiple(situation.keys, factor),
+        )
+    )
+
+
+def _multiple(rows: Sequence[Traffic], factor: Decimal) -> tuple[Traffic, ...]:
     fields = ("requests", "tokens_in", "cached", "tokens_out")
-    rows, left = [], dict.fromkeys(fields, Decimal(0))
-    for row in situation.traffic:
+    found, left = [], dict.fromkeys(fields, Decimal(0))
+    for row in rows:
         counts: dict[str, Any] = {}
         for name in fields:
             # What a row's rounding leaves goes to the next, so that the sums are exact.
             exact = getattr(row, name) * factor + left[name]
             counts[name] = int(exact)
             left[name] = exact - counts[name]
-        rows.append(replace(row, **counts))
-    return _unmetered(replace(situation, traffic=tuple(rows)))
+        found.append(replace(row, **counts))
+    return tuple(found)
 
 
 def _hosts(situation: Situation, value: str) -> Situation:
@@ -151,11 +161,14 @@ def _model(situation: Situation, value: str) -> Situation:
                 replace(each, model=new) if each.model == former else each
                 for each in situation.reservations
             ),
-            traffic=tuple(
-                replace(row, model=new) if row.model == former else row for row in situation.traffic
-            ),
+            traffic=_renamed(situation.traffic, former, new),
+            keys=None if situation.keys is None else _renamed(situation.keys, former, new),
         )
     )
+
+
+def _renamed(rows: Sequence[Traffic], former: str, new: str) -> tuple[Traffic, ...]:
+    return tuple(replace(row, model=new) if row.model == former else row for row in rows)
 
 
 def _write_off(situation: Situation, value: str) -> Situation:

@@ -1,0 +1,118 @@
+"""The bills of three weeks, busy, idle and mixed, from a history as deployments and collection leave it.
+
+Each week is worked out by hand from its files in `weeks/`, all times in UTC from Monday 2026-11-02 on: 168 hours,
+604,800 seconds. A bill may differ from the one by hand by 2 %; these agree to the cent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.workflows.cost_week import Week
+from toolkit.planning.economics.bills import Account, ModelBill
+
+
+@pytest.fixture
+def week(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Week]:
+    made = Week(request.param, tmp_path)
+    yield made
+    made.history.close()
+
+
+def near(found: Decimal | None, by_hand: str) -> bool:
+    """Whether a figure is the one by hand, to half a cent."""
+    assert found is not None
+    assert abs(found - Decimal(by_hand)) <= abs(Decimal(by_hand)) * Decimal("0.02")
+    return abs(found - Decimal(by_hand)) <= Decimal("0.005")
+
+
+def of(bill: Account, model: str) -> ModelBill:
+    (found,) = [each for each in bill.models if each.model == model]
+    return found
+
+
+@pytest.mark.parametrize("week", ["busy"], indirect=True)
+def test_a_busy_week(week: Week) -> None:
+    """One bought, metered host that serves one model.
+
+    Write-off 43,800 / (5 x 8,760 h) = 1.00 an hour: 168.00. Hosting 219 / 730 x 168 = 50.40. People 3.65 h x 80 / 730 x
+    168 = 67.20. The meter counts 14.2 + 14.6 kWh, begins anew on the 4th, and goes on with 15.1 + 14.8 + 14.4 + 13.9 +
+    13.6: 100.6 kWh. Beside it flow 150 W x 168 h = 25.2 kWh. With PUE (100.6 + 25.2) x 1.3 = 163.54 kWh, 40.885.
+    The bill is 168 + 50.40 + 67.20 + 40.885 = 326.485.
+
+    Work of ann: 574,970,860 fresh / 10,000 + 382,276,939 cached / 100,000 + 137,744,199 out / 900 = 214,369.0 s; of bob
+    145,906.4 s; together 360,275.4 s, a utilisation of 0.595693. The 288 requests a day of the toolkit itself do
+    not count.
+    Idle power 300 W x 168 h x 1.3 = 65.52 kWh, so 98.02 kWh, 24.505, are of the work.
+    Work costs (326.485 - 24.505) x 0.595693 + 24.505 = 204.3925. Ann pays 326.485 x 214,369.0 / 360,275.4 = 194.2632.
+    """
+    bill = week.bill()
+    small = of(bill, "small")
+    assert near(bill.total, "326.485")
+    assert near(bill.hosts[0].energy, "40.885")
+    assert near(small.utilisation, "0.595693")
+    assert near(small.working, "204.3925")
+    assert near(bill.unused, "122.0925")
+    assert [each.key for each in bill.keys] == ["ann", "bob"]
+    assert near(bill.keys[0].total, "194.2632")
+    assert small.tokens.requests == 273_826
+    assert bill.notes == ()
+
+
+@pytest.mark.parametrize("week", ["idle"], indirect=True)
+def test_an_idle_week(week: Week) -> None:
+    """Two rented hosts that hardly anybody asks.
+
+    Rent 2 x 168 x 2.40 = 806.40; people for the fleet 2 h x 90 / 730 x 168 = 41.4247. The bill is 847.8247, 2.5232877
+    for each hour of a host.
+
+    gpu1: `small` serves alone for 34 h. From Tuesday 10:00 on a second release of the same size shares the host for
+    134 h, at first as the new one, then with the former one as standby: 67 h of the host are standby time, 169.0603.
+    `small` costs 168 x 2.5232877 = 423.9123.
+    gpu2: `large` serves until Wednesday 12:00, 60 h: 151.3973. 108 h nobody holds it: 272.5151.
+    Work of `small`: 490,874 / 10,000 + 119,130 / 900 = 181.454 s of 604,800 s; 0.0300 % of (423.9123 - 169.0603) are
+    0.0765.
+    Of `large`: 36,750 / 4,000 + 12,250 / 40,000 + 14,700 / 300 = 58.494 s of 216,000 s, 0.0410. All else, 847.7072,
+    pays for time without work.
+    """
+    bill = week.bill()
+    small, large = of(bill, "small"), of(bill, "large")
+    assert near(bill.total, "847.8247")
+    assert near(small.total, "423.9123")
+    assert near(small.standby, "169.0603")
+    assert (small.live_hours, small.standby_hours) == (168, 134)
+    assert near(large.total, "151.3973")
+    assert near(bill.empty, "272.5151")
+    assert near(small.working, "0.0765") and near(large.working, "0.0410")
+    assert near(bill.unused, "847.7072")
+
+
+@pytest.mark.parametrize("week", ["mixed"], indirect=True)
+def test_a_mixed_week(week: Week) -> None:
+    """A bought host with two models, and a rented one from Thursday on.
+
+    gpu1: write-off 35,040 / (4 x 8,760 h) x 168 = 168.00. The meter counts 37.0 kWh from Monday to Saturday. It has no
+    reading after Sunday 00:00: 200 W x 24 h = 4.8 kWh take their place. (37.0 + 4.8) x 1.5 = 62.7 kWh, 12.54.
+    gpu2: 96 h x 2.20 = 211.20. The bill is 391.74.
+
+    gpu1 by memory: `small` a quarter, `large` three. Idle power 200 W x 168 h x 1.5 = 50.4 kWh, 10.08; the rest, 2.46,
+    is of the work: `small` 154,575.8 s x 1/4, `large` 134,479.7 s x 3/4, so 0.6814 and 1.7786.
+    `large` costs (168 + 10.08) x 3/4 + 1.7786 = 135.3386.
+    gpu2: nobody until Thursday 05:50, 5 h 50 min, 12.8333; a start of 10 min, 0.3667, then 90 h of `small`, 198.00.
+    `small` costs 178.08 / 4 + 0.6814 + 198.3667 = 243.5681, and worked (154,575.8 + 32,363.5) s of 928,800 s: 0.20127.
+    """
+    bill = week.bill()
+    small, large = of(bill, "small"), of(bill, "large")
+    assert near(bill.total, "391.74")
+    assert bill.hosts[0].energy_source == "metered, 24.0 h of stated watts"
+    assert near(bill.hosts[0].energy, "12.54")
+    assert near(large.total, "135.3386")
+    assert near(small.total, "243.5681")
+    assert near(small.standby, "0.3667")
+    assert near(bill.empty, "12.8333")
+    assert near(small.utilisation, "0.20127")
+    assert near(large.utilisation, "0.22235")

@@ -1,0 +1,76 @@
+"""The recorded use of a fleet, and when its models held its hosts, from the history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
+
+from toolkit.adapters.history.history import History
+from toolkit.domain.economics import Costs, Metered, Span, Traffic, day_of, midnight
+from toolkit.domain.use import UseRow
+from toolkit.planning.economics.bills import Situation
+from toolkit.planning.economics.reserved import reserved
+
+_ALL = 1_000_000
+# Two sums over the recorded use are smaller by far than its rows.
+_BY_PLACE, _BY_KEY = ("day", "host", "model", "base"), ("key", "model", "base")
+
+
+def recorded(
+    history: History,
+    costs: Costs,
+    span: Span,
+    metered: Iterable[Metered] = (),
+    *,
+    keys: bool = True,
+) -> tuple[Situation, tuple[str, ...]]:
+    """Return the situation in `span` as the history has it, and remarks on its records.
+
+    Without `keys` the bill has none. A day counts whole: use is recorded by the day. An adapter's use belongs to the
+    model whose replica computed it.
+    """
+    days = day_of(span.begins).isoformat(), day_of(span.ends - 1).isoformat()
+    rows = history.use(*days, by=_BY_PLACE)
+    by_key = history.use(*days, by=_BY_KEY) if keys else ()
+    models = history.models()
+    weights = {
+        (release.model, release.number): max(1, release.memory * max(1, release.devices))
+        for model in models
+        for release, _ in history.releases(model)
+    }
+    deployments = [each for model in models for each in history.deployments(model, _ALL)]
+    only = next(iter(costs.hosts)) if len(costs.hosts) == 1 else ""
+    # Records that are older than fleets name no host.
+    deployments = [replace(each, host=each.host or only) for each in deployments]
+    held, notes = reserved(deployments, weights, span.ends)
+    return (
+        Situation(
+            costs,
+            span,
+            tuple(each for each in held if each.span.within(span).seconds),
+            tuple(map(_traffic, rows)),
+            tuple(metered),
+            tuple(map(_traffic, by_key)),
+        ),
+        notes,
+    )
+
+
+def window(since: date, until: date, now: int) -> Span:
+    """Return the span from the beginning of `since` to the end of `until`, or to now where that is earlier."""
+    return Span(midnight(since), min(midnight(until) + 86_400, now))
+
+
+def _traffic(row: UseRow) -> Traffic:
+    return Traffic(
+        date.fromisoformat(row.day) if row.day else date.min,
+        row.host,
+        row.key,
+        row.base or row.model,
+        row.requests,
+        row.tokens_in,
+        row.cached,
+        row.tokens_out,
+        row.unknown,
+    )
