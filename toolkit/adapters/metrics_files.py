@@ -61,6 +61,14 @@ def write_files(directory: Path, texts: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(changed)
 
 
+def shipped_dashboards() -> dict[str, str]:
+    """Return the dashboards for Grafana that come with the toolkit, by path below the directory."""
+    place = Path(__file__).parents[1] / "dashboards"
+    return {
+        f"dashboards/{path.name}": path.read_text("utf-8") for path in sorted(place.glob("*.json"))
+    }
+
+
 def _replace(path: Path, text: str) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:

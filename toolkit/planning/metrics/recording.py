@@ -46,6 +46,11 @@ def _replicas(figures: Sequence[Figures]) -> list[Record]:
     queue = rate(lambda each: each.queue, "_bucket")
     whole = rate(lambda each: each.whole, "_bucket")
     return [
+        Record(
+            "toolkit:release:serving",
+            "count by (model, release, version)"
+            " (toolkit_slot_info and on (host, model, slot) toolkit_slot_weight > 0)",
+        ),
         Record("toolkit:replica:up", f'max by ({_OF_REPLICA}) (up{{job="{REPLICA}"}})'),
         Record("toolkit:replica:running", total(_OF_REPLICA, gauge(lambda each: each.running))),
         Record("toolkit:replica:waiting", total(_OF_REPLICA, gauge(lambda each: each.waiting))),

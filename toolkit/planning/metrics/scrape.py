@@ -18,6 +18,15 @@ global:
   scrape_interval: 15s
   evaluation_interval: 15s
 """
+# In Grafana's directory of provisioned dashboards.
+_PROVIDER = """\
+# Written by `toolkit metrics setup`.
+apiVersion: 1
+providers:
+  - name: toolkit
+    type: file
+    options: {{path: "{directory}/dashboards"}}
+"""
 # Backends that lead to single slots, and to metrics: they repeat what the models' backends have.
 _REPEATED = "(metrics:|up[.]|relay[.]).*"
 
@@ -26,6 +35,7 @@ def fixed_files(setup: MetricsSetup, figures: Sequence[Figures]) -> dict[str, st
     """Return the files of the directory that follow from the setup alone, by path below it."""
     return {
         "prometheus.yml": render_prometheus(setup),
+        "grafana-dashboards.yml": _PROVIDER.format(directory=setup.directory),
         "rules/toolkit-recording.yml": render_groups(recording_groups(figures, setup.objectives)),
         "rules/toolkit-alerts.yml": render_groups(alert_groups(setup.objectives), setup.docs),
     }

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.adapters.hosts.host import HostPort
-from toolkit.adapters.metrics_files import keep_setup, read_setup, write_files
+from toolkit.adapters.metrics_files import (
+    keep_setup,
+    read_setup,
+    shipped_dashboards,
+    write_files,
+)
 from toolkit.domain.metrics import MetricsSetup, Target
 from toolkit.errors import InputError
 from toolkit.planning.engines import all_figures
@@ -35,7 +40,7 @@ def set_up(home: Path, setup: MetricsSetup, hosts: Sequence[HostPort]) -> Scrape
 
     Raises InputError where the directory cannot be written.
     """
-    written = write_files(Path(setup.directory), fixed_files(setup, all_figures()))
+    written = write_files(Path(setup.directory), _fixed(setup))
     followed = _follow(setup, hosts)
     keep_setup(home, setup)
     return Scraped(
@@ -51,7 +56,7 @@ def scraped(home: Path, hosts: Sequence[HostPort]) -> Scraped:
     """Return what Prometheus would read now, and the files that do not say so; raises InputError without a setup."""
     setup = _require_setup(home)
     wanted, apart, unreachable = _wanted(setup, hosts)
-    texts = {**fixed_files(setup, all_figures()), **target_files(wanted)}
+    texts = {**_fixed(setup), **target_files(wanted)}
     stale = [name for name, text in texts.items() if _text(Path(setup.directory) / name) != text]
     return Scraped(setup, wanted, apart, unreachable, tuple(stale))
 
@@ -61,6 +66,10 @@ def follow(home: Path, hosts: Sequence[HostPort]) -> None:
     setup = read_setup(home)
     if setup is not None:
         _follow(setup, hosts)
+
+
+def _fixed(setup: MetricsSetup) -> dict[str, str]:
+    return {**fixed_files(setup, all_figures()), **shipped_dashboards()}
 
 
 def _follow(setup: MetricsSetup, hosts: Sequence[HostPort]) -> Scraped:
