@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from contextlib import closing
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.cli.shell import Shell, start
+from tests.cli.shell import Prompt, Shell, start
+from tests.cli.test_json import Fleet
 from tests.workflows.world import release
 from toolkit.adapters.history.glance import releases_in
 from toolkit.cli.main import cli
 from toolkit.cli.names import ARGUMENTS, FLAGS
+from toolkit.config import known_names
 from toolkit.config.glance import models_in
 
 _CONTEXT = click.Context(cli)
@@ -48,7 +51,7 @@ def test_completion_offers_what_there_is(shell: Shell, typed: str, offered: list
     assert [line.partition(",")[2] for line in out.splitlines()] == offered
 
 
-def offers(shell: Shell, kind: str, typed: str) -> list[str]:
+def offers(shell: Prompt, kind: str, typed: str) -> list[str]:
     """Return what `kind` of shell is told when `typed` stands before the cursor."""
     words = typed.split(" ")
     shell.environment.update(_TOOLKIT_COMPLETE=f"{kind}_complete", COMP_WORDS=typed.strip())
@@ -112,8 +115,91 @@ def test_the_table_of_names_is_that_of_the_commands() -> None:
     # `--version` of `ask` takes a word; that of `toolkit` itself stands before every command.
     assert flags - {"--version"} == FLAGS - {"--help", "-h"}
     named = {path for path, name in first.items() if name in ("model", "models", "host", "hosts")}
-    assert named | {"registry accept", "bundle load", "bundle show", "metrics setup"} == set(
-        ARGUMENTS
+    others = {"registry accept", "bundle load", "bundle show", "metrics setup", "keys revoke"}
+    assert named | others == set(ARGUMENTS)
+
+
+INI = "[gpus]\n" + "".join(f"gpu{each} ansible_host=10.0.0.{each}\n" for each in (1, 2, 3))
+SCRIPT = """\
+#!/bin/sh
+touch "$0.ran"
+echo '{"gpus": {"hosts": ["gpu1", "gpu2", "gpu3"]}, "_meta": {"hostvars": {"gpu1": {"ansible_host": "10.0.0.1"},
+  "gpu2": {"ansible_host": "10.0.0.2"}, "gpu3": {"ansible_host": "10.0.0.3"}}}}'
+"""
+
+
+def spoken(lines: list[str]) -> list[str]:
+    """Return the words that a shell offers: bash and fish get one on a line, zsh three lines for each."""
+    if lines[:1] == ["plain"]:
+        return lines[1::3]
+    return [line.partition(",")[2].partition("\t")[0] for line in lines]
+
+
+@pytest.mark.parametrize("kind", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("text", [INI, SCRIPT], ids=["INI", "a script"])
+def test_hosts_that_only_ansible_knows_are_offered_once_a_command_has_read_them(
+    shell: Shell, kind: str, text: str
+) -> None:
+    inventory = shell.place / "inventory"
+    inventory.write_text(text)
+    inventory.chmod(0o700 if text is SCRIPT else 0o600)
+    shell.set("TOOLKIT_FLEET", inventory)
+    (shell.place / "home").mkdir()
+    typed = "toolkit provision gpu"
+    assert spoken(offers(shell, kind, typed)) == []
+    assert shell("config").code == 0
+    (shell.place / "inventory.ran").unlink(missing_ok=True)
+    assert spoken(offers(shell, kind, typed)) == ["gpu1", "gpu2", "gpu3"]
+    assert spoken(offers(shell, kind, "toolkit deploy tiny --host gpu3")) == ["gpu3"]
+    # Ansible has not run for that
+    assert not (shell.place / "inventory.ran").exists()
+
+
+@pytest.mark.parametrize("kind", ["bash", "zsh", "fish"])
+def test_keys_are_offered_once_a_command_has_seen_them(
+    prompt: Prompt, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    fleet = Fleet(prompt, monkeypatch, 2)
+    for name in ("ann", "bob", "bert"):
+        assert fleet(f"keys add {name}").code == 0
+    assert spoken(offers(prompt, kind, "toolkit keys revoke b")) == ["bert", "bob"]
+    assert spoken(offers(prompt, kind, "toolkit usage --key a")) == ["ann"]
+    assert fleet("keys revoke bob").code == 0
+    assert spoken(offers(prompt, kind, "toolkit keys revoke b")) == ["bert"]
+    # a new name is the person's own
+    assert "bert" not in spoken(offers(prompt, kind, "toolkit keys add b"))
+
+
+def test_a_yaml_inventory_that_was_edited_is_looked_at_itself(shell: Shell) -> None:
+    (shell.place / "home").mkdir()
+    assert shell("config").code == 0
+    inventory = Path(shell.environment["TOOLKIT_FLEET"])
+    inventory.write_text(inventory.read_text().replace("localhost:", "elsewhere:"))
+    os.utime(inventory, (5, 5))
+    assert spoken(offers(shell, "bash", "toolkit provision ")) == ["elsewhere"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"": 5}', '{"": {"keys": 5}}', "[" * 9999, "\xff"])
+def test_names_that_were_damaged_are_not_offered(tmp_path: Path, text: str) -> None:
+    (tmp_path / known_names.FILE).write_text(text, "latin-1")
+    assert known_names.known_keys(tmp_path, None) == []
+    known_names.remember(tmp_path, None, keys=["ann"])
+    assert known_names.known_keys(tmp_path, None) == ["ann"]
+
+
+def test_names_need_a_home_and_keep_the_fleets_that_were_used_last(tmp_path: Path) -> None:
+    known_names.remember(tmp_path / "none", None, keys=["ann"])
+    assert not (tmp_path / "none").exists()
+    for number in range(60):
+        known_names.remember(tmp_path, f"/fleet{number}", hosts=[f"gpu{number}"])
+        known_names.remember(tmp_path, "/first", keys=["ann"])
+    assert known_names.known_hosts(tmp_path, "/fleet59") == ["gpu59"]
+    assert known_names.known_hosts(tmp_path, "/fleet1") == []
+    assert known_names.known_keys(tmp_path, "/first") == ["ann"]
+    file = tmp_path / known_names.FILE
+    assert (file.stat().st_mode & 0o777, [each.name for each in tmp_path.iterdir()]) == (
+        0o600,
+        [file.name],
     )
 
 

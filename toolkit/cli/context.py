@@ -18,6 +18,7 @@ from toolkit.adapters.store.private import make_private
 from toolkit.cli.output import note
 from toolkit.cli.passwords import become_password, vault_password
 from toolkit.config.fleet import Variables, load_fleet
+from toolkit.config.known_names import remember
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import ToolkitError
 
@@ -50,6 +51,7 @@ def home_directory(home: str | None) -> Path:
 def open_fleet(fleet: str | None) -> Fleet:
     """Return the hosts of the fleet's inventory, or this machine."""
     found = load_fleet(Path(fleet) if fleet else None, _read_with_ansible)
+    remember_names(fleet, hosts=[host.name for host in found.hosts])
     password = become_password()
     if password is None:
         return found
@@ -58,6 +60,17 @@ def open_fleet(fleet: str | None) -> Fleet:
         replace(host, become_password=host.become_password or password) for host in found.hosts
     )
     return replace(found, hosts=tuple(hosts))
+
+
+def remember_names(
+    fleet: str | None, *, hosts: Sequence[str] | None = None, keys: Sequence[str] | None = None
+) -> None:
+    """Keep names for completion in the home of the running command; see `known_names`."""
+    command = click.get_current_context(silent=True)
+    if command is not None:
+        home = command.params.get("home") or os.environ.get("TOOLKIT_HOME")
+        place = Path(home).expanduser() if home else Path.home() / ".toolkit"
+        remember(place, fleet, hosts=hosts, keys=keys)
 
 
 def _read_with_ansible(path: Path) -> Variables:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from toolkit.adapters.hosts.host import HostPort
-from toolkit.cli.context import home_directory, open_fleet
+from toolkit.cli.context import home_directory, open_fleet, remember_names
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, together
 from toolkit.cli.output import note, print_json, say, table
@@ -93,6 +93,7 @@ def add(
 def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
     """List the keys, their limits, and the hosts that do not follow yet."""
     seen = read_keys(_hosts(fleet, home))
+    _remember(fleet, seen)
     if as_json:
         _print_json(seen)
         return
@@ -121,6 +122,7 @@ def revoke(name: str, fleet: str | None, home: str | None, as_json: bool) -> Non
 def sync(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Bring hosts that were away during a change to the keys of the others."""
     changed = sync_keys(_hosts(fleet, home))
+    _remember(fleet, changed)
     _show(changed, as_json, "every host follows the same keys" if changed.whole else "")
 
 
@@ -138,7 +140,13 @@ def _hosts(fleet: str | None, home: str | None) -> list[HostPort]:
 
 
 def _change(fleet: str | None, home: str | None, edit: Callable[[KeyRing], KeyRing]) -> FleetKeys:
-    return change_keys(_hosts(fleet, home), edit)
+    changed = change_keys(_hosts(fleet, home), edit)
+    _remember(fleet, changed)
+    return changed
+
+
+def _remember(fleet: str | None, found: FleetKeys) -> None:
+    remember_names(fleet, keys=[key.name for key in found.ring.active])
 
 
 _COLUMNS = ("NAME", "KEY", "A MINUTE", "AT ONCE", "INSIDE", "SINCE")

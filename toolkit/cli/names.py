@@ -1,7 +1,8 @@
-"""Offer names while a command is typed: models, versions, hosts, releases, paths.
+"""Offer names while a command is typed: models, versions, hosts, keys, releases, paths.
 
-It must answer faster than a person types, so it loads neither the command nor a library: see `config.glance`. What it
-does not know, it leaves to click, which loads the command.
+It must answer faster than a person types, so it loads neither the command nor a library: see `config.glance`, and
+`config.known_names` for what only Ansible or the hosts know. What it does not know, it leaves to click, which loads the
+command.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from pathlib import Path
 
 from click.shell_completion import CompletionItem, get_completion_class
 
-from toolkit.config.glance import hosts_in, models_in
+from toolkit.config.glance import models_in
+from toolkit.config.known_names import known_hosts, known_keys
 
 Items = list[CompletionItem[str]]
 
@@ -27,6 +29,7 @@ class Name(Enum):
     VERSION = "version"
     RELEASE = "release"
     HOST = "host"
+    KEY = "key"
     FILE = "file"
     DIRECTORY = "dir"
 
@@ -39,12 +42,14 @@ ARGUMENTS = {
     **dict.fromkeys(("releases", "ask", "logs", "stop", "update", "outdated", "prove"), Name.MODEL),
     **dict.fromkeys(("gate record", "registry pin"), Name.MODEL),
     **dict.fromkeys(("hosts drain", "hosts forget", "provision"), Name.HOST),
+    "keys revoke": Name.KEY,
     **dict.fromkeys(("bundle load", "bundle show", "metrics setup"), Name.DIRECTORY),
 }
 _MANY = ("bundle create", "outdated", "provision")
 _GROUPS = {each.split()[0] for each in ARGUMENTS if " " in each}
 _OPTIONS = {
     "--host": Name.HOST,
+    "--key": Name.KEY,
     "--registry": Name.FILE,
     "--fleet": Name.FILE,
     "--schedule": Name.FILE,
@@ -155,8 +160,11 @@ def _places(words: Sequence[str]) -> dict[str, str]:
 
 
 def _names(kind: Name, before: Sequence[str], typed: str, places: dict[str, str]) -> list[str]:
+    home = Path(places["home"]).expanduser() if places["home"] else Path.home() / ".toolkit"
     if kind is Name.HOST:
-        return hosts_in(Path(places["fleet"])) if places["fleet"] else ["localhost"]
+        return known_hosts(home, places["fleet"]) if places["fleet"] else ["localhost"]
+    if kind is Name.KEY:
+        return known_keys(home, places["fleet"])
     models = models_in(Path(places["registry"] or "model_registry.yaml"))
     if kind is Name.VERSIONED and "@" in typed:
         model = typed.partition("@")[0]
@@ -168,5 +176,4 @@ def _names(kind: Name, before: Sequence[str], typed: str, places: dict[str, str]
         return list(models.get(model, ()))
     from toolkit.adapters.history.glance import releases_in
 
-    home = Path(places["home"]).expanduser() if places["home"] else Path.home() / ".toolkit"
     return releases_in(home / "history.db", model)
