@@ -31,6 +31,7 @@ SECTIONS = {
     "bench_spread.py": ("spread",),
     "bench_router.py": ("router-withdrawal", "router-hold"),
     "bench_cost.py": ("cost",),
+    "bench_events.py": ("router-events",),
     "bench_guard.py": ("guard-alarms", "guard-power"),
     "bench_guard_faults.py": ("guard-faults", "guard-work", "guard-repeats"),
 }

@@ -118,8 +118,8 @@ class Backend:
     requests whose client hung up; `last` is path and body of the newest request, `headers` its headers,
     `all_headers` with those that stand twice.
     With "comments" a comment follows each piece of a stream, as with vLLM's `sse-keep-alive-interval`. With "usage" in
-    the body, that is the usage of the answer, in a stream cut into two pieces. A `broken` one hangs up instead of
-    answering, an `ill` one answers checks with 503.
+    the body, that is the usage of the answer, in a stream cut into two pieces; with "pieces" an answer without a stream
+    comes so many bytes at a time. A `broken` one hangs up instead of answering, an `ill` one answers checks with 503.
     """
 
     def __init__(self, name: str, port: int | None = None) -> None:
@@ -197,7 +197,8 @@ class _Handler(BaseHTTPRequestHandler):
             answer = {"slot": backend.name, "size": len(body)}
             if isinstance(wanted, dict) and "usage" in wanted:
                 answer.update(text=wanted.get("text", ""), usage=wanted["usage"])
-            self._answer(json.dumps(answer, separators=(",", ":")).encode())
+            text = json.dumps(answer, separators=(",", ":")).encode()
+            self._answer(text, pieces=wanted.get("pieces", 0) if isinstance(wanted, dict) else 0)
             return
         comment = b": keep-alive\n\n" if wanted.get("comments") else b""
         self._stream(wanted["tokens"], wanted.get("pause", 0), wanted.get("usage"), comment)
@@ -225,9 +226,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._chunk(comment + event[:20])
             time.sleep(pause)
             self._chunk(event[20:])
-        self._chunk(b"data: [DONE]\n\n")
-        time.sleep(pause)
-        self._chunk(b"")
+        # At once, as the recorder of use lets an engine say it: clients hang up at the mark of the end.
+        self.wfile.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
 
     def _chunk(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
@@ -242,13 +242,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(parts)
 
-    def _answer(self, body: bytes, status: int = 200) -> None:
+    def _answer(self, body: bytes, status: int = 200, pieces: int = 0) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self._let_every_page()
         self.end_headers()
-        self.wfile.write(body)
+        for at in range(0, len(body), pieces or len(body)):
+            self.wfile.write(body[at : at + (pieces or len(body))])
+            time.sleep(0.002 if pieces else 0)
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""

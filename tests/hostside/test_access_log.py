@@ -113,3 +113,26 @@ def test_a_journal_without_the_request_is_no_error_and_a_broken_one_is(systemd: 
     journal(systemd, "echo 'no support for patterns' >&2; exit 1")
     with pytest.raises(OSError, match="no support for patterns"):
         access_log.find("/var/lib/toolkit", "r1")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "end", "found"),
+    [
+        (200, "-", "--", (200, "-")),
+        # the replica broke its answer off, or fell silent
+        (200, "-", "SD", (200, "replica_broke_off")),
+        (200, "-", "sD", (200, "replica_broke_off")),
+        # the client left an answer in one piece, which the router does not look at; it fell silent
+        (200, "-", "CD", (499, "client_left_answer")),
+        (200, "-", "cD", (499, "client_left_answer")),
+        # a stream that its client left
+        (499, "client_left_answer", "CD", (499, "client_left_answer")),
+        # an answer that never began
+        (499, "client_left", "CH", (499, "client_left")),
+        (502, "replica_broke_off", "SH", (502, "replica_broke_off")),
+        (401, "missing_api_key", "LR", (401, "missing_api_key")),
+        (200, "-", "", (200, "-")),
+    ],
+)
+def test_how_a_request_ended(status: int, reason: str, end: str, found: tuple[int, str]) -> None:
+    assert access_log.ended({"status": status, "reason": reason, "end": end}) == found

@@ -16,6 +16,7 @@ import pytest
 from tests.hostside.router_lab import Lab, lab, router_socket, until
 from tests.hostside.router_site import PATH, Site
 from toolkit.domain.keys import KeyRing
+from toolkit.hostside import access_log
 from toolkit.planning.routing.keys import with_key
 
 KEY = "tk-" + "k" * 40
@@ -84,10 +85,8 @@ def test_a_line_has_key_release_tokens_and_times(site: Site) -> None:
 @pytest.mark.parametrize(
     ("body", "tokens"),
     [
-        ({"stream": True, "tokens": 30, "usage": CHAT}, (7, 12)),
-        # comments that keep the connection alive
-        ({"stream": True, "tokens": 30, "usage": CHAT, "comments": True}, (7, 12)),
-        # a stream whose client did not ask for its usage
+        # a stream passes untouched: what it uses is counted in the engine
+        ({"stream": True, "tokens": 30, "usage": CHAT}, (None, None)),
         ({"stream": True, "tokens": 3}, (None, None)),
         ({}, (None, None)),
         ({"usage": {"prompt_tokens": 5, "total_tokens": 5}}, (5, None)),
@@ -112,11 +111,10 @@ def test_comments_of_a_stream_reach_the_client(standing: Lab) -> None:
 
 
 def test_tokens_wherever_the_answer_is_cut(standing: Lab) -> None:
-    # the stand-in cuts its usage after 20 bytes: in front of it, stand more and more of them
+    # the stand-in sends such an answer in pieces of 20 bytes
     for length in range(1, 40, 3):
         usage = {"x" * length: 1, **CHAT}
-        body = {"model": "tiny", "stream": True, "tokens": 1, "usage": usage, "pause": 0.005}
-        found = line(standing, body)
+        found = line(standing, {"model": "tiny", "usage": usage, "pieces": 20})
         assert found["tokens"] == {"in": 7, "out": 12}, length
 
 
@@ -184,9 +182,9 @@ def sent(running: Lab, body: bytes, length: int | None = None, path: str = PATH)
 
 
 def ended(running: Lab, before: int) -> tuple[int, str, str]:
-    """Return status, reason and HAProxy's word of the next line."""
+    """Return status and reason of the next line, as the host's side reads them, and HAProxy's word."""
     found = until(lambda: running.requests()[before:])[0]
-    return found["status"], found["reason"], found["end"]
+    return *access_log.ended(found), found["end"]
 
 
 @pytest.mark.parametrize("size", [0, 20_000], ids=["small", "read elsewhere"])
@@ -194,26 +192,14 @@ def test_a_client_that_leaves_a_stream_is_told_from_a_replica_that_breaks_it_off
     site: Site, size: int
 ) -> None:
     running, before = site.lab, len(site.lab.requests())
-    small = {**LONG_STREAM, "usage": CHAT}
-    body = json.dumps(small).encode().ljust(size)
+    body = json.dumps(LONG_STREAM).encode().ljust(size)
     with sent(running, body) as raw:
         assert b"data: " in raw.recv(65536) + raw.recv(65536)
     assert ended(running, before) == (499, "client_left_answer", "CD")
-    # the usage comes last, so nobody knows it
-    assert running.requests()[before]["tokens"] == {"in": None, "out": None}
     with sent(running, body) as raw:
         assert b"data: " in raw.recv(65536) + raw.recv(65536)
         site.blue.cut()
         assert ended(running, before + 1) == (200, "replica_broke_off", "SD")
-
-
-def test_tokens_of_a_stream_are_known_as_far_as_the_engine_told(site: Site) -> None:
-    body = {"model": "tiny", "stream": True, "tokens": 0, "usage": CHAT, "pause": 1}
-    with sent(site.lab, json.dumps(body).encode()) as raw:
-        while b"completion_tokens" not in raw.recv(65536):
-            pass
-    found = until(site.lab.requests)[0]
-    assert found["tokens"] == {"in": 7, "out": 12}
 
 
 @pytest.mark.parametrize("size", [0, 20_000], ids=["small", "read elsewhere"])
@@ -268,9 +254,7 @@ def test_a_replica_that_hangs_up_has_its_code_in_the_log(site: Site) -> None:
 def test_a_client_that_leaves_after_its_answer_has_it(standing: Lab, old: bool) -> None:
     for stream in (False, True):
         before = len(standing.requests())
-        # the engine ends a stream some time after the mark at which clients hang up
-        pause = {"pause": 0.1} if stream else {}
-        body = json.dumps({"model": "tiny", "stream": stream, "tokens": 2, **pause}).encode()
+        body = json.dumps({"model": "tiny", "stream": stream, "tokens": 2}).encode()
         head = f"POST {PATH} HTTP/1.{0 if old else 1}\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", standing.port), timeout=10) as raw:
             raw.sendall(head.encode() + body)

@@ -68,6 +68,14 @@ def test_the_oldest_go_where_nobody_carries_them_away(tmp_path: Path) -> None:
     assert len(left) < 20
 
 
+def test_a_replica_that_dies_at_each_start_leaves_so_many_files(tmp_path: Path) -> None:
+    for _ in range(300):
+        newest = Book(str(tmp_path), HEAD)
+        newest.close()
+    assert len(list(tmp_path.iterdir())) == 256
+    assert (tmp_path / f"{newest.run}.jsonl").exists()
+
+
 def test_a_link_in_the_way_is_not_followed(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(os, "urandom", lambda count: b"\0" * count)
     target = tmp_path / "target"

@@ -128,3 +128,20 @@ def test_how_a_request_ended(status: int, marks: str, pieces: list[bytes], end: 
 )
 def test_a_stream_says_that_it_is_over(pieces: list[bytes], over: bool) -> None:
     assert counting.at_its_end(pieces) is over
+
+
+@pytest.mark.parametrize(
+    ("body", "mark"),
+    [
+        (DONE, True),
+        (event({"usage": USAGE}) + DONE, True),
+        (event({"type": "message_stop"}, "message_stop"), True),
+        (event({"type": "response.completed"}, "response.completed"), True),
+        (event({"delta": "data: [DONE]"}), False),
+        (event({"type": "message_delta"}, "message_delta"), False),
+        (b": keep-alive\n\n", False),
+        (b"", False),
+    ],
+)
+def test_the_last_event_of_a_stream(body: bytes, mark: bool) -> None:
+    assert counting.is_end_mark(body) is mark

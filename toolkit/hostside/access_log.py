@@ -40,6 +40,21 @@ def find(root: str, id: str) -> Document:
     return {"lines": found[:MOST_LINES]}
 
 
+def ended(line: Document) -> tuple[int, str]:
+    """Return status and reason of a line, with those of an answer that was cut amid its body.
+
+    HAProxy tells the cut in `end` alone: two letters, who ended it (`C` the client, `S` the server, small where it fell
+    silent) and when (`D` amid the body).
+    """
+    status, reason, end = line["status"], line["reason"], line["end"]
+    if reason == "-" and end[1:2] == "D":
+        if end[0] in "Ss":
+            return status, "replica_broke_off"
+        if end[0] in "Cc":
+            return 499, "client_left_answer"
+    return status, reason
+
+
 def _journal(root: str, id: str) -> list[str]:
     unit = os.path.basename(os.path.normpath(root)) + "-router.service"
     words = '"request_id":"%s"' % id.replace(".", "[.]")

@@ -1,10 +1,12 @@
--- Tell the log of an answer: the engine's count of tokens, and whether a stream was sent to its end.
+-- Tell the log of an answer: the engine's count of tokens, and of a stream whether its client left it.
 --
--- The tokens are the engine's own `usage`, read as the answer passes. The filter keeps only the last bytes of the rest,
--- because `usage` may be cut in two. Generated text cannot forge it: the quotes inside a JSON string are escaped.
+-- The tokens are the engine's own `usage`, read as an answer in one piece passes. The filter keeps only the last bytes of
+-- the rest, because `usage` may be cut in two. Generated text cannot forge it: the quotes inside a JSON string are escaped.
+-- A stream passes untouched: a call for each of its events would cost as much as all else that the router does for it.
+-- What streams use is counted in the engine, see the recorder of the role `replica`.
 --
--- Sets txn.tokens_in and txn.tokens_out; where a stream was not sent to its end txn.reason, and where its client left
--- txn.status, 499.
+-- Sets txn.tokens_in and txn.tokens_out; where the client of a stream left it, txn.reason and txn.status, 499. Whether the
+-- replica broke a stream off is in the log's `end`, see access_log.py of the host's side.
 
 local KEEP = 1024 -- bytes; `usage` with all details of vLLM has less than 500
 
@@ -19,11 +21,13 @@ function Usage:http_headers(txn, message)
   if not message.channel:is_resp() then return end
   local kind = message:get_headers()['content-type']
   kind = kind and kind[0] or ''
-  local stream = kind:find('event-stream', 1, true)
-  if stream or kind:find('json', 1, true) then filter.register_data_filter(self, message.channel) end
-  -- HAProxy looks for a function before each call. A call costs about as much as a piece of a stream, so that answers
-  -- which are none do without.
-  if stream then self.stream = true else self.http_end, self.end_analyze = false, false end
+  if kind:find('event-stream', 1, true) then
+    self.stream = true
+  else
+    -- HAProxy looks for a function before each call.
+    self.end_analyze = false
+    if kind:find('json', 1, true) then filter.register_data_filter(self, message.channel) end
+  end
 end
 
 function Usage:http_payload(txn, message)
@@ -45,19 +49,12 @@ function Usage:http_payload(txn, message)
   self.tail = last and text:sub(last, last + KEEP) or text:sub(-7)
 end
 
-function Usage:http_end(txn, message)
-  if message.channel:is_resp() then self.whole = true end
-end
-
--- Called for request and answer, whichever way the stream ends.
+-- Called for request and answer, whichever way the stream ends. After a whole answer the client can still send.
 function Usage:end_analyze(txn, channel)
-  if not self.stream or self.whole or self.told then return end
-  -- Clients hang up at the mark of the end, which the engine sends before it ends the message.
-  if self.tail:find('DONE]%s*$') then return end
+  if not self.stream or self.told or txn.req:may_recv() then return end
   self.told = true
-  local left = not txn.req:may_recv()
-  txn:set_var('txn.reason', left and 'client_left_answer' or 'replica_broke_off')
-  if left then txn:set_var('txn.status', 499) end
+  txn:set_var('txn.reason', 'client_left_answer')
+  txn:set_var('txn.status', 499)
 end
 
 core.register_filter('usage', Usage, function(made) return made end)

@@ -12,6 +12,8 @@ from typing import Any
 # carries the lines away within seconds; where nobody does, the oldest go, and the gap in the numbers shows it.
 PART = 16 * 2**20
 ALL = 256 * 2**20
+# Files beside the one that begins. A replica that dies at each start leaves one each time.
+FILES = 255
 
 
 class Book:
@@ -74,7 +76,7 @@ class Book:
         os.close(former)
 
     def _make_room(self) -> None:
-        """Remove the oldest files where all together take more than they may."""
+        """Remove the oldest files where there are too many, or all together take more than they may."""
         with os.scandir(self._directory) as entries:
             found = [
                 (seen.st_mtime_ns, each.path, seen.st_size)
@@ -82,10 +84,10 @@ class Book:
                 if each.name.endswith(".jsonl")
                 for seen in (each.stat(follow_symlinks=False),)
             ]
-        taken = sum(size for _, _, size in found)
+        taken, count = sum(size for _, _, size in found), len(found)
         for _, path, size in sorted(found):
-            if taken + self._limit <= self._everything:
+            if taken + self._limit <= self._everything and count <= FILES:
                 return
             with contextlib.suppress(OSError):
                 os.unlink(path)
-                taken -= size
+                taken, count = taken - size, count - 1

@@ -191,6 +191,20 @@ def _says_failed(answer: Mapping[str, Any]) -> bool:
     return isinstance(first, dict) and first.get("finish_reason") in ("abort", "error")
 
 
+# The last event of a stream, as each API has it.
+_MARKS = (b"event: message_stop", b"event: response.completed")
+
+
+def is_end_mark(body: bytes) -> bool:
+    """Whether a piece of a stream is its last event."""
+    return body.endswith(b"data: [DONE]\n\n") or body.startswith(_MARKS)
+
+
+def joined(mark: Mapping[str, Any], last: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one message (ASGI) with the bytes of both; whether more comes is for the `last` to say."""
+    return {**last, "body": mark["body"] + last.get("body", b"")}
+
+
 def at_its_end(pieces: Sequence[bytes]) -> bool:
     """Whether a stream has said that it is over: clients hang up at that mark."""
     tail = pieces[-1].rstrip() if pieces else b""

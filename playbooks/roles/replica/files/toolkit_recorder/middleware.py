@@ -1,4 +1,8 @@
-"""Puts the recorder around a server (ASGI): what passes is looked at and never changed, delayed or refused."""
+"""Puts the recorder around a server (ASGI): what passes is looked at, and no byte of it is changed.
+
+The mark at the end of a stream goes out together with the end itself. Clients hang up at the mark, and a router between
+would otherwise see them leave amid an answer.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ VARIABLE = "TOOLKIT_USE"
 # The router names the key of each request to the engine; a request without the header is the toolkit's own probe.
 KEY, REQUEST = b"x-toolkit-key", b"x-request-id"
 PROBE = "probe"
-STREAM = b"text/event-stream; charset=utf-8"
+STREAM = b"text/event-stream"
 
 # Seconds between two lines of counters, between two looks at a request whose client left, and until the last such look.
 BETWEEN, LOOK, PATIENCE = 5.0, 0.05, 60.0
@@ -69,7 +73,10 @@ class Use:
                 self.whole = True
         elif message["type"] == "http.response.start":
             self.status = message["status"]
-            self.stream = (b"content-type", STREAM) in message.get("headers", ())
+            self.stream = any(
+                name.lower() == b"content-type" and value.startswith(STREAM)
+                for name, value in message.get("headers", ())
+            )
 
     def take_sequence(self, sequence: Callable[[], states.Sequence]) -> None:
         """Count one more sequence; where that cannot be, the request's tokens are unknown."""
@@ -138,8 +145,15 @@ class Recorder:
             use.take(message)
             return message
 
+        held: list[Message] = []
+
         async def sent(message: Message) -> None:
             use.give(message)
+            if use.stream and counting.is_end_mark(message.get("body", b"")):
+                held.append(message)
+                return
+            if held:
+                message = counting.joined(held.pop(), message)
             try:
                 await send(message)
             except OSError:
@@ -150,6 +164,8 @@ class Recorder:
         token = _current.set(use)
         try:
             await self.app(scope, received, sent)
+            if held:
+                await send(held.pop())
         except BaseException:
             use.raised = True
             raise
