@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ import click
 
 from toolkit.adapters.audit.log import AuditLog, machine_of
 from toolkit.adapters.audit.who import actor
+from toolkit.cli import moments
 from toolkit.cli.context import home_directory, open_fleet
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, together
@@ -26,8 +26,6 @@ from toolkit.domain.quantity import format_seconds
 from toolkit.errors import HostError, InputError, IntegrityError, ToolkitError
 from toolkit.planning.upkeep.audit import Entry, Examined, chosen, entries, examine, removed_logs
 from toolkit.workflows.fleet.look import each_at_once
-
-_UNITS = {"min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 _LIMIT = 50
 
@@ -90,7 +88,7 @@ def list_entries(home: str | None, as_json: bool, **wanted: Any) -> None:
 
 
 def _list(wanted: _Wanted, home: str | None, as_json: bool) -> None:
-    since = _since(wanted.since, time.time())
+    since = moments.since(wanted.since, time.time())
     every = _entries(home)
     _require_known(every, wanted)
     found = chosen(every, model=wanted.model, who=wanted.who, since=since)[-wanted.limit :]
@@ -269,16 +267,3 @@ def _when(at: object) -> str:
     if not isinstance(at, (int, float)):
         return "-"
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _since(text: str, now: float) -> float:
-    """Return the time of `--since` in seconds since the epoch; raises InputError."""
-    if not text:
-        return 0.0
-    if found := re.fullmatch(r"([0-9]{1,6})(min|h|d|w)", text):
-        return now - int(found[1]) * _UNITS[found[2]]
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"--since {text!r} is no time", hint="--since 7d, or 2026-11-01") from None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

@@ -64,6 +64,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.top:top",
         "Show the load of hosts, models and replicas as it is now; q ends it.",
     ),
+    "report": (
+        "toolkit.cli.report:report",
+        "Write the fleet, its changes, latency, use and cost of a period as one HTML page.",
+    ),
     "releases": (
         "toolkit.cli.show:releases",
         "List a model's releases and how each deployment of them went.",

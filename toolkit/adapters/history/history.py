@@ -167,6 +167,15 @@ class History:
         """Return the model's deployments, newest first."""
         return self._select("WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit))
 
+    def deployments_until(self, until: float) -> list[Deployment]:
+        """Return the deployments of all models that began until then, oldest first, without their steps."""
+        rows = self._run("SELECT * FROM deployments WHERE started_at <= ? ORDER BY id", (until,))
+        return [
+            found
+            for row in rows
+            for found in self._readable(lambda row: _record(Deployment, row, steps=()), row)
+        ]
+
     # memory of replicas, predicted and actual
 
     def add_fit(self, record: FitRecord) -> None:
@@ -233,6 +242,11 @@ class History:
         rows = self._run(
             "SELECT * FROM gates WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit)
         )
+        return [found for row in rows for found in self._readable(_gate, row)]
+
+    def gates_since(self, since: float) -> list[GateRecord]:
+        """Return the results of all gates since then (seconds since the epoch), oldest first."""
+        rows = self._run("SELECT * FROM gates WHERE at >= ? ORDER BY id", (since,))
         return [found for row in rows for found in self._readable(_gate, row)]
 
     def failure(self, model: str, number: int) -> GateRecord | None:

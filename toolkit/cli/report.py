@@ -1,0 +1,121 @@
+"""`toolkit report`: the fleet and a period of its history as one page."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from toolkit.cli import moments
+from toolkit.cli.context import (
+    home_directory,
+    open_fleet,
+    open_history,
+    open_hub,
+    read_pins,
+    read_registry,
+)
+from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.output import note, print_json, say
+from toolkit.cli.views.host import open_host
+from toolkit.domain.quantity import format_size
+from toolkit.errors import InputError, ToolkitError
+from toolkit.planning.report.findings import Upstream
+
+# Seconds after which a source that has not answered counts as unknown.
+_SOURCES = 15.0
+
+
+@click.command()
+@click.option(
+    "--since",
+    default="30d",
+    show_default=True,
+    metavar="TIME",
+    help="The begin of the period, as in 12h, 30d, 52w or 2026-11-01 (UTC).",
+)
+@click.option(
+    "--output",
+    default="report.html",
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file of the page.",
+)
+@click.option("--no-outdated", is_flag=True, help="Do not ask sources and the package index.")
+@registry_option()
+@fleet_option()
+@home_option()
+@json_option()
+def report(
+    since: str,
+    output: Path,
+    no_outdated: bool,
+    registry_path: str,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Write the fleet, its changes, latency, use and cost of a period as one HTML page.
+
+    The page holds no script and loads nothing. Hosts that do not answer are named in it and change no exit code.
+    """
+    from toolkit.cli.views.report.page import page
+    from toolkit.config.lock_file import write_text
+    from toolkit.workflows.fleet.report import gather
+    from toolkit.workflows.fleet.status import observe_fleet
+
+    until = time.time()
+    begin = max(0.0, moments.since(since, until))
+    if begin >= until:
+        raise InputError(f"--since {since!r} is not in the past", hint="--since 30d")
+    place = home_directory(home)
+    hosts = [open_host(each, place) for each in open_fleet(fleet).hosts]
+    history = open_history(place, needed=False)
+    status = observe_fleet(hosts, history, partial(read_registry, registry_path))
+    upstream = Upstream() if no_outdated else _upstream(registry_path, place)
+    found = gather(status, history, begin, until, upstream)
+    text = page(found)
+    write_text(output, text)
+    for name, why in found.fleet.unreachable.items():
+        note(f"{name}: {why}")
+    size = len(text.encode())
+    if as_json:
+        print_json({"path": str(output), "bytes": size, **found.as_json()})
+        return
+    say(f"{output}: {format_size(size)}")
+
+
+def _upstream(registry_path: str, place: Path) -> Upstream:
+    """Return what sources and package indexes hold; why that is not known where the registry cannot be read."""
+    from toolkit.adapters.engines.packages import newest
+    from toolkit.adapters.sightings import Sightings
+    from toolkit.workflows.registry.deadline import within
+    from toolkit.workflows.registry.outdated import (
+        Sources,
+        look_engines,
+        look_upstream,
+        with_adapters,
+    )
+
+    try:
+        pins = read_pins(registry_path, place)
+    except ToolkitError as error:
+        return Upstream(asked=True, fault=error.message)
+    chosen = list(pins.registry.models.values())
+    sources = Sources(open_hub, Sightings(place), pins.lock, time.time)
+    asked: dict[str, Any] = within(
+        _SOURCES + 5,
+        {
+            "models": lambda: look_upstream(
+                pins.registry, with_adapters(chosen), sources, seconds=_SOURCES
+            ),
+            "engines": lambda: look_engines(chosen, pins.engines, newest, seconds=_SOURCES),
+        },
+    )
+    fault = next((each for each in asked.values() if isinstance(each, ToolkitError)), None)
+    if fault is not None:
+        return Upstream(asked=True, fault=fault.message)
+    return Upstream(asked["models"], asked["engines"], asked=True)

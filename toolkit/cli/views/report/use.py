@@ -1,0 +1,110 @@
+"""The sections about use, objectives and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from toolkit.cli.views.report.charts import legend, short, stacked
+from toolkit.cli.views.report.html import Html, tag
+from toolkit.cli.views.report.parts import (
+    Column,
+    code,
+    columns,
+    figure,
+    nothing,
+    numbers,
+    percent,
+    plural,
+    section,
+    table,
+)
+from toolkit.planning.report.findings import Findings
+from toolkit.planning.report.use import Sum, total
+
+_ROWS = 25
+_COLUMNS = columns(
+    "Model",
+    "Requests#",
+    "Tokens in#",
+    "of these cached#",
+    "Tokens out#",
+    "of these thoughts#",
+    "Failed#",
+    "Share#",
+)
+
+
+def use(found: Findings, room: int) -> Html:
+    """Return the tokens over time by model, and tables by model and by key."""
+    lead = "Requests and tokens of clients, as the engines counted them; the toolkit's own probes are left out."
+    seen = found.use
+    if not seen.models:
+        none = nothing("No use has been collected in this period: ", code("toolkit usage"))
+        return section("use", "Use", lead, none)
+    everything = total(seen.models)
+    parts: list[object] = []
+    if seen.columns:
+        labels = [f"{each.day:%d %b}".lstrip("0") for each in seen.columns]
+        each = {1: "day", 7: "week"}.get(seen.step, f"{seen.step} days")
+        tables = [column.tokens for column in seen.columns]
+        chart = stacked(labels, tables, seen.names, f"Tokens a {each} by model")
+        rows = [
+            (f"{column.day}", *(f"{column.tokens.get(name, 0):,}" for name in seen.names), f"{column.total:,}")
+            for column in reversed(seen.columns)
+        ]  # fmt: skip
+        heads = (Column("From"), *(Column(name, True) for name in (*seen.names, "All")))
+        parts += [
+            figure(
+                chart,
+                legend(seen.names),
+                tag("figcaption", f"Tokens of prompts and answers, a column for each {each}."),
+            ),
+            numbers(f"The numbers: {plural(len(rows), 'row')}", table(heads, rows)),
+        ]
+    parts += [tag("h3", "By model"), _table("Model", "models", seen.models, room)]
+    parts += [tag("h3", "By key"), _table("Key", "keys", seen.keys, room)]
+    if everything.unknown:
+        words = f"{plural(everything.unknown, 'request')} broke off without a count of tokens."
+        parts.append(tag("p", words, class_="soft"))
+    return section("use", "Use", lead, parts)
+
+
+def objectives(_: Findings, __: int) -> Html:
+    """Return how objectives were met."""
+    lead = "Availability and latency that each model promises."
+    return section("objectives", "Objectives", lead, nothing("Not set."))
+
+
+def cost(_: Findings, __: int) -> Html:
+    """Return what the fleet cost beside an API."""
+    lead = "What the fleet cost, and what the same traffic would have cost at a closed API."
+    return section("cost", "Cost", lead, nothing("Not set."))
+
+
+def _table(name: str, several: str, rows: Sequence[Sum], room: int) -> Html:
+    """Return a table with its sum; those that there is no room for are one row."""
+    everything, most = total(rows), max(1, _ROWS // room)
+    shown, rest = rows[:most], rows[most:]
+    made = [_row(each, everything) for each in shown]
+    if rest:
+        made.append(_row(total(rest), everything, f"{len(rest):,} more {several}"))
+    return table((Column(name), *_COLUMNS[1:]), made, _row(everything, everything, "All"))
+
+
+def _row(each: Sum, everything: Sum, name: str = "") -> tuple[object, ...]:
+    whole = everything.tokens_in + everything.tokens_out
+    return (
+        name or each.name or "-",
+        f"{each.requests:,}",
+        f"{each.tokens_in:,}",
+        percent(each.cached, each.tokens_in),
+        f"{each.tokens_out:,}",
+        percent(each.reasoning, each.tokens_out),
+        f"{each.failed:,}",
+        percent(each.tokens_in + each.tokens_out, whole),
+    )
+
+
+def tokens(value: int) -> str:
+    """Return a number of tokens for a tile."""
+    return short(value)

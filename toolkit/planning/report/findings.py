@@ -1,0 +1,71 @@
+"""All that a report says, as facts; how it looks is decided elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from toolkit.domain.facts import FleetFacts
+from toolkit.planning.report.changes import Change, Reign
+from toolkit.planning.report.latency import Before
+from toolkit.planning.report.use import Column, Sum
+from toolkit.planning.upkeep.currency import Currency, EngineCurrency
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """The use of the period: sums by model and by key, and columns of `step` days of the models `names`."""
+
+    models: tuple[Sum, ...] = ()
+    keys: tuple[Sum, ...] = ()
+    columns: tuple[Column, ...] = ()
+    step: int = 1
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """What sources and package indexes hold, by model, and of engines; nothing where they were not asked."""
+
+    models: Mapping[str, Currency] = field(default_factory=dict)
+    engines: tuple[EngineCurrency, ...] = ()
+    asked: bool = False
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """A report of the time from `since` to `until`, seconds since the epoch.
+
+    `changes` are those of the period, `reigns` all that reach into it. `drift` says in words what is not as it was
+    deployed; `remarks` what else deserves a look. `history_fault` is why the history could not be read in full.
+    """
+
+    since: float
+    until: float
+    fleet: FleetFacts
+    changes: tuple[Change, ...] = ()
+    reigns: tuple[Reign, ...] = ()
+    latency: tuple[Before, ...] = ()
+    use: Use = field(default_factory=Use)
+    drift: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    upstream: Upstream = field(default_factory=Upstream)
+    history_fault: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return how much of each there is, for a program that has a report made."""
+        endings = [str(each.ending) for each in self.changes]
+        return {
+            "since": self.since,
+            "until": self.until,
+            "members": len(self.fleet.labels),
+            "unreachable": self.fleet.unreachable,
+            "changes": {ending: endings.count(ending) for ending in sorted(set(endings))},
+            "requests": sum(each.requests for each in self.use.models),
+            "tokens_in": sum(each.tokens_in for each in self.use.models),
+            "tokens_out": sum(each.tokens_out for each in self.use.models),
+            "drift": list(self.drift),
+            "history_fault": self.history_fault,
+        }

@@ -1,0 +1,60 @@
+"""Gather what a report of a fleet says: the hosts as they are, and the history of a period."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+from toolkit.adapters.history.history import History
+from toolkit.planning.report.changes import changes, reigns
+from toolkit.planning.report.findings import Findings, Upstream, Use
+from toolkit.planning.report.latency import measured
+from toolkit.planning.report.use import columns, sums
+from toolkit.workflows.fleet.status import FleetStatus
+
+# Models with a colour of their own; a sixth place is for all others.
+_NAMED = 5
+_OTHERS = "other models"
+
+
+def gather(
+    status: FleetStatus, history: History, since: float, until: float, upstream: Upstream
+) -> Findings:
+    """Return the findings for the time from `since` to `until`, in seconds since the epoch."""
+    versions = {
+        (each.model, each.number): each.version
+        for model in history.models()
+        for each, _ in history.releases(model)
+    }
+    known = changes(history.deployments_until(until), history.gates_since(since), versions)
+    period = tuple(each for each in known if since <= each.started or each.ended is None)
+    return Findings(
+        since=since,
+        until=until,
+        fleet=status.fleet,
+        changes=period,
+        reigns=tuple(each for each in reigns(known, until) if (each.ended or until) > since),
+        latency=measured(period),
+        use=_use(history, since, until),
+        drift=status.drift,
+        remarks=(*(f"{each}: its router has missed a change" for each in status.behind), *status.events),
+        upstream=upstream,
+        history_fault=history.fault,
+    )  # fmt: skip
+
+
+def _use(history: History, since: float, until: float) -> Use:
+    first, last = _day(since), _day(until)
+    span = (first.isoformat(), last.isoformat())
+    # One reading of a large table: sums of its sums take less time than a second reading.
+    rows = history.use(*span, by=("day", "model", "key", "ended"))
+    models = sums(rows, lambda row: row.model)
+    if not models:
+        return Use()
+    names = tuple(each.name for each in models[:_NAMED])
+    made, step = columns(rows, first, last, names, _OTHERS)
+    more = (_OTHERS,) if len(models) > len(names) else ()
+    return Use(models, sums(rows, lambda row: row.key), made, step, (*names, *more))
+
+
+def _day(at: float) -> date:
+    return datetime.fromtimestamp(at, UTC).date()
