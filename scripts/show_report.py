@@ -31,7 +31,7 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        size = YEAR if given.year else Size()
+        size = YEAR if given.year else Size(hosts=3, models=3) if given.picture else Size()
         history = write_history(place / "history.db", size)
         found = gather(
             made_status(history, size), history, NOW - size.days * 86_400, NOW, Upstream()
@@ -40,7 +40,7 @@ def main() -> int:
         file.write_text(page(found), "utf-8")
         history.close()
         if given.picture:
-            picture(file, given.picture, width=1000, height=1060)
+            picture(file, given.picture, width=960, height=1090)
         if given.to:
             given.to.mkdir(parents=True, exist_ok=True)
             (given.to / "report.html").write_bytes(file.read_bytes())

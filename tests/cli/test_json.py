@@ -51,7 +51,7 @@ ON_FLEET = (
     "plan tiny@v1", "diff tiny@v1", "deploy tiny@v1 --dry-run", "deploy tiny@v1 --yes", "deploy tiny@v1 --yes",
     "diff tiny", "gate tiny@v2 --dry-run", "gate tiny@v2 --yes", "gate run tiny@v1",
     "gate record tiny --prompts prompts.txt --output golden.yaml", "upgrade tiny --yes",
-    "top",
+    "top", "report --no-outdated",
     "plan tiny", "rollback tiny --yes", "status", "status tiny", "releases tiny", "logs tiny", "verify", "hosts",
     "ask tiny hello --slot blue", "export litellm", "config",
     "doctor", "keys add ann --concurrency 4", "keys list", "keys sync", "keys revoke ann", "keys open",

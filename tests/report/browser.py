@@ -29,7 +29,7 @@ class Tab:
     def __init__(self, address: str) -> None:
         host, _, path = address.removeprefix("ws://").partition("/")
         name, _, port = host.partition(":")
-        self._socket = socket.create_connection((name, int(port)), 30)
+        self._socket = socket.create_connection((name, int(port)), 180)
         key = base64.b64encode(os.urandom(16)).decode()
         lines = (f"GET /{path} HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade",
                  f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", "", "")  # fmt: skip
@@ -107,6 +107,8 @@ class Tab:
         return base64.b64decode(self("Page.printToPDF", preferCSSPageSize=True)["data"])
 
     def close(self) -> None:
+        """End the conversation."""
+        self._file.close()
         self._socket.close()
 
     def _send(self, data: bytes) -> None:

@@ -70,9 +70,9 @@ _OPTIONS = {
 # An option that is none of these takes the word after it.
 FLAGS = frozenset((
     "--all", "--ask-become-pass", "--ask-vault-pass", "--check", "--csv", "--debug", "--dry-run", "--follow",
-    "--force", "--gates", "--help", "--inside", "--json", "--key-stdin", "--lock-only", "--no-engines", "--no-hosts", "--no-outdated",
-    "--no-standby", "--once", "--previous", "--repair", "--standby", "--timer", "--unattended", "--watch",
-    "--yes", "-f", "-h", "-y",
+    "--force", "--gates", "--help", "--inside", "--json", "--key-stdin", "--lock-only", "--no-engines", "--no-hosts",
+    "--no-outdated", "--no-standby", "--once", "--previous", "--repair", "--standby", "--timer", "--unattended",
+    "--watch", "--yes", "-f", "-h", "-y",
 ))  # fmt: skip
 
 

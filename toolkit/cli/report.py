@@ -66,6 +66,7 @@ def report(
     from toolkit.config.lock_file import write_text
     from toolkit.workflows.fleet.report import gather
     from toolkit.workflows.fleet.status import observe_fleet
+    from toolkit.workflows.use.collect import collect
 
     until = time.time()
     begin = max(0.0, moments.since(since, until))
@@ -74,6 +75,9 @@ def report(
     place = home_directory(home)
     hosts = [open_host(each, place) for each in open_fleet(fleet).hosts]
     history = open_history(place, needed=False)
+    if not history.fault:
+        # Hosts that do not answer are among those of the status.
+        collect(hosts, history)
     status = observe_fleet(hosts, history, partial(read_registry, registry_path))
     upstream = Upstream() if no_outdated else _upstream(registry_path, place)
     found = gather(status, history, begin, until, upstream)

@@ -11,17 +11,22 @@ from toolkit.planning.report.changes import Change, Reign
 from toolkit.planning.report.latency import Before
 from toolkit.planning.report.use import Column, Sum
 from toolkit.planning.upkeep.currency import Currency, EngineCurrency
+from toolkit.planning.use.reconciled import Reconciled
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """The use of the period: sums by model and by key, and columns of `step` days of the models `names`."""
+    """The use of the period: sums by model and by key, and columns of `step` days of the models `names`.
+
+    `releases` are the records beside the engines' own counters.
+    """
 
     models: tuple[Sum, ...] = ()
     keys: tuple[Sum, ...] = ()
     columns: tuple[Column, ...] = ()
     step: int = 1
     names: tuple[str, ...] = ()
+    releases: tuple[Reconciled, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from toolkit.planning.report.changes import changes, reigns
 from toolkit.planning.report.findings import Findings, Upstream, Use
 from toolkit.planning.report.latency import measured
 from toolkit.planning.report.use import columns, sums
+from toolkit.planning.use.reconciled import reconciled
 from toolkit.workflows.fleet.status import FleetStatus
 
 # Models with a colour of their own; a sixth place is for all others.
@@ -52,8 +53,9 @@ def _use(history: History, since: float, until: float) -> Use:
         return Use()
     names = tuple(each.name for each in models[:_NAMED])
     made, step = columns(rows, first, last, names, _OTHERS)
+    releases = reconciled(history.use_runs(), since=since)
     more = (_OTHERS,) if len(models) > len(names) else ()
-    return Use(models, sums(rows, lambda row: row.key), made, step, (*names, *more))
+    return Use(models, sums(rows, lambda row: row.key), made, step, (*names, *more), releases)
 
 
 def _day(at: float) -> date:

@@ -19,7 +19,7 @@ _ENGINES = columns("Engine", "On", "Locked", "Newest", "State")
 # Rows of a table, where there is room for all.
 _ROWS = 80
 _TONES = {"serving": "good", "canary": "warn", "starting": "warn", "failed": "bad", "stopped": "bad"}  # fmt: skip
-_MARKS = {"good": "✓ ", "bad": "✕ ", "warn": "△ "}
+_MARKS = {"good": "✓\xa0", "bad": "✕\xa0", "warn": "△\xa0"}
 _STATES = {State.CURRENT: "good", State.OUTDATED: "warn", State.CHANGED: "warn", State.UNKNOWN: ""}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 _VOID = frozenset(("meta", "br", "rect", "line", "circle", "path", "use"))
 # Characters of one text; a report is no place for the whole of a log.
 _LONGEST = 300
-_ENDLESS = re.compile(r"(\S{32})(?=\S{8})")
+_ENDLESS = re.compile(r"(\S{20})(?=\S{4})")
 
 
 class Html(str):

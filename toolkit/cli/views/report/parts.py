@@ -105,6 +105,11 @@ def minute(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
 
 
+def when(at: float) -> Html:
+    """Return a time for a cell, which stays in one line."""
+    return tag("span", minute(at), class_="when")
+
+
 def day(at: float) -> str:
     """Return a day in UTC, as people write it."""
     return datetime.fromtimestamp(at, UTC).strftime("%d %B %Y").lstrip("0")

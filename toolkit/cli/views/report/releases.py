@@ -17,6 +17,7 @@ from toolkit.cli.views.report.parts import (
     numbers,
     plural,
     section,
+    when,
 )
 from toolkit.domain.guard import Verdict
 from toolkit.domain.quantity import format_seconds
@@ -95,16 +96,24 @@ def latency(found: Findings, room: int) -> Html:
         )
         return section("latency", "Latency before and after", lead, nothing(*words))
     newest = sorted(pairs, key=lambda each: -each.change.started)[: max(1, _PAIRS // room)]
-    chart = dumbbells([_pair(each) for each in newest], "Time before and after each upgrade in ms")
+    names = {each.name for each in newest}
+    chart = dumbbells(
+        [_pair(each, named=len(names) > 1) for each in newest],
+        "Time before and after each upgrade in ms",
+    )
     rows = sorted(found.latency, key=lambda each: -each.change.started)
     command = "toolkit releases MODEL --gates"
     times = [_time_row(each) for each in rows]
-    shown = f"Milliseconds, ○ before and ● after; the newest {len(newest)} of {plural(len(pairs), 'upgrade')}."
+    what = f"{next(iter(names))} in ms" if len(names) == 1 else "Milliseconds"
+    caption = (
+        f"{what[0].upper()}{what[1:]}, ○ before and ● after; "
+        f"the newest {len(newest)} of {plural(len(pairs), 'upgrade')}."
+    )
     return section(
         "latency",
         "Latency before and after",
         lead,
-        figure(chart, tag("figcaption", shown)),
+        figure(chart, tag("figcaption", caption)),
         numbers(
             f"The numbers: {plural(len(rows), 'time')}",
             folded("times", _TIME_COLUMNS, times, _TIMES // room, command),
@@ -157,7 +166,7 @@ def _row(each: Change) -> tuple[object, ...]:
     took = f" after {format_seconds(each.ended - each.started)}" if each.ended else ""
     why = tag("span", each.reason, class_="why") if each.reason else None
     return (
-        minute(each.started),
+        when(each.started),
         (tag("strong", each.model), " ", _title(each)),
         (chip(f"{mark} {each.ending}", tone), tag("span", took, class_="soft"), why),
         _gates(each.gates, each.reason) or "-",
@@ -194,24 +203,28 @@ def _title(each: Change) -> str:
     return f"{each.action}: #{each.previous} {each.former} → {to}".replace("  ", " ")
 
 
-def _pair(each: Before) -> Pair:
+def _pair(each: Before, *, named: bool) -> Pair:
     change = each.change
     moved = 100 * (each.ratio - 1)
     words = f"{_milliseconds(each.old)} → {_milliseconds(each.new)} ({moved:+.0f} %)"
-    name = f"{minute(change.started)[:10]}  {change.model} #{change.previous} → #{change.release}, {each.name}"
+    name = f"{minute(change.started)[:10]}  {_upgrade(change)}{f', {each.name}' if named else ''}"
     return Pair(name, each.old, each.new, words)
 
 
 def _time_row(each: Before) -> tuple[object, ...]:
     change = each.change
     return (
-        minute(change.started),
-        f"{change.model} #{change.previous} → #{change.release}",
+        when(change.started),
+        _upgrade(change),
         f"{each.name} ({each.gate})",
         _milliseconds(each.old),
         _milliseconds(each.new),
         f"{100 * (each.ratio - 1):+.1f} %",
     )
+
+
+def _upgrade(change: Change) -> str:
+    return f"{change.model} #{change.previous} → #{change.release}"
 
 
 def _milliseconds(value: float) -> str:

@@ -8,6 +8,7 @@ from toolkit.cli.views.report.charts import legend, short, stacked
 from toolkit.cli.views.report.html import Html, tag
 from toolkit.cli.views.report.parts import (
     Column,
+    chip,
     code,
     columns,
     figure,
@@ -20,6 +21,7 @@ from toolkit.cli.views.report.parts import (
 )
 from toolkit.planning.report.findings import Findings
 from toolkit.planning.report.use import Sum, total
+from toolkit.planning.use.reconciled import Reconciled
 
 _ROWS = 25
 _COLUMNS = columns(
@@ -66,7 +68,27 @@ def use(found: Findings, room: int) -> Html:
     if everything.unknown:
         words = f"{plural(everything.unknown, 'request')} broke off without a count of tokens."
         parts.append(tag("p", words, class_="soft"))
+    parts.append(_reconciliation(seen.releases))
     return section("use", "Use", lead, parts)
+
+
+def _reconciliation(releases: Sequence[Reconciled]) -> Html | None:
+    """Return whether the records have all that the engines counted."""
+    if not releases:
+        return None
+    off = [each for each in releases if not each.exact]
+    if not off:
+        words = "✓ The records have every token that the engines counted: difference 0"
+        return tag("p", chip(words, "good"), f" over {plural(len(releases), 'release')}.")
+    lost_in, lost_out = (
+        sum(each.difference_in for each in off),
+        sum(each.difference_out for each in off),
+    )
+    words = (
+        f"△ {plural(len(off), 'release')} of {len(releases)}: the engines counted {lost_in:+,} tokens in and "
+        f"{lost_out:+,} out beside the records: "
+    )
+    return tag("p", words, code("toolkit usage --by release"))
 
 
 def objectives(_: Findings, __: int) -> Html:

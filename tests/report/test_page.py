@@ -1,0 +1,358 @@
+"""The page of a report: what stands in it, what cannot get into it, and how a browser shows it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.report.browser import CHROMIUM, Tab, browser
+from tests.report.made_up import NOW, YEAR, Size, made_status, write_history
+from toolkit.cli.views.report.charts import (
+    Lane,
+    Mark,
+    Pair,
+    Span,
+    dumbbells,
+    lanes,
+    short,
+    stacked,
+    ticks,
+)
+from toolkit.cli.views.report.html import joined, tag
+from toolkit.cli.views.report.page import MOST, page
+from toolkit.domain.facts import FleetFacts, HostFacts, ProcessState, RouterFacts, SlotFacts
+from toolkit.domain.guard import Verdict
+from toolkit.errors import HostError
+from toolkit.planning.report.changes import Change, Ending, GateSummary, Reign
+from toolkit.planning.report.findings import Findings, Upstream, Use
+from toolkit.planning.report.latency import Before
+from toolkit.planning.report.use import Sum
+from toolkit.workflows.fleet.report import gather
+
+EMPTY = Findings(NOW - 30 * 86_400, NOW, FleetFacts({}))
+HOSTILE = (
+    "</td></table><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '" onmouseover="alert(1)',
+    "'><svg onload=alert(1)>",
+    "]]><!--",
+    "</style><style>body{display:none}",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "javascript:alert(1)",
+    "\u202egnp.exe",
+    "\x00\x1b[31m\ud800",
+    "x" * 5000,
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    size = Size()
+    history = write_history(tmp_path_factory.mktemp("report") / "history.db", size)
+    status = made_status(history, size)
+    found = gather(status, history, NOW - size.days * 86_400, NOW, Upstream())
+    history.close()
+    return found
+
+
+class Seen(HTMLParser):
+    """The elements, attributes and texts of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.names: set[str] = set()
+        self.attributes: set[str] = set()
+        self.values: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+        self.values += [value or "" for _, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def hostile(text: str) -> Findings:
+    """Return findings in which every text is the same one."""
+    change = Change(
+        text,
+        text,
+        2,
+        text,
+        1,
+        text,
+        (text,),
+        text,
+        NOW - 9000,
+        NOW - 8000,
+        Ending.RETURNED,
+        text,
+        (GateSummary(text, Verdict.FAILED, f"{text} again"), GateSummary(text, Verdict.PASSED)),
+    )
+    slot = SlotFacts(
+        text, text, 1, process=ProcessState.RUNNING, healthy=True, weight=100, drift=(text,)
+    )
+    host = HostFacts(
+        text, NOW, slots=(slot,), router=RouterFacts(running=True), memory=1, disk_total=1
+    )
+    return Findings(
+        NOW - 86_400,
+        NOW,
+        FleetFacts({text: host}, {f"{text}2": HostError(text)}, {text: text, f"{text}2": text}),
+        (change,),
+        (Reign(text, 2, text, NOW - 9000, None),),
+        (Before(change, text, text, 40.0, 50.0),),
+        Use((Sum(text, 1, 2, 0, 3),), (Sum(text, 1, 2, 0, 3),), names=(text,)),
+        (text,),
+        (text,),
+        Upstream(asked=True, fault=text),
+        text,
+    )
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_no_name_reason_or_actor_gets_an_element_into_the_page(text: str) -> None:
+    plain, seen = Seen(page(hostile("plain"))), Seen(page(hostile(text)))
+    # A word without an end gets places to break at, and nothing else.
+    assert seen.names - {"wbr"} == plain.names
+    assert seen.attributes - {"title"} == plain.attributes - {"title"}
+    assert not any(each.startswith("on") or each == "style" for each in seen.attributes)
+    assert not {"script", "img", "iframe", "object", "link", "base", "form"} & seen.names
+    assert seen.names.isdisjoint({"a"}) or all(
+        each.startswith("#") for each in re.findall(r' href="([^"]*)"', page(hostile(text)))
+    )
+    page(hostile(text)).encode()
+
+
+def test_characters_of_control_and_direction_are_made_visible() -> None:
+    assert joined("a\u202eb\x1b[1m\ud800") == "a\ufffdb\ufffd[1m\ufffd"
+    assert joined("line\nline") == "line line"
+    assert tag("td", 1, None, ["a", ("<b>",)], class_=None, data_label='"') == (
+        '<td data-label="&quot;">1a&lt;b&gt;</td>'
+    )
+    assert joined("y" * 40).count("<wbr>") == 1
+    assert len(joined("z " * 400)) == 300
+
+
+def test_the_page_loads_nothing_and_allows_nothing(made: Findings) -> None:
+    text = page(made)
+    (policy,) = [each for each in Seen(text).values if "default-src" in each]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "script" not in policy
+    assert "unsafe" not in policy
+    assert [
+        each
+        for each in ("http://", "https://", "//", "@import", "<script", " style=")
+        if each in text
+    ] == []
+    assert set(re.findall(r"url\(([^)]*)\)", text)) <= {f"#p{number}" for number in range(6)}
+
+
+def test_every_chart_has_a_name_and_its_numbers_in_a_table(made: Findings) -> None:
+    text = page(made)
+    charts = re.findall(r"<svg [^>]*class=\"chart\"[^>]*>", text)
+    assert len(charts) == 3
+    assert all('role="img"' in each and 'aria-label="' in each for each in charts)
+    words = " ".join(" ".join(Seen(text).texts).split())
+    for model in made.use.models:
+        assert f"{model.requests:,}" in words
+    for each in made.latency:
+        assert f"{each.name} ({each.gate})" in words
+
+
+def test_outcomes_and_verdicts_are_said_in_words_and_signs(made: Findings) -> None:
+    words = " ".join(Seen(page(made)).texts)
+    for each in (
+        "✓ live",
+        "✕ returned",
+        "✕ failed",
+        "✕ unreachable",
+        "△ drift",
+        "✕ canary",
+        "✓ checks, answers",
+    ):
+        assert each in words, each
+
+
+def test_what_is_not_known_is_said(made: Findings) -> None:
+    words = " ".join(" ".join(Seen(page(EMPTY)).texts).split())
+    for each in (
+        "Nothing is deployed.",
+        "Nothing was changed in this period.",
+        "No upgrade of this period has measured both releases.",
+        "No use has been collected in this period",
+        "Not set.",
+        "The sources were not asked",
+    ):
+        assert each in words, each
+
+
+def test_a_page_of_too_much_is_cut_and_says_so() -> None:
+    base = hostile("<&>\"' " * 60)
+    many = replace(
+        base,
+        changes=base.changes * 300,
+        drift=base.drift * 300,
+        latency=tuple(replace(base.latency[0], name=str(each)) for each in range(300)),
+        use=replace(base.use, keys=base.use.keys * 300),
+    )
+    text = page(many)
+    assert len(text.encode()) <= MOST
+    words = " ".join(Seen(text).texts)
+    assert "older ones are not on this page" in words
+    assert "more keys" in words
+    small = page(many, 100_000)
+    assert len(small.encode()) <= 100_000
+
+
+def test_a_year_of_twenty_hosts_fits_on_the_page(tmp_path: Path) -> None:
+    # Fewer keys than in the benchmark: rows of use are summed, so their number does not show on the page.
+    size = replace(YEAR, keys=10)
+    history = write_history(tmp_path / "history.db", size)
+    found = gather(made_status(history, size), history, NOW - 365 * 86_400, NOW, Upstream())
+    history.close()
+    assert len(found.changes) > 350
+    assert len(found.use.columns) == 53
+    assert len(page(found).encode()) <= MOST
+
+
+@pytest.mark.parametrize(
+    ("days", "first", "number"),
+    [(1, "6:00", 5), (7, "Nov", 4), (30, "Nov", 5), (365, "2026", 5), (3000, "20", 8)],
+)
+def test_the_axis_has_a_few_times_that_are_easily_read(days: int, first: str, number: int) -> None:
+    found = ticks(Span(NOW - days * 86_400, NOW))
+    assert all(NOW - days * 86_400 <= at <= NOW for at, _ in found)
+    assert 2 <= len(found) <= number
+    assert first in found[-1][1]
+
+
+def test_changes_at_the_same_place_are_one_mark() -> None:
+    marks = [Mark(NOW - each, each % 2 == 0, f"mark {each}") for each in range(100)]
+    text = lanes(Span(NOW - 86_400, NOW), [Lane("tiny", "", (), marks)], "x")
+    assert text.count('class="ok"') == text.count('class="no"') == 1
+    assert "50 changes: mark 98" in text
+
+
+def test_charts_take_no_values_and_zeros() -> None:
+    assert "<svg" in stacked(("1 Nov",), ({},), (), "x")
+    assert "<svg" in stacked((), (), ("tiny",), "x")
+    assert "<svg" in dumbbells((), "x")
+    assert 'class="way down"' in dumbbells((Pair("a", 5.0, 5.0, ""),), "x")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0, "0"),
+        (7.5, "7.5"),
+        (999, "999"),
+        (999.9, "1k"),
+        (1200, "1.2k"),
+        (254e6, "254M"),
+        (3e12, "3T"),
+    ],
+)
+def test_numbers_are_short(value: float, words: str) -> None:
+    assert short(value) == words
+
+
+# --- a real browser -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Tab]:
+    assert Path(CHROMIUM).exists(), "scripts/system_packages.sh installs it"
+    with browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def file(made: Findings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(page(made), "utf-8")
+    return path
+
+
+OUTSIDE = """[...document.querySelectorAll('body *')].filter((each) => {
+    const box = each.getBoundingClientRect();
+    return box.width && !each.closest('svg.defs, thead') && (box.right > innerWidth + 1 || box.left < -1);
+}).map((each) => each.outerHTML.slice(0, 120))"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390, 768, 1200])
+def test_nothing_is_wider_than_the_screen(tab: Tab, file: Path, width: int, dark: bool) -> None:
+    tab.said.clear()
+    tab.show(file, width=width, dark=dark)
+    assert tab.value("document.documentElement.scrollWidth") == width
+    assert tab.value(OUTSIDE) == []
+    tab.value("document.querySelectorAll('details').forEach((each) => each.open = true)")
+    assert tab.value("document.documentElement.scrollWidth") == width
+    ground = tab.value("getComputedStyle(document.body).backgroundColor")
+    assert ground == ("rgb(17, 21, 27)" if dark else "rgb(246, 247, 249)")
+    # The policy refused nothing, and nothing was asked for but the page itself.
+    assert [each for each in tab.said if each["method"] == "Log.entryAdded"] == []
+    asked = [each for each in tab.said if each["method"] == "Network.requestWillBeSent"]
+    assert [each["params"]["request"]["url"] for each in asked] == [file.as_uri()]
+
+
+CONTRAST = """(() => {
+    const shade = (text) => text.match(/[0-9.]+/g).slice(0, 3).map(Number);
+    const light = (text) => shade(text).map((each) => each / 255)
+        .map((each) => each <= 0.03928 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, each, index) => sum + each * [0.2126, 0.7152, 0.0722][index], 0);
+    const ground = (each) => {
+        for (; each; each = each.parentElement) {
+            const found = getComputedStyle(each).backgroundColor;
+            if (!found.endsWith(', 0)')) return found;
+        }
+    };
+    const pairs = [...document.querySelectorAll('td, th, p, h1, h2, dt, dd, a, .chip, .why, .passed, summary')]
+        .map((each) => [light(getComputedStyle(each).color), light(ground(each)), each.className || each.tagName]);
+    return pairs.map(([one, two, name]) => [(Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05), name])
+        .filter(([ratio]) => ratio < 4.5);
+})()"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_all_text_has_contrast(tab: Tab, file: Path, dark: bool) -> None:
+    tab.show(file, width=1200, dark=dark)
+    assert tab.value(CONTRAST) == []
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_browser_runs_nothing_and_keeps_its_width(tab: Tab, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.html"
+    path.write_text(page(hostile(text)), "utf-8")
+    tab.said.clear()
+    for width in (390, 1200):
+        tab.show(path, width=width)
+        assert tab.value("document.documentElement.scrollWidth") == width
+    assert tab.value("document.querySelectorAll('script, img').length") == 0
+    bad = ("Log.entryAdded", "Page.javascriptDialogOpening")
+    assert [each["method"] for each in tab.said if each["method"] in bad] == []
+
+
+def test_on_paper_it_is_light_and_folded_tables_are_there(tab: Tab, file: Path) -> None:
+    tab.show(file, width=1000, dark=True)
+    pdf = tab.printed()
+    assert pdf.startswith(b"%PDF-")
+    pages = len(re.findall(rb"/Type\s*/Page\b", pdf))
+    assert 3 <= pages <= 14
+    tab("Emulation.setEmulatedMedia", media="print", features=[])
+    assert tab.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    cells = "[...document.querySelectorAll('details:not([open]) td')]"
+    heights = tab.value(f"{cells}.map((each) => each.getBoundingClientRect().height)")
+    assert len(heights) > 50
+    assert min(heights) > 5
+    tab("Emulation.setEmulatedMedia", media="")
