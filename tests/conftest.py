@@ -36,6 +36,7 @@ GROUPS = (
         "tests/adapters/test_host_real.py",
         "tests/adapters/test_host_systemd.py",
         "tests/adapters/test_perimeter.py",
+        "tests/adapters/test_answered.py",
     ),
 )
 # What takes longest comes first, so that no worker begins with it when the others have nothing left.

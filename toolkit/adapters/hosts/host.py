@@ -111,7 +111,7 @@ class HostPort(Named, Protocol):
         """
 
     def perimeter(self) -> Perimeter:
-        """Return what listens on the host, and what its replicas reach when they try; takes 25 seconds at most."""
+        """Return what listens on the host, and what its replicas reach when they try, in about 25 seconds at most."""
 
     def drop_deployment(self, rollout: str) -> None:
         """Forget the deployment of this rollout, which has ended."""
