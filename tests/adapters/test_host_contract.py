@@ -224,6 +224,12 @@ def test_a_sample_has_what_replicas_and_router_have_counted(lab: HostLab, progra
     assert (load.requests, load.failed, load.open) == (0.0, 0.0, 0)
 
 
+def test_a_host_without_counters_of_energy_says_why(lab: HostLab) -> None:
+    found = lab.host.energy()
+    assert (found.joules, found.devices) == (0.0, 0)
+    assert found.fault == "no NVIDIA driver that counts energy"
+
+
 def test_traffic_follows_the_routes(lab: HostLab, program: str) -> None:
     assert lab.host.wait_ready(lab.start("green"), lab.ports["green"], 20, silent).ok
     routes = with_model(Routes(), "tiny", _targets(lab, "blue"), created=1)

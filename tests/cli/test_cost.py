@@ -98,9 +98,9 @@ def test_the_document_has_the_same_figures(office: Prompt) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("cost", "--since", "7d"), "the history has no use and no replica between 2026-11-20 and 2026-11-27"),
+        (("cost", "--since", "7d"), "the history has no use and no replica between 2026-11-21 and 2026-11-27"),
         (("cost", "--since", "soon"), "--since 'soon' is no day"),
-        (("cost", "--since", "2026-11-20", "--until", "7w"), "--since 2026-11-20 is after 2026-10-09"),
+        (("cost", "--since", "2026-11-20", "--until", "7w"), "--since 2026-11-20 is after 2026-10-10"),
         (("cost", "--until", "2026-11-28"), "--until 2026-11-28 has not come yet"),
         (("cost", "--readings", "absent.csv"), "absent.csv does not exist"),
         (("cost", "--tokens-in", "1", "--tokens-out", "1", "--tokens-cached", "2"),

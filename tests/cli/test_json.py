@@ -57,7 +57,7 @@ ON_FLEET = (
     "doctor", "keys add ann --concurrency 4", "keys list", "keys sync", "keys revoke ann", "keys open",
     "provision --dry-run", "provision --yes", "engine list", "engine install 0.32.0 --dry-run",
     "engine install 0.32.0 --yes", "prune --dry-run", "prune --yes", "repair --dry-run", "repair --yes",
-    "outdated --no-engines", "stop tiny --dry-run", "stop tiny --yes", "status", "hosts drain gpu1 --dry-run",
+    "outdated --no-engines", "meter", "stop tiny --dry-run", "stop tiny --yes", "status", "hosts drain gpu1 --dry-run",
     "hosts drain gpu1 --yes",
     "hosts forget gpu9 --dry-run", "hosts forget gpu9 --yes",
 

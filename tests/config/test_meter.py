@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.config.meter import load_readings, parse_readings
+from toolkit.config.meter import append_readings, load_readings, parse_readings, reading_line
 from toolkit.domain.economics import Metered, Span
 from toolkit.errors import InputError
 
@@ -67,3 +67,26 @@ def test_a_fault_has_its_line(text: str, message: str) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.csv does not exist"):
         load_readings(tmp_path / "absent.csv")
+
+
+def test_readings_are_added_to_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "readings.csv"
+    append_readings(path, [reading_line("a", 1_762_041_600.9, 3_600_000.0)])
+    append_readings(path, [reading_line("a", 1_762_045_200.0, 5_400_000.0)])
+    assert (
+        path.read_text()
+        == HEAD + "2025-11-02T00:00:00Z,a,1.000000\n2025-11-02T01:00:00Z,a,1.500000\n"
+    )
+    assert [each.kwh for each in load_readings(path).metered] == [Decimal("0.5")]
+    before = path.read_text()
+    with pytest.raises(InputError, match="a clock went back"):
+        append_readings(path, [reading_line("a", 1_762_041_600.0, 9.0)])
+    assert path.read_text() == before
+
+
+def test_a_file_of_something_else_gets_no_readings(tmp_path: Path) -> None:
+    path = tmp_path / "costs.yaml"
+    path.write_text("currency: EUR\n")
+    with pytest.raises(InputError, match="the first line is not"):
+        append_readings(path, [reading_line("a", 1_762_041_600.0, 9.0)])
+    assert path.read_text() == "currency: EUR\n"

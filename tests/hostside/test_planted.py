@@ -97,6 +97,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     },
     "vitals": {"program": "tiny-blue", "port": 1, "log": "0:0"},
     "sample": {},
+    "energy": {},
     "apply-routes": {"files": render_files(ROUTES)},
     "keys": {},
     "apply-keys": {"ring": RING},

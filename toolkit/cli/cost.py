@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     default="30d",
     show_default=True,
     metavar="DAY",
-    help="The first day of the bill, as in 7d, 4w or 2026-11-01 (UTC).",
+    help="The first day, as in 2026-11-01 or 7d: today and the 6 before.",
 )
 @click.option("--until", default="", metavar="DAY", help="Its last day.  [default: today]")
 @click.option(
@@ -177,7 +177,8 @@ def _day(option: str, text: str, today: date) -> date:
 
     found = re.fullmatch(r"([0-9]{1,4})([dw])", text)
     if found is not None:
-        return today - timedelta(days=int(found[1]) * (7 if found[2] == "w" else 1))
+        back = int(found[1]) * (7 if found[2] == "w" else 1)
+        return today - timedelta(days=max(back - 1, 0))
     try:
         return date.fromisoformat(text)
     except ValueError:

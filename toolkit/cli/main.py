@@ -127,6 +127,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.cost:cost",
         "Show what a million tokens cost here, how much of it is idle time, and what closed APIs would charge.",
     ),
+    "meter": (
+        "toolkit.cli.meter:meter",
+        "Add a reading of the energy counters of each host's devices to a file.",
+    ),
     "prices": (
         "toolkit.cli.prices:prices",
         "List the known prices of closed models, with the day on which each was read.",

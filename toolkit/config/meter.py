@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -51,6 +51,37 @@ def parse_readings(path: Path, text: str) -> Readings:
     for line, row in rows[1:]:
         parser.add(line, row)
     return Readings(tuple(parser.found), tuple(parser.notes))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a counter said: a line of the file. `at` is in whole seconds since the epoch, `kwh` as it is written."""
+
+    at: int
+    host: str
+    kwh: str
+
+
+def reading_line(host: str, at: float, joules: float) -> Reading:
+    """Return the reading of a counter of `joules`."""
+    return Reading(int(at), host, f"{Decimal(repr(joules)) / 3_600_000:.6f}")
+
+
+def append_readings(path: Path, readings: Sequence[Reading]) -> None:
+    """Add readings to the file `path`, which is made where it is missing.
+
+    Raises InputError, and writes nothing, where the file would not be one of readings, such as after a clock went back.
+    """
+    there = read_text(path, limit=MAX_BYTES) if path.exists() else ",".join(HEADER) + "\n"
+    lines = "".join(
+        f"{datetime.fromtimestamp(each.at, UTC):%Y-%m-%dT%H:%M:%SZ},{each.host},{each.kwh}\n"
+        for each in readings
+    )
+    parse_readings(path, there + lines)
+    if not path.exists():
+        lines = there + lines
+    with path.open("a", encoding="utf-8") as file:
+        file.write(lines)
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ COMMANDS = {
     ),
     "pairs": Command("pairs", "pairs"),
     "vitals": Command("vitals", "vitals", ("root", "program", "port", "log"), brief=True),
+    "energy": Command("energy", "energy", ("root",)),
     "sample": Command("sample", "sample", ("root",), brief=True),
     "apply-routes": Command(
         "router", "apply", ("root", "request"), brief=True, carried_through=True

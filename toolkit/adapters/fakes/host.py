@@ -18,6 +18,7 @@ from toolkit.adapters.hosts.facts import own_routes, share_of
 from toolkit.adapters.hosts.host import CheckedEngine, busy, lock_lost
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.audit import Head, KeptHead
+from toolkit.domain.energy import EnergyCount
 from toolkit.domain.evidence import Answered
 from toolkit.domain.facts import (
     Device,
@@ -131,6 +132,7 @@ class FakeHost(Guarded):
     interruption: Interruption = field(default_factory=Interruption)
     adapters: FakeAdapters = field(default_factory=FakeAdapters)
     sampled: int = 0
+    counts_energy: EnergyCount | None = None
     guards: FakeGuards = field(init=False)
 
     def __post_init__(self) -> None:
@@ -345,6 +347,11 @@ class FakeHost(Guarded):
         return Vitals(
             str(slot.process), int(runs), slot.started_at, slot.memory, None, 0.0, said, "1:0"
         )
+
+    def energy(self) -> EnergyCount:
+        self.interruption.check()
+        without = EnergyCount(1.0, 0.0, 0, "no NVIDIA driver that counts energy")
+        return self.counts_energy or without
 
     def sample(self) -> HostSample:
         self.interruption.check()

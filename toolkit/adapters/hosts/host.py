@@ -24,6 +24,7 @@ from toolkit.adapters.hosts.facts import (
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
 from toolkit.adapters.hosts.use import chunk_from_json
 from toolkit.domain.audit import Head, KeptHead
+from toolkit.domain.energy import EnergyCount
 from toolkit.domain.evidence import Answered
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
@@ -156,6 +157,9 @@ class HostPort(Named, Protocol):
 
     def sample(self) -> HostSample:
         """Return what router and replicas have counted up to now."""
+
+    def energy(self) -> EnergyCount:
+        """Return what the devices count of their energy."""
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         """Watch a replica for `seconds`; ends early where it dies, stops answering or hangs."""
@@ -349,6 +353,11 @@ class RealHost(Named):
         answer = self._ask("sample")
         with understood(self.name):
             return HostSample.from_json(answer)
+
+    def energy(self) -> EnergyCount:
+        answer = self._ask("energy")
+        with understood(self.name):
+            return checked(EnergyCount(**answer))
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         request = {"program": program, "port": port, "seconds": seconds, **self._limits}

@@ -1,0 +1,64 @@
+"""`toolkit meter`: add a reading of the devices' energy counters to a file, for `toolkit cost --readings`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from toolkit.cli.context import home_directory, open_fleet
+from toolkit.cli.options import fleet_option, home_option, json_option
+from toolkit.cli.output import note, print_json, table
+from toolkit.cli.views.host import open_host
+from toolkit.errors import joined
+
+
+@click.command()
+@click.option(
+    "--readings",
+    default="readings.csv",
+    show_default=True,
+    metavar="FILE",
+    help="The file that gets the readings, CSV with at,host,kwh.",
+)
+@fleet_option()
+@home_option()
+@json_option()
+def meter(readings: str, fleet: str | None, home: str | None, as_json: bool) -> None:
+    """Add a reading of the energy counters of each host's devices to a file.
+
+    `toolkit cost --readings FILE` reads it. The counters are those of NVIDIA devices; a host without them is named, and
+    gets no line. Run it from a timer: a counter that begins anew loses what came since the last reading.
+    """
+    from toolkit.config.meter import append_readings, reading_line
+    from toolkit.workflows.fleet.meter import read_counters
+
+    place = home_directory(home)
+    hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
+    found = read_counters(hosts)
+    lines = [reading_line(name, each.at, each.joules) for name, each in found.counts.items()]
+    append_readings(Path(readings), lines)
+    failure = None
+    if found.errors:
+        hint = "toolkit doctor; the next reading has what they used meanwhile"
+        failure = joined(dict(found.errors), hint=hint, alone=len(hosts) == 1)
+    if as_json:
+        document = {
+            "path": readings,
+            "hosts": {
+                name: {"kwh": float(line.kwh), "at": line.at, "devices": found.counts[name].devices}
+                for name, line in zip(found.counts, lines, strict=True)
+            },
+            "without": dict(found.without),
+        }
+        print_json(document, failure)
+        return
+    if lines:
+        table(
+            ("HOST", "DEVICES", "KWH"),
+            [(each.host, found.counts[each.host].devices, each.kwh) for each in lines],
+        )
+    for name, why in found.without.items():
+        note(f"{name}: nothing counts its energy: {why}")
+    if failure:
+        raise failure

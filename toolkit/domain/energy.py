@@ -1,0 +1,18 @@
+"""What a host's devices count of their energy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyCount:
+    """The sum of the counters of `devices` in joules at a time in seconds since the epoch, by the host's clock.
+
+    Where nothing counts, `devices` is 0 and `fault` says why. A counter begins anew when the driver is loaded anew.
+    """
+
+    at: float
+    joules: float
+    devices: int
+    fault: str = ""
