@@ -50,6 +50,6 @@ def test_a_host_that_does_not_answer_is_an_error_and_the_others_are_read(
     monkeypatch.setattr(world.hosts["gpu3"], "energy", unreachable)
     said = prompt("meter", "--readings", "m.csv", "--json")
     assert said.code == 7
-    assert said.json()["hosts"] == {"gpu1": {"kwh": 2.0, "at": 1_762_041_600, "devices": 8}}
+    assert said.json()["readings"] == {"gpu1": {"kwh": 2.0, "at": 1_762_041_600, "devices": 8}}
     assert list(said.json()["without"]) == ["gpu2"]
     assert Path("m.csv").read_text().splitlines()[1:] == ["2025-11-02T00:00:00Z,gpu1,2.000000"]

@@ -65,8 +65,8 @@ def ask(
         return
     from toolkit.adapters.door.door import Door
 
-    host = _reachable(hosts, model)
-    door = Door(host.endpoint, host.router_tls_certificate, _key(key_file))
+    host = reachable(hosts, model)
+    door = Door(host.endpoint, host.router_tls_certificate, read_key(key_file))
     said = (lambda text: True) if as_json else _say
     _show(ask_door(door, question, time.monotonic, said), model, as_json, streamed=True)
 
@@ -83,10 +83,10 @@ def _prompt(prompt: str) -> str:
         raise InputError(f"the prompt on standard input is no UTF-8: {error}") from error
 
 
-def _key(path: str | None) -> Secret | None:
+def read_key(path: str | None, variable: str = KEY) -> Secret | None:
     """Return the key of a file or of the environment; None where neither is given, since a door may be open."""
     if path is None:
-        key = os.environ.get(KEY, "")
+        key = os.environ.get(variable, "")
     else:
         try:
             key = Path(path).read_text("ascii")
@@ -98,7 +98,8 @@ def _key(path: str | None) -> Secret | None:
     return Secret(key) if key else None
 
 
-def _reachable(hosts: tuple[Host, ...], model: str) -> Host:
+def reachable(hosts: tuple[Host, ...], model: str) -> Host:
+    """Return the first host whose router other machines reach; raises InputError."""
     for host in hosts:
         if not host.inward:
             return host

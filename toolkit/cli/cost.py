@@ -126,10 +126,10 @@ def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
         days_of_bill = first_and_last(since, until, today)
         keys = as_json or by == "key"
         history = open_history(home_directory(home))
-        situation, notes = _recorded(costs, days_of_bill, readings, history, keys=keys)
+        situation, notes = recorded_situation(costs, days_of_bill, readings, history, keys=keys)
     else:
         figures = (requests, tokens_in or 0, tokens_cached, tokens_out or 0)
-        situation = _stated(costs, model, figures, today, days, named)
+        situation = stated_situation(costs, model, figures, today, days, named)
     made = bills(
         situation, prices.models, against, today, prompt=prompt_tokens, scenarios=scenarios
     )
@@ -144,9 +144,10 @@ def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
         note(words)
 
 
-def _recorded(
+def recorded_situation(
     costs: Costs, days: tuple[date, date], readings: str, history: History, *, keys: bool
 ) -> tuple[Situation, tuple[str, ...]]:
+    """Return the situation of the history in the days from the first to the last, and remarks; raises InputError."""
     from toolkit.config.meter import Readings, load_readings
     from toolkit.workflows.fleet.recorded import recorded, window
 
@@ -187,7 +188,7 @@ def _day(option: str, text: str, today: date) -> date:
         ) from None
 
 
-def _stated(
+def stated_situation(
     costs: Costs,
     model: str | None,
     figures: tuple[int, int, int, int],
@@ -195,6 +196,7 @@ def _stated(
     days: int,
     hosts: tuple[str, ...],
 ) -> Situation:
+    """Return the situation of a stated traffic: requests, input, cached and output tokens; raises InputError."""
     from toolkit.planning.economics.stated import stated
     from toolkit.planning.economics.work import Tokens
 

@@ -131,6 +131,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.meter:meter",
         "Add a reading of the energy counters of each host's devices to a file.",
     ),
+    "which": (
+        "toolkit.cli.which:which",
+        "Show what speaks for MODEL inside and what for a closed API, for one workload.",
+    ),
     "prices": (
         "toolkit.cli.prices:prices",
         "List the known prices of closed models, with the day on which each was read.",

@@ -45,7 +45,7 @@ def meter(readings: str, fleet: str | None, home: str | None, as_json: bool) -> 
     if as_json:
         document = {
             "path": readings,
-            "hosts": {
+            "readings": {
                 name: {"kwh": float(line.kwh), "at": line.at, "devices": found.counts[name].devices}
                 for name, line in zip(found.counts, lines, strict=True)
             },

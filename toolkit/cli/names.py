@@ -39,7 +39,9 @@ ARGUMENTS = {
     **dict.fromkeys(("plan", "diff", "deploy", "gate run", "pull", "bom"), Name.VERSIONED),
     **dict.fromkeys(("bundle create", "registry accept", "registry show"), Name.VERSIONED),
     **dict.fromkeys(("upgrade", "rollback", "watch", "promote", "abort", "status"), Name.MODEL),
-    **dict.fromkeys(("releases", "ask", "logs", "stop", "update", "outdated", "prove"), Name.MODEL),
+    **dict.fromkeys(
+        ("releases", "ask", "logs", "stop", "update", "outdated", "prove", "which"), Name.MODEL
+    ),
     **dict.fromkeys(("gate record", "registry pin"), Name.MODEL),
     **dict.fromkeys(("hosts drain", "hosts forget", "provision"), Name.HOST),
     "keys revoke": Name.KEY,

@@ -38,11 +38,18 @@ class Door:
     """A router at `endpoint`, the URL that clients are given.
 
     With a `certificate`, the path of the operator's own on this machine, the router must show exactly that one. A key
-    is sent as a bearer token.
+    is sent as a bearer token. `silence` are the seconds without a word after which it counts as lost.
     """
 
-    def __init__(self, endpoint: str, certificate: str = "", key: Secret | None = None) -> None:
-        self.endpoint = endpoint
+    def __init__(
+        self,
+        endpoint: str,
+        certificate: str = "",
+        key: Secret | None = None,
+        *,
+        silence: float = SILENCE,
+    ) -> None:
+        self.endpoint, self._silence = endpoint, silence
         self._certificate, self._key = certificate, key
 
     def describe(self, model: str) -> Mapping[str, Any]:
@@ -99,13 +106,15 @@ class Door:
         address = urlsplit(self.endpoint)
         host = address.hostname or ""
         if address.scheme != "https":
-            return http.client.HTTPConnection(host, address.port, timeout=SILENCE)
+            return http.client.HTTPConnection(host, address.port, timeout=self._silence)
         context = ssl.create_default_context()
         if self._certificate:
             # The address may be none of the certificate's names; `_connect` compares the certificate itself.
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        return http.client.HTTPSConnection(host, address.port, timeout=SILENCE, context=context)
+        return http.client.HTTPSConnection(
+            host, address.port, timeout=self._silence, context=context
+        )
 
     def _connect(self, connection: http.client.HTTPConnection) -> None:
         """Connect, and require the operator's certificate before the key is sent."""
