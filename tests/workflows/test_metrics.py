@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,14 @@ import click
 import pytest
 
 from tests.workflows.world import World, release
-from toolkit.adapters.metrics_files import read_setup, write_files
+from toolkit.adapters.metrics_files import keep_setup, read_setup, write_files
+from toolkit.adapters.schedule_record import ScheduleRecord, WindowRun
 from toolkit.cli.context import _keep_metrics_current
 from toolkit.domain.metrics import MetricsSetup, Objectives
+from toolkit.domain.schedule import Rule, Schedule, Upkeep, Window
+from toolkit.domain.use import Counted, UseRun
 from toolkit.errors import HostError, InputError
-from toolkit.workflows.fleet.metrics import follow, scraped, set_up
+from toolkit.workflows.fleet.metrics import follow, keep_ops_figures, scraped, set_up
 
 
 @pytest.fixture
@@ -140,3 +145,50 @@ def test_a_directory_that_cannot_be_written_is_a_warning(
     with click.Context(click.Command("upgrade")):
         _keep_metrics_current(tmp_path, hosts)
     assert "the targets of Prometheus are not current" in capsys.readouterr().err
+
+
+def _ops_text(directory: Path) -> str:
+    text = (directory / "textfile" / "toolkit.prom").read_text()
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+    return text
+
+
+def test_what_the_ops_machine_knows(tmp_path: Path) -> None:
+    directory = tmp_path / "prometheus"
+    keep_setup(tmp_path, MetricsSetup(str(directory), schedule="schedule.yaml"))
+    window = Window("nightly", time(2), 3600.0, "UTC", (0, 1, 2, 3, 4, 5, 6))
+    schedule = Schedule({"nightly": window}, {"tiny": Rule("tiny", Upkeep.AUTO)})
+    # Since midnight of a day: the opening of two o'clock ends at three.
+    ScheduleRecord(tmp_path).since(86_400.0)
+    counted = Counted(asked=100, tokens_out=50, records_asked=90, records_out=50, open=0, at=1.0)
+    run = UseRun(
+        "tiny-blue", "r", "tiny", "v1", 3, "e", 0.0, 1, 9, records=8, missing=1, asked=90,
+        tokens_out=50, unknown=0, counted=counted,
+    )  # fmt: skip
+    keep_ops_figures(tmp_path, lambda _: schedule, lambda: [run])
+    text = _ops_text(directory)
+    assert 'toolkit_schedule_due_timestamp_seconds{window="nightly"} 97200.0\n' in text
+    assert 'toolkit_use_difference_tokens{model="tiny",version="v1",release="3"} 10.0\n' in text
+    # With the run of that night, the next one is due.
+    ScheduleRecord(tmp_path).begin(WindowRun("nightly", 86_400.0 + 7200, 93_700.0))
+    keep_ops_figures(tmp_path, lambda _: schedule, lambda: [run])
+    assert 'toolkit_schedule_due_timestamp_seconds{window="nightly"} 183600.0\n' in _ops_text(
+        directory
+    )
+
+
+def test_a_schedule_or_a_history_that_cannot_be_read_leaves_its_figures_out(tmp_path: Path) -> None:
+    def broken(*_: object) -> Any:
+        raise InputError("it cannot be read")
+
+    directory = tmp_path / "prometheus"
+    keep_ops_figures(tmp_path, broken, broken)
+    assert not directory.exists()
+    keep_setup(tmp_path, MetricsSetup(str(directory), schedule="schedule.yaml"))
+    keep_ops_figures(tmp_path, broken, broken)
+    text = _ops_text(directory)
+    assert "toolkit_ops_written_timestamp_seconds" in text
+    assert "toolkit_schedule" not in text

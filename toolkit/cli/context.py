@@ -210,10 +210,12 @@ def _keep_metrics_current(home: Path, ports: Sequence[HostPort]) -> None:
     def follow_hosts() -> None:
         if trail.head is None:
             return
+        from toolkit.cli.ops_figures import keep_ops_current
         from toolkit.workflows.fleet.metrics import follow
 
         try:
             follow(home, ports)
+            keep_ops_current(home)
         except ToolkitError as error:
             note(f"warning: the targets of Prometheus are not current: {error.message}")
 

@@ -9,7 +9,14 @@ import click
 
 from toolkit.cli.context import home_directory, open_fleet
 from toolkit.cli.numbers import Decimal
-from toolkit.cli.options import fleet_option, home_option, json_option, together
+from toolkit.cli.ops_figures import keep_ops_current
+from toolkit.cli.options import (
+    fleet_option,
+    home_option,
+    json_option,
+    registry_option,
+    together,
+)
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
 from toolkit.cli.views.host import open_host
@@ -60,6 +67,20 @@ def metrics() -> None:
     metavar="HOST:PORT",
     help="An Alertmanager that Prometheus tells; may be given again.",
 )
+@click.option(
+    "--schedule",
+    "schedule_path",
+    default="",
+    metavar="FILE",
+    help="The schedule whose missed windows are told.",
+)
+@click.option(
+    "--ops-exporter",
+    default="",
+    metavar="HOST:PORT",
+    help="A node exporter on this machine that reads DIRECTORY/textfile.",
+)
+@registry_option()
 @_shared
 def setup(
     directory: str,
@@ -70,6 +91,7 @@ def setup(
     fleet: str | None,
     home: str | None,
     as_json: bool,
+    **ops: str,
 ) -> None:
     """Write configuration, rules and targets for Prometheus into DIRECTORY; deployments keep its targets current."""
     from toolkit.workflows.fleet.metrics import set_up
@@ -84,9 +106,13 @@ def setup(
         str(Path(directory).expanduser().resolve()),
         Objectives(availability, first_token),
         docs,
+        str(Path(ops["schedule_path"]).resolve()) if ops["schedule_path"] else "",
+        str(Path(ops["registry_path"]).resolve()),
+        ops["ops_exporter"],
         tuple(alertmanagers),
     )
     done = set_up(place, wanted, _hosts(fleet, place))
+    keep_ops_current(place)
     if as_json:
         print_json(_document(done))
         return

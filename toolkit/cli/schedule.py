@@ -13,6 +13,7 @@ import click
 
 from toolkit.cli.context import home_directory, open_history, read_registry
 from toolkit.cli.numbers import Whole
+from toolkit.cli.ops_figures import keep_ops_current
 from toolkit.cli.options import (
     Decorator,
     dry_run_option,
@@ -226,6 +227,7 @@ def run(
         say("dry run: nothing was changed")
         return
     report = run_schedule(found, site, by_timer=by_timer)
+    keep_ops_current(place)
     if as_json:
         print_json({**report.as_json(), "dry_run": False}, report.failure)
         return

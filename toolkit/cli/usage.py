@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from toolkit.cli.context import home_directory, open_fleet, open_history
+from toolkit.cli.ops_figures import keep_ops_current
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.views.host import open_host
@@ -75,6 +76,7 @@ def usage(
     if not no_hosts:
         hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
         collected = collect(hosts, history)
+        keep_ops_current(place)
     kinds = columns(by)
     rows = sorted(history.use(first, last, by=kinds, model=model, key=key), key=_order(by))
     begin = datetime.fromisoformat(first).replace(tzinfo=UTC).timestamp()

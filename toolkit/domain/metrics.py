@@ -23,11 +23,16 @@ class MetricsSetup:
     """The directory for Prometheus, as the operator has set it up.
 
     `docs` is where runbooks begin, a URL or a path, without the anchor. `alertmanagers` are addresses, HOST:PORT.
+    `schedule` is the path of the schedule whose windows are watched, empty for none, `registry` that of its models, and
+    `ops_exporter` the address of a node exporter that reads the figures of this ops machine.
     """
 
     directory: str
     objectives: Objectives = Objectives()
     docs: str = "docs/observability.md"
+    schedule: str = ""
+    registry: str = ""
+    ops_exporter: str = ""
     alertmanagers: tuple[str, ...] = ()
 
 

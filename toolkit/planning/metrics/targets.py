@@ -11,14 +11,15 @@ from toolkit.domain.metrics import Target
 from toolkit.domain.outside import parse_json
 
 # The jobs, each with its file of targets.
-ROUTER, HOST, REPLICA, NODE, DCGM = (
+ROUTER, HOST, REPLICA, NODE, DCGM, OPS = (
     "toolkit-router",
     "toolkit-host",
     "toolkit-replica",
     "toolkit-node",
     "toolkit-dcgm",
+    "toolkit-ops",
 )
-JOBS = (ROUTER, HOST, REPLICA, NODE, DCGM)
+JOBS = (ROUTER, HOST, REPLICA, NODE, DCGM, OPS)
 # The last two are the operator's own: see docs/observability.md.
 
 

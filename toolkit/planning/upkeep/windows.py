@@ -56,6 +56,21 @@ def missed(
     return tuple(sorted(found, key=lambda each: each.opens))
 
 
+def due(schedule: Schedule, since: float, known: Sequence[tuple[str, float]]) -> dict[str, float]:
+    """Return for each window with models when its first opening from `since` on ends that had no run.
+
+    Where that time has passed, the opening was missed. `known` is that of `missed`.
+    """
+    found = {}
+    for window in schedule.windows.values():
+        if schedule.rules_of(window.name):
+            for opening in openings(window, schedule.blackouts, since):
+                if since <= opening.opens and (window.name, opening.opens) not in known:
+                    found[window.name] = opening.closes
+                    break
+    return found
+
+
 def openings(
     window: Window, blackouts: Sequence[Blackout], after: float, *, days: int = HORIZON
 ) -> Iterator[Opening]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +15,17 @@ from toolkit.adapters.metrics_files import (
     shipped_dashboards,
     write_files,
 )
+from toolkit.adapters.schedule_record import ScheduleRecord
 from toolkit.domain.metrics import MetricsSetup, Target
-from toolkit.errors import InputError
+from toolkit.domain.schedule import Schedule
+from toolkit.domain.use import UseRun
+from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.engines import all_figures
+from toolkit.planning.metrics.ops_figures import FILE, render_ops
 from toolkit.planning.metrics.scrape import fixed_files, target_files
-from toolkit.planning.metrics.targets import REPLICA, kept_targets, out_of_reach, targets
+from toolkit.planning.metrics.targets import OPS, REPLICA, kept_targets, out_of_reach, targets
+from toolkit.planning.upkeep.windows import due
+from toolkit.planning.use.reconciled import reconciled
 from toolkit.workflows.fleet.look import look
 
 
@@ -85,11 +93,41 @@ def _wanted(
     seen = look(hosts)
     known = [each.host for each in hosts]
     found = targets(known, seen.facts)
+    if setup.ops_exporter:
+        found[OPS] = (Target(setup.ops_exporter, "/metrics", {"host": "ops", "instance": "ops"}),)
     if seen.errors:
         # Their replicas stay as they were: a host that is away is what an alert is for.
         before = _text(Path(setup.directory) / f"targets/{REPLICA}.json")
         found[REPLICA] = (*found[REPLICA], *kept_targets(before, seen.errors))
     return found, out_of_reach(known), seen.unreachable
+
+
+def keep_ops_figures(
+    home: Path,
+    read_schedule: Callable[[MetricsSetup], Schedule],
+    use: Callable[[], Sequence[UseRun]],
+) -> None:
+    """Write what this ops machine knows, where the operator has set a directory up; else do nothing.
+
+    A schedule or a history that cannot be read leaves its figures out: their absence shows.
+    """
+    setup = read_setup(home)
+    if setup is None:
+        return
+    windows: dict[str, float] = {}
+    differences: list[tuple[str, str, int, int]] = []
+    now = time.time()
+    if setup.schedule:
+        with suppress(ToolkitError):
+            known = ScheduleRecord(home).read()
+            windows = due(read_schedule(setup), known.since or now, known.known)
+    with suppress(ToolkitError):
+        differences = [
+            (each.model, each.version, each.release, each.difference_in + each.difference_out)
+            for each in reconciled(use())
+            if not each.open
+        ]
+    write_files(Path(setup.directory), {FILE: render_ops(now, windows, differences)})
 
 
 def _require_setup(home: Path) -> MetricsSetup:
