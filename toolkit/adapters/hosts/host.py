@@ -455,14 +455,24 @@ def _kept_head(host: str, found: Mapping[str, Any]) -> KeptHead:
 
 
 def _perimeter(answer: Mapping[str, Any]) -> Perimeter:
+    """Return the perimeter in an answer; it is read by the names of fields alone, so that errors repeat no others."""
     return Perimeter(
-        tuple(Listener(**each) for each in answer["listeners"]),
+        tuple(Listener(**_fields(Listener, each)) for each in answer["listeners"]),
         bool(answer["firewall"]),
         tuple(
-            ReplicaTries(**{**each, "tries": tuple(Try(**one) for one in each["tries"])})
+            ReplicaTries(
+                **{
+                    **_fields(ReplicaTries, each),
+                    "tries": tuple(Try(**_fields(Try, one)) for one in each["tries"]),
+                }
+            )
             for each in answer["replicas"]
         ),
     )
+
+
+def _fields(kind: type[Listener | ReplicaTries | Try], found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: found[name] for name in kind.__dataclass_fields__}
 
 
 def busy(host: str, owner: Mapping[str, Any]) -> BusyError:
