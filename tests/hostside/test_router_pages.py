@@ -20,12 +20,15 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from openapi_spec_validator import validate as validate_description
 
+from tests.hostside.browser import browser
 from tests.hostside.router_lab import ROLE, Backend, Lab, lab
+from tests.hostside.test_router_keys import BOB, ring
 from toolkit.config.host_settings import setting_fault
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes, Target
 
 CHAT = "/v1/chat/completions"
+WRONG = "tk-wrong-" + "w" * 32
 APP, OTHER = "https://chat.example.org", "https://evil.example.org"
 ASKS = {
     "Access-Control-Request-Method": "POST",
@@ -347,6 +350,72 @@ def test_the_page_lists_the_models_in_a_browser(closed: Lab, tmp_path: Path) -> 
     seen = browse(tmp_path, f"http://127.0.0.1:{closed.port}/")
     assert "tiny<small>chat, 4,096 tokens</small>" in seen
     assert f"curl http://127.0.0.1:{closed.port}/v1/chat/completions" in seen
+
+
+CONTRAST = """
+(() => {
+  const light = ([r, g, b]) => [r, g, b]
+    .map((each) => each / 255)
+    .map((each) => each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, each, at) => sum + each * [0.2126, 0.7152, 0.0722][at], 0);
+  const parts = (color) => color.match(/[0-9.]+/g).map(Number);
+  const probe = document.createElement("div");
+  probe.style.background = "Canvas";
+  document.body.append(probe);
+  const canvas = parts(getComputedStyle(probe).backgroundColor);
+  probe.remove();
+  const behind = (node) => {
+    if (!node) return canvas;
+    const [r, g, b, a = 1] = parts(getComputedStyle(node).backgroundColor), below = behind(node.parentElement);
+    return [r, g, b].map((each, at) => each * a + below[at] * (1 - a));
+  };
+  const seen = {};
+  for (const node of document.querySelectorAll("h1, h2, p, a, label, input, button, small, pre, code")) {
+    if (!node.offsetParent || !(node.value || node.textContent)) continue;
+    const style = getComputedStyle(node), back = behind(node);
+    const [r, g, b, a = 1] = parts(style.color);
+    const shown = [r, g, b].map((each, at) => each * a * style.opacity + back[at] * (1 - a * style.opacity));
+    const [low, high] = [light(shown), light(back)].sort((one, other) => one - other);
+    const name = node.localName + (node.id && "#" + node.id);
+    seen[name] = Math.min(seen[name] ?? 99, (high + 0.05) / (low + 0.05));
+  }
+  return seen;
+})()
+"""
+
+
+@pytest.mark.parametrize(("scheme", "bright"), [("light", True), ("dark", False)])
+def test_a_visitor_types_a_key_and_reads_the_page_in_light_and_in_the_dark(
+    blue: Backend, tmp_path: Path, scheme: str, bright: bool
+) -> None:
+    with router(blue, router_require_keys=True) as running, browser(tmp_path) as page:
+        running.give(ring())
+        page.prefer(scheme)
+        page.open(f"http://127.0.0.1:{running.port}/")
+        said = "document.getElementById('said').textContent"
+        page.until(f"{said}.startsWith('You did not provide an API key')")
+        page.see("document.getElementById('key').focus()")
+        page.press(f"{WRONG}\n")
+        page.until(f"{said}.startsWith('Incorrect API key')")
+        assert page.see("document.querySelectorAll('#models li').length") == 0
+        page.see("document.getElementById('key').select()")
+        page.press(f"{BOB}\n")
+        assert page.until("document.getElementById('models').innerText").startswith("tiny")
+        assert page.see(said) == ""
+        assert page.see("document.getElementById('first').hidden") is False
+        assert "curl http" in page.see("document.getElementById('curl').textContent")
+        # The key stays in the field: neither address, examples nor storage have it.
+        assert page.see("document.getElementById('key').value") == BOB
+        kept = "location.href + document.documentElement.outerHTML + document.cookie"
+        assert BOB not in page.see(kept)
+        assert page.see("localStorage.length + sessionStorage.length") == 0
+        assert (sum(page.corner()) > 3 * 128) is bright
+        contrast = page.see(CONTRAST)
+        assert {"h1", "a", "input#key", "button", "small", "pre#curl"} <= set(contrast)
+        assert {name: each for name, each in contrast.items() if each < 4.5} == {}
+        # The two refusals, as the browser itself tells of them.
+        assert [each for each in page.complaints if " 401 " not in each] == []
+        assert {line["key"] for line in running.requests() if line["status"] == 200} == {"bob", "-"}
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
