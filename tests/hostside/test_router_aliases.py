@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -49,6 +50,18 @@ def test_a_path_may_have_the_name_encoded(router: Lab) -> None:
         assert described["max_model_len"] == 2048
     listed = router.ask("/v1/models")[1]["data"]
     assert [each["id"] for each in listed] == ["tiny", NAME, "former"]
+
+
+def test_each_name_is_described_with_the_version_that_serves(router: Lab) -> None:
+    slot = router.root / "slots/tiny-blue"
+    slot.mkdir(parents=True)
+    release = {"version": "v1.5", "number": 12}
+    manifest = {"model": "tiny", "slot": "blue", "release": release}
+    (slot / "manifest.json").write_text(json.dumps(manifest))
+    router.apply(with_weights(router.routes, "tiny", {"blue": 99}))
+    for name in ("tiny", NAME, "former"):
+        found = router.ask(f"/v1/models/{name}")[1]
+        assert (found["id"], found["version"], found["release"]) == (name, "v1.5", 12)
 
 
 def test_what_the_model_does_not_do_is_refused_under_each_name(router: Lab) -> None:

@@ -137,6 +137,26 @@ def test_the_version_is_that_of_the_slot_at_that_time(site: Site) -> None:
     assert line(site.lab, {"model": "tiny"})["version"] == "v3"
 
 
+def test_a_model_is_described_with_the_version_that_serves_and_a_switch_reloads_nothing(
+    site: Site,
+) -> None:
+    told = site.lab.ask("/v1/models/tiny")[1]
+    assert "version" not in told
+    put_manifest(site, "blue", "v1", 1)
+    put_manifest(site, "green", "v2", 2)
+    site.shift(green=1, blue=100)
+    workers = router_socket.processes(site.lab.directory)["current"]
+    assert site.lab.ask("/v1/models/tiny")[1] == {**told, "version": "v1", "release": 1}
+    site.shift(green=100, blue=0)
+    assert site.lab.ask("/v1/models/tiny")[1] == {**told, "version": "v2", "release": 2}
+    assert router_socket.processes(site.lab.directory)["current"] == workers
+    # The list is a file that HAProxy reads as it starts.
+    assert site.lab.ask("/v1/models")[1]["data"] == [told]
+    # That is what a client was told, and not what answered it.
+    lines = until(lambda: len(each := site.lab.requests()) > 3 and each)
+    assert {(each["model"], each["version"], each["slot"]) for each in lines} == {("-", "-", "-")}
+
+
 def test_a_worker_left_behind_knows_the_new_version(site: Site) -> None:
     put_manifest(site, "green", "v2", 2)
     kept = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=10)

@@ -155,6 +155,8 @@ def tell(directory: str, routes: Document) -> tuple[int, int]:
         complaints = [each for each in complaints if "entry not found" not in each]
         if complaints:
             raise RouterError("a worker left behind refused: " + "; ".join(complaints))
+    # The newest worker steers by weights; it tells by this map which version serves.
+    _set_in_all(directory, processes["current"], "slots.map", routes_file.main_slots(routes))
     _set_in_all(directory, workers, "relay.map", routes_file.relays(routes))
     _set_in_all(directory, workers, "holds.map", ended)
     current = router_view.servers(directory, processes["current"])
