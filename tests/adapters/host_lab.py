@@ -31,6 +31,8 @@ from toolkit.planning.routing.routes import Routes
 
 ENGINE = "vllm-0.0.0-cpu-py311-00000000"
 STUB = Path(__file__).parent / "stub_vllm.py"
+# Beside the stub, it records what requests use.
+STATES = Path(__file__).parents[1] / "recorder/engine_double.py"
 
 
 def release(behaviour: Behaviour) -> Release:
@@ -249,6 +251,7 @@ def supply(lab: HostLab) -> None:
     root = lab.host.host.root
     engine = f"{root}/engines/{ENGINE}/bin"
     lab.run("sh", "-c", _WRITE, "sh", engine, "vllm", STUB.read_text(), "755")
+    lab.run("sh", "-c", _WRITE, "sh", engine, STATES.name, STATES.read_text(), "644")
     for behaviour in Behaviour:
         source = f"{root}/sources/{behaviour.name.lower()}"
         lab.run("sh", "-c", _WRITE, "sh", source, "behaviour", str(behaviour), "644")

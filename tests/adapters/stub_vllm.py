@@ -4,8 +4,10 @@ endpoints, ready in milliseconds. How it does is written in `behaviour` inside t
 pinned and sent like a model's, in `behaviour.txt`, with its answer in the line after. Requests of the user `client`
 are those of clients: gates and guards do not ask in that name."""
 
+import asyncio
 import ctypes
 import http.server
+import importlib
 import json
 import os
 import signal
@@ -37,6 +39,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/metrics":
             lines = (
+                *(f'{name}{{engine="0"}} {value}' for name, value in use.counters().items()),
                 f'vllm:num_requests_running{{engine="0"}} {float(running[0])}',
                 'vllm:cache_config_info{block_size="128",engine="0",num_gpu_blocks="16"} 1.0',
                 "",
@@ -55,12 +58,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         asked = request.get("model")
         if asked not in adapters and "--enable-lora" in sys.argv and asked != served:
+            use.count(self, {"refused": 404})
             self.answer(404, b'{"error": {"message": "the model does not exist"}}')
             return
         user = request.get("user", "").split()
         of_client = user[:1] == ["client"]
         clients[0] += of_client
         if fails(of_client):
+            use.count(self, {"refused": 500})
             self.answer(500, b'{"error": {"message": "internal error"}}')
             return
         running[0] += 1
@@ -78,6 +83,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if behaviour == "dies sampling" and "top_p" in request:
             worker.kill()
             os._exit(0)
+        asked = json.dumps(request.get("messages", request.get("prompt", "")))
+        tokens = {"prompts": [len(asked.split())], "tokens": max(1, len(text.split()))}
+        name = request.get("model") if request.get("model") in adapters else None
+        use.count(self, {**tokens, "stream": bool(request.get("stream")), "adapter": name})
         if request.get("stream"):
             self.stream(text)
             return
@@ -106,6 +115,57 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *words):
         pass
+
+
+class Use:
+    """Records what requests use by the recorder that the command line names, around a double of the engine's states.
+
+    The double counts the words of prompt and answer as tokens. Where it does not lie beside this program, nothing is
+    recorded.
+    """
+
+    def __init__(self):
+        self.recorder = None
+        beside = os.path.dirname(os.path.abspath(__file__))
+        if "--middleware" not in sys.argv or not os.path.exists(f"{beside}/engine_double.py"):
+            return
+        sys.path.append(beside)
+        double = importlib.import_module("engine_double")
+        self.processor = double.install()
+        module, name = sys.argv[sys.argv.index("--middleware") + 1].rsplit(".", 1)
+        made = getattr(importlib.import_module(module), name)
+        self.recorder = made(double.Server(self.processor))
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        self.life = asyncio.Queue()
+        self.living = asyncio.run_coroutine_threadsafe(
+            self.recorder({"type": "lifespan"}, self.life.get, self.deaf), self.loop
+        )
+
+    async def deaf(self, message):
+        """Throw a part of the double's answer away: the client gets the stub's own."""
+
+    def counters(self):
+        """Return the double's counters of tokens, by their names."""
+        return self.processor.counters if self.recorder else {}
+
+    def count(self, handler, body):
+        """Record a request, with the headers and path that it came with."""
+        if not self.recorder:
+            return
+        headers = [(name.lower().encode(), each.encode()) for name, each in handler.headers.items()]
+        scope = {"type": "http", "method": "POST", "path": handler.path, "headers": headers}
+        came = asyncio.Queue()
+        came.put_nowait({"type": "http.request", "body": json.dumps(body).encode()})
+        asked = self.recorder(scope, came.get, self.deaf)
+        asyncio.run_coroutine_threadsafe(asked, self.loop).result(20)
+
+    def end(self):
+        """Let the recorder write its last line."""
+        if self.recorder:
+            shutdown = {"type": "lifespan.shutdown"}
+            asyncio.run_coroutine_threadsafe(self.life.put(shutdown), self.loop).result(5)
+            self.living.result(5)
 
 
 def load_adapter(request):
@@ -284,8 +344,12 @@ worker = subprocess.Popen(
 )
 
 
+use = Use()
+
+
 def end(signal_number, frame):
     worker.kill()
+    use.end()
     os._exit(0)
 
 

@@ -71,9 +71,22 @@ def test_a_replica_gets_the_recorder_of_use_and_cannot_change_it(
     )
     assert f"export PYTHONPATH={root}/slots/{program}/python\n" in environment
     assert f'"directory": "{root}/caches/{program}/use"' in environment
+    lab.ask("blue")
+    lines = [json.loads(line) for line in lab.run(*_all_use(root, program)).splitlines()]
+    assert {(line["program"], line["release"]) for line in lines if "run" in line} == {(program, 1)}
+    # The gate's and the toolkit's own requests, past the router, are probes.
+    records = [line for line in lines if "key" in line]
+    assert {(line["key"], line["model"], line["end"]) for line in records} == {
+        ("probe", "tiny", "whole")
+    }
+    assert all(line["out"] > 0 for line in records)
     lab.run("sh", "-c", f"echo >>{place}/book.py")
     (slot,) = (each for each in lab.host.observe().slots if each.slot == "blue")
     assert slot.drift == (f"{place}/book.py was changed",)
+
+
+def _all_use(root: str, program: str) -> tuple[str, ...]:
+    return ("sh", "-c", f"cat {root}/caches/{program}/use/*.jsonl")
 
 
 def test_the_watch_restarts_a_replica_that_hangs_and_says_so(lab: HostLab) -> None:
