@@ -1,0 +1,287 @@
+"""The recorder of use within real vLLM: clients get the bytes that they would get without it, and all is counted."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.lab import Lab, free_port
+from tests.hostside.router_lab import until
+from tests.system.served import ROOT
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+RECORDER = Path(__file__).parents[2] / "playbooks/roles/replica/files"
+MAKE_MODEL = Path(__file__).parents[2] / "demo/make_model.py"
+ENVIRONMENT = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_NO_USAGE_STATS": "1",
+    "TORCHDYNAMO_DISABLE": "1",
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "PYTHONSAFEPATH": "1",
+}
+SAID = [{"role": "user", "content": "Say hello."}]
+COUNT = [{"role": "user", "content": "Count."}]
+CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
+USAGE = {"stream_options": {"include_usage": True}}
+REQUESTS: list[tuple[str, dict[str, Any]]] = [
+    (CHAT, {"messages": SAID}),
+    (CHAT, {"messages": SAID, "stream": True}),
+    (CHAT, {"messages": SAID, "stream": True, **USAGE}),
+    (CHAT, {"messages": SAID, "n": 3}),
+    (CHAT, {"messages": SAID, "n": 3, "stream": True}),
+    (CHAT, {"messages": SAID, "max_tokens": 2, "logprobs": True, "top_logprobs": 2}),
+    (TEXT, {"prompt": ["Say", "What is the capital"], "max_tokens": 5}),
+    (TEXT, {"prompt": ["Say", "What is the capital"], "max_tokens": 5, "n": 2, "stream": True}),
+    (TEXT, {"prompt": "Say", "max_tokens": 5, "stream": True, **USAGE}),
+    (TEXT, {"prompt": "Say hello", "max_tokens": 9, "stop": ["l"]}),
+    ("/v1/responses", {"input": "Say hello."}),
+    ("/v1/responses", {"input": "Say hello.", "stream": True}),
+    ("/v1/messages", {"messages": SAID, "max_tokens": 9}),
+    ("/v1/messages", {"messages": SAID, "max_tokens": 9, "stream": True}),
+    (CHAT, {"messages": SAID, "max_tokens": 10**7}),
+    (CHAT, {"messages": "nonsense"}),
+]
+_ID = re.compile(rb"(resp|msg|rs|item|chatcmpl|cmpl)[_-][0-9a-zA-Z_-]+")
+_TIME = re.compile(rb'"(created|created_at|completed_at)": ?[0-9.]+')
+
+
+@dataclass
+class Engine:
+    """A vLLM on the loopback; `use` is the directory of its records, or None."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    use: Path | None
+
+    def ask(self, path: str, body: dict[str, Any], key: str = "ann") -> tuple[int, bytes]:
+        """Return status and bytes of an answer."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)) as client:
+            client.request("POST", path, json.dumps(body), {**HEADERS, "X-Toolkit-Key": key})
+            answer = client.getresponse()
+            return answer.status, answer.read()
+
+    def leave(self, path: str, body: dict[str, Any], events: int) -> None:
+        """Hang up after so many events of a stream."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)) as client:
+            client.request("POST", path, json.dumps(body), {**HEADERS, "X-Toolkit-Key": "bob"})
+            answer = client.getresponse()
+            while events:
+                events -= answer.readline().startswith(b"data:")
+
+    def lines(self) -> list[dict[str, Any]]:
+        assert self.use is not None
+        texts = (each.read_text() for each in self.use.iterdir())
+        return [json.loads(line) for text in texts for line in text.splitlines()]
+
+    def records(self) -> list[dict[str, Any]]:
+        return sorted((each for each in self.lines() if "key" in each), key=lambda each: each["n"])
+
+    def counters(self) -> tuple[int, int]:
+        """Return the engine's own counters of tokens: of prompts, and generated."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as client:
+            client.request("GET", "/metrics")
+            text = client.getresponse().read().decode()
+        found = (
+            re.search(rf"^vllm:{name}_tokens_total{{.*?}} ([0-9.e+]+)$", text, re.MULTILINE)
+            for name in ("prompt", "generation")
+        )
+        came, went = (int(float(each[1])) if each else -1 for each in found)
+        return came, went
+
+    def agrees(self) -> bool:
+        """Whether the sum of all records is what the engine has counted."""
+        records = self.records()
+        sums = tuple(sum(each[name] for each in records) for name in ("asked", "out"))
+        return sums == self.counters()
+
+
+HEADERS = {"Content-Type": "application/json", "X-Request-Id": "r-1"}
+
+
+@contextmanager
+def started(engine: Path, model: Path, scratch: Path, *, recorded: bool) -> Iterator[Engine]:
+    """Run vLLM as the toolkit does, with the recorder or without."""
+    port, use = free_port(18940 if recorded else 18945), scratch / "use" if recorded else None
+    words = ["--served-model-name", "tiny", "--enforce-eager", "--max-num-seqs", "8"]
+    words += ["--shutdown-timeout", "30", "--disable-uvicorn-access-log"]
+    environment = {**os.environ, **ENVIRONMENT, "PATH": f"{engine}/bin:/usr/bin:/bin"}
+    environment.pop("PYTHONPATH", None)
+    if recorded:
+        told = {"directory": str(use), "program": "tiny-blue", "model": "tiny", "version": "v1"}
+        environment["TOOLKIT_USE"] = json.dumps({**told, "release": 1, "engine": engine.name})
+        environment["PYTHONPATH"] = str(RECORDER)
+        words += ["--middleware", "toolkit_recorder.Recorder"]
+    log = scratch / ("recorded.log" if recorded else "plain.log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [engine / "bin/vllm", "serve", ".", *words, "--host", "127.0.0.1", "--port", str(port)],
+            cwd=model,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    made = Engine(process, port, use)
+    try:
+        until(lambda: process.poll() is not None or _healthy(port), 300)
+        assert process.poll() is None, log.read_text()[-3000:]
+        yield made
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _healthy(port: int) -> bool:
+    try:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as client:
+            client.request("GET", "/health")
+            return client.getresponse().status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module", params=["0.32.0", "0.31.0"])
+def engine(request: pytest.FixtureRequest) -> Path:
+    """The directory of an engine that is installed here; the newer one is installed where it is not."""
+    found = [*ROOT.glob(f"engines/vllm-{request.param}-*/.complete")]
+    if not found and request.param == "0.32.0":
+        lab: Lab = request.getfixturevalue("engine_lab")
+        found = [*lab.root.glob(f"engines/vllm-{request.param}-*/.complete")]
+    if not found:
+        pytest.skip(f"vLLM {request.param} is not installed here")
+    return found[0].parent
+
+
+@pytest.fixture(scope="module")
+def pair(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Engine]]:
+    """The same model in vLLM with the recorder, and without."""
+    scratch = tmp_path_factory.mktemp("use")
+    make = [engine / "bin/python", MAKE_MODEL, scratch / "made", "--variants", "v1"]
+    subprocess.run(make, check=True, stdout=sys.stderr, timeout=600)
+    with ExitStack() as stack:
+        yield (
+            stack.enter_context(started(engine, scratch / "made/v1", scratch, recorded=True)),
+            stack.enter_context(started(engine, scratch / "made/v1", scratch, recorded=False)),
+        )
+
+
+def same(text: bytes) -> bytes:
+    """Return an answer without what differs from one to the next: ids and times."""
+    return _TIME.sub(b'"\\1":0', _ID.sub(b"ID", text))
+
+
+@pytest.mark.parametrize(("path", "body"), REQUESTS, ids=lambda each: str(each)[:60])
+def test_clients_get_the_same_bytes_and_each_request_is_counted(
+    pair: tuple[Engine, Engine], path: str, body: dict[str, Any]
+) -> None:
+    mine, plain = pair
+    asked = {"model": "tiny", "temperature": 0, **body}
+    before = len(mine.records())
+    status, text = mine.ask(path, asked)
+    # An engine that gets ahead of its clients puts several tokens into one event, by chance.
+    tries = [plain.ask(path, asked) for _ in range(5)]
+    assert (status, same(text)) in [(each[0], same(each[1])) for each in tries]
+    (record,) = until(lambda: mine.records()[before:], 20)
+    assert (record["key"], record["api"], record["id"]) == ("ann", path, "r-1")
+    assert record["end"] == ("whole" if status == 200 else "refused")
+    told = _usage(text)
+    if told and not (body.get("stream") and path == "/v1/messages"):
+        assert (record["in"], record["out"]) == told
+    assert record["asked"] == record["in"] * (body.get("n", 1) if status == 200 else 1)
+    until(mine.agrees, 20)
+
+
+def _usage(text: bytes) -> tuple[int, int] | None:
+    """Return the tokens that an answer states, the last time that it states them."""
+    lines = [line.removeprefix(b"data: ") for line in text.splitlines()]
+    for line in reversed(lines):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        usage = found.get("usage") or (found.get("response") or {}).get("usage")
+        if usage:
+            came = usage.get("prompt_tokens", usage.get("input_tokens"))
+            return came, usage.get("completion_tokens", usage.get("output_tokens"))
+    return None
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("events", [1, 7, 40])
+def test_a_stream_that_its_client_leaves_is_counted_as_the_engine_counts_it(
+    pair: tuple[Engine, Engine], events: int, n: int
+) -> None:
+    mine, _ = pair
+    until(mine.agrees, 20)
+    records, (came, went) = len(mine.records()), mine.counters()
+    body = {"model": "tiny", "messages": COUNT, "max_tokens": 400, "stream": True, "n": n}
+    mine.leave(CHAT, body, events)
+    (record,) = until(lambda: mine.records()[records:], 30)
+    assert (record["key"], record["end"]) == ("bob", "left")
+    until(mine.agrees, 20)
+    assert (record["asked"], record["out"]) == (
+        mine.counters()[0] - came,
+        mine.counters()[1] - went,
+    )
+    assert 0 < record["out"] < 400 * n
+
+
+def test_many_at_once_end_with_the_engines_sums(pair: tuple[Engine, Engine]) -> None:
+    mine, _ = pair
+    program = _LOAD.format(port=mine.port)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
+    until(mine.agrees, 30)
+    numbers = [each["n"] for each in mine.records()]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert {each["end"] for each in mine.records()} == {"whole", "left", "refused"}
+
+
+def test_an_orderly_end_leaves_the_engines_own_sums_in_the_file(
+    pair: tuple[Engine, Engine],
+) -> None:
+    mine, _ = pair
+    mine.ask(CHAT, {"model": "tiny", "messages": SAID})
+    counters = dict(zip(("in", "out"), mine.counters(), strict=True))
+    mine.process.terminate()
+    mine.process.wait(60)
+    last = [each for each in mine.lines() if "counters" in each][-1]
+    assert (last["counters"], last["open"], last["faults"]) == (counters, 0, 0)
+    assert last["n"] == len(mine.records())
+
+
+_LOAD = """
+import http.client, json, random, threading
+def client(seed):
+    draw = random.Random(seed)
+    for _ in range(6):
+        body = {{"model": "tiny", "messages": [{{"role": "user", "content": draw.choice(["Say hello.", "Count."])}}],
+            "max_tokens": draw.choice([3, 60]), "stream": draw.random() < .7, "n": draw.choice([1, 1, 2])}}
+        made = http.client.HTTPConnection("127.0.0.1", {port}, timeout=120)
+        made.request("POST", "/v1/chat/completions", json.dumps(body), {{"Content-Type": "application/json"}})
+        answer = made.getresponse()
+        if body["stream"] and draw.random() < .4:
+            answer.readline()
+            made.sock.close() if made.sock else None
+            answer.close()
+        else:
+            answer.read()
+        made.close()
+threads = [threading.Thread(target=client, args=(seed,)) for seed in range(12)]
+[each.start() for each in threads]
+[each.join() for each in threads]
+"""
