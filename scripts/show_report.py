@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.report.browser import picture, printed
-from tests.report.made_up import NOW, YEAR, Size, made_status, write_history
+from tests.report.made_up import NOW, YEAR, Size, made_cost, made_status, write_history
 from toolkit.cli.views.report.page import page
 from toolkit.planning.report.findings import Upstream
 from toolkit.workflows.fleet.report import gather
@@ -33,14 +33,14 @@ def main() -> int:
         place = Path(name)
         size = YEAR if given.year else Size(hosts=3, models=3) if given.picture else Size()
         history = write_history(place / "history.db", size)
-        found = gather(
-            made_status(history, size), history, NOW - size.days * 86_400, NOW, Upstream()
-        )
+        cost = made_cost(history, size, place)
+        since = NOW - size.days * 86_400
+        found = gather(made_status(history, size), history, since, NOW, Upstream(), cost)
         file = place / "report.html"
         file.write_text(page(found), "utf-8")
         history.close()
         if given.picture:
-            picture(file, given.picture, width=960, height=1090)
+            picture(file, given.picture, width=960, height=1104)
         if given.to:
             given.to.mkdir(parents=True, exist_ok=True)
             (given.to / "report.html").write_bytes(file.read_bytes())

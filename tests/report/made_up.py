@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +13,14 @@ from typing import Any
 
 from tests.workflows.world import release
 from toolkit.adapters.history.history import History
+from toolkit.config.costs import load_costs
+from toolkit.config.price_table import load_price_table
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.facts import Device, FleetFacts, HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.domain.release import Release
 from toolkit.errors import HostError
+from toolkit.planning.report.findings import Cost
+from toolkit.workflows.fleet.report import cost_of
 from toolkit.workflows.fleet.status import FleetStatus
 
 GB = 10**9
@@ -69,10 +73,12 @@ def write_history(path: Path, size: Size, seed: int = 7) -> History:
     dice = random.Random(seed)
     history = History(path, lambda: NOW)
     hosts = [f"gpu{number:02d}" for number in range(1, size.hosts + 1)]
+    models = MODELS[: size.models]
+    places = {each: sorted(dice.sample(hosts, max(1, len(hosts) * 3 // 5))) for each in models}
     with sqlite3.connect(path) as db:
-        for model in MODELS[: size.models]:
-            _releases(db, model, size, hosts, dice)
-        _use(db, size, hosts, dice)
+        for model in models:
+            _releases(db, model, size, places[model], dice)
+        _use(db, size, places, dice)
     db.close()
     return history
 
@@ -134,9 +140,8 @@ def _releases(
 ) -> None:
     start = NOW - size.days * 86_400
     serving = 1
-    mine = dice.sample(hosts, max(1, len(hosts) * 3 // 5))
     _add_release(db, model, 1, start - 9 * 86_400, size)
-    _deploy(db, Attempt(model, 1, None, start - 9 * 86_400), mine, dice)
+    _deploy(db, Attempt(model, 1, None, start - 9 * 86_400), hosts, dice)
     first = 40.0 + 30.0 * dice.random()
     for number in range(2, size.upgrades + 2):
         at = start + size.days * 86_400 * (number - 1.4 + 0.5 * dice.random()) / size.upgrades
@@ -147,7 +152,7 @@ def _releases(
             else ()
         )
         moved = first * (0.9 + 0.16 * dice.random()) if not broken else first * 1.31
-        _deploy(db, Attempt(model, number, serving, at, broken, (first, moved)), mine, dice)
+        _deploy(db, Attempt(model, number, serving, at, broken, (first, moved)), hosts, dice)
         if not broken:
             serving, first = number, moved
 
@@ -218,13 +223,14 @@ def _figures(gate: str, times: tuple[float, float], dice: random.Random) -> list
     ]  # fmt: skip
 
 
-def _use(db: sqlite3.Connection, size: Size, hosts: Sequence[str], dice: random.Random) -> None:
+def _use(
+    db: sqlite3.Connection, size: Size, places: Mapping[str, Sequence[str]], dice: random.Random
+) -> None:
     """Each key uses some of the models, each model on the hosts that have it, on most days."""
     names = [*KEYS, *(f"team-{number:02d}" for number in range(size.keys))][: size.keys]
     models = MODELS[: size.models]
     some = min(3, len(models))
     uses = {key: sorted(dice.sample(models, some), key=models.index) for key in names}
-    places = {model: dice.sample(hosts, max(1, len(hosts) * 3 // 5)) for model in models}
     asking = [(key, model, host) for key in names for model in uses[key] for host in places[model]]
     rows = []
     for back in range(size.days + 1):
@@ -234,7 +240,7 @@ def _use(db: sqlite3.Connection, size: Size, hosts: Sequence[str], dice: random.
             if dice.random() < 0.35:
                 continue
             index = models.index(model)
-            number = int(busy * dice.randrange(40, 900) / (index + 1))
+            number = int(busy * dice.randrange(400, 16_000) / (index + 1))
             whole = (number, 410 * number, 170 * number, 0 if index > 2 else 96 * number)
             for ended, part in (("whole", 1.0), ("left", 0.02), ("failed", 0.003)):
                 counts = [int(part * each) for each in whole]
@@ -251,3 +257,19 @@ def use_rows(path: Path) -> int:
         (count,) = db.execute("SELECT COUNT(*) FROM use").fetchone()
     db.close()
     return int(count)
+
+
+def made_cost(history: History, size: Size, place: Path) -> Cost:
+    """Return what the period cost with made-up prices of hosts; `place` takes their file."""
+    hosts = "".join(
+        f"  gpu{each:02d}: {{from: 2025-01-01, hourly: 0.45, device: h100}}\n"
+        for each in range(1, size.hosts + 1)
+    )
+    speeds = "input: 20000, cached: 200000, output: 2500, measured: 2026-11-01"
+    capacity = "".join(
+        f"  - {{model: {each}, device: h100, {speeds}}}\n" for each in MODELS[: size.models]
+    )
+    file = place / "costs.yaml"
+    file.write_text(f"currency: USD\nhosts:\n{hosts}capacity:\n{capacity}")
+    since = NOW - size.days * 86_400
+    return cost_of(history, load_costs(file), load_price_table().models, since, NOW)

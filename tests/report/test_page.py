@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from tests.report.browser import CHROMIUM, Tab, browser
-from tests.report.made_up import NOW, YEAR, Size, made_status, write_history
+from tests.report.made_up import NOW, YEAR, Size, made_cost, made_status, write_history
 from toolkit.cli.views.report.charts import (
     Lane,
     Mark,
@@ -28,8 +29,9 @@ from toolkit.cli.views.report.page import MOST, page
 from toolkit.domain.facts import FleetFacts, HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.domain.guard import Verdict
 from toolkit.errors import HostError
+from toolkit.planning.economics.summary import Summary
 from toolkit.planning.report.changes import Change, Ending, GateSummary, Reign
-from toolkit.planning.report.findings import Findings, Upstream, Use
+from toolkit.planning.report.findings import Cost, Findings, Upstream, Use
 from toolkit.planning.report.latency import Before
 from toolkit.planning.report.use import Sum
 from toolkit.workflows.fleet.report import gather
@@ -53,9 +55,10 @@ HOSTILE = (
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     size = Size()
-    history = write_history(tmp_path_factory.mktemp("report") / "history.db", size)
-    status = made_status(history, size)
-    found = gather(status, history, NOW - size.days * 86_400, NOW, Upstream())
+    place = tmp_path_factory.mktemp("report")
+    history = write_history(place / "history.db", size)
+    status, cost = made_status(history, size), made_cost(history, size, place)
+    found = gather(status, history, NOW - size.days * 86_400, NOW, Upstream(), cost)
     history.close()
     return found
 
@@ -116,6 +119,9 @@ def hostile(text: str) -> Findings:
         (text,),
         Upstream(asked=True, fault=text),
         text,
+        Cost(
+            (Summary(text, text, Decimal(2), None, text, Decimal(1), text),), (text,), stated=True
+        ),
     )
 
 
@@ -171,16 +177,18 @@ def test_every_chart_has_a_name_and_its_numbers_in_a_table(made: Findings) -> No
 
 def test_outcomes_and_verdicts_are_said_in_words_and_signs(made: Findings) -> None:
     words = " ".join(Seen(page(made)).texts)
-    for each in (
-        "✓ live",
-        "✕ returned",
-        "✕ failed",
-        "✕ unreachable",
-        "△ drift",
-        "✕ canary",
-        "✓ checks, answers",
-    ):
-        assert each in words, each
+    failed = {
+        each.gate
+        for change in made.changes
+        for each in change.gates
+        if each.verdict is Verdict.FAILED
+    }
+    assert failed
+    endings = {str(each.ending) for each in made.changes}
+    assert endings == {"live", "returned", "failed"}
+    signs = [f"✕ {each}" for each in (*failed, "returned", "failed", "unreachable")]
+    for sign in (*signs, "✓ live", "△ drift", "✓ checks, answers"):
+        assert sign in words, sign
 
 
 def test_what_is_not_known_is_said(made: Findings) -> None:
@@ -191,9 +199,43 @@ def test_what_is_not_known_is_said(made: Findings) -> None:
         "No upgrade of this period has measured both releases.",
         "No use has been collected in this period",
         "Not set.",
+        "Not set: costs.yaml states the prices of hosts.",
         "The sources were not asked",
     ):
         assert each in words, each
+
+
+def test_the_cost_says_plainly_which_is_cheaper_and_what_is_not_known() -> None:
+    models = (
+        Summary(
+            "dear",
+            "EUR",
+            Decimal(1200),
+            Decimal("0.75"),
+            "acme/big",
+            Decimal(300),
+            "read 90 days ago",
+        ),
+        Summary("good", "EUR", Decimal(10), None, "acme/big", Decimal("20.5")),
+        Summary("odd", "EUR", Decimal(1), None),
+    )
+    words = said(replace(EMPTY, cost=Cost(models, ("3 h have no readings",), stated=True)))
+    for each in (
+        "dear 1,200.00 EUR 75 % acme/big stale: read 90 days ago 300.00 EUR △ the API is cheaper",
+        "good 10.00 EUR - acme/big 20.50 EUR ✓ own hosts are cheaper",
+        "odd 1.00 EUR - - - no price is known",
+        "All models: 1,211.00 EUR.",
+        "3 h have no readings",
+    ):
+        assert each in words, each
+    assert "Not known: gpu1 has no price" in said(
+        replace(EMPTY, cost=Cost(stated=True, fault="gpu1 has no price"))
+    )
+    assert "No model held a host" in said(replace(EMPTY, cost=Cost(stated=True)))
+
+
+def said(found: Findings) -> str:
+    return " ".join(" ".join(Seen(page(found)).texts).split())
 
 
 def test_a_page_of_too_much_is_cut_and_says_so() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,12 +18,21 @@ from toolkit.cli.context import (
     read_pins,
     read_registry,
 )
-from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.options import (
+    costs_option,
+    fleet_option,
+    home_option,
+    json_option,
+    registry_option,
+)
 from toolkit.cli.output import note, print_json, say
 from toolkit.cli.views.host import open_host
 from toolkit.domain.quantity import format_size
 from toolkit.errors import InputError, ToolkitError
-from toolkit.planning.report.findings import Upstream
+from toolkit.planning.report.findings import Cost, Upstream
+
+if TYPE_CHECKING:
+    from toolkit.adapters.history.history import History
 
 # Seconds after which a source that has not answered counts as unknown.
 _SOURCES = 15.0
@@ -45,6 +54,7 @@ _SOURCES = 15.0
     help="The file of the page.",
 )
 @click.option("--no-outdated", is_flag=True, help="Do not ask sources and the package index.")
+@costs_option()
 @registry_option()
 @fleet_option()
 @home_option()
@@ -53,6 +63,7 @@ def report(
     since: str,
     output: Path,
     no_outdated: bool,
+    costs_path: str,
     registry_path: str,
     fleet: str | None,
     home: str | None,
@@ -80,7 +91,8 @@ def report(
         collect(hosts, history)
     status = observe_fleet(hosts, history, partial(read_registry, registry_path))
     upstream = Upstream() if no_outdated else _upstream(registry_path, place)
-    found = gather(status, history, begin, until, upstream)
+    cost = _cost(costs_path, history, begin, until)
+    found = gather(status, history, begin, until, upstream, cost)
     text = page(found)
     write_text(output, text)
     for name, why in found.fleet.unreachable.items():
@@ -123,3 +135,15 @@ def _upstream(registry_path: str, place: Path) -> Upstream:
     if fault is not None:
         return Upstream(asked=True, fault=fault.message)
     return Upstream(asked["models"], asked["engines"], asked=True)
+
+
+def _cost(costs_path: str, history: History, since: float, until: float) -> Cost:
+    """Return what the period cost, nothing where there is no file of costs."""
+    path = Path(costs_path)
+    if not path.exists():
+        return Cost()
+    from toolkit.config.costs import load_costs
+    from toolkit.config.price_table import load_price_table
+    from toolkit.workflows.fleet.report import cost_of
+
+    return cost_of(history, load_costs(path), load_price_table().models, since, until)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.domain.facts import FleetFacts
+from toolkit.planning.economics.summary import Summary
 from toolkit.planning.report.changes import Change, Reign
 from toolkit.planning.report.latency import Before
 from toolkit.planning.report.use import Column, Sum
@@ -40,6 +41,19 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What the period cost, a line for each model; nothing where no prices are `stated`.
+
+    `notes` are remarks on the bill, `fault` is why there is none.
+    """
+
+    models: tuple[Summary, ...] = ()
+    notes: tuple[str, ...] = ()
+    stated: bool = False
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """A report of the time from `since` to `until`, seconds since the epoch.
 
@@ -58,6 +72,7 @@ class Findings:
     remarks: tuple[str, ...] = ()
     upstream: Upstream = field(default_factory=Upstream)
     history_fault: str = ""
+    cost: Cost = field(default_factory=Cost)
 
     def as_json(self) -> dict[str, Any]:
         """Return how much of each there is, for a program that has a report made."""

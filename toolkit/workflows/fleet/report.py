@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 from toolkit.adapters.history.history import History
+from toolkit.domain.economics import ApiPrice, Costs
+from toolkit.errors import ToolkitError
+from toolkit.planning.economics.summary import summaries
 from toolkit.planning.report.changes import changes, reigns
-from toolkit.planning.report.findings import Findings, Upstream, Use
+from toolkit.planning.report.findings import Cost, Findings, Upstream, Use
 from toolkit.planning.report.latency import measured
 from toolkit.planning.report.use import columns, sums
 from toolkit.planning.use.reconciled import reconciled
+from toolkit.workflows.fleet.cost import bills
+from toolkit.workflows.fleet.recorded import recorded, window
 from toolkit.workflows.fleet.status import FleetStatus
 
 # Models with a colour of their own; a sixth place is for all others.
 _NAMED = 5
 _OTHERS = "other models"
+NO_COST = Cost()
 
 
 def gather(
-    status: FleetStatus, history: History, since: float, until: float, upstream: Upstream
+    status: FleetStatus,
+    history: History,
+    since: float,
+    until: float,
+    upstream: Upstream,
+    cost: Cost = NO_COST,
 ) -> Findings:
     """Return the findings for the time from `since` to `until`, in seconds since the epoch."""
     versions = {
@@ -40,7 +52,22 @@ def gather(
         remarks=(*(f"{each}: its router has missed a change" for each in status.behind), *status.events),
         upstream=upstream,
         history_fault=history.fault,
+        cost=cost,
     )  # fmt: skip
+
+
+def cost_of(
+    history: History, costs: Costs, prices: Mapping[str, ApiPrice], since: float, until: float
+) -> Cost:
+    """Return what the days from `since` to `until` cost; why that is not known where it is not."""
+    span = window(_day(since), _day(until), int(until))
+    try:
+        situation, notes = recorded(history, costs, span, keys=False)
+        (bill, *_) = bills(situation, prices, (), _day(until))
+    except ToolkitError as error:
+        return Cost(stated=True, fault=error.message)
+    models = summaries(bill.account, bill.beside)
+    return Cost(models, (*notes, *bill.account.notes), stated=True)
 
 
 def _use(history: History, since: float, until: float) -> Use:

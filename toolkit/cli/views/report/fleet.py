@@ -40,9 +40,9 @@ def fleet(found: Findings, room: int) -> Html:
         "fleet",
         "Fleet",
         lead,
-        folded("hosts", _HOSTS, rows, _ROWS // room, "toolkit hosts"),
+        folded("hosts", _HOSTS, rows, max(1, _ROWS // room), "toolkit hosts"),
         tag("h3", "What runs where"),
-        folded("places", _REPLICAS, placed, _ROWS // room, "toolkit status")
+        folded("places", _REPLICAS, placed, max(1, _ROWS // room), "toolkit status")
         if slots
         else nothing("Nothing is deployed."),
     )
@@ -79,7 +79,7 @@ def _outdated(found: Findings, room: int) -> Html:
         return nothing(f"Not known: {seen.fault}")
     models = [_source(name, each) for name, each in seen.models.items()]
     engines = [_engine(each) for each in seen.engines]
-    most, command = _ROWS // room, "toolkit outdated"
+    most, command = max(1, _ROWS // room), "toolkit outdated"
     parts = [
         folded("models", _SOURCES, models, most, command)
         if models

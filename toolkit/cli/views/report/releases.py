@@ -116,7 +116,7 @@ def latency(found: Findings, room: int) -> Html:
         figure(chart, tag("figcaption", caption)),
         numbers(
             f"The numbers: {plural(len(rows), 'time')}",
-            folded("times", _TIME_COLUMNS, times, _TIMES // room, command),
+            folded("times", _TIME_COLUMNS, times, max(1, _TIMES // room), command),
         ),
     )
 
@@ -155,7 +155,7 @@ def _end(at: float | None) -> str:
 
 def _chosen(changes: tuple[Change, ...], room: int) -> list[Change]:
     """Return the newest changes, and of the others those that failed, the newest first."""
-    most, failures = _CHANGES // room, _FAILED // room
+    most, failures = max(1, _CHANGES // room), max(1, _FAILED // room)
     newest = changes[-most:]
     failed = [each for each in changes[:-most] if each.ending in _NOT_LIVE][-failures:]
     return sorted((*failed, *newest), key=lambda each: -each.started)

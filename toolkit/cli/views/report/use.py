@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from toolkit.cli.views.report.charts import legend, short, stacked
 from toolkit.cli.views.report.html import Html, tag
@@ -12,6 +13,7 @@ from toolkit.cli.views.report.parts import (
     code,
     columns,
     figure,
+    folded,
     nothing,
     numbers,
     percent,
@@ -19,11 +21,15 @@ from toolkit.cli.views.report.parts import (
     section,
     table,
 )
+from toolkit.planning.economics.summary import Summary
 from toolkit.planning.report.findings import Findings
 from toolkit.planning.report.use import Sum, total
 from toolkit.planning.use.reconciled import Reconciled
 
 _ROWS = 25
+_BILL = columns(
+    "Model", "Here#", "of this idle or standby#", "Cheapest closed API", "There#", "Verdict"
+)
 _COLUMNS = columns(
     "Model",
     "Requests#",
@@ -97,10 +103,46 @@ def objectives(_: Findings, __: int) -> Html:
     return section("objectives", "Objectives", lead, nothing("Not set."))
 
 
-def cost(_: Findings, __: int) -> Html:
-    """Return what the fleet cost beside an API."""
+def cost(found: Findings, room: int) -> Html:
+    """Return what each model cost, beside the cheapest closed API for the same traffic."""
     lead = "What the fleet cost, and what the same traffic would have cost at a closed API."
-    return section("cost", "Cost", lead, nothing("Not set."))
+    seen = found.cost
+    if not seen.stated:
+        none = nothing("Not set: ", code("costs.yaml"), " states the prices of hosts.")
+        return section("cost", "Cost", lead, none)
+    if seen.fault:
+        return section("cost", "Cost", lead, nothing(f"Not known: {seen.fault}"))
+    if not seen.models:
+        return section("cost", "Cost", lead, nothing("No model held a host in this period."))
+    rows = [_bill(each) for each in seen.models]
+    own = sum((each.ours for each in seen.models), Decimal(0))
+    currency = seen.models[0].currency
+    notes = [tag("li", each) for each in seen.notes[: max(1, 12 // room)]]
+    return section(
+        "cost",
+        "Cost",
+        lead,
+        folded("models", _BILL, rows, max(1, _ROWS // room), "toolkit cost"),
+        tag(
+            "p",
+            f"All models: {own:,.2f} {currency}. All tables, by key and by hour: ",
+            code("toolkit cost"),
+        ),
+        tag("ul", notes, class_="plain soft") if notes else None,
+    )
+
+
+def _bill(each: Summary) -> tuple[object, ...]:
+    unused = "-" if each.unused is None else f"{100 * each.unused:.0f} %"
+    ours = f"{each.ours:,.2f} {each.currency}"
+    if each.api_cost is None:
+        return (each.model, ours, unused, "-", "-", chip("no price is known"))
+    api = (each.api, tag("span", f"stale: {each.stale}", class_="why") if each.stale else None)
+    cheaper = each.api_cost < each.ours
+    verdict = (
+        chip("△ the API is cheaper", "warn") if cheaper else chip("✓ own hosts are cheaper", "good")
+    )
+    return (each.model, ours, unused, api, f"{each.api_cost:,.2f} {each.currency}", verdict)
 
 
 def _table(name: str, several: str, rows: Sequence[Sum], room: int) -> Html:
