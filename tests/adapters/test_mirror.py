@@ -348,3 +348,17 @@ def _open_files(name: str) -> int:
 
 def _files(place: Path) -> list[Path]:
     return [p for p in place.rglob("*") if p.is_file() and ".cache" not in p.parts]
+
+
+def test_a_signal_that_comes_as_soon_as_it_listens_ends_it() -> None:
+    script = (
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "from tests.adapters.hub_server import PublishedFiles\n"
+        "from toolkit.adapters.mirror.server import serve\n"
+        "serve(PublishedFiles(Path()), '127.0.0.1:0', lambda _: os.kill(os.getpid(), signal.SIGINT))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], timeout=60, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.workflows.world import World, release
 from toolkit.errors import HostError
-from toolkit.workflows.fleet.follow import follow_model
+from toolkit.workflows.fleet.follow import follow_model, latest_log
 
 
 def test_the_log_goes_on_in_the_slot_that_gets_the_traffic(
@@ -52,3 +52,31 @@ def test_a_host_that_stops_answering_ends_it(
     assert next(found) == "a line"
     with pytest.raises(HostError, match="gone"):
         next(found)
+
+
+@pytest.mark.parametrize(
+    ("latest", "before", "shown", "said"),
+    [
+        (["ready"], ["ValueError"], ["ready"], 0),
+        ([], ["ValueError"], ["ValueError"], 1),
+        ([], [], [], 0),
+    ],
+)
+def test_a_start_that_said_nothing_shows_the_reason_of_the_one_before(
+    latest: list[str],
+    before: list[str],
+    shown: list[str],
+    said: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = next(iter(World(tmp_path).hosts.values()))
+
+    def logs(program: str, lines: int, *, follow: bool, previous: bool = False) -> Iterator[str]:
+        assert (program, lines, follow) == ("tiny-green", 10, False)
+        yield from before if previous else latest
+
+    monkeypatch.setattr(host, "logs", logs)
+    notes: list[str] = []
+    assert list(latest_log(host, "tiny-green", 10, notes.append)) == shown
+    assert len(notes) == said

@@ -19,7 +19,7 @@ from toolkit.domain.guard import GateRecord, Verdict, figure_words
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.release import Deployment
 from toolkit.errors import InputError
-from toolkit.workflows.fleet.follow import follow_model
+from toolkit.workflows.fleet.follow import follow_model, latest_log
 from toolkit.workflows.fleet.status import log_host, log_slot
 
 
@@ -142,8 +142,10 @@ def logs(
     program = f"{model}-{log.slot or log_slot(host, model)}"
     if follow and not log.slot and not as_json:
         found = follow_model(host, model, log.lines, note)
-    else:
+    elif follow or log.previous or as_json:
         found = host.logs(program, log.lines, follow=follow, previous=log.previous)
+    else:
+        found = latest_log(host, program, log.lines, note)
     shown = list(found) if as_json else _print_lines(found)
     if as_json:
         print_json({"host": host.name, "program": program, "lines": shown})

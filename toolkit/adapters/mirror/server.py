@@ -26,11 +26,17 @@ def serve(source: MirrorSource, bind: str, listening: Callable[[str], None]) -> 
     Raises InputError where `bind` is malformed or cannot be bound.
     """
     with _bound(bind) as listener:
-        # uvicorn raises the signal again when it has stopped, but a requested stop is no failure.
+        server = _Server(_settings(mirror_app(source)))
+
+        def end(*_: object) -> None:
+            server.should_exit = True
+
+        # For a signal that comes before uvicorn has its own handlers. Once it has stopped, it raises the signal again,
+        # but a requested stop is no failure.
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, end)
         listening(_address(listener))
-        _Server(_settings(mirror_app(source))).run(sockets=[listener])
+        server.run(sockets=[listener])
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Follow the log of the replica that serves a model, from slot to slot as its traffic moves."""
+"""Read the log of a replica, or follow that of the one that serves from slot to slot as its traffic moves."""
 
 from __future__ import annotations
 
@@ -42,6 +42,28 @@ def follow_model(
             feed = _Feed(host, f"{model}-{slot}", lines)
         elif line is None:
             return
+
+
+def latest_log(
+    host: HostPort, program: str, lines: int, tell: Callable[[str], None]
+) -> Iterator[str]:
+    """Yield the last `lines` lines of a replica's latest start that has said anything.
+
+    A supervisor starts a replica that crashed once more, and a start that is ended before its first word leaves an
+    empty log; the reason of the crash is in the log of the start before, which `tell` says then. Raises HostError where
+    the host does not answer.
+    """
+    empty = True
+    for line in host.logs(program, lines, follow=False):
+        empty = False
+        yield line
+    if empty:
+        for number, line in enumerate(host.logs(program, lines, follow=False, previous=True)):
+            if not number:
+                tell(
+                    f"the latest start of {program} has said nothing; this is the log of the start before"
+                )
+            yield line
 
 
 def _serving(host: HostPort, model: str) -> str:
