@@ -162,6 +162,8 @@ def test_tokens_where_nothing_ran_are_said() -> None:
     bill = account(Situation(costs(RENTED), WEEK, (), (use(5, 6),)))
     assert bill.notes == ("small at gpu1: 11 tokens while nothing says that it ran there",)
     assert bill.empty == 168
+    # A request that was refused has no tokens, and nothing to say.
+    assert account(Situation(costs(RENTED), WEEK, (), (use(0, 0),))).notes == ()
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,10 @@ def _add_homeless(
     place: tuple[str, str], tokens: Tokens, sums: dict[str, _Model], notes: list[str]
 ) -> None:
     host, model = place
-    notes.append(f"{model} at {host}: {tokens.all:,} tokens while nothing says that it ran there")
+    if tokens.all:
+        notes.append(
+            f"{model} at {host}: {tokens.all:,} tokens while nothing says that it ran there"
+        )
     sums.setdefault(model, _Model()).tokens += tokens
 
 
