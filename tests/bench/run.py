@@ -34,6 +34,7 @@ SECTIONS = {
     "bench_cost.py": ("cost",),
     "bench_events.py": ("router-events",),
     "bench_guard.py": ("guard-alarms", "guard-power"),
+    "bench_use.py": ("use", "use-year"),
     "bench_guard_faults.py": ("guard-faults", "guard-work", "guard-repeats"),
 }
 
