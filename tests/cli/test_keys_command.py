@@ -52,6 +52,28 @@ def test_a_key_is_shown_once_on_standard_output_and_kept_by_its_digest(desk: Des
     )
 
 
+def test_quotas_of_a_key_are_listed_and_told(desk: Desk) -> None:
+    assert (
+        desk("keys", "add", "ann", "--tokens-per-day", "2000000", "--requests-per-month", "9")[0]
+        == 0
+    )
+    desk("keys", "add", "bob")
+    out = desk("keys", "list")[1]
+    assert out.splitlines()[-1] == "ann: at most 2,000,000 tokens a day, 9 requests a month"
+    ann, bob = sorted(
+        desk("keys", "list", "--json").json()["keys"], key=lambda key: str(key["name"])
+    )
+    assert (ann["tokens_per_day"], ann["requests_per_day"], bob["tokens_per_day"]) == (
+        2_000_000,
+        0,
+        0,
+    )
+    # An older toolkit knows no such field.
+    (text,) = [path.read_text() for path in desk.root.rglob("keys.json")]
+    assert text.count("_per_day") == 1
+    assert desk("keys", "add", "eve", "--tokens-per-day", "0")[0] == 2
+
+
 def test_two_keys_are_never_the_same(desk: Desk) -> None:
     assert desk("keys", "add", "ann")[1] != desk("keys", "add", "bob")[1]
 

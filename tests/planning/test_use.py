@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from toolkit.domain.use import Counted, UseRow, UseRun
+from toolkit.planning.use.elsewhere import elsewhere
 from toolkit.planning.use.reconciled import Reconciled, reconciled
 from toolkit.planning.use.totals import columns, total, totals
 
@@ -96,3 +97,21 @@ def test_a_model_and_a_time_choose_among_runs() -> None:
     newer = replace(RUN, release=4, counted=Counted(1, 1, 1, 1, 0, 900.0))
     assert [each.release for each in reconciled([RUN, newer], since=201.0)] == [4]
     assert reconciled([RUN], model="other") == ()
+
+
+def test_a_host_is_told_what_keys_used_on_the_others_today_and_in_this_month() -> None:
+    rows = (
+        ROW,
+        replace(ROW, host="gpu-2", requests=5, tokens_in=50, tokens_out=7),
+        replace(ROW, host="gpu-3", day="2026-11-01", requests=9, tokens_in=90, tokens_out=9),
+        replace(ROW, host="gpu-2", day="2026-10-31"),
+        replace(ROW, host="gpu-2", key="probe"),
+        replace(ROW, host="gpu-2", key="-"),
+        replace(ROW, host="gpu-2", key="bob"),
+    )
+    assert elsewhere(rows, "gpu-1", "2026-11-27") == {
+        "day": "2026-11-27",
+        "month": "2026-11",
+        "keys": {"ann": [5, 57, 14, 156], "bob": [2, 37, 2, 37]},
+    }
+    assert elsewhere((), "gpu-1", "2026-11-27")["keys"] == {}

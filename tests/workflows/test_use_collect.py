@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ from toolkit.domain.fleet import Host
 from toolkit.domain.use import Place, UseChunk
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.use.reconciled import reconciled
-from toolkit.workflows.use.collect import collect, collect_in_passing
+from toolkit.workflows.use.collect import collect, collect_in_passing, tell
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
@@ -281,7 +282,7 @@ def test_a_collection_in_passing_fails_no_command(
         raise ToolkitError("the history takes nothing")
 
     monkeypatch.setattr(history, "add_use", broken)
-    collect_in_passing([host], history)
+    collect_in_passing([host], history, 1.0)
 
 
 def test_the_end_of_a_deployment_collects(tmp_path: Path) -> None:
@@ -292,3 +293,36 @@ def test_the_end_of_a_deployment_collects(tmp_path: Path) -> None:
     world.deploy(release(1))
     assert requests(world.history) == 4
     assert [each.place.offset for each in world.history.use_cursors()] == [400, 400]
+
+
+def test_each_host_is_told_what_keys_used_on_the_others(history: History) -> None:
+    hosts = [FakeHost(Host(f"gpu{number}")) for number in (1, 2, 3)]
+    for number, host in enumerate(hosts):
+        other = f"{number:016x}"
+        row = replace(ROW, host=host.name, requests=number + 1, tokens_in=0, tokens_out=100)
+        host.ledger = [
+            replace(CHUNK, host=host.name, start=Place(other), end=Place(other, 1, 4), rows=(row,))
+        ]
+
+    def away(told: object) -> None:
+        raise HostError("gpu2: no route to host")
+
+    hosts[1].tell_use = away  # type: ignore[method-assign]
+    collect(hosts, history)
+    noon = datetime(2026, 11, 27, 12, tzinfo=UTC).timestamp()
+    tell(hosts, history, noon)
+    assert [each.told.get("keys") for each in hosts] == [
+        {"ann": [5, 200, 5, 200]},
+        None,
+        {"ann": [3, 200, 3, 200]},
+    ]
+    tell(hosts, history, noon + 86_400)
+    assert hosts[0].told["keys"] == {"ann": [0, 0, 5, 200]}
+
+
+def test_a_host_alone_is_told_nothing(history: History) -> None:
+    host = FakeHost(Host("gpu-1"))
+    host.ledger = [CHUNK]
+    collect([host], history)
+    tell([host], history, datetime(2026, 11, 27, tzinfo=UTC).timestamp())
+    assert host.told == {}

@@ -14,7 +14,7 @@ import click
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.cli.context import home_directory, open_fleet, remember_names
 from toolkit.cli.numbers import Whole
-from toolkit.cli.options import fleet_option, home_option, json_option, together
+from toolkit.cli.options import Decorator, fleet_option, home_option, json_option, together
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
 from toolkit.cli.views.host import open_host
@@ -28,6 +28,16 @@ OPEN = "THE DOOR IS OPEN: there are no keys, so whoever reaches a router can use
 SHUT = "nobody gets in: the last key was revoked, and that does not open the door"
 
 _shared = together(fleet_option(), home_option(), json_option())
+
+
+def _quota(what: str, period: str) -> Decorator:
+    words = "Requests" if what == "requests" else "Tokens of prompts and answers"
+    return click.option(
+        f"--{what}-per-{period}",
+        type=Whole(1, 10**12 - 1),
+        default=None,
+        help=f"{words} in a {period} (UTC), after which it is refused.  [default: no quota]",
+    )
 
 
 @click.group()
@@ -51,6 +61,10 @@ def keys() -> None:
     default=None,
     help="At most so many requests at once, on each host.  [default: no limit]",
 )
+@_quota("requests", "day")
+@_quota("tokens", "day")
+@_quota("requests", "month")
+@_quota("tokens", "month")
 @click.option(
     "--inside",
     is_flag=True,
@@ -69,11 +83,13 @@ def add(
     fleet: str | None,
     home: str | None,
     as_json: bool,
+    **quotas: int | None,
 ) -> None:
     """Make a key and print it, this one time; from the first key on, nobody gets in without one."""
     key = sys.stdin.readline().strip() if key_stdin else "tk-" + secrets.token_urlsafe(KEY_BYTES)
 
     limits = {"per_minute": per_minute or 0, "concurrency": concurrency or 0}
+    limits.update({name: value or 0 for name, value in quotas.items()})
     changed = _change(
         fleet,
         home,
@@ -98,6 +114,9 @@ def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
         _print_json(seen)
         return
     table(_COLUMNS, [_row(key) for key in seen.ring.active])
+    for key in seen.ring.active:
+        if key.quotas:
+            say(f"{key.name}: at most {', '.join(_quota_words(key))}")
     if not seen.ring.active:
         say(SHUT if seen.ring.is_locked else OPEN)
         hint = "; to open it: toolkit keys open" if seen.ring.is_locked else ""
@@ -156,6 +175,13 @@ def _row(key: Key) -> tuple[object, ...]:
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(key.created))
     limits = (key.per_minute or "-", key.concurrency or "-")
     return (key.name, key.digest[:12], *limits, "yes" if key.inside else "-", since)
+
+
+def _quota_words(key: Key) -> list[str]:
+    return [
+        f"{value:,} {name.partition('_')[0]} a {name.rpartition('_')[2]}"
+        for name, value in key.quotas.items()
+    ]
 
 
 def _show(found: FleetKeys, as_json: bool, words: str, name: str | None = None) -> None:

@@ -22,7 +22,7 @@ from toolkit.domain.use import NO_KEY, UseRow
 from toolkit.errors import InputError
 from toolkit.planning.use.reconciled import Reconciled, reconciled
 from toolkit.planning.use.totals import GROUPS, columns, total
-from toolkit.workflows.use.collect import Collected, collect
+from toolkit.workflows.use.collect import Collected, collect, tell
 
 
 @click.command()
@@ -76,6 +76,7 @@ def usage(
     if not no_hosts:
         hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
         collected = collect(hosts, history)
+        tell(hosts, history, time.time())
         keep_ops_current(place)
     kinds = columns(by)
     rows = sorted(history.use(first, last, by=kinds, model=model, key=key), key=_order(by))

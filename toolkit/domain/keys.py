@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+QUOTAS = ("requests_per_day", "tokens_per_day", "requests_per_month", "tokens_per_month")
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -13,7 +15,8 @@ class Key:
 
     `per_minute` limits its requests in any 60 seconds on all hosts together, `concurrency` those at once on each host;
     0 is no limit. `created` and `revoked` are in seconds since the epoch; `revoked` is 0 for a valid key. What is asked
-    with a key `inside` must stay in the fleet.
+    with a key `inside` must stay in the fleet. Quotas are of all hosts together, for days and months in UTC: requests,
+    and tokens of prompts and answers; 0 is none.
     """
 
     name: str
@@ -23,12 +26,22 @@ class Key:
     concurrency: int = 0
     revoked: float = 0.0
     inside: bool = False
+    requests_per_day: int = 0
+    tokens_per_day: int = 0
+    requests_per_month: int = 0
+    tokens_per_month: int = 0
+
+    @property
+    def quotas(self) -> dict[str, int]:
+        """The quotas that the key has, by the names of their fields."""
+        return {name: value for name in QUOTAS if (value := getattr(self, name))}
 
     def as_json(self) -> dict[str, Any]:
-        """Return the JSON form. An older toolkit knows no `inside`, so a key without it does not name it."""
+        """Return the JSON form. An older toolkit knows neither `inside` nor quotas: a key names those that it has."""
         data = asdict(self)
-        if not self.inside:
-            del data["inside"]
+        for name in ("inside", *QUOTAS):
+            if not data[name]:
+                del data[name]
         return data
 
 

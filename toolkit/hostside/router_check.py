@@ -44,7 +44,7 @@ def _fill(staged: str, directory: str, files: dict[str, str], group: int) -> Non
     base = router_files.read(os.path.join(directory, "haproxy.cfg")) or ""
     origin = "default-path origin "
     texts = {"haproxy.cfg": base.replace(origin + directory, origin + staged)}
-    for name in (*router_files.FILES, "keys.map", router_releases.MAP):
+    for name in (*router_files.FILES, "keys.map", "quotas.map", router_releases.MAP):
         texts[name] = files.get(name, router_files.read(os.path.join(directory, name)) or "")
     with Directory(staged) as opened:
         for name, text in texts.items():

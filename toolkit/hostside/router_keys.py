@@ -54,6 +54,7 @@ def apply(root: str, given: Document) -> Document:
         make_own(root, "router")
     with router_files.alone(directory):
         ring = merged(_ring(directory), given)
+        _require_quotas(directory, given)
         files = {MAP: _map_text(ring), FILE: json.dumps(ring, indent=2) + "\n"}
         for name, mode in ((MAP, router_files.PRIVATE), (FILE, router_files.ROOT_ONLY)):
             if files[name] != router_files.read(os.path.join(directory, name)):
@@ -80,6 +81,9 @@ def merged(one: Document, other: Document) -> Document:
     keys: dict[str, Document] = {}
     for key in map(_current, [*one.get("keys", []), *other.get("keys", [])]):
         known = keys.setdefault(key["digest"], key)
+        # A ring that was made anew from the map lacks what no map has.
+        for field, value in key.items():
+            known.setdefault(field, value)
         revoked = [each["revoked"] for each in (known, key) if each["revoked"]]
         known["revoked"] = min(revoked, default=0.0)
     return {
@@ -112,6 +116,18 @@ def is_locked(ring: Document) -> bool:
     """Whether every request needs a key. Revoking the last key leaves the door locked."""
     active = any(not key["revoked"] for key in ring["keys"])
     return bool(active or ring["locked"] > ring["opened"])
+
+
+def _require_quotas(directory: str, given: Document) -> None:
+    """Raise RouterError where a key has a quota that a running router would not know."""
+    base = router_files.read(os.path.join(directory, "haproxy.cfg"))
+    quotas = any(
+        name.endswith(("_per_day", "_per_month")) for key in given.get("keys", []) for name in key
+    )
+    if base and quotas and "quotas.map" not in base:
+        raise RouterError(
+            "the router knows no quotas yet: it was set up by an older toolkit and has to be provisioned again"
+        )
 
 
 def _current(key: Document) -> Document:

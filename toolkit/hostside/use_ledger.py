@@ -16,6 +16,7 @@ import json
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +28,8 @@ FILE_BYTES = 64 * 2**20
 MOST_FILES = 64
 # Runs whose last number is known; of more, those that were quiet for the longest time go.
 MOST_RUNS = 4096
+# Keys whose use is summed up here; of more, those go that came first.
+MOST_KEYS = 20_000
 _ROOT_ONLY, _ROOT_FOLDER = 0o600, 0o700
 _NAME = re.compile(r"[0-9]{6,12}\.jsonl\Z")
 _BLOCK = 2**20
@@ -41,10 +44,13 @@ class Ledger:
         self.id, self.file, self.size, self.records = "", 0, 0, 0
         # {"PROGRAM/RUN": number of its last record}, in the order of the last records.
         self.last: dict[str, int] = {}
+        # {KEY: [day, month, requests and tokens of that day, of that month]} of all replicas, in UTC.
+        self.spent: dict[str, list[Any]] = {}
         # {"PROGRAM/FILE": what the carrier notes of a replica's file}
         self.sources: dict[str, Document] = {}
         self._saved = (0, 0)
         self._handle = -1
+        self._day = (-1, "")
 
     @contextlib.contextmanager
     def held(self, seconds: float) -> Iterator[None]:
@@ -58,6 +64,12 @@ class Ledger:
                 yield
             finally:
                 self._close()
+
+    def learn(self) -> None:
+        """Make the state that of the files, where this process has not read them yet."""
+        if not self.file and files(self.folder):
+            with contextlib.suppress(TimeoutError), self.held(0.0):
+                pass
 
     def append(self, lines: list[Document]) -> None:
         """Add lines, all with one call; those with a run and a number move the run's last number."""
@@ -86,6 +98,7 @@ class Ledger:
                 "size": self.size,
                 "records": self.records,
                 "last": self.last,
+                "spent": self.spent,
                 "sources": self.sources,
             }
         )
@@ -104,7 +117,7 @@ class Ledger:
         if known and known[-1] == self.file and _size(self.folder, self.file) == self.size:
             return
         opened.sweep()
-        self.last, self.sources, self.records = {}, {}, 0
+        self.last, self.sources, self.spent, self.records = {}, {}, {}, 0
         self.file, self.size, self._saved = 0, 0, (0, 0)
         self.id = identity(self.folder) or secrets.token_hex(8)
         if not known:
@@ -116,6 +129,7 @@ class Ledger:
         if state and fits and state["size"] <= _size(self.folder, state["file"]):
             start, records = (state["file"], state["size"]), state["records"]
             self.last, self.sources = state["last"], state["sources"]
+            self.spent = state.get("spent", {})
         self._saved, self.records = start, records
         for number in known[known.index(start[0]) :]:
             self.file, self.size = number, start[1] if number == start[0] else 0
@@ -144,6 +158,28 @@ class Ledger:
         # At the end of the mapping, because it is the one that was quiet for the shortest time.
         self.last.pop(name, None)
         self.last[name] = line["n"]
+        self._spend(line)
+
+    def _spend(self, line: Document) -> None:
+        """Add a record to what its key used in the newest day and month that it has records of."""
+        key, number = line["key"], int(line["at"] // 86400)
+        if number != self._day[0]:
+            self._day = (number, time.strftime("%Y-%m-%d", time.gmtime(number * 86400)))
+        day = self._day[1]
+        known = self.spent.get(key)
+        if known is None:
+            if len(self.spent) >= MOST_KEYS:
+                del self.spent[next(iter(self.spent))]
+            known = self.spent[key] = [day, day[:7], 0, 0, 0, 0]
+        if day > known[0]:
+            known[0], known[2:4] = day, (0, 0)
+        if day[:7] > known[1]:
+            known[1], known[4:6] = day[:7], (0, 0)
+        tokens = (line["in"] or 0) + (line["out"] or 0)
+        if day == known[0]:
+            known[2], known[3] = known[2] + 1, known[3] + tokens
+        if day[:7] == known[1]:
+            known[4], known[5] = known[4] + 1, known[5] + tokens
 
     def _begin(self, number: int) -> None:
         self._close()

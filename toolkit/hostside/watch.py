@@ -20,7 +20,6 @@ import router_files
 import router_releases
 import router_view
 import takeover
-import use_carry
 import withdraw
 from directory import Directory, make_own
 from wire import Document
@@ -46,10 +45,13 @@ class Watch:
         # An observation asks this module whether the watch runs, and must not load what only the watch needs.
         import guard
         import host_metrics
+        import use_carry
+        import use_quotas
 
         self._guards = guard.Guards(root, hang, stall)
         self._use = use_carry.Carrier(root)
         self._metrics = host_metrics.HostMetrics(root)
+        self._quotas = use_quotas.Quotas(root, self._use.ledger)
         self._holds = hold_lease.HoldLease(root)
         # Guards first: they count the seconds for which clients get bad answers.
         self.parts = (
@@ -61,6 +63,7 @@ class Watch:
             self._holds.look,
             self._use.look,
             self._metrics.look,
+            self._quotas.look,
         )
 
     def look(self) -> list[str]:

@@ -121,6 +121,7 @@ class FakeHost(Guarded):
     ledger: list[UseChunk] = field(default_factory=list)
     listeners: list[Listener] = field(default_factory=list)
     way_out: str = "refused"
+    told: Mapping[str, Any] = field(default_factory=dict)
     loaded: str = "{}"
     ring: KeyRing = field(default_factory=KeyRing)
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -236,6 +237,10 @@ class FakeHost(Guarded):
         address, _, port = self.host.router_bind.rpartition(":")
         router = Listener("tcp", address, int(port), self.host.user, "haproxy")
         return Perimeter((router, *self.listeners), False, replicas)
+
+    def tell_use(self, told: Mapping[str, Any]) -> None:
+        self.before("tell use")
+        self.told = told
 
     def drop_deployment(self, rollout: str) -> None:
         self.before("drop deployment")

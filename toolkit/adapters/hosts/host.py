@@ -114,6 +114,12 @@ class HostPort(Named, Protocol):
     def perimeter(self) -> Perimeter:
         """Return what listens on the host, and what its replicas reach when they try, in about 25 seconds at most."""
 
+    def tell_use(self, told: Mapping[str, Any]) -> None:
+        """Tell the host what keys have used on the others, see `planning.use.elsewhere`; of two sums the larger stays.
+
+        Its router refuses a key by its quotas on the sum of both.
+        """
+
     def drop_deployment(self, rollout: str) -> None:
         """Forget the deployment of this rollout, which has ended."""
 
@@ -292,6 +298,9 @@ class RealHost(Named):
         answer = self._ask("perimeter")
         with understood(self.name):
             return checked(_perimeter(answer))
+
+    def tell_use(self, told: Mapping[str, Any]) -> None:
+        self._ask("tell-use", told=dict(told))
 
     def drop_deployment(self, rollout: str) -> None:
         self._ask("drop-deployment", rollout=rollout)

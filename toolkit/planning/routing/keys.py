@@ -23,11 +23,12 @@ def with_key(
     per_minute: int = 0,
     concurrency: int = 0,
     inside: bool = False,
+    **quotas: int,
 ) -> KeyRing:
     """Return the ring with the new key `key` of `name`, and the door locked.
 
-    The ring keeps the digest of the key's text; a limit of 0 is no limit. Raises InputError where `name` is invalid or
-    has a key, and where the key is too short or was used before.
+    The ring keeps the digest of the key's text; a limit of 0 is no limit. `quotas` are fields of `Key`. Raises
+    InputError where `name` is invalid or has a key, and where the key is too short or was used before.
     """
     if not _NAME.fullmatch(name):
         raise InputError(
@@ -49,7 +50,7 @@ def with_key(
             "this key was known before, and each key is given out once",
             hint=f"let the toolkit make one: toolkit keys add {name}",
         )
-    made = Key(name, digest, now, per_minute, concurrency, inside=inside)
+    made = Key(name, digest, now, per_minute, concurrency, inside=inside, **quotas)
     keys = tuple(sorted((*ring.keys, made), key=lambda each: each.digest))
     return replace(ring, keys=keys, locked=max(ring.locked, ring.opened) + 1)
 

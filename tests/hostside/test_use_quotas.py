@@ -1,0 +1,236 @@
+"""A key that has used up its quota is refused until that ends, with the time, in the form of the client's API."""
+
+from __future__ import annotations
+
+import sys
+import time
+from calendar import timegm
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostside.router_lab import REPO, Lab, lab, router_keys, until
+from tests.hostside.router_site import PATH, Site
+from tests.hostside.test_router_keys import ANN, BOB, TINY, bearer, ring
+from tests.hostside.use_lab import Replica
+from toolkit.domain.keys import KeyRing
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import use_carry
+import use_quotas
+import watch
+
+DAY = timegm((2026, 12, 31, 12, 0, 0))
+MIDNIGHT = timegm((2027, 1, 1, 0, 0, 0))
+KEYS = [
+    {"name": "ann", "tokens_per_day": 100, "requests_per_month": 50, "revoked": 0.0},
+    {"name": "bob", "requests_per_day": 3},
+    {"name": "free"},
+]
+
+
+def spent(*sums: int, day: str = "2026-12-31", month: str = "2026-12") -> dict[str, list[Any]]:
+    return {"ann": [day, month, *sums], "free": [day, month, 10**9, 10**9, 10**9, 10**9]}
+
+
+def other(*sums: int, day: str = "2026-12-31", month: str = "2026-12") -> dict[str, Any]:
+    return {"day": day, "month": month, "keys": {"ann": list(sums)}}
+
+
+@pytest.mark.parametrize(
+    ("own", "told", "over"),
+    [
+        pytest.param({}, {}, "", id="nothing used"),
+        pytest.param(spent(9, 99, 9, 99), {}, "", id="one token left"),
+        pytest.param(spent(9, 100, 9, 100), {}, "tokens|day", id="used up"),
+        pytest.param(spent(9, 60, 9, 60), other(1, 40, 1, 40), "tokens|day", id="with others"),
+        pytest.param(spent(9, 60, 9, 60), other(1, 39, 1, 39), "", id="with others, one left"),
+        pytest.param(spent(0, 0, 49, 0), other(0, 0, 1, 0), "requests|month", id="month"),
+        pytest.param(spent(50, 500, 50, 500), {}, "tokens|day", id="both end at once"),
+        pytest.param(spent(9, 500, 9, 500, day="2026-12-30"), {}, "", id="yesterday"),
+        pytest.param(spent(99, 500, 99, 500, day="2026-11-30", month="2026-11"), {}, "", id="last month"),
+        pytest.param(spent(0, 0, 0, 0), other(9, 999, 9, 999, day="2026-12-30"), "", id="others, yesterday"),
+        pytest.param(spent(0, 0, 0, 0), other(99, 0, 99, 0, month="2026-11"), "", id="others, last month"),
+    ],
+)  # fmt: skip
+def test_a_key_is_over_its_quota_by_the_sum_of_all_hosts(
+    own: dict[str, list[Any]], told: dict[str, Any], over: str
+) -> None:
+    found = use_quotas.exceeded(KEYS, own, told, DAY)
+    end = f"{MIDNIGHT}|{over}|2027-01-01T00:00:00Z"
+    assert found == ({"ann": end} if over else {})
+
+
+def test_a_month_ends_with_its_last_day() -> None:
+    now = timegm((2026, 2, 3, 4, 5, 6))
+    own = {"ann": ["2026-02-03", "2026-02", 50, 500, 50, 500]}
+    end = timegm((2026, 3, 1, 0, 0, 0))
+    # Of two quotas the one that ends later.
+    assert use_quotas.exceeded(KEYS, own, {}, now) == {
+        "ann": f"{end}|requests|month|2026-03-01T00:00:00Z"
+    }
+
+
+def test_of_two_who_tell_the_larger_sum_stays_and_a_new_day_begins_anew(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    assert use_quotas.elsewhere(root) == {}
+    use_quotas.take(root, other(5, 50, 50, 500))
+    both = {"ann": [4, 60, 40, 600], "bob": [1, 1, 1, 1]}
+    use_quotas.take(root, {**other(), "keys": both})
+    found = use_quotas.elsewhere(root)["keys"]
+    assert found == {"ann": [5, 60, 50, 600], "bob": [1, 1, 1, 1]}
+    use_quotas.take(root, other(1, 1, 51, 601, day="2027-01-01"))
+    assert use_quotas.elsewhere(root)["keys"]["ann"] == [1, 1, 51, 601]
+    assert (tmp_path / "use/elsewhere.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        [],
+        {"day": 1, "month": "2026-12", "keys": {}},
+        {"day": "2026-12-31", "month": "2026-12", "keys": {"ann": [1, 2, 3]}},
+        {"day": "2026-12-31", "month": "2026-12", "keys": {"ann": [1, 2, 3, -4]}},
+        {"day": "2026-12-31", "month": "2026-12", "keys": {"ann": [1, 2, 3, "4"]}},
+    ],
+)
+def test_what_is_no_use_is_not_taken_in(tmp_path: Path, lie: Any) -> None:
+    with pytest.raises(ValueError, match="not the use of keys"):
+        use_quotas.take(str(tmp_path), lie)
+
+
+def test_what_keys_used_survives_the_watch(tmp_path: Path) -> None:
+    now = time.time()
+    replica = Replica(tmp_path)
+    for key in ("ann", "ann", "bob"):
+        replica.record(at=now, key=key)
+    replica.record(at=now, **{"in": None, "out": None})
+    replica.record(at=now - 40 * 86_400)
+    carrier = use_carry.Carrier(str(tmp_path))
+    carrier.look()
+    day = use_quotas.of_day(now)
+    wanted = {"ann": [day, day[:7], 3, 26, 3, 26], "bob": [day, day[:7], 1, 13, 1, 13]}
+    assert carrier.ledger.spent == wanted
+    # Killed before it wrote anything down, and after.
+    for _ in range(2):
+        again = use_carry.Carrier(str(tmp_path))
+        again.ledger.learn()
+        assert again.ledger.spent == wanted
+        again.all("tiny-blue")
+
+
+class Limited:
+    """A router, its watch, and a replica whose records the watch carries."""
+
+    def __init__(self, running: Lab, keys: KeyRing) -> None:
+        self.lab, root = running, running.root
+        for name in ("slots", "watch"):
+            (root / name).mkdir(exist_ok=True)
+        self.site = Site(running)
+        running.give(keys)
+        self.replica = Replica(root)
+        self.start()
+
+    def start(self) -> None:
+        self.watch = watch.Watch(str(self.lab.root), 2.0, 30.0)
+
+    def used(self, key: str, tokens: int) -> list[str]:
+        self.replica.record(at=time.time(), key=key, out=tokens, **{"in": 0})
+        return self.watch.look()
+
+    def status(self, key: str = ANN, path: str = PATH) -> int:
+        return int(self.lab.ask(path, TINY, **bearer(key))[0])
+
+    def end(self) -> None:
+        self.site.blue.stop()
+        self.site.green.stop()
+
+
+@pytest.fixture(scope="module")
+def limited() -> Iterator[Limited]:
+    with lab() as running:
+        found = Limited(running, ring(tokens_per_day=100, requests_per_month=1000))
+        yield found
+        found.end()
+
+
+def _midnight() -> int:
+    today = time.gmtime()
+    return timegm((today.tm_year, today.tm_mon, today.tm_mday + 1, 0, 0, 0))
+
+
+def test_a_key_is_let_in_up_to_its_quota_and_refused_from_there_on(limited: Limited) -> None:
+    assert limited.used("ann", 99) == []
+    assert limited.used("bob", 10_000) == []
+    assert limited.status() == 200
+    (said,) = limited.used("ann", 1)
+    end = _midnight()
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
+    assert said == f"the key ann has used up its quota of tokens of this day, which ends at {at}"
+    assert [limited.status(key) for key in (ANN, BOB)] == [429, 200]
+    assert limited.watch.look() == []
+
+    status, body, headers = limited.lab.ask(PATH, TINY, **bearer(ANN))
+    assert status == 429
+    assert body == {
+        "error": {
+            "message": f"This key has used up its tokens of this day; it gets in again at {at}.",
+            "type": "rate_limit_error",
+            "param": None,
+            "code": "quota_exceeded",
+        }
+    }
+    assert end - time.time() - 3 < int(headers["retry-after"]) <= end - time.time() + 3
+
+
+def test_the_refusal_has_the_form_of_the_clients_api(limited: Limited) -> None:
+    limited.used("ann", 100)
+    status, body, _ = limited.lab.ask("/v1/messages", TINY, **bearer(ANN))
+    assert (status, body["type"], body["error"]["type"]) == (429, "error", "rate_limit_error")
+
+
+def test_what_costs_nothing_is_not_refused(limited: Limited) -> None:
+    limited.used("ann", 100)
+    assert limited.lab.ask("/v1/models", None, **bearer(ANN))[0] == 200
+
+
+def test_a_reload_and_a_new_watch_go_on_refusing(limited: Limited) -> None:
+    limited.used("ann", 100)
+    limited.site.reload()
+    assert limited.status() == 429
+    limited.start()
+    assert limited.watch.look()[0].startswith("the key ann has used up its quota of tokens")
+    assert [limited.status(key) for key in (ANN, BOB)] == [429, 200]
+
+
+def test_a_quota_that_has_ended_refuses_nobody_also_without_the_watch(limited: Limited) -> None:
+    ended = f"{int(time.time()) - 1}|tokens|day|2026-01-01T00:00:00Z"
+    use_quotas.tell(str(limited.lab.root), {"ann": ended})
+    until(lambda: limited.status() == 200)
+    use_quotas.tell(str(limited.lab.root), {})
+
+
+def test_use_on_other_hosts_counts(limited: Limited) -> None:
+    limited.used("ann", 0)
+    day = use_quotas.of_day(time.time())
+    told = {"day": day, "month": day[:7], "keys": {"bob": [0, 0, 0, 0], "ann": [0, 0, 10**4, 0]}}
+    use_quotas.take(str(limited.lab.root), told)
+    limited.start()
+    limited.watch.look()
+    _, body, _ = limited.lab.ask(PATH, TINY, **bearer(ANN))
+    assert "used up its requests of this month" in body["error"]["message"]
+
+
+def test_a_router_of_an_older_toolkit_takes_no_key_with_a_quota(limited: Limited) -> None:
+    base = Path(limited.lab.directory, "haproxy.cfg")
+    text = base.read_text()
+    base.write_text(text.replace("quotas.map", "other.map"))
+    try:
+        with pytest.raises(router_keys.RouterError, match="knows no quotas yet"):
+            limited.lab.give(ring(tokens_per_day=5))
+        limited.lab.give(KeyRing())
+    finally:
+        base.write_text(text)
