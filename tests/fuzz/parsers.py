@@ -30,6 +30,7 @@ from toolkit.adapters.hosts.dialog import parse_answer
 from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json, understood
 from toolkit.adapters.hosts.host import _kept_head, _perimeter
 from toolkit.adapters.hosts.ssh_faults import host_error
+from toolkit.adapters.hosts.use import chunk_from_json
 from toolkit.adapters.hub.answers import parse_commits, parse_listing, parse_repo_info
 from toolkit.adapters.hub.transfer import _continues_at
 from toolkit.adapters.hub.translate import retry_after
@@ -87,6 +88,8 @@ def hostside() -> Iterator[None]:
 with hostside():
     accelerators, completion = import_module("accelerators"), import_module("completion")
     pairs = import_module("pairs")
+    use_hand_out, use_lines = import_module("use_hand_out"), import_module("use_lines")
+    use_quotas = import_module("use_quotas")
 
 A, B = "a" * 64, "b" * 64
 SHA1 = "c" * 40
@@ -308,6 +311,52 @@ def heads(data: bytes) -> Any:
     answer = parse_answer(data)["result"]
     with understood("gpu1"):
         return [asdict(_kept_head("gpu1", each)) for each in answer["heads"]]
+
+
+LINES = (
+    {"run": A[:16], "program": "m-blue", "version": "1", "release": 3, "engine": "vllm 0.32.0", "started": 1.5},
+    {"n": 1, "at": 1.8e9, "key": "ann", "model": "m", "api": "/v1/completions", "id": "r1", "in": 3, "cached": 1,
+     "out": 2, "reasoning": None, "asked": 3, "end": "whole", "seconds": 0.5, "first": 0.1, "audio": 2.0},
+    {"counters": {"in": 3, "out": 2}, "running": {"in": 0, "out": 0}, "n": 1, "open": 0, "at": 1.8e9},
+)  # fmt: skip
+
+
+def recorded(data: bytes) -> Any:
+    """What the watch keeps of a line of a replica can be handed out."""
+    line = use_lines.parsed(data)
+    if line is None:
+        return None
+    found = [
+        use_lines.head(line, A[:16], "m-blue"),
+        use_lines.record(line),
+        use_lines.counters(line),
+    ]
+    sums = use_hand_out._Sums()
+    for each in filter(None, found):
+        of_run = {"run": A[:16], "program": "m-blue", "version": "1", "release": 3}
+        sums.add(
+            json.dumps({**each, **of_run, **({"begin": True} if "engine" in each else {})}).encode()
+        )
+    assert not sums.refused
+    return found
+
+
+HANDED_OUT = {
+    "ledger": A[:16], "start": {"file": 0, "offset": 0}, "end": {"file": 1, "offset": 9},
+    "rows": [["2026-11-27", "ann", "m", "m", "1", 3, "whole", 1, 3, 1, 2, 0, 0, 0.5]],
+    "runs": [{"program": "m-blue", "run": A[:16], "model": "m", "version": "1", "release": 3, "engine": "v",
+              "started": 1.5, "first": 1, "last": 1, "records": 1, "missing": 0, "asked": 3, "tokens_out": 2,
+              "unknown": 0, "counted": {"asked": 3, "tokens_out": 2, "records_asked": 3, "records_out": 2,
+                                        "open": 0, "at": 1.5}}],
+    "refused": 0, "before": 0, "more": False,
+}  # fmt: skip
+TOLD = {"day": "2026-11-27", "month": "2026-11", "keys": {"ann": [1, 2, 3, 4]}}
+
+
+def handed_out(data: bytes) -> Any:
+    answer = parse_answer(data)["result"]
+    with understood("gpu1"):
+        return asdict(chunk_from_json("gpu1", answer))
 
 
 ACCESS = {"lines": [{
@@ -655,6 +704,11 @@ PARSERS = (
            (*DAMAGED, KeyError, TypeError, ToolkitError)),
     Parser("perimeter of a host", tried, (packed({"result": PERIMETER}),),
            (*DAMAGED, KeyError, TypeError, ToolkitError)),
+    Parser("line of a replica's use", recorded, tuple(packed(each) for each in LINES)),
+    Parser("use of a host", handed_out, (packed({"result": HANDED_OUT}),),
+           (*DAMAGED, KeyError, TypeError, ToolkitError)),
+    Parser("use of other hosts", lambda data: use_quotas._sound(json.loads(data)), (packed(TOLD),),
+           (ValueError, RecursionError)),
     Parser("headers of an answer", claimed, (b"HTTP/1.1 200 OK\r\nX-Request-Id: r1\r\nX-Toolkit-Release: 3\r\n",),
            (ToolkitError,)),
     Parser("evidence", evidenced, (evidence_file(),), (check_evidence.NotEvidence,)),
