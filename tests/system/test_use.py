@@ -55,7 +55,7 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
     (CHAT, {"messages": SAID, "max_tokens": 10**7}),
     (CHAT, {"messages": "nonsense"}),
 ]
-_ID = re.compile(rb"(resp|msg|rs|item|chatcmpl|cmpl)[_-][0-9a-zA-Z_-]+")
+_ID = re.compile(rb"(resp|msg|rs|item|chatcmpl|cmpl)[_-][0-9a-zA-Z_-]+|(?<=id\":\")[0-9a-f]{16,32}")
 _TIME = re.compile(rb'"(created|created_at|completed_at)": ?[0-9.]+')
 
 
