@@ -23,6 +23,7 @@ from tests.system.served import ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 RECORDER = Path(__file__).parents[2] / "playbooks/roles/replica/files"
+MAKE_EMBEDDING = Path(__file__).with_name("make_embedding.py")
 MAKE_MODEL = Path(__file__).parents[2] / "demo/make_model.py"
 ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
@@ -262,6 +263,25 @@ def test_an_orderly_end_leaves_the_engines_own_sums_in_the_file(
     last = [each for each in mine.lines() if "counters" in each][-1]
     assert (last["counters"], last["open"], last["faults"]) == (counters, 0, 0)
     assert last["n"] == len(mine.records())
+
+
+def test_vectors_are_counted(engine: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "vectors"
+    make = [engine / "bin/python", MAKE_EMBEDDING, repository]
+    subprocess.run(make, check=True, stdout=sys.stderr, timeout=300)
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/embeddings", {"input": ["hello", "you there"]}),
+        ("/pooling", {"input": "hello"}),
+        ("/v1/score", {"text_1": "hello", "text_2": ["a", "b"]}),
+    ]
+    with started(engine, repository, tmp_path, recorded=True) as mine:
+        for number_of, (path, body) in enumerate(asked):
+            status, text = mine.ask(path, {"model": "tiny", **body})
+            told = json.loads(text)["usage"]["prompt_tokens"]
+            (record,) = until(lambda at=number_of: mine.records()[at:], 20)
+            assert (status, record["api"], record["end"]) == (200, path, "whole")
+            assert (record["in"], record["asked"], record["out"]) == (told, told, 0)
+        until(mine.agrees, 20)
 
 
 _LOAD = """
