@@ -46,6 +46,8 @@ FIRST = (
     "tests/system/test_fleet_adapters.py",
     *GROUPS[1],
     "tests/system/test_fleet_span.py",
+    "tests/walk/test_fleet.py",
+    "tests/walk/test_operations.py",
     "tests/walk/test_readme.py",
     "tests/fleet/test_provision.py",
 )

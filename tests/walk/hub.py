@@ -48,9 +48,16 @@ class ShippedHub:
                 entry = {**model, **version}
                 self.push(entry["source"]["repo"], ANSWER, entry["licence"], entry["revision"])
 
-    def push(self, repo: str, answer: str, licence: str = "apache-2.0", revision: str = "") -> str:
-        """Make a commit the newest of `main`; a model of it answers `answer` to everything."""
-        files = _files(answer)
+    def push(
+        self,
+        repo: str,
+        answer: str,
+        licence: str = "apache-2.0",
+        revision: str = "",
+        behaviour: str = "good",
+    ) -> str:
+        """Make a commit the newest of `main`; a model of it does as `behaviour` says, and answers `answer`."""
+        files = _files(answer, behaviour)
         revision = revision or commit_id(repo, files)
         place = self._directory / repo / revision
         place.mkdir(parents=True)
@@ -74,14 +81,14 @@ def _digest(place: Path, name: str) -> FileDigest:
     return replace(found, git_sha1="") if name.endswith(LARGE_SUFFIXES) else found
 
 
-def _files(answer: str) -> dict[str, bytes]:
+def _files(answer: str, behaviour: str) -> dict[str, bytes]:
     template = "{% for message in messages %}{{ message.content }}{% endfor %}"
     return {
         "config.json": json.dumps(CONFIG).encode(),
         "generation_config.json": b"{}",
         "tokenizer_config.json": json.dumps({"chat_template": template}).encode(),
         "tokenizer.json": b"{}",
-        "behaviour.txt": f"good\n{answer}\n".encode(),
+        "behaviour.txt": f"{behaviour}\n{answer}\n".encode(),
         "model.safetensors": _weights(),
     }
 

@@ -31,7 +31,10 @@ def permit(scene: Scene) -> None:
 
 
 def publish(scene: Scene) -> None:
-    scene.newcomer.hub.push("Qwen/Qwen2.5-7B-Instruct", f"{NEWER} {len(scene.block.name)}")
+    """Make a commit, another one each time."""
+    repo = "Qwen/Qwen2.5-7B-Instruct"
+    count = len(scene.newcomer.hub.revisions(repo))
+    scene.newcomer.hub.push(repo, f"{NEWER} {count}")
 
 
 WALK = Walk(

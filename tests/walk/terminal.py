@@ -10,7 +10,7 @@ import pexpect
 
 from tests.fleet.machine import Machine
 
-SECONDS = 240
+SECONDS = 600
 WIDTH = 120
 # The shell's prompt tells how the command ended.
 _PROMPT = r"\n?<<ready (\d+)>> "

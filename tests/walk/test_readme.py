@@ -12,7 +12,8 @@ from tests.walk.newcomer import newcomer
 from tests.walk.readme import WALK
 from tests.walk.walking import Scene
 
-pytestmark = pytest.mark.system
+# A block of many commands takes minutes where the machine is busy.
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 EVERYTHING = (
     "find /etc /opt /root /run /usr /var -xdev -name '*toolkit*' -not -path '/var/log/*'; "
     "getent passwd | grep toolkit; getent group | grep toolkit; "

@@ -12,7 +12,8 @@ from tests.walk.newcomer import newcomer
 from tests.walk.registry import WALK
 from tests.walk.walking import Scene
 
-pytestmark = pytest.mark.system
+# A block of many commands takes minutes where the machine is busy.
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")

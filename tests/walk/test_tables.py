@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.walk import readme, registry
+from tests.walk import fleet, operations, readme, registry
 from tests.walk.walking import LeftOut, Typed, Walk
 
-WALKS = (readme.WALK, registry.WALK)
+WALKS = (readme.WALK, registry.WALK, fleet.WALK, operations.WALK)
 
 
 @pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.document)
