@@ -11,7 +11,11 @@ from tests.fleet.lab import FleetLab
 
 MODEL = "tiny"
 # Clients come from outside the hosts.
-DOOR = {"router_bind": '"*:8080"'}
+DOOR = {
+    "router_bind": '"*:8080"',
+    "router_metrics_bind": '"*:8405"',
+    "toolkit_metrics_from": "[10.77.0.0/16]",
+}
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,17 @@ import time
 import urllib.error
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
+from tests.hostside.router_lab import free_port
+from tests.system.on_call import OnCall, on_call
 from tests.system.planted import FAULTS, GUARD, LONG, Fault, try_version
 from tests.system.stub_site import PROMPT, StubSite, stub_site
 from tests.system.waiting import until
 from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.metrics_files import shipped_dashboards
 
 pytestmark = pytest.mark.system
 HOSTS = ("alpha", "beta", "gamma")
@@ -63,6 +67,61 @@ def test_an_upgrade_and_a_rollback_lose_no_request(site: StubSite) -> None:
         assert report.bad == ()
         assert {"v1", "v2"} <= report.versions.keys()
         assert (report.last_sent("v1", after=before) or 0) > (report.last_sent("v2") or 0)
+
+
+@pytest.mark.timeout(600)
+def test_a_planted_outage_is_told_on_call_and_every_panel_has_data(site: StubSite) -> None:
+    lab, port = site.lab, free_port()
+    directory = lab.directory / "prometheus"
+    lab.toolkit("metrics", "setup", str(directory), "--alertmanager", f"127.0.0.1:{port}")
+    shown = json.loads(lab.toolkit("metrics", "show", "--json").stdout)
+    assert (shown["out_of_reach"], shown["files"]) == ([], [])
+    replicas = [each for each in shown["targets"] if each["job"] == "toolkit-replica"]
+    assert {each["labels"]["host"] for each in replicas} == set(HOSTS)
+    load = site.load("alpha")
+    # The end of each deployment writes the targets.
+    targets = directory / "targets" / "toolkit-replica.json"
+    text = targets.read_text()
+    targets.unlink()
+    lab.toolkit("upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1")
+    assert targets.read_text() == text
+    with on_call(directory, port) as called:
+        # Of each host its router, its watch and both slots.
+        until(lambda: len(called.query("up == 1")) == 4 * len(HOSTS), 90)
+        until(lambda: not _without_data(called), 120)
+        serving = {each["metric"]["version"] for each in called.query("toolkit:release:serving")}
+        assert serving == {"v2"}
+        # Nothing was told of an upgrade under traffic.
+        assert [name for name, (_, alert) in called.told.items() if _pages(alert)] == []
+        lost = site.lab["beta"]
+        lost.run("systemctl", "stop", "toolkit-tiny-green.service")
+        planted = time.time()
+        until(lambda: called.heard("ToolkitReplicaDown", "beta"), 120)
+        came, alert = called.told["ToolkitReplicaDown", "beta"]
+        print(f"{came - planted:.1f} s from the outage to the webhook")
+        assert came - planted <= 90
+        assert alert["labels"]["severity"] == "page"
+        assert alert["annotations"]["runbook_url"].endswith("#toolkitreplicadown")
+        lost.run("systemctl", "start", "toolkit-tiny-green.service")
+    load.stop()
+    lab.toolkit("rollback", "tiny", "--yes")
+    assert site.serving() == {name: ["v1"] for name in HOSTS}
+
+
+def _without_data(called: OnCall) -> list[str]:
+    """Return the queries of panels to which Prometheus has no answer."""
+    queries = [
+        target["expr"].replace("$model", "tiny")
+        for text in shipped_dashboards().values()
+        for panel in json.loads(text)["panels"]
+        for target in panel["targets"]
+    ]
+    assert len(queries) > 30
+    return [each for each in queries if not called.query(each)]
+
+
+def _pages(alert: dict[str, Any]) -> bool:
+    return bool(alert["labels"]["severity"] == "page")
 
 
 def test_a_bad_version_stops_at_its_first_host(site: StubSite) -> None:

@@ -1,0 +1,132 @@
+"""A real Prometheus and a real Alertmanager on loopback, with the files that `toolkit metrics setup` writes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.hostside.router_lab import free_port
+from tests.system.waiting import until
+
+# A person's receiver would wait for more alerts of a group; what is measured here is ours.
+_ALERTMANAGER = """\
+route:
+  receiver: on-call
+  group_by: [alertname, model, host]
+  group_wait: 5s
+  group_interval: 10s
+receivers:
+  - name: on-call
+    webhook_configs: [{{url: "http://127.0.0.1:{port}/"}}]
+"""
+
+
+@dataclass
+class OnCall:
+    """Who is told: the alerts that reached the webhook, each with the time of its first coming."""
+
+    prometheus: str
+    told: dict[tuple[str, str], tuple[float, dict[str, Any]]] = field(default_factory=dict)
+
+    def query(self, expr: str) -> list[dict[str, Any]]:
+        """Return what Prometheus answers to an instant query."""
+        text = urllib.parse.urlencode({"query": expr})
+        with urllib.request.urlopen(f"{self.prometheus}/api/v1/query?{text}", timeout=10) as answer:
+            found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+        return found
+
+    def heard(self, name: str, host: str = "") -> bool:
+        """Whether an alert, of that host, has come."""
+        return (name, host) in self.told
+
+
+@contextmanager
+def on_call(directory: Path, alertmanager: int) -> Iterator[OnCall]:
+    """Run both with the files in `directory`, which tell the Alertmanager at port `alertmanager`."""
+    port, hook = free_port(), free_port()
+    made = OnCall(f"http://127.0.0.1:{port}")
+    with ExitStack() as stack:
+        stack.enter_context(_webhook(hook, made))
+        settings = directory / "alertmanager.yml"
+        settings.write_text(_ALERTMANAGER.format(port=hook))
+        stack.enter_context(
+            _process(
+                "prometheus-alertmanager",
+                f"--config.file={settings}",
+                f"--storage.path={directory}/alerts",
+                f"--web.listen-address=127.0.0.1:{alertmanager}",
+                "--cluster.listen-address=",
+            )
+        )
+        stack.enter_context(
+            _process(
+                "prometheus",
+                f"--config.file={directory}/prometheus.yml",
+                f"--storage.tsdb.path={directory}/data",
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--log.level=warn",
+            )
+        )
+        until(lambda: _answers(f"{made.prometheus}/-/ready"), 60)
+        until(lambda: _answers(f"http://127.0.0.1:{alertmanager}/-/ready"), 60)
+        yield made
+
+
+@contextmanager
+def _process(*argv: str) -> Iterator[None]:
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def _webhook(port: int, made: OnCall) -> Iterator[None]:
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            """Note the alerts of a message."""
+            message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            for alert in message["alerts"]:
+                labels = alert["labels"]
+                if alert["status"] == "firing":
+                    key = (labels["alertname"], labels.get("host", ""))
+                    made.told.setdefault(key, (time.time(), alert))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Hook)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
