@@ -51,7 +51,7 @@ ON_FLEET = (
     "plan tiny@v1", "diff tiny@v1", "deploy tiny@v1 --dry-run", "deploy tiny@v1 --yes", "deploy tiny@v1 --yes",
     "diff tiny", "gate tiny@v2 --dry-run", "gate tiny@v2 --yes", "gate run tiny@v1",
     "gate record tiny --prompts prompts.txt --output golden.yaml", "upgrade tiny --yes",
-    "top", "report --no-outdated",
+    "top", "report --no-outdated", "prove tiny --output evidence.json", "perimeter check",
     "plan tiny", "rollback tiny --yes", "status", "status tiny", "releases tiny", "logs tiny", "verify", "hosts",
     "ask tiny hello --slot blue", "export litellm", "config",
     "doctor", "keys add ann --concurrency 4", "keys list", "keys sync", "keys revoke ann", "keys open",
@@ -62,7 +62,6 @@ ON_FLEET = (
     "hosts forget gpu9 --dry-run", "hosts forget gpu9 --yes",
 
     "audit", "audit list", "audit show ID", "audit verify", "notify", "bom tiny", "usage",
-    "prove tiny --output evidence.json", "perimeter check",
     "metrics setup prometheus", "metrics show",
 )  # fmt: skip
 ELSEWHERE = (
