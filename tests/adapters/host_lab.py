@@ -154,7 +154,9 @@ class HostLab:
         """Return how many requests a replica works on."""
         url = f"http://127.0.0.1:{self.ports[slot]}/metrics"
         read = f"import urllib.request as u; print(u.urlopen({url!r}, timeout=5).read().decode())"
-        return int(float(self.run("/usr/bin/python3", "-c", read).split()[-1]))
+        lines = self.run("/usr/bin/python3", "-c", read).splitlines()
+        (shown,) = (each for each in lines if each.startswith("vllm:num_requests_running"))
+        return int(float(shown.split()[-1]))
 
     def stop(self, slot: str, *, home_kept: bool = True) -> tuple[str, ...]:
         program = f"tiny-{slot}"

@@ -76,10 +76,9 @@ def test_a_replica_gets_the_recorder_of_use_and_cannot_change_it(
     assert {(line["program"], line["release"]) for line in lines if "run" in line} == {(program, 1)}
     # The gate's and the toolkit's own requests, past the router, are probes.
     records = [line for line in lines if "key" in line]
-    assert {(line["key"], line["model"], line["end"]) for line in records} == {
-        ("probe", "tiny", "whole")
-    }
-    assert all(line["out"] > 0 for line in records)
+    assert {(line["key"], line["model"]) for line in records} == {("probe", "tiny")}
+    # Requests of earlier tests may have been broken off.
+    assert ("whole", True) in {(line["end"], line["out"] > 0) for line in records}
     lab.run("sh", "-c", f"echo >>{place}/book.py")
     (slot,) = (each for each in lab.host.observe().slots if each.slot == "blue")
     assert slot.drift == (f"{place}/book.py was changed",)

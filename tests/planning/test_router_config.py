@@ -191,8 +191,8 @@ def test_shares_are_bounds_of_a_draw_one_after_the_other() -> None:
 
 
 def test_what_the_role_starts_with_is_no_routes() -> None:
-    # these are not the routes': the keys start with an open door
-    others = {"keys.map": "door open\n", "versions.map": ""}
+    # these are not the routes': the keys start with an open door, and none has used up a quota
+    others = {"keys.map": "door open\n", "quotas.map": "", "versions.map": ""}
     assert {path.name: path.read_text() for path in EMPTY.iterdir()} == {
         **render_files(Routes()),
         **others,

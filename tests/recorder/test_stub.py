@@ -80,7 +80,8 @@ def test_its_requests_are_records_and_its_counters_their_sum(stub: Stub) -> None
     assert {each["out"] for each in records} == {0, 4}
     sums = tuple(sum(each[name] for each in records) for name in ("asked", "out"))
     metrics = stub.ask("GET", "/metrics")[1].splitlines()
-    shown = [float(each.split()[-1]) for each in metrics if "_tokens_total" in each]
+    names = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
+    shown = [float(each.split()[-1]) for each in metrics if each.startswith(names)]
     assert sums == tuple(shown)
     stub.process.terminate()
     stub.process.wait(20)

@@ -162,12 +162,15 @@ def _cut(world: World, dice: random.Random, change: Callable[[], object]) -> tup
     how = dice.choice(["kill", "power", "link"])
     victim = dice.choice(list(world.hosts.values()))
     left = dice.randrange(14)
+    ended = False
 
     def before(event: str) -> None:
-        nonlocal left
+        nonlocal left, ended
         left -= 1
         if left >= 0:
             return
+        # Use is collected when all is done and recorded.
+        ended = event == "use"
         if how == "kill":
             raise Killed
         # The host is silent from now on, for this command alone or for all.
@@ -181,7 +184,6 @@ def _cut(world: World, dice: random.Random, change: Callable[[], object]) -> tup
 
     victim.before = before
     victim.observe = silent  # type: ignore[method-assign, assignment]
-    ended = False
     try:
         change()
         ended = True

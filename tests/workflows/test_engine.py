@@ -64,7 +64,9 @@ def whole(*_: Any) -> dict[str, str]:
     return {
         "vllm/engine/arg_utils.py": "\n".join(repr(f"--{flag}") for flag in all_of(row.flags)),
         "vllm/envs.py": "\n".join(map(repr, all_of(row.variables))),
-        "vllm/v1/metrics/loggers.py": "\n".join(map(repr, all_of(row.metrics))),
+        "vllm/v1/metrics/loggers.py": "\n".join(
+            map(repr, (*all_of(row.metrics), *all_of(row.figures)))
+        ),
         "vllm/v1/worker/gpu_worker.py": "\n".join(map(repr, MEMORY_LINES)),
     }
 

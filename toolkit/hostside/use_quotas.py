@@ -13,6 +13,7 @@ import calendar
 import contextlib
 import json
 import os
+import re
 import time
 from typing import Any
 
@@ -205,7 +206,7 @@ def _sound(told: Any) -> Document:
         return {}
     sound = (
         isinstance(told, dict)
-        and all(isinstance(told.get(each), str) for each in ("day", "month"))
+        and all(_is_date(told.get(each)) for each in ("day", "month"))
         and isinstance(told.get("keys"), dict)
         and all(
             isinstance(sums, list) and len(sums) == 4 and all(_is_sum(each) for each in sums)
@@ -215,6 +216,12 @@ def _sound(told: Any) -> Document:
     if not sound:
         raise ValueError("not the use of keys")
     return {each: told[each] for each in ("day", "month", "keys")}
+
+
+def _is_date(value: Any) -> bool:
+    return (
+        isinstance(value, str) and re.fullmatch("[0-9]{4}-[0-9]{2}(-[0-9]{2})?", value) is not None
+    )
 
 
 def _is_sum(value: Any) -> bool:

@@ -67,15 +67,18 @@ def _row(host: str, values: Sequence[Any]) -> UseRow:
 
 
 def _run(host: str, data: Mapping[str, Any]) -> UseRun:
-    counted = data["counted"]
-    run = UseRun(
-        **{**data, "counted": None if counted is None else Counted(**counted)},
-        host=host,
-    )
+    fields = {name: data[name] for name in UseRun.__dataclass_fields__ if name != "host"}
+    run = UseRun(**{**fields, "counted": _counted(data["counted"])}, host=host)
     _names(run.program, run.run, run.model, run.version, run.engine)
     for each in (run.first, run.last, run.records, run.missing, run.asked, run.tokens_out):
         whole(each, "a sum")
     return run
+
+
+def _counted(data: Mapping[str, Any] | None) -> Counted | None:
+    if data is None:
+        return None
+    return Counted(**{name: data[name] for name in Counted.__dataclass_fields__})
 
 
 def _names(*values: Any) -> None:
