@@ -209,8 +209,11 @@ def _sound(told: Any) -> Document:
         and all(_is_date(told.get(each)) for each in ("day", "month"))
         and isinstance(told.get("keys"), dict)
         and all(
-            isinstance(sums, list) and len(sums) == 4 and all(_is_sum(each) for each in sums)
-            for sums in told["keys"].values()
+            re.fullmatch("[A-Za-z0-9._-]{1,64}", name)
+            and isinstance(sums, list)
+            and len(sums) == 4
+            and all(_is_sum(each) for each in sums)
+            for name, sums in told["keys"].items()
         )
     )
     if not sound:
