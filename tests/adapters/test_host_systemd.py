@@ -185,12 +185,15 @@ def _checking(lab: HostLab) -> HostLab:
 def _everything(lab: HostLab) -> tuple[str, str]:
     """Return every file that a playbook could touch, with owner and times, and every unit's state.
 
-    The watch of the host goes on writing its own.
+    The watch of the host goes on writing its own, and so does what counts the use of replicas.
     """
     root = lab.host.host.root
     files = lab.run(
         "find", "/etc", root, "-path", f"{root}/bin/hostside-*", "-prune",
         "-o", "-path", f"{root}/watch", "-prune",
+        "-o", "-path", f"{root}/use", "-prune", "-o", "-path", f"{root}/caches/*/use", "-prune",
+        # what the host tells Prometheus of itself
+        "-o", "-path", f"{root}/router/host.prom", "-o", "-path", f"{root}/router", "-printf", "%p %m %u %g\n",
         "-o", "-path", f"{root}/*/*.sock", "-prune", "-o", "-printf", "%p %m %u %g %s %T@\n",
     )  # fmt: skip
     units = lab.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "toolkit-*")
