@@ -57,7 +57,7 @@ class ShippedHub:
         behaviour: str = "good",
     ) -> str:
         """Make a commit the newest of `main`; a model of it does as `behaviour` says, and answers `answer`."""
-        files = _files(answer, behaviour)
+        files = model_files(answer, behaviour)
         revision = revision or commit_id(repo, files)
         place = self._directory / repo / revision
         place.mkdir(parents=True)
@@ -81,7 +81,8 @@ def _digest(place: Path, name: str) -> FileDigest:
     return replace(found, git_sha1="") if name.endswith(LARGE_SUFFIXES) else found
 
 
-def _files(answer: str, behaviour: str) -> dict[str, bytes]:
+def model_files(answer: str, behaviour: str = "good") -> dict[str, bytes]:
+    """Return the small files and the weights of a model whose stub does as `behaviour` says."""
     template = "{% for message in messages %}{{ message.content }}{% endfor %}"
     return {
         "config.json": json.dumps(CONFIG).encode(),
