@@ -57,6 +57,7 @@ _PARTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`permission`", schema.PermissionSpec),
     ("`lora`", schema.LoraSpec),
     ("`adapters.NAME`", schema.AdapterSpec),
+    ("`adapters.NAME.guard`", guard.AdapterGuardSpec),
     ("`guard`", guard.GuardSpec),
     ("`guard.canary`", guard.StepSpec),
     ("`guard.tolerance`", guard.ToleranceSpec),

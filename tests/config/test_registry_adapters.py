@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.config.registry.reading import load_registry, read_registry
+from toolkit.domain.guard import Guard
 from toolkit.domain.model import Adapter, Check, HubSource, LocalSource, Lora, Permission
 from toolkit.errors import InputError
 
@@ -84,6 +85,18 @@ def test_an_adapter_is_judged_and_fetched_as_a_version_of_its_own(tmp_path: Path
     assert sql.permission == Permission() and sql.adapters == () and sql.checks == SQL.checks
 
 
+def test_the_guard_of_an_adapter_knows_its_line_and_is_not_its_base_s(tmp_path: Path) -> None:
+    text = GOOD.replace("        licence: mit\n", "        guard: {answers: {file: sql.yaml}}\n")
+    version = load_registry(written(tmp_path, text)).version("tiny@v1")
+    sql, house = version.adapters
+    assert house.guard.answers is not None
+    assert house.guard.answers.path == str(tmp_path / "sql.yaml")
+    assert house.guard.answers.place == f"{tmp_path}/model_registry.yaml:17:33"
+    assert (sql.guard, version.guard, version.part(house).guard) == (Guard(), Guard(), house.guard)
+    off = GOOD.replace("        licence: mit\n", "        guard: off\n")
+    assert load_registry(written(tmp_path, off)).version("tiny@v1").adapters[1].guard.off
+
+
 @pytest.mark.parametrize(
     ("lora", "adapters", "reserved"),
     [
@@ -116,6 +129,8 @@ FAULTS = [
     ("max_active: 2", "max_active: 0", "8:24", "max_active: input should be greater than or equal to 1", "see docs/registry.md"),
     ("    lora:", "    serving: {enable_lora: true}\n    lora:", "8:15", "'enable_lora' stands beside `adapters` or `lora`, which decide it", "write `lora: {max_active: 4, max_rank: 16}` instead"),
     ("memory: 6GiB}\n    lora", "memory: 6GiB, hosts: 2}\n    lora", "7:59", "a replica over several hosts takes no adapters", "remove `adapters` and `lora`, or let one host run a replica"),
+    ("        licence: mit", "        guard: {canary: [{share: 1%, duration: 5min}]}", "17:17", "unknown field 'canary'", "known here: answers, shape, unsure"),
+    ("        licence: mit", "        guard: {answers: {file: ../sql.yaml}}", "17:33", "'../sql.yaml' is no file beside the registry", "write it like golden/chat.yaml"),
     ("        licence: mit", "        license: mit", "17:9", "unknown field 'license'", "did you mean 'licence'?"),
     ("        base: acme/Tiny-Base", "        permission: {formats: [bin], reason: x}", "18:9", "unknown field 'permission'", "did you mean 'revision'?"),
 ]  # fmt: skip

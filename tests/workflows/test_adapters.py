@@ -13,9 +13,7 @@ from tests.workflows.world import Killed, World, release
 from toolkit.domain.guard import Guard, Verdict
 from toolkit.domain.model import Check
 from toolkit.domain.release import Release, ReleaseAdapter
-from toolkit.errors import RefusedError, ToolkitError
-from toolkit.planning.change.deploy import Wanted
-from toolkit.planning.change.gating import plan_gating
+from toolkit.errors import ToolkitError
 from toolkit.planning.change.rollout import Limits
 from toolkit.planning.routing.files import render_files
 
@@ -261,12 +259,6 @@ def test_a_replica_that_was_started_again_meanwhile_has_what_its_files_say(world
             assert slot.release
             host.adapters.begin(slot.port, slot.release)
     assert all(each == loaded(SQL_2) for each in engines(world))
-
-
-def test_gates_alone_are_not_run_where_nothing_would_start(world: World) -> None:
-    world.deploy(base(1, SQL))
-    with pytest.raises(RefusedError, match="differs in its adapters alone"):
-        plan_gating(Wanted("gate", base(2, SQL_2), provision_digest="base-1"), world.host.observe())
 
 
 def test_an_adapter_is_listed_with_its_base_as_the_parent(world: World) -> None:

@@ -18,7 +18,7 @@ from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.guard import GateResult, Guard, Verdict
-from toolkit.domain.model import Check
+from toolkit.domain.model import Check, Version
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import FileDigest
@@ -114,8 +114,8 @@ class World:
     """`count` hosts, by name in `hosts`; `said` is what commands told people, `shown` the plans to confirm.
 
     `failing` names a playbook that fails on every host; `limits` are those of a change; `given` replaces fields of
-    each command's `Tools`; `guard` is that of every version; `environments` has what replicas were started with, by
-    host's name.
+    each command's `Tools`; `guard` is that of every version, `version` what the registry has of it; `environments` has
+    what replicas were started with, by host's name.
     """
 
     path: Path
@@ -126,6 +126,7 @@ class World:
     failing: str = ""
     given: dict[str, Any] = field(default_factory=dict)
     guard: Guard | None = None
+    version: Version | None = None
 
     def __post_init__(self) -> None:
         self.time, self.tick = 1000.0, threading.Lock()
@@ -232,7 +233,7 @@ class World:
 
         timing = replace(TIMING, bake=None) if self.guard else TIMING
         return self.order(
-            Order("deploy", "tiny", want, None, timing, limits or self.limits, **more)
+            Order("deploy", "tiny", want, self.version, timing, limits or self.limits, **more)
         )
 
     def rollback(self, number: int | None = None) -> RolledOut:

@@ -85,17 +85,17 @@ def run(
 ) -> None:
     """Ask a version its checks and gates, beside the serving one, on one host.
 
-    A version that does not run is started beside what serves, gets no traffic, and is stopped again.
+    A version that does not run is started beside what serves, gets no traffic, and is stopped again. Of one that
+    differs in LoRA adapters alone, the serving replica loads the new ones under names that no client can request.
     """
     from toolkit.workflows.change.gating import gate_version
     from toolkit.workflows.change.wanted import Order, Pinned, want_version
-    from toolkit.workflows.guard.gates import refusal
     from toolkit.workflows.tools import Timing
 
     place = home_directory(of_site["home"])
     pins = read_pins(registry_path, place)
     version = pins.registry.version(model)
-    if version.guard.off:
+    if all(part.guard.off for part in version.parts):
         raise InputError(
             f"the guard of {version.title} is off, so it has no gates", hint="see docs/upgrades.md"
         )
@@ -113,11 +113,10 @@ def run(
     order = Order("gate", version.model, want, version, Timing(ready=ready_timeout), named=named)
     confirm = confirmation(show_gate, yes=yes, dry_run=dry_run, as_json=as_json)
     gated = gate_version(members, order, version.guard, confirm)
-    why = refusal(gated.results, version.guard)
     failure = None
-    if why:
+    if gated.refused:
         hint = f"toolkit releases {version.model} --gates"
-        failure = ReleaseFailedError(f"{gated.release.title} {why}", hint=hint)
+        failure = ReleaseFailedError(gated.refused, hint=hint)
     if as_json:
         print_json(_document(gated), failure)
         return
@@ -194,12 +193,21 @@ def _document(gated: Gated) -> dict[str, Any]:
         "release": gated.release.as_json(),
         "host": gated.host,
         "started": gated.started,
+        "adapters": list(gated.tried),
         "gates": [each.as_json() for each in gated.results],
     }
 
 
 def _show(gated: Gated) -> None:
     started = ", started for its gates and stopped again" if gated.started else ""
+    if gated.tried:
+        say(
+            f"{', '.join(gated.tried)} of {gated.release.title} on {gated.host}, loaded for their gates and forgotten "
+            "again: their checks pass"
+        )
+        for result in gated.results:
+            _show_result(result)
+        return
     say(f"{gated.release.title} on {gated.host}{started}: its checks pass")
     for result in gated.results:
         _show_result(result)

@@ -268,7 +268,8 @@ def _name(version: Version) -> str:
 
 def _adapter_words(found: Registry, lock: Lock, part: Version) -> str:
     pinned = "" if lock.has(part) else ", no files yet"
-    return f"{part.title}  {part.source.key}  {_licence(found, part)}{pinned}"
+    guard = "".join(f", {name}: {words}" for name, words in guard_words(part.guard))
+    return f"{part.title}  {part.source.key}  {_licence(found, part)}{pinned}{guard}"
 
 
 def _shown(value: object) -> str:
@@ -292,6 +293,7 @@ def _adapter_json(found: Registry, lock: Lock, version: Version) -> list[dict[st
             "licence": part.licence,
             "base": adapter.base,
             "checks": [check.as_json() for check in part.checks],
+            "guard": part.guard.as_json(),
             "licence_allowed": licence_verdict(part, found.policy).allowed,
             "pinned": _pinned_json(lock, part),
         }

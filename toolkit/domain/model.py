@@ -136,7 +136,7 @@ class Adapter:
     """A LoRA adapter of a version, which clients request as a model called `name`.
 
     `licence` is empty where it is the version's. `base` is what the adapter's own files name as its base, where that is
-    not the version's repository.
+    not the version's repository. `guard` says what it must prove beside its `checks`.
     """
 
     name: str
@@ -145,6 +145,7 @@ class Adapter:
     licence: str = ""
     base: str = ""
     checks: tuple[Check, ...] = ()
+    guard: Guard = field(default_factory=Guard)
 
     @property
     def title(self) -> str:
@@ -213,6 +214,7 @@ class Version:
             revision=adapter.revision,
             licence=adapter.licence or self.licence,
             checks=adapter.checks,
+            guard=adapter.guard,
             permission=Permission(),
             adapters=(),
             lora=None,

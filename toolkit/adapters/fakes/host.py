@@ -308,7 +308,7 @@ class FakeHost(Guarded):
         if words := self.refuses(payload):
             return Completion(400, "", error=words)
         text = "" if self._behaves(slot) is Behaviour.EMPTY else self.says(_version(slot), payload)
-        text = "" if digest in self.adapters.mute else text
+        text = "" if digest in self.adapters.mute else self.adapters.says.get(digest, text)
         return Completion(200, text, "stop", 0.01)
 
     def ask(self, port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:

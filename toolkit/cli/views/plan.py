@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from toolkit.cli.output import note, print_json, say
+from toolkit.domain.plan import StepKind
 
 if TYPE_CHECKING:
     from toolkit.domain.plan import Plan
@@ -107,9 +108,10 @@ def show_gate(gating: GatePlan) -> None:
     """Print the plan of a gate that starts a release to standard error."""
     plan = gating.plan
     title = plan.release.title if plan.release else plan.model
-    note(
-        f"gate {title} on {gating.host}: it starts beside what serves, gets no traffic and is stopped"
-    )
+    tries = any(step.kind is StepKind.ADAPT for step in plan.steps)
+    how = "its new adapters are loaded" if tries else "it starts beside what serves"
+    end = "get no traffic and are forgotten" if tries else "gets no traffic and is stopped"
+    note(f"gate {title} on {gating.host}: {how}, {end}")
     _show_hosts({gating.host: plan})
 
 

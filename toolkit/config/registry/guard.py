@@ -296,3 +296,35 @@ def _off(value: Any) -> Any:
 
 
 GuardField = Annotated[GuardSpec, BeforeValidator(_off), _OrOff()]
+
+
+class AdapterGuardSpec(Spec):
+    """What an adapter must prove before its name gets traffic; `off` leaves its checks alone."""
+
+    unsure: Literal["return", "go-on"] = Field(
+        "return", description="What follows where a gate could not tell.", examples=["go-on"]
+    )
+    answers: AnswersSpec | None = Field(
+        None,
+        description="Golden prompts, asked of the new adapter and of the one that serves under its name.",
+    )
+    shape: ShapeSpec = Field(
+        default_factory=ShapeSpec, description="Changes of the form of answers that are meant."
+    )
+
+    def in_domain(self, model: str, directory: str) -> Guard:
+        answers = self.answers.in_domain(model, directory) if self.answers else None
+        shape = self.shape.in_domain(model, directory)
+        return Guard(unsure=Unsure(self.unsure), answers=answers, shape=shape)
+
+
+class _AdapterOffSpec(AdapterGuardSpec):
+    def in_domain(self, model: str, directory: str) -> Guard:
+        return Guard(off=True)
+
+
+def _adapter_off(value: Any) -> Any:
+    return _AdapterOffSpec.model_validate({}) if value == "off" else value
+
+
+AdapterGuardField = Annotated[AdapterGuardSpec, BeforeValidator(_adapter_off), _OrOff()]

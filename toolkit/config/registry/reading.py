@@ -171,15 +171,23 @@ def _model(name: str, spec: ModelSpec, directory: str) -> Model:
 def _placed(document: YamlText, model: Model) -> Model:
     """Return a model whose guards know the lines that name their files."""
     return replace(
-        model,
-        versions=tuple(replace(each, guard=_guard(document, each)) for each in model.versions),
+        model, versions=tuple(_placed_version(document, each) for each in model.versions)
     )
 
 
-def _guard(document: YamlText, version: Version) -> Guard:
-    own: Where = ("models", version.model, "versions", version.name, "guard")
-    where: Where = own if own in document.spans else ("models", version.model, "guard")
-    guard = version.guard
+def _placed_version(document: YamlText, version: Version) -> Version:
+    adapters = tuple(
+        replace(each, guard=_guard(document, version, each.guard, "adapters", each.name, "guard"))
+        for each in version.adapters
+    )
+    guard = _guard(document, version, version.guard, "guard")
+    return replace(version, guard=guard, adapters=adapters)
+
+
+def _guard(document: YamlText, version: Version, guard: Guard, *below: str) -> Guard:
+    """Return a guard that stands `below` its version, or else below the model."""
+    own: Where = ("models", version.model, "versions", version.name, *below)
+    where: Where = own if own in document.spans else ("models", version.model, *below)
     parts = {"answers": "file", "benchmarks": "tasks"}
     return replace(
         guard,

@@ -31,10 +31,11 @@ from toolkit.config.registry.fields import (
     refuse,
     short,
 )
-from toolkit.config.registry.guard import GuardField
+from toolkit.config.registry.guard import AdapterGuardField, GuardField
 from toolkit.config.registry.part import Spec
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import ENGINES
+from toolkit.domain.guard import Guard
 from toolkit.domain.model import (
     DEFAULT_BRANCH,
     DEFAULT_HOLD,
@@ -250,6 +251,10 @@ class AdapterSpec(Spec):
         default_factory=list,
         description="What the adapter must answer before its name gets traffic.",
     )
+    guard: AdapterGuardField | None = Field(
+        None,
+        description="What the adapter must prove beside its checks, or `off`. See [adapters](adapters.md#gates).",
+    )
 
     def in_domain(self, model: str, directory: str) -> Adapter:
         return Adapter(
@@ -259,6 +264,7 @@ class AdapterSpec(Spec):
             self.licence or "",
             self.base,
             tuple(check.in_domain(model, directory) for check in self.checks),
+            self.guard.in_domain(model, directory) if self.guard else Guard(),
         )
 
 

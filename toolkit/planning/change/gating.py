@@ -8,6 +8,7 @@ from toolkit.domain.facts import HostFacts, SlotFacts
 from toolkit.domain.plan import Plan, Step, StepKind
 from toolkit.domain.release import Release
 from toolkit.errors import NothingSuitableError, RefusedError
+from toolkit.planning.change.adapters import adapter_changes
 from toolkit.planning.change.deploy import SWAP_NOTE, Wanted, plan_deploy
 
 _KEPT = (
@@ -28,8 +29,25 @@ def slot_running(release: Release, facts: HostFacts) -> SlotFacts | None:
     return None
 
 
+def _trying(plan: Plan, up: str) -> tuple[Step, ...]:
+    """Return the steps that load new adapters beside what serves, for their gates alone."""
+    assert plan.previous is not None and plan.release is not None, "adapters join a replica"
+    loaded = adapter_changes(plan.previous, plan.release).loaded
+    if not loaded:
+        raise RefusedError(
+            f"{plan.release.title} has no adapter that {plan.previous.title} has not, so there is nothing to ask",
+            hint=up,
+        )
+    names = ", ".join(each.name for each in loaded)
+    why = f"load {names} under names that no client can request, and forget them again"
+    before = tuple(step for step in plan.steps if step.kind in _KEPT)
+    return (*before, Step(StepKind.ADAPT, why, plan.slot))
+
+
 def plan_gating(wanted: Wanted, facts: HostFacts) -> Plan:
     """Return the steps that start the release beside what runs, up to its checks, and stop it again.
+
+    Where it differs in adapters alone, the serving replica loads the new ones, and forgets them again.
 
     Raises RefusedError where that would touch anything that runs, NothingSuitableError where the release does not fit.
     """
@@ -51,9 +69,8 @@ def plan_gating(wanted: Wanted, facts: HostFacts) -> Plan:
             hint="toolkit provision",
         )
     if StepKind.ADAPT in kinds:
-        raise RefusedError(
-            f"{release.title} differs in its adapters alone, so nothing would start on {facts.name}",
-            hint=f"{up}: each adapter answers its checks before its name gets traffic",
+        return replace(
+            plan, action="gate", steps=_trying(plan, up), downtime="", notes=wanted.notes
         )
     if StepKind.HOLD in kinds or SWAP_NOTE in plan.notes:
         raise NothingSuitableError(

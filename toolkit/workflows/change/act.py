@@ -33,11 +33,11 @@ from toolkit.workflows.change.routers import Edit
 from toolkit.workflows.change.send import engine_on_host, send
 from toolkit.workflows.change.slot_files import require_files, slot_variables
 from toolkit.workflows.change.starting import keep_phases, usual_starting
-from toolkit.workflows.guard.checks import fault_of_adapter, fault_of_check
+from toolkit.workflows.guard.checks import fault_of_checks
 from toolkit.workflows.tools import Timing, Tools
 
 if TYPE_CHECKING:
-    from toolkit.workflows.change.proving import Proving
+    from toolkit.workflows.change.proving import Proving, ProvingAdapters
 
 FULL_WEIGHT = 100
 _WATCHED = (StepKind.CANARY, StepKind.BAKE)
@@ -52,7 +52,8 @@ class Change:
     With `leaves` the model leaves the host: the homes of its replicas, with what the engine has compiled, go too.
     `guard` says what a new release must prove in this deployment of `rollout`, which so many `hosts` take part in;
     None: its checks alone. `former` is the other release whose adapters a replica may have, where a change to the one
-    in its slot was cut short.
+    in its slot was cut short. With `tries` gates alone are asked for, by whoever has
+    this performed, and adapters are forgotten after theirs.
     """
 
     model: str
@@ -66,6 +67,7 @@ class Change:
     rollout: str = ""
     hosts: int = 1
     former: Release | None = None
+    tries: bool = False
 
 
 class Act:
@@ -91,11 +93,17 @@ class Act:
         self._watched: set[str] = set()
         self._judged: set[str] = set()
         self._proving: Proving | None = None
+        self.adapters: ProvingAdapters | None = None
         if change.guard and not change.proven:
             # Here and not above: a rollback has no gates, and must start at once.
             from toolkit.workflows.change.proving import Proving
 
             self._proving = Proving(tools, change.guard, change.rollout)
+        if change.version and change.version.adapters and not change.proven:
+            from toolkit.workflows.change.proving import ProvingAdapters, guards_of
+
+            guards = guards_of(change.version)
+            self.adapters = ProvingAdapters(tools, guards, change.rollout, alone=change.tries)
         self._promoted = False
         host = tools.host.host
         self._label = host.label
@@ -185,13 +193,9 @@ class Act:
                     f"{release.title} stands by and is no good: {waited.reason}",
                     hint=f"toolkit status; {logs_of(release, step.slot)}",
                 )
+        if fault := fault_of_checks(self._tools.host, port, release):
+            raise refused(release, step.slot, fault)
         complete = self._tools.host.complete
-        for check in release.checks:
-            if fault := fault_of_check(self._tools.host, port, release, check):
-                raise refused(release, step.slot, fault)
-        for adapter in release.adapters:
-            if fault := fault_of_adapter(self._tools.host, port, release, adapter, adapter.name):
-                raise refused(release, step.slot, fault)
         # A standby has answered these after its own start.
         once = step.slot in self._started and not self._change.proven
         for way in gate_ways(release) if once else ():
@@ -201,10 +205,12 @@ class Act:
             # The gate that refuses it is recorded with its figures.
             self._judged.add(step.slot)
             self._proving.prove(release, step.slot, port)
+        if once and self.adapters and not self._change.tries:
+            self.adapters.prove_all(release, step.slot, port)
 
     def _keep_failure(self, step: Step, error: ReleaseFailedError) -> None:
         """Record that a release failed before any guard could watch it."""
-        if step.slot in self._judged:
+        if step.slot in self._judged or (self.adapters and self.adapters.refusals):
             return
         if step.kind in (StepKind.START, StepKind.GATE, StepKind.ADAPT) and self._change.guard:
             gate = "start" if step.kind is StepKind.START else "checks"
@@ -222,7 +228,11 @@ class Act:
         others = [each for each in (slot.release, self._change.former) if each]
         require_files(self._tools.host, release)
         adapting = Adapting(self._tools, release, step.slot, port, others)
-        adapting.prove()
+        proving = self.adapters
+        gates = proving.beside(release, step.slot, port, slot.release) if proving else None
+        adapting.prove(gates)
+        if self._change.tries:
+            return
         host = self._tools.host.host
         written = slot_variables(self._facts, host, release, step.slot, port, slot.devices)
         self._play("replica", {**written, "replica_runs_on": True})

@@ -9,7 +9,7 @@ place, but it does so under running answers, and reads them from the disk again 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.domain.probe import Call
 from toolkit.domain.release import Release, ReleaseAdapter
@@ -21,6 +21,9 @@ from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.failures import logs_of, refused
 from toolkit.workflows.guard.checks import fault_of_adapter
 from toolkit.workflows.tools import Tools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Seconds for one adapter: they are small, but may come from a slow disk.
 _LOADING = 120.0
@@ -42,8 +45,8 @@ class Adapting:
         self._exchanged = {name for changes in found for name in changes.exchanged}
         self._removed = {name for changes in found for name in changes.removed} - kept
 
-    def prove(self) -> None:
-        """Load each new adapter under its internal name and ask it its checks.
+    def prove(self, gates: Callable[[ReleaseAdapter, str], None] | None) -> None:
+        """Load each new adapter under its internal name, ask it its checks, and run its `gates` by that name.
 
         Raises ReleaseFailedError where one does not load or pass; nothing has changed for clients then.
         """
@@ -55,6 +58,8 @@ class Adapting:
                 fault = fault_of_adapter(self._tools.host, self._port, self._release, adapter, name)
                 if fault:
                     raise refused(self._release, self._slot, fault)
+                if gates:
+                    gates(adapter, name)
             finally:
                 self._forget(name)
 

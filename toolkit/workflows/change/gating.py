@@ -12,6 +12,7 @@ from toolkit.domain.guard import GateResult, Guard
 from toolkit.domain.plan import Plan, StepKind
 from toolkit.domain.release import Outcome, Release
 from toolkit.errors import InputError, RefusedError, ReleaseFailedError, ToolkitError
+from toolkit.planning.change.adapters import adapter_changes
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.gating import plan_gating, slot_running
 from toolkit.planning.change.placement import having
@@ -19,13 +20,13 @@ from toolkit.planning.change.rollout import numbered
 from toolkit.planning.routing.agreement import agreed
 from toolkit.workflows.change.act import Act, Change
 from toolkit.workflows.change.guarding import keep_result
-from toolkit.workflows.change.proving import serving_beside
+from toolkit.workflows.change.proving import ProvingAdapters, guards_of, serving_beside
 from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
 from toolkit.workflows.change.recover import Ending, end_unfinished, undo
 from toolkit.workflows.change.wanted import Order, usual_start
 from toolkit.workflows.fleet.look import lock_all, look
 from toolkit.workflows.guard.checks import fault_of_check
-from toolkit.workflows.guard.gates import run_gates
+from toolkit.workflows.guard.gates import refusal, run_gates
 from toolkit.workflows.guard.replicas import Place
 from toolkit.workflows.tools import Tools
 
@@ -44,12 +45,18 @@ class GatePlan:
 
 @dataclass(frozen=True, slots=True)
 class Gated:
-    """The verdicts on a release on a host. `started` is whether it was started for its gates, and stopped again."""
+    """The verdicts on a release on a host. `started` is whether it was started for its gates, and stopped again.
+
+    `refused` says why it must not take traffic; empty where it may. `tried` are the adapters that were loaded for their
+    gates alone.
+    """
 
     host: str
     release: Release
     started: bool
     results: tuple[GateResult, ...]
+    refused: str = ""
+    tried: tuple[str, ...] = ()
 
 
 def gate_version(
@@ -73,12 +80,15 @@ def gate_version(
         slot = slot_running(wanted.release, facts)
         if slot is not None:
             _check(tools, slot)
-            return _asked(tools, guard, slot, facts)
+            return _asked(tools, order, guard, slot, facts)
         if not starts:
             raise RefusedError(
                 f"{wanted.release.title} does not run any more", hint="toolkit status"
             )
-        return _started(tools, order, guard, plan_gating(wanted, facts), facts)
+        plan = plan_gating(wanted, facts)
+        if any(step.kind is StepKind.ADAPT for step in plan.steps):
+            return _tried(tools, order, plan, facts)
+        return _started(tools, order, guard, plan, facts)
 
 
 def _chosen(members: Sequence[Tools], order: Order) -> tuple[Tools, Wanted, HostFacts]:
@@ -125,30 +135,82 @@ def _check(tools: Tools, slot: SlotFacts) -> None:
 
 
 def _asked(
-    tools: Tools, guard: Guard, slot: SlotFacts, facts: HostFacts, rollout: str = ""
+    tools: Tools,
+    order: Order,
+    guard: Guard,
+    slot: SlotFacts,
+    facts: HostFacts,
+    rollout: str = "",
 ) -> Gated:
     """Run the gates on the replica in `slot`, beside the serving one where that is another."""
     assert slot.release is not None, "the slot of a release"
     new = Place(slot.slot, slot.port, slot.release)
-    results = run_gates(tools.host, guard, new, serving_beside(facts, new), tools.say, tools.scorer)
+    old = serving_beside(facts, new)
+    results = run_gates(tools.host, guard, new, old, tools.say, tools.scorer)
     for result in results:
         keep_result(tools, slot.release, rollout, result)
-    return Gated(tools.host.name, slot.release, bool(rollout), results)
+    adapters = ProvingAdapters(tools, guards_of(order.version), rollout, alone=True)
+    adapters.prove_all(slot.release, slot.slot, slot.port)
+    why = refusal(results, guard)
+    refused = [*([f"{slot.release.title} {why}"] if why else []), *adapters.refusals]
+    return Gated(
+        tools.host.name,
+        slot.release,
+        bool(rollout),
+        (*results, *adapters.results),
+        "; ".join(refused),
+    )
 
 
 def _started(tools: Tools, order: Order, guard: Guard, plan: Plan, facts: HostFacts) -> Gated:
-    assert plan.release is not None, "a gate starts a release"
-    rollout = str(uuid.uuid4())
-    kept = keep_on_host(tools, plan, rollout)
-    deployment = begin_deployment(tools, plan, [facts], rollout=rollout, kept=kept)
-    change = Change(plan.model, {plan.slot: plan.release}, order.version, order.timing)
-    act = Act(tools, change, deployment, facts)
-    try:
+    def ask(act: Act, rollout: str) -> Gated:
         act.perform([step for step in plan.steps if step.kind is not StepKind.STOP])
         now = tools.host.observe()
         slot = next(each for each in now.slots_of(plan.model) if each.slot == plan.slot)
-        gated = _asked(tools, guard, slot, now, rollout)
+        gated = _asked(tools, order, guard, slot, now, rollout)
         act.perform([step for step in plan.steps if step.kind is StepKind.STOP])
+        return gated
+
+    return _within_deployment(tools, order, plan, facts, ask)
+
+
+def _tried(tools: Tools, order: Order, plan: Plan, facts: HostFacts) -> Gated:
+    """Have the serving replica load the new adapters for their gates alone."""
+
+    def ask(act: Act, _: str) -> Gated:
+        act.perform(plan.steps)
+        assert plan.release is not None and plan.previous is not None and act.adapters is not None
+        tried = adapter_changes(plan.previous, plan.release).loaded
+        return Gated(
+            tools.host.name,
+            plan.release,
+            False,
+            tuple(act.adapters.results),
+            "; ".join(act.adapters.refusals),
+            tuple(each.name for each in tried),
+        )
+
+    return _within_deployment(tools, order, plan, facts, ask)
+
+
+def _within_deployment(
+    tools: Tools, order: Order, plan: Plan, facts: HostFacts, ask: Callable[[Act, str], Gated]
+) -> Gated:
+    """Return what `ask` finds with the steps of `plan`, which are undone where they fail or are interrupted."""
+    assert plan.release is not None, "a gate asks a release"
+    rollout = str(uuid.uuid4())
+    kept = keep_on_host(tools, plan, rollout)
+    deployment = begin_deployment(tools, plan, [facts], rollout=rollout, kept=kept)
+    change = Change(
+        plan.model,
+        {plan.slot: plan.release},
+        order.version,
+        order.timing,
+        rollout=rollout,
+        tries=True,
+    )
+    try:
+        gated = ask(Act(tools, change, deployment, facts), rollout)
     except (ToolkitError, KeyboardInterrupt) as error:
         tools.interruption.over()
         words = error.message if isinstance(error, ToolkitError) else "interrupted"

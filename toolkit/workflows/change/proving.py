@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.guard import Guard
-from toolkit.domain.release import Release
+from toolkit.domain.guard import GateResult, Guard
+from toolkit.domain.model import Version
+from toolkit.domain.release import Release, ReleaseAdapter
 from toolkit.errors import ReleaseFailedError
 from toolkit.workflows.change.guarding import keep_result
+from toolkit.workflows.guard.adapters import adapter_gates, adapter_named, adapter_place
 from toolkit.workflows.guard.former import recorded
 from toolkit.workflows.guard.gates import refusal, run_gates
 from toolkit.workflows.guard.replicas import Place
@@ -44,6 +48,70 @@ class Proving:
             raise ReleaseFailedError(
                 f"{new.release.title} {why}", hint=f"toolkit releases {new.release.model} --gates"
             )
+
+
+class ProvingAdapters:
+    """What the adapters of a release must prove on one host, each by its own guard.
+
+    `results` are the verdicts so far, `refusals` why adapters must not get traffic. With `alone` nothing is to be
+    changed, and a refusal ends nothing.
+    """
+
+    def __init__(
+        self, tools: Tools, guards: Mapping[str, Guard], rollout: str, *, alone: bool = False
+    ) -> None:
+        self._tools, self._guards, self._rollout, self._alone = tools, guards, rollout, alone
+        self.results: list[GateResult] = []
+        self.refusals: list[str] = []
+
+    def beside(
+        self, release: Release, slot: str, port: int, former: Release | None
+    ) -> Callable[[ReleaseAdapter, str], None]:
+        """Return `prove` for adapters that the replica in `slot` has under given names, beside those of `former`."""
+        old = Place(slot, port, former) if former else None
+
+        def prove(adapter: ReleaseAdapter, name: str) -> None:
+            self.prove(release, adapter, adapter_place(slot, port, release, adapter, name), old)
+
+        return prove
+
+    def prove_all(self, release: Release, slot: str, port: int) -> None:
+        """Run the gates of all adapters of a replica that has started, beside those of the serving one."""
+        old = serving_beside(self._tools.host.observe(), Place(slot, port, release))
+        for adapter in release.adapters:
+            self.prove(release, adapter, adapter_place(slot, port, release, adapter), old)
+
+    def prove(
+        self, release: Release, adapter: ReleaseAdapter, new: Place, former: Place | None
+    ) -> None:
+        """Run the gates on an adapter of `release` at `new`, and record what they find.
+
+        `former` is the replica that may have one which serves under the name of the adapter. Raises
+        ReleaseFailedError where the adapter must not get traffic.
+        """
+        tools, guard = self._tools, self._guards.get(adapter.name)
+        if guard is None or guard.off:
+            return
+        known = adapter_named(former.release, adapter.name) if former else None
+        old = (
+            adapter_place(former.slot, former.port, former.release, known)
+            if former and known
+            else None
+        )
+        results = adapter_gates(tools.host, adapter, guard, new, old, tools.say)
+        self.results += results
+        for result in results:
+            keep_result(tools, release, self._rollout, result)
+        if why := refusal(results, guard):
+            self.refusals.append(f"adapter {adapter.name} of {release.title} {why}")
+            if not self._alone:
+                hint = f"toolkit releases {release.model} --gates"
+                raise ReleaseFailedError(self.refusals[-1], hint=hint)
+
+
+def guards_of(version: Version | None) -> dict[str, Guard]:
+    """Return the guards of a version's adapters by name; none without a version, as in a rollback."""
+    return {each.name: each.guard for each in version.adapters} if version else {}
 
 
 def serving_beside(facts: HostFacts, new: Place) -> Place | None:

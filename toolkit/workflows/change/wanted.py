@@ -87,7 +87,8 @@ def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
     from toolkit.workflows.files.pull import require_licence, require_permission
     from toolkit.workflows.guard.files import check_files
 
-    check_files(version.guard)
+    for part in version.parts:
+        check_files(part.guard)
 
     def want(facts: HostFacts) -> Wanted:
         accelerator = choose_accelerator(version, facts)

@@ -24,6 +24,17 @@ def fault_of_adapter(
     return ""
 
 
+def fault_of_checks(host: HostPort, port: int, release: Release) -> str:
+    """Return why the replica at `port` does not pass its checks or those of an adapter; empty where it passes."""
+    for check in release.checks:
+        if fault := fault_of_check(host, port, release, check):
+            return fault
+    for adapter in release.adapters:
+        if fault := fault_of_adapter(host, port, release, adapter, adapter.name):
+            return fault
+    return ""
+
+
 def fault_of_check(host: HostPort, port: int, release: Release, check: Check) -> str:
     """Return why the replica at `port` does not pass a check; empty where it passes."""
     kind = Kind(check.kind)

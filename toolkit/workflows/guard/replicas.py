@@ -19,12 +19,16 @@ from toolkit.workflows.tools import Say, Scores
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a release runs on a host. With `recorded` it runs no more: these are its answers, see `former.py`."""
+    """Where a release runs on a host. With `recorded` it runs no more: these are its answers, see `former.py`.
+
+    `name` is that of an adapter, where that is asked and not the model itself.
+    """
 
     slot: str
     port: int
     release: Release
     recorded: Mapping[str, Answer] | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ def ask(
     """Return the whole answer of a replica to a request, which goes to its own port and never to the router."""
     if place.recorded is not None:
         return place.recorded.get(question_key(kind, payload), Answer(0, error="it was not asked"))
-    asked = {"model": place.release.model, **payload}
+    asked = {"model": place.name or place.release.model, **payload}
     return host.ask(place.port, PATHS[kind], asked, timeout)
 
 

@@ -79,9 +79,10 @@ def check_registry(registry_path: Path) -> Checked:
         for finding in _check(part, registry, lock)
     ]
     findings += [
-        replace(finding, place=_place(file, version))
+        replace(finding, place=_place(file, part))
         for version in registry.versions
-        for finding in guards.check(version)
+        for part in version.parts
+        for finding in guards.check(part)
     ]
     return Checked(registry, lock, (*findings, *of_lock, *_unused(registry, lock)))
 

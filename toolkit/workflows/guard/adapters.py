@@ -1,0 +1,39 @@
+"""Run the gates of a LoRA adapter: it is asked by its name, beside the one that serves under it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from toolkit.adapters.hosts.host import HostPort
+from toolkit.domain.guard import GateResult, Guard
+from toolkit.domain.release import Release, ReleaseAdapter
+from toolkit.workflows.guard.gates import run_gates
+from toolkit.workflows.guard.replicas import Place
+from toolkit.workflows.tools import Say
+
+
+def adapter_place(
+    slot: str, port: int, release: Release, adapter: ReleaseAdapter, name: str = ""
+) -> Place:
+    """Return the place of an adapter that the replica in `slot` has loaded under `name`, by default its public one."""
+    return Place(slot, port, replace(release, checks=adapter.checks), name=name or adapter.name)
+
+
+def adapter_named(release: Release | None, name: str) -> ReleaseAdapter | None:
+    """Return the adapter of a release that clients request by `name`."""
+    found = release.adapters if release else ()
+    return next((each for each in found if each.name == name), None)
+
+
+def adapter_gates(
+    host: HostPort, adapter: ReleaseAdapter, guard: Guard, new: Place, old: Place | None, say: Say
+) -> tuple[GateResult, ...]:
+    """Return the verdicts on the adapter at `new`; `old` is where the one answers that serves under its name.
+
+    Both may be in the same replica. So the speed is not compared, and the health is that of the replica of `new` alone.
+    Raises InputError and HostError like `run_gates`.
+    """
+    results = run_gates(
+        host, guard, new, None, lambda words: say(f"  {adapter.name}:{words}"), former=old
+    )
+    return tuple(replace(each, gate=f"{each.gate} of {adapter.name}") for each in results)
