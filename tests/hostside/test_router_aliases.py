@@ -62,6 +62,19 @@ def test_each_name_is_described_with_the_version_that_serves(router: Lab) -> Non
     for name in ("tiny", NAME, "former"):
         found = router.ask(f"/v1/models/{name}")[1]
         assert (found["id"], found["version"], found["release"]) == (name, "v1.5", 12)
+    listed = router.ask("/v1/models")[1]["data"]
+    assert {(each["version"], each["release"]) for each in listed} == {("v1.5", 12)}
+
+
+def test_models_may_be_more_than_a_buffer_of_the_router_holds(router: Lab) -> None:
+    target = Target("blue", router.routes.routes[0].targets[0].port, 0)
+    routes = router.routes
+    for number in range(300):
+        routes = with_model(routes, f"model-{number}", (target,), created=number)
+    router.apply(routes)
+    listed = {each["id"]: each for each in router.ask("/v1/models")[1]["data"]}
+    assert len(listed) == 303
+    assert router.ask("/v1/models/model-299")[1] == listed["model-299"]
 
 
 def test_what_the_model_does_not_do_is_refused_under_each_name(router: Lab) -> None:
