@@ -15,6 +15,9 @@ from tests.adapters.postgres_lab import PostgresLab, postgres_server, require_po
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import require_hosts
 
+# A table at the end of each run shows what its files cost.
+pytest_plugins = ["tests.processor_time"]
+
 # pytest gives its workers a width, which would fold the tables of commands.
 os.environ.pop("COLUMNS", None)
 
