@@ -13,10 +13,12 @@ import pytest
 
 from tests.cli.shell import Prompt, Said
 from tests.cli.test_json import Fleet
+from tests.workflows.world import Killed
 from toolkit.adapters.fakes.host import Behaviour
 from toolkit.cli import main as command_line
 from toolkit.cli.schedule_desk import CommandDesk
 from toolkit.domain.facts import HostFacts
+from toolkit.domain.guard import Verdict
 from toolkit.errors import HostError
 from toolkit.workflows.schedule.desk import Ended
 
@@ -121,6 +123,51 @@ def test_a_candidate_that_serves_and_was_never_accepted_is_told(night: Unattende
     assert (night.serving(), night.registry()) == ({night.new}, before)
     assert night.prompt("upgrade", "tiny", "--yes").code == 0
     assert night.serving() == {night.new}
+    assert "candidate" not in night.registry()
+
+
+@pytest.mark.parametrize("bad", [False, True], ids=["a good one", "a bad one"])
+def test_a_candidate_whose_command_dies_in_its_bake_ends_as_its_guard_says(
+    night: Unattended, bad: bool
+) -> None:
+    assert night.prompt("update", "tiny").code == 0
+    die_in_bake(night)
+    with pytest.raises(Killed):
+        night.prompt("upgrade", "tiny", "--to", night.new, "--serial", "3", "--keep", "0", "--yes")
+    world = night.fleet.world
+    world.go_on()
+    if bad:
+        world.judge(Verdict.FAILED, "it is slow")
+    assert night.serving() == {night.new}
+    # The plain command waits for the verdict; a good candidate serves on, and a bad one is not tried again.
+    assert night.prompt("upgrade", "tiny", "--yes").code == 0
+    assert night.serving() == ({"v2"} if bad else {night.new})
+    assert ("candidate" in night.registry()) == bad
+
+
+def die_in_bake(night: Unattended) -> None:
+    """Let the next command be killed once a guard watches under all traffic."""
+    baking = False
+
+    def before(event: str) -> None:
+        nonlocal baking
+        baking = baking or event.startswith("guard bake")
+        if baking and event.startswith("follow"):
+            raise Killed
+
+    for each in night.hosts.values():
+        each.before = before
+
+
+def test_a_trial_of_all_hosts_is_none_and_one_of_some_hosts_stays_a_candidate(
+    night: Unattended,
+) -> None:
+    assert night.prompt("update", "tiny").code == 0
+    names = list(night.hosts)
+    for name in names:
+        assert "candidate: true" in night.registry()
+        trial = ("--to", night.new, "--host", name, "--yes")
+        assert night.prompt("upgrade", "tiny", *trial).code == 0
     assert "candidate" not in night.registry()
 
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import release, version
-from tests.planning.test_rollback import FAILED, LIVE, UNDONE, Entry, told
+from tests.planning.test_rollback import FAILED, LIVE, UNDONE, Entry, fleet, told
+from toolkit.domain.facts import FleetFacts, GuardFacts
+from toolkit.domain.guard import GateResult, GuardPhase, Verdict
 from toolkit.domain.model import Model
 from toolkit.domain.release import Outcome
-from toolkit.planning.upkeep.left_candidate import left_candidate
+from toolkit.planning.upkeep.left_candidate import left_candidate, with_outcomes
 
 RELEASES = {number: release(number) for number in range(1, 5)}
 FIRST: Entry = ("r1", "deploy", 1, None, (LIVE, LIVE, LIVE))
@@ -63,3 +65,34 @@ def test_the_name_alone_is_not_enough() -> None:
     changed = replace(other.versions[1], revision="f" * 40)
     named = replace(other, versions=(other.versions[0], changed))
     assert left_candidate(named, told(FIRST, SECOND), RELEASES) is None
+
+
+RUNNING = Outcome.RUNNING
+CUT: Entry = ("r2", "upgrade", 2, 1, (LIVE, RUNNING, RUNNING))
+
+
+def returned(host: str, seen: FleetFacts) -> FleetFacts:
+    """Return the facts with a guard on one host that has given the traffic of rollout r2 back."""
+    verdict = GateResult("bake", Verdict.FAILED, "its process ended")
+    guard = GuardFacts(
+        "tiny", "green", "blue", 2, "v2", "r2", GuardPhase.BAKE, 1.0, 30.0, 0, verdict=verdict
+    )
+    facts = replace(seen.facts[host], guards=(guard,))
+    return FleetFacts({**seen.facts, host: facts})
+
+
+@pytest.mark.parametrize(
+    ("seen", "left"),
+    [
+        pytest.param(FleetFacts(fleet(2, 2, 2)), "v2", id="its release has the traffic everywhere"),
+        pytest.param(FleetFacts(fleet(2, 2, 1)), None, id="one host serves the former one"),
+        pytest.param(FleetFacts(fleet(2, 2)), None, id="one host does not answer"),
+        pytest.param(returned("b", FleetFacts(fleet(2, 2, 2))), None, id="one host gave it back"),
+    ],
+)
+def test_a_command_that_died_in_the_bake_left_its_candidate(
+    seen: FleetFacts, left: str | None
+) -> None:
+    found = with_outcomes(told(FIRST, CUT), seen)
+    live = left_candidate(model("v1", "v2", candidates="v2"), found, RELEASES)
+    assert (live.name if live else None) == left

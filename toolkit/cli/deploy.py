@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from toolkit.adapters.history.history import History
 from toolkit.cli.change import ChangeOptions, change_options, change_release, order_of_version
-from toolkit.cli.context import Pins, home_directory, open_history, read_pins
+from toolkit.cli.context import Pins, home_directory, open_fleet, open_history, read_pins
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note
 from toolkit.cli.trail import changing
 from toolkit.cli.update import accept_live
-from toolkit.domain.model import Version
+from toolkit.domain.model import Model, Version
+from toolkit.domain.release import Deployment, Outcome
 from toolkit.errors import InputError
 
 # Deployments among which the last one of each host is looked for.
@@ -69,23 +72,54 @@ def _make_live(
 ) -> None:
     home = home_directory(options.home)
     pins = read_pins(registry_path, home)
-    version = _left_candidate(spec, pins, home) or pins.registry.version(spec)
+    version = _left_candidate(spec, pins, options, home) or pins.registry.version(spec)
     order = order_of_version(action, version, pins, home, replicas=replicas, **options.of_order())
     change_release(options, pins, lambda _: order)
-    if not options.dry_run:
-        accept_live(registry_path, version, options.named)
+    if not options.dry_run and (not options.named or _is_everywhere(version, pins, home)):
+        accept_live(registry_path, version)
 
 
-def _left_candidate(spec: str, pins: Pins, home: Path) -> Version | None:
+def _left_candidate(spec: str, pins: Pins, options: ChangeOptions, home: Path) -> Version | None:
     """Return the version that `MODEL` means where a command made it live and ended before it was accepted."""
     model = pins.registry.models.get(spec)
     if model is None or not model.candidates:
         return None
-    from toolkit.planning.upkeep.left_candidate import left_candidate
-
     history = open_history(home)
-    releases = {each.number: each for each, _ in history.releases(model.name)}
-    found = left_candidate(model, history.deployments(model.name, _LOOK_BACK), releases)
+    deployments = history.deployments(model.name, _LOOK_BACK)
+    if any(each.outcome is Outcome.RUNNING for each in deployments):
+        deployments = _outcomes(model.name, deployments, options, home)
+    found = _live_candidate(model, deployments, history)
     if found is not None:
         note(f"{found.title} serves already, and its command ended before it was accepted")
     return found
+
+
+def _outcomes(
+    model: str, deployments: list[Deployment], options: ChangeOptions, home: Path
+) -> list[Deployment]:
+    """Return the deployments with what became of those whose command ended in their bake."""
+    from toolkit.cli.views.host import open_host
+    from toolkit.planning.upkeep.left_candidate import with_outcomes
+    from toolkit.workflows.change.bake import await_guards
+    from toolkit.workflows.fleet.look import look
+
+    hosts = [open_host(each, home) for each in open_fleet(options.fleet).hosts]
+    return with_outcomes(deployments, await_guards(hosts, model, look(hosts), note))
+
+
+def _is_everywhere(version: Version, pins: Pins, home: Path) -> bool:
+    """Whether the named hosts were the last ones without the candidate: then it is on trial no more."""
+    if not version.candidate:
+        return False
+    history = open_history(home)
+    deployments = history.deployments(version.model, _LOOK_BACK)
+    return _live_candidate(pins.registry.models[version.model], deployments, history) == version
+
+
+def _live_candidate(
+    model: Model, deployments: Sequence[Deployment], history: History
+) -> Version | None:
+    from toolkit.planning.upkeep.left_candidate import left_candidate
+
+    releases = {each.number: each for each, _ in history.releases(model.name)}
+    return left_candidate(model, deployments, releases)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,14 +72,11 @@ def update(
     _say(done, dry_run=dry_run)
 
 
-def accept_live(registry_path: str, version: Version, named: Sequence[str]) -> None:
-    """Make a candidate that a command has just made live a version like any other.
-
-    On hosts that were `named` it is on trial, and stays a candidate.
-    """
+def accept_live(registry_path: str, version: Version) -> None:
+    """Make a candidate that a command has just made live on all hosts a version like any other."""
     from toolkit.workflows.registry.update import accept_version
 
-    if not version.candidate or named:
+    if not version.candidate:
         return
     try:
         accept_version(Path(registry_path), version.title)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
+from toolkit.domain.facts import FleetFacts
 from toolkit.domain.model import Model, Version
 from toolkit.domain.release import Deployment, Outcome, Release
+from toolkit.planning.change.judged import failed_rollouts
 
 
 def left_candidate(
@@ -27,3 +30,21 @@ def left_candidate(
     }
     after = model.versions[model.versions.index(model.newest) + 1 :] if model.versions else ()
     return next((each for each in after if serving == {(each.name, each.revision)}), None)
+
+
+def with_outcomes(deployments: Iterable[Deployment], seen: FleetFacts) -> list[Deployment]:
+    """Return the deployments; one whose command ended in its bake is live where its release has the traffic.
+
+    No guard watches the model any more. What a guard on any host has returned is live on none.
+    """
+    failed = failed_rollouts(seen.facts.values())
+    found = []
+    for each in deployments:
+        facts = seen.facts.get(each.host)
+        slot = facts.serving_slot(each.model) if facts else None
+        serves = bool(
+            slot and slot.healthy and slot.release and slot.release.number == each.release
+        )
+        ended = each.outcome is Outcome.RUNNING and each.rollout not in failed and serves
+        found.append(replace(each, outcome=Outcome.LIVE) if ended else each)
+    return found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from toolkit.adapters.history.history import History
+from toolkit.adapters.hosts.host import HostPort
 from toolkit.domain.facts import FleetFacts, GuardFacts
 from toolkit.domain.plan import Plan
 from toolkit.domain.quantity import format_seconds
@@ -25,20 +26,25 @@ def await_bakes(members: Sequence[Tools], order: Order, seen: FleetFacts) -> Fle
     """
     if order.ends_bake:
         return seen
+    return await_guards([each.host for each in members], order.model, seen, members[0].say)
+
+
+def await_guards(
+    hosts: Sequence[HostPort], model: str, seen: FleetFacts, say: Callable[[str], None]
+) -> FleetFacts:
+    """Return the facts of the fleet once no guard watches `model` any more, as `await_bakes` does."""
     waited = False
-    for tools in members:
-        facts = seen.facts.get(tools.host.name)
+    for host in hosts:
+        facts = seen.facts.get(host.name)
         # A command that is there holds the lock, and is reported with it.
-        for each in baking(facts, order.model) if facts and not facts.held_by else ():
+        for each in baking(facts, model) if facts and not facts.held_by else ():
             left = each.seconds - each.watched
             if left > SHORT:
-                raise _still_watched(tools.host.name, each)
-            tools.say(
-                f"{tools.host.name}: {_title(each)} is watched for {left:.0f} s more: waiting"
-            )
-            tools.host.guard_follow(order.model, lambda _: None)
+                raise _still_watched(host.name, each)
+            say(f"{host.name}: {_title(each)} is watched for {left:.0f} s more: waiting")
+            host.guard_follow(model, lambda _: None)
             waited = True
-    return look([each.host for each in members]) if waited else seen
+    return look(hosts) if waited else seen
 
 
 def require_judged(order: Order, seen: FleetFacts) -> None:
