@@ -31,6 +31,8 @@ from wire import Document
 LOOK, WORRIED = 1.0, 0.4
 # Memory and the engines' own times are looked at so seldom, because reading them is work.
 SELDOM = 5.0
+# A memory that is over its limit is looked at again sooner, so that a leak is stopped within seconds.
+GROWING = 1.5
 # Without a guard the watch only notes so often how each slot usually does: a later guard compares with that.
 IDLE = 10.0
 # A host that has booted has so many seconds at least to load the weights again.
@@ -166,7 +168,8 @@ class Guard:
         new = traffic.get((model, self.order["slot"]), Traffic())
         old = traffic.get((model, self.order["former"]), Traffic())
         self._pairs.loads, self._pairs.hurry = (new.open, old.open), self._judge.trial.doubtful
-        seldom = time.monotonic() - self._seldom >= SELDOM
+        pause = min(GROWING, SELDOM) if self._judge.grows else SELDOM
+        seldom = time.monotonic() - self._seldom >= pause
         sides = Side(new), Side(old)
         if seldom:
             self._seldom = time.monotonic()

@@ -140,6 +140,11 @@ class Judge:
         """Whether the last request or the last probe failed."""
         return bool(self._run.failures or self._probe_run.failures)
 
+    @property
+    def grows(self) -> bool:
+        """Whether the memory was over its limit when it was measured last."""
+        return bool(self._grown)
+
     def _doubt(self) -> str:
         """Return what keeps the phase from passing, in words; empty where nothing does."""
         wanted, (asked, pairs) = self.order["requests"], self.counted
