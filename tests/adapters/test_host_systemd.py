@@ -192,8 +192,9 @@ def _everything(lab: HostLab) -> tuple[str, str]:
         "find", "/etc", root, "-path", f"{root}/bin/hostside-*", "-prune",
         "-o", "-path", f"{root}/watch", "-prune",
         "-o", "-path", f"{root}/use", "-prune", "-o", "-path", f"{root}/caches/*/use", "-prune",
-        # what the host tells Prometheus of itself
-        "-o", "-path", f"{root}/router/host.prom", "-o", "-path", f"{root}/router", "-printf", "%p %m %u %g\n",
+        # what the host tells Prometheus of itself, and other hosts of its keys' use
+        "-o", "-path", f"{root}/router/host.prom", "-o", "-path", f"{root}/router/use.json",
+        "-o", "-path", f"{root}/router", "-printf", "%p %m %u %g\n",
         "-o", "-path", f"{root}/*/*.sock", "-prune", "-o", "-printf", "%p %m %u %g %s %T@\n",
     )  # fmt: skip
     units = lab.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "toolkit-*")

@@ -30,7 +30,7 @@ from toolkit.adapters.hosts.dialog import parse_answer
 from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json, understood
 from toolkit.adapters.hosts.host import _kept_head, _perimeter
 from toolkit.adapters.hosts.ssh_faults import host_error
-from toolkit.adapters.hosts.use import chunk_from_json
+from toolkit.adapters.hosts.use import chunk_from_json, sums_from_json
 from toolkit.adapters.hub.answers import parse_commits, parse_listing, parse_repo_info
 from toolkit.adapters.hub.transfer import _continues_at
 from toolkit.adapters.hub.translate import retry_after
@@ -89,7 +89,7 @@ with hostside():
     accelerators, completion = import_module("accelerators"), import_module("completion")
     pairs = import_module("pairs")
     use_hand_out, use_lines = import_module("use_hand_out"), import_module("use_lines")
-    use_quotas = import_module("use_quotas")
+    use_sums = import_module("use_sums")
 
 A, B = "a" * 64, "b" * 64
 SHA1 = "c" * 40
@@ -350,13 +350,20 @@ HANDED_OUT = {
                                         "open": 0, "at": 1.5}}],
     "refused": 0, "before": 0, "more": False,
 }  # fmt: skip
-TOLD = {"day": "2026-11-27", "month": "2026-11", "keys": {"ann": [1, 2, 3, 4]}}
+SUMS = {"day": "2026-11-27", "month": "2026-11", "keys": {"ann": [1, 2, 3, 4]}}
+TOLD = {"ledgers": {"a" * 16: SUMS}}
 
 
 def handed_out(data: bytes) -> Any:
     answer = parse_answer(data)["result"]
     with understood("gpu1"):
         return asdict(chunk_from_json("gpu1", answer))
+
+
+def summed_up(data: bytes) -> Any:
+    answer = parse_answer(data)["result"]
+    with understood("gpu1"):
+        return [asdict(each) for each in sums_from_json(answer)]
 
 
 ACCESS = {"lines": [{
@@ -707,8 +714,13 @@ PARSERS = (
     Parser("line of a replica's use", recorded, tuple(packed(each) for each in LINES)),
     Parser("use of a host", handed_out, (packed({"result": HANDED_OUT}),),
            (*DAMAGED, KeyError, TypeError, ToolkitError)),
-    Parser("use of other hosts", lambda data: use_quotas._sound(json.loads(data)), (packed(TOLD),),
+    Parser("use of other hosts", lambda data: use_sums.told(json.loads(data)), (packed(TOLD),),
            (ValueError, RecursionError)),
+    Parser("use that a host states", lambda data: use_sums.stated(json.loads(data)),
+           (packed({"ledger": "a" * 16, **SUMS}),), (ValueError, RecursionError)),
+    Parser("sums of a host", summed_up,
+           (packed({"result": {"own": {"ledger": "b" * 16, **SUMS}, "elsewhere": TOLD}}),),
+           (*DAMAGED, KeyError, TypeError, ToolkitError)),
     Parser("headers of an answer", claimed, (b"HTTP/1.1 200 OK\r\nX-Request-Id: r1\r\nX-Toolkit-Release: 3\r\n",),
            (ToolkitError,)),
     Parser("evidence", evidenced, (evidence_file(),), (check_evidence.NotEvidence,)),

@@ -73,6 +73,7 @@ def directory(path: Path, outside: Path) -> None:
     (path / "sub").symlink_to(outside)
 
 
+TOLD = {"day": "2026-11-27", "month": "2026-11", "keys": {"ann": [1, 2, 3, 4]}}
 HEAD = {"log": "a" * 32, "machine": "ops:/home/ops", "sequence": 1, "digest": "b" * 64}
 Plant = Callable[[Path, Path], None]
 PLANTS = (link_to_file, link_to_directory, dangling_link, second_name, pipe, directory)
@@ -113,7 +114,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "guard-end": {"model": "tiny", "rollout": "r"},
     "keep-head": {"head": {**HEAD, "sequence": 2}},
     "audit-heads": {},
-    "tell-use": {"told": {"day": "2026-11-27", "month": "2026-11", "keys": {"ann": [1, 2, 3, 4]}}},
+    "sums-of-use": {},
+    "tell-use": {"told": {"ledgers": {"a" * 16: TOLD}}},
     "hand-out-use": {"place": {"ledger": "", "file": 0, "offset": 0}},
     "find-request": {"id": "r1"},
     "perimeter": {},

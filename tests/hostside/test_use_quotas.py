@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
 import sys
+import threading
 import time
 from calendar import timegm
 from collections.abc import Iterator
@@ -11,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import REPO, Lab, lab, router_keys, until
+from tests.hostside.router_lab import REPO, Lab, free_port, lab, router_keys, until
 from tests.hostside.router_site import PATH, Site
 from tests.hostside.test_router_keys import ANN, BOB, TINY, bearer, ring
 from tests.hostside.use_lab import Replica
@@ -20,9 +24,12 @@ from toolkit.domain.keys import KeyRing
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import use_carry
+import use_peers
 import use_quotas
+import use_sums
 import watch
 
+OWN, OTHER = "a" * 16, "b" * 16
 DAY = timegm((2026, 12, 31, 12, 0, 0))
 MIDNIGHT = timegm((2027, 1, 1, 0, 0, 0))
 KEYS = [
@@ -37,7 +44,7 @@ def spent(*sums: int, day: str = "2026-12-31", month: str = "2026-12") -> dict[s
 
 
 def other(*sums: int, day: str = "2026-12-31", month: str = "2026-12") -> dict[str, Any]:
-    return {"day": day, "month": month, "keys": {"ann": list(sums)}}
+    return {OTHER: {"day": day, "month": month, "keys": {"ann": list(sums)}}}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +66,9 @@ def other(*sums: int, day: str = "2026-12-31", month: str = "2026-12") -> dict[s
 def test_a_key_is_over_its_quota_by_the_sum_of_all_hosts(
     own: dict[str, list[Any]], told: dict[str, Any], over: str
 ) -> None:
-    found = use_quotas.exceeded(KEYS, own, told, DAY)
+    # What another host says of this host's own ledger counts no second time.
+    others = use_sums.total({OWN: other(99, 999, 99, 999)[OTHER], **told}, OWN, DAY)
+    found = use_quotas.exceeded(KEYS, own, others, DAY)
     end = f"{MIDNIGHT}|{over}|2027-01-01T00:00:00Z"
     assert found == ({"ann": end} if over else {})
 
@@ -74,32 +83,59 @@ def test_a_month_ends_with_its_last_day() -> None:
     }
 
 
-def test_of_two_who_tell_the_larger_sum_stays_and_a_new_day_begins_anew(tmp_path: Path) -> None:
+def ledgers(root: str) -> Any:
+    return use_sums.elsewhere(root)["ledgers"]
+
+
+def test_of_two_who_tell_the_larger_sum_stays_and_a_new_day_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(use_sums.time, "time", lambda: DAY)
     root = str(tmp_path)
-    assert use_quotas.elsewhere(root) == {}
-    use_quotas.take(root, other(5, 50, 50, 500))
-    both = {"ann": [4, 60, 40, 600], "bob": [1, 1, 1, 1]}
-    use_quotas.take(root, {**other(), "keys": both})
-    found = use_quotas.elsewhere(root)["keys"]
-    assert found == {"ann": [5, 60, 50, 600], "bob": [1, 1, 1, 1]}
-    use_quotas.take(root, other(1, 1, 51, 601, day="2027-01-01"))
-    assert use_quotas.elsewhere(root)["keys"]["ann"] == [1, 1, 51, 601]
+    assert ledgers(root) == {}
+    assert use_sums.take(root, {"ledgers": other(5, 50, 50, 500)}) == {"taken": True}
+    both = other(4, 60, 40, 600)
+    both[OTHER]["keys"]["bob"] = [1, 1, 1, 1]
+    use_sums.take(root, {"ledgers": both})
+    assert ledgers(root)[OTHER]["keys"] == {"ann": [5, 60, 50, 600], "bob": [1, 1, 1, 1]}
+    assert use_sums.take(root, {"ledgers": both}) == {"taken": False}
+    # Another ledger is another host.
+    use_sums.take(root, {"ledgers": {"c" * 16: both[OTHER]}})
+    assert use_sums.total(ledgers(root), OWN, DAY)["ann"] == [9, 120, 90, 1200]
+    use_sums.take(root, {"ledgers": other(1, 1, 51, 601, day="2027-01-01")})
+    assert ledgers(root)[OTHER]["keys"]["ann"] == [1, 1, 51, 601]
     assert (tmp_path / "use/elsewhere.json").stat().st_mode & 0o777 == 0o600
+    # Former months go; a day that has not come is not believed, since nothing could replace it.
+    monkeypatch.setattr(use_sums.time, "time", lambda: MIDNIGHT + 86_400)
+    use_sums.take(root, {"ledgers": other(1, 1, 1, 1, day="9999-01-01", month="9999-01")})
+    use_sums.take(
+        root, {"ledgers": {"d" * 16: other(0, 0, 0, 0, day="2027-01-02", month="2027-01")[OTHER]}}
+    )
+    assert list(ledgers(root)) == ["d" * 16]
+
+
+SUMS = {"day": "2026-12-31", "month": "2026-12"}
 
 
 @pytest.mark.parametrize(
     "lie",
     [
         [],
-        {"day": 1, "month": "2026-12", "keys": {}},
-        {"day": "2026-12-31", "month": "2026-12", "keys": {"ann": [1, 2, 3]}},
-        {"day": "2026-12-31", "month": "2026-12", "keys": {"ann": [1, 2, 3, -4]}},
-        {"day": "2026-12-31", "month": "2026-12", "keys": {"ann": [1, 2, 3, "4"]}},
+        {},
+        {"ledgers": []},
+        {"ledgers": {"../../etc": {**SUMS, "keys": {}}}},
+        {"ledgers": {f"{number:016x}": {**SUMS, "keys": {}} for number in range(257)}},
+        {"ledgers": {OTHER: {**SUMS, "day": 1, "keys": {}}}},
+        {"ledgers": {OTHER: {**SUMS, "month": "2026-12-31", "keys": {}}}},
+        {"ledgers": {OTHER: {**SUMS, "keys": {"ann": [1, 2, 3]}}}},
+        {"ledgers": {OTHER: {**SUMS, "keys": {"ann": [1, 2, 3, -4]}}}},
+        {"ledgers": {OTHER: {**SUMS, "keys": {"ann": [1, 2, 3, "4"]}}}},
+        {"ledgers": {OTHER: {**SUMS, "keys": {"no name": [1, 2, 3, 4]}}}},
     ],
 )
 def test_what_is_no_use_is_not_taken_in(tmp_path: Path, lie: Any) -> None:
     with pytest.raises(ValueError, match="not the use of keys"):
-        use_quotas.take(str(tmp_path), lie)
+        use_sums.take(str(tmp_path), lie)
 
 
 def test_what_keys_used_survives_the_watch(tmp_path: Path) -> None:
@@ -216,12 +252,14 @@ def test_a_quota_that_has_ended_refuses_nobody_also_without_the_watch(limited: L
 def test_use_on_other_hosts_counts(limited: Limited) -> None:
     limited.used("ann", 0)
     day = use_quotas.of_day(time.time())
-    told = {"day": day, "month": day[:7], "keys": {"bob": [0, 0, 0, 0], "ann": [0, 0, 10**4, 0]}}
-    use_quotas.take(str(limited.lab.root), told)
+    keys = {"bob": [0, 0, 0, 0], "ann": [0, 0, 10**4, 0]}
+    told = {"ledgers": {OTHER: {"day": day, "month": day[:7], "keys": keys}}}
+    use_sums.take(str(limited.lab.root), told)
     limited.start()
     limited.watch.look()
     _, body, _ = limited.lab.ask(PATH, TINY, **bearer(ANN))
     assert "used up its requests of this month" in body["error"]["message"]
+    (limited.lab.root / "use/elsewhere.json").unlink()
 
 
 def test_a_router_of_an_older_toolkit_takes_no_key_with_a_quota(limited: Limited) -> None:
@@ -234,3 +272,82 @@ def test_a_router_of_an_older_toolkit_takes_no_key_with_a_quota(limited: Limited
         limited.lab.give(KeyRing())
     finally:
         base.write_text(text)
+
+
+def test_hosts_count_together_by_their_routers_alone() -> None:
+    addresses = {"a": "127.0.0.2", "b": "127.0.0.3"}
+    relays = {name: f"{address}:{free_port()}" for name, address in addresses.items()}
+    with contextlib.ExitStack() as stack:
+        hosts = [
+            Limited(
+                stack.enter_context(
+                    lab(
+                        router_relay_bind=relays[name],
+                        router_peers=["127.0.0.9"],
+                        router_relays=list(relays.values()),
+                    )
+                ),
+                ring(tokens_per_day=100),
+            )
+            for name in addresses
+        ]
+        for each in hosts:
+            stack.callback(each.end)
+        one, two = hosts
+        one.used("ann", 60)
+        two.used("bob", 500)
+        two.used("ann", 39)
+        # Neither was told of the other; each may be asked before the other has published.
+        until(lambda: two.watch.look() == [] and ledgers(str(two.lab.root)))
+        assert ledgers(str(two.lab.root))[one.watch._use.ledger.id]["keys"] == {
+            "ann": [1, 60, 1, 60]
+        }
+        assert [each.status() for each in hosts] == [200, 200]
+        (said,) = two.used("ann", 1)
+        assert said.startswith("the key ann has used up its quota of tokens of this day")
+        (said,) = until(one.watch.look)
+        assert said.startswith("the key ann has used up its quota of tokens of this day")
+        assert [each.status() for each in hosts] == [429, 429]
+        assert [each.status(BOB) for each in hosts] == [200, 200]
+        # Replicas, on loopback, do not get what keys used; nor does whoever is no host.
+        port = int(relays["a"].partition(":")[2])
+        assert got("127.0.0.1", port, "/use") == 404
+        assert got("127.0.0.2", port, "/use") == 200
+        # A host that is away keeps its last sums, and costs the watch nothing.
+        one.lab.kill()
+        begun = time.monotonic()
+        two.watch.look()
+        assert time.monotonic() - begun < 1
+        with pytest.raises(ValueError, match="no sums"):
+            use_peers.fetch(str(two.lab.root), "1")
+        assert two.status() == 429
+
+
+def got(address: str, port: int, path: str) -> int:
+    link = http.client.HTTPConnection(address, port, timeout=5)
+    with contextlib.closing(link):
+        link.request("GET", path)
+        return link.getresponse().status
+
+
+@pytest.mark.parametrize("lie", [b"", b"{}", b"[]", b"{", b"[" * 100_000])
+def test_a_host_that_says_nonsense_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lie: bytes
+) -> None:
+    (tmp_path / "router").mkdir()
+    (tmp_path / "router" / "haproxy.cfg").write_text("backend use:1\n  x\nbackend use:2\n")
+    asked = []
+
+    def fetch(root: str, peer: str) -> bytes:
+        asked.append(peer)
+        sums = {"ledger": OTHER, **other(1, 2, 3, 4)[OTHER]}
+        return json.dumps(sums).encode() if peer == "2" else lie
+
+    monkeypatch.setattr(use_peers, "fetch", fetch)
+    monkeypatch.setattr(use_peers, "SECONDS", 60.0)
+    peers = use_peers.Peers(str(tmp_path))
+    peers._thread = threading.current_thread()
+    peers.ask()
+    peers.ask()
+    assert peers.said() == other(1, 2, 3, 4)
+    assert asked == ["1", "2", "1", "2"]

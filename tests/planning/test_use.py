@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from toolkit.domain.use import Counted, UseRow, UseRun
-from toolkit.planning.use.elsewhere import elsewhere
+from toolkit.domain.use import Counted, LedgerSums, UseRow, UseRun
+from toolkit.planning.use.elsewhere import joined
 from toolkit.planning.use.reconciled import Reconciled, reconciled
 from toolkit.planning.use.totals import columns, total, totals
 
@@ -18,6 +18,7 @@ RUN = UseRun(
     "tiny-blue", "a" * 16, "tiny", "v1", 3, "vllm 0.32.0", 100.0, 1, 2, 2, 0, 30, 7, 0,
     Counted(30, 7, 30, 7, 0, 200.0), "gpu-1",
 )  # fmt: skip
+SUMS = LedgerSums("a" * 16, "2026-11-27", "2026-11", {"ann": (5, 50, 50, 500)})
 ROWS = (
     ROW,
     replace(ROW, key="bob", tokens_in=5),
@@ -99,19 +100,34 @@ def test_a_model_and_a_time_choose_among_runs() -> None:
     assert reconciled([RUN], model="other") == ()
 
 
-def test_a_host_is_told_what_keys_used_on_the_others_today_and_in_this_month() -> None:
-    rows = (
-        ROW,
-        replace(ROW, host="gpu-2", requests=5, tokens_in=50, tokens_out=7),
-        replace(ROW, host="gpu-3", day="2026-11-01", requests=9, tokens_in=90, tokens_out=9),
-        replace(ROW, host="gpu-2", day="2026-10-31"),
-        replace(ROW, host="gpu-2", key="probe"),
-        replace(ROW, host="gpu-2", key="-"),
-        replace(ROW, host="gpu-2", key="bob"),
-    )
-    assert elsewhere(rows, "gpu-1", "2026-11-27") == {
-        "day": "2026-11-27",
-        "month": "2026-11",
-        "keys": {"ann": [5, 57, 14, 156], "bob": [2, 37, 2, 37]},
-    }
-    assert elsewhere((), "gpu-1", "2026-11-27")["keys"] == {}
+@pytest.mark.parametrize(
+    ("other", "wanted"),
+    [
+        pytest.param(SUMS, SUMS, id="twice the same"),
+        pytest.param(
+            replace(SUMS, keys={"ann": (4, 60, 50, 600), "bob": (1, 1, 1, 1)}),
+            replace(SUMS, keys={"ann": (5, 60, 50, 600), "bob": (1, 1, 1, 1)}),
+            id="the larger sum",
+        ),
+        pytest.param(
+            replace(SUMS, day="2026-11-28", keys={"ann": (1, 1, 51, 501)}),
+            replace(SUMS, day="2026-11-28", keys={"ann": (1, 1, 51, 501)}),
+            id="a new day",
+        ),
+        pytest.param(
+            replace(SUMS, day="2026-12-01", month="2026-12", keys={}),
+            LedgerSums("a" * 16, "2026-12-01", "2026-12", {"ann": (0, 0, 0, 0)}),
+            id="a new month",
+        ),
+    ],
+)
+def test_of_two_statements_about_a_ledger_the_larger_sums_are_right(
+    other: LedgerSums, wanted: LedgerSums
+) -> None:
+    assert joined((SUMS, other)) == joined((other, SUMS)) == (wanted,)
+
+
+def test_ledgers_are_told_apart_by_their_identity() -> None:
+    second = replace(SUMS, ledger="b" * 16)
+    assert joined((second, SUMS, second)) == (SUMS, second)
+    assert joined(()) == ()

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.use import ROW as ORDER
 from toolkit.adapters.hosts.use import chunk_from_json
 from toolkit.domain.fleet import Host
-from toolkit.domain.use import Place, UseChunk
+from toolkit.domain.use import LedgerSums, Place, UseChunk
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.use.reconciled import reconciled
 from toolkit.workflows.use.collect import collect, collect_in_passing, tell
@@ -282,7 +281,7 @@ def test_a_collection_in_passing_fails_no_command(
         raise ToolkitError("the history takes nothing")
 
     monkeypatch.setattr(history, "add_use", broken)
-    collect_in_passing([host], history, 1.0)
+    collect_in_passing([host], history)
 
 
 def test_the_end_of_a_deployment_collects(tmp_path: Path) -> None:
@@ -295,34 +294,39 @@ def test_the_end_of_a_deployment_collects(tmp_path: Path) -> None:
     assert [each.place.offset for each in world.history.use_cursors()] == [400, 400]
 
 
-def test_each_host_is_told_what_keys_used_on_the_others(history: History) -> None:
+def test_each_host_is_told_what_keys_used_on_the_others() -> None:
     hosts = [FakeHost(Host(f"gpu{number}")) for number in (1, 2, 3)]
-    for number, host in enumerate(hosts):
-        other = f"{number:016x}"
-        row = replace(ROW, host=host.name, requests=number + 1, tokens_in=0, tokens_out=100)
-        host.ledger = [
-            replace(CHUNK, host=host.name, start=Place(other), end=Place(other, 1, 4), rows=(row,))
-        ]
+    made = [
+        LedgerSums(f"{number:016x}", "2026-11-27", "2026-11", {"ann": (number, 100, number, 100)})
+        for number in range(3)
+    ]
+    for host, sums in zip(hosts, made, strict=True):
+        host.sums = (sums,)
+    # What a host knows of one that is gone.
+    gone = LedgerSums("f" * 16, "2026-11-20", "2026-11", {"ann": (1, 1, 7, 7)})
+    hosts[2].sums = (made[2], gone)
 
     def away(told: object) -> None:
         raise HostError("gpu2: no route to host")
 
     hosts[1].tell_use = away  # type: ignore[method-assign]
-    collect(hosts, history)
-    noon = datetime(2026, 11, 27, 12, tzinfo=UTC).timestamp()
-    tell(hosts, history, noon)
-    assert [each.told.get("keys") for each in hosts] == [
-        {"ann": [5, 200, 5, 200]},
-        None,
-        {"ann": [3, 200, 3, 200]},
-    ]
-    tell(hosts, history, noon + 86_400)
-    assert hosts[0].told["keys"] == {"ann": [0, 0, 5, 200]}
+    tell(hosts)
+    assert [each.told for each in hosts] == [(*made, gone), (), (*made, gone)]
 
 
-def test_a_host_alone_is_told_nothing(history: History) -> None:
+def test_a_host_that_got_another_name_is_the_same_ledger() -> None:
+    sums = LedgerSums(LEDGER, "2026-11-27", "2026-11", {"ann": (1, 100, 1, 100)})
+    before, other = FakeHost(Host("gpu1")), FakeHost(Host("gpu2"))
+    before.sums = (sums,)
+    tell([before, other])
+    renamed = FakeHost(Host("gpu9"))
+    renamed.sums = (replace(sums, keys={"ann": (2, 200, 2, 200)}),)
+    tell([renamed, other])
+    assert renamed.told == other.told == renamed.sums
+
+
+def test_a_host_alone_is_told_nothing() -> None:
     host = FakeHost(Host("gpu-1"))
-    host.ledger = [CHUNK]
-    collect([host], history)
-    tell([host], history, datetime(2026, 11, 27, tzinfo=UTC).timestamp())
-    assert host.told == {}
+    host.sums = (LedgerSums(LEDGER, "2026-11-27", "2026-11", {}),)
+    tell([host])
+    assert host.told == ()

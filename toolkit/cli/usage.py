@@ -76,7 +76,7 @@ def usage(
     if not no_hosts:
         hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
         collected = collect(hosts, history)
-        tell(hosts, history, time.time())
+        tell(hosts)
         keep_ops_current(place)
     kinds = columns(by)
     rows = sorted(history.use(first, last, by=kinds, model=model, key=key), key=_order(by))

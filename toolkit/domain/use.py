@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 # A request that the toolkit itself sent. Engines count it, so the reconciliation does; it is nobody's use.
@@ -122,3 +123,20 @@ class UseCursor:
     at: float
     refused: int = 0
     lost: int = 0
+
+
+# What the sums of a key are of, in their order: requests and tokens of a day, of a month.
+PERIODS = ("day", "day", "month", "month")
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSums:
+    """What keys with quotas used by one host's ledger: {NAME: sums of `PERIODS`}.
+
+    Days and months are in UTC: `2026-11-27`, `2026-11`.
+    """
+
+    ledger: str
+    day: str
+    month: str
+    keys: Mapping[str, tuple[int, ...]]

@@ -82,7 +82,8 @@ COMMANDS = {
     # Its processes must begin without a thread, such as the one that waits for the end of standard input. It has a
     # bound of its own.
     "perimeter": Command("perimeter", "check", ("root",), carried_through=True),
-    "tell-use": Command("use_quotas", "take", ("root", "told"), brief=True, carried_through=True),
+    "sums-of-use": Command("use_sums", "read", ("root",), brief=True),
+    "tell-use": Command("use_sums", "take", ("root", "told"), brief=True, carried_through=True),
     "wait-ready": Command("replica", "wait_ready"),
     "watch": Command("replica", "watch"),
     "probe": Command("replica", "probe", ("request",)),

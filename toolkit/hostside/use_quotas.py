@@ -2,40 +2,33 @@
 
 `quotas.map` of the router has each such key: NAME -> END|WHAT|PERIOD|TIME, END in seconds since the epoch, the rest for
 the words of the refusal. An entry that has ended works no more, also where nobody removes it. What a key used is the
-sum of the ledger of this host (`use_ledger.py`) and of what ops machines have told of other hosts:
-
-    <root>/use/elsewhere.json    {"day", "month", "keys": {NAME: [requests and tokens of the day, of the month]}}
+sum of the ledger of this host (`use_ledger.py`) and of what is known of other hosts (`use_sums.py`, `use_peers.py`).
 """
 
 from __future__ import annotations
 
 import calendar
-import contextlib
-import json
 import os
-import re
 import time
 from typing import Any
 
 import router_files
 import router_keys
 import router_socket
-from directory import Directory, NotSafe, make_own
-from use_ledger import FOLDER, Ledger
+import use_sums
+from use_ledger import Ledger
+from use_peers import Peers
+from use_sums import PERIODS, of_day
 from wire import Document
 
 MAP = "quotas.map"
-ELSEWHERE = "elsewhere.json"
 # Fields of a key, in the order of what is counted; words of the refusal.
 QUOTAS = (
-    ("requests_per_day", "requests", "day"),
-    ("tokens_per_day", "tokens", "day"),
-    ("requests_per_month", "requests", "month"),
-    ("tokens_per_month", "tokens", "month"),
+    ("requests_per_day", "requests"),
+    ("tokens_per_day", "tokens"),
+    ("requests_per_month", "requests"),
+    ("tokens_per_month", "tokens"),
 )
-MOST_KEYS = 20_000
-_MOST = 10**15
-_ROOT_ONLY = 0o600
 
 
 class Quotas:
@@ -44,8 +37,10 @@ class Quotas:
     def __init__(self, root: str, ledger: Ledger) -> None:
         self.root, self.ledger = root, ledger
         self._ring: tuple[Any, list[Document]] = (None, [])
-        self._other: tuple[Any, Document] = (None, {})
+        self._other: tuple[Any, dict[str, list[int]]] = (None, {})
+        self._published: Document = {}
         self._told: dict[str, str] | None = None
+        self._peers = Peers(root)
 
     def look(self) -> list[str]:
         """Look once; return what was done, in words."""
@@ -54,7 +49,10 @@ class Quotas:
             return []
         self.ledger.learn()
         now = time.time()
-        over = exceeded(limited, self.ledger.spent, self._elsewhere(), now)
+        names = [key["name"] for key in limited]
+        self._publish(names, now)
+        self._hear(set(names))
+        over = exceeded(limited, self.ledger.spent, self._elsewhere(now), now)
         if over == self._told:
             return []
         tell(self.root, over)
@@ -65,14 +63,34 @@ class Quotas:
             if name not in before
         ]
 
-    def _elsewhere(self) -> Document:
+    def _publish(self, names: list[str], now: float) -> None:
+        """Let other hosts know what keys with quotas used here."""
+        if not self.ledger.id or not os.path.isdir(os.path.join(self.root, "router")):
+            return
+        sums = use_sums.own_sums(self.ledger.id, self.ledger.spent, names, now)
+        if sums != self._published:
+            use_sums.publish(self.root, sums)
+            self._published = sums
+
+    def _hear(self, names: set[str]) -> None:
+        """Take in what other hosts said, under the names of keys that have quotas alone."""
+        said = self._peers.said()
+        said.pop(self.ledger.id, None)
+        if said:
+            for sums in said.values():
+                sums["keys"] = {name: used for name, used in sums["keys"].items() if name in names}
+            use_sums.take(self.root, {"ledgers": said})
+
+    def _elsewhere(self, now: float) -> dict[str, list[int]]:
+        """Return what keys used on other hosts in this day and month."""
         try:
-            seen = os.lstat(os.path.join(self.root, FOLDER, ELSEWHERE))
+            seen = os.lstat(os.path.join(self.root, use_sums.FOLDER, use_sums.ELSEWHERE))
         except FileNotFoundError:
             return {}
-        mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
+        mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size, of_day(now), self.ledger.id)
         if mark != self._other[0]:
-            self._other = (mark, elsewhere(self.root))
+            ledgers = use_sums.elsewhere(self.root)["ledgers"]
+            self._other = (mark, use_sums.total(ledgers, self.ledger.id, now))
         return self._other[1]
 
     def _limited(self) -> list[Document]:
@@ -86,65 +104,34 @@ class Quotas:
         if mark != self._ring[0]:
             ring = router_keys.sound_ring(os.path.dirname(path)) or {"keys": []}
             keys = [each for each in ring["keys"] if not each["revoked"]]
-            limited = [each for each in keys if any(each.get(field) for field, _, _ in QUOTAS)]
+            limited = [each for each in keys if any(each.get(field) for field, _ in QUOTAS)]
             self._ring = (mark, limited)
         return self._ring[1]
 
 
 def exceeded(
-    keys: list[Document], spent: dict[str, list[Any]], other: Document, now: float
+    keys: list[Document], spent: dict[str, list[Any]], other: dict[str, list[int]], now: float
 ) -> dict[str, str]:
     """Return the entries of the map: the keys that have used up a quota, with the latest end of these.
 
-    `spent` is {NAME: [day, month, requests and tokens of that day, of that month]}, see `Ledger.spent`.
+    `spent` is {NAME: [day, month, sums of these]}, see `Ledger.spent`; `other` is what `use_sums.total` says.
     """
-    day, month = of_day(now), of_day(now)[:7]
+    names = [key["name"] for key in keys]
+    own = use_sums.own_sums("", spent, names, now)["keys"]
+    nothing = [0] * len(PERIODS)
     found = {}
     for key in keys:
-        own = spent.get(key["name"], ["", "", 0, 0, 0, 0])
-        used = [
-            (own[2 + at] if own[at // 2] == (day, month)[at // 2] else 0) + _other(other, key["name"], at, now)
-            for at in range(4)
-        ]  # fmt: skip
+        name = key["name"]
+        used = map(sum, zip(own.get(name, nothing), other.get(name, nothing)))  # noqa: B905  (Python 3.9)
         over = [
             (_end(period, now), what, period)
-            for at, (field, what, period) in enumerate(QUOTAS)
-            if key.get(field) and used[at] >= key[field]
+            for (field, what), period, sums in zip(QUOTAS, PERIODS, used)  # noqa: B905
+            if key.get(field) and sums >= key[field]
         ]
         if over:
             end, what, period = max(over)
-            found[key["name"]] = "|".join((str(end), what, period, _at(end)))
+            found[name] = "|".join((str(end), what, period, _at(end)))
     return found
-
-
-def elsewhere(root: str) -> Document:
-    """Return what keys used on other hosts, as this host was told; an empty document where it was told nothing."""
-    try:
-        with Directory(os.path.join(root, FOLDER)) as opened:
-            return _sound(json.loads(opened.read(ELSEWHERE) or "{}"))
-    except (OSError, NotSafe, ValueError):
-        return {}
-
-
-def take(root: str, told: Document) -> Document:
-    """Take in what keys used on other hosts; return {"taken"}.
-
-    Use only grows, so of two who tell, the larger sum is right: the other one has seen less.
-    """
-    given = _sound(told)
-    make_own(root, FOLDER)
-    with Directory(os.path.join(root, FOLDER)) as opened, opened.locked(".elsewhere.lock", 5.0):
-        known = _sound_text(opened.read(ELSEWHERE))
-        keys = dict(given["keys"])
-        for at, period in enumerate(("day", "month")):
-            if known.get(period) == given[period]:
-                for name, sums in known["keys"].items():
-                    mine = keys.setdefault(name, [0, 0, 0, 0])
-                    pair = slice(2 * at, 2 * at + 2)
-                    mine[pair] = map(max, zip(mine[pair], sums[pair]))  # noqa: B905  (Python 3.9)
-        text = json.dumps({**given, "keys": dict(list(keys.items())[:MOST_KEYS])})
-        opened.write(ELSEWHERE, text, _ROOT_ONLY)
-    return {"taken": True}
 
 
 def tell(root: str, entries: dict[str, str]) -> None:
@@ -164,18 +151,6 @@ def tell(root: str, entries: dict[str, str]) -> None:
             router_socket.set_map(directory, pid, MAP, entries)
 
 
-def of_day(at: float) -> str:
-    """Return the day of a time in UTC: `2026-11-27`."""
-    return time.strftime("%Y-%m-%d", time.gmtime(at))
-
-
-def _other(other: Document, name: str, at: int, now: float) -> int:
-    period = of_day(now) if at < 2 else of_day(now)[:7]
-    if other.get("day" if at < 2 else "month") != period:
-        return 0
-    return int(other["keys"].get(name, (0, 0, 0, 0))[at])
-
-
 def _end(period: str, now: float) -> int:
     """Return when the present day or month ends, in seconds since the epoch."""
     today = time.gmtime(now)
@@ -192,40 +167,3 @@ def _at(end: int) -> str:
 def _words(value: str) -> str:
     _, what, period, end = value.split("|")
     return f"{what} of this {period}, which ends at {end}"
-
-
-def _sound_text(text: str | None) -> Document:
-    with contextlib.suppress(ValueError):
-        return _sound(json.loads(text or ""))
-    return {}
-
-
-def _sound(told: Any) -> Document:
-    """Return what was told where it is sums by key; raises ValueError."""
-    if told == {}:
-        return {}
-    sound = (
-        isinstance(told, dict)
-        and all(_is_date(told.get(each)) for each in ("day", "month"))
-        and isinstance(told.get("keys"), dict)
-        and all(
-            re.fullmatch("[A-Za-z0-9._-]{1,64}", name)
-            and isinstance(sums, list)
-            and len(sums) == 4
-            and all(_is_sum(each) for each in sums)
-            for name, sums in told["keys"].items()
-        )
-    )
-    if not sound:
-        raise ValueError("not the use of keys")
-    return {each: told[each] for each in ("day", "month", "keys")}
-
-
-def _is_date(value: Any) -> bool:
-    return (
-        isinstance(value, str) and re.fullmatch("[0-9]{4}-[0-9]{2}(-[0-9]{2})?", value) is not None
-    )
-
-
-def _is_sum(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST

@@ -46,7 +46,7 @@ from toolkit.domain.probe import (
     Waited,
 )
 from toolkit.domain.release import OpenDeployment, Release
-from toolkit.domain.use import Place, UseChunk
+from toolkit.domain.use import LedgerSums, Place, UseChunk
 from toolkit.errors import HostError
 from toolkit.hostside.routes_file import is_sound, needs_reload, parsed
 
@@ -121,7 +121,9 @@ class FakeHost(Guarded):
     ledger: list[UseChunk] = field(default_factory=list)
     listeners: list[Listener] = field(default_factory=list)
     way_out: str = "refused"
-    told: Mapping[str, Any] = field(default_factory=dict)
+    # What keys used by its own ledger, and what it was told of all ledgers.
+    sums: tuple[LedgerSums, ...] = ()
+    told: tuple[LedgerSums, ...] = ()
     loaded: str = "{}"
     ring: KeyRing = field(default_factory=KeyRing)
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -238,9 +240,13 @@ class FakeHost(Guarded):
         router = Listener("tcp", address, int(port), self.host.user, "haproxy")
         return Perimeter((router, *self.listeners), False, replicas)
 
-    def tell_use(self, told: Mapping[str, Any]) -> None:
+    def sums_of_use(self) -> tuple[LedgerSums, ...]:
+        self.before("sums of use")
+        return (*self.sums, *self.told)
+
+    def tell_use(self, sums: Sequence[LedgerSums]) -> None:
         self.before("tell use")
-        self.told = told
+        self.told = tuple(sums)
 
     def drop_deployment(self, rollout: str) -> None:
         self.before("drop deployment")

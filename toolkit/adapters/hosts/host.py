@@ -22,7 +22,7 @@ from toolkit.adapters.hosts.facts import (
     understood,
 )
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
-from toolkit.adapters.hosts.use import chunk_from_json
+from toolkit.adapters.hosts.use import chunk_from_json, sums_from_json
 from toolkit.domain.audit import Head, KeptHead
 from toolkit.domain.energy import EnergyCount
 from toolkit.domain.evidence import Answered
@@ -45,7 +45,7 @@ from toolkit.domain.probe import (
     Waited,
 )
 from toolkit.domain.release import OpenDeployment
-from toolkit.domain.use import Place, UseChunk
+from toolkit.domain.use import LedgerSums, Place, UseChunk
 from toolkit.errors import BusyError, HostError
 
 
@@ -114,10 +114,13 @@ class HostPort(Named, Protocol):
     def perimeter(self) -> Perimeter:
         """Return what listens on the host, and what its replicas reach when they try, in about 25 seconds at most."""
 
-    def tell_use(self, told: Mapping[str, Any]) -> None:
-        """Tell the host what keys have used on the others, see `planning.use.elsewhere`; of two sums the larger stays.
+    def sums_of_use(self) -> tuple[LedgerSums, ...]:
+        """Return what keys with quotas used by the host's own ledger, and by those of other hosts that it knows of."""
 
-        Its router refuses a key by its quotas on the sum of both.
+    def tell_use(self, sums: Sequence[LedgerSums]) -> None:
+        """Tell the host what keys have used by each ledger; of two sums the larger stays, and its own does.
+
+        Its router refuses a key by its quotas on the sum over all ledgers.
         """
 
     def drop_deployment(self, rollout: str) -> None:
@@ -299,8 +302,17 @@ class RealHost(Named):
         with understood(self.name):
             return checked(_perimeter(answer))
 
-    def tell_use(self, told: Mapping[str, Any]) -> None:
-        self._ask("tell-use", told=dict(told))
+    def sums_of_use(self) -> tuple[LedgerSums, ...]:
+        answer = self._ask("sums-of-use")
+        with understood(self.name):
+            return sums_from_json(answer)
+
+    def tell_use(self, sums: Sequence[LedgerSums]) -> None:
+        ledgers = {
+            each.ledger: {"day": each.day, "month": each.month, "keys": dict(each.keys)}
+            for each in sums
+        }
+        self._ask("tell-use", told={"ledgers": ledgers})
 
     def drop_deployment(self, rollout: str) -> None:
         self._ask("drop-deployment", rollout=rollout)

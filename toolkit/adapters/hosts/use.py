@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.domain.outside import checked, text_of, whole
-from toolkit.domain.use import Counted, Place, UseChunk, UseRow, UseRun
+from toolkit.domain.use import PERIODS, Counted, LedgerSums, Place, UseChunk, UseRow, UseRun
 
 # What the values of a row are, in their order.
 ROW = (
@@ -45,6 +45,26 @@ def chunk_from_json(host: str, data: Mapping[str, Any]) -> UseChunk:
             more=bool(data["more"]),
         )
     )
+
+
+def sums_from_json(data: Mapping[str, Any]) -> tuple[LedgerSums, ...]:
+    """Return the sums of keys that a host knows, see `toolkit/hostside/use_sums.py`.
+
+    Raises ValueError, TypeError or KeyError where they are none.
+    """
+    own, ledgers = data["own"], data["elsewhere"]["ledgers"]
+    found = [_sums(each, sums) for each, sums in ledgers.items()]
+    return tuple(found if own is None else [_sums(own["ledger"], own), *found])
+
+
+def _sums(ledger: str, data: Mapping[str, Any]) -> LedgerSums:
+    _names(ledger, data["day"], data["month"], *data["keys"])
+    keys = {
+        name: tuple(whole(each, "a sum") for each in sums) for name, sums in data["keys"].items()
+    }
+    if any(len(sums) != len(PERIODS) for sums in keys.values()):
+        raise ValueError(f"not {len(PERIODS)} sums of a key")
+    return checked(LedgerSums(ledger, data["day"], data["month"], keys))
 
 
 def _place(ledger: str, data: Mapping[str, Any]) -> Place:

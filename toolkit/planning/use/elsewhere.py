@@ -1,27 +1,34 @@
-"""What keys used on the other hosts of a fleet, for the quotas that each host enforces."""
+"""What keys used on all hosts of a fleet, for the quotas that each host enforces."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from itertools import zip_longest
 
-from toolkit.domain.use import NO_KEY, PROBE, UseRow
+from toolkit.domain.use import PERIODS, LedgerSums
 
 
-def elsewhere(rows: Iterable[UseRow], host: str, today: str) -> dict[str, Any]:
-    """Return {"day", "month", "keys": {NAME: [requests, tokens of `today`, requests, tokens of its month]}}.
+def joined(statements: Iterable[LedgerSums]) -> tuple[LedgerSums, ...]:
+    """Return one statement about each ledger, in the order of their identities.
 
-    The sums are of all hosts but `host`. `today` is a day in UTC: `2026-11-27`.
+    Use only grows, so of several statements about one ledger the larger sums are right. A newer day or month begins
+    anew.
     """
-    keys: dict[str, list[int]] = {}
-    for row in rows:
-        if row.host == host or row.key in (NO_KEY, PROBE) or row.day[:7] != today[:7]:
-            continue
-        sums = keys.setdefault(row.key, [0, 0, 0, 0])
-        tokens = row.tokens_in + row.tokens_out
-        if row.day == today:
-            sums[0] += row.requests
-            sums[1] += tokens
-        sums[2] += row.requests
-        sums[3] += tokens
-    return {"day": today, "month": today[:7], "keys": keys}
+    known: dict[str, LedgerSums] = {}
+    for each in statements:
+        known[each.ledger] = _larger(known[each.ledger], each) if each.ledger in known else each
+    return tuple(known[ledger] for ledger in sorted(known))
+
+
+def _larger(one: LedgerSums, other: LedgerSums) -> LedgerSums:
+    day, month = max(one.day, other.day), max(one.month, other.month)
+    keys: dict[str, tuple[int, ...]] = {}
+    for each in (one, other):
+        holds = {"day": each.day == day, "month": each.month == month}
+        for name, sums in each.keys.items():
+            valid = [
+                used if holds[period] else 0 for used, period in zip(sums, PERIODS, strict=True)
+            ]
+            both = zip_longest(keys.get(name, ()), valid, fillvalue=0)
+            keys[name] = tuple(max(pair) for pair in both)
+    return LedgerSums(one.ledger, day, month, keys)

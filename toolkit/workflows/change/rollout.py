@@ -77,7 +77,7 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
         states = Rollout(taking_part, plan, facts, order, str(uuid.uuid4())).perform()
         first.routers.catch_up()
     done = RolledOut(plan, not plan.empty, states, first.clock() - started)
-    collect_in_passing([each.host for each in there], first.history, first.clock())
+    collect_in_passing([each.host for each in there], first.history)
     return _finished(done)
 
 

@@ -7,18 +7,16 @@ counts once, also where two ops machines collect at once, or one is killed: the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.host import HostPort
-from toolkit.domain.use import Place, UseChunk
+from toolkit.domain.use import LedgerSums, Place, UseChunk
 from toolkit.errors import HostError, ToolkitError
-from toolkit.planning.use.elsewhere import elsewhere
+from toolkit.planning.use.elsewhere import joined
 from toolkit.workflows.fleet.look import each_at_once
 
 # Another ops machine may store parts of the same ledger meanwhile, each of which moves this one's place.
@@ -54,34 +52,40 @@ def collect(
     )
 
 
-def collect_in_passing(hosts: Sequence[HostPort], history: History, now: float) -> None:
+def collect_in_passing(hosts: Sequence[HostPort], history: History) -> None:
     """Collect for a few seconds at the end of another command, which does not fail by it, and tell the hosts.
 
     So hosts drop nothing for want of a reader where models are upgraded now and then and nobody asks for their use.
-    `now` is in seconds since the epoch.
     """
     if history.fault:
         return
     until = time.monotonic() + PASSING_SECONDS
     with suppress(ToolkitError):
         collect(hosts, history, lambda: time.monotonic() < until)
-        tell(hosts, history, now)
+        tell(hosts)
 
 
-def tell(hosts: Sequence[HostPort], history: History, now: float) -> None:
-    """Tell each host what keys have used on the others in this day and month, for the quotas that it enforces.
+def tell(hosts: Sequence[HostPort]) -> None:
+    """Tell all hosts what keys have used on each of them, for the quotas that they enforce.
 
-    A host that does not answer goes on with what it was told last. `now` is in seconds since the epoch.
+    Hosts of a fleet tell each other too, every two seconds; an ops machine also reaches those that cannot. A host that
+    does not answer goes on with what it was told last.
     """
-    today = datetime.fromtimestamp(now, UTC).date().isoformat()
-    rows = history.use(f"{today[:7]}-01", today, by=("day", "host", "key"))
-    if {each.host for each in rows} - {hosts[0].name} or len(hosts) > 1:
-        each_at_once(hosts, lambda host: _tell(host, elsewhere(rows, host.name, today)))
+    if len(hosts) > 1:
+        sums = joined(each for said in each_at_once(hosts, _sums) for each in said)
+        each_at_once(hosts, lambda host: _tell(host, sums))
 
 
-def _tell(host: HostPort, told: Mapping[str, Any]) -> None:
+def _sums(host: HostPort) -> tuple[LedgerSums, ...]:
+    # A host of an older toolkit does not know the question.
     with suppress(HostError):
-        host.tell_use(told)
+        return host.sums_of_use()
+    return ()
+
+
+def _tell(host: HostPort, sums: Sequence[LedgerSums]) -> None:
+    with suppress(HostError):
+        host.tell_use(sums)
 
 
 @dataclass(slots=True)

@@ -1,9 +1,10 @@
--- Serves the figures that the watch of this host writes. The variable txn.host_metrics names the file, of some kilobytes.
+-- Serves what the watch of this host writes: figures, of some kilobytes, and sums of keys. The variable txn.host_metrics names
+-- the file.
 core.register_service("host_metrics", "http", function(applet)
     local text
     local file = io.open(applet:get_var("txn.host_metrics"), "r")
     if file then
-        text = file:read(262144)
+        text = file:read(4194304)
         file:close()
     end
     -- No file: the watch has not written it yet.
