@@ -23,6 +23,10 @@ options:
     description: The directory that the user may write to.
     required: true
     type: path
+  compiling:
+    description: The directory that the engine compiles into, which the user may write to.
+    required: true
+    type: path
   slot:
     description: The directory of the slot's files.
     required: true
@@ -36,6 +40,7 @@ EXAMPLES = r"""
     name: toolkit-tiny-blue
     group: toolkit-models
     home: /var/lib/toolkit/caches/tiny-blue
+    compiling: /var/lib/toolkit/compiling/tiny-blue
     slot: /var/lib/toolkit/slots/tiny-blue
 """
 
@@ -61,7 +66,13 @@ def main():
     """Run the module."""
     text, path = {"type": "str", "required": True}, {"type": "path", "required": True}
     module = AnsibleModule(
-        argument_spec={"name": text, "group": text, "home": path, "slot": path},
+        argument_spec={
+            "name": text,
+            "group": text,
+            "home": path,
+            "compiling": path,
+            "slot": path,
+        },
         supports_check_mode=True,
     )
     os.umask(0o022)
@@ -71,7 +82,11 @@ def main():
         user, own = pwd.getpwnam(wanted["name"])[2:4]
     except KeyError:
         user, own = NOBODY
-    directories = ((wanted["home"], user, own, 0o700), (wanted["slot"], 0, own, 0o750))
+    directories = (
+        (wanted["home"], user, own, 0o700),
+        (wanted["compiling"], user, own, 0o700),
+        (wanted["slot"], 0, own, 0o750),
+    )
     created += [each[0] for each in directories if converge(module, *each)]
     module.exit_json(changed=bool(created), created=created)
 

@@ -97,14 +97,16 @@ class HostLab:
         """
         wanted, program, root = release(behaviour), f"tiny-{slot}", self.host.host.root
         wanted = replace(wanted, snapshot=snapshot or wanted.snapshot)
+        fences = self.host.observe().fences if fences is None else fences
+        seat = seat_of(root, program, self.ports[slot], {}, fences)
         self.play(
             "replica",
             {
                 "replica_program": program,
                 "replica_user": self.host.host.slot_user(program),
                 "replica_state": "started",
-                "replica_fences": list(self.host.observe().fences if fences is None else fences),
-                **process_variables(wanted, slot, seat_of(root, program, self.ports[slot], {}), ()),
+                "replica_fences": list(fences),
+                **process_variables(wanted, slot, seat, ()),
             },
             watch,
         )

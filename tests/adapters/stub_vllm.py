@@ -34,6 +34,13 @@ took = []
 # Requests of clients so far, and the memory that they took.
 clients, taken = [0], []
 
+# What it "compiles" in its first start, and that a later one found it.
+if "VLLM_CACHE_ROOT" in os.environ:
+    graph = f"{os.environ['VLLM_CACHE_ROOT']}/graph"
+    os.makedirs(os.path.dirname(graph), exist_ok=True)
+    with open(f"{graph}.loaded" if os.path.exists(graph) else graph, "w") as file:
+        file.write("graph")
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

@@ -61,6 +61,7 @@ def test_every_way_out_of_a_replica_is_shut(lab: HostLab) -> None:
     assert lab.run(*unfenced, _setuid(lab), "-u") == "0\n"
     places = [
         *("router", "control", "sockets", "logs", "slots", "slots/tiny-green", "slots/tiny-blue"),
+        *("compiled", "compiling", "compiling/tiny-green"),
         *("caches", "caches/tiny-green", "snapshots", "engines", "supervisor", "bin", "."),
     ]
     calls = [TRACE.format(pid=green)]
@@ -86,6 +87,7 @@ def test_every_way_out_of_a_replica_is_shut(lab: HostLab) -> None:
     # The replica is well, and where a way is open it says so.
     assert lab.ask("blue", UNIX_DATAGRAM) == "through"
     assert lab.ask("blue", f"write {root}/caches/tiny-blue") == "written"
+    assert lab.ask("blue", f"write {root}/compiling/here") == "written"
     assert (
         lab.ask("blue", "connect 127.0.0.1 " + lab.host.host.router_bind.partition(":")[2])
         == "connected"
@@ -120,7 +122,7 @@ def test_a_host_that_forbids_namespaces_still_gives_a_replica_its_own_user(
     assert [real_host.ask("blue", each).partition(":")[0] for each in tries] == ["refused"] * 8
     real_host.stop("blue")
     assert not scratch.exists()
-    # The model's next release goes on with what the engine has compiled.
+    # What its records of use lie in stays.
     assert (root / "caches" / "tiny-blue").exists()
 
 

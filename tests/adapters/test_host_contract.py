@@ -63,6 +63,20 @@ def test_a_started_replica_becomes_ready_and_answers(lab: HostLab) -> None:
     assert slot.release.engine == ENGINE
 
 
+def test_what_a_replica_compiled_before_clients_came_is_given_to_the_next(lab: HostLab) -> None:
+    program = lab.start("blue")
+    assert lab.host.wait_ready(program, lab.ports["blue"], 20, silent).ok
+    kept = lab.host.keep_compiled(program)
+    assert (bool(kept.name), kept.size > 0, kept.why) == (True, True, "")
+    # Each kind is kept once.
+    assert lab.host.keep_compiled(program) == replace(kept, size=0)
+    other = lab.start("green", snapshot="good")
+    assert lab.host.wait_ready(other, lab.ports["green"], 20, silent).ok
+    if not isinstance(lab.host, FakeHost):
+        found = lab.run("ls", f"{lab.host.host.root}/compiling/{other}/vllm").split()
+        assert found == ["graph", "graph.loaded"]
+
+
 def test_a_replica_that_dies_at_its_start_is_known_at_once_with_its_words(lab: HostLab) -> None:
     program = lab.start("blue", Behaviour.DIES_AT_START)
     waited = lab.host.wait_ready(program, lab.ports["blue"], 60, silent)

@@ -134,6 +134,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "place": {"source": "/nonexistent", "digest": "d", "files": []},
     "hash": {"digest": "d"},
     "check-snapshot": {"digest": "d"},
+    "keep-compiled": {"program": "tiny-blue"},
     "seal-engine": {"name": "e"},
     "check-engine": {"name": "e"},
     "remove": {"kind": "snapshots", "name": "d"},

@@ -41,6 +41,7 @@ def test_every_name_in_the_lists_is_one_of_some_version() -> None:
     known |= {name for version in VERSIONS for name in table_of(version).variables}
     # Variables of the libraries under the engine, which its table does not have.
     known |= {"DO_NOT_TRACK", "TRANSFORMERS_OFFLINE", "TORCHINDUCTOR_CACHE_DIR"}
+    known |= {"TRITON_CACHE_DIR", "CUDA_CACHE_PATH", "FLASHINFER_WORKSPACE_BASE"}
     known |= {"GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"}
     listed = [
         vllm_allowed.FLAGS, vllm_allowed.VARIABLES, vllm_allowed.RANGES, RESERVED_FLAGS, ENGINE_ENV,

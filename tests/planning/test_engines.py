@@ -83,7 +83,7 @@ class TestVllm:
     def test_the_process_of_one_host(self, number: str) -> None:
         lock = f"vllm-{number}-cpu-py311-aaaaaaaa"
         made = replace(release(1), engine=lock, snapshot="abc", args=("--a", "b"))
-        seat = Seat("/opt/tk", 8100, HOME)
+        seat = Seat("/opt/tk", 8100, HOME, compiling="/opt/tk/compiling/here")
         assert " ".join(self.engine.command(made, seat)) == (
             f"/opt/tk/engines/{lock}/bin/vllm serve . --middleware toolkit_recorder.Recorder "
             "--host 127.0.0.1 --port 8100 --a b"
@@ -97,8 +97,11 @@ class TestVllm:
                 '{"directory": "/opt/tk/caches/tiny-blue/use", "program": "tiny-blue", '
                 f'"model": "tiny", "version": "{made.version}", "release": 1, "engine": "{lock}"}}'
             ),
-            "VLLM_CACHE_ROOT": f"{HOME}/vllm/{lock}",
-            "TORCHINDUCTOR_CACHE_DIR": f"{HOME}/inductor/{lock}",
+            "VLLM_CACHE_ROOT": "/opt/tk/compiling/here/vllm",
+            "TORCHINDUCTOR_CACHE_DIR": "/opt/tk/compiling/here/inductor",
+            "TRITON_CACHE_DIR": "/opt/tk/compiling/here/triton",
+            "CUDA_CACHE_PATH": "/opt/tk/compiling/here/cuda",
+            "FLASHINFER_WORKSPACE_BASE": "/opt/tk/compiling/here/flashinfer",
         }
 
     @pytest.mark.parametrize(

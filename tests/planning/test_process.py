@@ -8,23 +8,55 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import release
-from toolkit.planning.change.process import process_variables, seat_of
+from toolkit.planning.change.process import compiles, process_variables, seat_of
 from toolkit.planning.engines.port import Seat
 
-SPAN = {"rank": 1, "hosts": ["10.0.0.1", "10.0.0.2"], "port": 28000, "door": 8100}
+HOSTS = ("10.0.0.1", "10.0.0.2")
+SPAN = {"rank": 1, "hosts": [*HOSTS], "port": 28000, "door": 8100}
 HOME = "/opt/tk/caches/tiny-blue"
 ENGINE = "vllm-0.32.0-cpu-py311-aaaaaaaa"
 
 
 @pytest.mark.parametrize(
-    ("span", "seat"),
+    ("span", "fences", "seat"),
     [
-        ({}, Seat("/opt/tk", 8100, HOME)),
-        (SPAN, Seat("/opt/tk", 8100, HOME, ("10.0.0.1", "10.0.0.2"), rank=1, meeting=28001)),
+        # What is compiled lies under one path in all slots, or under the slot's own where it has no view of its own.
+        ({}, ("files",), Seat("/opt/tk", 8100, HOME, compiling="/opt/tk/compiling/here")),
+        ({}, ("user",), Seat("/opt/tk", 8100, HOME, compiling="/opt/tk/compiling/tiny-blue")),
+        (
+            SPAN,
+            ("files",),
+            Seat("/opt/tk", 8100, HOME, HOSTS, 1, 28001, "/opt/tk/compiling/here"),
+        ),
     ],
 )
-def test_the_seat_of_a_process(span: dict[str, Any], seat: Seat) -> None:
-    assert seat_of("/opt/tk", "tiny-blue", 8100, span) == seat
+def test_the_seat_of_a_process(span: dict[str, Any], fences: tuple[str, ...], seat: Seat) -> None:
+    assert seat_of("/opt/tk", "tiny-blue", 8100, span, fences) == seat
+
+
+def test_what_is_compiled_depends_on_engine_arguments_and_environment_but_not_on_names() -> None:
+    words = (
+        "--served-model-name",
+        "tiny",
+        "other",
+        "--shutdown-timeout",
+        "30",
+        "--max-num-seqs",
+        "8",
+    )
+    made = replace(
+        release(1),
+        engine=ENGINE,
+        args=(*words, "--disable-uvicorn-access-log"),
+        env={"B": "2", "A": "1"},
+    )
+    assert compiles(made, Seat("/opt/tk", 8100, HOME)) == {
+        "engine": ENGINE,
+        "accelerator": "cpu",
+        "words": ["--max-num-seqs", "8", "A=1", "B=2"],
+        "rank": [0, 1],
+    }
+    assert compiles(made, Seat("/opt/tk", 8100, HOME, HOSTS, 1, 28001))["rank"] == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,9 @@ COMMANDS = {
     "place": Command("snapshots", "place"),
     "hash": Command("tree_check", "hash_files"),
     "check-snapshot": Command("tree_check", "check"),
+    "keep-compiled": Command(
+        "compiled", "keep", ("root", "program"), brief=True, carried_through=True
+    ),
     "seal-engine": Command("tree_check", "seal_engine"),
     "check-engine": Command("tree_check", "check_engine"),
     "remove": Command("snapshots", "remove", ("request",)),

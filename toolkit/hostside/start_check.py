@@ -3,8 +3,9 @@
     python3 -I <root>/bin/watch check-start ROOT PROGRAM
 
 The process supervisor runs this as root: after a crash or a reboot no command of the ops machine looks first. Only
-files that may have changed since they were hashed are hashed again. Exit code 1, with the reason, keeps the replica
-from its start. Owners and permissions are for `verify` to judge: they change no answer.
+files that may have changed since they were hashed are hashed again. Then the replica gets the directory that its engine
+compiles into, see `compiled.py`. Exit code 1, with the reason, keeps the replica from its start. Owners and permissions
+of snapshots are for `verify` to judge: they change no answer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import sys
 
+import compiled
 import tree_check
 from directory import read_text
 
@@ -34,4 +36,10 @@ def main(arguments: list[str]) -> int:
             sys.stderr.write(f"the snapshot {snapshot[:12]} is not what was put here: {wrong[0]}\n")
             sys.stderr.write("toolkit verify --repair takes it out of use\n")
             return 1
+    try:
+        compiled.furnish(root, program)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        # The engine would load what a former replica left, or fail without its directory.
+        sys.stderr.write(f"no fresh directory for what the engine compiles: {error}\n")
+        return 1
     return 0

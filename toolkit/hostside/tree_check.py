@@ -62,6 +62,17 @@ def wrong_files(root: str, digest: str) -> list[str]:
     return _wrong_files(tree, digest)
 
 
+def wrong_tree(root: str, kind: str, name: str) -> list[str]:
+    """Return in words what is wrong with a tree whose name ends with the digest of its files: content, owner, modes."""
+    tree = _Tree(root, kind, name)
+    tree.read(lambda _: None, trusting=True)
+    tree.seal()
+    faults = [f"{path}: {words}" for path, words in sorted(tree.faults.items())]
+    if digest_of(tree.files) != name.rpartition(".")[2]:
+        faults.append("its files do not have the digest that it is named by")
+    return faults
+
+
 def seal_engine(request: Document, report: Report) -> Document:
     """Note the digests of an engine's files, right after its installation. Result: {"files": count}."""
     tree = _Tree(request["root"], "engines", request["name"])
@@ -104,7 +115,7 @@ def check_engine(request: Document, report: Report) -> Document:
 def _wrong_files(tree: _Tree, digest: str) -> list[str]:
     """Return the files that are not the snapshot's, by name where a list of its files came with them."""
     # The names of tests' snapshots are no digests.
-    if not _DIGEST.fullmatch(digest) or _digest_of(tree.files) == digest:
+    if not _DIGEST.fullmatch(digest) or digest_of(tree.files) == digest:
         return []
     listing = os.path.join(os.path.dirname(tree.top), ".digests", f"{digest}.json")
     try:
@@ -119,8 +130,8 @@ def _wrong_files(tree: _Tree, digest: str) -> list[str]:
     return wrong or ["its files do not have the digest that it is named by"]
 
 
-def _digest_of(files: dict[str, Document]) -> str:
-    """Return the digest over a snapshot's files, as `digest_of_files` does on the ops machine."""
+def digest_of(files: dict[str, Document]) -> str:
+    """Return the digest over a tree's files, as `digest_of_files` does on the ops machine."""
     summary = hashlib.sha256()
     for path in sorted(files):
         summary.update(f"{path}\0{files[path]['sha256']}\n".encode())

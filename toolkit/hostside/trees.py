@@ -1,4 +1,4 @@
-"""Trees of files on this host (snapshots, wheelhouses): survey, check and publish them.
+"""Trees of files on this host (snapshots, wheelhouses, what engines have compiled): survey, check and publish them.
 
     <root>/<kind>/<name>                       a complete tree; it appears by one rename
     <root>/<kind>/.digests/<name>.json         path -> [size, sha256] of a tree, so that other trees can link its files
@@ -30,7 +30,7 @@ from directory import Directory, make_own, open_plain, permit, read_text
 from swarm_library import libraries
 from wire import Document, Report
 
-KINDS = ("snapshots", "wheelhouse")
+KINDS = ("snapshots", "wheelhouse", "compiled")
 # Bytes that must stay free, for the file system and for other writes while a tree arrives.
 SPARE = 64 * 2**20
 _CHUNK = 2**20
@@ -168,13 +168,13 @@ def publish(tree: Arrival) -> None:
     os.fsync(handle)
     os.close(handle)
     shutil.rmtree(tree.staging)
-    if tree.kind == "snapshots":
+    if tree.kind in ("snapshots", "compiled"):
         # After the removal, which takes a name from each file and so renews a time of it.
         known = {}
         for each in tree.files:
             there = os.stat(os.path.join(tree.final, each.path))
             known[each.path] = [*seals.state(there), each.sha256]
-        seals.write(tree.root, f"snapshots-{tree.name}", known)
+        seals.write(tree.root, f"{tree.kind}-{tree.name}", known)
 
 
 def is_right(path: str, file: File) -> bool:

@@ -15,7 +15,7 @@ from toolkit.adapters.fakes.answers import answer_of, answer_of_kind, times_of
 from toolkit.adapters.fakes.guard import FakeGuards, Guarded
 from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import own_routes, share_of
-from toolkit.adapters.hosts.host import CheckedEngine, busy, lock_lost
+from toolkit.adapters.hosts.host import CheckedEngine, KeptCompiled, busy, lock_lost
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.audit import Head, KeptHead
 from toolkit.domain.energy import EnergyCount
@@ -88,11 +88,12 @@ UNFIT = (Behaviour.EMPTY, Behaviour.ERROR, Behaviour.DIES_UNDER_TRAFFIC, Behavio
 class FakeHost(Guarded):
     """One host. `behaviour` is by version name; `events` lists the operations on it, in order.
 
-    The host calls `before` with the name of each operation; it may raise to play a crash at that point. `owner` has the
-    lock; `holder` is this command, which loses the lock where another owner is set. `damaged` has the faults of
-    snapshots, `requests` is its access log, `listeners` what listens besides its router, `way_out` how replicas' tries
-    to leave end, `sealed` the engines whose digests are kept, `homes` the programs whose homes are there. `says` is
-    what a version answers to a payload, `refuses` why it takes none, empty where it takes it.
+    The host calls `before` with the name of each operation; it may raise to play a crash at that point. `owner` has
+    the lock; `holder` is this command, which loses the lock where another owner is set. `damaged` has the faults of
+    snapshots, `requests` is its access log, `listeners` what listens besides its router, `way_out` how replicas'
+    tries to leave end, `sealed` the engines whose digests are kept, `compiled` the trees of what engines have
+    compiled, `homes` the programs whose homes are there. `says` is what a version answers to a payload, `refuses`
+    why it takes none, empty where it takes it.
     """
 
     host: Host = field(default_factory=lambda: Host("localhost"))
@@ -128,6 +129,7 @@ class FakeHost(Guarded):
     ring: KeyRing = field(default_factory=KeyRing)
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sealed: set[str] = field(default_factory=set)
+    compiled: set[str] = field(default_factory=set)
     homes: set[str] = field(default_factory=set)
     before: Callable[[str], None] = lambda _: None
     says: Callable[[str, Mapping[str, Any]], str] = lambda version, _: f"hello from {version}"
@@ -418,6 +420,15 @@ class FakeHost(Guarded):
 
     def check_snapshot(self, digest: str, report: Report) -> tuple[str, ...]:
         return self.damaged.get(digest, ())
+
+    def keep_compiled(self, program: str) -> KeptCompiled:
+        self.before("keep compiled")
+        slot = self._slot(program)
+        if slot.release is None or self._weight(slot):
+            return KeptCompiled("", why="it has taken requests of clients")
+        name = f"{slot.release.engine}.here.{slot.release.snapshot}"
+        new, self.compiled = name not in self.compiled, {*self.compiled, name}
+        return KeptCompiled(name, 1 if new else 0)
 
     def seal_engine(self, engine: str, report: Report) -> None:
         self.sealed.add(engine)

@@ -62,6 +62,15 @@ class CheckedEngine:
     faults: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class KeptCompiled:
+    """The tree in which a host keeps what an engine has compiled, its new bytes, or in words why it keeps none."""
+
+    name: str
+    size: int = 0
+    why: str = ""
+
+
 class Named(Protocol):
     """A host by its names."""
 
@@ -221,6 +230,9 @@ class HostPort(Named, Protocol):
 
     def check_snapshot(self, digest: str, report: Report) -> tuple[str, ...]:
         """Return in words why a snapshot may not be served; hashes what may have changed since it was hashed last."""
+
+    def keep_compiled(self, program: str) -> KeptCompiled:
+        """Keep what a replica has compiled for later ones of its kind; it must have no requests of clients yet."""
 
     def seal_engine(self, engine: str, report: Report) -> None:
         """Note the digests of an engine's files, right after its installation."""
@@ -433,6 +445,13 @@ class RealHost(Named):
 
     def check_snapshot(self, digest: str, report: Report) -> tuple[str, ...]:
         return tuple(self._ask("check-snapshot", report, digest=digest)["faults"])
+
+    def keep_compiled(self, program: str) -> KeptCompiled:
+        answer = self._ask("keep-compiled", program=program)
+        with understood(self.name):
+            return KeptCompiled(
+                name=str(answer["name"]), size=int(answer["bytes"]), why=str(answer["why"])
+            )
 
     def seal_engine(self, engine: str, report: Report) -> None:
         self._ask("seal-engine", report, name=engine)

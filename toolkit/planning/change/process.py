@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
@@ -11,16 +11,32 @@ from toolkit.planning.engines import engine_of
 from toolkit.planning.engines.port import Seat
 
 
-def seat_of(root: str, program: str, port: int, span: Mapping[str, Any]) -> Seat:
+def seat_of(
+    root: str, program: str, port: int, span: Mapping[str, Any], fences: Collection[str]
+) -> Seat:
     """Return the seat of the process in the slot `program` (MODEL-SLOT).
 
-    `span` is what the program that holds several hosts together is told, or empty.
+    `span` is what the program that holds several hosts together is told, or empty. `fences` are those of the replica.
     """
     home = f"{root}/caches/{program}"
+    # Some of what is compiled has its own path in it. So a replica with its own view of the files has it where every
+    # other one has it.
+    compiling = f"{root}/compiling/{'here' if 'files' in fences else program}"
     if not span:
-        return Seat(root, port, home)
+        return Seat(root, port, home, compiling=compiling)
     # The first of the replica's two ports is that program's own.
-    return Seat(root, port, home, tuple(span["hosts"]), span["rank"], span["port"] + 1)
+    hosts, meeting = tuple(span["hosts"]), span["port"] + 1
+    return Seat(root, port, home, hosts, span["rank"], meeting, compiling)
+
+
+def compiles(release: Release, seat: Seat) -> dict[str, Any]:
+    """Return what the host needs, beside the model's files, to tell whose compiled graphs the replica may load."""
+    return {
+        "engine": release.engine,
+        "accelerator": release.accelerator,
+        "words": list(engine_of(release.engine).shaping(release)),
+        "rank": [seat.rank, max(1, len(seat.hosts))],
+    }
 
 
 def process_variables(
@@ -46,6 +62,7 @@ def process_variables(
             "port": seat.port,
             "devices": list(devices),
             "release": release.as_json(),
+            "compiles": compiles(release, seat),
             "signs": engine.signs(release, seat.port).as_json(),
         },
     }

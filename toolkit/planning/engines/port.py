@@ -79,10 +79,10 @@ class Signs:
 class Seat:
     """Where one process of a replica runs.
 
-    `root` is the toolkit's directory on the host, `port` the process's on the loopback, `home` the directory that the
-    process may write to and that outlives it. Where several hosts run the
-    replica together, `hosts` are their addresses, the leader's first, `rank` is this host's place among them, and at
-    `meeting` the leader's engine waits for the others.
+    `root` is the toolkit's directory on the host, `port` the process's on the loopback, `home` the directory that
+    the process may write to and that outlives it. In `compiling` it finds what was compiled before, and compiles.
+    Where several hosts run the replica together, `hosts` are their addresses, the leader's first, `rank` is this
+    host's place among them, and at `meeting` the leader's engine waits for the others.
     """
 
     root: str
@@ -91,6 +91,7 @@ class Seat:
     hosts: tuple[str, ...] = ()
     rank: int = 0
     meeting: int = 0
+    compiling: str = ""
 
     @property
     def program(self) -> str:
@@ -181,6 +182,9 @@ class Engine(Protocol):
 
     def surroundings(self, release: Release, seat: Seat) -> Mapping[str, str]:
         """Return the environment that every process of the engine gets in such a seat."""
+
+    def shaping(self, release: Release) -> tuple[str, ...]:
+        """Return the words of arguments and environment that what the engine compiles may depend on."""
 
     def signs(self, release: Release, port: int) -> Signs:
         """Return where a replica's state shows."""

@@ -184,9 +184,25 @@ class Vllm:
             "TRANSFORMERS_OFFLINE": "1",
             "DO_NOT_TRACK": "1",
             variables.no_usage_statistics: "1",
-            variables.cache_root: f"{seat.home}/vllm/{release.engine}",
-            "TORCHINDUCTOR_CACHE_DIR": f"{seat.home}/inductor/{release.engine}",
+            variables.cache_root: f"{seat.compiling}/vllm",
+            "TORCHINDUCTOR_CACHE_DIR": f"{seat.compiling}/inductor",
+            "TRITON_CACHE_DIR": f"{seat.compiling}/triton",
+            "CUDA_CACHE_PATH": f"{seat.compiling}/cuda",
+            "FLASHINFER_WORKSPACE_BASE": f"{seat.compiling}/flashinfer",
         }
+
+    def shaping(self, release: Release) -> tuple[str, ...]:
+        flags = _names(release).flags
+        silent = {
+            f"--{each}" for each in (flags.served_name, flags.shutdown_timeout, flags.no_access_log)
+        }
+        found, kept = [], True
+        for word in release.args:
+            if word.startswith("--"):
+                kept = word not in silent
+            if kept:
+                found.append(word)
+        return (*found, *(f"{name}={value}" for name, value in sorted(release.env.items())))
 
     def signs(self, release: Release, port: int) -> Signs:
         metrics = _names(release).metrics

@@ -11,7 +11,7 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.guard import GateResult, Guard, GuardPhase, Verdict
 from toolkit.domain.model import Version
 from toolkit.domain.plan import Step, StepKind
-from toolkit.domain.quantity import format_seconds
+from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.release import Outcome, Release
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.gate import gate_ways, way_fault
@@ -208,6 +208,14 @@ class Act:
         if once and self.adapters and not self._change.tries:
             self.adapters.prove_all(release, step.slot, port)
 
+    def _gate_and_keep(self, step: Step) -> None:
+        """Pass the gate; then keep what a new replica has compiled, before a client can have a part in it."""
+        self._gate(step)
+        if step.slot in self._started and not self._change.proven:
+            kept = self._tools.host.keep_compiled(f"{self._change.model}-{step.slot}")
+            if kept.size:
+                self._tools.say(f"  kept what the engine has compiled, {format_size(kept.size)}")
+
     def _keep_failure(self, step: Step, error: ReleaseFailedError) -> None:
         """Record that a release failed before any guard could watch it."""
         if step.slot in self._judged or (self.adapters and self.adapters.refusals):
@@ -359,7 +367,7 @@ class Act:
         StepKind.INSTALL_ENGINE: _install_engine,
         StepKind.DISTRIBUTE: _distribute,
         StepKind.START: _start,
-        StepKind.GATE: _gate,
+        StepKind.GATE: _gate_and_keep,
         StepKind.ADAPT: _adapt,
         StepKind.HOLD: _hold,
         StepKind.CANARY: _canary,

@@ -30,7 +30,7 @@ def slot_variables(
 ) -> dict[str, Any]:
     """Return the variables of the role `replica` with which `release` runs in a slot of `host`."""
     program, span = f"{release.model}-{slot}", _span(host, release, slot, port)
-    seat = seat_of(host.root, program, port, span)
+    seat = seat_of(host.root, program, port, span, facts.fences)
     return {
         "replica_program": program,
         "replica_user": host.slot_user(program),
