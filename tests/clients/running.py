@@ -72,7 +72,7 @@ class Door:
     def environment(self) -> dict[str, str]:
         """Return the environment of a program."""
         fields = {name.upper(): getattr(self, name) for name in self.__dataclass_fields__}
-        return {**os.environ, **fields, "PYTHONDONTWRITEBYTECODE": "1"}
+        return {**os.environ, **fields}
 
 
 def cells(libraries: Libraries, client: Client, door: Door) -> dict[str, Outcome]:
