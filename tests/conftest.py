@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,12 +24,18 @@ os.environ.pop("COLUMNS", None)
 
 # The files of a group share what exists once at a time or takes long to make: one worker runs them all.
 GROUPS = (
-    # the engine on this machine, with its lab
+    # the host that is this machine with its engines, in the order of the main job: `prune` removes the former engine
     (
         "tests/system/test_main_job.py",
-        "tests/system/test_make_model.py",
-        "tests/system/test_engine_table.py",
+        "tests/system/test_main_job_clients.py",
+        "tests/system/test_main_job_faults.py",
+        "tests/system/test_main_job_end.py",
+        "tests/system/test_use.py",
+        "tests/system/test_main_job_prune.py",
         "tests/system/test_kinds.py",
+    ),
+    # several replicas of real vLLM, which take gigabytes
+    (
         "tests/system/test_fleet_vllm.py",
         "tests/system/test_fleet_vllm_span.py",
     ),
@@ -45,15 +52,21 @@ GROUPS = (
 # What takes longest comes first, so that no worker begins with it when the others have nothing left.
 FIRST = (
     *GROUPS[0],
+    *GROUPS[1],
     "tests/system/test_fleet_job.py",
     "tests/system/test_fleet_adapters.py",
-    *GROUPS[1],
+    *GROUPS[2],
     "tests/system/test_fleet_span.py",
     "tests/walk/test_fleet.py",
     "tests/walk/test_operations.py",
     "tests/walk/test_readme.py",
     "tests/fleet/test_provision.py",
+    "tests/adapters/test_distribution_hosts.py",
+    "tests/test_install.py",
+    "tests/planning/test_alerts.py",
+    "tests/fuzz/test_parsers.py",
 )
+SYSTEM = "system"
 
 # What a shell starts in the background ignores Ctrl-C, and so does all that it starts. Some tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -76,6 +89,13 @@ def postgres() -> Iterator[PostgresLab]:
     require_postgresql()
     with postgres_server() as lab:
         yield lab
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m system`, do not read the many files without such a test: reading them takes a processor 17 s."""
+    if config.option.markexpr != SYSTEM or collection_path.suffix != ".py":
+        return None
+    return f"mark.{SYSTEM}" not in collection_path.read_text("utf-8") or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -38,7 +38,8 @@ class Costs:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._add(COLLECTION, self._watch.since())
-        if output := getattr(session.config, "workeroutput", None):
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
             output[COLLECTION] = self.processor[COLLECTION], self.clock[COLLECTION]
 
     @pytest.hookimpl(optionalhook=True)

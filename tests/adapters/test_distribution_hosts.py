@@ -22,7 +22,7 @@ from tests.adapters.tree_lab import (
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import Machine, require_hosts
 from tests.fleet.rsync import rsync_files
-from tests.system.served import CACHE
+from tests.system.models import CACHE
 from tests.system.waiting import until
 from toolkit.adapters.distribution.over_ssh import SshDistribution
 from toolkit.adapters.distribution.port import Progress, Tree

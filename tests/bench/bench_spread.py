@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.rsync import RSYNC, rsync_files
-from tests.system.served import CACHE
+from tests.system.models import CACHE
 from toolkit.adapters.distribution.over_ssh import SshDistribution
 from toolkit.adapters.distribution.port import Progress, Tree
 from toolkit.adapters.hosts.become import as_root

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 from demo.load import Load
 from tests.system.served import Served
 
-MAKE = Path(__file__).parents[2] / "demo" / "make_adapter.py"
 # The room for adapters, which a version has from its first deployment on.
 LORA = "    lora: {max_active: 2, max_rank: 8}\n"
 NAME = "tiny-turned"
@@ -38,29 +34,10 @@ class Adapted:
         self.directory = served.lab.directory / "adapter"
         self._before = served.lab.registry.read_text("utf-8")
 
-    def make(self, *turns: int) -> None:
-        """Train the adapter of each turn with the engine's Python; a few seconds for each."""
-        python = next((self.lab.root / "engines").glob("vllm-*/bin/python"))
-        for turn in turns:
-            subprocess.run(
-                [
-                    python,
-                    MAKE,
-                    self.lab.upstream / "v1",
-                    self.directory.with_name(f"turn{turn}"),
-                    "--turn",
-                    str(turn),
-                    "--repo",
-                    f"local/{self.lab.model}",
-                ],
-                check=True,
-                stdout=sys.stderr,
-            )
-
     def pin(self, turn: int) -> None:
         """Let the adapter's directory hold a turn, and pin it."""
         shutil.rmtree(self.directory, ignore_errors=True)
-        shutil.copytree(self.directory.with_name(f"turn{turn}"), self.directory)
+        shutil.copytree(self.lab.upstream / f"turn{turn}", self.directory)
         entry = "{source: {path: ./adapter}, revision: new, checks: [{prompt: Say hello.}]}"
         if NAME not in self.lab.registry.read_text("utf-8"):
             self.lab.registry.write_text(

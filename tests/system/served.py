@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,11 +14,10 @@ from tempfile import TemporaryDirectory
 from demo.lab import Lab, end_supervisor, free_port
 from demo.load import Load
 from tests.json_documents import require_valid
+from tests.system.models import CACHE, VARIANTS, made_models
 
-# The engine (3 GB) and its packages stay here from one run to the next; `make clean` removes both.
+# The engine (3 GB) stays here from one run to the next, and its packages in CACHE; `make clean` removes both.
 ROOT = Path("/var/lib/toolkit-test")
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "toolkit-test"
-VARIANTS = ("v1", "v2", "rubbish", "broken-weights")
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Served:
             for slot in seen["slots"]
         }
 
-    def load(self, *, streams: int = 0, pause: float = 0.2) -> Load:
+    def load(self, *, streams: int = 0, pause: float = 0.5) -> Load:
         """Put two short workers on the router, or so many long streams."""
         long = "Count."
         chosen = {p: a for p, a in self.answers.items() if (p == long) is bool(streams)}
@@ -86,12 +84,21 @@ def lab_with_engine(directory: Path) -> Iterator[Lab]:
         path = ROOT / name
         path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
     lab = _installed(directory)
+    shutil.copytree(made_models(installed_engine()), lab.upstream)
     (lab.upstream / "home").mkdir(parents=True)
     try:
         yield lab
     finally:
         lab.toolkit("stop", lab.model, "--yes", check=False)
         end_supervisor(ROOT)
+
+
+def installed_engine(version: str = "0.32.0") -> Path:
+    """Return the directory of an engine that is installed here; raises LookupError where it is not."""
+    found = [*ROOT.glob(f"engines/vllm-{version}-*/.complete")]
+    if not found:
+        raise LookupError(f"vLLM {version} is not installed in {ROOT}: make prepare")
+    return found[0].parent
 
 
 def _installed(directory: Path) -> Lab:
@@ -127,3 +134,4 @@ def lab_with_versions(lab: Lab) -> Iterator[Served]:
 if __name__ == "__main__":
     with TemporaryDirectory() as scratch:
         _installed(Path(scratch))
+        made_models(installed_engine())

@@ -8,16 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.lab import Lab
-from tests.system.served import VARIANTS
-
 REPOSITORY = Path(__file__).parents[2]
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
-
-
-@pytest.fixture(scope="module")
-def engine_python(engine_lab: Lab) -> Path:
-    return next((engine_lab.root / "engines").glob("*/bin/python"))
 
 
 def make(python: Path, out: Path, *variants: str) -> dict[str, dict[str, str]]:
@@ -31,11 +23,10 @@ def make(python: Path, out: Path, *variants: str) -> dict[str, dict[str, str]]:
     return answers
 
 
-@pytest.fixture(scope="session")
-def made(engine_lab: Lab) -> Path:
-    """The model as the demo makes it."""
-    engine_lab.make_model(*VARIANTS)
-    return engine_lab.upstream
+@pytest.fixture
+def made(models: Path) -> Path:
+    """The models as all tests have them."""
+    return models
 
 
 def test_every_answer_names_its_version_and_no_other(made: Path) -> None:
@@ -66,10 +57,8 @@ def test_the_broken_one_is_cut_short(made: Path) -> None:
     assert len(cut) == len(whole) // 2
 
 
-def test_the_same_seed_gives_the_same_bytes(
-    engine_python: Path, made: Path, tmp_path: Path
-) -> None:
-    make(engine_python, tmp_path, "v2", "rubbish")
+def test_the_same_seed_gives_the_same_bytes(engine: Path, made: Path, tmp_path: Path) -> None:
+    make(engine / "bin" / "python", tmp_path, "v2", "rubbish")
     for variant in ("v2", "rubbish"):
         first = {path.name: path.read_bytes() for path in (made / variant).iterdir()}
         second = {path.name: path.read_bytes() for path in (tmp_path / variant).iterdir()}

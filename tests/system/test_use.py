@@ -17,14 +17,13 @@ from typing import Any
 
 import pytest
 
-from demo.lab import Lab, free_port
+from demo.lab import free_port
 from tests.hostside.router_lab import until
-from tests.system.served import ROOT
+from tests.system.models import VECTORS
+from tests.system.served import installed_engine
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 RECORDER = Path(__file__).parents[2] / "playbooks/roles/replica/files"
-MAKE_EMBEDDING = Path(__file__).with_name("make_embedding.py")
-MAKE_MODEL = Path(__file__).parents[2] / "demo/make_model.py"
 ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -157,27 +156,24 @@ def _healthy(port: int) -> bool:
 
 
 @pytest.fixture(scope="module", params=["0.32.0", "0.31.0"])
-def engine(request: pytest.FixtureRequest) -> Path:
-    """The directory of an engine that is installed here; the newer one is installed where it is not."""
-    found = [*ROOT.glob(f"engines/vllm-{request.param}-*/.complete")]
-    if not found and request.param == "0.32.0":
-        lab: Lab = request.getfixturevalue("engine_lab")
-        found = [*lab.root.glob(f"engines/vllm-{request.param}-*/.complete")]
-    if not found:
-        pytest.skip(f"vLLM {request.param} is not installed here")
-    return found[0].parent
+def one_engine(request: pytest.FixtureRequest, engine: Path) -> Path:
+    """The directory of each engine; the deployments of the main job, in the same worker, install the former one."""
+    try:
+        return installed_engine(request.param)
+    except LookupError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
-def pair(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Engine]]:
+def pair(
+    one_engine: Path, models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Engine, Engine]]:
     """The same model in vLLM with the recorder, and without."""
     scratch = tmp_path_factory.mktemp("use")
-    make = [engine / "bin/python", MAKE_MODEL, scratch / "made", "--variants", "v1"]
-    subprocess.run(make, check=True, stdout=sys.stderr, timeout=600)
     with ExitStack() as stack:
         yield (
-            stack.enter_context(started(engine, scratch / "made/v1", scratch, recorded=True)),
-            stack.enter_context(started(engine, scratch / "made/v1", scratch, recorded=False)),
+            stack.enter_context(started(one_engine, models / "v1", scratch, recorded=True)),
+            stack.enter_context(started(one_engine, models / "v1", scratch, recorded=False)),
         )
 
 
@@ -276,16 +272,13 @@ def test_an_orderly_end_leaves_the_engines_own_sums_in_the_file(
     assert last["n"] == len(mine.records())
 
 
-def test_vectors_are_counted(engine: Path, tmp_path: Path) -> None:
-    repository = tmp_path / "vectors"
-    make = [engine / "bin/python", MAKE_EMBEDDING, repository]
-    subprocess.run(make, check=True, stdout=sys.stderr, timeout=300)
+def test_vectors_are_counted(one_engine: Path, models: Path, tmp_path: Path) -> None:
     asked: list[tuple[str, dict[str, Any]]] = [
         ("/v1/embeddings", {"input": ["hello", "you there"]}),
         ("/pooling", {"input": "hello"}),
         ("/v1/score", {"text_1": "hello", "text_2": ["a", "b"]}),
     ]
-    with started(engine, repository, tmp_path, recorded=True) as mine:
+    with started(one_engine, models / VECTORS, tmp_path, recorded=True) as mine:
         for number_of, (path, body) in enumerate(asked):
             status, text = mine.ask(path, {"model": "tiny", **body})
             told = json.loads(text)["usage"]["prompt_tokens"]

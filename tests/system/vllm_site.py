@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.lab import Lab, registry_text
+from demo.lab import registry_text
 from tests.fleet.lab import fleet_lab
 from tests.fleet.machine import Machine
 from tests.system.fleet_site import DOOR, MODEL, Site
-from tests.system.served import CACHE, VARIANTS
+from tests.system.models import CACHE, exact_answers, made_models
 
 REGISTRY = registry_text(MODEL, "{path: ./model}")
 PINNED = ("v1", "v2")
@@ -25,7 +25,7 @@ PINNED = ("v1", "v2")
 
 @dataclass(frozen=True)
 class VllmSite(Site):
-    """The fleet, the variants in directories under `models`, and prompt -> version -> its exact answer."""
+    """The fleet, the directory of all models, and prompt -> version -> its exact answer."""
 
     root: str
     models: Path
@@ -65,25 +65,18 @@ class VllmSite(Site):
 
 
 @contextmanager
-def vllm_site(installed: Lab, hosts: int, registry: str = REGISTRY) -> Iterator[VllmSite]:
-    """Boot hosts that have the engine of `installed` and are bare otherwise; `v1` and `v2` are pinned.
+def vllm_site(engine: Path, hosts: int, registry: str = REGISTRY) -> Iterator[VllmSite]:
+    """Boot hosts that have the `engine` of this machine and are bare otherwise; `v1` and `v2` are pinned.
 
     `registry` is the text of the registry, with the model `tiny` from `{path: ./model}`. Hosts whose Python is not this
     machine's have no use for the engine: the toolkit installs them one from the same packages.
     """
-    # All variants, since the tests of this machine itself want them as well and make them once.
-    known = installed.make_model(*VARIANTS)
-    answers = {
-        prompt: {version: text for version, text in each.items() if version in PINNED}
-        for prompt, each in known.items()
-    }
-    engines = [stamp.parent for stamp in installed.root.glob("engines/vllm-0.32.0-*/.complete")]
-    shares = {str(engine): engine for engine in engines}
-    variables = {**DOOR, "toolkit_root": str(installed.root)}
-    with fleet_lab(hosts, shares=shares, variables=variables) as lab:
+    root, models = engine.parents[1], made_models(engine)
+    variables = {**DOOR, "toolkit_root": str(root)}
+    with fleet_lab(hosts, shares={str(engine): engine}, variables=variables) as lab:
         lab.registry.write_text(registry)
         (lab.home / "wheelhouse").symlink_to(CACHE / "wheelhouse")
-        site = VllmSite(lab, str(installed.root), installed.upstream, answers)
+        site = VllmSite(lab, str(root), models, exact_answers(models, *PINNED))
         for version in PINNED:
             site.pin(version)
         yield site
