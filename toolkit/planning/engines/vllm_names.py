@@ -115,6 +115,7 @@ class Names:
     metric_sources: tuple[str, ...] = ("vllm/v1/metrics/loggers.py",)
 
 
+# The sources in the wheel of each of these have all of its names, see `vllm_check.missing_names`.
 BY_MINOR: Mapping[tuple[int, int], Names] = {
     (0, 31): Names(),
     (0, 32): Names(),
