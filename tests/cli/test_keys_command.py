@@ -74,6 +74,41 @@ def test_quotas_of_a_key_are_listed_and_told(desk: Desk) -> None:
     assert desk("keys", "add", "eve", "--tokens-per-day", "0")[0] == 2
 
 
+COSTS = """\
+currency: EUR
+hosts: {gpu1: {from: 2026-01-01, hourly: 2}}
+charge:
+  tiny: {from: 2026-11-01, input: 0.98, cached: 0.098, output: 7.9}
+"""
+
+
+def test_a_quota_of_cost_goes_out_with_its_prices(desk: Desk) -> None:
+    costs = desk.place / "costs.yaml"
+    add = ("keys", "add", "ann", "--cost-per-month", "50EUR", "--costs", str(costs))
+    assert desk(*add)[0] == 2
+    costs.write_text(COSTS.partition("charge")[0])
+    err = desk(*add)[2]
+    assert "the file of costs does not say what keys are charged" in err
+    assert "write it under `charge:`: toolkit cost --since 30d" in err
+    costs.write_text(COSTS)
+    assert desk(*add[:4], "50USD", *add[5:])[0] == 2
+    assert desk(*add)[0] == 0
+    assert desk("keys", "list")[1].splitlines()[-1] == "ann: at most EUR 50.00 a month"
+    listed = desk("keys", "list", "--json").json()
+    assert (listed["keys"][0]["cost_per_month"], listed["currency"]) == (50_000_000, "EUR")
+    (text,) = [path.read_text() for path in desk.root.rglob("keys.json")]
+    charge = json.loads(text)["charge"]
+    price = {"begins": "2026-11-01", "input": 980_000, "cached": 98_000, "output": 7_900_000}
+    assert charge["models"] == {"tiny": [price]}
+    # New prices come with the next `keys sync`; the same ones change nothing.
+    sync = ("keys", "sync", "--costs", str(costs))
+    assert "count by the prices" not in desk(*sync)[2]
+    costs.write_text(COSTS.replace("7.9", "8"))
+    assert "count by the prices" in desk(*sync)[2]
+    (text,) = [path.read_text() for path in desk.root.rglob("keys.json")]
+    assert json.loads(text)["charge"]["models"]["tiny"][0]["output"] == 8_000_000
+
+
 def test_two_keys_are_never_the_same(desk: Desk) -> None:
     assert desk("keys", "add", "ann")[1] != desk("keys", "add", "bob")[1]
 

@@ -142,6 +142,17 @@ hosts:
          "costs.yaml:4:12: capacity: `measured` is missing: the day on which it was measured"),
         (SMALL + "energy: {kwh: 0.3, pue: 0.9}\n",
          "costs.yaml:4:25: energy.pue: 0.9 is not between 1 and 1,000,000,000,000"),
+        (SMALL + "charge: {a: {input: 1, output: 2}}\n",
+         "costs.yaml:4:13: charge.a: `from` is missing: the day from which the price holds"),
+        (SMALL + "charge: {a: {from: 2026-11-01, input: 1}}\n",
+         "costs.yaml:4:13: charge.a: the price has no `output`"),
+        (SMALL + "charge: {a: {from: 2026-11-01, input: -1, output: 2}}\n",
+         "costs.yaml:4:39: charge.a.input: -1 is negative"),
+        (SMALL + "charge: {a: {from: 2026-11-01, input: 0.0000001, output: 2}}\n",
+         "costs.yaml:4:39: charge.a.input: 1E-7 has more than 6 decimals"),
+        (SMALL + "charge:\n  a:\n    - {from: 2026-11-01, input: 1, output: 2}\n"
+                 "    - {from: 2026-11-01, input: 1, output: 2}\n",
+         "costs.yaml:7:14: charge.a.from: 2026-11-01 is not after 2026-11-01, the price above"),
     ],
 )  # fmt: skip
 def test_a_fault_has_its_line(text: str, message: str) -> None:

@@ -350,7 +350,7 @@ HANDED_OUT = {
                                         "open": 0, "at": 1.5}}],
     "refused": 0, "before": 0, "more": False,
 }  # fmt: skip
-SUMS = {"day": "2026-11-27", "month": "2026-11", "keys": {"ann": [1, 2, 3, 4]}}
+SUMS = {"day": "2026-11-27", "month": "2026-11", "keys": {"ann": [1, 2, 3, 4, 5]}}
 TOLD = {"ledgers": {"a" * 16: SUMS}}
 
 

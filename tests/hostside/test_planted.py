@@ -73,7 +73,7 @@ def directory(path: Path, outside: Path) -> None:
     (path / "sub").symlink_to(outside)
 
 
-TOLD = {"day": "2026-11-27", "month": "2026-11", "keys": {"ann": [1, 2, 3, 4]}}
+TOLD = {"day": "2026-11-27", "month": "2026-11", "keys": {"ann": [1, 2, 3, 4, 5]}}
 HEAD = {"log": "a" * 32, "machine": "ops:/home/ops", "sequence": 1, "digest": "b" * 64}
 Plant = Callable[[Path, Path], None]
 PLANTS = (link_to_file, link_to_directory, dangling_link, second_name, pipe, directory)

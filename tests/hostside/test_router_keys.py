@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from tests.hostside.router_lab import (
     until,
 )
 from tests.hostside.router_site import PATH, Site
-from toolkit.domain.keys import KeyRing
+from toolkit.domain.keys import Charge, KeyRing, Price
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.keys import opened, with_key, without_key
 from toolkit.planning.routing.routes import Routes, Target
@@ -213,17 +214,22 @@ def test_what_was_revoked_stays_revoked_whatever_comes_later(site: Site) -> None
     assert KeyRing.from_json(united) == without_key(before, "ann", now=3.0)
 
 
+CHARGE = Charge(7.0, "EUR", {"tiny": (Price("2026-11-01", 1, 2, 3),)})
+
+
 def test_both_sides_unite_rings_alike() -> None:
     rings = [
         KeyRing(),
         ring(per_minute=5),
         without_key(ring(), "ann", now=4.0),
         without_key(ring(), "ann", now=3.0),
+        replace(ring(), charge=CHARGE),
+        replace(ring(), charge=replace(CHARGE, told=8.0, models={})),
         opened(without_key(with_key(KeyRing(), "bob", BOB, now=2.0), "bob", now=5.0)),
     ]
     for one, other in itertools.product(rings, rings):
-        united = router_keys.merged(one.as_json(), other.as_json())
-        assert united == one.merged(other).as_json()
+        united = json.loads(json.dumps(router_keys.merged(one.as_json(), other.as_json())))
+        assert united == json.loads(json.dumps(one.merged(other).as_json()))
         assert router_keys.is_locked(united) == one.merged(other).is_locked
 
 

@@ -18,7 +18,7 @@ RUN = UseRun(
     "tiny-blue", "a" * 16, "tiny", "v1", 3, "vllm 0.32.0", 100.0, 1, 2, 2, 0, 30, 7, 0,
     Counted(30, 7, 30, 7, 0, 200.0), "gpu-1",
 )  # fmt: skip
-SUMS = LedgerSums("a" * 16, "2026-11-27", "2026-11", {"ann": (5, 50, 50, 500)})
+SUMS = LedgerSums("a" * 16, "2026-11-27", "2026-11", {"ann": (5, 50, 50, 500, 7)})
 ROWS = (
     ROW,
     replace(ROW, key="bob", tokens_in=5),
@@ -105,18 +105,18 @@ def test_a_model_and_a_time_choose_among_runs() -> None:
     [
         pytest.param(SUMS, SUMS, id="twice the same"),
         pytest.param(
-            replace(SUMS, keys={"ann": (4, 60, 50, 600), "bob": (1, 1, 1, 1)}),
-            replace(SUMS, keys={"ann": (5, 60, 50, 600), "bob": (1, 1, 1, 1)}),
+            replace(SUMS, keys={"ann": (4, 60, 50, 600, 9), "bob": (1, 1, 1, 1, 1)}),
+            replace(SUMS, keys={"ann": (5, 60, 50, 600, 9), "bob": (1, 1, 1, 1, 1)}),
             id="the larger sum",
         ),
         pytest.param(
-            replace(SUMS, day="2026-11-28", keys={"ann": (1, 1, 51, 501)}),
-            replace(SUMS, day="2026-11-28", keys={"ann": (1, 1, 51, 501)}),
+            replace(SUMS, day="2026-11-28", keys={"ann": (1, 1, 51, 501, 8)}),
+            replace(SUMS, day="2026-11-28", keys={"ann": (1, 1, 51, 501, 8)}),
             id="a new day",
         ),
         pytest.param(
             replace(SUMS, day="2026-12-01", month="2026-12", keys={}),
-            LedgerSums("a" * 16, "2026-12-01", "2026-12", {"ann": (0, 0, 0, 0)}),
+            LedgerSums("a" * 16, "2026-12-01", "2026-12", {"ann": (0, 0, 0, 0, 0)}),
             id="a new month",
         ),
     ],

@@ -297,13 +297,15 @@ def test_the_end_of_a_deployment_collects(tmp_path: Path) -> None:
 def test_each_host_is_told_what_keys_used_on_the_others() -> None:
     hosts = [FakeHost(Host(f"gpu{number}")) for number in (1, 2, 3)]
     made = [
-        LedgerSums(f"{number:016x}", "2026-11-27", "2026-11", {"ann": (number, 100, number, 100)})
+        LedgerSums(
+            f"{number:016x}", "2026-11-27", "2026-11", {"ann": (number, 100, number, 100, 0)}
+        )
         for number in range(3)
     ]
     for host, sums in zip(hosts, made, strict=True):
         host.sums = (sums,)
     # What a host knows of one that is gone.
-    gone = LedgerSums("f" * 16, "2026-11-20", "2026-11", {"ann": (1, 1, 7, 7)})
+    gone = LedgerSums("f" * 16, "2026-11-20", "2026-11", {"ann": (1, 1, 7, 7, 0)})
     hosts[2].sums = (made[2], gone)
 
     def away(told: object) -> None:
@@ -315,12 +317,12 @@ def test_each_host_is_told_what_keys_used_on_the_others() -> None:
 
 
 def test_a_host_that_got_another_name_is_the_same_ledger() -> None:
-    sums = LedgerSums(LEDGER, "2026-11-27", "2026-11", {"ann": (1, 100, 1, 100)})
+    sums = LedgerSums(LEDGER, "2026-11-27", "2026-11", {"ann": (1, 100, 1, 100, 5)})
     before, other = FakeHost(Host("gpu1")), FakeHost(Host("gpu2"))
     before.sums = (sums,)
     tell([before, other])
     renamed = FakeHost(Host("gpu9"))
-    renamed.sums = (replace(sums, keys={"ann": (2, 200, 2, 200)}),)
+    renamed.sums = (replace(sums, keys={"ann": (2, 200, 2, 200, 10)}),)
     tell([renamed, other])
     assert renamed.told == other.told == renamed.sums
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,13 +15,20 @@ import click
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.cli.context import home_directory, open_fleet, remember_names
 from toolkit.cli.numbers import Whole
-from toolkit.cli.options import Decorator, fleet_option, home_option, json_option, together
+from toolkit.cli.options import (
+    Decorator,
+    costs_option,
+    fleet_option,
+    home_option,
+    json_option,
+    together,
+)
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
 from toolkit.cli.views.host import open_host
-from toolkit.domain.keys import Key, KeyRing
+from toolkit.domain.keys import MILLION, Charge, Key, KeyRing
 from toolkit.errors import HostError
-from toolkit.planning.routing.keys import opened, with_key, without_key
+from toolkit.planning.routing.keys import opened, with_charge, with_key, without_key
 from toolkit.workflows.fleet.keys import FleetKeys, change_keys, read_keys, sync_keys
 
 KEY_BYTES = 32
@@ -66,6 +74,14 @@ def keys() -> None:
 @_quota("requests", "month")
 @_quota("tokens", "month")
 @click.option(
+    "--cost-per-month",
+    "budget",
+    default="",
+    metavar="AMOUNT",
+    help="Cost of its tokens in a month (UTC), as in 50EUR, by `charge` of the file of costs.",
+)
+@costs_option()
+@click.option(
     "--inside",
     is_flag=True,
     help="What is asked with it stays in the fleet: see `toolkit export litellm`.",
@@ -74,10 +90,12 @@ def keys() -> None:
     "--key-stdin", is_flag=True, help="Read the key from standard input instead of making one."
 )
 @_shared
-def add(
+def add(  # noqa: PLR0913  (a key has so many limits)
     name: str,
     per_minute: int | None,
     concurrency: int | None,
+    budget: str,
+    costs_path: str,
     inside: bool,
     key_stdin: bool,
     fleet: str | None,
@@ -90,11 +108,15 @@ def add(
 
     limits = {"per_minute": per_minute or 0, "concurrency": concurrency or 0}
     limits.update({name: value or 0 for name, value in quotas.items()})
-    changed = _change(
-        fleet,
-        home,
-        lambda ring: with_key(ring, name, key, now=time.time(), inside=inside, **limits),
-    )
+    charge = _charge(costs_path) if budget else None
+    if charge is not None:
+        limits["cost_per_month"] = _amount(budget, charge)
+
+    def edit(ring: KeyRing) -> KeyRing:
+        made = with_key(ring, name, key, now=time.time(), inside=inside, **limits)
+        return with_charge(made, charge) if charge else made
+
+    changed = _change(fleet, home, edit)
     if as_json:
         _print_json(changed, name, key=None if key_stdin else key)
         return
@@ -116,7 +138,7 @@ def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
     table(_COLUMNS, [_row(key) for key in seen.ring.active])
     for key in seen.ring.active:
         if key.quotas:
-            say(f"{key.name}: at most {', '.join(_quota_words(key))}")
+            say(f"{key.name}: at most {', '.join(_quota_words(key, seen.ring.charge))}")
     if not seen.ring.active:
         say(SHUT if seen.ring.is_locked else OPEN)
         hint = "; to open it: toolkit keys open" if seen.ring.is_locked else ""
@@ -137,10 +159,20 @@ def revoke(name: str, fleet: str | None, home: str | None, as_json: bool) -> Non
 
 @keys.command()
 @changing(at_once=True, goes_on=True)
+@costs_option()
 @_shared
-def sync(fleet: str | None, home: str | None, as_json: bool) -> None:
-    """Bring hosts that were away during a change to the keys of the others."""
-    changed = sync_keys(_hosts(fleet, home))
+def sync(costs_path: str, fleet: str | None, home: str | None, as_json: bool) -> None:
+    """Bring hosts that were away during a change to the keys of the others.
+
+    Where keys have quotas of cost, the prices become those of the file of costs.
+    """
+    hosts = _hosts(fleet, home)
+    changed = sync_keys(hosts)
+    if changed.ring.charge is not None and Path(costs_path).exists():
+        charge = _charge(costs_path)
+        if with_charge(changed.ring, charge) != changed.ring:
+            changed = change_keys(hosts, lambda ring: with_charge(ring, charge))
+            note(f"quotas of cost count by the prices of {costs_path} from now on")
     _remember(fleet, changed)
     _show(changed, as_json, "every host follows the same keys" if changed.whole else "")
 
@@ -177,11 +209,31 @@ def _row(key: Key) -> tuple[object, ...]:
     return (key.name, key.digest[:12], *limits, "yes" if key.inside else "-", since)
 
 
-def _quota_words(key: Key) -> list[str]:
+def _quota_words(key: Key, charge: Charge | None) -> list[str]:
     return [
-        f"{value:,} {name.partition('_')[0]} a {name.rpartition('_')[2]}"
+        f"{_shown(name, value, charge)} a {name.rpartition('_')[2]}"
         for name, value in key.quotas.items()
     ]
+
+
+def _shown(name: str, value: int, charge: Charge | None) -> str:
+    if name == "cost_per_month":
+        return f"{charge.currency if charge else '?'} {value / MILLION:,.2f}"
+    return f"{value:,} {name.partition('_')[0]}"
+
+
+def _charge(costs_path: str) -> Charge:
+    """Return what keys are charged by the file of costs; raises InputError or RefusedError."""
+    from toolkit.config.costs import load_costs
+    from toolkit.planning.economics.charge import charge_of
+
+    return charge_of(load_costs(Path(costs_path)), time.time())
+
+
+def _amount(text: str, charge: Charge) -> int:
+    from toolkit.planning.economics.charge import amount_of
+
+    return amount_of(text, charge.currency)
 
 
 def _show(found: FleetKeys, as_json: bool, words: str, name: str | None = None) -> None:
@@ -200,6 +252,7 @@ def _print_json(found: FleetKeys, name: str | None = None, **more: Any) -> None:
             **more,
             "door": "locked" if found.ring.is_locked else "open",
             "keys": [asdict(key) for key in shown],
+            "currency": found.ring.charge.currency if found.ring.charge else "",
             "behind": list(found.behind),
             "unreachable": dict(found.unreachable),
         },

@@ -22,6 +22,7 @@ from toolkit.domain.economics import (
     ApiPrice,
     ApiRate,
     Capacity,
+    ChargePrice,
     Costs,
     Exchange,
     HostPrice,
@@ -42,6 +43,7 @@ _TOP = (
     "against",
     "apis",
     "stale",
+    "charge",
 )
 _HOST = ("from", "until", "hourly", "purchase", "hosting", "people", "watts", "metered", "device")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}")
@@ -97,6 +99,7 @@ class _Reader(Values):
                 for number in range(len(self.sequence(("against",)) if "against" in data else ()))
             ),
             self.whole(("stale",), 1, 3650) if "stale" in data else 60,
+            {name: self._charges(name) for name in self._names("charge", data)},
         )
 
     def _names(self, field: str, data: Mapping[str, Any]) -> Collection[str]:
@@ -297,6 +300,38 @@ class _Reader(Values):
                 raise self.fault(where, f"the price has no `{name}`", "per million tokens")
         cached = self.amount((*where, "cached")) if "cached" in data else None
         return Tier(over, self.amount((*where, "input")), self.amount((*where, "output")), cached)
+
+    def _charges(self, name: str) -> tuple[ChargePrice, ...]:
+        """Return what keys are charged for a model: one price, or a list of them, each from a later day."""
+        where: Where = ("charge", name)
+        if not isinstance(self.value(where), list):
+            return (self._charge(where),)
+        found: list[ChargePrice] = []
+        for number in range(len(self.sequence(where))):
+            each = self._charge((*where, number))
+            if found and each.begins <= found[-1].begins:
+                raise self.fault(
+                    (*where, number, "from"),
+                    f"{each.begins} is not after {found[-1].begins}, the price above",
+                )
+            found.append(each)
+        if not found:
+            raise self.fault(where, "no price", EXAMPLE)
+        return tuple(found)
+
+    def _charge(self, where: Where) -> ChargePrice:
+        data = self.mapping(where, ("from", "input", "cached", "output"))
+        begins = self._day_of(where, "from", data, "the day from which the price holds")
+        for name in ("input", "output"):
+            if name not in data:
+                raise self.fault(where, f"the price has no `{name}`", "per million tokens")
+        amounts = {name: self.amount((*where, name)) for name in data if name != "from"}
+        for name, amount in amounts.items():
+            if amount * 10**6 % 1:
+                raise self.fault((*where, name), f"{amount} has more than 6 decimals")
+        return ChargePrice(
+            begins, amounts["input"], amounts.get("cached", amounts["input"]), amounts["output"]
+        )
 
     def _currency(self, where: Where) -> str:
         code = self.value(where)

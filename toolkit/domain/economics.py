@@ -167,12 +167,22 @@ class ApiPrice:
 
 
 @dataclass(frozen=True, slots=True)
+class ChargePrice:
+    """What keys are charged for a million tokens of a model, from the day `begins` on, in the currency of the costs."""
+
+    begins: date
+    input: Decimal
+    cached: Decimal
+    output: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Costs:
     """The content of a file of costs: prices of hosts by name, of other devices (`offers`), and what goes with them.
 
     `kwh` is the price of a kilowatt hour; `pue` multiplies every stated or metered watt. `person_hour` is the price of
     an hour of work; `people` are hours a month for the fleet as a whole. `stale` is the age in days from which a price
-    counts as stale.
+    counts as stale. `charge` is what keys are charged for each model, for their quotas of cost.
     """
 
     currency: str
@@ -187,6 +197,7 @@ class Costs:
     apis: Mapping[str, ApiPrice] = field(default_factory=dict)
     against: tuple[str, ...] = ()
     stale: int = 60
+    charge: Mapping[str, tuple[ChargePrice, ...]] = field(default_factory=dict)
 
     def capacity(self, model: str, device: str) -> Capacity | None:
         """Return what a replica of `model` does on `device`; one without a device holds for all devices."""

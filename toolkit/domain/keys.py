@@ -2,11 +2,51 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-QUOTAS = ("requests_per_day", "tokens_per_day", "requests_per_month", "tokens_per_month")
+QUOTAS = (
+    "requests_per_day",
+    "tokens_per_day",
+    "requests_per_month",
+    "tokens_per_month",
+    "cost_per_month",
+)
+# Amounts are whole millionths of a currency.
+MILLION = 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a million tokens of each kind cost from the day `begins` (UTC) on, in millionths of a currency."""
+
+    begins: str
+    input: int
+    cached: int
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What keys are charged for the tokens of each model, in `currency`, for their quotas of cost.
+
+    Of the prices of a model a later one ends the one before. `told` is when an ops machine read them, in seconds since
+    the epoch.
+    """
+
+    told: float
+    currency: str
+    models: Mapping[str, tuple[Price, ...]]
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Charge:
+        """Return the charge whose JSON form is `data`."""
+        models = {
+            name: tuple(Price(**each) for each in prices) for name, prices in data["models"].items()
+        }
+        return Charge(float(data["told"]), str(data["currency"]), models)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +56,7 @@ class Key:
     `per_minute` limits its requests in any 60 seconds on all hosts together, `concurrency` those at once on each host;
     0 is no limit. `created` and `revoked` are in seconds since the epoch; `revoked` is 0 for a valid key. What is asked
     with a key `inside` must stay in the fleet. Quotas are of all hosts together, for days and months in UTC: requests,
-    and tokens of prompts and answers; 0 is none.
+    tokens of prompts and answers, and their cost in millionths of the currency of the ring's charge; 0 is none.
     """
 
     name: str
@@ -30,6 +70,7 @@ class Key:
     tokens_per_day: int = 0
     requests_per_month: int = 0
     tokens_per_month: int = 0
+    cost_per_month: int = 0
 
     @property
     def quotas(self) -> dict[str, int]:
@@ -50,12 +91,14 @@ class KeyRing:
     """All keys that ever existed, by digest, revoked ones included.
 
     A revoked key stays in the ring, so that no host that was away brings it back. `locked` and `opened` are counters:
-    adding a key raises `locked` above `opened`, and opening the door raises `opened` to `locked`.
+    adding a key raises `locked` above `opened`, and opening the door raises `opened` to `locked`. The charge that was
+    read last holds.
     """
 
     keys: tuple[Key, ...] = ()
     locked: int = 0
     opened: int = 0
+    charge: Charge | None = None
 
     @property
     def active(self) -> tuple[Key, ...]:
@@ -79,17 +122,27 @@ class KeyRing:
             tuple(keys[digest] for digest in sorted(keys)),
             max(self.locked, other.locked),
             max(self.opened, other.opened),
+            max(filter(None, (self.charge, other.charge)), key=_order, default=None),
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the content of `keys.json`."""
-        return asdict(self) | {"keys": [key.as_json() for key in self.keys]}
+        """Return the content of `keys.json`. An older toolkit knows no charge: a ring names one that it has."""
+        data = asdict(self) | {"keys": [key.as_json() for key in self.keys]}
+        if self.charge is None:
+            del data["charge"]
+        return data
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> KeyRing:
         """Return the ring whose `as_json` is `data`; an empty mapping has no keys."""
         keys = tuple(Key(**key) for key in data.get("keys", ()))
-        return KeyRing(keys, int(data.get("locked", 0)), int(data.get("opened", 0)))
+        charge = Charge.from_json(data["charge"]) if data.get("charge") else None
+        return KeyRing(keys, int(data.get("locked", 0)), int(data.get("opened", 0)), charge)
+
+
+def _order(charge: Charge) -> tuple[float, str]:
+    """Return what the same charge comes last by on every host."""
+    return charge.told, json.dumps(asdict(charge), sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,8 +125,9 @@ class UseCursor:
     lost: int = 0
 
 
-# What the sums of a key are of, in their order: requests and tokens of a day, of a month.
-PERIODS = ("day", "day", "month", "month")
+# What the sums of a key are of, in their order: requests and tokens of a day, of a month, and the cost of a month in
+# millionths of the currency.
+PERIODS = ("day", "day", "month", "month", "month")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """The keys of the router: who may use it, and within which limits.
 
 `keys.json` is the truth on this host: {"keys": [{"name", "digest", "created", "per_minute", "concurrency", "revoked"}],
-"locked", "opened"}. It holds the SHA-256 of each key, not its text. A digest needs no salt and no slow hash here: keys
-are 256 random bits, so nobody can guess one. HAProxy starts from `keys.map`; the running workers, old ones too, get the
-same entries without a reload.
+"locked", "opened"}, with "charge" where keys have quotas of cost, see `use_prices.py`. It holds the SHA-256 of each
+key, not its text. A digest needs no salt and no slow hash here: keys are 256 random bits, so nobody can guess one.
+HAProxy starts from `keys.map`; the running workers, old ones too, get the same entries without a reload.
 
 Changes from several places meet by union: a key that was revoked anywhere stays revoked, whatever comes later.
 """
@@ -86,10 +86,17 @@ def merged(one: Document, other: Document) -> Document:
             known.setdefault(field, value)
         revoked = [each["revoked"] for each in (known, key) if each["revoked"]]
         known["revoked"] = min(revoked, default=0.0)
+    charges = [each["charge"] for each in (one, other) if each.get("charge")]
+    newest = max(
+        charges,
+        key=lambda charge: (charge["told"], json.dumps(charge, sort_keys=True)),
+        default=None,
+    )
     return {
         "keys": [keys[digest] for digest in sorted(keys)],
         "locked": max(one.get("locked", 0), other.get("locked", 0)),
         "opened": max(one.get("opened", 0), other.get("opened", 0)),
+        **({"charge": newest} if newest else {}),
     }
 
 
@@ -127,6 +134,14 @@ def _require_quotas(directory: str, given: Document) -> None:
     if base and quotas and "quotas.map" not in base:
         raise RouterError(
             "the router knows no quotas yet: it was set up by an older toolkit and has to be provisioned again"
+        )
+    costs = any(key.get("cost_per_month") for key in given.get("keys", []))
+    watch = router_files.read(
+        os.path.join(os.path.dirname(directory), "bin", "watch", "use_quotas.py")
+    )
+    if costs and watch is not None and "cost_per_month" not in watch:
+        raise RouterError(
+            "the watch knows no quotas of cost yet: it is of an older toolkit and has to be provisioned again"
         )
 
 

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from directory import Directory, make_own, open_plain
+from use_prices import PARTS, Prices
 from wire import Document
 
 FOLDER, STATE, LOCK = "use", "carried.json", ".lock"
@@ -44,13 +45,15 @@ class Ledger:
         self.id, self.file, self.size, self.records = "", 0, 0, 0
         # {"PROGRAM/RUN": number of its last record}, in the order of the last records.
         self.last: dict[str, int] = {}
-        # {KEY: [day, month, requests and tokens of that day, of that month]} of all replicas, in UTC.
+        # {KEY: [day, month, requests and tokens of that day, of that month, cost of that month in millionths of the
+        # currency, and its rest in 10^-12]} of all replicas, in UTC.
         self.spent: dict[str, list[Any]] = {}
         # {"PROGRAM/FILE": what the carrier notes of a replica's file}
         self.sources: dict[str, Document] = {}
         self._saved = (0, 0)
         self._handle = -1
         self._day = (-1, "")
+        self._prices = Prices(root)
 
     @contextlib.contextmanager
     def held(self, seconds: float) -> Iterator[None]:
@@ -59,6 +62,7 @@ class Ledger:
         if os.lstat(self.folder).st_mode & 0o007:
             os.chmod(self.folder, _ROOT_FOLDER)
         with Directory(self.folder) as opened, opened.locked(LOCK, seconds):
+            self._prices.refresh()
             self._catch_up(opened)
             try:
                 yield
@@ -129,7 +133,8 @@ class Ledger:
         if state and fits and state["size"] <= _size(self.folder, state["file"]):
             start, records = (state["file"], state["size"]), state["records"]
             self.last, self.sources = state["last"], state["sources"]
-            self.spent = state.get("spent", {})
+            # An older toolkit counted no costs.
+            self.spent = {name: [*each, 0, 0][:8] for name, each in state.get("spent", {}).items()}
         self._saved, self.records = start, records
         for number in known[known.index(start[0]) :]:
             self.file, self.size = number, start[1] if number == start[0] else 0
@@ -170,16 +175,18 @@ class Ledger:
         if known is None:
             if len(self.spent) >= MOST_KEYS:
                 del self.spent[next(iter(self.spent))]
-            known = self.spent[key] = [day, day[:7], 0, 0, 0, 0]
+            known = self.spent[key] = [day, day[:7], 0, 0, 0, 0, 0, 0]
         if day > known[0]:
             known[0], known[2:4] = day, (0, 0)
         if day[:7] > known[1]:
-            known[1], known[4:6] = day[:7], (0, 0)
+            known[1], known[4:8] = day[:7], (0, 0, 0, 0)
         tokens = (line["in"] or 0) + (line["out"] or 0)
         if day == known[0]:
             known[2], known[3] = known[2] + 1, known[3] + tokens
         if day[:7] == known[1]:
             known[4], known[5] = known[4] + 1, known[5] + tokens
+            more, known[7] = divmod(known[7] + self._prices.cost(line, day), PARTS)
+            known[6] += more
 
     def _begin(self, number: int) -> None:
         self._close()

@@ -28,6 +28,7 @@ QUOTAS = (
     ("tokens_per_day", "tokens"),
     ("requests_per_month", "requests"),
     ("tokens_per_month", "tokens"),
+    ("cost_per_month", "budget"),
 )
 
 

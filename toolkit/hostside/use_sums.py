@@ -3,10 +3,10 @@
     <root>/router/use.json       the sums of this host, which its router hands to the routers of other hosts
     <root>/use/elsewhere.json    {"ledgers": {ID: sums of another host}}
 
-Sums are {"day", "month", "keys": {NAME: [requests and tokens of the day, of the month]}}; those of this host have their
-`ledger` too. A ledger has its own random identity, so a host that gets another name is still the same one. Use only
-grows, so of two statements about one ledger the larger sum is right: the other one is older. So statements may come in
-any order, from hosts and from ops machines, more than once.
+Sums are {"day", "month", "keys": {NAME: [requests and tokens of the day, of the month, cost of the month]}}; those of
+this host have their `ledger` too. A ledger has its own random identity, so a host that gets another name is still the
+same one. Use only grows, so of two statements about one ledger the larger sum is right: the other one is older. So
+statements may come in any order, from hosts and from ops machines, more than once.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from wire import Document
 
 FOLDER, ELSEWHERE = "use", "elsewhere.json"
 OWN = "use.json"
-# What each number of a key is the sum of: requests and tokens of a day, of a month.
-PERIODS = ("day", "day", "month", "month")
+# What each number of a key is the sum of: requests and tokens of a day, of a month, cost of a month in millionths.
+PERIODS = ("day", "day", "month", "month", "month")
 MOST_LEDGERS, MOST_KEYS = 256, 20_000
 _MOST = 10**15
 _ROOT_ONLY, _ROUTER_READS = 0o600, 0o640

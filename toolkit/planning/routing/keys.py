@@ -7,7 +7,7 @@ import hashlib
 import re
 from dataclasses import replace
 
-from toolkit.domain.keys import Key, KeyRing
+from toolkit.domain.keys import Charge, Key, KeyRing
 from toolkit.errors import InputError, RefusedError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -53,6 +53,20 @@ def with_key(
     made = Key(name, digest, now, per_minute, concurrency, inside=inside, **quotas)
     keys = tuple(sorted((*ring.keys, made), key=lambda each: each.digest))
     return replace(ring, keys=keys, locked=max(ring.locked, ring.opened) + 1)
+
+
+def with_charge(ring: KeyRing, charge: Charge) -> KeyRing:
+    """Return the ring with the prices of `charge`; raises RefusedError where quotas are in another currency."""
+    former = ring.charge
+    if former is None or former.models != charge.models or former.currency != charge.currency:
+        limited = [key.name for key in ring.active if key.cost_per_month]
+        if former is not None and limited and former.currency != charge.currency:
+            raise RefusedError(
+                f"quotas of cost are in {former.currency}, and these prices in {charge.currency}",
+                hint=f"toolkit keys revoke {limited[0]}",
+            )
+        return replace(ring, charge=charge)
+    return ring
 
 
 def without_key(ring: KeyRing, name: str, *, now: float) -> KeyRing:

@@ -1,0 +1,87 @@
+"""What a request costs its key, by the charge that came with the keys: for the quotas of cost.
+
+A record costs by the price of its day, so a new price changes nothing about what was used before it. Costs are whole
+numbers: prices are in millionths of the currency for a million tokens, so tokens times a price are in 10^-12 of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import router_keys
+from directory import read_text
+from wire import Document
+
+# Of a millionth of the currency, see above.
+PARTS = 10**6
+_FIELDS = ("begins", "input", "cached", "output")
+_Price = tuple[Any, ...]
+
+
+class Prices:
+    """The prices of the host at `root`."""
+
+    def __init__(self, root: str) -> None:
+        self._path = os.path.join(root, "router", router_keys.FILE)
+        self._mark: Any = None
+        self._models: dict[str, list[_Price]] = {}
+
+    def refresh(self) -> None:
+        """Read the charge anew where the keys have changed."""
+        try:
+            seen = os.lstat(self._path)
+        except OSError:
+            return
+        mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
+        if mark != self._mark:
+            try:
+                self._models = models(json.loads(read_text(self._path) or "{}").get("charge"))
+            except (ValueError, AttributeError):
+                return  # a damaged ring, see `router_keys`: the former prices hold
+            self._mark = mark
+
+    def cost(self, line: Document, day: str) -> int:
+        """Return what a record of the ledger costs, in 10^-12 of the currency; 0 where there are no prices.
+
+        A model without a price costs as the dearest one, so that a new model is no way around a quota.
+        """
+        if not self._models:
+            return 0
+        names = (line["model"], line["program"].rpartition("-")[0])
+        known = next((self._models[name] for name in names if name in self._models), None)
+        if known is not None:
+            price = price_on(known, day)
+        else:
+            every = [price_on(prices, day) for prices in self._models.values()]
+            price = ("", *(max(each[at] for each in every) for at in (1, 2, 3)))
+        given, cached, out = line["in"] or 0, line["cached"] or 0, line["out"] or 0
+        cost = max(given - cached, 0) * price[1] + min(cached, given) * price[2] + out * price[3]
+        return int(cost)
+
+
+def price_on(prices: list[_Price], day: str) -> _Price:
+    """Return the price of a day: the last that has begun by then, or else the first."""
+    return next((each for each in reversed(prices) if each[0] <= day), prices[0])
+
+
+def models(charge: Any) -> dict[str, list[_Price]]:
+    """Return the prices of each model in their order: first day, input, cached, output; without what is none."""
+    if not isinstance(charge, dict) or not isinstance(charge.get("models"), dict):
+        return {}
+    found = {}
+    for name, prices in charge["models"].items():
+        if not isinstance(prices, list) or not prices or not all(map(_is_price, prices)):
+            continue
+        ordered = [tuple(each[field] for field in _FIELDS) for each in prices]
+        found[name] = sorted(ordered)
+    return found
+
+
+def _is_price(given: Any) -> bool:
+    return (
+        isinstance(given, dict)
+        and isinstance(given.get("begins"), str)
+        and all(type(given.get(field)) is int and given[field] >= 0 for field in _FIELDS[1:])
+    )
