@@ -60,7 +60,7 @@ def measure(place: Path, words: tuple[str, ...]) -> tuple[float, float]:
     """Return the seconds of one command in a process of its own, by the clock and of the CPU."""
     began, before = time.monotonic(), worked()
     subprocess.run(
-        [sys.executable, "-m", "toolkit.cli.main", "cost", "--since", "365d", *words],
+        [sys.executable, "-m", "toolkit.cli.main", "cost", "--no-hosts", "--since", "365d", *words],
         cwd=place,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TOOLKIT_HOME": str(place / "home")},
         check=True,

@@ -12,7 +12,7 @@ from tests.cli.shell import ROOT, Prompt
 from tests.workflows.cost_week import WEEKS, Week
 
 PAGE = (ROOT / "docs" / "economics.md").read_text("utf-8")
-COSTS, OVERRIDE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+COSTS, CHARGE, OVERRIDE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 TRAFFIC = ("--tokens-in", "1000000000", "--tokens-out", "200000000", "--requests", "1000")
 
 
@@ -61,7 +61,7 @@ def test_a_stale_price_is_marked(office: Prompt, monkeypatch: pytest.MonkeyPatch
 
 
 def test_own_prices_replace_the_shipped_ones(office: Prompt) -> None:
-    (office.place / "costs.yaml").write_text(COSTS + OVERRIDE)
+    (office.place / "costs.yaml").write_text(COSTS + CHARGE + OVERRIDE)
     said = office("prices", "gpt-6.1-terra", "--json").json()
     found = {each["name"]: each for each in said["apis"]}
     assert len(found["openai/gpt-6.1-terra"]["rates"]) == 2
@@ -98,11 +98,12 @@ def test_the_document_has_the_same_figures(office: Prompt) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("cost", "--since", "7d"), "the history has no use and no replica between 2026-11-21 and 2026-11-27"),
+        (("cost", "--no-hosts", "--since", "7d"),
+         "the history has no use and no replica between 2026-11-21 and 2026-11-27"),
         (("cost", "--since", "soon"), "--since 'soon' is no day"),
         (("cost", "--since", "2026-11-20", "--until", "7w"), "--since 2026-11-20 is after 2026-10-10"),
         (("cost", "--until", "2026-11-28"), "--until 2026-11-28 has not come yet"),
-        (("cost", "--readings", "absent.csv"), "absent.csv does not exist"),
+        (("cost", "--no-hosts", "--readings", "absent.csv"), "absent.csv does not exist"),
         (("cost", "--tokens-in", "1", "--tokens-out", "1", "--tokens-cached", "2"),
          "--tokens-cached 2 is more than --tokens-in 1"),
         (("cost", *TRAFFIC, "--host", "gpu9"), "the host 'gpu9' has no price on 2026-11-27"),
@@ -126,7 +127,7 @@ def test_recorded_use_is_billed_with_the_time_that_models_held_hosts(office: Pro
     (office.place / "costs.yaml").write_text(
         (files / "costs.yaml").read_text() + "exchange: {USD: {rate: 0.92, read: 2026-11-20}}\n"
     )
-    words = ("cost", *days, "--readings", str(files / "meter.csv"), "--by", "key")
+    words = ("cost", "--no-hosts", *days, "--readings", str(files / "meter.csv"), "--by", "key")
     said = office(*words, "--json").json()
     # tests/workflows/test_cost_weeks.py has the working by hand.
     assert said["total"] == "391.740000"
@@ -146,7 +147,8 @@ def test_where_nobody_asked_all_of_the_bill_is_idle_time(office: Prompt) -> None
         (WEEKS / "mixed" / "costs.yaml").read_text()
         + "exchange: {USD: {rate: 0.92, read: 2026-11-20}}\n"
     )
-    said = office("cost", "--since", "2026-11-10", "--until", "2026-11-11", "--what-if", "hosts=+1")
+    days = ("--since", "2026-11-10", "--until", "2026-11-11")
+    said = office("cost", "--no-hosts", *days, "--what-if", "hosts=+1")
     # gpu1 48 h x 1 and 200 W x 48 h x 1.5 at 0.20, 2.88; gpu2 48 h x 2.20.
     assert "Of 156.48, 156.48 (100 %) pays for idle, standby and empty time." in said.out
     assert [line.split() for line in said.out.splitlines() if line.startswith("hosts=+1")] == [

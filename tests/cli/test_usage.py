@@ -68,6 +68,20 @@ def test_the_table_says_who_used_what_and_what_the_engines_counted(fleet: Fleet)
     assert all(len(line) <= 80 for line in said.out.splitlines())
 
 
+def test_a_bill_has_the_newest_use_of_the_hosts_that_answer(fleet: Fleet) -> None:
+    hosts = "".join(f"  {name}: {{from: 2020-01-01, hourly: 1}}\n" for name in ("gpu1", "gpu2"))
+    (fleet.prompt.place / "costs.yaml").write_text(f"currency: USD\nhosts:\n{hosts}")
+
+    def away(place: Place) -> UseChunk:
+        raise HostError("gpu2: no route to host")
+
+    fleet.world.hosts["gpu2"].use = away  # type: ignore[method-assign]
+    assert fleet.prompt("cost", "--no-hosts").code == 2
+    said = fleet.prompt("cost", "--json")
+    assert [each["requests"] for each in said.json()["models"]] == [1_234_569]
+    assert "gpu2: not reached, so its newest use is not in here" in said.json()["notes"][0]
+
+
 def test_rows_may_be_of_several_kinds_in_the_order_asked_for(fleet: Fleet) -> None:
     def first_words(*groups: str) -> list[list[str]]:
         words = [word for each in groups for word in ("--by", each)]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.context import home_directory, open_history
+from toolkit.cli.context import home_directory, open_fleet, open_history
 from toolkit.cli.numbers import Whole
-from toolkit.cli.options import costs_option, home_option, json_option
+from toolkit.cli.options import costs_option, fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.errors import InputError
 
@@ -80,7 +80,11 @@ if TYPE_CHECKING:
     metavar="CHANGES",
     help="The bill with hosts=+1, traffic=0.5, device=OFFER, model=NAME or write-off=5.",
 )
+@click.option(
+    "--no-hosts", is_flag=True, help="Take what the history has; collect nothing from the hosts."
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of text.")
+@fleet_option()
 @home_option()
 @json_option()
 def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
@@ -99,14 +103,17 @@ def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
     against: tuple[str, ...],
     prompt_tokens: int | None,
     scenarios: tuple[str, ...],
+    no_hosts: bool,
     as_csv: bool,
+    fleet: str | None,
     home: str | None,
     as_json: bool,
 ) -> None:
     """Show what a million tokens cost here, how much of it is idle time, and what closed APIs would charge.
 
-    Prices of hosts come from a file of costs, see docs/economics.md. Use, and the time for which models held hosts,
-    come from the history; where it has none yet, --tokens-in and --tokens-out state a traffic. The tables show the
+    Prices of hosts come from a file of costs, see docs/economics.md. Use is collected from the hosts into the history
+    first, which also has the time for which models held hosts; where it has none yet, --tokens-in and --tokens-out
+    state a traffic. The tables show the
     actual cost, the cost at full load and the marginal cost side by side, and the same traffic at closed APIs with the
     dates of their prices.
     """
@@ -125,8 +132,11 @@ def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
     if tokens_in is None and tokens_out is None:
         days_of_bill = first_and_last(since, until, today)
         keys = as_json or by == "key"
-        history = open_history(home_directory(home))
+        place = home_directory(home)
+        history = open_history(place)
+        away = () if no_hosts else _collected(fleet, place, history)
         situation, notes = recorded_situation(costs, days_of_bill, readings, history, keys=keys)
+        notes = (*away, *notes)
     else:
         figures = (requests, tokens_in or 0, tokens_cached, tokens_out or 0)
         situation = stated_situation(costs, model, figures, today, days, named)
@@ -142,6 +152,18 @@ def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
         show(made, prices, by, say, table)
     for words in (*notes, *made[0].account.notes):
         note(words)
+
+
+def _collected(fleet: str | None, place: Path, history: History) -> tuple[str, ...]:
+    """Collect the newest use from the hosts into the history; return remarks on hosts that were not reached."""
+    from toolkit.cli.views.host import open_host
+    from toolkit.workflows.use.collect import collect
+
+    hosts = [open_host(each, place) for each in open_fleet(fleet).hosts]
+    return tuple(
+        f"{name}: not reached, so its newest use is not in here: {error.message}"
+        for name, error in collect(hosts, history).errors.items()
+    )
 
 
 def recorded_situation(
