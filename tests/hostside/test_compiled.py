@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
@@ -17,6 +18,7 @@ from tests.hostside.router_lab import REPO
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import compiled
+import snapshots
 import start_check
 
 COMPILES = {"engine": "vllm-0.32.0", "accelerator": "cuda", "words": ["--a", "1"], "rank": [0, 1]}
@@ -264,3 +266,40 @@ def test_the_machine_is_its_processor_system_devices_and_driver(tmp_path: Path) 
         "driver": "NVRM version: 590.1\n",
         "devices": ["Model: \t NVIDIA H100"],
     }
+
+
+def test_a_kept_tree_is_handed_out_in_parts_and_found_by_its_kind(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compile_into(ground.begin("blue"))
+    name = ground.keep("blue")["name"]
+    root = str(ground.root)
+    assert compiled.find(root, COMPILES, "v2") == {"kind": name.rpartition(".")[0], "name": name}
+    assert compiled.find(root, {**COMPILES, "words": []}, "v2")["name"] == ""
+    monkeypatch.setattr(compiled, "_PART", 3)
+    parts, more = [], True
+    files = compiled.hand_out(root, name, 0)["files"]
+    while more:
+        answer = compiled.hand_out(root, name, sum(map(len, parts)))
+        parts.append(base64.b64decode(answer["data"]))
+        more = answer["more"]
+    assert [each[0] for each in files] == sorted(GRAPHS)
+    assert b"".join(parts) == b"".join(GRAPHS[path] for path in sorted(GRAPHS))
+    assert max(map(len, parts)) <= 3
+    with pytest.raises(ValueError, match="nothing is kept"):
+        compiled.hand_out(root, name[:-1] + "0", 0)
+
+
+def test_a_tree_that_came_from_elsewhere_is_used_like_ones_own(
+    ground: Ground, tmp_path: Path
+) -> None:
+    compile_into(ground.begin("blue"))
+    name = ground.keep("blue")["name"]
+    (tmp_path / "ops").mkdir()
+    (ground.root / "compiled" / name).rename(tmp_path / "ops" / name)
+    request = {"root": str(ground.root), "source": str(tmp_path / "ops" / name), "digest": name}
+    request |= {"kind": "compiled", "files": sorted(GRAPHS)}
+    done = snapshots.place(request, lambda _: None)
+    assert (done["linked"], done["copied"]) == (0, 3)
+    assert there(ground.begin("green")) == GRAPHS
+    assert compiled.hand_out(str(ground.root), name, 0)["more"] is False

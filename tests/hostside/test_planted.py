@@ -135,6 +135,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "hash": {"digest": "d"},
     "check-snapshot": {"digest": "d"},
     "keep-compiled": {"program": "tiny-blue"},
+    "find-compiled": {"compiles": {}, "snapshot": "d"},
+    "hand-out-compiled": {"name": "t", "offset": 0},
     "seal-engine": {"name": "e"},
     "check-engine": {"name": "e"},
     "remove": {"kind": "snapshots", "name": "d"},

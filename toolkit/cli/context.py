@@ -164,6 +164,7 @@ def open_members(
     from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
     from toolkit.adapters.disk import scratch_of
     from toolkit.adapters.interruption import Interruption
+    from toolkit.adapters.store.compiled import CompiledTrees
     from toolkit.cli.trail import trail_now
     from toolkit.cli.views.host import open_host
     from toolkit.cli.waiting import patience_now
@@ -185,6 +186,7 @@ def open_members(
         "interruption": interruption,
         "trail": trail_now(),
         "patience": patience_now(note, interruption.sleep),
+        "compiled": CompiledTrees(home),
         "scorer": _once(partial(_scorer, home, interruption)),
     }
     return tuple(

@@ -95,6 +95,8 @@ COMMANDS = {
     "keep-compiled": Command(
         "compiled", "keep", ("root", "program"), brief=True, carried_through=True
     ),
+    "find-compiled": Command("compiled", "find", ("root", "compiles", "snapshot"), brief=True),
+    "hand-out-compiled": Command("compiled", "hand_out", ("root", "name", "offset"), brief=True),
     "seal-engine": Command("tree_check", "seal_engine"),
     "check-engine": Command("tree_check", "check_engine"),
     "remove": Command("snapshots", "remove", ("request",)),

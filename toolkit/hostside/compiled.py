@@ -15,6 +15,7 @@ only before it takes the first request of a client.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import itertools
@@ -29,7 +30,8 @@ from typing import Any, Optional
 import seals
 import tree_check
 import trees
-from directory import Directory, make_own, read_text
+from directory import Directory, make_own, open_plain, read_text
+from snapshots import tree_name
 from wire import Document
 
 KEPT, WORKING = "compiled", "compiling"
@@ -43,6 +45,8 @@ _PASSING = re.compile(r".*\.(lock|tmp)\Z|tmp\..*|\.\.?\Z")
 # Files of a model that say its shape, and code that it brings.
 _SHAPING = re.compile(r"(config|params|[a-z_]*quant[a-z_]*)\.json\Z|.*\.py\Z")
 _CHUNK = 2**20
+# Bytes of a tree in one answer.
+_PART = 2**22
 
 
 class NotKept(Exception):
@@ -131,6 +135,40 @@ def keep(root: str, program: str) -> Document:
         shutil.rmtree(staging, ignore_errors=True)
     _bound(root)
     return _result(name, len(files), sum(each["size"] for each in copied.values()))
+
+
+def find(root: str, compiles: Document, snapshot: str) -> Document:
+    """Return {"kind", "name"}: WHAT.WHERE of such a replica here, and the tree that is kept for it, or ""."""
+    release = {"snapshot": tree_name(snapshot)}
+    what, where = key(root, {"compiles": compiles, "release": release})
+    return {"kind": f"{what}.{where}", "name": next(iter(kept(root, what, where)), "")}
+
+
+def hand_out(root: str, name: str, offset: int) -> Document:
+    """Return a kept tree for another host: {"files": [[path, size, sha256]...], "data", "more"}.
+
+    `data` is, in base64, the next part of all files' bytes, one file after the other, from `offset` on. Raises
+    ValueError where there is no such tree.
+    """
+    top = os.path.join(root, KEPT, tree_name(name))
+    if not os.path.isdir(top) or tree_check.wrong_tree(root, KEPT, name):
+        raise ValueError(f"nothing is kept as {name!r}")
+    known = seals.read(root, f"{KEPT}-{name}")
+    files = [[path, known[path][0], known[path][-1]] for path in sorted(known)]
+    parts, start, left = [], 0, _PART
+    for path, size, _ in files:
+        if start + size > offset and left:
+            with open(open_plain(os.path.join(top, path)), "rb") as file:
+                file.seek(max(0, offset - start))
+                parts.append(file.read(left))
+            left -= len(parts[-1])
+        start += size
+    data = b"".join(parts)
+    return {
+        "files": files if offset == 0 else [],
+        "data": base64.b64encode(data).decode(),
+        "more": offset + len(data) < start and bool(data),
+    }
 
 
 def key(root: str, manifest: Document) -> tuple[str, str]:

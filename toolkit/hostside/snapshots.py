@@ -15,11 +15,13 @@ from wire import Document, Report
 def place(request: Document, report: Report) -> Document:
     """Put the files of `source` (a directory on this machine) at `<root>/<kind>/<digest>`.
 
-    `kind` is `snapshots` by default. Files are hard-linked where the file system allows it, which takes no time and no
-    space, else copied. The directory appears by one rename. Result: {"linked": int, "copied": int, "bytes": int}.
+    `kind` is `snapshots` by default. What was `compiled` must be root's, so it is copied. Other files are hard-
+    linked where the file system allows it, which takes no time and no space, else copied. The directory appears by
+    one rename. Result: {"linked": int, "copied": int, "bytes": int}.
     """
     done = {"linked": 0, "copied": 0, "bytes": 0}
-    parent = make_own(request["root"], tree_name(request.get("kind", "snapshots")))
+    kind = tree_name(request.get("kind", "snapshots"))
+    parent = make_own(request["root"], kind)
     final = os.path.join(parent, tree_name(request["digest"]))
     if os.path.isdir(final):
         permit(final)
@@ -29,7 +31,7 @@ def place(request: Document, report: Report) -> Document:
     for name in request["files"]:
         source, target = os.path.join(request["source"], name), os.path.join(temporary, name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        _link_or_copy(os.path.realpath(source), target, done)
+        _link_or_copy(os.path.realpath(source), target, done, link=kind != "compiled")
         report(dict(done, file=name))
     permit(temporary)
     os.rename(temporary, final)
@@ -63,8 +65,10 @@ def tree_name(name: str) -> str:
     return name
 
 
-def _link_or_copy(source: str, target: str, done: dict[str, int]) -> None:
+def _link_or_copy(source: str, target: str, done: dict[str, int], *, link: bool) -> None:
     try:
+        if not link:
+            raise OSError(errno.EXDEV, "")
         os.link(source, target)
         done["linked"] += 1
     except OSError as error:

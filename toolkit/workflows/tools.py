@@ -12,6 +12,7 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.host import HostPort
 from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.patience import NO_PATIENCE, Patience
+from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.domain.audit import Head
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.guard import Benchmarks, GateResult, Score
@@ -126,7 +127,8 @@ class Tools:
     `provision_digest` is over the roles and settings of a provisioned host. `routers` are those of all hosts
     with routes. `settings` are those of the host's provisioning, see `domain.host_settings`. `interruption` ends the
     waits of these adapters and of those of the command's other hosts. `scorer` gives what runs benchmarks, None where
-    the command runs none. `patience` is for other commands that hold hosts.
+    the command runs none. `patience` is for other commands that hold hosts. `compiled` is what
+    engines have compiled, as far as this machine keeps it, None where it carries nothing.
     """
 
     host: HostPort
@@ -144,6 +146,7 @@ class Tools:
     scorer: Callable[[], Scores] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     patience: Patience = NO_PATIENCE
+    compiled: CompiledTrees | None = None
 
 
 @dataclass(frozen=True, slots=True)

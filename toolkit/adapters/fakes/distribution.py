@@ -38,6 +38,8 @@ class FakeDistribution:
                 continue
             there.add(tree.name)
             self.sent.append((host.name, tree.kind, tree.name))
+            if tree.kind == "compiled" and host.name in self.hosts:
+                self.hosts[host.name].compiled.add(tree.name)
             if tree.kind == "snapshots" and host.name in self.hosts:
                 names = [file.path for file in tree.files]
                 self.hosts[host.name].place(tree.source, tree.name, names, silent)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 from toolkit.adapters.ansible.converge import Progress
@@ -15,7 +16,13 @@ from toolkit.adapters.fakes.answers import answer_of, answer_of_kind, times_of
 from toolkit.adapters.fakes.guard import FakeGuards, Guarded
 from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import own_routes, share_of
-from toolkit.adapters.hosts.host import CheckedEngine, KeptCompiled, busy, lock_lost
+from toolkit.adapters.hosts.host import (
+    CheckedEngine,
+    FoundCompiled,
+    KeptCompiled,
+    busy,
+    lock_lost,
+)
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.audit import Head, KeptHead
 from toolkit.domain.energy import EnergyCount
@@ -46,6 +53,7 @@ from toolkit.domain.probe import (
     Waited,
 )
 from toolkit.domain.release import OpenDeployment, Release
+from toolkit.domain.snapshot import FileDigest, digest_of_files
 from toolkit.domain.use import LedgerSums, Place, UseChunk
 from toolkit.errors import HostError
 from toolkit.hostside.routes_file import is_sound, needs_reload, parsed
@@ -56,6 +64,9 @@ MEMORY_SAID = (
     "INFO Explicitly set (0.5/12.34) GiB for KV cache on node 0.",
     'vllm:cache_config_info{block_size="128",engine="0",num_gpu_blocks="16"} 1.0',
 )
+# What every engine compiles.
+COMPILED_BYTES = b"graph"
+COMPILED = FileDigest("graph", 5, sha256(COMPILED_BYTES).hexdigest())
 
 
 class Behaviour(StrEnum):
@@ -92,8 +103,8 @@ class FakeHost(Guarded):
     the lock; `holder` is this command, which loses the lock where another owner is set. `damaged` has the faults of
     snapshots, `requests` is its access log, `listeners` what listens besides its router, `way_out` how replicas'
     tries to leave end, `sealed` the engines whose digests are kept, `compiled` the trees of what engines have
-    compiled, `homes` the programs whose homes are there. `says` is what a version answers to a payload, `refuses`
-    why it takes none, empty where it takes it.
+    compiled for its `machine`, `homes` the programs whose homes are there. `says` is what a version answers to a
+    payload, `refuses` why it takes none, empty where it takes it.
     """
 
     host: Host = field(default_factory=lambda: Host("localhost"))
@@ -130,6 +141,7 @@ class FakeHost(Guarded):
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sealed: set[str] = field(default_factory=set)
     compiled: set[str] = field(default_factory=set)
+    machine: str = "cpu"
     homes: set[str] = field(default_factory=set)
     before: Callable[[str], None] = lambda _: None
     says: Callable[[str, Mapping[str, Any]], str] = lambda version, _: f"hello from {version}"
@@ -426,9 +438,21 @@ class FakeHost(Guarded):
         slot = self._slot(program)
         if slot.release is None or self._weight(slot):
             return KeptCompiled("", why="it has taken requests of clients")
-        name = f"{slot.release.engine}.here.{slot.release.snapshot}"
+        kind = f"{hash_of(slot.release.engine)}.{hash_of(self.machine)}"
+        name = f"{kind}.{digest_of_files([COMPILED])}"
         new, self.compiled = name not in self.compiled, {*self.compiled, name}
         return KeptCompiled(name, 1 if new else 0)
+
+    def find_compiled(self, compiles: Mapping[str, Any], snapshot: str) -> FoundCompiled:
+        kind = f"{hash_of(compiles['engine'])}.{hash_of(self.machine)}"
+        return FoundCompiled(kind, next((n for n in self.compiled if n.startswith(kind)), ""))
+
+    def hand_out_compiled(self, name: str) -> tuple[tuple[FileDigest, ...], Iterator[bytes]]:
+        self.events.append(f"hand out {name[:8]}")
+        return (COMPILED,), iter((COMPILED_BYTES[:2], COMPILED_BYTES[2:]))
+
+    def place_compiled(self, source: str, name: str, files: Sequence[str]) -> None:
+        self.compiled.add(name)
 
     def seal_engine(self, engine: str, report: Report) -> None:
         self.sealed.add(engine)
@@ -573,6 +597,11 @@ class FakeConverge:
 def gpu(memory: int, count: int = 1) -> tuple[Device, ...]:
     """Return `count` idle devices of `memory` bytes each."""
     return tuple(Device(index, "NVIDIA Test", memory, memory, "590.1") for index in range(count))
+
+
+def hash_of(text: str) -> str:
+    """Return the part of a compiled tree's name that stands for `text`."""
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 def _program(slot: SlotFacts) -> str:

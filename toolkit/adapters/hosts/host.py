@@ -7,6 +7,7 @@ Workflows use `HostPort`. `RealHost` speaks to the host's side of the toolkit (`
 from __future__ import annotations
 
 import secrets
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -31,7 +32,7 @@ from toolkit.domain.fleet import Host
 from toolkit.domain.guard import GateResult, GuardOrder, GuardPhase
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.load import HostSample
-from toolkit.domain.outside import checked
+from toolkit.domain.outside import checked, whole
 from toolkit.domain.perimeter import Listener, Perimeter, ReplicaTries, Try
 from toolkit.domain.probe import (
     Answer,
@@ -45,6 +46,7 @@ from toolkit.domain.probe import (
     Waited,
 )
 from toolkit.domain.release import OpenDeployment
+from toolkit.domain.snapshot import FileDigest
 from toolkit.domain.use import LedgerSums, Place, UseChunk
 from toolkit.errors import BusyError, HostError
 
@@ -69,6 +71,14 @@ class KeptCompiled:
     name: str
     size: int = 0
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCompiled:
+    """What a replica would compile on a host: its kind (WHAT.WHERE), and the tree that is kept for it, or ""."""
+
+    kind: str
+    name: str
 
 
 class Named(Protocol):
@@ -233,6 +243,15 @@ class HostPort(Named, Protocol):
 
     def keep_compiled(self, program: str) -> KeptCompiled:
         """Keep what a replica has compiled for later ones of its kind; it must have no requests of clients yet."""
+
+    def find_compiled(self, compiles: Mapping[str, Any], snapshot: str) -> FoundCompiled:
+        """Return the kind of what such a replica of a snapshot compiles here, and the tree that is kept for it."""
+
+    def hand_out_compiled(self, name: str) -> tuple[tuple[FileDigest, ...], Iterator[bytes]]:
+        """Return the files of a kept tree, and their bytes, one file after the other."""
+
+    def place_compiled(self, source: str, name: str, files: Sequence[str]) -> None:
+        """Copy a tree from the directory `source` of this machine to those that the host, the same machine, keeps."""
 
     def seal_engine(self, engine: str, report: Report) -> None:
         """Note the digests of an engine's files, right after its installation."""
@@ -452,6 +471,35 @@ class RealHost(Named):
             return KeptCompiled(
                 name=str(answer["name"]), size=int(answer["bytes"]), why=str(answer["why"])
             )
+
+    def find_compiled(self, compiles: Mapping[str, Any], snapshot: str) -> FoundCompiled:
+        answer = self._ask("find-compiled", compiles=dict(compiles), snapshot=snapshot)
+        with understood(self.name):
+            return FoundCompiled(str(answer["kind"]), str(answer["name"]))
+
+    def hand_out_compiled(self, name: str) -> tuple[tuple[FileDigest, ...], Iterator[bytes]]:
+        first = self._ask("hand-out-compiled", name=name, offset=0)
+        with understood(self.name):
+            files = tuple(
+                checked(FileDigest(path, whole(size, "size"), sha256))
+                for path, size, sha256 in first["files"]
+            )
+        return files, self._parts(name, first)
+
+    def _parts(self, name: str, answer: Mapping[str, Any]) -> Iterator[bytes]:
+        offset = 0
+        while True:
+            with understood(self.name):
+                data = b64decode(answer["data"], validate=True)
+            yield data
+            offset += len(data)
+            if not (data and answer["more"]):
+                return
+            answer = self._ask("hand-out-compiled", name=name, offset=offset)
+
+    def place_compiled(self, source: str, name: str, files: Sequence[str]) -> None:
+        request = {"source": source, "digest": name, "files": list(files), "kind": "compiled"}
+        self._ask("place", lambda _: None, **request)
 
     def seal_engine(self, engine: str, report: Report) -> None:
         self._ask("seal-engine", report, name=engine)

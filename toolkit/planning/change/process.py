@@ -29,13 +29,16 @@ def seat_of(
     return Seat(root, port, home, hosts, span["rank"], meeting, compiling)
 
 
-def compiles(release: Release, seat: Seat) -> dict[str, Any]:
-    """Return what the host needs, beside the model's files, to tell whose compiled graphs the replica may load."""
+def compiles(release: Release, rank: int = 0, hosts: int = 0) -> dict[str, Any]:
+    """Return what a host needs, beside the model's files, to tell whose compiled graphs a replica may load.
+
+    `rank` is the host's place among the `hosts` that run the replica together, none for one host.
+    """
     return {
         "engine": release.engine,
         "accelerator": release.accelerator,
         "words": list(engine_of(release.engine).shaping(release)),
-        "rank": [seat.rank, max(1, len(seat.hosts))],
+        "rank": [rank, max(1, hosts)],
     }
 
 
@@ -62,7 +65,7 @@ def process_variables(
             "port": seat.port,
             "devices": list(devices),
             "release": release.as_json(),
-            "compiles": compiles(release, seat),
+            "compiles": compiles(release, seat.rank, len(seat.hosts)),
             "signs": engine.signs(release, seat.port).as_json(),
         },
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan, Step, StepKind
-from toolkit.domain.release import Outcome
+from toolkit.domain.release import Outcome, Release
 from toolkit.errors import (
     CalledOffError,
     InterruptionError,
@@ -20,6 +20,7 @@ from toolkit.planning.change.rollout import PREPARATION, RolloutPlan
 from toolkit.planning.routing.edits import without_standby
 from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.act import Act, Change
+from toolkit.workflows.change.compiled import carry_compiled, collect_compiled
 from toolkit.workflows.change.recording import (
     begin_deployment,
     end_deployment,
@@ -83,7 +84,10 @@ class Rollout:
                 if self._interrupted or len(self._failures) > self._allowed:
                     break
                 unreached = unreached[len(batch) :]
-                self._change([name for name in batch if name not in self._failures])
+                left = [name for name in batch if name not in self._failures]
+                carry_compiled(self._starting(left))
+                self._change(left)
+                collect_compiled(self._starting([n for n in left if n not in self._failures]))
         except (ToolkitError, KeyboardInterrupt):
             self._give_up(unreached)
             self._end_passed()
@@ -295,6 +299,15 @@ class Rollout:
             guard=plan.guard, rollout=self._id, hosts=max(1, watched),
         )  # fmt: skip
         return Act(tools, change, self._open[name], self._facts[name])
+
+    def _starting(self, names: Sequence[str]) -> list[tuple[Tools, Release]]:
+        """Return those hosts that start a replica, and its release."""
+        plans = [(self._tools[name], self._plan.plans[name]) for name in names]
+        return [
+            (tools, plan.release)
+            for tools, plan in plans
+            if plan.release and any(step.kind is StepKind.START for step in plan.steps)
+        ]
 
     def _coming(self, name: str) -> list[tuple[str, str]]:
         """Return kind and name of the trees that must be sent to the host."""

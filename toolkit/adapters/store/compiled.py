@@ -1,0 +1,128 @@
+"""The compiled trees that this ops machine keeps, for other hosts and for bundles.
+
+    <home>/compiled/NAME/        the files of a tree
+    <home>/compiled/NAME.json    {"engine": id of the engine lock}
+
+A tree is hashed whenever it is found: one that has changed is removed, and counts as none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.adapters.store.hashing import digest_file
+from toolkit.domain.compiled import CompiledTree
+from toolkit.errors import IntegrityError
+
+_MOST_TREES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTree:
+    """A tree in a directory of this machine, and the engine lock that made it."""
+
+    tree: CompiledTree
+    directory: Path
+    engine: str
+
+
+class CompiledTrees:
+    """The compiled trees below `home`."""
+
+    def __init__(self, home: Path) -> None:
+        self._top = home / "compiled"
+
+    def find(self, kind: str) -> StoredTree | None:
+        """Return the tree of a kind (WHAT.WHERE), or None."""
+        return next(iter(self._all(f"{kind}.*.json")), None)
+
+    def of_engines(self, engines: Iterable[str]) -> tuple[StoredTree, ...]:
+        """Return the trees that engines with these locks have compiled."""
+        wanted = set(engines)
+        return tuple(each for each in self._all("*.json") if each.engine in wanted)
+
+    def take_in(self, tree: CompiledTree, engine: str, data: Iterable[bytes]) -> StoredTree:
+        """Keep a tree whose files' bytes are `data`, one file after the other.
+
+        Raises IntegrityError where they are not those of its digests; then nothing is kept.
+        """
+        if words := tree.fault():
+            raise _refused(tree, words)
+        place, fresh = self._top / tree.name, self._top / f".{tree.name}.partial"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        try:
+            stream = _Stream(data)
+            for file in tree.files:
+                target = fresh / file.path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                summary, left = hashlib.sha256(), file.size
+                with target.open("xb") as opened:
+                    while left and (part := stream.read(left)):
+                        summary.update(part)
+                        opened.write(part)
+                        left -= len(part)
+                if left or summary.hexdigest() != file.sha256:
+                    raise _refused(tree, f"{file.path} is not what its digest says")
+            shutil.rmtree(place, ignore_errors=True)
+            fresh.rename(place)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+        (self._top / f"{tree.name}.json").write_text(json.dumps({"engine": engine}) + "\n")
+        self._bound()
+        return StoredTree(tree, place, engine)
+
+    def _all(self, pattern: str) -> Iterable[StoredTree]:
+        for note in sorted(self._top.glob(pattern)):
+            name = note.name.removesuffix(".json")
+            directory = self._top / name
+            paths = sorted(each for each in directory.rglob("*") if each.is_file())
+            digests = (digest_file(each, each.relative_to(directory).as_posix()) for each in paths)
+            tree = CompiledTree(name, tuple(digests))
+            try:
+                engine = str(json.loads(note.read_text())["engine"])
+            except (ValueError, KeyError, TypeError):
+                engine = ""
+            if engine and not tree.fault():
+                yield StoredTree(tree, directory, engine)
+            else:
+                self._remove(name)
+
+    def _bound(self) -> None:
+        """Remove the oldest trees beyond the number that is kept."""
+        notes = sorted(self._top.glob("*.json"), key=lambda each: each.stat().st_mtime)
+        for note in notes[:-_MOST_TREES]:
+            self._remove(note.name.removesuffix(".json"))
+
+    def _remove(self, name: str) -> None:
+        (self._top / f"{name}.json").unlink(missing_ok=True)
+        shutil.rmtree(self._top / name, ignore_errors=True)
+
+
+class _Stream:
+    """Bytes that come in parts, read in other parts."""
+
+    def __init__(self, data: Iterable[bytes]) -> None:
+        self._data, self._rest = iter(data), b""
+
+    def read(self, most: int) -> bytes:
+        """Return up to `most` of the next bytes; none at the end."""
+        while not self._rest:
+            part = next(self._data, None)
+            if part is None:
+                return b""
+            self._rest = part
+        found, self._rest = self._rest[:most], self._rest[most:]
+        return found
+
+
+def _refused(tree: CompiledTree, words: str) -> IntegrityError:
+    return IntegrityError(
+        f"the compiled tree {tree.name[:33]} is not kept: {words}",
+        hint="the next start compiles anew",
+    )

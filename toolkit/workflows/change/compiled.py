@@ -1,0 +1,84 @@
+"""Carry what engines have compiled: from the first host that did to this ops machine, and on to hosts that would.
+
+A failure here costs a compilation and nothing else, so it is said and ends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from toolkit.adapters.distribution.port import Tree
+from toolkit.adapters.store.compiled import StoredTree
+from toolkit.domain.compiled import CompiledTree
+from toolkit.domain.release import Release
+from toolkit.errors import HostError, IntegrityError, SourceError
+from toolkit.planning.change.process import compiles
+from toolkit.workflows.change.send import progress, travels
+from toolkit.workflows.tools import Tools
+
+
+def carry_compiled(members: Sequence[tuple[Tools, Release]]) -> None:
+    """Send each host the tree that its replica of the release can use, where it has none and this machine has one."""
+    wanted: dict[str, tuple[StoredTree, list[Tools]]] = {}
+    for tools, release in members:
+        if tools.compiled is None:
+            continue
+        with _Saying(tools):
+            found = tools.host.find_compiled(*_question(tools, release))
+            stored = None if found.name else tools.compiled.find(found.kind)
+            if stored:
+                wanted.setdefault(stored.tree.name, (stored, []))[1].append(tools)
+    for stored, lacking in wanted.values():
+        _send(stored, lacking)
+
+
+def collect_compiled(members: Iterable[tuple[Tools, Release]]) -> None:
+    """Take in from the hosts what this machine has not, each kind once."""
+    for tools, release in members:
+        if tools.compiled is None:
+            continue
+        with _Saying(tools):
+            found = tools.host.find_compiled(*_question(tools, release))
+            if found.name and tools.compiled.find(found.kind) is None:
+                files, data = tools.host.hand_out_compiled(found.name)
+                tools.compiled.take_in(CompiledTree(found.name, files), release.engine, data)
+
+
+def _send(stored: StoredTree, lacking: Sequence[Tools]) -> None:
+    tree = Tree("compiled", stored.tree.name, str(stored.directory), stored.tree.files)
+    by_name = {tools.host.name: tools for tools in lacking}
+    first = lacking[0]
+    here = [tools for tools in lacking if not travels(tools.host.host)]
+    away = [tools.host.host for tools in lacking if travels(tools.host.host)]
+    for tools in here:
+        with _Saying(tools):
+            tools.host.place_compiled(tree.source, tree.name, [file.path for file in tree.files])
+    failed: Mapping[str, str] = {}
+    if away:
+        with _Saying(first):
+            failed = first.distribution().spread(tree, away, progress(first.say, first.clock))
+    for name, words in failed.items():
+        if words:
+            by_name[name].say(f"  what was compiled before did not arrive: {words}")
+
+
+def _question(tools: Tools, release: Release) -> tuple[Mapping[str, object], str]:
+    hosts = release.span.hosts if release.span else ()
+    rank = hosts.index(tools.host.host.relay_address) if hosts else 0
+    return compiles(release, rank, len(hosts)), release.snapshot
+
+
+class _Saying:
+    """Says a failure in its block, and goes on."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, (HostError, IntegrityError, SourceError)):
+            self._tools.say(f"  what was compiled is not carried: {error.message}")
+            return True
+        return False
