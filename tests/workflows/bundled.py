@@ -11,6 +11,7 @@ from tests.adapters.test_engine_packages import make_wheel
 from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.fakes.hub import FakeHub
+from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.adapters.store.store import Store
 from toolkit.config.engine_locks import read_lock, read_locks
 from toolkit.config.lock_file import read_lock as read_registry_lock
@@ -154,6 +155,7 @@ class Office:
             Silent,
             lambda _: None,
             lambda: self.clock,
+            CompiledTrees(self.home),
         )
 
     def create(self, target: Path, *specs: str) -> Path:

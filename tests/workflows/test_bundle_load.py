@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,16 @@ from tests.planning.facts import release
 from tests.workflows.bundled import REGISTRY, WEIGHTS, Office
 from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.hub.client import HuggingFaceHub
+from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.config.engine_locks import read_locks
 from toolkit.config.lock_file import read_lock
 from toolkit.config.registry.reading import load_registry
+from toolkit.domain.bundle import BundleFile, Manifest
+from toolkit.domain.compiled import CompiledTree
 from toolkit.domain.release import Release
+from toolkit.domain.snapshot import FileDigest, digest_of_files
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError
+from toolkit.planning.upkeep.bundle import contradictions
 from toolkit.workflows.files.bundle_load import load_bundle
 from toolkit.workflows.files.report import Silent
 from toolkit.workflows.files.supplies import LocalSupplies
@@ -115,6 +121,30 @@ def test_without_the_load_the_same_deployment_fails(bundle: Path, site: Office) 
     engine = site.open(bundle).engines[0]
     with pytest.raises(SourceError, match=r"pip could not download anchor==1\.0"):
         site.wheelhouse.fill(engine)
+
+
+def test_what_engines_have_compiled_travels_along(tmp_path: Path) -> None:
+    office, site = Office(tmp_path / "office"), Office(tmp_path / "site")
+    office.stock()
+    files = (FileDigest("a/graph", 5, hashlib.sha256(b"graph").hexdigest()),)
+    tree = CompiledTree(f"{'a' * 16}.{'b' * 16}.{digest_of_files(files)}", files)
+    engine = office.engine().id
+    CompiledTrees(office.home).take_in(tree, engine, [b"graph"])
+    CompiledTrees(office.home).take_in(replace(tree, name=f"c{tree.name[1:]}"), "other", [b"graph"])
+    root = office.create(tmp_path / "bundle", "tiny@v1")
+    assert [each.name for each in (root / "compiled" / engine).iterdir()] == [tree.name]
+    assert site.load(root).as_json()["compiled"] == [tree.name]
+    found = CompiledTrees(site.home).find(tree.kind)
+    assert found is not None
+    assert (found.engine, (found.directory / "a/graph").read_bytes()) == (engine, b"graph")
+    assert site.load(root).empty
+
+
+def test_what_engines_have_compiled_must_be_what_its_name_says(tmp_path: Path) -> None:
+    file = BundleFile(f"compiled/engine/{'a' * 16}.{'b' * 16}.{'c' * 64}/graph", 5, "d" * 64)
+    manifest = Manifest("1", "", (), (), (file,))
+    (fault,) = contradictions(manifest, {}, {})
+    assert "do not have the digest" in fault
 
 
 def test_what_hosts_pass_weights_on_with_travels_along(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import click
 from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.engines.packages import uv_binary
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
+from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.cli.context import home_directory, open_fleet, open_hub, open_store
 from toolkit.cli.options import (
     dry_run_option,
@@ -81,6 +82,7 @@ def create(dry_run: bool, as_json: bool, **options: Any) -> None:
         uv_binary(),
         PullProgress,
         note,
+        compiled=CompiledTrees(home),
     )
     if dry_run:
         _show_outlook(spec, outlook(spec, tools), as_json)
@@ -291,6 +293,8 @@ def _show_plan(plan: LoadPlan) -> None:
         note(f"  take in {lock.packages} packages of {lock.id}")
     for file in plan.libraries:
         note(f"  take in {Path(file.path).name}, with which hosts pass weights on to each other")
+    if plan.compiled:
+        note(f"  take in what engines have compiled for {len(plan.compiled)} kinds of replicas")
     for lock in plan.engine_locks:
         note(f"  add the engine lock {Path(lock.path).name}")
     path = plan.after.document.path

@@ -6,6 +6,7 @@ registry/                    registry and lock, cut down to the versions inside
 weights/<sha256>             every file of the snapshots once, named by its digest
 engines/*.lock               the engine locks
 wheels/*.whl                 the packages they name
+compiled/ENGINE/NAME/        what those engines have compiled, for hosts like the ones that did
 swarm/*.whl                  libtorrent for hosts that pass weights on to each other
 licences/<model>@<version>/  licence texts of the model's repository
 bin/uv                       installs the wheels by hand, without the toolkit
@@ -25,6 +26,7 @@ REGISTRY = "registry/model_registry.yaml"
 LOCK = "registry/model_registry.lock.json"
 UV = "bin/uv"
 SWARM = "swarm/"
+COMPILED = "compiled/"
 
 
 @dataclass(frozen=True, slots=True)

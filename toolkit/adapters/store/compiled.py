@@ -46,6 +46,10 @@ class CompiledTrees:
         wanted = set(engines)
         return tuple(each for each in self._all("*.json") if each.engine in wanted)
 
+    def has(self, name: str) -> bool:
+        """Whether a tree of this name is here."""
+        return (self._top / f"{name}.json").is_file()
+
     def take_in(self, tree: CompiledTree, engine: str, data: Iterable[bytes]) -> StoredTree:
         """Keep a tree whose files' bytes are `data`, one file after the other.
 

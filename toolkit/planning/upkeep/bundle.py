@@ -11,6 +11,7 @@ from typing import Any
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.bounds import BUNDLE, WHOLE
 from toolkit.domain.bundle import (
+    COMPILED,
     LOCK,
     MANIFEST,
     README,
@@ -22,11 +23,12 @@ from toolkit.domain.bundle import (
     Manifest,
     weights_path,
 )
+from toolkit.domain.compiled import CompiledTree
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import Version
 from toolkit.domain.outside import brief, checked, parse_json, shown
 from toolkit.domain.requirements import LockedPackage
-from toolkit.domain.snapshot import Snapshot, is_safe_path
+from toolkit.domain.snapshot import FileDigest, Snapshot, is_safe_path
 from toolkit.errors import IntegrityError, NothingSuitableError
 from toolkit.planning.release.engine_choice import choose_lock
 
@@ -172,6 +174,20 @@ def parse_manifest(text: str) -> Manifest:
     return manifest
 
 
+def compiled_trees(manifest: Manifest) -> tuple[tuple[str, CompiledTree], ...]:
+    """Return what engines have compiled, each with the id of its engine lock."""
+    files: dict[tuple[str, str], list[FileDigest]] = {}
+    for file in manifest.files:
+        parts = file.path.split("/", 3)
+        if file.path.startswith(COMPILED) and len(parts) == 4:
+            _, engine, name, path = parts
+            digest = FileDigest(path, file.size, file.sha256)
+            files.setdefault((engine, name), []).append(digest)
+    return tuple(
+        (engine, CompiledTree(name, tuple(each))) for (engine, name), each in sorted(files.items())
+    )
+
+
 def contradictions(
     manifest: Manifest,
     versions: Mapping[str, Snapshot],
@@ -201,6 +217,11 @@ def contradictions(
             for package in packages
             if not digests & set(package.sha256)
         ]
+    faults += [
+        f"{COMPILED}{engine}/{tree.name}: {words}"
+        for engine, tree in compiled_trees(manifest)
+        if (words := tree.fault())
+    ]
     return tuple(faults)
 
 

@@ -16,12 +16,14 @@ from toolkit.adapters.bundle import FileOrigin
 from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.hub.port import OpenHub
+from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
 from toolkit.config.lock_file import Lock, lock_text
 from toolkit.config.registry.merge import cut_registry
 from toolkit.config.registry.reading import RegistryFile
 from toolkit.domain.bundle import (
+    COMPILED,
     LICENCES,
     LOCK,
     MANIFEST,
@@ -83,6 +85,7 @@ class BundleTools:
     report: Callable[[], PullReport]
     say: Callable[[str], None]
     clock: Callable[[], float] = time.time
+    compiled: CompiledTrees | None = None
 
 
 def assemble(spec: BundleSpec, tools: BundleTools, root: Path) -> tuple[Manifest, str]:
@@ -140,6 +143,12 @@ def _placements(
             wheel, sha256 = tools.libraries.wheel(python)
             file = BundleFile(f"{SWARM}{wheel.name}", wheel.stat().st_size, sha256)
             found[file.path] = FileOrigin(file, wheel)
+    engines = [lock.id for lock in spec.engines]
+    for stored in tools.compiled.of_engines(engines) if tools.compiled else ():
+        for each in stored.tree.files:
+            path = f"{COMPILED}{stored.engine}/{stored.tree.name}/{each.path}"
+            file = BundleFile(path, each.size, each.sha256)
+            found[path] = FileOrigin(file, stored.directory / each.path)
     uv = digest_file(tools.uv, UV)
     found[UV] = FileOrigin(BundleFile(UV, uv.size, uv.sha256), tools.uv)
     return sorted(found.values(), key=lambda each: -each.file.size)

@@ -18,6 +18,7 @@ from toolkit.adapters import bundle as disk
 from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.sources.directory import LocalFiles
+from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
 from toolkit.config.engine_locks import is_shipped, local_directory, read_lock
@@ -27,6 +28,7 @@ from toolkit.config.registry.edit import write_registry
 from toolkit.config.registry.merge import merge_lock, merge_registry
 from toolkit.config.registry.reading import RegistryFile, parse_registry, read_registry
 from toolkit.domain.bundle import (
+    COMPILED,
     MANIFEST,
     REGISTRY,
     SUMS,
@@ -35,12 +37,19 @@ from toolkit.domain.bundle import (
     Manifest,
     weights_path,
 )
+from toolkit.domain.compiled import CompiledTree
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import HubSource, Version, parts_of
 from toolkit.domain.requirements import parse_requirements
+from toolkit.domain.snapshot import FileDigest
 from toolkit.errors import IntegrityError, RefusedError
 from toolkit.planning.release.licence_policy import licence_verdict
-from toolkit.planning.upkeep.bundle import contradictions, parse_manifest, sums_text
+from toolkit.planning.upkeep.bundle import (
+    compiled_trees,
+    contradictions,
+    parse_manifest,
+    sums_text,
+)
 from toolkit.workflows.files.bundle_files import WORKERS, require_room
 from toolkit.workflows.files.pool import run_all
 from toolkit.workflows.files.pull import preview
@@ -95,6 +104,7 @@ class LoadPlan:
     snapshots: tuple[Version, ...]
     wheels: tuple[EngineLock, ...]
     libraries: tuple[BundleFile, ...]
+    compiled: tuple[tuple[str, CompiledTree], ...]
     engine_locks: tuple[EngineLock, ...]
     before: RegistryFile | None
     after: RegistryFile
@@ -111,6 +121,7 @@ class LoadPlan:
             self.snapshots
             or self.wheels
             or self.libraries
+            or self.compiled
             or self.engine_locks
             or self.added
             or self.lock_changes
@@ -122,6 +133,7 @@ class LoadPlan:
             "snapshots": [version.title for version in self.snapshots],
             "engines": [lock.id for lock in self.wheels],
             "swarm_libraries": [file.path for file in self.libraries],
+            "compiled": [tree.name for _, tree in self.compiled],
             "engine_locks": [Path(lock.path).name for lock in self.engine_locks],
             "registry": str(self.after.document.path),
             "versions_added": list(self.added),
@@ -144,7 +156,7 @@ def open_bundle(root: Path, fingerprint: str = "") -> Bundle:
             hint="it is another bundle, or somebody changed it; do not take it in",
         )
     manifest = parse_manifest(disk.read_bundle_text(root, MANIFEST))
-    large = ("weights/", "wheels/", SWARM)
+    large = ("weights/", "wheels/", SWARM, COMPILED)
     texts = [file for file in manifest.files if not file.path.startswith(large)]
     _refuse(root, [fault for file in texts if (fault := disk.check(root, file, lambda _: None))])
     registry = read_registry(root / REGISTRY)
@@ -210,19 +222,28 @@ def plan_load(bundle: Bundle, site: Site) -> LoadPlan:
         for file in bundle.manifest.files
         if file.path.startswith(SWARM) and site.libraries.wants(file.sha256)
     )
+    trees = CompiledTrees(site.home)
+    compiled = tuple(
+        (engine, tree)
+        for engine, tree in compiled_trees(bundle.manifest)
+        if not trees.has(tree.name)
+    )
     unknown = {each.id for each in bundle.engines} - {each.id for each in site.locks}
     engine_locks = tuple(each for each in bundle.engines if each.id in unknown)
     plan = LoadPlan(
         snapshots=missing,
         wheels=wheels,
         libraries=libraries,
+        compiled=compiled,
         engine_locks=engine_locks,
         before=before,
         after=after,
         added=added,
         lock=lock,
         lock_changes=lock_text(lock) != lock_text(here),
-        room=_room(bundle, site, missing, wheels, libraries),
+        room=_room(
+            bundle, site, missing, wheels, (*libraries, *(f for _, t in compiled for f in t.files))
+        ),
         notes=(*_engine_notes(site, engine_locks), *_registry_notes(before, after, added, bundle)),
     )
     require_room(plan.room, f"the bundle {bundle.root}")
@@ -254,6 +275,7 @@ def load_bundle(
         _take_wheels(bundle, site, lock)
     for file in plan.libraries:
         site.libraries.take_in(bundle.root / file.path, file.sha256)
+    _take_compiled(bundle, site, plan)
     for lock in plan.engine_locks:
         target = local_directory(site.home) / Path(lock.path).name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -265,6 +287,13 @@ def load_bundle(
     elif plan.added:
         write_registry(site.registry_path, plan.before, plan.after)
     return plan
+
+
+def _take_compiled(bundle: Bundle, site: Site, plan: LoadPlan) -> None:
+    for engine, tree in plan.compiled:
+        top = bundle.root / COMPILED / engine / tree.name
+        data = ((top / file.path).read_bytes() for file in tree.files)
+        CompiledTrees(site.home).take_in(tree, engine, data)
 
 
 def _take_snapshot(bundle: Bundle, site: Site, version: Version) -> None:
@@ -300,7 +329,7 @@ def _room(
     site: Site,
     versions: tuple[Version, ...],
     engines: tuple[EngineLock, ...],
-    libraries: tuple[BundleFile, ...],
+    others: tuple[BundleFile | FileDigest, ...],
 ) -> dict[Path, int]:
     contents = {
         file.sha256: max(file.size - site.store.partial_size(file), 0)
@@ -309,7 +338,7 @@ def _room(
     }
     wanted = {lock.id for lock in engines}
     wheels = sum(each.size for each in bundle.manifest.engines if each.id in wanted)
-    wheels += sum(file.size for file in libraries)
+    wheels += sum(file.size for file in others)
     return {site.store.root: sum(contents.values()), site.home: wheels}
 
 
