@@ -146,6 +146,17 @@ def test_days_bound_what_is_asked_for_and_both_belong_to_it(history: History) ->
     assert seen("2026-11-27", None) == list(days[1:])
     assert seen(None, "2026-11-27") == list(days[:2])
     assert seen("2026-11-27", "2026-11-27") == [days[1]]
+    # Over all days that there are, and over none of them.
+    assert seen("2026-11-26", "2026-11-28") == seen("2020-01-01", "2030-01-01") == list(days)
+    assert seen("2026-11-29", "2030-01-01") == seen("2020-01-01", "2026-11-25") == []
+
+
+def test_numbers_that_nobody_asks_for_are_not_summed_up(history: History) -> None:
+    history.add_use(CHUNK)
+    (whole,), (part,) = history.use(by=("day",)), history.use(by=("day",), sums=("tokens_in",))
+    assert part.tokens_in == whole.tokens_in > 0
+    assert (part.requests, part.tokens_out, part.audio_seconds) == (0, 0, 0.0)
+    assert history.use("2030-01-01", by=(), sums=("tokens_in",)) == ()
 
 
 def test_records_that_were_dropped_before_anybody_read_them_are_lost(history: History) -> None:

@@ -11,7 +11,7 @@ from tests.planning.economics.given import FIRST, WEEK, costs, held, rounded, us
 from toolkit.domain.economics import ApiPrice, ApiRate, Tier
 from toolkit.errors import InputError
 from toolkit.planning.economics.account import account
-from toolkit.planning.economics.api import break_even, quote, tier_on
+from toolkit.planning.economics.api import break_even, by_day, quote, tier_on
 from toolkit.planning.economics.bills import Situation
 from toolkit.planning.economics.comparison import chosen_apis, compare
 from toolkit.planning.economics.scenario import apply, parse_scenario
@@ -41,9 +41,9 @@ TURNS = api(
 
 def test_cached_tokens_have_their_own_price() -> None:
     """2 million fresh x 2 + 1 million cached x 0.5 + 0.1 million out x 10 = 5.5; all fresh 3 x 2 + 1 = 7."""
-    found = quote(FLAT, [use(3_000_000, 100_000, cached=1_000_000)], ONE, FIRST, stale=60)
+    found = quote(FLAT, by_day([use(3_000_000, 100_000, cached=1_000_000)]), ONE, FIRST, stale=60)
     assert (found.cost, found.uncached) == (Decimal("5.5"), 7)
-    in_euro = quote(FLAT, [use(1_000_000, 0)], Decimal("0.9"), FIRST, stale=60)
+    in_euro = quote(FLAT, by_day([use(1_000_000, 0)]), Decimal("0.9"), FIRST, stale=60)
     assert in_euro.cost == Decimal("1.8")
 
 
@@ -55,12 +55,12 @@ def test_the_length_of_the_mean_prompt_decides_the_price(
     requests: int, prompt: int | None, cost: int
 ) -> None:
     traffic = [use(1_000_000, 0, requests=requests)]
-    assert quote(LONG, traffic, ONE, FIRST, stale=60, prompt=prompt).cost == cost
+    assert quote(LONG, by_day(traffic), ONE, FIRST, stale=60, prompt=prompt).cost == cost
 
 
 def test_each_day_counts_at_its_own_price() -> None:
     days = [date(2026, 11, day) for day in (2, 3, 4, 5, 6)]
-    found = quote(TURNS, [use(1_000_000, 0, day=day) for day in days], ONE, FIRST, stale=60)
+    found = quote(TURNS, by_day(use(1_000_000, 0, day=day) for day in days), ONE, FIRST, stale=60)
     assert found.cost == 1 + 1 + 2 + 4 + 4
     assert found.changes == (
         "a price of now ends on 2026-11-03",
@@ -70,7 +70,7 @@ def test_each_day_counts_at_its_own_price() -> None:
 
 def test_a_later_price_is_named_though_it_does_not_count_yet() -> None:
     found = quote(
-        TURNS, [use(1_000_000, 0, day=date(2026, 11, 4))], ONE, date(2026, 11, 4), stale=60
+        TURNS, by_day([use(1_000_000, 0, day=date(2026, 11, 4))]), ONE, date(2026, 11, 4), stale=60
     )
     assert found.cost == 2
     assert found.changes == ("from 2026-11-05 on USD 4 in, 4 cached, 20 out",)
@@ -88,14 +88,14 @@ def test_a_later_price_is_named_though_it_does_not_count_yet() -> None:
     ],
 )  # fmt: skip
 def test_a_price_that_may_be_wrong_is_stale(price: ApiPrice, today: date, words: str) -> None:
-    assert quote(price, [use(1, 1)], ONE, today, stale=60).stale == words
+    assert quote(price, by_day([use(1, 1)]), ONE, today, stale=60).stale == words
 
 
 def test_where_a_day_has_no_price_there_is_no_quote() -> None:
     future = api(ApiRate(READ, FLAT.rates[0].tiers, date(2026, 11, 4)))
     traffic = [use(1, 1), use(1, 1, day=date(2026, 11, 4))]
-    assert quote(future, traffic, ONE, FIRST, stale=60).cost is None
-    assert quote(future, traffic[1:], ONE, FIRST, stale=60).cost is not None
+    assert quote(future, by_day(traffic), ONE, FIRST, stale=60).cost is None
+    assert quote(future, by_day(traffic[1:]), ONE, FIRST, stale=60).cost is not None
 
 
 def test_prices_by_the_time_of_day_count_with_their_part_of_it() -> None:

@@ -277,13 +277,15 @@ class History:
         model: str = "",
         key: str = "",
         probes: bool = False,
+        sums: Sequence[str] = use.SUMS,
     ) -> tuple[UseRow, ...]:
         """Return the use from day to day, both included (`2026-11-27`, UTC), sums over all kinds not in `by`.
 
         `model` and `key` choose; a model has its adapters with it. The toolkit's own requests are in it with `probes`.
+        Of numbers that are not among `sums` rows have none.
         """
         with self._lock:
-            wanted = use.Wanted(since, until, by, model, key, probes)
+            wanted = use.Wanted(since, until, by, model, key, probes, sums)
             return tuple(use.rows(self._db, wanted))
 
     def use_runs(self) -> tuple[UseRun, ...]:

@@ -4,14 +4,14 @@ record counts once, whoever collects, and wherever a collection is killed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
 from toolkit.adapters.history.database import Database, Row
 from toolkit.domain.use import KINDS, PROBE, Counted, Place, UseChunk, UseCursor, UseRow, UseRun
 
-_SUMS = (
+SUMS = (
     "requests",
     "tokens_in",
     "cached",
@@ -29,7 +29,8 @@ _RUN = ("ledger", "program", "run")
 class Wanted:
     """Which rows: from day to day, both included, of one model or adapter and of one key; `by` what they differ.
 
-    A model has its adapters with it. Probes are nobody's use.
+    A model has its adapters with it. Probes are nobody's use. `sums` are the numbers that are asked for; each of them
+    takes its time over millions of rows.
     """
 
     since: str | None = None
@@ -38,6 +39,7 @@ class Wanted:
     model: str = ""
     key: str = ""
     probes: bool = False
+    sums: Sequence[str] = SUMS
 
 
 def add_chunk(db: Database, chunk: UseChunk, at: float) -> bool:
@@ -60,10 +62,14 @@ def add_chunk(db: Database, chunk: UseChunk, at: float) -> bool:
 def rows(db: Database, wanted: Wanted) -> list[UseRow]:
     """Return the sums for each kind that is asked for, in their order."""
     columns = [_COLUMNS.get(each, each) for each in KINDS if each in wanted.by]
-    sums = ", ".join(f"SUM({each}) AS {each}" for each in _SUMS)
+    sums = ", ".join(f"SUM({each}) AS {each}" for each in wanted.sums)
+    (recorded,) = db.run(
+        "SELECT (SELECT MIN(day) FROM use) AS first, (SELECT MAX(day) FROM use) AS last", ()
+    )
+    # Over all days that there are, the table itself is read faster than by its days.
     conditions = {
-        "day >= ?": wanted.since,
-        "day <= ?": wanted.until,
+        "day >= ?": _unless(wanted.since, lambda day: day <= (recorded["first"] or "")),
+        "day <= ?": _unless(wanted.until, lambda day: day >= (recorded["last"] or "")),
         "? IN (model, base)": wanted.model or None,
         "key = ?": wanted.key or None,
         "key <> ?": None if wanted.probes else PROBE,
@@ -75,9 +81,13 @@ def rows(db: Database, wanted: Wanted) -> list[UseRow]:
         f"SELECT {', '.join([*columns, sums])} FROM use{where}{groups}",  # noqa: S608
         list(used.values()),
     )
-    read = [_row(each) for each in found if each["requests"] is not None]
+    read = [_row(each) for each in found if each[wanted.sums[0]] is not None]
     # Databases differ in their order of texts.
     return sorted(read, key=attrgetter(*KINDS))
+
+
+def _unless(day: str | None, needless: Callable[[str], bool]) -> str | None:
+    return None if day is None or needless(day) else day
 
 
 def runs(db: Database) -> list[UseRun]:
@@ -132,12 +142,12 @@ def _move(db: Database, chunk: UseChunk, at: float) -> None:
 def _add_row(db: Database, host: str, row: UseRow) -> None:
     kinds = [_COLUMNS.get(each, each) for each in KINDS]
     given = {**{_COLUMNS.get(each, each): getattr(row, each) for each in KINDS}, "host": host}
-    more = ", ".join(f"{each} = use.{each} + excluded.{each}" for each in _SUMS)
+    more = ", ".join(f"{each} = use.{each} + excluded.{each}" for each in SUMS)
     db.run(
-        f"INSERT INTO use ({', '.join([*kinds, *_SUMS])})"  # noqa: S608
-        f" VALUES ({', '.join('?' * (len(kinds) + len(_SUMS)))})"
+        f"INSERT INTO use ({', '.join([*kinds, *SUMS])})"  # noqa: S608
+        f" VALUES ({', '.join('?' * (len(kinds) + len(SUMS)))})"
         f" ON CONFLICT ({', '.join(kinds)}) DO UPDATE SET {more}",
-        [*(given[each] for each in kinds), *(getattr(row, each) for each in _SUMS)],
+        [*(given[each] for each in kinds), *(getattr(row, each) for each in SUMS)],
     )
 
 
@@ -218,15 +228,15 @@ def _row(row: Row) -> UseRow:
         model=row.get("model", ""),
         version=row.get("version", ""),
         release=row.get("release_number", 0),
-        requests=int(row["requests"]),
-        tokens_in=int(row["tokens_in"]),
-        cached=int(row["cached"]),
-        tokens_out=int(row["tokens_out"]),
-        reasoning=int(row["reasoning"]),
-        unknown=int(row["unknown"]),
+        requests=int(row.get("requests", 0)),
+        tokens_in=int(row.get("tokens_in", 0)),
+        cached=int(row.get("cached", 0)),
+        tokens_out=int(row.get("tokens_out", 0)),
+        reasoning=int(row.get("reasoning", 0)),
+        unknown=int(row.get("unknown", 0)),
         base=row.get("base", ""),
         ended=row.get("ended", ""),
-        audio_seconds=float(row["audio_seconds"]),
+        audio_seconds=float(row.get("audio_seconds", 0.0)),
     )
 
 

@@ -32,24 +32,28 @@ class Quote:
     changes: tuple[str, ...] = ()
 
 
+def by_day(traffic: Iterable[Traffic]) -> dict[date, Tokens]:
+    """Return the tokens of each day of a traffic."""
+    days: dict[date, list[Traffic]] = {}
+    for row in traffic:
+        days.setdefault(row.day, []).append(row)
+    return {day: total(rows) for day, rows in days.items()}
+
+
 def quote(
     price: ApiPrice,
-    traffic: Iterable[Traffic],
+    tokens: Mapping[date, Tokens],
     rate: Decimal,
     today: date,
     *,
     stale: int,
     prompt: int | None = None,
 ) -> Quote:
-    """Return what `traffic` costs at `price`, each day at that day's rate.
+    """Return what the tokens of some days cost at `price`, each day at that day's rate.
 
     `rate` is what one unit of the price's currency costs in the bill's. A price is stale from an age of `stale` days
     on. Prices by the length of the prompt are those for prompts of `prompt` tokens, by default the traffic's mean.
     """
-    days: dict[date, list[Traffic]] = {}
-    for row in traffic:
-        days.setdefault(row.day, []).append(row)
-    tokens = {day: total(rows) for day, rows in days.items()}
     length = mean_prompt(tokens.values()) if prompt is None else prompt
     cost: Decimal | None = ZERO
     uncached: Decimal | None = ZERO

@@ -10,10 +10,17 @@ from decimal import Decimal
 
 from toolkit.domain.economics import ApiPrice, Costs, Traffic
 from toolkit.errors import InputError
-from toolkit.planning.economics.api import BreakEven, Quote, break_even, exchange_rate, quote
+from toolkit.planning.economics.api import (
+    BreakEven,
+    Quote,
+    break_even,
+    by_day,
+    exchange_rate,
+    quote,
+)
 from toolkit.planning.economics.bills import Account, Situation
 from toolkit.planning.economics.shares import ZERO
-from toolkit.planning.economics.work import Tokens, total
+from toolkit.planning.economics.work import Tokens
 
 # What a bill is compared with where neither the file of costs nor the command names anything.
 USUAL = ("openai/gpt-6.1-terra", "anthropic/claude-sonnet-5-5", "google/gemini-3.8-flash")
@@ -87,12 +94,14 @@ def compare(
         subjects.append(("", bill.total, *_whole(bill), list(situation.traffic)))
     found = []
     for model, ours, marginal, used, traffic in subjects:
+        tokens = by_day(traffic)
+        whole = sum(tokens.values(), Tokens())
         for api in apis:
-            quoted = quote(api, traffic, rates[api.name], today, stale=costs.stale, prompt=prompt)
+            quoted = quote(api, tokens, rates[api.name], today, stale=costs.stale, prompt=prompt)
             even = None
             if quoted.cost is not None and marginal is not None and quoted.cost:
                 even = break_even(ours - marginal, marginal, quoted.cost, used)
-            found.append(Comparison(model, ours, total(traffic), quoted, even))
+            found.append(Comparison(model, ours, whole, quoted, even))
     return tuple(found)
 
 

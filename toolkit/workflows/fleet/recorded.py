@@ -14,6 +14,7 @@ from toolkit.planning.economics.reserved import reserved
 
 _ALL = 1_000_000
 # Two sums over the recorded use are smaller by far than its rows.
+_SUMS = ("requests", "tokens_in", "cached", "tokens_out", "unknown")
 _BY_PLACE, _BY_KEY = ("day", "host", "model", "base"), ("key", "model", "base")
 
 
@@ -31,8 +32,8 @@ def recorded(
     model whose replica computed it.
     """
     days = day_of(span.begins).isoformat(), day_of(span.ends - 1).isoformat()
-    rows = history.use(*days, by=_BY_PLACE)
-    by_key = history.use(*days, by=_BY_KEY) if keys else ()
+    rows = history.use(*days, by=_BY_PLACE, sums=_SUMS)
+    by_key = history.use(*days, by=_BY_KEY, sums=_SUMS) if keys else ()
     models = history.models()
     weights = {
         (release.model, release.number): max(1, release.memory * max(1, release.devices))
