@@ -218,6 +218,26 @@ def test_a_template_is_found_wherever_it_stands(
     assert (found.template, found.tools) == (template, tools)
 
 
+@pytest.mark.parametrize(
+    ("config", "vocabulary"),
+    [
+        ({"vocab_size": 152_064}, 152_064),
+        ({"vocab_size": 7, "text_config": {"vocab_size": 262_208}}, 262_208),
+        ({"vocab_size": 7, "text_config": {}}, 7),
+        ({"vocab_size": 2**24 + 1}, None),
+        ({"vocab_size": -1}, None),
+        ({"vocab_size": True}, None),
+        ({"vocab_size": "152064"}, None),
+        ({}, None),
+    ],
+)
+def test_the_vocabulary_is_that_of_the_text_model(
+    config: dict[str, Any], vocabulary: int | None
+) -> None:
+    texts = {"config.json": json.dumps(config).encode()}
+    assert read_facts(texts, texts).vocabulary == vocabulary
+
+
 def test_snapshots_of_the_same_files_are_equal_whether_they_were_read_or_not() -> None:
     plain = Snapshot("acme/tiny", "a" * 40, ())
     assert replace(plain, facts=THINKS) == plain

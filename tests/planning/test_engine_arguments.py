@@ -133,6 +133,25 @@ def test_a_replica_takes_what_its_version_states_and_no_more(
     assert words[words.index("--gpu-memory-utilization") + 1] == share
 
 
+@pytest.mark.parametrize(
+    ("vocabulary", "share"),
+    [
+        (None, "0.2397"),
+        # (20,480 - 532 - 1,024.25) / 81,079 = 0.23339...
+        (262_208, "0.2333"),
+        # (20,480 - 532 - 1.5) / 81,079 = 0.24601...
+        (384, "0.246"),
+    ],
+)
+def test_a_larger_vocabulary_leaves_vllm_a_smaller_share(
+    vocabulary: int | None, share: str
+) -> None:
+    h100 = Device(0, "NVIDIA H100 80GB HBM3", 81_079 * 2**20, 81_079 * 2**20)
+    asked = version(resources={"memory": parse_size("20GiB")})
+    words = VLLM.arguments(asked, CUDA, host(devices=(h100,)), vocabulary)
+    assert words[words.index("--gpu-memory-utilization") + 1] == share
+
+
 @pytest.mark.parametrize("accelerator", [CPU, CUDA])
 def test_adapters_can_be_loaded_at_run_time_where_a_version_takes_them(
     accelerator: Accelerator,

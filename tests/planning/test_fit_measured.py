@@ -118,6 +118,19 @@ def test_where_a_second_replica_is_planned_beside_the_first_it_starts(
     assert starts or not beside
 
 
+@pytest.mark.parametrize("vocabulary", [32_000, 131_072, 152_064, 262_208])
+@pytest.mark.parametrize("requests", [16, 1024])
+def test_the_share_leaves_room_for_the_logits_of_any_vocabulary(
+    vocabulary: int, requests: int
+) -> None:
+    # Worked on paper: 4 bytes for each request and token of the vocabulary, and CUDA's context of 532 MiB.
+    wanted = 40 * GIB
+    beside = 532 * MIB + requests * vocabulary * 4
+    share = share_of_device(wanted, H100.memory, H100.name, requests, vocabulary)
+    taken = share * H100.memory + beside
+    assert wanted - H100.memory / 10_000 <= taken <= wanted
+
+
 def test_a_replica_is_predicted_to_take_what_its_version_states() -> None:
     files, options = ASKED["7B"]
     stated = 20 * GIB

@@ -55,7 +55,7 @@ class ModelFacts:
     of a request, `thinks` whether it begins an answer with a thought, `marks` are the pieces of `MARKS` in it. `tekken`
     is whether Mistral's own tokenizer is there, which writes chats without a template. `pooling` is whether
     `modules.json` makes one vector of a text, `labels` the number of classes of a classifier. `vision` and `audio` are
-    whether it takes images and sound.
+    whether it takes images and sound. `vocabulary` is the number of its tokens, None where no file says it.
     """
 
     architectures: tuple[str, ...] = ()
@@ -70,6 +70,7 @@ class ModelFacts:
     labels: int | None = None
     vision: bool = False
     audio: bool = False
+    vocabulary: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form in a lock: what differs from an empty answer."""

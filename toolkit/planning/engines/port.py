@@ -133,9 +133,16 @@ class Engine(Protocol):
     phases: tuple[str, ...]
 
     def arguments(
-        self, version: Version, accelerator: Accelerator, facts: HostFacts
+        self,
+        version: Version,
+        accelerator: Accelerator,
+        facts: HostFacts,
+        vocabulary: int | None = None,
     ) -> tuple[str, ...]:
-        """Return the arguments that a release keeps: all but those that follow from the slot."""
+        """Return the arguments that a release keeps: all but those that follow from the slot.
+
+        `vocabulary` is the number of the model's tokens, None where it is not known.
+        """
 
     def environment(
         self, version: Version, accelerator: Accelerator, weights: int

@@ -62,7 +62,11 @@ class Vllm:
     phases: tuple[str, ...] = tuple(words for words, _ in vllm_phases.PHASES)
 
     def arguments(
-        self, version: Version, accelerator: Accelerator, facts: HostFacts
+        self,
+        version: Version,
+        accelerator: Accelerator,
+        facts: HostFacts,
+        vocabulary: int | None = None,
     ) -> tuple[str, ...]:
         # Here and not above: the tables are read for a new release alone, and a rollback must start at once.
         from toolkit.planning.engines import vllm_table
@@ -80,7 +84,7 @@ class Vllm:
         options.update(_parallel(version, accelerator, flags))
         options.update(vllm_lora.lora_options(version.reserved, flags))
         if accelerator.traits.has_devices:
-            options[flags.utilization] = _utilization(version, facts, flags)
+            options[flags.utilization] = _utilization(version, facts, flags, vocabulary)
         if _is_eager(version, accelerator, flags):
             options[flags.eager] = True
         if version.permission.trust_remote_code:
@@ -370,7 +374,7 @@ def _is_eager(version: Version, accelerator: Accelerator, flags: Flags) -> bool:
     return version.serving.get(flags.eager, not accelerator.traits.has_devices) is True
 
 
-def _utilization(version: Version, facts: HostFacts, flags: Flags) -> float:
+def _utilization(version: Version, facts: HostFacts, flags: Flags, vocabulary: int | None) -> float:
     """Return the share of a device with which a replica takes what the version states, so that a second one fits."""
     wanted = version.resources.memory / version.resources.devices
     able = [device for device in facts.devices if device.memory >= wanted]
@@ -378,7 +382,7 @@ def _utilization(version: Version, facts: HostFacts, flags: Flags) -> float:
         return 0.9
     device = min(able, key=lambda each: each.memory)
     requests = version.serving.get(flags.sequences)
-    return vllm_options.share_of_device(wanted, device.memory, device.name, requests)
+    return vllm_options.share_of_device(wanted, device.memory, device.name, requests, vocabulary)
 
 
 def _words(name: str, value: ServingValue) -> list[str]:

@@ -86,13 +86,20 @@ def outside(requests: int, vocabulary: int = _VOCABULARY) -> int:
     return _CONTEXT + requests * vocabulary * _FLOAT
 
 
-def share_of_device(wanted: float, device: int, name: str, requests: ServingValue | None) -> float:
+def share_of_device(
+    wanted: float,
+    device: int,
+    name: str,
+    requests: ServingValue | None,
+    vocabulary: int | None = None,
+) -> float:
     """Return the share of a device of `device` bytes that vLLM may take so that a replica takes `wanted` bytes in all.
 
-    `requests` is the registry's bound on the requests of a step. The share has four decimals and is never rounded up.
+    `requests` is the registry's bound on the requests of a step, `vocabulary` the model's tokens, None where its files
+    were pinned by a toolkit that did not read them. The share has four decimals and is never rounded up.
     """
     most = _count(None if requests is None else str(requests)) or _requests_by_device(device, name)
-    share = (min(wanted, device) - outside(most)) / device
+    share = (min(wanted, device) - outside(most, vocabulary or _VOCABULARY)) / device
     return max(_SMALLEST, math.floor(share * 10_000) / 10_000)
 
 

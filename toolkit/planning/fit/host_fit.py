@@ -26,7 +26,7 @@ from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.predict import Place, predict
 from toolkit.planning.release.accelerator import choose_accelerator, describe_host
 from toolkit.planning.release.build import build_release
-from toolkit.planning.release.capabilities import with_defaults
+from toolkit.planning.release.capabilities import vocabulary_of, with_defaults
 
 # Room for the engine's packages and logs beside a snapshot.
 DISK_RESERVE = 2**30
@@ -136,7 +136,8 @@ def _options(candidate: Candidate, accelerator: Accelerator, facts: HostFacts) -
     """Return the options that a deployment of the candidate would give to its engine."""
     version = with_defaults(candidate.version, candidate.snapshot.facts)
     engine = engine_named(version.engine.name)
-    args = engine.arguments(version, accelerator, facts)
+    vocabulary = vocabulary_of(candidate.snapshot.facts)
+    args = engine.arguments(version, accelerator, facts, vocabulary)
     env = engine.environment(version, accelerator, candidate.snapshot.size)
     return engine.read_options(version.engine.version, args, env)
 

@@ -9,7 +9,12 @@ from toolkit.domain.model import Adapter, Version
 from toolkit.domain.release import Release, ReleaseAdapter, Span
 from toolkit.domain.snapshot import Snapshot
 from toolkit.planning.engines import engine_named
-from toolkit.planning.release.capabilities import capabilities, kind_of, with_defaults
+from toolkit.planning.release.capabilities import (
+    capabilities,
+    kind_of,
+    vocabulary_of,
+    with_defaults,
+)
 from toolkit.planning.release.checks import checks_of
 
 
@@ -42,7 +47,7 @@ def build_release(
         accelerator=str(lock.accelerator),
         memory=version.resources.memory,
         devices=version.resources.devices,
-        args=engine.arguments(version, lock.accelerator, facts),
+        args=engine.arguments(version, lock.accelerator, facts, vocabulary_of(snapshot.facts)),
         env=dict(engine.environment(version, lock.accelerator, snapshot.size)),
         checks=checks_of(version.checks, able, kind),
         routing=version.routing,

@@ -69,6 +69,11 @@ def with_defaults(version: Version, facts: ModelFacts | None) -> Version:
     return replace(version, serving={**found, **version.serving}) if found else version
 
 
+def vocabulary_of(facts: ModelFacts | None) -> int | None:
+    """Return the number of a model's tokens, None where its lock does not have it."""
+    return facts.vocabulary if facts else None
+
+
 def capabilities(version: Version, facts: ModelFacts | None) -> Capabilities | None:
     """Return what a version can do; None where neither its lock has facts nor the registry names its kind."""
     facts = _known(version, facts)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from toolkit.domain.bounds import CONFIG, CONTEXT
+from toolkit.domain.bounds import CONFIG, CONTEXT, WIDTH
 from toolkit.domain.capabilities import MARKS, ModelFacts
 from toolkit.domain.outside import parse_json
 
@@ -71,6 +71,7 @@ def read_facts(paths: Iterable[str], texts: Mapping[str, bytes]) -> ModelFacts:
         labels=_labels(config),
         vision=_has(config, "vision_config", "visual", "vision_tower", "img_processor"),
         audio=_has(config, "audio_config", "audio_tower", "audio_processor"),
+        vocabulary=_vocabulary(text_config, config),
     )
 
 
@@ -102,6 +103,14 @@ def _context(*configs: Mapping[str, Any]) -> int | None:
             value = config.get(name)
             if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= CONTEXT:
                 return value
+    return None
+
+
+def _vocabulary(*configs: Mapping[str, Any]) -> int | None:
+    for config in configs:
+        value = config.get("vocab_size")
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= WIDTH:
+            return value
     return None
 
 
