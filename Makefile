@@ -5,6 +5,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# Some machines for CI set it. Then each of the hundreds of commands that tests run compiles its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo demo-clean test check packages prepare unit fuzz system bench reference lock clean
 
@@ -56,6 +58,7 @@ lock: $(READY) ## Resolve the toolkit's own dependencies anew
 	scripts/lock.sh --upgrade
 
 clean: ## Remove what installs, builds and tests left: here, their engine and their cached packages
+	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/toolkit-test"
 	for each in /var/lib/toolkit-test /var/cache/toolkit-tests; do \
