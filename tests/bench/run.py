@@ -37,6 +37,7 @@ SECTIONS = {
     "bench_guard.py": ("guard-alarms", "guard-power"),
     "bench_use.py": ("use", "use-year"),
     "bench_use_clients.py": ("use-clients",),
+    "bench_accounting.py": ("accounting",),
     "bench_guard_faults.py": ("guard-faults", "guard-work", "guard-repeats"),
 }
 
