@@ -1,7 +1,8 @@
 """An engine's stand-in that gets a fault while it serves: POST /fault {"fault": NAME} to its own port.
 
 Names: errors (5 % answer 500), 500, empty, garbage, slow (3 s an answer), hang (health goes on), grow (200 MiB a
-second), crash, refuse; an empty one ends the fault.
+second), crash, refuse; an empty one ends the fault. LoRA adapters load and unload as in vLLM; with some loaded, those
+of the directory `new` have the fault alone.
 """
 
 from __future__ import annotations
@@ -17,12 +18,17 @@ import time
 fault = [""]
 held: list[bytearray] = []
 tokens = [0]
+# Public or internal name -> the directory of its weights.
+adapters: dict[str, str] = {}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if self.path == "/adapters":
+            self.answer(json.dumps(adapters).encode())
+            return
         metrics = f'vllm:generation_tokens_total{{engine="0"}} {float(tokens[0])}\n'
         self.answer(metrics.encode() if self.path == "/metrics" else b"")
 
@@ -33,7 +39,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(b"{}")
             begin(fault[0])
             return
-        now = fault[0]
+        if self.path.endswith("_lora_adapter"):
+            self.adapt(request)
+            return
+        if request.get("model", "tiny") not in {"tiny", *adapters}:
+            self.answer(b'{"error": {"message": "no such model"}}', 404)
+            return
+        now = fault[0] if not adapters or adapters.get(request.get("model")) == "new" else ""
         if now == "500" or (now == "errors" and random.random() < 0.05):
             self.answer(b'{"error": {"message": "internal error"}}', 500)
             return
@@ -42,6 +54,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         time.sleep(3.0 if now == "slow" else 0.02)
         tokens[0] += 2
         self.complete({"empty": "", "garbage": "zqx zqx"}.get(now, "it is 4"), request)
+
+    def adapt(self, request: dict[str, str]) -> None:
+        name, loads = request["lora_name"], self.path == "/v1/load_lora_adapter"
+        if loads is (name in adapters):
+            self.answer(b"{}", 400)
+            return
+        if loads:
+            adapters[name] = request["lora_path"]
+        else:
+            del adapters[name]
+        self.answer(b"{}")
 
     def complete(self, text: str, request: dict[str, object]) -> None:
         if not request.get("stream"):

@@ -147,9 +147,10 @@ class Guarded:
 class Crowd:
     """Clients that ask `rate` times a second in all; `answers` counts the good and the bad ones."""
 
-    def __init__(self, port: int, rate: float) -> None:
+    def __init__(self, port: int, rate: float, model: str = "tiny") -> None:
         self.answers: Counter[str] = Counter()
         self._port, self._rate, self._ended = port, rate, threading.Event()
+        self._body = json.dumps({"model": model, "prompt": "2+2"})
         self._waiting: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -171,7 +172,7 @@ class Crowd:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=8)
         started = time.monotonic()
         try:
-            connection.request("POST", PATH, b'{"model": "tiny", "prompt": "2+2"}')
+            connection.request("POST", PATH, self._body)
             answer = connection.getresponse()
             text = answer.read().decode()
             good = answer.status == 200 and "4" in text and time.monotonic() - started < 2

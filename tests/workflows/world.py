@@ -229,7 +229,9 @@ class World:
 
     def deploy(self, wanted: Release, limits: Limits | None = None, **more: Any) -> RolledOut:
         def want(facts: HostFacts) -> Wanted:
-            return Wanted("deploy", wanted, guard=self.guard)
+            known = self.version.adapters if self.version else ()
+            guards = {each.name: each.guard for each in known}
+            return Wanted("deploy", wanted, guard=self.guard, adapter_guards=guards)
 
         timing = replace(TIMING, bake=None) if self.guard else TIMING
         return self.order(

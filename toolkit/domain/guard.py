@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
+from toolkit.domain.probe import Call
+
 
 class Verdict(StrEnum):
     """The outcome of a gate, of a step of a canary or of a bake. A figure that nobody could measure is never bad."""
@@ -240,13 +242,27 @@ class PairedProbe:
     """A request that the guard sends to the new replica and the former one in turn, directly, never through the router.
 
     The answer must contain `contains`. With `same` nothing about answers is meant to change, and the guard compares
-    them. An empty answer always counts as failed.
+    them. An empty answer always counts as failed. Of an adapter, `former` is the name under which the replica has the
+    version that served before, empty where none did; None where a release is asked.
     """
 
     path: str
     payload: Mapping[str, Any]
     contains: str = ""
     same: bool = False
+    former: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterReturn:
+    """How a host gives adapters back: the public `names` that lead to new weights, and calls to their replica.
+
+    Those of `back` make the names lead to the former weights, those of `after` forget what probes alone needed.
+    """
+
+    names: tuple[str, ...]
+    back: tuple[Call, ...]
+    after: tuple[Call, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +272,8 @@ class GuardOrder:
     `slot` has the new release, `former` the slot of the release that stands beside it, empty where none does. `share`
     is in parts of ten thousand. A phase lasts for `seconds`, and until `requests` were answered; where it cannot be
     judged it holds for up to `patience` seconds, and then follows `unsure`. `hosts` is the number of hosts whose guards
-    judge the same rollout, which share the chance of a false alarm.
+    judge the same rollout, which share the chance of a false alarm. Where `adapters` alone change, they are what is
+    watched and given back, and `former` is empty.
     """
 
     rollout: str
@@ -274,6 +291,7 @@ class GuardOrder:
     tolerance: Tolerance = field(default_factory=Tolerance)
     probes: tuple[PairedProbe, ...] = ()
     hosts: int = 1
+    adapters: AdapterReturn | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the form that hosts keep."""
@@ -289,5 +307,13 @@ class GuardOrder:
                 "unsure": Unsure(data["unsure"]),
                 "tolerance": Tolerance(**data["tolerance"]),
                 "probes": tuple(PairedProbe(**each) for each in data["probes"]),
+                "adapters": _adapters_from(data.get("adapters")),
             }
         )
+
+
+def _adapters_from(data: Mapping[str, Any] | None) -> AdapterReturn | None:
+    if data is None:
+        return None
+    back, after = (tuple(Call(**each) for each in data[part]) for part in ("back", "after"))
+    return AdapterReturn(tuple(data["names"]), back, after)

@@ -13,16 +13,18 @@ import time
 
 import completion
 import deployment_lock
+import guard_adapters
 import guard_follow
 import guard_order
 import hang as hang_of
+import processes
 import router_files
 import router_socket
 import withdraw
 from directory import read_text
 from guard_judge import Judge, Look, Side
 from guard_probes import Pairs
-from guard_replica import Replica
+from guard_replica import Replica, started
 from guard_traffic import Meter, Traffic
 from trial import FAILED, PASSED, UNKNOWN
 from wire import Document
@@ -68,7 +70,9 @@ class Guards:
         for model, order in orders.items():
             guard = self._guards.get(model)
             if guard is None:
-                usual = self._usual.get((model, order["former"]), (None, 0.0))
+                # Adapters change in a replica that has served before.
+                before = order["slot"] if guard_adapters.names_of(order) else order["former"]
+                usual = self._usual.get((model, before), (None, 0.0))
                 guard = self._guards[model] = Guard(self.root, order, self._limits, usual)
             try:
                 done += guard.look(traffic)
@@ -121,6 +125,7 @@ class Guard:
         self._judge: Judge | None = None
         self._pairs: Pairs | None = None
         self._seldom, self._since = 0.0, time.monotonic()
+        self._adapters = guard_adapters.names_of(order)
         done = bool(kept.get("withdrawn")) or not (self._verdict and self._must_go)
         self._over = bool(kept.get("settled")) and self._is_last and done
 
@@ -142,7 +147,7 @@ class Guard:
     def look(self, traffic: dict[tuple[str, str], Traffic] | None) -> list[str]:
         """Look once; `traffic` is None between two looks at figures. Return what was done, in words."""
         if self._over:
-            return []
+            return self._keep_back() if traffic is not None else []
         if self._verdict and not self._kept.get("settled"):
             # It was ended between its verdict and the withdrawal, or the router did not answer.
             return self._settle()
@@ -277,6 +282,7 @@ class Guard:
         self._keep(self._kept["verdict"]["reason"], durable=True)
         if self._is_last:
             self.end()
+            self._clear()
         self._over = self._is_last and not (self._must_go and not self._kept.get("withdrawn"))
         return done
 
@@ -286,6 +292,7 @@ class Guard:
         self._over = bool(self._kept.get("withdrawn"))
         if self._over:
             self._keep(self._kept["verdict"]["reason"], durable=True)
+            self._clear()
         return [f"{self._program} is withdrawn at last"] if self._over else []
 
     @property
@@ -303,12 +310,50 @@ class Guard:
         return self._verdict in (FAILED, UNKNOWN) or (self._verdict == PASSED and bakes)
 
     def _withdraw(self) -> list[str]:
+        if self._adapters:
+            return self._give_back()
         found = withdraw.withdraw(self.root, self.order["model"], self.order["slot"])
         if not found["withdrawn"]:
             return [f"{self._program} keeps its traffic: {found['why']}"]
         reason = self._kept["verdict"]["reason"]
         self._kept.update(withdrawn=reason or "withdrawn", withdrawn_at=time.time())
         return [f"{self._program} is withdrawn, {found['to'] or 'nothing here'} takes its traffic"]
+
+    def _clear(self) -> None:
+        """Forget the former adapters' other names, once nothing is left to be given back."""
+        if self._adapters and (self._kept.get("withdrawn") or not self._must_go):
+            guard_adapters.clear(self.order, self._port)
+
+    def _give_back(self) -> list[str]:
+        named = "%s of %s" % (", ".join(self._adapters), self._program)
+        well = completion.healthy(self._port, self._replica.signs["health"], 0.5)
+        # Where the replica is gone, it starts with what its slot names: requests need not wait for that.
+        why = "it does not answer"
+        if well:
+            why = guard_adapters.give_back(self.root, self.order, self._port)
+        if why:
+            return [f"{named} cannot be given back yet: {why}"]
+        reason = self._kept["verdict"]["reason"]
+        # The process that was given them back: another one starts with what its slot names.
+        process = started(processes.state(self.root, self._program)["pid"])
+        self._kept.update(
+            withdrawn=reason or "withdrawn", withdrawn_at=time.time(), process=process
+        )
+        return [f"{named} is what it was before"]
+
+    def _keep_back(self) -> list[str]:
+        """Give adapters back once more, where their replica has started again: its slot names the new ones."""
+        if not self._adapters or not self._kept.get("withdrawn"):
+            return []
+        if time.monotonic() - self._seldom < SELDOM:
+            return []
+        self._seldom = time.monotonic()
+        process = started(processes.state(self.root, self._program)["pid"])
+        if not process or process == self._kept.get("process"):
+            return []
+        done = self._give_back()
+        self._keep(self._kept["verdict"]["reason"], durable=True)
+        return done
 
     def _keep(self, words: str, *, durable: bool) -> None:
         """Write what was found, and the state from which another guard goes on."""

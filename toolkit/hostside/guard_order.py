@@ -139,10 +139,11 @@ def keep(root: str, order: Document, seen: Document, *, durable: bool) -> None:
 
 
 def facts(root: str) -> list[Document]:
-    """Return, for each guard, its order without probes and token, and what it has found."""
+    """Return, for each guard, its order without probes, calls and token, and what it has found."""
     seen = []
     for order in orders(root):
-        shown = {key: value for key, value in order.items() if key not in ("probes", "token")}
+        hidden = ("probes", "token", "adapters")
+        shown = {key: value for key, value in order.items() if key not in hidden}
         wish = wished(root, order).get("wish", "")
         seen.append({"order": shown, "wish": wish, **published(found(root, order))})
     return seen

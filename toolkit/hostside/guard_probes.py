@@ -90,14 +90,19 @@ class Pairs:
     def _pair(self, turn: int) -> Pair:
         number, turn = turn % len(self._probes), turn // len(self._probes)
         probe, (new, old) = self._probes[number], self._ports
+        other_probe = probe
+        if probe.get("former") is not None:
+            # The version of an adapter that served before has another name in the same replica, if there was one.
+            old = new if probe["former"] else None
+            other_probe = {**probe, "payload": {**probe["payload"], "model": probe["former"]}}
         before = self.loads
         # Each probe in changing order: else one side would always find what the other has warmed.
         if old is None:
             found, other = self._ask_new(new, probe), None
         elif (turn + number) % 2:
-            other, found = said(old, probe), self._ask_new(new, probe)
+            other, found = said(old, other_probe), self._ask_new(new, probe)
         else:
-            found, other = self._ask_new(new, probe), said(old, probe)
+            found, other = self._ask_new(new, probe), said(old, other_probe)
         fair = before[0] <= before[1] and self.loads[0] <= self.loads[1]
         return Pair(number, found, other, time.time(), fair, bool(probe.get("same")))
 

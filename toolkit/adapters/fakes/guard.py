@@ -10,7 +10,15 @@ from typing import Any
 from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.host import Named
 from toolkit.domain.facts import GuardFacts
-from toolkit.domain.guard import Figure, GateResult, GuardOrder, GuardPhase, Unsure, Verdict
+from toolkit.domain.guard import (
+    AdapterReturn,
+    Figure,
+    GateResult,
+    GuardOrder,
+    GuardPhase,
+    Unsure,
+    Verdict,
+)
 from toolkit.errors import HostError
 
 FULL_WEIGHT = 100
@@ -173,6 +181,10 @@ class Guarded(Named):
     def _do(self, event: str) -> None:
         raise NotImplementedError
 
+    def _give_back(self, known: GuardFacts, swapped: AdapterReturn) -> None:
+        """Make the calls of a host whose guard has ended its watch over adapters."""
+        raise NotImplementedError
+
     def guard_begin(self, order: GuardOrder) -> None:
         self.require_lock()
         self._do(f"guard {order.phase} {order.model}")
@@ -210,7 +222,10 @@ class Guarded(Named):
 
     def _withdraw(self) -> None:
         for known in self.guards.facts.values():
-            if known.withdrawn:
+            swapped = self.guards.orders[known.model].adapters
+            if swapped:
+                self._give_back(known, swapped)
+            elif known.withdrawn:
                 at = (self.label, known.model, known.slot, known.former)
                 self.loaded = without_target(self.loaded, *at)
                 self.files["routes.json"] = self.loaded

@@ -37,7 +37,7 @@ from toolkit.domain.facts import (
 )
 from toolkit.domain.fleet import Host
 from toolkit.domain.golden import Kind
-from toolkit.domain.guard import GateResult, GuardPhase, Verdict
+from toolkit.domain.guard import AdapterReturn, GateResult, GuardPhase, Verdict
 from toolkit.domain.host_settings import settings_of
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.load import HostSample, ReplicaCount, TargetCount
@@ -538,6 +538,13 @@ class FakeHost(Guarded):
 
     def _behaves(self, slot: SlotFacts) -> Behaviour:
         return self.behaviour.get(_version(slot), Behaviour.GOOD)
+
+    def _give_back(self, known: GuardFacts, swapped: AdapterReturn) -> None:
+        port = next(
+            each.port for each in self.facts.slots_of(known.model) if each.slot == known.slot
+        )
+        for each in (*(swapped.back if known.withdrawn else ()), *swapped.after):
+            self.adapters.call(port, each.path, each.payload)
 
     def _judge(self, known: GuardFacts) -> GateResult:
         gate = "bake" if known.phase is GuardPhase.BAKE else "canary"

@@ -302,7 +302,23 @@ class AdapterGuardSpec(Spec):
     """What an adapter must prove before its name gets traffic; `off` leaves its checks alone."""
 
     unsure: Literal["return", "go-on"] = Field(
-        "return", description="What follows where a gate could not tell.", examples=["go-on"]
+        "return",
+        description="What follows where a gate could not tell, or the bake after its patience.",
+        examples=["go-on"],
+    )
+    bake: Period | None = Field(
+        None,
+        description="The time of watching under traffic; by default none.",
+        examples=["10min"],
+    )
+    patience: Period = Field(
+        _GUARD.patience,
+        description="How long a bake that nothing can be said of is held.",
+        examples=["30min"],
+    )
+    tolerance: ToleranceSpec = Field(
+        default_factory=ToleranceSpec,
+        description="What the replica may show in the bake before the former adapter comes back.",
     )
     answers: AnswersSpec | None = Field(
         None,
@@ -313,9 +329,14 @@ class AdapterGuardSpec(Spec):
     )
 
     def in_domain(self, model: str, directory: str) -> Guard:
-        answers = self.answers.in_domain(model, directory) if self.answers else None
-        shape = self.shape.in_domain(model, directory)
-        return Guard(unsure=Unsure(self.unsure), answers=answers, shape=shape)
+        return Guard(
+            bake=self.bake,
+            patience=self.patience,
+            unsure=Unsure(self.unsure),
+            tolerance=self.tolerance.in_domain(model, directory),
+            answers=self.answers.in_domain(model, directory) if self.answers else None,
+            shape=self.shape.in_domain(model, directory),
+        )
 
 
 class _AdapterOffSpec(AdapterGuardSpec):

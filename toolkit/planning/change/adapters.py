@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from toolkit.domain.facts import SlotFacts
+from toolkit.domain.guard import Guard, Tolerance, Unsure
 from toolkit.domain.plan import Step, StepKind
 from toolkit.domain.release import Deployment, Release, ReleaseAdapter
 
@@ -61,6 +63,28 @@ def adapt_step(slot: SlotFacts, wanted: Release) -> Step:
     assert slot.release is not None, "a replica that adapts has a release"
     words = adapter_changes(slot.release, wanted).words or "check the adapters again"
     return Step(StepKind.ADAPT, f"{words}; the replica runs on", slot.slot)
+
+
+def adapters_guard(changes: AdapterChanges, guards: Mapping[str, Guard]) -> Guard | None:
+    """Return the guard that watches adapters which change together; None where none of them declares a bake.
+
+    It is as long as the longest bake and as strict as the strictest guard. The gates of each are its own.
+    """
+    found = [guards[each.name] for each in changes.loaded if each.name in guards]
+    watched = [each for each in found if each.bake is not None and not each.off]
+    if not watched:
+        return None
+    strict = {
+        name: min(getattr(each.tolerance, name) for each in watched)
+        for name in ("slower", "errors", "growth")
+    }
+    goes_on = all(each.unsure is Unsure.GO_ON for each in watched)
+    return Guard(
+        bake=max(each.bake or 0.0 for each in watched),
+        patience=min(each.patience for each in watched),
+        unsure=Unsure.GO_ON if goes_on else Unsure.RETURN,
+        tolerance=Tolerance(**strict),
+    )
 
 
 def was_adapted(deployment: Deployment, previous: Release | None, slot: SlotFacts | None) -> bool:

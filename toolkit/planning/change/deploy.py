@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from toolkit.domain.change import Change
 from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
@@ -13,7 +13,12 @@ from toolkit.domain.plan import Plan, Step, StepKind, Strategy
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.release import SLOTS, Release
 from toolkit.errors import NothingSuitableError
-from toolkit.planning.change.adapters import adapt_step, can_adapt
+from toolkit.planning.change.adapters import (
+    adapt_step,
+    adapter_changes,
+    adapters_guard,
+    can_adapt,
+)
 from toolkit.planning.change.canary import Watching, bake_step, watching
 from toolkit.planning.change.difference import release_changes
 from toolkit.planning.change.preflight import reason_to_provision
@@ -30,7 +35,8 @@ class Wanted:
     `snapshot_size` and `missing_bytes` are in bytes. The host's `converged` must read `provision_digest`. The new
     replica is watched under traffic as its `guard` says (None: for some seconds by the command alone), for
     `bake_seconds` where a person asked for that; a start usually takes `ready_seconds`. In a swap a request waits for
-    up to `hold_seconds`. `file_changes` say how its files differ from those that serve on the host.
+    up to `hold_seconds`. `file_changes` say how its files differ from those that serve on the host. `adapter_guards`
+    are those of its adapters, by name.
     """
 
     action: str
@@ -45,6 +51,7 @@ class Wanted:
     guard: Guard | None = None
     hold_seconds: float = DEFAULT_HOLD
     file_changes: tuple[Change, ...] = ()
+    adapter_guards: Mapping[str, Guard] = field(default_factory=dict)
 
 
 def plan_deploy(wanted: Wanted, facts: HostFacts) -> Plan:
@@ -81,8 +88,7 @@ def _ordered(wanted: Wanted, facts: HostFacts) -> Plan:
             return _start_again(wanted, facts, current)
         return _start_anew(wanted, facts, current)
     if current and can_adapt(current, wanted.release):
-        steps = (*_preparation(wanted, facts, live=False), adapt_step(current, wanted.release))
-        return _plan(wanted, current, current, Strategy.ADAPT, steps)
+        return _adapt(wanted, facts, current)
     target = _target_slot(wanted, facts, current)
     if _ready_in(target, wanted.release):
         watched = _watched(wanted, facts, target.slot, beside=current)
@@ -96,6 +102,23 @@ def _ordered(wanted: Wanted, facts: HostFacts) -> Plan:
         plan = _plan(wanted, target, current, Strategy.SWITCH, steps)
         return replace(plan, notes=_notes(watched))
     return _start_new(wanted, facts, current, target)
+
+
+def _adapt(wanted: Wanted, facts: HostFacts, current: SlotFacts) -> Plan:
+    """Plan for a replica that runs on with other adapters; they are watched under traffic where they ask for it."""
+    assert current.release is not None, "a replica that adapts has a release"
+    steps = (*_preparation(wanted, facts, live=False), adapt_step(current, wanted.release))
+    plan = _plan(wanted, current, current, Strategy.ADAPT, steps)
+    back = wanted.action == "rollback"
+    changes = adapter_changes(current.release, wanted.release)
+    guard = None if back else adapters_guard(changes, wanted.adapter_guards)
+    if guard is None or guard.bake is None:
+        return plan
+    if not facts.watched:
+        note = f"no bake on {facts.name}: its watch does not run"
+        return replace(plan, notes=(*plan.notes, note))
+    watched = Watching((), guard.bake)
+    return replace(plan, steps=(*steps, *bake_step(watched, current.slot)), guard=guard)
 
 
 def _told_again(facts: HostFacts, current: SlotFacts) -> tuple[Step, ...]:

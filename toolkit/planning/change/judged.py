@@ -7,9 +7,17 @@ from dataclasses import replace
 
 from toolkit.domain.facts import GuardFacts, HostFacts
 from toolkit.domain.golden import GoldenPrompt, Kind
-from toolkit.domain.guard import Guard, GuardOrder, GuardPhase, PairedProbe, Unsure, Verdict
+from toolkit.domain.guard import (
+    AdapterReturn,
+    Guard,
+    GuardOrder,
+    GuardPhase,
+    PairedProbe,
+    Unsure,
+    Verdict,
+)
 from toolkit.domain.model import Check
-from toolkit.domain.release import Release
+from toolkit.domain.release import Release, ReleaseAdapter
 from toolkit.planning.change.gate import gate_payload
 from toolkit.planning.guard.checks import TEXTS
 from toolkit.planning.guard.kinds import PATHS
@@ -51,6 +59,39 @@ def guard_order(
     )
     checks = tuple(_probe(release, each, same) for each in _checks(release))
     return replace(order, probes=(*checks, *golden_probes(release, prompts, same=same)))
+
+
+def adapter_order(
+    guard: Guard, rollout: str, release: Release, slot: str, swapped: AdapterReturn
+) -> GuardOrder:
+    """Return the order for the guard of adapters that change in the replica of `slot`, without its probes."""
+    return GuardOrder(
+        rollout=rollout,
+        model=release.model,
+        slot=slot,
+        former="",
+        release=release.number,
+        version=release.version,
+        phase=GuardPhase.SHARE,
+        seconds=0.0,
+        patience=guard.patience,
+        unsure=guard.unsure,
+        tolerance=guard.tolerance,
+        adapters=swapped,
+    )
+
+
+def adapter_probes(
+    release: Release, adapter: ReleaseAdapter, former: str, prompts: Iterable[GoldenPrompt]
+) -> tuple[PairedProbe, ...]:
+    """Return what a guard asks an adapter of `release`: its checks, and its short golden prompts.
+
+    `former` is the name under which the replica has the version that served before; empty where none did.
+    """
+    asked = replace(release, model=adapter.name, checks=adapter.checks)
+    checks = tuple(_probe(asked, each, False) for each in _checks(asked))
+    found = (*checks, *golden_probes(asked, prompts, same=False))
+    return tuple(replace(each, former=former) for each in found)
 
 
 def guard_of(facts: HostFacts, rollout: str) -> GuardFacts | None:

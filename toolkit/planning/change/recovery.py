@@ -41,10 +41,10 @@ def plan_recovery(
         return Recovery(True, "a stop goes on", stop_steps(deployment.model, facts), "", "")
     new = slots.get(deployment.slot)
     old = _slot_of(previous, slots, deployment.slot)
-    if old is None and was_adapted(deployment, previous, new):
-        return _adapted(deployment, new, may_complete=may_complete)
     guard = guard_of(facts, deployment.rollout)
     withdrawn = bool(guard and guard.withdrawn)
+    if old is None and was_adapted(deployment, previous, new):
+        return _adapted(deployment, new, may_complete=may_complete and not withdrawn)
     if may_complete and not withdrawn and _is_live(new, deployment.release):
         return Recovery(True, *_complete(deployment, old))
     return Recovery(False, *_undo(deployment, previous, new, old, withdrawn=withdrawn))
@@ -73,7 +73,7 @@ def until_returned(steps: Sequence[Step]) -> int:
     see its replica end, and withdraw what is gone.
     """
     for count, step in enumerate(steps, 1):
-        if step.kind in (StepKind.SHIFT, StepKind.REMOVE):
+        if step.kind in (StepKind.SHIFT, StepKind.REMOVE, StepKind.ADAPT):
             return count
         if step.kind is StepKind.STOP:
             return 0

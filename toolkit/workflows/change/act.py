@@ -244,7 +244,10 @@ class Act:
         host = self._tools.host.host
         written = slot_variables(self._facts, host, release, step.slot, port, slot.devices)
         self._play("replica", {**written, "replica_runs_on": True})
-        adapting.exchange(self._target(step.slot, 0).name)
+        guards, begin = proving.guards if proving else {}, None
+        if self._guarding and step.slot in self._watched:
+            begin = adapting.watched(self._guarding, slot.release, guards)
+        adapting.exchange(self._target(step.slot, 0).name, begin)
 
     def _hold(self, step: Step) -> None:
         model, name = self._change.model, self._target(step.slot, 0).name

@@ -11,19 +11,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from toolkit.domain.guard import AdapterReturn, Guard, PairedProbe
 from toolkit.domain.probe import Call
 from toolkit.domain.release import Release, ReleaseAdapter
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.adapters import adapter_changes, internal_name
+from toolkit.planning.change.judged import adapter_probes
 from toolkit.planning.engines import engine_of
 from toolkit.planning.routing.edits import with_adapters
 from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.failures import logs_of, refused
 from toolkit.workflows.guard.checks import fault_of_adapter
+from toolkit.workflows.guard.files import prompts_of
 from toolkit.workflows.tools import Tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from toolkit.workflows.change.guarding import Guarding
 
 # Seconds for one adapter: they are small, but may come from a slow disk.
 _LOADING = 120.0
@@ -63,8 +68,43 @@ class Adapting:
             finally:
                 self._forget(name)
 
-    def exchange(self, target: str) -> None:
-        """Lead the public names of the routers' `target` to the adapters of the release, without losing a request."""
+    def watched(
+        self, guarding: Guarding, former: Release | None, guards: Mapping[str, Guard]
+    ) -> Callable[[], None]:
+        """Prepare the watch over the new adapters beside those of `former`; return what begins it."""
+        swapped, probes = self._keep_former(former), self._probes(former, guards)
+        return lambda: guarding.begin_adapters(self._release, self._slot, swapped, probes)
+
+    def _keep_former(self, former: Release | None) -> AdapterReturn:
+        """Load what serves now under internal names too, to be compared with; return how a host gives it back."""
+        known = {each.name: each for each in former.adapters} if former else {}
+        back, after = [], []
+        for name in sorted(self._loaded):
+            back.append(Call(*self._engine.unload_adapter(name), may_fail=True))
+            if name in known:
+                back.append(Call(*self._loading(name, known[name])))
+                inner = internal_name(known[name])
+                self._forget(inner)
+                self._load(inner, known[name])
+                after.append(Call(*self._engine.unload_adapter(inner), may_fail=True))
+        return AdapterReturn(tuple(sorted(self._loaded)), tuple(back), tuple(after))
+
+    def _probes(
+        self, former: Release | None, guards: Mapping[str, Guard]
+    ) -> tuple[PairedProbe, ...]:
+        """Return what a guard asks each new adapter, and the former one under its internal name."""
+        known = {each.name: internal_name(each) for each in former.adapters} if former else {}
+        found: list[PairedProbe] = []
+        for name, adapter in sorted(self._loaded.items()):
+            prompts = prompts_of(guards.get(name, Guard()))
+            found += adapter_probes(self._release, adapter, known.get(name, ""), prompts)
+        return tuple(found)
+
+    def exchange(self, target: str, begin: Callable[[], None] | None = None) -> None:
+        """Lead the public names of the routers' `target` to the adapters of the release, without losing a request.
+
+        `begin` is called once the engine has them, while requests still wait.
+        """
         model = self._release.model
         names = {each.name for each in self._release.adapters}
         before = names - {*self._loaded} | self._exchanged
@@ -86,6 +126,8 @@ class Adapting:
             pause = _ON_THE_WAY if self._exchanged else 0.0
             answer = self._tools.host.call_in_turn(self._port, calls, pause, _LOADING)
             self._require(*answer, ", ".join(self._loaded))
+        if begin:
+            begin()
         self._tools.routers.change(released, {self._tools.host.label})
 
     def _load(self, name: str, adapter: ReleaseAdapter) -> None:

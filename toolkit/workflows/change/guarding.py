@@ -9,17 +9,19 @@ from typing import Any
 
 from toolkit.domain.facts import GuardFacts, HostFacts
 from toolkit.domain.guard import (
+    AdapterReturn,
     GateRecord,
     GateResult,
     Guard,
     GuardPhase,
+    PairedProbe,
     Verdict,
     figure_words,
 )
 from toolkit.domain.plan import Step
 from toolkit.domain.release import Release
 from toolkit.errors import HostError, ReleaseFailedError
-from toolkit.planning.change.judged import guard_of, guard_order
+from toolkit.planning.change.judged import adapter_order, guard_of, guard_order
 from toolkit.workflows.guard.files import prompts_of
 from toolkit.workflows.tools import Tools
 
@@ -52,6 +54,14 @@ class Guarding:
             self._guard, self._rollout, release, slot, former, beside, prompts_of(self._guard)
         )
         self._tools.host.guard_begin(replace(order, hosts=self._hosts))
+        self._begun = True
+
+    def begin_adapters(
+        self, release: Release, slot: str, swapped: AdapterReturn, probes: tuple[PairedProbe, ...]
+    ) -> None:
+        """Give the host the order for adapters that the replica in `slot` has exchanged, before requests meet them."""
+        order = adapter_order(self._guard, self._rollout, release, slot, swapped)
+        self._tools.host.guard_begin(replace(order, probes=probes, hosts=self._hosts))
         self._begun = True
 
     def follow(self, release: Release, step: Step, phase: GuardPhase) -> bool:

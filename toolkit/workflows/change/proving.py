@@ -51,7 +51,7 @@ class Proving:
 
 
 class ProvingAdapters:
-    """What the adapters of a release must prove on one host, each by its own guard.
+    """What the adapters of a release must prove on one host, each by its own of the `guards`, by name.
 
     `results` are the verdicts so far, `refusals` why adapters must not get traffic. With `alone` nothing is to be
     changed, and a refusal ends nothing.
@@ -60,7 +60,7 @@ class ProvingAdapters:
     def __init__(
         self, tools: Tools, guards: Mapping[str, Guard], rollout: str, *, alone: bool = False
     ) -> None:
-        self._tools, self._guards, self._rollout, self._alone = tools, guards, rollout, alone
+        self._tools, self.guards, self._rollout, self._alone = tools, guards, rollout, alone
         self.results: list[GateResult] = []
         self.refusals: list[str] = []
 
@@ -89,7 +89,7 @@ class ProvingAdapters:
         `former` is the replica that may have one which serves under the name of the adapter. Raises
         ReleaseFailedError where the adapter must not get traffic.
         """
-        tools, guard = self._tools, self._guards.get(adapter.name)
+        tools, guard = self._tools, self.guards.get(adapter.name)
         if guard is None or guard.off:
             return
         known = adapter_named(former.release, adapter.name) if former else None

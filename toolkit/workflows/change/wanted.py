@@ -120,6 +120,7 @@ def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
             notes=_permitted(version),
             file_changes=changed_files(release, snapshot, facts, pinned.store, pinned.known),
             guard=version.guard,
+            adapter_guards={each.name: each.guard for each in version.adapters},
             hold_seconds=version.hold,
         )
 

@@ -1,0 +1,169 @@
+"""The bake of LoRA adapters: the host itself gives the former ones back, whether or not a command is alive."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.workflows.test_adapter_gates import verdicts, version
+from tests.workflows.test_adapters import ALL, LAW, SQL, SQL_2, base, engines, loaded, names
+from tests.workflows.world import Killed, World
+from toolkit.adapters.fakes.guard import FakeGuards
+from toolkit.domain.guard import GateResult, Guard, Tolerance, Unsure, Verdict
+from toolkit.errors import ReleaseFailedError
+from toolkit.planning.change.adapters import adapter_changes, adapters_guard
+
+BAKED = Guard(bake=30.0)
+WHY = "probes: 10 requests in a row failed"
+
+
+def breach(world: World, *hosts: str) -> None:
+    """Have the guards of these hosts, of all for no names, see a breach."""
+    for name in hosts or world.hosts:
+        guards: FakeGuards = world.hosts[name].guards
+        guards.judge = lambda _: GateResult("bake", Verdict.FAILED, WHY)
+
+
+def steps(world: World) -> list[str]:
+    return [str(each.kind) for each in next(iter(world.shown[-1].plans.values())).steps]
+
+
+def test_an_adapter_is_watched_under_traffic_where_it_asks_for_it(world: World) -> None:
+    world.version = version(BAKED)
+    world.deploy(base(1, SQL))
+    world.deploy(base(2, SQL_2), ALL)
+    assert steps(world)[-2:] == ["adapt", "bake"]
+    assert (2, "bake", "passed") in verdicts(world)
+    # What only the comparison needed is forgotten.
+    assert all(each == loaded(SQL_2) for each in engines(world))
+    assert all(not each.guards.facts for each in world.hosts.values())
+
+
+def test_probes_ask_the_new_adapter_and_the_former_one_by_their_names(world: World) -> None:
+    world.version = version(BAKED)
+    world.deploy(base(1, SQL))
+    orders = []
+    world.before(
+        lambda event: (
+            orders.extend(world.host.guards.orders.values()) if "follow guard" in event else None
+        )
+    )
+    world.deploy(base(2, SQL_2, LAW), ALL)
+    world.go_on()
+    order = orders[0]
+    assert [(each.payload["model"], each.former) for each in order.probes] == [
+        ("law", ""),
+        ("sql", f"sql@{SQL.snapshot[:12]}"),
+    ]
+    assert order.adapters is not None
+    assert order.adapters.names == ("law", "sql")
+    assert [each.payload["lora_name"] for each in order.adapters.back] == ["law", "sql", "sql"]
+    assert order.former == ""
+
+
+def test_a_breach_gives_the_former_adapter_back_and_marks_the_release(world: World) -> None:
+    world.version = version(BAKED)
+    world.deploy(base(1, SQL))
+    breach(world)
+    with pytest.raises(ReleaseFailedError, match="failed its bake"):
+        world.deploy(base(2, SQL_2, LAW), ALL)
+    assert all(each == loaded(SQL) for each in engines(world))
+    assert names(world) == {("sql",)}
+    failed = world.history.failure("tiny", 2)
+    assert failed is not None and failed.result.reason == WHY
+    assert (world.outcomes()[-1], world.unfinished()) == (("deploy", 2, "failed"), set())
+    slots = [slot for each in world.hosts.values() for slot in each.facts.slots]
+    assert all(slot.release == base(1, SQL) for slot in slots)
+
+
+def test_a_breach_on_one_host_returns_the_others(fleet: World) -> None:
+    fleet.version = version(BAKED)
+    fleet.deploy(base(1, SQL))
+    breach(fleet, "gpu3")
+    with pytest.raises(ReleaseFailedError):
+        fleet.deploy(base(2, SQL_2))
+    assert all(each == loaded(SQL) for each in engines(fleet))
+
+
+def killed_in_its_bake(world: World) -> None:
+    world.version = version(BAKED)
+    world.deploy(base(1, SQL))
+    world.raise_at("follow guard tiny", Killed)
+    with pytest.raises(Killed):
+        world.deploy(base(2, SQL_2), ALL)
+    world.go_on()
+    for host in world.hosts.values():
+        host.owner = None
+
+
+def test_a_host_gives_back_with_no_command_alive_and_the_next_one_records_it(world: World) -> None:
+    killed_in_its_bake(world)
+    breach(world)
+    for host in world.hosts.values():
+        host.guard_looks()
+    assert all(each == loaded(SQL) for each in engines(world))
+    # The next command is about something else, and must not bring the bad adapter back.
+    world.deploy(base(1, SQL), ALL)
+    assert all(each == loaded(SQL) for each in engines(world))
+    assert world.unfinished() == set()
+    failed = world.history.failure("tiny", 2)
+    assert failed is not None and failed.result.reason == WHY
+
+
+def test_a_bake_that_passes_with_no_command_alive_leaves_the_new_adapter(world: World) -> None:
+    killed_in_its_bake(world)
+    for host in world.hosts.values():
+        host.guard_looks()
+    world.deploy(base(2, SQL_2), ALL)
+    assert all(each == loaded(SQL_2) for each in engines(world))
+    assert world.unfinished() == set()
+
+
+def test_an_undo_that_is_killed_does_not_bring_the_bad_adapter_back(world: World) -> None:
+    world.version = version(BAKED)
+    world.deploy(base(1, SQL))
+    breach(world)
+    world.raise_at("end guard tiny", Killed)
+    with pytest.raises(Killed):
+        world.deploy(base(2, SQL_2), ALL)
+    world.go_on()
+    world.deploy(base(1, SQL), ALL)
+    assert all(each == loaded(SQL) for each in engines(world))
+    assert world.unfinished() == set()
+
+
+def test_a_rollback_and_a_host_without_a_watch_have_no_bake(world: World) -> None:
+    world.version = version(BAKED)
+    world.deploy(base(1, SQL))
+    world.deploy(base(2, SQL_2), ALL)
+    world.rollback()
+    assert steps(world) == ["adapt"]
+    world.see(watched=False)
+    done = world.deploy(base(3, LAW), ALL)
+    notes = {note for each in done.plan.plans.values() for note in each.notes}
+    assert any("no bake on gpu1: its watch does not run" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("guards", "expected"),
+    [
+        ({}, None),
+        ({"sql": Guard(), "law": replace(BAKED, off=True)}, None),
+        ({"sql": BAKED}, Guard(bake=30.0)),
+        (
+            {
+                "sql": replace(BAKED, patience=60.0, unsure=Unsure.GO_ON),
+                "law": Guard(bake=90.0, tolerance=Tolerance(slower=2.0, errors=0.001)),
+            },
+            Guard(bake=90.0, patience=60.0, tolerance=Tolerance(slower=1.15, errors=0.001)),
+        ),
+        ({"sql": replace(BAKED, unsure=Unsure.GO_ON)}, replace(BAKED, unsure=Unsure.GO_ON)),
+        # What does not change is not watched.
+        ({"other": BAKED}, None),
+    ],
+)
+def test_adapters_that_change_together_are_watched_by_the_strictest_guard(
+    guards: dict[str, Guard], expected: Guard | None
+) -> None:
+    assert adapters_guard(adapter_changes(base(1, SQL), base(2, SQL_2, LAW)), guards) == expected
