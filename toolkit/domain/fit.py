@@ -75,7 +75,8 @@ class Prediction:
     The engine may use `budget`, and takes `outside` beside it; `graphs` are a part of the budget, by `reserve`. `cache`
     is the rest of the budget for tokens and may be negative. The cache holds `tokens`, in
     `concurrency` requests of `context` tokens each. `longest` is the longest context of a single request, `least` the
-    minimum for one request of `context` tokens. `note` says what is not known.
+    minimum for one request of `context` tokens. `note` says what is not known. `adapters` are the part of `weights`
+    that is reserved for LoRA adapters.
     """
 
     budget: int
@@ -93,6 +94,7 @@ class Prediction:
     note: str = ""
     outside: int = 0
     graphs: int = 0
+    adapters: int = 0
 
     @property
     def taken(self) -> int:

@@ -98,6 +98,10 @@ def _needs(found: FleetFit) -> Iterator[str]:
     need, version = found.need, found.version
     yield f"{version.title} is {version.source.key}@{version.revision[:12]}"
     yield f"  weights   {format_size(found.weights)} in its files"
+    if need.adapters:
+        reserved = version.reserved
+        room = f", {reserved.max_active} of rank {reserved.max_rank}" if reserved else ""
+        yield f"  adapters  {format_size(need.adapters)} reserved{room}"
     if version.permission.allowed:
         yield f"  permits   {', '.join(version.permission.allowed)}: {version.permission.reason}"
     if need.note:

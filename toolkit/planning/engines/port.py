@@ -23,7 +23,8 @@ class EngineOptions:
 
     `context`, `batch` (tokens of one step) and `sequences` are None where they are left to the engine. `cache` is the
     size of the cache in bytes where it is given outright, 0 where the engine measures it. `utilization` is the share of
-    a device that the engine takes. `engine` is the engine's name.
+    a device that the engine takes. `engine` is the engine's name. Room is reserved for so many `adapters` of the rank
+    `adapter_rank`.
     """
 
     context: int | None = None
@@ -38,6 +39,8 @@ class EngineOptions:
     utilization: float = 0.92
     cache: int = 0
     engine: str = "vllm"
+    adapters: int = 0
+    adapter_rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,9 @@ class Engine(Protocol):
         self, options: EngineOptions, accelerator: Accelerator, device: int, name: str
     ) -> tuple[int, int]:
         """Return tokens and requests of the largest step where nothing is said, for a device of `device` bytes."""
+
+    def adapts_embeddings(self, config: Mapping[str, Any]) -> bool:
+        """Return whether embeddings and head of a model with this `config.json` take LoRA adapters too."""
 
     def outside(self, requests: int, vocabulary: int) -> int:
         """Return the bytes of a device that a replica takes beside its share.

@@ -267,6 +267,9 @@ class Vllm:
     ) -> EngineOptions:
         return vllm_options.read_options(version, args, env)
 
+    def adapts_embeddings(self, config: Mapping[str, Any]) -> bool:
+        return vllm_lora.adapts_embeddings(config)
+
     def step_defaults(
         self, options: EngineOptions, accelerator: Accelerator, device: int, name: str
     ) -> tuple[int, int]:

@@ -6,6 +6,7 @@ would refuse.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,13 @@ _UNSUPPORTED = {
     "use_bdlora": "block-diagonal LoRA (use_bdlora)",
     "use_qalora": "QALoRA",
 }
+# Models whose embeddings and head take adapters too: `embedding_modules` of their classes in model_executor/models,
+# their own or inherited (vLLM 0.32).
+_WITH_EMBEDDINGS = re.compile(
+    r"(?:Apertus|Cohere2?|DeciLM|Ernie4_5|Exaone4?|ExaoneMo[eE]|FalconH1|Granite\w*|HyperCLOVAX|IQuestCoder|InternLM3"
+    r"|Jamba|K2Horizon|LLaMA|Llama4?|Lfm2(?:Moe)?|MiniCPM3?|Mixtral|Nemotron\w*|Param2MoE|Phi3|PhiMoE"
+    r"|Qwen3(?:_5)?(?:Moe)?|Solar|TeleChat[23]|TeleFLM)ForCausalLM"
+)
 # Whole modules beside the matrices, which vLLM takes for classifiers alone.
 _WHOLE_MODULES = {"classifier", "score"}
 
@@ -70,6 +78,13 @@ def config_fault(config: Mapping[str, Any], reserved: Lora) -> str:
         return f"its weights begin from {shown(init)}, which changes the base model"
     unsupported = [words for name, words in _UNSUPPORTED.items() if config.get(name)]
     return f"the engine does not know {unsupported[0]}" if unsupported else ""
+
+
+def adapts_embeddings(config: Mapping[str, Any]) -> bool:
+    """Return whether the embeddings and the head of a model with this `config.json` take adapters too."""
+    named = config.get("architectures")
+    found = named if isinstance(named, list) else []
+    return any(isinstance(each, str) and _WITH_EMBEDDINGS.fullmatch(each) for each in found)
 
 
 def _ranks(config: Mapping[str, Any]) -> Sequence[Any]:

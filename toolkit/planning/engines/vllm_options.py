@@ -51,6 +51,8 @@ def read_options(version: str, args: Sequence[str], env: Mapping[str, str]) -> E
         eager=flags.eager in said,
         utilization=float(said.get(flags.utilization, UTILIZATION)),
         cache=cache,
+        adapters=(_count(said.get(flags.active_loras)) or 1) if flags.lora in said else 0,
+        adapter_rank=(_count(said.get(flags.lora_rank)) or 16) if flags.lora in said else 0,
     )
 
 

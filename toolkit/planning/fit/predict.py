@@ -10,6 +10,7 @@ from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.fit import Architecture, ModelFiles, NotUnderstoodError, Prediction
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
+from toolkit.planning.fit.adapters import adapter_memory
 from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.cache import Cache, capacity, divide_cache, stages, token_bytes
 from toolkit.planning.fit.options import Limits, served_context, step_limits
@@ -69,7 +70,10 @@ def _predict(
     limits = step_limits(arch, options, place.accelerator, place.memory, place.name)
     has_devices = place.accelerator.traits.has_devices
     load = held_weights if has_devices else loaded_weights
-    weights = load(files.tensors, arch, options)
+    reserved = adapter_memory(files.tensors, files.config, arch, options)
+    weights = tuple(
+        own + more for own, more in zip(load(files.tensors, arch, options), reserved, strict=True)
+    )
     reserve = _reserve(arch, options, limits, place)
     budget = _budget(options, place, max(weights))
     given = not has_devices or options.cache
@@ -94,6 +98,7 @@ def _predict(
         pipeline_parallel=options.pipeline_parallel,
         outside=_outside(options, limits, arch.vocabulary) if has_devices else 0,
         graphs=graphs(arch, options, limits) if has_devices else 0,
+        adapters=max(reserved),
     )
 
 

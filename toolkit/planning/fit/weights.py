@@ -100,7 +100,7 @@ def _is_loaded(tensor: Tensor, arch: Architecture) -> bool:
         return False
     if arch.tied and tensor.name.endswith("lm_head.weight"):
         return False
-    layer = _layer(tensor)
+    layer = layer_of(tensor)
     return layer is None or layer < len(arch.layers)
 
 
@@ -108,8 +108,12 @@ def _loaded_size(tensor: Tensor, arch: Architecture, options: EngineOptions) -> 
     """Return the bytes after loading: floats of a model without quantisation become the type of the computation."""
     if arch.quantization or tensor.dtype not in _FLOATS:
         return tensor.size
-    named = options.dtype if options.dtype != "auto" else arch.dtype
-    return tensor.elements * _WIDTHS.get(named, 2)
+    return tensor.elements * width_of(arch, options)
+
+
+def width_of(arch: Architecture, options: EngineOptions) -> int:
+    """Return the bytes of one number in the type of the computation."""
+    return _WIDTHS.get(options.dtype if options.dtype != "auto" else arch.dtype, 2)
 
 
 def _share(tensor: Tensor, size: int, arch: Architecture, parallel: int) -> int:
@@ -123,7 +127,7 @@ def _share(tensor: Tensor, size: int, arch: Architecture, parallel: int) -> int:
 
 def _stages_of(tensor: Tensor, arch: Architecture, ranges: Sequence[range]) -> tuple[int, ...]:
     """Return the stages of a tensor: embeddings, vision and audio are in the first, head and last norm in the last."""
-    layer = _layer(tensor)
+    layer = layer_of(tensor)
     if layer is not None:
         return tuple(index for index, stage in enumerate(ranges) if layer in stage)
     last = len(ranges) - 1
@@ -132,7 +136,8 @@ def _stages_of(tensor: Tensor, arch: Architecture, ranges: Sequence[range]) -> t
     return (0,) if _OTHER_SENSES.search(tensor.name) else (last,)
 
 
-def _layer(tensor: Tensor) -> int | None:
+def layer_of(tensor: Tensor) -> int | None:
+    """Return the number of the layer of a language model that a tensor belongs to; None where it is in none."""
     if _OTHER_SENSES.search(tensor.name):
         return None
     found = _LAYER.search(tensor.name)
