@@ -26,6 +26,8 @@ port = int(sys.argv[sys.argv.index("--port") + 1])
 running = [0]
 # LoRA adapters by name, with what they answer, and the name of their base.
 adapters = {}
+# Their directories.
+places = {}
 served = (
     sys.argv[sys.argv.index("--served-model-name") + 1] if "--served-model-name" in sys.argv else ""
 )
@@ -57,6 +59,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, "\n".join(lines).encode())
         elif behaviour == "never ready":
             self.answer(503, b"")
+        elif self.path == "/v1/models":
+            cards = [
+                {"id": each, "root": place, "parent": served} for each, place in places.items()
+            ]
+            self.answer(
+                200, json.dumps({"data": [{"id": served, "parent": None}, *cards]}).encode()
+            )
         else:
             self.answer(200, b"")
 
@@ -217,7 +226,7 @@ def load_adapter(request):
         return 404, f"Loading lora {name} failed: {error}"
     if said == "broken":
         return 500, "Error while deserializing header"
-    adapters[name] = said
+    adapters[name], places[name] = said, path
     return 200, ""
 
 
@@ -225,7 +234,7 @@ def unload_adapter(request):
     """Forget a LoRA adapter."""
     if request["lora_name"] not in adapters:
         return 404, f"The lora adapter '{request['lora_name']}' cannot be found."
-    del adapters[request["lora_name"]]
+    del adapters[request["lora_name"]], places[request["lora_name"]]
     return 200, ""
 
 

@@ -129,7 +129,7 @@ FAULTS = [
     ("max_active: 2", "max_active: 0", "8:24", "max_active: input should be greater than or equal to 1", "see docs/registry.md"),
     ("    lora:", "    serving: {enable_lora: true}\n    lora:", "8:15", "'enable_lora' stands beside `adapters` or `lora`, which decide it", "write `lora: {max_active: 4, max_rank: 16}` instead"),
     ("memory: 6GiB}\n    lora", "memory: 6GiB, hosts: 2}\n    lora", "7:59", "a replica over several hosts takes no adapters", "remove `adapters` and `lora`, or let one host run a replica"),
-    ("        licence: mit", "        guard: {canary: [{share: 1%, duration: 5min}]}", "17:17", "unknown field 'canary'", "known here: answers, shape, unsure"),
+    ("        licence: mit", "        guard: {canary: [{share: 1%, duration: 5min}]}", "17:17", "unknown field 'canary'", "known here: answers, bake, patience, shape, tolerance, unsure"),
     ("        licence: mit", "        guard: {answers: {file: ../sql.yaml}}", "17:33", "'../sql.yaml' is no file beside the registry", "write it like golden/chat.yaml"),
     ("        licence: mit", "        license: mit", "17:9", "unknown field 'license'", "did you mean 'licence'?"),
     ("        base: acme/Tiny-Base", "        permission: {formats: [bin], reason: x}", "18:9", "unknown field 'permission'", "did you mean 'revision'?"),

@@ -164,7 +164,10 @@ class TestVllm:
                 "path": "/v1/completions",
                 "body": {"model": "tiny", "prompt": "a", "max_tokens": 1, "temperature": 0},
             },
+            "adapters": "",
         }
+        takes = replace(made, args=("--enable-lora", "--a"))
+        assert self.engine.signs(takes, 8100).adapters == "/v1/models"
 
     def test_what_options_mean(self, number: str) -> None:
         assert self.engine.read_options(number, READ.split(), {}) == EngineOptions(

@@ -211,6 +211,12 @@ def metrics(port: int, path: str, timeout: float = 2) -> list[str]:
     return body.decode("utf-8", "replace").splitlines() if status == 200 else []
 
 
+def text(port: int, path: str, timeout: float) -> str:
+    """Return the body at a path of the engine, empty where its status is not 200. Raises OSError and HTTPException."""
+    status, body = _request(port, "GET", path, None, timeout)
+    return body.decode("utf-8", "replace") if status == 200 else ""
+
+
 def _request(
     port: int, method: str, path: str, payload: Document | None, timeout: float
 ) -> tuple[int, bytes]:

@@ -109,6 +109,8 @@ def _slot(
     at = routing["routes"].get("at", "")
     names = [f"{host}.{slot}" if host else slot for host in (label, at, "")]
     server: Document = next((servers[name] for name in names if name in servers), {})
+    # The router checks each second; where its check passed, do not ask a busy replica again.
+    healthy = process["state"] == "running" and (server.get("up") or completion.healthy(port, path))
     return {
         "model": model,
         "slot": slot,
@@ -117,17 +119,30 @@ def _slot(
         "release": manifest["release"],
         "process": process["state"],
         "started_at": process["started_at"],
-        # The router checks each second; where its check passed, do not ask a busy replica again.
-        "healthy": process["state"] == "running"
-        and (server.get("up") or completion.healthy(port, path)),
+        "healthy": healthy,
         "weight": server.get("weight", 0),
         "sessions": server.get("sessions", 0),
         "memory": processes.resident(process["pid"]),
         "device_memory": sum(taken) if taken else None,
-        "drift": drift.drift(root, manifest, process["pid"]),
+        "drift": [
+            *drift.drift(root, manifest, process["pid"]),
+            *(_adapter_drift(root, manifest) if healthy else ()),
+        ],
         "fences": fence.of_process(root, process["pid"]),
         "hung": hang.recorded(root, f"{model}-{slot}"),
     }
+
+
+def _adapter_drift(root: str, manifest: Document) -> list[str]:
+    """Return how its adapters differ from its release, but while they are changed, watched or given back."""
+    path, model = signs.signs(manifest)["adapters"], manifest["model"]
+    opened = open_deployment.read(root)[0] or {}
+    if not path or opened.get("model") == model or guard_order.read(root, model):
+        return []
+    # Most observations ask no replica, and loading this module takes longer than an observation.
+    import loaded_adapters
+
+    return loaded_adapters.drift(manifest, path)
 
 
 def _listening_ports() -> list[int]:

@@ -39,6 +39,7 @@ VLLM = {
         "generated": "vllm:generation_tokens",
         "cache_use": "vllm:kv_cache_usage_perc",
     },
+    "adapters": "",
     "fatal": ["EngineDeadError", "CUDA error", "torch.OutOfMemoryError"],
 }
 

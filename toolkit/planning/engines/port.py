@@ -55,7 +55,8 @@ class Signs:
     `preemptions` is the counter of requests that lost their place in the cache. `times` are histograms of seconds:
     until the `first` token, and `between` tokens. `flow` are gauges of requests (`running`, `waiting`), counters of
     tokens (`prompt`, `generated`), and the part of the cache in use (`cache_use`). After a log line with one of the
-    words `fatal` the engine computes nothing any more.
+    words `fatal` the engine computes nothing any more. `adapters` is the path where it lists its LoRA adapters, empty
+    where it takes none.
     """
 
     health: str
@@ -72,6 +73,7 @@ class Signs:
     times: Mapping[str, str]
     flow: Mapping[str, str]
     fatal: tuple[str, ...]
+    adapters: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return what stands in the manifest."""

@@ -230,6 +230,7 @@ class Vllm:
                 "cache_use": metrics.cache_use,
             },
             fatal=vllm_log.FATAL_WORDS,
+            adapters=vllm_lora.LISTED if f"--{_names(release).flags.lora}" in release.args else "",
             probe=vllm_parsers.smallest_request(release),
         )
 

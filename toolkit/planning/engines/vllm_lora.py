@@ -17,6 +17,8 @@ from toolkit.planning.engines.vllm_names import Flags
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 # The variable `lora_at_run_time` opens them on the replica's loopback; the router passes neither on.
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
+# Each with its directory as `root` and its base as `parent` (entrypoints/openai/models/serving.py).
+LISTED = "/v1/models"
 # Adapters that an engine keeps in the host's memory: what it forgets there it reads from the disk when it is asked for.
 _KEPT = 16
 _INITS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
