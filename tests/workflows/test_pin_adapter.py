@@ -23,6 +23,8 @@ from toolkit.workflows.registry.check import check_registry
 from toolkit.workflows.registry.outdated import Sources, look_upstream, with_adapters
 from toolkit.workflows.registry.pin import Pinned
 from toolkit.workflows.registry.pin_adapter import lock_named, pin_named
+from toolkit.workflows.registry.update import Local, Updated
+from toolkit.workflows.registry.update_adapter import is_adapter, update_adapter
 
 REGISTRY = """\
 policy:
@@ -242,3 +244,68 @@ def test_wrong_names_are_refused(desk: Desk) -> None:
         pin_named(desk.path, "sql", version="v9", **desk.how)
     with pytest.raises(InputError, match="the adapter sql is not pinned: its revision is 'main'"):
         lock_named(desk.path, "sql", **desk.how)
+
+
+class TestUpdate:
+    """`toolkit update ADAPTER`: a candidate of the model, with the newer adapter."""
+
+    @pytest.fixture
+    def desk(self, tmp_path: Path) -> Desk:
+        desk = Desk(tmp_path)
+        desk.publish(files())
+        desk.pin()
+        return desk
+
+    def update(self, desk: Desk, **more: Any) -> tuple[Updated, str]:
+        local = Local(lambda _: None, lambda *_: None)
+        return update_adapter(desk.path, "sql", local=local, **desk.how, **more)
+
+    def test_what_is_current_changes_nothing(self, desk: Desk) -> None:
+        before = desk.path.read_text()
+        done, candidate = self.update(desk)
+        assert (done.current, candidate, desk.path.read_text()) == (True, "", before)
+
+    def test_a_newer_revision_becomes_a_candidate_of_the_model(self, desk: Desk) -> None:
+        before, text = load_registry(desk.path).version("tiny@v1"), desk.path.read_text()
+        newer = desk.publish({**files(), "adapter_model.safetensors": b"better" * 100})
+        done, candidate = self.update(desk)
+        assert candidate == f"tiny@v1-sql-{newer[:8]}"
+        tiny = load_registry(desk.path).model("tiny")
+        # The newest version stays what `deploy tiny` means, byte for byte.
+        assert (tiny.newest, desk.path.read_text().startswith(text.rstrip("\n"))) == (before, True)
+        (made,) = tiny.candidates
+        assert made.revision == before.revision
+        assert [each.revision for each in made.adapters] == [newer]
+        assert read_lock(desk.path).has(made.parts[1])
+        assert done.difference is not None
+        assert [each.path for each in done.difference.files] == ["adapter_model.safetensors"]
+
+    def test_the_same_again_writes_nothing(self, desk: Desk) -> None:
+        desk.publish({**files(), "adapter_model.safetensors": b"better" * 100})
+        _, first = self.update(desk)
+        text = desk.path.read_text()
+        done, again = self.update(desk)
+        assert (again, desk.path.read_text()) == (first, text)
+        assert not done.pinned.registry_changed
+
+    def test_a_name_and_a_dry_run(self, desk: Desk) -> None:
+        desk.publish({**files(), "adapter_model.safetensors": b"better" * 100})
+        text = desk.path.read_text()
+        _, candidate = self.update(desk, name="reports-2", dry_run=True)
+        assert (candidate, desk.path.read_text()) == ("tiny@reports-2", text)
+        with pytest.raises(InputError, match="tiny@v1 exists"):
+            self.update(desk, name="v1")
+
+    def test_an_adapter_that_the_model_cannot_take_is_refused_before_anything_is_written(
+        self, desk: Desk
+    ) -> None:
+        desk.publish(files(r=64))
+        text = desk.path.read_text()
+        with pytest.raises(ToolkitError, match="its rank is 64"):
+            self.update(desk)
+        assert desk.path.read_text() == text
+
+    def test_names(self, desk: Desk) -> None:
+        assert is_adapter(desk.path, "sql")
+        assert not is_adapter(desk.path, "tiny")
+        assert not is_adapter(desk.path, "nobody")

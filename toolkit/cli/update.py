@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -44,32 +44,39 @@ def update(
     home: str | None,
     as_json: bool,
 ) -> None:
-    """Pin what a model's tracked branch holds now as a candidate, and say what differs."""
-    from toolkit.workflows.registry.update import Local, update_model
+    """Pin what a model's tracked branch holds now as a candidate, and say what differs.
 
-    place = home_directory(home)
-    done = update_model(
-        Path(registry_path),
-        model,
-        name=name,
-        open_hub=open_hub,
-        report=note,
-        local=Local(partial(find_files, place), partial(least_memory, registry_path, place)),
-        accept=accept_owner(source),
-        dry_run=dry_run,
-    )
+    Of a LoRA adapter the candidate is its model's newest version with the newer adapter.
+    """
+    from toolkit.workflows.registry.update import Local, update_model
+    from toolkit.workflows.registry.update_adapter import is_adapter, update_adapter
+
+    place, candidate = home_directory(home), ""
+    how: dict[str, Any] = {
+        "name": name,
+        "open_hub": open_hub,
+        "report": note,
+        "local": Local(partial(find_files, place), partial(least_memory, registry_path, place)),
+        "accept": accept_owner(source),
+        "dry_run": dry_run,
+    }
+    if is_adapter(Path(registry_path), model):
+        done, candidate = update_adapter(Path(registry_path), model, **how)
+    else:
+        done = update_model(Path(registry_path), model, **how)
     if as_json:
         print_json(
             {
                 "pinned": pin_json(done.pinned),
                 "base": done.base.name,
                 "current": done.current,
+                "candidate": candidate,
                 "difference": done.difference.as_json() if done.difference else None,
                 "dry_run": dry_run,
             }
         )
         return
-    _say(done, dry_run=dry_run)
+    _say(done, candidate, dry_run=dry_run)
 
 
 def accept_live(registry_path: str, version: Version) -> None:
@@ -118,7 +125,7 @@ def least_memory(
     return None if found.note else found.least
 
 
-def _say(done: Updated, *, dry_run: bool) -> None:
+def _say(done: Updated, candidate: str, *, dry_run: bool) -> None:
     version = done.pinned.version
     if done.current:
         say(f"{done.base.title} is what its source holds now; nothing was changed")
@@ -130,5 +137,8 @@ def _say(done: Updated, *, dry_run: bool) -> None:
         say(f"{done.base.name} -> {version.name}:")
         for line in done.difference.lines:
             say(f"  {line}")
-    if version.candidate and not dry_run:
+    if candidate and not dry_run:
+        model, _, name = candidate.partition("@")
+        say(f"{candidate} has it, a candidate; next: toolkit upgrade {model} --to {name}")
+    elif version.candidate and not dry_run:
         say(f"a candidate; next: toolkit upgrade {version.model} --to {version.name}")

@@ -83,8 +83,8 @@ def update_model(
         return Updated(pinned, base, None)
     after = pinned.snapshot
     texts = (
-        _texts(base, before, after, local.find(base), open_hub),
-        _texts(pinned.version, after, before, local.find(pinned.version), open_hub),
+        texts_of(base, before, after, local.find(base), open_hub),
+        texts_of(pinned.version, after, before, local.find(pinned.version), open_hub),
     )
     memory = (local.need(base, before), local.need(pinned.version, after))
     return Updated(pinned, base, compare(before, after, texts, memory))
@@ -120,7 +120,7 @@ def _base(file: RegistryFile, model: str) -> Version:
     return entry.newest
 
 
-def _texts(
+def texts_of(
     version: Version, snapshot: Snapshot, other: Snapshot, place: Path | None, open_hub: OpenHub
 ) -> Mapping[str, bytes]:
     """Return the small files of `version` that `other` has with other bytes, or lacks; from `place`, else its Hub.
