@@ -97,6 +97,16 @@ def test_the_guard_of_an_adapter_knows_its_line_and_is_not_its_base_s(tmp_path: 
     assert load_registry(written(tmp_path, off)).version("tiny@v1").adapters[1].guard.off
 
 
+def test_an_adapter_where_a_model_is_asked_for_is_named_with_its_model(tmp_path: Path) -> None:
+    registry = load_registry(written(tmp_path, GOOD))
+    for asked in (registry.model, registry.version):
+        with pytest.raises(
+            InputError, match="tiny-sql is an adapter of tiny, whose replicas"
+        ) as caught:
+            asked("tiny-sql")
+        assert caught.value.hint.startswith("name the model: tiny; toolkit update tiny-sql")
+
+
 @pytest.mark.parametrize(
     ("lora", "adapters", "reserved"),
     [

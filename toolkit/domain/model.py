@@ -297,6 +297,12 @@ class Registry:
         if name in self.waiting:
             why, command = self.waiting[name]
             raise InputError(why, hint=command)
+        if owners := self.adapters(name):
+            base = owners[-1][0].model
+            raise InputError(
+                f"{name} is an adapter of {base}, whose replicas serve it",
+                hint=f"name the model: {base}; toolkit update {name} pins the adapter's newest revision",
+            )
         raise unknown("model", name, list(self.models), where=f"in {self.path}")
 
     def version(self, spec: str) -> Version:
