@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from toolkit.config.registry import fields as fields
 from toolkit.config.registry import guard as guard
+from toolkit.config.registry import objectives as objectives
 from toolkit.config.registry import schema as schema
 from toolkit.config.registry.inheritance import REQUIRED
 from toolkit.config.registry.reading import MAX_BYTES
@@ -40,6 +41,10 @@ _TYPES = {
     guard.Period: "duration",
     guard.Ratio: "number",
     guard.BesideFile: "file",
+    objectives.Target: "percent",
+    objectives.Window: "days or weeks",
+    objectives.FirstLimit: "time",
+    objectives.GapLimit: "time",
     str: "text",
     int: "whole number",
     bool: "true or false",
@@ -65,6 +70,9 @@ _PARTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`guard.speed`", guard.SpeedSpec),
     ("`guard.shape`", guard.ShapeSpec),
     ("`guard.benchmarks`", guard.BenchmarksSpec),
+    ("`objectives`", objectives.ObjectivesSpec),
+    ("`objectives.first_token`", objectives.FirstTokenSpec),
+    ("`objectives.between_tokens`", objectives.BetweenTokensSpec),
 )
 _HEAD = f"""# The registry
 

@@ -43,6 +43,7 @@ models:
     resources: {{accelerators: [cpu], memory: 64MiB}}
     serving: {{kv-cache-memory-bytes: 33554432}}
     checks: [{{prompt: hi}}]
+    objectives: {{availability: 99%, first_token: {{target: 95%, under: 2s}}}}
     versions:
       v1: {{revision: {revision}}}
       v2: {{revision: {revision}, serving: {{max-model-len: 512}}}}
@@ -61,7 +62,7 @@ ON_FLEET = (
     "hosts drain gpu1 --yes",
     "hosts forget gpu9 --dry-run", "hosts forget gpu9 --yes",
 
-    "audit", "audit list", "audit show ID", "audit verify", "notify", "bom tiny", "usage",
+    "audit", "audit list", "audit show ID", "audit verify", "notify", "bom tiny", "usage", "slo",
     "metrics setup prometheus", "metrics show",
 )  # fmt: skip
 ELSEWHERE = (

@@ -106,6 +106,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.usage:usage",
         "Show requests and tokens by key, model, release, day or host, beside the engines' counters.",
     ),
+    "slo": (
+        "toolkit.cli.slo:slo",
+        "Show whether models keep their objectives, what is left of their budgets, and what spent it.",
+    ),
     "keys": ("toolkit.cli.keys:keys", "Give out, list and revoke keys of the router."),
     "registry": (
         "toolkit.cli.registry:registry",

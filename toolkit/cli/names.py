@@ -40,7 +40,8 @@ ARGUMENTS = {
     **dict.fromkeys(("bundle create", "registry accept", "registry show"), Name.VERSIONED),
     **dict.fromkeys(("upgrade", "rollback", "watch", "promote", "abort", "status"), Name.MODEL),
     **dict.fromkeys(
-        ("releases", "ask", "logs", "stop", "update", "outdated", "prove", "which"), Name.MODEL
+        ("releases", "ask", "logs", "stop", "update", "outdated", "prove", "which", "slo"),
+        Name.MODEL,
     ),
     **dict.fromkeys(("gate record", "registry pin"), Name.MODEL),
     **dict.fromkeys(("hosts drain", "hosts forget", "provision"), Name.HOST),

@@ -9,6 +9,7 @@ from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.guard import Guard
+from toolkit.domain.objective import Objectives
 from toolkit.errors import InputError
 
 # The branch that the Hub gives every repository.
@@ -227,13 +228,14 @@ class Version:
 class Model:
     """A named entry of the registry. `versions` stand in the file's order, the newest last.
 
-    Nothing that clients send to a model `inside` may reach a closed model.
+    Nothing that clients send to a model `inside` may reach a closed model. `objectives` are what it promises them.
     """
 
     name: str
     description: str
     versions: tuple[Version, ...]
     inside: bool = False
+    objectives: Objectives | None = None
 
     @property
     def newest(self) -> Version:

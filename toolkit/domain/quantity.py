@@ -89,6 +89,11 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def format_brief(seconds: float) -> str:
+    """Return a brief time with its whole value: `50 ms`, `2 s`, `2.5 s`."""
+    return f"{seconds * 1000:g} ms" if seconds < 1 else f"{seconds:g} s"
+
+
 def format_age(seconds: float) -> str:
     """Return a long duration for users: whole days from two days on, `34 d`, else as `format_seconds`."""
     return f"{seconds // 86_400:,.0f} d" if seconds >= 2 * 86_400 else format_seconds(seconds)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from toolkit.domain.tally import Tally, Watched
+
 # A request that the toolkit itself sent. Engines count it, so the reconciliation does; it is nobody's use.
 PROBE = "probe"
 # A request without a key, at a router that asks for none.
@@ -109,6 +111,8 @@ class UseChunk:
     refused: int = 0
     before: int | None = None
     more: bool = False
+    tallies: tuple[Tally, ...] = ()
+    watched: tuple[Watched, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

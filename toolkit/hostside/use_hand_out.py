@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import use_ledger
+from tally import Tallies
 from wire import Document
 
 # Bytes of the ledger in one answer.
@@ -37,7 +38,8 @@ ROW = (
 def hand_out(root: str, place: Document, most: int = MOST_BYTES) -> Document:
     """Return the sums of the lines from `place` on: {"ledger", "file", "offset"}.
 
-    The answer is {"ledger", "start", "end", "rows", "runs", "refused", "before", "more"}; `ROW` says what a row is.
+    The answer is {"ledger", "start", "end", "rows", "runs", "refused", "before", "more"}, with what `Tallies` tells;
+    `ROW` says what a row is.
     `start` is `place`, or the beginning of the ledger where `place` is of another one; `ledger` is empty where there is
     none. `before` says how many records came before, where the ledger does not hold on to `start`; else it is None.
     Raises ValueError where the ledger is shorter than `place`.
@@ -71,6 +73,7 @@ def hand_out(root: str, place: Document, most: int = MOST_BYTES) -> Document:
         "refused": sums.refused,
         "before": before,
         "more": more,
+        **sums.tallies.told(),
     }
 
 
@@ -100,6 +103,7 @@ class _Sums:
         self.rows: dict[tuple[Any, ...], list[Any]] = {}
         self.runs: dict[tuple[str, str], Document] = {}
         self.refused = 0
+        self.tallies = Tallies()
         self._days: dict[int, str] = {}
 
     def add(self, line: bytes) -> None:
@@ -107,6 +111,8 @@ class _Sums:
             found = json.loads(line)
             if "refused" in found:
                 self.refused += found["refused"]
+            elif "tally" in found:
+                self.tallies.add_log(found)
             elif "program" in found:
                 self._add(found)
         except (ValueError, TypeError, KeyError):
@@ -132,6 +138,7 @@ class _Sums:
             }
         else:
             self._add_record(run, found)
+            self.tallies.add_record(found)
 
     def _add_record(self, run: Document, found: Document) -> None:
         number, asked, out = found["n"], found["asked"], found["out"]

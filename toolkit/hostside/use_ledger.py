@@ -50,6 +50,8 @@ class Ledger:
         self.spent: dict[str, list[Any]] = {}
         # {"PROGRAM/FILE": what the carrier notes of a replica's file}
         self.sources: dict[str, Document] = {}
+        # The newest line of the counts of requests, without its counts: see tally_log.py.
+        self.log: Document = {}
         self._saved = (0, 0)
         self._handle = -1
         self._day = (-1, "")
@@ -104,6 +106,7 @@ class Ledger:
                 "last": self.last,
                 "spent": self.spent,
                 "sources": self.sources,
+                "log": self.log,
             }
         )
         with Directory(self.folder) as opened:
@@ -121,7 +124,7 @@ class Ledger:
         if known and known[-1] == self.file and _size(self.folder, self.file) == self.size:
             return
         opened.sweep()
-        self.last, self.sources, self.spent, self.records = {}, {}, {}, 0
+        self.last, self.sources, self.spent, self.records, self.log = {}, {}, {}, 0, {}
         self.file, self.size, self._saved = 0, 0, (0, 0)
         self.id = identity(self.folder) or secrets.token_hex(8)
         if not known:
@@ -135,6 +138,7 @@ class Ledger:
             self.last, self.sources = state["last"], state["sources"]
             # An older toolkit counted no costs.
             self.spent = {name: [*each, 0, 0][:8] for name, each in state.get("spent", {}).items()}
+            self.log = state.get("log", {})
         self._saved, self.records = start, records
         for number in known[known.index(start[0]) :]:
             self.file, self.size = number, start[1] if number == start[0] else 0
@@ -156,6 +160,8 @@ class Ledger:
             os.truncate(_path(self.folder, self.file), self.size)
 
     def _note(self, line: Document) -> None:
+        if "tally" in line:
+            self.log = {name: value for name, value in line.items() if name != "tally"}
         if "n" not in line or "counters" in line:
             return
         self.records += 1

@@ -1,6 +1,6 @@
 """The watch of a host: it guards new releases under traffic, ends replicas that hang, makes a standby that has taken
 over the one that serves, lets no request wait for a command that is gone, carries the records of use into the ledger
-of the host, and writes the host's figures for Prometheus.
+of the host, counts how requests end, and writes the host's figures for Prometheus.
 
 It runs as a unit of its own, see the role `watch`. Nothing depends on it: without it the router still gives the traffic
 to a standby, and a command still notices a hang.
@@ -45,12 +45,14 @@ class Watch:
         # An observation asks this module whether the watch runs, and must not load what only the watch needs.
         import guard
         import host_metrics
+        import tally_log
         import use_carry
         import use_quotas
 
         self._guards = guard.Guards(root, hang, stall)
         self._use = use_carry.Carrier(root)
         self._metrics = host_metrics.HostMetrics(root)
+        self._tally = tally_log.TallyLog(root, self._use.ledger)
         self._quotas = use_quotas.Quotas(root, self._use.ledger)
         self._holds = hold_lease.HoldLease(root)
         # Guards first: they count the seconds for which clients get bad answers.
@@ -62,6 +64,7 @@ class Watch:
             self._follow_withdrawals,
             self._holds.look,
             self._use.look,
+            self._tally.look,
             self._metrics.look,
             self._quotas.look,
         )

@@ -15,12 +15,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from toolkit.adapters.history import use
+from toolkit.adapters.history import tallies, use
 from toolkit.adapters.history.database import Address, Database, Row
 from toolkit.domain.fit import Actual, FitRecord, Prediction
 from toolkit.domain.guard import GateRecord, GateResult, Verdict
 from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
 from toolkit.domain.start import StartRecord
+from toolkit.domain.tally import Tally, Watched
 from toolkit.domain.use import KINDS, UseChunk, UseCursor, UseRow, UseRun
 from toolkit.errors import BusyError, InputError, ToolkitError
 
@@ -297,6 +298,15 @@ class History:
         """Return how far each host's ledger was read."""
         with self._lock:
             return tuple(use.cursors(self._db))
+
+    def tallies(
+        self, since: int, until: int, models: Sequence[str]
+    ) -> tuple[tuple[Tally, ...], tuple[Watched, ...]]:
+        """Return what hosts counted of models by the hour, and when they did: hours since the epoch, both included."""
+        with self._lock:
+            rows = tallies.rows(self._db, since, until, models)
+            watched = tuple(tallies.watched(self._db, since, until))
+        return tuple(one for row in rows for one in self._readable(tallies.tally, row)), watched
 
     def models(self) -> list[str]:
         """Return the names of all models that have had a release."""

@@ -161,6 +161,23 @@ m007_starts = (
         at REAL NOT NULL)""",
 )
 
+# `counts` is a JSON object {name: requests}.
+m008_tallies = (
+    """CREATE TABLE tallies (
+        hour INTEGER NOT NULL,
+        host TEXT NOT NULL,
+        model TEXT NOT NULL,
+        version TEXT NOT NULL,
+        release_number INTEGER NOT NULL,
+        counts TEXT NOT NULL,
+        PRIMARY KEY (hour, host, model, version, release_number))""",
+    """CREATE TABLE watched (
+        hour INTEGER NOT NULL,
+        host TEXT NOT NULL,
+        seconds REAL NOT NULL,
+        PRIMARY KEY (hour, host))""",
+)
+
 MIGRATIONS = (
     m001_initial,
     m002_many_hosts,
@@ -169,4 +186,5 @@ MIGRATIONS = (
     m005_gates,
     m006_use,
     m007_starts,
+    m008_tallies,
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+from toolkit.adapters.history import tallies
 from toolkit.adapters.history.database import Database, Row
 from toolkit.domain.use import KINDS, PROBE, Counted, Place, UseChunk, UseCursor, UseRow, UseRun
 
@@ -54,6 +55,7 @@ def add_chunk(db: Database, chunk: UseChunk, at: float) -> bool:
                 _add_row(db, chunk.host, row)
             for run in chunk.runs:
                 _add_run(db, chunk, run)
+            tallies.add(db, chunk.tallies, chunk.watched)
     except _MovedError:
         return False
     return True

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.domain.outside import checked, text_of, whole
+from toolkit.domain.tally import Tally, Watched
 from toolkit.domain.use import PERIODS, Counted, LedgerSums, Place, UseChunk, UseRow, UseRun
 
 # What the values of a row are, in their order.
@@ -27,6 +28,8 @@ ROW = (
 )
 # Characters of a name of a key, a model, a version, an engine.
 _NAME = 200
+# Different counts of an hour of a model and release: bounds of times, and statuses with their reasons.
+_COUNTS = 1000
 
 
 def chunk_from_json(host: str, data: Mapping[str, Any]) -> UseChunk:
@@ -43,6 +46,9 @@ def chunk_from_json(host: str, data: Mapping[str, Any]) -> UseChunk:
             refused=whole(data["refused"], "refused"),
             before=None if before is None else whole(before, "before"),
             more=bool(data["more"]),
+            # A host of an older toolkit counts nothing by the hour.
+            tallies=tuple(_tally(host, each) for each in data.get("tallies", ())),
+            watched=tuple(_watched(host, each) for each in data.get("watched", ())),
         )
     )
 
@@ -84,6 +90,22 @@ def _row(host: str, values: Sequence[Any]) -> UseRow:
     ):
         whole(each, "a sum")
     return row
+
+
+def _tally(host: str, values: Sequence[Any]) -> Tally:
+    hour, model, version, release, counts = values
+    _names(model, version, *counts)
+    if len(counts) > _COUNTS:
+        raise ValueError(f"a host counts at most {_COUNTS} things of an hour")
+    for each in (hour, release, *counts.values()):
+        whole(each, "a count")
+    return Tally(hour, host, model, version, release, dict(counts))
+
+
+def _watched(host: str, values: Sequence[Any]) -> Watched:
+    hour, seconds = values
+    # Two lines of the ledger may overlap where a clock was put back.
+    return Watched(whole(hour, "hour"), host, min(max(float(seconds), 0.0), 3600.0))
 
 
 def _run(host: str, data: Mapping[str, Any]) -> UseRun:

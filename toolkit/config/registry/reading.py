@@ -165,7 +165,8 @@ def _model(name: str, spec: ModelSpec, directory: str) -> Model:
         Version(model=name, name=key, **inherit(base, values_of(version, name, directory)))
         for key, version in spec.versions.items()
     )
-    return Model(name, spec.description, versions, spec.inside)
+    objectives = spec.objectives.in_domain(name, directory) if spec.objectives else None
+    return Model(name, spec.description, versions, spec.inside, objectives)
 
 
 def _placed(document: YamlText, model: Model) -> Model:

@@ -32,6 +32,7 @@ from toolkit.config.registry.fields import (
     short,
 )
 from toolkit.config.registry.guard import AdapterGuardField, GuardField
+from toolkit.config.registry.objectives import ObjectivesSpec
 from toolkit.config.registry.part import Spec
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import ENGINES
@@ -372,6 +373,11 @@ class ModelSpec(Entry):
         description="Whether requests for the model must stay in the fleet: no gateway's configuration has it beside a "
         "closed model. See [gateways](gateways.md).",
         examples=[True],
+    )
+    objectives: ObjectivesSpec | None = Field(
+        None,
+        description="What the model promises its clients; `toolkit slo` shows whether it keeps it. "
+        "See [observability](observability.md#objectives).",
     )
     versions: dict[Name, VersionSpec] = Field(
         default_factory=dict, description="The versions, the newest last."

@@ -1,0 +1,52 @@
+"""What hosts counted by the hour, in the history: on SQLite and on PostgreSQL, each part of a ledger once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.history_lab import Clock
+from tests.adapters.test_history_use import CHUNK, LEDGER, SECOND, place
+from toolkit.adapters.history.database import Address
+from toolkit.adapters.history.history import History
+from toolkit.domain.tally import Tally, Watched
+
+__all__ = ["place"]
+
+TALLY = Tally(498_611, "gpu-1", "tiny", "1.0", 3, {"200": 5, "503:no_replica": 1})
+
+
+@pytest.fixture
+def history(place: Path | Address) -> Iterator[History]:
+    found = History(place, Clock())
+    yield found
+    found.close()
+
+
+def test_counts_of_an_hour_add_up_and_a_part_that_comes_twice_counts_once(history: History) -> None:
+    other = replace(TALLY, counts={"200": 2, "first<=0.5": 7})
+    first = replace(CHUNK, tallies=(TALLY,), watched=(Watched(498_611, "gpu-1", 600.0),))
+    second = replace(
+        SECOND,
+        tallies=(other, replace(TALLY, hour=498_612, model="poet")),
+        watched=(Watched(498_611, "gpu-1", 60.5),),
+    )
+    assert first.end.ledger == LEDGER
+    assert history.add_use(first)
+    assert not history.add_use(first)
+    assert history.add_use(second)
+    found, watched = history.tallies(498_611, 498_612, ["tiny", "poet"])
+    assert found == (
+        replace(TALLY, counts={"200": 7, "503:no_replica": 1, "first<=0.5": 7}),
+        replace(TALLY, hour=498_612, model="poet"),
+    )
+    assert watched == (Watched(498_611, "gpu-1", 660.5),)
+
+
+def test_hours_and_models_that_are_not_asked_for_are_not_told(history: History) -> None:
+    history.add_use(replace(CHUNK, tallies=(TALLY,), watched=(Watched(498_611, "gpu-1", 600.0),)))
+    assert history.tallies(498_612, 498_700, ["tiny"]) == ((), ())
+    assert history.tallies(498_611, 498_611, ["poet"])[0] == ()

@@ -1,0 +1,35 @@
+"""Since when, and with which gaps, hosts have counted."""
+
+from __future__ import annotations
+
+from toolkit.domain.tally import Watched
+from toolkit.planning.objectives.coverage import Coverage, coverage
+
+HOUR = 498_611
+AT = HOUR * 3600
+
+
+def test_a_host_counts_since_its_first_moment() -> None:
+    hours = [Watched(HOUR - 2, "gpu1", 600), Watched(HOUR - 1, "gpu1", 3600)]
+    now = [Watched(HOUR, "gpu1", 300)]
+    assert coverage([*hours, *now], AT + 310) == (Coverage("gpu1", AT - 4200, 0.0),)
+    assert coverage(now, AT + 310) == (Coverage("gpu1", AT + 10, 0.0),)
+    assert coverage([], AT) == ()
+
+
+def test_hours_that_nobody_counted_are_missing_on_their_host_alone() -> None:
+    found = coverage(
+        [
+            Watched(HOUR - 5, "gpu1", 3600),
+            Watched(HOUR - 1, "gpu1", 3600),
+            Watched(HOUR - 5, "gpu2", 3600),
+            *(Watched(hour, "gpu2", 3600) for hour in range(HOUR - 4, HOUR)),
+        ],
+        AT,
+    )
+    assert found == (Coverage("gpu1", AT - 18_000, 3 * 3600.0), Coverage("gpu2", AT - 18_000, 0.0))
+
+
+def test_an_hour_counted_twice_by_a_clock_that_was_put_back_hides_no_gap() -> None:
+    twice = [Watched(HOUR - 3, "gpu1", 3600), Watched(HOUR - 3, "gpu1", 3600)]
+    assert coverage(twice, AT) == (Coverage("gpu1", AT - 10_800, 2 * 3600.0),)

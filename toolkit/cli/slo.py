@@ -1,0 +1,69 @@
+"""`toolkit slo`: whether models keep what the registry promises, what is left of their budgets, and what spent them."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from toolkit.cli.context import home_directory, open_fleet, open_history, read_registry
+from toolkit.cli.numbers import Whole
+from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.output import note, print_json
+from toolkit.cli.views.host import open_host
+from toolkit.cli.views.objectives import document, show
+from toolkit.errors import InputError
+from toolkit.workflows.fleet.objectives import measure
+from toolkit.workflows.use.collect import Collected, collect
+
+
+@click.command()
+@click.argument("model", required=False, default="")
+@click.option(
+    "--days",
+    type=Whole(1, 400),
+    default=None,
+    help="Over so many days, in place of the windows of the registry.",
+)
+@click.option(
+    "--no-hosts", is_flag=True, help="Show what the history has; collect nothing from the hosts."
+)
+@registry_option()
+@fleet_option()
+@home_option()
+@json_option()
+def slo(
+    model: str,
+    days: int | None,
+    no_hosts: bool,
+    registry_path: str,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Show how far models keep their objectives, what is left of each error budget, and which release spent it.
+
+    Objectives stand in the registry, in the field `objectives` of a model. Hosts that do not answer are named; what
+    they counted is collected when they are back. A missed objective changes no exit code.
+    """
+    registry = read_registry(registry_path)
+    models = [registry.model(model)] if model else list(registry.models.values())
+    promising = [each for each in models if each.objectives]
+    if not promising:
+        raise InputError(
+            f"{model or 'no model'} {'has no' if model else 'has'} objectives in {registry.path}",
+            hint="write below the model, for example: objectives: {availability: 99.5%}",
+        )
+    place = home_directory(home)
+    history = open_history(place)
+    collected = Collected()
+    if not no_hosts:
+        hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
+        collected = collect(hosts, history)
+    found = measure(promising, history, time.time(), days)
+    if as_json:
+        print_json(document(found, collected.errors))
+        return
+    show(found)
+    for name, error in collected.errors.items():
+        note(f"{name}: not reached, so what it counted last is not in here: {error.message}")

@@ -1,0 +1,162 @@
+"""Objectives as tables and as a document."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from toolkit.cli.output import note, say, table
+from toolkit.domain.objective import Objective, Promise
+from toolkit.domain.quantity import format_brief, format_seconds
+from toolkit.errors import HostError
+from toolkit.planning.objectives.attained import PACES, Attained, Spent
+from toolkit.planning.objectives.coverage import Coverage
+from toolkit.workflows.fleet.objectives import Measured
+
+_NOUNS = {
+    Promise.AVAILABILITY: "availability",
+    Promise.FIRST: "first token",
+    Promise.BETWEEN: "between tokens",
+}
+
+
+def show(found: Sequence[Measured]) -> None:
+    """Print two tables, the objectives and what spent their budgets, and what is to be known beside them."""
+    table(
+        ("MODEL", "OBJECTIVE", "DAYS", "ATTAINED", "REQUESTS", "BUDGET LEFT", "PACE"),
+        [_row(each, one) for each in found for one in each.objectives],
+    )
+    spent = [
+        [each.model, _NOUNS[one.objective.promise], *_spent(part)]
+        for each in found
+        for one in each.objectives
+        for part in one.spent
+    ]
+    if spent:
+        say()
+        table(("MODEL", "SPENT OF", "BY RELEASE", "BAD", "BUDGET", "REASONS"), spent)
+    for each in found:
+        for one in each.objectives:
+            if one.left_out:
+                words = ", ".join(f"{count:,} {reason}" for reason, count in one.left_out)
+                say(f"{each.model}: left out of {_NOUNS[one.objective.promise]}: {words}")
+    for host in _hosts(found).values():
+        for words in _remarks(host, found):
+            note(words)
+
+
+def objective_words(objective: Objective) -> str:
+    """Return an objective in words: `first token 95 % < 2 s`."""
+    words = f"{_NOUNS[objective.promise]} {_percent(objective.target)}"
+    return f"{words} < {format_brief(objective.under)}" if objective.under else words
+
+
+def _row(measured: Measured, one: Attained) -> list[str]:
+    valid = one.good + one.bad
+    pace = one.paces[PACES.index(24)]
+    return [
+        measured.model,
+        objective_words(one.objective),
+        f"{measured.days}",
+        "-" if one.attained is None else _percent(one.attained),
+        f"{valid:,}",
+        "-" if one.left is None else budget_words(one),
+        "-" if pace is None else f"{pace:.1f}",
+    ]
+
+
+def budget_words(one: Attained) -> str:
+    """Return what is left of a budget in words: `74 %`, or by how much it is overspent."""
+    left = one.left or 0.0
+    return f"{left * 100:.0f} %" if left >= 0 else f"spent {1 - left:.3g} x"
+
+
+def _spent(part: Spent) -> list[str]:
+    release = f"#{part.release} {part.version}".strip() if part.release else "unknown"
+    return [
+        f"{release}, no replica" if part.unserved else release,
+        f"{part.bad:,}",
+        f"{part.budget * 100:.3g} %",
+        ", ".join(f"{reason} {count:,}" for reason, count in part.reasons[:2]),
+    ]
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, rounded down: what is not all does not become it."""
+    places = 4 if share > 0.999 else 2
+    scale = 10.0**places
+    # What binary fractions lose is less than a millionth of the last place.
+    found = math.floor(share * 100 * scale + 1e-6) / scale
+    return f"{found:.{places}f}".rstrip("0").rstrip(".") + " %"
+
+
+def _hosts(found: Sequence[Measured]) -> dict[str, Coverage]:
+    return {each.host: each for one in found for each in one.coverage}
+
+
+def _remarks(host: Coverage, found: Sequence[Measured]) -> list[str]:
+    words = []
+    if host.missing:
+        missing = format_seconds(host.missing)
+        words.append(
+            f"{host.host}: {missing} of its requests were not counted, so they are not in here"
+        )
+    late = min(each.since for each in found)
+    if host.since > late + 3600:
+        words.append(
+            f"{host.host} has counted since {_moment(host.since)}, not for the whole window"
+        )
+    return words
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def document(found: Sequence[Measured], errors: Mapping[str, HostError]) -> dict[str, Any]:
+    """Return the document of the objectives."""
+    return {
+        "models": [
+            {
+                "model": each.model,
+                "days": each.days,
+                "since": each.since,
+                "until": each.until,
+                "objectives": [_objective(one) for one in each.objectives],
+            }
+            for each in found
+        ],
+        "hosts": [
+            {"host": each.host, "since": each.since, "missing_seconds": each.missing}
+            for each in _hosts(found).values()
+        ],
+        "unreachable": {name: each.message for name, each in errors.items()},
+    }
+
+
+def _objective(one: Attained) -> dict[str, Any]:
+    return {
+        "objective": str(one.objective.promise),
+        "target": one.objective.target,
+        "under": one.objective.under or None,
+        "good": one.good,
+        "bad": one.bad,
+        "left_out": dict(one.left_out),
+        "attained": one.attained,
+        "allowed": one.allowed,
+        "budget_left": one.left,
+        "pace": {f"{hours}h": pace for hours, pace in zip(PACES, one.paces, strict=True)},
+        "spent": [
+            {
+                "release": part.release or None,
+                "version": part.version,
+                "unserved": part.unserved,
+                "bad": part.bad,
+                "budget": part.budget,
+                "reasons": dict(part.reasons),
+            }
+            for part in one.spent
+        ],
+    }

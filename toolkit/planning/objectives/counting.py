@@ -1,0 +1,90 @@
+"""What counts as good, as bad, and what is left out: the one place that says so, by the names of counts of a tally.
+
+`docs/observability.md` has the same in words, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from toolkit.domain.objective import Objective, Promise
+
+CLIENT_LEFT, REFUSED = "client left", "refused"
+# Statuses by which a request is refused for what the client sent, or how often.
+_OWN_LIMITS = ("rate_limit_exceeded", "quota_exceeded")
+
+
+@dataclass(slots=True)
+class Counted:
+    """Requests that were good, bad by reason, and left out by reason."""
+
+    good: int = 0
+    bad: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> int:
+        """The requests that were bad, for any reason."""
+        return sum(self.bad.values())
+
+    @property
+    def valid(self) -> int:
+        """The requests that count."""
+        return self.good + self.failed
+
+    def add(self, other: Counted) -> None:
+        """Add the requests of `other`."""
+        self.good += other.good
+        for mine, theirs in ((self.bad, other.bad), (self.left_out, other.left_out)):
+            for reason, requests in theirs.items():
+                mine[reason] = mine.get(reason, 0) + requests
+
+
+def counted(counts: Mapping[str, int], objective: Objective) -> Counted:
+    """Return what the counts of a tally are for an objective; unknown names are none of its."""
+    found = Counted()
+    for name, requests in counts.items():
+        kind, _, bound = name.partition("<=")
+        if objective.promise is Promise.AVAILABILITY:
+            if not bound:
+                _ended(found, name, requests)
+        elif objective.promise is Promise.FIRST:
+            if kind == "first":
+                _timed(found, float(bound), objective.under, requests)
+            elif kind == "gone" and float(bound) > objective.under:
+                # It waited longer than promised before it left.
+                _more(found.bad, "late", requests)
+            elif kind == "gone":
+                _more(found.left_out, CLIENT_LEFT, requests)
+        elif kind == "gap" and bound:
+            _timed(found, float(bound), objective.under, requests)
+    return found
+
+
+def _ended(found: Counted, name: str, requests: int) -> None:
+    status, _, reason = name.partition(":")
+    number = int(status) if status.isdigit() else 0
+    if number == 499:
+        _more(found.left_out, CLIENT_LEFT, requests)
+    elif number >= 500 or reason == "replica_broke_off":
+        _more(found.bad, reason or status, requests)
+    elif number == 429 and reason not in _OWN_LIMITS:
+        # Nobody may ask because the model is overloaded: that is no client's own doing.
+        _more(found.bad, reason or status, requests)
+    elif number >= 400:
+        _more(found.left_out, REFUSED, requests)
+    elif number >= 200:
+        found.good += requests
+
+
+def _timed(found: Counted, bound: float, under: float, requests: int) -> None:
+    # Bounds of hosts have nine digits, and those of a registry are among them.
+    if bound <= under:
+        found.good += requests
+    else:
+        _more(found.bad, "late", requests)
+
+
+def _more(group: dict[str, int], reason: str, requests: int) -> None:
+    group[reason] = group.get(reason, 0) + requests
