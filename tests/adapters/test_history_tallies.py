@@ -50,3 +50,32 @@ def test_hours_and_models_that_are_not_asked_for_are_not_told(history: History) 
     history.add_use(replace(CHUNK, tallies=(TALLY,), watched=(Watched(498_611, "gpu-1", 600.0),)))
     assert history.tallies(498_612, 498_700, ["tiny"]) == ((), ())
     assert history.tallies(498_611, 498_611, ["poet"])[0] == ()
+
+
+def test_a_host_is_believed_known_counts_alone() -> None:
+    from toolkit.adapters.hosts.use import chunk_from_json
+
+    place = {"file": 0, "offset": 0}
+    data = {
+        "ledger": LEDGER, "start": place, "end": {"file": 1, "offset": 9}, "rows": [], "runs": [], "refused": 0,
+        "before": None, "more": False, "watched": [[498_611, 99_999.0]],
+        "tallies": [[498_611, "tiny", "", 0, {
+            "200": 1, "503:no_replica": 2, "gap<=0.005": 3, "gone<=inf": 4, "\u00b2\u00b2\u00b2": 5, "first<=1.2.3": 6,
+            "999": 7, "later": 8,
+        }]],
+    }  # fmt: skip
+    found = chunk_from_json("gpu1", data)
+    assert found.tallies[0].counts == {
+        "200": 1,
+        "503:no_replica": 2,
+        "gap<=0.005": 3,
+        "gone<=inf": 4,
+    }
+    assert found.watched == (Watched(498_611, "gpu1", 3600.0),)
+    for wrong in (
+        [["x", "tiny", "", 0, {}]],
+        [[1, "tiny", "", 0, {"200": -1}]],
+        [[1, "tiny", "", 0]],
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            chunk_from_json("gpu1", {**data, "tallies": wrong})

@@ -39,7 +39,7 @@ def test_a_host_without_a_ledger_has_nothing(tmp_path: Path) -> None:
     (part,) = handed_out(tmp_path)
     assert part == {
         "ledger": "", "start": {"file": 0, "offset": 0}, "end": {"file": 0, "offset": 0},
-        "rows": [], "runs": [], "refused": 0, "before": None, "more": False,
+        "rows": [], "runs": [], "refused": 0, "before": None, "more": False, "tallies": [], "watched": [],
     }  # fmt: skip
 
 

@@ -115,7 +115,7 @@ class _Sums:
                 self.tallies.add_log(found)
             elif "program" in found:
                 self._add(found)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             self.refused += 1  # a disk that has lost a block
 
     def _add(self, found: Document) -> None:

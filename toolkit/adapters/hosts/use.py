@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,9 @@ ROW = (
 _NAME = 200
 # Different counts of an hour of a model and release: bounds of times, and statuses with their reasons.
 _COUNTS = 1000
+_COUNT = re.compile(
+    r"(?:[1-5][0-9]{2}(?::[a-z_]{1,40})?|(?:first|gone|gap)<=(?:inf|[0-9]{1,4}(?:\.[0-9]{1,4})?))\Z"
+)
 
 
 def chunk_from_json(host: str, data: Mapping[str, Any]) -> UseChunk:
@@ -99,7 +103,9 @@ def _tally(host: str, values: Sequence[Any]) -> Tally:
         raise ValueError(f"a host counts at most {_COUNTS} things of an hour")
     for each in (hour, release, *counts.values()):
         whole(each, "a count")
-    return Tally(hour, host, model, version, release, dict(counts))
+    # What a newer toolkit counts beside these has no meaning here.
+    known = {name: requests for name, requests in counts.items() if _COUNT.match(name)}
+    return Tally(hour, host, model, version, release, known)
 
 
 def _watched(host: str, values: Sequence[Any]) -> Watched:
