@@ -117,7 +117,7 @@ def test_the_document_has_plain_numbers(fleet: Fleet) -> None:
 def test_another_number_of_days_can_be_asked_for(fleet: Fleet) -> None:
     (model,) = json.loads(fleet.prompt("slo", "--days", "10", "--json").out)["models"]
     assert model["objectives"][0]["bad"] == 30 + 2 * 99_999
-    assert "spent 95.2" in fleet.prompt("slo", "--days", "10", "--no-hosts").out
+    assert "spent 95.3" in fleet.prompt("slo", "--days", "10", "--no-hosts").out
 
 
 def test_a_host_that_does_not_answer_is_named(
