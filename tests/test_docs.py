@@ -107,6 +107,7 @@ def test_the_routers_limits_are_the_roles() -> None:
     assert {name for name in role if name != "router_paths"} - set(documented) == {
         "router_metrics_bind",
         "router_metrics_from",
+        "router_exporters",
         "router_relay_bind",
         "router_peers",
         "router_cors_origins",

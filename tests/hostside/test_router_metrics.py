@@ -51,7 +51,13 @@ def metrics() -> int:
 
 @pytest.fixture(scope="module")
 def running(metrics: int) -> Iterator[Lab]:
-    with lab(router_metrics_bind=f"127.0.0.1:{metrics}") as made, _engine() as port:
+    with (
+        _engine() as port,
+        lab(
+            router_metrics_bind=f"127.0.0.1:{metrics}",
+            router_exporters={"node": port, "dcgm": 0, "gone": free_port()},
+        ) as made,
+    ):
         slots = Target("blue", port, weight=100), Target("green", free_port())
         made.apply(Routes((Route("tiny", slots, created=1),), serial=1))
         yield made
@@ -79,11 +85,15 @@ def test_a_replicas_metrics_are_read_through_the_router(running: Lab, metrics: i
         ("/metrics/replica/tiny/blue/../../v1/models", 404),
         ("/metrics/replica/tiny/blue%2f..%2fv1", 404),
         ("/metrics/replica/", 404),
+        ("/metrics/dcgm", 404),
+        ("/metrics/node/", 404),
+        ("/metrics/node/v1", 404),
         ("/v1/models", 404),
         ("/health", 404),
         ("/", 404),
         # green is stopped: its metrics cannot be read
         ("/metrics/replica/tiny/green", 503),
+        ("/metrics/gone", 503),
     ],
 )
 def test_no_other_path_of_a_replica_is_open(
@@ -91,6 +101,12 @@ def test_no_other_path_of_a_replica_is_open(
 ) -> None:
     found, text = read(metrics, path)
     assert (found, "asked for" in text) == (status, False)
+
+
+def test_an_exporter_of_the_host_is_read_through_the_router(running: Lab, metrics: int) -> None:
+    assert read(metrics, "/metrics/node") == (200, "asked for /metrics\n")
+    assert read(metrics, "/metrics/node?collect[]=x")[1] == "asked for /metrics\n"
+    assert read(metrics, "/metrics/node", "POST")[0] == 405
 
 
 def test_a_query_does_not_reach_the_replica(running: Lab, metrics: int) -> None:

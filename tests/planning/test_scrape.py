@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from toolkit.domain.metrics import MetricsSetup, Target
 from toolkit.planning.engines import all_figures
 from toolkit.planning.metrics.scrape import fixed_files, target_files
 from toolkit.planning.metrics.targets import (
+    DCGM,
     HOST,
     JOBS,
     NODE,
@@ -45,6 +47,13 @@ def test_a_replicas_target_tells_its_release() -> None:
         )
         for name, number in (("blue", "3"), ("green", "2"))
     ]
+
+
+def test_exporters_that_the_fleet_file_names_are_targets_behind_the_router() -> None:
+    found = targets([replace(ALPHA, settings={"toolkit_node_exporter": 9100})], {})
+    own = {"host": "alpha", "instance": "alpha"}
+    assert found[NODE] == (Target("10.0.0.1:8405", "/metrics/node", own),)
+    assert found[DCGM] == ()
 
 
 @pytest.mark.parametrize(

@@ -92,12 +92,14 @@ def _is_opening(value: Any) -> bool:
         return False
     port = value.get("port")
     return (
-        isinstance(port, int)
-        and not isinstance(port, bool)
-        and 0 < port < 65536
+        _is_port(port)
         and value.get("protocol", "tcp") in ("tcp", "udp")
         and _is_network(value.get("from", "0.0.0.0/0"))
     )
+
+
+def _is_port(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
 
 
 def _is_network(value: Any) -> bool:
@@ -142,6 +144,8 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
         ),
         "a list of at most 32 addresses and networks such as [10.0.0.9, 10.1.0.0/24]",
     ),
+    "toolkit_dcgm_exporter": (_is_port, "a port from 1 to 65535 of the host's own loopback"),
+    "toolkit_node_exporter": (_is_port, "a port from 1 to 65535 of the host's own loopback"),
     "toolkit_packages": (_is_directory, "the absolute path of a directory of package files"),
     "toolkit_time_servers": (_are_servers, "a list of names or addresses"),
     **{driver.setting: (_is_package, "NAME=VERSION") for driver in DRIVERS},

@@ -20,7 +20,11 @@ ROUTER, HOST, REPLICA, NODE, DCGM, OPS = (
     "toolkit-ops",
 )
 JOBS = (ROUTER, HOST, REPLICA, NODE, DCGM, OPS)
-# The last two are the operator's own: see docs/observability.md.
+# The settings of a host that name the exporters which an operator has installed there, the paths that lead to them.
+_EXPORTERS = {
+    NODE: ("toolkit_node_exporter", "/metrics/node"),
+    DCGM: ("toolkit_dcgm_exporter", "/metrics/dcgm"),
+}
 
 
 def targets(hosts: Sequence[Host], seen: Mapping[str, HostFacts]) -> dict[str, tuple[Target, ...]]:
@@ -37,6 +41,9 @@ def targets(hosts: Sequence[Host], seen: Mapping[str, HostFacts]) -> dict[str, t
         own = {"host": host.name, "instance": host.name}
         found[ROUTER].append(Target(address, "/metrics", own))
         found[HOST].append(Target(address, "/metrics/host", own))
+        for job, (setting, path) in _EXPORTERS.items():
+            if host.settings.get(setting):
+                found[job].append(Target(address, path, own))
         if host.name in seen:
             found[REPLICA] += _replicas(address, own, seen[host.name])
     return {job: tuple(each) for job, each in found.items()}
