@@ -112,6 +112,11 @@ class Watch:
 
 
 def _entered(place: Path) -> bool:
+    for left in CGROUPS.glob("toolkit-tests-*"):
+        # Its run was killed, or ended a moment before the last process that it had started.
+        if not Path("/proc", left.name.rpartition("-")[2]).exists():
+            with suppress(OSError):
+                left.rmdir()
     try:
         place.mkdir()
         (place / "cgroup.procs").write_text(str(os.getpid()))
