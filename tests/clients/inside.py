@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from demo.lab import free_port, wait_for_port
-from tests.clients.running import SECONDS, Libraries
+from tests.clients.running import LITELLM, SECONDS, Libraries
 from toolkit.config.yaml_dump import dump_yaml
 
 CLOSED = "openai/closed-1"
@@ -95,7 +95,7 @@ def proxy(
     process = subprocess.Popen(
         [libraries.python.with_name("litellm"), "--config", file, "--host", "127.0.0.1",
          "--port", str(port)],
-        env={**os.environ, **variables},
+        env={**os.environ, **variables, **LITELLM},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip

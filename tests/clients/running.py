@@ -59,6 +59,10 @@ def _run(command: list[str | Path], place: Path | None = None) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+# LiteLLM otherwise fetches a list of prices as it is imported.
+LITELLM = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+
+
 @dataclass(frozen=True)
 class Door:
     """Where the clients ask: the router's address, a key of it, the model, the prompt, and the origin of a page."""
@@ -72,7 +76,7 @@ class Door:
     def environment(self) -> dict[str, str]:
         """Return the environment of a program."""
         fields = {name.upper(): getattr(self, name) for name in self.__dataclass_fields__}
-        return {**os.environ, **fields}
+        return {**os.environ, **fields, **LITELLM}
 
 
 def cells(libraries: Libraries, client: Client, door: Door) -> dict[str, Outcome]:
