@@ -55,6 +55,7 @@ ON_FLEET = (
     "top", "report --no-outdated", "prove tiny --output evidence.json", "perimeter check",
     "plan tiny", "rollback tiny --yes", "status", "status tiny", "releases tiny", "logs tiny", "verify", "hosts",
     "ask tiny hello --slot blue", "export litellm", "config",
+    "sleep tiny --dry-run", "sleep tiny --yes", "wake tiny",
     "doctor", "keys add ann --concurrency 4", "keys list", "keys sync", "keys revoke ann", "keys open",
     "provision --dry-run", "provision --yes", "engine list", "engine install 0.32.0 --dry-run",
     "engine install 0.32.0 --yes", "prune --dry-run", "prune --yes", "repair --dry-run", "repair --yes",

@@ -95,6 +95,10 @@ CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
         {router("backend_active_servers", UP): "1x5 0x10", host("model_held_seconds", 'model="tiny"'): "60x20"},
         7, set(),
     ),
+    "a model sleeps": (
+        {router("backend_active_servers", UP): "1x5 0x40", host("model_asleep", 'model="tiny"'): "0x3 1x40"},
+        30, set(),
+    ),
     "a replica with traffic ends": (
         {_UP: "1x5 0x10", host("slot_weight", BLUE): "100x20"}, 7, {("ToolkitReplicaDown", PAGE)},
     ),

@@ -91,6 +91,7 @@ def test_files_of_two_models() -> None:
         "slots.map": "team/big blue\ntiny green\n",
         "shares.map": "",
         "holds.map": "",
+        "asleep.map": "",
         "relay.map": "",
         "models.json": (
             '{"object":"list","data":['

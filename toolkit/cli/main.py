@@ -78,6 +78,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "logs": ("toolkit.cli.show:logs", "Show a replica's log."),
     "stop": ("toolkit.cli.stop:stop", "Take a model out of service; its releases stay."),
+    "sleep": (
+        "toolkit.cli.sleep:sleep",
+        "End a model's replicas until it is wanted; slots, files and routes stay.",
+    ),
+    "wake": (
+        "toolkit.cli.sleep:wake",
+        "Start the replicas of a model that sleeps; returns once it serves.",
+    ),
     "verify": (
         "toolkit.cli.upkeep:verify",
         "Compare hosts and store with what was pinned and deployed; hashes all snapshots again.",

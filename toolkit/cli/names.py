@@ -43,7 +43,7 @@ ARGUMENTS = {
         ("releases", "ask", "logs", "stop", "update", "outdated", "prove", "which", "slo"),
         Name.MODEL,
     ),
-    **dict.fromkeys(("gate record", "registry pin"), Name.MODEL),
+    **dict.fromkeys(("gate record", "registry pin", "sleep", "wake"), Name.MODEL),
     **dict.fromkeys(("hosts drain", "hosts forget", "provision"), Name.HOST),
     "keys revoke": Name.KEY,
     **dict.fromkeys(("bundle load", "bundle show", "metrics setup"), Name.DIRECTORY),

@@ -55,6 +55,8 @@ class SlotFacts:
     bytes of its processes, `device_memory` those they have of devices, None where nobody says; `drift` what of it is no
     longer as its deployment left it, in words; `fences` what keeps its process in its place, all of FENCES where none
     runs.
+    `asleep` is `asleep` or `waking` where its model sleeps or wakes; the replica `rests` once its engine has ended for
+    that. A slot `can_rest` whose start knows of sleep.
     `hung_at` is when a replica in the slot last hung and was restarted, in seconds since the epoch; `hung` says how
     that showed.
     """
@@ -76,6 +78,9 @@ class SlotFacts:
     fences: tuple[str, ...] = FENCES
     hung_at: float | None = None
     hung: str = ""
+    asleep: str = ""
+    rests: bool = False
+    can_rest: bool = False
 
     @property
     def serving(self) -> bool:

@@ -59,11 +59,12 @@ class HoldLease:
 
 
 def waiting(routes: Document) -> list[str]:
-    """Return the models that no target serves since a command began to swap their replicas."""
+    """Return the models that no target serves since a command began to swap their replicas. Sleep needs no command."""
     return [
         route["model"]
         for route in routes.get("routes", ())
-        if not any(each["weight"] or each.get("share") for each in route["targets"])
+        if not route.get("sleep")
+        and not any(each["weight"] or each.get("share") for each in route["targets"])
         and (route.get("hold") or any(each.get("former") for each in route["targets"]))
     ]
 

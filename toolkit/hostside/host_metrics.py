@@ -40,6 +40,7 @@ _NAMES = {
     "toolkit_model_targets": "The slots of a model on all hosts, as this host's router knows them.",
     "toolkit_model_standbys": "The slots of a model on all hosts that stand by.",
     "toolkit_model_held_seconds": "How long requests wait at most while a model is exchanged; 0 where they do not.",
+    "toolkit_model_asleep": "Whether a model sleeps or wakes, so that nothing of it is up on purpose.",
     "toolkit_disk_size_bytes": "The disk with snapshots and engines.",
     "toolkit_disk_free_bytes": "What is free of it.",
     "toolkit_certificate_end_timestamp_seconds": "When the certificate of the router ends.",
@@ -136,6 +137,7 @@ def _routes(routes: Document) -> Iterator[_Sample]:
         standbys = [each for each in targets if each.get("standby") and not each.get("weight")]
         yield "toolkit_model_standbys", model, float(len(standbys))
         yield "toolkit_model_held_seconds", model, float(route.get("hold", 0))
+        yield "toolkit_model_asleep", model, float(bool(route.get("sleep")))
         for each in targets:
             if each.get("host", "") == at:
                 labels = {**model, "slot": each["slot"]}

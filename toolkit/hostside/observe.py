@@ -24,6 +24,7 @@ import router_keys
 import router_view
 import seals
 import signs
+import warmth
 import watch
 from directory import read_text
 from wire import Document
@@ -130,6 +131,8 @@ def _slot(
         ],
         "fences": fence.of_process(root, process["pid"]),
         "hung": hang.recorded(root, f"{model}-{slot}"),
+        "rests": warmth.rests(root, f"{model}-{slot}"),
+        "can_rest": warmth.can_rest(root, f"{model}-{slot}"),
     }
 
 

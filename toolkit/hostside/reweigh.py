@@ -13,6 +13,7 @@ from collections.abc import Callable
 import router
 import router_files
 import routes_file
+import sleeping
 from router_socket import RouterDown
 from wire import Document
 
@@ -59,6 +60,7 @@ def _files(former: dict[str, str], routes: Document) -> dict[str, str]:
         "slots.map": _map(routes_file.main_slots(routes)),
         "shares.map": _map(routes_file.shares(routes)),
         "holds.map": _map({key: str(value) for key, value in routes_file.holds(routes).items()}),
+        "asleep.map": _map(sleeping.entries(routes)),
         "relay.map": _map(routes_file.relays(routes)),
         "routes.json": json.dumps(routes, indent=2) + "\n",
     }

@@ -19,6 +19,7 @@ import router_releases
 import router_socket
 import router_view
 import routes_file
+import sleeping
 import withdrawals
 from directory import make_own
 from router_files import FILES
@@ -134,6 +135,7 @@ def tell(directory: str, routes: Document) -> tuple[int, int]:
     workers = processes["current"] + processes["old"]
     # Requests begin to wait before their target loses its weight, and go on once another has one.
     begun, ended = _holds(directory, workers, routes)
+    _set_asleep(directory, workers, sleeping.entries(routes))
     _set_in_all(directory, workers, "holds.map", begun)
     # New clients get to the newest worker. Older workers refuse commands to their servers, so slots.map steers them; a
     # model that came later has no entry there, and no backend either.
@@ -179,6 +181,14 @@ def _holds(
     ended = routes_file.held(wanted, time.time(), known)
     begun = {model: ended[model] for model in wanted}
     return {**known, **begun}, ended
+
+
+def _set_asleep(directory: str, workers: list[int], entries: dict[str, str]) -> None:
+    """Tell the workers which models sleep, and keep what they say of requests that want one."""
+    for pid in workers:
+        known = router_socket.read_map(directory, pid, "asleep.map") or {}
+        wishes = sleeping.wishes(known, entries)
+        router_socket.set_map(directory, pid, "asleep.map", {**entries, **wishes})
 
 
 def _set_in_all(directory: str, workers: list[int], name: str, entries: dict[str, str]) -> None:

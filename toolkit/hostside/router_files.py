@@ -24,6 +24,7 @@ FILES = (
     "aliases.map",
     "kinds.map",
     "holds.map",
+    "asleep.map",
     "shares.map",
     "backends.cfg",
     "models.map",

@@ -75,9 +75,18 @@ def _is_whole(found: object) -> bool:
         and _are_names(route.get("adapters", []))
         and isinstance(route.get("waiting", {}), dict)
         and all(isinstance(each, int) for each in route.get("waiting", {}).values())
+        and _is_sleep(route.get("sleep"))
         and isinstance(route.get("targets"), list)
         and all(map(_is_target, route["targets"]))
         for route in found.get("routes", [])
+    )
+
+
+def _is_sleep(found: object) -> bool:
+    return found is None or (
+        isinstance(found, dict)
+        and all(isinstance(found.get(name), str) for name in ("id", "policy"))
+        and all(isinstance(found.get(name), int) for name in ("starts", "since", "due"))
     )
 
 
@@ -112,7 +121,8 @@ def needs_reload(former: Mapping[str, str | None], files: Mapping[str, str]) -> 
     return any(
         _WEIGHT.sub("", former.get(name) or "") != _WEIGHT.sub("", text)
         for name, text in files.items()
-        if name not in ("slots.map", "shares.map", "holds.map", "relay.map", "routes.json")
+        if name
+        not in ("slots.map", "shares.map", "holds.map", "asleep.map", "relay.map", "routes.json")
     )
 
 

@@ -1,6 +1,7 @@
 """The watch of a host: it guards new releases under traffic, ends replicas that hang, makes a standby that has taken
-over the one that serves, lets no request wait for a command that is gone, carries the records of use into the ledger
-of the host, counts how requests end, and writes the host's figures for Prometheus.
+over the one that serves, lets no request wait for a command that is gone, puts replicas to sleep and wakes them,
+carries the records of use into the ledger of the host, counts how requests end, and writes the host's figures for
+Prometheus.
 
 It runs as a unit of its own, see the role `watch`. Nothing depends on it: without it the router still gives the traffic
 to a standby, and a command still notices a hang.
@@ -48,6 +49,7 @@ class Watch:
         import tally_log
         import use_carry
         import use_quotas
+        import warmth
 
         self._guards = guard.Guards(root, hang, stall)
         self._use = use_carry.Carrier(root)
@@ -55,6 +57,7 @@ class Watch:
         self._tally = tally_log.TallyLog(root, self._use.ledger)
         self._quotas = use_quotas.Quotas(root, self._use.ledger)
         self._holds = hold_lease.HoldLease(root)
+        self._warmth = warmth.Warmth(root)
         # Guards first: they count the seconds for which clients get bad answers.
         self.parts = (
             self._beat,
@@ -63,6 +66,7 @@ class Watch:
             self._follow_takeovers,
             self._follow_withdrawals,
             self._holds.look,
+            self._warmth.look,
             self._use.look,
             self._tally.look,
             self._metrics.look,

@@ -15,7 +15,7 @@ from toolkit.adapters.fakes.adapters import LOAD, UNLOAD, FakeAdapters
 from toolkit.adapters.fakes.answers import answer_of, answer_of_kind, times_of
 from toolkit.adapters.fakes.guard import FakeGuards, Guarded
 from toolkit.adapters.hosts.client import Report
-from toolkit.adapters.hosts.facts import own_routes, share_of
+from toolkit.adapters.hosts.facts import asleep_of, own_routes, share_of
 from toolkit.adapters.hosts.host import (
     CheckedEngine,
     FoundCompiled,
@@ -56,7 +56,8 @@ from toolkit.domain.release import OpenDeployment, Release
 from toolkit.domain.snapshot import FileDigest, digest_of_files
 from toolkit.domain.use import LedgerSums, Place, UseChunk
 from toolkit.errors import HostError
-from toolkit.hostside.routes_file import is_sound, needs_reload, parsed
+from toolkit.hostside.routes_file import is_sound, needs_reload, parsed, targets_of
+from toolkit.hostside.sleeping import awake, sleepers
 
 MEMORY = 24 * 10**9
 # The log lines on memory of a replica that is ready.
@@ -167,7 +168,13 @@ class FakeHost(Guarded):
             memory_available=self.facts.memory_available - used,
             devices=tuple(self._used(device) for device in self.facts.devices),
             slots=tuple(
-                replace(slot, weight=self._weight(slot), share=self._share(slot))
+                replace(
+                    slot,
+                    weight=self._weight(slot),
+                    share=self._share(slot),
+                    can_rest=True,
+                    **self._asleep(slot),
+                )
                 for slot in self.facts.slots
             ),
             routes=own_routes(parsed(self.files.get("routes.json", "")), self.host),
@@ -272,6 +279,7 @@ class FakeHost(Guarded):
         self._do(f"routes {'reload' if needs_reload(self.files, files) else 'runtime'}")
         self.files.update(files)
         self.loaded = files["routes.json"]
+        self._wake()
         for slot in self.facts.slots:
             if self._weight(slot) and self._behaves(slot) is Behaviour.DIES_UNDER_TRAFFIC:
                 self._set(replace(slot, process=ProcessState.FAILED, healthy=False, memory=0))
@@ -527,6 +535,22 @@ class FakeHost(Guarded):
 
     def _share(self, slot: SlotFacts) -> int:
         return share_of(own_routes(json.loads(self.loaded), self.host), self.label, slot)
+
+    def _asleep(self, slot: SlotFacts) -> dict[str, Any]:
+        # A replica falls asleep at once.
+        routes = own_routes(json.loads(self.loaded), self.host)
+        if word := asleep_of(routes, self.label, slot):
+            return {"asleep": word, "rests": word == "asleep", "healthy": False, "memory": 0}
+        return {}
+
+    def _wake(self) -> None:
+        """Do what the watches of the hosts do of a model that wakes, at once."""
+        routes = json.loads(self.loaded)
+        for route in sleepers(routes):
+            if route["sleep"]["due"]:
+                names = targets_of(routes, route["model"])
+                routes = awake(routes, route["model"], names)
+                self.loaded = self.files["routes.json"] = json.dumps(routes)
 
     def _damaged(self) -> tuple[str, ...]:
         sound = is_sound(

@@ -130,6 +130,16 @@ def share_of(routes: Mapping[str, Any], label: str, slot: SlotFacts) -> int:
     return 0
 
 
+def asleep_of(routes: Mapping[str, Any], label: str, slot: SlotFacts) -> str:
+    """Return `asleep` or `waking` where the model of `slot` on the host `label` sleeps or wakes, else nothing."""
+    for route in routes.get("routes", ()):
+        for target in route["targets"] if route["model"] == slot.model else ():
+            if target.get("host", "") == label and target["slot"] == slot.slot:
+                due = (route.get("sleep") or {}).get("due", 0)
+                return ("waking" if due else "asleep") if target.get("asleep") else ""
+    return ""
+
+
 def owner_from_json(data: Mapping[str, Any]) -> LockOwner:
     """Return the holder of a host's lock, from its lock file; what is odd there counts as unknown."""
     actor, command = (str(data.get(key, "unknown"))[:TEXT] for key in ("actor", "command"))
@@ -169,6 +179,8 @@ def _slot(data: Mapping[str, Any]) -> SlotFacts:
         fences=tuple(data["fences"]),
         hung_at=data["hung"].get("at"),
         hung=data["hung"].get("why", ""),
+        rests=data["rests"],
+        can_rest=data["can_rest"],
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from toolkit.adapters.hosts import heartbeat
 from toolkit.adapters.hosts.client import HostClient, Report
 from toolkit.adapters.hosts.facts import (
+    asleep_of,
     facts_from_json,
     own_routes,
     owner_from_json,
@@ -279,7 +280,12 @@ class RealHost(Named):
         with understood(self.name):
             routes = own_routes(facts.routes, self.host)
             slots = (
-                replace(each, share=share_of(routes, self.label, each)) for each in facts.slots
+                replace(
+                    each,
+                    share=share_of(routes, self.label, each),
+                    asleep=asleep_of(routes, self.label, each),
+                )
+                for each in facts.slots
             )
             router = replace(facts.router, address=self.host.reached_at)
             return replace(facts, routes=routes, slots=tuple(slots), router=router)

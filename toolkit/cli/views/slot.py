@@ -7,7 +7,10 @@ from toolkit.domain.plan import WHOLE
 
 
 def state_words(slot: SlotFacts) -> str:
-    """Return serving, standby or starting, or what the process of the slot is; and whether it is as deployed."""
+    """Return serving, standby, starting or asleep, or what the process of the slot is, and whether it has drifted."""
+    if slot.asleep:
+        # Its requests end first.
+        return slot.asleep if slot.rests or slot.asleep == "waking" else "draining"
     if slot.process != "running":
         return str(slot.process)
     if not slot.healthy:

@@ -38,10 +38,11 @@ def _down() -> list[Alert]:
         ),
         Alert(
             "ToolkitModelDown",
-            # While requests wait for a model that is exchanged, nothing of it is up on purpose.
+            # While requests wait for a model that is exchanged, and while it sleeps, nothing of it is up on purpose.
             'max by (model) (label_replace(haproxy_backend_active_servers{job="toolkit-router",proxy=~"model[.].+"},'
             ' "model", "$1", "proxy", "model[.](.+)")) == 0'
-            " unless on (model) max by (model) (toolkit_model_held_seconds) > 0",
+            " unless on (model) max by (model) (toolkit_model_held_seconds) > 0"
+            " unless on (model) max by (model) (toolkit_model_asleep) > 0",
             "15s",
             PAGE,
             "No router knows a replica of {{ $labels.model }} that is up",

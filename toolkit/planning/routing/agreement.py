@@ -41,16 +41,22 @@ def behind(facts: Mapping[str, HostFacts], routes: Routes) -> tuple[str, ...]:
 
 def _with_routes(label: str, facts: HostFacts, routes: Routes) -> HostFacts:
     given = {
-        (route.model, target.slot): (target.weight, target.share)
+        (route.model, target.slot): (target.weight, target.share, _asleep(route, target))
         for route in routes.routes
         for target in route.on(label)
     }
     slots = tuple(
-        replace(slot, weight=weight, share=share)
+        replace(slot, weight=weight, share=share, asleep=asleep)
         for slot in facts.slots
-        for weight, share in [given.get((slot.model, slot.slot), (0, 0))]
+        for weight, share, asleep in [given.get((slot.model, slot.slot), (0, 0, ""))]
     )
     return replace(facts, slots=slots, routes=routes.as_json(label))
+
+
+def _asleep(route: Route, target: Target) -> str:
+    if not (target.asleep and route.sleep):
+        return ""
+    return "waking" if route.sleep.due else "asleep"
 
 
 def settled(found: Mapping[str, Routes], told: Routes | None = None) -> Routes:

@@ -9,7 +9,7 @@ from toolkit.domain.capabilities import Capabilities
 from toolkit.domain.golden import Kind
 from toolkit.domain.release import Release
 from toolkit.errors import InputError
-from toolkit.planning.routing.routes import LEAST, Route, Routes, Target
+from toolkit.planning.routing.routes import LEAST, Route, Routes, Sleep, Target
 
 
 def told(target: Target, release: Release) -> Target:
@@ -40,14 +40,15 @@ def with_model(
 ) -> Routes:
     """Return `routes` with `model` leading to `targets`.
 
-    A model that has a route keeps its `created`, its `routing` where none is given, and its `hold` while no target has
-    a weight.
+    A model that has a route keeps its `created`, its `routing` where none is given, its `hold` while no target has
+    a weight, and its `sleep` while a target is asleep.
     """
     former = routes.of(model)
     kept = former.routing if former else LEAST
     hold = former.hold if former and not any(target.weight for target in targets) else 0
     since = former.created if former else created
-    route = Route(model, targets, since, routing or kept, hold=hold)
+    sleep = former.sleep if former and any(target.asleep for target in targets) else None
+    route = Route(model, targets, since, routing or kept, hold=hold, sleep=sleep)
     return _with_route(routes, route)
 
 
@@ -124,6 +125,44 @@ def with_hold(routes: Routes, model: str, seconds: int) -> Routes:
     if seconds and any(target.weight for target in route.targets):
         raise InputError(f"{model} is served, so its requests need not wait")
     return _with_route(routes, replace(route, hold=seconds))
+
+
+def with_sleep(routes: Routes, model: str, sleep: Sleep, hold: int) -> Routes:
+    """Return `routes` in which the model's targets fall asleep, and requests wait for up to `hold` seconds.
+
+    Hosts end the replicas of such targets once these have no request any more, and start them when the model wakes.
+    Raises InputError where the model has no route, sleeps, or is in the midst of a change.
+    """
+    route = _route_with(routes, model, ())
+    if route.sleep:
+        raise InputError(f"{model} sleeps already")
+    if any(each.share or each.withdrawn or each.former or each.waiting for each in route.targets):
+        raise InputError(
+            f"{model} is being changed, so it cannot fall asleep", hint="toolkit status"
+        )
+    targets = tuple(
+        replace(
+            each,
+            weight=0,
+            standby=False,
+            asleep="serving" if each.weight else "standby" if each.standby else "",
+        )
+        for each in route.targets
+    )
+    return _with_route(
+        routes, replace(route, targets=targets, sleep=sleep, hold=hold, took_over=0.0)
+    )
+
+
+def with_wake(routes: Routes, model: str, due: int) -> Routes:
+    """Return `routes` in which the model wakes and is `due` then, in seconds since the epoch; hosts do the rest.
+
+    Raises InputError where the model does not sleep.
+    """
+    route = _route_with(routes, model, ())
+    if route.sleep is None:
+        raise InputError(f"{model} does not sleep")
+    return _with_route(routes, replace(route, sleep=replace(route.sleep, due=due)))
 
 
 def with_former(routes: Routes, model: str, name: str) -> Routes:

@@ -45,6 +45,7 @@ def render_files(routes: Routes, at: str = "") -> dict[str, str]:
         "slots.map": render_slots(routes, at),
         "shares.map": render_shares(routes),
         "holds.map": render_holds(routes),
+        "asleep.map": render_asleep(routes),
         "relay.map": render_relay(routes, at),
         "aliases.map": render_aliases(routes),
         "kinds.map": render_kinds(routes),
@@ -234,6 +235,16 @@ def render_holds(routes: Routes) -> str:
             # While the base is exchanged nothing could compute its adapters.
             held.update(dict.fromkeys((route.model, *route.adapters), route.hold))
     return "".join(f"{name} {seconds}\n" for name, seconds in held.items())
+
+
+def render_asleep(routes: Routes) -> str:
+    """Return `asleep.map`: model or adapter that sleeps -> POLICY|SECONDS OF A START|DUE|MODEL, see `Sleep`."""
+    return "".join(
+        f"{name} {sleep.policy}|{sleep.starts}|{sleep.due}|{route.model}\n"
+        for route in routes.routes
+        if (sleep := route.sleep)
+        for name in (route.model, *route.adapters)
+    )
 
 
 def render_relay(routes: Routes, at: str) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from toolkit.domain.warmth import WhenAsleep
 from toolkit.errors import InputError
 
 MAX_WEIGHT = 256
@@ -41,7 +42,8 @@ class Target:
     command is there, hosts give it back, see `hold_lease.py` of the host's side. `adapters` are the public names of the
     LoRA adapters that its replica has, `waiting` those that it is exchanging, `aliases` its model's other names. `kind`
     is what its release answers and `context` the tokens that a request has at most; empty and 0 where nobody read the
-    files of its model.
+    files of its model. The replica of a target that is `asleep` has been ended; the word says which part the target
+    gets back: `serving` or `standby`.
     """
 
     slot: str
@@ -58,6 +60,7 @@ class Target:
     aliases: tuple[str, ...] = ()
     kind: str = ""
     context: int = 0
+    asleep: str = ""
 
     def __post_init__(self) -> None:
         """Refuse values that would break the router's files; raises InputError."""
@@ -84,6 +87,10 @@ class Target:
             raise InputError(f"{self.slot} has a share beside a weight or a part as a standby")
         if self.withdrawn and (self.weight or self.share or self.standby):
             raise InputError(f"{self.slot} was withdrawn by the guard of its host")
+        if self.asleep and (
+            self.asleep not in ("serving", "standby") or self.weight or self.standby
+        ):
+            raise InputError(f"{self.slot} sleeps and takes part in the traffic")
 
     @property
     def name(self) -> str:
@@ -101,6 +108,29 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Sleep:
+    """The sleep of a model, named `id`: no target of it has a replica that runs, until it wakes.
+
+    `policy` says what a request gets meanwhile, see `WhenAsleep`; a start usually takes `starts` seconds. While the
+    model wakes, it is `due` at that time, in whole seconds since the epoch; 0 while it sleeps. `since` is when it fell
+    asleep.
+    """
+
+    id: str
+    policy: str
+    starts: int
+    since: int = 0
+    due: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values that would break the router's files; raises InputError."""
+        if not re.fullmatch(r"[0-9a-f]{1,32}", self.id) or self.policy not in list(WhenAsleep):
+            raise InputError(f"a sleep {self.id!r} with {self.policy!r} is none")
+        if not 1 <= self.starts <= MAX_HOLD or self.since < 0 or self.due < 0:
+            raise InputError(f"a start does not take {self.starts} s")
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """A public model name and its targets. `created` is in whole seconds since the epoch.
 
@@ -108,7 +138,7 @@ class Route:
     the same first message before. While no target has a weight, requests wait for one for `hold` seconds; with 0
     they are refused. For the adapters that are `waiting`, requests wait for up to `ADAPTER_HOLD` seconds.
     `took_over` is the time at which a standby took the traffic over by itself, in seconds since the epoch; 0 where
-    a command gave the traffic. Each host notes it by its own clock.
+    a command gave the traffic. Each host notes it by its own clock. `sleep` is there while targets are asleep.
     """
 
     model: str
@@ -117,6 +147,7 @@ class Route:
     routing: str = LEAST
     took_over: float = field(default=0.0, compare=False)
     hold: int = 0
+    sleep: Sleep | None = None
 
     def __post_init__(self) -> None:
         """Refuse a name that fits no URL, map or configuration line; raises InputError."""
@@ -208,6 +239,7 @@ class Routes:
                     **({} if route.routing == LEAST else {"routing": route.routing}),
                     **({"took_over": route.took_over} if route.took_over else {}),
                     **({"hold": route.hold} if route.hold else {}),
+                    **({"sleep": asdict(route.sleep)} if route.sleep else {}),
                     **({"adapters": [*route.adapters]} if route.adapters else {}),
                     **(
                         {"waiting": dict.fromkeys(route.waiting, ADAPTER_HOLD)}
@@ -232,6 +264,7 @@ class Routes:
                     each.get("routing", LEAST),
                     each.get("took_over", 0.0),
                     each.get("hold", 0),
+                    Sleep(**each["sleep"]) if each.get("sleep") else None,
                 )
                 for each in data.get("routes", ())
             ),
@@ -251,7 +284,8 @@ def _target_json(target: Target) -> dict[str, Any]:
     kind = {"kind": target.kind} if target.kind else {}
     context = {"context": target.context} if target.context else {}
     waiting = {"waiting": [*target.waiting]} if target.waiting else {}
-    told = {**adapters, **waiting, **aliases, **kind, **context}
+    asleep = {"asleep": target.asleep} if target.asleep else {}
+    told = {**adapters, **waiting, **aliases, **kind, **context, **asleep}
     return {**data, **host, **standby, **share, **withdrawn, **former, **told}
 
 

@@ -207,6 +207,9 @@ def _replicas(facts: HostFacts) -> tuple[Finding, ...]:
         if slot.healthy:
             words = "serves" if slot.weight else "stands by"
             findings.append(Finding(Level.OK, name, words))
+        elif slot.asleep:
+            words = "sleeps" if slot.asleep == "asleep" else "wakes"
+            findings.append(Finding(Level.OK, name, words))
         elif slot.process is ProcessState.RUNNING:
             words = "runs but does not answer: it starts, or hangs"
             findings.append(Finding(Level.WARN, name, words, f"toolkit logs {slot.model} -f"))

@@ -1,4 +1,4 @@
-"""What the hosts did without a command: takeovers by standbys, and restarts of replicas that hung."""
+"""What the hosts do without a command: takeovers by standbys, restarts of replicas that hung, sleep."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from toolkit.domain.facts import HostFacts
-from toolkit.planning.routing.routes import Routes
+from toolkit.domain.quantity import format_seconds
+from toolkit.domain.warmth import WORDS, WhenAsleep
+from toolkit.planning.routing.routes import Routes, Sleep
 
 DAY = 86400.0
 
 
 def events_of(routes: Routes, facts: Iterable[HostFacts]) -> tuple[str, ...]:
-    """Return each event in words: takeovers until the next change of the model, hangs for a day."""
+    """Return each event in words: takeovers until the next change of the model, hangs for a day, sleep."""
     found = [
         f"{route.model}: its standby took over by itself at {_time(route.took_over)}, "
         f"because what served before was down; toolkit deploy {route.model} chooses anew"
@@ -26,7 +28,17 @@ def events_of(routes: Routes, facts: Iterable[HostFacts]) -> tuple[str, ...]:
         for slot in each.slots
         if slot.hung_at and each.observed_at - slot.hung_at < DAY
     ]
+    found += [
+        f"{route.model}: {_sleep_words(route.sleep)}" for route in routes.routes if route.sleep
+    ]
     return tuple(found)
+
+
+def _sleep_words(sleep: Sleep) -> str:
+    start = f"a start usually takes {format_seconds(sleep.starts)}"
+    if sleep.due:
+        return f"it wakes and is due at {_time(sleep.due)}; {start}"
+    return f"it sleeps since {_time(sleep.since)}; {WORDS[WhenAsleep(sleep.policy)]}; {start}"
 
 
 def _time(seconds: float) -> str:

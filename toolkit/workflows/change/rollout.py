@@ -22,6 +22,7 @@ from toolkit.planning.change.placement import choose_hosts, having
 from toolkit.planning.change.preflight import require_sound
 from toolkit.planning.change.rollout import RolloutPlan, differs, numbered, plan_rollout
 from toolkit.planning.change.settings import with_settings
+from toolkit.planning.change.sleep import require_awake
 from toolkit.planning.change.span import place_span, placed_before, plan_hosts, require_together
 from toolkit.planning.routing.agreement import agreed, behind, fleet_routes
 from toolkit.planning.routing.rebuild import require_readable
@@ -176,6 +177,7 @@ def _plan(
         raise seen.failure()
     require_readable(order.model, list(seen.facts.values()))
     routes, facts = agreed(seen.by_label)
+    require_awake(order.model, routes)
     wanted, unfit = _wanted(members, order, facts, routes)
     _require_named(order, seen, [*wanted, *unfit])
     span = max((each.release.span.size for each in wanted.values() if each.release.span), default=1)

@@ -1,4 +1,4 @@
--- Let requests wait, in their order, while a model is exchanged on a device that holds one replica.
+-- Let requests wait, in their order, while a model is exchanged on a device that holds one replica, and while it wakes.
 --
 -- holds.map has for such a model `PATIENCE:SINCE:`, seconds and the time at which the hold began, and afterwards for a while
 -- `0:SINCE:UNTIL`; times are in milliseconds since the epoch. A start from the files finds `PATIENCE` alone.
@@ -11,13 +11,19 @@
 -- client hangs up, HAProxy ends this function without a word and goes on with the request. A body that is larger than a buffer
 -- hides the end of its client until the request leaves.
 
+-- asleep.map has for a model that sleeps `POLICY|SECONDS|DUE|MODEL`: what its requests get, how long a start takes, when it is
+-- due (seconds since the epoch; 0 until it wakes), and the model, which an adapter has another name than. A request that wants
+-- the model leaves `wake:MODEL` there, and the watch of the host wakes it. Requests of the policy `wait` wait as above.
+
 local POLL = 200       -- milliseconds between two looks at the map
 local GRACE = 250      -- milliseconds; by then each waiting request has seen the end
 local PACE = 0.1       -- of the time in which the requests arrived
 local MOST = 5000      -- milliseconds for the replay of any hold
+local LATER = 5        -- seconds until another try, of a model that takes longer than usual
 local DEAD = 1000      -- milliseconds; an entry that looked no more for so long has no client
 
 local holds = Map.new('holds.map', Map._str)
+local sleeping = Map.new('asleep.map', Map._str)
 local waiting = {} -- entry -> true; an entry has `seen`, when it looked last, and `bytes`
 
 local function clock()
@@ -59,6 +65,19 @@ local function decide(model, arrived, now)
   return math.min(last, now + POLL)
 end
 
+-- Note that a request wants the model, where it sleeps; returns its policy, seconds and due time, nil where it is awake.
+local function wish(model)
+  local policy, seconds, due, name = (sleeping:lookup(model) or ''):match('^(%l+)|(%d+)|(%d+)|(.+)$')
+  if policy and policy ~= 'refuse' then core.set_map('asleep.map', 'wake:' .. name, tostring(core.now().sec)) end
+  return policy, tonumber(seconds), tonumber(due)
+end
+
+-- Refuse a request of a model that sleeps, see refuse.lua.
+local function refuse(txn, words, wait)
+  txn:set_var('txn.wait', math.max(1, wait))
+  txn:set_var('txn.refusal', '503 server_error model_asleep null "' .. words .. '"')
+end
+
 -- At most so many requests and bytes wait in each thread. txn.bytes is what this one holds in memory.
 local function hold(txn, most_requests, most_bytes)
   local model, arrived = txn:get_var('txn.model'), clock()
@@ -73,6 +92,7 @@ local function hold(txn, most_requests, most_bytes)
     txn:set_var('txn.held', 'full')
     return
   end
+  local asleep = wish(model)
   waiting[entry] = true
   txn:set_var('txn.held', 'gone')
   while at do
@@ -82,7 +102,25 @@ local function hold(txn, most_requests, most_bytes)
     at, why = decide(model, arrived, now)
   end
   waiting[entry] = nil
+  if why == 'late' and asleep then
+    txn:set_var('txn.held', 'asleep')
+    refuse(txn, 'This model slept and was not up in time; try again.', 5)
+    return
+  end
   if why then txn:set_var('txn.held', why) else txn:unset_var('txn.held') end
 end
 
+-- Say of a model without a replica that it sleeps, where it does, and when it is up.
+local function asleep(txn)
+  local policy, seconds, due = wish(txn:get_var('txn.model'))
+  if not policy then return end
+  if policy == 'refuse' and due == 0 then
+    refuse(txn, 'This model sleeps; its operator wakes it.', seconds)
+    return
+  end
+  local left = due == 0 and seconds or due - core.now().sec
+  refuse(txn, 'This model sleeps and is being started; try again after the seconds of Retry-After.', left > 0 and left or LATER)
+end
+
 core.register_action('hold', { 'http-req' }, hold, 2)
+core.register_action('asleep', { 'http-req' }, asleep, 0)

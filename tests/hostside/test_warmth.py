@@ -1,0 +1,328 @@
+"""A model sleeps and wakes: by the routes, by its clients, without a command that lives."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostside.router_lab import REPO, Backend, lab, router_socket, until
+from tests.hostside.router_site import PATH, Site
+from toolkit.planning.routing.edits import with_sleep, with_wake
+from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.routes import Route, Routes, Sleep, Target
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import hold_lease
+import sleeping
+import takeover
+import warmth
+
+__all__ = ["lab"]
+
+SERVING, STANDBY = Target("blue", 8100, 100), Target("green", 8101, standby=True)
+ON_TWO = tuple(
+    replace(each, host=host, relay=f"10.0.0.{number}:8090")
+    for number, host in enumerate("ab")
+    for each in (SERVING, STANDBY)
+)
+SLEEP = Sleep("5e", "wait", 30, since=7)
+
+
+def asleep(*targets: Target, at: str = "", due: int = 0, sleep: Sleep = SLEEP) -> dict[str, Any]:
+    routes = with_sleep(Routes((Route("tiny", targets, 7),), 4), "tiny", sleep, 60)
+    return (with_wake(routes, "tiny", due) if due else routes).as_json(at)
+
+
+@pytest.mark.parametrize(
+    ("targets", "names", "weights", "waits", "sleeps"),
+    [
+        pytest.param((SERVING, STANDBY), set(), [0, 0], True, True, id="none is up"),
+        pytest.param((SERVING, STANDBY), {"blue"}, [100, 0], False, True, id="what served is up"),
+        pytest.param((SERVING, STANDBY), {"green"}, [0, 0], True, True, id="the standby alone"),
+        pytest.param((SERVING, STANDBY), {"blue", "green"}, [100, 0], False, False, id="both"),
+        pytest.param(ON_TWO, {"a.blue"}, [100, 0, 0, 0], False, True, id="one host of two"),
+        pytest.param(ON_TWO, {f"{host}.{slot}" for host in "ab" for slot in ("blue", "green")},
+                     [100, 0, 100, 0], False, False, id="two hosts"),
+    ],
+)  # fmt: skip
+def test_targets_get_back_what_they_had(
+    targets: tuple[Target, ...], names: set[str], weights: list[int], waits: bool, sleeps: bool
+) -> None:
+    before = asleep(*targets, at="a" if targets is ON_TWO else "", due=99)
+    after = sleeping.awake(before, "tiny", names)
+    found = Routes.from_json(after)
+    # an ops machine reads it, and would write it so
+    assert found.as_json(before["at"]) == after
+    route = found.routes[0]
+    assert [each.weight for each in route.targets] == weights
+    assert (bool(route.hold), bool(route.sleep)) == (waits, sleeps)
+    assert found.serial == (4 if after == before else 5)
+    if not sleeps:
+        assert route.targets == targets
+
+
+def test_a_sleeping_model_is_no_swap_without_its_command_and_no_takeover() -> None:
+    routes = asleep(SERVING, STANDBY)
+    assert hold_lease.waiting(routes) == []
+    assert takeover.taken_over(routes, {"tiny": {"blue": False, "green": True}}) == []
+    # and routes that know of no sleep are as ever
+    assert sleeping.sleepers(Routes((Route("tiny", (SERVING,), 7),)).as_json()) == []
+
+
+@pytest.mark.parametrize("policy", ["wait", "wake", "refuse"])
+def test_both_sides_write_the_same_map(policy: str) -> None:
+    sleep = replace(SLEEP, policy=policy)
+    with_adapter = replace(SERVING, adapters=("tiny-de",))
+    routes = with_sleep(Routes((Route("tiny", (with_adapter,), 7),)), "tiny", sleep, 0)
+    lines = dict(line.split() for line in render_files(routes)["asleep.map"].splitlines())
+    assert lines == sleeping.entries(routes.as_json())
+    assert lines == dict.fromkeys(("tiny", "tiny-de"), f"{policy}|30|0|tiny")
+
+
+def test_a_wish_outlives_a_change_of_routes_and_not_the_sleep() -> None:
+    known = {"tiny": "wait|30|0|tiny", "wake:tiny": "1", "wake:other": "2"}
+    assert sleeping.wishes(known, {"tiny": "wait|30|0|tiny"}) == {"wake:tiny": "1"}
+    assert sleeping.wishes(known, {}) == {}
+
+
+class Slot:
+    """A slot whose start is the role's own for hosts without systemd, in short, with a process supervisor's loop."""
+
+    def __init__(self, root: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root, self.backend, self.starts = root, backend, 0
+        place = root / "slots/tiny-blue"
+        place.mkdir(parents=True)
+        mark = root / "watch/asleep/tiny-blue"
+        # The engine: what ends by SIGTERM, while the stand-in behind the router is up.
+        (place / "run").write_text(
+            f"#!/bin/sh\nif [ -e {mark} ]; then exec sleep infinity; fi\nexec sleep 600\n"
+        )
+        (place / "run").chmod(0o755)
+        (place / "manifest.json").write_text(
+            json.dumps({"model": "tiny", "slot": "blue", "port": backend.port, "release": {}})
+        )
+        self.ended, self.child = threading.Event(), self._start()
+        monkeypatch.setattr(warmth.processes, "state", self._state)
+        threading.Thread(target=self._supervise, daemon=True).start()
+
+    def stop(self) -> None:
+        self.ended.set()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.child.pid, signal.SIGKILL)
+        self.child.wait()
+
+    @property
+    def runs(self) -> bool:
+        """Whether the engine runs, and not what waits in its place."""
+        try:
+            line = Path(f"/proc/{self.child.pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+        return line == b"sleep\x00600\x00"
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self.starts += 1
+        return subprocess.Popen([self.root / "slots/tiny-blue/run"])
+
+    def _supervise(self) -> None:
+        while not self.ended.is_set():
+            # What the router's checks see follows from the process.
+            self.backend.ill = not self.runs
+            if self.child.poll() is not None:
+                self.child = self._start()
+            time.sleep(0.02)
+
+    def _state(self, root: str, program: str) -> dict[str, Any]:
+        return {"state": "running", "pid": self.child.pid, "started_at": None}
+
+
+@pytest.fixture
+def slot(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slot]:
+    (site.lab.root / "watch").mkdir()
+    made = Slot(site.lab.root, site.blue, monkeypatch)
+    yield made
+    made.stop()
+
+
+class Watching:
+    """The part of the watch in question, which looks as often as the watch does."""
+
+    def __init__(self, root: Path) -> None:
+        self.warmth, self.said, self.ended = warmth.Warmth(str(root)), [""], threading.Event()
+        self.thread = threading.Thread(target=self._look, daemon=True)
+        self.thread.start()
+
+    def _look(self) -> None:
+        while not self.ended.wait(0.1):
+            self.said += self.warmth.look()
+
+    def stop(self) -> None:
+        self.ended.set()
+        self.thread.join(10)
+
+
+def sleep_now(site: Site, policy: str, hold: int = 0, starts: int = 30) -> None:
+    site.lab.apply(with_sleep(site.lab.routes, "tiny", Sleep("a1", policy, starts), hold))
+
+
+def wait_for_rest(site: Site) -> None:
+    until(lambda: warmth.rests(str(site.lab.root), "tiny-blue"))
+
+
+def ask(site: Site, path: str = PATH) -> tuple[int, Any, Any]:
+    return site.lab.ask(path, {"model": "tiny", "max_tokens": 1, "messages": []})
+
+
+def test_a_model_falls_asleep_once_its_requests_have_ended_and_wakes_for_the_one_that_waits(
+    site: Site, slot: Slot
+) -> None:
+    watching = Watching(site.lab.root)
+    try:
+        stream: list[Any] = []
+        body = {"model": "tiny", "pause": 1.0}
+        running = threading.Thread(target=lambda: stream.append(site.lab.ask(PATH, body)))
+        running.start()
+        until(lambda: site.lab.observe()["servers"]["tiny"]["blue"]["sessions"] == 1)
+        sleep_now(site, "wait", hold=60)
+        time.sleep(0.4)
+        assert slot.runs
+        running.join(20)
+        assert stream[0][0] == 200
+        wait_for_rest(site)
+        assert not slot.runs
+        # It takes no restart of the host's units, and a restart of the watch changes nothing.
+        before = slot.starts
+        watching.stop()
+        watching = Watching(site.lab.root)
+        time.sleep(0.5)
+        assert (slot.starts, slot.runs) == (before, False)
+        began = time.monotonic()
+        status, answer, _ = ask(site)
+        assert (status, answer["slot"]) == (200, "blue")
+        assert time.monotonic() - began < 6
+        until(lambda: "tiny is awake" in watching.said)
+        assert any(
+            words.startswith("tiny wakes: a start usually takes 30 s") for words in watching.said
+        )
+        found = Routes.from_json(site.lab.observe()["routes"]).routes[0]
+        assert (found.sleep, found.hold, found.weight("blue")) == (None, 0, 100)
+        # a second one waits for nothing
+        assert ask(site)[0] == 200
+    finally:
+        watching.stop()
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [(PATH, {"type": "server_error"}), ("/v1/messages", {"type": "overloaded_error"})],
+)
+def test_a_refusal_says_when_the_model_is_up_and_wakes_it_or_not(
+    site: Site, slot: Slot, path: str, shape: dict[str, str]
+) -> None:
+    watching = Watching(site.lab.root)
+    try:
+        sleep_now(site, "refuse", starts=42)
+        wait_for_rest(site)
+        status, answer, headers = ask(site, path)
+        assert (status, headers["Retry-After"], headers["X-Toolkit-Error"]) == (
+            503,
+            "42",
+            "model_asleep",
+        )
+        assert answer["error"]["message"] == "This model sleeps; its operator wakes it."
+        assert answer["error"]["type"] == shape["type"]
+        time.sleep(0.5)
+        assert not slot.runs
+        # a command wakes it: now the answer says when
+        site.lab.apply(with_wake(site.lab.routes, "tiny", int(time.time()) + 20))
+        seconds = int(ask(site, path)[2]["Retry-After"] or 0)
+        assert 15 < seconds <= 20 or ask(site, path)[0] == 200
+        until(lambda: ask(site, path)[0] == 200)
+        site.lab.routes = Routes.from_json(site.lab.observe()["routes"])
+        # another sleep, whose requests are refused and wake it
+        site.lab.apply(with_sleep(site.lab.routes, "tiny", Sleep("b2", "wake", 9), 0))
+        wait_for_rest(site)
+        status, answer, headers = ask(site, path)
+        assert (status, headers["Retry-After"]) == (503, "9")
+        assert answer["error"]["message"].startswith("This model sleeps and is being started")
+        until(lambda: ask(site, path)[0] == 200)
+    finally:
+        watching.stop()
+
+
+def test_a_request_that_waits_in_vain_is_told_so(site: Site, slot: Slot) -> None:
+    # nobody watches
+    sleep_now(site, "wait", hold=1)
+    slot.stop()
+    site.blue.ill = True
+    status, answer, headers = ask(site)
+    assert (status, headers["Retry-After"], headers["X-Toolkit-Error"]) == (
+        503,
+        "5",
+        "model_asleep",
+    )
+    assert "slept and was not up in time" in answer["error"]["message"]
+
+
+def test_routes_of_a_command_that_knew_of_no_waking_put_nothing_back_to_sleep(
+    site: Site, slot: Slot
+) -> None:
+    watching = Watching(site.lab.root)
+    try:
+        sleep_now(site, "wake")
+        stale = site.lab.routes
+        wait_for_rest(site)
+        ask(site)
+        until(lambda: ask(site)[0] == 200)
+        until(lambda: "tiny is awake" in watching.said)
+        starts = slot.starts
+        site.lab.apply(replace(stale, serial=stale.serial + 9))
+        until(lambda: ask(site)[0] == 200, 5)
+        assert (slot.starts, slot.runs) == (starts, True)
+    finally:
+        watching.stop()
+
+
+def test_a_mark_without_a_sleep_goes_and_its_replica_runs(site: Site, slot: Slot) -> None:
+    sleep_now(site, "wait")
+    watching = Watching(site.lab.root)
+    wait_for_rest(site)
+    watching.stop()
+    # a command that was killed between two of its changes, or another toolkit: the routes say that blue serves
+    site.shift(blue=0)
+    awake = Routes(
+        (
+            Route(
+                "tiny", (Target("blue", site.blue.port, 100), Target("green", site.green.port)), 1
+            ),
+        ),
+        50,
+    )
+    for name, text in render_files(awake).items():
+        Path(site.lab.directory, name).write_text(text)
+    assert not slot.runs
+    warmth.Warmth(str(site.lab.root)).look()
+    until(lambda: slot.runs)
+    assert not (site.lab.root / "watch/asleep/tiny-blue").exists()
+
+
+def test_a_slot_whose_start_looks_for_no_mark_is_left_alone(site: Site, slot: Slot) -> None:
+    (site.lab.root / "slots/tiny-blue/run").write_text("#!/bin/sh\nexec sleep 600\n")
+    sleep_now(site, "wait")
+    looking = warmth.Warmth(str(site.lab.root))
+    assert [looking.look() for _ in range(5)] == [[]] * 5
+    assert (slot.runs, slot.starts) == (True, 1)
+    assert router_socket.processes(site.lab.directory)["current"]

@@ -1,0 +1,151 @@
+"""A model falls asleep and wakes on all of its hosts; nothing else takes it for a fault, or changes it meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.workflows.world import GB, TIMING, Killed, World, release
+from toolkit.cli.views.slot import state_words
+from toolkit.domain.warmth import WhenAsleep
+from toolkit.errors import InputError, NothingSuitableError, RefusedError, ToolkitError
+from toolkit.planning.change.drift import drift_of
+from toolkit.planning.upkeep.diagnosis import Level, diagnose_host
+from toolkit.planning.upkeep.events import events_of
+from toolkit.workflows.change.sleep import Slept, put_to_sleep, wake
+
+POLICY = WhenAsleep.WAIT
+
+
+def fall_asleep(world: World, policy: WhenAsleep = POLICY, *, yes: bool = True) -> Slept:
+    return put_to_sleep(world.command(), "tiny", policy, lambda _: yes, TIMING)
+
+
+def get_up(world: World) -> Slept:
+    return wake(world.command(), "tiny", TIMING, lambda _: True)
+
+
+def words(world: World) -> list[str]:
+    return [state_words(slot) for each in world.hosts.values() for slot in each.observe().slots]
+
+
+def test_it_sleeps_and_wakes_with_its_standby_on_all_hosts(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    before, routes = world.table(), world.routes(world.host.name).of("tiny")
+    assert fall_asleep(world).plan.changes
+    asleep = world.routes(world.host.name).of("tiny")
+    assert (
+        asleep
+        and asleep.sleep
+        and [each.weight for each in asleep.targets] == [0] * len(asleep.targets)
+    )
+    assert (asleep.sleep.policy, asleep.hold) == ("wait", 120)
+    assert set(words(world)) == {"asleep"}
+    assert not fall_asleep(world).plan.changes
+    done = get_up(world)
+    assert (done.plan.changes, done.plan.hosts) == (True, tuple(world.hosts))
+    assert world.table() == before
+    assert world.routes(world.host.name).of("tiny") == routes
+    assert not get_up(world).plan.changes
+
+
+@pytest.mark.parametrize(("policy", "hold"), [("wait", 120), ("wake", 0), ("refuse", 0)])
+def test_its_routes_say_what_requests_get(world: World, policy: str, hold: int) -> None:
+    world.deploy(release(1))
+    fall_asleep(world, WhenAsleep(policy))
+    route = world.routes(world.host.name).of("tiny")
+    assert route and route.sleep
+    assert (route.sleep.policy, route.hold) == (policy, hold)
+
+
+def test_what_sleeps_is_no_fault(world: World) -> None:
+    world.deploy(release(1))
+    fall_asleep(world)
+    facts = world.host.observe()
+    assert drift_of(facts) == ()
+    found = {each.subject: each for each in diagnose_host(facts, "base-1")}
+    assert (found["tiny blue"].level, found["tiny blue"].words) == (Level.OK, "sleeps")
+    (event,) = events_of(world.routes(world.host.name), [facts])
+    assert event.startswith("tiny: it sleeps since 1970-01-01")
+    assert "a request waits and wakes it" in event
+
+
+def test_nothing_but_a_stop_changes_a_model_that_sleeps(world: World) -> None:
+    world.deploy(release(1))
+    fall_asleep(world)
+    before = world.routes(world.host.name)
+    with pytest.raises(RefusedError, match="tiny sleeps") as refused:
+        world.deploy(release(2))
+    assert refused.value.hint.startswith("toolkit wake tiny")
+    assert world.routes(world.host.name) == before
+    world.stop()
+    assert world.host.facts.slots == ()
+
+
+def test_who_says_no_and_a_model_that_is_not_there(world: World) -> None:
+    with pytest.raises(InputError, match="tiny is not deployed"):
+        fall_asleep(world)
+    with pytest.raises(InputError, match="tiny is not deployed"):
+        get_up(world)
+    world.deploy(release(1))
+    with pytest.raises(RefusedError, match="not confirmed"):
+        fall_asleep(world, yes=False)
+    assert set(words(world)) == {"serving"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"converged": "older"}, "of an older toolkit"),
+        ({"watched": False}, "its watch does not run"),
+    ],
+)
+def test_a_host_whose_watch_cannot_do_it_is_told_first(
+    world: World, facts: dict[str, object], why: str
+) -> None:
+    world.deploy(release(1))
+    world.see(**facts)
+    with pytest.raises(RefusedError, match=why):
+        fall_asleep(world)
+    assert set(words(world)) == {"serving"}
+
+
+def test_a_model_without_room_says_who_has_it(world: World) -> None:
+    world.deploy(release(1))
+    fall_asleep(world)
+    world.see(memory_available=GB)
+    with pytest.raises(NothingSuitableError, match="tiny cannot wake on gpu1"):
+        get_up(world)
+
+
+@pytest.mark.parametrize("moment", ["routes runtime"])
+def test_a_killed_command_is_gone_on_with_by_the_next(world: World, moment: str) -> None:
+    world.deploy(release(1))
+    for act, state in ((fall_asleep, "asleep"), (get_up, "serving")):
+        world.raise_at(moment, Killed)
+        with pytest.raises((Killed, ToolkitError)):
+            act(world)
+        world.go_on()
+        for each in world.hosts.values():
+            each.owner = each.holder = None
+        act(world)
+        assert set(words(world)) == {state}
+        assert world.history.unfinished() == []
+
+
+def test_a_replica_that_an_older_toolkit_started_does_not_sleep(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.deploy(release(1))
+    seen = world.host.observe
+    monkeypatch.setattr(
+        world.host,
+        "observe",
+        lambda: replace(
+            found := seen(), slots=tuple(replace(each, can_rest=False) for each in found.slots)
+        ),
+    )
+    with pytest.raises(RefusedError, match="was started by an older toolkit, and cannot sleep"):
+        fall_asleep(world)

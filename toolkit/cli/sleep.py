@@ -1,0 +1,98 @@
+"""`toolkit sleep` and `toolkit wake`: end the replicas of a model for a time, and start them again."""
+
+from __future__ import annotations
+
+import click
+
+from toolkit.cli.context import home_directory, open_fleet, open_members
+from toolkit.cli.options import (
+    drain_option,
+    dry_run_option,
+    fleet_option,
+    home_option,
+    json_option,
+    yes_option,
+)
+from toolkit.cli.output import note, print_json, say
+from toolkit.cli.trail import changing
+from toolkit.cli.views.plan import confirmation, go_ahead
+from toolkit.cli.waiting import wait_option
+from toolkit.domain.quantity import format_seconds
+from toolkit.domain.warmth import WhenAsleep
+from toolkit.workflows.change.sleep import SleepPlan, put_to_sleep
+from toolkit.workflows.change.sleep import wake as wake_model
+from toolkit.workflows.tools import Timing
+
+
+@click.command()
+@changing()
+@click.argument("model")
+@click.option(
+    "--when-asleep",
+    "policy",
+    type=click.Choice([str(each) for each in WhenAsleep]),
+    default=str(WhenAsleep.WAIT),
+    show_default=True,
+    help="What a request gets meanwhile: it waits and wakes the model, is refused and wakes it, or is refused.",
+)
+@yes_option()
+@wait_option()
+@dry_run_option()
+@drain_option()
+@fleet_option()
+@home_option()
+@json_option()
+def sleep(
+    model: str,
+    policy: str,
+    yes: bool,
+    dry_run: bool,
+    drain_timeout: float,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """End a model's replicas until it is wanted; slots, files and routes stay."""
+    members = open_members(home_directory(home), open_fleet(fleet).hosts, None)
+    confirm = confirmation(_show, yes=yes, dry_run=dry_run, as_json=as_json)
+    done = put_to_sleep(members, model, WhenAsleep(policy), confirm, Timing(drain=drain_timeout))
+    if as_json:
+        print_json(
+            {"plan": done.plan.as_json(), "changed": done.plan.changes, "seconds": done.seconds}
+        )
+        return
+    if not done.plan.changes:
+        say(done.plan.words)
+        return
+    say(f"{model} sleeps; to wake it: toolkit wake {model}")
+
+
+@click.command()
+@changing()
+@click.argument("model")
+@wait_option()
+@fleet_option()
+@home_option()
+@json_option()
+def wake(model: str, fleet: str | None, home: str | None, as_json: bool) -> None:
+    """Start the replicas of a model that sleeps; returns once it serves."""
+    members = open_members(
+        home_directory(home), open_fleet(fleet).hosts, None, history_needed=False
+    )
+    done = wake_model(members, model, Timing(), lambda plan: go_ahead(plan.as_json(), yes=True))
+    if as_json:
+        print_json(
+            {"plan": done.plan.as_json(), "changed": done.plan.changes, "seconds": done.seconds}
+        )
+        return
+    if not done.plan.changes:
+        say(done.plan.words)
+        return
+    for name, why in done.plan.unreachable.items():
+        note(f"  {name}: unreachable, {why}")
+    say(f"{model} is awake after {format_seconds(done.seconds)}")
+
+
+def _show(plan: SleepPlan) -> None:
+    """Print the plan to standard error: it is a question, not a result."""
+    note(plan.words)

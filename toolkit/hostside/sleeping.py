@@ -1,0 +1,101 @@
+"""Models that sleep, in the routes: what a router must know of them, and the routes in which they wake.
+
+Every host of a fleet decides alone when its targets wake, and all come to the same routes. Nothing here acts.
+
+This module imports no sibling, so that the fake host of the tests wakes models with the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+Document = dict[str, Any]
+
+FULL_WEIGHT = 100
+SERVING, STANDBY = "serving", "standby"
+# The entries of asleep.map by which a router says when a request last wanted a sleeping model.
+WISH = "wake:"
+
+
+def entries(routes: Document) -> dict[str, str]:
+    """Return the content of asleep.map, see `render_asleep` of the ops machine."""
+    found: dict[str, str] = {}
+    for route in routes.get("routes", ()):
+        if sleep := route.get("sleep"):
+            words = f"{sleep['policy']}|{sleep['starts']}|{sleep['due']}|{route['model']}"
+            found.update(dict.fromkeys((route["model"], *route.get("adapters", [])), words))
+    return found
+
+
+def wishes(known: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """Return the wishes in `known`, the content of a worker's asleep.map, of models that sleep in `wanted`."""
+    return {
+        name: value
+        for name, value in known.items()
+        if name.startswith(WISH) and name[len(WISH) :] in wanted
+    }
+
+
+def sleepers(routes: Document) -> list[Document]:
+    """Return the routes of models that sleep or wake."""
+    return [each for each in routes.get("routes", ()) if each.get("sleep")]
+
+
+def own(routes: Document, route: Document) -> list[Document]:
+    """Return the targets of a route that are asleep and on this host."""
+    at = routes.get("at", "")
+    return [
+        each for each in route["targets"] if each.get("asleep") and each.get("host", "") in ("", at)
+    ]
+
+
+def waking(routes: Document, model: str, due: int) -> Document:
+    """Return the routes in which a model that sleeps wakes, and is `due` then; the same where it wakes already."""
+    changed = []
+    for route in routes.get("routes", ()):
+        sleep = route.get("sleep")
+        if route["model"] == model and sleep and not sleep["due"]:
+            route = {**route, "sleep": {**sleep, "due": due}}
+        changed.append(route)
+    if changed == routes.get("routes", []):
+        return routes
+    return {**routes, "serial": routes.get("serial", 0) + 1, "routes": changed}
+
+
+def awake(routes: Document, model: str, names: Collection[str]) -> Document:
+    """Return the routes in which the model's targets `names` have back the part that they had; the same without any.
+
+    Requests wait no more once a target serves. The sleep ends with its last target.
+    """
+    changed = []
+    for route in routes.get("routes", ()):
+        if route["model"] == model and route.get("sleep"):
+            route = _awake(route, names)
+        changed.append(route)
+    if changed == routes.get("routes", []):
+        return routes
+    return {**routes, "serial": routes.get("serial", 0) + 1, "routes": changed}
+
+
+def _awake(route: Document, names: Collection[str]) -> Document:
+    targets = []
+    for each in route["targets"]:
+        part = each.get("asleep")
+        if part and _name(each) in names:
+            each = {name: value for name, value in each.items() if name != "asleep"}
+            each.update({"weight": FULL_WEIGHT} if part == SERVING else {"standby": True})
+        targets.append(each)
+    left = {**route, "targets": targets}
+    if any(each["weight"] for each in targets):
+        left.pop("hold", None)
+    if not any(each.get("asleep") for each in targets):
+        left.pop("hold", None)
+        left.pop("sleep", None)
+    return left
+
+
+def _name(target: Document) -> str:
+    """Return the name of a target in the router, as `routes_file.name_of` does."""
+    slot: str = target["slot"]
+    return f"{target['host']}.{slot}" if target.get("host") else slot

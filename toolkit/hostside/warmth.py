@@ -1,0 +1,243 @@
+"""Put replicas of this host to sleep and wake them, as the routes and the clients say. No command need be alive.
+
+A model sleeps where its route says so. A replica that sleeps has been ended: its slot, its snapshot, its release and
+its route stay, and its process supervisor runs a program in its place that waits for ever. So nothing of the host's
+units changes, and a host that was restarted in the meantime comes to the same.
+
+    <root>/watch/asleep/PROGRAM    the replica of this slot sleeps: the start of the slot looks for this file
+    <root>/watch/woken.json        {MODEL: the sleep that has ended here}; a command may not know of that yet
+
+Falling asleep: the routes give the model nothing; once its requests have ended, the file is written and the engine's
+process is asked to end. Waking: the file is removed and the waiting program ended, so that the process supervisor
+starts the engine with all of its checks; once the router's checks pass, the target gets back what it had. Each look
+goes on from what it sees, so whatever is killed in between, the next look completes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+
+import completion
+import hang
+import processes
+import reweigh
+import router_files
+import router_socket
+import router_view
+import routes_file
+import signs
+import sleeping
+import takeover
+from directory import Directory, make_own, read_text
+from router_socket import RouterError
+from wire import Document
+
+PLACE = ("watch", "asleep")
+WOKEN = "woken.json"
+# Seconds in which the requests of a model that falls asleep may end, and for which an engine may take its leave.
+DRAIN, LEAVE = 900.0, 60.0
+# A model that takes so many times as long as usual, and so many seconds at least, counts as awake and down.
+LATE_TIMES, LATE = 4, 600.0
+# Seconds between two looks at a replica that rests.
+EACH = 5.0
+_WAITS = b"sleep\0infinity\0"
+
+
+class Warmth:
+    """The sleeping models of the host whose toolkit lies in `root`."""
+
+    def __init__(self, root: str) -> None:
+        self.root, self._directory = root, os.path.join(root, "router")
+        # By program: since when it drains, and in how many looks in a row it had no request.
+        self._draining: dict[str, tuple[float, int]] = {}
+        # By program: when its engine was last asked to end, and when it was last seen at rest.
+        self._told: dict[str, float] = {}
+        self._rested: dict[str, float] = {}
+        # The targets of other hosts that were seen down in a sleep: up again, they have woken.
+        self._down: dict[str, set[str]] = {}
+
+    def look(self) -> list[str]:
+        """Look once; return what was done, in words."""
+        routes = router_files.routes(self._directory)
+        marked = _marked(self.root)
+        found = sleeping.sleepers(routes)
+        if not found and not marked:
+            return []
+        done: list[str] = []
+        wished, up = (_wished(self._directory), takeover.seen_up(self.root)) if found else ({}, {})
+        for route in found:
+            model, sleep = route["model"], route["sleep"]
+            seen = up.get(model, {})
+            if sleep["due"] or self._is_woken(route, model in wished, seen):
+                done += self._wake(routes, route, seen)
+            else:
+                for each in sleeping.own(routes, route):
+                    done += self._rest(model, each)
+        self._clear(routes, marked)
+        return done
+
+    def _is_woken(self, route: Document, wished: bool, up: dict[str, bool]) -> bool:
+        sleep = route["sleep"]
+        if (wished and sleep["policy"] != "refuse") or _woken(self.root).get(
+            route["model"]
+        ) == sleep["id"]:
+            return True
+        down = self._down.setdefault(sleep["id"], set())
+        others = {routes_file.name_of(each) for each in route["targets"] if each.get("asleep")}
+        down |= {name for name in others if not up.get(name)}
+        # A replica of this host does not get up by itself: those that did are of hosts whose clients wanted them.
+        return any(up.get(name) for name in down)
+
+    def _rest(self, model: str, target: Document) -> list[str]:
+        """End the replica of a target once it has no request."""
+        program, now = f"{model}-{target['slot']}", time.monotonic()
+        if now - self._rested.get(program, -EACH) < EACH or not can_rest(self.root, program):
+            return []
+        if not os.path.exists(os.path.join(self.root, *PLACE, program)):
+            since, quiet = self._draining.get(program, (now, 0))
+            opened, _ = router_view.load(self.root, model, routes_file.name_of(target))
+            busy = opened or completion.busy(target["port"], signs.of_slot(self.root, program))
+            self._draining[program] = since, 0 if busy else quiet + 1
+            if (busy or quiet < 1) and now - since < DRAIN:
+                return []
+            with Directory(make_own(self.root, *PLACE)) as place:
+                place.write(program, "")
+        self._draining.pop(program, None)
+        if rests(self.root, program):
+            self._rested[program] = now
+            return [f"{program} sleeps"] if self._told.pop(program, None) else []
+        pid = processes.state(self.root, program)["pid"]
+        if program not in self._told:
+            self._told[program] = now
+            _ask_to_end(pid)
+            return [f"{program} falls asleep"]
+        if now - self._told[program] >= LEAVE:
+            self._told[program] = now
+            hang.end(self.root, program)
+        return []
+
+    def _wake(self, routes: Document, route: Document, up: dict[str, bool]) -> list[str]:
+        """Start the replicas of a model, and give its targets what they had as they get up."""
+        model, sleep, done = route["model"], route["sleep"], []
+        now = time.time()
+        if _woken(self.root).get(model) != sleep["id"]:
+            text = json.dumps({**_woken(self.root), model: sleep["id"]}) + "\n"
+            with Directory(make_own(self.root, "watch")) as opened:
+                opened.write(WOKEN, text)
+        if not sleep["due"]:
+            due = int(now) + sleep["starts"]
+            reweigh.reweigh(self.root, lambda present: sleeping.waking(present, model, due))
+            done.append(f"{model} wakes: a start usually takes {sleep['starts']} s")
+        gained = []
+        for each in sleeping.own(routes, route):
+            program, name = f"{model}-{each['slot']}", routes_file.name_of(each)
+            if self._started(program) and up.get(name):
+                gained.append(name)
+        gained += [
+            routes_file.name_of(each)
+            for each in route["targets"]
+            if each.get("asleep") and up.get(routes_file.name_of(each))
+            and each.get("host", "") not in ("", routes.get("at", ""))
+        ]  # fmt: skip
+        asleep = [routes_file.name_of(each) for each in route["targets"] if each.get("asleep")]
+        late = sleep["due"] and now - sleep["due"] > max(LATE, (LATE_TIMES - 1) * sleep["starts"])
+        if late:
+            gained = asleep
+        if gained:
+            reweigh.reweigh(self.root, lambda present: sleeping.awake(present, model, gained))
+            if late:
+                done.append(f"{model} is not up long after its time; it counts as awake")
+            elif len(gained) == len(asleep):
+                self._down.pop(sleep["id"], None)
+                done.append(f"{model} is awake")
+        return done
+
+    def _started(self, program: str) -> bool:
+        """Take the mark of a slot away, so that its process supervisor starts the replica; whether it is on its way."""
+        self._draining.pop(program, None)
+        self._told.pop(program, None)
+        self._rested.pop(program, None)
+        _unmark(self.root, program)
+        pid = processes.state(self.root, program)["pid"]
+        if _waits(pid):
+            _ask_to_end(pid)
+            return False
+        return True
+
+    def _clear(self, routes: Document, marked: list[str]) -> None:
+        """Let replicas run that a former sleep has left: their model's route says nothing of a sleep any more."""
+        models = {route["model"] for route in routes.get("routes", ()) if not route.get("sleep")}
+        for program in marked:
+            slot = os.path.join(self.root, "slots", program)
+            if program.rpartition("-")[0] in models or not os.path.isdir(slot):
+                self._started(program)
+
+
+def rests(root: str, program: str) -> bool:
+    """Whether the engine of a slot has been ended for its sleep: what runs in its place only waits."""
+    if not os.path.exists(os.path.join(root, *PLACE, program)):
+        return False
+    pid = processes.state(root, program)["pid"]
+    return not pid or _waits(pid)
+
+
+def can_rest(root: str, program: str) -> bool:
+    """Whether the start of a slot looks for the mark; one that an older toolkit wrote would start the engine again."""
+    for name in ("start", "run"):
+        text = read_text(os.path.join(root, "slots", program, name))
+        if text is not None and os.path.join(*PLACE, program) in text:
+            return True
+    return False
+
+
+def _marked(root: str) -> list[str]:
+    try:
+        return sorted(os.listdir(os.path.join(root, *PLACE)))
+    except OSError:
+        return []
+
+
+def _unmark(root: str, program: str) -> None:
+    with contextlib.suppress(FileNotFoundError), Directory(os.path.join(root, *PLACE)) as opened:
+        opened.remove(program)
+
+
+def _waits(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read() == _WAITS
+    except OSError:
+        return False
+
+
+def _ask_to_end(pid: int) -> None:
+    if pid:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+
+def _woken(root: str) -> Document:
+    try:
+        found = json.loads(read_text(os.path.join(root, "watch", WOKEN)) or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _wished(directory: str) -> set[str]:
+    """Return the models that requests of clients want since they sleep."""
+    found: set[str] = set()
+    try:
+        workers = router_socket.processes(directory)
+        for pid in workers["current"] + workers["old"]:
+            known = router_socket.read_map(directory, pid, "asleep.map") or {}
+            found |= {
+                name[len(sleeping.WISH) :] for name in known if name.startswith(sleeping.WISH)
+            }
+    except RouterError:
+        return set()
+    return found

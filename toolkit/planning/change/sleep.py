@@ -1,0 +1,79 @@
+"""Whether a model may fall asleep and wake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from toolkit.domain.facts import HostFacts
+from toolkit.domain.warmth import WhenAsleep
+from toolkit.errors import InputError, NothingSuitableError, RefusedError
+from toolkit.planning.change.room import find_room
+from toolkit.planning.routing.routes import MAX_HOLD, Route, Routes
+
+# Requests wait for so many times the usual start, and for so many seconds at least.
+PATIENCE_TIMES, LEAST_PATIENCE = 3, 120
+
+
+def require_awake(model: str, routes: Routes) -> None:
+    """Raise RefusedError where the model sleeps: nothing of it can be compared, shared or given back."""
+    route = routes.of(model)
+    if route and route.sleep:
+        raise RefusedError(f"{model} sleeps", hint=f"toolkit wake {model}, then the same again")
+
+
+def patience(policy: WhenAsleep, starts: int) -> int:
+    """Return for how many seconds a request waits for a model to wake; 0 where requests do not wait."""
+    if policy is not WhenAsleep.WAIT:
+        return 0
+    return min(MAX_HOLD, max(LEAST_PATIENCE, PATIENCE_TIMES * starts))
+
+
+def route_of(model: str, routes: Routes) -> Route:
+    """Return the model's route; raises InputError where it has none."""
+    route = routes.of(model)
+    if route is None:
+        raise InputError(f"{model} is not deployed", hint="toolkit status")
+    return route
+
+
+def require_restful(model: str, facts: Mapping[str, HostFacts], digests: Mapping[str, str]) -> None:
+    """Raise RefusedError where a host cannot put its replicas to sleep now.
+
+    `digests` are those of the provisioning of each host: a watch of an older toolkit knows of no sleep.
+    """
+    for name, each in facts.items():
+        slots = each.slots_of(model)
+        if any(guard.model == model and not guard.verdict for guard in each.guards):
+            raise RefusedError(
+                f"{name}: a guard watches {model}",
+                hint=f"toolkit watch {model} says when it has judged; toolkit promote {model} ends it",
+            )
+        if any(slot.release and slot.release.span for slot in slots):
+            raise RefusedError(f"{model} runs on several hosts together, which cannot sleep")
+        if slots and (each.converged != digests[name] or not each.watched):
+            raise RefusedError(
+                f"{name}: its watch does not run or is of an older toolkit, and it puts replicas to sleep",
+                hint="toolkit provision",
+            )
+        if any(not slot.can_rest for slot in slots):
+            raise RefusedError(
+                f"{name}: a replica of {model} was started by an older toolkit, and cannot sleep",
+                hint=f"toolkit stop {model}, then toolkit deploy {model}",
+            )
+
+
+def require_room(model: str, facts: Mapping[str, HostFacts]) -> None:
+    """Raise NothingSuitableError where what served cannot start now, because others have its memory."""
+    for name, each in facts.items():
+        slots = [slot for slot in each.slots_of(model) if slot.asleep and slot.rests]
+        first = next((slot for slot in slots if slot.release), None)
+        if first is None or first.release is None:
+            continue
+        room = find_room(first.release, each, slots)
+        if not room.fits:
+            others = sorted({slot.model for slot in each.slots if slot.model != model})
+            raise NothingSuitableError(
+                f"{model} cannot wake on {name}: {room.reason}, with {', '.join(others) or 'nothing of ours'}"
+                " left running",
+                hint="toolkit sleep OTHER, or toolkit stop OTHER",
+            )

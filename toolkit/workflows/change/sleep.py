@@ -1,0 +1,201 @@
+"""Put a model to sleep and wake it: change the routes, and see the watches of the hosts do the rest.
+
+The routes alone say that a model sleeps. So a command that is killed leaves a model that falls asleep, or wakes, or
+neither, and the same command again goes on from there.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from toolkit.domain.facts import FleetFacts, SlotFacts
+from toolkit.domain.quantity import format_seconds
+from toolkit.domain.warmth import WORDS, WhenAsleep
+from toolkit.errors import HostError, RefusedError
+from toolkit.planning.change.sleep import patience, require_restful, require_room, route_of
+from toolkit.planning.routing.agreement import agreed
+from toolkit.planning.routing.edits import with_sleep, with_wake
+from toolkit.planning.routing.rebuild import require_routes
+from toolkit.planning.routing.routes import MAX_HOLD, Sleep
+from toolkit.workflows.change.wanted import usual_start
+from toolkit.workflows.fleet.look import lock_all, look, look_free
+from toolkit.workflows.tools import Timing, Tools
+
+ASLEEP = "asleep"
+_EACH = 0.5  # seconds between two looks
+
+
+@dataclass(frozen=True, slots=True)
+class SleepPlan:
+    """What `toolkit sleep` or `wake` is about to do on the `hosts` with replicas of the model.
+
+    A start usually takes `starts` seconds. `unreachable` are the hosts that do not answer, with the reason.
+    """
+
+    action: str
+    model: str
+    hosts: tuple[str, ...]
+    policy: WhenAsleep
+    starts: int
+    changes: bool
+    unreachable: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """What happens, in a sentence."""
+        where, start = ", ".join(self.hosts), format_seconds(self.starts)
+        if not self.changes:
+            return (
+                f"{self.model} {'sleeps' if self.action == 'sleep' else 'is awake'}; nothing to do"
+            )
+        if self.action == "wake":
+            return f"{self.model} wakes on {where}; a start usually takes {start}"
+        return (
+            f"{self.model} falls asleep on {where} once its requests have ended. From then on "
+            f"{WORDS[self.policy]}; a start usually takes {start}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "action": self.action,
+            "model": self.model,
+            "hosts": list(self.hosts),
+            "when_asleep": str(self.policy),
+            "start_seconds": self.starts,
+            "unreachable": dict(self.unreachable),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Slept:
+    """The outcome: its plan, and whether and for how many `seconds` it took."""
+
+    plan: SleepPlan
+    seconds: float
+
+
+Confirm = Callable[[SleepPlan], bool]
+
+
+def put_to_sleep(
+    members: Sequence[Tools], model: str, policy: WhenAsleep, confirm: Confirm, timing: Timing
+) -> Slept:
+    """Put the model to sleep on all hosts; return once its replicas have ended.
+
+    Raises InputError where no host has it, RefusedError where it cannot sleep now or `confirm` says no, BusyError where
+    another command holds a host, and HostError where one does not answer, or a replica goes on after its time.
+    """
+    first, began = members[0], members[0].clock()
+    seen = look_free([each.host for each in members], first.patience)
+    plan = _sleep_plan(members, model, policy, seen)
+    if not plan.changes:
+        return Slept(plan, 0.0)
+    if not confirm(plan):
+        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+    with lock_all([each.host for each in members], first.owner, first.patience):
+        again = look([each.host for each in members])
+        first.routers.observed(again.by_label)
+        plan = _sleep_plan(members, model, policy, again)
+        if plan.changes:
+            sleep = Sleep(secrets.token_hex(8), str(policy), plan.starts, int(first.clock()))
+            hold = patience(policy, plan.starts)
+            labels = {each.host.label for each in members}
+            first.routers.change(lambda routes: with_sleep(routes, model, sleep, hold), labels)
+    # A model that a client has woken meanwhile did sleep.
+    _await(
+        members,
+        model,
+        timing.drain + 120,
+        "goes on",
+        lambda slot: slot.rests or slot.asleep != ASLEEP,
+    )
+    return Slept(plan, first.clock() - began)
+
+
+def wake(members: Sequence[Tools], model: str, timing: Timing, begin: Confirm) -> Slept:
+    """Wake the model on all hosts that answer; return once it serves. `begin` sees a plan that changes something.
+
+    Raises InputError where no host has it, NothingSuitableError where others have its memory, BusyError, and HostError
+    where no host answers or the model is not up in time.
+    """
+    first, began = members[0], members[0].clock()
+    seen = look_free([each.host for each in members], first.patience)
+    plan = _wake_plan(model, seen)
+    if not plan.changes:
+        return Slept(plan, 0.0)
+    there = [each for each in members if each.host.name in seen.facts]
+    first.say(plan.words)
+    begin(plan)
+    with lock_all([each.host for each in there], first.owner, first.patience):
+        again = look([each.host for each in there])
+        first.routers.observed(again.by_label)
+        route = agreed(again.by_label)[0].of(model)
+        if route and route.sleep and not route.sleep.due:
+            due = int(first.clock()) + route.sleep.starts
+            first.routers.change(lambda routes: with_wake(routes, model, due), ())
+    _await(there, model, timing.ready, "is not up", lambda slot: not slot.asleep)
+    return Slept(plan, first.clock() - began)
+
+
+def _sleep_plan(
+    members: Sequence[Tools], model: str, policy: WhenAsleep, seen: FleetFacts
+) -> SleepPlan:
+    if seen.errors:
+        # Its router would go on as before, and its replica too.
+        raise seen.failure()
+    require_routes(list(seen.facts.values()))
+    routes, facts = agreed(seen.by_label)
+    route = route_of(model, routes)
+    having = tuple(name for name, each in facts.items() if each.slots_of(model))
+    starts = min(MAX_HOLD, max(1, round(usual_start(members[0].history, model))))
+    if route.sleep:
+        known = WhenAsleep(route.sleep.policy)
+        return SleepPlan("sleep", model, having, known, route.sleep.starts, changes=False)
+    require_restful(model, facts, {each.host.name: each.provision_digest for each in members})
+    return SleepPlan("sleep", model, having, policy, starts, changes=True)
+
+
+def _wake_plan(model: str, seen: FleetFacts) -> SleepPlan:
+    if not seen.facts:
+        raise seen.failure()
+    require_routes(list(seen.facts.values()))
+    routes, facts = agreed(seen.by_label)
+    sleep = route_of(model, routes).sleep
+    having = tuple(name for name, each in facts.items() if each.slots_of(model))
+    if sleep is None:
+        return SleepPlan("wake", model, having, WhenAsleep.WAIT, 1, False, seen.unreachable)
+    require_room(model, facts)
+    policy = WhenAsleep(sleep.policy)
+    return SleepPlan("wake", model, having, policy, sleep.starts, True, seen.unreachable)
+
+
+def _await(
+    there: Sequence[Tools],
+    model: str,
+    seconds: float,
+    fault: str,
+    good: Callable[[SlotFacts], bool],
+) -> None:
+    """Return once all replicas of the model on hosts that answer are `good`; raises HostError after `seconds`."""
+    first = there[0]
+    until = first.clock() + seconds
+    while True:
+        _, facts = agreed(look([each.host for each in there]).by_label)
+        late = [
+            f"{name}: {model} in {slot.slot} {fault}"
+            for name, each in facts.items()
+            for slot in each.slots_of(model)
+            if slot.release and not good(slot)
+        ]
+        if not late:
+            return
+        if first.clock() >= until:
+            raise HostError(
+                f"after {format_seconds(seconds)}, {'; '.join(late)}",
+                hint=f"toolkit status; toolkit logs {model}",
+            )
+        first.interruption.sleep(_EACH)
