@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from toolkit.config.schedule import load_schedule, parse_schedule
-from toolkit.domain.schedule import Blackout, Rule, Upkeep, Window
+from toolkit.domain.schedule import Blackout, Rule, Upkeep, WarmHours, Window
+from toolkit.domain.warmth import WhenAsleep
 from toolkit.errors import InputError
 from toolkit.workflows.schedule.install import read_schedule
 
@@ -32,6 +33,43 @@ models:
 models_a_window: 2
 unreachable_hosts: 1
 """
+
+
+WARM = """\
+time_zone: Europe/Berlin
+warm:
+  tiny: {days: [mon, fri], from: 08:00, for: 10h, when_asleep: refuse}
+  other: {dates: [2026-12-01], from: 08:00, for: 1h, time_zone: UTC}
+"""
+
+
+def test_warm_hours_are_read_and_need_no_window() -> None:
+    found = parse_schedule(PATH, WARM, ["tiny", "other"]).schedule
+    assert found.windows == {}
+    assert found.warm == {
+        "tiny": WarmHours(
+            "tiny", Window("tiny", time(8), 36_000.0, "Europe/Berlin", (0, 4)), WhenAsleep.REFUSE
+        ),
+        "other": WarmHours(
+            "other", Window("other", time(8), 3600.0, "UTC", (), (date(2026, 12, 1),))
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("refuse", "reject", "3:64: no policy 'reject'"),
+        ("  tiny:", "  tidy:", "3:3: no model 'tidy'"),
+        ("from: 08:00, for: 10h", "from: 8am, for: 10h", "'8am' is no time of day"),
+        ("for: 10h,", "for: 25h,", "25h is not between 15min and 1d"),
+        ("when_asleep: refuse", "jitter: 5min", "no field 'jitter'"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_warm_hours_has_its_place(old: str, new: str, words: str) -> None:
+    with pytest.raises(InputError) as raised:
+        parse_schedule(PATH, WARM.replace(old, new, 1), ["tiny", "other"])
+    assert words in raised.value.message
 
 
 def test_a_whole_schedule_is_read() -> None:

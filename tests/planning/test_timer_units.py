@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import date, time
 from pathlib import Path
 
 import pytest
 
-from toolkit.domain.schedule import Rule, Schedule, Upkeep, Window
+from toolkit.domain.schedule import Rule, Schedule, Upkeep, WarmHours, Window
 from toolkit.planning.upkeep.timer_units import (
     SERVICE,
     TIMER,
@@ -36,6 +37,13 @@ LINES = {
     LATE: ("Sun *-*-* 23:30:00 UTC", "Mon *-*-* 00:30:00 UTC"),
     ONCE: ("2026-12-31 23:30:00 UTC", "2027-01-01 00:30:00 UTC"),
 }
+
+
+def test_warm_hours_have_the_timer_look_often() -> None:
+    hours = {"tiny": WarmHours("tiny", NIGHT)}
+    with_hours = units(replace(SCHEDULE, warm=hours), COMMAND, "/srv", {})[TIMER]
+    assert "OnCalendar=*:0/5\n" in with_hours
+    assert "*:0/5" not in units(SCHEDULE, COMMAND, "/srv", {})[TIMER]
 
 
 @pytest.mark.parametrize("window", LINES, ids=lambda each: each.name)

@@ -265,6 +265,42 @@ def test_a_planted_fault_is_returned_with_no_person_present(site: StubSite, faul
     assert site.status()["unfinished"] == []
 
 
+def test_a_model_sleeps_on_all_hosts_and_a_request_at_one_wakes_it_on_all(site: StubSite) -> None:
+    before, said = site.serving(), site.status()["drift"]
+    site.lab.toolkit("sleep", "tiny", "--yes")
+    slots = site.status()["slots"]
+    assert {(each["asleep"], each["rests"]) for each in slots} == {("asleep", True)}
+    for machine in site.lab.machines:
+        assert "vllm serve" not in machine.run("ps", "-eo", "args")
+    # Nothing depends on the watch that put it to sleep, and a boot starts no engine.
+    beta = site.lab["beta"]
+    beta.power_off()
+    beta.power_on()
+    until(lambda: "sleep infinity" in beta.run("ps", "-eo", "args"), 60)
+    assert "vllm serve" not in beta.run("ps", "-eo", "args")
+    assert site.status()["drift"] == said
+    # No ops machine takes part in this.
+    began = time.monotonic()
+    answer = site.ask("alpha", PROMPT)
+    print(f"{time.monotonic() - began:.1f} s from the request to its answer")
+    assert answer["choices"][0]["message"]["content"].startswith("I am version")
+    until(lambda: site.serving() == before, 60)
+    until(lambda: not any(each["asleep"] for each in site.status()["slots"]), 60)
+    # A command that is killed after it changed the routes.
+    words, environment = site.lab.command("sleep", "tiny", "--yes", "--when-asleep", "wake")
+    child = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE)
+    until(lambda: any(each["asleep"] for each in site.status()["slots"]), 60)
+    child.kill()
+    child.communicate()
+    until(lambda: all(each["rests"] for each in site.status()["slots"]), 60)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        site.ask("gamma", PROMPT)
+    assert refused.value.code == 503
+    assert int(refused.value.headers["Retry-After"]) >= 1
+    until(lambda: site.serving() == before, 60)
+    assert site.status()["unfinished"] == []
+
+
 def test_stop_takes_the_model_from_all_hosts(site: StubSite) -> None:
     site.lab.toolkit("stop", "tiny", "--yes")
     assert site.serving() == {}

@@ -95,6 +95,19 @@ class FakeDesk:
     def duration(self, model: str) -> float:
         return self.takes
 
+    def start_seconds(self, model: str) -> float:
+        return 240.0
+
+    def wake(self, model: str, reason: str) -> Ended:
+        assert reason == "schedule, its warm hours begin"
+        self.done.append(f"wake {model}")
+        return self.ended.get(model, Ended(0))
+
+    def put_to_sleep(self, model: str, policy: str, reason: str) -> Ended:
+        assert reason == "schedule, its warm hours are over"
+        self.done.append(f"sleep {model} {policy}")
+        return self.ended.get(model, Ended(0))
+
     def upgrade(self, model: str, version: str, reason: str, until: float) -> Ended:
         self.done.append(f"upgrade {model}@{version}")
         assert (until - OPENS) % DAY == 3 * 3600

@@ -39,12 +39,14 @@ class Recorded:
     """The whole record. `since` is the moment from which openings without a run count as missed, 0 before any.
 
     `missed` are openings that were told as missed: window and beginning. `failed` has why revisions failed, by model.
+    `warm` has what a model was last made by its warm hours, and of which moment.
     """
 
     since: float = 0.0
     runs: tuple[WindowRun, ...] = ()
     missed: tuple[tuple[str, float], ...] = ()
     failed: dict[str, dict[str, str]] = field(default_factory=dict)
+    warm: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     @property
     def known(self) -> list[tuple[str, float]]:
@@ -125,6 +127,11 @@ class ScheduleRecord:
         failed = {**known.failed, model: {**known.failed.get(model, {}), revision: words}}
         self._write(replace(known, failed=failed))
 
+    def keep_warm(self, model: str, state: str, since: float) -> None:
+        """Record that a model was woken or put to sleep by its hours; `since` names the moment of the hours."""
+        known = self.read()
+        self._write(replace(known, warm={**known.warm, model: (state, since)}))
+
     def _write(self, recorded: Recorded) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".schedule.", dir=self._path.parent)
@@ -147,6 +154,11 @@ def _recorded(data: dict[str, Any]) -> Recorded:
         {
             str(model): {str(revision): str(words) for revision, words in each.items()}
             for model, each in data["failed"].items()
+        },
+        # A record of an older toolkit has none.
+        {
+            str(model): (str(state), float(since))
+            for model, (state, since) in data.get("warm", {}).items()
         },
     )
 

@@ -32,6 +32,8 @@ from toolkit.cli.views.schedule import (
     rule_json,
     run_json,
     show_runs,
+    show_warm,
+    warm_json,
     when,
     window_json,
 )
@@ -104,6 +106,7 @@ def list_schedule(schedule_path: str, registry_path: str, home: str | None, as_j
                     for name, window in found.windows.items()
                 },
                 "models": {name: rule_json(rule) for name, rule in found.rules.items()},
+                "warm": {name: warm_json(each, known) for name, each in found.warm.items()},
                 "models_a_window": found.most,
                 "unreachable_hosts": found.unreachable,
                 "runs": [run_json(each) for each in known.runs],
@@ -129,6 +132,7 @@ def list_schedule(schedule_path: str, registry_path: str, home: str | None, as_j
         ],
         WIDTH,
     )
+    show_warm(found, known)
     show_runs(found, known)
     for window, at in lost[-5:]:
         if window in found.windows:
@@ -207,6 +211,7 @@ def run(
     from toolkit.planning.upkeep.windows import open_now
     from toolkit.workflows.schedule.desk import RunReport, Site
     from toolkit.workflows.schedule.run import preview, run_schedule
+    from toolkit.workflows.schedule.warm import plan_of
 
     found = _read(schedule_path, registry_path, time.time())
     place = home_directory(home)
@@ -219,11 +224,15 @@ def run(
         for window in holding or found.windows:
             for name, decision in preview(found, window, site).items():
                 report.decisions[name] = decision
+        for name, hours in found.warm.items():
+            report.warm[name] = f"by its hours it is to be {plan_of(hours, site).state}"
         if as_json:
             print_json({**report.as_json(), "dry_run": True})
             return
         for decision in report.decisions.values():
             say(f"{decision.model}: {decision.action}: {decision.words}")
+        for name, words in report.warm.items():
+            say(f"{name}: {words}")
         say("dry run: nothing was changed")
         return
     report = run_schedule(found, site, by_timer=by_timer)

@@ -21,6 +21,7 @@ from toolkit.cli.update import find_files, least_memory
 from toolkit.cli.views.host import open_host
 from toolkit.planning.upkeep.currency import Currency
 from toolkit.planning.upkeep.unattended import Seen, expected_seconds
+from toolkit.workflows.change.wanted import usual_start
 from toolkit.workflows.fleet.status import observe_fleet
 from toolkit.workflows.registry.outdated import Sources, look_upstream
 from toolkit.workflows.registry.update import Local, update_model
@@ -99,17 +100,36 @@ class CommandDesk:
 
     def upgrade(self, model: str, version: str, reason: str, until: float) -> Ended:
         """Run `toolkit upgrade` as a person would; interrupt it once at `until`, and once with this command."""
+        told = ("--to", version, "--yes", "--registry", self.registry_path, "--unattended")
+        return self._run("upgrade", model, *told, reason=reason, until=until)
+
+    def start_seconds(self, model: str) -> float:
+        """Return how long the last start of the model took, in seconds."""
+        return usual_start(self.history, model)
+
+    def wake(self, model: str, reason: str) -> Ended:
+        """Run `toolkit wake` as a person would."""
+        return self._run("wake", model, reason=reason)
+
+    def put_to_sleep(self, model: str, policy: str, reason: str) -> Ended:
+        """Run `toolkit sleep` as a person would."""
+        return self._run("sleep", model, "--yes", "--when-asleep", policy, reason=reason)
+
+    def _run(
+        self, command: str, model: str, *told: str, reason: str, until: float | None = None
+    ) -> Ended:
         words = [
-            *(sys.executable, "-m", "toolkit.cli.main", "upgrade", model, "--to", version, "--yes"),
-            *("--json", "--registry", self.registry_path, "--home", str(self.home)),
+            *(sys.executable, "-m", "toolkit.cli.main", command, model, *told),
+            *("--json", "--home", str(self.home)),
             *(("--fleet", self.fleet) if self.fleet else ()),
-            *("--unattended", "--reason", reason),
+            *("--reason", reason),
         ]
         # A session of its own: Ctrl-C at a terminal must reach it once, through this command.
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
         late = False
         try:
-            out, _ = process.communicate(timeout=max(1.0, until - time.time()))
+            left = None if until is None else max(1.0, until - time.time())
+            out, _ = process.communicate(timeout=left)
         except subprocess.TimeoutExpired:
             late = True
             process.send_signal(signal.SIGTERM)

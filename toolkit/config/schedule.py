@@ -18,7 +18,16 @@ from typing import Any
 
 from toolkit.config.text_file import read_text
 from toolkit.config.yaml_text import Where, YamlText, parse_yaml
-from toolkit.domain.schedule import WEEKDAYS, Blackout, Rule, Schedule, Upkeep, Window
+from toolkit.domain.schedule import (
+    WEEKDAYS,
+    Blackout,
+    Rule,
+    Schedule,
+    Upkeep,
+    WarmHours,
+    Window,
+)
+from toolkit.domain.warmth import WhenAsleep
 from toolkit.errors import InputError
 
 MAX_BYTES = 2**18
@@ -28,8 +37,17 @@ _DURATION = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,2})?)\s*(min|h|d)\Z")
 _UNITS = {"min": 60.0, "h": 3600.0, "d": 86_400.0}
 _SHORTEST, _LONGEST = 900.0, 86_400.0
 _MOST_SOAK = 366 * 86_400.0
-_FIELDS = ("time_zone", "windows", "blackouts", "models", "models_a_window", "unreachable_hosts")
+_FIELDS = (
+    "time_zone",
+    "windows",
+    "blackouts",
+    "models",
+    "models_a_window",
+    "unreachable_hosts",
+    "warm",
+)
 _WINDOW = ("days", "dates", "from", "for", "jitter", "time_zone")
+_WARM = ("days", "dates", "from", "for", "time_zone", "when_asleep")
 _MODEL = ("policy", "windows", "soak")
 _EXAMPLE = "toolkit schedule list; see docs/scheduling.md"
 
@@ -79,7 +97,8 @@ class _Reader:
             for number in range(len(self._list(("blackouts",)) if "blackouts" in data else ()))
         )
         names = self._mapping(("windows",)) if "windows" in data else {}
-        if not names:
+        warm = self._mapping(("warm",)) if "warm" in data else {}
+        if not names and not warm:
             raise self.document.fault(
                 ("windows",),
                 "the schedule has no window",
@@ -91,8 +110,10 @@ class _Reader:
             name: self._rule(("models", name), name, windows)
             for name in (self._mapping(("models",)) if "models" in data else {})
         }
-        for name in rules:
-            self._known(("models", name), "model", name, models)
+        hours = {name: self._warm(("warm", name), name, zone) for name in warm}
+        for section, found in (("models", rules), ("warm", hours)):
+            for name in found:
+                self._known((section, name), "model", name, models)
         return Schedule(
             windows,
             rules,
@@ -100,7 +121,17 @@ class _Reader:
             self._whole(("models_a_window",), 1, least=1),
             self._whole(("unreachable_hosts",), 0, least=0),
             str(self.document.path),
+            hours,
         )
+
+    def _warm(self, where: Where, name: str, zone: str) -> WarmHours:
+        data = self._mapping(where, _WARM)
+        policy = data.get("when_asleep", str(WhenAsleep.WAIT))
+        if policy not in list(WhenAsleep):
+            raise self._unknown(
+                (*where, "when_asleep"), "policy", policy, [str(each) for each in WhenAsleep]
+            )
+        return WarmHours(name, self._hours(where, name, zone), WhenAsleep(policy))
 
     def _window(self, where: Where, name: str, zone: str) -> Window:
         if not _NAME.match(name):
@@ -109,7 +140,11 @@ class _Reader:
                 f"{name!r} is not a name",
                 "up to 32 of a-z 0-9 . _ - with a letter or digit first",
             )
-        data = self._mapping(where, _WINDOW)
+        self._mapping(where, _WINDOW)
+        return self._hours(where, name, zone)
+
+    def _hours(self, where: Where, name: str, zone: str) -> Window:
+        data = self._mapping(where)
         for field in ("from", "for"):
             if field not in data:
                 raise self._fault(where, f"the window {name!r} has no {field!r}", f"add `{field}:`")

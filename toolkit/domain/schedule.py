@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, time
 from enum import StrEnum
 
+from toolkit.domain.warmth import WhenAsleep
+
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -61,8 +63,20 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmHours:
+    """When a model is to be up: in the openings of `window`. Else it sleeps, with the policy `when_asleep`."""
+
+    model: str
+    window: Window
+    when_asleep: WhenAsleep = WhenAsleep.WAIT
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
-    """A whole schedule: at most `most` models are upgraded in one window, with at most `unreachable` silent hosts."""
+    """A whole schedule: at most `most` models are upgraded in one window, with at most `unreachable` silent hosts.
+
+    The models in `warm` have hours.
+    """
 
     windows: Mapping[str, Window]
     rules: Mapping[str, Rule]
@@ -70,6 +84,7 @@ class Schedule:
     most: int = 1
     unreachable: int = 0
     path: str = field(default="", compare=False)
+    warm: Mapping[str, WarmHours] = field(default_factory=dict)
 
     def rules_of(self, window: str) -> tuple[Rule, ...]:
         """Return the rules that do anything in a window, in the file's order."""

@@ -9,7 +9,7 @@ from toolkit.cli.output import say, table
 
 if TYPE_CHECKING:
     from toolkit.adapters.schedule_record import Recorded, WindowRun
-    from toolkit.domain.schedule import Opening, Rule, Schedule, Window
+    from toolkit.domain.schedule import Opening, Rule, Schedule, WarmHours, Window
 
 WIDTH = 80
 
@@ -53,6 +53,37 @@ def show_runs(found: Schedule, known: Recorded) -> None:
         ],
         WIDTH,
     )
+
+
+def show_warm(found: Schedule, known: Recorded) -> None:
+    """Print the models with warm hours, and what these last made of them."""
+    if not found.warm:
+        return
+    say()
+    table(
+        ("WARM", "HOURS", "FOR", "ELSE", "LAST MADE"),
+        [
+            (
+                name,
+                days_of(each.window),
+                f"{each.window.seconds / 3600:g} h",
+                each.when_asleep,
+                known.warm[name][0] if name in known.warm else "-",
+            )
+            for name, each in found.warm.items()
+        ],
+        WIDTH,
+    )
+
+
+def warm_json(each: WarmHours, known: Recorded) -> dict[str, Any]:
+    """Return the JSON form of warm hours."""
+    made = known.warm.get(each.model)
+    return {
+        **{name: value for name, value in window_json(each.window).items() if name != "jitter"},
+        "when_asleep": str(each.when_asleep),
+        "last_made": made[0] if made else "",
+    }
 
 
 def window_json(window: Window) -> dict[str, Any]:

@@ -19,6 +19,8 @@ _BEGIN, _END = f"# begin {NAME}", f"# end {NAME}"
 # hour after it, and the second line fires there. On all other days its start finds the window worked in.
 _AGAIN = timedelta(hours=1)
 # A cron of any kind, in any zone, on both changes of the clock: the command knows when a window is open.
+# Models with warm hours are looked after more often, in any zone; see `warm_hours.EACH`.
+OFTEN = "*:0/5"
 _CRON = "*/10 * * * *"
 
 
@@ -100,6 +102,7 @@ def _timer(schedule: Schedule) -> str:
             "",
             "[Timer]",
             *(f"OnCalendar={line}" for window in windows for line in calendar(window)),
+            *([f"OnCalendar={OFTEN}"] if schedule.warm else []),
             "AccuracySec=1s",
             "Persistent=false",
             "",

@@ -42,6 +42,15 @@ class Desk(Protocol):
     def duration(self, model: str) -> float:
         """Return how long an upgrade of a model takes, in seconds."""
 
+    def start_seconds(self, model: str) -> float:
+        """Return how long a start of a model usually takes, in seconds."""
+
+    def wake(self, model: str, reason: str) -> Ended:
+        """Wake a model that sleeps."""
+
+    def put_to_sleep(self, model: str, policy: str, reason: str) -> Ended:
+        """Put a model to sleep; `policy` says what its requests get."""
+
     def upgrade(self, model: str, version: str, reason: str, until: float) -> Ended:
         """Upgrade a model; interrupt that at `until` (seconds since the epoch), which undoes it."""
 
@@ -63,11 +72,15 @@ class Site:
 
 @dataclass(slots=True)
 class RunReport:
-    """What a run did. `openings` are the windows that it worked in; the decision of each model is its last one."""
+    """What a run did. `openings` are the windows that it worked in; the decision of each model is its last one.
+
+    `warm` has what was done for the warm hours of a model, in words.
+    """
 
     openings: list[Opening] = field(default_factory=list)
     decisions: dict[str, Decision] = field(default_factory=dict)
     upgraded: list[str] = field(default_factory=list)
+    warm: dict[str, str] = field(default_factory=dict)
     missed: tuple[Opening, ...] = ()
     failure: ToolkitError | None = None
 
@@ -80,6 +93,7 @@ class RunReport:
                 for name, each in self.decisions.items()
             },
             "upgraded": list(self.upgraded),
+            "warm": dict(self.warm),
             "missed": [_opening_json(each) for each in self.missed],
         }
 

@@ -56,10 +56,10 @@ def install_timer(
 
     Raises InputError where another schedule's is there, and ToolkitError where nothing was installed.
     """
-    if not any(schedule.rules_of(name) for name in schedule.windows):
+    if not schedule.warm and not any(schedule.rules_of(name) for name in schedule.windows):
         raise InputError(
-            f"{schedule.path} has no model with the policy pin-only or auto",
-            hint="write one under `models:`; toolkit schedule list shows the schedule",
+            f"{schedule.path} has no model with the policy pin-only or auto, and none with warm hours",
+            hint="write one under `models:` or `warm:`; toolkit schedule list shows the schedule",
         )
     if isinstance(target, Crontab):
         before = target.read()

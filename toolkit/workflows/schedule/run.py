@@ -14,11 +14,14 @@ from toolkit.errors import InterruptionError, RefusedError, ToolkitError
 from toolkit.planning.upkeep.unattended import Decision
 from toolkit.planning.upkeep.windows import missed, next_opening, open_now, start_of, wall_text
 from toolkit.workflows.schedule.desk import RunReport, Site
+from toolkit.workflows.schedule.warm import keep_warm
 from toolkit.workflows.schedule.working import Working, decided
 
 
 def run_schedule(schedule: Schedule, site: Site, *, by_timer: bool = False) -> RunReport:
     """Work in every window that is open and has had no run, one after the other; return what was done.
+
+    First the models with warm hours are brought to what these say.
 
     With `by_timer` the run waits for its part of the jitter, and does nothing where no window is open. Raises BusyError
     where another run works, and, without `by_timer`, RefusedError where no window is open.
@@ -26,12 +29,13 @@ def run_schedule(schedule: Schedule, site: Site, *, by_timer: bool = False) -> R
     report = RunReport()
     with site.record.locked():
         report.missed = _tell_missed(schedule, site)
+        keep_warm(schedule, site, report)
         while report.failure is None:
             opening = _next_to_work_in(schedule, site)
             if opening is None or (by_timer and not _waited(schedule, opening, site)):
                 break
             _work(schedule, opening, site, report)
-    if not report.openings and not by_timer:
+    if not report.openings and not by_timer and not schedule.warm:
         _require_open(schedule, site)
     return report
 

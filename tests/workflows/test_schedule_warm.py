@@ -1,0 +1,114 @@
+"""Warm hours: a model is up when they begin and asleep once they are over, and is otherwise left alone."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, time
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.workflows.test_schedule_run import Night
+from toolkit.domain.schedule import Schedule, WarmHours, Window
+from toolkit.domain.warmth import WhenAsleep
+from toolkit.planning.upkeep.warm_hours import Warmth, wanted
+from toolkit.workflows.schedule.desk import Ended
+from toolkit.workflows.schedule.run import run_schedule
+
+BERLIN = "Europe/Berlin"
+OFFICE = Window("tiny", time(8), 10 * 3600.0, BERLIN, tuple(range(5)))
+HOURS = WarmHours("tiny", OFFICE, WhenAsleep.WAKE)
+
+
+def at(day: int, hour: int, minute: int = 0, zone: str = BERLIN, month: int = 12) -> float:
+    return datetime(2026, month, day, hour, minute, tzinfo=ZoneInfo(zone)).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("now", "state", "since"),
+    [
+        # 2026-12-01 is a Tuesday. A start of 240 s begins 300 s and a call of the timer before the hours.
+        pytest.param(at(1, 7, 44), "asleep", at(30, 18, month=11), id="before it must start"),
+        pytest.param(at(1, 7, 45), "up", at(1, 8), id="started in time"),
+        pytest.param(at(1, 12), "up", at(1, 8), id="at noon"),
+        pytest.param(at(1, 17, 59), "up", at(1, 8), id="to the end"),
+        pytest.param(at(1, 18), "asleep", at(1, 18), id="over"),
+        pytest.param(at(5, 12), "asleep", at(4, 18), id="on Saturday"),
+        pytest.param(at(7, 7, 50), "up", at(7, 8), id="on Monday"),
+    ],
+)
+def test_a_model_is_up_when_its_hours_begin(now: float, state: str, since: float) -> None:
+    assert wanted(HOURS, now, 240.0) == Warmth(state, since)
+
+
+def test_a_long_start_begins_earlier() -> None:
+    assert wanted(HOURS, at(1, 6, 36), 3600.0).state == "up"
+    assert wanted(HOURS, at(1, 6, 34), 3600.0).state == "asleep"
+
+
+def test_hours_that_follow_each_other_are_one() -> None:
+    always = WarmHours("tiny", Window("tiny", time(0), 86_400.0, "UTC", tuple(range(7))))
+    assert {wanted(always, at(1, hour, zone="UTC"), 60.0).state for hour in range(24)} == {"up"}
+
+
+def test_hours_keep_their_clock_where_clocks_change() -> None:
+    # Europe/Berlin goes forward on 2027-03-28: eight o'clock is 07:00 UTC before and 06:00 UTC after.
+    for day, hour in ((26, 7), (29, 6)):
+        opens = datetime(2027, 3, day, hour, tzinfo=UTC).timestamp()
+        assert wanted(HOURS, opens + 1, 60.0) == Warmth("up", opens)
+        assert wanted(HOURS, opens - 1800, 60.0).state == "asleep"
+
+
+@pytest.fixture
+def day(tmp_path: Path) -> Night:
+    return Night(tmp_path)
+
+
+SCHEDULE = Schedule({}, {}, warm={"tiny": HOURS})
+
+
+def act(day: Night, now: float) -> list[str]:
+    """Return what a call of the timer at `now` did."""
+    day.clock[0], day.desk.done = now, []
+    run_schedule(SCHEDULE, day.site, by_timer=True)
+    return day.desk.done
+
+
+def test_a_run_acts_once_where_hours_begin_and_end(day: Night) -> None:
+    assert act(day, at(1, 3)) == ["sleep tiny wake"]
+    # A client or a person wakes it in the night: that is theirs to say.
+    assert act(day, at(1, 3, 5)) == []
+    assert act(day, at(1, 7, 45)) == ["wake tiny"]
+    assert act(day, at(1, 7, 50)) == []
+    assert act(day, at(1, 17, 55)) == []
+    assert act(day, at(1, 18)) == ["sleep tiny wake"]
+    assert act(day, at(2, 7, 50)) == ["wake tiny"]
+    assert day.said[-1] == "tiny: up for its hours"
+
+
+def test_a_machine_that_was_off_makes_up_for_the_last_change_alone(day: Night) -> None:
+    assert act(day, at(1, 3)) == ["sleep tiny wake"]
+    assert act(day, at(4, 10)) == ["wake tiny"]
+
+
+@pytest.mark.parametrize(
+    ("code", "again"),
+    [pytest.param(4, True, id="busy"), pytest.param(7, True, id="a host is silent"),
+     pytest.param(2, False, id="not deployed"), pytest.param(3, False, id="refused")],
+)  # fmt: skip
+def test_what_may_pass_is_tried_again(day: Night, code: int, again: bool) -> None:
+    day.desk.ended["tiny"] = Ended(code, "no")
+    assert act(day, at(1, 12)) == ["wake tiny"]
+    assert day.said[-1] == "tiny: not up for its hours: no"
+    assert act(day, at(1, 12, 5)) == (["wake tiny"] if again else [])
+
+
+def test_a_record_of_an_older_toolkit_is_read(day: Night) -> None:
+    act(day, at(1, 12))
+    path = day.record._path
+    data = json.loads(path.read_text())
+    assert data.pop("warm") == {"tiny": ["up", at(1, 8)]}
+    path.write_text(json.dumps(data))
+    assert day.record.read().warm == {}
+    assert act(day, at(1, 12, 5)) == ["wake tiny"]

@@ -1,0 +1,50 @@
+"""Whether a model is to be up now, by its warm hours: a pure function of hours, clock and usual start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.domain.schedule import Opening, WarmHours
+from toolkit.planning.upkeep.windows import openings
+
+# Timers call this often, in seconds; a crontab less often.
+EACH = 600.0
+# A start may take longer than the last one.
+MARGIN = 1.25
+UP, ASLEEP = "up", "asleep"
+
+
+@dataclass(frozen=True, slots=True)
+class Warmth:
+    """What a model is to be, `up` or `asleep`, and since when by its hours, in seconds since the epoch."""
+
+    state: str
+    since: float
+
+
+def wanted(hours: WarmHours, now: float, starts: float) -> Warmth:
+    """Return what the model is to be at `now`, where a start takes `starts` seconds.
+
+    It is to be up a start before its hours, so that it serves when they begin: of two calls of the timer, the last one
+    that is in time. Hours that follow each other within that time are one. Blackouts concern upgrades alone.
+    """
+    ahead = EACH + MARGIN * starts
+    last = 0.0
+    for opening in _merged(hours, now, ahead):
+        if opening.opens - ahead <= now < opening.closes:
+            return Warmth(UP, opening.opens)
+        if opening.closes <= now:
+            last = opening.closes
+    return Warmth(ASLEEP, last)
+
+
+def _merged(hours: WarmHours, now: float, ahead: float) -> list[Opening]:
+    """Return the hours around `now`, those as one between which there is no time to sleep."""
+    # Back over a weekend and a day of any length; single dates may be further apart.
+    found: list[Opening] = []
+    for each in openings(hours.window, (), now - 10 * 86_400, days=20):
+        if found and each.opens - ahead <= found[-1].closes:
+            each = Opening(each.window, found[-1].opens, max(each.closes, found[-1].closes))
+            found.pop()
+        found.append(each)
+    return found
