@@ -76,6 +76,7 @@ ELSEWHERE = (
     "bundle show bundle", "bundle load bundle --dry-run", "bundle load bundle --yes",
     "engine lock 0.32.0 --accelerator cpu", "notify test", "prices haiku",
     "which tiny --tokens-in 1000000 --tokens-out 1000",
+    "idle",
     "cost --tokens-in 1000000 --tokens-out 1000 --what-if traffic=2",
 )  # fmt: skip
 # test_watch.py tries them, while a guard watches.

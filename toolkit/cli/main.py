@@ -135,6 +135,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "toolkit.cli.schedule:schedule",
         "Pin and upgrade models in declared windows, with nobody present.",
     ),
+    "idle": (
+        "toolkit.cli.idle:idle",
+        "Show replicas and hosts that nobody uses, and what they cost a day.",
+    ),
     "cost": (
         "toolkit.cli.cost:cost",
         "Show what a million tokens cost here, how much of it is idle time, and what closed APIs would charge.",

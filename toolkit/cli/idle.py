@@ -1,0 +1,108 @@
+"""`toolkit idle`: replicas and hosts that nobody uses, with what they cost a day."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli.context import home_directory, open_history
+from toolkit.cli.options import costs_option, home_option, json_option
+from toolkit.cli.output import note, print_json, say, table
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from toolkit.planning.economics.idle import Held, Idleness
+
+
+@click.command()
+@costs_option()
+@click.option(
+    "--since",
+    default="7d",
+    show_default=True,
+    metavar="DAY",
+    help="What had no request from this day on is idle.",
+)
+@home_option()
+@json_option()
+def idle(costs_path: str, since: str, home: str | None, as_json: bool) -> None:
+    """Show replicas and hosts that nobody uses, and what they cost a day.
+
+    Use, and what holds the hosts, come from the history; prices from the file of costs. `toolkit usage` collects the
+    newest use first.
+    """
+    from datetime import UTC, datetime
+
+    from toolkit.cli.cost import first_and_last
+    from toolkit.config.costs import load_costs
+    from toolkit.planning.economics.idle import idleness
+    from toolkit.workflows.fleet.recorded import recorded, window
+
+    today = datetime.fromtimestamp(time.time(), UTC).date()
+    days, costs = first_and_last(since, "", today), load_costs(Path(costs_path))
+    history = open_history(home_directory(home))
+    situation, notes = recorded(history, costs, window(*days, int(time.time())), keys=False)
+    found = idleness(situation)
+    if as_json:
+        print_json({"since": days[0].isoformat(), **_document(found), "notes": list(notes)})
+        return
+    _show(found, str(days[0]))
+    for words in notes:
+        note(words)
+
+
+def _show(found: Idleness, since: str) -> None:
+    say(f"used since {since}; a day in {found.currency}")
+    say()
+    table(
+        ("HOST", "MODEL", "RELEASE", "IS", "REQUESTS", "LAST USED", "A DAY"),
+        [
+            (
+                each.host,
+                each.model or "(no model)",
+                f"#{each.release}" if each.model else "-",
+                "idle" if each.idle and each.model and each.state == "live" else each.state,
+                f"{each.requests:,}" if each.state == "live" else "-",
+                each.last or "-",
+                _amount(each.a_day),
+            )
+            for each in found.held
+        ],
+    )
+    say(f"Of {_amount(found.a_day)} a day, {_amount(found.idle_a_day)} pays for what nobody used.")
+
+
+def _document(found: Idleness) -> dict[str, Any]:
+    return {
+        "currency": found.currency,
+        "a_day": _money(found.a_day),
+        "idle_a_day": _money(found.idle_a_day),
+        "held": [_held(each) for each in found.held],
+    }
+
+
+def _held(each: Held) -> dict[str, Any]:
+    return {
+        "host": each.host,
+        "model": each.model,
+        "release": each.release,
+        "state": each.state,
+        "idle": each.idle,
+        "requests": each.requests,
+        "last_used": each.last.isoformat() if each.last else None,
+        "a_day": _money(each.a_day),
+    }
+
+
+def _money(value: Decimal | None) -> str | None:
+    from toolkit.cli.views.cost_json import money
+
+    return money(value)
+
+
+def _amount(value: Decimal | None) -> str:
+    return "?" if value is None else f"{value:,.2f}"
