@@ -249,7 +249,8 @@ def test_a_refusal_says_when_the_model_is_up_and_wakes_it_or_not(
         # a command wakes it: now the answer says when
         site.lab.apply(with_wake(site.lab.routes, "tiny", int(time.time()) + 20))
         seconds = int(ask(site, path)[2]["Retry-After"] or 0)
-        assert 15 < seconds <= 20 or ask(site, path)[0] == 200
+        # The clock of a router may be a second late.
+        assert 15 < seconds <= 21 or ask(site, path)[0] == 200
         until(lambda: ask(site, path)[0] == 200)
         site.lab.routes = Routes.from_json(site.lab.observe()["routes"])
         # another sleep, whose requests are refused and wake it
