@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.workflows.test_schedule_run import Night
+from tests.workflows.test_schedule_run import SERVING, Night, schedule
+from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.schedule import Schedule, WarmHours, Window
 from toolkit.domain.warmth import WhenAsleep
+from toolkit.planning.upkeep.unattended import Action, Seen
 from toolkit.planning.upkeep.warm_hours import Warmth, wanted
 from toolkit.workflows.schedule.desk import Ended
 from toolkit.workflows.schedule.run import run_schedule
@@ -63,6 +66,16 @@ def test_hours_keep_their_clock_where_clocks_change() -> None:
 @pytest.fixture
 def day(tmp_path: Path) -> Night:
     return Night(tmp_path)
+
+
+def test_a_model_that_sleeps_is_upgraded_another_time_and_needs_no_person(day: Night) -> None:
+    slept = replace(SERVING, weight=0, healthy=False, asleep="asleep", rests=True)
+    facts = HostFacts("gpu1", 0.0, slots=(slept,))
+    day.desk.seen = Seen(FleetFacts({"gpu1": facts}, {}, {"gpu1": "gpu1"}))
+    report = run_schedule(schedule(), day.site, by_timer=True)
+    assert report.failure is None
+    assert report.decisions["tiny"].action is Action.WAIT
+    assert day.desk.done == ["pin tiny"]
 
 
 SCHEDULE = Schedule({}, {}, warm={"tiny": HOURS})

@@ -75,6 +75,11 @@ class Seen:
     history_fault: str = ""
 
 
+def sleeps(seen: Seen, model: str) -> bool:
+    """Whether the model sleeps or wakes on a host: that is no fault, and nothing can be compared with it."""
+    return any(slot.asleep for each in seen.fleet.facts.values() for slot in each.slots_of(model))
+
+
 def objections(seen: Seen, model: str, unreachable: int) -> tuple[str, ...]:
     """Return why nobody but a person may upgrade `model` now; `unreachable` hosts may be silent."""
     return tuple(_objections(seen, model, unreachable))

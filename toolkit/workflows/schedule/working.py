@@ -16,7 +16,7 @@ from toolkit.errors import (
     UnattendedError,
 )
 from toolkit.planning.upkeep.currency import Currency
-from toolkit.planning.upkeep.unattended import Action, Decision, decide, objections
+from toolkit.planning.upkeep.unattended import Action, Decision, decide, objections, sleeps
 from toolkit.workflows.schedule.desk import RunReport, Site
 
 # The exit codes of an upgrade that the run passes on; any other one is something for a person.
@@ -82,6 +82,9 @@ class Working:
     def _upgrade(self, decision: Decision, currency: Currency) -> ToolkitError | None:
         model, version = decision.model, decision.version
         seen = self.site.desk.look()
+        if sleeps(seen, model):
+            self._wait(decision, "it sleeps, and is upgraded in a window in which it is up")
+            return None
         if why := objections(seen, model, self.schedule.unreachable):
             for words in why:
                 self.tell(f"{model}: {words}")
