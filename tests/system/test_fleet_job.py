@@ -298,6 +298,7 @@ def test_a_model_sleeps_on_all_hosts_and_a_request_at_one_wakes_it_on_all(site: 
     assert refused.value.code == 503
     assert int(refused.value.headers["Retry-After"]) >= 1
     until(lambda: site.serving() == before, 60)
+    until(lambda: not any(each["asleep"] for each in site.status()["slots"]), 60)
     assert site.status()["unfinished"] == []
 
 
