@@ -98,6 +98,23 @@ def test_a_wish_outlives_a_change_of_routes_and_not_the_sleep() -> None:
     assert sleeping.wishes(known, {}) == {}
 
 
+def test_a_router_that_has_just_started_wakes_nothing_on_other_hosts(tmp_path: Path) -> None:
+    looking, routes = warmth.Warmth(str(tmp_path)), asleep(*ON_TWO, at="a")
+    (route,) = sleeping.sleepers(routes)
+
+    def woken(up: set[str]) -> bool:
+        names = [each.name for each in ON_TWO]
+        seen = looking._steady(routes, route, {name: name in up for name in names})
+        return looking._is_woken(route, False, seen)
+
+    assert not woken(set())
+    # b has booted: its router says for two seconds that all is well
+    assert [woken({"b.blue"}) for _ in range(5)] == [False] * 5
+    assert not woken(set())
+    # a client of b has woken it
+    assert [woken({"b.blue"}) for _ in range(warmth.LOOKS)] == [False] * (warmth.LOOKS - 1) + [True]
+
+
 class Slot:
     """A slot whose start is the role's own for hosts without systemd, in short, with a process supervisor's loop."""
 

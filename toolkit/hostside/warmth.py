@@ -42,6 +42,9 @@ WOKEN = "woken.json"
 DRAIN, LEAVE = 900.0, 60.0
 # A model that takes so many times as long as usual, and so many seconds at least, counts as awake and down.
 LATE_TIMES, LATE = 4, 600.0
+# A router that has just started takes a replica for up until checks of it have failed for two seconds, and tells other
+# hosts so. So the replica of another host counts as up after so many looks in a row.
+LOOKS = 8
 # Seconds between two looks at a replica that rests.
 EACH = 5.0
 _WAITS = b"sleep\0infinity\0"
@@ -59,6 +62,8 @@ class Warmth:
         self._rested: dict[str, float] = {}
         # The targets of other hosts that were seen down in a sleep: up again, they have woken.
         self._down: dict[str, set[str]] = {}
+        # In how many looks in a row the target of another host was up, by model and name.
+        self._seen: dict[tuple[str, str], int] = {}
 
     def look(self) -> list[str]:
         """Look once; return what was done, in words."""
@@ -71,7 +76,7 @@ class Warmth:
         wished, up = (_wished(self._directory), takeover.seen_up(self.root)) if found else ({}, {})
         for route in found:
             model, sleep = route["model"], route["sleep"]
-            seen = up.get(model, {})
+            seen = self._steady(routes, route, up.get(model, {}))
             if sleep["due"] or self._is_woken(route, model in wished, seen):
                 done += self._wake(routes, route, seen)
             else:
@@ -79,6 +84,16 @@ class Warmth:
                     done += self._rest(model, each)
         self._clear(routes, marked)
         return done
+
+    def _steady(self, routes: Document, route: Document, up: dict[str, bool]) -> dict[str, bool]:
+        """Return which targets are up; one of another host only after a while."""
+        found = {}
+        for each in route["targets"]:
+            name, key = routes_file.name_of(each), (route["model"], routes_file.name_of(each))
+            self._seen[key] = self._seen.get(key, 0) + 1 if up.get(name) else 0
+            own = each.get("host", "") in ("", routes.get("at", ""))
+            found[name] = self._seen[key] >= (1 if own else LOOKS)
+        return found
 
     def _is_woken(self, route: Document, wished: bool, up: dict[str, bool]) -> bool:
         sleep = route["sleep"]
@@ -135,7 +150,7 @@ class Warmth:
         gained = []
         for each in sleeping.own(routes, route):
             program, name = f"{model}-{each['slot']}", routes_file.name_of(each)
-            if self._started(program) and up.get(name):
+            if self._started(program) and up.get(name) and self._answers(program, each["port"]):
                 gained.append(name)
         gained += [
             routes_file.name_of(each)
@@ -155,6 +170,9 @@ class Warmth:
                 self._down.pop(sleep["id"], None)
                 done.append(f"{model} is awake")
         return done
+
+    def _answers(self, program: str, port: int) -> bool:
+        return completion.healthy(port, signs.of_slot(self.root, program)["health"])
 
     def _started(self, program: str) -> bool:
         """Take the mark of a slot away, so that its process supervisor starts the replica; whether it is on its way."""
