@@ -12,7 +12,7 @@ from toolkit.domain.objective import Objective, Promise
 from toolkit.domain.tally import Tally
 from toolkit.planning.objectives.attained import Lived, attained
 from toolkit.planning.objectives.counting import counted
-from toolkit.workflows.fleet.objectives import Measured
+from toolkit.planning.objectives.measured import Measured
 
 TEXT = (Path(__file__).parents[2] / "docs" / "observability.md").read_text()
 EXAMPLE = TEXT.split("### An example")[1].split("### How it is counted")[0]

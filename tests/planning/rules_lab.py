@@ -11,6 +11,7 @@ from typing import Any
 
 from toolkit.domain.metrics import MetricsSetup
 from toolkit.planning.engines import all_figures
+from toolkit.planning.metrics.recording import NOTHING, Promised
 from toolkit.planning.metrics.scrape import fixed_files
 
 Series = Mapping[str, str]
@@ -56,13 +57,17 @@ def first_tokens(until: float, a_minute: int, minutes: int) -> dict[str, str]:
 
 
 def firing(
-    directory: Path, series: Series, minutes: Sequence[float], alerts: Sequence[str]
+    directory: Path,
+    series: Series,
+    minutes: Sequence[float],
+    alerts: Sequence[str],
+    promised: Promised = NOTHING,
 ) -> dict[float, set[tuple[str, str]]]:
     """Return {minute: (alert, severity) of all of `alerts` that fire then}; a value of `series` stands for a minute.
 
     promtool only compares: each alert is expected not to fire, and what it complains of does.
     """
-    for name, text in fixed_files(MetricsSetup(str(directory)), all_figures()).items():
+    for name, text in fixed_files(MetricsSetup(str(directory)), all_figures(), promised).items():
         (directory / name).parent.mkdir(exist_ok=True)
         (directory / name).write_text(text)
     case: dict[str, Any] = {

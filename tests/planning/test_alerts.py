@@ -17,13 +17,15 @@ from tests.planning.rules_lab import (
     replica,
     router,
 )
-from toolkit.domain.metrics import MetricsSetup, Objectives
+from toolkit.domain.metrics import MetricsSetup
+from toolkit.domain.objective import Objective, Promise
+from toolkit.domain.objective import Objectives as OwnObjectives
 from toolkit.planning.engines import all_figures
 from toolkit.planning.metrics.alerts import alert_groups
 from toolkit.planning.metrics.rule import PAGE, TICKET, Alert
 from toolkit.planning.metrics.scrape import fixed_files
 
-ALERTS = [rule for group in alert_groups(Objectives()) for rule in group.rules]
+ALERTS = [rule for group in alert_groups() for rule in group.rules]
 NAMES = sorted({rule.name for rule in ALERTS})
 UP = 'proxy="model.tiny"'
 BLUE = 'model="tiny",slot="blue"'
@@ -195,6 +197,25 @@ CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
 def test_what_happens_and_who_is_told(case: str, tmp_path: Path) -> None:
     series, minute, expected = CASES[case]
     assert firing(tmp_path, series, [minute], NAMES)[minute] == expected
+
+
+def test_a_model_is_measured_by_what_it_promises_itself(tmp_path: Path) -> None:
+    promised = {
+        "tiny": OwnObjectives(
+            28, (Objective(Promise.AVAILABILITY, 0.99), Objective(Promise.FIRST, 0.95, 10.0))
+        ),
+        "other": OwnObjectives(28, (Objective(Promise.AVAILABILITY, 0.9999),)),
+    }
+    # 0.35 % of the requests fail and answers begin after 8 s: by the usual objectives both would be told.
+    seeping = answered("0+996.5x2000", "0+3.5x2000")
+    assert firing(tmp_path, seeping, [1990], NAMES, promised)[1990] == set()
+    late = first_tokens(8, 60, 40)
+    assert firing(tmp_path, late, [30], NAMES, promised)[30] == set()
+    stricter = {"tiny": promised["other"]}
+    assert firing(tmp_path, seeping, [1990], NAMES, stricter)[1990] == {
+        ("ToolkitBudgetBurnsFast", PAGE),
+        ("ToolkitBudgetBurnsSlow", TICKET),
+    }
 
 
 def test_every_alert_has_a_case() -> None:

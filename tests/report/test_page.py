@@ -28,8 +28,12 @@ from toolkit.cli.views.report.html import joined, tag
 from toolkit.cli.views.report.page import MOST, page
 from toolkit.domain.facts import FleetFacts, HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.domain.guard import Verdict
+from toolkit.domain.objective import Objective, Promise
+from toolkit.domain.tally import Tally
 from toolkit.errors import HostError
 from toolkit.planning.economics.summary import Summary
+from toolkit.planning.objectives.attained import attained
+from toolkit.planning.objectives.measured import Measured
 from toolkit.planning.report.changes import Change, Ending, GateSummary, Reign
 from toolkit.planning.report.findings import Cost, Findings, Upstream, Use
 from toolkit.planning.report.latency import Before
@@ -122,7 +126,17 @@ def hostile(text: str) -> Findings:
         Cost(
             (Summary(text, text, Decimal(2), None, text, Decimal(1), text),), (text,), stated=True
         ),
+        (measured(text, Tally(HOUR, text, text, text, 3, {"200": 10, f"500:{text}": 5})),),
     )
+
+
+HOUR = int(NOW // 3600)
+
+
+def measured(model: str, *tallies: Tally) -> Measured:
+    """Return a model that promises that 90 % of its requests are answered."""
+    promised = Objective(Promise.AVAILABILITY, 0.9)
+    return Measured(model, 28, NOW, (attained(promised, tallies, HOUR),), ())
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
@@ -201,6 +215,24 @@ def test_what_is_not_known_is_said(made: Findings) -> None:
         "Not set.",
         "Not set: costs.yaml states the prices of hosts.",
         "The sources were not asked",
+    ):
+        assert each in words, each
+
+
+def test_objectives_say_what_is_kept_and_which_release_spent_the_budget() -> None:
+    kept = Tally(HOUR, "gpu1", "kept", "1.0", 3, {"200": 96, "503:no_replica": 4})
+    missed = Tally(HOUR, "gpu1", "missed", "1.1", 4, {"200": 70, "500": 30})
+    words = said(
+        replace(
+            EMPTY, objectives=(measured("kept", kept), measured("missed", missed), measured("idle"))
+        )
+    )
+    for each in (
+        "kept availability 90 % 28 days 96 % 100 60 % ✓ kept",
+        "missed availability 90 % 28 days 70 % 100 spent 3 x ▲ missed",
+        "idle availability 90 % 28 days - 0 - no requests",
+        "kept availability #3 1.0 4 40 % no_replica 4",
+        "missed availability #4 1.1 30 300 % 500 30",
     ):
         assert each in words, each
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.context import home_directory, open_fleet
+from toolkit.cli.context import home_directory, open_fleet, read_registry
 from toolkit.cli.numbers import Decimal
 from toolkit.cli.ops_figures import keep_ops_current
 from toolkit.cli.options import (
@@ -25,6 +25,7 @@ from toolkit.errors import InputError
 
 if TYPE_CHECKING:
     from toolkit.adapters.hosts.host import HostPort
+    from toolkit.planning.metrics.recording import Promised
     from toolkit.workflows.fleet.metrics import Scraped
 
 _USUAL = Objectives()
@@ -44,14 +45,14 @@ def metrics() -> None:
     type=Decimal(0, 1),
     default=_USUAL.availability,
     show_default=True,
-    help="The share of requests that must be answered, below 1.",
+    help="The share of requests that must be answered, below 1, of models without an objective.",
 )
 @click.option(
     "--first-token",
     type=Decimal(0),
     default=_USUAL.first_token,
     show_default=True,
-    help="Seconds in which all but one of twenty answers must begin.",
+    help="Seconds in which all but one of twenty answers must begin, of models without an objective.",
 )
 @click.option(
     "--docs",
@@ -111,7 +112,7 @@ def setup(
         ops["ops_exporter"],
         tuple(alertmanagers),
     )
-    done = set_up(place, wanted, _hosts(fleet, place))
+    done = set_up(place, wanted, _hosts(fleet, place), _promised(wanted))
     keep_ops_current(place)
     if as_json:
         print_json(_document(done))
@@ -129,7 +130,7 @@ def show(fleet: str | None, home: str | None, as_json: bool) -> None:
     from toolkit.workflows.fleet.metrics import scraped
 
     place = home_directory(home)
-    found = scraped(place, _hosts(fleet, place))
+    found = scraped(place, _hosts(fleet, place), _promised)
     if as_json:
         print_json(_document(found))
         return
@@ -138,6 +139,14 @@ def show(fleet: str | None, home: str | None, as_json: bool) -> None:
         say(f"not current: {name}")
     if found.changed:
         say(f"to write them: toolkit metrics setup {found.setup.directory}")
+
+
+def _promised(setup: MetricsSetup) -> Promised:
+    """Return the objectives of the models of the registry; raises InputError where it has a fault."""
+    if not Path(setup.registry).exists():
+        return {}
+    models = read_registry(setup.registry).models.values()
+    return {each.name: each.objectives for each in models if each.objectives}
 
 
 def _hosts(fleet: str | None, place: Path) -> list[HostPort]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,7 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import note, print_json, say
 from toolkit.cli.views.host import open_host
+from toolkit.domain.model import Model
 from toolkit.domain.quantity import format_size
 from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.report.findings import Cost, Upstream
@@ -92,7 +95,11 @@ def report(
     status = observe_fleet(hosts, history, partial(read_registry, registry_path))
     upstream = Upstream() if no_outdated else _upstream(registry_path, place)
     cost = _cost(costs_path, history, begin, until)
-    found = gather(status, history, begin, until, upstream, cost)
+    # A registry that cannot be read is told elsewhere on the page.
+    models: Sequence[Model] = ()
+    with suppress(ToolkitError):
+        models = tuple(read_registry(registry_path).models.values())
+    found = gather(status, history, begin, until, upstream, cost, models)
     text = page(found)
     write_text(output, text)
     for name, why in found.fleet.unreachable.items():

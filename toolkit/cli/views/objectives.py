@@ -13,9 +13,9 @@ from toolkit.domain.quantity import format_brief, format_seconds
 from toolkit.errors import HostError
 from toolkit.planning.objectives.attained import PACES, Attained, Spent
 from toolkit.planning.objectives.coverage import Coverage
-from toolkit.workflows.fleet.objectives import Measured
+from toolkit.planning.objectives.measured import Measured
 
-_NOUNS = {
+NOUNS = {
     Promise.AVAILABILITY: "availability",
     Promise.FIRST: "first token",
     Promise.BETWEEN: "between tokens",
@@ -29,7 +29,7 @@ def show(found: Sequence[Measured]) -> None:
         [_row(each, one) for each in found for one in each.objectives],
     )
     spent = [
-        [each.model, _NOUNS[one.objective.promise], *_spent(part)]
+        [each.model, NOUNS[one.objective.promise], *spent_words(part)]
         for each in found
         for one in each.objectives
         for part in one.spent
@@ -41,7 +41,7 @@ def show(found: Sequence[Measured]) -> None:
         for one in each.objectives:
             if one.left_out:
                 words = ", ".join(f"{count:,} {reason}" for reason, count in one.left_out)
-                say(f"{each.model}: left out of {_NOUNS[one.objective.promise]}: {words}")
+                say(f"{each.model}: left out of {NOUNS[one.objective.promise]}: {words}")
     for host in _hosts(found).values():
         for words in _remarks(host, found):
             note(words)
@@ -49,7 +49,7 @@ def show(found: Sequence[Measured]) -> None:
 
 def objective_words(objective: Objective) -> str:
     """Return an objective in words: `first token 95 % < 2 s`."""
-    words = f"{_NOUNS[objective.promise]} {_percent(objective.target)}"
+    words = f"{NOUNS[objective.promise]} {_percent(objective.target)}"
     return f"{words} < {format_brief(objective.under)}" if objective.under else words
 
 
@@ -60,20 +60,28 @@ def _row(measured: Measured, one: Attained) -> list[str]:
         measured.model,
         objective_words(one.objective),
         f"{measured.days}",
-        "-" if one.attained is None else _percent(one.attained),
+        share_words(one.attained),
         f"{valid:,}",
-        "-" if one.left is None else budget_words(one),
+        budget_words(one),
         "-" if pace is None else f"{pace:.1f}",
     ]
 
 
+def share_words(share: float | None) -> str:
+    """Return a share in percent, `-` where there is none."""
+    return "-" if share is None else _percent(share)
+
+
 def budget_words(one: Attained) -> str:
     """Return what is left of a budget in words: `74 %`, or by how much it is overspent."""
-    left = one.left or 0.0
+    left = one.left
+    if left is None:
+        return "-"
     return f"{left * 100:.0f} %" if left >= 0 else f"spent {1 - left:.3g} x"
 
 
-def _spent(part: Spent) -> list[str]:
+def spent_words(part: Spent) -> list[str]:
+    """Return a release, the number of its bad requests, their part of the budget, and reasons."""
     release = f"#{part.release} {part.version}".strip() if part.release else "unknown"
     return [
         f"{release}, no replica" if part.unserved else release,

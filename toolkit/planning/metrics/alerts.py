@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from toolkit.domain.metrics import Objectives
 from toolkit.planning.metrics.host_alerts import host_alert_groups
 from toolkit.planning.metrics.rule import PAGE, TICKET, Alert, Group
 from toolkit.planning.metrics.targets import ROUTER
@@ -18,10 +17,10 @@ BURNS = (
 )
 
 
-def alert_groups(objectives: Objectives) -> tuple[Group, ...]:
-    """Return the alert rules, measured against the objectives."""
+def alert_groups() -> tuple[Group, ...]:
+    """Return the alert rules, measured against the budgets and limits that recording rules give each model."""
     return (
-        Group("toolkit-serving", "15s", [*_down(), *_speed(objectives)]),
+        Group("toolkit-serving", "15s", [*_down(), *_speed()]),
         Group("toolkit-budget", "30s", _budget()),
         *host_alert_groups(),
     )
@@ -50,24 +49,24 @@ def _down() -> list[Alert]:
     ]
 
 
-def _speed(objectives: Objectives) -> list[Alert]:
-    seconds = f"{objectives.first_token:g}"
+def _speed() -> list[Alert]:
+    limit = "> on (model) toolkit:model:first_token_limit_seconds"
     # Less than a request in ten seconds says little about its twentieth part.
     busy = "and on (model) toolkit:model:answers:rate5m > 0.1"
     return [
         Alert(
             "ToolkitFirstTokenSlow",
-            f"toolkit:model:first_token_seconds:p95_5m > {seconds} {busy}",
+            f"toolkit:model:first_token_seconds:p95_5m {limit} {busy}",
             "10m",
             TICKET,
-            f"One in twenty answers of {{{{ $labels.model }}}} begins after more than {seconds} s",
+            "One in twenty answers of {{ $labels.model }} begins after {{ $value | humanizeDuration }} or later",
         ),
         Alert(
             "ToolkitFirstTokenVerySlow",
-            f"toolkit:model:first_token_seconds:p50_5m > {seconds} {busy}",
+            f"toolkit:model:first_token_seconds:p50_5m {limit} {busy}",
             "10m",
             PAGE,
-            f"Half of the answers of {{{{ $labels.model }}}} begin after more than {seconds} s",
+            "Half of the answers of {{ $labels.model }} begin after {{ $value | humanizeDuration }} or later",
         ),
         Alert(
             "ToolkitQueueGrows",

@@ -6,9 +6,11 @@ second's; times are in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from toolkit.domain.metrics import Objectives
+from toolkit.domain.objective import Objective, Promise
+from toolkit.domain.objective import Objectives as OwnObjectives
 from toolkit.planning.engines.figures import Figures
 from toolkit.planning.metrics.rule import Group, Record
 from toolkit.planning.metrics.targets import REPLICA, ROUTER
@@ -18,15 +20,23 @@ WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 # What tells replicas of a fleet apart.
 _OF_REPLICA = "host, model, slot, release, version"
 _OF_RELEASE = "model, release, version"
+# {model: what it promises}
+Promised = Mapping[str, OwnObjectives]
+NOTHING: Promised = {}
 # A router's backend for a model; what other hosts handed on was counted where it came in.
 _MODELS = f'job="{ROUTER}",proxy=~"model[.].+"'
 
 
-def recording_groups(figures: Sequence[Figures], objectives: Objectives) -> tuple[Group, ...]:
-    """Return the recording rules; `figures` are the names of all engines that may run."""
+def recording_groups(
+    figures: Sequence[Figures], objectives: Objectives, promised: Promised = NOTHING
+) -> tuple[Group, ...]:
+    """Return the recording rules; `figures` are the names of all engines that may run.
+
+    `promised` are models' own objectives, by model; the other models have `objectives`.
+    """
     return (
         Group("toolkit-replicas", "15s", _replicas(figures)),
-        Group("toolkit-requests", "15s", _requests(objectives)),
+        Group("toolkit-requests", "15s", _requests(objectives, promised)),
         Group("toolkit-windows", "1m", _windows()),
     )
 
@@ -115,7 +125,7 @@ def of_model(expr: str) -> str:
     return f'label_replace({expr}, "model", "$1", "proxy", "model[.](.+)")'
 
 
-def _requests(objectives: Objectives) -> list[Record]:
+def _requests(objectives: Objectives, promised: Promised) -> list[Record]:
     answers = f"rate(haproxy_backend_http_responses_total{{{_MODELS}}}[5m])"
     return [
         Record("toolkit:model:requests:rate5m", f"sum by (model) ({of_model(answers)})"),
@@ -128,9 +138,39 @@ def _requests(objectives: Objectives) -> list[Record]:
         ),
         Record(
             "toolkit:model:error_budget",
-            f"{_decimal(1 - objectives.availability)} * group by (model) (toolkit:model:requests:rate5m)",
+            _own(
+                "toolkit:model:requests:rate5m",
+                {model: 1 - one.target for model, one in _promises(promised, Promise.AVAILABILITY)},
+                1 - objectives.availability,
+            ),
+        ),
+        Record(
+            "toolkit:model:first_token_limit_seconds",
+            _own(
+                "toolkit:model:answers:rate5m",
+                {model: one.under for model, one in _promises(promised, Promise.FIRST)},
+                objectives.first_token,
+            ),
         ),
     ]
+
+
+def _promises(promised: Promised, promise: Promise) -> list[tuple[str, Objective]]:
+    return [
+        (model, one)
+        for model, found in sorted(promised.items())
+        for one in found.each
+        if one.promise is promise
+    ]
+
+
+def _own(series: str, values: Mapping[str, float], usual: float) -> str:
+    """Return what gives each model of `series` its own value, and the others the usual one."""
+    parts = [
+        f'{_decimal(value)} * group by (model) ({series}{{model="{model}"}})'
+        for model, value in values.items()
+    ]
+    return " or ".join([*parts, f"{_decimal(usual)} * group by (model) ({series})"])
 
 
 def _decimal(number: float) -> str:

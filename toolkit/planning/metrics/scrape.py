@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from toolkit.domain.metrics import MetricsSetup, Target
 from toolkit.planning.engines.figures import Figures
 from toolkit.planning.metrics.alerts import alert_groups
-from toolkit.planning.metrics.recording import recording_groups
+from toolkit.planning.metrics.recording import NOTHING, Promised, recording_groups
 from toolkit.planning.metrics.rule import render_groups
 from toolkit.planning.metrics.targets import JOBS, ROUTER, render_targets
 
@@ -31,13 +31,17 @@ providers:
 _REPEATED = "(metrics:|up[.]|relay[.]).*"
 
 
-def fixed_files(setup: MetricsSetup, figures: Sequence[Figures]) -> dict[str, str]:
-    """Return the files of the directory that follow from the setup alone, by path below it."""
+def fixed_files(
+    setup: MetricsSetup, figures: Sequence[Figures], promised: Promised = NOTHING
+) -> dict[str, str]:
+    """Return the files of the directory that follow from the setup and from what models promise, by path below it."""
     return {
         "prometheus.yml": render_prometheus(setup),
         "grafana-dashboards.yml": _PROVIDER.format(directory=setup.directory),
-        "rules/toolkit-recording.yml": render_groups(recording_groups(figures, setup.objectives)),
-        "rules/toolkit-alerts.yml": render_groups(alert_groups(setup.objectives), setup.docs),
+        "rules/toolkit-recording.yml": render_groups(
+            recording_groups(figures, setup.objectives, promised)
+        ),
+        "rules/toolkit-alerts.yml": render_groups(alert_groups(), setup.docs),
     }
 
 

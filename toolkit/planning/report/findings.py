@@ -8,6 +8,7 @@ from typing import Any
 
 from toolkit.domain.facts import FleetFacts
 from toolkit.planning.economics.summary import Summary
+from toolkit.planning.objectives.measured import Measured
 from toolkit.planning.report.changes import Change, Reign
 from toolkit.planning.report.latency import Before
 from toolkit.planning.report.use import Column, Sum
@@ -59,6 +60,7 @@ class Findings:
 
     `changes` are those of the period, `reigns` all that reach into it. `drift` says in words what is not as it was
     deployed; `remarks` what else deserves a look. `history_fault` is why the history could not be read in full.
+    `objectives` are over windows of their own, up to `until`.
     """
 
     since: float
@@ -73,6 +75,7 @@ class Findings:
     upstream: Upstream = field(default_factory=Upstream)
     history_fault: str = ""
     cost: Cost = field(default_factory=Cost)
+    objectives: tuple[Measured, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return how much of each there is, for a program that has a report made."""

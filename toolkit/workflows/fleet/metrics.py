@@ -22,6 +22,7 @@ from toolkit.domain.use import UseRun
 from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.engines import all_figures
 from toolkit.planning.metrics.ops_figures import FILE, render_ops
+from toolkit.planning.metrics.recording import NOTHING, Promised
 from toolkit.planning.metrics.scrape import fixed_files, target_files
 from toolkit.planning.metrics.targets import OPS, REPLICA, kept_targets, out_of_reach, targets
 from toolkit.planning.upkeep.windows import due
@@ -43,12 +44,14 @@ class Scraped:
     changed: tuple[str, ...] = ()
 
 
-def set_up(home: Path, setup: MetricsSetup, hosts: Sequence[HostPort]) -> Scraped:
+def set_up(
+    home: Path, setup: MetricsSetup, hosts: Sequence[HostPort], promised: Promised = NOTHING
+) -> Scraped:
     """Write all files of the directory, and remember it, so that deployments keep its targets current.
 
-    Raises InputError where the directory cannot be written.
+    `promised` are models' own objectives. Raises InputError where the directory cannot be written.
     """
-    written = write_files(Path(setup.directory), _fixed(setup))
+    written = write_files(Path(setup.directory), _fixed(setup, promised))
     followed = _follow(setup, hosts)
     keep_setup(home, setup)
     return Scraped(
@@ -60,11 +63,15 @@ def set_up(home: Path, setup: MetricsSetup, hosts: Sequence[HostPort]) -> Scrape
     )
 
 
-def scraped(home: Path, hosts: Sequence[HostPort]) -> Scraped:
+def scraped(
+    home: Path,
+    hosts: Sequence[HostPort],
+    promised: Callable[[MetricsSetup], Promised] = lambda _: NOTHING,
+) -> Scraped:
     """Return what Prometheus would read now, and the files that do not say so; raises InputError without a setup."""
     setup = _require_setup(home)
     wanted, apart, unreachable = _wanted(setup, hosts)
-    texts = {**_fixed(setup), **target_files(wanted)}
+    texts = {**_fixed(setup, promised(setup)), **target_files(wanted)}
     stale = [name for name, text in texts.items() if _text(Path(setup.directory) / name) != text]
     return Scraped(setup, wanted, apart, unreachable, tuple(stale))
 
@@ -76,8 +83,8 @@ def follow(home: Path, hosts: Sequence[HostPort]) -> None:
         _follow(setup, hosts)
 
 
-def _fixed(setup: MetricsSetup) -> dict[str, str]:
-    return {**fixed_files(setup, all_figures()), **shipped_dashboards()}
+def _fixed(setup: MetricsSetup, promised: Promised) -> dict[str, str]:
+    return {**fixed_files(setup, all_figures(), promised), **shipped_dashboards()}
 
 
 def _follow(setup: MetricsSetup, hosts: Sequence[HostPort]) -> Scraped:

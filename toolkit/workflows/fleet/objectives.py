@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from toolkit.adapters.history.history import History
 from toolkit.domain.model import Model
 from toolkit.domain.release import Outcome
-from toolkit.planning.objectives.attained import Attained, Lived, attained
-from toolkit.planning.objectives.coverage import Coverage, coverage
+from toolkit.planning.objectives.attained import Lived, attained
+from toolkit.planning.objectives.coverage import coverage
+from toolkit.planning.objectives.measured import Measured
 
 # The newest of a model; a window of a quarter has fewer.
 MOST_DEPLOYMENTS = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A model's objectives over the last `days`, up to the time `until` (seconds since the epoch)."""
-
-    model: str
-    days: int
-    until: float
-    objectives: tuple[Attained, ...]
-    coverage: tuple[Coverage, ...]
-
-    @property
-    def since(self) -> float:
-        """When the window begins, in seconds since the epoch."""
-        return self.until - self.days * 86_400
 
 
 def measure(

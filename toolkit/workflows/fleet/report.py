@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from toolkit.adapters.history.history import History
 from toolkit.domain.economics import ApiPrice, Costs
+from toolkit.domain.model import Model
 from toolkit.errors import ToolkitError
 from toolkit.planning.economics.summary import summaries
 from toolkit.planning.report.changes import changes, reigns
@@ -15,6 +16,7 @@ from toolkit.planning.report.latency import measured
 from toolkit.planning.report.use import columns, sums
 from toolkit.planning.use.reconciled import reconciled
 from toolkit.workflows.fleet.cost import bills
+from toolkit.workflows.fleet.objectives import measure
 from toolkit.workflows.fleet.recorded import recorded, window
 from toolkit.workflows.fleet.status import FleetStatus
 
@@ -31,8 +33,12 @@ def gather(
     until: float,
     upstream: Upstream,
     cost: Cost = NO_COST,
+    models: Sequence[Model] = (),
 ) -> Findings:
-    """Return the findings for the time from `since` to `until`, in seconds since the epoch."""
+    """Return the findings for the time from `since` to `until`, in seconds since the epoch.
+
+    `models` are those of the registry, with what they promise.
+    """
     versions = {
         (each.model, each.number): each.version
         for model in history.models()
@@ -53,6 +59,7 @@ def gather(
         upstream=upstream,
         history_fault=history.fault,
         cost=cost,
+        objectives=measure(models, history, until),
     )  # fmt: skip
 
 

@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from toolkit.cli.views.objectives import (
+    NOUNS,
+    budget_words,
+    objective_words,
+    share_words,
+    spent_words,
+)
 from toolkit.cli.views.report.charts import legend, short, stacked
 from toolkit.cli.views.report.html import Html, tag
 from toolkit.cli.views.report.parts import (
@@ -97,10 +104,47 @@ def _reconciliation(releases: Sequence[Reconciled]) -> Html | None:
     return tag("p", words, code("toolkit usage --by release"))
 
 
-def objectives(_: Findings, __: int) -> Html:
-    """Return how objectives were met."""
-    lead = "Availability and latency that each model promises."
-    return section("objectives", "Objectives", lead, nothing("Not set."))
+def objectives(found: Findings, room: int) -> Html:
+    """Return how far models keep their objectives, and which releases spent their budgets."""
+    lead = "Availability and latency that each model promises, over its own window up to the end of the period."
+    if not found.objectives:
+        return section("objectives", "Objectives", lead, nothing("Not set."))
+    kept = [
+        [
+            each.model,
+            objective_words(one.objective),
+            f"{each.days} days",
+            share_words(one.attained),
+            f"{one.good + one.bad:,}",
+            budget_words(one),
+            "no requests" if one.left is None else "✓ kept" if one.left >= 0 else "▲ missed",
+        ]
+        for each in found.objectives
+        for one in each.objectives
+    ]
+    spent = [
+        [each.model, NOUNS[one.objective.promise], *spent_words(part)]
+        for each in found.objectives
+        for one in each.objectives
+        for part in one.spent
+    ]
+    most = max(1, 48 // room)
+    tables = [
+        folded(
+            "objectives",
+            columns("Model", "Objective", "Window", "Attained#", "Requests#", "Budget left#", "State"),
+            kept, most, "toolkit slo",
+        )
+    ]  # fmt: skip
+    if spent:
+        tables.append(
+            folded(
+                "parts of budgets",
+                columns("Model", "Spent of", "Release", "Bad#", "Of the budget#", "Reasons"),
+                spent, most, "toolkit slo",
+            )
+        )  # fmt: skip
+    return section("objectives", "Objectives", lead, *tables)
 
 
 def cost(found: Findings, room: int) -> Html:

@@ -1,0 +1,24 @@
+"""A model beside its objectives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.planning.objectives.attained import Attained
+from toolkit.planning.objectives.coverage import Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A model's objectives over the last `days`, up to the time `until` (seconds since the epoch)."""
+
+    model: str
+    days: int
+    until: float
+    objectives: tuple[Attained, ...]
+    coverage: tuple[Coverage, ...]
+
+    @property
+    def since(self) -> float:
+        """When the window begins, in seconds since the epoch."""
+        return self.until - self.days * 86_400
