@@ -5,18 +5,14 @@ An observation goes on without them and names them; `toolkit repair` makes them 
 
 from __future__ import annotations
 
-import json
 import os
 
 import open_deployment
 import router_keys
 import routes_file
+import slot_manifest
 from directory import read_text
 from wire import Document
-
-MANIFEST = "manifest.json"
-_OF_MANIFEST = {"model": str, "slot": str, "port": int, "release": dict}
-_OF_RELEASE = {"model": str, "version": str, "number": int, "snapshot": str, "engine": str}
 
 
 def damaged(root: str, routing: Document) -> list[str]:
@@ -31,26 +27,10 @@ def damaged(root: str, routing: Document) -> list[str]:
         found.append("router/routes.json")
     if router_keys.sound_ring(router) is None:
         found.append(f"router/{router_keys.FILE}")
-    slots = os.path.join(root, "slots")
-    for name in sorted(os.listdir(slots)) if os.path.isdir(slots) else []:
-        path = os.path.join("slots", name, MANIFEST)
-        text = read_text(os.path.join(root, path))
+    for program in slot_manifest.programs(root):
+        path = slot_manifest.path(root, program)
+        text = read_text(path)
         # A slot without a manifest is being filled or emptied.
-        if text is not None and manifest(text) is None:
-            found.append(path)
+        if text is not None and not slot_manifest.is_sound(slot_manifest.parsed(text)):
+            found.append(os.path.relpath(path, root))
     return found
-
-
-def manifest(text: str) -> Document | None:
-    """Return the manifest in the text of its file; None where it is none."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if _has(found, _OF_MANIFEST) and _has(found["release"], _OF_RELEASE) else None
-
-
-def _has(document: object, fields: dict[str, type]) -> bool:
-    return isinstance(document, dict) and all(
-        isinstance(document.get(name), kind) for name, kind in fields.items()
-    )

@@ -7,7 +7,6 @@ need the deployment lock of the command that gave it, and takes the share back w
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
@@ -20,8 +19,8 @@ import hang as hang_of
 import processes
 import router_files
 import router_socket
+import slot_manifest
 import withdraw
-from directory import read_text
 from guard_judge import Judge, Look, Side
 from guard_probes import Pairs
 from guard_replica import Replica, started
@@ -114,9 +113,11 @@ class Guard:
         kept, self._usual = guard_order.found(root, order), usual
         self._kept, self._state = kept, guard_order.learned(root, order)
         self._program = f"{order['model']}-{order['slot']}"
-        self._manifest = _manifest(root, self._program)
+        self._manifest = slot_manifest.read(root, self._program)
         self._former = (
-            _manifest(root, f"{order['model']}-{order['former']}") if order["former"] else {}
+            slot_manifest.read(root, f"{order['model']}-{order['former']}")
+            if order["former"]
+            else {}
         )
         self._replica = Replica(root, self._program, self._state.get("process", ""))
         self._old = Replica(root, f"{order['model']}-{order['former']}")
@@ -243,7 +244,7 @@ class Guard:
         return bool(now["held"]) and (now["owner"] or {}).get("token") == self.order["token"]
 
     def _filled(self) -> bool:
-        found = _manifest(self.root, self._program).get("release", {})
+        found = slot_manifest.release(self.root, self._program)
         return not found or found.get("number") == self.order["release"]
 
     def _taken_over(self) -> bool:
@@ -371,12 +372,3 @@ class Guard:
             state=self._state,
         )
         guard_order.keep(self.root, self.order, self._kept, durable=durable)
-
-
-def _manifest(root: str, program: str) -> Document:
-    try:
-        text = read_text(os.path.join(root, "slots", program, "manifest.json"))
-        found = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

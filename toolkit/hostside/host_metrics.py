@@ -6,7 +6,6 @@ Prometheus's text format; a figure that is not known is left out.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ import hang
 import open_deployment
 import router_files
 import seals
+import slot_manifest
 from directory import Directory, NotSafe, read_text
 from wire import Document
 
@@ -148,13 +148,8 @@ def _routes(routes: Document) -> Iterator[_Sample]:
 
 
 def _manifests(root: str) -> Iterator[tuple[str, Document]]:
-    slots = os.path.join(root, "slots")
-    for program in sorted(os.listdir(slots)) if os.path.isdir(slots) else ():
-        try:
-            found = json.loads(read_text(os.path.join(slots, program, "manifest.json")) or "")
-        except ValueError:
-            continue  # it is being emptied
-        if isinstance(found, dict) and isinstance(found.get("release"), dict):
+    for program, found in slot_manifest.each(root):
+        if isinstance(found.get("release"), dict):
             yield program, found
 
 

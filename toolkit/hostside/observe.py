@@ -24,6 +24,7 @@ import router_keys
 import router_view
 import seals
 import signs
+import slot_manifest
 import warmth
 import watch
 from directory import read_text
@@ -35,7 +36,7 @@ def observe(root: str, label: str = "") -> Document:
 
     `label` is this host's name in routes, empty for the only host of a fleet.
     """
-    manifests = _manifests(root)
+    manifests = slot_manifest.sound(root)
     routing = router_view.observe(root)
     makers = accelerators.makers()
     accelerator, devices, driver_fault = accelerators.devices(makers)
@@ -86,16 +87,6 @@ def observe(root: str, label: str = "") -> Document:
         "opened": open_deployment.read(root)[0],
         "damaged": damage.damaged(root, routing),
     }
-
-
-def _manifests(root: str) -> list[Document]:
-    found = []
-    for name in _listing(os.path.join(root, "slots")):
-        text = read_text(os.path.join(root, "slots", name, damage.MANIFEST))
-        manifest = damage.manifest(text or "")
-        if manifest is not None:
-            found.append(manifest)
-    return found
 
 
 def _slot(

@@ -28,10 +28,10 @@ import time
 from collections.abc import Callable
 from typing import Optional
 
-import damage
 import inside
 import listeners
 import processes
+import slot_manifest
 from directory import read_text
 from wire import Document
 
@@ -59,9 +59,8 @@ def check(root: str) -> Document:
     A try is {"what", "to", "outcome"}. `fault` says why a replica's tries were not made. A replica that does not run is
     left out.
     """
-    manifests = _manifests(root)
     until = time.monotonic() + SECONDS
-    begun = [each for each in (_Replica.of(root, one) for one in manifests) if each]
+    begun = [each for each in (_Replica.of(root, one) for one in slot_manifest.sound(root)) if each]
     replicas = [each.end(until) for each in begun]
     return {
         "listeners": listeners.listeners(),
@@ -70,13 +69,6 @@ def check(root: str) -> Document:
         ),
         "replicas": replicas,
     }
-
-
-def _manifests(root: str) -> list[Document]:
-    slots = os.path.join(root, "slots")
-    names = sorted(os.listdir(slots)) if os.path.isdir(slots) else []
-    texts = [read_text(os.path.join(slots, name, damage.MANIFEST)) for name in names]
-    return [each for each in (damage.manifest(text or "") for text in texts) if each]
 
 
 class _Replica:

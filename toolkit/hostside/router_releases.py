@@ -6,13 +6,13 @@ The slots' manifests are the truth. `versions.map` and the maps of the running w
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 
 import hang
 import router_files
 import router_socket
+import slot_manifest
 
 MAP = "versions.map"
 
@@ -51,12 +51,8 @@ def _entries(root: str) -> dict[str, str]:
     """
     entries = {}
     at = router_files.routes(os.path.join(root, "router")).get("at", "")
-    slots = os.path.join(root, "slots")
-    for program in sorted(os.listdir(slots)) if os.path.isdir(slots) else []:
+    for program, manifest in slot_manifest.each(root):
         try:
-            manifest = json.loads(
-                router_files.read(os.path.join(slots, program, "manifest.json")) or ""
-            )
             hung = int(hang.recorded(root, program).get("at", 0))
             release = manifest["release"]
             # The text goes into a map, a header and the log's JSON.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 
 import router_files
 import router_socket
 import routes_file
+import slot_manifest
 from router_socket import RouterError
 from wire import Document, Servers
 
@@ -112,8 +112,7 @@ def _all_loads(root: str) -> dict[tuple[str, str], tuple[int, int]]:
 
 def target_of(root: str, program: str) -> tuple[str, str]:
     """Return the model of a slot of this host, and the name of its target in the router."""
-    text = router_files.read(os.path.join(root, "slots", program, "manifest.json")) or "{}"
-    manifest = json.loads(text)
+    manifest = slot_manifest.read(root, program)
     at = router_files.routes(os.path.join(root, "router")).get("at", "")
     slot = manifest.get("slot", "")
     return manifest.get("model", ""), routes_file.name_of({"host": at, "slot": slot})

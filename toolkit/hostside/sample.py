@@ -7,14 +7,13 @@ import threading
 import time
 
 import completion
-import damage
 import guard_replica
 import guard_traffic
 import processes
 import router_files
 import router_socket
 import signs
-from directory import read_text
+import slot_manifest
 from router_socket import RouterError
 from wire import Document
 
@@ -67,10 +66,7 @@ def _no_requests(worker: int, model: str, slot: str) -> Document:
 
 def _replicas(root: str) -> list[Document]:
     """Return the counters of all replicas, which are asked at once: one that hangs makes the others no older."""
-    place = os.path.join(root, "slots")
-    names = sorted(os.listdir(place)) if os.path.isdir(place) else []
-    texts = [read_text(os.path.join(place, name, damage.MANIFEST)) for name in names]
-    found = [each for each in (damage.manifest(text or "") for text in texts) if each is not None]
+    found = slot_manifest.sound(root)
     rows: list[Document] = [{} for _ in found]
 
     def ask(index: int) -> None:

@@ -6,10 +6,7 @@ vLLM, whose signs stand here for them.
 
 from __future__ import annotations
 
-import json
-import os
-
-from directory import read_text
+import slot_manifest
 from wire import Document
 
 VLLM = {
@@ -56,9 +53,4 @@ def signs(manifest: Document) -> Document:
 
 def of_slot(root: str, program: str) -> Document:
     """Return the signs of the replica in a slot, `program` being model and slot joined by a dash."""
-    try:
-        return signs(
-            json.loads(read_text(os.path.join(root, "slots", program, "manifest.json")) or "")
-        )
-    except ValueError:
-        return signs({})
+    return signs(slot_manifest.read(root, program))

@@ -1,4 +1,4 @@
-"""Before a replica starts, whoever starts it: whether its snapshots are what was put there.
+"""Before a replica starts, whoever starts it: whether its snapshots are what was put there, and whether it is its turn.
 
     python3 -I <root>/bin/watch check-start ROOT PROGRAM
 
@@ -10,21 +10,19 @@ of snapshots are for `verify` to judge: they change no answer.
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 
 import compiled
+import slot_manifest
+import start_turn
 import tree_check
-from directory import read_text
 
 
 def main(arguments: list[str]) -> int:
     """Check the snapshots of the slot `arguments[1]` (MODEL-SLOT) below the root `arguments[0]`."""
     root, program = arguments
-    text = read_text(os.path.join(root, "slots", program, "manifest.json"))
+    release = slot_manifest.release(root, program)
     try:
-        release = json.loads(text or "")["release"]
         parts = [release, *release.get("adapters", [])]
         snapshots = [str(each["snapshot"]) for each in parts]
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -42,4 +40,6 @@ def main(arguments: list[str]) -> int:
         # The engine would load what a former replica left, or fail without its directory.
         sys.stderr.write(f"no fresh directory for what the engine compiles: {error}\n")
         return 1
+    # Last, because its turn passes where the replica does not begin at once.
+    start_turn.take(root, program)
     return 0

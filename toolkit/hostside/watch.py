@@ -9,7 +9,6 @@ to a standby, and a command still notices a hang.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -20,6 +19,7 @@ import hold_lease
 import router_files
 import router_releases
 import router_view
+import slot_manifest
 import takeover
 import withdraw
 from directory import Directory, make_own
@@ -157,11 +157,9 @@ def _say(words: str) -> None:
 def _slots(root: str) -> dict[str, tuple[float, Document]]:
     """Return {program: (time of its manifest, manifest)} of each slot."""
     found = {}
-    for program in sorted(os.listdir(os.path.join(root, "slots"))):
-        path = os.path.join(root, "slots", program, "manifest.json")
+    for program, manifest in slot_manifest.each(root):
         try:
-            with open(path) as file:
-                found[program] = (os.fstat(file.fileno()).st_mtime, json.load(file))
-        except (OSError, ValueError):
+            found[program] = (os.stat(slot_manifest.path(root, program)).st_mtime, manifest)
+        except OSError:
             continue  # it is being emptied
     return found

@@ -7,6 +7,7 @@ import os
 
 import router_files
 import routes_file
+import slot_manifest
 from router_socket import RouterError
 from wire import Document
 
@@ -42,9 +43,8 @@ def require_kept(root: str, former: Document, routes: Document) -> None:
 
 def _release(root: str, model: str, slot: str) -> int:
     """Return the number of the release in a slot; 0 where there is none."""
-    path = os.path.join(root, "slots", f"{model}-{slot}", "manifest.json")
     try:
-        return int(json.loads(router_files.read(path) or "")["release"]["number"])
+        return int(slot_manifest.release(root, f"{model}-{slot}")["number"])
     except (ValueError, KeyError, TypeError):
         return 0
 

@@ -1,0 +1,72 @@
+"""The manifest of a slot: what its replica runs, as the playbook wrote it. All of this host's programs read it here."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+
+from directory import read_text
+from wire import Document
+
+NAME = "manifest.json"
+_FIELDS = {"model": str, "slot": str, "port": int, "release": dict}
+_OF_RELEASE = {"model": str, "version": str, "number": int, "snapshot": str, "engine": str}
+
+
+def read(root: str, program: str) -> Document:
+    """Return the manifest of a slot, `program` being model and slot joined by a dash; empty where there is none.
+
+    A slot without one is being filled or emptied.
+    """
+    return parsed(read_text(path(root, program)))
+
+
+def path(root: str, program: str) -> str:
+    """Return the path of a slot's manifest."""
+    return os.path.join(root, "slots", program, NAME)
+
+
+def programs(root: str) -> list[str]:
+    """Return the names of all slots of this host, in order."""
+    slots = os.path.join(root, "slots")
+    return sorted(os.listdir(slots)) if os.path.isdir(slots) else []
+
+
+def each(root: str) -> Iterator[tuple[str, Document]]:
+    """Yield program and manifest of each slot that has one."""
+    for program in programs(root):
+        found = read(root, program)
+        if found:
+            yield program, found
+
+
+def sound(root: str) -> list[Document]:
+    """Return the manifests that have all fields that every manifest has."""
+    return [found for _, found in each(root) if is_sound(found)]
+
+
+def parsed(text: str | None) -> Document:
+    """Return the document in the text of a manifest; empty where it is none."""
+    try:
+        found = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def is_sound(found: Document) -> bool:
+    """Whether a manifest has all fields that every manifest has."""
+    return _has(found, _FIELDS) and _has(found["release"], _OF_RELEASE)
+
+
+def release(root: str, program: str) -> Document:
+    """Return the release of a slot; empty where there is none."""
+    found = read(root, program).get("release")
+    return found if isinstance(found, dict) else {}
+
+
+def _has(document: object, fields: dict[str, type]) -> bool:
+    return isinstance(document, dict) and all(
+        isinstance(document.get(name), kind) for name, kind in fields.items()
+    )
