@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -91,6 +95,47 @@ def test_new_files_serve_in_the_morning_and_are_the_newest_version(night: Unatte
     assert night.prompt("outdated", "--no-engines").code == 0
     assert "had its run at" in night.run().out
     assert len(night.typed) == 1
+
+
+@pytest.fixture
+def webhook(prompt: Prompt) -> Iterator[list[dict[str, Any]]]:
+    """The events that a webhook got, to which the settings of the ops machine lead."""
+    got: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/hook"
+        (prompt.place / "notify.yaml").write_text(f"channels: [{{name: ops, webhook: '{url}'}}]\n")
+        prompt.set("TOOLKIT_NOTIFY", prompt.place / "notify.yaml")
+        yield got
+        server.shutdown()
+
+
+@pytest.mark.parametrize("bad", [False, True], ids=["a good one", "a bad one"])
+def test_a_night_is_told_to_a_webhook_with_its_verdict(
+    prompt: Prompt, monkeypatch: pytest.MonkeyPatch, bad: bool, webhook: list[dict[str, Any]]
+) -> None:
+    night = Unattended(prompt, monkeypatch, 1)
+    del webhook[:]
+    if bad:
+        night.fleet.world.judge(Verdict.FAILED, "it is slow")
+    assert night.run().code == (8 if bad else 0)
+    assert night.serving() == ({"v2"} if bad else {night.new})
+    upgrade, run = webhook
+    assert (upgrade["command"], run["command"]) == ("upgrade", "schedule run")
+    assert upgrade["reason"] == "schedule, window first"
+    assert upgrade["hosts"] == {"gpu1": "failed" if bad else "live"}
+    assert ["gpu1", "bake", "failed" if bad else "passed"] in upgrade["gates"]
+    assert run["outcome"] == ("release-failed" if bad else "done")
 
 
 def test_a_version_that_fails_is_returned_and_no_later_window_tries_it(night: Unattended) -> None:

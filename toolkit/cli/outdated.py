@@ -230,6 +230,10 @@ def _show_engines(engines: Sequence[EngineCurrency]) -> None:
         ],
         _WIDTH,
     )
+    if any(each.models for each in engines):
+        say(
+            "schedules upgrade no engines: toolkit engine lock VERSION, then `engine` in the registry"
+        )
     for each in engines:
         if each.fault:
             say(f"{each.name} on {each.accelerator}: not known: {each.fault}")
