@@ -83,13 +83,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         user = request.get("user", "").split()
         of_client = user[:1] == ["client"]
         clients[0] += of_client
+        if clients[0] == 1 and of_client and behaviour == "dies 20 s after a client":
+            threading.Timer(20, lambda: (worker.kill(), os._exit(0))).start()
         if fails(of_client):
             use.count(self, {"refused": 500})
             self.answer(500, b'{"error": {"message": "internal error"}}')
             return
         running[0] += 1
         begun = time.monotonic()
-        text = adapters[asked] if asked in adapters else spoken(of_client)
+        text = adapters[asked] if asked in adapters else spoken(of_client, request)
         if user[:1] == ["slow"]:
             time.sleep(1.5)
         elif user[:1] and user[0] in WAYS:
@@ -253,17 +255,24 @@ def fails(of_client):
     return behaviour == "answers errors" or (of_client and behaviour == "answers errors to clients")
 
 
-def spoken(of_client):
-    """Return the text of an answer, as late and at such a price as the behaviour says."""
+def spoken(of_client, request):
+    """Return the text of an answer, as late and at such a price as the behaviour says.
+
+    A question of several turns is answered with their number, so that a lost turn shows.
+    """
     if behaviour == "is slow":
         time.sleep(0.1)
+    if behaviour.startswith("answers in "):
+        time.sleep(int(behaviour.split()[2]) / 1000)
     if behaviour == "grows with each client" and of_client and len(taken) < 48:
         taken.append(b"x" * 2**24)
     if clients[0] and behaviour == "answers wrongly after a client":
         return "I am somebody else."
     if clients[0] and behaviour == "answers nothing after a client":
         return ""
-    return answer or f"hello from {os.path.basename(snapshot)}"
+    turns = sum(each.get("role") == "user" for each in request.get("messages", ()))
+    counted = turns > 1 and behaviour != "reads the last turn alone"
+    return (answer or f"hello from {os.path.basename(snapshot)}") + f" ({turns} turns)" * counted
 
 
 def connect(address, port):

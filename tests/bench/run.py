@@ -38,6 +38,7 @@ SECTIONS = {
     "bench_use.py": ("use", "use-year"),
     "bench_use_clients.py": ("use-clients",),
     "bench_accounting.py": ("accounting",),
+    "bench_planted.py": ("planted",),
     "bench_guard_faults.py": ("guard-faults", "guard-work", "guard-repeats"),
 }
 

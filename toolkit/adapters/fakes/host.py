@@ -90,6 +90,11 @@ class Behaviour(StrEnum):
     EMPTY_LATER = "answers nothing after a client"
     WRONG_LATER = "answers wrongly after a client"
     GROWS = "grows with each client"
+    DIES_LATER = "dies 20 s after a client"
+    # These two have the same files but for their speed; the third one reads nothing but the last turn of a chat.
+    STEADY = "answers in 50 ms"
+    TWICE_AS_SLOW = "answers in 100 ms"
+    WRONG_TEMPLATE = "reads the last turn alone"
 
 
 # How a guard sees under traffic that a version is no good.
