@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import urllib.error
 from collections.abc import Iterator
@@ -107,6 +108,38 @@ def test_a_bad_adapter_gets_no_request(site: StubSite, words: str) -> None:
     assert report.bad == ()
     assert report.versions.keys() == {"sql1"}
     assert [said(site, host) for host in HOSTS] == ["I am adapter sql1."] * 3
+
+
+def test_golden_prompts_and_hosts_themselves_refuse_an_adapter(site: StubSite) -> None:
+    text = site.lab.registry.read_text()
+    guard = "guard: {answers: {file: sql.yaml}, bake: 2min}"
+    site.lab.registry.write_text(text.replace("I am adapter}]}", f"I am adapter}}], {guard}}}"))
+    golden = site.lab.directory / "sql.yaml"
+    golden.write_text("[{prompt: hi, expect: {contains: sql1}}]")
+    pin(site, "I am adapter sql2.")
+    for words in (("gate", "tiny@v1"), ("deploy", "tiny@v1")):
+        refused = site.lab.toolkit(*words, "--yes", check=False)
+        assert refused.returncode == 8
+        assert "did not pass the gate 'answers of sql'" in refused.stderr
+    assert [said(site, host) for host in HOSTS] == ["I am adapter sql1."] * 3
+    golden.write_text("[{prompt: hi, expect: {contains: I am adapter}}]")
+    load, ended = load_on(site, "alpha"), []
+    command = ("deploy", "tiny@v1", "--yes")
+    thread = threading.Thread(target=lambda: ended.append(site.lab.toolkit(*command, check=False)))
+    thread.start()
+    try:
+        until(lambda: [each["phase"] for each in site.status()["guards"]] == ["bake"], 60)
+        load.wait_for(lambda report: report.versions.get("sql2", 0) > 5, 30)
+        site.lab.toolkit("abort", "tiny")
+    finally:
+        thread.join(150)
+    assert [each.returncode for each in ended] == [8]
+    mark = time.time()
+    load.wait_for(lambda report: (report.last_sent("sql1", after=mark) or 0) > 0, 30)
+    report = load.stop()
+    assert report.bad == ()
+    assert [said(site, host) for host in HOSTS] == ["I am adapter sql1."] * 3
+    assert site.status()["drift"] == []
 
 
 def test_after_a_crash_and_a_boot_the_adapters_are_there_again(site: StubSite) -> None:
