@@ -33,6 +33,7 @@ CHANGES = {
 }  # fmt: skip
 # These modules work by name, each in directories of root alone, and check them first.
 IN_ROOTS_OWN = {
+    "compiled.py": "make_own",
     "deployment_lock.py": "the root itself",
     "inside.py": "the kernel's own files",
     "open_deployment.py": "the root itself",
