@@ -37,7 +37,7 @@ models:
 """
 COMMIT = "a09a35458c702b33eeacc393d103063234e8bc28"
 NAME_HINT = "up to 63 of a-z 0-9 . _ - with a letter or digit first, in lower case"
-MODEL_FIELDS = "adapters, aliases, checks, description, engine, env, guard, hold, inside, kind, licence, lora, openness, resources, routing, serving, source, versions"
+MODEL_FIELDS = "adapters, aliases, checks, description, engine, env, guard, hold, inside, kind, licence, lora, objectives, openness, resources, routing, serving, source, versions"
 
 # what stands there -> what somebody wrote instead -> place, message, hint
 FAULTS = [

@@ -150,8 +150,7 @@ def test_a_model_is_described_with_the_version_that_serves_and_a_switch_reloads_
     site.shift(green=100, blue=0)
     assert site.lab.ask("/v1/models/tiny")[1] == {**told, "version": "v2", "release": 2}
     assert router_socket.processes(site.lab.directory)["current"] == workers
-    # The list is a file that HAProxy reads as it starts.
-    assert site.lab.ask("/v1/models")[1]["data"] == [told]
+    assert site.lab.ask("/v1/models")[1]["data"] == [{**told, "version": "v2", "release": 2}]
     # That is what a client was told, and not what answered it.
     lines = until(lambda: len(each := site.lab.requests()) > 3 and each)
     assert {(each["model"], each["version"], each["slot"]) for each in lines} == {("-", "-", "-")}

@@ -41,7 +41,7 @@ def slo(
     home: str | None,
     as_json: bool,
 ) -> None:
-    """Show how far models keep their objectives, what is left of each error budget, and which release spent it.
+    """Show whether models keep their objectives, what is left of their budgets, and what spent it.
 
     Objectives stand in the registry, in the field `objectives` of a model. Hosts that do not answer are named; what
     they counted is collected when they are back. A missed objective changes no exit code.
