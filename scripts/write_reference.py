@@ -1,13 +1,15 @@
-"""Write the generated files: JSON Schemas, docs/registry.md, docs/commands.md and docs/json.md.
+"""Write the generated files: JSON Schemas, the words of completion, docs/registry.md, docs/commands.md, docs/json.md.
 
 With `--check`, write nothing and end with 1 where a file is out of date.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -54,6 +56,7 @@ def generated() -> dict[Path, str]:
         ROOT / "docs" / "registry.md": reference_text(),
         ROOT / "docs" / "commands.md": commands_text(),
         ROOT / "docs" / "json.md": page_text(),
+        ROOT / "toolkit" / "cli" / "words.json": words_text(),
         **{SCHEMAS / name: text for name, text in schema_texts().items()},
     }
 
@@ -66,6 +69,38 @@ def commands_text() -> str:
         heading = f"{level} `{context.command_path}`" if context.parent else "## `toolkit`"
         parts.append(f"{heading}\n\n```text\n{context.get_help().rstrip()}\n```\n")
     return "\n".join(parts)
+
+
+def words_text() -> str:
+    """Return toolkit/cli/words.json: of each command what completion offers after it, see `toolkit.cli.names`."""
+    found = {each.command_path.partition(" ")[2]: _words(each) for each in contexts()}
+    return json.dumps(found, indent=1) + "\n"
+
+
+def _words(context: click.Context) -> dict[str, Any]:
+    command = context.command
+    options = [
+        each
+        for each in command.get_params(context)
+        if isinstance(each, click.Option) and not each.hidden
+    ]
+    names = command.list_commands(context) if isinstance(command, click.Group) else []
+    return {
+        "options": {name: each.help or "" for each in options for name in _names(each)},
+        "repeated": [name for each in options if each.multiple for name in _names(each)],
+        "commands": {name: _short_help(context, name) for name in names},
+    }
+
+
+def _names(option: click.Option) -> list[str]:
+    return [*option.opts, *option.secondary_opts]
+
+
+def _short_help(context: click.Context, name: str) -> str:
+    assert isinstance(context.command, click.Group)
+    found = context.command.get_command(context, name)
+    assert found is not None, name
+    return found.get_short_help_str()
 
 
 def contexts() -> Iterator[click.Context]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from tests.walk.hub import model_files
 # Seconds: the most that a median may be.
 COMPLETION, PLAN, BEHIND_CURL = 0.15, 2.0, 0.3
 COMMANDS = ("plan", "diff")
-# Lines whose last word is begun: a command, a model, a host, a release.
+# Lines whose last word is begun: a command, a model, a host, an option.
 LINES = (
     "toolkit dep",
     "toolkit deploy ti",
@@ -36,6 +37,8 @@ LINES = (
     "toolkit rollback tiny --to ",
 )
 ASK, CURL = "ask, first token", "curl, first token"
+# The processor's seconds of a command and its ssh, without those of the hosts.
+OWN = "of the processor, here:"
 
 Times = dict[str, list[float]]
 
@@ -49,8 +52,14 @@ def main() -> int:
     given = parser.parse_args()
     if lacking := missing():
         raise SystemExit(lacking)
+    # Without compiled modules each start would compile them.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     times: Times = {}
     with stub_site(given.hosts) as site:
+        # Before routers and watches take a part of the processors.
+        for _ in range(given.rounds):
+            for line in LINES:
+                times.setdefault(f"completion of `{line}`", []).append(completion(site, line))
         deploy(site, given.hosts)
         for turn in range(given.rounds + 1):
             # The first round is not counted.
@@ -84,7 +93,7 @@ def pin(site: StubSite, version: str) -> None:
 
 def one_round(site: StubSite) -> list[tuple[str, float]]:
     """Return the seconds of everything once; what is compared runs in turns."""
-    found = [(f"completion of `{line}`", completion(site, line)) for line in LINES]
+    found = []
     body = {"model": "tiny", "stream": True, "messages": [{"role": "user", "content": PROMPT}]}
     host = site.lab.machines[0].name
     url = f"{site.door(host)}/v1/chat/completions"
@@ -96,8 +105,11 @@ def one_round(site: StubSite) -> list[tuple[str, float]]:
         for connected in (False, True):
             if not connected:
                 site.lab.hang_up()
+            before = own_work()
             seconds = timed(lambda words=(command, "tiny@v2"): site.lab.toolkit(*words))
-            found.append((f"toolkit {command}{', connected' if connected else ''}", seconds))
+            name = f"{command}{', connected' if connected else ''}"
+            found.append((f"toolkit {name}", seconds))
+            found.append((f"{OWN} {name}", own_work() - before))
     return found
 
 
@@ -133,6 +145,12 @@ def first_byte(argv: Sequence[str], environment: Mapping[str, str] = os.environ)
         seconds = time.monotonic() - began
         process.stdout.read()
     return seconds
+
+
+def own_work() -> float:
+    """Return the processor's seconds of all commands that have ended, and of what they started."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def tell(times: Times, hosts: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 from contextlib import closing
@@ -9,13 +10,14 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 
 from tests.cli.shell import Prompt, Shell, start
 from tests.cli.test_json import Fleet
 from tests.workflows.world import release
 from toolkit.adapters.history.glance import releases_in
 from toolkit.cli.main import cli
-from toolkit.cli.names import ARGUMENTS, FLAGS
+from toolkit.cli.names import ARGUMENTS, FLAGS, items_for
 from toolkit.config import known_names
 from toolkit.config.glance import models_in
 
@@ -203,18 +205,46 @@ def test_names_need_a_home_and_keep_the_fleets_that_were_used_last(tmp_path: Pat
     )
 
 
-def test_completion_loads_no_library(shell: Shell) -> None:
+@pytest.mark.parametrize("typed", ["toolkit dep", "toolkit deploy t", "toolkit deploy tiny --dry"])
+def test_completion_loads_no_library_and_no_command(shell: Shell, typed: str) -> None:
     words = {
         "_TOOLKIT_COMPLETE": "bash_complete",
-        "COMP_WORDS": "toolkit deploy t",
-        "COMP_CWORD": "2",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(typed.count(" ")),
     }
     shell.environment.update(words, PYTHONPROFILEIMPORTTIME="1")
     child = start(shell.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    _, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=30)
+    assert len(out.splitlines()) == 1
     loaded = {line.rpartition("|")[2].strip() for line in err.splitlines()}
     assert "toolkit.cli.names" in loaded
-    assert not {"ruamel", "pydantic", "sqlite3", "toolkit.cli.deploy", "yaml"} & loaded
+    heavy = {"ruamel", "pydantic", "sqlite3", "yaml", "toolkit.cli.deploy", "toolkit.domain.plan"}
+    assert not heavy & loaded
+
+
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        *itertools.product(("", "registry"), ("", "re", "-", "--h")),
+        *itertools.product(("deploy", "keys add", "status"), ("-", "--h")),
+    ],
+)
+def test_words_are_offered_as_the_command_itself_offers_them(words: str, typed: str) -> None:
+    before = words.split()
+    offered = items_for(before, typed)
+    assert offered is not None
+    own = ShellComplete(cli, {}, "toolkit", "_TOOLKIT_COMPLETE").get_completions(before, typed)
+    assert [(each.value, each.help or "") for each in offered] == [
+        (each.value, each.help or "") for each in own
+    ]
+
+
+def test_an_option_is_offered_again_only_where_it_may_be_repeated() -> None:
+    def after(*words: str) -> set[str]:
+        return {each.value for each in items_for(words, "--") or ()}
+
+    assert {"--yes", "--host"} <= after("deploy", "tiny")
+    assert after("deploy", "--yes", "--host", "a") == after("deploy") - {"--yes"}
 
 
 @pytest.mark.parametrize(

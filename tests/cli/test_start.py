@@ -77,7 +77,7 @@ def test_help_loads_neither_commands_nor_what_they_need(place: Path) -> None:
         "toolkit.cli.main",
         "toolkit.cli.output",
         "toolkit.cli.views",
-        "toolkit.cli.views.plan",
+        "toolkit.cli.views.dry_run",
         "toolkit.cli.views.table",
         "toolkit.cli.streams",
     }

@@ -11,7 +11,7 @@ import pytest
 from tests.workflows.world import Killed, World, release
 from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Store
-from toolkit.cli.views.plan import DryRun
+from toolkit.cli.views.dry_run import DryRun
 from toolkit.domain.release import Outcome
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import HostError, RefusedError

@@ -21,8 +21,9 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
+from toolkit.cli.views.dry_run import DryRun
 from toolkit.cli.views.host import open_host
-from toolkit.cli.views.plan import DryRun, go_ahead
+from toolkit.cli.views.plan import go_ahead
 from toolkit.cli.waiting import wait_option
 from toolkit.config.engine_locks import is_shipped, read_locks
 from toolkit.domain.accelerator import Accelerator

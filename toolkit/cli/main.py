@@ -14,7 +14,7 @@ import click
 from toolkit import __version__
 from toolkit.cli import streams
 from toolkit.cli.output import print_json, say
-from toolkit.cli.views.plan import DryRun
+from toolkit.cli.views.dry_run import DryRun
 from toolkit.errors import InputError, InterruptionError, ToolkitError
 
 # name -> (module:attribute, one line of help). The help stands here so that listing imports nothing;

@@ -1,17 +1,19 @@
-"""Offer names while a command is typed: models, versions, hosts, keys, releases, paths.
+"""Offer words while a command is typed: commands, options, models, versions, hosts, keys, releases, paths.
 
-It must answer faster than a person types, so it loads neither the command nor a library: see `config.glance`, and
-`config.known_names` for what only Ansible or the hosts know. What it does not know, it leaves to click, which loads the
-command.
+It must answer faster than a person types, so it loads neither the command nor a library: see `words.json` for commands
+and options, `config.glance` for names, and `config.known_names` for what only Ansible or the hosts know. What it does
+not know, such as the choices of an option, it leaves to click, which loads the command.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from enum import Enum
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from click.shell_completion import CompletionItem, get_completion_class
 
@@ -93,16 +95,16 @@ def offered() -> str | None:
 
 
 def items_for(words: Sequence[str], typed: str, *, alone: bool = False) -> Items | None:
-    """Return the names that may stand where `typed` begins; None where the word is no name.
+    """Return the words that may stand where `typed` begins; None where only the command itself knows them.
 
     `words` are those before it. With `alone` the shell replaces only what follows the @ of MODEL@VERSION.
     """
-    if typed.startswith("-"):
-        return None
     command, before = _command(words)
+    if typed.startswith("-"):
+        return None if _wants_value(before) else _options(command, before, typed)
     kind = _kind(command, before)
     if kind is None:
-        return None
+        return None if before else _commands(command, typed)
     if kind in (Name.FILE, Name.DIRECTORY):
         return [CompletionItem(typed, type=kind.value)]
     names = _names(kind, _positional(before), typed, _places(words))
@@ -128,9 +130,39 @@ def _command(words: Sequence[str]) -> tuple[str, list[str]]:
     return " ".join(rest[:size]), rest[size:]
 
 
+def _options(command: str, before: Sequence[str], typed: str) -> Items | None:
+    """Return the options that go on like this, without those that stand there and may do so once; None if unknown."""
+    said = _said(command)
+    if said is None:
+        return None
+    return [
+        CompletionItem(name, help=text)
+        for name, text in said["options"].items()
+        if name.startswith(typed) and (name not in before or name in said["repeated"])
+    ]
+
+
+def _commands(command: str, typed: str) -> Items | None:
+    """Return the commands below this one that go on like this; None where it has none."""
+    said = _said(command)
+    if not said or not said["commands"]:
+        return None
+    below = said["commands"].items()
+    return [CompletionItem(name, help=text) for name, text in below if name.startswith(typed)]
+
+
+def _said(command: str) -> Any:
+    """Return what words.json says: {"options": {name: help}, "repeated": [name], "commands": {name: help}}, or None."""
+    return json.loads((Path(__file__).parent / "words.json").read_text("utf-8")).get(command)
+
+
+def _wants_value(before: Sequence[str]) -> bool:
+    return bool(before) and before[-1].startswith("-") and before[-1] not in FLAGS
+
+
 def _kind(command: str, before: Sequence[str]) -> Name | None:
-    last = before[-1] if before else ""
-    if last.startswith("-") and last not in FLAGS:
+    if _wants_value(before):
+        last = before[-1]
         return _OPTIONS.get(f"{command} {last}") or _OPTIONS.get(last)
     if _positional(before) and command not in _MANY:
         return None

@@ -18,8 +18,9 @@ from toolkit.cli.options import dry_run_option, fleet_option, home_option, json_
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
 from toolkit.cli.views.changes import agreed_to, show_changes, turn_off_option
+from toolkit.cli.views.dry_run import DryRun
 from toolkit.cli.views.host import open_host
-from toolkit.cli.views.plan import DryRun, go_ahead
+from toolkit.cli.views.plan import go_ahead
 from toolkit.cli.waiting import patience_now, until_set, wait_option
 from toolkit.domain.change import folded
 from toolkit.domain.quantity import format_seconds

@@ -21,8 +21,9 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing, trail_now
+from toolkit.cli.views.dry_run import DryRun
 from toolkit.cli.views.host import open_host
-from toolkit.cli.views.plan import DryRun, go_ahead
+from toolkit.cli.views.plan import go_ahead
 from toolkit.cli.waiting import patience_now, wait_option
 from toolkit.domain.facts import FleetFacts
 from toolkit.domain.quantity import format_size

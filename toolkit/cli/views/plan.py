@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from toolkit.cli.output import note, print_json, say
+from toolkit.cli.views.dry_run import DryRun
 from toolkit.domain.plan import StepKind
 
 if TYPE_CHECKING:
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
     from toolkit.planning.change.rollout import RolloutPlan
     from toolkit.workflows.change.gating import GatePlan
     from toolkit.workflows.change.stop import StopPlan
-
-
-class DryRun(Exception):
-    """Ends a command after its plan was shown."""
 
 
 class _Document(Protocol):

@@ -1,0 +1,7 @@
+"""How a command ends that only shows its plan: apart from plans, since each start of the command line loads it."""
+
+from __future__ import annotations
+
+
+class DryRun(Exception):
+    """Ends a command after its plan was shown."""
