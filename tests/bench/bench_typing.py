@@ -30,12 +30,7 @@ from tests.walk.hub import model_files
 COMPLETION, PLAN, BEHIND_CURL = 0.15, 2.0, 0.3
 COMMANDS = ("plan", "diff")
 # Lines whose last word is begun: a command, a model, a host, an option.
-LINES = (
-    "toolkit dep",
-    "toolkit deploy ti",
-    "toolkit hosts drain host0",
-    "toolkit rollback tiny --to ",
-)
+LINES = ("toolkit dep", "toolkit deploy ti", "toolkit hosts drain ", "toolkit deploy tiny --dry")
 ASK, CURL = "ask, first token", "curl, first token"
 # The processor's seconds of a command and its ssh, without those of the hosts.
 OWN = "of the processor, here:"
