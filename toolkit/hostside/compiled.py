@@ -25,9 +25,10 @@ import re
 import shutil
 import stat
 import sys
-from typing import Any, Optional
+from typing import Optional
 
 import seals
+import slot_manifest
 import tree_check
 import trees
 from directory import Directory, make_own, open_plain, read_text
@@ -282,18 +283,13 @@ class _Copy:
 
 def _manifest(root: str, program: str) -> tuple[Document, list[int]]:
     """Return a slot's manifest, and what shows that it was written anew: for another start."""
-    path = os.path.join(root, "slots", program, "manifest.json")
-    found: Any = json.loads(read_text(path) or "{}")
-    seen = os.lstat(path)
-    return (found if isinstance(found, dict) else {}), [seen.st_ino, seen.st_ctime_ns]
+    found = slot_manifest.read(root, program)
+    seen = os.lstat(slot_manifest.path(root, program))
+    return found, [seen.st_ino, seen.st_ctime_ns]
 
 
 def _note(root: str, program: str) -> Document:
-    with contextlib.suppress(ValueError):
-        text = read_text(os.path.join(root, WORKING, f".{program}.json"))
-        found = json.loads(text or "{}")
-        return found if isinstance(found, dict) else {}
-    return {}
+    return slot_manifest.parsed(read_text(os.path.join(root, WORKING, f".{program}.json")))
 
 
 def _shape(root: str, snapshot: str) -> dict[str, str]:

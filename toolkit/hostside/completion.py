@@ -205,10 +205,9 @@ def metrics(port: int, path: str, timeout: float = 2) -> list[str]:
     import http.client
 
     try:
-        status, body = _request(port, "GET", path, None, timeout)
+        return text(port, path, timeout).splitlines()
     except (OSError, http.client.HTTPException):
         return []
-    return body.decode("utf-8", "replace").splitlines() if status == 200 else []
 
 
 def text(port: int, path: str, timeout: float) -> str:

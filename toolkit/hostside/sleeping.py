@@ -7,7 +7,7 @@ This module imports no sibling, so that the fake host of the tests wakes models 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 Document = dict[str, Any]
@@ -52,15 +52,12 @@ def own(routes: Document, route: Document) -> list[Document]:
 
 def waking(routes: Document, model: str, due: int) -> Document:
     """Return the routes in which a model that sleeps wakes, and is `due` then; the same where it wakes already."""
-    changed = []
-    for route in routes.get("routes", ()):
-        sleep = route.get("sleep")
-        if route["model"] == model and sleep and not sleep["due"]:
-            route = {**route, "sleep": {**sleep, "due": due}}
-        changed.append(route)
-    if changed == routes.get("routes", []):
-        return routes
-    return {**routes, "serial": routes.get("serial", 0) + 1, "routes": changed}
+
+    def wake(route: Document) -> Document:
+        sleep = route["sleep"]
+        return route if sleep["due"] else {**route, "sleep": {**sleep, "due": due}}
+
+    return _edited(routes, model, wake)
 
 
 def awake(routes: Document, model: str, names: Collection[str]) -> Document:
@@ -68,11 +65,15 @@ def awake(routes: Document, model: str, names: Collection[str]) -> Document:
 
     Requests wait no more once a target serves. The sleep ends with its last target.
     """
-    changed = []
-    for route in routes.get("routes", ()):
-        if route["model"] == model and route.get("sleep"):
-            route = _awake(route, names)
-        changed.append(route)
+    return _edited(routes, model, lambda route: _awake(route, names))
+
+
+def _edited(routes: Document, model: str, edit: Callable[[Document], Document]) -> Document:
+    """Return the routes with the route of a model that sleeps as `edit` returns it; the same where that is no other."""
+    changed = [
+        edit(route) if route["model"] == model and route.get("sleep") else route
+        for route in routes.get("routes", ())
+    ]
     if changed == routes.get("routes", []):
         return routes
     return {**routes, "serial": routes.get("serial", 0) + 1, "routes": changed}
