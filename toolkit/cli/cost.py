@@ -113,9 +113,8 @@ def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
 
     Prices of hosts come from a file of costs, see docs/economics.md. Use is collected from the hosts into the history
     first, which also has the time for which models held hosts; where it has none yet, --tokens-in and --tokens-out
-    state a traffic. The tables show the
-    actual cost, the cost at full load and the marginal cost side by side, and the same traffic at closed APIs with the
-    dates of their prices.
+    state a traffic. The tables show the actual cost, the cost at full load and the marginal cost side by side, and the
+    same traffic at closed APIs with the dates of their prices.
     """
     from datetime import UTC, datetime
 

@@ -19,7 +19,7 @@ from toolkit.cli.views.plan import confirmation, go_ahead
 from toolkit.cli.waiting import wait_option
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.warmth import WhenAsleep
-from toolkit.workflows.change.sleep import SleepPlan, put_to_sleep
+from toolkit.workflows.change.sleep import SleepPlan, Slept, put_to_sleep
 from toolkit.workflows.change.sleep import wake as wake_model
 from toolkit.workflows.tools import Timing
 
@@ -56,13 +56,7 @@ def sleep(
     members = open_members(home_directory(home), open_fleet(fleet).hosts, None)
     confirm = confirmation(_show, yes=yes, dry_run=dry_run, as_json=as_json)
     done = put_to_sleep(members, model, WhenAsleep(policy), confirm, Timing(drain=drain_timeout))
-    if as_json:
-        print_json(
-            {"plan": done.plan.as_json(), "changed": done.plan.changes, "seconds": done.seconds}
-        )
-        return
-    if not done.plan.changes:
-        say(done.plan.words)
+    if _tell(done, as_json=as_json):
         return
     say(f"{model} sleeps; to wake it: toolkit wake {model}")
 
@@ -80,17 +74,22 @@ def wake(model: str, fleet: str | None, home: str | None, as_json: bool) -> None
         home_directory(home), open_fleet(fleet).hosts, None, history_needed=False
     )
     done = wake_model(members, model, Timing(), lambda plan: go_ahead(plan.as_json(), yes=True))
-    if as_json:
-        print_json(
-            {"plan": done.plan.as_json(), "changed": done.plan.changes, "seconds": done.seconds}
-        )
-        return
-    if not done.plan.changes:
-        say(done.plan.words)
+    if _tell(done, as_json=as_json):
         return
     for name, why in done.plan.unreachable.items():
         note(f"  {name}: unreachable, {why}")
     say(f"{model} is awake after {format_seconds(done.seconds)}")
+
+
+def _tell(done: Slept, *, as_json: bool) -> bool:
+    """Print the document, or that nothing had to be done; whether that is all there is to say."""
+    if as_json:
+        print_json(
+            {"plan": done.plan.as_json(), "changed": done.plan.changes, "seconds": done.seconds}
+        )
+    elif not done.plan.changes:
+        say(done.plan.words)
+    return as_json or not done.plan.changes
 
 
 def _show(plan: SleepPlan) -> None:

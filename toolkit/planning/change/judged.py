@@ -39,19 +39,7 @@ def guard_order(
     guard's golden `prompts` are its probes. A version that declares neither
     canary nor bake is watched as long as a command would watch it, and sent no probes.
     """
-    order = GuardOrder(
-        rollout=rollout,
-        model=release.model,
-        slot=slot,
-        former=beside,
-        release=release.number,
-        version=release.version,
-        phase=GuardPhase.SHARE,
-        seconds=0.0,
-        patience=guard.patience,
-        unsure=guard.unsure,
-        tolerance=guard.tolerance,
-    )
+    order = _bare_order(guard, rollout, release, slot, beside)
     if not guard.steps and guard.bake is None:
         return replace(order, patience=0.0, unsure=Unsure.GO_ON)
     same = former is not None and replace(release, number=0, engine="") == replace(
@@ -65,11 +53,18 @@ def adapter_order(
     guard: Guard, rollout: str, release: Release, slot: str, swapped: AdapterReturn
 ) -> GuardOrder:
     """Return the order for the guard of adapters that change in the replica of `slot`, without its probes."""
+    return replace(_bare_order(guard, rollout, release, slot), adapters=swapped)
+
+
+def _bare_order(
+    guard: Guard, rollout: str, release: Release, slot: str, beside: str = ""
+) -> GuardOrder:
+    """Return an order without probes, before its first phase."""
     return GuardOrder(
         rollout=rollout,
         model=release.model,
         slot=slot,
-        former="",
+        former=beside,
         release=release.number,
         version=release.version,
         phase=GuardPhase.SHARE,
@@ -77,7 +72,6 @@ def adapter_order(
         patience=guard.patience,
         unsure=guard.unsure,
         tolerance=guard.tolerance,
-        adapters=swapped,
     )
 
 

@@ -52,8 +52,7 @@ class Change:
     With `leaves` the model leaves the host: the homes of its replicas, with what the engine has compiled, go too.
     `guard` says what a new release must prove in this deployment of `rollout`, which so many `hosts` take part in;
     None: its checks alone. `former` is the other release whose adapters a replica may have, where a change to the one
-    in its slot was cut short. With `tries` gates alone are asked for, by whoever has
-    this performed, and adapters are forgotten after theirs.
+    in its slot was cut short. With `tries` the caller asks for gates alone: adapters are forgotten after theirs.
     """
 
     model: str

@@ -82,10 +82,7 @@ def update_model(
     if before is None:
         return Updated(pinned, base, None)
     after = pinned.snapshot
-    texts = (
-        texts_of(base, before, after, local.find(base), open_hub),
-        texts_of(pinned.version, after, before, local.find(pinned.version), open_hub),
-    )
+    texts = both_texts(base, before, pinned, local, open_hub)
     memory = (local.need(base, before), local.need(pinned.version, after))
     return Updated(pinned, base, compare(before, after, texts, memory))
 
@@ -120,7 +117,18 @@ def _base(file: RegistryFile, model: str) -> Version:
     return entry.newest
 
 
-def texts_of(
+def both_texts(
+    base: Version, before: Snapshot, pinned: Pinned, local: Local, open_hub: OpenHub
+) -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
+    """Return the small files in which `base`, with the files `before`, and what was pinned differ: of each its own."""
+    new, after = pinned.version, pinned.snapshot
+    return (
+        _texts(base, before, after, local.find(base), open_hub),
+        _texts(new, after, before, local.find(new), open_hub),
+    )
+
+
+def _texts(
     version: Version, snapshot: Snapshot, other: Snapshot, place: Path | None, open_hub: OpenHub
 ) -> Mapping[str, bytes]:
     """Return the small files of `version` that `other` has with other bytes, or lacks; from `place`, else its Hub.

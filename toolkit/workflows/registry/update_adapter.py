@@ -18,7 +18,7 @@ from toolkit.errors import InputError
 from toolkit.planning.upkeep.difference import compare
 from toolkit.workflows.registry.found import Found
 from toolkit.workflows.registry.pin import Accept, Pinning, Report
-from toolkit.workflows.registry.update import Local, Updated, texts_of
+from toolkit.workflows.registry.update import Local, Updated, both_texts
 
 _LONGEST = 63
 
@@ -65,10 +65,7 @@ def update_adapter(
     if not lock.has(part):
         return Updated(pinned, part, None), new.title
     before = lock.snapshot_of(part)
-    texts = (
-        texts_of(part, before, pinned.snapshot, local.find(part), open_hub),
-        texts_of(pinned.version, pinned.snapshot, before, local.find(pinned.version), open_hub),
-    )
+    texts = both_texts(part, before, pinned, local, open_hub)
     return Updated(pinned, part, compare(before, pinned.snapshot, texts, (None, None))), new.title
 
 
