@@ -17,7 +17,7 @@ import pytest
 
 from tests.cli.shell import Prompt, Said
 from tests.cli.test_json import Fleet
-from tests.workflows.world import Killed
+from tests.workflows.world import Killed, die_in_bake
 from toolkit.adapters.fakes.host import Behaviour
 from toolkit.cli import main as command_line
 from toolkit.cli.schedule_desk import CommandDesk
@@ -176,7 +176,7 @@ def test_a_candidate_whose_command_dies_in_its_bake_ends_as_its_guard_says(
     night: Unattended, bad: bool
 ) -> None:
     assert night.prompt("update", "tiny").code == 0
-    die_in_bake(night)
+    die_in_bake(night.hosts.values())
     with pytest.raises(Killed):
         night.prompt("upgrade", "tiny", "--to", night.new, "--serial", "3", "--keep", "0", "--yes")
     world = night.fleet.world
@@ -188,20 +188,6 @@ def test_a_candidate_whose_command_dies_in_its_bake_ends_as_its_guard_says(
     assert night.prompt("upgrade", "tiny", "--yes").code == 0
     assert night.serving() == ({"v2"} if bad else {night.new})
     assert ("candidate" in night.registry()) == bad
-
-
-def die_in_bake(night: Unattended) -> None:
-    """Let the next command be killed once a guard watches under all traffic."""
-    baking = False
-
-    def before(event: str) -> None:
-        nonlocal baking
-        baking = baking or event.startswith("guard bake")
-        if baking and event.startswith("follow"):
-            raise Killed
-
-    for each in night.hosts.values():
-        each.before = before
 
 
 def test_a_trial_of_all_hosts_is_none_and_one_of_some_hosts_stays_a_candidate(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.test_cut_short import elsewhere, kept
-from tests.workflows.world import GB, Killed, World, release
+from tests.workflows.world import GB, Killed, World, die_in_bake, release
 from toolkit.adapters.fakes.host import Behaviour
 from toolkit.domain.guard import Guard, ShareStep, Unsure, Verdict
 from toolkit.errors import BusyError, HostError, RefusedError, ReleaseFailedError
@@ -370,16 +370,7 @@ def test_a_killed_canary_goes_back_by_itself(world: World, tmp_path: Path, momen
 def cut_in_bake(world: World) -> None:
     """Deploy release 1, and release 2 up to its bake, where the command is killed."""
     world.deploy(release(1))
-    baking = False
-
-    def before(event: str) -> None:
-        nonlocal baking
-        baking = baking or event.startswith("guard bake")
-        if baking and event.startswith("follow"):
-            raise Killed
-
-    for each in world.hosts.values():
-        each.before = before
+    die_in_bake(world.hosts.values())
     with pytest.raises(Killed):
         world.deploy(release(2))
     world.go_on()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,20 @@ class FakeSupplies:
 
 class Killed(BaseException):
     """SIGKILL: no handler of the toolkit may run."""
+
+
+def die_in_bake(hosts: Iterable[FakeHost]) -> None:
+    """Let the next command be killed once a guard watches under all traffic."""
+    baking = False
+
+    def before(event: str) -> None:
+        nonlocal baking
+        baking = baking or event.startswith("guard bake")
+        if baking and event.startswith("follow"):
+            raise Killed
+
+    for each in hosts:
+        each.before = before
 
 
 def press_ctrl_c() -> None:
