@@ -18,8 +18,7 @@ from tests.planning.rules_lab import (
     router,
 )
 from toolkit.domain.metrics import MetricsSetup
-from toolkit.domain.objective import Objective, Promise
-from toolkit.domain.objective import Objectives as OwnObjectives
+from toolkit.domain.objective import Objective, Objectives, Promise
 from toolkit.planning.engines import all_figures
 from toolkit.planning.metrics.alerts import alert_groups
 from toolkit.planning.metrics.rule import PAGE, TICKET, Alert
@@ -201,10 +200,10 @@ def test_what_happens_and_who_is_told(case: str, tmp_path: Path) -> None:
 
 def test_a_model_is_measured_by_what_it_promises_itself(tmp_path: Path) -> None:
     promised = {
-        "tiny": OwnObjectives(
+        "tiny": Objectives(
             28, (Objective(Promise.AVAILABILITY, 0.99), Objective(Promise.FIRST, 0.95, 10.0))
         ),
-        "other": OwnObjectives(28, (Objective(Promise.AVAILABILITY, 0.9999),)),
+        "other": Objectives(28, (Objective(Promise.AVAILABILITY, 0.9999),)),
     }
     # 0.35 % of the requests fail and answers begin after 8 s: by the usual objectives both would be told.
     seeping = answered("0+996.5x2000", "0+3.5x2000")

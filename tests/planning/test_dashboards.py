@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from toolkit.adapters.metrics_files import shipped_dashboards
-from toolkit.domain.metrics import Objectives
+from toolkit.domain.metrics import UsualObjectives
 from toolkit.planning.engines import all_figures
 from toolkit.planning.metrics.recording import recording_groups
 
@@ -38,7 +38,7 @@ def _queries(data: Any) -> list[str]:
 
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_every_query_reads_what_there_is(name: str) -> None:
-    groups = recording_groups(all_figures(), Objectives())
+    groups = recording_groups(all_figures(), UsualObjectives())
     recorded = {rule.name for group in groups for rule in group.rules}
     for query in _queries(DASHBOARDS[name]):
         read = set(re.findall(r"toolkit[_:][\w:]+", query))

@@ -15,7 +15,7 @@ from tests.workflows.world import World, release
 from toolkit.adapters.metrics_files import keep_setup, read_setup, write_files
 from toolkit.adapters.schedule_record import ScheduleRecord, WindowRun
 from toolkit.cli.context import _keep_metrics_current
-from toolkit.domain.metrics import MetricsSetup, Objectives
+from toolkit.domain.metrics import MetricsSetup, UsualObjectives
 from toolkit.domain.schedule import Rule, Schedule, Upkeep, Window
 from toolkit.domain.use import Counted, UseRun
 from toolkit.errors import HostError, InputError
@@ -48,7 +48,7 @@ def releases(directory: Path) -> dict[tuple[str, str], str]:
 def test_the_targets_follow_the_hosts(world: World, tmp_path: Path) -> None:
     directory = tmp_path / "prometheus"
     hosts = list(world.hosts.values())
-    done = set_up(tmp_path, MetricsSetup(str(directory), Objectives(0.99, 3.0)), hosts)
+    done = set_up(tmp_path, MetricsSetup(str(directory), UsualObjectives(0.99, 3.0)), hosts)
     assert {"prometheus.yml", "targets/toolkit-replica.json"} <= set(done.changed)
     assert releases(directory) == {("gpu1", "blue"): "v1", ("gpu2", "blue"): "v1"}
     assert scraped(tmp_path, hosts).changed == ()
@@ -62,7 +62,7 @@ def test_the_targets_follow_the_hosts(world: World, tmp_path: Path) -> None:
     assert scraped(tmp_path, hosts).changed == ()
     kept = read_setup(tmp_path)
     assert kept is not None
-    assert kept.objectives == Objectives(0.99, 3.0)
+    assert kept.objectives == UsualObjectives(0.99, 3.0)
 
 
 def test_a_host_that_is_away_keeps_its_targets(

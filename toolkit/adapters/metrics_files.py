@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from toolkit.domain.metrics import MetricsSetup, Objectives
+from toolkit.domain.metrics import MetricsSetup, UsualObjectives
 from toolkit.errors import InputError
 
 SETUP = "metrics.json"
@@ -26,7 +26,7 @@ def read_setup(home: Path) -> MetricsSetup | None:
         raise InputError(f"{path} cannot be read: {error}", hint="toolkit metrics setup") from error
     try:
         data = json.loads(text)
-        objectives = Objectives(**data.pop("objectives"))
+        objectives = UsualObjectives(**data.pop("objectives"))
         alertmanagers = tuple(map(str, data.pop("alertmanagers")))
         return MetricsSetup(**data, objectives=objectives, alertmanagers=alertmanagers)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -20,7 +20,7 @@ from toolkit.cli.options import (
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
 from toolkit.cli.views.host import open_host
-from toolkit.domain.metrics import MetricsSetup, Objectives
+from toolkit.domain.metrics import MetricsSetup, UsualObjectives
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from toolkit.planning.metrics.recording import Promised
     from toolkit.workflows.fleet.metrics import Scraped
 
-_USUAL = Objectives()
+_USUAL = UsualObjectives()
 _shared = together(fleet_option(), home_option(), json_option())
 
 
@@ -105,7 +105,7 @@ def setup(
     # Prometheus reads the paths in its configuration from where it runs.
     wanted = MetricsSetup(
         str(Path(directory).expanduser().resolve()),
-        Objectives(availability, first_token),
+        UsualObjectives(availability, first_token),
         docs,
         str(Path(ops["schedule_path"]).resolve()) if ops["schedule_path"] else "",
         str(Path(ops["registry_path"]).resolve()),

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Objectives:
-    """What alerts are measured against.
+class UsualObjectives:
+    """What alerts are measured against for models that promise nothing of their own.
 
     `availability` is the share of requests that must be answered, below 1; `first_token` the seconds in which all but
     one of twenty answers must begin.
@@ -28,7 +28,7 @@ class MetricsSetup:
     """
 
     directory: str
-    objectives: Objectives = Objectives()
+    objectives: UsualObjectives = UsualObjectives()
     docs: str = "docs/observability.md"
     schedule: str = ""
     registry: str = ""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from toolkit.domain.metrics import Objectives
-from toolkit.domain.objective import Objective, Promise
-from toolkit.domain.objective import Objectives as OwnObjectives
+from toolkit.domain.metrics import UsualObjectives
+from toolkit.domain.objective import Objective, Objectives, Promise
 from toolkit.planning.engines.figures import Figures
 from toolkit.planning.metrics.rule import Group, Record
 from toolkit.planning.metrics.targets import REPLICA, ROUTER
@@ -21,14 +20,14 @@ WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 _OF_REPLICA = "host, model, slot, release, version"
 _OF_RELEASE = "model, release, version"
 # {model: what it promises}
-Promised = Mapping[str, OwnObjectives]
+Promised = Mapping[str, Objectives]
 NOTHING: Promised = {}
 # A router's backend for a model; what other hosts handed on was counted where it came in.
 _MODELS = f'job="{ROUTER}",proxy=~"model[.].+"'
 
 
 def recording_groups(
-    figures: Sequence[Figures], objectives: Objectives, promised: Promised = NOTHING
+    figures: Sequence[Figures], objectives: UsualObjectives, promised: Promised = NOTHING
 ) -> tuple[Group, ...]:
     """Return the recording rules; `figures` are the names of all engines that may run.
 
@@ -125,7 +124,7 @@ def of_model(expr: str) -> str:
     return f'label_replace({expr}, "model", "$1", "proxy", "model[.](.+)")'
 
 
-def _requests(objectives: Objectives, promised: Promised) -> list[Record]:
+def _requests(objectives: UsualObjectives, promised: Promised) -> list[Record]:
     answers = f"rate(haproxy_backend_http_responses_total{{{_MODELS}}}[5m])"
     return [
         Record("toolkit:model:requests:rate5m", f"sum by (model) ({of_model(answers)})"),
