@@ -87,6 +87,7 @@ def _words(context: click.Context) -> dict[str, Any]:
     names = command.list_commands(context) if isinstance(command, click.Group) else []
     return {
         "options": {name: each.help or "" for each in options for name in _names(each)},
+        "flags": [name for each in options if each.is_flag for name in _names(each)],
         "repeated": [name for each in options if each.multiple for name in _names(each)],
         "commands": {name: _short_help(context, name) for name in names},
     }

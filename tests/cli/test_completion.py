@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 from contextlib import closing
@@ -16,8 +17,9 @@ from tests.cli.shell import Prompt, Shell, start
 from tests.cli.test_json import Fleet
 from tests.workflows.world import release
 from toolkit.adapters.history.glance import releases_in
+from toolkit.cli import names
 from toolkit.cli.main import cli
-from toolkit.cli.names import ARGUMENTS, FLAGS, items_for
+from toolkit.cli.names import ARGUMENTS, items_for
 from toolkit.config import known_names
 from toolkit.config.glance import models_in
 
@@ -42,6 +44,8 @@ def test_completion_is_a_script(shell: Shell, name: str, tmp_path: Path) -> None
         ("toolkit registry p", ["pin"]),
         ("toolkit deploy tiny --dry", ["--dry-run"]),
         ("toolkit logs tiny --slot g", ["green"]),
+        ("toolkit audit verify --js", ["--json"]),
+        ("toolkit audit v", ["verify"]),
     ],
 )
 def test_completion_offers_what_there_is(shell: Shell, typed: str, offered: list[str]) -> None:
@@ -98,7 +102,7 @@ def test_zsh_and_fish_are_offered_the_whole_word(shell: Shell) -> None:
 
 
 def test_the_table_of_names_is_that_of_the_commands() -> None:
-    flags: set[str] = set()
+    flags: dict[str, set[str]] = {}
     first: dict[str, str | None] = {}
 
     def walk(command: click.Command, path: str) -> None:
@@ -107,15 +111,17 @@ def test_the_table_of_names_is_that_of_the_commands() -> None:
                 below = command.get_command(_CONTEXT, name)
                 assert below is not None
                 walk(below, f"{path} {name}".strip())
+        flags[path] = set()
         for each in command.params:
             if isinstance(each, click.Option) and each.is_flag:
-                flags.update(each.opts, each.secondary_opts)
+                flags[path].update(each.opts, each.secondary_opts)
             elif isinstance(each, click.Argument):
                 first.setdefault(path, each.name)
 
     walk(cli, "")
-    # `--version` of `ask` takes a word; that of `toolkit` itself stands before every command.
-    assert flags - {"--version"} == FLAGS - {"--help", "-h"}
+    # The words that say which option takes the word after it: `--version` of `ask` does, that of `toolkit` does not.
+    words = json.loads((Path(names.__file__).parent / "words.json").read_text())
+    assert flags == {path: set(said["flags"]) - {"--help", "-h"} for path, said in words.items()}
     named = {path for path, name in first.items() if name in ("model", "models", "host", "hosts")}
     others = {"registry accept", "bundle load", "bundle show", "metrics setup", "keys revoke"}
     assert named | others == set(ARGUMENTS)

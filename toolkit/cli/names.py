@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Sequence
 from enum import Enum
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,6 @@ ARGUMENTS = {
     **dict.fromkeys(("bundle load", "bundle show", "metrics setup"), Name.DIRECTORY),
 }
 _MANY = ("bundle create", "outdated", "provision")
-_GROUPS = {each.split()[0] for each in ARGUMENTS if " " in each}
 _OPTIONS = {
     "--host": Name.HOST,
     "--key": Name.KEY,
@@ -72,13 +72,6 @@ _OPTIONS = {
     "ask --version": Name.VERSION,
     "bundle create --to": Name.DIRECTORY,
 }
-# An option that is none of these takes the word after it.
-FLAGS = frozenset((
-    "--all", "--ask-become-pass", "--ask-vault-pass", "--check", "--csv", "--debug", "--dry-run", "--follow",
-    "--force", "--gates", "--help", "--inside", "--json", "--key-stdin", "--lock-only", "--no-engines", "--no-hosts",
-    "--no-outdated", "--no-standby", "--once", "--previous", "--repair", "--standby", "--timer", "--unattended",
-    "--watch", "--yes", "-f", "-h", "-y",
-))  # fmt: skip
 
 
 def offered() -> str | None:
@@ -101,13 +94,15 @@ def items_for(words: Sequence[str], typed: str, *, alone: bool = False) -> Items
     """
     command, before = _command(words)
     if typed.startswith("-"):
-        return None if _wants_value(before) else _options(command, before, typed)
+        if before and _takes_word(command, before[-1]):
+            return None
+        return _options(command, before, typed)
     kind = _kind(command, before)
     if kind is None:
         return None if before else _commands(command, typed)
     if kind in (Name.FILE, Name.DIRECTORY):
         return [CompletionItem(typed, type=kind.value)]
-    names = _names(kind, _positional(before), typed, _places(words))
+    names = _names(kind, _positional(command, before), typed, _places(words))
     if alone:
         names = [each.partition("@")[2] for each in names]
         typed = typed.partition("@")[2]
@@ -126,13 +121,23 @@ def _joined(words: list[str], typed: str) -> tuple[list[str], str, bool]:
 def _command(words: Sequence[str]) -> tuple[str, list[str]]:
     """Return the command, with its subcommand, and the words after it."""
     rest = [each for each in words if each != "--debug"]
-    size = 2 if rest and rest[0] in _GROUPS else 1
+    size = 2 if " ".join(rest[:2]) in _words() else 1
     return " ".join(rest[:size]), rest[size:]
+
+
+@cache
+def _words() -> dict[str, Any]:
+    """Return words.json: {command: {"options": {name: help}, "repeated", "flags": names, "commands": {name: help}}}.
+
+    An option that is no flag takes the word after it.
+    """
+    found: dict[str, Any] = json.loads((Path(__file__).parent / "words.json").read_text("utf-8"))
+    return found
 
 
 def _options(command: str, before: Sequence[str], typed: str) -> Items | None:
     """Return the options that go on like this, without those that stand there and may do so once; None if unknown."""
-    said = _said(command)
+    said = _words().get(command)
     if said is None:
         return None
     return [
@@ -144,39 +149,35 @@ def _options(command: str, before: Sequence[str], typed: str) -> Items | None:
 
 def _commands(command: str, typed: str) -> Items | None:
     """Return the commands below this one that go on like this; None where it has none."""
-    said = _said(command)
-    if not said or not said["commands"]:
+    below = _words().get(command, {}).get("commands")
+    if not below:
         return None
-    below = said["commands"].items()
-    return [CompletionItem(name, help=text) for name, text in below if name.startswith(typed)]
+    return [
+        CompletionItem(name, help=text) for name, text in below.items() if name.startswith(typed)
+    ]
 
 
-def _said(command: str) -> Any:
-    """Return what words.json says: {"options": {name: help}, "repeated": [name], "commands": {name: help}}, or None."""
-    return json.loads((Path(__file__).parent / "words.json").read_text("utf-8")).get(command)
-
-
-def _wants_value(before: Sequence[str]) -> bool:
-    return bool(before) and before[-1].startswith("-") and before[-1] not in FLAGS
+def _takes_word(command: str, option: str) -> bool:
+    return option.startswith("-") and option not in _words().get(command, {}).get("flags", ())
 
 
 def _kind(command: str, before: Sequence[str]) -> Name | None:
-    if _wants_value(before):
-        last = before[-1]
+    last = before[-1] if before else ""
+    if _takes_word(command, last):
         return _OPTIONS.get(f"{command} {last}") or _OPTIONS.get(last)
-    if _positional(before) and command not in _MANY:
+    if _positional(command, before) and command not in _MANY:
         return None
     return ARGUMENTS.get(command)
 
 
-def _positional(before: Sequence[str]) -> list[str]:
+def _positional(command: str, before: Sequence[str]) -> list[str]:
     """Return the words that are neither options nor their values."""
     found, skip = [], False
     for each in before:
         if skip:
             skip = False
         elif each.startswith("-"):
-            skip = each not in FLAGS and "=" not in each
+            skip = _takes_word(command, each) and "=" not in each
         else:
             found.append(each)
     return found
