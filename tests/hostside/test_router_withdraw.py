@@ -255,10 +255,11 @@ def test_a_canary_of_another_host_that_was_withdrawn_is_drawn_no_more(
     clients = Clients(fleet.routers["a"].port, short=4, streams=2)
     until(lambda: clients.results["short"] > 20)
     assert withdraw.withdraw(str(fleet.routers["b"].root), "tiny", "green")["to"] == "blue"
-    assert answers(fleet.routers["a"].port, 40).keys() == {"a.blue", "b.blue"}
+    # While both streams are at one replica, short requests may all get to the other one.
+    assert answers(fleet.routers["a"].port, 200).keys() == {"a.blue", "b.blue"}
     until(watches["a"].look, 6.0)
     assert own_routes(fleet.routers["a"]).routes[0].targets[3].share == 0
-    assert answers(fleet.routers["a"].port, 40).keys() == {"a.blue", "b.blue"}
+    assert answers(fleet.routers["a"].port, 200).keys() == {"a.blue", "b.blue"}
     assert set(clients.stop()) == {"short", "stream"}
 
 
