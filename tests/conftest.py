@@ -71,8 +71,9 @@ SYSTEM = "system"
 # What a shell starts in the background ignores Ctrl-C, and so does all that it starts. Some tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# No test writes into the history of whoever runs it.
-os.environ.pop("TOOLKIT_HISTORY", None)
+# No test writes into the history of whoever runs it, or asks a Prometheus of theirs.
+for _name in ("TOOLKIT_HISTORY", "TOOLKIT_PROMETHEUS", "TOOLKIT_PROMETHEUS_CREDENTIALS"):
+    os.environ.pop(_name, None)
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ def test_each_value_has_its_origin(shell: Shell) -> None:
     [
         ("TOOLKIT_HISTORY", "postgresql://ann:geheim@db/h", "history", "postgresql://ann@db/h"),
         ("TOOLKIT_HISTORY", "postgresql://ann:ge@heim@db/h", "history", "an address that cannot be read"),
+        ("TOOLKIT_PROMETHEUS", "http://ann:geheim@p:9090", "prometheus", "an address that cannot be read"),
+        ("TOOLKIT_PROMETHEUS", "https://p:9090/sub/", "prometheus", "https://p:9090/sub"),
         ("TOOLKIT_KEY", "geheim", "key for ask", "set"),
         ("HF_TOKEN", "geheim", "hub token", "set"),
     ],

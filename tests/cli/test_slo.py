@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from tests.adapters.test_history_use import RUN
 from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
+from toolkit.adapters.fakes.prometheus import FakePrometheus
 from toolkit.domain.tally import Tally, Watched
 from toolkit.domain.use import Place, UseChunk
-from toolkit.errors import HostError
+from toolkit.errors import HostError, InputError
 
 HOUR = int(time.time() // 3600)
 OBJECTIVES = """\
@@ -83,6 +85,7 @@ def test_the_tables_say_what_is_kept_what_is_left_and_which_release_spent_it(fle
         "tiny   first token   #3 v1                100  48.5 %  late 100",
         "tiny   first token   #4 v1                20   9.71 %  late 20",
         "tiny: left out of availability: 7 client left, 3 refused",
+        "figures from the hosts",
     ]
     assert "gpu2: 1 h 00 min of its requests were not counted" in said.err
     assert "gpu2 has counted since" in said.err
@@ -142,3 +145,89 @@ def test_without_objectives_the_command_says_where_they_are_written(fleet: Fleet
         assert said.code == 2
         assert "objectives" in said.err
         assert "availability: 99.5%" in said.err
+
+
+def grown(*values: tuple[int, float]) -> Sequence[tuple[float, float]]:
+    """Return samples of a counter: (hours ago, value), in the middle of the hour."""
+    return [((HOUR - ago) * 3600 + 1800.0, value) for ago, value in values]
+
+
+@pytest.fixture
+def prometheus(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> FakePrometheus:
+    """A Prometheus that has read the host gpu1 since two days ago."""
+    told = {"job": "toolkit-host", "host": "gpu1", "model": "tiny", "version": "v1", "release": "3"}
+    read = {"job": "toolkit-host", "host": "gpu1"}
+    hours = [(ago, 1e6 + 3600 * (48 - ago)) for ago in range(48, -1, -1)]
+    made = FakePrometheus(
+        series=[
+            ("toolkit_log_read_seconds_total", read, grown(*hours)),
+            ("toolkit_requests_total", {**told, "status": "200", "reason": ""}, grown((48, 70), (5, 1065))),
+            ("toolkit_requests_total", {**told, "status": "500", "reason": ""}, grown((4, 5))),
+            ("toolkit_first_token_seconds_bucket", {**told, "le": "2"}, grown((5, 90))),
+            ("toolkit_first_token_seconds_bucket", {**told, "le": "+Inf"}, grown((5, 100))),
+        ]
+    )  # fmt: skip
+    monkeypatch.setattr("toolkit.cli.slo.open_prometheus", lambda: made)
+    return made
+
+
+def test_the_figures_are_those_of_prometheus_where_one_is_set(
+    fleet: Fleet, prometheus: FakePrometheus
+) -> None:
+    said = fleet.prompt("slo")
+    assert said.code == 0, said.err
+    assert [each.rstrip() for each in said.out.splitlines()] == [
+        "MODEL  OBJECTIVE                    DAYS  ATTAINED  REQUESTS  BUDGET LEFT  PACE",
+        "tiny   availability 99 %            7     99.5 %    1,000     50 %         0.5",
+        "tiny   first token 95 % < 2 s       7     90 %      100       spent 2 x    2.0",
+        "tiny   between tokens 99 % < 50 ms  7     -         0         -            -",
+        "",
+        "MODEL  SPENT OF      BY RELEASE  BAD  BUDGET  REASONS",
+        "tiny   availability  #3 v1       5    50 %    500 5",
+        "tiny   first token   #3 v1       10   200 %   late 10",
+        "figures from Prometheus at http://prometheus.invalid:9090",
+    ]
+    assert "Prometheus knows gpu1 since" in said.err
+    assert "not for the whole window" in said.err
+    document = json.loads(fleet.prompt("slo", "--json").out)
+    assert (document["source"], document["prometheus"], document["why_not_prometheus"]) == (
+        "prometheus", "http://prometheus.invalid:9090", None,
+    )  # fmt: skip
+
+
+def test_the_ledger_can_be_asked_all_the_same(fleet: Fleet, prometheus: FakePrometheus) -> None:
+    assert "figures from the hosts" in fleet.prompt("slo", "--ledger").out
+    document = json.loads(fleet.prompt("slo", "--ledger", "--json").out)
+    assert (document["source"], document["why_not_prometheus"]) == ("hosts", None)
+
+
+@pytest.mark.parametrize("why", ["away", "empty"])
+def test_a_prometheus_without_figures_leaves_those_of_the_hosts(
+    fleet: Fleet, prometheus: FakePrometheus, why: str
+) -> None:
+    prometheus.series = []
+    if why == "away":
+        prometheus.error = HostError("Prometheus at X does not answer: refused")
+    said = fleet.prompt("slo")
+    assert said.code == 0
+    assert "99.7 %" in said.out and "figures from the hosts" in said.out
+    words = {"away": "does not answer", "empty": "has counts of no host in the last 7 days"}[why]
+    assert words in said.err
+    assert words in json.loads(fleet.prompt("slo", "--json").out)["why_not_prometheus"]
+
+
+def test_a_setting_that_is_wrong_is_an_error(fleet: Fleet, prometheus: FakePrometheus) -> None:
+    prometheus.error = InputError("Prometheus at X refuses the credentials (401)")
+    said = fleet.prompt("slo")
+    assert (said.code, said.out) == (2, "")
+    assert "refuses the credentials" in said.err
+
+
+def test_the_address_and_the_file_of_credentials_are_checked(fleet: Fleet) -> None:
+    fleet.prompt.set("TOOLKIT_PROMETHEUS", "http://ann:hidden@gpu9:9090")
+    said = fleet.prompt("slo")
+    assert said.code == 2
+    assert "hidden" not in said.out + said.err
+    fleet.prompt.set("TOOLKIT_PROMETHEUS", "http://127.0.0.1:9")
+    fleet.prompt.set("TOOLKIT_PROMETHEUS_CREDENTIALS", fleet.prompt.place / "none")
+    assert "cannot be read: No such file" in fleet.prompt("slo").err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.cli.views.objectives import show
+from toolkit.cli.views.objectives import Source, show
 from toolkit.domain.objective import Objective, Promise
 from toolkit.domain.tally import Tally
 from toolkit.planning.objectives.attained import Lived, attained
@@ -47,7 +47,7 @@ def test_the_example_is_what_the_command_says(
     ]
     lived = (Lived(3, "2.5", TODAY - 27 * 86_400), Lived(4, "2.6", TODAY))
     found = attained(Objective(Promise.AVAILABILITY, 0.995), tallies, UNTIL, lived)
-    show([Measured("qwen-7b", 28, UNTIL * 3600.0, (found,), ())])
+    show([Measured("qwen-7b", 28, UNTIL * 3600.0, (found,), ())], Source())
     said = [each.rstrip() for each in capsys.readouterr().out.splitlines()]
     assert said == EXAMPLE.split("```")[1].strip("\n").splitlines()
     assert max(map(len, said)) <= 80

@@ -34,6 +34,7 @@ from toolkit.adapters.hosts.use import chunk_from_json, sums_from_json
 from toolkit.adapters.hub.answers import parse_commits, parse_listing, parse_repo_info
 from toolkit.adapters.hub.transfer import _continues_at
 from toolkit.adapters.hub.translate import retry_after
+from toolkit.adapters.prometheus import parse_series
 from toolkit.adapters.sources.model_files import _config
 from toolkit.adapters.store.manifest import parse_manifest as parse_stored
 from toolkit.config.costs import parse_costs
@@ -358,6 +359,15 @@ def handed_out(data: bytes) -> Any:
     answer = parse_answer(data)["result"]
     with understood("gpu1"):
         return asdict(chunk_from_json("gpu1", answer))
+
+
+def prometheus(data: bytes) -> Any:
+    return [asdict(each) for each in parse_series(parse_mapping(data, 10**6), 7200, 4)]
+
+
+SERIES = {"resultType": "matrix", "result": [
+    {"metric": {"__name__": "a_total", "le": "+Inf"}, "values": [[7200, "3"], [10800, "1e3"], [14400, "NaN"]]},
+]}  # fmt: skip
 
 
 def summed_up(data: bytes) -> Any:
@@ -721,6 +731,7 @@ PARSERS = (
     Parser("sums of a host", summed_up,
            (packed({"result": {"own": {"ledger": "b" * 16, **SUMS}, "elsewhere": TOLD}}),),
            (*DAMAGED, KeyError, TypeError, ToolkitError)),
+    Parser("series of Prometheus", prometheus, (packed(SERIES),), (ValueError,)),
     Parser("headers of an answer", claimed, (b"HTTP/1.1 200 OK\r\nX-Request-Id: r1\r\nX-Toolkit-Release: 3\r\n",),
            (ToolkitError,)),
     Parser("evidence", evidenced, (evidence_file(),), (check_evidence.NotEvidence,)),

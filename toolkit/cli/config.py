@@ -10,7 +10,8 @@ import click
 from click.core import ParameterSource
 
 from toolkit.adapters.history.database import read_address
-from toolkit.cli.context import open_fleet
+from toolkit.adapters.prometheus import checked_address
+from toolkit.cli.context import PROMETHEUS, PROMETHEUS_CREDENTIALS, open_fleet
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import print_json, table
 from toolkit.errors import InputError
@@ -21,6 +22,7 @@ _VARIABLES = {
     "HF_ENDPOINT": ("hub", "https://huggingface.co"),
     "HF_HUB_OFFLINE": ("offline", "no"),
     "ANSIBLE_VAULT_PASSWORD_FILE": ("vault password file", "-"),
+    PROMETHEUS_CREDENTIALS: ("credentials of prometheus", "-"),
 }
 _SECRETS = {"TOOLKIT_KEY": "key for ask", "HF_TOKEN": "hub token"}
 
@@ -47,6 +49,7 @@ def config(registry_path: str, fleet: str | None, home: str | None, as_json: boo
         Setting("fleet", _fleet(fleet), _origin("fleet", "FLEET")),
         Setting("home", str(place), _origin("home", "HOME")),
         _history(place),
+        _prometheus(),
         *_variables(),
     ]
     failure = None
@@ -93,6 +96,18 @@ def _history(place: Path) -> Setting:
         # Any part of an address that cannot be read may be its password.
         value = "an address that cannot be read"
     return Setting("history", value, "environment TOOLKIT_HISTORY")
+
+
+def _prometheus() -> Setting:
+    address = os.environ.get(PROMETHEUS)
+    if not address:
+        return Setting("prometheus", "-", _DEFAULT)
+    try:
+        value = checked_address(address)
+    except InputError:
+        # Any part of an address that cannot be read may be its password.
+        value = "an address that cannot be read"
+    return Setting("prometheus", value, f"environment {PROMETHEUS}")
 
 
 def _variables() -> list[Setting]:

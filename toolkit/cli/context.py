@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from toolkit.adapters.hosts.host import HostPort
     from toolkit.adapters.hub.port import Hub
     from toolkit.adapters.interruption import Interruption
+    from toolkit.adapters.prometheus import PrometheusPort
     from toolkit.adapters.store.store import Store
     from toolkit.config.lock_file import Lock
     from toolkit.domain.engine import EngineLock
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from toolkit.workflows.tools import Scores, Supplies, Tools
 
 T = TypeVar("T")
+PROMETHEUS, PROMETHEUS_CREDENTIALS = "TOOLKIT_PROMETHEUS", "TOOLKIT_PROMETHEUS_CREDENTIALS"
 
 
 def home_directory(home: str | None) -> Path:
@@ -104,6 +106,19 @@ def open_history(home: Path, *, needed: bool = True) -> History:
 
 def _without_history(error: ToolkitError) -> None:
     note(f"warning: {error.message}; this command goes on without it and records nothing more")
+
+
+def open_prometheus() -> PrometheusPort | None:
+    """Return the Prometheus that TOOLKIT_PROMETHEUS names, None without one.
+
+    Raises InputError where the address or the file of credentials is none.
+    """
+    from toolkit.adapters.prometheus import Prometheus, read_credentials
+
+    address, file = os.environ.get(PROMETHEUS), os.environ.get(PROMETHEUS_CREDENTIALS)
+    if not address:
+        return None
+    return Prometheus(address, read_credentials(file) if file else None)
 
 
 def open_store(home: Path) -> Store:

@@ -6,14 +6,23 @@ import time
 
 import click
 
-from toolkit.cli.context import home_directory, open_fleet, open_history, read_registry
+from toolkit.adapters.history.history import History
+from toolkit.cli.context import (
+    home_directory,
+    open_fleet,
+    open_history,
+    open_prometheus,
+    read_registry,
+)
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json
 from toolkit.cli.views.host import open_host
-from toolkit.cli.views.objectives import document, show
-from toolkit.errors import InputError
-from toolkit.workflows.fleet.objectives import measure
+from toolkit.cli.views.objectives import Source, document, show
+from toolkit.domain.model import Model
+from toolkit.errors import HostError, InputError
+from toolkit.planning.objectives.measured import Measured
+from toolkit.workflows.fleet.objectives import measure, measure_by_prometheus
 from toolkit.workflows.use.collect import Collected, collect
 
 
@@ -28,6 +37,12 @@ from toolkit.workflows.use.collect import Collected, collect
 @click.option(
     "--no-hosts", is_flag=True, help="Show what the history has; collect nothing from the hosts."
 )
+@click.option(
+    "--ledger",
+    "by_ledger",
+    is_flag=True,
+    help="Take the figures from the hosts, also where a Prometheus is set.",
+)
 @registry_option()
 @fleet_option()
 @home_option()
@@ -36,6 +51,7 @@ def slo(
     model: str,
     days: int | None,
     no_hosts: bool,
+    by_ledger: bool,
     registry_path: str,
     fleet: str | None,
     home: str | None,
@@ -43,8 +59,9 @@ def slo(
 ) -> None:
     """Show whether models keep their objectives, what is left of their budgets, and what spent it.
 
-    Objectives stand in the registry, in the field `objectives` of a model. Hosts that do not answer are named; what
-    they counted is collected when they are back. A missed objective changes no exit code.
+    Objectives stand in the registry, in the field `objectives` of a model. The figures are those of the Prometheus that
+    TOOLKIT_PROMETHEUS names, else those of the hosts. Hosts that do not answer are named; what they counted is
+    collected when they are back. A missed objective changes no exit code.
     """
     registry = read_registry(registry_path)
     models = [registry.model(model)] if model else list(registry.models.values())
@@ -56,14 +73,31 @@ def slo(
         )
     place = home_directory(home)
     history = open_history(place)
+    now = time.time()
+    found, source = (None, Source()) if by_ledger else _by_prometheus(promising, history, now, days)
     collected = Collected()
-    if not no_hosts:
-        hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
-        collected = collect(hosts, history)
-    found = measure(promising, history, time.time(), days)
+    if found is None:
+        if not no_hosts:
+            hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
+            collected = collect(hosts, history)
+        found = measure(promising, history, now, days)
     if as_json:
-        print_json(document(found, collected.errors))
+        print_json(document(found, collected.errors, source))
         return
-    show(found)
+    show(found, source)
     for name, error in collected.errors.items():
         note(f"{name}: not reached, so what it counted last is not in here: {error.message}")
+
+
+def _by_prometheus(
+    models: list[Model], history: History, now: float, days: int | None
+) -> tuple[tuple[Measured, ...] | None, Source]:
+    """Return the figures of the Prometheus that is set, None where there is none or it has none."""
+    prometheus = open_prometheus()
+    if prometheus is None:
+        return None, Source()
+    try:
+        found = measure_by_prometheus(models, prometheus, history, now, days)
+    except HostError as error:
+        return None, Source(why_not=error.message)
+    return found, Source(prometheus.address)

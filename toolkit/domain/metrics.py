@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+# The job by which Prometheus reads what the watch of a host writes, and the names of its counts of requests there.
+HOST_JOB = "toolkit-host"
+READ_SECONDS = "toolkit_log_read_seconds_total"
+REQUESTS = "toolkit_requests_total"
+FIRST_TOKEN = "toolkit_first_token_seconds"  # noqa: S105
+LEFT_WAITING = "toolkit_left_waiting_seconds"
+BETWEEN_TOKENS = "toolkit_between_tokens_seconds"
+
 
 @dataclass(frozen=True, slots=True)
 class UsualObjectives:
@@ -43,3 +51,19 @@ class Target:
     address: str
     path: str
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The series of a metric whose labels have one of the given values."""
+
+    metric: str
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A counter that Prometheus read: its labels, and its last value within each hour, None for an hour without one."""
+
+    labels: Mapping[str, str] = field(hash=False)
+    values: tuple[float | None, ...] = ()

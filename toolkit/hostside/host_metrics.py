@@ -1,4 +1,5 @@
-"""What this host knows of itself, as figures for Prometheus: its slots and standbys, hangs, drift, disk, certificate.
+"""What this host knows of itself, as figures for Prometheus: its slots and standbys, hangs, drift, disk, certificate,
+and the counts of its requests, see `tally_figures`.
 
 The watch writes them; the router serves the file at /metrics/host, see host_metrics.lua. Names and labels are those of
 Prometheus's text format; a figure that is not known is left out.
@@ -6,6 +7,7 @@ Prometheus's text format; a figure that is not known is left out.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -21,6 +23,7 @@ import open_deployment
 import router_files
 import seals
 import slot_manifest
+import tally_figures
 from directory import Directory, NotSafe, read_text
 from wire import Document
 
@@ -60,6 +63,7 @@ class HostMetrics:
         self.root = root
         self._written = self._compared = float("-inf")
         self._drift = 0
+        self._tallies = tally_figures.TallyFigures(root)
 
     def look(self) -> list[str]:
         """Write the figures, where it is time; nothing of it is worth a word in the log."""
@@ -70,9 +74,13 @@ class HostMetrics:
         if now - self._compared >= SECONDS_OF_DRIFT:
             self._compared = now
             self._drift = drifted(self.root)
+        # The ledger is the carrier's, which says what is wrong with it; the other figures are told without it.
+        with contextlib.suppress(OSError, NotSafe):
+            self._tallies.look()
         samples = [*figures(self.root), ("toolkit_drift_files", {}, float(self._drift))]
+        counted = "".join(f"{line}\n" for line in self._tallies.lines(_models(self.root)))
         with Directory(os.path.join(self.root, "router")) as opened:
-            opened.write(FILE, rendered(samples), durable=False)
+            opened.write(FILE, rendered(samples) + counted, durable=False)
         return []
 
 
@@ -145,6 +153,11 @@ def _routes(routes: Document) -> Iterator[_Sample]:
                 yield "toolkit_slot_share", labels, each.get("share", 0) / 10_000
                 yield "toolkit_slot_standby", labels, float(each in standbys)
                 yield "toolkit_slot_withdrawn", labels, float(bool(each.get("withdrawn")))
+
+
+def _models(root: str) -> list[str]:
+    routes = router_files.routes(os.path.join(root, "router"))
+    return [str(route["model"]) for route in routes.get("routes", ())]
 
 
 def _manifests(root: str) -> Iterator[tuple[str, Document]]:

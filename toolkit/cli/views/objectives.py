@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +23,18 @@ NOUNS = {
 }
 
 
-def show(found: Sequence[Measured]) -> None:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the figures are from: the address of a Prometheus, else the hosts' ledgers.
+
+    `why_not` says why a Prometheus that is set has told nothing.
+    """
+
+    prometheus: str = ""
+    why_not: str = ""
+
+
+def show(found: Sequence[Measured], source: Source) -> None:
     """Print two tables, the objectives and what spent their budgets, and what is to be known beside them."""
     table(
         ("MODEL", "OBJECTIVE", "DAYS", "ATTAINED", "REQUESTS", "BUDGET LEFT", "PACE"),
@@ -42,8 +54,13 @@ def show(found: Sequence[Measured]) -> None:
             if one.left_out:
                 words = ", ".join(f"{count:,} {reason}" for reason, count in one.left_out)
                 say(f"{each.model}: left out of {NOUNS[one.objective.promise]}: {words}")
+    say(
+        f"figures from {f'Prometheus at {source.prometheus}' if source.prometheus else 'the hosts'}"
+    )
+    if source.why_not:
+        note(f"{source.why_not}; so the figures are those that the hosts counted")
     for host in _hosts(found).values():
-        for words in _remarks(host, found):
+        for words in _remarks(host, found, source):
             note(words)
 
 
@@ -104,7 +121,7 @@ def _hosts(found: Sequence[Measured]) -> dict[str, Coverage]:
     return {each.host: each for one in found for each in one.coverage}
 
 
-def _remarks(host: Coverage, found: Sequence[Measured]) -> list[str]:
+def _remarks(host: Coverage, found: Sequence[Measured], source: Source) -> list[str]:
     words = []
     if host.missing:
         missing = format_seconds(host.missing)
@@ -113,9 +130,8 @@ def _remarks(host: Coverage, found: Sequence[Measured]) -> list[str]:
         )
     late = min(each.since for each in found)
     if host.since > late + 3600:
-        words.append(
-            f"{host.host} has counted since {_moment(host.since)}, not for the whole window"
-        )
+        knows = f"Prometheus knows {host.host}" if source.prometheus else f"{host.host} has counted"
+        words.append(f"{knows} since {_moment(host.since)}, not for the whole window")
     return words
 
 
@@ -123,9 +139,14 @@ def _moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def document(found: Sequence[Measured], errors: Mapping[str, HostError]) -> dict[str, Any]:
+def document(
+    found: Sequence[Measured], errors: Mapping[str, HostError], source: Source
+) -> dict[str, Any]:
     """Return the document of the objectives."""
     return {
+        "source": "prometheus" if source.prometheus else "hosts",
+        "prometheus": source.prometheus or None,
+        "why_not_prometheus": source.why_not or None,
         "models": [
             {
                 "model": each.model,

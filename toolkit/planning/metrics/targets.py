@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host, is_loopback
-from toolkit.domain.metrics import Target
+from toolkit.domain.metrics import HOST_JOB, Target
 from toolkit.domain.outside import parse_json
 
 # The jobs, each with its file of targets.
 ROUTER, HOST, REPLICA, NODE, DCGM, OPS = (
     "toolkit-router",
-    "toolkit-host",
+    HOST_JOB,
     "toolkit-replica",
     "toolkit-node",
     "toolkit-dcgm",

@@ -1,15 +1,19 @@
-"""Measure models by their objectives, from what the history has of their hosts' counts."""
+"""Measure models by their objectives, by their hosts' counts: those of the history, or what Prometheus read of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from toolkit.adapters.history.history import History
+from toolkit.adapters.prometheus import PrometheusPort
 from toolkit.domain.model import Model
+from toolkit.domain.objective import Objectives
 from toolkit.domain.release import Outcome
+from toolkit.errors import HostError
 from toolkit.planning.objectives.attained import Lived, attained
 from toolkit.planning.objectives.coverage import coverage
 from toolkit.planning.objectives.measured import Measured
+from toolkit.planning.objectives.sampled import READ, sampled, selections, watched
 
 # The newest of a model; a window of a quarter has fewer.
 MOST_DEPLOYMENTS = 2000
@@ -18,31 +22,71 @@ MOST_DEPLOYMENTS = 2000
 def measure(
     models: Sequence[Model], history: History, now: float, days: int | None = None
 ) -> tuple[Measured, ...]:
-    """Return what models with objectives have kept up to `now` (seconds since the epoch).
+    """Return what models with objectives have kept up to `now` (seconds since the epoch), by the history.
 
     A model has its adapters with it. `days` replaces the windows of the registry.
     """
-    return tuple(
-        _measured(each, history, now, days or each.objectives.days)
-        for each in models
-        if each.objectives
-    )
+    found = []
+    for model, objectives in _promising(models):
+        until, hours = int(now // 3600), 24 * (days or objectives.days)
+        tallies, seen = history.tallies(until - hours + 1, until, _names(model))
+        lived = _lived(model.name, history)
+        found.append(
+            Measured(
+                model.name,
+                days or objectives.days,
+                now,
+                tuple(attained(each, tallies, until, lived) for each in objectives.each),
+                coverage(seen, now),
+            )
+        )
+    return tuple(found)
 
 
-def _measured(model: Model, history: History, now: float, days: int) -> Measured:
-    assert model.objectives is not None
-    adapters = {each.name for version in model.versions for each in version.adapters}
-    until = int(now // 3600)
-    tallies, watched = history.tallies(
-        until - days * 24 + 1, until, sorted({model.name, *adapters})
-    )
-    lived = _lived(model.name, history)
-    return Measured(
-        model.name,
-        days,
-        now,
-        tuple(attained(each, tallies, until, lived) for each in model.objectives.each),
-        coverage(watched, now),
+def measure_by_prometheus(
+    models: Sequence[Model],
+    prometheus: PrometheusPort,
+    history: History,
+    now: float,
+    days: int | None = None,
+) -> tuple[Measured, ...]:
+    """Return the same as `measure`, by what Prometheus read of the hosts' counters.
+
+    The history tells which release was live where no replica took a request. Raises HostError where Prometheus cannot
+    be asked or has read no host within the window, and InputError where the address or the credentials are wrong.
+    """
+    found = []
+    for model, objectives in _promising(models):
+        length = days or objectives.days
+        until = int(now // 3600)
+        first = until - 24 * length + 1
+        read = prometheus.by_hour(READ, first - 1, until)
+        seen = watched(read, first)
+        if not seen:
+            raise HostError(
+                f"Prometheus at {prometheus.address} has counts of no host in the last {length} days",
+                hint="toolkit metrics show",
+            )
+        lived = _lived(model.name, history)
+        kept = []
+        for each in objectives.each:
+            series = [
+                prometheus.by_hour(wanted, first - 1, until)
+                for wanted in selections(_names(model), each)
+            ]
+            kept.append(attained(each, sampled(each, read, series, first), until, lived))
+        found.append(Measured(model.name, length, now, tuple(kept), coverage(seen, now)))
+    return tuple(found)
+
+
+def _promising(models: Sequence[Model]) -> list[tuple[Model, Objectives]]:
+    return [(each, each.objectives) for each in models if each.objectives]
+
+
+def _names(model: Model) -> list[str]:
+    """Return the names under which a model is asked for."""
+    return sorted(
+        {model.name, *(each.name for version in model.versions for each in version.adapters)}
     )
 
 
