@@ -6,6 +6,7 @@ import copy
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from toolkit.cli import schedule_desk
 from toolkit.cli.deploy import upgrade
 from toolkit.cli.schedule_desk import CommandDesk
 from toolkit.domain.guard import GateRecord, GateResult, Verdict
+from toolkit.domain.release import ReleaseAdapter
 
 ALWAYS = "[mon, tue, wed, thu, fri, sat, sun]"
 TEXT = f"""\
@@ -126,7 +128,7 @@ def test_units_are_written_shown_and_removed(site: Site) -> None:
 @pytest.fixture
 def desk(site: Site) -> CommandDesk:
     history = History(site.shell.place / "history.db", time.time)
-    return CommandDesk("registry.yaml", None, site.shell.place / "home", history)
+    return CommandDesk(str(site.shell.registry), None, site.shell.place / "home", history)
 
 
 def stand_in(place: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
@@ -185,3 +187,20 @@ def test_a_release_that_failed_a_gate_is_known_by_its_revision(desk: CommandDesk
     result = GateResult("canary", Verdict.FAILED, "5 % errors")
     desk.history.add_gate(GateRecord("tiny", 2, "gpu1", "r1", 1.0, result))
     assert desk.failures("tiny") == {release(2).revision: "canary: 5 % errors"}
+
+
+def test_a_release_that_failed_is_known_by_the_revision_of_its_adapter_too(
+    site: Site, desk: CommandDesk
+) -> None:
+    lines = f"    adapters:\n      sql: {{source: {{repo: acme/sql}}, revision: {'a' * 40}}}\n    versions:\n"
+    text = site.shell.registry.read_text()
+    site.shell.registry.write_text(text.replace("    versions:\n", lines))
+    sql = ReleaseAdapter("sql", "acme/sql", "b" * 40, "c" * 64)
+    desk.history.add_release(replace(release(1), adapters=(sql,)))
+    desk.history.add_release(release(2))
+    for number, words in ((1, "3 are lost"), (2, "5 % errors")):
+        result = GateResult("answers of sql", Verdict.FAILED, words)
+        desk.history.add_gate(GateRecord("tiny", number, "gpu1", "r1", 1.0, result))
+    assert desk.failures("sql") == {"b" * 40: "answers of sql: 3 are lost"}
+    # Nothing of the adapter is known yet: so long, and what its guard declares.
+    assert desk.duration("sql") == 600.0

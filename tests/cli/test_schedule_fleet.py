@@ -21,6 +21,8 @@ from tests.workflows.world import Killed, die_in_bake
 from toolkit.adapters.fakes.host import Behaviour
 from toolkit.cli import main as command_line
 from toolkit.cli.schedule_desk import CommandDesk
+from toolkit.config.lock_file import read_lock
+from toolkit.config.registry.reading import load_registry
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.guard import Verdict
 from toolkit.errors import HostError
@@ -222,3 +224,71 @@ def test_a_silent_host_stops_the_run(prompt: Prompt, monkeypatch: pytest.MonkeyP
     assert said.code == 10
     assert "gpu3 is unreachable: it does not answer" in said.err
     assert night.typed == []
+
+
+class WithAdapter(Unattended):
+    """The same with an adapter of the model, in a directory that has newer weights; the schedule names it alone."""
+
+    def __init__(self, prompt: Prompt, patch: pytest.MonkeyPatch, count: int) -> None:
+        super().__init__(prompt, patch, count)
+        (prompt.place / "schedule.yaml").write_text(SCHEDULE.replace("  tiny:", "  sql:"))
+        registry = prompt.place / "model_registry.yaml"
+        lines = "    adapters:\n      sql: {source: {path: ./sql}, revision: main}\n    versions:"
+        registry.write_text(registry.read_text().replace("    versions:", lines))
+        self.train(b"matrices" * 100)
+        assert self.prompt("registry", "pin", "sql").code == 0
+        assert self.fleet("deploy tiny --yes").code == 0
+        self.train(b"better..." * 100)
+
+    def train(self, weights: bytes) -> None:
+        """Write the adapter's files."""
+        place = self.prompt.place / "sql"
+        place.mkdir(exist_ok=True)
+        config = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "base_model_name_or_path": "tiny"}
+        (place / "adapter_config.json").write_text(json.dumps(config))
+        (place / "adapter_model.safetensors").write_bytes(weights)
+
+    def adapters(self) -> set[str]:
+        """Return the revisions of the adapter that serve."""
+        found = self.fleet("status").json()["slots"]
+        return {
+            a["revision"] for each in found if each["weight"] for a in each["release"]["adapters"]
+        }
+
+
+def test_newer_weights_of_an_adapter_serve_in_the_morning(
+    prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = WithAdapter(prompt, monkeypatch, 1)
+    before = night.adapters()
+    said = night.run()
+    assert said.code == 0, said.out + said.err
+    assert len(night.adapters()) == 1
+    assert night.adapters() != before
+    assert "sql: upgraded to v2-sql-" in said.out
+    assert "candidate" not in night.registry()
+    # No replica was started anew.
+    last = night.fleet.world.history.deployments("tiny", 1)[0]
+    assert {"adapt"} <= {step.kind for step in last.steps}
+    assert "start" not in {step.kind for step in last.steps}
+
+
+def test_an_adapter_that_answers_nothing_is_given_up(
+    prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = WithAdapter(prompt, monkeypatch, 1)
+    before = night.adapters()
+    assert night.fleet("update sql").code == 0
+    registry = prompt.place / "model_registry.yaml"
+    (candidate,) = load_registry(registry).model("tiny").candidates
+    pinned = read_lock(registry).snapshot_of(candidate.parts[1])
+    night.hosts["gpu1"].adapters.mute.add(pinned.digest)
+    said = night.run()
+    assert said.code == 8, said.out + said.err
+    assert night.adapters() == before
+    later = (night.prompt.place / "schedule.yaml").read_text().replace("[first]", "[second]")
+    (night.prompt.place / "schedule.yaml").write_text(later)
+    again = night.run()
+    assert again.code == 10
+    assert "failed before and is not tried again" in again.err
+    assert len(night.typed) == 1

@@ -72,6 +72,16 @@ def test_a_fault_of_warm_hours_has_its_place(old: str, new: str, words: str) -> 
     assert words in raised.value.message
 
 
+def test_an_adapter_may_have_a_rule_and_no_hours() -> None:
+    adapters = {"sql": "tiny"}
+    found = parse_schedule(PATH, WHOLE.replace("other:", "sql:"), ["tiny"], adapters).schedule
+    assert found.rules["sql"] == Rule("sql", Upkeep.PIN_ONLY)
+    with pytest.raises(InputError) as raised:
+        parse_schedule(PATH, WARM.replace("other:", "sql:"), ["tiny"], adapters)
+    assert "4:3: sql is an adapter of tiny, and sleeps and wakes with it" in raised.value.message
+    assert raised.value.hint == "write the hours of tiny"
+
+
 def test_a_whole_schedule_is_read() -> None:
     found = parse_schedule(PATH, WHOLE, ["tiny", "other"]).schedule
     assert found.windows == {

@@ -23,7 +23,7 @@ from toolkit.workflows.registry.check import check_registry
 from toolkit.workflows.registry.outdated import Sources, look_upstream, with_adapters
 from toolkit.workflows.registry.pin import Pinned
 from toolkit.workflows.registry.pin_adapter import lock_named, pin_named
-from toolkit.workflows.registry.update import Local, Updated
+from toolkit.workflows.registry.update import Local, Updated, accept_version, update_model
 from toolkit.workflows.registry.update_adapter import is_adapter, update_adapter
 
 REGISTRY = """\
@@ -287,6 +287,34 @@ class TestUpdate:
         done, again = self.update(desk)
         assert (again, desk.path.read_text()) == (first, text)
         assert not done.pinned.registry_changed
+
+    def test_an_accepted_candidate_gives_the_next_one_no_longer_name(self, desk: Desk) -> None:
+        desk.publish(files(r=4))
+        _, first = self.update(desk)
+        assert accept_version(desk.path, first)
+        newer = desk.publish(files(r=2))
+        assert self.update(desk)[1] == f"tiny@v1-sql-{newer[:8]}"
+
+    def test_an_update_of_the_model_keeps_the_newer_adapter(self, desk: Desk) -> None:
+        """Also where the model had a candidate from before, and where the model is current."""
+
+        def update() -> Updated:
+            local = Local(lambda _: None, lambda *_: None)
+            return update_model(desk.path, "tiny", local=local, **desk.how)
+
+        weights = {"config.json": b'{"a": 1}', "model.safetensors": b"w"}
+        newer = desk.publish(files(r=4))
+        desk.hub.publish("acme/tiny", weights)
+        early = update().pinned.version
+        _, candidate = self.update(desk)
+        assert accept_version(desk.path, candidate)
+        assert [each.revision for each in early.adapters] != [newer]
+        late = update().pinned.version
+        assert [each.revision for each in late.adapters] == [newer]
+        assert (late.candidate, late.revision) == (True, early.revision)
+        assert update().pinned.version.name == late.name
+        assert accept_version(desk.path, late.title)
+        assert update().current
 
     def test_a_name_and_a_dry_run(self, desk: Desk) -> None:
         desk.publish({**files(), "adapter_model.safetensors": b"better" * 100})

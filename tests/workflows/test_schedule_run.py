@@ -19,7 +19,7 @@ from toolkit.domain.facts import FleetFacts, HostFacts, ProcessState, SlotFacts
 from toolkit.domain.guard import Guard, ShareStep
 from toolkit.domain.model import Policy
 from toolkit.domain.probe import LockOwner
-from toolkit.domain.release import Deployment, Outcome
+from toolkit.domain.release import Deployment, Outcome, StepRecord
 from toolkit.domain.schedule import Rule, Schedule, Upkeep, Window
 from toolkit.domain.upstream import Sighting, Upstream
 from toolkit.errors import (
@@ -60,6 +60,8 @@ class FakeDesk:
     done: list[str] = field(default_factory=list)
     windows: list[str] = field(default_factory=list)
     begin_error: ToolkitError | None = None
+    adapters: dict[str, str] = field(default_factory=dict)
+    any_window: bool = False
 
     def begin(self, window: str) -> None:
         if self.begin_error:
@@ -70,7 +72,9 @@ class FakeDesk:
         return {name: self._currency(name) for name in models}
 
     def _currency(self, name: str) -> Currency:
-        model = replace(MODEL, name=name, versions=(replace(version("v1", OLD), model=name),))
+        base = self.adapters.get(name, "")
+        old = replace(version("v1", OLD), model=name, adapter_of=base)
+        model = replace(MODEL, name=name, versions=(old,))
         if name in self.unknown:
             return Currency(model.newest, State.UNKNOWN, None, fault="no connection")
         if candidate := self.candidates.get(name):
@@ -110,8 +114,9 @@ class FakeDesk:
 
     def upgrade(self, model: str, version: str, reason: str, until: float) -> Ended:
         self.done.append(f"upgrade {model}@{version}")
-        assert (until - OPENS) % DAY == 3 * 3600
-        assert reason == "schedule, window night"
+        if not self.any_window:
+            assert (until - OPENS) % DAY == 3 * 3600
+            assert reason == "schedule, window night"
         self.clock[0] += self.takes
         return self.ended.get(model, Ended(0))
 
@@ -190,6 +195,66 @@ def test_a_revision_that_is_not_known_long_enough_waits(night: Night) -> None:
     assert night.desk.done == ["pin tiny"]
     assert report.decisions["tiny"].words == "v2 is known for 24 h 01 min, of 3 d"
     assert report.failure is None
+
+
+def test_an_adapter_is_upgraded_to_by_a_version_of_its_model(night: Night) -> None:
+    night.desk.adapters = {"sql": "tiny"}
+    report = night.run(schedule(Rule("sql", Upkeep.AUTO, (), 3 * DAY)))
+    assert night.desk.done == ["pin sql", "upgrade tiny@v2"]
+    assert (report.upgraded, report.failure) == (["tiny@v2"], None)
+    assert "sql: upgraded to v2" in night.record.read().runs[0].lines
+
+
+def test_a_model_has_one_upgrade_in_a_window_and_its_own_comes_before_its_adapters(
+    night: Night,
+) -> None:
+    night.desk.adapters = {"sql": "tiny", "law": "tiny"}
+    night.desk.seen = serving("tiny", "other")
+    rules = [Rule(name, Upkeep.AUTO) for name in ("sql", "law", "tiny", "other")]
+    report = night.run(schedule(*rules, most=9))
+    assert report.upgraded == ["tiny@v2", "other@v2"]
+    # Nothing is pinned that the upgrade would make out of date.
+    assert night.desk.done[:2] == ["pin tiny", "pin other"]
+    for name in ("sql", "law"):
+        assert report.decisions[name].action is Action.WAIT
+        assert report.decisions[name].words == "tiny is upgraded to v2 first"
+    night.clock[0] += DAY
+    night.desk.done.clear()
+    night.desk.states.update(tiny=upstream(OLD), other=upstream(OLD))
+    assert night.run(schedule(*rules, most=9)).upgraded == ["tiny@v2"]
+    assert night.desk.done == ["pin sql", "upgrade tiny@v2"]
+
+
+def test_a_second_window_that_is_open_begins_anew(night: Night) -> None:
+    night.desk.adapters = {"sql": "tiny"}
+    night.desk.seen = serving("tiny", "other")
+    rules = (Rule("sql", Upkeep.AUTO, ("night",)), Rule("other", Upkeep.AUTO, ("late",)))
+    late = replace(NIGHT, name="late", at=time(1))
+    given = schedule(*rules, windows={"night": NIGHT, "late": late})
+    night.desk.any_window = True
+    assert sorted(night.run(given).upgraded) == ["other@v2", "tiny@v2"]
+
+
+def test_what_stops_a_model_stops_its_adapters_and_one_that_failed_is_remembered(
+    night: Night,
+) -> None:
+    night.desk.adapters = {"sql": "tiny"}
+    given = schedule(Rule("sql", Upkeep.AUTO))
+    night.desk.seen = serving("other")
+    report = night.run(given)
+    assert report.decisions["sql"].words == "tiny serves on no host, so there is nothing to upgrade"
+    night.clock[0] += DAY
+    night.desk.seen = SOUND
+    night.desk.ended["tiny"] = Ended(8, "answers of sql: 3 lost")
+    assert "tiny@v2: answers of sql: 3 lost" in str(night.run(given).failure)
+    night.clock[0] += DAY
+    night.desk.done.clear()
+    report = night.run(given)
+    assert night.desk.done == []
+    assert report.decisions["sql"].action is Action.PERSON
+    assert (
+        "v2 failed before and is not tried again: answers of sql" in report.decisions["sql"].words
+    )
 
 
 def test_no_more_models_than_allowed_are_upgraded_in_one_window(night: Night) -> None:
@@ -488,3 +553,14 @@ def test_an_upgrade_is_expected_to_take_as_long_as_the_last_one() -> None:
     interrupted = replace(deployment(4, 1000.0, 1900.0, Outcome.UNDONE), rollout="r2")
     assert expected_seconds([interrupted, *known], guard) == 900.0
     assert expected_seconds([replace(interrupted, ended_at=4000.0)], guard) == 3000.0
+
+
+def test_an_exchange_of_adapters_says_nothing_of_a_start() -> None:
+    def ended(number: int, kind: str, seconds: float) -> Deployment:
+        step = StepRecord(1, kind, "", Outcome.LIVE, 0.0, seconds)
+        done = deployment(number, 1000.0 * number, 1000.0 * number + seconds, Outcome.LIVE)
+        return replace(done, rollout=f"r{number}", steps=(step,))
+
+    known = [ended(3, "adapt", 4.0), ended(2, "start", 240.0), ended(1, "adapt", 9.0)]
+    assert expected_seconds(known, Guard()) == 240.0
+    assert expected_seconds(known, Guard(), of_adapter=True) == 4.0

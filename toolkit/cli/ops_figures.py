@@ -27,8 +27,10 @@ def keep_ops_current(home: Path) -> None:
 
 def _schedule(setup: MetricsSetup) -> Schedule:
     from toolkit.cli.context import read_registry
+    from toolkit.planning.upkeep.adapter_currency import adapters_to_schedule
     from toolkit.workflows.schedule.install import read_schedule
 
     registry = read_registry(setup.registry)
     models = [*registry.models, *registry.waiting]
-    return read_schedule(Path(setup.schedule), models, time.time())
+    adapters = adapters_to_schedule(registry)
+    return read_schedule(Path(setup.schedule), models, time.time(), adapters)

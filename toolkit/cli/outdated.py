@@ -166,12 +166,9 @@ def _failure(
 
 
 def _next_step(first: Currency) -> str:
-    model = first.version.model
     if first.candidate:
-        return f"toolkit upgrade {model} --to {first.candidate}"
-    if first.version.adapter_of:
-        return f"toolkit registry pin {model}"
-    return f"toolkit update {model}"
+        return f"toolkit upgrade {first.base} --to {first.candidate}"
+    return f"toolkit update {first.version.model}"
 
 
 def _show(found: Mapping[str, Currency], serving: Serving, *, known: bool) -> None:

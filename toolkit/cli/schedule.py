@@ -319,12 +319,15 @@ def machine() -> str:
 
 
 def _read(schedule_path: str, registry_path: str, now: float) -> Schedule:
+    from toolkit.planning.upkeep.adapter_currency import adapters_to_schedule
     from toolkit.workflows.schedule.install import read_schedule
 
     # The timer's files and the record name it, so its name must not depend on the directory.
     path = Path(schedule_path).resolve()
     registry = read_registry(registry_path)
-    return read_schedule(path, [*registry.models, *registry.waiting], now)
+    return read_schedule(
+        path, [*registry.models, *registry.waiting], now, adapters_to_schedule(registry)
+    )
 
 
 def _command(path: str, registry_path: str, fleet: str | None, home: Path) -> Command:

@@ -19,12 +19,15 @@ from toolkit.cli.output import note
 from toolkit.cli.trail import trail_now
 from toolkit.cli.update import find_files, least_memory
 from toolkit.cli.views.host import open_host
+from toolkit.domain.model import Model, Registry, Version
+from toolkit.planning.upkeep.adapter_currency import adapter_models
 from toolkit.planning.upkeep.currency import Currency
 from toolkit.planning.upkeep.unattended import Seen, expected_seconds
 from toolkit.workflows.change.wanted import usual_start
 from toolkit.workflows.fleet.status import observe_fleet
 from toolkit.workflows.registry.outdated import Sources, look_upstream
 from toolkit.workflows.registry.update import Local, update_model
+from toolkit.workflows.registry.update_adapter import is_adapter, update_adapter
 from toolkit.workflows.schedule.desk import Ended
 
 # A directory is hashed whole; a Hub answers or fails long before.
@@ -52,24 +55,24 @@ class CommandDesk:
         """Return how each model stands to its source; the registry is read anew."""
         pins = read_pins(self.registry_path, self.home)
         sources = Sources(open_hub, Sightings(self.home), pins.lock, time.time)
-        chosen = [pins.registry.model(name) for name in models]
+        chosen = [_model_of(pins.registry, name) for name in models]
         return look_upstream(pins.registry, chosen, sources, seconds=_SOURCE_SECONDS)
 
     def pin(self, model: str) -> str:
         """Pin a candidate. Nobody is asked: a repository of another owner is refused."""
-        done = update_model(
-            Path(self.registry_path),
-            model,
-            open_hub=open_hub,
-            report=note,
-            local=Local(
-                partial(find_files, self.home),
-                partial(least_memory, self.registry_path, self.home),
-            ),
+        path = Path(self.registry_path)
+        local = Local(
+            partial(find_files, self.home), partial(least_memory, self.registry_path, self.home)
         )
+        if is_adapter(path, model):
+            done, title = update_adapter(path, model, open_hub=open_hub, report=note, local=local)
+            name = title.partition("@")[2]
+        else:
+            done = update_model(path, model, open_hub=open_hub, report=note, local=local)
+            name = done.pinned.version.name
         for line in done.difference.lines if done.difference else ():
             note(f"  {line}")
-        return done.pinned.version.name
+        return name
 
     def look(self) -> Seen:
         """Observe the fleet as `toolkit status` does."""
@@ -85,18 +88,26 @@ class CommandDesk:
         )
 
     def failures(self, model: str) -> Mapping[str, str]:
-        """Return the revisions of which a release failed a gate, its canary or its bake, and why."""
+        """Return the revisions of a model or an adapter of which a release failed a gate, canary or bake, and why."""
         found: dict[str, str] = {}
-        for release, _ in self.history.releases(model):
-            failed = self.history.failure(model, release.number)
+        base = self._newest(model).adapter_of
+        for release, _ in self.history.releases(base or model):
+            failed = self.history.failure(base or model, release.number)
             if failed is not None:
-                found[release.revision] = f"{failed.result.gate}: {failed.result.reason}"
+                own = {each.name: each.revision for each in release.adapters}
+                revision = own.get(model, "") if base else release.revision
+                if revision:
+                    found[revision] = f"{failed.result.gate}: {failed.result.reason}"
         return found
 
     def duration(self, model: str) -> float:
         """Return how long an upgrade of the model takes, in seconds."""
-        guard = read_registry(self.registry_path).model(model).newest.guard
-        return expected_seconds(self.history.deployments(model, _LOOK_BACK), guard)
+        newest = self._newest(model)
+        known = self.history.deployments(newest.adapter_of or newest.model, _LOOK_BACK)
+        return expected_seconds(known, newest.guard, of_adapter=bool(newest.adapter_of))
+
+    def _newest(self, model: str) -> Version:
+        return _model_of(read_registry(self.registry_path), model).newest
 
     def upgrade(self, model: str, version: str, reason: str, until: float) -> Ended:
         """Run `toolkit upgrade` as a person would; interrupt it once at `until`, and once with this command."""
@@ -140,6 +151,16 @@ class CommandDesk:
             raise
         message = _message(out)
         return Ended(process.returncode, f"the window ended: {message}" if late else message)
+
+
+def _model_of(registry: Registry, name: str) -> Model:
+    """Return the model, or the adapter as one; raises InputError where the newest versions have neither."""
+    if name not in registry.models and name not in registry.waiting:
+        for base, _ in registry.adapters(name)[-1:]:
+            for each in adapter_models(registry.model(base.model)):
+                if each.name == name:
+                    return each
+    return registry.model(name)
 
 
 def _message(out: str) -> str:

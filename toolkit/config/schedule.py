@@ -64,19 +64,28 @@ class ScheduleFile:
         return self.document.fault(("windows", window), message, hint=hint, at_key=True)
 
 
-def load_schedule(path: Path, models: Iterable[str] | None = None) -> ScheduleFile:
-    """Return the schedule in the file `path`; with `models`, a rule for any other model is a fault.
+def load_schedule(
+    path: Path, models: Iterable[str] | None = None, adapters: Mapping[str, str] | None = None
+) -> ScheduleFile:
+    """Return the schedule in the file `path`; with `models`, a rule for any other name is a fault.
 
-    Raises InputError with file, line and column: for what is no YAML, for unknown fields, zones, weekdays and windows,
-    for durations of nothing, and for two rules that contradict each other.
+    `adapters` have the model of each LoRA adapter by its name: they may have a rule, and no warm hours. Raises
+    InputError with file, line and column: for what is no YAML, for unknown fields, zones, weekdays and windows, for
+    durations of nothing, and for two rules that contradict each other.
     """
-    return parse_schedule(path, read_text(path, limit=MAX_BYTES, hint=_EXAMPLE), models)
+    text = read_text(path, limit=MAX_BYTES, hint=_EXAMPLE)
+    return parse_schedule(path, text, models, adapters)
 
 
-def parse_schedule(path: Path, text: str, models: Iterable[str] | None = None) -> ScheduleFile:
+def parse_schedule(
+    path: Path,
+    text: str,
+    models: Iterable[str] | None = None,
+    adapters: Mapping[str, str] | None = None,
+) -> ScheduleFile:
     """Return the schedule in `text`, the content of `path`; see `load_schedule`."""
     document = parse_yaml(path, text)
-    return ScheduleFile(document, _Reader(document).schedule(models))
+    return ScheduleFile(document, _Reader(document).schedule(models, adapters or {}))
 
 
 # The tz database is hundreds of files.
@@ -89,7 +98,7 @@ class _Reader:
     def __init__(self, document: YamlText) -> None:
         self.document = document
 
-    def schedule(self, models: Iterable[str] | None) -> Schedule:
+    def schedule(self, models: Iterable[str] | None, adapters: Mapping[str, str]) -> Schedule:
         data = self._mapping((), _FIELDS)
         zone = self._zone(("time_zone",)) if "time_zone" in data else ""
         blackouts = tuple(
@@ -111,9 +120,17 @@ class _Reader:
             for name in (self._mapping(("models",)) if "models" in data else {})
         }
         hours = {name: self._warm(("warm", name), name, zone) for name in warm}
-        for section, found in (("models", rules), ("warm", hours)):
-            for name in found:
-                self._known((section, name), "model", name, models)
+        for name in rules:
+            known = None if models is None else [*models, *adapters]
+            self._known(("models", name), "model", name, known)
+        for name in hours:
+            if base := adapters.get(name):
+                raise self._fault(
+                    ("warm", name),
+                    f"{name} is an adapter of {base}, and sleeps and wakes with it",
+                    f"write the hours of {base}",
+                )
+            self._known(("warm", name), "model", name, models)
         return Schedule(
             windows,
             rules,

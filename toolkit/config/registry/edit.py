@@ -13,6 +13,7 @@ from toolkit.config.lock_file import write_text
 from toolkit.config.registry.fields import NAME_PATTERN
 from toolkit.config.registry.inheritance import REQUIRED
 from toolkit.config.registry.reading import RegistryFile, parse_registry
+from toolkit.config.yaml_dump import dump_yaml
 from toolkit.config.yaml_text import TextRange, Where, YamlText
 from toolkit.domain.model import Version
 from toolkit.errors import InputError
@@ -34,11 +35,13 @@ def with_version(
 ) -> RegistryFile:
     """Return the registry with a new last version of `model`, by inserted lines alone.
 
-    `repo` is the version's own repository, where it is not its model's; the branch that is tracked stays. Raises
-    InputError where the name is no name or taken, or where the text has no place for lines.
+    `repo` is the version's own repository, where it is not its model's; the branch that is tracked stays. A candidate
+    has the adapters that the newest version has of its own. Raises InputError where the name is no name or taken, or
+    where the text has no place for lines.
     """
     _check_name(file, model, name)
     source = _source(file.document.data["models"][model], repo)
+    adapters = _own_adapters(file, model) if candidate else {}
 
     def lines(place: LinePlace) -> list[str]:
         inner = " " * (place.indent + place.step)
@@ -47,12 +50,14 @@ def with_version(
             *([f"{inner}source: {_braces(source)}"] if repo else []),
             f"{inner}revision: {revision}",
             *([f"{inner}candidate: true"] if candidate else []),
+            *(f"{inner}{line}" for line in (dump_yaml(adapters).splitlines() if adapters else ())),
         ]
 
     spec = {
         **({"source": source} if repo else {}),
         "revision": revision,
         **({"candidate": True} if candidate else {}),
+        **adapters,
     }
     return insert_version(file, model, name, spec, lines, _hint(name, revision))
 
@@ -269,6 +274,15 @@ def _source(entry: Mapping[str, Any], repo: str) -> dict[str, str]:
     """Return a source at `repo` that tracks the same branch as the source of a model or version."""
     written = entry.get("source") or {}
     return {"repo": repo} | ({"track": written["track"]} if "track" in written else {})
+
+
+def _own_adapters(file: RegistryFile, model: str) -> dict[str, Any]:
+    """Return the field `adapters` of the newest version's own block; empty where it has none."""
+    found = file.registry.model(model)
+    if not found.versions:
+        return {}
+    block = file.document.data["models"][model]["versions"][found.newest.name]
+    return copy.deepcopy({key: block[key] for key in ("adapters",) if key in block})
 
 
 def _braces(source: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from toolkit.domain.model import HubSource, Model, Policy, Version
 from toolkit.domain.quantity import format_age
 from toolkit.domain.upstream import Upstream
 from toolkit.planning.release.licence_policy import licence_verdict
+from toolkit.planning.upkeep.adapter_currency import same_adapters
 
 _NUMBERS = re.compile(r"([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?")
 
@@ -32,8 +33,9 @@ class State(StrEnum):
 class Currency:
     """A model beside its source: the newest version, what its source holds, and what changed there, in words.
 
-    `candidate` is the version that has the source's revision pinned already and is not the newest, if any. `fault` is
-    why the source is not known, and `hint` what to do about that.
+    `candidate` is the version that has the source's revision pinned already and is not the newest, if any; it has the
+    same adapters as the newest, since it must not bring back older ones. `fault` is why the source is not known, and
+    `hint` what to do about that.
     """
 
     version: Version
@@ -43,6 +45,11 @@ class Currency:
     candidate: str = ""
     fault: str = ""
     hint: str = ""
+
+    @property
+    def base(self) -> str:
+        """The model whose versions bring a newer revision: itself, or the base of an adapter."""
+        return self.version.adapter_of or self.version.model
 
     @property
     def tracked(self) -> str:
@@ -126,7 +133,11 @@ def judge(
         state = State.OUTDATED
     else:
         state = State.CHANGED if changes else State.CURRENT
-    waiting = [each.name for each in model.candidates if each.revision == upstream.revision]
+    waiting = [
+        each.name
+        for each in model.candidates
+        if each.revision == upstream.revision != version.revision and same_adapters(each, version)
+    ]
     return Currency(version, state, upstream, changes, waiting[-1] if waiting else "")
 
 

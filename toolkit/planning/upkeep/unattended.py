@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.guard import Guard
+from toolkit.domain.plan import StepKind
 from toolkit.domain.quantity import format_age
 from toolkit.domain.release import Deployment, Outcome
 from toolkit.domain.schedule import Rule, Upkeep
@@ -115,15 +116,19 @@ def _of_host(facts: HostFacts) -> Iterator[str]:
             yield f"{facts.name} still watches {guard.model} #{guard.release}"
 
 
-def expected_seconds(deployments: Sequence[Deployment], guard: Guard) -> float:
-    """Return how long an upgrade of a model takes, by its last `deployments`, the newest first.
+def expected_seconds(
+    deployments: Sequence[Deployment], guard: Guard, *, of_adapter: bool = False
+) -> float:
+    """Return how long an upgrade of a model, or `of_adapter`, takes, by the model's last `deployments`, newest first.
 
+    An exchange of adapters says nothing of the other upgrades, nor they of it.
     As long as the last one that went live on all hosts; where none is known, `UNKNOWN_DURATION` and the steps that its
     guard declares. No less than any later one took that did not go live: a window interrupted it, perhaps.
     """
     least = 0.0
     for last in deployments:
-        if last.ended_at is None:
+        exchanged = any(step.kind == StepKind.ADAPT for step in last.steps)
+        if last.ended_at is None or (exchanged is not of_adapter and last.steps):
             continue
         same = [each for each in deployments if each.rollout and each.rollout == last.rollout]
         begun = min((each.started_at for each in same), default=last.started_at)

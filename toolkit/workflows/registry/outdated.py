@@ -19,6 +19,7 @@ from toolkit.errors import SourceError, ToolkitError
 from toolkit.planning.engines import engine_named
 from toolkit.planning.release.adapter_files import files_of
 from toolkit.planning.release.file_choice import OTHER_FORMATS, WEIGHTS
+from toolkit.planning.upkeep.adapter_currency import adapter_models
 from toolkit.planning.upkeep.currency import (
     Currency,
     EngineCurrency,
@@ -60,9 +61,8 @@ def look_upstream(
 
 
 def with_adapters(models: Sequence[Model]) -> list[Model]:
-    """Return the models, and each LoRA adapter of their newest versions as a model with one version."""
-    parts = [part for model in models for part in model.newest.parts[1:]]
-    return [*models, *(Model(part.model, "", (part,)) for part in parts)]
+    """Return the models, and each LoRA adapter of their newest versions as a model."""
+    return [*models, *(part for model in models for part in adapter_models(model))]
 
 
 def look_engines(

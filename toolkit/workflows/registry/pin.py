@@ -19,7 +19,7 @@ from toolkit.config.registry.reading import RegistryFile, read_registry
 from toolkit.config.yaml_text import Where
 from toolkit.domain.bounds import CONFIG as CONFIG_BYTES
 from toolkit.domain.capabilities import ModelFacts
-from toolkit.domain.model import HubSource, LocalSource, Version
+from toolkit.domain.model import HubSource, LocalSource, Model, Version
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.quantity import format_size
 from toolkit.domain.snapshot import FileDigest, Snapshot, content_revision
@@ -29,6 +29,7 @@ from toolkit.planning.release.adapter_files import adapter_fault, config_file, f
 from toolkit.planning.release.file_choice import FileChoice, settle, unreliable
 from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.planning.release.model_facts import read_facts, telling_files
+from toolkit.planning.upkeep.adapter_currency import same_adapters
 from toolkit.workflows.registry.directory import hash_directory
 from toolkit.workflows.registry.found import Found, named_gone
 from toolkit.workflows.registry.pin_names import FULL, bare, default_name, waiting_version
@@ -92,7 +93,8 @@ def pin_candidate(
 ) -> Pinned:
     """Pin what the source of `model` tracks as its last version, a candidate; like `pin_version` in all else.
 
-    A version that is pinned already stays what it is.
+    A version that is pinned already stays what it is. The new one has the adapters of the newest version; a candidate
+    of the same revision with others counts as none, since it would bring back older ones.
     """
     file = read_registry(registry_path, unpinned=True)
     pinning = Pinning(file, read_lock(registry_path), open_hub, report, accept, dry_run)
@@ -117,7 +119,7 @@ def _pin(
     else:
         draft = draft_version(file, registry_model.name)
     found = pinning.observe(draft, ref)
-    for version in registry_model.versions:
+    for version in _comparable(registry_model) if candidate else registry_model.versions:
         same = version.source.key in (draft.source.key, found.repo)
         if same and version.revision == found.revision and not waiting:
             return pinning.lock(version, found)
@@ -130,6 +132,17 @@ def _pin(
     if not pinning.dry_run:
         write_registry(registry_path, file, after)
     return replace(pinned, registry_changed=True)
+
+
+def _comparable(model: Model) -> tuple[Version, ...]:
+    """Return the versions that a new candidate could repeat, the newest first."""
+    if not model.versions:
+        return ()
+    newest = model.newest
+    return (
+        newest,
+        *(each for each in model.versions if not each.candidate or same_adapters(each, newest)),
+    )
 
 
 def lock_versions(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,11 +99,12 @@ def _candidate(
         if have == want and (each.source, each.revision) == (base.source, base.revision):
             return file, each.name
     taken = {each.name for each in versions}
+    # The name of a version that was such a candidate has its adapter's former revision at the end.
+    stem = re.sub(rf"-{re.escape(adapter)}-[0-9a-f]{{8,40}}\Z", "", base.name) + f"-{adapter}"
     title = name or next(
         made
         for size in range(8, 41)
-        if (made := f"{base.name}-{adapter}"[: _LONGEST - size - 1] + f"-{found.revision[:size]}")
-        not in taken
+        if (made := stem[: _LONGEST - size - 1] + f"-{found.revision[:size]}") not in taken
     )
     if title in taken:
         raise InputError(f"{base.model}@{title} exists", hint="give another name with --as")

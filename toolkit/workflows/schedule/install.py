@@ -40,9 +40,14 @@ class Installed:
     changed: bool
 
 
-def read_schedule(path: Path, models: Iterable[str], now: float) -> Schedule:
-    """Return the schedule of a file; raises InputError with its place, also for windows that never open."""
-    file = load_schedule(path, models)
+def read_schedule(
+    path: Path, models: Iterable[str], now: float, adapters: Mapping[str, str] | None = None
+) -> Schedule:
+    """Return the schedule of a file; raises InputError with its place, also for windows that never open.
+
+    `adapters` have the model of each LoRA adapter by its name.
+    """
+    file = load_schedule(path, models, adapters)
     for window in file.schedule.windows.values():
         if never_opens(window, file.schedule.blackouts, now):
             raise _never(file, window.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.schedule import Opening, Rule, Schedule
@@ -37,14 +37,17 @@ class Working:
 
     def act(self) -> ToolkitError | None:
         """Pin and upgrade what the rules ask for; return why the run did not do all of it, None where it did."""
-        rules = self.schedule.rules_of(self.opening.window)
-        found = self.site.desk.currencies([rule.model for rule in rules])
+        asked = self.schedule.rules_of(self.opening.window)
+        found = self.site.desk.currencies([rule.model for rule in asked])
+        # What an adapter's candidate is made of is its model's newest version: so that one comes first.
+        rules = sorted(asked, key=lambda rule: bool(found[rule.model].version.adapter_of))
         first = [decided(rule, found[rule.model], self.site) for rule in rules]
         if any(each.action not in (Action.NOTHING, Action.WAIT) for each in first):
             # A night with nothing to do is no news.
             self.site.desk.begin(self.opening.window)
+        due: dict[str, str] = {}
         for rule in rules:
-            self._prepare(rule, found[rule.model])
+            self._prepare(rule, found[rule.model], due)
         done = 0
         for rule in rules:
             decision = self.report.decisions[rule.model]
@@ -60,9 +63,16 @@ class Working:
             done += self.report.decisions[rule.model].action is Action.UPGRADE
         return self._unfinished()
 
-    def _prepare(self, rule: Rule, currency: Currency) -> None:
-        """Decide about a model, and pin its newest revision where it has no candidate yet."""
+    def _prepare(self, rule: Rule, currency: Currency, due: dict[str, str]) -> None:
+        """Decide about a model or an adapter, and pin its newest revision where it has no candidate yet.
+
+        `due` has the versions to which models are to be upgraded in this opening, and gets this one.
+        """
         decision = decided(rule, currency, self.site)
+        if currency.base in due and decision.action in (Action.PIN, Action.UPGRADE):
+            # A candidate is one change of the newest version, and that is about to be another one.
+            self._wait(decision, f"{currency.base} is upgraded to {due[currency.base]} first")
+            return
         if decision.action is Action.PIN:
             try:
                 name = self.site.desk.pin(rule.model)
@@ -77,15 +87,17 @@ class Working:
             decision = decided(rule, again, self.site)
             if decision.action is Action.PIN:
                 decision = Decision(rule.model, Action.WAIT, "its source has moved on meanwhile")
+        if decision.action is Action.UPGRADE:
+            due[currency.base] = decision.version
         self._decide(decision)
 
     def _upgrade(self, decision: Decision, currency: Currency) -> ToolkitError | None:
-        model, version = decision.model, decision.version
+        model, base, version = decision.model, currency.base, decision.version
         seen = self.site.desk.look()
-        if sleeps(seen, model):
+        if sleeps(seen, base):
             self._wait(decision, "it sleeps, and is upgraded in a window in which it is up")
             return None
-        if why := objections(seen, model, self.schedule.unreachable):
+        if why := objections(seen, base, self.schedule.unreachable):
             for words in why:
                 self.tell(f"{model}: {words}")
             self.report.decisions[model] = Decision(model, Action.PERSON, "; ".join(why), version)
@@ -99,9 +111,9 @@ class Working:
             )
             return None
         reason = f"schedule, window {self.opening.window}"
-        ended = self.site.desk.upgrade(model, version, reason, self.opening.closes)
+        ended = self.site.desk.upgrade(base, version, reason, self.opening.closes)
         if ended.code == 0:
-            self.report.upgraded.append(f"{model}@{version}")
+            self.report.upgraded.append(f"{base}@{version}")
             self.tell(f"{model}: upgraded to {version}")
             return None
         if ended.code == ReleaseFailedError.exit_code and currency.upstream:
@@ -109,14 +121,14 @@ class Working:
             self.site.record.fail(model, currency.upstream.revision, first_line)
         self.tell(f"{model}: {version} did not become live: {ended.message}")
         kind = _PASSED_ON.get(ended.code, UnattendedError)
-        return kind(f"{model}@{version}: {ended.message}", hint=f"toolkit releases {model}")
+        return kind(f"{base}@{version}: {ended.message}", hint=f"toolkit releases {base}")
 
     def _decide(self, decision: Decision) -> None:
         self.report.decisions[decision.model] = decision
         self.tell(f"{decision.model}: {decision.words}")
 
     def _wait(self, decision: Decision, words: str) -> None:
-        self._decide(Decision(decision.model, Action.WAIT, words, decision.version))
+        self._decide(replace(decision, action=Action.WAIT, words=words))
 
     def _unfinished(self) -> ToolkitError | None:
         """Return the error about models that wait for a person, else about sources that did not answer."""
