@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.walk import fleet, operations, readme, registry
+from tests.walk import fleet, operations, readme, registry, scheduling, upgrades
 from tests.walk.walking import LeftOut, Typed, Walk
 
-WALKS = (readme.WALK, registry.WALK, fleet.WALK, operations.WALK)
+WALKS = (
+    readme.WALK,
+    registry.WALK,
+    fleet.WALK,
+    operations.WALK,
+    scheduling.WALK,
+    upgrades.WALK,
+)
 
 
 @pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.document)

@@ -1,0 +1,96 @@
+"""docs/scheduling.md: one machine that serves itself, after the walk of docs/registry.md."""
+
+from __future__ import annotations
+
+from tests.walk.gpu import pretend_gpus
+from tests.walk.registry import publish
+from tests.walk.walking import First, LeftOut, Says, Scene, Typed, Walk
+
+# A model of a directory, which the example of a schedule names.
+TINY = """\
+  tiny:
+    licence: apache-2.0
+    openness: open-weights
+    source: {path: ./tiny}
+    engine: {name: vllm, version: 0.32.0}
+    resources: {accelerators: [cuda], memory: 2GiB}
+"""
+
+
+def serve(scene: Scene) -> None:
+    """Serve qwen-7b as it was first pinned, beside a newer commit; pin a model of a directory."""
+    pretend_gpus(scene.newcomer.lab.machines[0])
+    scene.type("toolkit deploy qwen-7b@2.5 --yes --bake 0")
+    store = "~/.toolkit/store/snapshots/Qwen--Qwen2.5-7B-Instruct"
+    scene.type(f"cp -r $(ls -d {store}/*/files | head -1) tiny && chmod -R u+w tiny")
+    scene.write("tiny.yaml", TINY)
+    scene.type("sed -i '/^models:/r tiny.yaml' model_registry.yaml && rm tiny.yaml")
+    scene.type("toolkit registry pin tiny --as v1")
+    publish(scene)
+
+
+def track(scene: Scene) -> None:
+    """Write the line in the place of the model's source, into another registry."""
+    scene.type("cp model_registry.lock.json tracked.lock.json")
+    line = scene.block.text.strip().replace("/", "\\/")
+    source = r"source: {repo: Qwen\/Qwen2.5-7B-Instruct}"
+    scene.type(f"sed 's/{source}/{line}/' model_registry.yaml > tracked.yaml")
+    scene.type("toolkit registry check --registry tracked.yaml && grep -q stable tracked.yaml")
+
+
+def write_schedule(scene: Scene) -> None:
+    scene.write("schedule.yaml", scene.block.text)
+
+
+# What libpam-systemd sets on a Debian; the hosts of tests are smaller.
+_RUNTIME = """\
+mkdir -p /etc/systemd/system/user@.service.d
+printf '[Service]\\nEnvironment=XDG_RUNTIME_DIR=/run/user/%%i\\n' >/etc/systemd/system/user@.service.d/runtime.conf
+systemctl daemon-reload
+"""
+
+
+def linger(scene: Scene) -> None:
+    """Let the user's units run without a login, as the text says; that takes a moment."""
+    scene.newcomer.lab.machines[0].run("sh", "-c", _RUNTIME)
+    scene.type("sudo loginctl enable-linger $USER; export XDG_RUNTIME_DIR=/run/user/$(id -u)")
+    scene.type("timeout 60 sh -c 'until systemctl --user show-environment; do sleep 0.2; done'")
+
+
+WALK = Walk(
+    "docs/scheduling.md",
+    left_out={
+        "MODEL    PINNED        SERVES    TRACKED        BEHIND    STATE": LeftOut(
+            "what it says of three hosts and an engine that is newer than its lock"
+        ),
+        "Adapters: models:": LeftOut("tests/cli/test_schedule_fleet.py has a night of an adapter"),
+        "Warm hours: # schedule.yaml": LeftOut("the schedule of hours when a model is awake"),
+    },
+    files={
+        "source: {repo: Qwen/Qwen2.5-7B-Instruct, track: stable}": First(track, "a line of the registry"),
+        "The schedule: # schedule.yaml": First(write_schedule, "a person writes it"),
+    },
+    first={
+        "toolkit outdated": First(serve, "a model serves, and its owner makes a commit"),
+        "toolkit update qwen-7b --as 2025-11": First(publish, "the owner makes another commit"),
+        "toolkit schedule install": First(linger, "the text says so of a user who is not root"),
+    },
+    typed={
+        "toolkit upgrade qwen-7b --to 2025-11": Typed(
+            "toolkit upgrade qwen-7b --to 2025-11 --bake 1", "a second of watching is enough for a stub"
+        ),
+        "systemctl list-timers toolkit-schedule.timer": Typed(
+            "systemctl --user list-timers toolkit-schedule.timer", "the user is not root"
+        ),
+    },
+    says={
+        "toolkit outdated": Says((r"qwen-7b .*outdated",), code=9),
+        "toolkit outdated qwen-7b --no-engines --json": Says((r'"outdated"',), code=9),
+        "toolkit update qwen-7b --as 2025-11": Says((r"2025-11",)),
+        "toolkit schedule list": Says((r"weeknights", r"release-day", r"qwen-7b")),
+        "toolkit schedule next --count 10": Says((r"weeknights",)),
+        "toolkit schedule run --dry-run": Says((r"qwen-7b", r"tiny")),
+        "toolkit schedule install --dry-run": Says((r"OnCalendar",)),
+        "systemctl list-timers toolkit-schedule.timer": Says((r"toolkit-schedule\.timer",)),
+    },
+)  # fmt: skip
