@@ -189,6 +189,7 @@ def real_lab() -> Iterator[HostLab]:
     """Provision this machine under a directory of its own; everything ends and goes with the context."""
     root = Path(tempfile.mkdtemp(prefix="toolkit-lab-", dir="/var/tmp"))
     root.chmod(0o755)
+    modules = Path(tempfile.mkdtemp(prefix="toolkit-modules-"))
     try:
         port = free_port(18600)
         target = Host(
@@ -202,7 +203,9 @@ def real_lab() -> Iterator[HostLab]:
         interruption = Interruption()
         lab = HostLab(
             RealHost(host_client(target, root / "run", interruption)),
-            RealConverge(playbook_directory(), root / "run", interruption=interruption),
+            RealConverge(
+                playbook_directory(), root / "run", modules=modules, interruption=interruption
+            ),
             interruption=interruption,
         )
         lab.play("provision", {"provision_digest": provision_digest(target)})
@@ -211,6 +214,7 @@ def real_lab() -> Iterator[HostLab]:
     finally:
         end_supervisor(root)
         shutil.rmtree(root)
+        shutil.rmtree(modules)
 
 
 @contextmanager
@@ -239,7 +243,12 @@ def bare_lab(number: int = 11) -> Iterator[HostLab]:
             try:
                 yield HostLab(
                     RealHost(host_client(target, scratch, interruption)),
-                    RealConverge(playbook_directory(), scratch, interruption=interruption),
+                    RealConverge(
+                        playbook_directory(),
+                        scratch,
+                        modules=scratch / "modules",
+                        interruption=interruption,
+                    ),
                     scratch,
                     machine.run,
                     interruption,

@@ -126,7 +126,7 @@ def test_a_playbook_tells_its_tasks_and_what_it_changed_and_sees_no_token(
     ]  # fmt: skip
     assert (lab.place / "made").read_text() == "hello"
     # The watch must have seen what it is to search: files, and the processes of Ansible.
-    assert any(name.endswith("ansible-playbook") for name in watch.programs), watch.programs
+    assert any(name.endswith("ansible_playbook.py") for name in watch.programs), watch.programs
     assert watch.files > 3
     assert watch.leaks == []
     environment = (lab.place / "environment").read_text()

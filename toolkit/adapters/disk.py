@@ -53,6 +53,11 @@ def scratch_of(home: Path) -> Path:
     return own
 
 
+def modules_of(home: Path) -> Path | None:
+    """Return the directory in the home for what Ansible builds and later runs use; None on a full disk."""
+    return None if room(home).full else home / "modules"
+
+
 def scratch_places(home: Path) -> tuple[Path, ...]:
     """Return the directories that `scratch_of` chooses from; those outside the home need not exist."""
     user = os.getuid()

@@ -177,7 +177,7 @@ def open_members(
     from toolkit.adapters.ansible.certificate import provisioned_settings
     from toolkit.adapters.ansible.converge import RealConverge
     from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
-    from toolkit.adapters.disk import scratch_of
+    from toolkit.adapters.disk import modules_of, scratch_of
     from toolkit.adapters.interruption import Interruption
     from toolkit.adapters.store.compiled import CompiledTrees
     from toolkit.cli.trail import trail_now
@@ -190,7 +190,12 @@ def open_members(
     ports = [open_host(host, home, interruption) for host in hosts]
     _keep_metrics_current(home, ports)
     shared: dict[str, Any] = {
-        "converge": RealConverge(playbook_directory(), scratch_of(home), interruption=interruption),
+        "converge": RealConverge(
+            playbook_directory(),
+            scratch_of(home),
+            modules=modules_of(home),
+            interruption=interruption,
+        ),
         "history": open_history(home, needed=history_needed),
         "supplies": _once(partial(_supplies, home, pins, interruption)),
         "owner": lock_owner(),

@@ -12,7 +12,7 @@ import click
 from toolkit.adapters.ansible.certificate import provisioned_settings
 from toolkit.adapters.ansible.converge import RealConverge
 from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
-from toolkit.adapters.disk import scratch_of
+from toolkit.adapters.disk import modules_of, scratch_of
 from toolkit.cli.context import home_directory, lock_owner, open_fleet
 from toolkit.cli.options import dry_run_option, fleet_option, home_option, json_option, yes_option
 from toolkit.cli.output import note, print_json, say, table
@@ -64,7 +64,9 @@ def provision(
     ]
     stop = threading.Event()
     how = Provisioning(
-        converge=RealConverge(playbook_directory(), scratch_of(place), check=check),
+        converge=RealConverge(
+            playbook_directory(), scratch_of(place), modules=modules_of(place), check=check
+        ),
         owner=lock_owner(),
         clock=time.time,
         say=note,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -19,6 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from toolkit.adapters.ansible import ansible_playbook
+from toolkit.adapters.ansible.kept_modules import kept_modules
 from toolkit.adapters.ansible.secret_pipe import secret_pipe
 
 # Many times the time in which ansible-runner notices that its playbook is gone.
@@ -38,11 +41,13 @@ def main() -> None:
     with _become_settings(private, request["become_password"]) as settings:
         result = ansible_runner.run(
             private_data_dir=str(private),
-            playbook=request["playbook"],
             inventory=request["inventory"],
             extravars=request["extravars"],
-            cmdline=request["cmdline"] or None,
-            envvars={**_ansible_settings(private), **settings},
+            binary=sys.executable,
+            cmdline=shlex.join(
+                [ansible_playbook.__file__, *request["options"], request["playbook"]]
+            ),
+            envvars={**_ansible_settings(private), **_modules(request), **settings},
             settings={"pexpect_timeout": 0.05, "suppress_ansible_output": True},
             quiet=True,
             event_handler=_emit,
@@ -82,6 +87,16 @@ def _ansible_settings(private: Path) -> dict[str, str]:
         "ANSIBLE_HOME": str(private / "home"),
         "ANSIBLE_NOCOLOR": "1",
     }
+
+
+def _modules(request: dict[str, Any]) -> dict[str, str]:
+    """Return the setting with which built modules are kept, where they are to be and can be."""
+    # Elsewhere the playbook builds its own.
+    with suppress(OSError):
+        if request["modules"]:
+            kept = kept_modules(Path(request["modules"]), Path(request["playbook"]).parent)
+            return {ansible_playbook.KEPT: str(kept)}
+    return {}
 
 
 def _emit(event: dict[str, Any]) -> bool:

@@ -47,6 +47,9 @@ class Converge(Protocol):
 class RealConverge:
     """Ansible on this machine. `playbooks` is the directory of playbooks, `scratch` one for private files.
 
+    `modules` is where built modules stay for later runs, in a directory that only this user may write to; without it
+    each run builds its own.
+
     With `check` a run changes nothing and returns the tasks that would change the host (Ansible's check mode). An
     interruption ends a playbook between or within its tasks.
     """
@@ -56,11 +59,13 @@ class RealConverge:
         playbooks: Path,
         scratch: Path,
         *,
+        modules: Path | None = None,
         check: bool = False,
         interruption: Interruption | None = None,
     ) -> None:
         self._playbooks = playbooks
         self._scratch = scratch
+        self._modules = modules
         self._check = check
         self._interruption = interruption or Interruption()
 
@@ -87,7 +92,8 @@ class RealConverge:
             "playbook": str(self._playbooks / f"{playbook}.yml"),
             "inventory": {"all": {"hosts": {host.name: host_variables(host, self._scratch)}}},
             "extravars": dict(variables),
-            "cmdline": "--check" if self._check else "",
+            "options": ["--check"] if self._check else [],
+            "modules": str(self._modules) if self._modules else "",
             # It passes through the child's standard input and a named pipe, and is in no file.
             "become_password": host.become_password.reveal() if host.become_password else "",
         }
