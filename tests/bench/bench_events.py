@@ -1,9 +1,9 @@
 """The processor time that a router takes for each event of a stream.
 
-    python tests/bench/bench_events.py [--streams 32 128] [--rounds 5] [--filter FILE]
+    python tests/bench/bench_events.py [--streams 32 128] [--rounds 5]
 
-An engine's stand-in sends a token on each of many streams every 20 ms. In turn they pass a plain HAProxy, the toolkit's
-router, and with `--filter` the router with another `usage.lua`, such as that of an earlier commit.
+An engine's stand-in sends a token on each of many streams every 20 ms. In turn they pass a plain HAProxy and the
+toolkit's router.
 """
 
 from __future__ import annotations
@@ -95,13 +95,9 @@ def plain(engine: Engine, threads: int) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def router(engine: Engine, threads: int, other: Path | None = None) -> Iterator[tuple[int, int]]:
-    """Run the toolkit's router, with `other` in place of its filter; yield its port and process."""
+def router(engine: Engine, threads: int) -> Iterator[tuple[int, int]]:
+    """Run the toolkit's router; yield its port and process."""
     with lab(router_threads=threads) as running:
-        if other:
-            shutil.copy(other, running.directory + "/usage.lua")
-            running.kill()
-            running.start()
         running.apply(with_model(Routes(), "tiny", (Target("blue", engine.port, 100),), created=1))
         running.up("tiny", "blue")
         yield running.port, running.process.pid
@@ -148,12 +144,9 @@ def main() -> None:
     parser.add_argument("--streams", type=int, nargs="+", default=[32, 128])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--filter", type=Path)
     given = parser.parse_args()
     engine = Engine()
     arms = {"plain HAProxy": plain, "router": router}
-    if given.filter:
-        arms["router, other filter"] = lambda *more: router(*more, given.filter)
     found: dict[tuple[str, int], list[float]] = {}
     for _ in range(given.rounds):
         for name, arm in arms.items():

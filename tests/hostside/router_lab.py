@@ -117,9 +117,9 @@ class Backend:
     Body {"tokens": n, "pause": s, "stream": bool}: n pieces, `pause` seconds apart. `gone` counts the
     requests whose client hung up; `last` is path and body of the newest request, `headers` its headers,
     `all_headers` with those that stand twice.
-    With "comments" a comment follows each piece of a stream, as with vLLM's `sse-keep-alive-interval`. With "usage" in
-    the body, that is the usage of the answer, in a stream cut into two pieces; with "pieces" an answer without a stream
-    comes so many bytes at a time. A `broken` one hangs up instead of answering, an `ill` one answers checks with 503.
+    With "comments" a comment follows each piece of a stream, as with vLLM's `sse-keep-alive-interval`. With "told" in
+    the body, an answer in one piece has that as the header of its tokens. A `broken` one hangs up instead of answering,
+    an `ill` one answers checks with 503.
     """
 
     def __init__(self, name: str, port: int | None = None) -> None:
@@ -195,13 +195,11 @@ class _Handler(BaseHTTPRequestHandler):
         if not isinstance(wanted, dict) or not wanted.get("stream"):
             time.sleep(wanted.get("pause", 0) if isinstance(wanted, dict) else 0)
             answer = {"slot": backend.name, "size": len(body)}
-            if isinstance(wanted, dict) and "usage" in wanted:
-                answer.update(text=wanted.get("text", ""), usage=wanted["usage"])
             text = json.dumps(answer, separators=(",", ":")).encode()
-            self._answer(text, pieces=wanted.get("pieces", 0) if isinstance(wanted, dict) else 0)
+            self._answer(text, told=wanted.get("told") if isinstance(wanted, dict) else None)
             return
         comment = b": keep-alive\n\n" if wanted.get("comments") else b""
-        self._stream(wanted["tokens"], wanted.get("pause", 0), wanted.get("usage"), comment)
+        self._stream(wanted["tokens"], wanted.get("pause", 0), comment)
 
     def _let_every_page(self) -> None:
         """Do what vLLM does for a request of a page, wherever it comes from."""
@@ -209,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Access-Control-Allow-Origin", "*")
             self.send_header("Access-Control-Allow-Credentials", "true")
 
-    def _stream(self, tokens: int, pause: float, usage: Any, comment: bytes) -> None:
+    def _stream(self, tokens: int, pause: float, comment: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
@@ -221,11 +219,6 @@ class _Handler(BaseHTTPRequestHandler):
             if comment:
                 self._chunk(comment)
             time.sleep(pause)
-        if usage:
-            event = f"data: {json.dumps({'usage': usage}, separators=(',', ':'))}\n\n".encode()
-            self._chunk(comment + event[:20])
-            time.sleep(pause)
-            self._chunk(event[20:])
         # At once, as the recorder of use lets an engine say it: clients hang up at the mark of the end.
         self.wfile.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
 
@@ -242,15 +235,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(parts)
 
-    def _answer(self, body: bytes, status: int = 200, pieces: int = 0) -> None:
+    def _answer(self, body: bytes, status: int = 200, told: str | None = None) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        if told is not None:
+            self.send_header("X-Toolkit-Tokens", told)
         self._let_every_page()
         self.end_headers()
-        for at in range(0, len(body), pieces or len(body)):
-            self.wfile.write(body[at : at + (pieces or len(body))])
-            time.sleep(0.002 if pieces else 0)
+        self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""

@@ -122,10 +122,10 @@ def test_a_journal_without_the_request_is_no_error_and_a_broken_one_is(systemd: 
         # the replica broke its answer off, or fell silent
         (200, "-", "SD", (200, "replica_broke_off")),
         (200, "-", "sD", (200, "replica_broke_off")),
-        # the client left an answer in one piece, which the router does not look at; it fell silent
+        # the client left amid the answer; it fell silent
         (200, "-", "CD", (499, "client_left_answer")),
         (200, "-", "cD", (499, "client_left_answer")),
-        # a stream that its client left
+        # the line of an older router says it of streams itself
         (499, "client_left_answer", "CD", (499, "client_left_answer")),
         # an answer that never began
         (499, "client_left", "CH", (499, "client_left")),

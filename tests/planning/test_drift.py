@@ -21,9 +21,9 @@ def test_each_difference_names_host_and_place() -> None:
         "localhost tiny blue: /etc/systemd/system/toolkit-tiny-blue.service was changed",
         "localhost router: tiny/blue has another weight than its files say",
     )
-    changed = ("router/usage.lua was changed", "bin/hostside-0123456789abcdef was changed")
+    changed = ("router/limits.lua was changed", "bin/hostside-0123456789abcdef was changed")
     assert drift_of(host(changed_files=changed)) == (
-        "localhost: router/usage.lua was changed",
+        "localhost: router/limits.lua was changed",
         "localhost: bin/hostside-0123456789abcdef was changed",
     )
     assert drift_of(host(slot("blue", release(1), weight=100))) == ()

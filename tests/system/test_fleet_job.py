@@ -320,10 +320,10 @@ def test_a_bit_that_flipped_on_a_host_is_found_before_it_is_served(site: StubSit
     assert "model.safetensors: not what was pinned" in done.stderr
     assert "toolkit verify --repair" in done.stderr
     assert "alpha" not in site.serving()
-    alpha.run("sh", "-c", "echo 'os.exit()' >>/var/lib/toolkit/router/usage.lua")
+    alpha.run("sh", "-c", "echo 'os.exit()' >>/var/lib/toolkit/router/limits.lua")
     said = site.lab.toolkit("verify", "--repair", check=False)
     assert said.returncode == 6
-    assert "alpha: router/usage.lua was changed" in said.stderr
+    assert "alpha: router/limits.lua was changed" in said.stderr
     assert path.split("/")[5] not in alpha.run("ls", root)
 
 
