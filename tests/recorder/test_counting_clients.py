@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.bench.bench_use_clients import counting_site, measure, settled
+from tests.bench.bench_use_clients import measure, settled
 from tests.bench.use_comparison import Comparison
+from tests.bench.use_site import counting_site
 
 
 def test_clients_usage_and_engines_say_the_same_over_a_router_that_is_killed() -> None:
