@@ -316,8 +316,8 @@ class Lab:
         return united
 
     def requests(self) -> list[dict[str, Any]]:
-        """Return the lines of the access log."""
-        lines = self.log.read_text().splitlines()
+        """Return the lines of the access log, without one that is being written."""
+        lines = self.log.read_text().rpartition("\n")[0].splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def observe(self) -> dict[str, Any]:
