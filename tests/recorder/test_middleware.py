@@ -223,8 +223,8 @@ def test_thoughts_are_counted_where_the_engine_tells_them(engine_lab: Lab, strea
     [
         ("/v1/load_lora_adapter", "POST", {"refused": 200}, 0),
         ("/tokenize", "POST", {"refused": 200}, 0),
-        (CHAT, "GET", {}, 0),
-        ("/health", "GET", {}, 0),
+        (CHAT, "GET", {"refused": 404}, 0),
+        ("/health", "GET", {"refused": 200}, 0),
         # Whatever the engine computes for is use, under any path.
         ("/invocations", "POST", {}, 1),
     ],
