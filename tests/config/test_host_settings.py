@@ -24,6 +24,8 @@ from toolkit.errors import InputError
         ("toolkit_metrics_from", []),
         ("toolkit_metrics_from", ["10.0.0.9", "10.1.0.0/24", "fd00::/8"]),
         ("toolkit_node_exporter", 9100),
+        ("toolkit_exporters", []),
+        ("toolkit_exporters", ["dcgm", "node"]),
         ("toolkit_packages", "/srv/debs"),
         ("toolkit_time_servers", ["ntp.example.com", "10.0.0.1", "fd00::1"]),
         ("nvidia_driver_package", "nvidia-driver-580=580.95.05-0ubuntu1"),
@@ -58,6 +60,10 @@ def test_valid_settings_are_accepted(name: str, value: Any) -> None:
         ("toolkit_metrics_from", "10.0.0.9"),
         ("toolkit_metrics_from", ["10.0.0.9 accept"]),
         ("toolkit_metrics_from", ["10.0.0.0/24"] * 33),
+        ("toolkit_exporters", "node"),
+        ("toolkit_exporters", ["nodes"]),
+        ("toolkit_exporters", ["node", "node"]),
+        ("toolkit_exporters", [["node"]]),
         ("toolkit_node_exporter", True),
         ("toolkit_node_exporter", "9100"),
         ("toolkit_dcgm_exporter", 65536),
@@ -82,6 +88,27 @@ def test_they_reach_the_roles_and_change_what_a_host_must_look_like(tmp_path: Pa
     fleet.write_text("all: {hosts: {here: {ansible_connection: local}}}")
     (plain,) = load_fleet(fleet).hosts
     assert provision_digest(plain) != provision_digest(host)
+
+
+@pytest.mark.parametrize(
+    ("written", "ports"),
+    [
+        ("toolkit_exporters: []", {}),
+        ("toolkit_exporters: [node]", {"toolkit_node_exporter": 9100}),
+        (
+            "toolkit_exporters: [dcgm, node], toolkit_node_exporter: 9110",
+            {"toolkit_node_exporter": 9110, "toolkit_dcgm_exporter": 9400},
+        ),
+    ],
+)
+def test_exporters_to_install_have_the_usual_ports(
+    written: str, ports: dict[str, int], tmp_path: Path
+) -> None:
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text(f"all: {{hosts: {{here: {{ansible_connection: local, {written}}}}}}}")
+    settings = dict(load_fleet(fleet).hosts[0].settings)
+    del settings["toolkit_exporters"]
+    assert settings == ports
 
 
 def test_a_fault_has_its_place_in_the_file(tmp_path: Path) -> None:

@@ -5,23 +5,47 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import Machine, require_hosts
+from tests.fleet.packages import repack, stand_in
 
 pytestmark = pytest.mark.system
 
 DAY = 86400.0
 ROOT = "/var/lib/toolkit"
+UNITS = ("prometheus-node-exporter.service", "nvidia-dcgm-exporter.service")
+# NVIDIA's exporter needs a device: this stands for it, with the same packages, paths and options.
+DCGM = """\
+#!/usr/bin/python3
+import http.server, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"DCGM_FI_DEV_XID_ERRORS 0\\n")
+assert sys.argv[1] == "--address" and sys.argv[3:] == ["-f", "/etc/dcgm-exporter/default-counters.csv"]
+address, _, port = sys.argv[2].rpartition(":")
+http.server.HTTPServer((address, int(port)), Answer).serve_forever()
+"""
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[FleetLab]:
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetLab]:
     require_hosts()
-    variables = {"toolkit_firewall": "true", "router_bind": "0.0.0.0:8080"}
+    packages = tmp_path_factory.mktemp("packages")
+    _pack(packages)
+    variables = {
+        "toolkit_firewall": "true",
+        "router_bind": "0.0.0.0:8080",
+        "toolkit_packages": str(packages),
+        "toolkit_exporters": "[node, dcgm]",
+        "toolkit_dcgm_exporter": "9500",
+    }
     names = ("good", "nosudo", "nokey", "nopython", "late", "full", "dark")
     with fleet_lab(names, variables=variables) as lab:
         yield lab
@@ -34,7 +58,9 @@ def test_bare_hosts_become_ready_and_those_that_cannot_are_named_each_with_its_r
     before = _everything(good)
     checked = _json(lab, "provision", "--check", "good")["hosts"]["good"]
     assert checked["result"] == "would change"
-    assert {"Write the rules", "Start without routes"} <= set(checked["changed"])
+    assert {"Write the rules", "Start without routes", "Write the units of the exporters"} <= set(
+        checked["changed"]
+    )
     assert _everything(good) == before
 
     _spoil(lab)
@@ -93,8 +119,18 @@ def test_the_firewall_lets_in_whom_it_should_and_touches_no_rules_but_its_own(
     # Loaded once more, as at a boot, and taken away where it is no longer wanted.
     good.run("systemctl", "restart", "toolkit-firewall.service")
     assert not _opens(good, 9999)
+    # Exporters are read through the router, and listen on loopback alone.
+    figures = _metrics(good, "node")
+    assert "node_memory_MemAvailable_bytes " in figures
+    assert 'node_scrape_collector_success{collector="systemd"} 1' in figures
+    assert _metrics(good, "dcgm") == "DCGM_FI_DEV_XID_ERRORS 0\n"
+    assert _listening(good) & {"9100", "9400", "9500"} == {"9100", "9500"}
+    assert "9100" not in _listening(good, "0.0.0.0") | _listening(good, "*")
+    assert good.run("systemctl", "is-enabled", *UNITS, check=False).split() == ["disabled"] * 2
     text = lab.inventory.read_text()
-    lab.inventory.write_text(text.replace("toolkit_firewall: true", "toolkit_firewall: false"))
+    without = text.replace("toolkit_exporters: [node, dcgm]", "toolkit_exporters: []")
+    without = without.replace("    toolkit_dcgm_exporter: 9500\n", "")
+    lab.inventory.write_text(without.replace("toolkit_firewall: true", "toolkit_firewall: false"))
     try:
         refused = lab.toolkit("provision", "--yes", "good", check=False)
         assert refused.returncode == 3 and "--turn-off firewall" in refused.stderr
@@ -102,6 +138,12 @@ def test_the_firewall_lets_in_whom_it_should_and_touches_no_rules_but_its_own(
     finally:
         lab.inventory.write_text(text)
     assert {"Stop the firewall", "Remove the files of the firewall"} <= set(done["changed"])
+    assert {"Stop the exporters that are not wanted", "Remove their units"} <= set(done["changed"])
+    assert _listening(good) & {"9100", "9500"} == set()
+    assert (
+        good.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "toolkit-exp*") == ""
+    )
+    assert "toolkit-exporter" not in good.run("ls", "-R", "/etc/systemd/system")
     assert _opens(good, 9999)
     assert good.run("nft", "list", "tables") == "table ip theirs\n"
 
@@ -114,6 +156,26 @@ def _spoil(lab: FleetLab) -> None:
     lab["late"].set_clock(-DAY)
     lab["full"].fill_disk()
     lab["dark"].power_off()
+
+
+def _pack(directory: Path) -> None:
+    """Write the package files of the exporters; a service of theirs would listen on all addresses."""
+    repack("prometheus-node-exporter", directory)
+    for each in ("core", "proprietary"):
+        stand_in(f"datacenter-gpu-manager-4-{each}", directory)
+    unit = "[Service]\nExecStart=/bin/false\n[Install]\nWantedBy=multi-user.target\n"
+    files = {"/usr/bin/dcgm-exporter": DCGM, f"/usr/lib/systemd/system/{UNITS[1]}": unit}
+    stand_in("datacenter-gpu-manager-exporter", directory, files)
+
+
+def _metrics(machine: Machine, exporter: str) -> str:
+    return machine.run("curl", "--silent", f"http://127.0.0.1:8405/metrics/{exporter}")
+
+
+def _listening(machine: Machine, address: str = "127.0.0.1") -> set[str]:
+    """Return the ports at which TCP is taken there."""
+    places = [line.split()[3].rpartition(":") for line in machine.run("ss", "-ltnH").splitlines()]
+    return {port for at, _, port in places if at == address}
 
 
 def _opens(machine: Machine, port: int) -> bool:

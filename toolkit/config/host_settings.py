@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from toolkit.domain.accelerator import DRIVERS
@@ -22,6 +22,16 @@ _MODEL = re.compile(r"[a-z0-9][a-z0-9.-]*")
 # The least and the most seconds of a model's limits.
 _LIMITS = {"hang": (2, 600), "stall": (10, 86400)}
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+=[A-Za-z0-9.+~:-]+")
+
+
+# The exporters that a role can install, each with the setting that names its port, and the port that is usual for it.
+_EXPORTERS = {"node": ("toolkit_node_exporter", 9100), "dcgm": ("toolkit_dcgm_exporter", 9400)}
+
+
+def with_ports(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a host's settings, with the usual ports of exporters to install that have none of their own."""
+    ports = dict(_EXPORTERS[each] for each in settings.get("toolkit_exporters", ()))
+    return {**ports, **settings}
 
 
 def setting_fault(name: str, value: Any) -> str:
@@ -57,6 +67,14 @@ def _is_directory(value: Any) -> bool:
 
 def _is_package(value: Any) -> bool:
     return isinstance(value, str) and _PACKAGE.fullmatch(value) is not None
+
+
+def _are_exporters(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and all(isinstance(each, str) and each in _EXPORTERS for each in value)
+        and len(set(value)) == len(value)
+    )
 
 
 def _are_servers(value: Any) -> bool:
@@ -145,6 +163,7 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a list of at most 32 addresses and networks such as [10.0.0.9, 10.1.0.0/24]",
     ),
     "toolkit_dcgm_exporter": (_is_port, "a port from 1 to 65535 of the host's own loopback"),
+    "toolkit_exporters": (_are_exporters, "a list of node and dcgm, such as [node]"),
     "toolkit_node_exporter": (_is_port, "a port from 1 to 65535 of the host's own loopback"),
     "toolkit_packages": (_is_directory, "the absolute path of a directory of package files"),
     "toolkit_time_servers": (_are_servers, "a list of names or addresses"),

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from toolkit.config.host_settings import SETTINGS, setting_fault
+from toolkit.config.host_settings import SETTINGS, setting_fault, with_ports
 from toolkit.domain.fleet import Host
 from toolkit.domain.secret import Secret
 
@@ -125,7 +125,7 @@ def host_of(name: str, variables: Mapping[str, Any]) -> Host:
             "a certificate serves with its key: give both",
         )
     settings = {each: value for each, value in known.items() if each in SETTINGS}
-    return Host(name=name, settings=settings, **values)
+    return Host(name=name, settings=with_ports(settings), **values)
 
 
 def _checked(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@
     <root>/seals/watch.json            the same, of the watch of the host
     <root>/seals/supervisor.json       the same, of what starts replicas and router where there is no systemd
     <root>/seals/firewall.json         the same, of the rules of the firewall
+    <root>/seals/exporters.json        the same, of the units of exporters
     <root>/seals/programs.json         path -> [size, inode, times, sha256] of large programs, as they were installed
     <root>/seals/router.json           name -> [sha256...] of the files that changes of the router write
     <root>/seals/snapshots-NAME.json   path -> [size, inode, times, sha256] of files as they were when last hashed

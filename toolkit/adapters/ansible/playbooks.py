@@ -51,6 +51,7 @@ _ROLES = (
     "host_base",
     "settings",
     *(driver.role for driver in DRIVERS),
+    "exporters",
     "router",
     "watch",
     "firewall",
