@@ -88,6 +88,20 @@ def test_a_dry_run_says_what_it_would_decide(site: Site) -> None:
     assert site.shell.registry.read_text() == before
 
 
+def test_an_idle_model_is_shown_and_a_host_without_it_puts_nothing_to_sleep(site: Site) -> None:
+    (site.shell.place / "schedule.yaml").write_text("warm:\n  tiny: {idle_after: 30min}\n")
+    said = site.shell("schedule", "list")
+    assert max(map(len, said.out.splitlines())) <= 80
+    assert said.out.splitlines()[-1].split() == ["tiny", "-", "-", "30", "min", "wait", "-"]
+    shown = site.shell("schedule", "list", "--json").json()["warm"]["tiny"]
+    assert (shown["idle_after"], shown["days"], shown["from"]) == (1800.0, [], "")
+    preview = site.shell("schedule", "run", "--dry-run").out
+    assert "tiny: it sleeps after 30 min without a request" in preview
+    ran = site.shell("schedule", "run", "--timer", "--json")
+    assert (ran.code, ran.json()["warm"]) == (0, {})
+    assert site.shell.untouched()
+
+
 def test_a_run_outside_of_windows_is_refused(site: Site) -> None:
     day = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 5 * 86_400))
     (site.shell.place / "schedule.yaml").write_text(

@@ -56,9 +56,21 @@ def test_warm_hours_are_read_and_need_no_window() -> None:
     }
 
 
+def test_an_idle_model_needs_no_hours_and_no_zone() -> None:
+    text = "warm:\n  tiny: {idle_after: 30min}\n  other: {days: [mon], from: 08:00, for: 1h, idle_after: 2h, time_zone: UTC}"
+    found = parse_schedule(PATH, text, ["tiny", "other"]).schedule.warm
+    assert found["tiny"] == WarmHours("tiny", None, WhenAsleep.WAIT, 1800.0)
+    assert found["other"].window is not None
+    assert found["other"].idle_after == 7200.0
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
+        ("refuse", "refuse, idle_after: 5min", "5min is not between 10min and 30d"),
+        ("refuse", "refuse, idle_after: soon", "'soon' is no duration"),
+        ("{days: [mon, fri], from: 08:00, for: 10h, when_asleep: refuse}", "{when_asleep: refuse}",
+         "the window 'tiny' has no 'from'"),
         ("refuse", "reject", "3:64: no policy 'reject'"),
         ("  tiny:", "  tidy:", "3:3: no model 'tidy'"),
         ("from: 08:00, for: 10h", "from: 8am, for: 10h", "'8am' is no time of day"),

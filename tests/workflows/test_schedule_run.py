@@ -32,6 +32,7 @@ from toolkit.errors import (
     UnattendedError,
 )
 from toolkit.planning.upkeep.currency import Currency, State, judge
+from toolkit.planning.upkeep.idle_after import Counted
 from toolkit.planning.upkeep.unattended import Action, Seen, expected_seconds
 from toolkit.workflows.schedule.desk import Ended, RunReport, Site
 from toolkit.workflows.schedule.run import preview, run_schedule
@@ -62,6 +63,7 @@ class FakeDesk:
     begin_error: ToolkitError | None = None
     adapters: dict[str, str] = field(default_factory=dict)
     any_window: bool = False
+    counts: dict[str, Counted] | None = None
 
     def begin(self, window: str) -> None:
         if self.begin_error:
@@ -107,8 +109,16 @@ class FakeDesk:
         self.done.append(f"wake {model}")
         return self.ended.get(model, Ended(0))
 
+    def counted(self) -> Mapping[str, Counted]:
+        if self.counts is None:
+            raise HostError("gpu1 does not answer")
+        return self.counts
+
     def put_to_sleep(self, model: str, policy: str, reason: str) -> Ended:
-        assert reason == "schedule, its warm hours are over"
+        assert reason in (
+            "schedule, its warm hours are over",
+            "schedule, no request for 30 min 00 s",
+        )
         self.done.append(f"sleep {model} {policy}")
         return self.ended.get(model, Ended(0))
 

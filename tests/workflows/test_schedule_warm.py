@@ -14,6 +14,7 @@ from tests.workflows.test_schedule_run import SERVING, Night, schedule
 from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.schedule import Schedule, WarmHours, Window
 from toolkit.domain.warmth import WhenAsleep
+from toolkit.planning.upkeep.idle_after import Counted
 from toolkit.planning.upkeep.unattended import Action, Seen
 from toolkit.planning.upkeep.warm_hours import Warmth, wanted
 from toolkit.workflows.schedule.desk import Ended
@@ -42,16 +43,16 @@ def at(day: int, hour: int, minute: int = 0, zone: str = BERLIN, month: int = 12
     ],
 )
 def test_a_model_is_up_when_its_hours_begin(now: float, state: str, since: float) -> None:
-    assert wanted(HOURS, now, 240.0) == Warmth(state, since)
+    assert wanted(OFFICE, now, 240.0) == Warmth(state, since)
 
 
 def test_a_long_start_begins_earlier() -> None:
-    assert wanted(HOURS, at(1, 6, 36), 3600.0).state == "up"
-    assert wanted(HOURS, at(1, 6, 34), 3600.0).state == "asleep"
+    assert wanted(OFFICE, at(1, 6, 36), 3600.0).state == "up"
+    assert wanted(OFFICE, at(1, 6, 34), 3600.0).state == "asleep"
 
 
 def test_hours_that_follow_each_other_are_one() -> None:
-    always = WarmHours("tiny", Window("tiny", time(0), 86_400.0, "UTC", tuple(range(7))))
+    always = Window("tiny", time(0), 86_400.0, "UTC", tuple(range(7)))
     assert {wanted(always, at(1, hour, zone="UTC"), 60.0).state for hour in range(24)} == {"up"}
 
 
@@ -59,8 +60,8 @@ def test_hours_keep_their_clock_where_clocks_change() -> None:
     # Europe/Berlin goes forward on 2027-03-28: eight o'clock is 07:00 UTC before and 06:00 UTC after.
     for day, hour in ((26, 7), (29, 6)):
         opens = datetime(2027, 3, day, hour, tzinfo=UTC).timestamp()
-        assert wanted(HOURS, opens + 1, 60.0) == Warmth("up", opens)
-        assert wanted(HOURS, opens - 1800, 60.0).state == "asleep"
+        assert wanted(OFFICE, opens + 1, 60.0) == Warmth("up", opens)
+        assert wanted(OFFICE, opens - 1800, 60.0).state == "asleep"
 
 
 @pytest.fixture
@@ -117,11 +118,73 @@ def test_what_may_pass_is_tried_again(day: Night, code: int, again: bool) -> Non
     assert act(day, at(1, 12, 5)) == (["wake tiny"] if again else [])
 
 
+IDLE = Schedule({}, {}, warm={"tiny": WarmHours("tiny", None, WhenAsleep.WAIT, 1800.0)})
+BOTH = Schedule({}, {}, warm={"tiny": replace(HOURS, idle_after=1800.0)})
+
+
+def minutes(day: Night, found: Schedule, begin: float, *counts: Counted | None) -> list[str]:
+    """Return what calls of the timer did, ten minutes apart from `begin` on, each with what the hosts count then."""
+    did = []
+    for number, count in enumerate(counts):
+        day.clock[0], day.desk.done = begin + 600.0 * number, []
+        day.desk.counts = {"tiny": count} if count else None
+        run_schedule(found, day.site, by_timer=True)
+        did.append(" ".join(day.desk.done))
+    return did
+
+
+QUIET, MORE = Counted("gpu1/blue=5", False, True), Counted("gpu1/blue=6", False, True)
+BUSY, DOWN = replace(QUIET, open=True), replace(QUIET, up=False)
+
+
+@pytest.mark.parametrize(
+    ("counts", "did"),
+    [
+        pytest.param([QUIET] * 4, ["", "", "", "sleep tiny wait"], id="nobody asks for half an hour"),
+        pytest.param([QUIET, QUIET, QUIET, MORE, MORE], [""] * 5, id="a request begins it again"),
+        pytest.param([QUIET, QUIET, QUIET, BUSY], [""] * 4, id="a request is under way"),
+        pytest.param([QUIET, QUIET, QUIET, DOWN, QUIET], [""] * 5, id="a start begins it again"),
+        pytest.param([QUIET, QUIET, QUIET, None, QUIET], ["", "", "", "", "sleep tiny wait"],
+                     id="a silent host puts it off"),
+        pytest.param([DOWN] * 9, [""] * 9, id="what sleeps is left alone"),
+    ],
+)  # fmt: skip
+def test_a_model_that_nobody_asks_falls_asleep(
+    day: Night, counts: list[Counted | None], did: list[str]
+) -> None:
+    assert minutes(day, IDLE, at(1, 12), *counts) == did
+
+
+def test_a_model_stays_up_in_its_hours_and_falls_asleep_again_outside_of_them(day: Night) -> None:
+    # Half an hour without a request before the end of its hours: they are what put it to sleep.
+    assert minutes(day, BOTH, at(1, 17, 10), *[QUIET] * 5) == ["wake tiny", *[""] * 4]
+    assert minutes(day, BOTH, at(1, 18), QUIET, DOWN) == ["sleep tiny wake", ""]
+    # A request has woken it in the night.
+    assert minutes(day, BOTH, at(2, 3), *[MORE] * 4) == ["", "", "", "sleep tiny wake"]
+
+
+def test_a_model_that_may_not_sleep_is_tried_again(day: Night) -> None:
+    day.desk.ended["tiny"] = Ended(3, "a guard watches tiny")
+    assert minutes(day, IDLE, at(1, 12), *[QUIET] * 5)[3:] == ["sleep tiny wait"] * 2
+    assert (
+        day.said[-1]
+        == "tiny: not asleep, after 30 min 00 s without a request: a guard watches tiny"
+    )
+
+
+def test_what_is_known_of_idle_models_goes_with_their_rule(day: Night) -> None:
+    minutes(day, IDLE, at(1, 12), QUIET)
+    assert day.record.read().idle == {"tiny": ("gpu1/blue=5", at(1, 12))}
+    minutes(day, SCHEDULE, at(1, 12, 10), QUIET)
+    assert day.record.read().idle == {}
+
+
 def test_a_record_of_an_older_toolkit_is_read(day: Night) -> None:
     act(day, at(1, 12))
     path = day.record._path
     data = json.loads(path.read_text())
     assert data.pop("warm") == {"tiny": ["up", at(1, 8)]}
+    del data["idle"]
     path.write_text(json.dumps(data))
     assert day.record.read().warm == {}
     assert act(day, at(1, 12, 5)) == ["wake tiny"]

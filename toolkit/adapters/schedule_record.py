@@ -39,7 +39,8 @@ class Recorded:
     """The whole record. `since` is the moment from which openings without a run count as missed, 0 before any.
 
     `missed` are openings that were told as missed: window and beginning. `failed` has why revisions failed, by model.
-    `warm` has what a model was last made by its warm hours, and of which moment.
+    `warm` has what a model was last made by its warm hours, and of which moment. `idle` has the requests that a model's
+    hosts had counted, and since when they count no more.
     """
 
     since: float = 0.0
@@ -47,6 +48,7 @@ class Recorded:
     missed: tuple[tuple[str, float], ...] = ()
     failed: dict[str, dict[str, str]] = field(default_factory=dict)
     warm: dict[str, tuple[str, float]] = field(default_factory=dict)
+    idle: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     @property
     def known(self) -> list[tuple[str, float]]:
@@ -132,6 +134,12 @@ class ScheduleRecord:
         known = self.read()
         self._write(replace(known, warm={**known.warm, model: (state, since)}))
 
+    def keep_idle(self, idle: dict[str, tuple[str, float]]) -> None:
+        """Record since when models have had no request; a model that is not among them is forgotten."""
+        known = self.read()
+        if known.idle != idle:
+            self._write(replace(known, idle=idle))
+
     def _write(self, recorded: Recorded) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".schedule.", dir=self._path.parent)
@@ -155,11 +163,14 @@ def _recorded(data: dict[str, Any]) -> Recorded:
             str(model): {str(revision): str(words) for revision, words in each.items()}
             for model, each in data["failed"].items()
         },
-        # A record of an older toolkit has none.
-        {
-            str(model): (str(state), float(since))
-            for model, (state, since) in data.get("warm", {}).items()
-        },
+        # A record of an older toolkit has neither.
+        *(
+            {
+                str(model): (str(words), float(since))
+                for model, (words, since) in data.get(name, {}).items()
+            }
+            for name in ("warm", "idle")
+        ),
     )
 
 

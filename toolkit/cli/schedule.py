@@ -31,6 +31,7 @@ from toolkit.cli.views.schedule import (
     opening_of,
     rule_json,
     run_json,
+    said_of,
     show_runs,
     show_warm,
     warm_json,
@@ -225,7 +226,7 @@ def run(
             for name, decision in preview(found, window, site).items():
                 report.decisions[name] = decision
         for name, hours in found.warm.items():
-            report.warm[name] = f"by its hours it is to be {plan_of(hours, site).state}"
+            report.warm[name] = said_of(hours, plan_of(hours, site))
         if as_json:
             print_json({**report.as_json(), "dry_run": True})
             return

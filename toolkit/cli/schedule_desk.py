@@ -22,8 +22,10 @@ from toolkit.cli.views.host import open_host
 from toolkit.domain.model import Model, Registry, Version
 from toolkit.planning.upkeep.adapter_currency import adapter_models
 from toolkit.planning.upkeep.currency import Currency
+from toolkit.planning.upkeep.idle_after import Counted, counted
 from toolkit.planning.upkeep.unattended import Seen, expected_seconds
 from toolkit.workflows.change.wanted import usual_start
+from toolkit.workflows.fleet.look import each_at_once
 from toolkit.workflows.fleet.status import observe_fleet
 from toolkit.workflows.registry.outdated import Sources, look_upstream
 from toolkit.workflows.registry.update import Local, update_model
@@ -117,6 +119,14 @@ class CommandDesk:
     def start_seconds(self, model: str) -> float:
         """Return how long the last start of the model took, in seconds."""
         return usual_start(self.history, model)
+
+    def counted(self) -> Mapping[str, Counted]:
+        """Ask all hosts at once for their counters."""
+        hosts = [open_host(host, self.home) for host in open_fleet(self.fleet).hosts]
+        names = [each.name for each in hosts]
+        return counted(
+            dict(zip(names, each_at_once(hosts, lambda each: each.sample()), strict=True))
+        )
 
     def wake(self, model: str, reason: str) -> Ended:
         """Run `toolkit wake` as a person would."""

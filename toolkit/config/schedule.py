@@ -36,6 +36,7 @@ _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])\Z")
 _DURATION = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,2})?)\s*(min|h|d)\Z")
 _UNITS = {"min": 60.0, "h": 3600.0, "d": 86_400.0}
 _SHORTEST, _LONGEST = 900.0, 86_400.0
+_LEAST_IDLE, _MOST_IDLE = 600.0, 30 * 86_400.0
 _MOST_SOAK = 366 * 86_400.0
 _FIELDS = (
     "time_zone",
@@ -47,7 +48,8 @@ _FIELDS = (
     "warm",
 )
 _WINDOW = ("days", "dates", "from", "for", "jitter", "time_zone")
-_WARM = ("days", "dates", "from", "for", "time_zone", "when_asleep")
+_HOURS = ("days", "dates", "from", "for", "time_zone")
+_WARM = (*_HOURS, "when_asleep", "idle_after")
 _MODEL = ("policy", "windows", "soak")
 _EXAMPLE = "toolkit schedule list; see docs/scheduling.md"
 
@@ -148,7 +150,12 @@ class _Reader:
             raise self._unknown(
                 (*where, "when_asleep"), "policy", policy, [str(each) for each in WhenAsleep]
             )
-        return WarmHours(name, self._hours(where, name, zone), WhenAsleep(policy))
+        idle = 0.0
+        if "idle_after" in data:
+            idle = self._duration((*where, "idle_after"), _LEAST_IDLE, _MOST_IDLE)
+        has_hours = not idle or any(field in data for field in _HOURS)
+        window = self._hours(where, name, zone) if has_hours else None
+        return WarmHours(name, window, WhenAsleep(policy), idle)
 
     def _window(self, where: Where, name: str, zone: str) -> Window:
         if not _NAME.match(name):

@@ -64,11 +64,16 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class WarmHours:
-    """When a model is to be up: in the openings of `window`. Else it sleeps, with the policy `when_asleep`."""
+    """When a model is to be up: in the openings of `window`. Else it sleeps, with the policy `when_asleep`.
+
+    Outside of its hours it falls asleep again once it has had no request for `idle_after` seconds; 0 for never. Without
+    a window this alone counts.
+    """
 
     model: str
-    window: Window
+    window: Window | None
     when_asleep: WhenAsleep = WhenAsleep.WAIT
+    idle_after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

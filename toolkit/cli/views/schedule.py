@@ -10,6 +10,7 @@ from toolkit.cli.output import say, table
 if TYPE_CHECKING:
     from toolkit.adapters.schedule_record import Recorded, WindowRun
     from toolkit.domain.schedule import Opening, Rule, Schedule, WarmHours, Window
+    from toolkit.planning.upkeep.warm_hours import Warmth
 
 WIDTH = 80
 
@@ -61,12 +62,13 @@ def show_warm(found: Schedule, known: Recorded) -> None:
         return
     say()
     table(
-        ("WARM", "HOURS", "FOR", "ELSE", "LAST MADE"),
+        ("WARM", "HOURS", "FOR", "IDLE AFTER", "ELSE", "LAST MADE"),
         [
             (
                 name,
-                days_of(each.window),
-                f"{each.window.seconds / 3600:g} h",
+                days_of(each.window) if each.window else "-",
+                f"{each.window.seconds / 3600:g} h" if each.window else "-",
+                f"{each.idle_after / 60:g} min" if each.idle_after else "-",
                 each.when_asleep,
                 known.warm[name][0] if name in known.warm else "-",
             )
@@ -76,11 +78,23 @@ def show_warm(found: Schedule, known: Recorded) -> None:
     )
 
 
+def said_of(hours: WarmHours, want: Warmth | None) -> str:
+    """Return what a model is to be by its hours, and after which time without a request it is to sleep."""
+    idle = f"it sleeps after {hours.idle_after / 60:g} min without a request"
+    if want is None:
+        return idle
+    words = f"by its hours it is to be {want.state}"
+    return f"{words}; outside of them {idle}" if hours.idle_after else words
+
+
 def warm_json(each: WarmHours, known: Recorded) -> dict[str, Any]:
     """Return the JSON form of warm hours."""
     made = known.warm.get(each.model)
+    none = {"days": [], "dates": [], "from": "", "seconds": 0.0, "time_zone": ""}
+    hours = window_json(each.window) if each.window else none
     return {
-        **{name: value for name, value in window_json(each.window).items() if name != "jitter"},
+        **{name: value for name, value in hours.items() if name != "jitter"},
+        "idle_after": each.idle_after,
         "when_asleep": str(each.when_asleep),
         "last_made": made[0] if made else "",
     }

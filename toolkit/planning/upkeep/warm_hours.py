@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolkit.domain.schedule import Opening, WarmHours
+from toolkit.domain.schedule import Opening, Window
 from toolkit.planning.upkeep.windows import openings
 
 # Timers call this often, in seconds; a crontab less often.
@@ -22,7 +22,7 @@ class Warmth:
     since: float
 
 
-def wanted(hours: WarmHours, now: float, starts: float) -> Warmth:
+def wanted(hours: Window, now: float, starts: float) -> Warmth:
     """Return what the model is to be at `now`, where a start takes `starts` seconds.
 
     It is to be up a start before its hours, so that it serves when they begin: of two calls of the timer, the last one
@@ -38,11 +38,11 @@ def wanted(hours: WarmHours, now: float, starts: float) -> Warmth:
     return Warmth(ASLEEP, last)
 
 
-def _merged(hours: WarmHours, now: float, ahead: float) -> list[Opening]:
+def _merged(hours: Window, now: float, ahead: float) -> list[Opening]:
     """Return the hours around `now`, those as one between which there is no time to sleep."""
     # Back over a weekend and a day of any length; single dates may be further apart.
     found: list[Opening] = []
-    for each in openings(hours.window, (), now - 10 * 86_400, days=20):
+    for each in openings(hours, (), now - 10 * 86_400, days=20):
         if found and each.opens - ahead <= found[-1].closes:
             each = Opening(each.window, found[-1].opens, max(each.closes, found[-1].closes))
             found.pop()

@@ -63,7 +63,7 @@ def install_timer(
     """
     if not schedule.warm and not any(schedule.rules_of(name) for name in schedule.windows):
         raise InputError(
-            f"{schedule.path} has no model with the policy pin-only or auto, and none with warm hours",
+            f"{schedule.path} has no model with the policy pin-only or auto, and none under `warm:`",
             hint="write one under `models:` or `warm:`; toolkit schedule list shows the schedule",
         )
     if isinstance(target, Crontab):
