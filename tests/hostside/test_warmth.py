@@ -19,12 +19,13 @@ import pytest
 
 from tests.hostside.router_lab import REPO, Backend, lab, router_socket, until
 from tests.hostside.router_site import PATH, Site
-from toolkit.planning.routing.edits import with_sleep, with_wake
+from toolkit.planning.routing.edits import with_model, with_sleep, with_wake
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import Route, Routes, Sleep, Target
+from toolkit.planning.routing.routes import Alternate, Route, Routes, Sleep, Target
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
+import alternates
 import hold_lease
 import sleeping
 import takeover
@@ -82,6 +83,47 @@ def test_a_sleeping_model_is_no_swap_without_its_command_and_no_takeover() -> No
     assert sleeping.sleepers(Routes((Route("tiny", (SERVING,), 7),)).as_json()) == []
 
 
+TAKEN = Sleep(
+    "5e", "wait", 30, since=7, alternates=(Alternate("other", 20, 60), Alternate("third", 40, 90))
+)
+
+
+def in_turn(*others: Target, sleep: Sleep = TAKEN) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the routes before and after `other` makes place for `tiny`, which sleeps."""
+    routes = Routes((Route("other", others, 7), Route("tiny", (SERVING, STANDBY), 7)), 4)
+    before = with_sleep(routes, "tiny", sleep, 120).as_json()
+    return before, sleeping.making_place(before, "other", before["routes"][1], "a0", 99)
+
+
+def test_a_model_makes_place_and_takes_turns_with_those_that_share_its_device() -> None:
+    before, after = in_turn(SERVING, STANDBY)
+    # An ops machine reads it, and would write it so.
+    found = Routes.from_json(after)
+    assert found.as_json() == after
+    alternates = (Alternate("tiny", 30, 120), Alternate("third", 40, 90))
+    assert found.serial == before["serial"] + 1
+    assert found.routes[0] == with_sleep(
+        Routes((Route("other", (SERVING, STANDBY), 7),)),
+        "other", Sleep("a0", "wait", 20, since=99, alternates=alternates), 60,
+    ).routes[0]  # fmt: skip
+    assert after["routes"][1] == before["routes"][1]
+
+
+@pytest.mark.parametrize(
+    ("target", "sleep"),
+    [
+        pytest.param(SERVING, SLEEP, id="it is no alternate"),
+        pytest.param(replace(SERVING, weight=0, share=500), TAKEN, id="a canary is under way"),
+        pytest.param(replace(SERVING, weight=0, withdrawn=True), TAKEN, id="a guard withdrew it"),
+        pytest.param(replace(SERVING, weight=0, former=True), TAKEN, id="a swap is under way"),
+        pytest.param(replace(SERVING, waiting=("de",), adapters=("de",)), TAKEN, id="adapters change"),
+    ],
+)  # fmt: skip
+def test_nothing_else_makes_place(target: Target, sleep: Sleep) -> None:
+    before, after = in_turn(target, sleep=sleep)
+    assert after is before
+
+
 @pytest.mark.parametrize("policy", ["wait", "wake", "refuse"])
 def test_both_sides_write_the_same_map(policy: str) -> None:
     sleep = replace(SLEEP, policy=policy)
@@ -118,21 +160,30 @@ def test_a_router_that_has_just_started_wakes_nothing_on_other_hosts(tmp_path: P
 class Slot:
     """A slot whose start is the role's own for hosts without systemd, in short, with a process supervisor's loop."""
 
-    def __init__(self, root: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, root: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch, model: str = "tiny"
+    ) -> None:
         self.root, self.backend, self.starts = root, backend, 0
-        place = root / "slots/tiny-blue"
+        self.place = place = root / f"slots/{model}-blue"
         place.mkdir(parents=True)
-        mark = root / "watch/asleep/tiny-blue"
+        mark = root / f"watch/asleep/{model}-blue"
         # The engine: what ends by SIGTERM, while the stand-in behind the router is up.
         (place / "run").write_text(
             f"#!/bin/sh\nif [ -e {mark} ]; then exec sleep infinity; fi\nexec sleep 600\n"
         )
         (place / "run").chmod(0o755)
         (place / "manifest.json").write_text(
-            json.dumps({"model": "tiny", "slot": "blue", "port": backend.port, "release": {}})
+            json.dumps({"model": model, "slot": "blue", "port": backend.port, "release": {}})
         )
         self.ended, self.child = threading.Event(), self._start()
-        monkeypatch.setattr(warmth.processes, "state", self._state)
+        before = warmth.processes.state
+
+        def state(root: str, program: str) -> dict[str, Any]:
+            if program != f"{model}-blue":
+                return before(root, program)
+            return {"state": "running", "pid": self.child.pid, "started_at": None}
+
+        monkeypatch.setattr(warmth.processes, "state", state)
         threading.Thread(target=self._supervise, daemon=True).start()
 
     def stop(self) -> None:
@@ -152,7 +203,7 @@ class Slot:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.starts += 1
-        return subprocess.Popen([self.root / "slots/tiny-blue/run"])
+        return subprocess.Popen([self.place / "run"])
 
     def _supervise(self) -> None:
         while not self.ended.is_set():
@@ -161,9 +212,6 @@ class Slot:
             if self.child.poll() is not None:
                 self.child = self._start()
             time.sleep(0.02)
-
-    def _state(self, root: str, program: str) -> dict[str, Any]:
-        return {"state": "running", "pid": self.child.pid, "started_at": None}
 
 
 @pytest.fixture
@@ -279,6 +327,52 @@ def test_a_refusal_says_when_the_model_is_up_and_wakes_it_or_not(
         until(lambda: ask(site, path)[0] == 200)
     finally:
         watching.stop()
+
+
+def test_two_models_share_a_device_by_sleeping_in_turn_and_a_busy_one_is_left_alone(
+    site: Site, slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alternates, "QUIET", 0.6)
+    backend = Backend("blue")
+    other = Slot(site.lab.root, backend, monkeypatch, "other")
+    with_other = with_model(
+        site.lab.routes, "other", (Target("blue", backend.port, 100),), created=1
+    )
+    site.lab.apply(with_other)
+    site.lab.up("other", "blue")
+    sleep = Sleep("a1", "wake", 9, alternates=(Alternate("other", 8, 0),))
+    site.lab.apply(with_sleep(site.lab.routes, "tiny", sleep, 0))
+    watching = Watching(site.lab.root)
+    try:
+        wait_for_rest(site)
+        stream: list[Any] = []
+        body = {"model": "other", "pause": 2.0}
+        running = threading.Thread(target=lambda: stream.append(site.lab.ask(PATH, body)))
+        running.start()
+        until(lambda: site.lab.observe()["servers"]["other"]["blue"]["sessions"] == 1)
+        # It is busy: the other one is refused, and told when to come again.
+        status, _, headers = ask(site)
+        assert (status, headers["Retry-After"], headers["X-Toolkit-Error"]) == (
+            503, "9", "model_asleep",
+        )  # fmt: skip
+        time.sleep(1.2)
+        assert (other.runs, slot.runs) == (True, False)
+        running.join(20)
+        assert stream[0][0] == 200
+        until(lambda: slot.runs)
+        assert not other.runs
+        until(lambda: ask(site)[0] == 200)
+        assert "other has nothing to do and makes place for tiny" in watching.said
+        # And back again: each has its turn, and both never run at once.
+        until(lambda: "tiny is awake" in watching.said)
+        assert site.lab.ask(PATH, body)[0] == 503
+        until(lambda: other.runs)
+        assert not slot.runs
+        until(lambda: site.lab.ask(PATH, {"model": "other"})[0] == 200)
+    finally:
+        watching.stop()
+        other.stop()
+        backend.stop()
 
 
 def test_a_request_that_waits_in_vain_is_told_so(site: Site, slot: Slot) -> None:

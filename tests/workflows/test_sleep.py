@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from toolkit.cli.views.slot import state_words
 from toolkit.domain.warmth import WhenAsleep
 from toolkit.errors import InputError, NothingSuitableError, RefusedError, ToolkitError
 from toolkit.planning.change.drift import drift_of
+from toolkit.planning.change.sleep import alternates_of
+from toolkit.planning.routing.routes import Alternate
 from toolkit.planning.upkeep.diagnosis import Level, diagnose_host
 from toolkit.planning.upkeep.events import events_of
 from toolkit.workflows.change.sleep import Slept, put_to_sleep, wake
@@ -149,3 +153,80 @@ def test_a_replica_that_an_older_toolkit_started_does_not_sleep(
     )
     with pytest.raises(RefusedError, match="was started by an older toolkit, and cannot sleep"):
         fall_asleep(world)
+
+
+def take_turns(world: World, *others: str) -> Slept:
+    return put_to_sleep(world.command(), "tiny", POLICY, lambda _: True, TIMING, others)
+
+
+def add_other(world: World) -> None:
+    """Have a replica of another model beside that of tiny."""
+    (slot,) = world.host.facts.slots
+    world.see(slots=(slot, replace(slot, model="other", port=slot.port + 9)))
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[World]:
+    """One host with two models."""
+    made = World(tmp_path)
+    made.deploy(release(1))
+    add_other(made)
+    yield made
+    made.history.close()
+
+
+def test_models_take_turns_where_the_operator_says_so_also_later(two: World) -> None:
+    assert fall_asleep(two).plan.as_json()["in_turn_with"] == []
+    plan = take_turns(two, "other").plan
+    assert plan.as_json()["in_turn_with"] == ["other"]
+    assert plan.words == (
+        "tiny sleeps on. Before it wakes, other must have nothing to do, and falls asleep"
+    )
+    route = two.routes(two.host.name).of("tiny")
+    assert route and route.sleep
+    assert route.sleep.alternates == (Alternate("other", 60, 180),)
+    (event,) = events_of(two.routes(two.host.name), [])
+    assert event.endswith("; before it wakes, other must have nothing to do")
+    assert not take_turns(two, "other").plan.changes
+    # and without a word of it, it stays so
+    assert not fall_asleep(two).plan.changes
+    assert two.routes(two.host.name).of("tiny") == route
+    assert alternates_of("other", two.routes(two.host.name)) == ("tiny",)
+    assert alternates_of("tiny", two.routes(two.host.name)) == ()
+
+
+def test_a_model_needs_no_more_memory_than_those_leave_that_make_place_for_it(two: World) -> None:
+    fall_asleep(two)
+    tiny, other = two.host.facts.slots
+    # 1 GB is free, and 8 once other has ended; tiny needs 3.
+    two.see(
+        memory_available=tiny.memory + 8 * GB,
+        slots=(tiny, replace(other, memory=7 * GB)),
+    )
+    with pytest.raises(NothingSuitableError, match="with other left running"):
+        get_up(two)
+    take_turns(two, "other")
+    assert get_up(two).plan.changes
+
+
+@pytest.mark.parametrize(
+    ("other", "error", "why"),
+    [
+        ("tiny", InputError, "with other models, not with itself"),
+        ("third", InputError, "third is not deployed"),
+    ],
+)
+def test_whom_it_cannot_take_turns_with(
+    two: World, other: str, error: type[ToolkitError], why: str
+) -> None:
+    before = two.routes(two.host.name)
+    with pytest.raises(error, match=why):
+        take_turns(two, other)
+    assert two.routes(two.host.name) == before
+
+
+def test_models_of_a_fleet_of_several_hosts_take_no_turns(fleet: World) -> None:
+    fleet.deploy(release(1))
+    with pytest.raises(RefusedError, match="on a fleet of one host alone"):
+        take_turns(fleet, "other")
+    assert set(words(fleet)) == {"serving"}

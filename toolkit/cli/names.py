@@ -54,6 +54,7 @@ ARGUMENTS = {
 _MANY = ("bundle create", "outdated", "provision")
 _OPTIONS = {
     "--host": Name.HOST,
+    "--in-turn-with": Name.MODEL,
     "--key": Name.KEY,
     "--registry": Name.FILE,
     "--fleet": Name.FILE,

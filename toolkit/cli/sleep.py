@@ -35,6 +35,13 @@ from toolkit.workflows.tools import Timing
     show_default=True,
     help="What a request gets meanwhile: it waits and wakes the model, is refused and wakes it, or is refused.",
 )
+@click.option(
+    "--in-turn-with",
+    "in_turn_with",
+    metavar="OTHER",
+    multiple=True,
+    help="A model that shares the device: before one wakes, the other falls asleep. May be repeated.",
+)
 @yes_option()
 @wait_option()
 @dry_run_option()
@@ -51,11 +58,15 @@ def sleep(
     fleet: str | None,
     home: str | None,
     as_json: bool,
+    **alternates: tuple[str, ...],
 ) -> None:
     """End a model's replicas until it is wanted; slots, files and routes stay."""
     members = open_members(home_directory(home), open_fleet(fleet).hosts, None)
     confirm = confirmation(_show, yes=yes, dry_run=dry_run, as_json=as_json)
-    done = put_to_sleep(members, model, WhenAsleep(policy), confirm, Timing(drain=drain_timeout))
+    timing = Timing(drain=drain_timeout)
+    done = put_to_sleep(
+        members, model, WhenAsleep(policy), confirm, timing, alternates["in_turn_with"]
+    )
     if _tell(done, as_json=as_json):
         return
     say(f"{model} sleeps; to wake it: toolkit wake {model}")

@@ -87,6 +87,16 @@ def _is_sleep(found: object) -> bool:
         isinstance(found, dict)
         and all(isinstance(found.get(name), str) for name in ("id", "policy"))
         and all(isinstance(found.get(name), int) for name in ("starts", "since", "due"))
+        and isinstance(found.get("alternates", []), list)
+        and all(map(_is_alternate, found.get("alternates", [])))
+    )
+
+
+def _is_alternate(found: object) -> bool:
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("model"), str)
+        and all(isinstance(found.get(name), int) for name in ("starts", "hold"))
     )
 
 

@@ -50,6 +50,50 @@ def own(routes: Document, route: Document) -> list[Document]:
     ]
 
 
+def making_place(
+    routes: Document, model: str, sleeper: Document, ident: str, since: int
+) -> Document:
+    """Return the routes in which `model` falls asleep so that `sleeper`, the route of another one, can wake.
+
+    It has the same alternates and gets the same policy; `ident` names its sleep, which begins at `since`. The
+    routes are the same where it sleeps already, is in the midst of a change, or is no alternate of it.
+    """
+    other = sleeper["sleep"]
+    alternates = {each["model"]: each for each in other.get("alternates", ())}
+    own = alternates.pop(model, None)
+
+    def rest(route: Document) -> Document:
+        changing = any(
+            each.get(name) for each in route["targets"] for name in ("share", "withdrawn", "former")
+        )
+        if own is None or route.get("sleep") or route.get("waiting") or changing:
+            return route
+        back = {
+            "model": sleeper["model"],
+            "starts": other["starts"],
+            "hold": sleeper.get("hold", 0),
+        }
+        sleep = {
+            "id": ident,
+            "policy": other["policy"],
+            "starts": own["starts"],
+            "since": since,
+            "due": 0,
+            "alternates": [back, *alternates.values()],
+        }
+        left = {name: value for name, value in route.items() if name != "took_over"}
+        left.update(targets=[_asleep(each) for each in route["targets"]], sleep=sleep)
+        return {**left, "hold": own["hold"]} if own["hold"] else left
+
+    return _changed(routes, lambda route: rest(route) if route["model"] == model else route)
+
+
+def _asleep(target: Document) -> Document:
+    part = SERVING if target["weight"] else STANDBY if target.get("standby") else ""
+    left = {name: value for name, value in target.items() if name != "standby"}
+    return {**left, "weight": 0, **({"asleep": part} if part else {})}
+
+
 def waking(routes: Document, model: str, due: int) -> Document:
     """Return the routes in which a model that sleeps wakes, and is `due` then; the same where it wakes already."""
 
@@ -70,10 +114,14 @@ def awake(routes: Document, model: str, names: Collection[str]) -> Document:
 
 def _edited(routes: Document, model: str, edit: Callable[[Document], Document]) -> Document:
     """Return the routes with the route of a model that sleeps as `edit` returns it; the same where that is no other."""
-    changed = [
-        edit(route) if route["model"] == model and route.get("sleep") else route
-        for route in routes.get("routes", ())
-    ]
+    return _changed(
+        routes,
+        lambda route: edit(route) if route["model"] == model and route.get("sleep") else route,
+    )
+
+
+def _changed(routes: Document, edit: Callable[[Document], Document]) -> Document:
+    changed = [edit(route) for route in routes.get("routes", ())]
     if changed == routes.get("routes", []):
         return routes
     return {**routes, "serial": routes.get("serial", 0) + 1, "routes": changed}

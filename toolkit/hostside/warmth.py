@@ -21,6 +21,7 @@ import os
 import signal
 import time
 
+import alternates
 import completion
 import hang
 import processes
@@ -62,6 +63,7 @@ class Warmth:
         self._rested: dict[str, float] = {}
         # The targets of other hosts that were seen down in a sleep: up again, they have woken.
         self._down: dict[str, set[str]] = {}
+        self._alternates = alternates.Alternates(root, rests)
         # In how many looks in a row the target of another host was up, by model and name.
         self._seen: dict[tuple[str, str], int] = {}
 
@@ -78,7 +80,8 @@ class Warmth:
             model, sleep = route["model"], route["sleep"]
             seen = self._steady(routes, route, up.get(model, {}))
             if sleep["due"] or self._is_woken(route, model in wished, seen):
-                done += self._wake(routes, route, seen)
+                ready, words = self._alternates.ready(routes, route)
+                done += words + (self._wake(routes, route, seen) if ready else [])
             else:
                 for each in sleeping.own(routes, route):
                     done += self._rest(model, each)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.warmth import WhenAsleep
@@ -62,14 +62,49 @@ def require_restful(model: str, facts: Mapping[str, HostFacts], digests: Mapping
             )
 
 
-def require_room(model: str, facts: Mapping[str, HostFacts]) -> None:
-    """Raise NothingSuitableError where what served cannot start now, because others have its memory."""
+def alternates_of(model: str, routes: Routes) -> tuple[str, ...]:
+    """Return the models that sleep in turn with this one."""
+    return tuple(
+        route.model
+        for route in routes.routes
+        if route.sleep and any(each.model == model for each in route.sleep.alternates)
+    )
+
+
+def require_alternates(
+    model: str, others: Sequence[str], facts: Mapping[str, HostFacts], digests: Mapping[str, str]
+) -> None:
+    """Raise InputError or RefusedError where the model cannot take turns with the `others` on their host.
+
+    A host puts them to sleep by itself. Routers of other hosts would not learn of that.
+    """
+    for other in others:
+        if other == model:
+            raise InputError(f"{model} takes turns with other models, not with itself")
+        if len(facts) > 1:
+            raise RefusedError(
+                "models take turns on a fleet of one host alone",
+                hint=f"toolkit sleep {other}, then toolkit wake {model}",
+            )
+        if not any(each.slots_of(other) for each in facts.values()):
+            raise InputError(f"{other} is not deployed", hint="toolkit status")
+        require_restful(other, facts, digests)
+
+
+def require_room(
+    model: str, facts: Mapping[str, HostFacts], alternates: Collection[str] = ()
+) -> None:
+    """Raise NothingSuitableError where what served cannot start now, because others have its memory.
+
+    The models in `alternates` fall asleep before it wakes.
+    """
     for name, each in facts.items():
         slots = [slot for slot in each.slots_of(model) if slot.asleep and slot.rests]
+        going = [slot for slot in each.slots if slot.model in alternates]
         first = next((slot for slot in slots if slot.release), None)
         if first is None or first.release is None:
             continue
-        room = find_room(first.release, each, slots)
+        room = find_room(first.release, each, [*slots, *going])
         if not room.fits:
             others = sorted({slot.model for slot in each.slots if slot.model != model})
             raise NothingSuitableError(

@@ -9,7 +9,7 @@ from toolkit.domain.capabilities import Capabilities
 from toolkit.domain.golden import Kind
 from toolkit.domain.release import Release
 from toolkit.errors import InputError
-from toolkit.planning.routing.routes import LEAST, Route, Routes, Sleep, Target
+from toolkit.planning.routing.routes import LEAST, Alternate, Route, Routes, Sleep, Target
 
 
 def told(target: Target, release: Release) -> Target:
@@ -152,6 +152,14 @@ def with_sleep(routes: Routes, model: str, sleep: Sleep, hold: int) -> Routes:
     return _with_route(
         routes, replace(route, targets=targets, sleep=sleep, hold=hold, took_over=0.0)
     )
+
+
+def with_alternates(routes: Routes, model: str, alternates: tuple[Alternate, ...]) -> Routes:
+    """Return `routes` in which the model, which sleeps, has these alternates; raises InputError where it is awake."""
+    route = _route_with(routes, model, ())
+    if route.sleep is None:
+        raise InputError(f"{model} does not sleep")
+    return _with_route(routes, replace(route, sleep=replace(route.sleep, alternates=alternates)))
 
 
 def with_wake(routes: Routes, model: str, due: int) -> Routes:

@@ -108,12 +108,31 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternate:
+    """A model that may have the memory while another one sleeps: a start of it usually takes `starts` seconds.
+
+    While it sleeps for the other one, its requests wait for up to `hold` seconds.
+    """
+
+    model: str
+    starts: int
+    hold: int
+
+    def __post_init__(self) -> None:
+        """Refuse values that would break the router's files; raises InputError."""
+        if not _MODEL.fullmatch(self.model) or not 0 <= self.hold <= MAX_HOLD:
+            raise InputError(f"{self.model!r} cannot be an alternate")
+        if not 1 <= self.starts <= MAX_HOLD:
+            raise InputError(f"a start does not take {self.starts} s")
+
+
+@dataclass(frozen=True, slots=True)
 class Sleep:
     """The sleep of a model, named `id`: no target of it has a replica that runs, until it wakes.
 
     `policy` says what a request gets meanwhile, see `WhenAsleep`; a start usually takes `starts` seconds. While the
     model wakes, it is `due` at that time, in whole seconds since the epoch; 0 while it sleeps. `since` is when it fell
-    asleep.
+    asleep. Before it wakes, its host puts the models of `alternates` to sleep, each once it has nothing to do.
     """
 
     id: str
@@ -121,6 +140,7 @@ class Sleep:
     starts: int
     since: int = 0
     due: int = 0
+    alternates: tuple[Alternate, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse values that would break the router's files; raises InputError."""
@@ -239,7 +259,7 @@ class Routes:
                     **({} if route.routing == LEAST else {"routing": route.routing}),
                     **({"took_over": route.took_over} if route.took_over else {}),
                     **({"hold": route.hold} if route.hold else {}),
-                    **({"sleep": asdict(route.sleep)} if route.sleep else {}),
+                    **({"sleep": _sleep_json(route.sleep)} if route.sleep else {}),
                     **({"adapters": [*route.adapters]} if route.adapters else {}),
                     **(
                         {"waiting": dict.fromkeys(route.waiting, ADAPTER_HOLD)}
@@ -264,12 +284,24 @@ class Routes:
                     each.get("routing", LEAST),
                     each.get("took_over", 0.0),
                     each.get("hold", 0),
-                    Sleep(**each["sleep"]) if each.get("sleep") else None,
+                    _sleep(each["sleep"]) if each.get("sleep") else None,
                 )
                 for each in data.get("routes", ())
             ),
             int(data.get("serial", 0)),
         )
+
+
+def _sleep_json(sleep: Sleep) -> dict[str, Any]:
+    data = asdict(sleep)
+    alternates = list(data.pop("alternates"))
+    return {**data, **({"alternates": alternates} if alternates else {})}
+
+
+def _sleep(data: Mapping[str, Any]) -> Sleep:
+    return Sleep(
+        **{**data, "alternates": tuple(Alternate(**each) for each in data.get("alternates", ()))}
+    )
 
 
 def _target_json(target: Target) -> dict[str, Any]:

@@ -36,6 +36,8 @@ def events_of(routes: Routes, facts: Iterable[HostFacts]) -> tuple[str, ...]:
 
 def _sleep_words(sleep: Sleep) -> str:
     start = f"a start usually takes {format_seconds(sleep.starts)}"
+    if sleep.alternates:
+        start += f"; before it wakes, {', '.join(each.model for each in sleep.alternates)} must have nothing to do"
     if sleep.due:
         return f"it wakes and is due at {_time(sleep.due)}; {start}"
     return f"it sleeps since {_time(sleep.since)}; {WORDS[WhenAsleep(sleep.policy)]}; {start}"

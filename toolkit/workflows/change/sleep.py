@@ -15,11 +15,18 @@ from toolkit.domain.facts import FleetFacts, SlotFacts
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.warmth import WORDS, WhenAsleep
 from toolkit.errors import HostError, RefusedError
-from toolkit.planning.change.sleep import patience, require_restful, require_room, route_of
+from toolkit.planning.change.sleep import (
+    alternates_of,
+    patience,
+    require_alternates,
+    require_restful,
+    require_room,
+    route_of,
+)
 from toolkit.planning.routing.agreement import agreed
-from toolkit.planning.routing.edits import with_sleep, with_wake
+from toolkit.planning.routing.edits import with_alternates, with_sleep, with_wake
 from toolkit.planning.routing.rebuild import require_routes
-from toolkit.planning.routing.routes import MAX_HOLD, Sleep
+from toolkit.planning.routing.routes import MAX_HOLD, Alternate, Sleep
 from toolkit.workflows.change.wanted import usual_start
 from toolkit.workflows.fleet.look import lock_all, look, look_free
 from toolkit.workflows.tools import Timing, Tools
@@ -32,7 +39,8 @@ _EACH = 0.5  # seconds between two looks
 class SleepPlan:
     """What `toolkit sleep` or `wake` is about to do on the `hosts` with replicas of the model.
 
-    A start usually takes `starts` seconds. `unreachable` are the hosts that do not answer, with the reason.
+    A start usually takes `starts` seconds. `unreachable` are the hosts that do not answer, with the reason. The model
+    takes `alternates` with others. One that is `asleep` already changes these alone.
     """
 
     action: str
@@ -42,20 +50,32 @@ class SleepPlan:
     starts: int
     changes: bool
     unreachable: Mapping[str, str] = field(default_factory=dict)
+    alternates: tuple[Alternate, ...] = ()
+    asleep: bool = False
 
     @property
     def words(self) -> str:
         """What happens, in a sentence."""
         where, start = ", ".join(self.hosts), format_seconds(self.starts)
+        if self.changes and self.asleep:
+            return f"{self.model} sleeps on. {self._alternates}"
         if not self.changes:
             return (
                 f"{self.model} {'sleeps' if self.action == 'sleep' else 'is awake'}; nothing to do"
             )
         if self.action == "wake":
-            return f"{self.model} wakes on {where}; a start usually takes {start}"
+            words = f"{self.model} wakes on {where}; a start usually takes {start}"
+            return f"{words}. {self._alternates}" if self.alternates else words
         return (
             f"{self.model} falls asleep on {where} once its requests have ended. From then on "
-            f"{WORDS[self.policy]}; a start usually takes {start}"
+            f"{WORDS[self.policy]}; a start usually takes {start}{'. ' if self.alternates else ''}{self._alternates}"
+        )
+
+    @property
+    def _alternates(self) -> str:
+        names = ", ".join(each.model for each in self.alternates)
+        return (
+            f"Before it wakes, {names} must have nothing to do, and falls asleep" if names else ""
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -66,6 +86,7 @@ class SleepPlan:
             "hosts": list(self.hosts),
             "when_asleep": str(self.policy),
             "start_seconds": self.starts,
+            "in_turn_with": [each.model for each in self.alternates],
             "unreachable": dict(self.unreachable),
         }
 
@@ -82,16 +103,23 @@ Confirm = Callable[[SleepPlan], bool]
 
 
 def put_to_sleep(
-    members: Sequence[Tools], model: str, policy: WhenAsleep, confirm: Confirm, timing: Timing
+    members: Sequence[Tools],
+    model: str,
+    policy: WhenAsleep,
+    confirm: Confirm,
+    timing: Timing,
+    in_turn_with: Sequence[str] = (),
 ) -> Slept:
     """Put the model to sleep on all hosts; return once its replicas have ended.
+
+    Before it wakes, its host puts the models `in_turn_with` to sleep; these are its alternates.
 
     Raises InputError where no host has it, RefusedError where it cannot sleep now or `confirm` says no, BusyError where
     another command holds a host, and HostError where one does not answer, or a replica goes on after its time.
     """
     first, began = members[0], members[0].clock()
     seen = look_free([each.host for each in members], first.patience)
-    plan = _sleep_plan(members, model, policy, seen)
+    plan = _sleep_plan(members, model, policy, seen, in_turn_with)
     if not plan.changes:
         return Slept(plan, 0.0)
     if not confirm(plan):
@@ -99,11 +127,18 @@ def put_to_sleep(
     with lock_all([each.host for each in members], first.owner, first.patience):
         again = look([each.host for each in members])
         first.routers.observed(again.by_label)
-        plan = _sleep_plan(members, model, policy, again)
-        if plan.changes:
-            sleep = Sleep(secrets.token_hex(8), str(policy), plan.starts, int(first.clock()))
+        plan = _sleep_plan(members, model, policy, again, in_turn_with)
+        labels = {each.host.label for each in members}
+        if plan.changes and plan.asleep:
+            first.routers.change(
+                lambda routes: with_alternates(routes, model, plan.alternates), labels
+            )
+        elif plan.changes:
+            now = int(first.clock())
+            sleep = Sleep(
+                secrets.token_hex(8), str(policy), plan.starts, now, alternates=plan.alternates
+            )
             hold = patience(policy, plan.starts)
-            labels = {each.host.label for each in members}
             first.routers.change(lambda routes: with_sleep(routes, model, sleep, hold), labels)
     # A model that a client has woken meanwhile did sleep.
     _await(
@@ -142,7 +177,11 @@ def wake(members: Sequence[Tools], model: str, timing: Timing, begin: Confirm) -
 
 
 def _sleep_plan(
-    members: Sequence[Tools], model: str, policy: WhenAsleep, seen: FleetFacts
+    members: Sequence[Tools],
+    model: str,
+    policy: WhenAsleep,
+    seen: FleetFacts,
+    others: Sequence[str],
 ) -> SleepPlan:
     if seen.errors:
         # Its router would go on as before, and its replica too.
@@ -151,12 +190,34 @@ def _sleep_plan(
     routes, facts = agreed(seen.by_label)
     route = route_of(model, routes)
     having = tuple(name for name, each in facts.items() if each.slots_of(model))
-    starts = min(MAX_HOLD, max(1, round(usual_start(members[0].history, model))))
+    starts = _start_of(members[0], model)
+    digests = {each.host.name: each.provision_digest for each in members}
+    require_alternates(model, others, facts, digests)
+    # Who sleeps knows its alternates, so they stay until both are awake.
+    others = others or alternates_of(model, routes)
+    policy = WhenAsleep(route.sleep.policy) if route.sleep else policy
+    alternates = tuple(
+        Alternate(each, taken := _start_of(members[0], each), patience(policy, taken))
+        for each in others
+    )
     if route.sleep:
-        known = WhenAsleep(route.sleep.policy)
-        return SleepPlan("sleep", model, having, known, route.sleep.starts, changes=False)
-    require_restful(model, facts, {each.host.name: each.provision_digest for each in members})
-    return SleepPlan("sleep", model, having, policy, starts, changes=True)
+        changes = not {*others} <= {each.model for each in route.sleep.alternates}
+        return SleepPlan(
+            "sleep",
+            model,
+            having,
+            policy,
+            route.sleep.starts,
+            changes,
+            alternates=alternates,
+            asleep=True,
+        )
+    require_restful(model, facts, digests)
+    return SleepPlan("sleep", model, having, policy, starts, changes=True, alternates=alternates)
+
+
+def _start_of(tools: Tools, model: str) -> int:
+    return min(MAX_HOLD, max(1, round(usual_start(tools.history, model))))
 
 
 def _wake_plan(model: str, seen: FleetFacts) -> SleepPlan:
@@ -168,9 +229,11 @@ def _wake_plan(model: str, seen: FleetFacts) -> SleepPlan:
     having = tuple(name for name, each in facts.items() if each.slots_of(model))
     if sleep is None:
         return SleepPlan("wake", model, having, WhenAsleep.WAIT, 1, False, seen.unreachable)
-    require_room(model, facts)
+    require_room(model, facts, [each.model for each in sleep.alternates])
     policy = WhenAsleep(sleep.policy)
-    return SleepPlan("wake", model, having, policy, sleep.starts, True, seen.unreachable)
+    return SleepPlan(
+        "wake", model, having, policy, sleep.starts, True, seen.unreachable, sleep.alternates
+    )
 
 
 def _await(

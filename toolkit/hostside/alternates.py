@@ -1,0 +1,93 @@
+"""Models that share a device by sleeping in turn: before one wakes, the others fall asleep. No command need be alive.
+
+Which models do so, and only these, the sleep of each says in the routes. One that has anything to do is never put to
+sleep: the other one sleeps on, and its requests wait or are told to come again.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+
+import completion
+import deployment_lock
+import guard_order
+import reweigh
+import router_view
+import routes_file
+import signs
+import sleeping
+from wire import Document
+
+# Seconds without a request after which a model makes place: a swap costs two starts, one of them its own.
+QUIET = 10.0
+
+
+class Alternates:
+    """The alternates of this host's models; `root` has its toolkit, and `rests` tells whether an engine has ended."""
+
+    def __init__(self, root: str, rests: Callable[[str, str], bool]) -> None:
+        self.root, self._rests = root, rests
+        # By model: the bytes of its answers so far, and since when it has nothing to do.
+        self._quiet: dict[str, tuple[int, float]] = {}
+
+    def ready(self, routes: Document, sleeper: Document) -> tuple[bool, list[str]]:
+        """Return whether a model that is wanted has the memory to itself, and what was done for it, in words."""
+        ready, done = True, []
+        for alternate in sleeper["sleep"].get("alternates", ()):
+            model = alternate["model"]
+            other = next((x for x in routes.get("routes", ()) if x["model"] == model), None)
+            if other is None or (other.get("sleep") and self._is_at_rest(routes, other)):
+                continue
+            ready = False
+            if other.get("sleep") or not self._has_nothing_to_do(routes, other):
+                continue
+            self._quiet.pop(model, None)
+            if self._put_to_sleep(model, sleeper):
+                done.append(f"{model} has nothing to do and makes place for {sleeper['model']}")
+        return ready, done
+
+    def _put_to_sleep(self, model: str, sleeper: Document) -> bool:
+        ident, now, changed = secrets.token_hex(8), int(time.time()), False
+
+        def rest(present: Document) -> Document:
+            nonlocal changed
+            found = sleeping.making_place(present, model, sleeper, ident, now)
+            changed = found is not present
+            return found
+
+        reweigh.reweigh(self.root, rest)
+        return changed
+
+    def _is_at_rest(self, routes: Document, route: Document) -> bool:
+        return all(
+            self._rests(self.root, f"{route['model']}-{each['slot']}")
+            for each in sleeping.own(routes, route)
+        )
+
+    def _has_nothing_to_do(self, routes: Document, route: Document) -> bool:
+        """Whether the model has had no request for a while, and no command or guard is about it."""
+        model, now = route["model"], time.monotonic()
+        busy, carried = False, 0
+        for each in route["targets"]:
+            program = f"{model}-{each['slot']}"
+            if not os.path.isdir(os.path.join(self.root, "slots", program)):
+                continue
+            opened, sent = router_view.load(self.root, model, routes_file.name_of(each))
+            carried += sent
+            busy = busy or bool(
+                opened or completion.busy(each["port"], signs.of_slot(self.root, program))
+            )
+        known = self._quiet.get(model)
+        if busy or known is None or known[0] != carried:
+            self._quiet[model] = known = (carried, now)
+        return now - known[1] >= QUIET and not self._is_held(model)
+
+    def _is_held(self, model: str) -> bool:
+        guarded = any(
+            each["order"]["model"] == model and not each["verdict"]
+            for each in guard_order.facts(self.root)
+        )
+        return guarded or bool(deployment_lock.read(self.root)["held"])
