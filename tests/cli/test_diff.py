@@ -144,7 +144,7 @@ def test_plan_says_yes_first_and_lists_the_changes(serving: Fleet) -> None:
     said = serving.prompt("plan", "tiny@v2")
     names = ", ".join(serving.world.hosts)
     assert said.out.startswith(
-        f"yes: tiny@v2 fits on {names}\n  gpu1  yes on cpu: beside what serves\n"
+        f"yes: tiny@v2 fits on {names}\n  {names}  yes on cpu: beside what serves\n"
     )
     assert (
         "\nchanges:\n  version          v1 -> v2\n  --max-model-len  absent -> 512\n\n" in said.out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import pytest
 
 from tests.cli.shell import Prompt, Said
 from tests.cli.small_model import write_model, write_registry
-from toolkit.cli.views.fit import start_line
+from toolkit.cli.views.fit import host_lines, start_line
 from toolkit.domain.fit import Actual, FitRecord, Prediction
+from toolkit.planning.fit.host_fit import HostFit
 
 REGISTRY = """\
 policy:
@@ -102,6 +103,53 @@ def test_a_host_out_of_reach_is_named_and_the_others_are_shown(plan: Callable[..
 def test_nothing_is_left_on_the_host(plan: Callable[..., Said], short_path: Path) -> None:
     plan("tiny@v1", "--fleet", "fleet.yaml")
     assert not (short_path / "root").exists()
+
+
+SMALL = "tiny@huge does not fit on {}: it needs 9000GiB; there is 1 GB"
+
+
+@pytest.mark.parametrize(
+    ("fits", "unreachable", "lines"),
+    [
+        ([("a", "beside what serves", True)], {}, ["  a  yes: beside what serves"]),
+        (
+            [("a", SMALL.format("a"), False), ("b", "", True), ("c", SMALL.format("c"), False)],
+            {},
+            [
+                "  a, c  no: tiny@huge does not fit on any of them: it needs 9000GiB; there is 1 GB",
+                "  b  yes: 1 CPU",
+            ],
+        ),
+        (
+            [("a", "no room", False), ("b", "no driver", False)],
+            {"d": "no route", "e": "no route"},
+            ["  a  no: no room", "  b  no: no driver", "  d, e  not reached: no route"],
+        ),
+        # The names of many hosts stand above.
+        (
+            [(f"host{number:02}", "no room for it", False) for number in range(12)],
+            {},
+            [
+                "  host00, host01, host02, host03, host04, host05, host06, host07, host08,",
+                "  host09, host10, host11  no: no room for it",
+            ],
+        ),
+        (
+            [(f"host{number:02}", "weights and cache alone take 9 GB", False) for number in range(18)],
+            {},
+            [
+                "  host00, host01, host02, host03, host04, host05, host06, host07, host08,",
+                "  host09, host10, host11, host12, host13, host14, host15, host16, host17",
+                "    no: weights and cache alone take 9 GB",
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_the_same_on_several_hosts_is_said_once(
+    fits: Sequence[tuple[str, str, bool]], unreachable: Mapping[str, str], lines: list[str]
+) -> None:
+    hosts = [HostFit(name, able, why, "1 CPU") for name, why, able in fits]
+    assert list(host_lines(hosts, unreachable)) == lines
 
 
 ONE = Prediction(

@@ -126,6 +126,14 @@ def test_placement_says_what_it_cannot_do() -> None:
         "tiny", fleet(BARE, BARE), {"h2": NothingSuitableError("too small")}, Routes()
     )
     assert left_out.notes == ("h2 is left out: too small",)
+    small = {name: NothingSuitableError(f"{name}: too small") for name in ("h2", "h3")}
+    left_out = choose_hosts("tiny", fleet(BARE, BARE, BARE), small, Routes())
+    assert left_out.notes == ("h2, h3 are left out: h2, h3: too small",)
+    with pytest.raises(NothingSuitableError) as nowhere:
+        choose_hosts("tiny", fleet(BARE, BARE), {**small, "h1": small["h2"]}, Routes())
+    assert (
+        nowhere.value.message == "no host can take tiny:\n  h2, h3: too small\n  h1: h2: too small"
+    )
 
 
 def test_of_routers_that_differ_the_one_told_last_is_right() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
 
 from toolkit.cli.views.changes import change_lines
 from toolkit.domain.fit import FitRecord, Prediction
 from toolkit.domain.quantity import format_size, part_of, stated_size
+from toolkit.domain.said_once import listed, said_once
 from toolkit.planning.fit.host_fit import HostFit
 from toolkit.workflows.fleet.fit_plan import FleetFit
 
+_WIDTH = 80
 # The number of earlier starts in the output.
 _STARTS = 5
 # Measured figures this near to the prediction are as predicted: the allocators of engines round.
@@ -23,10 +26,7 @@ def fit_lines(found: FleetFit) -> tuple[str, ...]:
 
 def _lines(found: FleetFit) -> Iterator[str]:
     yield _verdict(found)
-    for host in found.hosts:
-        yield from _host(host)
-    for name, why in found.unreachable.items():
-        yield f"  {name}  not reached: {why}"
+    yield from host_lines(found.hosts, found.unreachable)
     yield from _upgrade(found)
     if found.changes:
         yield "changes:"
@@ -62,10 +62,29 @@ def _counted(hosts: int) -> str:
     return "1 host" if hosts == 1 else f"{hosts} hosts"
 
 
+def host_lines(hosts: Sequence[HostFit], unreachable: Mapping[str, str]) -> Iterator[str]:
+    """Yield what there is to say of each host; hosts of which the same is said share its lines.
+
+    `unreachable` is host -> reason.
+    """
+    words = {host.host: "\n".join(_host(host)) for host in hosts}
+    words |= {name: f"not reached: {why}" for name, why in unreachable.items()}
+    for each in said_once(words, lambda _: "any of them"):
+        first, *rest = each.words.splitlines()
+        *above, names = wrap(listed(each.hosts), _WIDTH - 2)
+        yield from (f"  {line}" for line in above)
+        beside = f"  {names}  {first}"
+        if above and len(beside) > _WIDTH:
+            yield f"  {names}"
+            beside = f"    {first}"
+        yield beside
+        yield from rest
+
+
 def _host(host: HostFit) -> Iterator[str]:
     where = f" on {host.accelerator} {','.join(map(str, host.devices))}".rstrip()
     place = where if host.accelerator else ""
-    yield f"  {host.host}  {'yes' if host.fits else 'no'}{place}: {host.why or host.has}"
+    yield f"{'yes' if host.fits else 'no'}{place}: {host.why or host.has}"
     said = host.prediction
     if said and not said.note:
         cache = format_size(max(said.cache, 0))

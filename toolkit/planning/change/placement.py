@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.domain.facts import HostFacts
+from toolkit.domain.said_once import listed, said_once
 from toolkit.errors import InputError, NothingSuitableError, ToolkitError
 from toolkit.planning.routing.routes import Routes
 
@@ -49,8 +50,7 @@ def choose_hosts(
     chosen = {*have, *free[: max(0, wanted - len(have))]}
     if not chosen:
         raise NothingSuitableError(
-            f"no host can take {model}:\n  "
-            + "\n  ".join([each.message for each in unfit.values()] or ["none answers"]),
+            f"no host can take {model}:" + (_said(unfit) or "\n  none answers"),
             hint="toolkit hosts shows what is there",
         )
     if replicas is not None and len(chosen) < replicas:
@@ -63,11 +63,11 @@ def choose_hosts(
             f"{model} has {len(have)} replicas, more than {replicas}",
             hint=f"toolkit stop {model} --host HOST takes one away",
         )
-    notes = [
-        f"{name} is left out: {error.message}"
-        for name, error in unfit.items()
-        if name not in chosen
-    ]
+    left = {name: error.message for name, error in unfit.items() if name not in chosen}
+    notes = (
+        f"{listed(each.hosts)} {'is' if len(each.hosts) == 1 else 'are'} left out: {each.words}"
+        for each in said_once(left)
+    )
     return Placement(tuple(name for name in facts if name in chosen), tuple(notes))
 
 
@@ -104,11 +104,19 @@ def _together(
     chosen = have or set(named) or set(able[:span])
     if len(chosen) < span:
         raise NothingSuitableError(
-            f"{model} takes {span} hosts together, {len(chosen)} can take part"
-            + "".join(f"\n  {each.message}" for each in unfit.values()),
+            f"{model} takes {span} hosts together, {len(chosen)} can take part{_said(unfit)}",
             hint="toolkit hosts shows what is there",
         )
     return Placement(tuple(name for name in facts if name in chosen))
+
+
+def _said(unfit: Mapping[str, ToolkitError]) -> str:
+    """Return why hosts cannot have it, each reason in a line with the names of its hosts."""
+    words = {
+        name: error.message if name in error.message else f"{name}: {error.message}"
+        for name, error in unfit.items()
+    }
+    return "".join(f"\n  {each.words}" for each in said_once(words))
 
 
 def _names(names: Collection[str]) -> str:
