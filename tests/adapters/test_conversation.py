@@ -93,6 +93,31 @@ def test_a_process_that_never_answered_tells_why() -> None:
     assert (ended.value.code, ended.value.words, echo.begun) == (86, "no such host\n", 1)
 
 
+def test_a_process_that_was_started_ahead_answers_the_first_request(echo: Echo) -> None:
+    echo.conversation.begin()
+    echo.conversation.begin()
+    assert (len(echo.ask()), echo.begun) == (1, 1)
+
+
+def test_a_process_that_was_started_ahead_and_failed_is_not_tried_again() -> None:
+    echo = Echo("import sys; sys.exit('no such host')")
+    echo.conversation.begin()
+    with pytest.raises(Ended, match="no such host"):
+        echo.ask()
+    assert echo.begun == 1
+
+
+def test_a_process_that_was_asked_nothing_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conversation, "_END_SECONDS", 60)
+    echo = Echo("import time; time.sleep(60)")
+    echo.conversation.begin()
+    began = time.monotonic()
+    echo.conversation.end()
+    assert time.monotonic() - began < 30
+
+
 def test_the_rest_of_an_answer_nobody_took_is_not_taken_for_the_next(echo: Echo) -> None:
     with echo.conversation.turn():
         assert next(echo.conversation.ask("pid", {"events": 2})) == {"event": 0}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.adapters.hosts.client import HostClient
+from toolkit.adapters.hosts.client import AT_ONCE, Clients, HostClient
 from toolkit.adapters.hosts.ways import Here
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
@@ -56,6 +56,25 @@ def test_brief_requests_share_a_process_and_other_commands_have_their_own(client
     shared = {client.pid(name) for name in ("observe", "complete", "apply-routes", "observe")}
     others = {client.pid(name) for name in ("drain", "drain", "keys")}
     assert (len(shared), len(others), shared & others) == (1, 3, set())
+
+
+def test_a_client_that_connects_ahead_answers_and_fails_like_any_other(client: Client) -> None:
+    client.connect()
+    assert client.pid("observe")
+    client._conversation.end()
+    client.connect()
+    with pytest.raises(HostError, match=r"^gpu1: not a sudoer$"):
+        client.ask("observe", words="not a sudoer")
+
+
+def test_only_so_many_clients_connect_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(HostClient, "connect", lambda each: asked.append(each.host.name))
+    hosts = [Host(f"gpu{number}", connection="local") for number in range(AT_ONCE + 5)]
+    Clients(tmp_path).connect(hosts)
+    assert asked == [each.name for each in hosts[:AT_ONCE]]
 
 
 def test_an_error_names_the_host_and_the_command(client: Client) -> None:

@@ -128,7 +128,9 @@ class Fleet:
 
     def _stand_ins(self) -> Mapping[str, Callable[..., Any]]:
         return {
+            "connect": lambda *_: None,
             "open_host": lambda host, *_: self.world.hosts[host.name],
+            "adapter_of": lambda host, *_: self.world.hosts[host.name],
             "open_members": lambda *_, **__: tuple(
                 replace(each, trail=trail_now()) for each in self.world.command()
             ),

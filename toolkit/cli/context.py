@@ -26,6 +26,7 @@ from toolkit.errors import ToolkitError
 if TYPE_CHECKING:
     from toolkit.adapters.distribution.port import Distribution
     from toolkit.adapters.history.history import History
+    from toolkit.adapters.hosts.client import Clients
     from toolkit.adapters.hosts.host import HostPort
     from toolkit.adapters.hub.port import Hub
     from toolkit.adapters.interruption import Interruption
@@ -62,6 +63,20 @@ def open_fleet(fleet: str | None) -> Fleet:
         replace(host, become_password=host.become_password or password) for host in found.hosts
     )
     return replace(found, hosts=tuple(hosts))
+
+
+def connect(hosts: Sequence[Host], home: Path) -> Clients:
+    """Begin to connect to all hosts, and return their clients at once.
+
+    A command that will ask them all calls this before it loads the rest of its code and reads the registry: that takes
+    as long as a handshake.
+    """
+    from toolkit.adapters.disk import scratch_of
+    from toolkit.adapters.hosts.client import Clients
+
+    clients = Clients(scratch_of(home))
+    clients.connect(hosts)
+    return clients
 
 
 def remember_names(
@@ -169,25 +184,27 @@ def open_members(
     quiet: bool = False,
     send_limit: int = 0,
     history_needed: bool = True,
+    clients: Clients | None = None,
 ) -> tuple[Tools, ...]:
     """Return the adapters for each host of a fleet. They share the adapters of the ops machine.
 
-    `send_limit` is in bytes a second, 0 for none; `history_needed` is explained at `open_history`.
+    `send_limit` is in bytes a second, 0 for none; `history_needed` is explained at `open_history`. `clients` may have
+    begun to connect, see `connect`.
     """
     from toolkit.adapters.ansible.certificate import provisioned_settings
     from toolkit.adapters.ansible.converge import RealConverge
     from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
     from toolkit.adapters.disk import modules_of, scratch_of
-    from toolkit.adapters.interruption import Interruption
+    from toolkit.adapters.hosts.client import Clients
     from toolkit.adapters.store.compiled import CompiledTrees
     from toolkit.cli.trail import trail_now
-    from toolkit.cli.views.host import open_host
+    from toolkit.cli.views.host import adapter_of
     from toolkit.cli.waiting import patience_now
     from toolkit.workflows.change.routers import Routers
     from toolkit.workflows.tools import Tools
 
-    interruption = Interruption()
-    ports = [open_host(host, home, interruption) for host in hosts]
+    clients = clients or Clients(scratch_of(home))
+    interruption, ports = clients.stop, [adapter_of(host, clients) for host in hosts]
     _keep_metrics_current(home, ports)
     shared: dict[str, Any] = {
         "converge": RealConverge(

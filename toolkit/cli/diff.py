@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from toolkit.cli.change import order_of_version
-from toolkit.cli.context import home_directory, open_fleet, open_members, read_pins
+from toolkit.cli.context import connect, home_directory, open_fleet, open_members, read_pins
 from toolkit.cli.options import (
     fleet_option,
     home_option,
@@ -14,9 +13,6 @@ from toolkit.cli.options import (
     registry_option,
 )
 from toolkit.cli.output import note, print_json, say
-from toolkit.cli.views.changes import show_changes
-from toolkit.workflows.change.rollout import preview
-from toolkit.workflows.tools import Timing
 
 
 @click.command()
@@ -35,10 +31,19 @@ def diff(
     as_json: bool,
 ) -> None:
     """Show what `deploy` would change: release, small files, host settings."""
-    place = home_directory(home)
-    pins, known = read_pins(registry_path, place), open_fleet(fleet)
+    place, known = home_directory(home), open_fleet(fleet)
     known.select(named)
-    members = open_members(place, known.hosts, pins, quiet=True, history_needed=False)
+    clients = connect(known.hosts, place)
+    # What follows is loaded while the hosts are being connected.
+    from toolkit.cli.change import order_of_version
+    from toolkit.cli.views.changes import show_changes
+    from toolkit.workflows.change.rollout import preview
+    from toolkit.workflows.tools import Timing
+
+    pins = read_pins(registry_path, place)
+    members = open_members(
+        place, known.hosts, pins, quiet=True, history_needed=False, clients=clients
+    )
     order = order_of_version(
         "deploy", pins.registry.version(model), pins, place, timing=Timing(), named=named
     )

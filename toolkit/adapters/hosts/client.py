@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from toolkit.errors import HostError
 from toolkit.hostside.commands import COMMANDS
 
 Report = Callable[[Mapping[str, Any]], None]
+# Hosts that are asked at once. More connections in their handshake would make each other late.
+AT_ONCE = 32
 
 
 def silent(_: Mapping[str, Any]) -> None:
@@ -39,6 +41,12 @@ class HostClient:
         self._conversation = Conversation(partial(_converse, way, self._interruption))
         self._placed = False
         weakref.finalize(self, self._conversation.end)
+
+    def connect(self) -> None:
+        """Begin to connect, so that the first brief request waits for less. What fails is the request's to say."""
+        # Without an ssh to run, for example.
+        with suppress(OSError, HostError):
+            self._conversation.begin()
 
     def ask(self, name: str, report: Report = silent, /, **request: Any) -> dict[str, Any]:
         """Run the command `name` to its end and return its result; raises HostError where it has none."""
@@ -126,6 +134,11 @@ class Clients:
             if host.name not in self._clients:
                 self._clients[host.name] = host_client(host, self.scratch, self.stop)
             return self._clients[host.name]
+
+    def connect(self, hosts: Sequence[Host]) -> None:
+        """Begin to connect to the hosts that are asked first, see `HostClient.connect`; return at once."""
+        for host in hosts[:AT_ONCE]:
+            self.of(host).connect()
 
 
 def host_client(host: Host, scratch: Path, interruption: Interruption | None = None) -> HostClient:

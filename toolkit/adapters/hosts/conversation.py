@@ -22,6 +22,14 @@ class Conversation:
         self._dialog: Dialog | None = None
         self._turn = threading.Lock()
         self._waiting = False
+        # Whether the process has been asked nothing yet.
+        self._idle = True
+
+    def begin(self) -> None:
+        """Start the process ahead of its first request, which then waits for less; does nothing where it runs."""
+        with self.turn() as mine:
+            if mine and self._dialog is None:
+                self._dialog, self._idle = self._begin(), True
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
@@ -38,7 +46,7 @@ class Conversation:
 
     def ask(self, command: str, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the answers to a request. Raises Ended where the process does not give the last one."""
-        begun, asked = self._dialog is None, time.monotonic()
+        begun, asked = self._dialog is None or self._idle, time.monotonic()
         try:
             yield from self._ask(command, request)
         except Ended:
@@ -58,11 +66,12 @@ class Conversation:
         """End the process, if there is one."""
         dialog, self._dialog, self._waiting = self._dialog, None, False
         if dialog is not None:
-            dialog.end(_END_SECONDS)
+            # One that was asked nothing may still be connecting, and has nothing to lose.
+            dialog.end(0 if self._idle else _END_SECONDS)
 
     def _ask(self, command: str, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         dialog = self._dialog = self._dialog or self._begin()
-        self._waiting = True
+        self._waiting, self._idle = True, False
         dialog.send({"command": command, **request})
         try:
             for answer in dialog.answers():

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import TypeVar
 
+from toolkit.adapters.hosts.client import AT_ONCE
 from toolkit.adapters.hosts.host import HostPort, busy
 from toolkit.adapters.patience import NO_PATIENCE, Patience
 from toolkit.domain.facts import FleetFacts, HostFacts
@@ -14,7 +15,6 @@ from toolkit.domain.probe import LockOwner
 from toolkit.errors import HostError, ToolkitError
 from toolkit.workflows.fleet.at_once import at_once
 
-AT_ONCE = 32
 T = TypeVar("T")
 R = TypeVar("R")
 
