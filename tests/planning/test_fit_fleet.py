@@ -89,6 +89,8 @@ SWAP = "with an expected downtime of about 4 min 00 s"
          "2 hosts, in batches: h1; then h2; with an expected downtime of 0 s", (("h1",), ("h2",))),
         # a host that cannot take it stops the upgrade of all
         (fleet(ROOMY, SMALL), Limits(), "", "not possible: h2 has tiny, and there it does not fit", ()),
+        (fleet(SMALL, ROOMY, SMALL), Limits(), "",
+         "not possible: h1, h3 have tiny, and there it does not fit", ()),
     ],
 )  # fmt: skip
 def test_what_an_upgrade_does_to_a_fleet(

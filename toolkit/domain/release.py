@@ -136,7 +136,8 @@ class Release:
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form that history, hosts and `--json` share."""
-        data = asdict(self)
+        # `asdict` would copy checks and abilities as well, which have a form of their own, for each comparison.
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
         data["memory"] = int(self.memory)
         if (written := written_size(self.memory)) != written_size(int(self.memory)):
             data["memory_written"] = written
@@ -144,7 +145,7 @@ class Release:
         data["env"] = dict(self.env)
         data["checks"] = [check.as_json() for check in self.checks]
         if self.span:
-            data["span"]["hosts"] = list(self.span.hosts)
+            data["span"] = {**asdict(self.span), "hosts": list(self.span.hosts)}
         else:
             del data["span"]
         if self.adapters:

@@ -18,6 +18,7 @@ import fence
 import guard_order
 import hang
 import host_settings
+import listening
 import open_deployment
 import processes
 import router_keys
@@ -82,7 +83,7 @@ def observe(root: str, label: str = "") -> Document:
         "changed": seals.changed(root),
         "watched": watch.runs(root),
         "guards": guard_order.facts(root),
-        "used_ports": _listening_ports(),
+        "used_ports": listening.ports(),
         "lock": deployment_lock.read(root),
         "opened": open_deployment.read(root)[0],
         "damaged": damage.damaged(root, routing),
@@ -137,17 +138,6 @@ def _adapter_drift(root: str, manifest: Document) -> list[str]:
     import loaded_adapters
 
     return loaded_adapters.drift(manifest, path)
-
-
-def _listening_ports() -> list[int]:
-    """Return the TCP ports with a listener (proc/net/tcp: state 0A)."""
-    ports = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in _read(table).splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A":
-                ports.add(int(fields[1].rpartition(":")[2], 16))
-    return sorted(ports)
 
 
 def _nearest(path: str) -> str:

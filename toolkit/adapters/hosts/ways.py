@@ -16,7 +16,9 @@ from toolkit.errors import HostError
 Sleep = Callable[[float], None]
 # To ask first whether the host's side is there would take as long as a request.
 NO_HOSTSIDE = 86
-_CONVERSE = f'[ -d "$2" ] || exit {NO_HOSTSIDE}; exec "$1" -I "$2" converse'
+# Brief commands need the standard library alone, and to look for other packages takes a tenth of such a start.
+_ALONE = ("-I", "-S")
+_CONVERSE = f'[ -d "$2" ] || exit {NO_HOSTSIDE}; exec "$1" {" ".join(_ALONE)} "$2" converse'
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Here:
 
     def converse(self) -> list[str]:
         """Return the command line that starts the conversation."""
-        return self.command([self.host.python, "-I", self.hostside, "converse"])
+        return self.command([self.host.python, *_ALONE, self.hostside, "converse"])
 
     def failure(self, code: int, words: str) -> HostError:
         """Return the error for a process that ended with `code` and `words` on standard error."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan, Strategy
+from toolkit.domain.said_once import listed, said_once
 from toolkit.errors import HostError, NothingSuitableError, RefusedError
 from toolkit.planning.change.placement import having
 from toolkit.planning.change.preflight import preflight
@@ -68,7 +69,10 @@ def plan_upgrade(
     if not mine:
         return tuple(fits), Upgrade("", "")
     if unable:
-        words = "; ".join(f"{each.host} has {model}, and there {each.why}" for each in unable)
+        words = "; ".join(
+            f"{listed(each.hosts)} {'has' if len(each.hosts) == 1 else 'have'} {model}, and there {each.words}"
+            for each in said_once({each.host: each.why for each in unable})
+        )
         return tuple(fits), Upgrade("", f"not possible: {words}")
     wanted = {each.host: each.wanted for each in mine if each.wanted}
     try:
