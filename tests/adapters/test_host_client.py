@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from toolkit.adapters.hosts import conversation
 from toolkit.adapters.hosts.client import AT_ONCE, Clients, HostClient
 from toolkit.adapters.hosts.ways import Here
 from toolkit.adapters.interruption import Interruption
@@ -75,6 +76,34 @@ def test_only_so_many_clients_connect_at_once(
     hosts = [Host(f"gpu{number}", connection="local") for number in range(AT_ONCE + 5)]
     Clients(tmp_path).connect(hosts)
     assert asked == [each.name for each in hosts[:AT_ONCE]]
+
+
+# Ends once all three have been told to end.
+LAST = """
+import pathlib, sys, time
+here = pathlib.Path(__file__)
+for line in sys.stdin:
+    print('{"result": {}}', flush=True)
+here.with_suffix(".told").touch()
+while not all(each.with_suffix(".told").exists() for each in here.parent.parent.glob("*/__main__.py")):
+    time.sleep(0.01)
+here.with_suffix(".ended").touch()
+"""
+
+
+def test_clients_end_together_and_not_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(conversation, "_END_SECONDS", 20)
+    clients, places = Clients(tmp_path), [tmp_path / name for name in ("gpu1", "gpu2", "gpu3")]
+    for place in places:
+        place.mkdir()
+        clients._clients[place.name] = Client(place)
+        (place / "__main__.py").write_text(LAST)
+        assert clients._clients[place.name].ask("observe") == {}
+    clients.end()
+    assert all((place / "__main__.ended").exists() for place in places)
 
 
 def test_an_error_names_the_host_and_the_command(client: Client) -> None:

@@ -76,6 +76,9 @@ def connect(hosts: Sequence[Host], home: Path) -> Clients:
 
     clients = Clients(scratch_of(home))
     clients.connect(hosts)
+    command = click.get_current_context(silent=True)
+    if command is not None:
+        command.call_on_close(clients.end)
     return clients
 
 

@@ -48,6 +48,14 @@ class HostClient:
         with suppress(OSError, HostError):
             self._conversation.begin()
 
+    def hang_up(self) -> None:
+        """Let the process of brief requests end, and do not wait for it: `end` does so."""
+        self._conversation.hang_up()
+
+    def end(self) -> None:
+        """End the process of brief requests."""
+        self._conversation.end()
+
     def ask(self, name: str, report: Report = silent, /, **request: Any) -> dict[str, Any]:
         """Run the command `name` to its end and return its result; raises HostError where it has none."""
         with self._answers(name, {"root": self.host.root, **request}) as answers:
@@ -139,6 +147,13 @@ class Clients:
         """Begin to connect to the hosts that are asked first, see `HostClient.connect`; return at once."""
         for host in hosts[:AT_ONCE]:
             self.of(host).connect()
+
+    def end(self) -> None:
+        """End what `connect` began, on all hosts together: one after the other takes a way to each and back."""
+        for client in self._clients.values():
+            client.hang_up()
+        for client in self._clients.values():
+            client.end()
 
 
 def host_client(host: Host, scratch: Path, interruption: Interruption | None = None) -> HostClient:

@@ -62,6 +62,11 @@ class Conversation:
         if dialog is not None:
             dialog.kill()
 
+    def hang_up(self) -> None:
+        """Let the process end by itself, and do not wait for it: `end` does so."""
+        if self._dialog is not None:
+            self._dialog.close()
+
     def end(self) -> None:
         """End the process, if there is one."""
         dialog, self._dialog, self._waiting = self._dialog, None, False
