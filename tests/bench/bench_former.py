@@ -1,10 +1,11 @@
-"""What a command on one host takes, against another checkout of this project: `toolkit status` and a no-op `deploy`.
+"""What a command takes against another checkout of this project: `toolkit status`, a no-op `deploy`, an upgrade.
 
-Each checkout has a deployment of its own, on this machine and on a whole host over SSH, since another checkout may
-converge a host anew. The two take turns. A stub stands in for vLLM. Needs Linux and root.
+Each checkout has a deployment of its own, on this machine and on whole hosts over SSH, since another checkout may
+converge a host anew. The two take turns. With `--upgrades` both upgrade three hosts, one after the other, this checkout
+with `guard: off`. A stub stands in for vLLM. Needs Linux and root.
 
     git worktree add --detach ../former COMMIT
-    python tests/bench/bench_former.py ../former [--rounds 20] [--json FILE]
+    python tests/bench/bench_former.py ../former [--rounds 20] [--upgrades] [--json FILE]
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sysconfig
 import tempfile
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +38,12 @@ HERE = Path(__file__).resolve().parents[2]
 TARGET = 1.1
 STATUS = ("status",)
 DEPLOY = ("deploy", f"{MODEL}@v1", "--yes")
-COMMANDS = {"status": STATUS, "no-op deploy": DEPLOY}
+COMMANDS = {"status": (STATUS,), "no-op deploy": (DEPLOY,)}
+# To and fro, with a start on each host; what both wait for by default would hide a difference.
+UPGRADES = tuple(
+    ("upgrade", MODEL, "--to", version, "--yes", "--bake", "0", "--no-standby")
+    for version in ("v2", "v1")
+)
 
 
 @dataclass(frozen=True)
@@ -67,14 +73,16 @@ class Arm:
             text=True,
         ).stdout
 
-    def prepare(self) -> None:
-        """Deploy the only version of the model."""
-        (self.directory / "model_registry.yaml").write_text(REGISTRY)
+    def prepare(self, *others: str, registry: str = REGISTRY) -> None:
+        """Deploy the version `v1` of the model; pin others."""
+        (self.directory / "model_registry.yaml").write_text(registry)
         model = self.directory / "model"
         model.mkdir()
-        (model / "behaviour.txt").write_text("good\nI am version v1.\n")
-        (model / "model.safetensors").write_bytes(b"v1" * 2048)
-        self.toolkit("registry", "pin", MODEL, "--as", "v1")
+        for version in ("v1", *others):
+            (model / "behaviour.txt").write_text(f"good\nI am version {version}.\n")
+            (model / "model.safetensors").write_bytes(version.encode() * 2048)
+            self.toolkit("registry", "pin", MODEL, "--as", version)
+            self.toolkit("pull", f"{MODEL}@{version}")
         self.toolkit(*DEPLOY)
         assert json.loads(self.toolkit(*DEPLOY, "--json"))["changed"] is False
 
@@ -84,6 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("former", type=Path, help="a checkout of another commit")
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--upgrades", action="store_true", help="upgrades of three hosts alone")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     if lacking := missing():
@@ -94,12 +103,18 @@ def main() -> None:
             name: python_of(checkout, Path(scratch, name))
             for name, checkout in (("former", given.former.resolve()), ("this", HERE))
         }
-        for place, arms_of in (("here", arms_here), ("over SSH", arms_over_ssh)):
-            with arms_of(pythons) as arms:
-                for arm in arms.values():
-                    arm.prepare()
-                for name, words in COMMANDS.items():
-                    times[f"{name}, {place}"] = in_turns(arms, words, given.rounds)
+        if given.upgrades:
+            with arms_over_ssh(pythons, 3) as arms:
+                arms["former"].prepare("v2")
+                arms["this"].prepare("v2", registry=f"{REGISTRY}    guard: off\n")
+                times["upgrade of 3 hosts"] = in_turns(arms, UPGRADES, given.rounds)
+        else:
+            for place, arms_of in (("here", arms_here), ("over SSH", arms_over_ssh)):
+                with arms_of(pythons) as arms:
+                    for arm in arms.values():
+                        arm.prepare()
+                    for name, words in COMMANDS.items():
+                        times[f"{name}, {place}"] = in_turns(arms, words, given.rounds)
     tell(times)
     if given.json:
         given.json.write_text(json.dumps(times))
@@ -146,28 +161,34 @@ def arms_here(pythons: dict[str, Path]) -> Iterator[dict[str, Arm]]:
 
 
 @contextmanager
-def arms_over_ssh(pythons: dict[str, Path]) -> Iterator[dict[str, Arm]]:
-    """Give each checkout a whole host of its own, in an inventory of that host alone."""
-    with stub_site(len(pythons)) as site, ExitStack() as stack:
+def arms_over_ssh(pythons: dict[str, Path], hosts: int = 1) -> Iterator[dict[str, Arm]]:
+    """Give each checkout whole hosts of its own, in an inventory of those alone."""
+    with stub_site(hosts * len(pythons)) as site, ExitStack() as stack:
         arms = {}
-        for machine, (name, python) in zip(site.lab.machines, pythons.items(), strict=True):
+        for number, (name, python) in enumerate(pythons.items()):
+            machines = site.lab.machines[number * hosts : (number + 1) * hosts]
             # the sockets of connections lie in it, and their paths may have 107 characters
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            lab = replace(site.lab, machines=(machine,), directory=directory)
+            lab = replace(site.lab, machines=machines, directory=directory)
             stack.callback(lab.hang_up)
-            lab.inventory.write_text(inventory_text([machine], DOOR))
+            lab.inventory.write_text(inventory_text(machines, DOOR))
             arms[name] = Arm(python, directory)
         yield arms
 
 
-def in_turns(arms: dict[str, Arm], words: tuple[str, ...], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each arm; the first round, which fills caches, is not counted."""
+def in_turns(
+    arms: dict[str, Arm], commands: Sequence[tuple[str, ...]], rounds: int
+) -> dict[str, list[float]]:
+    """Return the seconds of each arm, with one of the commands in each round, in their order.
+
+    The first round, which fills caches, is not counted.
+    """
     times: dict[str, list[float]] = {name: [] for name in arms}
     for turn in range(rounds + 1):
         # what comes second finds the machine warmer, so the arms take turns in coming first
         for name in arms if turn % 2 == 0 else reversed(arms):
             began = time.monotonic()
-            arms[name].toolkit(*words)
+            arms[name].toolkit(*commands[turn % len(commands)])
             if turn:
                 times[name].append(time.monotonic() - began)
     return times

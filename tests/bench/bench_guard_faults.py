@@ -16,12 +16,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.hostside.guard_lab import Crowd, Guarded, guarded
+from tests.hostside.guard_lab import Crowd, Guarded, guarded, shows
 
 FAULTS = {
     "500 on everything": "500",
@@ -36,6 +37,9 @@ FAULTS = {
 }
 # Seconds in which the watch sees how the former release usually does, and in which the new one is good.
 BEFORE, GOOD, LIMIT = 12.0, 5.0, 180.0
+TARGET = 5.0
+# Clients take an answer for bad that takes longer.
+LATE = 2.0
 
 
 @contextmanager
@@ -50,19 +54,48 @@ def site(rate: float) -> Iterator[tuple[Guarded, Crowd | None, int]]:
     patch.undo()
 
 
-def fault(name: str, rate: float) -> tuple[str, str, str]:
-    """Return the seconds from a fault to the withdrawal, the bad answers of clients, and the reason."""
+class Found(NamedTuple):
+    """How a fault was found; all times are in seconds.
+
+    `withdrawn` runs from the fault to the withdrawal. `last` is the time from the first figure that shows the fault to
+    the last request that clients gave the bad release: from their first bad answer, and for memory from the first look
+    that finds it over its limit. None where no client asked, or nothing showed before the verdict.
+    """
+
+    withdrawn: float
+    last: float | None
+    bad: str
+    reason: str
+
+
+def fault(name: str, rate: float) -> Found:
+    """Let the new release have a fault; return how the guard found it."""
     with site(rate) as (lab, crowd, _):
         lab.begin()
         time.sleep(GOOD)
         lab.fault(name)
         began = time.time()
+        shown = over_limit(lab) if name == "grow" else None
         verdict = lab.verdict(LIMIT)
-        took = lab.found()["withdrawn_at"] - began
+        withdrawn = lab.found()["withdrawn_at"]
         time.sleep(1)
         bad = str(crowd.stop()["bad"]) if crowd else "-"
         assert lab.weights() == {"blue": 100, "green": 0}
-        return f"{took:.1f}", bad, verdict["reason"]
+        last = None
+        if crowd and (first := shown or crowd.first_bad):
+            # An answer is bad once it takes so long, before it has come.
+            first = min(first, began + LATE) if name in ("slow", "hang") else first
+            # A request without an answer has no slot: then it is the time of the withdrawal.
+            asked = max(crowd.last_asked.get("green", 0.0), withdrawn)
+            last = asked - first
+        return Found(withdrawn - began, last, bad, verdict["reason"])
+
+
+def over_limit(lab: Guarded) -> float:
+    """Return when a look found the memory of the new release over its limit."""
+    while not shows(found := lab.found()):
+        time.sleep(0.05)
+    return float(found["looked_at"])
 
 
 def work(rate: float, seconds: float = 30.0) -> tuple[float, float]:
@@ -132,13 +165,24 @@ def main() -> int:
 
 
 def print_faults(rate: float) -> bool:
-    """Print how soon each fault is found; all must be."""
-    print(f"{'fault':26}{f'at {rate:g}/s':>9}{'bad answers':>13}{'quiet':>8}  found by", flush=True)
+    """Print how soon each fault is found, and return whether the target is met."""
+    print(
+        f"{'fault':26}{f'at {rate:g}/s':>9}{'shown':>8}{'bad':>5}{'quiet':>8}  found by", flush=True
+    )
+    well = True
     for words, name in FAULTS.items():
-        took, bad, reason = fault(name, rate)
-        quiet = "-" if name == "errors" else f"{fault(name, 0)[0]} s"
-        print(f"{words:26}{took + ' s':>9}{bad:>13}{quiet:>8}  {reason[:90].rstrip()}", flush=True)
-    return True
+        found = fault(name, rate)
+        quiet = "-" if name == "errors" else f"{fault(name, 0).withdrawn:.1f} s"
+        last = "-" if found.last is None else f"{found.last:.1f} s"
+        # What few requests show is proven by many: its first bad answer is no figure that shows it.
+        well = well and (name == "errors" or (found.last or 0.0) <= TARGET)
+        print(
+            f"{words:26}{found.withdrawn:>7.1f} s{last:>8}{found.bad:>5}{quiet:>8}  {found.reason[:90].rstrip()}",
+            flush=True,
+        )
+    outcome = "met" if well else "missed"
+    print(f"target: the last request at most {TARGET:g} s after the fault shows: {outcome}")
+    return well
 
 
 def print_work(rate: float) -> bool:

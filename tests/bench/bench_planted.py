@@ -3,9 +3,10 @@
     python tests/bench/bench_planted.py [--only WORDS] [--json FILE]
 
 For each fault: whether the version was stopped before any traffic, in its canary or in its bake; by which gate; the
-seconds from the first request that went wrong to the last one that the version got; how many requests of clients it
-answered and how many of these badly; and the requests that were lost beside it. Host, router, guard and commands are
-real; a stub stands in for vLLM. Ends with 1 unless all faults are stopped by their gates and no request is lost beside.
+seconds from what first shows the fault to the last request that the version got; how many requests of clients it
+answered and how many of these badly; and the requests that were lost beside it. A fault shows by the first request of a
+client that goes wrong, and by the guard's figures, if those come first. Host, router, guard and commands are real; a
+stub stands in for vLLM. Ends with 1 unless all faults are stopped by their gates and no request is lost beside.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,8 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from demo.load import Answer, Load, LoadReport
 from tests.fleet.machine import missing
+from tests.hostside.guard_lab import shows
 from tests.system.planted_faults import HOST, PLANTED, Planted, pin_adapter, prepare, registry
-from tests.system.stub_site import PROMPT, StubSite, stub_site
+from tests.system.stub_site import PROMPT, ROOT, StubSite, stub_site
 
 # What is refused or ends before any gate has no verdict in the history, but words of its own.
 WORDS = {
@@ -34,7 +38,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Stopped:
-    """What became of a version with a fault. `last` is in seconds; None where the version got no bad request.
+    """What became of a version with a fault. `last` is in seconds; None where clients never asked the version.
 
     `served` says whether the former release serves again with nothing left to do.
     """
@@ -95,7 +99,8 @@ def meet(site: StubSite, fault: Planted) -> Stopped:
     ).start()  # fmt: skip
     try:
         load.wait_for(lambda report: len(report.answers) > 20, 30)
-        done = site.lab.toolkit(*words, check=False)
+        with looks(site) as seen:
+            done = site.lab.toolkit(*words, check=False)
         enough = len(load.report().answers) + 20
         load.wait_for(lambda report: len(report.answers) > enough, 30)
     finally:
@@ -109,7 +114,7 @@ def meet(site: StubSite, fault: Planted) -> Stopped:
     mine, bad = of_version(report, site)
     lost = len(report.bad) - len(bad)
     return Stopped(
-        fault.words, done.returncode, gate, gate in fault.gates, served, reaction(mine, bad),
+        fault.words, done.returncode, gate, gate in fault.gates, served, reaction(mine, bad, seen),
         len(mine), len(bad), lost, done.stderr[-2000:],
     )  # fmt: skip
 
@@ -121,11 +126,39 @@ def of_version(report: LoadReport, site: StubSite) -> tuple[list[Answer], list[A
     return mine, [each for each in mine if each in report.bad]
 
 
-def reaction(mine: Sequence[Answer], bad: Sequence[Answer]) -> float | None:
-    """Return the seconds from the first request that went wrong to the last one that the version got."""
-    if not bad:
+@contextmanager
+def looks(site: StubSite) -> Iterator[list[float]]:
+    """Read what the host's guard has found, ten times a second; the list gets the time of a look that shows a fault."""
+    seen: list[float] = []
+    over = threading.Event()
+    found = Path(f"/proc/{site.lab[HOST].pid}/root{ROOT}/guard/tiny.found.json")
+    before = found.read_bytes() if found.exists() else b""
+
+    def read() -> None:
+        while not seen and not over.wait(0.1):
+            with suppress(OSError, ValueError):
+                data = found.read_bytes()
+                if data != before and shows(look := json.loads(data)):
+                    seen.append(float(look["looked_at"]))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        reader.join()
+
+
+def reaction(mine: Sequence[Answer], bad: Sequence[Answer], seen: Sequence[float]) -> float | None:
+    """Return the seconds from what first showed the fault to the last request that the version got; 0 where none came.
+
+    `seen` has the time of the first look of the guard that showed it.
+    """
+    shown = [*seen, *(each.sent_at for each in bad)]
+    if not mine or not shown:
         return None
-    return max(each.sent_at for each in mine) - min(each.sent_at for each in bad)
+    return max(0.0, max(each.sent_at for each in mine) - min(shown))
 
 
 def gates(site: StubSite) -> list[dict[str, str]]:

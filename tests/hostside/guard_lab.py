@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,18 @@ import guard_order
 import guard_probes
 import processes
 import takeover
+from guard_judge import GROWTH_BYTES
 
-__all__ = ["Crowd", "Guarded", "guard", "guard_order", "guard_probes", "guarded", "takeover"]
+__all__ = [
+    "Crowd",
+    "Guarded",
+    "guard",
+    "guard_order",
+    "guard_probes",
+    "guarded",
+    "shows",
+    "takeover",
+]
 
 PATH = "/v1/completions"
 ORDER = {
@@ -145,10 +155,16 @@ class Guarded:
 
 
 class Crowd:
-    """Clients that ask `rate` times a second in all; `answers` counts the good and the bad ones."""
+    """Clients that ask `rate` times a second in all; `answers` counts the good and the bad ones.
+
+    `first_bad` is when the first bad answer had come, and `last_asked` when each slot got its last request, both in
+    seconds since the epoch.
+    """
 
     def __init__(self, port: int, rate: float, model: str = "tiny") -> None:
         self.answers: Counter[str] = Counter()
+        self.first_bad: float | None = None
+        self.last_asked: dict[str, float] = {}
         self._port, self._rate, self._ended = port, rate, threading.Event()
         self._body = json.dumps({"model": model, "prompt": "2+2"})
         self._waiting: list[threading.Thread] = []
@@ -170,17 +186,34 @@ class Crowd:
 
     def _ask(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=8)
-        started = time.monotonic()
+        started, asked = time.monotonic(), time.time()
+        good = False
         try:
             connection.request("POST", PATH, self._body)
             answer = connection.getresponse()
+            slot = answer.getheader("X-Toolkit-Slot", "")
+            self.last_asked[slot] = max(asked, self.last_asked.get(slot, 0.0))
             text = answer.read().decode()
             good = answer.status == 200 and "4" in text and time.monotonic() - started < 2
-            self.answers["good" if good else "bad"] += 1
         except (OSError, http.client.HTTPException):
-            self.answers["bad"] += 1
+            good = False
         finally:
             connection.close()
+        self.answers["good" if good else "bad"] += 1
+        if not good:
+            self.first_bad = min(time.time(), self.first_bad or time.time())
+
+
+def shows(found: Mapping[str, Any]) -> bool:
+    """Whether a look of a guard shows a fault: by its verdict, or by memory over its limit, which takes three looks."""
+    if (found.get("verdict") or {}).get("verdict") == "failed":
+        return True
+    figures = {each["name"]: each for each in found.get("figures", ())}
+    memory = figures.get("memory", {})
+    base, now = memory.get("old"), memory.get("new")
+    if base is None or now is None:
+        return False
+    return bool(now > max(base * ORDER["tolerance"]["growth"], base + GROWTH_BYTES / 2**30))
 
 
 @contextlib.contextmanager
