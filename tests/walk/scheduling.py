@@ -65,6 +65,7 @@ WALK = Walk(
         ),
         "Adapters: models:": LeftOut("tests/cli/test_schedule_fleet.py has a night of an adapter"),
         "Warm hours: # schedule.yaml": LeftOut("the schedule of hours when a model is awake"),
+        "Idle models: # schedule.yaml": LeftOut("the same for a model that nobody asks"),
     },
     files={
         "source: {repo: Qwen/Qwen2.5-7B-Instruct, track: stable}": First(track, "a line of the registry"),
