@@ -100,7 +100,10 @@ WALK = Walk(
         "sudo supervisord -c /var/lib/toolkit/supervisor/supervisord.conf": LeftOut(
             "the host has systemd"
         ),
-        "toolkit sleep qwen-7b": LeftOut(
+        "Sleep and wake: toolkit sleep qwen-7b": LeftOut(
+            "a boot, other hosts and clients belong to it; tests/system/test_fleet_job.py"
+        ),
+        "Share a device: toolkit sleep qwen-7b": LeftOut(
             "a boot, other hosts and clients belong to it; tests/system/test_fleet_job.py"
         ),
         "CREATE ROLE toolkit LOGIN PASSWORD 'a long one';": SERVER,
