@@ -32,8 +32,9 @@ COMMANDS = ("plan", "diff")
 # Lines whose last word is begun: a command, a model, a host, an option.
 LINES = ("toolkit dep", "toolkit deploy ti", "toolkit hosts drain ", "toolkit deploy tiny --dry")
 ASK, CURL = "ask, first token", "curl, first token"
-# The processor's seconds of a command and its ssh, without those of the hosts.
-OWN = "of the processor, here:"
+# The processor's seconds of a command and its ssh; those of the hosts for it: sshd and all that it starts.
+OWN, THEIRS = "of the processor, here:", "of the processor, hosts:"
+SSHD = "/sys/fs/cgroup/system.slice/ssh.service/cpu.stat"
 
 Times = dict[str, list[float]]
 
@@ -100,11 +101,12 @@ def one_round(site: StubSite) -> list[tuple[str, float]]:
         for connected in (False, True):
             if not connected:
                 site.lab.hang_up()
-            before = own_work()
+            theirs, own = hosts_work(site), own_work()
             seconds = timed(lambda words=(command, "tiny@v2"): site.lab.toolkit(*words))
             name = f"{command}{', connected' if connected else ''}"
             found.append((f"toolkit {name}", seconds))
-            found.append((f"{OWN} {name}", own_work() - before))
+            found.append((f"{OWN} {name}", own_work() - own))
+            found.append((f"{THEIRS} {name}", hosts_work(site) - theirs))
     return found
 
 
@@ -146,6 +148,12 @@ def own_work() -> float:
     """Return the processor's seconds of all commands that have ended, and of what they started."""
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     return spent.ru_utime + spent.ru_stime
+
+
+def hosts_work(site: StubSite) -> float:
+    """Return the processor's seconds of sshd on all hosts so far, with all that it has started."""
+    spent = (machine.run("head", "-n1", SSHD).split()[1] for machine in site.lab.machines)
+    return sum(map(int, spent)) / 1e6
 
 
 def tell(times: Times, hosts: int) -> int:
