@@ -118,8 +118,10 @@ local function asleep(txn)
     refuse(txn, 'This model sleeps; its operator wakes it.', seconds)
     return
   end
+  -- Until it is due, its host may be waiting for a model that must make place and is busy.
+  local state = due == 0 and 'was asked to wake' or 'is being started'
   local left = due == 0 and seconds or due - core.now().sec
-  refuse(txn, 'This model sleeps and is being started; try again after the seconds of Retry-After.', left > 0 and left or LATER)
+  refuse(txn, 'This model sleeps and ' .. state .. '; try again after the seconds of Retry-After.', left > 0 and left or LATER)
 end
 
 core.register_action('hold', { 'http-req' }, hold, 2)
