@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 # The toolkit's own files are small; a larger one is not read.
 _MOST_BYTES = 64 * 2**20
+_PIECE = 2**16
 # See `Directory.write`.
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}")
 # Permissions of a directory that every user may read.
@@ -201,8 +202,15 @@ def _text(handle: int | None, *, one_name: bool) -> str | None:
     if not _is_plain(handle, one_name=one_name):
         os.close(handle)
         return None
-    with open(handle, "rb") as file:
-        return file.read(_MOST_BYTES).decode("utf-8", "replace")
+    pieces, left = [], _MOST_BYTES
+    try:
+        # In pieces: to make room for the most that a file may have takes as long as to read a small one.
+        while left and (piece := os.read(handle, min(left, _PIECE))):
+            pieces.append(piece)
+            left -= len(piece)
+    finally:
+        os.close(handle)
+    return b"".join(pieces).decode("utf-8", "replace")
 
 
 def _is_plain(handle: int, *, one_name: bool) -> bool:
