@@ -12,29 +12,38 @@ description:
     a link, is removed from it, and its files go to the new owner. Sockets stay: a running process may use them.
   - Does so in one task, because each task takes about half a second of a host's provisioning.
 options:
-  paths:
+  directories:
     description: The directories, created in this order.
     required: true
     type: list
-    elements: path
-  owner:
-    description: User that owns them. Only in check mode may it be absent.
-    default: root
-    type: str
-  group:
-    description: Their group, by default the one with the owner's name. Only in check mode may it be absent.
-    type: str
-  mode:
-    description: Permissions, in octal.
-    default: "0755"
-    type: str
+    elements: dict
+    suboptions:
+      paths:
+        description: Directories with the same owner and permissions.
+        required: true
+        type: list
+        elements: path
+      owner:
+        description: User that owns them. Only in check mode may it be absent.
+        default: root
+        type: str
+      group:
+        description: Their group, by default the one with the owner's name. Only in check mode may it be absent.
+        type: str
+      mode:
+        description: Permissions, in octal.
+        default: "0755"
+        type: str
 author: [the toolkit's authors]
 """
 
 EXAMPLES = r"""
 - name: Create the directories of a host
   directories:
-    paths: [/var/lib/toolkit, /var/lib/toolkit/slots]
+    directories:
+      - paths: [/var/lib/toolkit, /var/lib/toolkit/slots]
+      - paths: [/var/lib/toolkit/logs]
+        mode: "0750"
 """
 
 RETURN = r"""
@@ -56,32 +65,42 @@ from ansible.module_utils.basic import AnsibleModule
 
 def main():
     """Run the module."""
+    directory_spec = {
+        "paths": {"type": "list", "elements": "path", "required": True},
+        "owner": {"type": "str", "default": "root"},
+        "group": {"type": "str"},
+        "mode": {"type": "str", "default": "0755"},
+    }
     module = AnsibleModule(
         argument_spec={
-            "paths": {"type": "list", "elements": "path", "required": True},
-            "owner": {"type": "str", "default": "root"},
-            "group": {"type": "str"},
-            "mode": {"type": "str", "default": "0755"},
+            "directories": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": directory_spec,
+            },
         },
         supports_check_mode=True,
     )
-    wanted = (ids(module), int(module.params["mode"], 8))
-    changed = [path for path in module.params["paths"] if found(module, path) != wanted]
-    if not module.check_mode:
-        for path in changed:
-            converge(path, *wanted)
+    changed = []
+    for each in module.params["directories"]:
+        wanted = (ids(module, each["owner"], each["group"]), int(each["mode"], 8))
+        for path in each["paths"]:
+            if found(module, path) == wanted:
+                continue
+            changed.append(path)
+            if not module.check_mode:
+                converge(path, *wanted)
     module.exit_json(changed=bool(changed), changed_paths=changed)
 
 
-def ids(module):
+def ids(module, owner, group):
     """Return the wanted user and group; None in check mode where they are absent."""
-    owner = module.params["owner"]
-    group = module.params["group"] or owner
     try:
-        return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
+        return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group or owner).gr_gid
     except KeyError:
         if not module.check_mode:
-            module.fail_json(msg="there is no user %s or no group %s" % (owner, group))
+            module.fail_json(msg="there is no user %s or no group %s" % (owner, group or owner))
         return None
 
 

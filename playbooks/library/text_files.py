@@ -31,6 +31,9 @@ options:
       group:
         description: Group of this file, by default that of all.
         type: str
+      unless:
+        description: A path whose existence leaves this file as it is, with its owner and permissions.
+        type: path
       validate:
         description: A command that must accept the text before it is put in place; C(%s) stands for the path to read.
         type: str
@@ -156,6 +159,8 @@ def accept(module, path, command):
 
 def converge(module, each, owner):
     """Bring one file to the wanted state; return whether that changed anything."""
+    if each.get("unless") and os.path.exists(each["unless"]):
+        return False
     mode, now = int(each["mode"], 8), found(each["path"])
     same_text = now is not None and (module.params["keep"] or now[0] == each["content"])
     if same_text and now[1:] == (owner, mode):
@@ -185,6 +190,7 @@ def main():
         "content": {"type": "str", "required": True},
         "mode": {"type": "str", "default": "0644"},
         "group": {"type": "str"},
+        "unless": {"type": "path"},
         "validate": {"type": "str"},
     }
     module = AnsibleModule(

@@ -116,7 +116,7 @@ def test_check_mode_says_what_would_change_and_changes_nothing(lab: HostLab, pro
     )
     checked.start("blue")
     checked.start("green")
-    assert checked.stop("blue") == ("Stop the unit", "Remove the unit", "Remove the slot")
+    assert checked.stop("blue") == ("Stop the replica and remove its unit",)
     assert _everything(lab) == before
 
 

@@ -74,6 +74,18 @@ def test_what_is_to_be_kept_keeps_its_text_and_gets_its_mode(
     assert (tmp_path / "absent").read_text() == "new\n"
 
 
+def test_a_file_is_left_alone_where_another_exists(text_files: Any, tmp_path: Path) -> None:
+    file, other = tmp_path / "models.map", tmp_path / "routes.json"
+    each = {**wanted(file), "unless": str(other)}
+    assert text_files.converge(module(check=True), each, ME)
+    other.write_text("{}")
+    assert not text_files.converge(module(), each, ME)
+    assert not file.exists()
+    other.unlink()
+    assert text_files.converge(module(), each, ME)
+    assert file.read_text() == "new\n"
+
+
 def test_what_is_not_accepted_changes_nothing_and_is_told(text_files: Any, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("old\n")
