@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: text_files
-short_description: Write several small text files in one task
+short_description: Write several small text files in one task, and run the unit that they configure
 description:
   - Writes each file that is absent or differs, by rename, and creates the directories it needs.
   - Does so in one task, because each task takes about half a second.
@@ -58,6 +58,26 @@ options:
     description: Digests for the seal of further files, path -> sha256, which another task has written.
     default: {}
     type: dict
+  unit:
+    description:
+      - A unit of systemd that is enabled and started once the files are written.
+      - systemd reads its own files anew where one of them changed.
+      - In check mode a unit whose own file would change is not looked at.
+    type: dict
+    suboptions:
+      name:
+        description: The unit, such as C(toolkit-router.service).
+        required: true
+        type: str
+      restart:
+        description: Whether it starts again in any case.
+        default: false
+        type: bool
+      restart_for:
+        description: Files whose change makes it start again.
+        default: []
+        type: list
+        elements: path
 author: [the toolkit's authors]
 """
 
@@ -75,6 +95,11 @@ changed_files:
   returned: always
   type: list
   elements: str
+unit_changes:
+  description: What was, or in check mode would be, done to the unit.
+  returned: always
+  type: list
+  elements: str
 """
 
 import grp
@@ -86,6 +111,8 @@ import stat
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
+
+UNITS = "/etc/systemd/system/"
 
 
 def ids(module, group=None):
@@ -183,6 +210,35 @@ def sealing(path, files, sealed):
     return {"path": path, "content": text, "mode": "0600", "validate": ""}
 
 
+def run_unit(module, unit, changed):
+    """Enable and start the unit, or start it again; return what that took. `changed` are the paths of changed files."""
+    own = any(path.startswith(UNITS) for path in changed)
+    if own:
+        if module.check_mode:
+            return []
+        systemctl(module, "daemon-reload")
+    shown = systemctl(module, "show", "--property=ActiveState,UnitFileState", unit["name"])
+    state = dict(line.partition("=")[::2] for line in shown.splitlines())
+    done = [] if state.get("UnitFileState") in ("enabled", "static") else ["enable"]
+    if unit["restart"] or set(unit["restart_for"]) & set(changed):
+        done.append("restart")
+    elif state.get("ActiveState") not in ("active", "activating", "reloading"):
+        done.append("start")
+    if not module.check_mode:
+        for word in done:
+            systemctl(module, word, unit["name"])
+    return done
+
+
+def systemctl(module, *words):
+    """Return what systemctl says; fail with its words where it fails."""
+    code, said, complained = module.run_command(["systemctl", *words])
+    if code:
+        words = "systemctl %s: %s" % (" ".join(words), (complained or said).strip())
+        module.fail_json(msg=words, stderr=complained)
+    return said
+
+
 def main():
     """Run the module."""
     file_spec = {
@@ -192,6 +248,11 @@ def main():
         "group": {"type": "str"},
         "unless": {"type": "path"},
         "validate": {"type": "str"},
+    }
+    unit_spec = {
+        "name": {"type": "str", "required": True},
+        "restart": {"type": "bool", "default": False},
+        "restart_for": {"type": "list", "elements": "path", "default": []},
     }
     module = AnsibleModule(
         argument_spec={
@@ -206,6 +267,7 @@ def main():
             "keep": {"type": "bool", "default": False},
             "seal": {"type": "path"},
             "sealed": {"type": "dict", "default": {}},
+            "unit": {"type": "dict", "options": unit_spec},
         },
         supports_check_mode=True,
     )
@@ -216,7 +278,9 @@ def main():
         digests = sealing(seal, files, module.params["sealed"])
         if converge(module, digests, (os.geteuid(), os.getegid())):
             changed.append(seal)
-    module.exit_json(changed=bool(changed), changed_files=changed)
+    unit = module.params["unit"]
+    done = run_unit(module, unit, changed) if unit else []
+    module.exit_json(changed=bool(changed or done), changed_files=changed, unit_changes=done)
 
 
 if __name__ == "__main__":

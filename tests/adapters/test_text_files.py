@@ -134,3 +134,66 @@ def test_the_digests_of_what_was_written_are_kept_for_root_alone(
         certificate: ["0" * 64],
     }
     assert seal.stat().st_mode & 0o777 == 0o600
+
+
+UNIT_FILE = "/etc/systemd/system/some.service"
+
+
+@pytest.mark.parametrize(
+    ("state", "restart", "changed", "done", "told"),
+    [
+        # nothing to do
+        ("active enabled", False, [], [], []),
+        ("activating enabled", False, ["/other"], [], []),
+        ("active static", False, [], [], []),
+        # the first start
+        ("inactive disabled", False, [UNIT_FILE], ["enable", "start"], ["daemon-reload"]),
+        ("failed enabled", False, [], ["start"], []),
+        ("inactive ", False, [], ["enable", "start"], []),
+        # a change takes effect at a restart, where that is asked for
+        ("active enabled", False, [UNIT_FILE], [], ["daemon-reload"]),
+        ("active enabled", False, ["/run"], ["restart"], []),
+        ("failed disabled", True, [], ["enable", "restart"], []),
+    ],
+)
+@pytest.mark.parametrize("check", [False, True])
+def test_the_unit_of_the_files_is_brought_to_run(
+    text_files: Any,
+    state: str,
+    restart: bool,
+    changed: list[str],
+    done: list[str],
+    told: list[str],
+    check: bool,
+) -> None:
+    active, _, enabled = state.partition(" ")
+    said: list[str] = []
+
+    def run_command(words: list[str]) -> tuple[int, str, str]:
+        if words[1] == "show":
+            return 0, f"ActiveState={active}\nUnitFileState={enabled}\n", ""
+        said.append(words[1])
+        return 0, "", ""
+
+    asked = SimpleNamespace(check_mode=check, run_command=run_command)
+    unit = {"name": "some.service", "restart": restart, "restart_for": ["/run"]}
+    if check:
+        # What a unit would do that is not written yet, nobody can ask.
+        assert text_files.run_unit(asked, unit, changed) == ([] if told else done)
+        assert said == []
+    else:
+        assert text_files.run_unit(asked, unit, changed) == done
+        assert said == told + done
+
+
+def test_a_unit_that_does_not_start_is_told_in_systemds_words(text_files: Any) -> None:
+    def run_command(words: list[str]) -> tuple[int, str, str]:
+        return (1, "", "Job failed.\n") if words[1] == "start" else (0, "ActiveState=failed", "")
+
+    def fail_json(msg: str, **_: object) -> None:
+        raise SystemExit(msg)
+
+    asked = SimpleNamespace(check_mode=False, run_command=run_command, fail_json=fail_json)
+    unit = {"name": "some.service", "restart": False, "restart_for": []}
+    with pytest.raises(SystemExit, match=r"systemctl start some.service: Job failed\."):
+        text_files.run_unit(asked, unit, [])
