@@ -29,6 +29,7 @@ SECTIONS = {
     "bench_fleet_look.py": ("fleet-status", "fleet-deploy"),
     "bench_typing.py": ("typing",),
     "bench_fleet_change.py": ("fleet-upgrade", "fleet-rollback"),
+    "bench_playbooks.py": ("playbooks",),
     "bench_spread.py": ("spread",),
     "bench_report.py": ("report",),
     "bench_router.py": ("router-withdrawal", "router-hold"),
