@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.bench.paired import Difference, processor
 from tests.system.served import ROOT as INSTALLED
-from tests.system.test_use import ENVIRONMENT, Engine, started
+from tests.system.test_use import Engine, started
 
 MAKE_MODEL = Path(__file__).resolve().parents[2] / "demo/make_model.py"
 NAMES = ("with the recorder", "without")
@@ -37,7 +37,7 @@ def engines(rounds: int, seconds: float, most: float) -> bool:
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         place, python = Path(scratch), path.parent / "bin/python"
         make = [python, MAKE_MODEL, place, "--variants", "rubbish"]
-        subprocess.run(make, check=True, stdout=sys.stderr, env={**os.environ, **ENVIRONMENT})
+        subprocess.run(make, check=True, stdout=sys.stderr)
         pair = []
         for recorded in (True, False):
             own = place / str(recorded)

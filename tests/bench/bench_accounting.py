@@ -48,7 +48,7 @@ SCRAPE, READINGS = 15.0, 20
 NAMES = ("with accounting", "with accounting, again", "without", "without, again")
 # Lines of the router's configuration that are for accounting.
 LINES = (
-    *("set-header X-Toolkit-Key", "set-var(txn.quota", "is_used_up", "quota_exceeded"),
+    *("add-header X-Toolkit-Key", "set-var(txn.quota", "is_used_up", "quota_exceeded"),
     *("set-var(txn.tokens_in)", "set-var(txn.tokens_out)", "del-header X-Toolkit-Tokens"),
 )
 USAGE = b'"usage":{"prompt_tokens":20,"total_tokens":40,"completion_tokens":20}'
