@@ -106,7 +106,17 @@ def test_in_a_fleet_one_host_has_the_canary(fleet: World) -> None:
 
 
 @pytest.mark.parametrize("moment", [1, 2, 3])
-def test_a_breach_gives_the_traffic_back_and_marks_the_release(world: World, moment: int) -> None:
+def test_a_breach_gives_the_traffic_back_and_marks_the_release(
+    world: World, moment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        NoTrail,
+        "judged",
+        lambda _, host, result: (
+            told.append((host, result.gate)) if result.verdict is Verdict.FAILED else None
+        ),
+    )
     world.deploy(release(1))
     follows = 0
 
@@ -128,6 +138,14 @@ def test_a_breach_gives_the_traffic_back_and_marks_the_release(world: World, mom
     record = world.history.failure("tiny", 2)
     assert record is not None
     assert record.result.figures
+    # Once for each host, though the command that followed the guard also restores the host.
+    failed_there = [
+        (each.host, each.result.gate)
+        for each in world.history.gates("tiny")
+        if each.result.verdict is Verdict.FAILED
+    ]
+    assert sorted(told) == sorted(failed_there) == sorted(set(told))
+    assert (world.host.name, record.result.gate) in told
 
 
 def test_one_bad_host_returns_its_whole_batch_at_once(fleet: World) -> None:

@@ -123,10 +123,18 @@ def keep_result(tools: Tools, release: Release, rollout: str, result: GateResult
 
 
 def keep_verdict(tools: Tools, guard: GuardFacts | None) -> None:
-    """Record what a guard has found without a command, if it has come to a verdict."""
-    if guard and guard.verdict:
-        tools.history.add_gate(gate_record(tools.host.name, guard, guard.verdict, tools.clock()))
-        tools.trail.judged(tools.host.name, guard.verdict)
+    """Record what a guard has found without a command, if it has come to a verdict that is not known yet.
+
+    A command that followed the guard has recorded the verdict before it restores the host.
+    """
+    if guard is None or guard.verdict is None:
+        return
+    name, found = tools.host.name, guard.verdict
+    kind = (name, guard.rollout, found.gate, found.verdict)
+    known = tools.history.gates(guard.model)
+    if kind not in {(x.host, x.rollout, x.result.gate, x.result.verdict) for x in known}:
+        tools.history.add_gate(gate_record(name, guard, found, tools.clock()))
+        tools.trail.judged(name, found)
 
 
 def gate_record(host: str, guard: GuardFacts, verdict: GateResult, now: float) -> GateRecord:
