@@ -58,6 +58,8 @@ LOGGED = {
     "answered whole": ("200", "good"),
     "status 5xx, also of the router where no replica is up": ("503:no_replica", "bad"),
     "the replica broke off amid the answer": ("200:replica_broke_off", "bad"),
+    "503 `model_asleep`: the operator has put the model to sleep": ("503:model_asleep", "left out"),
+    "503 `not_awake_in_time`: it was to wake and did not": ("503:not_awake_in_time", "bad"),
     "429 because the model is overloaded": ("429", "bad"),
     "the client hung up": ("499:client_left", "left out"),
     "over the key's own limit or quota, wrong or no key": ("429:quota_exceeded", "left out"),

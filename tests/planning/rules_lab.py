@@ -35,12 +35,27 @@ def host(metric: str, labels: str = "", name: str = "alpha") -> str:
     return f'toolkit_{metric}{{job="toolkit-host",{own}{"," + labels if labels else ""}}}'
 
 
-def answered(good: str, bad: str) -> dict[str, str]:
-    """Return the counters of a model's answers, in Prometheus's notation of series."""
+def answered(good: str, bad: str, reason: str = "", model: str = "tiny") -> dict[str, str]:
+    """Return the counters of a model's answers, in Prometheus's notation of series, as router and host tell them.
+
+    The bad ones have the status 503 and a reason. What has one is refused before it comes to the model's backend.
+    """
     answers = 'proxy="model.tiny",code="{}"'
+    ended = f'model="{model}",version="v3",release="3",status="{{}}",reason="{{}}"'
     return {
         router("backend_http_responses_total", answers.format("2xx")): good,
-        router("backend_http_responses_total", answers.format("5xx")): bad,
+        router("backend_http_responses_total", answers.format("5xx")): "0x3000" if reason else bad,
+        host("requests_total", ended.format(200, "")): good,
+        host("requests_total", ended.format(503, reason)): bad,
+    }
+
+
+def timed(name: str, under: float, good: str, all_of: str, model: str = "tiny") -> dict[str, str]:
+    """Return what a host tells of a time: the answers within `under` seconds, and all of them."""
+    own = f'model="{model}",version="v3",release="3"'
+    return {
+        host(f"{name}_seconds_bucket", f'{own},le="{under:g}"'): good,
+        host(f"{name}_seconds_bucket", f'{own},le="+Inf"'): all_of,
     }
 
 

@@ -16,11 +16,13 @@ from tests.planning.rules_lab import (
     host,
     replica,
     router,
+    timed,
 )
 from toolkit.domain.metrics import MetricsSetup
 from toolkit.domain.objective import Objective, Objectives, Promise
 from toolkit.planning.engines import all_figures
 from toolkit.planning.metrics.alerts import alert_groups
+from toolkit.planning.metrics.recording import NOTHING, Promised
 from toolkit.planning.metrics.rule import PAGE, TICKET, Alert
 from toolkit.planning.metrics.scrape import fixed_files
 
@@ -35,6 +37,14 @@ _RUNNING, _STEPS = (
     replica("vllm:iteration_tokens_total_count"),
 )
 _WAITING = replica("vllm:num_requests_waiting")
+# What the model of the cases promises: a time that the usual objectives have too, and one more.
+OWN = Promised(
+    {
+        "tiny": Objectives(
+            28, (Objective(Promise.FIRST, 0.95, 2.0), Objective(Promise.BETWEEN, 0.99, 0.05))
+        )
+    },
+)
 
 # What happens, as series with a value for each minute; the minute of the look; the alerts that fire then.
 CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
@@ -92,6 +102,37 @@ CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
     "errors seep": (
         answered("0+996.5x2000", "0+3.5x2000"), 1990, {("ToolkitBudgetBurnsSlow", TICKET)},
     ),
+    "no replica takes the requests": (
+        answered("0x100", "0x40 0+20x60", "no_replica"), 60,
+        {("ToolkitBudgetBurnsFast", PAGE), ("ToolkitBudgetBurnsSlow", TICKET)},
+    ),
+    "requests for an adapter fail": (
+        {**answered("0+80x100", "0x100"), **answered("0x100", "0x40 0+20x60", "no_replica", "lora.1")}, 60,
+        {("ToolkitBudgetBurnsFast", PAGE), ("ToolkitBudgetBurnsSlow", TICKET)},
+    ),
+    "a sleeping model refuses": (answered("0+80x100", "0x40 0+20x60", "model_asleep"), 60, set()),
+    "first tokens are late": (
+        timed("first_token", 2, "0+80x30 2400x60", "0+80x90"), 60,
+        {("ToolkitLatencyBudgetBurnsFast", PAGE), ("ToolkitLatencyBudgetBurnsSlow", TICKET)},
+    ),
+    "clients leave without a token": (
+        {**timed("first_token", 2, "0+80x30 2400x60", "0+80x30 2400x60"),
+         **timed("left_waiting", 2, "0+1x90", "0+1x30 31+80x60")}, 60,
+        {("ToolkitLatencyBudgetBurnsFast", PAGE), ("ToolkitLatencyBudgetBurnsSlow", TICKET)},
+    ),
+    "tokens come slowly": (
+        timed("between_tokens", 0.05, "0+65x90", "0+80x90"), 60,
+        {("ToolkitLatencyBudgetBurnsFast", PAGE), ("ToolkitLatencyBudgetBurnsSlow", TICKET)},
+    ),
+    # 3.5 % of them over hours: 3.5 times the budget.
+    "tokens come a little too slowly": (
+        timed("between_tokens", 0.05, "0+965x200", "0+1000x200"), 150, {("ToolkitLatencyBudgetBurnsSlow", TICKET)},
+    ),
+    "some answers are late": (
+        {**timed("first_token", 2, "0+96x90", "0+100x90"), **timed("between_tokens", 0.05, "0+995x90", "0+1000x90")},
+        60, set(),
+    ),
+    "few answers are late": (timed("first_token", 2, "0x90", "0x50 9x40"), 60, set()),
     "a model is exchanged": (
         {router("backend_active_servers", UP): "1x5 0x10", host("model_held_seconds", 'model="tiny"'): "60x20"},
         7, set(),
@@ -195,22 +236,27 @@ CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_what_happens_and_who_is_told(case: str, tmp_path: Path) -> None:
     series, minute, expected = CASES[case]
-    assert firing(tmp_path, series, [minute], NAMES)[minute] == expected
+    own = OWN if any("_tokens_" in name or "first_token_" in name for name in series) else NOTHING
+    adapted = Promised(own.objectives, {"lora.1": "tiny"} if "adapter" in case else {})
+    assert firing(tmp_path, series, [minute], NAMES, adapted)[minute] == expected
 
 
 def test_a_model_is_measured_by_what_it_promises_itself(tmp_path: Path) -> None:
-    promised = {
-        "tiny": Objectives(
-            28, (Objective(Promise.AVAILABILITY, 0.99), Objective(Promise.FIRST, 0.95, 10.0))
-        ),
-        "other": Objectives(28, (Objective(Promise.AVAILABILITY, 0.9999),)),
-    }
+    strict = Objectives(28, (Objective(Promise.AVAILABILITY, 0.9999),))
+    promised = Promised(
+        {
+            "tiny": Objectives(
+                28, (Objective(Promise.AVAILABILITY, 0.99), Objective(Promise.FIRST, 0.95, 10.0))
+            ),
+            "other": strict,
+        }
+    )
     # 0.35 % of the requests fail and answers begin after 8 s: by the usual objectives both would be told.
     seeping = answered("0+996.5x2000", "0+3.5x2000")
     assert firing(tmp_path, seeping, [1990], NAMES, promised)[1990] == set()
     late = first_tokens(8, 60, 40)
     assert firing(tmp_path, late, [30], NAMES, promised)[30] == set()
-    stricter = {"tiny": promised["other"]}
+    stricter = Promised({"tiny": strict})
     assert firing(tmp_path, seeping, [1990], NAMES, stricter)[1990] == {
         ("ToolkitBudgetBurnsFast", PAGE),
         ("ToolkitBudgetBurnsSlow", TICKET),
@@ -232,7 +278,7 @@ def test_every_alert_has_its_section_in_the_document() -> None:
 
 
 def test_prometheus_finds_no_fault_in_the_rules(tmp_path: Path) -> None:
-    for name, text in fixed_files(MetricsSetup(str(tmp_path)), all_figures()).items():
+    for name, text in fixed_files(MetricsSetup(str(tmp_path)), all_figures(), OWN).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     files = sorted((tmp_path / "rules").glob("*.yml"))
@@ -252,6 +298,9 @@ def test_a_day_of_healthy_traffic_with_upgrades_pages_nobody(tmp_path: Path) -> 
     series = {
         **answered(good, bad),
         **first_tokens(0.5, 300, day),
+        **timed("first_token", 2, f"0+297x{day}", f"0+300x{day}"),
+        **timed("left_waiting", 2, f"0+1x{day}", f"0+1.5x{day}"),
+        **timed("between_tokens", 0.05, f"0+299x{day}", f"0+300x{day}"),
         router("backend_active_servers", UP): " ".join([f"1x{quarter - 3} 2x1"] * 4),
         'up{job="toolkit-router",host="alpha",instance="alpha"}': f"1x{day}",
         # In turn, a slot is emptied, gets a new release and its traffic, and the other one stands by.
@@ -278,5 +327,5 @@ def test_a_day_of_healthy_traffic_with_upgrades_pages_nobody(tmp_path: Path) -> 
         replica("vllm:kv_cache_usage_perc"): "0.4 0.7 0.9 0.6 " * (day // 4),
         replica("vllm:num_preemptions_total"): f"0+0.1x{day}",
     }
-    told = firing(tmp_path, series, range(10, day, 10), NAMES)
+    told = firing(tmp_path, series, range(10, day, 10), NAMES, OWN)
     assert set.union(*told.values()) == set()

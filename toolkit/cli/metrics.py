@@ -143,10 +143,20 @@ def show(fleet: str | None, home: str | None, as_json: bool) -> None:
 
 def _promised(setup: MetricsSetup) -> Promised:
     """Return the objectives of the models of the registry; raises InputError where it has a fault."""
+    from toolkit.planning.metrics.recording import Promised
+
     if not Path(setup.registry).exists():
-        return {}
+        return Promised()
     models = read_registry(setup.registry).models.values()
-    return {each.name: each.objectives for each in models if each.objectives}
+    return Promised(
+        {each.name: each.objectives for each in models if each.objectives},
+        {
+            adapter.name: each.name
+            for each in models
+            for version in each.versions
+            for adapter in version.adapters
+        },
+    )
 
 
 def _hosts(fleet: str | None, place: Path) -> list[HostPort]:

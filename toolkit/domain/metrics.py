@@ -14,6 +14,12 @@ LEFT_WAITING = "toolkit_left_waiting_seconds"
 BETWEEN_TOKENS = "toolkit_between_tokens_seconds"
 
 
+def bounds(seconds: float) -> tuple[str, ...]:
+    """Return how Prometheus may write a bound of a histogram: from version 3 on, `2.0` where a host writes `2`."""
+    text = f"{seconds:g}"
+    return (text, f"{text}.0") if text.isdecimal() else (text,)
+
+
 @dataclass(frozen=True, slots=True)
 class UsualObjectives:
     """What alerts are measured against for models that promise nothing of their own.

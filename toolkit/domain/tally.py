@@ -14,6 +14,10 @@ GAP = (
     *(0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3),
     *(0.4, 0.5, 0.75, 1.0, 2.5, 5.0),
 )
+# Reasons: of refusals for how often the client asked, of one for the operator's wish that the model sleeps, and of an
+# answer that broke off after it had begun.
+OWN_LIMITS = ("rate_limit_exceeded", "quota_exceeded")
+ASLEEP, BROKE_OFF = "model_asleep", "replica_broke_off"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ def tally(hour: int = HOUR, release: int = 3, **counts: int) -> Tally:
     ("objective", "counts", "expected"),
     [
         (UP, {"200": 5, "204": 1, "304": 1}, Counted(7)),
+        (UP, {"503:model_asleep": 4, "503:not_awake_in_time": 1},
+         Counted(0, {"not_awake_in_time": 1}, {"asleep": 4})),
         (UP, {"500": 2, "503:no_replica": 3}, Counted(0, {"500": 2, "no_replica": 3})),
         # The answer had begun with 200 when its replica broke off.
         (UP, {"200:replica_broke_off": 2}, Counted(0, {"replica_broke_off": 2})),

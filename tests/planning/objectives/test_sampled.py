@@ -70,7 +70,8 @@ def test_counts_have_the_names_of_a_ledger() -> None:
 
 def test_times_are_those_within_the_limit_and_those_beyond() -> None:
     first = [series((0, 9, 9, 9, 9), le="2"), series((0, 12, 12, 12, 12), le="+Inf")]
-    gone = [series((0, 1, 1, 1, 1), le="2"), series((0, 5, 5, 5, 5), le="+Inf")]
+    # Prometheus 3 writes bounds so.
+    gone = [series((0, 1, 1, 1, 1), le="2.0"), series((0, 5, 5, 5, 5), le="+Inf")]
     assert sampled(FIRST, [read(LONG)], [first, gone], 100) == [
         Tally(
             100, "gpu1", "tiny", "v3", 3,
@@ -89,8 +90,8 @@ def test_what_is_asked_for() -> None:
     (one,) = selections(["tiny", "lora"], AVAILABLE)
     assert (one.metric, one.labels["model"]) == ("toolkit_requests_total", ("tiny", "lora"))
     assert [(each.metric, each.labels["le"]) for each in selections(["tiny"], FIRST)] == [
-        ("toolkit_first_token_seconds_bucket", ("2", "+Inf")),
-        ("toolkit_left_waiting_seconds_bucket", ("2", "+Inf")),
+        ("toolkit_first_token_seconds_bucket", ("2", "2.0", "+Inf")),
+        ("toolkit_left_waiting_seconds_bucket", ("2", "2.0", "+Inf")),
     ]
     assert [(each.metric, each.labels["le"]) for each in selections(["tiny"], BETWEEN)] == [
         ("toolkit_between_tokens_seconds_bucket", ("0.05", "+Inf")),

@@ -15,6 +15,14 @@ BURNS = (
     ("slow", 3.0, "1d", "2h", TICKET),
     ("slow", 1.0, "3d", "6h", TICKET),
 )
+# What budgets are spent by: the alert's name, the series of ratios, budgets and counts, their labels, in words.
+_BUDGETS = (
+    ("Budget", "error_ratio", "error_budget", "errors", "model", "Errors"),
+    (
+        *("LatencyBudget", "late_ratio", "late_budget", "late", "model, objective"),
+        "Late answers ({{ $labels.objective }})",
+    ),
+)
 
 
 def alert_groups() -> tuple[Group, ...]:
@@ -95,14 +103,15 @@ def _speed() -> list[Alert]:
 def _budget() -> list[Alert]:
     return [
         Alert(
-            f"ToolkitBudgetBurns{speed.capitalize()}",
-            f"toolkit:model:error_ratio:{long} > on (model) {rate:g} * toolkit:model:error_budget"
-            f" and on (model) toolkit:model:error_ratio:{short} > on (model) {rate:g} * toolkit:model:error_budget"
-            f" and on (model) toolkit:model:errors:increase{long} >= {FEWEST_ERRORS}",
+            f"Toolkit{name}Burns{speed.capitalize()}",
+            f"toolkit:model:{ratio}:{long} > on ({labels}) {rate:g} * toolkit:model:{budget}"
+            f" and on ({labels}) toolkit:model:{ratio}:{short} > on ({labels}) {rate:g} * toolkit:model:{budget}"
+            f" and on ({labels}) toolkit:model:{count}:increase{long} >= {FEWEST_ERRORS}",
             "1m",
             severity,
-            f"Errors of {{{{ $labels.model }}}} over {long} spend a month's budget {rate:g} times too fast",
+            f"{words} of {{{{ $labels.model }}}} over {long} spend a month's budget {rate:g} times too fast",
             {"window": long},
         )
+        for name, ratio, budget, count, labels, words in _BUDGETS
         for speed, rate, long, short, severity in BURNS
     ]

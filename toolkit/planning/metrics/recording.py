@@ -7,10 +7,12 @@ second's; times are in seconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from toolkit.domain.metrics import UsualObjectives
 from toolkit.domain.objective import Objective, Objectives, Promise
 from toolkit.planning.engines.figures import Figures
+from toolkit.planning.metrics.answered import Adapters, counted, failed, timed
 from toolkit.planning.metrics.rule import Group, Record
 from toolkit.planning.metrics.targets import REPLICA, ROUTER
 
@@ -19,9 +21,17 @@ WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 # What tells replicas of a fleet apart.
 _OF_REPLICA = "host, model, slot, release, version"
 _OF_RELEASE = "model, release, version"
-# {model: what it promises}
-Promised = Mapping[str, Objectives]
-NOTHING: Promised = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """What models promise: `objectives` by model, and the model of each adapter."""
+
+    objectives: Mapping[str, Objectives] = field(default_factory=dict, hash=False)
+    adapters: Adapters = field(default_factory=dict, hash=False)
+
+
+NOTHING = Promised()
 # A router's backend for a model; what other hosts handed on was counted where it came in.
 _MODELS = f'job="{ROUTER}",proxy=~"model[.].+"'
 
@@ -31,12 +41,12 @@ def recording_groups(
 ) -> tuple[Group, ...]:
     """Return the recording rules; `figures` are the names of all engines that may run.
 
-    `promised` are models' own objectives, by model; the other models have `objectives`.
+    Models that promise nothing of their own have `objectives`.
     """
     return (
         Group("toolkit-replicas", "15s", _replicas(figures)),
         Group("toolkit-requests", "15s", _requests(objectives, promised)),
-        Group("toolkit-windows", "1m", _windows()),
+        Group("toolkit-windows", "1m", [*_windows(promised.adapters), *_late(promised)]),
     )
 
 
@@ -157,7 +167,7 @@ def _requests(objectives: UsualObjectives, promised: Promised) -> list[Record]:
 def _promises(promised: Promised, promise: Promise) -> list[tuple[str, Objective]]:
     return [
         (model, one)
-        for model, found in sorted(promised.items())
+        for model, found in sorted(promised.objectives.items())
         for one in found.each
         if one.promise is promise
     ]
@@ -176,15 +186,41 @@ def _decimal(number: float) -> str:
     return f"{number:.10f}".rstrip("0").rstrip(".")
 
 
-def _windows() -> list[Record]:
+def _windows(adapters: Adapters) -> list[Record]:
     found = []
     for window in WINDOWS:
-        all_of = f"haproxy_backend_http_responses_total{{{_MODELS}}}[{window}]"
-        bad = f'haproxy_backend_http_responses_total{{{_MODELS},code="5xx"}}[{window}]'
-        failed = f"sum by (model) ({of_model(f'increase({bad})')})"
-        total = f"sum by (model) ({of_model(f'increase({all_of})')})"
+        all_of = f"toolkit:model:counted:increase{window}"
+        bad = f"toolkit:model:errors:increase{window}"
         found += [
-            Record(f"toolkit:model:errors:increase{window}", failed),
-            Record(f"toolkit:model:error_ratio:{window}", f"{failed} / ({total} > 0)"),
+            Record(all_of, counted(window, adapters)),
+            # Where nothing failed, there is no series of failures.
+            Record(bad, f"{failed(window, adapters)} or 0 * {all_of}"),
+            Record(f"toolkit:model:error_ratio:{window}", f"{bad} / ({all_of} > 0)"),
         ]
     return found
+
+
+def _late(promised: Promised) -> list[Record]:
+    """Return what the latency objectives of models are measured by."""
+    found = []
+    for promise in (Promise.FIRST, Promise.BETWEEN):
+        for model, one in _promises(promised, promise):
+            labels = {"model": model, "objective": str(promise)}
+            names = [model, *(name for name, base in promised.adapters.items() if base == model)]
+            found.append(
+                Record("toolkit:model:late_budget", f"vector({_decimal(1 - one.target)})", labels)
+            )
+            for window in WINDOWS:
+                late, all_of = timed(window, one, names)
+                found += [
+                    Record(f"toolkit:model:timed:increase{window}", all_of, labels),
+                    Record(f"toolkit:model:late:increase{window}", late, labels),
+                ]
+    ratios = [
+        Record(
+            f"toolkit:model:late_ratio:{window}",
+            f"toolkit:model:late:increase{window} / (toolkit:model:timed:increase{window} > 0)",
+        )
+        for window in WINDOWS
+    ]
+    return [*found, *ratios] if found else []

@@ -1,4 +1,6 @@
-"""What counts as good, as bad, and what is left out: the one place that says so, by the names of counts of a tally.
+"""What counts as good, as bad, and what is left out, by the names of counts of a tally.
+
+`toolkit/planning/metrics/answered.py` says the same to Prometheus.
 
 `docs/observability.md` has the same in words, and a test holds the two together.
 """
@@ -9,10 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from toolkit.domain.objective import Objective, Promise
+from toolkit.domain.tally import ASLEEP, BROKE_OFF, OWN_LIMITS
 
-CLIENT_LEFT, REFUSED = "client left", "refused"
-# Statuses by which a request is refused for what the client sent, or how often.
-_OWN_LIMITS = ("rate_limit_exceeded", "quota_exceeded")
+CLIENT_LEFT, REFUSED, SLEPT = "client left", "refused", "asleep"
 
 
 @dataclass(slots=True)
@@ -67,9 +68,11 @@ def _ended(found: Counted, name: str, requests: int) -> None:
     number = int(status) if status.isdigit() else 0
     if number == 499:
         _more(found.left_out, CLIENT_LEFT, requests)
-    elif number >= 500 or reason == "replica_broke_off":
+    elif reason == ASLEEP:
+        _more(found.left_out, SLEPT, requests)
+    elif number >= 500 or reason == BROKE_OFF:
         _more(found.bad, reason or status, requests)
-    elif number == 429 and reason not in _OWN_LIMITS:
+    elif number == 429 and reason not in OWN_LIMITS:
         # Nobody may ask because the model is overloaded: that is no client's own doing.
         _more(found.bad, reason or status, requests)
     elif number >= 400:

@@ -18,6 +18,7 @@ from toolkit.domain.metrics import (
     REQUESTS,
     Selection,
     Series,
+    bounds,
 )
 from toolkit.domain.objective import Objective, Promise
 from toolkit.domain.tally import Tally, Watched
@@ -38,9 +39,9 @@ def selections(models: Sequence[str], objective: Objective) -> tuple[Selection, 
     of_models = {**_JOB, "model": tuple(models)}
     if objective.promise is Promise.AVAILABILITY:
         return (Selection(REQUESTS, of_models),)
-    bounds = (f"{objective.under:g}", _ALL)
+    wanted = (*bounds(objective.under), _ALL)
     return tuple(
-        Selection(f"{name}_bucket", {**of_models, "le": bounds})
+        Selection(f"{name}_bucket", {**of_models, "le": wanted})
         for name, _ in _TIMES[objective.promise]
     )
 
@@ -111,7 +112,7 @@ def _count(series: Series, kind: str, under: str) -> str | None:
     bound = series.labels.get("le", "")
     if bound == _ALL:
         return f"{kind}<=inf"
-    return f"{kind}<={under}" if bound == under else None
+    return f"{kind}<={under}" if bound in (under, f"{under}.0") else None
 
 
 def _apart(counts: Mapping[str, int], objective: Objective) -> dict[str, int]:

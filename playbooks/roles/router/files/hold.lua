@@ -19,6 +19,7 @@ local POLL = 200       -- milliseconds between two looks at the map
 local GRACE = 250      -- milliseconds; by then each waiting request has seen the end
 local PACE = 0.1       -- of the time in which the requests arrived
 local MOST = 5000      -- milliseconds for the replay of any hold
+local PATIENCE = 120   -- seconds that requests wait at least for a model that wakes
 local LATER = 5        -- seconds until another try, of a model that takes longer than usual
 local DEAD = 1000      -- milliseconds; an entry that looked no more for so long has no client
 
@@ -73,9 +74,9 @@ local function wish(model)
 end
 
 -- Refuse a request of a model that sleeps, see refuse.lua.
-local function refuse(txn, words, wait)
+local function refuse(txn, code, words, wait)
   txn:set_var('txn.wait', math.max(1, wait))
-  txn:set_var('txn.refusal', '503 server_error model_asleep null "' .. words .. '"')
+  txn:set_var('txn.refusal', '503 server_error ' .. code .. ' null "' .. words .. '"')
 end
 
 -- At most so many requests and bytes wait in each thread. txn.bytes is what this one holds in memory.
@@ -104,7 +105,7 @@ local function hold(txn, most_requests, most_bytes)
   waiting[entry] = nil
   if why == 'late' and asleep then
     txn:set_var('txn.held', 'asleep')
-    refuse(txn, 'This model slept and was not up in time; try again.', 5)
+    refuse(txn, 'not_awake_in_time', 'This model slept and was not up in time; try again.', 5)
     return
   end
   if why then txn:set_var('txn.held', why) else txn:unset_var('txn.held') end
@@ -115,13 +116,16 @@ local function asleep(txn)
   local policy, seconds, due = wish(txn:get_var('txn.model'))
   if not policy then return end
   if policy == 'refuse' and due == 0 then
-    refuse(txn, 'This model sleeps; its operator wakes it.', seconds)
+    refuse(txn, 'model_asleep', 'This model sleeps; its operator wakes it.', seconds)
     return
   end
   -- Until it is due, its host may be waiting for a model that must make place and is busy.
   local state = due == 0 and 'was asked to wake' or 'is being started'
   local left = due == 0 and seconds or due - core.now().sec
-  refuse(txn, 'This model sleeps and ' .. state .. '; try again after the seconds of Retry-After.', left > 0 and left or LATER)
+  -- Requests of the policy `wait` wait for so long. Afterwards the start has failed, and the operator asked for no such sleep.
+  local late = due > 0 and left < seconds - math.max(PATIENCE, 3 * seconds)
+  local code = late and 'not_awake_in_time' or 'model_asleep'
+  refuse(txn, code, 'This model sleeps and ' .. state .. '; try again after the seconds of Retry-After.', left > 0 and left or LATER)
 end
 
 core.register_action('hold', { 'http-req' }, hold, 2)
