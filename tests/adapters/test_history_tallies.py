@@ -46,6 +46,19 @@ def test_counts_of_an_hour_add_up_and_a_part_that_comes_twice_counts_once(histor
     assert watched == (Watched(498_611, "gpu-1", 660.5),)
 
 
+def test_seconds_in_which_models_slept_add_up_by_host(history: History) -> None:
+    slept = replace(TALLY, version="", release=0, counts={"asleep": 600, "503:model_asleep": 2})
+    tallies = (
+        TALLY,
+        slept,
+        replace(slept, hour=498_612),
+        replace(slept, model="poet", hour=498_700),
+    )
+    history.add_use(replace(CHUNK, tallies=tallies))
+    assert history.asleep(498_611, 498_699) == {("gpu-1", "tiny"): 1200}
+    assert history.asleep(0, 498_610) == {}
+
+
 def test_hours_and_models_that_are_not_asked_for_are_not_told(history: History) -> None:
     history.add_use(replace(CHUNK, tallies=(TALLY,), watched=(Watched(498_611, "gpu-1", 600.0),)))
     assert history.tallies(498_612, 498_700, ["tiny"]) == ((), ())

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
 from tests.cli.shell import ROOT, Prompt
 from tests.workflows.cost_week import WEEKS, Week
+from toolkit.domain.tally import Tally
+from toolkit.domain.use import Place, UseChunk
 
 PAGE = (ROOT / "docs" / "economics.md").read_text("utf-8")
 COSTS, CHARGE, OVERRIDE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -154,3 +158,34 @@ def test_where_nobody_asked_all_of_the_bill_is_idle_time(office: Prompt) -> None
     assert [line.split() for line in said.out.splitlines() if line.startswith("hosts=+1")] == [
         ["hosts=+1", "207.36", "207.36", "0", "%", "-", "-", "-"]
     ]
+
+
+def test_what_hours_of_sleep_cost_stands_apart_from_idle_time(office: Prompt) -> None:
+    week = Week("mixed", office.place / "home")
+    hour = int(datetime(2026, 11, 10, 8, tzinfo=UTC).timestamp() // 3600)
+    slept = Tally(hour, "gpu1", "small", "", 0, {"asleep": 12 * 3600})
+    place = Place("0" * 16)
+    week.history.add_use(
+        UseChunk(
+            "gpu1", place, replace(place, file=1, offset=9), (), (), before=0, tallies=(slept,)
+        )
+    )
+    week.history.close()
+    (office.place / "costs.yaml").write_text(
+        (WEEKS / "mixed" / "costs.yaml").read_text()
+        + "exchange: {USD: {rate: 0.92, read: 2026-11-20}}\n"
+    )
+    words = ("cost", "--no-hosts", "--since", "2026-11-10", "--until", "2026-11-11")
+    said = office(*words)
+    assert "Of 156.48, 156.48 (100 %) pays for idle, asleep, standby and empty time." in said.out
+    (header,) = [
+        each for each in said.out.splitlines() if each.startswith("MODEL") and "WORK" in each
+    ]
+    assert header.split()[:6] == ["MODEL", "COST", "WORK", "IDLE", "ASLEEP", "STANDBY"]
+    assert len(header) <= 80
+    models = {each["model"]: each for each in office(*words, "--json").json()["models"]}
+    (small, large) = models["small"], models["large"]
+    assert Decimal(small["asleep"]) > 0 and Decimal(large["asleep"]) == 0
+    # gpu1 costs 50.88; a quarter of its memory is that of `small`, 12.72, and of 48 h it slept there for 12.
+    assert small["asleep"] == "3.180000"
+    assert Decimal(small["total"]) == Decimal(small["asleep"]) + Decimal(small["idle"])

@@ -98,6 +98,32 @@ def test_requests_are_counted_by_model_release_status_and_reason(log: Log) -> No
     }
 
 
+def test_seconds_in_which_a_model_sleeps_are_counted(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asleep = log.root / "watch" / "asleep"
+    asleep.mkdir(parents=True)
+    at = [NOW + 100.0]
+    monkeypatch.setattr(tally_log.time, "time", lambda: at[0])
+
+    def looks(*seconds: float) -> dict[tuple[str, int, str], int]:
+        for each in seconds:
+            at[0] += each
+            log.counting.look()
+        return log.counts()
+
+    (asleep / "tiny-blue").touch()
+    # The first look only sees it; both slots of a model are one model, and halves of a second are no loss.
+    (asleep / "tiny-green").touch()
+    assert looks(15, 15.5, 15.5) == {("tiny", 0, "asleep"): 31}
+    # A clock that jumps, and a watch that did not run, tell nothing.
+    assert looks(-9000, 9100, 5000) == {("tiny", 0, "asleep"): 31}
+    assert looks(20) == {("tiny", 0, "asleep"): 51}
+    for each in asleep.iterdir():
+        each.unlink()
+    assert looks(15, 15) == {("tiny", 0, "asleep"): 51}
+
+
 def test_lines_that_are_no_request_of_a_model_are_not_counted(log: Log) -> None:
     log.write(
         line(404, "model_not_found", model="-"),

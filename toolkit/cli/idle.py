@@ -56,6 +56,8 @@ def idle(costs_path: str, since: str, home: str | None, as_json: bool) -> None:
 
 
 def _show(found: Idleness, since: str) -> None:
+    from toolkit.domain.quantity import format_seconds
+
     say(f"used since {since}; a day in {found.currency}")
     say()
     table(
@@ -73,6 +75,11 @@ def _show(found: Idleness, since: str) -> None:
             for each in found.held
         ],
     )
+    for each in found.held:
+        if each.asleep_seconds >= 60:
+            say(
+                f"{each.model} at {each.host} slept for {format_seconds(each.asleep_seconds)} of it."
+            )
     say(f"Of {_amount(found.a_day)} a day, {_amount(found.idle_a_day)} pays for what nobody used.")
 
 
@@ -93,6 +100,7 @@ def _held(each: Held) -> dict[str, Any]:
         "state": each.state,
         "idle": each.idle,
         "requests": each.requests,
+        "asleep_seconds": each.asleep_seconds,
         "last_used": each.last.isoformat() if each.last else None,
         "a_day": _money(each.a_day),
     }

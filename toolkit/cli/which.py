@@ -163,7 +163,7 @@ def _workload(
         )
     unused = None
     if mine.idle is not None and mine.total:
-        unused = (mine.idle + mine.standby) / mine.total
+        unused = (mine.idle + mine.asleep + mine.standby) / mine.total
     more = None
     if mine.marginal_total is not None and mine.tokens.all:
         more = mine.marginal_total / mine.tokens.all * MILLION

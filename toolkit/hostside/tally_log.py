@@ -7,7 +7,8 @@ log counts once, wherever the watch is killed:
 
 `hour` is in hours since the epoch, `how` is `STATUS` or `STATUS:REASON`. `since` and `until` say which time the line
 speaks of; `gap` that lines of the log were gone before they were read. Requests that name no model of this fleet, and
-those that came from the router of another host, are not counted: see `access_log`.
+those that came from the router of another host, are not counted: see `access_log`. A row whose `how` is `asleep` has
+the seconds in which the replicas of the model slept on this host.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from wire import Document
 SECONDS = 15.0
 # While nobody asks for anything, a line of the ledger every few minutes says that the log was read.
 SECONDS_OF_SILENCE = 300.0
+# Of a longer time between two looks nobody knows whether a model slept.
+SECONDS_OF_A_LOOK = 120.0
 # Bytes of the log that one look reads.
 LOOK_BYTES = 2**21
 # Rows of one line of the ledger; beyond them reasons and releases are left out.
@@ -55,6 +58,7 @@ class TallyLog:
         self.root, self.ledger = root, ledger
         self._looked = float("-inf")
         self._more = False
+        self._sleepers = Sleepers(root)
 
     def look(self) -> list[str]:
         """Count what is new, within bounds, where it is time; nothing of it is worth a word in the log."""
@@ -64,7 +68,9 @@ class TallyLog:
         self._looked = now
         # Another process that carries holds the lock: the next look goes on.
         with contextlib.suppress(TimeoutError), self.ledger.held(0.0):
-            self._more = self._count(time.time())
+            at = time.time()
+            self._sleepers.look(at)
+            self._more = self._count(at)
         return []
 
     def _count(self, now: float) -> bool:
@@ -82,8 +88,43 @@ class TallyLog:
             return read.more
         # Where there is more, the time up to now is not counted yet.
         until = since if read.more else now
+        rows += self._sleepers.rows()
         self.ledger.append([_line(rows, read.place, min(since, now), until, read.gap)])
         return read.more
+
+
+class Sleepers:
+    """Counts for how long models sleep on the host whose toolkit lies in `root`, see warmth.py."""
+
+    def __init__(self, root: str) -> None:
+        self._folder = os.path.join(root, "watch", "asleep")
+        self._at = 0.0
+        self._models: set[str] = set()
+        # {(hour, model): seconds}
+        self._seconds: dict[tuple[int, str], float] = {}
+
+    def look(self, now: float) -> None:
+        """Add the time since the last look for models that slept then and sleep now; a clock that jumped adds none."""
+        try:
+            models = {name.rpartition("-")[0] for name in os.listdir(self._folder)} - {""}
+        except FileNotFoundError:
+            models = set()
+        if 0 < now - self._at <= SECONDS_OF_A_LOOK:
+            for model in models & self._models:
+                name = (int(now // 3600), model)
+                self._seconds[name] = self._seconds.get(name, 0.0) + now - self._at
+        self._at, self._models = now, models
+
+    def rows(self) -> list[list[object]]:
+        """Return the whole seconds since the last call, as rows of a line of the ledger."""
+        found: list[list[object]] = []
+        for (hour, model), seconds in list(self._seconds.items()):
+            if seconds >= 1:
+                found.append([hour, model, "", 0, "asleep", int(seconds)])
+                self._seconds[(hour, model)] = seconds - int(seconds)
+        newest = max((hour for hour, _ in self._seconds), default=0)
+        self._seconds = {name: rest for name, rest in self._seconds.items() if name[0] == newest}
+        return found
 
 
 def tallied(lines: Iterable[str], now: float) -> list[list[object]]:

@@ -61,6 +61,17 @@ def test_a_rented_host_costs_its_hours_whatever_it_does() -> None:
     assert rounded(bill.unused) == "109.6667"
 
 
+def test_time_in_which_a_model_slept_is_told_apart_from_idle_time() -> None:
+    """Of the idle 109.6667, it slept 42 h of 168: 42. More seconds than it had no work are no more than that."""
+    traffic = (use(200_000_000, 10_000_000, cached=100_000_000),)
+    situation = Situation(costs(RENTED), WEEK, (held(),), traffic)
+    for slept, asleep, idle in ((42 * 3600, "42.0000", "67.6667"), (10**9, "109.6667", "0.0000")):
+        bill = account(replace(situation, asleep={("gpu1", "small"): slept, ("gpu2", "x"): 5}))
+        (model,) = bill.models
+        assert (rounded(model.asleep), rounded(model.idle)) == (asleep, idle)
+        assert (rounded(bill.unused), model.total) == ("109.6667", 168)
+
+
 def test_a_bought_host_is_written_off_and_pays_its_energy() -> None:
     """35,040 / (4 x 8,760 h) is 1 an hour, 168 in the week.
 

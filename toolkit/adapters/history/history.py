@@ -308,6 +308,16 @@ class History:
             watched = tuple(tallies.watched(self._db, since, until))
         return tuple(one for row in rows for one in self._readable(tallies.tally, row)), watched
 
+    def asleep(self, since: int, until: int) -> dict[tuple[str, str], int]:
+        """Return {(host, model): seconds in which it slept there}, of hours since the epoch, both included."""
+        with self._lock:
+            rows = tallies.asleep(self._db, since, until)
+        found: dict[tuple[str, str], int] = {}
+        for one in (each for row in rows for each in self._readable(tallies.tally, row)):
+            place = (one.host, one.model)
+            found[place] = found.get(place, 0) + one.counts.get("asleep", 0)
+        return found
+
     def models(self) -> list[str]:
         """Return the names of all models that have had a release."""
         return sorted(row["model"] for row in self._run("SELECT DISTINCT model FROM releases"))

@@ -43,6 +43,15 @@ def rows(db: Database, since: int, until: int, models: Sequence[str]) -> list[Ro
     )
 
 
+def asleep(db: Database, since: int, until: int) -> list[Row]:
+    """Return the rows that say for how long models slept, of hours from `since` to `until`, both included."""
+    return db.run(
+        "SELECT * FROM tallies WHERE hour >= ? AND hour <= ? AND release_number = 0"
+        " AND counts LIKE ?",
+        [since, until, '%"asleep"%'],
+    )
+
+
 def tally(row: Row) -> Tally:
     """Return the tally in a row; raises ValueError or TypeError where it is damaged."""
     counts = {str(name): int(count) for name, count in json.loads(row["counts"]).items()}

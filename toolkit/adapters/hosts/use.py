@@ -32,7 +32,7 @@ _NAME = 200
 # Different counts of an hour of a model and release: bounds of times, and statuses with their reasons.
 _COUNTS = 1000
 _COUNT = re.compile(
-    r"(?:[1-5][0-9]{2}(?::[a-z_]{1,40})?|(?:first|gone|gap)<=(?:inf|[0-9]{1,4}(?:\.[0-9]{1,4})?))\Z"
+    r"(?:asleep|[1-5][0-9]{2}(?::[a-z_]{1,40})?|(?:first|gone|gap)<=(?:inf|[0-9]{1,4}(?:\.[0-9]{1,4})?))\Z"
 )
 
 

@@ -72,12 +72,14 @@ def _show_hosts(bill: Account, table: Table) -> None:
 
 
 def _show_models(bill: Account, say: Say, table: Table) -> None:
+    slept = any(each.asleep for each in bill.models)
     rows = [
         (
             each.model,
             _amount(each.total),
             _amount(each.working),
             _amount(each.idle),
+            *([_amount(each.asleep)] if slept else []),
             _amount(each.standby),
             _share(each.utilisation),
             f"{each.live_hours:.0f}",
@@ -87,13 +89,18 @@ def _show_models(bill: Account, say: Say, table: Table) -> None:
     ]
     if bill.empty:
         rows.append(
-            ("(no model)", _amount(bill.empty), "-", _amount(bill.empty), "-", "-", "-", "-")
+            (
+                *("(no model)", _amount(bill.empty), "-", _amount(bill.empty)),
+                *("-" for _ in range(5 if slept else 4)),
+            )
         )
-    table(("MODEL", "COST", "WORK", "IDLE", "STANDBY", "USED", "LIVE H", "STANDBY H"), rows)
+    asleep = ("ASLEEP",) if slept else ()
+    header = ("MODEL", "COST", "WORK", "IDLE", *asleep, "STANDBY", "USED", "LIVE H", "STANDBY H")
+    table(header, rows)
     if bill.unused is not None and bill.total:
         say(
             f"Of {_amount(bill.total)}, {_amount(bill.unused)} ({_share(bill.unused / bill.total)}) "
-            "pays for idle, standby and empty time."
+            f"pays for idle, {'asleep, ' if slept else ''}standby and empty time."
         )
     elif bill.total:
         say("Nothing tells how much of it pays for idle time: write the models' `capacity`.")

@@ -82,6 +82,7 @@ def _model(model: ModelBill) -> dict[str, Any]:
         "total": money(model.total),
         "working": money(model.working),
         "idle": money(model.idle),
+        "asleep": money(model.asleep),
         "standby": money(model.standby),
         "marginal_total": money(model.marginal_total),
         "per_million": {

@@ -4,7 +4,8 @@
 
 It divides among the replicas that hold the host, moment by moment, by the memory that they hold. A model's live time
 divides into work and idle time by its utilisation: the seconds that its tokens take at full load, over the seconds that
-its replicas were live. Idle power belongs to the time, and the power on top of it to the work.
+its replicas were live. Of the time without work, `asleep` is that in which the model slept. Idle power belongs to the
+time, and the power on top of it to the work.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class _Model:
     standby: Decimal = ZERO
     working: Decimal = ZERO
     idle: Decimal = ZERO
+    asleep: Decimal = ZERO
     dynamic: Decimal = ZERO
     dynamic_full: Decimal = ZERO
     capacity: tuple[Decimal, ...] = (ZERO, ZERO, ZERO)
@@ -135,7 +137,8 @@ def _bill_host(
     for model, share in time.shares.items():
         found = sums.setdefault(model, _Model())
         part = active[model] * share.live / worked if worked else ZERO
-        _add_share(found, share, _Power.of(energy, costs.kwh, time, part), used[model])
+        slept = situation.asleep.get((time.host, model), 0)
+        _add_share(found, share, _Power.of(energy, costs.kwh, time, part), used[model], slept)
         _add_work(found, share, tokens.get(model, Tokens()), rates[model])
     empty = time.empty_fixed + _Power.of(energy, costs.kwh, time, ZERO).a_second * time.empty
     return HostBill(
@@ -185,7 +188,9 @@ class _Power:
         )
 
 
-def _add_share(model: _Model, share: Share, power: _Power, used: Decimal | None) -> None:
+def _add_share(
+    model: _Model, share: Share, power: _Power, used: Decimal | None, slept: int
+) -> None:
     live = share.live_fixed + power.a_second * share.live
     standby = share.standby_fixed + power.a_second * share.standby
     model.seconds += share.seconds
@@ -195,7 +200,10 @@ def _add_share(model: _Model, share: Share, power: _Power, used: Decimal | None)
     model.dynamic += power.work
     part = min(_ONE, used or ZERO)
     model.working += live * part + power.work
-    model.idle += live * (_ONE - part)
+    # Nobody works while it sleeps; records of the day may say more seconds than it was live.
+    resting = min(_ONE - part, Decimal(slept) / share.seconds) if share.seconds else ZERO
+    model.asleep += live * resting
+    model.idle += live * (_ONE - part - resting)
     if power.more is None:
         model.metered_alone = True
     else:
@@ -249,6 +257,7 @@ def _model_bill(name: str, sums: _Model) -> ModelBill:
         full,
         marginal,
         mean,
+        sums.asleep if known else ZERO,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from toolkit.domain.economics import Costs, Metered, Rates, Reservation, Span, Traffic
@@ -15,7 +16,7 @@ class Situation:
     """All that a bill follows from.
 
     `keys` are the same tokens by key and model, for large histories: the rows of `traffic` then leave the key out.
-    None: the rows of `traffic` have it.
+    None: the rows of `traffic` have it. `asleep` are the seconds in which models slept, by host and model.
     """
 
     costs: Costs
@@ -24,6 +25,7 @@ class Situation:
     traffic: tuple[Traffic, ...]
     metered: tuple[Metered, ...] = ()
     keys: tuple[Traffic, ...] | None = None
+    asleep: Mapping[tuple[str, str], int] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class ModelBill:
     `utilisation` is work over live time, 1 for full load. Without a stated capacity it is None where there was work,
     and so are `working` and `idle`, the parts of the live time's cost. `marginal_total` is the part of the bill that
     follows from the tokens themselves: the energy of the work. `capacity` is what a replica does in a mean live second.
+    `asleep` is what the time without work cost in which the model slept; `idle` is the rest of that time.
     """
 
     model: str
@@ -78,6 +81,7 @@ class ModelBill:
     full: PerMillion | None
     marginal: PerMillion | None
     capacity: Rates | None
+    asleep: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +113,10 @@ class Account:
 
     @property
     def unused(self) -> Decimal | None:
-        """What time without work cost: idle, standby and empty; None where a utilisation is not known."""
+        """What time without work cost: idle, asleep, standby and empty; None where a utilisation is not known."""
         found = self.empty
         for each in self.models:
             if each.idle is None:
                 return None
-            found += each.idle + each.standby
+            found += each.idle + each.asleep + each.standby
         return found

@@ -24,7 +24,8 @@ class Held:
     """A part of a host, held by a replica; without a `model` nothing holds the host.
 
     `state` is `live`, `standby` or `empty`. `requests` came in the span, the last of them on the day `last`: None where
-    there were none, and for a standby. `a_day` is None where the host has no price, or its energy is read from a meter.
+    there were none, and for a standby. A live one slept for `asleep_seconds` of the span. `a_day` is None where the
+    host has no price, or its energy is read from a meter.
     """
 
     host: str
@@ -34,6 +35,7 @@ class Held:
     requests: int
     last: date | None
     a_day: Decimal | None
+    asleep_seconds: int = 0
 
     @property
     def idle(self) -> bool:
@@ -96,6 +98,7 @@ def _held(situation: Situation, there: Reservation, a_day: Decimal | None) -> He
         sum(each.requests for each in rows),
         max((each.day for each in rows), default=None),
         a_day,
+        situation.asleep.get((there.host, there.model), 0) if there.live else 0,
     )
 
 

@@ -37,7 +37,7 @@ def summaries(bill: Account, beside: Iterable[Comparison]) -> tuple[Summary, ...
     for model in bill.models:
         unused = None
         if model.idle is not None and model.total:
-            unused = (model.idle + model.standby) / model.total
+            unused = (model.idle + model.asleep + model.standby) / model.total
         cheapest = min(
             quoted.get(model.model, ()),
             key=lambda each: each.quote.cost or Decimal(0),

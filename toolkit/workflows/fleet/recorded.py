@@ -53,6 +53,7 @@ def recorded(
             tuple(map(_traffic, rows)),
             tuple(metered),
             tuple(map(_traffic, by_key)),
+            history.asleep(span.begins // 3600, (span.ends - 1) // 3600),
         ),
         notes,
     )
