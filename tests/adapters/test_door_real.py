@@ -91,8 +91,11 @@ def test_a_certificate_is_brought_kept_to_the_user_and_renewed(place: Path, book
     assert converge("door", books, host, place / "run", seen) == ()
 
     make(place, "door")
+    # a program of a router that an older toolkit set up
+    (directory / "usage.lua").write_text("")
     changed = converge("door", books, host, place / "run", seen)
     assert "Reload the router" in changed
+    assert not (directory / "usage.lua").exists()
     assert presented(port) == Path(host.router_tls_certificate).read_text().strip()
     sealed = json.loads((place / "seals/base.json").read_text())
     for path in directory.glob("tls-*"):
