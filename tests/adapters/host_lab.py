@@ -19,7 +19,8 @@ from toolkit.adapters.ansible.converge import Converge, RealConverge
 from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
 from toolkit.adapters.fakes.host import Behaviour, FakeConverge, FakeHost
 from toolkit.adapters.hosts.client import host_client, silent
-from toolkit.adapters.hosts.host import HostPort, RealHost
+from toolkit.adapters.hosts.host import RealHost
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.hosts.ssh import hang_up
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import ProcessState, SlotFacts

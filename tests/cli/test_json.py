@@ -22,7 +22,7 @@ from tests.workflows.test_engine import whole
 from tests.workflows.world import World, fleet_host
 from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.host import Behaviour, FakeConverge
-from toolkit.adapters.hosts.host import CheckedEngine
+from toolkit.adapters.hosts.port import CheckedEngine
 from toolkit.cli.main import COMMANDS
 from toolkit.cli.trail import trail_now
 from toolkit.config.engine_locks import SHIPPED

@@ -17,7 +17,7 @@ from tests.cli.shell import Prompt, Said
 from tests.cli.test_json import Fleet
 from toolkit import check_evidence
 from toolkit.adapters.audit.log import AuditLog
-from toolkit.adapters.hosts.host import CheckedEngine
+from toolkit.adapters.hosts.port import CheckedEngine
 from toolkit.check_evidence import NotEvidence, check, digest_of, line_digest
 from toolkit.cli.prove import CHECKER
 from toolkit.domain.evidence import Answered

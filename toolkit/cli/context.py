@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from toolkit.adapters.distribution.port import Distribution
     from toolkit.adapters.history.history import History
     from toolkit.adapters.hosts.client import Clients
-    from toolkit.adapters.hosts.host import HostPort
+    from toolkit.adapters.hosts.port import HostPort
     from toolkit.adapters.hub.port import Hub
     from toolkit.adapters.interruption import Interruption
     from toolkit.adapters.prometheus import PrometheusPort

@@ -15,7 +15,7 @@ from toolkit.cli.views.host import open_host
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
-    from toolkit.adapters.hosts.host import HostPort
+    from toolkit.adapters.hosts.port import HostPort
     from toolkit.domain.fleet import Host
     from toolkit.planning.gateway.litellm import Exported
 

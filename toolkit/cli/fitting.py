@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from toolkit.adapters.history.history import History
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.cli.context import Pins, open_hub, open_store, read_pins
 from toolkit.domain.change import Change
 from toolkit.domain.facts import HostFacts

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.cli.context import home_directory, open_fleet, remember_names
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import (

@@ -24,7 +24,7 @@ from toolkit.domain.metrics import MetricsSetup, UsualObjectives
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
-    from toolkit.adapters.hosts.host import HostPort
+    from toolkit.adapters.hosts.port import HostPort
     from toolkit.planning.metrics.recording import Promised
     from toolkit.workflows.fleet.metrics import Scraped
 

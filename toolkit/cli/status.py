@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from toolkit.adapters.history.history import History
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.cli.context import home_directory, lock_owner, open_fleet, open_history, read_registry
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import click
 
 from toolkit.adapters.history.history import History
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.interruption import Interruption
 from toolkit.cli.context import home_directory, open_fleet, open_history
 from toolkit.cli.options import fleet_option, home_option, json_option

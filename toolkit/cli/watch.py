@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.cli.context import home_directory, lock_owner, open_fleet
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import print_json, say, table

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from toolkit.adapters.ansible.converge import Converge
 from toolkit.adapters.distribution.port import Distribution
 from toolkit.adapters.history.history import History
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.patience import NO_PATIENCE, Patience
 from toolkit.adapters.store.compiled import CompiledTrees

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from toolkit.adapters.hosts.client import Report
-from toolkit.adapters.hosts.host import Named
+from toolkit.adapters.hosts.port import Named
 from toolkit.domain.facts import GuardFacts
 from toolkit.domain.guard import (
     AdapterReturn,

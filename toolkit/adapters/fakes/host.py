@@ -16,13 +16,8 @@ from toolkit.adapters.fakes.answers import answer_of, answer_of_kind, times_of
 from toolkit.adapters.fakes.guard import FakeGuards, Guarded
 from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import asleep_of, own_routes, share_of
-from toolkit.adapters.hosts.host import (
-    CheckedEngine,
-    FoundCompiled,
-    KeptCompiled,
-    busy,
-    lock_lost,
-)
+from toolkit.adapters.hosts.host import busy, lock_lost
+from toolkit.adapters.hosts.port import CheckedEngine, FoundCompiled, KeptCompiled
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.audit import Head, KeptHead
 from toolkit.domain.energy import EnergyCount

@@ -1,17 +1,13 @@
-"""Observe a host and switch its router, directly and in milliseconds.
-
-Workflows use `HostPort`. `RealHost` speaks to the host's side of the toolkit (`toolkit/hostside`), and
-`fakes.host.FakeHost` is a host in memory. Both pass the same contract tests.
-"""
+"""The real host behind `port.HostPort`: observe it and switch its router, directly and in milliseconds."""
 
 from __future__ import annotations
 
 import secrets
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import Any
 
 from toolkit.adapters.hosts import heartbeat
 from toolkit.adapters.hosts.client import HostClient, Report
@@ -24,12 +20,12 @@ from toolkit.adapters.hosts.facts import (
     understood,
 )
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
+from toolkit.adapters.hosts.port import CheckedEngine, FoundCompiled, KeptCompiled, Named
 from toolkit.adapters.hosts.use import chunk_from_json, sums_from_json
 from toolkit.domain.audit import Head, KeptHead
 from toolkit.domain.energy import EnergyCount
 from toolkit.domain.evidence import Answered
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.fleet import Host
 from toolkit.domain.guard import GateResult, GuardOrder, GuardPhase
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.load import HostSample
@@ -50,218 +46,6 @@ from toolkit.domain.release import OpenDeployment
 from toolkit.domain.snapshot import FileDigest
 from toolkit.domain.use import LedgerSums, Place, UseChunk
 from toolkit.errors import BusyError, HostError
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedEngine:
-    """The files of an engine on a host, their bytes, and what differs from its installation, in words.
-
-    Where no digests of the installation are kept, it is not `sealed`.
-    """
-
-    sealed: bool
-    files: int
-    size: int
-    faults: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class KeptCompiled:
-    """The tree in which a host keeps what an engine has compiled, its new bytes, or in words why it keeps none."""
-
-    name: str
-    size: int = 0
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FoundCompiled:
-    """What a replica would compile on a host: its kind (WHAT.WHERE), and the tree that is kept for it, or ""."""
-
-    kind: str
-    name: str
-
-
-class Named(Protocol):
-    """A host by its names."""
-
-    host: Host
-
-    @property
-    def name(self) -> str:
-        """The host's name in the fleet file, in messages and in the history."""
-        return self.host.name
-
-    @property
-    def label(self) -> str:
-        """The host's name in routes; empty where it is the only one."""
-        return self.host.label
-
-
-class HostPort(Named, Protocol):
-    """One host. Every method raises HostError where the host does not answer."""
-
-    def observe(self) -> HostFacts:
-        """Return the present facts of the host."""
-
-    def lock(self, owner: LockOwner) -> AbstractContextManager[None]:
-        """Hold the host's deployment lock; raises BusyError naming the holder."""
-
-    def require_lock(self) -> None:
-        """Raise HostError where this command took the host's lock and has lost it by its own silence or its link's."""
-
-    def keep_deployment(self, opened: OpenDeployment, head: Head | None = None) -> bool:
-        """Keep a deployment on the host until it ends; return false where the host's disk takes nothing.
-
-        The host keeps `head` too, that of the audit log which has the deployment.
-        """
-
-    def keep_head(self, head: Head) -> bool:
-        """Keep the head of an audit log; return false where the host's disk takes nothing."""
-
-    def audit_heads(self) -> tuple[KeptHead, ...]:
-        """Return the heads of audit logs that the host has been given, those of a log in the order they came."""
-
-    def answered(self, request: str) -> tuple[Answered, ...]:
-        """Return what the router's access log has of the requests with this id, the newest first."""
-
-    def use(self, place: Place) -> UseChunk:
-        """Return what the host's ledger of use has from `place` on, at most a part of it.
-
-        A place of another ledger is its beginning. Raises HostError also where the ledger is shorter than `place`.
-        """
-
-    def perimeter(self) -> Perimeter:
-        """Return what listens on the host, and what its replicas reach when they try, in about 25 seconds at most."""
-
-    def sums_of_use(self) -> tuple[LedgerSums, ...]:
-        """Return what keys with quotas used by the host's own ledger, and by those of other hosts that it knows of."""
-
-    def tell_use(self, sums: Sequence[LedgerSums]) -> None:
-        """Tell the host what keys have used by each ledger; of two sums the larger stays, and its own does.
-
-        Its router refuses a key by its quotas on the sum over all ledgers.
-        """
-
-    def drop_deployment(self, rollout: str) -> None:
-        """Forget the deployment of this rollout, which has ended."""
-
-    def apply_routes(self, files: Mapping[str, str]) -> None:
-        """Make the router follow `files`, all that follow from its routes, at once.
-
-        The host compares them with its router's present state, and sends commands or reloads it.
-        """
-
-    def keys(self) -> HostKeys:
-        """Return the keys of the host's router; none where there is no router yet."""
-
-    def apply_keys(self, ring: KeyRing) -> KeyRing:
-        """Unite the host's keys with `ring` at once, in all workers of its router; return the union."""
-
-    def repair_keys(self, ring: KeyRing) -> KeyRing:
-        """Make damaged keys of the host anew from its router, and unite them with `ring`; return the union."""
-
-    def wait_ready(self, program: str, port: int, timeout: float, report: Report) -> Waited:
-        """Wait until the replica answers `/health`, dies, or `timeout` seconds pass."""
-
-    def complete(self, port: int, payload: Mapping[str, Any], timeout: float) -> Completion:
-        """Ask the replica for one chat completion."""
-
-    def ask(self, port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
-        """Send the replica one request of any kind, marked as a probe; return the whole answer with its times."""
-
-    def call_in_turn(
-        self, port: int, calls: Sequence[Call], pause: float, timeout: float
-    ) -> tuple[int, str]:
-        """Send the replica all of `calls`, `pause` seconds from now, whatever becomes of this command.
-
-        Return status and error of the first that failed and may not, else 200 and an empty text.
-        """
-
-    def pairs(self, wanted: PairsWanted, report: Report) -> tuple[Pair, ...]:
-        """Ask the new and the serving replica in turn and return the times; reports `{"pair": number}`."""
-
-    def vitals(self, program: str, port: int, log: str = "") -> Vitals:
-        """Return how a replica does, with the lines of its log since `log`, the place that a former call returned."""
-
-    def sample(self) -> HostSample:
-        """Return what router and replicas have counted up to now."""
-
-    def energy(self) -> EnergyCount:
-        """Return what the devices count of their energy."""
-
-    def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
-        """Watch a replica for `seconds`; ends early where it dies, stops answering or hangs."""
-
-    def probe(self, program: str, port: int) -> Waited:
-        """Ask a replica without traffic for one token. One that hangs is ended, and its host starts it again."""
-
-    def guard_begin(self, order: GuardOrder) -> None:
-        """Let the host's guard watch a release under traffic; this command must hold the host's lock.
-
-        While a share stands, the guard gives the traffic back when the lock is released.
-        """
-
-    def guard_phase(
-        self, model: str, phase: GuardPhase, seconds: float, requests: int = 0, share: int = 0
-    ) -> None:
-        """Let the guard of `model` go on with its next phase; raises HostError where it has withdrawn its target."""
-
-    def guard_follow(self, model: str, report: Report) -> GateResult:
-        """Return the guard's verdict on the phase at hand, once there is one; report its figures each second."""
-
-    def guard_wish(self, model: str, wish: str, actor: str) -> bool:
-        """Tell the guard what `actor` wishes, `promote` or `abort`; return false where no guard watches."""
-
-    def guard_end(self, model: str, rollout: str) -> None:
-        """Forget the guard of this rollout and its verdict."""
-
-    def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
-        """Wait until nothing runs on the slot any more, at most `timeout` seconds.
-
-        A replica that hangs is ended, which is the `reason`, and its host starts it again.
-        """
-
-    def logs(
-        self, program: str, lines: int, *, follow: bool, previous: bool = False
-    ) -> Iterator[str]:
-        """Yield the replica's last log lines, and with `follow` new ones while the caller listens.
-
-        `previous` selects the log of the start before this one.
-        """
-
-    def place(self, source: str, digest: str, files: Sequence[str], report: Report) -> None:
-        """Put the files of the host's directory `source` in place as the snapshot `digest`."""
-
-    def hash_files(self, digest: str, report: Report) -> dict[str, dict[str, Any]]:
-        """Return path -> {size, sha256} of a snapshot, computed from the host's disk now.
-
-        A path with a wrong owner or wrong permissions has a `fault`, in words; a directory has nothing else.
-        """
-
-    def check_snapshot(self, digest: str, report: Report) -> tuple[str, ...]:
-        """Return in words why a snapshot may not be served; hashes what may have changed since it was hashed last."""
-
-    def keep_compiled(self, program: str) -> KeptCompiled:
-        """Keep what a replica has compiled for later ones of its kind; it must have no requests of clients yet."""
-
-    def find_compiled(self, compiles: Mapping[str, Any], snapshot: str) -> FoundCompiled:
-        """Return the kind of what such a replica of a snapshot compiles here, and the tree that is kept for it."""
-
-    def hand_out_compiled(self, name: str) -> tuple[tuple[FileDigest, ...], Iterator[bytes]]:
-        """Return the files of a kept tree, and their bytes, one file after the other."""
-
-    def place_compiled(self, source: str, name: str, files: Sequence[str]) -> None:
-        """Copy a tree from the directory `source` of this machine to those that the host, the same machine, keeps."""
-
-    def seal_engine(self, engine: str, report: Report) -> None:
-        """Note the digests of an engine's files, right after its installation."""
-
-    def check_engine(self, engine: str, report: Report) -> CheckedEngine:
-        """Hash the files of an engine and compare them with those of its installation."""
-
-    def remove(self, kind: str, name: str) -> int:
-        """Remove one of the `snapshots` or `engines`; return the bytes freed."""
 
 
 class RealHost(Named):

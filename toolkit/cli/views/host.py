@@ -6,7 +6,8 @@ from pathlib import Path
 
 from toolkit.adapters.disk import scratch_of
 from toolkit.adapters.hosts.client import Clients, host_client
-from toolkit.adapters.hosts.host import HostPort, RealHost
+from toolkit.adapters.hosts.host import RealHost
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 

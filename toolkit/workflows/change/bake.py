@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from toolkit.adapters.history.history import History
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.facts import FleetFacts, GuardFacts
 from toolkit.domain.plan import Plan
 from toolkit.domain.quantity import format_seconds

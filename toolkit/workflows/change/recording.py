@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from toolkit.adapters.history.history import History
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.facts import GuardFacts, HostFacts
 from toolkit.domain.plan import Plan, StepKind
 from toolkit.domain.release import Deployment, OpenDeployment, Outcome

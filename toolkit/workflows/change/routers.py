@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.facts import HostFacts
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.routing.agreement import settled, with_routes

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from toolkit.adapters.history.history import History
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.facts import FleetFacts, GuardFacts, HostFacts
 from toolkit.domain.guard import GateRecord, GuardPhase
 from toolkit.domain.probe import LockOwner

@@ -8,7 +8,7 @@ from typing import Any
 
 from toolkit.adapters.audit.log import AuditLog, machine_of
 from toolkit.adapters.history.history import History
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.audit import Head
 from toolkit.domain.evidence import Answered, Claim
 from toolkit.domain.facts import HostFacts

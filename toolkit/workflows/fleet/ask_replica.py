@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.facts import FleetFacts, SlotFacts
 from toolkit.domain.golden import Kind
 from toolkit.errors import InputError

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from toolkit.adapters.history.history import History
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.ops_machine import ansible_version, free_for_temporary, is_privileged
 from toolkit.adapters.store.store import Store
 from toolkit.domain.fleet import Host

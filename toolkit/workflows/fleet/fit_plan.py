@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.adapters.history.history import History
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.hub.port import OpenHub
 from toolkit.adapters.sources.model_files import read_directory, read_hub
 from toolkit.adapters.store.store import Store

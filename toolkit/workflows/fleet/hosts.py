@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.accelerator import driver_package
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.fleet import Host

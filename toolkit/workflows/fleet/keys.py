@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import TypeVar
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.keys import KeyRing
 from toolkit.errors import ToolkitError, joined
 

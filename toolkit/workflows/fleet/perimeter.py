@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.errors import HostError
 from toolkit.planning.upkeep.perimeter import Judged, judge
 from toolkit.workflows.fleet.look import each_at_once

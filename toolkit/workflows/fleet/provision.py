@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from toolkit.adapters.ansible.converge import Converge
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.patience import NO_PATIENCE, Patience
 from toolkit.domain.accelerator import driver_package
 from toolkit.domain.change import Change

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from toolkit.adapters.history.history import History
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.facts import FleetFacts, HostFacts, SlotFacts
 from toolkit.domain.model import Registry
 from toolkit.domain.release import Deployment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.guard import GateResult, Guard
 from toolkit.domain.release import Release, ReleaseAdapter
 from toolkit.workflows.guard.gates import run_gates

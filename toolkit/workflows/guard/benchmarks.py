@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.golden import Kind
 from toolkit.domain.guard import Benchmarks, GateResult, Score, Verdict
 from toolkit.domain.probe import Answer

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.golden import GoldenPrompt, Kind
 from toolkit.domain.guard import Guard
 from toolkit.domain.probe import Answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.matching.matching import matching
 from toolkit.domain.guard import GateResult, Guard, Unsure, Verdict
 from toolkit.workflows.guard.answers import answers_gate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.guard import GateResult
 from toolkit.domain.probe import Vitals
 from toolkit.planning.guard.health import Watched, judge

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.matching.matching import matching
 from toolkit.config.golden.draft import draft_text
 from toolkit.config.golden.reading import read_golden

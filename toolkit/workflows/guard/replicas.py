@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.golden import Fits, GoldenPrompt, Kind
 from toolkit.domain.guard import Guard
 from toolkit.domain.probe import Answer, Vitals

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.guard import GateResult, Verdict
 from toolkit.planning.guard.kinds import fault_of_answer
 from toolkit.planning.guard.shape import GATE, Question, judge_shape, keys_of, questions_of

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from toolkit.adapters.audit.log import AuditLog
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.audit import Event, Head, plan_digest, release_digest
 from toolkit.domain.discretion import without_secrets
 from toolkit.domain.guard import GateResult, Verdict

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from toolkit.adapters.history.history import History
-from toolkit.adapters.hosts.host import HostPort
+from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.use import LedgerSums, Place, UseChunk
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.use.elsewhere import joined
