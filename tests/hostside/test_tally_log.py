@@ -98,12 +98,14 @@ def test_requests_are_counted_by_model_release_status_and_reason(log: Log) -> No
     }
 
 
+# A clock that was set back after the log was read writes what is counted, too.
+@pytest.mark.parametrize("since_the_log_was_read", [100.0, -9000.0])
 def test_seconds_in_which_a_model_sleeps_are_counted(
-    log: Log, monkeypatch: pytest.MonkeyPatch
+    log: Log, monkeypatch: pytest.MonkeyPatch, since_the_log_was_read: float
 ) -> None:
     asleep = log.root / "watch" / "asleep"
     asleep.mkdir(parents=True)
-    at = [NOW + 100.0]
+    at = [time.time() + since_the_log_was_read]
     monkeypatch.setattr(tally_log.time, "time", lambda: at[0])
 
     def looks(*seconds: float) -> dict[tuple[str, int, str], int]:

@@ -84,7 +84,7 @@ class TallyLog:
             return False
         lines = read.after(place)
         rows = tallied(lines, now)
-        if not rows and not read.gap and now - since < SECONDS_OF_SILENCE:
+        if not rows and not read.gap and 0 <= now - since < SECONDS_OF_SILENCE:
             return read.more
         # Where there is more, the time up to now is not counted yet.
         until = since if read.more else now
