@@ -27,6 +27,11 @@ OBJECTIVES = """\
 """
 
 
+@pytest.fixture(autouse=True)
+def the_hour_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: HOUR * 3600.0 + 1800)
+
+
 @pytest.fixture
 def fleet(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Fleet:
     prompt.set("COLUMNS", 80)
