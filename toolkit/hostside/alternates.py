@@ -1,7 +1,7 @@
-"""Models that share a device by sleeping in turn: before one wakes, the others fall asleep. No command need be alive.
+"""Models that share a device and sleep in turn: before one wakes, the host puts the others to sleep, without a command.
 
-Which models do so, and only these, the sleep of each says in the routes. One that has anything to do is never put to
-sleep: the other one sleeps on, and its requests wait or are told to come again.
+The routes list the alternates of a model in its sleep. A busy model is never put to sleep: the other one sleeps on, and
+its requests wait or are told to come again.
 """
 
 from __future__ import annotations
