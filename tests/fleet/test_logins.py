@@ -56,7 +56,7 @@ def test_sudo_gets_its_password_from_the_vault_and_nobody_else_sees_it(lab: Flee
         )
     result = json.loads(done.stdout)["hosts"]["asks"]
     assert result["result"] == "converged", result
-    assert search.looked > 1000 and search.programs >= {"ansible-playbook", "sudo", "ssh"}
+    assert search.looked > 1000 and search.programs >= {"ansible_playbook.py", "sudo", "ssh"}
     assert search.leaks == set()
     assert SECRET not in done.stdout + done.stderr
     kept = [path for path in lab.directory.rglob("*") if path.is_file() and path != vault]
