@@ -206,10 +206,12 @@ class Watch:
 
     def __call__(self, task: str) -> None:
         self.said.append(task)
-        for file in self._scratch.rglob("*"):
-            if file.is_file():
-                self.files += 1
-                self._search(str(file), file)
+        # Unlike rglob, walk passes over directories that Ansible removes meanwhile.
+        for directory, _, names in os.walk(self._scratch):
+            for file in (Path(directory, name) for name in names):
+                if file.is_file():
+                    self.files += 1
+                    self._search(str(file), file)
         for pid in processes_about(self._scratch):
             words = argv(pid)
             self.programs.update(words[:2])

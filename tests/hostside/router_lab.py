@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -58,9 +59,18 @@ NOBODY = 65534
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a free port on loopback that stays free while its server is away.
+
+    The kernel gives ports from 32768 on to outgoing connections, also the port of a router that is to start again.
+    """
+    while True:
+        port = 20000 + secrets.randbelow(12000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
@@ -127,7 +137,7 @@ class Backend:
         self.headers: dict[str, str] = {}
         self.all_headers: list[tuple[str, str]] = []
         self.broken = self.ill = False
-        self.server = _Server(("127.0.0.1", port or 0), _Handler)
+        self.server = _Server(("127.0.0.1", port or free_port()), _Handler)
         self.server.backend = self
         self.port = int(self.server.server_address[1])
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
