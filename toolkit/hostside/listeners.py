@@ -7,6 +7,7 @@ import pwd
 import socket
 import struct
 
+import listening
 from wire import Document
 
 _TABLES = (
@@ -15,8 +16,8 @@ _TABLES = (
     ("udp", "/proc/net/udp"),
     ("udp", "/proc/net/udp6"),
 )
-# proc(5): 0A is a listener of TCP, 07 a socket of UDP that is not connected.
-_STATES = {"tcp": "0A", "udp": "07"}
+# proc(5): 07 is a socket of UDP that is not connected.
+_STATES = {"tcp": listening.LISTENER, "udp": "07"}
 MOST = 1024
 
 
@@ -24,11 +25,9 @@ def listeners() -> list[Document]:
     """Return [{"protocol", "address", "port", "user", "program"}], ordered; `program` is empty where it is unknown."""
     found: dict[tuple[str, str, int, str], str] = {}
     for protocol, table in _TABLES:
-        for line in _lines(table):
-            fields = line.split()
-            if fields[3] == _STATES[protocol]:
-                address, port = _address(fields[1])
-                found[protocol, address, port, _user(int(fields[7]))] = fields[9]
+        for fields in listening.sockets(table, _STATES[protocol]):
+            address, port = _address(fields[1])
+            found[protocol, address, port, _user(int(fields[7]))] = fields[9]
     programs = _programs(set(found.values()))
     return [
         {
@@ -44,7 +43,7 @@ def listeners() -> list[Document]:
 
 def own_addresses() -> list[str]:
     """Return this host's own IPv4 addresses, except for those of the loopback."""
-    found, lines = set(), _lines("/proc/net/fib_trie", 0)
+    found, lines = set(), listening.lines("/proc/net/fib_trie")
     before = ""
     for line in lines:
         if line.split()[:3] == ["/32", "host", "LOCAL"]:
@@ -91,11 +90,3 @@ def _programs(inodes: set[str]) -> dict[str, str]:
 def _command(pid: str) -> str:
     with open("/proc/%s/comm" % pid, errors="replace") as file:
         return file.read().strip()
-
-
-def _lines(path: str, skipped: int = 1) -> list[str]:
-    try:
-        with open(path) as file:
-            return file.read().splitlines()[skipped:]
-    except OSError:
-        return []

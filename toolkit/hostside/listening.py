@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Iterator
 
 _SOCK_DIAG, _BY_FAMILY = 4, 20
 _REQUEST_DUMP = 0x301
@@ -18,6 +19,8 @@ _HEADER = struct.Struct("=IHHII")
 _WANTED = struct.Struct("=BBBxI48x")
 # Behind family, state, timer and retransmissions of an answer.
 _PORT = struct.Struct(">4xH")
+# proc(5): the state of a listener.
+LISTENER = "0A"
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
@@ -54,17 +57,24 @@ def asked(family: int) -> set[int]:
 
 
 def read() -> set[int]:
-    """Return the ports with a listener from the tables of all sockets (proc(5): state 0A)."""
-    found = set()
-    for table in _TABLES:
-        for line in _lines(table)[1:]:
-            fields = line.split()
-            if fields[3] == "0A":
-                found.add(int(fields[1].rpartition(":")[2], 16))
-    return found
+    """Return the ports with a listener from the tables of all sockets (proc(5))."""
+    return {
+        int(fields[1].rpartition(":")[2], 16)
+        for table in _TABLES
+        for fields in sockets(table, LISTENER)
+    }
 
 
-def _lines(path: str) -> list[str]:
+def sockets(table: str, state: str) -> Iterator[list[str]]:
+    """Yield the fields of each socket in `state` that a table such as /proc/net/tcp has (proc(5))."""
+    for line in lines(table)[1:]:
+        fields = line.split()
+        if fields[3] == state:
+            yield fields
+
+
+def lines(path: str) -> list[str]:
+    """Return the lines of a file of the kernel; none where it does not exist."""
     try:
         with open(path) as file:
             return file.read().splitlines()
