@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import accelerators
 import deployment_lock
 import drift
+import exposition
 import hang
 import open_deployment
 import router_files
@@ -90,19 +91,9 @@ def rendered(samples: list[_Sample]) -> str:
     for name, words in _NAMES.items():
         mine = [each for each in samples if each[0] == name]
         if mine:
-            lines += [f"# HELP {name} {words}", f"# TYPE {name} gauge"]
-            lines += [f"{name}{_labels(labels)} {value!r}" for _, labels, value in mine]
+            lines += exposition.heading(name, words, "gauge")
+            lines += [exposition.sample(*each) for each in mine]
     return "\n".join(lines) + "\n"
-
-
-def _labels(labels: dict[str, str]) -> str:
-    if not labels:
-        return ""
-    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def figures(root: str) -> Iterator[_Sample]:

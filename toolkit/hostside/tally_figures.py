@@ -13,10 +13,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import use_ledger
 from directory import Directory, make_own, read_text
+from exposition import heading, sample
 from tally import FIRST, GAP, Tallies
 from wire import Document
 
@@ -69,27 +70,26 @@ class TallyFigures:
         if self._read_on():
             self._keep()
 
-    def lines(self, models: Iterator[str] | list[str]) -> Iterator[str]:
+    def lines(self, models: Iterable[str]) -> Iterator[str]:
         """Yield the lines of the figures in Prometheus's text format.
 
         `models` are those of this host's routes: each has its refusals of a sleeping model from 0 on, because
         Prometheus counts no first value of a counter.
         """
-        yield "# HELP toolkit_log_read_seconds_total Seconds of which this host has counted the requests."
-        yield "# TYPE toolkit_log_read_seconds_total counter"
-        yield f"toolkit_log_read_seconds_total {self._read!r}"
-        yield "# HELP toolkit_requests_total Requests by how they ended, as the router's log says."
-        yield "# TYPE toolkit_requests_total counter"
+        name = "toolkit_log_read_seconds_total"
+        yield from heading(name, "Seconds of which this host has counted the requests.", "counter")
+        yield sample(name, {}, self._read)
+        name = "toolkit_requests_total"
+        yield from heading(name, "Requests by how they ended, as the router's log says.", "counter")
         for labels, requests in self._ended(models):
-            yield _line("toolkit_requests_total", labels, requests)
+            yield sample(name, labels, requests)
         for kind, name, words, bounds in _TIMES:
-            yield f"# HELP {name} {words}"
-            yield f"# TYPE {name} histogram"
+            yield from heading(name, words, "histogram")
             for who, counts in self._counts.items():
                 if any(each.startswith(f"{kind}<=") for each in counts):
                     yield from _histogram(name, _labels(*who), kind, bounds, counts)
 
-    def _ended(self, models: Iterator[str] | list[str]) -> Iterator[tuple[_Labels, int]]:
+    def _ended(self, models: Iterable[str]) -> Iterator[tuple[_Labels, int]]:
         for who, counts in self._counts.items():
             for name, requests in counts.items():
                 status, _, reason = name.partition(":")
@@ -207,16 +207,7 @@ def _histogram(
     requests = 0
     for bound in bounds:
         requests += counts.get(f"{kind}<={bound:g}", 0)
-        yield _line(f"{name}_bucket", {**labels, "le": f"{bound:g}"}, requests)
+        yield sample(f"{name}_bucket", {**labels, "le": f"{bound:g}"}, requests)
     requests += counts.get(f"{kind}<=inf", 0)
-    yield _line(f"{name}_bucket", {**labels, "le": "+Inf"}, requests)
-    yield _line(f"{name}_count", labels, requests)
-
-
-def _line(name: str, labels: _Labels, value: int) -> str:
-    text = ",".join(f'{each}="{_escaped(told)}"' for each, told in labels.items())
-    return f"{name}{{{text}}} {value}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    yield sample(f"{name}_bucket", {**labels, "le": "+Inf"}, requests)
+    yield sample(f"{name}_count", labels, requests)
