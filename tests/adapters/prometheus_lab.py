@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.hostside.router_lab import free_port
+from tests.programs import running
 
 Samples = Sequence[tuple[float, float]]
 # "test", as Prometheus's documentation of its own log-in has it.
@@ -34,22 +35,12 @@ def prometheus(
             ["promtool", "tsdb", "create-blocks-from", "openmetrics", directory / "samples.txt", data],
             check=True, capture_output=True, timeout=60,
         )  # fmt: skip
-    with subprocess.Popen(
-        [
-            "prometheus", f"--config.file={directory}/empty.yml", f"--storage.tsdb.path={data}",
-            f"--web.listen-address=127.0.0.1:{port}", f"--web.config.file={directory}/login.yml", "--log.level=error",
-        ],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    with running(
+        "prometheus", f"--config.file={directory}/empty.yml", f"--storage.tsdb.path={data}",
+        f"--web.listen-address=127.0.0.1:{port}", f"--web.config.file={directory}/login.yml", "--log.level=error",
     ) as process:  # fmt: skip
-        try:
-            _await(f"http://127.0.0.1:{port}/-/ready", process)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        _await(f"http://127.0.0.1:{port}/-/ready", process)
+        yield f"http://127.0.0.1:{port}"
 
 
 def _text(series: Sequence[tuple[str, Mapping[str, str], Samples]]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 import time
 import urllib.parse
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.hostside.router_lab import free_port
+from tests.programs import running
 from tests.system.waiting import until
 
 # A person's receiver would wait for more alerts of a group; what is measured here is ours.
@@ -60,7 +60,7 @@ def on_call(directory: Path, alertmanager: int) -> Iterator[OnCall]:
         settings = directory / "alertmanager.yml"
         settings.write_text(_ALERTMANAGER.format(port=hook))
         stack.enter_context(
-            _process(
+            running(
                 "prometheus-alertmanager",
                 f"--config.file={settings}",
                 f"--storage.path={directory}/alerts",
@@ -69,7 +69,7 @@ def on_call(directory: Path, alertmanager: int) -> Iterator[OnCall]:
             )
         )
         stack.enter_context(
-            _process(
+            running(
                 "prometheus",
                 f"--config.file={directory}/prometheus.yml",
                 f"--storage.tsdb.path={directory}/data",
@@ -80,19 +80,6 @@ def on_call(directory: Path, alertmanager: int) -> Iterator[OnCall]:
         until(lambda: _answers(f"{made.prometheus}/-/ready"), 60)
         until(lambda: _answers(f"http://127.0.0.1:{alertmanager}/-/ready"), 60)
         yield made
-
-
-@contextmanager
-def _process(*argv: str) -> Iterator[None]:
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
 
 
 def _answers(url: str) -> bool:
