@@ -57,10 +57,9 @@ class FullHome:
         write_registry(prompt.place / "model_registry.yaml", REGISTRY, self.pinned)
         (prompt.place / "world").mkdir()
         self.world = World(prompt.place / "world")
-        for command in ("status", "doctor"):
-            patch.setattr(f"toolkit.cli.{command}.open_host", self._host)
+        patch.setattr("toolkit.cli.context.open_port", self._host)
 
-    def _host(self, host: Host, home: Path) -> object:
+    def _host(self, host: Host, clients: object) -> object:
         return self.world.hosts[host.name]
 
     def __call__(self, *words: str) -> Said:

@@ -121,7 +121,7 @@ class Fleet:
         prompt.set("TOOLKIT_FLEET", place / "fleet.yaml")
         commands = [each.partition(":")[0] for each, _ in COMMANDS.values()]
         # `deploy` and `rollback` use the last.
-        for module in (*commands, "toolkit.cli.views.host", "toolkit.cli.change"):
+        for module in (*commands, "toolkit.cli.context", "toolkit.cli.change"):
             for name, stand_in in self._stand_ins().items():
                 if hasattr(importlib.import_module(module), name):
                     patch.setattr(f"{module}.{name}", stand_in)
@@ -129,13 +129,12 @@ class Fleet:
     def _stand_ins(self) -> Mapping[str, Callable[..., Any]]:
         return {
             "connect": lambda *_: None,
-            "open_host": lambda host, *_: self.world.hosts[host.name],
-            "adapter_of": lambda host, *_: self.world.hosts[host.name],
+            "open_port": lambda host, _: self.world.hosts[host.name],
             "open_members": lambda *_, **__: tuple(
                 replace(each, trail=trail_now()) for each in self.world.command()
             ),
             "open_history": lambda *_, **__: self.world.history,
-            "RealConverge": lambda *_, **__: _Playbooks(self.world),
+            "open_converge": lambda *_, **__: _Playbooks(self.world),
         }
 
     def depart(self) -> None:

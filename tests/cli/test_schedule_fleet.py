@@ -45,7 +45,6 @@ class Unattended:
         self.prompt, self.patch = prompt, patch
         self.fleet = Fleet(prompt, patch, count)
         self.hosts = self.fleet.world.hosts
-        patch.setattr("toolkit.cli.schedule_desk.open_host", lambda host, *_: self.hosts[host.name])
         patch.setattr(CommandDesk, "upgrade", self.upgrade)
         self.typed: list[list[str]] = []
         prompt.set("TOOLKIT_REGISTRY", prompt.place / "model_registry.yaml")

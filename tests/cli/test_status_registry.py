@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -35,11 +34,10 @@ class Desk:
         self.registry.write_text(REGISTRY)
         (prompt.place / "fleet.yaml").write_text(FLEET)
         prompt.set("TOOLKIT_FLEET", prompt.place / "fleet.yaml")
-        for command in ("status", "doctor"):
-            patch.setattr(f"toolkit.cli.{command}.open_host", self._host)
+        patch.setattr("toolkit.cli.context.open_port", self._host)
         self.world.deploy(release(1))
 
-    def _host(self, host: Host, home: Path) -> object:
+    def _host(self, host: Host, clients: object) -> object:
         return self.world.hosts[host.name]
 
     def __call__(self, *words: str) -> Said:

@@ -109,12 +109,12 @@ def test_python_on_a_host_may_believe_in_another_time(alpha: Machine) -> None:
 
 
 def test_toolkit_reads_the_inventory_of_the_lab(lab: FleetLab) -> None:
-    from toolkit.cli.views.host import open_host
+    from toolkit.cli.context import open_ports
     from toolkit.config.fleet import load_fleet
 
     hosts = load_fleet(lab.inventory).hosts
     assert [host.name for host in hosts] == ["alpha", "beta"]
-    seen = [open_host(host, lab.home).observe() for host in hosts]
+    seen = [host.observe() for host in open_ports(hosts, lab.home)]
     assert [(facts.name, facts.init) for facts in seen] == [
         ("alpha", "systemd"),
         ("beta", "systemd"),
@@ -124,10 +124,10 @@ def test_toolkit_reads_the_inventory_of_the_lab(lab: FleetLab) -> None:
 def test_a_host_without_power_is_known_in_ten_seconds_and_one_that_pauses_is_waited_for(
     lab: FleetLab, alpha: Machine
 ) -> None:
-    from toolkit.cli.views.host import open_host
+    from toolkit.cli.context import open_ports
     from toolkit.config.fleet import load_fleet
 
-    host = open_host(load_fleet(lab.inventory).hosts[0], lab.home)
+    host = open_ports(load_fleet(lab.inventory).hosts, lab.home)[0]
     host.observe()
     alpha.cut_link()
     mending = threading.Timer(4, alpha.mend_link)
@@ -148,13 +148,13 @@ def test_a_dead_link_frees_the_lock_of_the_host_and_stops_its_former_holder(
 ) -> None:
     """As after a power cut of the ops machine: no word reaches the host, whose sshd waits for hours."""
     from toolkit.adapters.hosts import heartbeat
-    from toolkit.cli.views.host import open_host
+    from toolkit.cli.context import open_ports
     from toolkit.config.fleet import load_fleet
     from toolkit.domain.probe import LockOwner
 
     silence = 5.0
     monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", silence)
-    host = open_host(load_fleet(lab.inventory).hosts[0], lab.home)
+    host = open_ports(load_fleet(lab.inventory).hosts, lab.home)[0]
     free = ("flock", "--nonblock", f"{host.host.root}/deployment.lock", "true")
     with host.lock(LockOwner("ann@ops", "toolkit deploy tiny", 1)):
         with pytest.raises(RuntimeError):

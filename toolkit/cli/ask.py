@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from toolkit.cli.context import home_directory, open_fleet
+from toolkit.cli.context import home_directory, open_fleet, open_ports
 from toolkit.cli.numbers import Decimal, Whole
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json
@@ -57,10 +57,9 @@ def ask(
     question = Question(model, _prompt(prompt), **options)
     hosts = open_fleet(fleet).select((named,) if named else ())
     if version or slot:
-        from toolkit.cli.views.host import open_host
         from toolkit.workflows.fleet.ask_replica import ask_replica
 
-        ports = [open_host(each, home_directory(home)) for each in hosts]
+        ports = open_ports(hosts, home_directory(home))
         _show(ask_replica(ports, question, version=version or "", slot=slot or ""), model, as_json)
         return
     from toolkit.adapters.door.door import Door

@@ -15,11 +15,10 @@ import click
 from toolkit.adapters.audit.log import AuditLog, machine_of
 from toolkit.adapters.audit.who import actor
 from toolkit.cli import moments
-from toolkit.cli.context import home_directory, open_fleet
+from toolkit.cli.context import home_directory, open_hosts
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, together
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.views.host import open_host
 from toolkit.config.glance import models_in
 from toolkit.domain.audit import KeptHead
 from toolkit.domain.quantity import format_seconds
@@ -151,7 +150,7 @@ def verify(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Compare the log with itself and with what the hosts have seen of it."""
     place = home_directory(home)
     log = AuditLog(place)
-    hosts = [open_host(each, place) for each in open_fleet(fleet).hosts]
+    hosts = open_hosts(fleet, place)
     answers = dict(zip([each.name for each in hosts], each_at_once(hosts, _heads), strict=True))
     heads = [
         each for found in answers.values() if not isinstance(found, HostError) for each in found

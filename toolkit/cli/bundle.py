@@ -13,7 +13,7 @@ from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.engines.packages import uv_binary
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.store.compiled import CompiledTrees
-from toolkit.cli.context import home_directory, open_fleet, open_hub, open_store
+from toolkit.cli.context import home_directory, open_hosts, open_hub, open_store
 from toolkit.cli.options import (
     dry_run_option,
     fleet_option,
@@ -24,7 +24,6 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
-from toolkit.cli.views.host import open_host
 from toolkit.cli.views.plan import go_ahead
 from toolkit.cli.views.pull import PullProgress
 from toolkit.config.engine_locks import read_locks
@@ -230,9 +229,7 @@ def _python(text: str) -> str:
 
 def _pythons(fleet: str | None, home: Path) -> list[str]:
     """Return the Pythons of the fleet's hosts, each once."""
-
-    hosts = open_fleet(fleet).hosts
-    return list(dict.fromkeys(open_host(host, home).observe().python for host in hosts))
+    return list(dict.fromkeys(host.observe().python for host in open_hosts(fleet, home)))
 
 
 def _show_outlook(spec: BundleSpec, found: Outlook, as_json: bool) -> None:

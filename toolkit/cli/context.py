@@ -24,6 +24,7 @@ from toolkit.errors import ToolkitError
 
 # Adapters are imported where they are opened, so that a command that asks a model alone starts at once.
 if TYPE_CHECKING:
+    from toolkit.adapters.ansible.converge import Converge
     from toolkit.adapters.distribution.port import Distribution
     from toolkit.adapters.history.history import History
     from toolkit.adapters.hosts.client import Clients
@@ -63,6 +64,47 @@ def open_fleet(fleet: str | None) -> Fleet:
         replace(host, become_password=host.become_password or password) for host in found.hosts
     )
     return replace(found, hosts=tuple(hosts))
+
+
+def open_hosts(fleet: str | None, home: Path) -> list[HostPort]:
+    """Return the adapters of all hosts of the fleet, see `open_fleet`."""
+    return open_ports(open_fleet(fleet).hosts, home)
+
+
+def open_ports(hosts: Sequence[Host], home: Path, clients: Clients | None = None) -> list[HostPort]:
+    """Return the adapter of each host, over the connection that the fleet file names.
+
+    `home` keeps the sockets of shared connections. `clients` may have begun to connect, see `connect`.
+    """
+    from toolkit.adapters.disk import scratch_of
+    from toolkit.adapters.hosts.client import Clients
+
+    clients = clients or Clients(scratch_of(home))
+    return [open_port(host, clients) for host in hosts]
+
+
+def open_port(host: Host, clients: Clients) -> HostPort:
+    """Return the adapter of a host. All commands open hosts here alone: tests put their doubles in its place."""
+    from toolkit.adapters.hosts.host import RealHost
+
+    return RealHost(clients.of(host))
+
+
+def open_converge(
+    home: Path, interruption: Interruption | None = None, *, check: bool = False
+) -> Converge:
+    """Return the runner of playbooks; with `check` they change nothing."""
+    from toolkit.adapters.ansible.converge import RealConverge
+    from toolkit.adapters.ansible.playbooks import playbook_directory
+    from toolkit.adapters.disk import modules_of, scratch_of
+
+    return RealConverge(
+        playbook_directory(),
+        scratch_of(home),
+        modules=modules_of(home),
+        check=check,
+        interruption=interruption,
+    )
 
 
 def connect(hosts: Sequence[Host], home: Path) -> Clients:
@@ -195,27 +237,20 @@ def open_members(
     begun to connect, see `connect`.
     """
     from toolkit.adapters.ansible.certificate import provisioned_settings
-    from toolkit.adapters.ansible.converge import RealConverge
-    from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
-    from toolkit.adapters.disk import modules_of, scratch_of
+    from toolkit.adapters.ansible.playbooks import provision_digest
+    from toolkit.adapters.disk import scratch_of
     from toolkit.adapters.hosts.client import Clients
     from toolkit.adapters.store.compiled import CompiledTrees
     from toolkit.cli.trail import trail_now
-    from toolkit.cli.views.host import adapter_of
     from toolkit.cli.waiting import patience_now
     from toolkit.workflows.change.routers import Routers
     from toolkit.workflows.tools import Tools
 
     clients = clients or Clients(scratch_of(home))
-    interruption, ports = clients.stop, [adapter_of(host, clients) for host in hosts]
+    interruption, ports = clients.stop, open_ports(hosts, home, clients)
     _keep_metrics_current(home, ports)
     shared: dict[str, Any] = {
-        "converge": RealConverge(
-            playbook_directory(),
-            scratch_of(home),
-            modules=modules_of(home),
-            interruption=interruption,
-        ),
+        "converge": open_converge(home, interruption),
         "history": open_history(home, needed=history_needed),
         "supplies": _once(partial(_supplies, home, pins, interruption)),
         "owner": lock_owner(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.context import home_directory, open_fleet, open_history
+from toolkit.cli.context import home_directory, open_history, open_hosts
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import costs_option, fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
@@ -155,10 +155,9 @@ def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
 
 def _collected(fleet: str | None, place: Path, history: History) -> tuple[str, ...]:
     """Collect the newest use from the hosts into the history; return remarks on hosts that were not reached."""
-    from toolkit.cli.views.host import open_host
     from toolkit.workflows.use.collect import collect
 
-    hosts = [open_host(each, place) for each in open_fleet(fleet).hosts]
+    hosts = open_hosts(fleet, place)
     return tuple(
         f"{name}: not reached, so its newest use is not in here: {error.message}"
         for name, error in collect(hosts, history).errors.items()

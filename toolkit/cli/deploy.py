@@ -10,7 +10,7 @@ import click
 
 from toolkit.adapters.history.history import History
 from toolkit.cli.change import ChangeOptions, change_options, change_release, order_of_version
-from toolkit.cli.context import Pins, home_directory, open_fleet, open_history, read_pins
+from toolkit.cli.context import Pins, home_directory, open_history, open_hosts, read_pins
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note
@@ -98,12 +98,11 @@ def _outcomes(
     model: str, deployments: list[Deployment], options: ChangeOptions, home: Path
 ) -> list[Deployment]:
     """Return the deployments with what became of those whose command ended in their bake."""
-    from toolkit.cli.views.host import open_host
     from toolkit.planning.upkeep.left_candidate import with_outcomes
     from toolkit.workflows.change.bake import await_guards
     from toolkit.workflows.fleet.look import look
 
-    hosts = [open_host(each, home) for each in open_fleet(options.fleet).hosts]
+    hosts = open_hosts(options.fleet, home)
     return with_outcomes(deployments, await_guards(hosts, model, look(hosts), note))
 
 

@@ -8,10 +8,9 @@ from functools import partial
 import click
 
 from toolkit.adapters.ansible.playbooks import provision_digest
-from toolkit.cli.context import home_directory, open_fleet, open_history, open_store, read_pins
+from toolkit.cli.context import home_directory, open_history, open_hosts, open_store, read_pins
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import print_json, say, table
-from toolkit.cli.views.host import open_host
 from toolkit.errors import HostError
 from toolkit.planning.upkeep.diagnosis import Level
 from toolkit.workflows.fleet.doctor import examine
@@ -26,7 +25,7 @@ def doctor(registry_path: str, fleet: str | None, home: str | None, as_json: boo
     """Check this machine, the host and what runs on it."""
     place = home_directory(home)
     findings = examine(
-        [open_host(host, place) for host in open_fleet(fleet).hosts],
+        open_hosts(fleet, place),
         provision_digest,
         open_store(place),
         lambda: read_pins(registry_path, place).registry,

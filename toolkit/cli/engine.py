@@ -10,7 +10,7 @@ import click
 
 from toolkit.adapters.engines.packages import resolve
 from toolkit.adapters.engines.wheel import read_sources
-from toolkit.cli.context import home_directory, open_fleet, open_members
+from toolkit.cli.context import home_directory, open_fleet, open_hosts, open_members
 from toolkit.cli.options import (
     dry_run_option,
     fleet_option,
@@ -22,7 +22,6 @@ from toolkit.cli.options import (
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
 from toolkit.cli.views.dry_run import DryRun
-from toolkit.cli.views.host import open_host
 from toolkit.cli.views.plan import go_ahead
 from toolkit.cli.waiting import wait_option
 from toolkit.config.engine_locks import is_shipped, read_locks
@@ -49,7 +48,7 @@ def engine() -> None:
 def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
     """List the engine locks and the hosts that have them installed."""
     place = home_directory(home)
-    seen = look([open_host(host, place) for host in open_fleet(fleet).hosts])
+    seen = look(open_hosts(fleet, place))
     locks = read_locks(place)
     on = {
         lock.id: [name for name, facts in seen.facts.items() if lock.id in facts.engines]

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.context import home_directory, open_fleet, read_pins
+from toolkit.cli.context import home_directory, open_fleet, open_ports, read_pins
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say
-from toolkit.cli.views.host import open_host
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def litellm(
 
     place = home_directory(home)
     fleet_hosts = open_fleet(fleet).hosts
-    hosts = [open_host(each, place) for each in fleet_hosts]
+    hosts = open_ports(fleet_hosts, place)
     closed = _closed(named)
     if closed and key_name:
         _refuse_inside(hosts, key_name)

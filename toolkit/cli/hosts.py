@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.adapters.ansible.playbooks import provision_digest
-from toolkit.cli.context import home_directory, open_fleet, open_members
+from toolkit.cli.context import home_directory, open_fleet, open_hosts, open_members
 from toolkit.cli.options import (
     drain_option,
     dry_run_option,
@@ -21,7 +21,6 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
-from toolkit.cli.views.host import open_host
 from toolkit.cli.views.plan import confirmation
 from toolkit.cli.waiting import wait_option
 from toolkit.domain.facts import FleetFacts, HostFacts
@@ -112,7 +111,7 @@ def _show_leaving(leaving: Leaving) -> None:
 
 def _show_hosts(fleet: str | None, home: str | None, as_json: bool) -> None:
     place = home_directory(home)
-    ports = [open_host(host, place) for host in open_fleet(fleet).hosts]
+    ports = open_hosts(fleet, place)
     looks = look_at_hosts(ports, provision_digest, time.time)
     errors = {each.name: each.unreachable for each in looks if each.unreachable}
     failure = None

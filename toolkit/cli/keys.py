@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.cli.context import home_directory, open_fleet, remember_names
+from toolkit.cli.context import home_directory, open_hosts, remember_names
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import (
     Decorator,
@@ -25,7 +25,6 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
-from toolkit.cli.views.host import open_host
 from toolkit.domain.keys import MILLION, Charge, Key, KeyRing
 from toolkit.errors import HostError
 from toolkit.planning.routing.keys import opened, with_charge, with_key, without_key
@@ -187,7 +186,7 @@ def open_door(fleet: str | None, home: str | None, as_json: bool) -> None:
 
 def _hosts(fleet: str | None, home: str | None) -> list[HostPort]:
     place = home_directory(home)
-    return [open_host(host, place) for host in open_fleet(fleet).hosts]
+    return open_hosts(fleet, place)
 
 
 def _change(fleet: str | None, home: str | None, edit: Callable[[KeyRing], KeyRing]) -> FleetKeys:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
-from toolkit.cli.context import home_directory, open_fleet
+from toolkit.cli.context import home_directory, open_hosts
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, table
-from toolkit.cli.views.host import open_host
 from toolkit.errors import joined
 
 
@@ -34,7 +33,7 @@ def meter(readings: str, fleet: str | None, home: str | None, as_json: bool) -> 
     from toolkit.workflows.fleet.meter import read_counters
 
     place = home_directory(home)
-    hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
+    hosts = open_hosts(fleet, place)
     found = read_counters(hosts)
     lines = [reading_line(name, each.at, each.joules) for name, each in found.counts.items()]
     append_readings(Path(readings), lines)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.context import home_directory, open_fleet, read_registry
+from toolkit.cli.context import home_directory, open_hosts, read_registry
 from toolkit.cli.numbers import Decimal
 from toolkit.cli.ops_figures import keep_ops_current
 from toolkit.cli.options import (
@@ -19,7 +19,6 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
-from toolkit.cli.views.host import open_host
 from toolkit.domain.metrics import MetricsSetup, UsualObjectives
 from toolkit.errors import InputError
 
@@ -160,7 +159,7 @@ def _promised(setup: MetricsSetup) -> Promised:
 
 
 def _hosts(fleet: str | None, place: Path) -> list[HostPort]:
-    return [open_host(host, place) for host in open_fleet(fleet).hosts]
+    return open_hosts(fleet, place)
 
 
 def _show(found: Scraped) -> None:

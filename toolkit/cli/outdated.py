@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.context import home_directory, open_fleet, open_hub, read_pins
+from toolkit.cli.context import home_directory, open_hosts, open_hub, read_pins
 from toolkit.cli.numbers import Decimal
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.views.host import open_host
 from toolkit.domain.quantity import format_age
 from toolkit.errors import OutdatedError, SourceError, ToolkitError
 
@@ -69,7 +68,7 @@ def outdated(
     pins = read_pins(registry_path, place)
     registry = pins.registry
     chosen = [registry.model(name) for name in models] or list(registry.models.values())
-    hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
+    hosts = open_hosts(fleet, place)
     sources = Sources(open_hub, Sightings(place), pins.lock, time.time)
     asked: dict[str, Any] = within(
         # Each of the two ends by itself; the fleet's connections have limits of their own.

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.context import home_directory, open_fleet
+from toolkit.cli.context import home_directory, open_fleet, open_ports
 from toolkit.cli.options import fleet_option, home_option, host_option, json_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing, trail_now
-from toolkit.cli.views.host import open_host
 from toolkit.domain.audit import plan_digest
 from toolkit.domain.perimeter import OUTCOMES, ReplicaTries
 from toolkit.errors import HostError, IntegrityError, ToolkitError
@@ -39,7 +38,7 @@ def check(named: tuple[str, ...], fleet: str | None, home: str | None, as_json: 
     from toolkit.workflows.fleet.perimeter import check_perimeter
 
     place = home_directory(home)
-    hosts = [open_host(each, place) for each in open_fleet(fleet).select(named)]
+    hosts = open_ports(open_fleet(fleet).select(named), place)
     found = check_perimeter(hosts)
     document, trail = found.as_json(), trail_now()
     trail.begin(document)

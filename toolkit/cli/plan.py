@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from toolkit.cli.context import connect, home_directory, open_fleet, open_history
+from toolkit.cli.context import connect, home_directory, open_fleet, open_history, open_ports
 from toolkit.cli.options import (
     fleet_option,
     home_option,
@@ -35,20 +35,18 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show whether a version fits on each host, before any download."""
-
     place, hosts = home_directory(home), open_fleet(fleet).hosts
     clients = connect(hosts, place)
     # What follows is loaded while the hosts are being connected.
     from toolkit.cli.fitting import fit_of
     from toolkit.cli.views.fit import fit_lines
-    from toolkit.cli.views.host import adapter_of
     from toolkit.planning.change.rollout import Limits
 
     found = fit_of(
         model,
         registry_path,
         place,
-        [adapter_of(host, clients) for host in hosts],
+        open_ports(hosts, place, clients),
         open_history(place, needed=False),
         Limits(serial=serial, keep=keep),
     )

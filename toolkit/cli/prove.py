@@ -13,11 +13,10 @@ import click
 from toolkit import __version__
 from toolkit.adapters.audit.log import AuditLog
 from toolkit.cli.bom import write_new
-from toolkit.cli.context import home_directory, open_fleet, open_history, read_pins
+from toolkit.cli.context import home_directory, open_history, open_hosts, read_pins
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say
 from toolkit.cli.trail import changing, trail_now
-from toolkit.cli.views.host import open_host
 from toolkit.domain.evidence import Claim
 from toolkit.errors import InputError, RefusedError
 
@@ -73,7 +72,7 @@ def prove(
             hint="toolkit prove MODEL, or --request-id ID, or --answer-headers FILE",
         )
     place = home_directory(of_site["home"])
-    hosts = [open_host(each, place) for each in open_fleet(of_site["fleet"]).hosts]
+    hosts = open_hosts(of_site["fleet"], place)
     trail = trail_now()
 
     def record(content: Mapping[str, Any]) -> Head:

@@ -10,16 +10,19 @@ from typing import Any
 import click
 
 from toolkit.adapters.ansible.certificate import provisioned_settings
-from toolkit.adapters.ansible.converge import RealConverge
-from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
-from toolkit.adapters.disk import modules_of, scratch_of
-from toolkit.cli.context import home_directory, lock_owner, open_fleet
+from toolkit.adapters.ansible.playbooks import provision_digest
+from toolkit.cli.context import (
+    home_directory,
+    lock_owner,
+    open_converge,
+    open_fleet,
+    open_ports,
+)
 from toolkit.cli.options import dry_run_option, fleet_option, home_option, json_option, yes_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
 from toolkit.cli.views.changes import agreed_to, show_changes, turn_off_option
 from toolkit.cli.views.dry_run import DryRun
-from toolkit.cli.views.host import open_host
 from toolkit.cli.views.plan import go_ahead
 from toolkit.cli.waiting import patience_now, until_set, wait_option
 from toolkit.domain.change import folded
@@ -57,16 +60,14 @@ def provision(
     """
 
     place, known = home_directory(home), open_fleet(fleet)
-    ports = {host.name: open_host(host, place) for host in known.hosts}
+    ports = {port.name: port for port in open_ports(known.hosts, place)}
     targets = [
         Target(ports[host.name], provision_digest(host), provisioned_settings(host))
         for host in known.select(hosts)
     ]
     stop = threading.Event()
     how = Provisioning(
-        converge=RealConverge(
-            playbook_directory(), scratch_of(place), modules=modules_of(place), check=check
-        ),
+        converge=open_converge(place, check=check),
         owner=lock_owner(),
         clock=time.time,
         say=note,

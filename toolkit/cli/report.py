@@ -14,8 +14,8 @@ import click
 from toolkit.cli import moments
 from toolkit.cli.context import (
     home_directory,
-    open_fleet,
     open_history,
+    open_hosts,
     open_hub,
     read_pins,
     read_registry,
@@ -28,7 +28,6 @@ from toolkit.cli.options import (
     registry_option,
 )
 from toolkit.cli.output import note, print_json, say
-from toolkit.cli.views.host import open_host
 from toolkit.domain.model import Model
 from toolkit.domain.quantity import format_size
 from toolkit.errors import InputError, ToolkitError
@@ -87,7 +86,7 @@ def report(
     if begin >= until:
         raise InputError(f"--since {since!r} is not in the past", hint="--since 30d")
     place = home_directory(home)
-    hosts = [open_host(each, place) for each in open_fleet(fleet).hosts]
+    hosts = open_hosts(fleet, place)
     history = open_history(place, needed=False)
     if not history.fault:
         # Hosts that do not answer are among those of the status.

@@ -14,11 +14,10 @@ from pathlib import Path
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.sightings import Sightings
-from toolkit.cli.context import open_fleet, open_hub, read_pins, read_registry
+from toolkit.cli.context import open_hosts, open_hub, read_pins, read_registry
 from toolkit.cli.output import note
 from toolkit.cli.trail import trail_now
 from toolkit.cli.update import find_files, least_memory
-from toolkit.cli.views.host import open_host
 from toolkit.domain.model import Model, Registry, Version
 from toolkit.planning.upkeep.adapter_currency import adapter_models
 from toolkit.planning.upkeep.currency import Currency
@@ -78,7 +77,7 @@ class CommandDesk:
 
     def look(self) -> Seen:
         """Observe the fleet as `toolkit status` does."""
-        hosts = [open_host(host, self.home) for host in open_fleet(self.fleet).hosts]
+        hosts = open_hosts(self.fleet, self.home)
         seen = observe_fleet(hosts, self.history, partial(read_registry, self.registry_path))
         return Seen(
             seen.fleet,
@@ -122,7 +121,7 @@ class CommandDesk:
 
     def counted(self) -> Mapping[str, Counted]:
         """Ask all hosts at once for their counters."""
-        hosts = [open_host(host, self.home) for host in open_fleet(self.fleet).hosts]
+        hosts = open_hosts(self.fleet, self.home)
         names = [each.name for each in hosts]
         return counted(
             dict(zip(names, each_at_once(hosts, lambda each: each.sample()), strict=True))

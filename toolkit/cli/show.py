@@ -9,12 +9,11 @@ from typing import Any
 
 import click
 
-from toolkit.cli.context import home_directory, open_fleet, open_history
+from toolkit.cli.context import home_directory, open_fleet, open_history, open_ports
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.streams import output_is_lost
-from toolkit.cli.views.host import open_host
 from toolkit.domain.guard import GateRecord, Verdict, figure_words
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.release import Deployment
@@ -137,7 +136,7 @@ def logs(
     """Show a replica's log."""
     log = LogOptions(**options)
     chosen = open_fleet(fleet).select([named] if named else [])
-    host = log_host([open_host(each, home_directory(home)) for each in chosen], model)
+    host = log_host(open_ports(chosen, home_directory(home)), model)
     follow = log.follow and not log.previous
     program = f"{model}-{log.slot or log_slot(host, model)}"
     if follow and not log.slot and not as_json:

@@ -9,15 +9,14 @@ import click
 from toolkit.adapters.history.history import History
 from toolkit.cli.context import (
     home_directory,
-    open_fleet,
     open_history,
+    open_hosts,
     open_prometheus,
     read_registry,
 )
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json
-from toolkit.cli.views.host import open_host
 from toolkit.cli.views.objectives import Source, document, show
 from toolkit.domain.model import Model
 from toolkit.errors import HostError, InputError
@@ -78,7 +77,7 @@ def slo(
     collected = Collected()
     if found is None:
         if not no_hosts:
-            hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
+            hosts = open_hosts(fleet, place)
             collected = collect(hosts, history)
         found = measure(promising, history, now, days)
     if as_json:

@@ -11,13 +11,19 @@ import click
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.cli.context import home_directory, lock_owner, open_fleet, open_history, read_registry
+from toolkit.cli.context import (
+    home_directory,
+    lock_owner,
+    open_fleet,
+    open_history,
+    open_ports,
+    read_registry,
+)
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.streams import output_is_lost
 from toolkit.cli.trail import record_found
 from toolkit.cli.views.guard import guard_json, guard_words
-from toolkit.cli.views.host import open_host
 from toolkit.cli.views.slot import state_words, traffic_words
 from toolkit.cli.views.table import has_colours
 from toolkit.domain.facts import HostFacts, SlotFacts
@@ -73,7 +79,7 @@ def _status(
 ) -> None:
     place, hosts = home_directory(home), open_fleet(fleet).hosts
     history = open_history(place, needed=False)
-    ports = [open_host(host, place) for host in hosts]
+    ports = open_ports(hosts, place)
     seen = observe_fleet(ports, history, partial(read_registry, registry_path))
     if _settled(ports, history, seen, place):
         seen = observe_fleet(ports, history, partial(read_registry, registry_path))

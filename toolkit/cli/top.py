@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import click
 
+from toolkit.adapters.disk import scratch_of
 from toolkit.adapters.history.history import History
+from toolkit.adapters.hosts.client import Clients
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.adapters.interruption import Interruption
-from toolkit.cli.context import home_directory, open_fleet, open_history
+from toolkit.cli.context import home_directory, open_fleet, open_history, open_ports
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import print_json, say
 from toolkit.cli.screen import Screen
 from toolkit.cli.streams import output_is_lost
-from toolkit.cli.views.host import open_host
 from toolkit.cli.views.table import has_colours, terminal_width
 from toolkit.cli.views.top import Frame, Row, frame_json, frame_lines, summary
 from toolkit.planning.upkeep.load import NO_LOAD
@@ -36,13 +36,13 @@ _LOOKS, _FRAMES = 2.0, 1.0
 def top(once: bool, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Show the load of hosts, models and replicas as it is now; q ends it."""
     place = home_directory(home)
-    stop = Interruption()
-    hosts = [open_host(each, place, stop) for each in open_fleet(fleet).hosts]
+    clients = Clients(scratch_of(place))
+    hosts = open_ports(open_fleet(fleet).hosts, place, clients)
     history = open_history(place, needed=False)
     if once or as_json or not _is_live():
         _show_once(hosts, history, as_json=as_json)
     else:
-        _follow(hosts, history, stop.begin)
+        _follow(hosts, history, clients.stop.begin)
 
 
 def _is_live() -> bool:

@@ -9,7 +9,14 @@ from typing import Any
 
 import click
 
-from toolkit.cli.context import home_directory, lock_owner, open_fleet, open_members, open_store
+from toolkit.cli.context import (
+    home_directory,
+    lock_owner,
+    open_fleet,
+    open_hosts,
+    open_members,
+    open_store,
+)
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import (
     dry_run_option,
@@ -22,7 +29,6 @@ from toolkit.cli.options import (
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing, trail_now
 from toolkit.cli.views.dry_run import DryRun
-from toolkit.cli.views.host import open_host
 from toolkit.cli.views.plan import go_ahead
 from toolkit.cli.waiting import patience_now, wait_option
 from toolkit.domain.facts import FleetFacts
@@ -58,7 +64,7 @@ def verify(
 
     locked = {each.digest: each for each in read_lock(Path(registry_path)).snapshots.values()}
     place = home_directory(home)
-    store, hosts = open_store(place), [open_host(each, place) for each in open_fleet(fleet).hosts]
+    store, hosts = open_store(place), open_hosts(fleet, place)
     seen = look(hosts)
     there = [host for host in hosts if host.name in seen.facts]
     pinned = pinned_in(store, locked)

@@ -13,11 +13,10 @@ from typing import Any
 
 import click
 
-from toolkit.cli.context import home_directory, open_fleet, open_history
+from toolkit.cli.context import home_directory, open_history, open_hosts
 from toolkit.cli.ops_figures import keep_ops_current
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.cli.views.host import open_host
 from toolkit.domain.use import NO_KEY, UseRow
 from toolkit.errors import InputError
 from toolkit.planning.use.reconciled import Reconciled, reconciled
@@ -74,7 +73,7 @@ def usage(
     history = open_history(place)
     collected = Collected()
     if not no_hosts:
-        hosts = [open_host(host, place) for host in open_fleet(fleet).hosts]
+        hosts = open_hosts(fleet, place)
         collected = collect(hosts, history)
         tell(hosts)
         keep_ops_current(place)

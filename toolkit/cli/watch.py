@@ -9,13 +9,12 @@ from typing import Any
 import click
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.cli.context import home_directory, lock_owner, open_fleet
+from toolkit.cli.context import home_directory, lock_owner, open_hosts
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import print_json, say, table
 from toolkit.cli.streams import output_is_lost
 from toolkit.cli.trail import changing
 from toolkit.cli.views.guard import COLUMNS, guard_json, guard_lines, guard_row
-from toolkit.cli.views.host import open_host
 from toolkit.domain.facts import FleetFacts, GuardFacts
 from toolkit.domain.guard import GuardPhase
 from toolkit.errors import InputError, ReleaseFailedError
@@ -34,7 +33,7 @@ _EACH = 1.0
 @json_option()
 def watch(model: str, once: bool, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Follow a release in its canary and its bake; exit code 8 where it is returned."""
-    hosts = [open_host(each, home_directory(home)) for each in open_fleet(fleet).hosts]
+    hosts = open_hosts(fleet, home_directory(home))
     last: list[tuple[str, GuardFacts]] = []
     while True:
         seen = look(hosts)
@@ -79,9 +78,7 @@ def abort(model: str, **options: Any) -> None:
 
 
 def _wish(wanted: str, model: str, fleet: str | None, home: str | None, as_json: bool) -> None:
-    hosts: list[HostPort] = [
-        open_host(each, home_directory(home)) for each in open_fleet(fleet).hosts
-    ]
+    hosts: list[HostPort] = open_hosts(fleet, home_directory(home))
     taken = wish(hosts, model, wanted, lock_owner().actor)
     if as_json:
         print_json({"model": model, "wish": wanted, "hosts": taken})
