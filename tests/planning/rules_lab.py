@@ -77,8 +77,13 @@ def firing(
     minutes: Sequence[float],
     alerts: Sequence[str],
     promised: Promised = NOTHING,
+    *,
+    every: str = "",
 ) -> dict[float, set[tuple[str, str]]]:
     """Return {minute: (alert, severity) of all of `alerts` that fire then}; a value of `series` stands for a minute.
+
+    `every` is the time from one evaluation to the next, in Prometheus's words; by default 15 s, as in `prometheus.yml`,
+    where that takes seconds.
 
     promtool only compares: each alert is expected not to fire, and what it complains of does.
     """
@@ -98,7 +103,7 @@ def firing(
         "rule_files": sorted(str(each) for each in (directory / "rules").glob("*.yml")),
         # A day of evaluations every 15 s would take minutes. One look after hours of the same asks for the least. Amid
         # changes, rules that look less often than each minute join the state of a replica with an old weight.
-        "evaluation_interval": "15s" if max(minutes) < 240 else "1m" if len(minutes) > 1 else "2m",
+        "evaluation_interval": every or _usual(minutes),
         "tests": [case],
     }
     (directory / "test.yml").write_text(json.dumps(test))
@@ -107,6 +112,10 @@ def firing(
         capture_output=True, text=True, timeout=250,
     )  # fmt: skip
     return _fired(done.stdout + done.stderr, minutes)
+
+
+def _usual(minutes: Sequence[float]) -> str:
+    return "15s" if max(minutes) < 240 else "1m" if len(minutes) > 1 else "2m"
 
 
 def _fired(said: str, minutes: Sequence[float]) -> dict[float, set[tuple[str, str]]]:
