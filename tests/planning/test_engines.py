@@ -98,6 +98,9 @@ class TestVllm:
                 f'"model": "tiny", "version": "{made.version}", "release": 1, "engine": "{lock}"}}'
             ),
             "VLLM_CACHE_ROOT": "/opt/tk/compiling/here/vllm",
+            # Not in the home of the slot: engines before 0.32 name what they have compiled by these places.
+            "VLLM_CONFIG_ROOT": "/opt/tk/compiling/here/vllm/config",
+            "VLLM_XLA_CACHE_PATH": "/opt/tk/compiling/here/vllm/xla",
             "TORCHINDUCTOR_CACHE_DIR": "/opt/tk/compiling/here/inductor",
             "TRITON_CACHE_DIR": "/opt/tk/compiling/here/triton",
             "CUDA_CACHE_PATH": "/opt/tk/compiling/here/cuda",

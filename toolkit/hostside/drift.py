@@ -54,7 +54,7 @@ def _runs_with(pid: int, snapshot: str, shown: Document) -> bool:
     A process that hides its command line behind a title passes.
     """
     wanted = shown["ending"]
-    lines = {each: _command_line(each) for each in processes.tree(pid)}
+    lines = {each: processes.command_line(each) for each in processes.tree(pid)}
     serving = {each: line for each, line in lines.items() if shown["server"] in line}
     return not serving or any(
         _serves(each, line, snapshot) and line[-len(wanted) :] == wanted
@@ -70,11 +70,3 @@ def _serves(pid: int, line: list[str], snapshot: str) -> bool:
         return "." in line and os.path.samefile(f"/proc/{pid}/cwd", snapshot)
     except OSError:
         return False
-
-
-def _command_line(pid: int) -> list[str]:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read().decode(errors="replace").rstrip("\0").split("\0")
-    except OSError:
-        return []

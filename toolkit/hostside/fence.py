@@ -31,6 +31,8 @@ _BWRAP = (
     *("--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--", "true"),
 )
 _UNSHARE = ("unshare", "--mount", "--ipc", "--uts", "--pid", "--fork", "--mount-proc", "true")
+# What a start script runs as root before it puts up the fence.
+_CHECK = "check-start"
 _RULES = "table inet toolkit_probe { chain any { meta skuid 0 accept; }; }\n"
 
 
@@ -55,8 +57,11 @@ def of_host(root: str) -> list[str]:
 
 
 def of_process(root: str, pid: int) -> list[str]:
-    """Return the fences around the process `pid` and its descendants; all of them where there is no process."""
+    """Return the fences around the process `pid` and its descendants; all of them where there is no replica yet."""
     tree = processes.tree(pid)
+    # Without systemd, root looks at the files and waits for the device before there is a replica to fence.
+    if any(_CHECK in processes.command_line(each) and _user(each) == 0 for each in tree):
+        return list(FENCES)
     # Without systemd, what starts the replica stays, as root.
     replica = next((each for each in tree if _user(each) not in (0, None)), pid)
     status = _status(replica)

@@ -55,16 +55,17 @@ def run_times(pid: int, core: str, *, alone: bool) -> dict[int, float]:
     `pid` counts too, as it does where it has no descendant.
     """
     below = tree(pid)[1:]
-    found = [each for each in below if core and core in _command_line(each)] or below
+    found = [each for each in below if core and core in " ".join(command_line(each))] or below
     return {each: _run_time(each) for each in (found if found and not alone else [pid, *found])}
 
 
-def _command_line(pid: int) -> str:
+def command_line(pid: int) -> list[str]:
+    """Return the words of a process's command line; none where the process is gone."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read().decode(errors="replace")
+            return file.read().decode(errors="replace").rstrip("\0").split("\0")
     except OSError:
-        return ""
+        return []
 
 
 def _run_time(pid: int) -> float:

@@ -48,7 +48,7 @@ LATE_TIMES, LATE = 4, 600.0
 LOOKS = 8
 # Seconds between two looks at a replica that rests.
 EACH = 5.0
-_WAITS = b"sleep\0infinity\0"
+_WAITS = ["sleep", "infinity"]
 
 
 class Warmth:
@@ -228,11 +228,7 @@ def _unmark(root: str, program: str) -> None:
 
 
 def _waits(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read() == _WAITS
-    except OSError:
-        return False
+    return processes.command_line(pid) == _WAITS
 
 
 def _ask_to_end(pid: int) -> None:

@@ -189,6 +189,10 @@ class Vllm:
             "DO_NOT_TRACK": "1",
             variables.no_usage_statistics: "1",
             variables.cache_root: f"{seat.compiling}/vllm",
+            # Engines before 0.32 name what they have compiled by these two places as well, which else lie in the home
+            # of the slot: a graph compiled in one slot would be compiled again in the other.
+            "VLLM_CONFIG_ROOT": f"{seat.compiling}/vllm/config",
+            "VLLM_XLA_CACHE_PATH": f"{seat.compiling}/vllm/xla",
             "TORCHINDUCTOR_CACHE_DIR": f"{seat.compiling}/inductor",
             "TRITON_CACHE_DIR": f"{seat.compiling}/triton",
             "CUDA_CACHE_PATH": f"{seat.compiling}/cuda",

@@ -1,0 +1,45 @@
+"""What fences stand around a process, as one look at its host says."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+HOSTSIDE = Path(__file__).parents[2] / "toolkit" / "hostside"
+
+
+@pytest.fixture
+def fence(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.syspath_prepend(str(HOSTSIDE))
+    yield importlib.import_module("fence")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="a start script runs as root")
+def test_a_start_that_still_checks_its_files_or_waits_for_a_device_is_no_replica_without_a_fence(
+    fence: ModuleType, tmp_path: Path
+) -> None:
+    assert "user" in _fences(fence, tmp_path, "check-start")
+    # What root runs in the place of a replica stays a replica without a user of its own.
+    assert "user" not in _fences(fence, tmp_path, "serve")
+
+
+def _fences(fence: ModuleType, root: Path, word: str) -> list[str]:
+    """Return the fences around a script of root with a child whose command line has `word`."""
+    child = f"{sys.executable} -c 'print(1, flush=True); import time; time.sleep(60)' {word}; true"
+    script = subprocess.Popen(["sh", "-c", child], stdout=subprocess.PIPE, start_new_session=True)
+    assert script.stdout is not None
+    try:
+        script.stdout.readline()
+        found: list[str] = fence.of_process(str(root), script.pid)
+        return found
+    finally:
+        os.killpg(script.pid, 9)
+        script.wait()
+        script.stdout.close()
