@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +16,16 @@ from tests.adapters.history_lab import Clock
 from toolkit.adapters.history.database import Address, read_address
 from toolkit.adapters.history.history import History
 from toolkit.adapters.history.schema import MIGRATIONS
-from toolkit.domain.use import Counted, Place, UseChunk, UseCursor, UseRow, UseRun
+from toolkit.domain.use import (
+    KINDS,
+    PROBE,
+    Counted,
+    Place,
+    UseChunk,
+    UseCursor,
+    UseRow,
+    UseRun,
+)
 from toolkit.errors import ToolkitError
 
 ROW = UseRow(
@@ -218,6 +230,74 @@ def test_of_many_that_collect_at_once_one_stores_each_chunk(
         each.close()
     assert (len(stored), sum(stored)) == (80, 20)
     assert history.use(by=())[0].requests == 40
+
+
+KIND_SETS = [
+    kinds for count in range(len(KINDS) + 1) for kinds in itertools.combinations(KINDS, count)
+]
+VARIED = tuple(
+    replace(
+        ROW,
+        day=f"2026-11-{20 + number % 2}",
+        host="gpu-1",
+        key=("alice", "bob", PROBE)[number % 3],
+        model=("tiny", "tiny-de")[number // 2 % 2],
+        ended=("whole", "left")[number // 4 % 2],
+        requests=1 + number,
+        audio_seconds=0.5 * number,
+    )
+    for number in range(24)
+)
+
+
+def add_varied(history: History) -> None:
+    """Two hosts with the same use."""
+    for number, host in enumerate(("gpu-1", "gpu-2")):
+        ledger = f"{number + 7:016x}"
+        end = Place(ledger, 0, 9)
+        assert history.add_use(
+            replace(CHUNK, host=host, start=Place(ledger), end=end, rows=VARIED, runs=())
+        )
+
+
+def summed(kinds: Sequence[str], *, key: str, probes: bool) -> dict[tuple[object, ...], int]:
+    found: dict[tuple[object, ...], int] = {}
+    for row in (replace(each, host=host) for each in VARIED for host in ("gpu-1", "gpu-2")):
+        if (probes or row.key != PROBE) and key in ("", row.key):
+            kind = tuple(getattr(row, name) for name in kinds)
+            found[kind] = found.get(kind, 0) + row.requests
+    return found
+
+
+@pytest.mark.parametrize(
+    ("key", "probes"), [("", False), ("", True), ("bob", False), (PROBE, True)]
+)
+def test_sums_over_any_kinds_are_those_of_the_rows(
+    history: History, key: str, probes: bool
+) -> None:
+    add_varied(history)
+    for kinds in KIND_SETS:
+        found = history.use(by=kinds, key=key, probes=probes)
+        counts = {tuple(getattr(row, name) for name in kinds): row.requests for row in found}
+        assert counts == summed(kinds, key=key, probes=probes), kinds
+
+
+def test_a_history_with_use_of_the_former_schema_gets_its_sums(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    now = History(path, Clock())
+    add_varied(now)
+    now.close()
+    with closing(sqlite3.connect(path)) as former, former:
+        for table in ("use_of_keys", "use_at_hosts"):
+            former.execute(f"DROP TABLE {table}")
+        former.execute("PRAGMA user_version = 8")
+    again = History(path, Clock())
+    for kinds in (("key",), ("host", "model")):
+        counts = {
+            tuple(getattr(row, name) for name in kinds): row.requests for row in again.use(by=kinds)
+        }
+        assert counts == summed(kinds, key="", probes=False)
+    again.close()
 
 
 def test_a_history_of_the_former_schema_gets_the_tables(

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from toolkit.adapters.history.history import History  # noqa: E402
+from toolkit.adapters.history.schema import FILL_USE_SUMS  # noqa: E402
 
 SECONDS, MEGABYTES = 3.0, 300
 DAYS, HOSTS, KEYS, MODELS, EACH = 365, 20, 50, ("small", "large"), 14
@@ -81,12 +82,15 @@ def fill(place: Path) -> int:
     (place / "costs.yaml").write_text(f"currency: USD\nhosts:\n{hosts}")
     History(place / "home" / "history.db", time.time).close()
     with closing(sqlite3.connect(place / "home" / "history.db")) as db, db:
-        return db.executemany(
+        count = db.executemany(
             "INSERT INTO use (day, host, key, model, base, version, release_number, ended, requests,"
             " tokens_in, cached, tokens_out, reasoning, unknown, audio_seconds)"
             f" VALUES (?, ?, ?, ?, ?, 'v1', 1, 'whole', {EACH}, 14000, 4000, 3000, 0, 0, 0)",
             kinds(),
         ).rowcount
+        for statement in FILL_USE_SUMS:
+            db.execute(statement)
+        return count
 
 
 def kinds() -> Iterator[tuple[str, str, str, str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shlex
 from dataclasses import replace
@@ -80,11 +81,11 @@ def test_csv_lists_models_or_keys(office: Prompt) -> None:
     """720 h of gpu1: 1,800. gpu2: write-off 575.342466, hosting 147.945205, people 315.616438 + 6 x 80 x 720 / 730.
 
     Each host works 500 million / 20,000 + 100 million / 2,500 = 65,000 s: (250 W x 720 h + 650 W x 18.0556 h) x 1.4 =
-    268.4306 kWh, 80.529167.
+    268.4306 kWh, 80.529167. Of it 650 W x 18.0556 h, 4.929167, is work, and of the rest 65,000 s of 2,592,000 s.
     """
     assert office("cost", *TRAFFIC, "--csv").out.splitlines() == [
-        "model,requests,tokens_in,cached,tokens_out,cost_EUR",
-        "qwen-7b,1000,1000000000,0,200000000,3392.857934",
+        "model,requests,tokens_in,cached,tokens_out,cost_EUR,work_EUR,idle_EUR,asleep_EUR,standby_EUR",
+        "qwen-7b,1000,1000000000,0,200000000,3392.857934,89.888800,3302.969134,0.000000,0.000000",
     ]
     assert office("cost", *TRAFFIC, "--csv", "--by", "key").out.splitlines()[1] == (
         "stated,qwen-7b,1000,1000000000,0,200000000,3392.857934"
@@ -188,4 +189,8 @@ def test_what_hours_of_sleep_cost_stands_apart_from_idle_time(office: Prompt) ->
     assert Decimal(small["asleep"]) > 0 and Decimal(large["asleep"]) == 0
     # gpu1 costs 50.88; a quarter of its memory is that of `small`, 12.72, and of 48 h it slept there for 12.
     assert small["asleep"] == "3.180000"
+    rows = {
+        each["model"]: each for each in csv.DictReader(office(*words, "--csv").out.splitlines())
+    }
+    assert (rows["small"]["asleep_EUR"], rows["large"]["asleep_EUR"]) == ("3.180000", "0.000000")
     assert Decimal(small["total"]) == Decimal(small["asleep"]) + Decimal(small["idle"])

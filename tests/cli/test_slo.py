@@ -172,7 +172,8 @@ def prometheus(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> FakePrometheus:
             ("toolkit_first_token_seconds_bucket", {**told, "le": "+Inf"}, grown((5, 100))),
         ]
     )  # fmt: skip
-    monkeypatch.setattr("toolkit.cli.slo.open_prometheus", lambda: made)
+    for command in ("slo", "report"):
+        monkeypatch.setattr(f"toolkit.cli.{command}.open_prometheus", lambda: made)
     return made
 
 
@@ -198,6 +199,23 @@ def test_the_figures_are_those_of_prometheus_where_one_is_set(
     assert (document["source"], document["prometheus"], document["why_not_prometheus"]) == (
         "prometheus", "http://prometheus.invalid:9090", None,
     )  # fmt: skip
+
+
+def test_a_report_has_the_figures_of_slo_and_says_where_they_are_from(
+    fleet: Fleet, prometheus: FakePrometheus
+) -> None:
+    for words, source in (
+        ("Prometheus at http://prometheus.invalid:9090", "prometheus"),
+        ("the hosts", "hosts"),
+    ):
+        said = fleet.prompt("report", "--no-outdated", "--json")
+        assert said.code == 0, said.err
+        text = (fleet.prompt.place / "report.html").read_text("utf-8").replace("<wbr>", "")
+        assert f"Figures from {words}" in text
+        assert ("99.5 %" if source == "prometheus" else "99.7 %") in text
+        assert said.json()["objectives_from"] == source
+        prometheus.error = HostError("Prometheus at X does not answer: refused")
+    assert "Figures from the hosts: Prometheus at X does not answer: refused." in text
 
 
 def test_the_ledger_can_be_asked_all_the_same(fleet: Fleet, prometheus: FakePrometheus) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from tests.cli.shell import Shell
+from toolkit.errors import HostError
+from toolkit.workflows.use.collect import Collected
 
 COSTS = """\
 currency: USD
@@ -107,6 +109,24 @@ def test_the_table_has_both_sides_with_the_figures_of_cost(desk: Shell) -> None:
     assert found["one more million tokens"] == ("USD 0.0000", "USD 2.7273", "inside")
     assert found["same cost at"][0] == "8 times this traffic"
     assert (said["api"], said["read"], said["inside"]) == ("acme/big", "2026-11-20", False)
+
+
+def test_recorded_use_is_collected_first_and_hosts_that_are_away_are_named(
+    desk: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def collect(hosts: Any, history: Any) -> Collected:
+        asked.extend(each.name for each in hosts)
+        return Collected(errors={"localhost": HostError("gone")})
+
+    monkeypatch.setattr("toolkit.workflows.use.collect.collect", collect)
+    said = desk("which", "tiny")
+    assert "the history has no use" in said.err
+    assert asked == ["localhost"]
+    desk("which", "tiny", "--no-hosts")
+    desk("which", "tiny", *TRAFFIC)
+    assert asked == ["localhost"]
 
 
 def test_golden_prompts_go_to_both_with_the_key_of_each(

@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.workflows.world import release
 from toolkit.adapters.history.history import History
+from toolkit.adapters.history.schema import FILL_USE_SUMS
 from toolkit.config.costs import load_costs
 from toolkit.config.price_table import load_price_table
 from toolkit.domain.accelerator import Accelerator
@@ -249,6 +250,8 @@ def _use(
                     rows.append((*kind, *counts, counts[3] // 5, 0, 0.0))
     marks = ", ".join("?" * 15)
     db.executemany(f"INSERT INTO use VALUES ({marks})", rows)
+    for statement in FILL_USE_SUMS:
+        db.execute(statement)
 
 
 def use_rows(path: Path) -> int:

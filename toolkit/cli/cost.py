@@ -133,7 +133,7 @@ def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
         keys = as_json or by == "key"
         place = home_directory(home)
         history = open_history(place)
-        away = () if no_hosts else _collected(fleet, place, history)
+        away = () if no_hosts else collected(fleet, place, history)
         situation, notes = recorded_situation(costs, days_of_bill, readings, history, keys=keys)
         notes = (*away, *notes)
     else:
@@ -153,7 +153,7 @@ def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
         note(words)
 
 
-def _collected(fleet: str | None, place: Path, history: History) -> tuple[str, ...]:
+def collected(fleet: str | None, place: Path, history: History) -> tuple[str, ...]:
     """Collect the newest use from the hosts into the history; return remarks on hosts that were not reached."""
     from toolkit.workflows.use.collect import collect
 

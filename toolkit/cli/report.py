@@ -17,6 +17,7 @@ from toolkit.cli.context import (
     open_history,
     open_hosts,
     open_hub,
+    open_prometheus,
     read_pins,
     read_registry,
 )
@@ -98,7 +99,7 @@ def report(
     models: Sequence[Model] = ()
     with suppress(ToolkitError):
         models = tuple(read_registry(registry_path).models.values())
-    found = gather(status, history, begin, until, upstream, cost, models)
+    found = gather(status, history, begin, until, upstream, cost, models, open_prometheus())
     text = page(found)
     write_text(output, text)
     for name, why in found.fleet.unreachable.items():

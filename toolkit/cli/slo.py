@@ -6,7 +6,6 @@ import time
 
 import click
 
-from toolkit.adapters.history.history import History
 from toolkit.cli.context import (
     home_directory,
     open_history,
@@ -17,11 +16,9 @@ from toolkit.cli.context import (
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json
-from toolkit.cli.views.objectives import Source, document, show
-from toolkit.domain.model import Model
-from toolkit.errors import HostError, InputError
-from toolkit.planning.objectives.measured import Measured
-from toolkit.workflows.fleet.objectives import measure, measure_by_prometheus
+from toolkit.cli.views.objectives import document, show
+from toolkit.errors import InputError
+from toolkit.workflows.fleet.objectives import measure, measure_by
 from toolkit.workflows.use.collect import Collected, collect
 
 
@@ -73,7 +70,8 @@ def slo(
     place = home_directory(home)
     history = open_history(place)
     now = time.time()
-    found, source = (None, Source()) if by_ledger else _by_prometheus(promising, history, now, days)
+    prometheus = None if by_ledger else open_prometheus()
+    found, source = measure_by(prometheus, promising, history, now, days)
     collected = Collected()
     if found is None:
         if not no_hosts:
@@ -86,17 +84,3 @@ def slo(
     show(found, source)
     for name, error in collected.errors.items():
         note(f"{name}: not reached, so what it counted last is not in here: {error.message}")
-
-
-def _by_prometheus(
-    models: list[Model], history: History, now: float, days: int | None
-) -> tuple[tuple[Measured, ...] | None, Source]:
-    """Return the figures of the Prometheus that is set, None where there is none or it has none."""
-    prometheus = open_prometheus()
-    if prometheus is None:
-        return None, Source()
-    try:
-        found = measure_by_prometheus(models, prometheus, history, now, days)
-    except HostError as error:
-        return None, Source(why_not=error.message)
-    return found, Source(prometheus.address)

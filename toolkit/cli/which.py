@@ -14,7 +14,7 @@ import click
 
 from toolkit.cli.ask import reachable, read_key
 from toolkit.cli.context import home_directory, open_fleet, open_history, read_registry
-from toolkit.cli.cost import first_and_last, recorded_situation, stated_situation
+from toolkit.cli.cost import collected, first_and_last, recorded_situation, stated_situation
 from toolkit.cli.numbers import Decimal, Whole
 from toolkit.cli.options import (
     costs_option,
@@ -69,6 +69,9 @@ _SIDES = {"inside": "inside", "api": "the closed API", "": "-"}
 @click.option(
     "--days", type=Whole(1, 3660), default=30, show_default=True, help="Days of the stated traffic."
 )
+@click.option(
+    "--no-hosts", is_flag=True, help="Take what the history has; collect nothing from the hosts."
+)
 @costs_option()
 @registry_option()
 @fleet_option()
@@ -77,9 +80,9 @@ _SIDES = {"inside": "inside", "api": "the closed API", "": "-"}
 def which(model: str, as_json: bool, **options: Any) -> None:
     """Show what speaks for MODEL inside and what for a closed API, for one workload.
 
-    Volume and prices are those of `toolkit cost`. Golden prompts are asked of both only where --endpoint and
-    --key-variable name the closed API, and never of it for a model or workload that is `inside`. The table decides
-    nothing.
+    Volume and prices are those of `toolkit cost`, which collects use from the hosts first. Golden prompts are asked of
+    both only where --endpoint and --key-variable name the closed API, and never of it for a model or workload that is
+    `inside`. The table decides nothing.
     """
     from toolkit.planning.economics.which import points
 
@@ -127,7 +130,11 @@ def _bill(model: str, options: dict[str, Any]) -> Bill:
     today = datetime.fromtimestamp(time.time(), UTC).date()
     if options["tokens_in"] is None and options["tokens_out"] is None:
         days = first_and_last(options["since"], "", today)
-        history = open_history(home_directory(options["home"]))
+        place = home_directory(options["home"])
+        history = open_history(place)
+        if not options["no_hosts"]:
+            for words in collected(options["fleet"], place, history):
+                note(words)
         situation, notes = recorded_situation(costs, days, "", history, keys=False)
         for words in notes:
             note(words)

@@ -178,6 +178,50 @@ m008_tallies = (
         PRIMARY KEY (hour, host))""",
 )
 
+# Sums of `use` that a bill reads: over hosts, and over keys. Kept as chunks come in, see `use.py`.
+m009_use_sums = (
+    """CREATE TABLE use_of_keys (
+        day TEXT NOT NULL,
+        key TEXT NOT NULL,
+        model TEXT NOT NULL,
+        version TEXT NOT NULL,
+        release_number INTEGER NOT NULL,
+        base TEXT NOT NULL,
+        ended TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        tokens_in INTEGER NOT NULL,
+        cached INTEGER NOT NULL,
+        tokens_out INTEGER NOT NULL,
+        reasoning INTEGER NOT NULL,
+        unknown INTEGER NOT NULL,
+        audio_seconds REAL NOT NULL,
+        PRIMARY KEY (day, key, model, version, release_number, base, ended))""",
+    """CREATE TABLE use_at_hosts (
+        day TEXT NOT NULL,
+        host TEXT NOT NULL,
+        model TEXT NOT NULL,
+        version TEXT NOT NULL,
+        release_number INTEGER NOT NULL,
+        base TEXT NOT NULL,
+        ended TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        tokens_in INTEGER NOT NULL,
+        cached INTEGER NOT NULL,
+        tokens_out INTEGER NOT NULL,
+        reasoning INTEGER NOT NULL,
+        unknown INTEGER NOT NULL,
+        audio_seconds REAL NOT NULL,
+        PRIMARY KEY (day, host, model, version, release_number, base, ended))""",
+    """INSERT INTO use_of_keys SELECT day, key, model, version, release_number, base, ended,
+        SUM(requests), SUM(tokens_in), SUM(cached), SUM(tokens_out), SUM(reasoning), SUM(unknown), SUM(audio_seconds)
+        FROM use GROUP BY day, key, model, version, release_number, base, ended""",
+    """INSERT INTO use_at_hosts SELECT day, host, model, version, release_number, base, ended,
+        SUM(requests), SUM(tokens_in), SUM(cached), SUM(tokens_out), SUM(reasoning), SUM(unknown), SUM(audio_seconds)
+        FROM use WHERE key <> 'probe' GROUP BY day, host, model, version, release_number, base, ended""",
+)
+# For what is written beside the history: its sums of an empty table.
+FILL_USE_SUMS = m009_use_sums[2:]
+
 MIGRATIONS = (
     m001_initial,
     m002_many_hosts,
@@ -187,4 +231,5 @@ MIGRATIONS = (
     m006_use,
     m007_starts,
     m008_tallies,
+    m009_use_sums,
 )

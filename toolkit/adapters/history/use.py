@@ -21,6 +21,8 @@ SUMS = (
     "unknown",
     "audio_seconds",
 )
+# Tables of the same sums without a kind, which have a part of the rows. The second one has no probes.
+WITHOUT_HOST, WITHOUT_KEY = "use_of_keys", "use_at_hosts"
 # `release` and `end` are words of SQL.
 _COLUMNS = {"release": "release_number"}
 _RUN = ("ledger", "program", "run")
@@ -65,6 +67,7 @@ def rows(db: Database, wanted: Wanted) -> list[UseRow]:
     """Return the sums for each kind that is asked for, in their order."""
     columns = [_COLUMNS.get(each, each) for each in KINDS if each in wanted.by]
     sums = ", ".join(f"SUM({each}) AS {each}" for each in wanted.sums)
+    table = _smallest(wanted)
     (recorded,) = db.run(
         "SELECT (SELECT MIN(day) FROM use) AS first, (SELECT MAX(day) FROM use) AS last", ()
     )
@@ -74,18 +77,25 @@ def rows(db: Database, wanted: Wanted) -> list[UseRow]:
         "day <= ?": _unless(wanted.until, lambda day: day >= (recorded["last"] or "")),
         "? IN (model, base)": wanted.model or None,
         "key = ?": wanted.key or None,
-        "key <> ?": None if wanted.probes else PROBE,
+        "key <> ?": None if wanted.probes or table == WITHOUT_KEY else PROBE,
     }
     used = {words: value for words, value in conditions.items() if value is not None}
     where = f" WHERE {' AND '.join(used)}" if used else ""
     groups = f" GROUP BY {', '.join(columns)}" if columns else ""
     found = db.run(
-        f"SELECT {', '.join([*columns, sums])} FROM use{where}{groups}",  # noqa: S608
+        f"SELECT {', '.join([*columns, sums])} FROM {table}{where}{groups}",  # noqa: S608
         list(used.values()),
     )
     read = [_row(each) for each in found if each[wanted.sums[0]] is not None]
     # Databases differ in their order of texts.
     return sorted(read, key=attrgetter(*KINDS))
+
+
+def _smallest(wanted: Wanted) -> str:
+    """Return the table with the fewest rows that tells what is asked for."""
+    if "host" not in wanted.by:
+        return WITHOUT_HOST
+    return "use" if "key" in wanted.by or wanted.key or wanted.probes else WITHOUT_KEY
 
 
 def _unless(day: str | None, needless: Callable[[str], bool]) -> str | None:
@@ -142,14 +152,20 @@ def _move(db: Database, chunk: UseChunk, at: float) -> None:
 
 
 def _add_row(db: Database, host: str, row: UseRow) -> None:
-    kinds = [_COLUMNS.get(each, each) for each in KINDS]
     given = {**{_COLUMNS.get(each, each): getattr(row, each) for each in KINDS}, "host": host}
-    more = ", ".join(f"{each} = use.{each} + excluded.{each}" for each in SUMS)
+    _add_to(db, "use", given, row)
+    _add_to(db, WITHOUT_HOST, {name: given[name] for name in given if name != "host"}, row)
+    if row.key != PROBE:
+        _add_to(db, WITHOUT_KEY, {name: given[name] for name in given if name != "key"}, row)
+
+
+def _add_to(db: Database, table: str, kinds: dict[str, str | int], row: UseRow) -> None:
+    more = ", ".join(f"{each} = {table}.{each} + excluded.{each}" for each in SUMS)
     db.run(
-        f"INSERT INTO use ({', '.join([*kinds, *SUMS])})"  # noqa: S608
+        f"INSERT INTO {table} ({', '.join([*kinds, *SUMS])})"  # noqa: S608
         f" VALUES ({', '.join('?' * (len(kinds) + len(SUMS)))})"
         f" ON CONFLICT ({', '.join(kinds)}) DO UPDATE SET {more}",
-        [*(given[each] for each in kinds), *(getattr(row, each) for each in SUMS)],
+        [*kinds.values(), *(getattr(row, each) for each in SUMS)],
     )
 
 

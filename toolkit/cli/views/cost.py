@@ -224,11 +224,21 @@ def csv_text(bill: Account, by: str) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     first = ("key", "model") if by == "key" else ("model",)
-    writer.writerow(
-        (*first, "requests", "tokens_in", "cached", "tokens_out", f"cost_{bill.currency}")
-    )
-    writer.writerows(_rows(bill, by))
+    parts = () if by == "key" else ("work", "idle", "asleep", "standby")
+    money_of = [f"{each}_{bill.currency}" for each in ("cost", *parts)]
+    writer.writerow((*first, "requests", "tokens_in", "cached", "tokens_out", *money_of))
+    rows = _rows(bill, by)
+    if by == "model":
+        rows = [(*row, *_parts(each)) for row, each in zip(rows, bill.models, strict=True)]
+    writer.writerows(rows)
     return out.getvalue()
+
+
+def _parts(model: ModelBill) -> tuple[str, ...]:
+    """Return what the parts of a model's time cost; nothing for what no capacity tells."""
+    known = model.idle is not None
+    asleep = model.asleep if known else None
+    return tuple(money(each) or "" for each in (model.working, model.idle, asleep, model.standby))
 
 
 def _rows(bill: Account, by: str) -> list[tuple[str, ...]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,24 +13,13 @@ from toolkit.domain.quantity import format_brief, format_seconds
 from toolkit.errors import HostError
 from toolkit.planning.objectives.attained import PACES, Attained, Spent
 from toolkit.planning.objectives.coverage import Coverage
-from toolkit.planning.objectives.measured import Measured
+from toolkit.planning.objectives.measured import Measured, Source
 
 NOUNS = {
     Promise.AVAILABILITY: "availability",
     Promise.FIRST: "first token",
     Promise.BETWEEN: "between tokens",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where the figures are from: the address of a Prometheus, else the hosts' ledgers.
-
-    `why_not` says why a Prometheus that is set has told nothing.
-    """
-
-    prometheus: str = ""
-    why_not: str = ""
 
 
 def show(found: Sequence[Measured], source: Source) -> None:
@@ -54,9 +42,7 @@ def show(found: Sequence[Measured], source: Source) -> None:
             if one.left_out:
                 words = ", ".join(f"{count:,} {reason}" for reason, count in one.left_out)
                 say(f"{each.model}: left out of {NOUNS[one.objective.promise]}: {words}")
-    say(
-        f"figures from {f'Prometheus at {source.prometheus}' if source.prometheus else 'the hosts'}"
-    )
+    say(f"figures from {source.words}")
     if source.why_not:
         note(f"{source.why_not}; so the figures are those that the hosts counted")
     for host in _hosts(found).values():

@@ -9,6 +9,22 @@ from toolkit.planning.objectives.coverage import Coverage
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where figures are from: the address of a Prometheus, else the hosts' ledgers.
+
+    `why_not` says why a Prometheus that is set has told nothing.
+    """
+
+    prometheus: str = ""
+    why_not: str = ""
+
+    @property
+    def words(self) -> str:
+        """The source in words."""
+        return f"Prometheus at {self.prometheus}" if self.prometheus else "the hosts"
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """A model's objectives over the last `days`, up to the time `until` (seconds since the epoch)."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from toolkit.domain.facts import FleetFacts
 from toolkit.planning.economics.summary import Summary
-from toolkit.planning.objectives.measured import Measured
+from toolkit.planning.objectives.measured import Measured, Source
 from toolkit.planning.report.changes import Change, Reign
 from toolkit.planning.report.latency import Before
 from toolkit.planning.report.use import Column, Sum
@@ -60,7 +60,7 @@ class Findings:
 
     `changes` are those of the period, `reigns` all that reach into it. `drift` says in words what is not as it was
     deployed; `remarks` what else deserves a look. `history_fault` is why the history could not be read in full.
-    `objectives` are over windows of their own, up to `until`.
+    `objectives` are over windows of their own, up to `until`; `source` is where their figures are from.
     """
 
     since: float
@@ -76,6 +76,7 @@ class Findings:
     history_fault: str = ""
     cost: Cost = field(default_factory=Cost)
     objectives: tuple[Measured, ...] = ()
+    source: Source = field(default_factory=Source)
 
     def as_json(self) -> dict[str, Any]:
         """Return how much of each there is, for a program that has a report made."""
@@ -91,4 +92,5 @@ class Findings:
             "tokens_out": sum(each.tokens_out for each in self.use.models),
             "drift": list(self.drift),
             "history_fault": self.history_fault,
+            "objectives_from": "prometheus" if self.source.prometheus else "hosts",
         }

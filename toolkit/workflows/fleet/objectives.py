@@ -12,7 +12,7 @@ from toolkit.domain.release import Outcome
 from toolkit.errors import HostError
 from toolkit.planning.objectives.attained import Lived, attained
 from toolkit.planning.objectives.coverage import coverage
-from toolkit.planning.objectives.measured import Measured
+from toolkit.planning.objectives.measured import Measured, Source
 from toolkit.planning.objectives.sampled import READ, sampled, selections, watched
 
 # The newest of a model; a window of a quarter has fewer.
@@ -41,6 +41,26 @@ def measure(
             )
         )
     return tuple(found)
+
+
+def measure_by(
+    prometheus: PrometheusPort | None,
+    models: Sequence[Model],
+    history: History,
+    now: float,
+    days: int | None = None,
+) -> tuple[tuple[Measured, ...] | None, Source]:
+    """Return the figures of a Prometheus and itself; None where there is none or it has none, and why.
+
+    Raises InputError where its address or the credentials are wrong.
+    """
+    if prometheus is None:
+        return None, Source()
+    try:
+        found = measure_by_prometheus(models, prometheus, history, now, days)
+    except HostError as error:
+        return None, Source(why_not=error.message)
+    return found, Source(prometheus.address)
 
 
 def measure_by_prometheus(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from toolkit.adapters.history.history import History
+from toolkit.adapters.prometheus import PrometheusPort
 from toolkit.domain.economics import ApiPrice, Costs
 from toolkit.domain.model import Model
 from toolkit.errors import ToolkitError
@@ -16,7 +17,7 @@ from toolkit.planning.report.latency import measured
 from toolkit.planning.report.use import columns, sums
 from toolkit.planning.use.reconciled import reconciled
 from toolkit.workflows.fleet.cost import bills
-from toolkit.workflows.fleet.objectives import measure
+from toolkit.workflows.fleet.objectives import measure, measure_by
 from toolkit.workflows.fleet.recorded import recorded, window
 from toolkit.workflows.fleet.status import FleetStatus
 
@@ -34,10 +35,12 @@ def gather(
     upstream: Upstream,
     cost: Cost = NO_COST,
     models: Sequence[Model] = (),
+    prometheus: PrometheusPort | None = None,
 ) -> Findings:
     """Return the findings for the time from `since` to `until`, in seconds since the epoch.
 
-    `models` are those of the registry, with what they promise.
+    `models` are those of the registry, with what they promise; how far they keep it is measured as by `toolkit slo`,
+    by `prometheus` where it has figures.
     """
     versions = {
         (each.model, each.number): each.version
@@ -45,6 +48,7 @@ def gather(
         for each, _ in history.releases(model)
     }
     known = changes(history.deployments_until(until), history.gates_since(since), versions)
+    measured_by, source = measure_by(prometheus, models, history, until)
     period = tuple(each for each in known if since <= each.started or each.ended is None)
     return Findings(
         since=since,
@@ -59,7 +63,8 @@ def gather(
         upstream=upstream,
         history_fault=history.fault,
         cost=cost,
-        objectives=measure(models, history, until),
+        objectives=measure(models, history, until) if measured_by is None else measured_by,
+        source=source,
     )  # fmt: skip
 
 

@@ -106,7 +106,10 @@ def _reconciliation(releases: Sequence[Reconciled]) -> Html | None:
 
 def objectives(found: Findings, room: int) -> Html:
     """Return how far models keep their objectives, and which releases spent their budgets."""
-    lead = "Availability and latency that each model promises, over its own window up to the end of the period."
+    lead = (
+        "Availability and latency that each model promises, over its own window up to the end of the period. "
+        f"Figures from {found.source.words}{f': {found.source.why_not}' if found.source.why_not else ''}."
+    )
     if not found.objectives:
         return section("objectives", "Objectives", lead, nothing("Not set."))
     kept = [
