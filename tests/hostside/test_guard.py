@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -88,6 +90,28 @@ def test_a_bake_passes_by_its_probes_alone_and_the_verdict_stays_until_a_command
     quick.fault("500")
     time.sleep(0.5)
     assert (quick.found()["verdict"], quick.weights()) == (verdict, STAYS)
+
+
+def test_a_memory_over_its_limit_is_measured_at_each_look_without_the_engines_own_times(
+    quick: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "SELDOM", 3.0)
+    measured = Counter[str]()
+    for name in ("memory", "times"):
+        given = getattr(guard.Replica, name)
+
+        def counted(replica: Any, *args: Any, name: str = name, given: Any = given) -> Any:
+            measured[name] += replica.program == "tiny-green"
+            return given(replica, *args)
+
+        monkeypatch.setattr(guard.Replica, name, counted)
+    quick.begin()
+    until(lambda: quick.found()["looked_at"])
+    quick.fault("grow")
+    assert quick.verdict(30)["reason"].startswith("its memory has grown")
+    # The first look that finds it is an ordinary one; the others make sure, without waiting for the next ordinary one.
+    assert measured["memory"] > measured["times"]
+    assert quick.weights() == BACK
 
 
 def test_a_share_goes_back_within_a_second_of_the_end_of_its_lease(quick: Guarded) -> None:

@@ -32,8 +32,6 @@ from wire import Document
 LOOK, WORRIED = 1.0, 0.4
 # Memory and the engines' own times are looked at so seldom, because reading them is work.
 SELDOM = 5.0
-# A memory that is over its limit is looked at again sooner, so that a leak is stopped within seconds.
-GROWING = 1.5
 # Without a guard the watch only notes so often how each slot usually does: a later guard compares with that.
 IDLE = 10.0
 # A host that has booted has so many seconds at least to load the weights again.
@@ -174,16 +172,17 @@ class Guard:
         new = traffic.get((model, self.order["slot"]), Traffic())
         old = traffic.get((model, self.order["former"]), Traffic())
         self._pairs.loads, self._pairs.hurry = (new.open, old.open), self._judge.trial.doubtful
-        pause = min(GROWING, SELDOM) if self._judge.grows else SELDOM
-        seldom = time.monotonic() - self._seldom >= pause
         sides = Side(new), Side(old)
-        if seldom:
+        if time.monotonic() - self._seldom >= SELDOM:
             self._seldom = time.monotonic()
             if not self._filled():
                 return self._conclude(UNKNOWN, EMPTIED)
             if self._taken_over():
                 return self._conclude(FAILED, TAKEN_OVER)
             sides = self._measured(self._replica, new, self._port), self._of_former(old)
+        elif self._judge.grows:
+            # Each look then, so that a leak is stopped within seconds. An engine in need may tell its times late.
+            sides = Side(new, self._replica.memory()), Side(old)
         look = Look(time.time(), *sides, tuple(self._pairs.take()), self._broken(new))
         if why := self._judge.look(look):
             return self._conclude(FAILED, why)
