@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.config.registry.reading import load_registry, read_registry
-from toolkit.domain.guard import Guard
+from toolkit.domain.guard import Guard, Speed
 from toolkit.domain.model import Adapter, Check, HubSource, LocalSource, Lora, Permission
 from toolkit.errors import InputError
 
@@ -93,6 +93,12 @@ def test_the_guard_of_an_adapter_knows_its_line_and_is_not_its_base_s(tmp_path: 
     assert house.guard.answers.path == str(tmp_path / "sql.yaml")
     assert house.guard.answers.place == f"{tmp_path}/model_registry.yaml:17:33"
     assert (sql.guard, version.guard, version.part(house).guard) == (Guard(), Guard(), house.guard)
+    asked = "        guard: {speed: {pairs: 30}, benchmarks: {tasks: [sums.yaml]}}\n"
+    found = load_registry(written(tmp_path, GOOD.replace("        licence: mit\n", asked)))
+    guard = found.version("tiny@v1").adapters[1].guard
+    assert guard.speed == Speed(30)
+    assert guard.benchmarks is not None
+    assert guard.benchmarks.paths == (str(tmp_path / "sums.yaml"),)
     off = GOOD.replace("        licence: mit\n", "        guard: off\n")
     assert load_registry(written(tmp_path, off)).version("tiny@v1").adapters[1].guard.off
 
@@ -139,7 +145,7 @@ FAULTS = [
     ("max_active: 2", "max_active: 0", "8:24", "max_active: input should be greater than or equal to 1", "see docs/registry.md"),
     ("    lora:", "    serving: {enable_lora: true}\n    lora:", "8:15", "'enable_lora' stands beside `adapters` or `lora`, which decide it", "write `lora: {max_active: 4, max_rank: 16}` instead"),
     ("memory: 6GiB}\n    lora", "memory: 6GiB, hosts: 2}\n    lora", "7:59", "a replica over several hosts takes no adapters", "remove `adapters` and `lora`, or let one host run a replica"),
-    ("        licence: mit", "        guard: {canary: [{share: 1%, duration: 5min}]}", "17:17", "unknown field 'canary'", "known here: answers, bake, patience, shape, tolerance, unsure"),
+    ("        licence: mit", "        guard: {canary: [{share: 1%, duration: 5min}]}", "17:17", "unknown field 'canary'", "known here: answers, bake, benchmarks, patience, shape, speed, tolerance, unsure"),
     ("        licence: mit", "        guard: {answers: {file: ../sql.yaml}}", "17:33", "'../sql.yaml' is no file beside the registry", "write it like golden/chat.yaml"),
     ("        licence: mit", "        license: mit", "17:9", "unknown field 'license'", "did you mean 'licence'?"),
     ("        base: acme/Tiny-Base", "        permission: {formats: [bin], reason: x}", "18:9", "unknown field 'permission'", "did you mean 'revision'?"),

@@ -87,6 +87,21 @@ def test_both_get_the_same_fresh_prompts_in_turn() -> None:
         assert each["new"]["seconds"] >= each["new"]["whole"] >= 0.04
 
 
+def test_two_adapters_of_one_replica_are_asked_by_their_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[int, list[str]]] = []
+
+    def turn(port: int, path: str, payloads: list[dict[str, Any]], timeout: float) -> None:
+        asked.append((port, [each["model"] for each in payloads]))
+
+    monkeypatch.setattr(pairs, "turn", turn)
+    payload = {**WANTED["payload"], "model": "sql@new"}
+    wanted = {**WANTED, "payload": payload, "pairs": 1, "new": 7, "old": 7, "former": "sql"}
+    pairs.pairs(wanted, lambda _: None)
+    assert asked == [(7, ["sql@new"] * 2), (7, ["sql"] * 2)]
+
+
 def test_failed_requests_are_counted_and_have_no_times() -> None:
     with engine([], "new", 0, status=500) as new:
         (found,) = pairs.pairs({**WANTED, "pairs": 1, "new": new, "old": 0}, lambda _: None)[

@@ -96,6 +96,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "pairs": 1,
         "concurrency": 1,
         "timeout": 1,
+        "former": "",
     },
     "vitals": {"program": "tiny-blue", "port": 1, "log": "0:0"},
     "sample": {},

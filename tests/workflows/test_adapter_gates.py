@@ -15,7 +15,7 @@ from tests.workflows.world import TIMING, Killed, World
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.guard import Answers, Guard, Verdict
+from toolkit.domain.guard import Answers, Benchmarks, Guard, Score, Speed, Tolerance, Verdict
 from toolkit.domain.model import Adapter, EngineSpec, HubSource, Openness, Resources, Version
 from toolkit.domain.probe import Answer
 from toolkit.domain.release import Release
@@ -256,3 +256,66 @@ def killed_at(moment: str) -> Any:
             raise Killed
 
     return before
+
+
+FAST = Guard(speed=Speed(pairs=20), tolerance=Tolerance(slower=1.15))
+
+
+def test_a_slower_adapter_is_refused_by_pairs_beside_the_one_that_serves(world: World) -> None:
+    world.version = version(FAST)
+    world.deploy(base(1, SQL))
+    for host in world.hosts.values():
+        host.adapters.slow[SQL_2.snapshot] = 2.0
+    with pytest.raises(ReleaseFailedError, match="'speed of sql': time to first token: 2 times"):
+        world.deploy(base(2, SQL_2), ALL)
+    assert all(each == loaded(SQL) for each in engines(world))
+    assert (2, "speed of sql", "failed") in verdicts(world)
+    # The same weights in the serving adapter and the new one: slow is what it was.
+    for host in world.hosts.values():
+        host.adapters.slow[SQL.snapshot] = 2.0
+    world.deploy(base(3, SQL_2), ALL)
+    assert all(each == loaded(SQL_2) for each in engines(world))
+
+
+def test_an_adapter_whose_name_is_new_is_compared_with_its_base(world: World) -> None:
+    world.version = version(FAST)
+    world.deploy(base(1))
+    for host in world.hosts.values():
+        host.adapters.slow[SQL.snapshot] = 1.3
+    with pytest.raises(ReleaseFailedError, match="'speed of sql'"):
+        world.deploy(base(2, SQL), ALL)
+    assert names(world) == {()}
+    world.version = version(replace(FAST, tolerance=Tolerance(slower=1.5)))
+    world.deploy(base(3, SQL), ALL)
+    assert names(world) == {("sql",)}
+
+
+class Scorer:
+    """Gives each name its score; notes who was asked."""
+
+    def __init__(self, **scores: float) -> None:
+        self.known, self.asked = scores, list[str]()
+
+    def scores(self, _: Benchmarks, model: str, *given: Any, **how: Any) -> tuple[Score, ...]:
+        self.asked.append(model)
+        good = self.known[model.partition("@")[0] + "@" * ("@" in model)]
+        marks = {str(each): float(each < 100 * good) for each in range(100)}
+        return (Score("sums", "exact_match", good, marks),)
+
+
+def test_the_benchmarks_of_an_adapter_ask_both_by_their_names(world: World) -> None:
+    scorer = Scorer(tiny=0.9, sql=0.9)
+    scorer.known["sql@"] = 0.5
+    world.given["scorer"] = lambda: scorer
+    world.version = version(Guard(benchmarks=Benchmarks(("sums.yaml",))))
+    world.deploy(base(1))
+    with pytest.raises(ReleaseFailedError, match="'benchmarks of sql'"):
+        world.deploy(base(2, SQL), ALL)
+    scorer.known["tiny"] = 0.4
+    world.deploy(base(3, SQL), ALL)
+    assert names(world) == {("sql",)}
+    scorer.asked.clear()
+    with pytest.raises(ReleaseFailedError, match="'benchmarks of sql'"):
+        world.deploy(base(4, SQL_2), ALL)
+    assert set(scorer.asked) == {f"sql@{SQL_2.snapshot[:12]}", "sql"}
+    assert all(each == loaded(SQL) for each in engines(world))

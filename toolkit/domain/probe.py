@@ -90,7 +90,8 @@ class PairsWanted:
     """Pairs to take: the ports of both replicas (`old` is 0 where there is none), the request, and how often.
 
     `{fresh}` in the payload becomes a random word, so that no cache knows the prompt. `timeout` is in seconds, for
-    each answer.
+    each answer. `former` is the name by which the request goes to `old`, where that is another one than the payload's:
+    an adapter's former version may be in the same replica.
     """
 
     new: int
@@ -100,6 +101,7 @@ class PairsWanted:
     pairs: int = 20
     concurrency: int = 1
     timeout: float = 120.0
+    former: str = ""
 
 
 @dataclass(frozen=True, slots=True)

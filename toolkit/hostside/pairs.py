@@ -23,7 +23,8 @@ FRESH = "{fresh}"
 def pairs(request: Document, report: Report) -> Document:
     """Take `pairs` pairs of the request `payload` to `path`, `concurrency` at once, `timeout` seconds for each answer.
 
-    `new` and `old` are ports; without `old` (0) the new replica is asked alone. Report {"pair": number} after each.
+    `new` and `old` are ports; without `old` (0) the new replica is asked alone. With `former` the old one is asked for
+    the model of that name. Report {"pair": number} after each.
     Return {"pairs": [{"new": times, "old": times or None}]}, see `turn`.
     """
     found = []
@@ -40,7 +41,9 @@ def pair(request: Document, new_first: bool) -> Document:
     found: Document = {"new": None, "old": None}
     for side in sides:
         if request[side]:
-            found[side] = turn(request[side], request["path"], payloads, request["timeout"])
+            named = {"model": request["former"]} if side == "old" and request.get("former") else {}
+            asked = [{**each, **named} for each in payloads]
+            found[side] = turn(request[side], request["path"], asked, request["timeout"])
     return found
 
 

@@ -17,13 +17,14 @@ class FakeAdapters:
     """What the replica at each port has loaded: {port: {name: digest of the adapter's snapshot}}.
 
     Adapters with a digest in `broken` do not load, those in `mute` answer nothing, those in `says` always the same.
-    `log` has each successful call.
+    Those in `slow` take so many times as long. `log` has each successful call.
     """
 
     loaded: dict[int, dict[str, str]] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     mute: set[str] = field(default_factory=set)
     says: dict[str, str] = field(default_factory=dict)
+    slow: dict[str, float] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
 
     def begin(self, port: int, release: Release) -> None:

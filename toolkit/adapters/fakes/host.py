@@ -337,7 +337,7 @@ class FakeHost(Guarded):
             return Completion(400, "", error=words)
         text = "" if self._behaves(slot) is Behaviour.EMPTY else self.says(_version(slot), payload)
         text = "" if digest in self.adapters.mute else self.adapters.says.get(digest, text)
-        return Completion(200, text, "stop", 0.01)
+        return Completion(200, text, "stop", 0.01 * self.adapters.slow.get(digest, 1.0))
 
     def ask(self, port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
         if path in (LOAD, UNLOAD):
@@ -362,12 +362,14 @@ class FakeHost(Guarded):
         return (failed[0].status, failed[0].error) if failed else (200, "")
 
     def pairs(self, wanted: PairsWanted, report: Report) -> tuple[Pair, ...]:
-        ports = [wanted.new, *([wanted.old] if wanted.old else [])]
+        named = {"model": wanted.former} if wanted.former else {}
+        asked = [(wanted.new, wanted.payload)]
+        asked += [(wanted.old, {**wanted.payload, **named})] if wanted.old else []
         found = []
         for index in range(wanted.pairs):
             times = [
-                times_of(self.complete(port, wanted.payload, wanted.timeout), wanted)
-                for port in ports
+                times_of(self.complete(port, payload, wanted.timeout), wanted)
+                for port, payload in asked
             ]
             found.append(Pair(*times))
             report({"pair": index + 1})

@@ -324,19 +324,24 @@ class AdapterGuardSpec(Spec):
         None,
         description="Golden prompts, asked of the new adapter and of the one that serves under its name.",
     )
+    speed: SpeedSpec | None = Field(
+        None,
+        description="A comparison of speed with the adapter that serves under its name, or else with the base.",
+    )
     shape: ShapeSpec = Field(
         default_factory=ShapeSpec, description="Changes of the form of answers that are meant."
     )
+    benchmarks: BenchmarksSpec | None = Field(
+        None, description="Benchmarks, compared with the scores of the same one."
+    )
 
     def in_domain(self, model: str, directory: str) -> Guard:
-        return Guard(
-            bake=self.bake,
-            patience=self.patience,
-            unsure=Unsure(self.unsure),
-            tolerance=self.tolerance.in_domain(model, directory),
-            answers=self.answers.in_domain(model, directory) if self.answers else None,
-            shape=self.shape.in_domain(model, directory),
-        )
+        parts = {
+            name: part.in_domain(model, directory)
+            for name in ("tolerance", "answers", "speed", "shape", "benchmarks")
+            if (part := getattr(self, name)) is not None
+        }
+        return Guard(bake=self.bake, patience=self.patience, unsure=Unsure(self.unsure), **parts)
 
 
 class _AdapterOffSpec(AdapterGuardSpec):

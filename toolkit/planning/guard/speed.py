@@ -47,16 +47,21 @@ class Judged:
     undecided: bool = False
 
 
-def wanted(release: Release, speed: Speed, new: int, old: int) -> PairsWanted:
+def wanted(
+    release: Release, speed: Speed, new: int, old: int, name: str = "", former: str = ""
+) -> PairsWanted:
     """Return the pairs to take, for the ports of the new and the serving replica (0: there is none).
 
-    Both answer exactly as many tokens, whatever they say, so that their times can be compared.
+    The new one is asked by `name`, the serving one by `former`; by default by the model's. Both answer exactly as many
+    tokens, whatever they say, so that their times can be compared.
     """
     kind = Kind(release.checks[0].kind) if release.checks else Kind.CHAT
-    payload = {"model": release.model, **_question(kind)}
+    payload = {"model": name or release.model, **_question(kind)}
     if kind in (Kind.CHAT, Kind.COMPLETION):
         payload |= {"stream": True, **engine_of(release.engine).exactly(speed.max_tokens)}
-    return PairsWanted(new, old, PATHS[kind], payload, speed.pairs, max(1, speed.concurrency))
+    asked, at_once = PATHS[kind], max(1, speed.concurrency)
+    named = former if former != payload["model"] else ""
+    return PairsWanted(new, old, asked, payload, speed.pairs, at_once, former=named)
 
 
 def _question(kind: Kind) -> dict[str, Any]:

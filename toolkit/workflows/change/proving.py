@@ -98,7 +98,7 @@ class ProvingAdapters:
             if former and known
             else None
         )
-        results = adapter_gates(tools.host, adapter, guard, new, old, tools.say)
+        results = adapter_gates(tools, adapter, guard, new, old)
         self.results += results
         for result in results:
             keep_result(tools, release, self._rollout, result)

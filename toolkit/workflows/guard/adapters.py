@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.guard import GateResult, Guard
 from toolkit.domain.release import Release, ReleaseAdapter
 from toolkit.workflows.guard.gates import run_gates
 from toolkit.workflows.guard.replicas import Place
-from toolkit.workflows.tools import Say
+from toolkit.workflows.tools import Tools
 
 
 def adapter_place(
@@ -26,14 +25,16 @@ def adapter_named(release: Release | None, name: str) -> ReleaseAdapter | None:
 
 
 def adapter_gates(
-    host: HostPort, adapter: ReleaseAdapter, guard: Guard, new: Place, old: Place | None, say: Say
+    tools: Tools, adapter: ReleaseAdapter, guard: Guard, new: Place, old: Place | None
 ) -> tuple[GateResult, ...]:
-    """Return the verdicts on the adapter at `new`; `old` is where the one answers that serves under its name.
+    """Return the verdicts on the adapter at `new`; at `old` the one answers that serves under its name.
 
-    Both may be in the same replica. So the speed is not compared, and the health is that of the replica of `new` alone.
+    Both may be in the same replica. So the health is that of the replica of `new` alone.
     Raises InputError and HostError like `run_gates`.
     """
-    results = run_gates(
-        host, guard, new, None, lambda words: say(f"  {adapter.name}:{words}"), former=old
-    )
+
+    def say(words: str) -> None:
+        tools.say(f"  {adapter.name}:{words}")
+
+    results = run_gates(tools.host, guard, new, None, say, tools.scorer, former=old)
     return tuple(replace(each, gate=f"{each.gate} of {adapter.name}") for each in results)

@@ -30,7 +30,7 @@ def benchmarks_gate(gating: Gating) -> GateResult | None:
         scorer = gating.scorer()
         new, old = (
             _scores(gating, benchmarks, scorer, each) if each else None
-            for each in (gating.new, gating.old)
+            for each in (gating.new, gating.rival)
         )
     except (SourceError, InputError) as error:
         return GateResult(GATE, Verdict.UNKNOWN, error.message)
@@ -47,9 +47,9 @@ def _scores(
             f"benchmarks ask for texts, and {release.title} is a model of kind {kind}",
             hint="take `benchmarks` out of its guard",
         )
-    gating.say(f"  benchmarks: asking {release.title}")
+    gating.say(f"  benchmarks: asking {place.name or release.title}")
     ask = partial(_ask, gating.host, place.port)
-    return scorer.scores(benchmarks, release.model, ask, gating.say, chat=kind is Kind.CHAT)
+    return scorer.scores(benchmarks, place.asked, ask, gating.say, chat=kind is Kind.CHAT)
 
 
 def _ask(host: HostPort, port: int, path: str, payload: Mapping[str, Any]) -> Answer:

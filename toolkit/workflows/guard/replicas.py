@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from toolkit.adapters.hosts.port import HostPort
@@ -29,6 +29,11 @@ class Place:
     release: Release
     recorded: Mapping[str, Answer] | None = None
     name: str = ""
+
+    @property
+    def asked(self) -> str:
+        """The name by which requests ask for it."""
+        return self.name or self.release.model
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,17 @@ class Gating:
         """The release to compare answers with; None where there is none."""
         return self.old or self.former
 
+    @property
+    def rival(self) -> Place | None:
+        """What times and scores are compared with: the release that serves beside the new one, if any.
+
+        An adapter answers in a replica of others: it is compared with the adapter that serves under its name, and one
+        whose name is new with its base in the same replica.
+        """
+        if self.old or not self.new.name:
+            return self.old
+        return self.former or replace(self.new, name="")
+
 
 def ask(
     host: HostPort, place: Place, kind: Kind, payload: Mapping[str, Any], timeout: float
@@ -63,7 +79,7 @@ def ask(
     """Return the whole answer of a replica to a request, which goes to its own port and never to the router."""
     if place.recorded is not None:
         return place.recorded.get(question_key(kind, payload), Answer(0, error="it was not asked"))
-    asked = {"model": place.name or place.release.model, **payload}
+    asked = {"model": place.asked, **payload}
     return host.ask(place.port, PATHS[kind], asked, timeout)
 
 

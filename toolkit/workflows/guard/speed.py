@@ -13,10 +13,11 @@ def speed_gate(gating: Gating) -> GateResult | None:
 
     Return None where the guard asks for no comparison of speed.
     """
-    asked, old = gating.guard.speed, gating.old
+    asked, new, old = gating.guard.speed, gating.new, gating.rival
     if asked is None:
         return None
-    wanted = speed.wanted(gating.new.release, asked, gating.new.port, old.port if old else 0)
+    places = (new.port, old.port if old else 0, new.asked, old.asked if old else "")
+    wanted = speed.wanted(new.release, asked, *places)
     pairs: list[Pair] = []
     while True:
         pairs += gating.host.pairs(wanted, lambda _: None)
