@@ -71,6 +71,21 @@ def test_a_release_as_good_as_the_former_one_passes_when_its_time_is_over() -> N
     assert judged(seconds(lambda _: traffic(20, 0)), phase="bake") == ("passed", 60.0, "")
 
 
+def test_failures_in_a_row_are_a_breach_also_where_the_clock_begins_anew_among_them() -> None:
+    def bad(at: int) -> Pair:
+        return pair(said("status 500") if at >= 20 else said())
+
+    looks = [
+        each._replace(at=each.at - (3600.0 if each.at >= 22 else 0.0))
+        for each in seconds(probe=bad)
+    ]
+    looks = [
+        each._replace(pairs=tuple(one._replace(at=each.at) for one in each.pairs)) for each in looks
+    ]
+    verdict, at, _ = judged(iter(looks), phase="bake", seconds=600.0)
+    assert (verdict, at + 3600.0) == ("failed", 24.0)
+
+
 def test_a_phase_also_lasts_until_enough_was_asked() -> None:
     quiet = seconds(lambda at: traffic(at % 10 == 0, 1), lambda _: None)
     verdict, at, _ = judged(quiet, seconds=5.0, requests=5, patience=90.0)

@@ -54,7 +54,10 @@ class Side(NamedTuple):
 
 
 class Look(NamedTuple):
-    """All that is seen at a time `at`, in seconds. `broken` says in words why the new replica is no more."""
+    """All that is seen at a time `at`, in seconds since the host began.
+
+    `broken` says in words why the new replica is no more.
+    """
 
     at: float
     new: Side

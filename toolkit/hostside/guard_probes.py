@@ -104,7 +104,7 @@ class Pairs:
         else:
             found, other = self._ask_new(new, probe), said(old, other_probe)
         fair = before[0] <= before[1] and self.loads[0] <= self.loads[1]
-        return Pair(number, found, other, time.time(), fair, bool(probe.get("same")))
+        return Pair(number, found, other, time.monotonic(), fair, bool(probe.get("same")))
 
     def _ask_new(self, port: int, probe: Document) -> Said:
         self._asked = time.monotonic()

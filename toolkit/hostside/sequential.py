@@ -278,7 +278,7 @@ class Run:
     def see(
         self, at: float, new_failed: int, new_total: int, old_failed: int, old_total: int
     ) -> None:
-        """Take what was answered since the last look; `at` is the time now, in seconds of any clock."""
+        """Take what was answered since the last look; `at` is the time now, in seconds of a clock that is not set."""
         if new_failed < new_total:
             self.failures = 0
         if not self.failures:
@@ -286,6 +286,8 @@ class Run:
         if new_failed < new_total or (not new_total and not self.failures):
             return
         self.failures += new_failed
+        # The clock began anew, because the host did.
+        self._since = min(self._since, at)
         self._old = [self._old[0] + old_failed, self._old[1] + old_total]
         spared = self._old[1] > 0 and not self._old[0]
         if self.failures >= RUN and at - self._since >= SPAN and (self.alone or spared):

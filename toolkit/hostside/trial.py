@@ -41,7 +41,7 @@ class Trial:
     ) -> None:
         """Take what was answered since the last look, probes included. Call it about once a second.
 
-        `at` is the time in seconds of a clock that goes on when the program starts again.
+        `at` is the time in seconds of a clock that is not set, and goes on when the program starts again.
         """
         self._errors.see(new_failed, new_total, old_failed, old_total)
         self._run.see(at, new_failed, new_total, old_failed, old_total)
