@@ -167,3 +167,31 @@ def test_adapters_that_change_together_are_watched_by_the_strictest_guard(
     guards: dict[str, Guard], expected: Guard | None
 ) -> None:
     assert adapters_guard(adapter_changes(base(1, SQL), base(2, SQL_2, LAW)), guards) == expected
+
+
+def test_a_plan_says_which_hosts_have_a_newer_adapter_first(fleet: World) -> None:
+    fleet.version = version(BAKED)
+    fleet.deploy(base(1, SQL))
+    fleet.deploy(base(2, SQL_2))
+    assert fleet.shown[-1].notes[-1] == (
+        "the newer sql answers on gpu1 first: 1 of 3 hosts, so about 33% of the requests, until its bake has passed"
+    )
+    fleet.deploy(base(3, SQL), ALL)
+    assert fleet.shown[-1].notes[-1] == (
+        "the newer sql answers all requests at once: a canary needs a host that follows later"
+    )
+    # Of a name that is new no host answers before all have it.
+    fleet.deploy(base(4, SQL, LAW))
+    assert fleet.shown[-1].notes == ()
+
+
+def test_a_breach_on_the_first_host_leaves_the_others_as_they_were(fleet: World) -> None:
+    fleet.version = version(BAKED)
+    fleet.deploy(base(1, SQL))
+    breach(fleet, "gpu1")
+    for host in fleet.hosts.values():
+        host.adapters.log.clear()
+    with pytest.raises(ReleaseFailedError):
+        fleet.deploy(base(2, SQL_2))
+    assert all(each == loaded(SQL) for each in engines(fleet))
+    assert [bool(each.adapters.log) for each in fleet.hosts.values()] == [True, False, False]

@@ -301,6 +301,16 @@ GuardField = Annotated[GuardSpec, BeforeValidator(_off), _OrOff()]
 class AdapterGuardSpec(Spec):
     """What an adapter must prove before its name gets traffic; `off` leaves its checks alone."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_canary(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "canary" in data:
+            raise refuse(
+                "an adapter has no canary, because both of its versions answer in one replica",
+                "write `bake`: a fleet changes host after host, so its first hosts are the canary",
+            )
+        return data
+
     unsure: Literal["return", "go-on"] = Field(
         "return",
         description="What follows where a gate could not tell, or the bake after its patience.",

@@ -11,7 +11,8 @@ from toolkit.domain.facts import HostFacts
 from toolkit.domain.plan import Plan, StepKind, Strategy
 from toolkit.domain.release import Release
 from toolkit.errors import RefusedError
-from toolkit.planning.change.canary import has_canary, with_canary
+from toolkit.planning.change.adapters import adapter_changes
+from toolkit.planning.change.canary import has_canary, is_declared, with_canary
 from toolkit.planning.change.deploy import HOLD_NOTE, SWAP_NOTE, Wanted
 from toolkit.planning.change.traffic import traffic_words
 
@@ -194,13 +195,42 @@ def plan_rollout(
         batches[1:1] = [fresh] if fresh else []
     elif fresh:
         batches.insert(0, fresh)
+    first_hosts = _first_with_adapters(plans, batches, len(serving))
     return RolloutPlan(
         action=first.action,
         model=first.model,
         plans=plans,
         batches=tuple(batches),
         unreachable=unreachable,
-        notes=tuple(notes),
+        notes=(*notes, *first_hosts),
+    )
+
+
+def _first_with_adapters(
+    plans: Mapping[str, Plan], batches: Sequence[tuple[str, ...]], serving: int
+) -> tuple[str, ...]:
+    """Say which part of the requests newer adapters get first, where they are watched.
+
+    Both versions of an adapter are in one replica, and routers give shares to replicas. So hosts are the only shares.
+    """
+    exchanged = {
+        each
+        for plan in plans.values()
+        if plan.strategy is Strategy.ADAPT and is_declared(plan) and plan.previous and plan.release
+        for each in adapter_changes(plan.previous, plan.release).exchanged
+    }
+    if not exchanged:
+        return ()
+    names, first = ", ".join(sorted(exchanged)), batches[0]
+    if len(first) < serving:
+        part = (
+            f"{len(first)} of {serving} hosts, so about {len(first) / serving:.0%} of the requests"
+        )
+        return (
+            f"the newer {names} answers on {' and '.join(first)} first: {part}, until its bake has passed",
+        )
+    return (
+        f"the newer {names} answers all requests at once: a canary needs a host that follows later",
     )
 
 
