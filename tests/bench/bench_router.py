@@ -1,6 +1,6 @@
-"""How fast routers leave a release that its host withdraws, and what waiting for an exchange costs.
+"""How fast a bad release loses a share of 1 %, how fast routers leave it, and what waiting for an exchange costs.
 
-    python tests/bench/bench_router.py [--hosts 8] [--waiting 1000]
+    python tests/bench/bench_router.py [--hosts 8] [--waiting 1000] [--only withdrawal|breach|hold] [--repetitions 5]
 
 Real routers with small stand-ins for engines; each host of a fleet has its router and its watch.
 """
@@ -8,18 +8,23 @@ Real routers with small stand-ins for engines; each host of a fleet has its rout
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import socket
+import statistics
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.hostside.guard_lab import ORDER, Crowd, faulty, tell_fault
 from tests.hostside.router_lab import Backend, Lab, free_port, lab, router_socket
 from tests.hostside.router_site import Clients, Site
 from toolkit.planning.routing.agreement import settled
@@ -28,12 +33,19 @@ from toolkit.planning.routing.routes import Routes, Target
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "toolkit" / "hostside"))
 
+import deployment_lock
+import guard_order
+import processes
 import watch
 import withdraw
 
 REQUEST = (
     b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\n\r\n" + b'{"model":"tiny"}'
 )
+
+
+# Requests of clients a second, over all routers.
+RATE = 40.0
 
 
 class Bad(Backend):
@@ -58,8 +70,11 @@ class Fleet:
 
 
 @contextmanager
-def fleet(count: int, phase: str) -> Iterator[Fleet]:
-    """Start the routers in a `share` of 1 % on the first host, or in a `bake` of all hosts."""
+def fleet(count: int, phase: str, own: Mapping[str, int] | None = None) -> Iterator[Fleet]:
+    """Start the routers in a `share` of 1 % on the first host, or in a `bake` of all hosts.
+
+    `own` are ports of other engines for the slots of the first host.
+    """
     hosts = [f"h{number}" if count > 1 else "" for number in range(count)]
     relays = {host: f"127.0.0.{2 + at}:{free_port()}" for at, host in enumerate(hosts)}
     several = {"router_relays": list(relays.values())} if count > 1 else {}
@@ -67,8 +82,8 @@ def fleet(count: int, phase: str) -> Iterator[Fleet]:
     with ExitStack() as stack:
         stack.callback(made.bad.stop)
         for host in hosts:
-            own = {**several, "router_relay_bind": relays[host]} if count > 1 else {}
-            made.routers[host] = stack.enter_context(lab(host, router_threads=1, **own))
+            settings = {**several, "router_relay_bind": relays[host]} if count > 1 else {}
+            made.routers[host] = stack.enter_context(lab(host, router_threads=1, **settings))
             for slot in ("blue", "green"):
                 ill = slot == "green" and host == hosts[0]
                 engine = made.bad if ill else Backend(f"{host}.{slot}")
@@ -78,7 +93,7 @@ def fleet(count: int, phase: str) -> Iterator[Fleet]:
                 targets.append(
                     Target(
                         slot,
-                        engine.port,
+                        own[slot] if own and host == hosts[0] else engine.port,
                         100 * serves,
                         host,
                         relays[host] if count > 1 else "",
@@ -145,6 +160,62 @@ def withdrawn(count: int, phase: str) -> str:
         )
 
 
+def breach(count: int, repetitions: int) -> str:
+    """Let a release with 1 % of a fleet's requests fail all of them, each time anew; return a row of the table."""
+    rows = [_breach(count) for _ in range(repetitions)]
+    took, last, bad, asked = ([each[place] for each in rows] for place in range(4))
+    return (
+        f"{count:>7}  {repetitions:>4}  {statistics.median(took):>12.1f}  {max(took):>7.1f}"
+        f"  {max(last):>15.1f}  {sum(asked):>8.0f}  {sum(bad):>4.0f}"
+    )
+
+
+def _breach(count: int) -> tuple[float, float, int, int]:
+    """Return the seconds from the fault to the withdrawal and to the last request, the bad answers, and all answers."""
+    with faulty() as engines, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deployment_lock, "read", lambda _: {"held": True, "owner": {"token": "t1"}})
+        pids = {slot: each.pid for slot, (each, _) in engines.items()}
+        patch.setattr(
+            processes,
+            "state",
+            lambda _, program: {"state": "running", "pid": pids[program[5:]], "started_at": None},
+        )
+        ports = {slot: port for slot, (_, port) in engines.items()}
+        with fleet(count, "share", ports) as made, watched(made.routers):
+            root = next(iter(made.routers.values())).root
+            for number, slot in enumerate(ports, 1):
+                _manifest(root, number, slot, ports[slot])
+            crowds = [Crowd(each.port, RATE / count) for each in made.routers.values()]
+            share = {"phase": "share", "share": 100}
+            guard_order.begin(str(root), {**ORDER, **share}, "t1")
+            # The guard has seen the release well.
+            _until(lambda: guard_order.facts(str(root))[0]["probes"] >= 5)
+            began = time.time()
+            tell_fault(ports["green"], "500")
+            _until(lambda: bool(guard_order.facts(str(root))[0]["withdrawn"]))
+            took = guard_order.facts(str(root))[0]["withdrawn_at"] - began
+            time.sleep(3)
+            answers = sum((each.stop() for each in crowds), Counter[str]())
+        asked = [at for each in crowds for slot, at in each.last_asked.items() if "green" in slot]
+        return took, max([0.0, *(at - began for at in asked)]), answers["bad"], answers.total()
+
+
+def _manifest(root: Path, number: int, slot: str, port: int) -> None:
+    release = {"number": number, "version": f"v{number}", "args": [], "memory": 0}
+    manifest = {"model": "tiny", "slot": slot, "port": port, "devices": [], "release": release}
+    place = root / f"slots/tiny-{slot}"
+    place.mkdir()
+    (place / "manifest.json").write_text(json.dumps(manifest))
+
+
+def _until(true: Callable[[], bool], seconds: float = 90.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            raise SystemExit("the guard has not come so far")
+        time.sleep(0.02)
+
+
 def held(count: int) -> list[str]:
     """Let `count` requests wait and go on; return the rows of the table."""
     with lab() as running:
@@ -183,14 +254,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--hosts", type=int, default=8)
     parser.add_argument("--waiting", type=int, default=1000)
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--only", choices=["withdrawal", "breach", "hold"], default="")
     given = parser.parse_args()
+    parts = {
+        "withdrawal": lambda: print_withdrawal(given.hosts),
+        "breach": lambda: print_breach(given.hosts, given.repetitions),
+        "hold": lambda: print_hold(given.waiting),
+    }
+    for number, name in enumerate([given.only] if given.only else parts):
+        print("\n" * bool(number), end="")
+        parts[name]()
+
+
+def print_withdrawal(hosts: int) -> None:
+    """Print how fast routers leave a release that is withdrawn, from the decision on."""
     print("routers  phase  withdraw s  last request, s  all routers, s  requests  failed")
-    for count in (1, given.hosts):
+    for count in (1, hosts):
         for phase in ("share", "bake"):
             print(withdrawn(count, phase), flush=True)
-    print("target: last request to the bad release at most 5 s after the breach, none failed\n")
+    print(
+        "target: last request to the bad release at most 5 s after the decision, none failed",
+        flush=True,
+    )
+
+
+def print_breach(hosts: int, repetitions: int) -> None:
+    """Print how fast a release with a share of 1 % loses it, from what first shows its fault."""
+    print("routers  runs  withdrawn, s  longest  last request, s  requests   bad")
+    for count in (1, hosts):
+        print(breach(count, repetitions), flush=True)
+    print("target: last request to the bad release at most 5 s after the breach", flush=True)
+
+
+def print_hold(waiting: int) -> None:
+    """Print what requests cost that wait."""
     print("waiting  router, of one core  all answered after, s  failed")
-    for row in held(given.waiting):
+    for row in held(waiting):
         print(row)
     print("target: none failed")
 

@@ -37,12 +37,14 @@ from guard_judge import GROWTH_BYTES
 __all__ = [
     "Crowd",
     "Guarded",
+    "faulty",
     "guard",
     "guard_order",
     "guard_probes",
     "guarded",
     "shows",
     "takeover",
+    "tell_fault",
 ]
 
 PATH = "/v1/completions"
@@ -128,13 +130,7 @@ class Guarded:
 
     def fault(self, name: str, slot: str = "green") -> None:
         """Let an engine have a fault from now on."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports[slot], timeout=5)
-        with (
-            contextlib.closing(connection),
-            contextlib.suppress(OSError, http.client.HTTPException),
-        ):
-            connection.request("POST", "/fault", json.dumps({"fault": name}))
-            connection.getresponse().read()
+        tell_fault(self.ports[slot], name)
 
     def found(self) -> dict[str, Any]:
         """Return what `observe` says of the guard."""
@@ -219,18 +215,12 @@ def shows(found: Mapping[str, Any]) -> bool:
 @contextlib.contextmanager
 def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Guarded]:
     """Yield the lab, with all traffic on blue."""
-    engine = [sys.executable, str(Path(__file__).with_name("faulty_engine.py"))]
     with contextlib.ExitStack() as stack:
         router = stack.enter_context(lab())
-        ports = {slot: free_port() for slot in ("blue", "green")}
-        engines: dict[str, subprocess.Popen[str]] = {}
+        started = stack.enter_context(faulty())
+        ports = {slot: port for slot, (_, port) in started.items()}
+        engines = {slot: engine for slot, (engine, _) in started.items()}
         for number, (slot, port) in enumerate(ports.items(), 1):
-            argv = [*engine, str(port)]
-            each = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-            engines[slot] = each
-            stack.callback(_end, each)
-            assert each.stdout
-            each.stdout.readline()
             directory = router.root / f"slots/tiny-{slot}"
             directory.mkdir(parents=True)
             release = {"number": number, "version": f"v{number}", "args": [], "memory": 0}
@@ -250,6 +240,33 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Guarded]:
         made.router.apply(routes(ports, blue=100, green=0))
         router.up("tiny", "blue", "green")
         yield made
+
+
+@contextlib.contextmanager
+def faulty() -> Iterator[dict[str, tuple[subprocess.Popen[str], int]]]:
+    """Yield process and port of an engine that can get faults, for each slot."""
+    program = str(Path(__file__).with_name("faulty_engine.py"))
+    with contextlib.ExitStack() as stack:
+        engines = {}
+        for slot in ("blue", "green"):
+            argv = [sys.executable, program, str(port := free_port())]
+            each = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+            stack.callback(_end, each)
+            assert each.stdout
+            each.stdout.readline()
+            engines[slot] = each, port
+        yield engines
+
+
+def tell_fault(port: int, name: str) -> None:
+    """Let the engine at `port` have a fault from now on."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with (
+        contextlib.closing(connection),
+        contextlib.suppress(OSError, http.client.HTTPException),
+    ):
+        connection.request("POST", "/fault", json.dumps({"fault": name}))
+        connection.getresponse().read()
 
 
 def routes(ports: dict[str, int], **weights: int) -> Routes:
