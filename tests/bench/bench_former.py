@@ -2,7 +2,8 @@
 
 Each checkout has a deployment of its own, on this machine and on whole hosts over SSH, since another checkout may
 converge a host anew. The two take turns. With `--upgrades` both upgrade three hosts, one after the other, this checkout
-with `guard: off`. A stub stands in for vLLM. Needs Linux and root.
+with `guard: off`; a further table has the processors' seconds of both, which other work on the machine changes less. A
+stub stands in for vLLM. Needs Linux and root.
 
     git worktree add --detach ../former COMMIT
     python tests/bench/bench_former.py ../former [--rounds 20] [--upgrades] [--json FILE]
@@ -19,10 +20,9 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 import venv
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from demo.lab import Lab, end_supervisor, free_port
 from tests.adapters.host_lab import STUB
 from tests.fleet.lab import inventory_text
 from tests.fleet.machine import missing
+from tests.processor_time import Watch
 from tests.system.stub_site import DOOR, MODEL, REGISTRY, engine_of, stub_site
 
 HERE = Path(__file__).resolve().parents[2]
@@ -98,7 +99,8 @@ def main() -> None:
     if lacking := missing():
         raise SystemExit(lacking)
     times: dict[str, dict[str, list[float]]] = {}
-    with tempfile.TemporaryDirectory() as scratch:
+    watch = Watch()
+    with closing(watch), tempfile.TemporaryDirectory() as scratch:
         pythons = {
             name: python_of(checkout, Path(scratch, name))
             for name, checkout in (("former", given.former.resolve()), ("this", HERE))
@@ -107,14 +109,17 @@ def main() -> None:
             with arms_over_ssh(pythons, 3) as arms:
                 arms["former"].prepare("v2")
                 arms["this"].prepare("v2", registry=f"{REGISTRY}    guard: off\n")
-                times["upgrade of 3 hosts"] = in_turns(arms, UPGRADES, given.rounds)
+                both = in_turns(arms, UPGRADES, given.rounds, watch)
+                times["upgrade of 3 hosts"] = both["clock"]
+                times["processors' seconds"] = both["processors"]
         else:
             for place, arms_of in (("here", arms_here), ("over SSH", arms_over_ssh)):
                 with arms_of(pythons) as arms:
                     for arm in arms.values():
                         arm.prepare()
                     for name, words in COMMANDS.items():
-                        times[f"{name}, {place}"] = in_turns(arms, words, given.rounds)
+                        found = in_turns(arms, words, given.rounds, watch)
+                        times[f"{name}, {place}"] = found["clock"]
     tell(times)
     if given.json:
         given.json.write_text(json.dumps(times))
@@ -177,20 +182,27 @@ def arms_over_ssh(pythons: dict[str, Path], hosts: int = 1) -> Iterator[dict[str
 
 
 def in_turns(
-    arms: dict[str, Arm], commands: Sequence[tuple[str, ...]], rounds: int
-) -> dict[str, list[float]]:
-    """Return the seconds of each arm, with one of the commands in each round, in their order.
+    arms: dict[str, Arm], commands: Sequence[tuple[str, ...]], rounds: int, watch: Watch
+) -> dict[str, dict[str, list[float]]]:
+    """Return the seconds of the clock and of the processors of each arm, with one of the commands in each round.
 
-    The first round, which fills caches, is not counted.
+    The commands come in their order. The first round, which fills caches, is not counted.
     """
-    times: dict[str, list[float]] = {name: [] for name in arms}
+    times: dict[str, dict[str, list[float]]] = {
+        what: {name: [] for name in arms} for what in ("clock", "processors")
+    }
     for turn in range(rounds + 1):
         # what comes second finds the machine warmer, so the arms take turns in coming first
         for name in arms if turn % 2 == 0 else reversed(arms):
-            began = time.monotonic()
+            watch.since()
             arms[name].toolkit(*commands[turn % len(commands)])
+            processors, clock = watch.since()
+            print(
+                f"{turn} {name}: {clock:.1f} s, {processors:.1f} s of a processor", file=sys.stderr
+            )
             if turn:
-                times[name].append(time.monotonic() - began)
+                times["clock"][name].append(clock)
+                times["processors"][name].append(processors)
     return times
 
 
