@@ -123,6 +123,7 @@ BLACKOUTS = [
     ((Blackout(date(2026, 12, 1), date(2026, 12, 3)),), "2026-12-04T01:00"),
     ((Blackout(date(2026, 12, 1), date(2026, 12, 1)),), "2026-12-02T01:00"),
     ((Blackout(date(2026, 12, 2), None),), "2026-12-01T01:00"),
+    ((Blackout(date(2026, 12, 1), date(2027, 1, 6)),), "2027-01-07T01:00"),
 ]
 
 
@@ -140,6 +141,16 @@ def test_a_window_closes_where_a_day_of_a_blackout_begins() -> None:
     blackouts = (Blackout(date(2026, 12, 2), date(2026, 12, 2)),)
     found = next_opening(given, blackouts, at("2026-12-01T12:00"))
     assert found == Opening("night", at("2026-12-01T22:00"), at("2026-12-01T23:00"))
+
+
+def test_a_window_over_the_end_of_a_year_closes_where_the_new_year_is_a_blackout() -> None:
+    blackouts = (Blackout(date(2027, 1, 1), date(2027, 1, 3)),)
+    given = window(at=time(23), seconds=4 * HOUR)
+    found = next_opening(given, blackouts, at("2026-12-31T12:00"))
+    assert found == Opening("night", at("2026-12-31T22:00"), at("2026-12-31T23:00"))
+    found = next_opening(given, blackouts, at("2026-12-31T23:00"))
+    assert found is not None
+    assert found.opens == at("2027-01-04T22:00")
 
 
 def test_a_freeze_without_an_end_leaves_no_opening() -> None:

@@ -211,6 +211,20 @@ def test_a_bad_adapter_on_one_host_returns_all_of_its_batch(fleet: World) -> Non
     assert {each.files["holds.map"] for each in fleet.hosts.values()} == {""}
 
 
+def test_a_host_that_may_fail_keeps_its_former_adapter_and_the_next_command_brings_it_along(
+    fleet: World,
+) -> None:
+    fleet.deploy(base(1, SQL))
+    fleet.hosts["gpu2"].adapters.broken.add(SQL_2.snapshot)
+    with pytest.raises(ToolkitError, match="gpu2"):
+        fleet.deploy(base(2, SQL_2), Limits(serial=1, max_failures=1))
+    assert engines(fleet) == [loaded(SQL_2), loaded(SQL), loaded(SQL_2)]
+    assert (names(fleet), held(fleet), fleet.unfinished()) == ({("sql",)}, {""}, set())
+    fleet.hosts["gpu2"].adapters.broken.clear()
+    fleet.deploy(base(2, SQL_2), Limits(serial=1))
+    assert all(each == loaded(SQL_2) for each in engines(fleet))
+
+
 def test_a_name_is_routed_only_once_every_host_has_its_adapter(fleet: World) -> None:
     fleet.deploy(base(1))
     routed = []
