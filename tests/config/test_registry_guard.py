@@ -91,6 +91,8 @@ PERIOD = "write it like 30s, 5min or 2h"
         ("{canary: [{share: 10%, duration: 1min}, {share: 1%, duration: 1min}]}", ":8:12: the canary's share does not rise: 10 % is followed by 1 %", "write the steps in rising order, each share once"),
         ("{canary: [{share: 10%, duration: 1min}, {share: 10.0 %, duration: 1min}]}", ":8:12: the canary's share does not rise: 10 % is followed by 10 %", "write the steps in rising order, each share once"),
         ("{canary: [{share: 0%, duration: 1min}]}", ":8:30: a step of 0 % watches nothing", "write more than 0%, such as 1%"),
+        ("{canary: [{share: 0.009%, duration: 1min}]}", ":8:30: a router draws no share below 0.01 %", "write 0.01% or more, such as 1%"),
+        ("{canary: [{share: 1%, duration: 1min}, {share: 1.004%, duration: 1min}]}", ":8:12: the canary's share does not rise: 1 % is followed by 1.004 %", "write the steps in rising order, each share once"),
         ("{canary: [{share: 101%, duration: 1min}]}", ":8:30: '101%' is more than all", "write at most 100%"),
         ("{canary: [{share: -1%, duration: 1min}]}", ":8:30: '-1%' is no share", "write it in percent: 5%"),
         ("{canary: [{share: 0.05, duration: 1min}]}", ":8:30: '0.05' is no share", "write it in percent: 5%"),

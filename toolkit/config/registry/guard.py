@@ -21,6 +21,7 @@ from toolkit.domain.guard import (
     Tolerance,
     Unsure,
 )
+from toolkit.domain.plan import WHOLE
 
 # The defaults of the file are those of the domain.
 _GUARD, _TOLERANCE, _SPEED, _BENCHMARKS = Guard(), Tolerance(), Speed(), Benchmarks(())
@@ -45,6 +46,8 @@ def _check_share(value: Any) -> float:
     share = _check_percent(value)
     if not share:
         raise refuse("a step of 0 % watches nothing", "write more than 0%, such as 1%")
+    if share < 1 / WHOLE:
+        raise refuse("a router draws no share below 0.01 %", "write 0.01% or more, such as 1%")
     return share
 
 
@@ -242,7 +245,8 @@ class GuardSpec(Spec):
     @model_validator(mode="after")
     def _shares_rise(self) -> GuardSpec:
         for before, step in zip(self.canary, self.canary[1:], strict=False):
-            if step.share <= before.share:
+            # As a router draws them.
+            if round(step.share * WHOLE) <= round(before.share * WHOLE):
                 raise refuse(
                     f"the canary's share does not rise: {before.share * 100:g} % is followed by "
                     f"{step.share * 100:g} %",
