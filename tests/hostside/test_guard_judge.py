@@ -219,6 +219,10 @@ SPARED = [
         id="probes wait for their turn under all traffic",
     ),
     pytest.param(seconds(memory=lambda at: 10**8 + min(at, 60) * 2**20), "bake", id="the first 60 MiB of buffers"),
+    pytest.param(
+        seconds(memory=lambda at: GIB + max(0, 8 - abs(at - 30)) * GIB // 4 * (at >= 29)), "bake",
+        id="memory that is needed for a moment and falls again",
+    ),
     pytest.param(seconds(memory=lambda at: None), "bake", id="memory that nobody can measure"),
     pytest.param(
         seconds(lambda at: traffic(10, 10, refused=int(at % 2))), "share", id="5 % refused by their own fault",
