@@ -1,12 +1,12 @@
 """What a command takes against another checkout of this project: `toolkit status`, a no-op `deploy`, an upgrade.
 
 Each checkout has a deployment of its own, on this machine and on whole hosts over SSH, since another checkout may
-converge a host anew. The two take turns. With `--upgrades` both upgrade three hosts, one after the other, this checkout
+converge a host anew. The two take turns. With `--upgrades` both upgrade `--hosts`, one after the other, this checkout
 with `guard: off`; a further table has the processors' seconds of both, which other work on the machine changes less. A
 stub stands in for vLLM. Needs Linux and root.
 
     git worktree add --detach ../former COMMIT
-    python tests/bench/bench_former.py ../former [--rounds 20] [--upgrades] [--json FILE]
+    python tests/bench/bench_former.py ../former [--rounds 20] [--upgrades] [--hosts 3] [--json FILE]
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("former", type=Path, help="a checkout of another commit")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--upgrades", action="store_true", help="upgrades of three hosts alone")
+    parser.add_argument("--upgrades", action="store_true", help="upgrades alone")
+    parser.add_argument("--hosts", type=int, default=3, help="that are upgraded")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     if lacking := missing():
@@ -106,11 +107,11 @@ def main() -> None:
             for name, checkout in (("former", given.former.resolve()), ("this", HERE))
         }
         if given.upgrades:
-            with arms_over_ssh(pythons, 3) as arms:
+            with arms_over_ssh(pythons, given.hosts) as arms:
                 arms["former"].prepare("v2")
                 arms["this"].prepare("v2", registry=f"{REGISTRY}    guard: off\n")
                 both = in_turns(arms, UPGRADES, given.rounds, watch)
-                times["upgrade of 3 hosts"] = both["clock"]
+                times[f"upgrade of {given.hosts} host(s)"] = both["clock"]
                 times["processors' seconds"] = both["processors"]
         else:
             for place, arms_of in (("here", arms_here), ("over SSH", arms_over_ssh)):
