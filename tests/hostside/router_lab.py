@@ -73,12 +73,12 @@ def free_port() -> int:
             return port
 
 
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Return the first true value of `condition`; fail after `seconds`."""
+def until(condition: Callable[[], Any], seconds: float = 10.0, *, pause: float = 0.005) -> Any:
+    """Return the first true value of `condition`, asked for every `pause` seconds; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, "the awaited condition did not come"
-        time.sleep(0.005)
+        time.sleep(pause)
     return value
 
 
