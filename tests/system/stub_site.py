@@ -45,12 +45,14 @@ class StubSite(Site):
     def answer(self, version: str) -> str:
         return f"I am version {version}."
 
-    def load(self, host: str, versions: Sequence[str] = ("v1", "v2")) -> Load:
-        """Return a load of short requests, begun, on the door of one host."""
+    def load(
+        self, host: str, versions: Sequence[str] = ("v1", "v2"), *, pause: float = 0.05
+    ) -> Load:
+        """Return a load of short requests, begun, on the door of one host; each client pauses so many seconds."""
         known = {PROMPT: {version: self.answer(version) for version in versions}}
         # Without a pause four clients take all of two cores, and what they are to watch waits for them.
         return Load(
-            self.door(host), MODEL, known, stream_workers=0, pause=0.05, extra={"user": "client"}
+            self.door(host), MODEL, known, stream_workers=0, pause=pause, extra={"user": "client"}
         ).start()
 
     def guard(self, guard: str) -> None:

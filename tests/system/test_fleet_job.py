@@ -78,7 +78,8 @@ def test_a_planted_outage_is_told_on_call_and_every_panel_has_data(site: StubSit
     assert (shown["out_of_reach"], shown["files"]) == ([], [])
     replicas = [each for each in shown["targets"] if each["job"] == "toolkit-replica"]
     assert {each["labels"]["host"] for each in replicas} == set(HOSTS)
-    load = site.load("alpha")
+    # Minutes of requests, of which the figures need only some.
+    load = site.load("alpha", pause=0.2)
     # The end of each deployment writes the targets.
     targets = directory / "targets" / "toolkit-replica.json"
     text = targets.read_text()
