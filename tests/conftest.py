@@ -30,7 +30,7 @@ GROUPS = (
         "tests/system/test_main_job_clients.py",
         "tests/system/test_main_job_faults.py",
         "tests/system/test_main_job_end.py",
-        "tests/system/test_use.py",
+        "tests/system/test_use_former.py",
         "tests/system/test_main_job_prune.py",
         "tests/system/test_kinds.py",
     ),
@@ -38,6 +38,7 @@ GROUPS = (
     (
         "tests/system/test_fleet_vllm.py",
         "tests/system/test_fleet_vllm_span.py",
+        "tests/system/test_use.py",
     ),
     # a host that is this very machine, and one with systemd
     (
@@ -54,10 +55,10 @@ FIRST = (
     *GROUPS[0],
     *GROUPS[1],
     "tests/system/test_fleet_job.py",
+    "tests/walk/test_fleet.py",
     "tests/system/test_fleet_adapters.py",
     *GROUPS[2],
     "tests/system/test_fleet_span.py",
-    "tests/walk/test_fleet.py",
     "tests/walk/test_operations.py",
     "tests/walk/test_readme.py",
     "tests/fleet/test_provision.py",

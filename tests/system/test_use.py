@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,9 @@ from typing import Any
 
 import pytest
 
-from demo.lab import free_port
-from tests.hostside.router_lab import until
+from tests.hostside.router_lab import free_port
+from tests.hostside.router_lab import until as soon
 from tests.system.models import VECTORS
-from tests.system.served import installed_engine
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 RECORDER = Path(__file__).parents[2] / "playbooks/roles/replica/files"
@@ -114,13 +113,18 @@ class Engine:
         return sums == self.counters()
 
 
+def until(condition: Callable[[], Any], seconds: float) -> Any:
+    """Return the first true value of `condition`, which asks the engine: seldom, since each answer is work for it."""
+    return soon(condition, seconds, pause=0.05)
+
+
 HEADERS = {"Content-Type": "application/json", "X-Request-Id": "r-1"}
 
 
 @contextmanager
 def started(engine: Path, model: Path, scratch: Path, *, recorded: bool) -> Iterator[Engine]:
     """Run vLLM as the toolkit does, with the recorder or without."""
-    port, use = free_port(18940 if recorded else 18945), scratch / "use" if recorded else None
+    port, use = free_port(), scratch / "use" if recorded else None
     words = ["--served-model-name", "tiny", "--enforce-eager", "--max-num-seqs", "8"]
     words += ["--shutdown-timeout", "30", "--disable-uvicorn-access-log"]
     environment = {**os.environ, **ENVIRONMENT, "PATH": f"{engine}/bin:/usr/bin:/bin"}
@@ -160,13 +164,10 @@ def _healthy(port: int) -> bool:
         return False
 
 
-@pytest.fixture(scope="module", params=["0.32.0", "0.31.0"])
-def one_engine(request: pytest.FixtureRequest, engine: Path) -> Path:
-    """The directory of each engine; the deployments of the main job, in the same worker, install the former one."""
-    try:
-        return installed_engine(request.param)
-    except LookupError as error:
-        pytest.skip(str(error))
+@pytest.fixture(scope="module")
+def one_engine(engine: Path) -> Path:
+    """The directory of the engine; `test_use_former.py` has the former one."""
+    return engine
 
 
 @pytest.fixture(scope="module")
