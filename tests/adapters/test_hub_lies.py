@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -210,6 +212,33 @@ def test_an_answer_without_an_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPa
     ):
         HuggingFaceHub(server.endpoint, tries=1).resolve(REPO, "main")
     assert server.sent < 20_000_000
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_body_that_nobody_wants_compressed_is_not_unpacked(tmp_path: Path, layers: int) -> None:
+    body = bytes(2**28)
+    for _ in range(layers):
+        body = gzip.compress(body, 9)
+    packed = {"Content-Encoding": ", ".join(["gzip"] * layers)}
+    answers = {
+        INFO: (200, packed, body),
+        f"/{REPO}/resolve/{REVISION}/config.json": (200, packed, body),
+        PLACE: (200, {**HEAD, **packed}, body),
+    }
+    tracemalloc.start()
+    with serve_on_thread(answering(answers, [])) as endpoint:
+        hub = HuggingFaceHub(endpoint, tries=1)
+        for ask in (
+            lambda: hub.resolve(REPO, "main"),
+            lambda: hub.read_small(REPO, REVISION, "config.json"),
+            lambda: hub.tensors(REPO, REVISION, FILE.path, FILE.size),
+            lambda: hub.download(REPO, REVISION, FILE, tmp_path / "data", lambda _: None),
+        ):
+            with pytest.raises(SourceError, match="not a Hub's"):
+                ask()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**25
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])

@@ -56,6 +56,21 @@ def test_a_directory_that_is_not_the_toolkits_stays_as_it_is(tmp_path: Path) -> 
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
+@pytest.mark.parametrize("kind", ["file", "pipe", "link"])
+def test_what_is_no_directory_stays_as_it_is(kind: str, tmp_path: Path) -> None:
+    home, other = tmp_path / "home", tmp_path / "other"
+    other.touch()
+    if kind == "pipe":
+        os.mkfifo(home)
+    elif kind == "link":
+        home.symlink_to(other)
+    else:
+        home.touch()
+    home.chmod(0o644)
+    assert make_private(home) == ()
+    assert stat.S_IMODE(home.stat().st_mode) == 0o644
+
+
 def test_a_directory_that_all_users_share_stays_shared(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
     assert make_private(tmp_path) == ()

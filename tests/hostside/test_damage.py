@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from toolkit.adapters.hosts.facts import facts_from_json
 from toolkit.domain.keys import KeyRing
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.files import render_files
@@ -78,6 +80,42 @@ def test_a_damaged_file_is_named_and_hides_nothing_else(tmp_path: Path) -> None:
                 seen = ask("observe", label="")["result"]
                 assert seen["damaged"] == [path]
             (tmp_path / path).write_bytes(whole)
+
+
+# All documents that an observation reads but those of `furnish`.
+OTHERS = (
+    "deployment.json", "deployment.lock", "settings.json", "slots/tiny-blue/files.json", "guard/tiny.found.json",
+    "guard/tiny.json", "router/withdrawn.json", "seals/base.json", "seals/programs.json", "seals/router.json",
+    "watch/limits.json", "watch/tiny-blue.json", "watch/woken.json",
+)  # fmt: skip
+OPENED = {
+    **dict.fromkeys(("rollout", "action", "model", "slot", "actor"), "x"),
+    "starts": True,
+    "started_at": 1.0,
+    "release": None,
+    "previous": None,
+}
+GUARDED = dict.fromkeys(("model", "rollout", "slot", "former", "phase", "number", "token"), "x")
+
+
+ODD = (
+    b"", b"7", b"[1]", b"\xff\xfe\x00", b"[" * 100_000, b'{"rollout": []}', b'{"rollout": "\\ud800"}',
+    json.dumps({**OPENED, "release": RELEASE}).encode(), json.dumps({**OPENED, "started_at": True}).encode(),
+    json.dumps(GUARDED).encode(), json.dumps({**GUARDED, "model": 5}).encode(),
+    b'{"haproxy.cfg": 5, "bin/hostside": [], "a\\u0000b": ["x"], "at": [], "why": {}}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", OTHERS)
+def test_no_document_of_a_host_ends_an_observation(tmp_path: Path, path: str) -> None:
+    furnish(tmp_path)
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    with talk(tmp_path) as ask:
+        for words in ODD:
+            (tmp_path / path).write_bytes(words)
+            seen = ask("observe", label="")
+            assert "result" in seen, (words[:40], seen)
+            facts_from_json("alpha", seen["result"])
 
 
 def test_without_its_routes_a_host_still_shows_who_has_the_traffic(tmp_path: Path) -> None:
@@ -153,6 +191,26 @@ def test_a_directory_in_place_of_a_file_is_named(tmp_path: Path) -> None:
         said = ask("apply-routes", files=render_files(Routes()))["error"]
     assert said.startswith(f"RouterError: {there} is a directory, where a file of the toolkit")
     assert not list(tmp_path.glob("router/.models.map*"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="to mount a small disk takes root")
+def test_a_full_disk_changes_nothing_and_its_hint_is_to_make_room(tmp_path: Path) -> None:
+    furnish(tmp_path / "root")
+    # The disk is there in a namespace of its own, and goes with it.
+    mount = 'mount -t tmpfs -o size=1m none "$1" && cp -a "$2/." "$1" && '
+    fill = 'head -c 2m /dev/zero >"$1/filler" 2>/dev/null; python3 -I "$3" apply-routes; ls -A "$1/router"'
+    request = json.dumps({"root": str(tmp_path / "disk"), "files": render_files(Routes())}) + "\n"
+    (tmp_path / "disk").mkdir()
+    places = [str(tmp_path / "disk"), str(tmp_path / "root"), str(HOSTSIDE)]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", mount + fill, "sh", *places],
+        input=request, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    answer, _, left = done.stdout.partition("\n")
+    said = json.loads(answer)
+    assert "No space left" in said["error"], done
+    assert said["hint"].startswith("make room on the host's disk: toolkit prune")
+    assert set(left.split()) == {path.name for path in (tmp_path / "root/router").iterdir()}
 
 
 def test_a_bare_host_takes_routes_and_gives_them_up(tmp_path: Path) -> None:

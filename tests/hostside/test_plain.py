@@ -99,3 +99,13 @@ def changes(tree: ast.AST) -> Iterator[str]:
 
 WRITING = ("O_WRONLY", "O_RDWR", "O_CREAT")
 MODE = re.compile(r"'(?:[wax]|r\+)b?\+?'|'r\+b'")
+
+
+# `routes_file` stands alone; the others read the pipe of the ops machine.
+READ_JSON = {"documents.py", "routes_file.py", "__main__.py", "conversation.py", "swarm.py"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_json_of_a_host_is_read_in_one_place(path: Path) -> None:
+    # There, whatever is no sound document is one kind of error.
+    assert ("json.loads" in path.read_text()) == (path.name in READ_JSON)

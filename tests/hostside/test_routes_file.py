@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from toolkit.hostside import routes_file
 from toolkit.planning.routing.edits import with_hold, with_model, with_shares, with_weights
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import PREFIX, Routes, Target
+from toolkit.planning.routing.routes import PREFIX, Alternate, Route, Routes, Sleep, Target
 
 BLUE = (Target("blue", 8100, 100), Target("green", 8101, 0))
 TINY = with_model(Routes(), "tiny", BLUE, created=7)
@@ -168,3 +170,57 @@ def test_a_backend_is_named_as_the_files_name_it() -> None:
     assert "\nbackend model.org:big\n" in render_files(BOTH)["backends.cfg"]
     assert routes_file.backend("org/big") == "model.org:big"
     assert routes_file.model("model.org:big") == "org/big"
+
+
+WHOLE = Routes(
+    (
+        Route(
+            "tiny",
+            (
+                Target("blue", 8100, 100, "gpu1", "10.0.0.1:8090", aliases=("small",), kind="chat", context=64),
+                Target("green", 8101, 0, "gpu1", "10.0.0.1:8090", standby=True, adapters=("x",)),
+                Target("blue", 8100, 0, "gpu2", "10.0.0.2:8090", share=10, waiting=("x",)),
+            ),
+            1, "prefix", 2.5, 3,
+        ),
+        Route(
+            "doze", (Target("blue", 8102, asleep="serving"),),
+            sleep=Sleep("a1", "wait", 9, 1, 0, (Alternate("tiny", 5, 2),)),
+        ),
+    ),
+    7,
+)  # fmt: skip
+ODD: tuple[Any, ...] = (
+    None, True, -1, 0.5, float("nan"), 10**40, 70_000, "", "x", "\ud800", "a\nb", "../x", "serving", [], {}, [[]],
+    [None], {"a": 1},
+)  # fmt: skip
+
+
+def varied(value: Any) -> Iterator[Any]:
+    """Yield the document with each of its values replaced by each odd one."""
+    yield from ODD
+    for key, child in value.items() if isinstance(value, dict) else enumerate(value):
+        for other in varied(child) if isinstance(child, (dict, list)) else ODD:
+            copy = value.copy()
+            copy[key] = other
+            yield copy
+
+
+def test_what_a_host_calls_sound_the_ops_machine_can_read() -> None:
+    assert routes_file.is_sound(json.dumps(WHOLE.as_json("gpu1")), None)
+    sound = 0
+    for document in varied(WHOLE.as_json("gpu1")):
+        text = json.dumps(document)
+        if routes_file.is_sound(text, None):
+            sound += 1
+            read = Routes.from_json(routes_file.parsed(text))
+            for host in ("", "gpu1"):
+                render_files(read, host)
+            known = routes_file.parsed(text)
+            for view in (routes_file.all_weights, routes_file.relays, routes_file.main_slots):
+                view(known)
+            assert [*map(routes_file.holds, [known]), *map(routes_file.shares, [known])]
+        else:
+            assert routes_file.parsed(text) == {}
+    # Numbers may be other numbers; most odd values are refused.
+    assert 50 < sound < 400

@@ -14,6 +14,7 @@ that nothing outlives a killed ops machine.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -69,9 +70,18 @@ def carry_out(name: str, request: Document) -> int:
         function = getattr(importlib.import_module(command.module), command.function)
         emit({"result": function(*[given[name] for name in command.takes])})
     except Exception as error:
-        emit({"error": f"{type(error).__name__}: {error}", "hint": getattr(error, "hint", "")})
+        emit({"error": f"{type(error).__name__}: {error}", "hint": _hint(error)})
         return 1
     return 0
+
+
+def _hint(error: Exception) -> str:
+    """Return what a person can do about an error, empty where nobody knows."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room on the host's disk: toolkit prune, or look there with df -h and df -i"
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return "the host's disk takes no changes any more; look there with dmesg"
+    return getattr(error, "hint", "")
 
 
 def emit(document: Document) -> None:

@@ -6,13 +6,13 @@ former ones. A request's id may be the client's own, so several requests can hav
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 
 import processes
 from directory import open_plain
+from documents import mapping
 from wire import Document
 
 MOST_LINES = 16
@@ -88,10 +88,7 @@ def _files(root: str, id: str) -> list[str]:
 
 def _parsed(line: str) -> Document:
     """Return the fields of a request's line; nothing of one that another host handed on, or of anything else."""
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return {}
-    if not isinstance(found, dict) or not all(name in found for name in _FIELDS):
+    found = mapping(line)
+    if not all(name in found for name in _FIELDS):
         return {}
     return {name: found[name] for name in _FIELDS}

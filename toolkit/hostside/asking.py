@@ -11,6 +11,7 @@ from typing import Any
 
 import bounds
 import completion
+from documents import parsed
 from wire import Document
 
 # The router's log and the counts of use have no such request: it goes to the replica's own port. The header tells the
@@ -110,11 +111,11 @@ class _Stream(_Body):
 def _carries(text: str) -> bool:
     """Return whether an event has a part of the answer, under whatever name, and not only its beginning or its end."""
     try:
-        choices = json.loads(text)["choices"]
+        choices = parsed(text)["choices"]
         parts = [each.get("delta", each) for each in choices]
         kept = ("index", "role", "finish_reason", "stop_reason", "logprobs")
         return any(value for part in parts for key, value in part.items() if key not in kept)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return False
 
 

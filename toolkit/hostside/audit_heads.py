@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from directory import Directory, NotSafe, make_own
+from documents import parsed
 from wire import Document
 
 FOLDER = "audit"
@@ -81,7 +82,7 @@ def _thinned(heads: list[Document]) -> list[Document]:
 
 def _parsed(text: str | None) -> Document | None:
     try:
-        kept: Any = json.loads(text or "")
+        kept: Any = parsed(text)
         heads = kept["heads"]
         sound = all(
             _is_head({**each, "log": kept["log"], "machine": kept["machine"]})

@@ -32,6 +32,7 @@ import slot_manifest
 import tree_check
 import trees
 from directory import Directory, make_own, open_plain, read_text
+from documents import parsed
 from snapshots import tree_name
 from wire import Document
 
@@ -307,7 +308,7 @@ def _shape(root: str, snapshot: str) -> dict[str, str]:
 def _has_served(root: str, manifest: Document) -> bool:
     """Whether the routes give the slot traffic, or a right to it."""
     try:
-        routes = json.loads(read_text(os.path.join(root, "router", "routes.json")) or "{}")
+        routes = parsed(read_text(os.path.join(root, "router", "routes.json")) or "{}")
         mine = [
             target
             for route in routes.get("routes", [])

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import bounds
+from documents import parsed
 from wire import Document
 
 
@@ -40,19 +41,19 @@ def complete(port: int, payload: Document, timeout: float) -> Document:
     try:
         text, reason, fault = answer_in(body, bool(payload.get("stream")))
         return _answer(status, text, reason, started, fault)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         return _answer(status, "", "", started, f"not a completion: {error}"[: bounds.WORDS])
 
 
 def answer_in(body: bytes, streamed: bool) -> tuple[str, str, str]:
     """Return the text of a completion, the reason of its end, and an error that the engine tells in a stream.
 
-    Raises ValueError, LookupError, TypeError, AttributeError or RecursionError where `body` is no completion.
+    Raises ValueError, LookupError, TypeError or AttributeError where `body` is no completion.
     """
     if streamed:
         found = _streamed(body)
     else:
-        choice = json.loads(body)["choices"][0]
+        choice = parsed(body)["choices"][0]
         found = (_text(choice), choice.get("finish_reason") or "", "")
     text, reason, fault = found
     if not isinstance(text, str) or not isinstance(reason, str):
@@ -69,7 +70,7 @@ def _streamed(body: bytes) -> tuple[str, str, str]:
         return "", "", "a stream that breaks off"
     texts: list[str] = []
     reason = ""
-    for event in map(json.loads, lines[:-1]):
+    for event in map(parsed, lines[:-1]):
         if "error" in event:
             return "".join(texts), "", "an error: %.500s" % event["error"]
         for choice in event["choices"]:

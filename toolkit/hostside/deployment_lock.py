@@ -15,6 +15,7 @@ import select
 import time
 from typing import BinaryIO
 
+from documents import mapping
 from wire import Document, Report
 
 
@@ -91,8 +92,4 @@ def _path(root: str) -> str:
 
 
 def _owner(handle: int) -> Document:
-    try:
-        owner: Document = json.loads(os.pread(handle, 65536, 0) or b"{}")
-        return owner
-    except ValueError:
-        return {}
+    return mapping(os.pread(handle, 65536, 0))

@@ -130,7 +130,10 @@ def open_plain(path: str) -> int:
 
     Raises OSError, which a link, a directory, a device and a pipe do too.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except ValueError as error:
+        raise OSError(f"{path!r}: {error}") from None
     if not _is_plain(handle, one_name=False):
         os.close(handle)
         raise OSError(f"{path} is no regular file")
@@ -192,7 +195,8 @@ def require_own(path: str) -> None:
 def _opened(name: str, at: int | None = None) -> int | None:
     try:
         return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
-    except OSError:
+    except (OSError, ValueError):
+        # A name from a damaged document may be none that a file can have.
         return None
 
 

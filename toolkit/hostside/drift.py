@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 
 import processes
 import signs
 from directory import open_plain, read_text
+from documents import parsed
 from wire import Document
 
 
@@ -32,8 +32,8 @@ def _changed_files(listing: str) -> list[str]:
     if text is None:
         return []  # a former toolkit wrote no digests
     try:
-        digests = dict(json.loads(text))
-    except (ValueError, TypeError, RecursionError):
+        digests = dict(parsed(text))
+    except (ValueError, TypeError):
         return [f"{listing} cannot be read"]
     found = []
     for path, digest in sorted(digests.items()):

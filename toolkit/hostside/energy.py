@@ -16,6 +16,7 @@ import time
 from typing import Any
 
 import bounds
+from documents import parsed
 from wire import Document
 
 _LIBRARY = "libnvidia-ml.so.1"
@@ -35,7 +36,7 @@ def energy(root: str) -> Document:
             stderr=subprocess.DEVNULL,
             timeout=_SECONDS,
         )
-        found: Document = json.loads(done.stdout)
+        found: Document = parsed(done.stdout)
         return {"at": time.time(), **{name: found[name] for name in ("joules", "devices", "fault")}}
     except subprocess.TimeoutExpired:
         fault = "the driver does not answer"

@@ -17,12 +17,14 @@ import time
 
 import deployment_lock
 from directory import Directory, make_own, read_text
+from documents import mapping
 from wire import Document
 
 GUARD = "guard"
 SHARE, BAKE = "share", "bake"
 _ROOT_ONLY = 0o600
 _OF_ORDER = {"rollout", "model", "slot", "former", "phase", "number", "token"}
+_WORDS_OF_ORDER = ("rollout", "model", "slot", "phase")
 ORDER, FOUND, WISH = ".json", ".found.json", ".wish.json"
 
 
@@ -184,12 +186,9 @@ def _read(root: str, model: str, kind: str) -> Document:
 
 
 def _document(root: str, name: str) -> Document:
-    try:
-        seen = json.loads(read_text(os.path.join(root, GUARD, name)) or "{}")
-    except ValueError:
-        return {}
-    return seen if isinstance(seen, dict) else {}
+    return mapping(read_text(os.path.join(root, GUARD, name)))
 
 
 def _sound(order: Document) -> Document | None:
-    return order if order.keys() >= _OF_ORDER else None
+    words = all(isinstance(order.get(name), str) for name in _WORDS_OF_ORDER)
+    return order if words and order.keys() >= _OF_ORDER else None

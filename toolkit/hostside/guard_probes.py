@@ -12,6 +12,7 @@ import time
 from typing import Any, NamedTuple
 
 import asking
+from documents import parsed
 from wire import Document
 
 TIMEOUT = 20.0
@@ -152,14 +153,14 @@ def text_of(answer: Document) -> str | None:
     """Return what an answer says: its text or calls of tools, for another kind its JSON; None where it is none."""
     try:
         if answer["events"]:
-            return "".join(_choice(json.loads(each)) for each in answer["events"])
-        found = json.loads(answer["body"])
+            return "".join(_choice(parsed(each)) for each in answer["events"])
+        found = parsed(answer["body"])
         if "choices" in found:
             return _choice(found)
         # Embeddings, scores, transcriptions.
         kinds = [found[name] for name in ("data", "results", "text") if name in found]
         return json.dumps(kinds[0]) if kinds and kinds[0] else "" if kinds else None
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
 
 

@@ -30,6 +30,7 @@ import completion
 import processes
 import signs
 from directory import Directory, make_own, read_text
+from documents import mapping
 from wire import Document
 
 HANG, STALL = 8.0, 600.0
@@ -232,11 +233,7 @@ def idle_seconds(root: str) -> float:
 
 def _told(root: str) -> Document:
     """Return what the role `watch` wrote; an empty document where there is nothing that can be read."""
-    try:
-        found: Document = json.loads(read_text(os.path.join(root, "watch", "limits.json")) or "{}")
-    except ValueError:
-        return {}
-    return found
+    return mapping(read_text(os.path.join(root, "watch", "limits.json")))
 
 
 def end(root: str, program: str) -> None:
@@ -262,13 +259,9 @@ def record(root: str, program: str, why: str) -> None:
 
 def recorded(root: str, program: str) -> Document:
     """Return {"at", "why"} of the last time that a replica in the slot hung; an empty document where none did."""
-    try:
-        found: Document = json.loads(
-            read_text(os.path.join(root, "watch", f"{program}.json")) or "{}"
-        )
-    except ValueError:
-        return {}
-    return found
+    found = mapping(read_text(os.path.join(root, "watch", f"{program}.json")))
+    sound = isinstance(found.get("at"), float) and isinstance(found.get("why"), str)
+    return found if sound else {}
 
 
 def _kill(pid: int) -> None:

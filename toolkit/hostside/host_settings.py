@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Optional
 
 from directory import read_text
+from documents import parsed
 from wire import Document
 
 NAME = "settings.json"
@@ -19,7 +19,7 @@ def read(root: str) -> Optional[Document]:
     if len(text) > _MOST:
         return None
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = parsed(text)
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None

@@ -15,6 +15,7 @@ import signal
 import time
 from collections.abc import Callable
 
+from documents import mapping
 from wire import Document
 
 # The user's namespace comes last: in it, root has no say over the others any more.
@@ -129,8 +130,4 @@ def _read(handle: int, until: float) -> Document:
         if not part:
             break
         data += part
-    try:
-        answer = json.loads(data)
-    except ValueError:
-        return {"error": "it ended without an answer"}
-    return answer if isinstance(answer, dict) else {"error": "it ended without an answer"}
+    return mapping(data) or {"error": "it ended without an answer"}

@@ -7,11 +7,11 @@ what was deployed.
 from __future__ import annotations
 
 import http.client
-import json
 import os
 from typing import Optional
 
 import completion
+from documents import parsed
 from wire import Document
 
 # Names between which an adapter is proven or compared have this sign. No client can request them.
@@ -42,7 +42,7 @@ def drift(manifest: Document, path: str) -> list[str]:
 def _listed(port: int, path: str) -> Optional[dict[str, str]]:
     """Return {public name: directory} of the adapters that an engine has, None where it does not tell."""
     try:
-        models = json.loads(completion.text(port, path, _SECONDS))["data"]
+        models = parsed(completion.text(port, path, _SECONDS))["data"]
         return {
             str(each["id"]): str(each.get("root", ""))
             for each in models
@@ -50,5 +50,5 @@ def _listed(port: int, path: str) -> Optional[dict[str, str]]:
         }
     except (OSError, http.client.HTTPException):
         return None
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None

@@ -13,10 +13,13 @@ from typing import Optional
 
 import audit_heads
 from directory import Directory, read_text
+from documents import parsed
 from wire import Document
 
 FILE = "deployment.json"
 _ROOT_ONLY = 0o600
+_WORDS = ("rollout", "action", "model", "slot", "actor")
+_RELEASES, _RELEASE = ("release", "previous"), (dict, type(None))
 
 
 def keep(root: str, deployment: Document, head: Optional[Document] = None) -> Document:
@@ -54,7 +57,17 @@ def read(root: str) -> tuple[Document | None, bool]:
     if text is None:
         return None, True
     try:
-        found = json.loads(text)
-        return (found, True) if isinstance(found, dict) and "rollout" in found else (None, False)
+        found = parsed(text)
+        return (found, True) if _is_sound(found) else (None, False)
     except ValueError:
         return None, False
+
+
+def _is_sound(found: object) -> bool:
+    return (
+        isinstance(found, dict)
+        and all(isinstance(found.get(name), str) for name in _WORDS)
+        and isinstance(found.get("starts"), bool)
+        and isinstance(found.get("started_at"), (int, float))
+        and all(name in found and isinstance(found[name], _RELEASE) for name in _RELEASES)
+    )

@@ -6,7 +6,6 @@ the same load beside it, and who begins alternates, so an unchanged release is a
 
 from __future__ import annotations
 
-import json
 import secrets
 import statistics
 import threading
@@ -14,6 +13,7 @@ import time
 from typing import Any, Optional
 
 import asking
+from documents import parsed
 from wire import Document, Report
 
 # A random word of its own takes this place in each request, the same for both replicas: no cache knows the prompt.
@@ -103,8 +103,8 @@ def _tokens(answer: Document) -> int:
     """Return the number of tokens by the engine's own word, or else the events of the stream."""
     for text in [*reversed(answer["events"][-2:]), answer["body"]]:
         try:
-            said = json.loads(text)["usage"]["completion_tokens"]
-        except (ValueError, LookupError, TypeError, RecursionError):
+            said = parsed(text)["usage"]["completion_tokens"]
+        except (ValueError, LookupError, TypeError):
             continue
         if isinstance(said, int) and 0 <= said < 10**9:
             return said

@@ -18,6 +18,7 @@ import re
 import router_files
 import router_socket
 from directory import make_own
+from documents import parsed
 from router_socket import RouterError
 from wire import Document
 
@@ -157,8 +158,8 @@ def sound_ring(directory: str) -> Document | None:
         lost = any(key != "door" or value != "open" for key, value in _in_map(directory).items())
         return None if lost else merged({}, {})
     try:
-        return merged(json.loads(text), {})
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return merged(parsed(text), {})
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 

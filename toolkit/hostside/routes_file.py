@@ -22,12 +22,23 @@ STANDBY_WEIGHT = 100
 # Milliseconds after which hold.lua has let go all requests of a hold, with some to spare.
 _REPLAYED = 30_000
 _WEIGHT = re.compile(r" weight \d+")
+# What routes may say; the ops machine has the same bounds, see `_is_whole`.
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
+_KIND = re.compile(r"[a-z/]{0,64}")
+_SLOT = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
+_RELAY = re.compile(r"[0-9.]{7,15}:[0-9]{1,5}")
+_SLEEP = re.compile(r"[0-9a-f]{1,32}")
+_POLICIES = ("wait", "wake", "refuse")
+_FLAGS = ("standby", "withdrawn", "former")
+_MOST_SECONDS = 3600
+_WHOLE = 10_000
 
 
 def parsed(text: str) -> Routes:
     """Return the routes in the text of `routes.json`; an empty document where there is no text, or no sound one."""
     try:
-        found: Routes = json.loads(text or "{}")
+        found: Routes = _loaded(text or "{}")
     except (ValueError, RecursionError):
         return {}
     return found if _is_whole(found) else {}
@@ -41,7 +52,7 @@ def is_sound(text: str | None, backends: str | None, *, in_use: bool = False) ->
     if not text:
         return not in_use and f"\nbackend {PREFIX}" not in (backends or "")
     try:
-        return _is_whole(json.loads(text))
+        return _is_whole(_loaded(text))
     except (ValueError, RecursionError):
         return False
 
@@ -62,31 +73,72 @@ def in_backends(text: str) -> dict[str, dict[str, int]]:
     return found
 
 
+def _loaded(text: str) -> Any:
+    found = json.loads(text)
+    # Half of a surrogate pair can be read, and then neither written nor shown.
+    json.dumps(found, ensure_ascii=False).encode()
+    return found
+
+
 def _is_whole(found: object) -> bool:
-    if not isinstance(found, dict) or not isinstance(found.get("routes", []), list):
-        return False
-    if not isinstance(found.get("serial", 0), int):
-        return False
-    return all(
+    """Whether the ops machine can read these routes: it checks the same, see `toolkit/planning/routing/routes.py`."""
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("at", ""), str)
+        and _is_count(found.get("serial", 0))
+        and isinstance(found.get("routes", []), list)
+        and all(map(_is_route, found.get("routes", [])))
+    )
+
+
+def _is_route(route: object) -> bool:
+    return (
         isinstance(route, dict)
-        and isinstance(route.get("model"), str)
-        and isinstance(route.get("created"), int)
-        and isinstance(route.get("hold", 0), int)
+        and _is_name(_MODEL, route.get("model"))
+        and _is_count(route.get("created"))
+        and isinstance(route.get("routing", ""), str)
+        and _is_time(route.get("took_over", 0.0))
+        and _is_count(route.get("hold", 0), _MOST_SECONDS)
         and _are_names(route.get("adapters", []))
         and isinstance(route.get("waiting", {}), dict)
-        and all(isinstance(each, int) for each in route.get("waiting", {}).values())
+        and all(_is_count(each, _MOST_SECONDS) for each in route.get("waiting", {}).values())
         and _is_sleep(route.get("sleep"))
         and isinstance(route.get("targets"), list)
         and all(map(_is_target, route["targets"]))
-        for route in found.get("routes", [])
+        and len(set(map(name_of, route["targets"]))) == len(route["targets"])
+        and sum(target.get("share", 0) for target in route["targets"]) <= _WHOLE
+    )
+
+
+def _is_target(target: object) -> bool:
+    if not isinstance(target, dict):
+        return False
+    weight, share, standby = target.get("weight"), target.get("share", 0), target.get("standby")
+    asleep, host = target.get("asleep", ""), target.get("host", "")
+    return (
+        _is_name(_SLOT, target.get("slot"))
+        and _is_count(target.get("port"), 65535, least=1)
+        and _is_count(weight, 256)
+        and _is_count(share, _WHOLE)
+        and all(isinstance(target.get(name, False), bool) for name in _FLAGS)
+        and all(_are_names(target.get(name, [])) for name in ("adapters", "aliases", "waiting"))
+        and _is_name(_KIND, target.get("kind", ""))
+        and _is_count(target.get("context", 0))
+        and not (share and (weight or standby))
+        and not (target.get("withdrawn") and (weight or share or standby))
+        and asleep in ("", "serving", "standby")
+        and not (asleep and (weight or standby))
+        and (host == "" or (_is_name(_HOST, host) and _is_name(_RELAY, target.get("relay"))))
     )
 
 
 def _is_sleep(found: object) -> bool:
     return found is None or (
         isinstance(found, dict)
-        and all(isinstance(found.get(name), str) for name in ("id", "policy"))
-        and all(isinstance(found.get(name), int) for name in ("starts", "since", "due"))
+        and _is_name(_SLEEP, found.get("id"))
+        and found.get("policy") in _POLICIES
+        and _is_count(found.get("starts"), _MOST_SECONDS, least=1)
+        and all(_is_count(found.get(name)) for name in ("since", "due"))
         and isinstance(found.get("alternates", []), list)
         and all(map(_is_alternate, found.get("alternates", [])))
     )
@@ -95,22 +147,26 @@ def _is_sleep(found: object) -> bool:
 def _is_alternate(found: object) -> bool:
     return (
         isinstance(found, dict)
-        and isinstance(found.get("model"), str)
-        and all(isinstance(found.get(name), int) for name in ("starts", "hold"))
+        and _is_name(_MODEL, found.get("model"))
+        and _is_count(found.get("starts"), _MOST_SECONDS, least=1)
+        and _is_count(found.get("hold"), _MOST_SECONDS)
     )
 
 
 def _are_names(found: object) -> bool:
-    return isinstance(found, list) and all(isinstance(name, str) for name in found)
+    return isinstance(found, list) and all(_is_name(_MODEL, name) for name in found)
 
 
-def _is_target(target: object) -> bool:
-    if not isinstance(target, dict) or not isinstance(target.get("slot"), str):
-        return False
-    return all(
-        isinstance(target.get(name), int) and not isinstance(target.get(name), bool)
-        for name in ("port", "weight", *(("share",) if "share" in target else ()))
-    ) and (not target.get("host") or isinstance(target.get("relay"), str))
+def _is_name(form: re.Pattern[str], found: object) -> bool:
+    return isinstance(found, str) and form.fullmatch(found) is not None
+
+
+def _is_count(found: object, most: int = 2**53, *, least: int = 0) -> bool:
+    return isinstance(found, int) and not isinstance(found, bool) and least <= found <= most
+
+
+def _is_time(found: object) -> bool:
+    return isinstance(found, (int, float)) and not isinstance(found, bool) and 0 <= found < 2**53
 
 
 def model(backend: str) -> str:
@@ -257,7 +313,7 @@ def relays(routes: Routes) -> dict[str, str]:
     for route in routes.get("routes", []) if at else ():
         name_of_model, known = route["model"], targets_of(routes, route["model"])
         for name, target in known.items():
-            if target["host"] != at:
+            if target.get("host") != at:
                 continue
             for twin in ("", TWIN):
                 relay = f"relay.{target['slot']}.{backend(name_of_model)}"

@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from directory import Directory, NotSafe, make_own, open_plain, read_text
+from documents import mapping
 from wire import Document
 
 _DIRECTORY = "seals"
@@ -76,7 +77,7 @@ def _program_fault(path: str, known: list[Any]) -> str:
     """Return what is wrong with a sealed program. It is only read where something may have changed it."""
     try:
         with open(open_plain(path), "rb") as file:
-            same = state(os.fstat(file.fileno())) == known[:-1] or summary(file) == known[-1]
+            same = state(os.fstat(file.fileno())) == known[:-1] or [summary(file)] == known[-1:]
     except OSError:
         return "is gone"
     return "" if same else "was changed"
@@ -100,13 +101,9 @@ def _changed_copies(directory: str) -> list[str]:
 
 def read(root: str, name: str) -> Document:
     """Return a seal; an empty document where there is none, or none that can be read."""
-    try:
-        found: Document = json.loads(
-            read_text(os.path.join(root, _DIRECTORY, f"{name}.json")) or "{}"
-        )
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    found = mapping(read_text(os.path.join(root, _DIRECTORY, f"{name}.json")))
+    # What is no digests of a file counts as none: the file is then hashed, or named as changed.
+    return {path: known if isinstance(known, list) else [] for path, known in found.items()}
 
 
 def write(root: str, name: str, seal: Document) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 
 from directory import read_text
+from documents import mapping
 from wire import Document
 
 NAME = "manifest.json"
@@ -48,11 +48,7 @@ def sound(root: str) -> list[Document]:
 
 def parsed(text: str | None) -> Document:
     """Return the document in the text of a manifest; empty where it is none."""
-    try:
-        found = json.loads(text or "")
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return mapping(text)
 
 
 def is_sound(found: Document) -> bool:

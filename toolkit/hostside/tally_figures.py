@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 
 import use_ledger
 from directory import Directory, make_own, read_text
+from documents import parsed
 from exposition import heading, sample
 from tally import FIRST, GAP, Tallies
 from wire import Document
@@ -106,7 +107,7 @@ class TallyFigures:
         known = use_ledger.files(self._folder)
         ledger = use_ledger.identity(self._folder)
         try:
-            found = json.loads(text or "")
+            found = parsed(text)
             if found["ledger"] != ledger or not known or found["file"] > known[-1]:
                 raise ValueError("of another ledger")
             self._ledger, self._file, self._offset = (
@@ -188,7 +189,7 @@ class TallyFigures:
 
 def _add(tallies: Tallies, line: bytes) -> None:
     try:
-        found: Document = json.loads(line)
+        found: Document = parsed(line)
         if "tally" in found:
             tallies.add_log(found)
         elif "program" in found and "n" in found and "counters" not in found:

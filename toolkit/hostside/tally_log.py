@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import calendar
 import contextlib
-import json
 import os
 import re
 import subprocess
@@ -26,6 +25,7 @@ from collections.abc import Iterable
 import access_log
 import processes
 from directory import open_plain
+from documents import parsed
 from use_ledger import Ledger
 from wire import Document
 
@@ -158,7 +158,7 @@ def _line(rows: object, place: Document, since: float, until: float, gap: bool) 
 def _request(line: str) -> tuple[int, str, str, int, str] | None:
     """Return hour, model, version, release and how it ended of a line; None where no model was asked."""
     try:
-        found = json.loads(line)
+        found = parsed(line)
         model, path = found["model"], found["path"]
         if not (_WORD.match(model) and model != "-") or path.startswith("/v1/models"):
             return None
@@ -297,5 +297,5 @@ class _Journal:
         entries = []
         for line in data[: data.rfind(b"\n") + 1].splitlines():
             with contextlib.suppress(ValueError):
-                entries.append(json.loads(line))
+                entries.append(parsed(line))
         return [each for each in entries if isinstance(each, dict) and "__CURSOR" in each], more

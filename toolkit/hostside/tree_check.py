@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import threading
@@ -17,6 +16,7 @@ from typing import Any
 
 import seals
 from directory import open_plain, permit, read_text
+from documents import mapping
 from snapshots import tree_name
 from wire import Document, Report
 
@@ -118,10 +118,7 @@ def _wrong_files(tree: _Tree, digest: str) -> list[str]:
     if not _DIGEST.fullmatch(digest) or digest_of(tree.files) == digest:
         return []
     listing = os.path.join(os.path.dirname(tree.top), ".digests", f"{digest}.json")
-    try:
-        listed = json.loads(read_text(listing) or "{}")
-    except ValueError:
-        listed = {}
+    listed = mapping(read_text(listing))
     wrong = [
         f"{path}: not what was pinned" if path in tree.files else f"{path}: missing"
         for path, (_, sha256) in sorted(listed.items())

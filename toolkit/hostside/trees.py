@@ -27,6 +27,7 @@ from typing import IO
 
 import seals
 from directory import Directory, make_own, open_plain, permit, read_text
+from documents import mapping
 from swarm_library import libraries
 from wire import Document, Report
 
@@ -264,7 +265,7 @@ def _index(tree: Arrival) -> dict[tuple[int, str], str]:
             if not os.path.isdir(top):
                 os.unlink(index)
                 continue
-            for path, (size, sha256) in json.loads(read_text(index) or "{}").items():
+            for path, (size, sha256) in mapping(read_text(index)).items():
                 known[size, sha256] = os.path.join(top, path)
     return known
 

@@ -5,12 +5,12 @@ Nothing is noted here: who asks keeps the place. So several ops machines read on
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import Any
 
 import use_ledger
+from documents import parsed
 from tally import Tallies
 from wire import Document
 
@@ -108,7 +108,7 @@ class _Sums:
 
     def add(self, line: bytes) -> None:
         try:
-            found = json.loads(line)
+            found = parsed(line)
             if "refused" in found:
                 self.refused += found["refused"]
             elif "tally" in found:

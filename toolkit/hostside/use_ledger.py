@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from directory import Directory, make_own, open_plain
+from documents import parsed
 from use_prices import PARTS, Prices
 from wire import Document
 
@@ -274,7 +275,7 @@ def _size(folder: str, number: int) -> int:
 
 def _parsed(text: Any) -> Document | None:
     try:
-        found = json.loads(text or "null")
+        found = parsed(text)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

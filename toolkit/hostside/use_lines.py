@@ -10,10 +10,10 @@ else gets on from the replica.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
+import documents
 from wire import Document
 
 # Bytes of a line, and the largest number of tokens, seconds and records that a line may say.
@@ -38,8 +38,8 @@ def parsed(line: bytes) -> Document | None:
     if len(line) > LINE:
         return None
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
+        found = documents.parsed(line)
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None
 

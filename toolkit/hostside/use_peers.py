@@ -8,7 +8,6 @@ keeps its last sums, and keeps no other host back for longer than a second.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import socket
@@ -18,6 +17,7 @@ import time
 import router_files
 import use_sums
 from directory import connectable
+from documents import parsed
 from wire import Document
 
 SOCKET = "uses.sock"
@@ -62,8 +62,8 @@ class Peers:
                 continue
             began = time.monotonic()
             try:
-                sums = use_sums.stated(json.loads(fetch(self.root, peer)))
-            except (OSError, ValueError, RecursionError):
+                sums = use_sums.stated(parsed(fetch(self.root, peer)))
+            except (OSError, ValueError):
                 if time.monotonic() - began > PATIENCE:
                     self._silent[peer] = time.monotonic() + SILENCE
                 continue

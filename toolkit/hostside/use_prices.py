@@ -6,12 +6,12 @@ numbers: prices are in millionths of the currency for a million tokens, so token
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
 import router_keys
 from directory import read_text
+from documents import parsed
 from wire import Document
 
 # Of a millionth of the currency, see above.
@@ -37,7 +37,7 @@ class Prices:
         mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
         if mark != self._mark:
             try:
-                self._models = models(json.loads(read_text(self._path) or "{}").get("charge"))
+                self._models = models(parsed(read_text(self._path) or "{}").get("charge"))
             except (ValueError, AttributeError):
                 return  # a damaged ring, see `router_keys`: the former prices hold
             self._mark = mark

@@ -19,6 +19,7 @@ import time
 from typing import Any
 
 from directory import Directory, NotSafe, make_own
+from documents import parsed
 from wire import Document
 
 FOLDER, ELSEWHERE = "use", "elsewhere.json"
@@ -65,7 +66,7 @@ def read(root: str) -> Document:
         contextlib.suppress(OSError, NotSafe, ValueError),
         Directory(os.path.join(root, "router")) as opened,
     ):
-        own = stated(json.loads(opened.read(OWN) or "null"))
+        own = stated(parsed(opened.read(OWN)))
     return {"own": own, "elsewhere": elsewhere(root)}
 
 
@@ -73,7 +74,7 @@ def elsewhere(root: str) -> Document:
     """Return {"ledgers": sums by ledger} of other hosts; an empty one where this host knows of none."""
     try:
         with Directory(os.path.join(root, FOLDER)) as opened:
-            return told(json.loads(opened.read(ELSEWHERE) or "null"))
+            return told(parsed(opened.read(ELSEWHERE)))
     except (OSError, NotSafe, ValueError):
         return {"ledgers": {}}
 

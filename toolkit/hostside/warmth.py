@@ -34,6 +34,7 @@ import signs
 import sleeping
 import takeover
 from directory import Directory, make_own, read_text
+from documents import mapping
 from router_socket import RouterError
 from wire import Document
 
@@ -238,11 +239,7 @@ def _ask_to_end(pid: int) -> None:
 
 
 def _woken(root: str) -> Document:
-    try:
-        found = json.loads(read_text(os.path.join(root, "watch", WOKEN)) or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return mapping(read_text(os.path.join(root, "watch", WOKEN)))
 
 
 def _wished(directory: str) -> set[str]:

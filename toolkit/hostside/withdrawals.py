@@ -8,6 +8,7 @@ import os
 import router_files
 import routes_file
 import slot_manifest
+from documents import mapping
 from router_socket import RouterError
 from wire import Document
 
@@ -50,8 +51,4 @@ def _release(root: str, model: str, slot: str) -> int:
 
 
 def _recorded(root: str) -> dict[str, int]:
-    try:
-        found = json.loads(router_files.read(os.path.join(root, "router", RECORD)) or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return mapping(router_files.read(os.path.join(root, "router", RECORD)))

@@ -17,7 +17,7 @@ from toolkit.domain.facts import (
 )
 from toolkit.domain.fleet import Host
 from toolkit.domain.guard import Figure, GateResult, GuardPhase
-from toolkit.domain.outside import checked, whole
+from toolkit.domain.outside import checked, shown, whole
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import OpenDeployment, Release
 from toolkit.errors import HostError
@@ -47,6 +47,7 @@ def understood(name: str) -> Iterator[None]:
 def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
     router = data["router"]
     slots, unread = _slots(data["slots"])
+    opened, guards = _opened(data["opened"], unread), _guards(data["guards"], unread)
     return HostFacts(
         name=name,
         observed_at=data["observed_at"],
@@ -89,11 +90,11 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
         ),
         routes=data["routes"],
         used_ports=tuple(data["used_ports"]),
-        opened=OpenDeployment.from_json(data["opened"]) if data["opened"] else None,
+        opened=opened,
         damaged=(*data["damaged"], *unread),
         held_by=owner_from_json(data["lock"]["owner"] or {}) if data["lock"]["held"] else None,
         changed_files=tuple(data["changed"]),
-        guards=tuple(_guard(each) for each in data["guards"]),
+        guards=guards,
         settings=dict(data["settings"]) if data["settings"] is not None else None,
     )
 
@@ -159,6 +160,26 @@ def _slots(data: Sequence[Mapping[str, Any]]) -> tuple[tuple[SlotFacts, ...], li
         except (KeyError, TypeError, ValueError, AttributeError):
             unread.append(f"slots/{each['model']}-{each['slot']}/manifest.json")
     return tuple(found), unread
+
+
+def _opened(data: Mapping[str, Any] | None, unread: list[str]) -> OpenDeployment | None:
+    """Return the deployment that is under way; one that cannot be read is added to `unread`."""
+    try:
+        return checked(OpenDeployment.from_json(data)) if data else None
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
+        unread.append("deployment.json")
+        return None
+
+
+def _guards(data: Sequence[Mapping[str, Any]], unread: list[str]) -> tuple[GuardFacts, ...]:
+    """Return the guards; those that cannot be read are added to `unread`."""
+    found = []
+    for each in data:
+        try:
+            found.append(checked(_guard(each)))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            unread.append(f"guard/{shown(each['order'].get('model'))}")
+    return tuple(found)
 
 
 def _slot(data: Mapping[str, Any]) -> SlotFacts:

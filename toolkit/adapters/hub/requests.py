@@ -76,11 +76,23 @@ def _answered(url: str, headers: Mapping[str, str], timeout: float) -> httpx2.Re
     for _ in range(REDIRECTS):
         response = session.send(request, stream=True, follow_redirects=False)
         if response.next_request is None:
-            return response
+            return _plain(response)
         response.close()
         # It carries the token to the same origin alone.
         request = response.next_request
     raise httpx2.TooManyRedirects(f"more than {REDIRECTS} redirects", request=request)
+
+
+def _plain(response: httpx2.Response) -> httpx2.Response:
+    """Return an answer that is not compressed, as it was asked to be.
+
+    A few bytes unpack to any size in one piece, before a bound can be looked at. Raises httpx2.DecodingError.
+    """
+    named = response.headers.get("Content-Encoding", "identity")
+    if response.is_success and named.strip().lower() != "identity":
+        response.close()
+        raise httpx2.DecodingError("a compressed answer", request=response.request)
+    return response
 
 
 def read_answer(

@@ -21,6 +21,9 @@ def make_private(home: Path) -> tuple[str, ...]:
     with suppress(OSError):
         home.mkdir(parents=True, mode=0o700, exist_ok=True)
         names = sorted(home.iterdir())
+    if not home.is_dir():
+        # A mistyped home may be a device or a file that others need.
+        return ()
     if names and not any((home / name).exists() for name in _OURS):
         return ()
     files = [path for path in names if path.is_file() and not path.is_symlink()]
