@@ -156,6 +156,17 @@ def test_a_model_has_its_own_limits(tmp_path: Path) -> None:
     assert hang.idle_seconds(str(tmp_path)) == 60.0
 
 
+@pytest.mark.parametrize(
+    "told",
+    [5, {"models": 5}, {"models": {"tiny": 5}, "idle": []}, {"models": {"tiny": {"hang": "x"}}}],
+)
+def test_limits_that_cannot_be_read_are_the_usual_ones(tmp_path: Path, told: object) -> None:
+    (tmp_path / "watch").mkdir()
+    (tmp_path / "watch/limits.json").write_text(json.dumps(told))
+    assert hang.limits(str(tmp_path), "tiny", 8.0, 600.0) == (8.0, 600.0)
+    assert hang.idle_seconds(str(tmp_path)) == 0.0
+
+
 def test_an_idle_replica_that_hangs_is_known_before_a_client_meets_it(running: Running) -> None:
     root = str(running.router.root)
     watched = hang.Watched(root, "tiny-blue", running.port, 1.0, 30.0, idle=0.2)

@@ -140,6 +140,32 @@ def test_a_claim_of_before_the_boot_is_none(
     assert ground.began == ["a-blue", "b-blue"]
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("start.json", '{"boot": "b"}'),
+        ("start.json", '{"boot": "b", "since": [], "turn": true, "at": 1}'),
+        ("manifest.json", '{"devices": 5}'),
+        ("manifest.json", '{"devices": [[]], "port": "x"}'),
+        ("manifest.json", '{"devices": [0], "port": "x", "signs": 5}'),
+    ],
+)
+def test_what_is_damaged_in_another_slot_keeps_nobody_from_starting(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, file: str, text: str
+) -> None:
+    monkeypatch.setattr(guard_replica, "boot", lambda: "b")
+    ground.slot("a-blue", 1, 0)
+    ground.slot("b-blue", 2, 0)
+    ground.start("a-blue").join(5)
+    assert ground.began == ["a-blue"]
+    assert (ground.root / "slots/a-blue" / start_turn.FILE).exists()
+    (ground.root / "slots/a-blue" / (start_turn.FILE if file == "start.json" else file)).write_text(
+        text
+    )
+    ground.start("b-blue").join(5)
+    assert ground.began == ["a-blue", "b-blue"]
+
+
 def _until(done: Callable[[], bool]) -> None:
     until = time.monotonic() + 5
     while not done():

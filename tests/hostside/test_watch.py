@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,18 @@ def watched(site: Site) -> Iterator[watch.Watch]:
     (site.lab.root / "watch").mkdir()
     site.lab.apply(standing_by(site.lab.routes))
     yield watch.Watch(str(site.lab.root), 2.0, 30.0)
+
+
+def test_a_slot_that_cannot_be_read_hides_no_other(watched: watch.Watch) -> None:
+    slots = Path(watched.root) / "slots"
+    for program, text in (
+        ("a-blue", '{"model": 5}'),
+        ("b-blue", '{"port": "x"}'),
+        ("c-blue", "[]"),
+    ):
+        (slots / program).mkdir()
+        (slots / program / "manifest.json").write_text(text)
+    assert watched.look() == []
 
 
 def test_a_standby_that_took_over_serves_and_the_dead_one_stands_by_when_it_is_back(

@@ -6,6 +6,7 @@ import base64
 import http.client
 import ipaddress
 import json
+import os
 import re
 import ssl
 import time
@@ -175,7 +176,8 @@ def checked_address(address: str) -> str:
 def read_credentials(path: str) -> Secret:
     """Return what a file of credentials holds. Raises InputError where it cannot be read or holds something else."""
     try:
-        with Path(path).expanduser().open("rb") as file:
+        # pathlib raises RuntimeError for the home of a user whom nobody knows.
+        with Path(os.path.expanduser(path)).open("rb") as file:  # noqa: PTH111
             text = file.read(_MOST_SECRET + 1).decode("ascii").strip()
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no plain text"

@@ -28,6 +28,7 @@ from toolkit.cli.views.plan import go_ahead
 from toolkit.cli.views.pull import PullProgress
 from toolkit.config.engine_locks import read_locks
 from toolkit.config.lock_file import read_lock
+from toolkit.config.paths import expanded
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.errors import InputError
@@ -119,7 +120,7 @@ class CreateOptions:
             [Accelerator(each) for each in dict.fromkeys(self.accelerators)],
             [_python(each) for each in dict.fromkeys(self.pythons)] or _pythons(self.fleet, home),
         )
-        target = Path(self.target).expanduser().absolute()
+        target = expanded(self.target).absolute()
         return BundleSpec(target, registry, read_lock(path), tuple(versions.values()), engines)
 
 
@@ -145,7 +146,7 @@ def load(
     from toolkit.workflows.files.bundle_load import Site, load_bundle, open_bundle
 
     place = home_directory(home)
-    root = Path(directory).expanduser().absolute()
+    root = expanded(directory).absolute()
     site = Site(
         open_store(place),
         Wheelhouse(place),
@@ -184,7 +185,7 @@ def show(directory: str, as_json: bool) -> None:
     """List what is in a bundle; hashes nothing but its texts."""
     from toolkit.workflows.files.bundle_load import open_bundle
 
-    found = open_bundle(Path(directory).expanduser().absolute())
+    found = open_bundle(expanded(directory).absolute())
     manifest = found.manifest
     if as_json:
         more = {"size": manifest.size, "fingerprint": found.fingerprint}

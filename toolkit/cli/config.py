@@ -14,6 +14,7 @@ from toolkit.adapters.prometheus import checked_address
 from toolkit.cli.context import PROMETHEUS, PROMETHEUS_CREDENTIALS, open_fleet
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import print_json, table
+from toolkit.config.paths import absolute
 from toolkit.errors import InputError
 
 _DEFAULT = "default"
@@ -43,7 +44,7 @@ class Setting:
 @json_option()
 def config(registry_path: str, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Show the registry, fleet, home and history in use, and where each value comes from."""
-    place = Path(home).expanduser().resolve() if home else Path.home() / ".toolkit"
+    place = absolute(home) if home else Path.home() / ".toolkit"
     settings = [
         Setting("registry", _present(Path(registry_path)), _origin("registry_path", "REGISTRY")),
         Setting("fleet", _fleet(fleet), _origin("fleet", "FLEET")),
@@ -70,7 +71,8 @@ def config(registry_path: str, fleet: str | None, home: str | None, as_json: boo
 
 
 def _present(path: Path) -> str:
-    return str(path.resolve()) if path.exists() else f"{path.resolve()} (no such file)"
+    found = absolute(path)
+    return str(found) if found.exists() else f"{found} (no such file)"
 
 
 def _fleet(fleet: str | None) -> str:

@@ -19,6 +19,7 @@ from toolkit.cli.output import note
 from toolkit.cli.passwords import become_password, vault_password
 from toolkit.config.fleet import Variables, load_fleet
 from toolkit.config.known_names import remember
+from toolkit.config.paths import absolute, expanded
 from toolkit.domain.probe import LockOwner
 from toolkit.errors import ToolkitError
 
@@ -46,7 +47,7 @@ PROMETHEUS, PROMETHEUS_CREDENTIALS = "TOOLKIT_PROMETHEUS", "TOOLKIT_PROMETHEUS_C
 
 def home_directory(home: str | None) -> Path:
     """Return the directory of this ops machine's store, history, engines and private files; close it to others."""
-    place = Path(home).expanduser().resolve() if home else Path.home() / ".toolkit"
+    place = absolute(home) if home else Path.home() / ".toolkit"
     if opened := make_private(place):
         note(f"closed to other users of this machine: {', '.join(opened)}")
     return place
@@ -131,7 +132,7 @@ def remember_names(
     command = click.get_current_context(silent=True)
     if command is not None:
         home = command.params.get("home") or os.environ.get("TOOLKIT_HOME")
-        place = Path(home).expanduser() if home else Path.home() / ".toolkit"
+        place = expanded(home) if home else Path.home() / ".toolkit"
         remember(place, fleet, hosts=hosts, keys=keys)
 
 

@@ -19,6 +19,7 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
+from toolkit.config.paths import absolute
 from toolkit.domain.metrics import MetricsSetup, UsualObjectives
 from toolkit.errors import InputError
 
@@ -103,11 +104,11 @@ def setup(
     place = home_directory(home)
     # Prometheus reads the paths in its configuration from where it runs.
     wanted = MetricsSetup(
-        str(Path(directory).expanduser().resolve()),
+        str(absolute(directory)),
         UsualObjectives(availability, first_token),
         docs,
-        str(Path(ops["schedule_path"]).resolve()) if ops["schedule_path"] else "",
-        str(Path(ops["registry_path"]).resolve()),
+        str(absolute(ops["schedule_path"])) if ops["schedule_path"] else "",
+        str(absolute(ops["registry_path"])),
         ops["ops_exporter"],
         tuple(alertmanagers),
     )

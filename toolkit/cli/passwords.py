@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from toolkit.config.paths import expanded
 from toolkit.domain.secret import Secret
 from toolkit.errors import InputError
 
@@ -29,7 +30,7 @@ def become_password() -> Secret | None:
     if asked is None and (path := os.environ.get(BECOME_FILE)):
         from toolkit.adapters.ansible.password_file import read_password_file
 
-        return read_password_file(Path(path).expanduser())
+        return read_password_file(expanded(path))
     return asked
 
 

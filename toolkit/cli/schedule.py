@@ -38,6 +38,7 @@ from toolkit.cli.views.schedule import (
     when,
     window_json,
 )
+from toolkit.config.paths import absolute
 
 if TYPE_CHECKING:
     from toolkit.adapters.timers import Crontab, SystemdUnits
@@ -324,7 +325,7 @@ def _read(schedule_path: str, registry_path: str, now: float) -> Schedule:
     from toolkit.workflows.schedule.install import read_schedule
 
     # The timer's files and the record name it, so its name must not depend on the directory.
-    path = Path(schedule_path).resolve()
+    path = absolute(schedule_path)
     registry = read_registry(registry_path)
     return read_schedule(
         path, [*registry.models, *registry.waiting], now, adapters_to_schedule(registry)
@@ -334,11 +335,11 @@ def _read(schedule_path: str, registry_path: str, now: float) -> Schedule:
 def _command(path: str, registry_path: str, fleet: str | None, home: Path) -> Command:
     from toolkit.workflows.schedule.install import Command
 
-    registry = Path(registry_path).resolve()
+    registry = absolute(registry_path)
     words = [
         *(sys.executable, "-m", "toolkit.cli.main", "schedule", "run", "--timer"),
         *("--schedule", path, "--registry", str(registry), "--home", str(home)),
-        *(("--fleet", str(Path(fleet).resolve())) if fleet else ()),
+        *(("--fleet", str(absolute(fleet))) if fleet else ()),
     ]
     kept = {name: os.environ[name] for name in _KEPT if os.environ.get(name)}
     return Command(words, str(registry.parent), kept)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolkit.config.paths import absolute
 from toolkit.config.text_file import read_text
 from toolkit.domain.capabilities import ModelFacts
 from toolkit.domain.model import Version
@@ -135,7 +136,7 @@ def lock_text(lock: Lock) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Replace the file at `path` by `text`, whole or not at all; its permissions stay."""
-    target = path.resolve()
+    target = absolute(path)
     mode = target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask()
     temporary = ""
     try:

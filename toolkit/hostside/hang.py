@@ -222,13 +222,19 @@ def probe(root: str, program: str, port: int, hang: float, stall: float) -> str:
 
 def limits(root: str, model: str, hang: float, stall: float) -> tuple[float, float]:
     """Return the limits of a model on this host: its own, else `hang` and `stall`."""
-    own = _told(root).get("models", {}).get(model, {})
-    return float(own.get("hang", hang)), float(own.get("stall", stall))
+    models = _told(root).get("models")
+    own = models.get(model) if isinstance(models, dict) else None
+    return _seconds(own, "hang", hang), _seconds(own, "stall", stall)
 
 
 def idle_seconds(root: str) -> float:
     """Return after how many idle seconds a replica of this host is asked for a token; 0: never."""
-    return float(_told(root).get("idle", 0.0))
+    return _seconds(_told(root), "idle", 0.0)
+
+
+def _seconds(told: object, name: str, usual: float) -> float:
+    found = told.get(name, usual) if isinstance(told, dict) else usual
+    return float(found) if isinstance(found, (int, float)) else usual
 
 
 def _told(root: str) -> Document:

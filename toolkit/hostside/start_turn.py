@@ -8,6 +8,7 @@ and has its turn, until that is ready, or has waited for longer. So one that cra
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -21,6 +22,7 @@ import processes
 import signs
 import slot_manifest
 from directory import Directory, read_text
+from wire import Document
 
 FILE = "starting.json"
 # Seconds for which a turn without a process is one that is about to start, and one that waits may not have looked.
@@ -97,20 +99,27 @@ def _claims(root: str, program: str) -> list[Claim]:
     """Return the claims of all other programs since the host has booted."""
     found = []
     for other, manifest in slot_manifest.each(root):
-        claimed = slot_manifest.parsed(read_text(os.path.join(root, "slots", other, FILE)))
-        devices = _devices(manifest)
-        if other == program or not devices or claimed.get("boot") != guard_replica.boot():
-            continue
-        known = Claim(
-            other, devices, float(claimed["since"]), claimed["turn"], _now() - claimed["at"]
-        )
-        if known.turn:
-            runs = processes.state(root, other)["state"] == "running"
-            health = signs.signs(manifest)["health"]
-            ready = runs and completion.healthy(int(manifest.get("port", 0)), health)
-            known = known._replace(runs=runs, ready=ready)
-        found.append(known)
+        if other != program:
+            # A slot that cannot be read keeps no other from starting.
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                found += _claim(root, other, manifest)
     return found
+
+
+def _claim(root: str, other: str, manifest: Document) -> list[Claim]:
+    claimed = slot_manifest.parsed(read_text(os.path.join(root, "slots", other, FILE)))
+    devices = _devices(manifest)
+    if not devices or claimed.get("boot") != guard_replica.boot():
+        return []
+    known = Claim(
+        other, devices, float(claimed["since"]), bool(claimed["turn"]), _now() - claimed["at"]
+    )
+    if known.turn:
+        runs = processes.state(root, other)["state"] == "running"
+        health = signs.signs(manifest)["health"]
+        ready = runs and completion.healthy(int(manifest.get("port", 0)), health)
+        known = known._replace(runs=runs, ready=ready)
+    return [known]
 
 
 def _now() -> float:
@@ -118,6 +127,7 @@ def _now() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _devices(manifest: dict[str, object]) -> frozenset[int]:
+def _devices(manifest: Document) -> frozenset[int]:
     found = manifest.get("devices")
-    return frozenset(found) if isinstance(found, list) else frozenset()
+    numbers = found if isinstance(found, list) else []
+    return frozenset(each for each in numbers if isinstance(each, int))

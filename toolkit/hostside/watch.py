@@ -155,9 +155,12 @@ def _say(words: str) -> None:
 
 
 def _slots(root: str) -> dict[str, tuple[float, Document]]:
-    """Return {program: (time of its manifest, manifest)} of each slot."""
+    """Return {program: (time of its manifest, manifest)} of each slot whose manifest says what the watch needs."""
     found = {}
     for program, manifest in slot_manifest.each(root):
+        words = all(isinstance(manifest.get(name), str) for name in ("model", "slot"))
+        if not words or not isinstance(manifest.get("port"), int):
+            continue
         try:
             found[program] = (os.stat(slot_manifest.path(root, program)).st_mtime, manifest)
         except OSError:

@@ -1,0 +1,22 @@
+"""Paths that a person wrote, on the command line or in a variable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def expanded(path: str | Path) -> Path:
+    """Return the path with its leading `~` replaced; one of a user whom nobody knows stays.
+
+    pathlib raises RuntimeError for such a user.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
+def absolute(path: str | Path) -> Path:
+    """Return the path, absolute and without links; a link that leads to itself stays.
+
+    pathlib raises RuntimeError for such a link. Whoever opens the path gets the reason.
+    """
+    return Path(os.path.realpath(expanded(path)))
