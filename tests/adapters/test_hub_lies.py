@@ -241,6 +241,14 @@ def test_a_body_that_nobody_wants_compressed_is_not_unpacked(tmp_path: Path, lay
     assert peak < 2**25
 
 
+def test_a_name_that_packs_nothing_changes_nothing() -> None:
+    answer = (200, {"Content-Encoding": "aws-chunked"}, b"{}")
+    with serve_on_thread(
+        answering({f"/{REPO}/resolve/{REVISION}/config.json": answer}, [])
+    ) as endpoint:
+        assert HuggingFaceHub(endpoint, tries=1).read_small(REPO, REVISION, "config.json") == b"{}"
+
+
 @pytest.mark.parametrize("status", [302, 404, 500])
 def test_the_body_of_a_failure_or_a_redirect_is_not_read(status: int) -> None:
     head = f"HTTP/1.1 {status} X\r\nLocation: /x\r\nContent-Type: application/json\r\n\r\n"

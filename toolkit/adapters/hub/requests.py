@@ -15,6 +15,8 @@ from huggingface_hub.utils import get_session, hf_raise_for_status
 from toolkit.domain.bounds import BEGIN_SECONDS, REDIRECTS, SLOW_SECONDS, SLOWEST
 
 T = TypeVar("T")
+# What the client library would unpack; other names, such as those of object stores, change nothing.
+_PACKED = {"gzip", "deflate", "br", "zstd"}
 # Headers that describe a body.
 _OF_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
 
@@ -88,8 +90,10 @@ def _plain(response: httpx2.Response) -> httpx2.Response:
 
     A few bytes unpack to any size in one piece, before a bound can be looked at. Raises httpx2.DecodingError.
     """
-    named = response.headers.get("Content-Encoding", "identity")
-    if response.is_success and named.strip().lower() != "identity":
+    named = {
+        each.strip().lower() for each in response.headers.get("Content-Encoding", "").split(",")
+    }
+    if response.is_success and named & _PACKED:
         response.close()
         raise httpx2.DecodingError("a compressed answer", request=response.request)
     return response
