@@ -173,7 +173,7 @@ async def turn(arm: Arm, requests: int) -> None:
         arm.lanes.append(lane)
     before = processor(arm.pid)
     asked = (each.ask(requests // LANES) for each in arm.lanes)
-    found = await asyncio.wait_for(asyncio.gather(*asked), 60)
+    found = await asyncio.wait_for(asyncio.gather(*asked), 600)
     took = [one for each in found for one in each]
     used = processor(arm.pid) - before
     arm.turns.append(Turn(len(took), used, statistics.median(took) * 1e3))

@@ -39,6 +39,7 @@ SECTIONS = {
     "bench_use.py": ("use", "use-year"),
     "bench_use_clients.py": ("use-clients",),
     "bench_accounting.py": ("accounting",),
+    "bench_instructions.py": ("accounting-instructions",),
     "bench_planted.py": ("planted",),
     "bench_guard_faults.py": ("guard-faults", "guard-work", "guard-repeats"),
 }
