@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -81,6 +81,8 @@ def test_a_later_price_is_named_though_it_does_not_count_yet() -> None:
     [
         (FLAT, date(2026, 12, 30), ""),
         (FLAT, date(2026, 12, 31), "read 60 days ago"),
+        (FLAT, READ - timedelta(days=1), ""),
+        (FLAT, READ - timedelta(days=2), f"read on {READ}, which has not come yet"),
         (api(ApiRate(READ, FLAT.rates[0].tiers, ends=date(2026, 11, 9))), date(2026, 11, 10),
          "ended on 2026-11-09"),
         (api(ApiRate(READ, FLAT.rates[0].tiers, date(2026, 12, 1))), date(2026, 11, 10),

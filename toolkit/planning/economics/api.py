@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 from toolkit.domain.economics import MILLION, ApiPrice, ApiRate, Tier, Traffic
@@ -126,6 +126,10 @@ def _cost(tokens: Tokens, tier: Tier) -> Decimal:
 
 def _staleness(price: ApiPrice, read: date, today: date, most: int) -> str:
     age = (today - read).days
+    newest = max(each.read for each in price.rates)
+    # A day later than today's is today's of another time zone.
+    if newest > today + timedelta(days=1):
+        return f"read on {newest}, which has not come yet"
     if age >= most:
         return f"read {age} days ago"
     if not any(each.holds(today) for each in price.rates):
