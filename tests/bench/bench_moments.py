@@ -115,8 +115,10 @@ def table(moments: Sequence[Moment]) -> str:
 def _row(name: str, moments: Sequence[Moment]) -> str:
     converged, lost = sum(each.converged for each in moments), sum(each.lost for each in moments)
     in_flight = sum(each.in_flight for each in moments)
-    longest = max((each.locked for each in moments), default=0.0)
-    return f"{name:24}{len(moments):7}{converged:11}{lost:6}{in_flight:11}{longest:29.1f}"
+    # Nobody asks a host without power who holds its lock.
+    asked = [each.locked for each in moments if each.how != "power"]
+    longest = f"{max(asked):.1f}" if asked else "-"
+    return f"{name:24}{len(moments):7}{converged:11}{lost:6}{in_flight:11}{longest:>29}"
 
 
 def try_moments(site: StubSite, seeds: Sequence[int], until: float) -> Iterator[Moment]:
