@@ -27,6 +27,7 @@ sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import alternates
 import hold_lease
+import routes_file
 import sleeping
 import takeover
 import warmth
@@ -63,7 +64,7 @@ def test_targets_get_back_what_they_had(
     targets: tuple[Target, ...], names: set[str], weights: list[int], waits: bool, sleeps: bool
 ) -> None:
     before = asleep(*targets, at="a" if targets is ON_TWO else "", due=99)
-    after = sleeping.awake(before, "tiny", names)
+    after = routes_file.edited(before, sleeping.awake("tiny", names))
     found = Routes.from_json(after)
     # an ops machine reads it, and would write it so
     assert found.as_json(before["at"]) == after
@@ -92,7 +93,8 @@ def in_turn(*others: Target, sleep: Sleep = TAKEN) -> tuple[dict[str, Any], dict
     """Return the routes before and after `other` makes place for `tiny`, which sleeps."""
     routes = Routes((Route("other", others, 7), Route("tiny", (SERVING, STANDBY), 7)), 4)
     before = with_sleep(routes, "tiny", sleep, 120).as_json()
-    return before, sleeping.making_place(before, "other", before["routes"][1], "a0", 99)
+    edit = sleeping.making_place("other", before["routes"][1], "a0", 99)
+    return before, routes_file.edited(before, edit)
 
 
 def test_a_model_makes_place_and_takes_turns_with_those_that_share_its_device() -> None:

@@ -54,7 +54,8 @@ class Alternates:
 
         def rest(present: Document) -> Document:
             nonlocal changed
-            found = sleeping.making_place(present, model, sleeper, ident, now)
+            edit = sleeping.making_place(model, sleeper, ident, now)
+            found = routes_file.edited(present, edit)
             changed = found is not present
             return found
 

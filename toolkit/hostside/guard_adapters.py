@@ -56,18 +56,17 @@ def clear(order: Document, port: int) -> None:
 
 def with_waiting(routes: Document, model: str, target: str, waiting: dict[str, int]) -> Document:
     """Return the routes in which requests for the adapters of `waiting` wait, for so many seconds, and no others do."""
-    changed = []
-    for route in routes.get("routes", ()):
-        if route["model"] == model:
-            targets = [
-                _with(each, sorted(waiting)) if routes_file.name_of(each) == target else each
-                for each in route["targets"]
-            ]
-            route = _with({**route, "targets": targets}, waiting)
-        changed.append(route)
-    if changed == list(routes.get("routes", ())):
-        return routes
-    return {**routes, "serial": routes.get("serial", 0) + 1, "routes": changed}
+
+    def edit(route: Document) -> Document:
+        if route["model"] != model:
+            return route
+        targets = [
+            _with(each, sorted(waiting)) if routes_file.name_of(each) == target else each
+            for each in route["targets"]
+        ]
+        return _with({**route, "targets": targets}, waiting)
+
+    return routes_file.edited(routes, edit)
 
 
 def _with(part: Document, waiting: object) -> Document:

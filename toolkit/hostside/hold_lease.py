@@ -80,15 +80,15 @@ def released(routes: Document, up: dict[str, dict[str, bool]], *, late: bool) ->
     `up` is {model: {target: whether it is up}}. Where it is `late`, those that are up serve, and requests of a model
     that none serves wait no more. Those of an adapter wait no more in any case: its replicas have it, old or new.
     """
-    models, changed = waiting(routes), []
-    for route in routes.get("routes", ()):
+    models = waiting(routes)
+
+    def edit(route: Document) -> Document:
         after = _without_waits(route) if route.get("waiting") else route
         if route["model"] in models:
-            after = _released(after, up.get(route["model"], {}), late=late)
-        changed.append(after)
-    if changed == list(routes.get("routes", ())):
-        return routes
-    return {**routes, "serial": routes.get("serial", 0) + 1, "routes": changed}
+            return _released(after, up.get(route["model"], {}), late=late)
+        return after
+
+    return routes_file.edited(routes, edit)
 
 
 def _without_waits(route: Document) -> Document:

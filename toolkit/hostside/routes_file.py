@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 # the content of routes.json
@@ -177,6 +177,14 @@ def model(backend: str) -> str:
 def backend(model: str) -> str:
     """Return the backend of a model."""
     return PREFIX + model.replace("/", ":")
+
+
+def edited(routes: Routes, edit: Callable[[Routes], Routes]) -> Routes:
+    """Return the routes with each route as `edit` returns it, and a serial of one more; the same where none differs."""
+    changed = [edit(route) for route in routes.get("routes", ())]
+    if changed == routes.get("routes", []):
+        return routes
+    return {**routes, "serial": routes.get("serial", 0) + 1, "routes": changed}
 
 
 def needs_reload(former: Mapping[str, str | None], files: Mapping[str, str]) -> bool:

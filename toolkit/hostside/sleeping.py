@@ -1,4 +1,4 @@
-"""Models that sleep, in the routes: what a router must know of them, and the routes in which they wake.
+"""Models that sleep, in the routes: what a router must know of them, and the edits by which they wake.
 
 Every host of a fleet decides alone when its targets wake, and all come to the same routes. Nothing here acts.
 
@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 Document = dict[str, Any]
+# An edit of the routes for `routes_file.edited`, of one route after the other.
+Edit = Callable[[Document], Document]
 
 FULL_WEIGHT = 100
 SERVING, STANDBY = "serving", "standby"
@@ -50,13 +52,11 @@ def own(routes: Document, route: Document) -> list[Document]:
     ]
 
 
-def making_place(
-    routes: Document, model: str, sleeper: Document, ident: str, since: int
-) -> Document:
-    """Return the routes in which `model` falls asleep so that `sleeper`, the route of another one, can wake.
+def making_place(model: str, sleeper: Document, ident: str, since: int) -> Edit:
+    """Return the edit by which `model` falls asleep so that `sleeper`, the route of another one, can wake.
 
-    It has the same alternates and gets the same policy; `ident` names its sleep, which begins at `since`. The
-    routes are the same where it sleeps already, is in the midst of a change, or is no alternate of it.
+    It has the same alternates and gets the same policy; `ident` names its sleep, which begins at `since`. Its route
+    stays the same where it sleeps already, is in the midst of a change, or is no alternate of the other.
     """
     other = sleeper["sleep"]
     alternates = {each["model"]: each for each in other.get("alternates", ())}
@@ -85,7 +85,7 @@ def making_place(
         left.update(targets=[_asleep(each) for each in route["targets"]], sleep=sleep)
         return {**left, "hold": own["hold"]} if own["hold"] else left
 
-    return _changed(routes, lambda route: rest(route) if route["model"] == model else route)
+    return lambda route: rest(route) if route["model"] == model else route
 
 
 def _asleep(target: Document) -> Document:
@@ -94,37 +94,26 @@ def _asleep(target: Document) -> Document:
     return {**left, "weight": 0, **({"asleep": part} if part else {})}
 
 
-def waking(routes: Document, model: str, due: int) -> Document:
-    """Return the routes in which a model that sleeps wakes, and is `due` then; the same where it wakes already."""
+def waking(model: str, due: int) -> Edit:
+    """Return the edit by which a model that sleeps wakes, and is `due` then; none where it wakes already."""
 
     def wake(route: Document) -> Document:
         sleep = route["sleep"]
         return route if sleep["due"] else {**route, "sleep": {**sleep, "due": due}}
 
-    return _edited(routes, model, wake)
+    return _of_sleeper(model, wake)
 
 
-def awake(routes: Document, model: str, names: Collection[str]) -> Document:
-    """Return the routes in which the model's targets `names` have back the part that they had; the same without any.
+def awake(model: str, names: Collection[str]) -> Edit:
+    """Return the edit by which the model's targets `names` have back the part that they had.
 
     Requests wait no more once a target serves. The sleep ends with its last target.
     """
-    return _edited(routes, model, lambda route: _awake(route, names))
+    return _of_sleeper(model, lambda route: _awake(route, names))
 
 
-def _edited(routes: Document, model: str, edit: Callable[[Document], Document]) -> Document:
-    """Return the routes with the route of a model that sleeps as `edit` returns it; the same where that is no other."""
-    return _changed(
-        routes,
-        lambda route: edit(route) if route["model"] == model and route.get("sleep") else route,
-    )
-
-
-def _changed(routes: Document, edit: Callable[[Document], Document]) -> Document:
-    changed = [edit(route) for route in routes.get("routes", ())]
-    if changed == routes.get("routes", []):
-        return routes
-    return {**routes, "serial": routes.get("serial", 0) + 1, "routes": changed}
+def _of_sleeper(model: str, edit: Edit) -> Edit:
+    return lambda route: edit(route) if route["model"] == model and route.get("sleep") else route
 
 
 def _awake(route: Document, names: Collection[str]) -> Document:

@@ -38,13 +38,9 @@ def taken_over(routes: Document, up: dict[str, dict[str, bool]]) -> list[str]:
 
 def promoted(routes: Document, models: list[str], now: float) -> Document:
     """Return the routes in which the standbys of `models` have the traffic, and what served before stands by."""
-    return {
-        **routes,
-        "serial": routes.get("serial", 0) + 1,
-        "routes": [
-            _promoted(each, now) if each["model"] in models else each for each in routes["routes"]
-        ],
-    }
+    return routes_file.edited(
+        routes, lambda route: _promoted(route, now) if route["model"] in models else route
+    )
 
 
 def promote(root: str, models: list[str]) -> None:

@@ -149,7 +149,7 @@ class Warmth:
                 opened.write(WOKEN, text)
         if not sleep["due"]:
             due = int(now) + sleep["starts"]
-            reweigh.reweigh(self.root, lambda present: sleeping.waking(present, model, due))
+            self._edit_routes(sleeping.waking(model, due))
             done.append(f"{model} wakes: a start usually takes {sleep['starts']} s")
         gained = []
         for each in sleeping.own(routes, route):
@@ -167,13 +167,16 @@ class Warmth:
         if late:
             gained = asleep
         if gained:
-            reweigh.reweigh(self.root, lambda present: sleeping.awake(present, model, gained))
+            self._edit_routes(sleeping.awake(model, gained))
             if late:
                 done.append(f"{model} is not up long after its time; it counts as awake")
             elif len(gained) == len(asleep):
                 self._down.pop(sleep["id"], None)
                 done.append(f"{model} is awake")
         return done
+
+    def _edit_routes(self, edit: sleeping.Edit) -> None:
+        reweigh.reweigh(self.root, lambda present: routes_file.edited(present, edit))
 
     def _answers(self, program: str, port: int) -> bool:
         return completion.healthy(port, signs.of_slot(self.root, program)["health"])

@@ -61,13 +61,13 @@ def withdrawn(routes: Document, model: str, name: str) -> Document:
     target = routes_file.targets_of(routes, model).get(name)
     if target is None or target.get("withdrawn"):
         return routes
-    changed = []
-    for route in routes["routes"]:
-        if route["model"] == model:
-            targets = [_after(each, target) for each in route["targets"]]
-            route = {**route, "targets": targets}
-        changed.append(route)
-    return {**routes, "serial": routes.get("serial", 0) + 1, "routes": changed}
+
+    def edit(route: Document) -> Document:
+        if route["model"] != model:
+            return route
+        return {**route, "targets": [_after(each, target) for each in route["targets"]]}
+
+    return routes_file.edited(routes, edit)
 
 
 def _after(each: Document, target: Document) -> Document:

@@ -51,7 +51,7 @@ from toolkit.domain.release import OpenDeployment, Release
 from toolkit.domain.snapshot import FileDigest, digest_of_files
 from toolkit.domain.use import LedgerSums, Place, UseChunk
 from toolkit.errors import HostError
-from toolkit.hostside.routes_file import is_sound, needs_reload, parsed, targets_of
+from toolkit.hostside.routes_file import edited, is_sound, needs_reload, parsed, targets_of
 from toolkit.hostside.sleeping import awake, sleepers
 
 MEMORY = 24 * 10**9
@@ -551,7 +551,7 @@ class FakeHost(Guarded):
         for route in sleepers(routes):
             if route["sleep"]["due"]:
                 names = targets_of(routes, route["model"])
-                routes = awake(routes, route["model"], names)
+                routes = edited(routes, awake(route["model"], names))
                 self.loaded = self.files["routes.json"] = json.dumps(routes)
 
     def _damaged(self) -> tuple[str, ...]:
