@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# The job by which Prometheus reads what the watch of a host writes, and the names of its counts of requests there.
+# The job by which Prometheus reads what the watch of a host writes, see `toolkit.hostside.tally_names`.
 HOST_JOB = "toolkit-host"
-READ_SECONDS = "toolkit_log_read_seconds_total"
-REQUESTS = "toolkit_requests_total"
-FIRST_TOKEN = "toolkit_first_token_seconds"  # noqa: S105
-LEFT_WAITING = "toolkit_left_waiting_seconds"
-BETWEEN_TOKENS = "toolkit_between_tokens_seconds"
 
 
 def bounds(seconds: float) -> tuple[str, ...]:

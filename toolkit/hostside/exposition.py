@@ -1,4 +1,7 @@
-"""The text format in which Prometheus reads figures."""
+"""The text format in which Prometheus reads figures.
+
+This module imports no sibling, so that the ops machine writes its own figures with it.
+"""
 
 from __future__ import annotations
 

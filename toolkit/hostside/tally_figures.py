@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 
+import tally_names
 import use_ledger
 from directory import Directory, make_own, read_text
 from documents import parsed
@@ -32,19 +33,19 @@ _STATUS = re.compile(r"[0-9]{1,3}\Z")
 _TIMES = (
     (
         "first",
-        "toolkit_first_token_seconds",
+        tally_names.FIRST_TOKEN,
         "Seconds until the first token of a stream, from when the replica had the request.",
         FIRST,
     ),
     (
         "gone",
-        "toolkit_left_waiting_seconds",
+        tally_names.LEFT_WAITING,
         "Seconds after which clients hung up that had got no token.",
         FIRST,
     ),
     (
         "gap",
-        "toolkit_between_tokens_seconds",
+        tally_names.BETWEEN_TOKENS,
         "Mean seconds between two tokens of a stream.",
         GAP,
     ),
@@ -77,10 +78,10 @@ class TallyFigures:
         `models` are those of this host's routes: each has its refusals of a sleeping model from 0 on, because
         Prometheus counts no first value of a counter.
         """
-        name = "toolkit_log_read_seconds_total"
+        name = tally_names.READ_SECONDS
         yield from heading(name, "Seconds of which this host has counted the requests.", "counter")
         yield sample(name, {}, self._read)
-        name = "toolkit_requests_total"
+        name = tally_names.REQUESTS
         yield from heading(name, "Requests by how they ended, as the router's log says.", "counter")
         for labels, requests in self._ended(models):
             yield sample(name, labels, requests)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+
+from toolkit.hostside.exposition import heading, sample
 
 # The file that a node exporter on the ops machine reads.
 FILE = "textfile/toolkit.prom"
@@ -37,17 +38,10 @@ def render_ops(
     return "\n".join(lines) + "\n"
 
 
-def _gauge(name: str, words: str, samples: Sequence[tuple[Mapping[str, str], float]]) -> list[str]:
+def _gauge(name: str, words: str, samples: Sequence[tuple[dict[str, str], float]]) -> list[str]:
     if not samples:
         return []
     return [
-        f"# HELP {name} {words}",
-        f"# TYPE {name} gauge",
-        *(f"{name}{_labels(labels)} {value!r}" for labels, value in samples),
+        *heading(name, words, "gauge"),
+        *(sample(name, labels, value) for labels, value in samples),
     ]
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    # The names of windows, models and versions have no character that JSON would write otherwise.
-    text = ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items())
-    return f"{{{text}}}" if text else ""

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from toolkit.domain.metrics import (
+from toolkit.domain.metrics import HOST_JOB, Selection, Series, bounds
+from toolkit.domain.objective import Objective, Promise
+from toolkit.domain.tally import Tally, Watched
+from toolkit.hostside.tally_names import (
     BETWEEN_TOKENS,
     FIRST_TOKEN,
-    HOST_JOB,
     LEFT_WAITING,
     READ_SECONDS,
     REQUESTS,
-    Selection,
-    Series,
-    bounds,
 )
-from toolkit.domain.objective import Objective, Promise
-from toolkit.domain.tally import Tally, Watched
 
 HOUR = 3600.0
 _JOB: Mapping[str, tuple[str, ...]] = {"job": (HOST_JOB,)}
