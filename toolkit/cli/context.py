@@ -212,14 +212,14 @@ def read_registry(registry_path: str) -> Registry:
     return load_registry(Path(registry_path))
 
 
-def read_pins(registry_path: str, home: Path) -> Pins:
-    """Read and validate the registry, its lock and the engine locks."""
+def read_pins(registry_path: str, home: Path, registry: Registry | None = None) -> Pins:
+    """Read and validate the registry, unless the command has read it already, its lock and the engine locks."""
     from toolkit.config.engine_locks import read_locks
     from toolkit.config.lock_file import read_lock
     from toolkit.config.registry.reading import load_registry
 
     path = Path(registry_path)
-    return Pins(load_registry(path), read_lock(path), read_locks(home))
+    return Pins(registry or load_registry(path), read_lock(path), read_locks(home))
 
 
 def open_members(

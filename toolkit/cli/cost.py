@@ -157,11 +157,7 @@ def collected(fleet: str | None, place: Path, history: History) -> tuple[str, ..
     """Collect the newest use from the hosts into the history; return remarks on hosts that were not reached."""
     from toolkit.workflows.use.collect import collect
 
-    hosts = open_hosts(fleet, place)
-    return tuple(
-        f"{name}: not reached, so its newest use is not in here: {error.message}"
-        for name, error in collect(hosts, history).errors.items()
-    )
+    return collect(open_hosts(fleet, place), history).remarks()
 
 
 def recorded_situation(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from toolkit.cli.options import (
     registry_option,
 )
 from toolkit.cli.output import note, print_json, say
-from toolkit.domain.model import Model
+from toolkit.domain.model import Model, Registry
 from toolkit.domain.quantity import format_size
 from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.report.findings import Cost, Upstream
@@ -92,13 +92,15 @@ def report(
     if not history.fault:
         # Hosts that do not answer are among those of the status.
         collect(hosts, history)
-    status = observe_fleet(hosts, history, partial(read_registry, registry_path))
-    upstream = Upstream() if no_outdated else _upstream(registry_path, place)
+    # Read once, for the page must not show two states of it.
+    registry = cache(partial(read_registry, registry_path))
+    status = observe_fleet(hosts, history, registry)
+    upstream = Upstream() if no_outdated else _upstream(registry, registry_path, place)
     cost = _cost(costs_path, history, begin, until)
     # A registry that cannot be read is told elsewhere on the page.
     models: Sequence[Model] = ()
     with suppress(ToolkitError):
-        models = tuple(read_registry(registry_path).models.values())
+        models = tuple(registry().models.values())
     found = gather(status, history, begin, until, upstream, cost, models, open_prometheus())
     text = page(found)
     write_text(output, text)
@@ -111,7 +113,7 @@ def report(
     say(f"{output}: {format_size(size)}")
 
 
-def _upstream(registry_path: str, place: Path) -> Upstream:
+def _upstream(registry: Callable[[], Registry], registry_path: str, place: Path) -> Upstream:
     """Return what sources and package indexes hold; why that is not known where the registry cannot be read."""
     from toolkit.adapters.engines.packages import newest
     from toolkit.adapters.sightings import Sightings
@@ -124,7 +126,7 @@ def _upstream(registry_path: str, place: Path) -> Upstream:
     )
 
     try:
-        pins = read_pins(registry_path, place)
+        pins = read_pins(registry_path, place, registry())
     except ToolkitError as error:
         return Upstream(asked=True, fault=error.message)
     chosen = list(pins.registry.models.values())

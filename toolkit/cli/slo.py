@@ -75,12 +75,11 @@ def slo(
     collected = Collected()
     if found is None:
         if not no_hosts:
-            hosts = open_hosts(fleet, place)
-            collected = collect(hosts, history)
+            collected = collect(open_hosts(fleet, place), history)
         found = measure(promising, history, now, days)
     if as_json:
         print_json(document(found, collected.errors, source))
         return
     show(found, source)
-    for name, error in collected.errors.items():
-        note(f"{name}: not reached, so what it counted last is not in here: {error.message}")
+    for remark in collected.remarks("what it counted last"):
+        note(remark)

@@ -88,8 +88,8 @@ def usage(
         _write_csv(kinds, rows)
     else:
         _show(by, rows, releases)
-    for name, error in collected.errors.items():
-        note(f"{name}: not reached, so its newest use is not in here: {error.message}")
+    for remark in collected.remarks():
+        note(remark)
     for cursor in history.use_cursors():
         if cursor.refused:
             note(f"{cursor.host}: {cursor.refused} lines of its replicas were no records")

@@ -33,6 +33,13 @@ class Collected:
     errors: dict[str, HostError] = field(default_factory=dict)
     unfinished: tuple[str, ...] = ()
 
+    def remarks(self, missing: str = "its newest use") -> tuple[str, ...]:
+        """Return a line for each host that was not reached; `missing` is what the result lacks for that."""
+        return tuple(
+            f"{name}: not reached, so {missing} is not in here: {error.message}"
+            for name, error in self.errors.items()
+        )
+
 
 def collect(
     hosts: Sequence[HostPort],
