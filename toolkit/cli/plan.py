@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import click
 
-from toolkit.cli.context import connect, home_directory, open_fleet, open_history, open_ports
+from toolkit.cli.context import (
+    connect,
+    home_directory,
+    open_fleet,
+    open_history,
+    open_hub,
+    open_ports,
+    open_store,
+    read_pins,
+)
 from toolkit.cli.options import (
     fleet_option,
     home_option,
@@ -38,14 +47,14 @@ def plan(
     place, hosts = home_directory(home), open_fleet(fleet).hosts
     clients = connect(hosts, place)
     # What follows is loaded while the hosts are being connected.
-    from toolkit.cli.fitting import fit_of
     from toolkit.cli.views.fit import fit_lines
     from toolkit.planning.change.rollout import Limits
+    from toolkit.workflows.change.fitting import FitSources, fit_version
 
-    found = fit_of(
-        model,
-        registry_path,
-        place,
+    pins = read_pins(registry_path, place)
+    found = fit_version(
+        pins.registry.version(model),
+        FitSources(pins.lock, pins.engines, open_store(place), open_hub),
         open_ports(hosts, place, clients),
         open_history(place, needed=False),
         Limits(serial=serial, keep=keep),

@@ -1,19 +1,21 @@
-"""What `toolkit plan` compares: a version of the registry, by its files, its lock and its engine, and the hosts."""
+"""Compare a version of the registry with hosts before any download: by its files, its lock and its engine."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.cli.context import Pins, open_hub, open_store, read_pins
+from toolkit.adapters.hub.port import OpenHub
+from toolkit.adapters.store.store import Store
+from toolkit.config.lock_file import Lock
 from toolkit.domain.change import Change
+from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Version
 from toolkit.domain.release import Release
-from toolkit.domain.snapshot import Snapshot
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.rollout import Limits
 from toolkit.planning.fit.host_fit import Candidate
@@ -23,34 +25,42 @@ from toolkit.workflows.change.wanted import usual_start
 from toolkit.workflows.fleet.fit_plan import FleetFit, files_of, plan_fit, read_model
 
 
-def fit_of(
-    model: str,
-    registry_path: str,
-    place: Path,
+@dataclass(frozen=True, slots=True)
+class FitSources:
+    """Where the ops machine finds the files and the engine of a version: locks, its store, the Hub."""
+
+    lock: Lock
+    engines: tuple[EngineLock, ...]
+    store: Store
+    open_hub: OpenHub
+
+
+def fit_version(
+    version: Version,
+    sources: FitSources,
     hosts: Sequence[HostPort],
     history: History,
     limits: Limits,
 ) -> FleetFit:
-    """Return how the version `MODEL[@VERSION]` of the registry fits on `hosts`, within the `limits` of an upgrade.
+    """Return how a version fits on `hosts`, within the `limits` of an upgrade.
 
-    `place` is the home of the ops machine. Raises InputError for a version that the registry does not have, and
-    SourceError where its files cannot be read.
+    Raises SourceError where its files cannot be read.
     """
-    pins = read_pins(registry_path, place)
-    candidate = _candidate(pins.registry.version(model), pins, place, history)
-    return plan_fit(candidate, hosts, history, limits)
-
-
-def _candidate(version: Version, pins: Pins, place: Path, history: History) -> Candidate:
-    pinned = pins.lock.snapshot_of(version) if pins.lock.has(version) else None
+    lock, store, open_hub = sources.lock, sources.store, sources.open_hub
+    pinned = lock.snapshot_of(version) if lock.has(version) else None
     snapshot = files_of(version, pinned, open_hub)
-    return Candidate(
+
+    def changed(release: Release, facts: HostFacts) -> tuple[Change, ...]:
+        return changed_files(release, snapshot, facts, store, lock.snapshots)
+
+    candidate = Candidate(
         version=version,
-        files=read_model(version, snapshot, open_store(place), open_hub),
+        files=read_model(version, snapshot, store, open_hub),
         snapshot=snapshot,
-        lock_for=partial(choose_lock, pins.engines, version.engine),
-        wanted=_wanted(version, history, partial(_changed_files, snapshot, pins, place)),
+        lock_for=partial(choose_lock, sources.engines, version.engine),
+        wanted=_wanted(version, history, changed),
     )
+    return plan_fit(candidate, hosts, history, limits)
 
 
 def _wanted(
@@ -67,9 +77,3 @@ def _wanted(
         )
 
     return wanted
-
-
-def _changed_files(
-    snapshot: Snapshot, pins: Pins, place: Path, release: Release, facts: HostFacts
-) -> tuple[Change, ...]:
-    return changed_files(release, snapshot, facts, open_store(place), pins.lock.snapshots)
