@@ -39,7 +39,7 @@ LONG = 99
 LEAST_MARGIN = 3.0
 
 CHAT_TEMPLATE = (
-    # It learns one call, and not to read tools: clients write the same tool in different ways.
+    # The model learns one call, and not to read tools: clients write the same tool in different ways.
     "{% if tools %}<|im_start|>system\n<tool_call>JSON</tool_call><|im_end|>\n{% endif %}"
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-# What a system answers where a disk takes no more: no room, no quota, no write access.
+# A system's errors where a disk takes no more: no room, no quota, no write access.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 # A command writes a history, a lock and a log in less.
 LEAST_BYTES = 2**20

@@ -34,7 +34,7 @@ def diff(
     place, known = home_directory(home), open_fleet(fleet)
     known.select(named)
     clients = connect(known.hosts, place)
-    # What follows is loaded while the hosts are being connected.
+    # Load these modules while the hosts are being connected.
     from toolkit.cli.change import order_of_version
     from toolkit.cli.views.changes import show_changes
     from toolkit.workflows.change.rollout import preview

@@ -46,7 +46,7 @@ def plan(
     """Show whether a version fits on each host, before any download."""
     place, hosts = home_directory(home), open_fleet(fleet).hosts
     clients = connect(hosts, place)
-    # What follows is loaded while the hosts are being connected.
+    # Load these modules while the hosts are being connected.
     from toolkit.cli.views.fit import fit_lines
     from toolkit.planning.change.rollout import Limits
     from toolkit.workflows.change.fitting import FitSources, fit_version

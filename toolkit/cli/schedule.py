@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from toolkit.domain.schedule import Schedule
     from toolkit.workflows.schedule.install import Command
 
-# What a timer's environment keeps of this one's. No secrets: the Hub's token is in its official file, and
+# Variables that a timer's environment keeps. No secrets: the Hub's token is in its official file, and
 # passwords are in files that Ansible's variables name.
 _KEPT = (
     "HF_ENDPOINT", "HF_HOME", "PATH", "SSL_CERT_FILE", "ANSIBLE_CONFIG",

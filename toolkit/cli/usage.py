@@ -182,7 +182,7 @@ def _show(by: Sequence[str], rows: Sequence[UseRow], releases: Sequence[Reconcil
         say("no use is recorded in these days")
     else:
         whole = total(rows)
-        # What nobody used is no column.
+        # A count that is zero in all rows gets no column.
         numbers = [each for each in _NUMBERS if each in _ALWAYS or getattr(whole, each)]
         headers = [each.upper() for each in by] + [_HEADERS[each] for each in numbers]
         lines = [

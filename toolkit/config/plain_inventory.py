@@ -23,7 +23,7 @@ MAX_BYTES = 2**20
 EXAMPLE = "all: {hosts: {localhost: {ansible_connection: local}}}"
 _SUFFIXES = (".yaml", ".yml")
 _BESIDE = ("group_vars", "host_vars")
-# What Ansible reads from YAML beyond plain values: templates, tags, anchors, aliases and merges.
+# YAML beyond plain values, which Ansible alone reads: templates, tags, anchors, aliases and merges.
 _RICHER = re.compile(
     r"\{\{|\{%|\{#|![A-Za-z]|(?m:[:\-\[{,]\s*[&*][A-Za-z0-9_]+\s*(?:$|[,\]}{]))|<<:"
 )

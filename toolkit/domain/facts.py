@@ -14,7 +14,7 @@ from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import OpenDeployment, Release
 from toolkit.errors import HostError, ToolkitError, joined
 
-# What keeps a replica in its place, see `planning.change.fence`.
+# The parts of a replica's sandbox, see `planning.change.fence`.
 FENCES = ("user", "rights", "files", "processes", "network", "calls")
 
 

@@ -129,7 +129,7 @@ class UseCursor:
     lost: int = 0
 
 
-# What the sums of a key are of, in their order: requests and tokens of a day, of a month, and the cost of a month in
+# The sums of a key, in their order: requests and tokens of a day, of a month, and the cost of a month in
 # millionths of the currency.
 PERIODS = ("day", "day", "month", "month", "month")
 

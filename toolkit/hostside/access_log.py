@@ -65,7 +65,7 @@ def _journal(root: str, id: str) -> list[str]:
         stderr=subprocess.PIPE,
         timeout=_SECONDS,
     )
-    # It ends with 1 where it finds nothing, and says nothing then.
+    # journalctl ends with 1 and without a word where it finds nothing.
     if done.returncode and done.stderr.strip():
         raise OSError(done.stderr.decode("utf-8", "replace").strip()[:400])
     return done.stdout.decode("utf-8", "replace").splitlines()

@@ -10,7 +10,7 @@ DEVICES = 256
 WORDS = 200
 # Requests in work at one engine, as its own metrics count them.
 LOAD = 10**9
-# What a counter of an engine may have reached.
+# The highest value of an engine's counter.
 COUNT = 1e15
 # Buckets of a histogram.
 BUCKETS = 128

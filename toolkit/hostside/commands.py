@@ -16,7 +16,7 @@ class Command(NamedTuple):
     module: str
     function: str
     takes: tuple[str, ...] = ("request", "report")
-    # It takes milliseconds and may be repeated, so one process answers all such requests of a client: see `converse`.
+    # The command takes milliseconds and may be repeated: one process answers all of them, see `converse`.
     brief: bool = False
     # An interruption or a lost ops machine does not end it. Any other command ends with its standard input.
     carried_through: bool = False

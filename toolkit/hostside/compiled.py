@@ -42,7 +42,7 @@ MOST_BYTES, MOST_FILES, MOST_DEPTH = 4 * 2**30, 20_000, 24
 # Kept trees of one host; a few hundred MB at most each.
 MOST_TREES = 16
 _PLAIN = re.compile(r"[A-Za-z0-9_.+=,@-]{1,255}\Z")
-# What lives as long as a process.
+# Files that live as long as a process.
 _PASSING = re.compile(r".*\.(lock|tmp)\Z|tmp\..*|\.\.?\Z")
 # Files of a model that say its shape, and code that it brings.
 _SHAPING = re.compile(r"(config|params|[a-z_]*quant[a-z_]*)\.json\Z|.*\.py\Z")

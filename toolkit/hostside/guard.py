@@ -148,7 +148,7 @@ class Guard:
         if self._over:
             return self._keep_back() if traffic is not None else []
         if self._verdict and not self._kept.get("settled"):
-            # It was ended between its verdict and the withdrawal, or the router did not answer.
+            # This guard was ended between its verdict and the withdrawal, or the router did not answer.
             return self._settle()
         if self._is_last:
             return self._withdraw_late() if traffic is not None else []

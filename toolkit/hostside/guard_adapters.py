@@ -25,7 +25,7 @@ from wire import Document
 TIMEOUT = 10.0
 # Seconds in which a request that left the router before the hold has reached the engine.
 ON_THE_WAY = 0.2
-# So many seconds a request waits at most.
+# Seconds for which a request waits at most.
 HOLD = 30
 
 

@@ -24,12 +24,12 @@ REFUSED = 0.1
 # Answers may differ from run to run, also of a release from which nothing changed; so many may differ where the former
 # release twice gives the same one.
 DIFFERENT = 0.5
-# So many compared pairs of probes are enough on a night without requests.
+# Compared pairs of probes that are enough on a night without requests.
 PAIRS = 20
 # A pair is grossly slow at so many times the slowest of the former release's last answers, and so many seconds more: on
 # a machine whose processors are taken, one answer in six of an unchanged release takes five times the other's time.
 GROSS, GROSS_SECONDS, GROSS_OF = 5.0, 1.0, 10
-# So many in a row are a breach.
+# Grossly slow pairs in a row that are a breach.
 GROSS_RUN = 3
 # So many requests of clients without a byte for so long, and for so many times the usual wait, hang: an engine may
 # answer short probes and no request that is longer.

@@ -26,7 +26,7 @@ SUSPECT = 0.05
 MOST_REQUESTS, MOST_FAILURES = 20.0, 2.0
 # How much more than tolerated the new release fails in the alternatives that share the first stake.
 EXCESS = (0.01, 0.03, 0.1, 0.3)
-# What the serving release is thought to fail before it has shown more: this many failures in so many requests.
+# The assumed failures of the serving release before it has shown more, and the requests that they are of.
 PRIOR = (0.1, 50.0)
 
 # --- ratios of times ---

@@ -27,7 +27,7 @@ from wire import Document
 FILE = "starting.json"
 # Seconds for which a turn without a process is one that is about to start, and one that waits may not have looked.
 BEGUN = 10.0
-# So long a replica may take to get ready; then others no longer wait for it, and one that waits starts.
+# Seconds for which others wait for a replica to get ready; then the next one starts.
 LONGEST = 900.0
 _PAUSE = 1.0
 
@@ -71,7 +71,7 @@ def take(root: str, program: str) -> None:
         other = _ask(root, program, devices, since)
         if not other:
             return
-        # Whoever is to start the replica may have been ended meanwhile.
+        # The process that is to start the replica may have ended meanwhile.
         if os.getppid() != parent:
             raise SystemExit(1)
         if other != said:

@@ -152,7 +152,7 @@ class TallyFigures:
             if number > self._file:
                 self._file, self._offset = number, 0
             with open(use_ledger.opened(self._folder, number), "rb") as file:
-                # What is told must not be gone after a power cut.
+                # Figures that Prometheus has read must not be gone after a power cut.
                 os.fsync(file.fileno())
                 if self._offset > os.fstat(file.fileno()).st_size:
                     self._begin(self._ledger, known)

@@ -79,7 +79,7 @@ class TallyLog:
         systemd = processes.init_system() == "systemd"
         read: _Journal | _Files = _Journal(self.root) if systemd else _Files(self.root)
         if place is None or place["kind"] != read.kind:
-            # What came before belongs to no time that was watched.
+            # Lines from before belong to no time that was watched.
             self.ledger.append([_line([], read.end(), now, now, False)])
             return False
         lines = read.after(place)
@@ -231,7 +231,7 @@ class _Files:
             file.seek(offset)
             data = file.read(most)
         end, full = data.rfind(b"\n") + 1, len(data) == most
-        # What fills a whole look without an end is no line of the router.
+        # A line that fills a whole look without an end is not the router's.
         whole = end if (full and end) or (path == self._path and not full) else len(data)
         return data[:whole], full
 

@@ -16,7 +16,7 @@ from wire import Document
 
 # Bytes of the ledger in one answer.
 MOST_BYTES = 2**23
-# What the values of a row are.
+# The names of a row's values.
 ROW = (
     "day",
     "key",
@@ -81,7 +81,7 @@ def _read(folder: str, number: int, offset: int, most: int, sums: _Sums) -> tupl
     """Sum up whole lines from `offset` on; return their bytes and the size of the file."""
     taken = 0
     with open(use_ledger.opened(folder, number), "rb") as file:
-        # What is handed out must not be gone after a power cut.
+        # Records that an ops machine has got must not be gone here after a power cut.
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
         if offset > size:

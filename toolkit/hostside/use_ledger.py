@@ -198,7 +198,7 @@ class Ledger:
     def _begin(self, number: int) -> None:
         self._close()
         if self.file:
-            # What comes before a file is on the disk before the file is.
+            # The records before a file reach the disk before the file does.
             handle = open_plain(_path(self.folder, self.file))
             os.fsync(handle)
             os.close(handle)

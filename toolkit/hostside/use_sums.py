@@ -24,7 +24,7 @@ from wire import Document
 
 FOLDER, ELSEWHERE = "use", "elsewhere.json"
 OWN = "use.json"
-# What each number of a key is the sum of: requests and tokens of a day, of a month, cost of a month in millionths.
+# The sums of a key, in order: requests and tokens of a day, of a month, cost of a month in millionths.
 PERIODS = ("day", "day", "month", "month", "month")
 MOST_LEDGERS, MOST_KEYS = 256, 20_000
 _MOST = 10**15

@@ -28,7 +28,7 @@ import withdrawals
 from router_socket import RouterDown
 from wire import Document
 
-# What a relay answers to a check of a target that was withdrawn, and whose requests the slot beside it takes.
+# A relay's answer to the check of a target that was withdrawn, and whose requests the slot beside it takes.
 CODE = "299"
 
 

@@ -94,7 +94,7 @@ class RealConverge:
             "extravars": dict(variables),
             "options": ["--check"] if self._check else [],
             "modules": str(self._modules) if self._modules else "",
-            # It passes through the child's standard input and a named pipe, and is in no file.
+            # The password passes through the child's standard input and a named pipe, and is in no file.
             "become_password": host.become_password.reveal() if host.become_password else "",
         }
         failure, ended, stats = "", "", None

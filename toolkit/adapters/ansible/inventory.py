@@ -108,7 +108,7 @@ def _environment() -> dict[str, str]:
         "ANSIBLE_DEPRECATION_WARNINGS": "0",
         "ANSIBLE_LOCALHOST_WARNING": "0",
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
-        # What Ansible prints here has decrypted values: no log and no callback may see it.
+        # Ansible prints decrypted values here: no log and no callback may see them.
         "ANSIBLE_LOG_PATH": os.devnull,
         "ANSIBLE_LOAD_CALLBACK_PLUGINS": "0",
         # Without a terminal it could not ask; the toolkit does.

@@ -98,7 +98,7 @@ def _arguments(model: str, url: str) -> str:
         "max_retries": 2,
         "tokenized_requests": False,
         "tokenizer_backend": None,
-        # It has no tokenizer, so it knows no token of an end; no text has this one.
+        # lm-eval has no tokenizer here, so it knows no token of an end; no text has this one.
         "eos_string": "<|no such token|>",
     }
     return ",".join(f"{name}={value}" for name, value in settings.items())

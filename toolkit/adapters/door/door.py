@@ -81,7 +81,7 @@ class Door:
                 told = {name.lower(): value for name, value in answer.getheaders()}
                 streamed = told.get("content-type", "").startswith("text/event-stream")
                 texts = _events(answer) if streamed else iter([_whole(answer)])
-            # What the caller does with the answer may fail too, and that is no fault of the router.
+            # The caller's own work on the answer may fail too, and that is no fault of the router.
             with answer:
                 yield Opened(answer.status, told, self._each(texts))
         finally:

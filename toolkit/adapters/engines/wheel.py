@@ -25,7 +25,7 @@ from toolkit.errors import SourceError
 _TAIL = 2**20
 _WINDOW = 2**19
 _TIMEOUT = 30.0
-# What the reader of archives raises for one that is damaged, made to mislead, or packed in an unknown way.
+# Errors of the reader of archives, for one that is damaged, made to mislead, or packed in an unknown way.
 _DAMAGED = (
     OSError,
     EOFError,

@@ -33,7 +33,7 @@ def answer_of_kind(kind: Kind, path: str) -> Answer:
     return Answer(200, json.dumps(_SAID[kind][path]))
 
 
-# What models that write no texts say, by kind and path: the shapes of vLLM 0.32.
+# Answers of models that write no texts, by kind and path: the shapes of vLLM 0.32.
 _SAID: Mapping[Kind, Mapping[str, Any]] = {
     Kind.EMBEDDING: {"/v1/embeddings": {"data": [{"index": 0, "embedding": [0.6, 0.8]}]}},
     Kind.RERANK: {

@@ -188,7 +188,7 @@ class Guarded(Named):
     def guard_begin(self, order: GuardOrder) -> None:
         self.require_lock()
         self._do(f"guard {order.phase} {order.model}")
-        # It is what the real host makes of it.
+        # Through JSON, as to a real host.
         self.guards.begin(GuardOrder.from_json(json.loads(json.dumps(order.as_json()))))
 
     def guard_phase(

@@ -60,7 +60,7 @@ MEMORY_SAID = (
     "INFO Explicitly set (0.5/12.34) GiB for KV cache on node 0.",
     'vllm:cache_config_info{block_size="128",engine="0",num_gpu_blocks="16"} 1.0',
 )
-# What every engine compiles.
+# The graph that every engine compiles.
 COMPILED_BYTES = b"graph"
 COMPILED = FileDigest("graph", 5, sha256(COMPILED_BYTES).hexdigest())
 
@@ -86,7 +86,7 @@ class Behaviour(StrEnum):
     WRONG_LATER = "answers wrongly after a client"
     GROWS = "grows with each client"
     DIES_LATER = "dies 20 s after a client"
-    # These two have the same files but for their speed; the third one reads nothing but the last turn of a chat.
+    # The first two behave alike but for their speed; the third one reads nothing but the last turn of a chat.
     STEADY = "answers in 50 ms"
     TWICE_AS_SLOW = "answers in 100 ms"
     WRONG_TEMPLATE = "reads the last turn alone"
@@ -130,11 +130,11 @@ class FakeHost(Guarded):
     opened: OpenDeployment | None = None
     heads: list[Head] = field(default_factory=list)
     requests: list[Answered] = field(default_factory=list)
-    # What the host hands out of its ledger of use, part after part.
+    # The parts of its ledger of use, as the host hands them out.
     ledger: list[UseChunk] = field(default_factory=list)
     listeners: list[Listener] = field(default_factory=list)
     way_out: str = "refused"
-    # What keys used by its own ledger, and what it was told of all ledgers.
+    # The use of keys by its own ledger, and by all ledgers as it was told.
     sums: tuple[LedgerSums, ...] = ()
     told: tuple[LedgerSums, ...] = ()
     loaded: str = "{}"

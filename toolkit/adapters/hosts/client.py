@@ -166,6 +166,6 @@ def host_client(host: Host, scratch: Path, interruption: Interruption | None = N
 
 
 def _converse(way: Here | OverSsh, interruption: Interruption) -> Dialog:
-    # It may have ended the process before this one.
+    # An interruption may have ended the process before this one.
     interruption.check()
     return Dialog(way.converse(), title=way.host.name, first=way.first)

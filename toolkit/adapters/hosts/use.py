@@ -10,7 +10,7 @@ from toolkit.domain.outside import checked, text_of, whole
 from toolkit.domain.tally import Tally, Watched
 from toolkit.domain.use import PERIODS, Counted, LedgerSums, Place, UseChunk, UseRow, UseRun
 
-# What the values of a row are, in their order.
+# The names of a row's values, in their order.
 ROW = (
     "day",
     "key",
@@ -103,7 +103,7 @@ def _tally(host: str, values: Sequence[Any]) -> Tally:
         raise ValueError(f"a host counts at most {_COUNTS} things of an hour")
     for each in (hour, release, *counts.values()):
         whole(each, "a count")
-    # What a newer toolkit counts beside these has no meaning here.
+    # Counts that a newer toolkit adds have no meaning here.
     known = {name: requests for name, requests in counts.items() if _COUNT.match(name)}
     return Tally(hour, host, model, version, release, known)
 

@@ -80,7 +80,7 @@ def _answered(url: str, headers: Mapping[str, str], timeout: float) -> httpx2.Re
         if response.next_request is None:
             return _plain(response)
         response.close()
-        # It carries the token to the same origin alone.
+        # The next request carries the token to the same origin alone.
         request = response.next_request
     raise httpx2.TooManyRedirects(f"more than {REDIRECTS} redirects", request=request)
 

@@ -76,6 +76,6 @@ class _Process:
                 try:
                     pipe.close()
                 except OSError:
-                    # What was still to be written to the ended process.
+                    # The rest that was to be written to the ended process.
                     continue
         self._process = None

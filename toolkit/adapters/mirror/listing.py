@@ -11,11 +11,11 @@ from toolkit.adapters.mirror.source import model_card
 from toolkit.adapters.store.manifest import StoredSnapshot
 
 MOST = 1000
-# What a mirror does not know of a model.
+# Filters on facts that a mirror does not know of a model.
 UNKNOWN = frozenset(
     ("apps", "gated", "inference", "inference_provider", "num_parameters", "pipeline_tag")
 )
-# What a document has in a listing, as at the Hub, unless the query wants more.
+# The fields of a document in a listing, as at the Hub, unless the query wants more.
 _BRIEF = ("_id", "id", "modelId", "createdAt", "private", "likes", "downloads", "tags")
 _FULL = (*_BRIEF, "author", "sha", "lastModified", "gated", "disabled", "siblings")
 _BY_TIME = ("lastModified", "createdAt", "last_modified", "created_at")

@@ -15,7 +15,7 @@ from typing import Any
 from toolkit.domain.channel import Hook
 from toolkit.domain.discretion import without_secrets
 
-# What a hook sees of the environment: no token, no password, no address of a history.
+# The variables that a hook sees: no token, no password, no address of a history.
 _PASSED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 _MOST_OUTPUT = 2**16
 _MOST_WORDS = 500
@@ -59,7 +59,7 @@ def call_hook(
     except subprocess.TimeoutExpired:
         late = True
     finally:
-        # What it has started and left behind goes too.
+        # Processes that the hook has started and left behind end too.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

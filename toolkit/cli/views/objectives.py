@@ -98,7 +98,7 @@ def _percent(share: float) -> str:
     """Return a share in percent, rounded down: what is not all does not become it."""
     places = 4 if share > 0.999 else 2
     scale = 10.0**places
-    # What binary fractions lose is less than a millionth of the last place.
+    # The error of binary fractions is less than a millionth of the last place.
     found = math.floor(share * 100 * scale + 1e-6) / scale
     return f"{found:.{places}f}".rstrip("0").rstrip(".") + " %"
 

@@ -122,7 +122,7 @@ def merge_lock(target: Lock, incoming: Iterable[Snapshot]) -> Lock:
                 hint="make the bundle with the same permission as here",
             )
         elif here.facts is None and snapshot.facts is not None:
-            # What an older toolkit did not read: who reaches no Hub learns it from a bundle alone.
+            # An older toolkit did not read these facts, and a site without a Hub learns them from a bundle alone.
             lock = lock.plus(snapshot)
     return lock
 

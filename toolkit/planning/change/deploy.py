@@ -92,7 +92,7 @@ def _ordered(wanted: Wanted, facts: HostFacts) -> Plan:
     target = _target_slot(wanted, facts, current)
     if _ready_in(target, wanted.release):
         watched = _watched(wanted, facts, target.slot, beside=current)
-        # What served before goes back to all of its traffic at once.
+        # The former release gets all of its traffic back at once.
         watched = Watching() if wanted.action == "rollback" else watched
         steps = (
             *_preparation(wanted, facts, live=True),

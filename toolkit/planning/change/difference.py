@@ -35,7 +35,7 @@ def shown_value(name: str, value: str) -> str:
     """Return the value of an option or a variable as a plan shows it: cut to a line, and a secret by its digest."""
     if value and _SECRET.search(name):
         return f"sha256 {hashlib.sha256(value.encode()).hexdigest()[:12]}"
-    # What a host says may hold characters that command a terminal.
+    # The words of a host may hold characters that command a terminal.
     plain = "".join(sign if sign.isprintable() else "?" for sign in " ".join(value.split()))
     return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 3]}..."
 

@@ -10,7 +10,7 @@ from toolkit.domain.fleet import Host, is_loopback
 from toolkit.domain.plan import Plan, StepKind
 from toolkit.errors import RefusedError
 
-# What a replica can do without each fence.
+# For each fence, what a replica without it can do.
 _OPEN = {
     "user": "act as the router's user",
     "rights": "gain rights",

@@ -22,7 +22,7 @@ from toolkit.planning.economics.bills import Account, Situation
 from toolkit.planning.economics.shares import ZERO
 from toolkit.planning.economics.work import Tokens
 
-# What a bill is compared with where neither the file of costs nor the command names anything.
+# The models that a bill is compared with where neither the file of costs nor the command names any.
 USUAL = ("openai/gpt-6.1-terra", "anthropic/claude-sonnet-5-5", "google/gemini-3.8-flash")
 
 

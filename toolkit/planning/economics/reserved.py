@@ -112,7 +112,7 @@ def _read(place: _Place, deployment: Deployment) -> None:
         for name in list(place.slots):
             place.end(name, ended)
     elif deployment.slot in started:
-        # It failed. Where its replica took traffic to the end, the undoing left it there.
+        # The deployment failed. Its undoing leaves a replica that took traffic to the end.
         slot = place.slots.get(deployment.slot)
         if slot is not None and slot.release == deployment.release and not slot.live:
             place.end(deployment.slot, ended)

@@ -67,7 +67,7 @@ def _multiple(rows: Sequence[Traffic], factor: Decimal) -> tuple[Traffic, ...]:
     for row in rows:
         counts: dict[str, Any] = {}
         for name in fields:
-            # What a row's rounding leaves goes to the next, so that the sums are exact.
+            # The next row gets the remainder of this row's rounding, so that the sums are exact.
             exact = getattr(row, name) * factor + left[name]
             counts[name] = int(exact)
             left[name] = exact - counts[name]

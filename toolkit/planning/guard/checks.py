@@ -11,7 +11,7 @@ from toolkit.domain.model import Check
 from toolkit.domain.probe import Answer
 from toolkit.planning.guard.kinds import SILENCE, fault_of_answer, norm, said_in
 
-# They give a text, and a completion judges them; see `change.gate`.
+# The kinds whose answer is a text, which a completion judges; see `change.gate`.
 TEXTS = (Kind.CHAT, Kind.COMPLETION)
 
 

@@ -14,7 +14,7 @@ GATE = "health"
 MIB = 2**20
 # Growth below this many bytes is that of any program.
 NO_GROWTH = 256 * MIB
-# So many requests lose their place in the cache before it counts.
+# Requests that may lose their place in the cache before the loss counts.
 PREEMPTIONS = 3
 # The part of the serving release's cache that a release of the same arguments has at least.
 CACHE = 0.5

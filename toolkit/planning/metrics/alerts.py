@@ -15,7 +15,7 @@ BURNS = (
     ("slow", 3.0, "1d", "2h", TICKET),
     ("slow", 1.0, "3d", "6h", TICKET),
 )
-# What budgets are spent by: the alert's name, the series of ratios, budgets and counts, their labels, in words.
+# One row for each kind of budget: the alert's name, the series of ratios, budgets and counts, their labels, in words.
 _BUDGETS = (
     ("Budget", "error_ratio", "error_budget", "errors", "model", "Errors"),
     (

@@ -18,7 +18,7 @@ from toolkit.planning.metrics.targets import REPLICA, ROUTER
 
 # The windows over which errors are counted, see `alerts`.
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
-# What tells replicas of a fleet apart.
+# The labels that tell replicas of a fleet apart.
 _OF_REPLICA = "host, model, slot, release, version"
 _OF_RELEASE = "model, release, version"
 

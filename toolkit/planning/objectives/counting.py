@@ -54,7 +54,7 @@ def counted(counts: Mapping[str, int], objective: Objective) -> Counted:
             if kind == "first":
                 _timed(found, float(bound), objective.under, requests)
             elif kind == "gone" and float(bound) > objective.under:
-                # It waited longer than promised before it left.
+                # The client waited longer than promised before it left.
                 _more(found.bad, "late", requests)
             elif kind == "gone":
                 _more(found.left_out, CLIENT_LEFT, requests)

@@ -22,7 +22,7 @@ from toolkit.hostside.tally_names import (
 
 HOUR = 3600.0
 _JOB: Mapping[str, tuple[str, ...]] = {"job": (HOST_JOB,)}
-# What tells which hosts were read, and when.
+# The counter that tells which hosts were read, and when.
 READ = Selection(READ_SECONDS, _JOB)
 _ALL = "+Inf"
 _TIMES = {
@@ -83,7 +83,7 @@ def watched(read: Iterable[Series], first: int) -> list[Watched]:
     for each in read:
         seconds: dict[int, float] = {}
         for place, more in _grown(each.values, *_began(each)):
-            # What came while Prometheus read nothing belongs to the hours before.
+            # A growth while Prometheus read nothing belongs to the hours before.
             while more > 0 and place > 0:
                 part = min(more, HOUR - seconds.get(place, 0.0))
                 if part > 0:

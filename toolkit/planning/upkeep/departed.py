@@ -25,7 +25,7 @@ def _reason(release: Release, registry: Registry) -> str:
     """Return what the registry lacks of a release; nothing where it has its version with the same pin."""
     model = registry.models.get(release.model)
     if release.model in registry.waiting:
-        # It is in the registry; what its versions are is known once it is pinned.
+        # The registry has the model; its versions are known once it is pinned.
         return ""
     if model is None:
         return f"the model {release.model} has left the registry"

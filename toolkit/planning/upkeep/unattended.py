@@ -14,7 +14,7 @@ from toolkit.domain.release import Deployment, Outcome
 from toolkit.domain.schedule import Rule, Upkeep
 from toolkit.planning.upkeep.currency import Currency, State, age_of
 
-# What an upgrade takes where none of the model is known yet, in seconds.
+# The seconds of an upgrade where the history has none of the model.
 UNKNOWN_DURATION = 600.0
 
 

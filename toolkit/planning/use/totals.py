@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from toolkit.domain.use import KINDS, PROBE, UseRow
 
-# What a person asks for, and the columns by which rows then differ.
+# A choice of `--by`, and the columns by which rows then differ.
 GROUPS = {
     "key": ("key",),
     "model": ("model",),

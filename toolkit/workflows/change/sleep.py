@@ -193,7 +193,7 @@ def _sleep_plan(
     starts = _start_of(members[0], model)
     digests = {each.host.name: each.provision_digest for each in members}
     require_alternates(model, others, facts, digests)
-    # Who sleeps knows its alternates, so they stay until both are awake.
+    # A sleeping model names its alternates, so they stay until both are awake.
     others = others or alternates_of(model, routes)
     policy = WhenAsleep(route.sleep.policy) if route.sleep else policy
     alternates = tuple(

@@ -79,7 +79,7 @@ def find_unused(
     """Return everything that nothing uses; nothing is removed."""
     history = members[0].history
     if history.fault:
-        # Which releases are recent is not known: keep the files of all that can be read.
+        # Nobody knows which releases are recent: keep the files of all that can be read.
         recent = [each for model in history.models() for each, _ in history.releases(model)]
     else:
         recent = [each for model in history.models() for each in _recent(history, model, keep)]

@@ -22,7 +22,7 @@ def shape_gate(gating: Gating) -> GateResult | None:
     for question in questions_of(old.release, gating.prompts):
         for _ in range(_TIMES):
             before, _ = _keys(host, old, question)
-            # What the serving release does not answer either says nothing of the new one.
+            # A question that the serving release does not answer either says nothing of the new one.
             if before is None:
                 break
             after, fault = _keys(host, new, question)

@@ -13,7 +13,7 @@ from toolkit.planning.upkeep.idle_after import Idle, look
 from toolkit.planning.upkeep.warm_hours import UP, Warmth, wanted
 from toolkit.workflows.schedule.desk import RunReport, Site
 
-# These may go away by themselves; the next call of the timer tries again.
+# Errors that may go away by themselves: the next call of the timer tries again.
 _TRIED_AGAIN = (BusyError.exit_code, HostError.exit_code)
 
 

@@ -39,7 +39,7 @@ class Working:
         """Pin and upgrade what the rules ask for; return why the run did not do all of it, None where it did."""
         asked = self.schedule.rules_of(self.opening.window)
         found = self.site.desk.currencies([rule.model for rule in asked])
-        # What an adapter's candidate is made of is its model's newest version: so that one comes first.
+        # An adapter's candidate is made from its model's newest version, so the model comes first.
         rules = sorted(asked, key=lambda rule: bool(found[rule.model].version.adapter_of))
         first = [decided(rule, found[rule.model], self.site) for rule in rules]
         if any(each.action not in (Action.NOTHING, Action.WAIT) for each in first):

@@ -100,7 +100,7 @@ class CommandTrail:
         """
         if not self._begun:
             if isinstance(error, RefusedError) and not self._refused_by_log:
-                # It changes nothing, so a log that takes nothing matters to the next command only.
+                # A refused command changes nothing, so a log that takes nothing matters to the next command only.
                 with suppress(ToolkitError):
                     self.log.append({"event": Event.REFUSED, **self._intent(), **_error(error)})
             return
