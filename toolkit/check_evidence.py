@@ -24,7 +24,7 @@ class NotEvidence(Exception):
 
 
 class Findings:
-    """What was found, a line each: what holds, what only stands there, and what is wrong."""
+    """The findings, a line each: claims that hold, claims without a proof, and faults."""
 
     def __init__(self) -> None:
         self.lines: List[Tuple[str, str]] = []

@@ -19,7 +19,7 @@ LEAST_FILES = 16
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What an ordinary user can still write: `free` bytes and `files`, None where their number has no limit."""
+    """The room that an ordinary user can still fill: `free` bytes and `files`, None where their number has no limit."""
 
     free: int
     files: int | None

@@ -31,7 +31,7 @@ _PIECE = 2**16
 
 
 class PrometheusPort(Protocol):
-    """What is asked of a Prometheus."""
+    """The questions to a Prometheus."""
 
     @property
     def address(self) -> str:

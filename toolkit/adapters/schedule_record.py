@@ -1,4 +1,4 @@
-"""What this ops machine did in the windows of its schedule, and the lock that lets one run at a time work."""
+"""The record of work in the windows of its schedule, and the lock that lets one run at a time work."""
 
 from __future__ import annotations
 

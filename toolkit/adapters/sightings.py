@@ -1,4 +1,4 @@
-"""What this ops machine saw of repositories: when it first saw a revision, and whether it was gated then."""
+"""The sightings of repositories by this ops machine: when it first saw a revision, and whether it was gated then."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ Items = list[CompletionItem[str]]
 
 
 class Name(Enum):
-    """What kind of name a word is."""
+    """The kind of name that a word is."""
 
     MODEL = "model"
     VERSIONED = "model or version"

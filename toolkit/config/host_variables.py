@@ -98,7 +98,7 @@ _NEAR = 0.92
 
 
 class VariableError(Exception):
-    """What is wrong with a host: its `variable`, empty for the host as a whole, the `words` and a `hint`."""
+    """A fault of a host: its `variable`, empty for the host as a whole, the `words` and a `hint`."""
 
     def __init__(self, variable: str, words: str, hint: str = "") -> None:
         super().__init__(variable, words, hint)

@@ -55,7 +55,7 @@ def parse_readings(path: Path, text: str) -> Readings:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a counter said: a line of the file. `at` is in whole seconds since the epoch, `kwh` as it is written."""
+    """A reading of a counter: a line of the file. `at` is in whole seconds since the epoch, `kwh` as it is written."""
 
     at: int
     host: str

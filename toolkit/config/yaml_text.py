@@ -63,7 +63,7 @@ class TextRange:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong at a place of a file; lines and columns count from 1, 0 stands for the whole file."""
+    """A fault at a place of a file; lines and columns count from 1, 0 stands for the whole file."""
 
     line: int
     column: int

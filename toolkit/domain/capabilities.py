@@ -1,4 +1,4 @@
-"""What a model can do, and what its small files say about that."""
+"""The abilities of a model, and the facts of its small files that tell them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _TEXTS, _LONGEST = 64, 200
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What the small files of a model say. It is read when the model is pinned, and kept in the lock.
+    """The facts of the small files of a model. They are read when the model is pinned, and kept in the lock.
 
     `architectures` and `model_type` are those of `config.json`, `context` the tokens that a request has at most, None
     where no file says it. `template` is whether a chat template is there, `tools` whether it shows the model the tools
@@ -114,7 +114,7 @@ def _is_text(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a release can do for clients.
+    """The abilities of a release for its clients.
 
     `kind` is what it answers. `tool_parser` and `reasoning_parser` are the engine's parsers, empty where calls of tools
     are refused and thoughts stand in the answer's text. `context` is in tokens, None where nothing says it.
@@ -139,7 +139,7 @@ class Capabilities:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What it can do, in words: its kind first."""
+        """The abilities in words, the kind first."""
         able = {
             "tools": self.tools,
             "reasoning": self.reasoning,

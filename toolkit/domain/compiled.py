@@ -1,4 +1,4 @@
-"""What an engine has compiled for one kind of replica, as a tree of files."""
+"""The graphs that an engine has compiled for one kind of replica, as a tree of files."""
 
 from __future__ import annotations
 

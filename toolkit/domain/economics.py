@@ -1,4 +1,4 @@
-"""What serving costs: prices of hosts, prices of closed APIs, capacities, and the time that models hold hosts.
+"""The costs of serving: prices of hosts, prices of closed APIs, capacities, and the time that models hold hosts.
 
 Money is `decimal.Decimal` in the currency of the costs; prices of tokens are per million tokens. Moments are whole
 seconds since the epoch, and days begin at midnight UTC.
@@ -72,7 +72,7 @@ class Purchase:
 
 @dataclass(frozen=True, slots=True)
 class HostPrice:
-    """What a host costs from the day `begins` to the day `ends` (both included; None: until further notice).
+    """The price of a host from the day `begins` to the day `ends` (both included; None: until further notice).
 
     `hourly` is a rent; a bought host has a `purchase`, written off from `begins` on. `hosting` is per month, `people`
     are hours of work per month. `watts_idle` and `watts_busy` are the stated power of the host; `metered` says that its
@@ -99,7 +99,7 @@ class HostPrice:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What one replica does at full load with one kind of token alone, in tokens a second, measured on a day."""
+    """The speed of one replica at full load with one kind of token alone, in tokens a second, measured on a day."""
 
     model: str
     device: str
@@ -116,7 +116,7 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What one unit of another currency costs, as read on a day."""
+    """The price of one unit of another currency, as read on a day."""
 
     rate: Decimal
     read: date
@@ -168,7 +168,7 @@ class ApiPrice:
 
 @dataclass(frozen=True, slots=True)
 class ChargePrice:
-    """What keys are charged for a million tokens of a model, from the day `begins` on, in the currency of the costs."""
+    """The charge to keys for a million tokens of a model, from the day `begins` on, in the currency of the costs."""
 
     begins: date
     input: Decimal

@@ -1,4 +1,4 @@
-"""What a host's devices count of their energy."""
+"""The energy that a host's devices count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer says of its origin, and what a router's log says of the same request."""
+"""The origin that an answer names, and the line of a router's log about the same request."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the headers of an answer say; empty texts and None where they do not say it."""
+    """The words of an answer's headers; empty texts and None where it has none."""
 
     request_id: str = ""
     version: str = ""

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Kind(StrEnum):
-    """What a model does, and so what is asked of it."""
+    """The task of a model, from which its questions follow."""
 
     CHAT = "chat"
     COMPLETION = "completion"
@@ -49,7 +49,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What an answer must be; all that is set must hold.
+    """The expectations of an answer; all that are set must hold.
 
     Of a text: `exact` and `choice` without spaces around it, `contains` and `lacks` texts in it, `regex` a pattern that
     it has somewhere, `json_schema` a schema of the JSON that it is, `refusal` whether it declines, `length` its

@@ -119,7 +119,7 @@ class ShareStep:
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """What traffic and probes may show of the new release before it is a breach.
+    """The bounds of what traffic and probes may show of the new release without a breach.
 
     `slower` is the ratio of times to those of the serving release, `errors` the share of failed requests that it may
     have more, `growth` the ratio to which its memory may grow while it is watched.
@@ -201,7 +201,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What a version must prove. It belongs to the deployment and not to the release: changing it restarts nothing.
+    """The requirements on a version. They belong to the deployment and not to the release: changing it restarts nothing.
 
     The gates run before any traffic. `steps` are the canary, each with less than all traffic; `bake` is the seconds of
     watching under all of it (None: as the command says), and until `bake_requests` were answered. A step that cannot be
@@ -267,7 +267,7 @@ class AdapterReturn:
 
 @dataclass(frozen=True, slots=True)
 class GuardOrder:
-    """What the guard of a host watches, from the phase at hand on.
+    """The order to the guard of a host, from the phase at hand on.
 
     `slot` has the new release, `former` the slot of the release that stands beside it, empty where none does. `share`
     is in parts of ten thousand. A phase lasts for `seconds`, and until `requests` were answered; where it cannot be

@@ -20,7 +20,7 @@ MILLION = 10**6
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a million tokens of each kind cost from the day `begins` (UTC) on, in millionths of a currency."""
+    """The price of a million tokens of each kind from the day `begins` (UTC) on, in millionths of a currency."""
 
     begins: str
     input: int
@@ -30,7 +30,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What keys are charged for the tokens of each model, in `currency`, for their quotas of cost.
+    """The charge to keys for the tokens of each model, in `currency`, for their quotas of cost.
 
     Of the prices of a model a later one ends the one before. `told` is when an ops machine read them, in seconds since
     the epoch.

@@ -1,4 +1,4 @@
-"""What hosts, routers and replicas have counted up to a moment. Two samples of a host give its load."""
+"""The counts of hosts, routers and replicas up to a moment. Two samples of a host give its load."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TargetCount:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaCount:
-    """What the engine of a replica has counted since its process began.
+    """The counts of a replica's engine since its process began.
 
     `process` is another word for each process, empty where none runs. What an engine does not say is None: requests
     `running` and `waiting`, tokens of prompts (`prompt`) and answers (`generated`), the part of its cache in use from 0

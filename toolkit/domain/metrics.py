@@ -1,4 +1,4 @@
-"""What Prometheus is told of a fleet."""
+"""The words for a fleet's metrics: set-up, targets, selections, series."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def bounds(seconds: float) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class UsualObjectives:
-    """What alerts are measured against for models that promise nothing of their own.
+    """The objectives that alerts use for models that promise nothing of their own.
 
     `availability` is the share of requests that must be answered, below 1; `first_token` the seconds in which all but
     one of twenty answers must begin.

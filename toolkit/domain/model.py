@@ -117,13 +117,13 @@ class Permission:
 
     @property
     def allowed(self) -> tuple[str, ...]:
-        """What is permitted, as people read it: `code`, formats, options."""
+        """The permissions, as people read them: `code`, formats, options."""
         return (*(("code",) if self.trust_remote_code else ()), *self.formats, *self.options)
 
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """What a replica reserves for LoRA adapters: how many it computes at once, and the largest rank of one.
+    """The reserve of a replica for LoRA adapters: how many it computes at once, and the largest rank of one.
 
     Both are arguments of the engine, so a change of them starts the replica anew.
     """
@@ -197,12 +197,12 @@ class Version:
 
     @property
     def reserved(self) -> Lora | None:
-        """What a replica reserves for adapters; None where it takes none."""
+        """The reserve of a replica for adapters; None where it takes none."""
         return self.lora or (Lora() if self.adapters else None)
 
     @property
     def parts(self) -> tuple[Version, ...]:
-        """What has files of its own: the version, and each adapter as a version of the model that clients request."""
+        """The parts with files of their own: the version, and each adapter as a version of a model of its name."""
         return (self, *map(self.part, self.adapters))
 
     def part(self, adapter: Adapter) -> Version:

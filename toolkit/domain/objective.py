@@ -1,4 +1,4 @@
-"""What a model promises its clients: objectives over a window of time."""
+"""The promises of a model to its clients: objectives over a window of time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DEFAULT_DAYS = 28
 
 
 class Promise(StrEnum):
-    """What an objective is about, by its field of the registry."""
+    """The subject of an objective, by its field of the registry."""
 
     AVAILABILITY = "availability"
     FIRST = "first_token"

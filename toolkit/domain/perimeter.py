@@ -1,4 +1,4 @@
-"""What listens on a host, and what its replicas could reach when they tried."""
+"""The sockets that listen on a host, and the addresses that its replicas reached when they tried."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ReplicaTries:
 
 @dataclass(frozen=True, slots=True)
 class Perimeter:
-    """What a host told. `firewall` is whether the rules of its role are loaded."""
+    """The report of a host. `firewall` is whether the rules of its role are loaded."""
 
     listeners: tuple[Listener, ...]
     firewall: bool

@@ -63,7 +63,7 @@ class Step:
 
     @property
     def detail(self) -> str:
-        """What the history keeps of it beside its kind."""
+        """The words that the history keeps of the step beside its kind."""
         return f"{self.slot} {self.share / WHOLE:.2%}" if self.share else self.slot
 
     def as_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What several hosts have to say alike, said once."""
+"""Equal words of several hosts, said once."""
 
 from __future__ import annotations
 

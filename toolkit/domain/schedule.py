@@ -13,7 +13,7 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class Upkeep(StrEnum):
-    """What a schedule does for a model: nothing, pin newer revisions as candidates, or upgrade to them as well."""
+    """The work of a schedule for a model: nothing, pin newer revisions as candidates, or upgrade to them as well."""
 
     MANUAL = "manual"
     PIN_ONLY = "pin-only"
@@ -51,7 +51,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a schedule does for one model.
+    """A schedule's rule for one model.
 
     In `windows` (all where it is empty), with revisions that have been known for `soak` seconds at least.
     """

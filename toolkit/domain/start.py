@@ -1,4 +1,4 @@
-"""What the start of a replica took, phase by phase."""
+"""The time that the start of a replica took, phase by phase."""
 
 from __future__ import annotations
 

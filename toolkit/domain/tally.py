@@ -1,4 +1,4 @@
-"""What hosts counted of the requests of a model in an hour: how they ended, and how soon answers began."""
+"""The hosts' counts of the requests of a model in an hour: how they ended, and how soon answers began."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the source of a model says today, and what this ops machine saw of it before."""
+"""The source of a model as it is today, and as this ops machine saw it before."""
 
 from __future__ import annotations
 

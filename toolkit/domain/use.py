@@ -46,7 +46,7 @@ KINDS = ("day", "host", "key", "model", "version", "release", "base", "ended")
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What an engine's own counters said at the time `at` (seconds since the epoch), with `open` requests in work.
+    """The values of an engine's own counters at the time `at` (seconds since the epoch), with `open` requests in work.
 
     `asked` and `tokens_out` are the engine's. `records_asked` and `records_out` are the sums of the records until then,
     and of what the requests in work had used.
@@ -97,7 +97,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class UseChunk:
-    """What a host handed out of its ledger, from `start` (exactly where the last chunk ended) to `end`.
+    """A part of its ledger that a host handed out, from `start` (exactly where the last chunk ended) to `end`.
 
     `refused` lines were no records. `before` is None where the chunk follows on `start`; else the ledger has dropped
     the records that came next, and this is the number of all that came before. `more` says that it has more.
@@ -136,7 +136,7 @@ PERIODS = ("day", "day", "month", "month", "month")
 
 @dataclass(frozen=True, slots=True)
 class LedgerSums:
-    """What keys with quotas used by one host's ledger: {NAME: sums of `PERIODS`}.
+    """The use of keys with quotas by one host's ledger: {NAME: sums of `PERIODS`}.
 
     Days and months are in UTC: `2026-11-27`, `2026-11`.
     """

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class WhenAsleep(StrEnum):
-    """What a request to a sleeping model gets.
+    """The answer to a request for a sleeping model.
 
     With `wait` it waits, and the host wakes the model; with `wake` it is refused with the time until the model is up,
     and the host wakes it; with `refuse` it is refused, and the model sleeps on.

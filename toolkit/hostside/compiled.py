@@ -1,4 +1,4 @@
-"""What engines have compiled on this host: kept by root, and given to each new replica of the same kind.
+"""The graphs that engines have compiled on this host: kept by root, and given to each new replica of the same kind.
 
     <root>/compiling/PROGRAM        what the replica in a slot loads and writes; it belongs to the slot's user
     <root>/compiling/.PROGRAM.json  root's note: for which start of the slot that was made, and from which kept tree
@@ -52,7 +52,7 @@ _PART = 2**22
 
 
 class NotKept(Exception):
-    """What a replica has compiled is not kept, for the reason in the message."""
+    """The graphs of a replica are not kept, for the reason in the message."""
 
 
 def furnish(root: str, program: str) -> str:

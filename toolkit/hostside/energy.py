@@ -1,4 +1,4 @@
-"""What the devices' own counters of energy say. Two such readings give the energy between them.
+"""Readings of the devices' own counters of energy. Two of them give the energy between them.
 
 NVIDIA's library counts the millijoules of a device since its driver was loaded (from Volta on). The library comes with
 the driver, so nothing is installed for it. It is called in a process of its own: a driver that hangs must not hold the

@@ -1,4 +1,4 @@
-"""What keeps a replica in its place: what this host can fence replicas with, and what a running one is fenced with.
+"""The fences of a replica: those that this host has, and those around a running one.
 
     user       a user of its own, neither root nor the router's
     rights     no capabilities, and no way to gain any

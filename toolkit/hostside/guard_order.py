@@ -1,4 +1,4 @@
-"""What the guard of a model on this host shall watch, what it has found, and what a person wishes of it.
+"""The order to the guard of a model on this host, its findings, and the wish of a person.
 
 Three files for each model, for root alone, so that commands and the watch never write the same one:
 

@@ -1,4 +1,4 @@
-"""What the router counts of each slot of this host, also of requests that other hosts handed on."""
+"""The router's counts for each slot of this host, also of requests that other hosts handed on."""
 
 from __future__ import annotations
 

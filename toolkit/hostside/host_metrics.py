@@ -1,4 +1,4 @@
-"""What this host knows of itself, as figures for Prometheus: its slots and standbys, hangs, drift, disk, certificate,
+"""The figures of this host for Prometheus: its slots and standbys, hangs, drift, disk, certificate,
 and the counts of its requests, see `tally_figures`.
 
 The watch writes them; the router serves the file at /metrics/host, see host_metrics.lua. Names and labels are those of

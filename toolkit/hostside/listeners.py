@@ -1,4 +1,4 @@
-"""What listens on this host: sockets of TCP, and those of UDP that take packets from anybody."""
+"""The sockets that listen on this host: those of TCP, and those of UDP that take packets from anybody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the router and the replicas of this host have counted up to now. Two such samples give rates."""
+"""The counts of the router and the replicas of this host up to now. Two such samples give rates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What root wrote on this host: digests, kept where no other user can change them, and what differs from them now.
+"""The seals of what root wrote on this host: digests, kept where no other user can change them, and compared now.
 
     <root>/seals/base.json             path -> [sha256] of the router's files that its role writes
     <root>/seals/start.json            the same, of what starts the router

@@ -89,7 +89,7 @@ class Trial:
 
     @property
     def suspicion(self) -> str:
-        """What there is evidence for so far, short of proof; empty where nothing is suspected."""
+        """The suspicion so far, for which there is evidence and no proof; empty where there is none."""
         found = [self._errors.words] if self._errors.suspected else []
         found += [
             f"{TIMES[each]}: {test.words}" for each, test in self._times.items() if test.suspected

@@ -1,4 +1,4 @@
-"""What keys used on the other hosts, asked of their routers every two seconds, by the way that relays go anyway.
+"""The use of keys on the other hosts, asked of their routers every two seconds, by the way that relays go anyway.
 
 The watch reaches nothing beyond this host. Its router passes the question on: `/use/N` at the socket `uses.sock` leads
 to the relay of another host, whose router hands out what the watch there has published. A host that does not answer

@@ -1,4 +1,4 @@
-"""What a request costs its key, by the charge that came with the keys: for the quotas of cost.
+"""The cost of a request to its key, by the charge that came with the keys: for the quotas of cost.
 
 A record costs by the price of its day, so a new price changes nothing about what was used before it. Costs are whole
 numbers: prices are in millionths of the currency for a million tokens, so tokens times a price are in 10^-12 of it.

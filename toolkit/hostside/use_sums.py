@@ -1,4 +1,4 @@
-"""What keys used in this day and month: the sums of this host's ledger, and those of other hosts, by their ledgers.
+"""The use of keys in this day and month: the sums of this host's ledger, and those of other hosts, by their ledgers.
 
     <root>/router/use.json       the sums of this host, which its router hands to the routers of other hosts
     <root>/use/elsewhere.json    {"ledgers": {ID: sums of another host}}

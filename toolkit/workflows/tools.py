@@ -104,7 +104,7 @@ class NoTrail:
 
 
 class Scores(Protocol):
-    """What asks a replica the questions of tasks, see `LmEval`."""
+    """The benchmark that asks a replica the questions of tasks, see `LmEval`."""
 
     def scores(
         self,

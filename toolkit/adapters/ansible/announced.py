@@ -1,4 +1,4 @@
-"""Which tasks of a playbook people are told: those that run, as soon as it is known that they are not skipped."""
+"""The tasks of a playbook that people are told: each task that runs, once it is certain not to be skipped."""
 
 from __future__ import annotations
 

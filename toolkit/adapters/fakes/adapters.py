@@ -14,7 +14,7 @@ LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 
 @dataclass
 class FakeAdapters:
-    """What the replica at each port has loaded: {port: {name: digest of the adapter's snapshot}}.
+    """The adapters that the replica at each port has loaded: {port: {name: digest of the adapter's snapshot}}.
 
     Adapters with a digest in `broken` do not load, those in `mute` answer nothing, those in `says` always the same.
     Those in `slow` take so many times as long. `log` has each successful call.

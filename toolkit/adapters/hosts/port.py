@@ -60,7 +60,7 @@ class KeptCompiled:
 
 @dataclass(frozen=True, slots=True)
 class FoundCompiled:
-    """What a replica would compile on a host: its kind (WHAT.WHERE), and the tree that is kept for it, or ""."""
+    """A replica's graphs on a host: their kind (WHAT.WHERE), and the tree that is kept for it, or ""."""
 
     kind: str
     name: str

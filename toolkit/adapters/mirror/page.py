@@ -1,4 +1,4 @@
-"""What a person sees who opens the mirror's address, and what git says who clones from it."""
+"""The page of the mirror's address for people, and the answer to a git that clones from it."""
 
 from __future__ import annotations
 

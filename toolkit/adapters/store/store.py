@@ -35,7 +35,7 @@ KEEP = 7 * 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """What a pull left at `path`, `size` bytes; `kind` says what, for people."""
+    """The remains of a pull at `path`, `size` bytes; `kind` names them for people."""
 
     kind: str
     path: Path

@@ -1,4 +1,4 @@
-"""What a plan changes, line by line, and the question about a protection that it turns off."""
+"""The changes of a plan, line by line, and the question about a protection that it turns off."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class AdapterChanges:
 
     @property
     def words(self) -> str:
-        """What changes, for a plan."""
+        """The changes, for a plan."""
         added = [each.name for each in self.loaded if each.name not in self.exchanged]
         parts = (("add", added), ("upgrade", self.exchanged), ("remove", self.removed))
         return "; ".join(f"{verb} {', '.join(names)}" for verb, names in parts if names)

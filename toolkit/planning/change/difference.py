@@ -1,4 +1,4 @@
-"""What differs between the release that serves and the one that a command wants, line by line."""
+"""The differences between the release that serves and the one that a command wants, line by line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps replicas in their place on a host, what is left open, and whether that is accepted."""
+"""The fences of replicas on a host, the gaps between them, and whether these are accepted."""
 
 from __future__ import annotations
 

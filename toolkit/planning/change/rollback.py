@@ -15,7 +15,7 @@ _CHANGES = ("deploy", "upgrade", "rollback")
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is known of a model: its `deployments`, the newest first, and its `releases` by number."""
+    """The record of a model: its `deployments`, the newest first, and its `releases` by number."""
 
     deployments: Sequence[Deployment]
     releases: Mapping[int, Release]

@@ -60,12 +60,12 @@ class RolloutPlan:
 
     @property
     def traffic(self) -> str:
-        """What happens to the model's requests, in a sentence."""
+        """The effect on the model's requests, in a sentence."""
         return traffic_words(self.model, self.plans, self.batches)
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """What differs from what runs, of all hosts that change; equal changes of several hosts are one."""
+        """The differences from what runs, of all hosts that change; equal changes of several hosts are one."""
         return folded({name: plan.changes for name, plan in self.plans.items() if not plan.empty})
 
     @property

@@ -1,4 +1,4 @@
-"""What differs between the settings that a host was provisioned with and those of the fleet file, line by line."""
+"""The differences between the settings that a host was provisioned with and those of the fleet file, line by line."""
 
 from __future__ import annotations
 

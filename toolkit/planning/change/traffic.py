@@ -1,4 +1,4 @@
-"""What happens to the traffic of a model, in one sentence: the first line of a plan."""
+"""The effect of a plan on the traffic of a model, in one sentence: the first line of a plan."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What serving costs, beside what closed APIs would cost."""
+"""The costs of serving, beside those of closed APIs."""

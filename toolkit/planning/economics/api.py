@@ -1,4 +1,4 @@
-"""What the same traffic costs at a closed API, and from which volume on the own hosts are cheaper."""
+"""The cost of the same traffic at a closed API, and the volume from which the own hosts are cheaper."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class HostBill:
-    """What a host costs over the span. `empty` is the part of its time in which no replica held it."""
+    """The cost of a host over the span. `empty` is the part of its time in which no replica held it."""
 
     host: str
     hours: Decimal
@@ -59,7 +59,7 @@ class PerMillion:
 
 @dataclass(frozen=True, slots=True)
 class ModelBill:
-    """What a model costs over the span.
+    """The cost of a model over the span.
 
     `utilisation` is work over live time, 1 for full load. Without a stated capacity it is None where there was work,
     and so are `working` and `idle`, the parts of the live time's cost. `marginal_total` is the part of the bill that
@@ -108,12 +108,12 @@ class Account:
 
     @property
     def total(self) -> Decimal:
-        """What the fleet cost."""
+        """The cost of the fleet."""
         return sum((each.total for each in self.hosts), ZERO)
 
     @property
     def unused(self) -> Decimal | None:
-        """What time without work cost: idle, asleep, standby and empty; None where a utilisation is not known."""
+        """The cost of time without work: idle, asleep, standby and empty; None where a utilisation is not known."""
         found = self.empty
         for each in self.models:
             if each.idle is None:

@@ -1,4 +1,4 @@
-"""What keys are charged, for their quotas of cost: the prices of the file of costs, as hosts count with them."""
+"""The charge to keys, for their quotas of cost: the prices of the file of costs, as hosts count with them."""
 
 from __future__ import annotations
 

@@ -45,19 +45,19 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Idleness:
-    """What holds the hosts now, the most expensive idle part first; amounts are in `currency`."""
+    """The models that hold the hosts now, the most expensive idle part first; amounts are in `currency`."""
 
     currency: str
     held: tuple[Held, ...]
 
     @property
     def a_day(self) -> Decimal | None:
-        """What all of it costs a day; None where a part of it is not known."""
+        """The cost of all of it a day; None where a part of it is not known."""
         return _sum(self.held)
 
     @property
     def idle_a_day(self) -> Decimal | None:
-        """What the idle parts cost a day."""
+        """The cost of the idle parts a day."""
         return _sum(each for each in self.held if each.idle)
 
 

@@ -24,7 +24,7 @@ class _Slot:
 
 @dataclass(slots=True)
 class _Place:
-    """What is known of one model on one host while its deployments are read in their order."""
+    """The state of one model on one host while its deployments are read in their order."""
 
     host: str
     model: str

@@ -1,4 +1,4 @@
-"""What if: the same bill with more hosts, another device, another model, other traffic, another write-off."""
+"""Scenarios: the same bill with more hosts, another device, another model, other traffic, another write-off."""
 
 from __future__ import annotations
 

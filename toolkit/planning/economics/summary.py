@@ -12,7 +12,7 @@ from toolkit.planning.economics.comparison import Comparison
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a model cost, what part of it paid for idle and standby time, and the cheapest of the closed APIs.
+    """The cost of a model, the part of it that paid for idle and standby time, and the cheapest of the closed APIs.
 
     `unused` is from 0 to 1, None where the utilisation is not known. `api` is empty where none has a price for the
     traffic; `stale` says why its price may be wrong.

@@ -1,4 +1,4 @@
-"""What speaks for a model inside and what for a closed API, for one workload."""
+"""The reasons for a model inside and for a closed API, for one workload."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is compared: a traffic with its figures, whether its requests must stay `inside`, and the bound of seconds.
+    """A workload: a traffic with its figures, whether its requests must stay `inside`, and the bound of seconds.
 
     `unused` is the part of the bill for time without work, `more` the cost here of one more million of its tokens; None
     where it is not known. The trials are None where no

@@ -41,7 +41,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What one minor version, such as `0.32`, has: flags, variables, short spelling -> flag, and names of parsers."""
+    """Words of one minor version, such as `0.32`: flags, variables, short spelling -> flag, and names of parsers."""
 
     minor: str
     flags: Mapping[str, Option]

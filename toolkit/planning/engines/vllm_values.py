@@ -29,7 +29,7 @@ _METHODS = ("quantization", "tool-call-parser", "reasoning-parser", "attention-b
 
 @dataclass(frozen=True, slots=True)
 class OptionFault:
-    """What is wrong with an option, and what to write; `at_value` tells a wrong value from a wrong name."""
+    """A fault of an option, and the words to write instead; `at_value` tells a wrong value from a wrong name."""
 
     message: str
     hint: str

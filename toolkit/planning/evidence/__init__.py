@@ -1,1 +1,1 @@
-"""What is handed to somebody who trusts nobody: bills of materials, and evidence for an answer."""
+"""Documents for somebody who trusts nobody: bills of materials, and evidence for an answer."""

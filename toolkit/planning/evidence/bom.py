@@ -38,7 +38,7 @@ _OUTPUTS = {Kind.EMBEDDING: "vector", Kind.RERANK: "score", Kind.CLASSIFICATION:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What has files of its own: the version, or an adapter of it, with its pinned files and its licence's verdict."""
+    """A part with its own files: the version, or an adapter of it, with its pinned files and its licence's verdict."""
 
     version: Version
     snapshot: Snapshot
@@ -55,7 +55,7 @@ class LockedEngine:
 
 @dataclass(frozen=True, slots=True)
 class BomFacts:
-    """What a bill of materials is made from.
+    """The facts of a bill of materials.
 
     `parts` are the version itself and its adapters. `kind` is what the model answers. `engine` is None where no release
     and nobody named a lock, or where this ops machine does not have it. `release` is the version's newest release, None

@@ -55,7 +55,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class ProofFacts:
-    """What evidence is made from; `log` is the id of the audit log, `at` in seconds since the epoch."""
+    """The facts of evidence; `log` is the id of the audit log, `at` in seconds since the epoch."""
 
     release: Release
     claim: Claim

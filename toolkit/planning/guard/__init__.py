@@ -1,1 +1,1 @@
-"""What a new release must prove: questions, and the verdict on their answers."""
+"""The proofs of a new release: questions, and the verdict on their answers."""

@@ -1,4 +1,4 @@
-"""What each kind of model is asked, and what its answers say."""
+"""The questions to each kind of model, and the meaning of its answers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ SILENCE: Mapping[str, str] = _silence()
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What an answer says. `order` has the documents' places, the best one first; `tokens` is the engine's count."""
+    """An answer. `order` has the documents' places, the best one first; `tokens` is the engine's count."""
 
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()

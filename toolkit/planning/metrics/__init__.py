@@ -1,1 +1,1 @@
-"""What an operator's Prometheus is given: targets, scrape configuration, rules."""
+"""The files for an operator's Prometheus: targets, scrape configuration, rules."""

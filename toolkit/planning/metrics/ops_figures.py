@@ -1,4 +1,4 @@
-"""What this ops machine knows and no host does, in Prometheus's text format: its schedule, and the records of use."""
+"""The figures that only this ops machine has, in Prometheus's text format: its schedule, and the records of use."""
 
 from __future__ import annotations
 

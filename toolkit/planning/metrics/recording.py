@@ -25,7 +25,7 @@ _OF_RELEASE = "model, release, version"
 
 @dataclass(frozen=True, slots=True)
 class Promised:
-    """What models promise: `objectives` by model, and the model of each adapter."""
+    """The promises of models: `objectives` by model, and the model of each adapter."""
 
     objectives: Mapping[str, Objectives] = field(default_factory=dict, hash=False)
     adapters: Adapters = field(default_factory=dict, hash=False)

@@ -20,7 +20,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What a person on call is told, once `expr` has held for `wait` (`2m`).
+    """An alert: the words to a person on call, once `expr` has held for `wait` (`2m`).
 
     `severity` is `page` for what cannot wait until the morning, else `ticket`. `summary` may name labels, as
     Prometheus does. The runbook is the section of the document with the alert's name; `labels` tell rules of one name

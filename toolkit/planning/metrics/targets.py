@@ -1,4 +1,4 @@
-"""What Prometheus reads of a fleet: files of targets, as its file discovery takes them."""
+"""The targets of a fleet for Prometheus: files, as its file discovery takes them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What models promise, and whether they keep it: what counts as good, the budget, what spent it."""
+"""The promises of models, and whether they keep them: requests that count as good, budgets and their spending."""

@@ -28,7 +28,7 @@ class Lived:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a release spent: `bad` requests, the most frequent reasons first, and their part of the whole budget.
+    """Spent by a release: `bad` requests, the most frequent reasons first, and their part of the whole budget.
 
     `unserved` ones reached no replica; the release is the one that was live. It is 0 where that is not known.
     """

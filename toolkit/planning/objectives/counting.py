@@ -1,4 +1,4 @@
-"""What counts as good, as bad, and what is left out, by the names of counts of a tally.
+"""The counts of a tally that are good, that are bad, and that are left out.
 
 `toolkit/planning/metrics/answered.py` says the same to Prometheus.
 

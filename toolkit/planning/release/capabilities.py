@@ -1,4 +1,4 @@
-"""What a version can do: from its registry entry, the facts of its files, and its engine."""
+"""The abilities of a version: from its registry entry, the facts of its files, and its engine."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a report of a fleet says, from the records of its history."""
+"""The content of a report of a fleet, from the records of its history."""

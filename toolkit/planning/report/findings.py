@@ -33,7 +33,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What sources and package indexes hold, by model, and of engines; nothing where they were not asked."""
+    """The content of sources and package indexes, by model, and of engines; nothing where they were not asked."""
 
     models: Mapping[str, Currency] = field(default_factory=dict)
     engines: tuple[EngineCurrency, ...] = ()
@@ -43,7 +43,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the period cost, a line for each model; nothing where no prices are `stated`.
+    """The cost of the period, a line for each model; nothing where no prices are `stated`.
 
     `notes` are remarks on the bill, `fault` is why there is none.
     """

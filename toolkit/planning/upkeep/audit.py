@@ -1,4 +1,4 @@
-"""What an audit log says, and whether it is whole: the chain of its lines, and what hosts have seen of it."""
+"""The content of an audit log, and whether it is whole: the chain of its lines, and the heads that hosts have seen."""
 
 from __future__ import annotations
 

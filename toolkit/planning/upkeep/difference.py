@@ -63,7 +63,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs between two versions, `before` and `after`.
+    """The differences between two versions, `before` and `after`.
 
     `behaviour` names the files whose change alters answers, the template's home among them; `template` whether the chat
     template differs. Sizes are bytes of all files. `memory` is the least memory of one device for one longest request,

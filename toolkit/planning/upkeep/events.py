@@ -1,4 +1,4 @@
-"""What the hosts do without a command: takeovers by standbys, restarts of replicas that hung, sleep."""
+"""The work of hosts without a command: takeovers by standbys, restarts of replicas that hung, sleep."""
 
 from __future__ import annotations
 

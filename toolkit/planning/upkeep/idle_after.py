@@ -10,7 +10,7 @@ from toolkit.domain.load import HostSample
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the hosts of a model count now: the `requests` so far, whether some are `open`, and whether it is `up`.
+    """The counts of a model's hosts now: the `requests` so far, whether some are `open`, and whether it is `up`.
 
     `requests` is no number but a text that stays the same while none comes: a router that starts anew counts from 0,
     so that a sum could stay the same by chance.

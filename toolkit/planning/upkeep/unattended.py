@@ -1,4 +1,4 @@
-"""What an unattended run does for a model, and what keeps it from doing anything."""
+"""The work of an unattended run for a model, and the reasons that keep it from any."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNKNOWN_DURATION = 600.0
 
 
 class Action(StrEnum):
-    """What a run does for a model. `PERSON`: it met something that a person must look at, and does nothing."""
+    """The work of a run for a model. `PERSON`: the run met something that a person must look at, and does nothing."""
 
     NOTHING = "nothing"
     PIN = "pin"
@@ -31,7 +31,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a run does for a model, the version that it concerns, and the reason in words."""
+    """The work of a run for a model, the version that it concerns, and the reason in words."""
 
     model: str
     action: Action

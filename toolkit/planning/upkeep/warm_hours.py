@@ -16,7 +16,7 @@ UP, ASLEEP = "up", "asleep"
 
 @dataclass(frozen=True, slots=True)
 class Warmth:
-    """What a model is to be, `up` or `asleep`, and since when by its hours, in seconds since the epoch."""
+    """The state that a model is to have, `up` or `asleep`, and since when by its hours, in seconds since the epoch."""
 
     state: str
     since: float

@@ -1,4 +1,4 @@
-"""What keys used on all hosts of a fleet, for the quotas that each host enforces."""
+"""The use of keys on all hosts of a fleet, for the quotas that each host enforces."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from toolkit.workflows.tools import Tools
 
 @dataclass(frozen=True, slots=True)
 class GatePlan:
-    """What a gate does on its one host."""
+    """The work of a gate on its one host."""
 
     host: str
     plan: Plan

@@ -18,7 +18,7 @@ from toolkit.workflows.tools import Tools
 
 
 class Proving:
-    """What a new release must prove on one host before any traffic, in the deployment of `rollout`."""
+    """The proofs of a new release on one host before any traffic, in the deployment of `rollout`."""
 
     def __init__(self, tools: Tools, guard: Guard, rollout: str) -> None:
         self._tools, self._guard, self._rollout = tools, guard, rollout
@@ -51,7 +51,7 @@ class Proving:
 
 
 class ProvingAdapters:
-    """What the adapters of a release must prove on one host, each by its own of the `guards`, by name.
+    """The proofs of a release's adapters on one host, each by its own of the `guards`, by name.
 
     `results` are the verdicts so far, `refusals` why adapters must not get traffic. With `alone` nothing is to be
     changed, and a refusal ends nothing.

@@ -18,7 +18,7 @@ from toolkit.workflows.tools import Tools
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What a repair finds: damaged files by host's name, and hosts that do not answer, with the reason."""
+    """The findings of a repair: damaged files by host's name, and hosts that do not answer, with the reason."""
 
     damaged: Mapping[str, tuple[str, ...]]
     unreachable: Mapping[str, str]

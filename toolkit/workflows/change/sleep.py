@@ -37,7 +37,7 @@ _EACH = 0.5  # seconds between two looks
 
 @dataclass(frozen=True, slots=True)
 class SleepPlan:
-    """What `toolkit sleep` or `wake` is about to do on the `hosts` with replicas of the model.
+    """The plan of `toolkit sleep` or `wake` on the `hosts` with replicas of the model.
 
     A start usually takes `starts` seconds. `unreachable` are the hosts that do not answer, with the reason. The model
     takes `alternates` with others. One that is `asleep` already changes these alone.
@@ -55,7 +55,7 @@ class SleepPlan:
 
     @property
     def words(self) -> str:
-        """What happens, in a sentence."""
+        """The effect of the plan, in a sentence."""
         where, start = ", ".join(self.hosts), format_seconds(self.starts)
         if self.changes and self.asleep:
             return f"{self.model} sleeps on. {self._alternates}"

@@ -1,4 +1,4 @@
-"""What starts a replica on a host: files that are what was put there, and the variables of its slot."""
+"""The start of a replica on a host: files that are as they were put there, and the variables of its slot."""
 
 from __future__ import annotations
 

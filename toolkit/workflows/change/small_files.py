@@ -1,4 +1,4 @@
-"""What differs in the files of the model that serves on a host and the one that a command wants there."""
+"""The differences between the files of the model that serves on a host and the one that a command wants there."""
 
 from __future__ import annotations
 

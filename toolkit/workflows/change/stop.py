@@ -42,7 +42,7 @@ class StopPlan:
 
     @property
     def traffic(self) -> str:
-        """What happens to the model's requests, in a sentence."""
+        """The effect on the model's requests, in a sentence."""
         return stop_words(self.model, tuple(self.plans), everywhere=not self.others)
 
     def as_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What persons want of guards, and what guards have found while no command was there."""
+"""The wishes of persons to guards, and the findings of guards while no command was there."""
 
 from __future__ import annotations
 

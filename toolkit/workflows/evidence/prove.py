@@ -35,7 +35,7 @@ Record = Callable[[Mapping[str, Any]], Head]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What to prove: an answer by its `claim`, or what serves of a `model`, which is empty where the log tells it."""
+    """To prove: an answer by its `claim`, or what serves of a `model`, which is empty where the log tells it."""
 
     claim: Claim
     model: str

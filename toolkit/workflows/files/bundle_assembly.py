@@ -65,7 +65,7 @@ class BundleSpec:
 
     @property
     def parts(self) -> tuple[Version, ...]:
-        """What has files of its own, each once: the versions, and their adapters."""
+        """The parts with files of their own, each once: the versions, and their adapters."""
         return parts_of(self.versions)
 
     def snapshots(self) -> tuple[Snapshot, ...]:

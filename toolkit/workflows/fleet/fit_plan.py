@@ -52,7 +52,7 @@ class FleetFit:
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """What differs from the releases that serve, on hosts that have the model and can have the version."""
+        """The differences from the releases that serve, on hosts that have the model and can have the version."""
         return folded({host.host: host.changes for host in self.hosts if host.changes})
 
     def as_json(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from toolkit.workflows.fleet.look import each_at_once
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What the hosts' devices count, why others count nothing, and the errors of those that do not answer, by name."""
+    """Counts of the hosts' devices, reasons why others have none, and errors of those that do not answer, by name."""
 
     counts: Mapping[str, EnergyCount]
     without: Mapping[str, str]

@@ -32,7 +32,7 @@ from toolkit.workflows.fleet.look import look
 
 @dataclass(frozen=True, slots=True)
 class Scraped:
-    """What Prometheus reads: targets by job; the hosts that no other machine can ask; why others did not answer.
+    """The sources of Prometheus: targets by job; the hosts that no other machine can ask; why others did not answer.
 
     `changed` are the files that were written, by path below the directory.
     """

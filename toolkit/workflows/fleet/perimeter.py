@@ -21,7 +21,7 @@ class FleetPerimeter:
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What is wrong, each with its host's name."""
+        """The faults, each with its host's name."""
         return tuple(
             f"{name}: {words}" for name, each in self.hosts.items() for words in each.findings
         )

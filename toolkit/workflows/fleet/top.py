@@ -20,7 +20,7 @@ _END_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What one look at a host shows: facts and the load of its replicas by model and slot, or why it did not answer.
+    """The result of one look at a host: facts and the load of its replicas by model and slot, or why it did not answer.
 
     `seconds` is the time over which the rates are; 0 where there are none yet. `at` is the caller's clock.
     """

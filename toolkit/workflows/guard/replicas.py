@@ -1,4 +1,4 @@
-"""What gates work with: a new replica and the serving one, and questions to both."""
+"""The replicas that gates work with: a new replica and the serving one, and questions to both."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Gating:
-    """What a gate works with: the new release and the serving one (None: there is none) on a host.
+    """The means of a gate: the new release and the serving one (None: there is none) on a host.
 
     `prompts` are the guard's golden prompts; `fits` matches texts with patterns and schemas. `began` is how both did
     before the gates, by slot; `scorer` gives what runs benchmarks. Where nothing serves beside the new release because

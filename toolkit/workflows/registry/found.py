@@ -1,4 +1,4 @@
-"""What a source says of a revision, and the words where it has that revision no more."""
+"""A revision as its source has it, and the words where it has that revision no more."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ Newest = Callable[[str, Accelerator, str], str]
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Who is asked: the Hub, the file of sightings, the lock; `clock` in seconds since the epoch."""
+    """The places to ask: the Hub, the file of sightings, the lock; `clock` in seconds since the epoch."""
 
     open_hub: OpenHub
     sightings: Sightings

@@ -20,7 +20,7 @@ from toolkit.workflows.registry.pin import Accept, Pinned, Report, pin_candidate
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """What this machine knows of a version.
+    """The facts that this machine has of a version.
 
     `find` returns the directory in which its files lie here, if anywhere; `need` the least memory of one device for it
     with its files, in bytes, None where that is not known.

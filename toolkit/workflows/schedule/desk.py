@@ -1,4 +1,4 @@
-"""What a run of the schedule asks and has done, and what it reports."""
+"""The questions and the work of a run of the schedule, and its report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Ended:
 
 
 class Desk(Protocol):
-    """What a run asks and has done; the command line has it with the real adapters."""
+    """The questions and the work of a run; the command line has them with the real adapters."""
 
     def begin(self, window: str) -> None:
         """Put on record that a run has something to do or to say in a window; raises ToolkitError where it must not."""
@@ -76,7 +76,7 @@ class Site:
 
 @dataclass(slots=True)
 class RunReport:
-    """What a run did. `openings` are the windows that it worked in; the decision of each model is its last one.
+    """The report of a run. `openings` are the windows that it worked in; the decision of each model is its last one.
 
     `warm` has what was done for the warm hours of a model, in words.
     """

@@ -1,1 +1,1 @@
-"""What is recorded and told of a changing command: intent, outcome, notifications, hooks."""
+"""The record of a changing command, and the messages about it: intent, outcome, notifications, hooks."""

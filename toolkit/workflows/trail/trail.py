@@ -28,7 +28,7 @@ _MOST_TEXT = 600
 
 
 class Desk(Protocol):
-    """What happens around a deployment besides the audit log: hooks and notifications."""
+    """The messages around a deployment besides the audit log: hooks and notifications."""
 
     def check(self) -> None:
         """Raise InputError where the settings of hooks or notifications are wrong."""

@@ -27,7 +27,7 @@ PASSING_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What a collection brought: new records, the errors of hosts that were not reached, and hosts that have more."""
+    """The result of a collection: new records, the errors of hosts that were not reached, and hosts that have more."""
 
     records: int = 0
     errors: dict[str, HostError] = field(default_factory=dict)
