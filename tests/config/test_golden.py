@@ -15,7 +15,7 @@ import pytest
 
 from toolkit.adapters.matching.matching import matching
 from toolkit.config.golden.reading import read_golden
-from toolkit.domain.golden import Expectation, Fits, GoldenPrompt, Kind, Span, ToolCall
+from toolkit.domain.golden import Expectation, Fits, GoldenPrompt, Kind, Range, ToolCall
 from toolkit.errors import InputError
 
 PNG = base64.b64decode(
@@ -56,12 +56,12 @@ WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"t
         ("prompt: hi, expect: {choice: [a, b]}", chat(), Expectation(choice=("a", "b"))),
         ("prompt: hi, expect: {json_schema: {type: object}}", chat(), Expectation(json_schema={"type": "object"})),
         ("prompt: hi, expect: {refusal: true}", chat(), Expectation(refusal=True)),
-        ("prompt: hi, expect: {refusal: false, length: {most: 9}}", chat(), Expectation(refusal=False, length=Span(None, 9))),
-        ("prompt: hi, max_tokens: 9, expect: {tokens: {least: 1, most: 9}}", chat(max_tokens=9), Expectation(tokens=Span(1, 9))),
+        ("prompt: hi, expect: {refusal: false, length: {most: 9}}", chat(), Expectation(refusal=False, length=Range(None, 9))),
+        ("prompt: hi, max_tokens: 9, expect: {tokens: {least: 1, most: 9}}", chat(max_tokens=9), Expectation(tokens=Range(1, 9))),
         ("prompt: hi, sampling: {temperature: 0.7, seed: 1}, expect: {contains: a}", chat(temperature=0.7, seed=1), Expectation(contains=("a",))),
         (f"prompt: hi, tools: [{json.dumps(WEATHER)}], expect: {{tool_call: {{name: weather, arguments: {{city: Paris}}}}}}", chat(tools=[WEATHER]), Expectation(tool_call=ToolCall("weather", {"city": "Paris"}))),
         ("kind: completion, prompt: hi, expect: {contains: a}", {"prompt": "hi", "max_tokens": 256, "temperature": 0}, Expectation(contains=("a",))),
-        ("kind: embedding, prompt: hi, expect: {dimensions: 8, norm: {least: 0.9}, similarity: 0.99}", {"input": "hi"}, Expectation(dimensions=8, norm=Span(0.9), similarity=0.99)),
+        ("kind: embedding, prompt: hi, expect: {dimensions: 8, norm: {least: 0.9}, similarity: 0.99}", {"input": "hi"}, Expectation(dimensions=8, norm=Range(0.9), similarity=0.99)),
         ("kind: rerank, prompt: hi, documents: [a, b], expect: {order: [1, 0]}", {"query": "hi", "documents": ["a", "b"]}, Expectation(order=(1, 0))),
     ],
 )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.config.meter import append_readings, load_readings, parse_readings, reading_line
-from toolkit.domain.economics import Metered, Span
+from toolkit.domain.economics import Interval, Metered
 from toolkit.errors import InputError
 
 HEAD = "at,host,kwh\n"
@@ -21,8 +21,8 @@ def test_the_energy_between_readings_is_what_the_counter_went_up_by() -> None:
     )
     found = parse_readings(Path("m.csv"), text)
     assert found.metered == (
-        Metered("a", Span(10**9, 10**9 + HOUR), Decimal("0.25")),
-        Metered("b", Span(10**9 + HOUR, 10**9 + 2 * HOUR), Decimal(0)),
+        Metered("a", Interval(10**9, 10**9 + HOUR), Decimal("0.25")),
+        Metered("b", Interval(10**9 + HOUR, 10**9 + 2 * HOUR), Decimal(0)),
     )
     assert found.notes == ()
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.planning.facts import release
-from toolkit.domain.golden import Expectation, Fit, GoldenPrompt, Kind, Span, ToolCall
+from toolkit.domain.golden import Expectation, Fit, GoldenPrompt, Kind, Range, ToolCall
 from toolkit.domain.guard import Answers, Figure, GateResult, Verdict
 from toolkit.domain.model import Check
 from toolkit.domain.probe import Answer
@@ -54,12 +54,12 @@ CALL = ToolCall("weather", {"city": "Paris", "days": 3})
         ("chat", Expectation(regex="late", contains=("y",)), Said("x"), "answered 'x', without 'y'"),
         ("chat", Expectation(json_schema=SCHEMA), Said("{}"), ""),
         ("chat", Expectation(json_schema=SCHEMA), Said("x"), "answered 'x': no JSON: x"),
-        ("chat", Expectation(length=Span(2, 4)), Said("abc"), ""),
-        ("chat", Expectation(length=Span(2, 4)), Said("abcde"), "answered 5 characters, not 2 to 4"),
-        ("chat", Expectation(length=Span(6)), Said("abcde"), "answered 5 characters, not at least 6"),
-        ("chat", Expectation(tokens=Span(None, 4)), Said("abc", tokens=4), ""),
-        ("chat", Expectation(tokens=Span(None, 4)), Said("abc", tokens=5), "answered 5 tokens, not at most 4"),
-        ("chat", Expectation(tokens=Span(None, 4)), Said("abc"), None),
+        ("chat", Expectation(length=Range(2, 4)), Said("abc"), ""),
+        ("chat", Expectation(length=Range(2, 4)), Said("abcde"), "answered 5 characters, not 2 to 4"),
+        ("chat", Expectation(length=Range(6)), Said("abcde"), "answered 5 characters, not at least 6"),
+        ("chat", Expectation(tokens=Range(None, 4)), Said("abc", tokens=4), ""),
+        ("chat", Expectation(tokens=Range(None, 4)), Said("abc", tokens=5), "answered 5 tokens, not at most 4"),
+        ("chat", Expectation(tokens=Range(None, 4)), Said("abc"), None),
         # nothing is no answer, whatever was expected
         ("chat", Expectation(lacks=("Rome",)), Said(" \n", reason="length"), "answered nothing (finish_reason 'length')"),
         ("chat", Expectation(refusal=True), Said("I'm sorry, but I can\u2019t help with that."), ""),
@@ -70,9 +70,9 @@ CALL = ToolCall("weather", {"city": "Paris", "days": 3})
         ("chat", Expectation(tool_call=CALL), Said("", (ToolCall("weather", {"city": "Paris", "days": 3, "unit": "C"}),)), ""),
         ("chat", Expectation(tool_call=CALL), Said("", (ToolCall("weather", {"city": "Rome", "days": 3}),)), "called weather({'city': 'Rome', 'days': 3}), not weather({'city': 'Paris', 'days': 3})"),
         ("chat", Expectation(tool_call=ToolCall("weather")), Said("It rains."), "called no tool, not weather({})"),
-        ("embedding", Expectation(dimensions=2, norm=Span(0.9, 1.1)), Said(vector=(0.6, 0.8)), ""),
+        ("embedding", Expectation(dimensions=2, norm=Range(0.9, 1.1)), Said(vector=(0.6, 0.8)), ""),
         ("embedding", Expectation(dimensions=3), Said(vector=(0.6, 0.8)), "answered a vector of 2 numbers, not 3"),
-        ("embedding", Expectation(norm=Span(0.9, 1.1)), Said(vector=(3.0, 4.0)), "answered a vector of length 5, not 0.9 to 1.1"),
+        ("embedding", Expectation(norm=Range(0.9, 1.1)), Said(vector=(3.0, 4.0)), "answered a vector of length 5, not 0.9 to 1.1"),
         ("embedding", Expectation(similarity=0.99), Said(vector=(0.6, 0.8)), ""),
         ("rerank", Expectation(order=(1,)), Said(order=(1, 0, 2)), ""),
         ("rerank", Expectation(order=(1, 0)), Said(order=(1, 2, 0)), "ordered 1, 2, 0, not 1, 0"),
@@ -179,9 +179,14 @@ def test_no_answer_makes_a_traceback(value: Any, kind: Kind) -> None:
         return
     for expect in (
         Expectation(
-            exact="a", choice=("a",), contains=("b",), refusal=True, length=Span(1), tokens=Span(1)
+            exact="a",
+            choice=("a",),
+            contains=("b",),
+            refusal=True,
+            length=Range(1),
+            tokens=Range(1),
         ),
-        Expectation(tool_call=CALL, dimensions=1, norm=Span(1), similarity=0.5, order=(0,)),
+        Expectation(tool_call=CALL, dimensions=1, norm=Range(1), similarity=0.5, order=(0,)),
     ):
         assert isinstance(fault_of(kind, expect, said, said, fits), str | None)
 

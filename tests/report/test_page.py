@@ -17,7 +17,7 @@ from toolkit.cli.views.report.charts import (
     Lane,
     Mark,
     Pair,
-    Span,
+    TimeAxis,
     dumbbells,
     lanes,
     short,
@@ -304,7 +304,7 @@ def test_a_year_of_twenty_hosts_fits_on_the_page(tmp_path: Path) -> None:
     [(1, "6:00", 5), (7, "Nov", 4), (30, "Nov", 5), (365, "2026", 5), (3000, "20", 8)],
 )
 def test_the_axis_has_a_few_times_that_are_easily_read(days: int, first: str, number: int) -> None:
-    found = ticks(Span(NOW - days * 86_400, NOW))
+    found = ticks(TimeAxis(NOW - days * 86_400, NOW))
     assert all(NOW - days * 86_400 <= at <= NOW for at, _ in found)
     assert 2 <= len(found) <= number
     assert first in found[-1][1]
@@ -312,7 +312,7 @@ def test_the_axis_has_a_few_times_that_are_easily_read(days: int, first: str, nu
 
 def test_changes_at_the_same_place_are_one_mark() -> None:
     marks = [Mark(NOW - each, each % 2 == 0, f"mark {each}") for each in range(100)]
-    text = lanes(Span(NOW - 86_400, NOW), [Lane("tiny", "", (), marks)], "x")
+    text = lanes(TimeAxis(NOW - 86_400, NOW), [Lane("tiny", "", (), marks)], "x")
     assert text.count('class="ok"') == text.count('class="no"') == 1
     assert "50 changes: mark 98" in text
 

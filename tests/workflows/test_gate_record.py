@@ -16,7 +16,7 @@ from tests.workflows.test_gates import OLD, host
 from toolkit.adapters.matching.matching import matching
 from toolkit.config.golden.draft import read_requests
 from toolkit.config.golden.reading import read_golden
-from toolkit.domain.golden import Expectation, Span, ToolCall
+from toolkit.domain.golden import Expectation, Range, ToolCall
 from toolkit.errors import HostError, InputError
 from toolkit.planning.guard.drafts import drafted
 from toolkit.planning.guard.kinds import Said
@@ -64,7 +64,7 @@ def test_a_recorded_file_can_be_read_and_only_by_its_owner(tmp_path: Path) -> No
     assert first.payload["messages"] == [{"role": "user", "content": 'capital: of "France"?'}]
     assert first.expect == Expectation(exact="Paris")
     assert second.payload["messages"][0] == {"role": "system", "content": "at length"}
-    assert second.expect == Expectation(refusal=False, length=Span(29, 116))
+    assert second.expect == Expectation(refusal=False, length=Range(29, 116))
 
 
 def test_a_file_that_exists_is_kept(tmp_path: Path) -> None:

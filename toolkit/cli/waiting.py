@@ -21,7 +21,7 @@ _MOST = 24 * 3600.0
 _KEPT = f"{__name__}.seconds"
 
 
-class Span(click.ParamType[float]):
+class Seconds(click.ParamType[float]):
     """A length of time with its unit, `90s`, `10min` or `2h`, of at most a day; its value is in seconds."""
 
     name = "time"
@@ -40,7 +40,7 @@ def wait_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """`--wait TIME`: wait for another command that holds a host; `patience_now` has the value."""
     return click.option(
         "--wait",
-        type=Span(),
+        type=Seconds(),
         metavar="TIME",
         expose_value=False,
         callback=_keep,

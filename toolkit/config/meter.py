@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from toolkit.config.text_file import read_text
-from toolkit.domain.economics import Metered, Span
+from toolkit.domain.economics import Interval, Metered
 from toolkit.errors import InputError
 
 MAX_BYTES = 2**26
@@ -115,7 +115,7 @@ class _Parser:
                 self.notes.append(
                     f"{self.path}:{line}: {(at - before) / 3600:.0f} h of {host} without a reading"
                 )
-            self.found.append(Metered(host, Span(before, at), kwh - count))
+            self.found.append(Metered(host, Interval(before, at), kwh - count))
         self.last[host] = at, kwh
 
     def _moment(self, line: int, text: str) -> int:

@@ -22,7 +22,7 @@ Rates = tuple[Decimal, Decimal, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Interval:
     """A stretch of time, from `begins` until just before `ends`, in seconds since the epoch."""
 
     begins: int
@@ -33,9 +33,9 @@ class Span:
         """Its length, 0 where it ends before it begins."""
         return max(0, self.ends - self.begins)
 
-    def within(self, other: Span) -> Span:
+    def within(self, other: Interval) -> Interval:
         """Return the part of it that lies in `other`; it may be empty."""
-        return Span(max(self.begins, other.begins), min(self.ends, other.ends))
+        return Interval(max(self.begins, other.begins), min(self.ends, other.ends))
 
     @property
     def days(self) -> tuple[date, ...]:
@@ -223,7 +223,7 @@ class Reservation:
     host: str
     model: str
     release: int
-    span: Span
+    span: Interval
     live: bool
     weight: int = 1
 
@@ -251,5 +251,5 @@ class Metered:
     """The energy that a meter counted on a host between two readings, in kilowatt hours."""
 
     host: str
-    span: Span
+    span: Interval
     kwh: Decimal

@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Range:
     """Bounds of a number, both included; None where there is none."""
 
     least: float | None = None
@@ -66,10 +66,10 @@ class Expectation:
     json_schema: Mapping[str, Any] | None = None
     tool_call: ToolCall | None = None
     refusal: bool | None = None
-    length: Span | None = None
-    tokens: Span | None = None
+    length: Range | None = None
+    tokens: Range | None = None
     dimensions: int | None = None
-    norm: Span | None = None
+    norm: Range | None = None
     similarity: float | None = None
     order: tuple[int, ...] = ()
 

@@ -201,7 +201,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The requirements on a version. They belong to the deployment and not to the release: changing it restarts nothing.
+    """The demands on a version. They belong to the deployment and not to the release: changing it restarts nothing.
 
     The gates run before any traffic. `steps` are the canary, each with less than all traffic; `bake` is the seconds of
     watching under all of it (None: as the command says), and until `bake_requests` were answered. A step that cannot be

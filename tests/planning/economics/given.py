@@ -7,11 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from toolkit.config.costs import parse_costs
-from toolkit.domain.economics import Costs, Reservation, Span, Traffic, midnight
+from toolkit.domain.economics import Costs, Interval, Reservation, Traffic, midnight
 
 DAY = 86_400
 FIRST = date(2026, 11, 2)
-WEEK = Span(midnight(FIRST), midnight(FIRST) + 7 * DAY)
+WEEK = Interval(midnight(FIRST), midnight(FIRST) + 7 * DAY)
 
 
 def costs(text: str) -> Costs:
@@ -23,7 +23,7 @@ def held(
     host: str = "gpu1",
     model: str = "small",
     *,
-    span: Span = WEEK,
+    span: Interval = WEEK,
     live: bool = True,
     weight: int = 1,
 ) -> Reservation:

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from tests.planning.economics.given import DAY, WEEK, costs, held, rounded, use
-from toolkit.domain.economics import Metered, Span
+from toolkit.domain.economics import Interval, Metered
 from toolkit.errors import InputError
 from toolkit.planning.economics.account import account
 from toolkit.planning.economics.bills import PerMillion, Situation
@@ -105,7 +105,7 @@ def test_replicas_share_a_host_by_their_memory_while_they_are_there() -> None:
 
     72 h of `small` alone: 72. 96 h together: 24 for `small`, 72 for `large`.
     """
-    late = Span(WEEK.begins + 3 * DAY, WEEK.ends)
+    late = Interval(WEEK.begins + 3 * DAY, WEEK.ends)
     there = (held(), held(model="large", span=late, live=False, weight=3))
     bill = account(Situation(costs(RENTED), WEEK, there, ()))
     assert [(each.model, each.total, each.standby) for each in bill.models] == [
@@ -116,7 +116,7 @@ def test_replicas_share_a_host_by_their_memory_while_they_are_there() -> None:
 
 
 def test_time_without_any_replica_is_nobodys() -> None:
-    early = Span(WEEK.begins, WEEK.begins + DAY)
+    early = Interval(WEEK.begins, WEEK.begins + DAY)
     bill = account(Situation(costs(RENTED), WEEK, (held(span=early),), ()))
     assert (bill.models[0].total, bill.empty, bill.total) == (24, 144, 168)
 
@@ -126,8 +126,8 @@ def test_the_parts_of_a_bill_sum_up_to_it() -> None:
         "capacity:",
         "  gpu2: {from: 2026-11-05, hourly: 2.2, hosting: 90, people: 3}\npeople: {hour: 70, hours: 5}\ncapacity:",
     )
-    middle = Span(WEEK.begins + DAY, WEEK.begins + 5 * DAY)
-    late = Span(WEEK.begins + 4 * DAY, WEEK.ends)
+    middle = Interval(WEEK.begins + DAY, WEEK.begins + 5 * DAY)
+    late = Interval(WEEK.begins + 4 * DAY, WEEK.ends)
     there = (
         held(),
         held(model="large", span=middle, weight=7),
@@ -184,13 +184,13 @@ def test_tokens_where_nothing_ran_are_said() -> None:
         ([Metered("gpu1", WEEK, Decimal(100))], "150.0000", "metered"),
         # Half of a stretch of two weeks.
         (
-            [Metered("gpu1", Span(WEEK.begins - 7 * DAY, WEEK.ends), Decimal(100))],
+            [Metered("gpu1", Interval(WEEK.begins - 7 * DAY, WEEK.ends), Decimal(100))],
             "75.0000",
             "metered",
         ),
         # Six days metered; on the seventh 200 W x 24 h = 4.8 kWh.
         (
-            [Metered("gpu1", Span(WEEK.begins, WEEK.ends - DAY), Decimal(60))],
+            [Metered("gpu1", Interval(WEEK.begins, WEEK.ends - DAY), Decimal(60))],
             "97.2000",
             "metered, 24.0 h of stated watts",
         ),
@@ -207,7 +207,7 @@ def test_a_meter_is_read(readings: list[Metered], kwh: str, source: str) -> None
 
 def test_a_gap_of_a_meter_without_stated_watts_is_refused() -> None:
     text = BOUGHT.replace("watts: {idle: 200, busy: 1000}", "metered: {rest: 50}")
-    short = Metered("gpu1", Span(WEEK.begins, WEEK.begins + DAY), Decimal(5))
+    short = Metered("gpu1", Interval(WEEK.begins, WEEK.begins + DAY), Decimal(5))
     with pytest.raises(InputError, match=r"gpu1 has no readings of its meter for 144\.0 h"):
         account(Situation(costs(text), WEEK, (held(),), (), (short,)))
     whole = replace(short, span=WEEK)
@@ -222,7 +222,7 @@ def test_a_replica_on_a_host_without_a_price_is_refused() -> None:
     with pytest.raises(InputError) as refused:
         account(Situation(costs(text), WEEK, (held(),), ()))
     assert refused.value.message == "gpu1 runs small on 2026-11-05 and has no price then"
-    early = Span(WEEK.begins, WEEK.begins + 3 * DAY)
+    early = Interval(WEEK.begins, WEEK.begins + 3 * DAY)
     assert account(Situation(costs(text), WEEK, (held(span=early),), ())).total == 72
 
 

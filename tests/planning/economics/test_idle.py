@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from tests.planning.economics.given import WEEK, costs, held, rounded, use
-from toolkit.domain.economics import Span
+from toolkit.domain.economics import Interval
 from toolkit.planning.economics.bills import Situation
 from toolkit.planning.economics.idle import Held, idleness
 
@@ -50,7 +50,7 @@ def test_a_host_divides_by_memory_and_what_had_no_request_is_idle() -> None:
 
 
 def test_a_host_without_replicas_costs_all_the_same() -> None:
-    over = held("gpu2", span=Span(WEEK.begins, WEEK.ends - 60))
+    over = held("gpu2", span=Interval(WEEK.begins, WEEK.ends - 60))
     found = idleness(Situation(costs(RENTED), WEEK, (held(), over), (use(1, 1),)))
     assert [(each.host, each.state, each.a_day) for each in found.held] == [
         ("gpu2", "empty", Decimal(24)),

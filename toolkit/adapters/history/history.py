@@ -286,7 +286,7 @@ class History:
         Of numbers that are not among `sums` rows have none.
         """
         with self._lock:
-            wanted = use.Wanted(since, until, by, model, key, probes, sums)
+            wanted = use.UseQuery(since, until, by, model, key, probes, sums)
             return tuple(use.rows(self._db, wanted))
 
     def use_runs(self) -> tuple[UseRun, ...]:

@@ -29,8 +29,8 @@ _RUN = ("ledger", "program", "run")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which rows: from day to day, both included, of one model or adapter and of one key; `by` what they differ.
+class UseQuery:
+    """A choice of rows: from day to day, both included, of one model or adapter and of one key; they differ in `by`.
 
     A model has its adapters with it. Probes are nobody's use. `sums` are the numbers that are asked for; each of them
     takes its time over millions of rows.
@@ -63,7 +63,7 @@ def add_chunk(db: Database, chunk: UseChunk, at: float) -> bool:
     return True
 
 
-def rows(db: Database, wanted: Wanted) -> list[UseRow]:
+def rows(db: Database, wanted: UseQuery) -> list[UseRow]:
     """Return the sums for each kind that is asked for, in their order."""
     columns = [_COLUMNS.get(each, each) for each in KINDS if each in wanted.by]
     sums = ", ".join(f"SUM({each}) AS {each}" for each in wanted.sums)
@@ -91,7 +91,7 @@ def rows(db: Database, wanted: Wanted) -> list[UseRow]:
     return sorted(read, key=attrgetter(*KINDS))
 
 
-def _smallest(wanted: Wanted) -> str:
+def _smallest(wanted: UseQuery) -> str:
     """Return the table with the fewest rows that tells what is asked for."""
     if "host" not in wanted.by:
         return WITHOUT_HOST

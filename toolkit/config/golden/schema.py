@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from toolkit.config.registry.fields import Duration, Text, refuse, short
 from toolkit.config.registry.part import Spec
-from toolkit.domain.golden import Expectation, Span, ToolCall
+from toolkit.domain.golden import Expectation, Range, ToolCall
 
 # Characters of one token; no vocabulary in use has a longer one.
 TOKEN = 256
@@ -135,8 +135,8 @@ class SpanSpec(Spec):
             )
         return self
 
-    def in_domain(self, model: str, directory: str) -> Span:
-        return Span(self.least, self.most)
+    def in_domain(self, model: str, directory: str) -> Range:
+        return Range(self.least, self.most)
 
 
 class ToolCallSpec(Spec):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from toolkit.domain.economics import Costs, Metered, Rates, Reservation, Span, Traffic
+from toolkit.domain.economics import Costs, Interval, Metered, Rates, Reservation, Traffic
 from toolkit.planning.economics.shares import ZERO
 from toolkit.planning.economics.work import Tokens
 
@@ -20,7 +20,7 @@ class Situation:
     """
 
     costs: Costs
-    span: Span
+    span: Interval
     reservations: tuple[Reservation, ...]
     traffic: tuple[Traffic, ...]
     metered: tuple[Metered, ...] = ()
@@ -98,7 +98,7 @@ class KeyBill:
 class Account:
     """A whole bill. `empty` is what hosts without any replica cost. The totals of models and `empty` are all hosts'."""
 
-    span: Span
+    span: Interval
     currency: str
     hosts: tuple[HostBill, ...]
     models: tuple[ModelBill, ...]

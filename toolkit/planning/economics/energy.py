@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from toolkit.domain.economics import HOUR, Costs, Metered, Span, day_of
+from toolkit.domain.economics import HOUR, Costs, Interval, Metered, day_of
 from toolkit.errors import InputError
 from toolkit.planning.economics.shares import ZERO, HostTime
 
@@ -33,7 +33,7 @@ class Energy:
 
 
 def energy_of(
-    time: HostTime, costs: Costs, span: Span, metered: Iterable[Metered], work: Decimal
+    time: HostTime, costs: Costs, span: Interval, metered: Iterable[Metered], work: Decimal
 ) -> Energy:
     """Return a host's energy; `work` are the seconds that the whole host worked at full load.
 
@@ -76,7 +76,7 @@ def kwh(watts: Decimal, seconds: Decimal) -> Decimal:
     return watts * seconds / _KILO / HOUR
 
 
-def _counted(host: str, span: Span, metered: Iterable[Metered]) -> tuple[Decimal, int]:
+def _counted(host: str, span: Interval, metered: Iterable[Metered]) -> tuple[Decimal, int]:
     """Return the metered kilowatt hours in `span`, and the seconds of it that readings cover.
 
     Of a stretch between two readings that lies partly in `span`, the same part of its energy counts.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from toolkit.domain.economics import Reservation, Span
+from toolkit.domain.economics import Interval, Reservation
 from toolkit.domain.plan import StepKind
 from toolkit.domain.release import Deployment, Outcome, StepRecord
 
@@ -46,7 +46,7 @@ class _Place:
         slot = self.slots.pop(name, None)
         if slot is not None and now > slot.since:
             weight = self.weights.get((self.model, slot.release), 1)
-            span = Span(slot.since, now)
+            span = Interval(slot.since, now)
             self.found.append(
                 Reservation(self.host, self.model, slot.release, span, slot.live, weight)
             )
@@ -92,7 +92,7 @@ def reserved(
             notes.append(
                 f"{model} at {host}: {place.back} records are earlier than those before them; a clock went back"
             )
-    whole = Span(0, until)
+    whole = Interval(0, until)
     return tuple(replace(each, span=each.span.within(whole)) for each in found), tuple(notes)
 
 

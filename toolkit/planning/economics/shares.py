@@ -12,8 +12,8 @@ from toolkit.domain.economics import (
     HOURS_A_MONTH,
     Costs,
     HostPrice,
+    Interval,
     Reservation,
-    Span,
     day_of,
     midnight,
 )
@@ -58,7 +58,7 @@ class HostTime:
 
 
 def divide(
-    host: str, costs: Costs, span: Span, reservations: Iterable[Reservation]
+    host: str, costs: Costs, span: Interval, reservations: Iterable[Reservation]
 ) -> HostTime | None:
     """Return how the host's costs in `span` divide; None where it is not paid for in it.
 
@@ -83,7 +83,7 @@ def divide(
 
 
 def _add(
-    time: HostTime, costs: Costs, part: Span, price: HostPrice, present: list[Reservation]
+    time: HostTime, costs: Costs, part: Interval, price: HostPrice, present: list[Reservation]
 ) -> None:
     hours = Decimal(part.seconds) / HOUR
     capital = capital_an_hour(price, part.begins) * hours
@@ -111,8 +111,8 @@ def _add(
 
 
 def segments(
-    host: str, costs: Costs, span: Span, held: Iterable[Reservation]
-) -> Iterator[tuple[Span, HostPrice | None, list[Reservation]]]:
+    host: str, costs: Costs, span: Interval, held: Iterable[Reservation]
+) -> Iterator[tuple[Interval, HostPrice | None, list[Reservation]]]:
     """Yield the parts of `span` in which neither the host's price nor its replicas change, in their order."""
     held = list(held)
     cuts = {span.begins, span.ends}
@@ -126,7 +126,7 @@ def segments(
             cuts.add(_written_off(price))
     inside = sorted(cut for cut in cuts if span.begins <= cut <= span.ends)
     for begins, ends in pairwise(inside):
-        part = Span(begins, ends)
+        part = Interval(begins, ends)
         present = [each for each in held if each.span.begins <= begins and ends <= each.span.ends]
         yield part, costs.price_on(host, begins), present
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
-from toolkit.domain.economics import Costs, Reservation, Span, Traffic, midnight
+from toolkit.domain.economics import Costs, Interval, Reservation, Traffic, midnight
 from toolkit.errors import InputError
 from toolkit.planning.economics.bills import Situation
 from toolkit.planning.economics.work import Tokens
@@ -34,7 +34,7 @@ def stated(
         raise InputError(
             f"no host has a price on {first}", hint="give a host a price from that day"
         )
-    span = Span(midnight(first), midnight(first + timedelta(days=days)))
+    span = Interval(midnight(first), midnight(first + timedelta(days=days)))
     used = {name: costs.hosts[name] for name in chosen}
     return Situation(
         replace(costs, hosts=used),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 from toolkit.adapters.history.history import History
-from toolkit.domain.economics import Costs, Metered, Span, Traffic, day_of, midnight
+from toolkit.domain.economics import Costs, Interval, Metered, Traffic, day_of, midnight
 from toolkit.domain.use import UseRow
 from toolkit.planning.economics.bills import Situation
 from toolkit.planning.economics.reserved import reserved
@@ -21,7 +21,7 @@ _BY_PLACE, _BY_KEY = ("day", "host", "model", "base"), ("key", "model", "base")
 def recorded(
     history: History,
     costs: Costs,
-    span: Span,
+    span: Interval,
     metered: Iterable[Metered] = (),
     *,
     keys: bool = True,
@@ -59,9 +59,9 @@ def recorded(
     )
 
 
-def window(since: date, until: date, now: int) -> Span:
+def window(since: date, until: date, now: int) -> Interval:
     """Return the span from the beginning of `since` to the end of `until`, or to now where that is earlier."""
-    return Span(midnight(since), min(midnight(until) + 86_400, now))
+    return Interval(midnight(since), min(midnight(until) + 86_400, now))
 
 
 def _traffic(row: UseRow) -> Traffic:

@@ -20,7 +20,7 @@ _SHORT, _WORDS = 4.0, 13.0
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeAxis:
     """The time of a chart's width, in seconds since the epoch."""
 
     start: float
@@ -108,7 +108,7 @@ def legend(names: Sequence[str]) -> Html:
     )
 
 
-def lanes(span: Span, several: Sequence[Lane], words: str) -> Html:
+def lanes(span: TimeAxis, several: Sequence[Lane], words: str) -> Html:
     """Return bands and marks over time, a lane for each name."""
     height = _LANE * len(several) + 26
     parts: list[Html] = []
@@ -172,7 +172,7 @@ def meter(part: float, words: str) -> Html:
     )
 
 
-def ticks(span: Span) -> list[tuple[float, str]]:
+def ticks(span: TimeAxis) -> list[tuple[float, str]]:
     """Return some times of a span that are easily read, with their labels."""
     days = (span.end - span.start) / 86_400
     start = datetime.fromtimestamp(span.start, UTC)
@@ -199,7 +199,7 @@ def short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _lane(span: Span, lane: Lane, top: int) -> Html:
+def _lane(span: TimeAxis, lane: Lane, top: int) -> Html:
     y = top + 22
     parts = [
         _text(0, top + 14, lane.name, "name"),
@@ -220,7 +220,7 @@ def _lane(span: Span, lane: Lane, top: int) -> Html:
     return tag("g", parts, marks)
 
 
-def _apart(span: Span, marks: Sequence[Mark]) -> list[Mark]:
+def _apart(span: TimeAxis, marks: Sequence[Mark]) -> list[Mark]:
     """Return the marks that can be told apart; alike ones at the same place become one with their number."""
     shown: list[Mark] = []
     for good in (True, False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from toolkit.cli.views.report.charts import Band, Lane, Mark, Pair, Span, dumbbells, lanes
+from toolkit.cli.views.report.charts import Band, Lane, Mark, Pair, TimeAxis, dumbbells, lanes
 from toolkit.cli.views.report.html import Html, tag
 from toolkit.cli.views.report.parts import (
     chip,
@@ -59,7 +59,7 @@ def timeline(found: Findings, room: int) -> Html:
     shown = models[: max(1, _LANES // room)]
     parts: list[object] = []
     if shown:
-        span = Span(found.since, found.until)
+        span = TimeAxis(found.since, found.until)
         chart = lanes(
             span, [_lane(found, each) for each in shown], "Releases of each model over time"
         )
