@@ -14,7 +14,7 @@ import pytest
 from tests.workflows.world import World, release
 from toolkit.adapters.metrics_files import keep_setup, read_setup, write_files
 from toolkit.adapters.schedule_record import ScheduleRecord, WindowRun
-from toolkit.cli.context import _keep_metrics_current
+from toolkit.cli.members import keep_metrics_current
 from toolkit.domain.metrics import MetricsSetup, UsualObjectives
 from toolkit.domain.schedule import Rule, Schedule, Upkeep, Window
 from toolkit.domain.use import Counted, UseRun
@@ -120,9 +120,9 @@ def test_a_command_that_changes_something_brings_the_targets_up_to_date(
     class Trail:
         head = object() if changes else None
 
-    monkeypatch.setattr("toolkit.cli.trail.trail_now", Trail)
+    monkeypatch.setattr("toolkit.cli.members.trail_now", Trail)
     with click.Context(click.Command("upgrade")):
-        _keep_metrics_current(tmp_path, hosts)
+        keep_metrics_current(tmp_path, hosts)
         world.deploy(release(2))
     assert (("gpu1", "green") in releases(directory)) is changes
 
@@ -141,9 +141,9 @@ def test_a_directory_that_cannot_be_written_is_a_warning(
     class Trail:
         head = object()
 
-    monkeypatch.setattr("toolkit.cli.trail.trail_now", Trail)
+    monkeypatch.setattr("toolkit.cli.members.trail_now", Trail)
     with click.Context(click.Command("upgrade")):
-        _keep_metrics_current(tmp_path, hosts)
+        keep_metrics_current(tmp_path, hosts)
     assert "the targets of Prometheus are not current" in capsys.readouterr().err
 
 

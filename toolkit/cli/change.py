@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from toolkit.adapters.history.history import History
-from toolkit.cli.context import Pins, home_directory, open_fleet, open_members, open_store
+from toolkit.cli.context import Pins, home_directory, open_fleet, open_store
+from toolkit.cli.members import open_members
 from toolkit.cli.numbers import Decimal, Whole
 from toolkit.cli.options import (
     drain_option,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from toolkit.cli.context import connect, home_directory, open_fleet, open_members, read_pins
+from toolkit.cli.context import connect, home_directory, open_fleet, read_pins
+from toolkit.cli.members import open_members
 from toolkit.cli.options import (
     fleet_option,
     home_option,

@@ -10,7 +10,8 @@ import click
 
 from toolkit.adapters.engines.packages import resolve
 from toolkit.adapters.engines.wheel import read_sources
-from toolkit.cli.context import home_directory, open_fleet, open_hosts, open_members
+from toolkit.cli.context import home_directory, open_fleet, open_hosts
+from toolkit.cli.members import open_members
 from toolkit.cli.options import (
     dry_run_option,
     fleet_option,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.context import home_directory, open_fleet, open_members, open_store, read_pins
+from toolkit.cli.context import home_directory, open_fleet, open_store, read_pins
+from toolkit.cli.members import open_members
 from toolkit.cli.numbers import Decimal
 from toolkit.cli.options import (
     dry_run_option,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.adapters.ansible.playbooks import provision_digest
-from toolkit.cli.context import home_directory, open_fleet, open_hosts, open_members
+from toolkit.cli.context import home_directory, open_fleet, open_hosts
+from toolkit.cli.members import open_members
 from toolkit.cli.options import (
     drain_option,
     dry_run_option,

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolkit.cli.context import open_history, read_registry
 from toolkit.cli.output import note
 from toolkit.errors import ToolkitError
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 def keep_ops_current(home: Path) -> None:
     """Write them where the operator has set a directory up; what cannot be written is a warning."""
-    from toolkit.cli.context import open_history
     from toolkit.workflows.fleet.metrics import keep_ops_figures
 
     try:
@@ -26,7 +26,6 @@ def keep_ops_current(home: Path) -> None:
 
 
 def _schedule(setup: MetricsSetup) -> Schedule:
-    from toolkit.cli.context import read_registry
     from toolkit.planning.upkeep.adapter_currency import adapters_to_schedule
     from toolkit.workflows.schedule.install import read_schedule
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from toolkit.cli.context import home_directory, open_fleet, open_members
+from toolkit.cli.context import home_directory, open_fleet
+from toolkit.cli.members import open_members
 from toolkit.cli.options import dry_run_option, fleet_option, home_option, json_option, yes_option
 from toolkit.cli.output import note, print_json, say
 from toolkit.cli.trail import changing

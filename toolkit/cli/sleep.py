@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from toolkit.cli.context import home_directory, open_fleet, open_members
+from toolkit.cli.context import home_directory, open_fleet
+from toolkit.cli.members import open_members
 from toolkit.cli.options import (
     drain_option,
     dry_run_option,

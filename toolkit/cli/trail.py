@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from toolkit.cli.context import home_directory
 from toolkit.cli.output import note
 from toolkit.errors import ToolkitError
 from toolkit.workflows.tools import NoTrail
@@ -127,7 +128,6 @@ def _open_trail(
 ) -> CommandTrail:
     from toolkit.adapters.audit.log import AuditLog
     from toolkit.adapters.audit.who import actor, who
-    from toolkit.cli.context import home_directory
     from toolkit.domain.discretion import without_secrets, words_without_secrets
     from toolkit.workflows.trail.desk import NoticeDesk
     from toolkit.workflows.trail.trail import CommandTrail, Spoken

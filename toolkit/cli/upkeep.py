@@ -9,14 +9,8 @@ from typing import Any
 
 import click
 
-from toolkit.cli.context import (
-    home_directory,
-    lock_owner,
-    open_fleet,
-    open_hosts,
-    open_members,
-    open_store,
-)
+from toolkit.cli.context import home_directory, lock_owner, open_fleet, open_hosts, open_store
+from toolkit.cli.members import open_members
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import (
     dry_run_option,
