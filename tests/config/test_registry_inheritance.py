@@ -12,11 +12,12 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from toolkit.config.registry.entry_parts import SourceSpec
 from toolkit.config.registry.faults import _strip
 from toolkit.config.registry.inheritance import INHERITED, MERGED, REQUIRED
 from toolkit.config.registry.merge import merge_registry
 from toolkit.config.registry.reading import RegistryFile, parse_registry
-from toolkit.config.registry.schema import Entry, SourceSpec, VersionSpec
+from toolkit.config.registry.schema import Entry, VersionSpec
 from toolkit.domain.model import Version
 
 OWN = {"revision": "1" * 40}

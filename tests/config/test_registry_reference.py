@@ -6,17 +6,14 @@ import json
 from pathlib import Path
 
 from scripts.registry_reference import reference_text, schema_text
-from toolkit.config.registry.reading import load_registry
-from toolkit.config.registry.schema import (
+from toolkit.config.registry.entry_parts import (
     CheckSpec,
-    Entry,
-    LicencesSpec,
-    ModelSpec,
     PermissionSpec,
     ResourcesSpec,
     SourceSpec,
-    VersionSpec,
 )
+from toolkit.config.registry.reading import load_registry
+from toolkit.config.registry.schema import Entry, LicencesSpec, ModelSpec, VersionSpec
 from toolkit.config.shipped import SCHEMA, shipped_text
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,22 +11,29 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from toolkit.adapters.history import tallies, use
 from toolkit.adapters.history.database import Address, Database, Row
-from toolkit.domain.fit import Actual, FitRecord, Prediction
-from toolkit.domain.guard import GateRecord, GateResult, Verdict
-from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
+from toolkit.adapters.history.opening import open_aside, open_database
+from toolkit.adapters.history.records import (
+    fit_of,
+    gate_of,
+    record_of,
+    release_of,
+    start_of,
+    step_of,
+)
+from toolkit.domain.fit import FitRecord
+from toolkit.domain.guard import GateRecord, Verdict
+from toolkit.domain.release import Deployment, Outcome, Release
 from toolkit.domain.start import StartRecord
 from toolkit.domain.tally import Tally, Watched
 from toolkit.domain.use import KINDS, UseChunk, UseCursor, UseRow, UseRun
 from toolkit.errors import BusyError, InputError, ToolkitError
 
 _Read = TypeVar("_Read")
-_Record = TypeVar("_Record", Deployment, StepRecord, FitRecord, GateRecord, StartRecord)
 
 
 # Called with the error of a history that fails, once, before a command goes on without it.
@@ -57,13 +64,13 @@ class History:
         self._lock = threading.Lock()
         self.fault = ""
         try:
-            self._db = _open(location)
+            self._db = open_database(location)
         except InputError:
             raise
         except ToolkitError as error:
             if without is None or needed:
                 raise
-            self._db = self._go_on(_aside(location), error)
+            self._db = self._go_on(open_aside(location), error)
 
     @property
     def name(self) -> str:
@@ -99,7 +106,7 @@ class History:
         rows = self._run(
             "SELECT body FROM releases WHERE model = ? AND number = ?", (model, number)
         )
-        found = [each for row in rows for each in self._readable(_release, row)]
+        found = [each for row in rows for each in self._readable(release_of, row)]
         return found[0] if found else None
 
     def releases(self, model: str) -> list[tuple[Release, float]]:
@@ -108,7 +115,7 @@ class History:
             "SELECT body, created_at FROM releases WHERE model = ? ORDER BY number DESC", (model,)
         )
         return [
-            (found, row["created_at"]) for row in rows for found in self._readable(_release, row)
+            (found, row["created_at"]) for row in rows for found in self._readable(release_of, row)
         ]
 
     # deployments
@@ -174,7 +181,7 @@ class History:
         return [
             found
             for row in rows
-            for found in self._readable(lambda row: _record(Deployment, row, steps=()), row)
+            for found in self._readable(lambda row: record_of(Deployment, row, steps=()), row)
         ]
 
     # memory of replicas, predicted and actual
@@ -199,7 +206,7 @@ class History:
         rows = self._run(
             "SELECT * FROM fits WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit)
         )
-        return [found for row in rows for found in self._readable(_fit, row)]
+        return [found for row in rows for found in self._readable(fit_of, row)]
 
     # what starts took
 
@@ -223,7 +230,7 @@ class History:
         rows = self._run(
             "SELECT * FROM starts WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit)
         )
-        return [found for row in rows for found in self._readable(_start, row)]
+        return [found for row in rows for found in self._readable(start_of, row)]
 
     # what releases proved
 
@@ -243,12 +250,12 @@ class History:
         rows = self._run(
             "SELECT * FROM gates WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit)
         )
-        return [found for row in rows for found in self._readable(_gate, row)]
+        return [found for row in rows for found in self._readable(gate_of, row)]
 
     def gates_since(self, since: float) -> list[GateRecord]:
         """Return the results of all gates since then (seconds since the epoch), oldest first."""
         rows = self._run("SELECT * FROM gates WHERE at >= ? ORDER BY id", (since,))
-        return [found for row in rows for found in self._readable(_gate, row)]
+        return [found for row in rows for found in self._readable(gate_of, row)]
 
     def failure(self, model: str, number: int) -> GateRecord | None:
         """Return the latest gate that a release failed; None where it passed all, or had none."""
@@ -256,7 +263,7 @@ class History:
             "SELECT * FROM gates WHERE model = ? AND release_number = ? ORDER BY id DESC",
             (model, number),
         )
-        found = [each for row in rows for each in self._readable(_gate, row)]
+        found = [each for row in rows for each in self._readable(gate_of, row)]
         return next((each for each in found if each.result.verdict is Verdict.FAILED), None)
 
     # use
@@ -349,7 +356,7 @@ class History:
             steps.setdefault(row["deployment"], []).append(row)
 
         def read(row: Row) -> Deployment:
-            return _record(Deployment, row, steps=tuple(map(_step, steps.get(row["id"], ()))))
+            return record_of(Deployment, row, steps=tuple(map(step_of, steps.get(row["id"], ()))))
 
         return [each for row in found for each in self._readable(read, row)]
 
@@ -372,69 +379,8 @@ class History:
         return aside
 
 
-def _open(location: Path | Address) -> Database:
-    if isinstance(location, Path):
-        from toolkit.adapters.history.sqlite import Sqlite
-
-        return Sqlite(location)
-    try:
-        from toolkit.adapters.history.postgresql import Postgres
-    except ImportError:
-        raise InputError(
-            "TOOLKIT_HISTORY names PostgreSQL, and its driver is not installed here",
-            hint="pip install 'psycopg[binary]>=3.3.9,<3.4'",
-        ) from None
-    return Postgres(location)
-
-
-def _aside(location: Path | Address) -> Database:
-    from toolkit.adapters.history.aside import Aside
-
-    if isinstance(location, Path):
-        return Aside(str(location), location, None)
-    return Aside(location.name, None, None)
-
-
 def _storable(value: object) -> object:
     """Replace what no database stores but logs and tracebacks may contain: NUL and lone surrogates."""
     if isinstance(value, str):
         return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
     return value
-
-
-def _step(row: Row) -> StepRecord:
-    return _record(StepRecord, row)
-
-
-def _release(row: Row) -> Release:
-    return Release.from_json(json.loads(row["body"]))
-
-
-def _fit(row: Row) -> FitRecord:
-    return _record(
-        FitRecord,
-        row,
-        predicted=Prediction.from_json(json.loads(row["predicted"])),
-        actual=Actual.from_json(json.loads(row["actual"])),
-    )
-
-
-def _start(row: Row) -> StartRecord:
-    phases = {str(name): float(each) for name, each in json.loads(row["phases"]).items()}
-    return _record(StartRecord, row, phases=phases)
-
-
-def _gate(row: Row) -> GateRecord:
-    return _record(GateRecord, row, result=GateResult.from_json(json.loads(row["result"])))
-
-
-def _record(kind: type[_Record], row: Row, **others: object) -> _Record:
-    """Return the dataclass `kind` with the row's columns of the same names, and with the fields in `others`."""
-    known: dict[str, Any] = {**row, **others}
-    if "release_number" in row:
-        known["release"] = row["release_number"]
-    if "kept" in row:
-        known["kept"] = bool(row["kept"])
-    if "outcome" in row:
-        known["outcome"] = Outcome(row["outcome"])
-    return kind(**{field.name: known[field.name] for field in fields(kind)})

@@ -19,6 +19,7 @@ from toolkit.domain.model import ServingValue, Version
 from toolkit.domain.release import Release
 from toolkit.planning.engines import (
     vllm_check,
+    vllm_devices,
     vllm_kernels,
     vllm_log,
     vllm_lora,
@@ -81,11 +82,11 @@ class Vllm:
             # The router asks for the health once a second and writes the access log.
             flags.no_access_log: True,
         }
-        options.update(_parallel(version, accelerator, flags))
+        options.update(vllm_devices.parallel(version, accelerator, flags))
         options.update(vllm_lora.lora_options(version.reserved, flags))
         if accelerator.traits.has_devices:
-            options[flags.utilization] = _utilization(version, facts, flags, vocabulary)
-        if _is_eager(version, accelerator, flags):
+            options[flags.utilization] = vllm_devices.utilization(version, facts, flags, vocabulary)
+        if vllm_devices.is_eager(version, accelerator, flags):
             options[flags.eager] = True
         if version.permission.trust_remote_code:
             options[flags.remote_code] = True
@@ -111,7 +112,7 @@ class Vllm:
             # Two replicas side by side would otherwise both bind their threads to the same cores.
             row.variables.cpu_binding: "nobind",
         }
-        if _is_eager(version, accelerator, row.flags):
+        if vllm_devices.is_eager(version, accelerator, row.flags):
             # vLLM still compiles single functions when a request first needs them (logprobs, some sampling, tensor
             # parallel embeddings), and on a host without a C++ compiler that request ends the engine.
             defaults["TORCHDYNAMO_DISABLE"] = "1"
@@ -352,45 +353,6 @@ def _recorded(release: Release, seat: Seat) -> dict[str, str]:
 def _ending(release: Release, port: int) -> tuple[str, ...]:
     flags = _names(release).flags
     return (f"--{flags.host}", _LOOPBACK, f"--{flags.port}", str(port), *release.args)
-
-
-def _parallel(version: Version, accelerator: Accelerator, flags: Flags) -> dict[str, ServingValue]:
-    """Return how a replica is spread over its devices.
-
-    Over several hosts: tensor parallel inside a host, whose devices are close, and a stage of a pipeline for each
-    host, as vLLM advises. On the CPU it is tensor parallel alone: with a pipeline between
-    two CPU hosts vLLM 0.32 starts, and its second stage fails at the first request (no `intermediate_tensors`).
-    """
-    devices, hosts = version.resources.devices, version.resources.hosts
-    options: dict[str, ServingValue] = {}
-    if not accelerator.traits.has_devices:
-        if hosts > 1:
-            options[flags.tensor_parallel] = hosts
-    else:
-        if devices > 1:
-            options[flags.tensor_parallel] = devices
-        if hosts > 1:
-            options[flags.pipeline_parallel] = hosts
-    if hosts > 1:
-        # vLLM's own executor for several hosts, which needs no cluster of Ray beside it.
-        options[flags.executor] = "mp"
-    return options
-
-
-def _is_eager(version: Version, accelerator: Accelerator, flags: Flags) -> bool:
-    """Whether models are computed without being compiled: on a CPU that takes a C++ compiler, and servers have none."""
-    return version.serving.get(flags.eager, not accelerator.traits.has_devices) is True
-
-
-def _utilization(version: Version, facts: HostFacts, flags: Flags, vocabulary: int | None) -> float:
-    """Return the share of a device with which a replica takes what the version states, so that a second one fits."""
-    wanted = version.resources.memory / version.resources.devices
-    able = [device for device in facts.devices if device.memory >= wanted]
-    if not able:
-        return 0.9
-    device = min(able, key=lambda each: each.memory)
-    requests = version.serving.get(flags.sequences)
-    return vllm_options.share_of_device(wanted, device.memory, device.name, requests, vocabulary)
 
 
 def _words(name: str, value: ServingValue) -> list[str]:

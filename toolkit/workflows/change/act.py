@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from toolkit.adapters.distribution.port import Tree
 from toolkit.domain.facts import HostFacts
-from toolkit.domain.guard import GateResult, Guard, GuardPhase, Verdict
-from toolkit.domain.model import Version
+from toolkit.domain.guard import GateResult, GuardPhase, Verdict
 from toolkit.domain.plan import Step, StepKind
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.release import Outcome, Release
@@ -33,40 +32,15 @@ from toolkit.workflows.change.routers import Edit
 from toolkit.workflows.change.send import engine_on_host, send
 from toolkit.workflows.change.slot_files import require_files, slot_variables
 from toolkit.workflows.change.starting import keep_phases, usual_starting
+from toolkit.workflows.change.subject import Change
 from toolkit.workflows.guard.checks import fault_of_checks
-from toolkit.workflows.tools import Timing, Tools
+from toolkit.workflows.tools import Tools
 
 if TYPE_CHECKING:
     from toolkit.workflows.change.proving import Proving, ProvingAdapters
 
 FULL_WEIGHT = 100
 _WATCHED = (StepKind.CANARY, StepKind.BAKE)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The subject of steps: the release for each slot of the model.
-
-    With `standby` the replica that loses the traffic may take it over again by itself: it served, and it was not the
-    reason for the change. With `proven` a started replica must answer its checks alone: its release served before.
-    With `leaves` the model leaves the host: the homes of its replicas, with what the engine has compiled, go too.
-    `guard` says what a new release must prove in this deployment of `rollout`, which so many `hosts` take part in;
-    None: its checks alone. `former` is the other release whose adapters a replica may have, where a change to the one
-    in its slot was cut short. With `tries` the caller asks for gates alone: adapters are forgotten after theirs.
-    """
-
-    model: str
-    releases: Mapping[str, Release]
-    version: Version | None = None
-    timing: Timing = field(default_factory=Timing)
-    standby: bool = True
-    proven: bool = False
-    leaves: bool = False
-    guard: Guard | None = None
-    rollout: str = ""
-    hosts: int = 1
-    former: Release | None = None
-    tries: bool = False
 
 
 class Act:

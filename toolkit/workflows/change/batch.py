@@ -19,7 +19,7 @@ from toolkit.planning.change.canary import is_declared, is_watched
 from toolkit.planning.change.rollout import PREPARATION, RolloutPlan
 from toolkit.planning.routing.edits import without_standby
 from toolkit.planning.routing.routes import Routes
-from toolkit.workflows.change.act import Act, Change
+from toolkit.workflows.change.act import Act
 from toolkit.workflows.change.compiled import carry_compiled, collect_compiled
 from toolkit.workflows.change.recording import (
     begin_deployment,
@@ -31,6 +31,7 @@ from toolkit.workflows.change.recover import undo
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
 from toolkit.workflows.change.send import travels
 from toolkit.workflows.change.shared_supplies import SharedSupplies
+from toolkit.workflows.change.subject import Change
 from toolkit.workflows.change.wanted import Order
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.tools import Tools

@@ -18,11 +18,12 @@ from toolkit.planning.change.gating import plan_gating, slot_running
 from toolkit.planning.change.placement import having
 from toolkit.planning.change.rollout import numbered
 from toolkit.planning.routing.agreement import agreed
-from toolkit.workflows.change.act import Act, Change
+from toolkit.workflows.change.act import Act
 from toolkit.workflows.change.guarding import keep_result
 from toolkit.workflows.change.proving import ProvingAdapters, guards_of, serving_beside
 from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
 from toolkit.workflows.change.recover import Ending, end_unfinished, undo
+from toolkit.workflows.change.subject import Change
 from toolkit.workflows.change.wanted import Order, usual_start
 from toolkit.workflows.fleet.look import lock_all, look
 from toolkit.workflows.guard.checks import fault_of_check

@@ -12,10 +12,11 @@ from toolkit.domain.plan import StepKind
 from toolkit.domain.release import Deployment, OpenDeployment, Outcome, Release, StepRecord
 from toolkit.planning.change.judged import baking, guard_of
 from toolkit.planning.change.recovery import Recovery, plan_recovery, until_returned
-from toolkit.workflows.change.act import Act, Change
+from toolkit.workflows.change.act import Act
 from toolkit.workflows.change.apart import perform_apart
 from toolkit.workflows.change.guarding import end_guard, keep_verdict
 from toolkit.workflows.change.recording import end_deployment, forget_on_host, record_foreign
+from toolkit.workflows.change.subject import Change
 from toolkit.workflows.tools import Timing, Tools
 
 # Deployments of a model among which the end of one may be recorded.

@@ -18,11 +18,12 @@ from toolkit.planning.change.span import require_whole
 from toolkit.planning.change.traffic import stop_words
 from toolkit.planning.routing.agreement import agreed
 from toolkit.planning.routing.rebuild import require_routes
-from toolkit.workflows.change.act import Act, Change
+from toolkit.workflows.change.act import Act
 from toolkit.workflows.change.apart import perform_apart
 from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
 from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
+from toolkit.workflows.change.subject import Change
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look, look_free
 from toolkit.workflows.tools import Timing, Tools

@@ -1,0 +1,58 @@
+"""Make the history's records from the rows of its tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from toolkit.adapters.history.database import Row
+from toolkit.domain.fit import Actual, FitRecord, Prediction
+from toolkit.domain.guard import GateRecord, GateResult
+from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
+from toolkit.domain.start import StartRecord
+
+Record = TypeVar("Record", Deployment, StepRecord, FitRecord, GateRecord, StartRecord)
+
+
+def step_of(row: Row) -> StepRecord:
+    """Return the step in a row."""
+    return record_of(StepRecord, row)
+
+
+def release_of(row: Row) -> Release:
+    """Return the release in a row."""
+    return Release.from_json(json.loads(row["body"]))
+
+
+def fit_of(row: Row) -> FitRecord:
+    """Return the record of a prediction in a row."""
+    return record_of(
+        FitRecord,
+        row,
+        predicted=Prediction.from_json(json.loads(row["predicted"])),
+        actual=Actual.from_json(json.loads(row["actual"])),
+    )
+
+
+def start_of(row: Row) -> StartRecord:
+    """Return the record of a start in a row."""
+    phases = {str(name): float(each) for name, each in json.loads(row["phases"]).items()}
+    return record_of(StartRecord, row, phases=phases)
+
+
+def gate_of(row: Row) -> GateRecord:
+    """Return the record of a gate in a row."""
+    return record_of(GateRecord, row, result=GateResult.from_json(json.loads(row["result"])))
+
+
+def record_of(kind: type[Record], row: Row, **others: object) -> Record:
+    """Return the dataclass `kind` with the row's columns of the same names, and with the fields in `others`."""
+    known: dict[str, Any] = {**row, **others}
+    if "release_number" in row:
+        known["release"] = row["release_number"]
+    if "kept" in row:
+        known["kept"] = bool(row["kept"])
+    if "outcome" in row:
+        known["outcome"] = Outcome(row["outcome"])
+    return kind(**{field.name: known[field.name] for field in fields(kind)})

@@ -1,0 +1,37 @@
+"""The subject of the steps of a change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from toolkit.domain.guard import Guard
+from toolkit.domain.model import Version
+from toolkit.domain.release import Release
+from toolkit.workflows.tools import Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The subject of steps: the release for each slot of the model.
+
+    With `standby` the replica that loses the traffic may take it over again by itself: it served, and it was not the
+    reason for the change. With `proven` a started replica must answer its checks alone: its release served before.
+    With `leaves` the model leaves the host: the homes of its replicas, with what the engine has compiled, go too.
+    `guard` says what a new release must prove in this deployment of `rollout`, which so many `hosts` take part in;
+    None: its checks alone. `former` is the other release whose adapters a replica may have, where a change to the one
+    in its slot was cut short. With `tries` the caller asks for gates alone: adapters are forgotten after theirs.
+    """
+
+    model: str
+    releases: Mapping[str, Release]
+    version: Version | None = None
+    timing: Timing = field(default_factory=Timing)
+    standby: bool = True
+    proven: bool = False
+    leaves: bool = False
+    guard: Guard | None = None
+    rollout: str = ""
+    hosts: int = 1
+    former: Release | None = None
+    tries: bool = False
