@@ -15,10 +15,10 @@ FEATURES = table_rows(TEXT, "Where does my change go?", 2, table=1)
 # A reader who wants to add one of these must find where.
 WANTED = {
     "a canary share",
-    "a gate",
+    "a gate on golden prompts, an expectation of them",
     "a LoRA adapter",
-    "a metric, a rule, an alert",
-    "what is recorded of a request",
+    "a scrape file",
+    "usage per key",
     "a webhook",
     "a schedule",
     "AMD",
