@@ -14,6 +14,8 @@ from toolkit.cli.context import home_directory, open_history, read_pins
 from toolkit.cli.options import home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say
 from toolkit.errors import InputError, ToolkitError
+from toolkit.planning.evidence.bom import bill_of_materials, bom_text
+from toolkit.workflows.evidence.bom import collect_bom
 
 
 @click.command()
@@ -44,9 +46,6 @@ def bom(
     as_json: bool,
 ) -> None:
     """Write a bill of materials of MODEL[@VERSION], CycloneDX 1.6 as JSON."""
-    from toolkit.planning.evidence.bom import bill_of_materials, bom_text
-    from toolkit.workflows.evidence.bom import collect_bom
-
     place = home_directory(home)
     pins = read_pins(registry_path, place)
     version = pins.registry.version(model)

@@ -13,7 +13,16 @@ from toolkit.cli.context import home_directory, open_history, open_hosts
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import costs_option, fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.views.cost import csv_text, show
+from toolkit.cli.views.cost_json import document
+from toolkit.config.meter import Readings, load_readings
+from toolkit.config.price_table import load_price_table
 from toolkit.errors import InputError
+from toolkit.planning.economics.stated import stated
+from toolkit.planning.economics.work import Tokens
+from toolkit.workflows.fleet.cost import bills
+from toolkit.workflows.fleet.recorded import recorded, window
+from toolkit.workflows.use.collect import collect
 
 if TYPE_CHECKING:
     from datetime import date
@@ -118,11 +127,7 @@ def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
     """
     from datetime import UTC, datetime
 
-    from toolkit.cli.views.cost import csv_text, show
-    from toolkit.cli.views.cost_json import document
     from toolkit.config.costs import load_costs
-    from toolkit.config.price_table import load_price_table
-    from toolkit.workflows.fleet.cost import bills
 
     prices = load_price_table()
     today = datetime.fromtimestamp(time.time(), UTC).date()
@@ -155,8 +160,6 @@ def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
 
 def collected(fleet: str | None, place: Path, history: History) -> tuple[str, ...]:
     """Collect the newest use from the hosts into the history; return remarks on hosts that were not reached."""
-    from toolkit.workflows.use.collect import collect
-
     return collect(open_hosts(fleet, place), history).remarks()
 
 
@@ -164,9 +167,6 @@ def recorded_situation(
     costs: Costs, days: tuple[date, date], readings: str, history: History, *, keys: bool
 ) -> tuple[Situation, tuple[str, ...]]:
     """Return the situation of the history in the days from the first to the last, and remarks; raises InputError."""
-    from toolkit.config.meter import Readings, load_readings
-    from toolkit.workflows.fleet.recorded import recorded, window
-
     metered = load_readings(Path(readings)) if readings else Readings((), ())
     span = window(*days, int(time.time()))
     situation, notes = recorded(history, costs, span, metered.metered, keys=keys)
@@ -213,9 +213,6 @@ def stated_situation(
     hosts: tuple[str, ...],
 ) -> Situation:
     """Return the situation of a stated traffic: requests, input, cached and output tokens; raises InputError."""
-    from toolkit.planning.economics.stated import stated
-    from toolkit.planning.economics.work import Tokens
-
     requests, tokens_in, cached, tokens_out = figures
     if cached > tokens_in:
         raise InputError(

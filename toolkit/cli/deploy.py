@@ -19,6 +19,9 @@ from toolkit.cli.update import accept_live
 from toolkit.domain.model import Model, Version
 from toolkit.domain.release import Deployment, Outcome
 from toolkit.errors import InputError
+from toolkit.planning.upkeep.left_candidate import left_candidate, with_outcomes
+from toolkit.workflows.change.bake import await_guards
+from toolkit.workflows.fleet.look import look
 
 # Deployments among which the last one of each host is looked for.
 _LOOK_BACK = 500
@@ -98,10 +101,6 @@ def _outcomes(
     model: str, deployments: list[Deployment], options: ChangeOptions, home: Path
 ) -> list[Deployment]:
     """Return the deployments with what became of those whose command ended in their bake."""
-    from toolkit.planning.upkeep.left_candidate import with_outcomes
-    from toolkit.workflows.change.bake import await_guards
-    from toolkit.workflows.fleet.look import look
-
     hosts = open_hosts(options.fleet, home)
     return with_outcomes(deployments, await_guards(hosts, model, look(hosts), note))
 
@@ -118,7 +117,6 @@ def _is_everywhere(version: Version, pins: Pins, home: Path) -> bool:
 def _live_candidate(
     model: Model, deployments: Sequence[Deployment], history: History
 ) -> Version | None:
-    from toolkit.planning.upkeep.left_candidate import left_candidate
 
     releases = {each.number: each for each, _ in history.releases(model.name)}
     return left_candidate(model, deployments, releases)

@@ -11,7 +11,11 @@ import click
 from toolkit.cli.context import home_directory, open_fleet, open_ports, read_pins
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say
+from toolkit.config.lock_file import write_text
 from toolkit.errors import InputError
+from toolkit.planning.gateway.litellm import litellm_config, served_names
+from toolkit.workflows.fleet.keys import read_keys
+from toolkit.workflows.fleet.look import look
 
 if TYPE_CHECKING:
     from toolkit.adapters.hosts.port import HostPort
@@ -59,9 +63,6 @@ def litellm(
     Without --closed no request can leave the fleet. With it, models that the registry marks `inside` are left out, and
     a --key that was given out with `keys add --inside` is refused: run a second proxy for them, with --inside.
     """
-    from toolkit.planning.gateway.litellm import litellm_config, served_names
-    from toolkit.workflows.fleet.look import look
-
     place = home_directory(home)
     fleet_hosts = open_fleet(fleet).hosts
     hosts = open_ports(fleet_hosts, place)
@@ -84,8 +85,6 @@ def litellm(
         only_inside=inside,
     )
     if output:
-        from toolkit.config.lock_file import write_text
-
         write_text(Path(output), _text(exported))
     if as_json:
         print_json(
@@ -117,8 +116,6 @@ def _closed(named: Sequence[str]) -> dict[str, str]:
 
 def _refuse_inside(hosts: Sequence[HostPort], name: str) -> None:
     """Refuse a key that is marked `inside`, and one whose mark nobody can tell."""
-    from toolkit.workflows.fleet.keys import read_keys
-
     seen = read_keys(hosts)
     key = next((each for each in seen.ring.active if each.name == name), None)
     if key is None:

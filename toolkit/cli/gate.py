@@ -26,8 +26,14 @@ from toolkit.cli.output import note, print_json, say
 from toolkit.cli.trail import changing
 from toolkit.cli.views.plan import confirmation, show_gate
 from toolkit.cli.waiting import wait_option
+from toolkit.config.text_file import read_text
+from toolkit.domain.bounds import GOLDEN
 from toolkit.domain.guard import GateResult, figure_words
 from toolkit.errors import InputError, ReleaseFailedError
+from toolkit.workflows.change.gating import gate_version
+from toolkit.workflows.change.wanted import Order, Pinned, want_version
+from toolkit.workflows.guard.serving import serving_place
+from toolkit.workflows.tools import Timing
 
 if TYPE_CHECKING:
     from toolkit.workflows.change.gating import Gated
@@ -89,10 +95,6 @@ def run(
     A version that does not run is started beside what serves, gets no traffic, and is stopped again. Of one that
     differs in LoRA adapters alone, the serving replica loads the new ones under names that no client can request.
     """
-    from toolkit.workflows.change.gating import gate_version
-    from toolkit.workflows.change.wanted import Order, Pinned, want_version
-    from toolkit.workflows.tools import Timing
-
     place = home_directory(of_site["home"])
     pins = read_pins(registry_path, place)
     version = pins.registry.version(model)
@@ -160,7 +162,6 @@ def record(
     found = open_fleet(fleet)
     found.select(named)
     members = open_members(home_directory(home), found.hosts, None, history_needed=False)
-    from toolkit.workflows.guard.serving import serving_place
 
     host, place = serving_place([each.host for each in members], model, named)
     note(f"prompts and answers of {place.release.title} are written to {output}, in plain text")
@@ -183,8 +184,6 @@ def record(
 def _text(prompts: str) -> str:
     if prompts == "-":
         return sys.stdin.read()
-    from toolkit.config.text_file import read_text
-    from toolkit.domain.bounds import GOLDEN
 
     return read_text(Path(prompts), limit=GOLDEN, hint="--prompts FILE, or - for standard input")
 

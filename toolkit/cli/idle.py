@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli.context import home_directory, open_history
+from toolkit.cli.cost import first_and_last
 from toolkit.cli.options import costs_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.views.cost_json import money
+from toolkit.domain.quantity import format_seconds
+from toolkit.planning.economics.idle import idleness
+from toolkit.workflows.fleet.recorded import recorded, window
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -37,10 +42,7 @@ def idle(costs_path: str, since: str, home: str | None, as_json: bool) -> None:
     """
     from datetime import UTC, datetime
 
-    from toolkit.cli.cost import first_and_last
     from toolkit.config.costs import load_costs
-    from toolkit.planning.economics.idle import idleness
-    from toolkit.workflows.fleet.recorded import recorded, window
 
     today = datetime.fromtimestamp(time.time(), UTC).date()
     days, costs = first_and_last(since, "", today), load_costs(Path(costs_path))
@@ -56,7 +58,6 @@ def idle(costs_path: str, since: str, home: str | None, as_json: bool) -> None:
 
 
 def _show(found: Idleness, since: str) -> None:
-    from toolkit.domain.quantity import format_seconds
 
     say(f"used since {since}; a day in {found.currency}")
     say()
@@ -107,7 +108,6 @@ def _held(each: Held) -> dict[str, Any]:
 
 
 def _money(value: Decimal | None) -> str | None:
-    from toolkit.cli.views.cost_json import money
 
     return money(value)
 

@@ -27,6 +27,7 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
 from toolkit.domain.keys import MILLION, Charge, Key, KeyRing
 from toolkit.errors import HostError
+from toolkit.planning.economics.charge import amount_of, charge_of
 from toolkit.planning.routing.keys import opened, with_charge, with_key, without_key
 from toolkit.workflows.fleet.keys import FleetKeys, change_keys, read_keys, sync_keys
 
@@ -224,13 +225,11 @@ def _shown(name: str, value: int, charge: Charge | None) -> str:
 def _charge(costs_path: str) -> Charge:
     """Return what keys are charged by the file of costs; raises InputError or RefusedError."""
     from toolkit.config.costs import load_costs
-    from toolkit.planning.economics.charge import charge_of
 
     return charge_of(load_costs(Path(costs_path)), time.time())
 
 
 def _amount(text: str, charge: Charge) -> int:
-    from toolkit.planning.economics.charge import amount_of
 
     return amount_of(text, charge.currency)
 

@@ -9,7 +9,9 @@ import click
 from toolkit.cli.context import home_directory, open_hosts
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, table
+from toolkit.config.meter import append_readings, reading_line
 from toolkit.errors import joined
+from toolkit.workflows.fleet.meter import read_counters
 
 
 @click.command()
@@ -29,9 +31,6 @@ def meter(readings: str, fleet: str | None, home: str | None, as_json: bool) -> 
     `toolkit cost --readings FILE` reads it. The counters are those of NVIDIA devices; a host without them is named, and
     gets no line. Run it from a timer: a counter that begins anew loses what came since the last reading.
     """
-    from toolkit.config.meter import append_readings, reading_line
-    from toolkit.workflows.fleet.meter import read_counters
-
     place = home_directory(home)
     hosts = open_hosts(fleet, place)
     found = read_counters(hosts)

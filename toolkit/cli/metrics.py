@@ -22,6 +22,8 @@ from toolkit.cli.trail import changing
 from toolkit.config.paths import absolute
 from toolkit.domain.metrics import MetricsSetup, UsualObjectives
 from toolkit.errors import InputError
+from toolkit.planning.metrics.recording import Promised
+from toolkit.workflows.fleet.metrics import scraped, set_up
 
 if TYPE_CHECKING:
     from toolkit.adapters.hosts.port import HostPort
@@ -95,8 +97,6 @@ def setup(
     **ops: str,
 ) -> None:
     """Write configuration, rules and targets for Prometheus into DIRECTORY; deployments keep its targets current."""
-    from toolkit.workflows.fleet.metrics import set_up
-
     if not 0 < availability < 1:
         raise InputError("--availability is between 0 and 1", hint="--availability 0.999")
     if not first_token > 0:
@@ -127,8 +127,6 @@ def setup(
 @_shared
 def show(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Show what Prometheus reads, and which of its files are not current."""
-    from toolkit.workflows.fleet.metrics import scraped
-
     place = home_directory(home)
     found = scraped(place, _hosts(fleet, place), _promised)
     if as_json:
@@ -143,8 +141,6 @@ def show(fleet: str | None, home: str | None, as_json: bool) -> None:
 
 def _promised(setup: MetricsSetup) -> Promised:
     """Return the objectives of the models of the registry; raises InputError where it has a fault."""
-    from toolkit.planning.metrics.recording import Promised
-
     if not Path(setup.registry).exists():
         return Promised()
     models = read_registry(setup.registry).models.values()

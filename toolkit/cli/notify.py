@@ -16,6 +16,7 @@ from toolkit.cli.trail import notify_path
 from toolkit.domain.channel import Mail, Way, Webhook
 from toolkit.domain.notice import Notice
 from toolkit.errors import InputError, ToolkitError
+from toolkit.workflows.trail.desk import NoticeDesk
 
 if TYPE_CHECKING:
     from toolkit.workflows.trail.desk import NoticeDesk
@@ -98,7 +99,6 @@ def _kind(way: Way) -> str:
 
 
 def _desk(home: str | None) -> NoticeDesk:
-    from toolkit.workflows.trail.desk import NoticeDesk
 
     place = home_directory(home)
     return NoticeDesk(notify_path(place), place, note, time.time)

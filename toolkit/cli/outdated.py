@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from toolkit.adapters.engines.packages import newest
+from toolkit.adapters.sightings import Sightings
 from toolkit.cli.context import home_directory, open_hosts, open_hub, read_pins
 from toolkit.cli.numbers import Decimal
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.domain.quantity import format_age
 from toolkit.errors import OutdatedError, SourceError, ToolkitError
+from toolkit.planning.upkeep.currency import State, behind_words
+from toolkit.workflows.fleet.look import look
+from toolkit.workflows.registry.deadline import within
+from toolkit.workflows.registry.outdated import (
+    Sources,
+    look_engines,
+    look_upstream,
+    with_adapters,
+)
 
 if TYPE_CHECKING:
     from toolkit.domain.facts import FleetFacts
@@ -53,17 +64,6 @@ def outdated(
     The exit code is 0 where all is current, 9 where anything is not, and 5 where a source could not be asked and
     nothing else is known to be outdated. Hosts that do not answer are named and change no exit code.
     """
-    from toolkit.adapters.engines.packages import newest
-    from toolkit.adapters.sightings import Sightings
-    from toolkit.workflows.fleet.look import look
-    from toolkit.workflows.registry.deadline import within
-    from toolkit.workflows.registry.outdated import (
-        Sources,
-        look_engines,
-        look_upstream,
-        with_adapters,
-    )
-
     place = home_directory(home)
     pins = read_pins(registry_path, place)
     registry = pins.registry
@@ -139,7 +139,6 @@ def _serving(
 def _failure(
     found: Mapping[str, Currency], engines: Sequence[EngineCurrency]
 ) -> ToolkitError | None:
-    from toolkit.planning.upkeep.currency import State
 
     wanting = [
         name for name, each in found.items() if each.state in (State.OUTDATED, State.CHANGED)
@@ -171,7 +170,6 @@ def _next_step(first: Currency) -> str:
 
 
 def _show(found: Mapping[str, Currency], serving: Serving, *, known: bool) -> None:
-    from toolkit.planning.upkeep.currency import behind_words
 
     table(
         ("MODEL", "PINNED", "SERVES", "TRACKED", "BEHIND", "STATE"),

@@ -14,6 +14,7 @@ from toolkit.cli.trail import changing, trail_now
 from toolkit.domain.audit import plan_digest
 from toolkit.domain.perimeter import OUTCOMES, ReplicaTries
 from toolkit.errors import HostError, IntegrityError, ToolkitError
+from toolkit.workflows.fleet.perimeter import check_perimeter
 
 if TYPE_CHECKING:
     from toolkit.workflows.fleet.perimeter import FleetPerimeter
@@ -35,8 +36,6 @@ def check(named: tuple[str, ...], fleet: str | None, home: str | None, as_json: 
 
     From each replica's own sandbox it tries to connect, to send and to look up a name. A finding is exit code 6.
     """
-    from toolkit.workflows.fleet.perimeter import check_perimeter
-
     place = home_directory(home)
     hosts = open_ports(open_fleet(fleet).select(named), place)
     found = check_perimeter(hosts)

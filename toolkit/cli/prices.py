@@ -8,6 +8,9 @@ import click
 
 from toolkit.cli.options import costs_option, json_option
 from toolkit.cli.output import print_json, say, table
+from toolkit.cli.views.cost import api_rows
+from toolkit.cli.views.cost_json import api_document
+from toolkit.config.price_table import load_price_table
 from toolkit.errors import InputError
 
 
@@ -21,10 +24,7 @@ def prices(words: tuple[str, ...], costs_path: str, as_json: bool) -> None:
     Without WORDs it lists all; otherwise those whose name contains each WORD. A price in the file of costs replaces the
     shipped one.
     """
-    from toolkit.cli.views.cost import api_rows
-    from toolkit.cli.views.cost_json import api_document
     from toolkit.config.costs import load_costs
-    from toolkit.config.price_table import load_price_table
 
     shipped = load_price_table()
     own = load_costs(Path(costs_path)).apis if Path(costs_path).exists() else {}

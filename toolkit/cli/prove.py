@@ -17,8 +17,13 @@ from toolkit.cli.context import home_directory, open_history, open_hosts, read_p
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say
 from toolkit.cli.trail import changing, trail_now
+from toolkit.config.lock_file import lock_path
+from toolkit.config.text_file import read_text
 from toolkit.domain.evidence import Claim
 from toolkit.errors import InputError, RefusedError
+from toolkit.planning.evidence.claim import claim_of
+from toolkit.planning.evidence.proof import Decision, evidence_text
+from toolkit.planning.release.licence_policy import licence_verdict
 
 if TYPE_CHECKING:
     from toolkit.domain.audit import Head
@@ -62,7 +67,6 @@ def prove(
     The answer is named by its id or its headers; MODEL alone stands for what serves now. Others check the file with
     `check_evidence.py`, without the toolkit, and with a head of the audit log that they trust.
     """
-    from toolkit.planning.evidence.proof import evidence_text
     from toolkit.workflows.evidence.prove import Desk, Wish, prove
 
     wish = Wish(_claim(request_id, answer_headers), model)
@@ -118,9 +122,6 @@ def prove(
 
 def _claim(request_id: str, path: str) -> Claim:
     """Return what the options say of the answer; raises InputError."""
-    from toolkit.config.text_file import read_text
-    from toolkit.planning.evidence.claim import claim_of
-
     text = ""
     if path:
         text = read_text(Path(path), limit=_MOST_HEADERS, hint="--answer-headers FILE")
@@ -129,10 +130,6 @@ def _claim(request_id: str, path: str) -> Claim:
 
 def _decision(release: Release, registry_path: str, place: Path) -> Decision:
     """Return the licence's decision for a release, by the registry as it is now."""
-    from toolkit.config.lock_file import lock_path
-    from toolkit.planning.evidence.proof import Decision
-    from toolkit.planning.release.licence_policy import licence_verdict
-
     path, registry = Path(registry_path), read_pins(registry_path, place).registry
     versions = registry.models[release.model].versions if release.model in registry.models else ()
     version = next((each for each in versions if each.name == release.version), None)

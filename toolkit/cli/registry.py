@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from toolkit.cli.context import open_hub
 from toolkit.cli.options import dry_run_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
@@ -71,7 +72,6 @@ def list_models(registry_path: str, as_json: bool) -> None:
 @json_option()
 def show(model: str, registry_path: str, as_json: bool) -> None:
     """Show everything about MODEL or MODEL@VERSION."""
-
     found, lock = _read(registry_path)
     entry = found.model(model.partition("@")[0])
     versions = (found.version(model),) if "@" in model else entry.versions
@@ -194,7 +194,6 @@ def pin(
 
     MODEL may be the name of an adapter: then its revision is replaced in its place.
     """
-    from toolkit.cli.context import open_hub
     from toolkit.workflows.registry.pin_adapter import lock_named, pin_named
 
     path = Path(registry_path)
@@ -240,7 +239,6 @@ def accept(version: str, registry_path: str, as_json: bool) -> None:
 @json_option()
 def init(as_json: bool) -> None:
     """Write the shipped registry and its schema into this directory."""
-
     written = write_shipped(Path.cwd())
     if as_json:
         print_json({"written": [str(path) for path in written]})

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from toolkit.adapters.engines.packages import newest
+from toolkit.adapters.sightings import Sightings
 from toolkit.cli import moments
 from toolkit.cli.context import (
     home_directory,
@@ -29,10 +31,23 @@ from toolkit.cli.options import (
     registry_option,
 )
 from toolkit.cli.output import note, print_json, say
+from toolkit.cli.views.report.page import page
+from toolkit.config.lock_file import write_text
+from toolkit.config.price_table import load_price_table
 from toolkit.domain.model import Model, Registry
 from toolkit.domain.quantity import format_size
 from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.report.findings import Cost, Upstream
+from toolkit.workflows.fleet.report import cost_of, gather
+from toolkit.workflows.fleet.status import observe_fleet
+from toolkit.workflows.registry.deadline import within
+from toolkit.workflows.registry.outdated import (
+    Sources,
+    look_engines,
+    look_upstream,
+    with_adapters,
+)
+from toolkit.workflows.use.collect import collect
 
 if TYPE_CHECKING:
     from toolkit.adapters.history.history import History
@@ -76,12 +91,6 @@ def report(
 
     The page holds no script and loads nothing. Hosts that do not answer are named in it and change no exit code.
     """
-    from toolkit.cli.views.report.page import page
-    from toolkit.config.lock_file import write_text
-    from toolkit.workflows.fleet.report import gather
-    from toolkit.workflows.fleet.status import observe_fleet
-    from toolkit.workflows.use.collect import collect
-
     until = time.time()
     begin = max(0.0, moments.since(since, until))
     if begin >= until:
@@ -115,16 +124,6 @@ def report(
 
 def _upstream(registry: Callable[[], Registry], registry_path: str, place: Path) -> Upstream:
     """Return what sources and package indexes hold; why that is not known where the registry cannot be read."""
-    from toolkit.adapters.engines.packages import newest
-    from toolkit.adapters.sightings import Sightings
-    from toolkit.workflows.registry.deadline import within
-    from toolkit.workflows.registry.outdated import (
-        Sources,
-        look_engines,
-        look_upstream,
-        with_adapters,
-    )
-
     try:
         pins = read_pins(registry_path, place, registry())
     except ToolkitError as error:
@@ -152,7 +151,5 @@ def _cost(costs_path: str, history: History, since: float, until: float) -> Cost
     if not path.exists():
         return Cost()
     from toolkit.config.costs import load_costs
-    from toolkit.config.price_table import load_price_table
-    from toolkit.workflows.fleet.report import cost_of
 
     return cost_of(history, load_costs(path), load_price_table().models, since, until)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from toolkit.adapters.schedule_record import ScheduleRecord
+from toolkit.adapters.timers import Crontab, SystemdUnits, lingers, units_here
 from toolkit.cli.context import home_directory, open_history, read_registry
 from toolkit.cli.numbers import Whole
 from toolkit.cli.ops_figures import keep_ops_current
@@ -39,6 +41,20 @@ from toolkit.cli.views.schedule import (
     window_json,
 )
 from toolkit.config.paths import absolute
+from toolkit.errors import ToolkitError
+from toolkit.planning.upkeep.adapter_currency import adapters_to_schedule
+from toolkit.planning.upkeep.timer_units import crontab, units
+from toolkit.planning.upkeep.windows import (
+    missed,
+    next_opening,
+    open_now,
+    openings,
+    utc_text,
+    wall_text,
+)
+from toolkit.workflows.schedule.desk import RunReport, Site
+from toolkit.workflows.schedule.run import preview, run_schedule
+from toolkit.workflows.schedule.warm import plan_of
 
 if TYPE_CHECKING:
     from toolkit.adapters.timers import Crontab, SystemdUnits
@@ -88,9 +104,6 @@ def schedule() -> None:
 @json_option()
 def list_schedule(schedule_path: str, registry_path: str, home: str | None, as_json: bool) -> None:
     """Show windows, policies, the last runs and missed windows."""
-    from toolkit.adapters.schedule_record import ScheduleRecord
-    from toolkit.planning.upkeep.windows import missed, next_opening, wall_text
-
     now = time.time()
     found = _read(schedule_path, registry_path, now)
     known = ScheduleRecord(home_directory(home)).read()
@@ -152,8 +165,6 @@ def next_openings(count: int, schedule_path: str, registry_path: str, as_json: b
     """Show when windows open next, and for which models."""
     from itertools import islice
 
-    from toolkit.planning.upkeep.windows import openings, utc_text, wall_text
-
     now = time.time()
     found = _read(schedule_path, registry_path, now)
     coming = sorted(
@@ -208,12 +219,7 @@ def run(
     as_json: bool,
 ) -> None:
     """Pin and upgrade what the rules of the open windows ask for, once in each opening."""
-    from toolkit.adapters.schedule_record import ScheduleRecord
     from toolkit.cli.schedule_desk import CommandDesk
-    from toolkit.planning.upkeep.windows import open_now
-    from toolkit.workflows.schedule.desk import RunReport, Site
-    from toolkit.workflows.schedule.run import preview, run_schedule
-    from toolkit.workflows.schedule.warm import plan_of
 
     found = _read(schedule_path, registry_path, time.time())
     place = home_directory(home)
@@ -265,9 +271,6 @@ def install(
     as_json: bool,
 ) -> None:
     """Install the timer of the schedule on this machine: systemd units, or a crontab's lines."""
-    from toolkit.adapters.schedule_record import ScheduleRecord
-    from toolkit.adapters.timers import SystemdUnits, lingers
-    from toolkit.planning.upkeep.timer_units import crontab, units
     from toolkit.workflows.schedule.install import install_timer
 
     found = _read(schedule_path, registry_path, time.time())
@@ -321,7 +324,6 @@ def machine() -> str:
 
 
 def _read(schedule_path: str, registry_path: str, now: float) -> Schedule:
-    from toolkit.planning.upkeep.adapter_currency import adapters_to_schedule
     from toolkit.workflows.schedule.install import read_schedule
 
     # The timer's files and the record name it, so its name must not depend on the directory.
@@ -346,7 +348,6 @@ def _command(path: str, registry_path: str, fleet: str | None, home: Path) -> Co
 
 
 def _target(directory: str | None) -> SystemdUnits | Crontab:
-    from toolkit.adapters.timers import Crontab, SystemdUnits, units_here
 
     if directory is not None:
         return SystemdUnits(Path(directory), passive=True)
@@ -358,7 +359,6 @@ def _place(target: SystemdUnits | Crontab) -> str:
 
 
 def _installed_for() -> str:
-    from toolkit.errors import ToolkitError
     from toolkit.workflows.schedule.install import installed_for
 
     try:

@@ -16,6 +16,10 @@ from toolkit.cli.trail import changing
 from toolkit.domain.model import LocalSource, Version
 from toolkit.domain.snapshot import Snapshot
 from toolkit.errors import InputError, ToolkitError
+from toolkit.planning.change.deploy import Wanted
+from toolkit.planning.fit.host_fit import Candidate, predict_need
+from toolkit.planning.release.engine_choice import choose_lock
+from toolkit.workflows.fleet.fit_plan import read_model
 
 if TYPE_CHECKING:
     from toolkit.workflows.registry.update import Updated
@@ -105,11 +109,6 @@ def least_memory(
     registry_path: str, home: Path, version: Version, snapshot: Snapshot
 ) -> int | None:
     """Return the least bytes that one device needs for the version, None where that cannot be predicted."""
-    from toolkit.planning.change.deploy import Wanted
-    from toolkit.planning.fit.host_fit import Candidate, predict_need
-    from toolkit.planning.release.engine_choice import choose_lock
-    from toolkit.workflows.fleet.fit_plan import read_model
-
     engines = read_pins(registry_path, home).engines
     try:
         files = read_model(version, snapshot, open_store(home), open_hub)

@@ -25,6 +25,7 @@ from toolkit.cli.trail import changing, trail_now
 from toolkit.cli.views.dry_run import DryRun
 from toolkit.cli.views.plan import go_ahead
 from toolkit.cli.waiting import patience_now, wait_option
+from toolkit.config.lock_file import read_lock
 from toolkit.domain.facts import FleetFacts
 from toolkit.domain.quantity import format_size
 from toolkit.errors import IntegrityError, ToolkitError
@@ -53,8 +54,6 @@ def verify(
     repair: bool, registry_path: str, fleet: str | None, home: str | None, as_json: bool
 ) -> None:
     """Compare hosts and store with what was pinned and deployed; hashes all snapshots again."""
-
-    from toolkit.config.lock_file import read_lock
 
     locked = {each.digest: each for each in read_lock(Path(registry_path)).snapshots.values()}
     place = home_directory(home)
@@ -132,8 +131,6 @@ def prune(
     as_json: bool,
 ) -> None:
     """Remove snapshots and engines that nothing uses any more."""
-
-    from toolkit.config.lock_file import read_lock
     from toolkit.config.registry.reading import load_registry
 
     place = home_directory(home)

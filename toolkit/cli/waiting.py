@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from toolkit.adapters.patience import Patience
 from toolkit.errors import InterruptionError
 
 if TYPE_CHECKING:
@@ -57,7 +58,6 @@ def patience_now(
 ) -> Patience:
     """Return the patience of the command that runs now; `say` takes its lines of progress."""
     # Here and not above: a command that waits for nothing needs it only as a default.
-    from toolkit.adapters.patience import Patience
 
     context = click.get_current_context(silent=True)
     return Patience(context.meta.get(_KEPT, 0.0) if context else 0.0, sleep, say)

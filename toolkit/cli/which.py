@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from toolkit.adapters.door.door import Door
+from toolkit.adapters.matching.matching import matching
 from toolkit.cli.ask import reachable, read_key
 from toolkit.cli.context import home_directory, open_fleet, open_history, read_registry
 from toolkit.cli.cost import collected, first_and_last, recorded_situation, stated_situation
@@ -24,8 +26,13 @@ from toolkit.cli.options import (
     registry_option,
 )
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.config.price_table import load_price_table
+from toolkit.domain.economics import MILLION
 from toolkit.domain.fleet import is_loopback
 from toolkit.errors import InputError
+from toolkit.planning.economics.which import Workload, points
+from toolkit.workflows.fleet.cost import bills
+from toolkit.workflows.fleet.which import try_prompts
 
 if TYPE_CHECKING:
     from toolkit.adapters.door.door import Door
@@ -84,8 +91,6 @@ def which(model: str, as_json: bool, **options: Any) -> None:
     both only where --endpoint and --key-variable name the closed API, and never of it for a model or workload that is
     `inside`. The table decides nothing.
     """
-    from toolkit.planning.economics.which import points
-
     inside = options["inside"] or read_registry(options["registry_path"]).model(model).inside
     if inside and (options["endpoint"] or options["key_variable"]):
         raise InputError(
@@ -123,8 +128,6 @@ def which(model: str, as_json: bool, **options: Any) -> None:
 
 def _bill(model: str, options: dict[str, Any]) -> Bill:
     from toolkit.config.costs import load_costs
-    from toolkit.config.price_table import load_price_table
-    from toolkit.workflows.fleet.cost import bills
 
     costs = load_costs(Path(options["costs_path"]))
     today = datetime.fromtimestamp(time.time(), UTC).date()
@@ -158,8 +161,6 @@ def _workload(
     here: Trial | None,
     there: Trial | None,
 ) -> Workload:
-    from toolkit.domain.economics import MILLION
-    from toolkit.planning.economics.which import Workload
 
     mine = next((each for each in bill.account.models if each.model == model), None)
     beside = next((each for each in bill.beside if each.model == model), None)
@@ -191,10 +192,7 @@ def _trials(
                 "--endpoint without --prompts asks nothing", hint="--prompts golden.yaml"
             )
         return None, None, {}
-    from toolkit.adapters.door.door import Door
-    from toolkit.adapters.matching.matching import matching
     from toolkit.config.golden.reading import read_golden
-    from toolkit.workflows.fleet.which import try_prompts
 
     faults: dict[str, list[str]] = {}
     with matching() as fits:
@@ -214,7 +212,6 @@ def _trials(
 
 
 def _closed(options: dict[str, Any], prompts: tuple[GoldenPrompt, ...]) -> Door | None:
-    from toolkit.adapters.door.door import Door
 
     endpoint, variable = options["endpoint"], options["key_variable"]
     if endpoint is None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from toolkit.cli.output import note, print_json, say
+from toolkit.cli.trail import trail_now
+from toolkit.cli.views.changes import show_changes
 from toolkit.cli.views.dry_run import DryRun
 from toolkit.domain.plan import StepKind
 
@@ -62,8 +64,6 @@ def go_ahead(
     if not (yes or confirmed(question)):
         return False
     if record:
-        from toolkit.cli.trail import trail_now
-
         trail_now().begin(plan)
     return True
 
@@ -80,7 +80,6 @@ def confirmed(question: str) -> bool:
 def show_rollout(plan: RolloutPlan) -> None:
     """Print a plan to standard error: it is a question, not a result."""
     # Here and not above: `toolkit --help` loads this module too, and must answer at once.
-    from toolkit.cli.views.changes import show_changes
 
     titles = ", ".join(each.title for each in plan.releases) or plan.model
     note(plan.traffic)

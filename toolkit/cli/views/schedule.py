@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from toolkit.cli.output import say, table
+from toolkit.domain.schedule import WEEKDAYS
+from toolkit.planning.upkeep.windows import wall_text
 
 if TYPE_CHECKING:
     from toolkit.adapters.schedule_record import Recorded, WindowRun
@@ -17,8 +19,6 @@ WIDTH = 80
 
 def days_of(window: Window) -> str:
     """Return when a window opens, in words."""
-    from toolkit.domain.schedule import WEEKDAYS
-
     names = ",".join(WEEKDAYS[day] for day in window.weekdays)
     days = ",".join(map(str, window.dates)) or ("daily" if len(window.weekdays) == 7 else names)
     return f"{days} {window.at:%H:%M} {window.zone}"
@@ -26,8 +26,6 @@ def days_of(window: Window) -> str:
 
 def when(found: Schedule, opening: Opening | None) -> str:
     """Return an opening by the clock of its window."""
-    from toolkit.planning.upkeep.windows import wall_text
-
     return (
         wall_text(opening.opens, found.windows[opening.window].zone) if opening else "never again"
     )
@@ -35,8 +33,6 @@ def when(found: Schedule, opening: Opening | None) -> str:
 
 def show_runs(found: Schedule, known: Recorded) -> None:
     """Print the last runs."""
-    from toolkit.planning.upkeep.windows import wall_text
-
     last = [each for each in known.runs if each.window in found.windows][-5:]
     if not last:
         return
@@ -102,8 +98,6 @@ def warm_json(each: WarmHours, known: Recorded) -> dict[str, Any]:
 
 def window_json(window: Window) -> dict[str, Any]:
     """Return the JSON form of a window."""
-    from toolkit.domain.schedule import WEEKDAYS
-
     return {
         "days": [WEEKDAYS[day] for day in window.weekdays],
         "dates": [str(day) for day in window.dates],
