@@ -66,7 +66,9 @@ def looks(seconds: int, **changes: Any) -> list[hang.Look]:
         pytest.param(looks(9) + looks(4, requests=0), 8, id="until it is ended"),
     ],
 )  # fmt: skip
-def test_the_verdict(seen: list[hang.Look], since: int | None) -> None:
+def test_a_replica_hangs_from_the_first_look_that_shows_it(
+    seen: list[hang.Look], since: int | None
+) -> None:
     judge = hang.Judge(hang=8, stall=60)
     found = [look.at for look in seen if judge.verdict(look)]
     assert (found[0] if found else None) == since

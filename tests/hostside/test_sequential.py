@@ -136,7 +136,9 @@ def test_a_run_of_failures_ends_it_within_seconds() -> None:
         ([(0, 0, 0, 5)] * 9, "nothing was asked"),
     ],
 )
-def test_no_run(looks: list[tuple[int, int, int, int]], why: str) -> None:
+def test_looks_without_a_run_of_failures_are_no_breach(
+    looks: list[tuple[int, int, int, int]], why: str
+) -> None:
     run = Run()
     for second, look in enumerate(looks):
         run.see(float(second), *look)

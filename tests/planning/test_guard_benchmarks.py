@@ -29,7 +29,9 @@ def score(right: range, of: int = 100, task: str = "sums") -> Score:
         (range(3, 93), range(6, 99), Verdict.PASSED),
     ],
 )
-def test_verdicts(new: range, old: range, verdict: Verdict) -> None:
+def test_a_score_fails_where_more_questions_are_lost_than_by_chance(
+    new: range, old: range, verdict: Verdict
+) -> None:
     result = judge(ASKED, [score(new)], [score(old)])
     assert result.verdict is verdict
     (figure,) = result.figures

@@ -60,7 +60,7 @@ def test_a_replica_that_stays_as_it_is_passes(old: dict[str, Any] | None) -> Non
         ({"lines": (*NOISE, *BROKEN)}, "its log has what the serving release's has not: RuntimeError: shapes differ"),
     ],
 )  # fmt: skip
-def test_what_fails(after: dict[str, Any], reason: str) -> None:
+def test_a_sick_replica_fails_with_its_reason(after: dict[str, Any], reason: str) -> None:
     result = judged({}, **after)
     assert (result.verdict, result.reason) == (Verdict.FAILED, reason)
 
@@ -77,7 +77,9 @@ def test_what_fails(after: dict[str, Any], reason: str) -> None:
         ({"cache": (CACHE.format(10),)}, {"cache": ()}),
     ],
 )
-def test_what_passes(after: dict[str, Any], old: dict[str, Any]) -> None:
+def test_a_replica_as_well_as_the_serving_one_passes(
+    after: dict[str, Any], old: dict[str, Any]
+) -> None:
     assert judged(old, **after).verdict is Verdict.PASSED
 
 

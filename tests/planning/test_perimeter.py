@@ -115,7 +115,7 @@ ALLOWED = {"toolkit_firewall_allow": [{"port": 9100, "from": "10.0.0.0/8"}]}
          True, "replica tiny-blue, which belongs on loopback", True),
     ],
 )  # fmt: skip
-def test_who_listens(
+def test_each_listener_is_named_and_judged(
     listener: Listener, host: Host, firewall: bool, is_what: str, wrong: bool
 ) -> None:
     found = judged(listener, host=host, firewall=firewall)

@@ -333,7 +333,7 @@ class TestUpdate:
             self.update(desk)
         assert desk.path.read_text() == text
 
-    def test_names(self, desk: Desk) -> None:
+    def test_an_adapter_is_known_by_its_name_alone(self, desk: Desk) -> None:
         assert is_adapter(desk.path, "sql")
         assert not is_adapter(desk.path, "tiny")
         assert not is_adapter(desk.path, "nobody")

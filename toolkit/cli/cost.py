@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -96,27 +96,14 @@ if TYPE_CHECKING:
 @fleet_option()
 @home_option()
 @json_option()
-def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
+def cost(
     costs_path: str,
-    since: str,
-    until: str,
-    readings: str,
-    by: str,
-    model: str | None,
-    tokens_in: int | None,
-    tokens_cached: int,
-    tokens_out: int | None,
-    requests: int,
-    days: int,
-    named: tuple[str, ...],
-    against: tuple[str, ...],
-    prompt_tokens: int | None,
-    scenarios: tuple[str, ...],
     no_hosts: bool,
     as_csv: bool,
     fleet: str | None,
     home: str | None,
     as_json: bool,
+    **asked: Any,
 ) -> None:
     """Show what a million tokens cost here, how much of it is idle time, and what closed APIs would charge.
 
@@ -132,20 +119,31 @@ def cost(  # noqa: PLR0913  (a stated traffic has so many figures)
     prices = load_price_table()
     today = datetime.fromtimestamp(time.time(), UTC).date()
     costs = load_costs(Path(costs_path))
+    by: str = asked["by"]
     notes: tuple[str, ...] = ()
-    if tokens_in is None and tokens_out is None:
-        days_of_bill = first_and_last(since, until, today)
+    if asked["tokens_in"] is None and asked["tokens_out"] is None:
+        days_of_bill = first_and_last(asked["since"], asked["until"], today)
         keys = as_json or by == "key"
         place = home_directory(home)
         history = open_history(place)
         away = () if no_hosts else collected(fleet, place, history)
-        situation, notes = recorded_situation(costs, days_of_bill, readings, history, keys=keys)
+        situation, notes = recorded_situation(
+            costs, days_of_bill, asked["readings"], history, keys=keys
+        )
         notes = (*away, *notes)
     else:
-        figures = (requests, tokens_in or 0, tokens_cached, tokens_out or 0)
-        situation = stated_situation(costs, model, figures, today, days, named)
+        tokens_in, tokens_out = asked["tokens_in"] or 0, asked["tokens_out"] or 0
+        figures = (asked["requests"], tokens_in, asked["tokens_cached"], tokens_out)
+        situation = stated_situation(
+            costs, asked["model"], figures, today, asked["days"], asked["named"]
+        )
     made = bills(
-        situation, prices.models, against, today, prompt=prompt_tokens, scenarios=scenarios
+        situation,
+        prices.models,
+        asked["against"],
+        today,
+        prompt=asked["prompt_tokens"],
+        scenarios=asked["scenarios"],
     )
     if as_json:
         print_json(document(made, prices, today, notes))

@@ -90,24 +90,21 @@ def keys() -> None:
     "--key-stdin", is_flag=True, help="Read the key from standard input instead of making one."
 )
 @_shared
-def add(  # noqa: PLR0913  (a key has so many limits)
+def add(
     name: str,
-    per_minute: int | None,
-    concurrency: int | None,
     budget: str,
     costs_path: str,
     inside: bool,
-    key_stdin: bool,
     fleet: str | None,
     home: str | None,
     as_json: bool,
-    **quotas: int | None,
+    *,
+    key_stdin: bool,
+    **asked: int | None,
 ) -> None:
     """Make a key and print it, this one time; from the first key on, nobody gets in without one."""
     key = sys.stdin.readline().strip() if key_stdin else "tk-" + secrets.token_urlsafe(KEY_BYTES)
-
-    limits = {"per_minute": per_minute or 0, "concurrency": concurrency or 0}
-    limits.update({name: value or 0 for name, value in quotas.items()})
+    limits = {name: value or 0 for name, value in asked.items()}
     charge = _charge(costs_path) if budget else None
     if charge is not None:
         limits["cost_per_month"] = _amount(budget, charge)

@@ -124,7 +124,7 @@ def test_prices_by_the_time_of_day_count_with_their_part_of_it() -> None:
         ("100", "25", "25", "0.1", None, None, False),
     ],
 )
-def test_break_even(
+def test_volume_and_utilisation_tell_where_both_cost_the_same(
     fixed: str, marginal: str, price: str, used: str | None, factor: str | None,
     utilisation: str | None, within: bool | None,
 ) -> None:  # fmt: skip
@@ -218,7 +218,9 @@ BOUGHT = RENTED.replace("hourly: 1", "purchase: {price: 35040, years: 4}, watts:
         (BOUGHT, "write-off=2", "336", "0.3307", "16.8000"),
     ],
 )  # fmt: skip
-def test_what_if(text: str, scenario: str, total: str, used: str, output: str) -> None:
+def test_a_scenario_changes_the_bill(
+    text: str, scenario: str, total: str, used: str, output: str
+) -> None:
     situation = Situation(costs(text), WEEK, (held(),), (use(0, 20_000_000),))
     other = apply(situation, parse_scenario(scenario))
     bill = account(other)
