@@ -97,6 +97,10 @@ def test_an_answer_of_a_real_router_is_proved(lab: HostLab, tmp_path: Path) -> N
     assert (found.release, found.status, found.path) == (1, 200, "/v1/chat/completions")
     assert str(found.release) == headers["x-toolkit-release"]
     assert lab.host.answered("somebody-else") == ()
+    told = lab.host.read_requests("tiny", 5)
+    [line] = [each for each in told.requests if each.request_id == ID][-1:]
+    assert (line.release, line.slot, line.status, line.reason) == (1, "blue", 200, "-")
+    assert lab.host.read_requests("tiny", 5, told.place).requests == ()
 
     log = AuditLog(tmp_path)
 

@@ -107,6 +107,13 @@ def test_a_host_keeps_the_heads_of_audit_logs(lab: HostLab) -> None:
 
 def test_a_request_that_no_log_has_is_none(lab: HostLab) -> None:
     assert lab.host.answered("nobody") == ()
+    assert lab.host.find_use(["nobody"], 0.0) == ()
+
+
+def test_what_is_logged_later_begins_where_the_last_look_ended(lab: HostLab) -> None:
+    found = lab.host.read_requests("nobody", 5)
+    assert (found.requests, found.more) == ((), False)
+    assert lab.host.read_requests("nobody", 5, found.place).requests == ()
 
 
 def test_a_replica_that_never_gets_ready_is_given_up(lab: HostLab) -> None:

@@ -119,6 +119,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "tell-use": {"told": {"ledgers": {"a" * 16: TOLD}}},
     "hand-out-use": {"place": {"ledger": "", "file": 0, "offset": 0}},
     "find-request": {"id": "r1"},
+    "read-requests": {"model": "tiny", "lines": 5, "place": None},
+    "find-use": {"ids": ["r1"], "since": 0},
     "perimeter": {},
     "probe": {
         "program": "tiny-blue",

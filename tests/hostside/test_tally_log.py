@@ -16,6 +16,7 @@ from tests.hostside.use_lab import START, Replica, handed_out
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
+import log_places
 import tally_log
 import use_carry
 import use_hand_out
@@ -40,7 +41,7 @@ class Log:
     def __init__(self, root: Path, patch: pytest.MonkeyPatch) -> None:
         self.root, self.file = root, root / "supervisor" / "router.log"
         self.file.parent.mkdir()
-        patch.setattr(tally_log.processes, "init_system", lambda: "supervisord")
+        patch.setattr(log_places.processes, "init_system", lambda: "supervisord")
         patch.setattr(tally_log, "SECONDS", 0.0)
         patch.setattr(tally_log, "SECONDS_OF_SILENCE", 0.0)
         self.restart()
@@ -183,7 +184,7 @@ def test_a_log_that_was_rotated_away_unread_is_a_gap_and_no_time_that_was_watche
 def test_a_look_reads_within_bounds_and_the_next_one_goes_on(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tally_log, "LOOK_BYTES", 1000)
+    monkeypatch.setattr(log_places, "LOOK_BYTES", 1000)
     log.write(*[line()] * 20, "x" * 5000 + "\n", *[line(500)] * 5)
     log.rotate()
     log.write(line())
@@ -288,8 +289,8 @@ print("".join(json.dumps(each) + "\\n" for each in entries), end="")
     stand_in.chmod(0o755)
     root = tmp_path / "toolkit"
     root.mkdir()
-    monkeypatch.setattr(tally_log, "_JOURNAL", (str(stand_in),))
-    monkeypatch.setattr(tally_log.processes, "init_system", lambda: "systemd")
+    monkeypatch.setattr(log_places, "_JOURNAL", (str(stand_in),))
+    monkeypatch.setattr(log_places.processes, "init_system", lambda: "systemd")
     monkeypatch.setattr(tally_log, "SECONDS", 0.0)
 
     def look(*messages: Any) -> dict[str, int]:

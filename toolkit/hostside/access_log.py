@@ -6,6 +6,7 @@ former ones. A request's id may be the client's own, so several requests can hav
 
 from __future__ import annotations
 
+import calendar
 import os
 import re
 import subprocess
@@ -24,6 +25,7 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _SECONDS = 60
 _FORMER = 3
 _LONGEST = 64 * 2**10
+_MONTHS = {name: number for number, name in enumerate(calendar.month_abbr) if name}
 # Neither the key's name nor the client's address: they say who asked, and not what answered.
 _FIELDS = ("at", "model", "version", "release", "slot", "path", "status", "request_id")
 
@@ -35,7 +37,10 @@ def find(root: str, id: str) -> Document:
     """
     if not _ID.fullmatch(id):
         raise ValueError("not the id of a request")
-    lines = _journal(root, id) if processes.init_system() == "systemd" else _files(root, id)
+    if processes.init_system() == "systemd":
+        lines = journal(root, '"request_id":"%s"' % id.replace(".", "[.]"), MOST_LINES)
+    else:
+        lines = _files(root, id)
     found = [each for each in map(_parsed, lines) if each and each["request_id"] == id]
     return {"lines": found[:MOST_LINES]}
 
@@ -55,11 +60,23 @@ def ended(line: Document) -> tuple[int, str]:
     return status, reason
 
 
-def _journal(root: str, id: str) -> list[str]:
+def seconds(at: str) -> int:
+    """Return the time of a line, such as `27/Nov/2026:02:00:00 +0000`, in seconds since the epoch.
+
+    Raises ValueError, KeyError or TypeError where it is none.
+    """
+    day, month, year = int(at[:2]), _MONTHS[at[3:6]], int(at[7:11])
+    return calendar.timegm((year, month, day, int(at[12:14]), int(at[15:17]), int(at[18:20])))
+
+
+def journal(root: str, pattern: str, most: int) -> list[str]:
+    """Return the last `most` lines of the router's journal that match `pattern`, the newest first.
+
+    Raises OSError or a subprocess's error where the journal cannot be searched.
+    """
     unit = os.path.basename(os.path.normpath(root)) + "-router.service"
-    words = '"request_id":"%s"' % id.replace(".", "[.]")
     done = subprocess.run(
-        [*_JOURNAL, "--unit", unit, "--grep", words, "--lines", str(MOST_LINES)],
+        [*_JOURNAL, "--unit", unit, "--grep", pattern, "--lines", str(most)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -71,11 +88,16 @@ def _journal(root: str, id: str) -> list[str]:
     return done.stdout.decode("utf-8", "replace").splitlines()
 
 
+def names(root: str) -> list[str]:
+    """Return the paths of the log's files where there is no journal, the newest first."""
+    path = os.path.join(root, "supervisor", "router.log")
+    return [path] + ["%s.%d" % (path, number) for number in range(1, _FORMER + 1)]
+
+
 def _files(root: str, id: str) -> list[str]:
     found: list[str] = []
     words = b'"request_id":"%s"' % id.encode()
-    path = os.path.join(root, "supervisor", "router.log")
-    for name in [path] + ["%s.%d" % (path, number) for number in range(1, _FORMER + 1)]:
+    for name in names(root):
         try:
             handle = open_plain(name)
         except FileNotFoundError:

@@ -79,6 +79,10 @@ COMMANDS = {
     "audit-heads": Command("audit_heads", "read", ("root",), brief=True),
     "hand-out-use": Command("use_hand_out", "hand_out", ("root", "place"), brief=True),
     "find-request": Command("access_log", "find", ("root", "id")),
+    "read-requests": Command(
+        "request_log", "read", ("root", "model", "lines", "place"), brief=True
+    ),
+    "find-use": Command("use_find", "find", ("root", "ids", "since"), brief=True),
     # Its processes must begin without a thread, such as the one that waits for the end of standard input. It has a
     # bound of its own.
     "perimeter": Command("perimeter", "check", ("root",), carried_through=True),

@@ -48,6 +48,7 @@ from toolkit.domain.probe import (
     Waited,
 )
 from toolkit.domain.release import OpenDeployment, Release
+from toolkit.domain.requests import LoggedRequest, RecordedUse, RequestPart
 from toolkit.domain.snapshot import FileDigest, digest_of_files
 from toolkit.domain.use import LedgerSums, Place, UseChunk
 from toolkit.errors import HostError
@@ -102,10 +103,10 @@ class FakeHost(Guarded):
 
     The host calls `before` with the name of each operation; it may raise to play a crash at that point. `owner` has
     the lock; `holder` is this command, which loses the lock where another owner is set. `damaged` has the faults of
-    snapshots, `requests` is its access log, `listeners` what listens besides its router, `way_out` how replicas'
-    tries to leave end, `sealed` the engines whose digests are kept, `compiled` the trees of what engines have
-    compiled for its `machine`, `homes` the programs whose homes are there. `says` is what a version answers to a
-    payload, `refuses` why it takes none, empty where it takes it.
+    snapshots, `requests` and `logged` are its access log, `recorded` its ledger, `listeners` what listens besides its
+    router, `way_out` how replicas' tries to leave end, `sealed` the engines whose digests are kept, `compiled` the
+    trees of what engines have compiled for its `machine`, `homes` the programs whose homes are there. `says` is what
+    a version answers to a payload, `refuses` why it takes none, empty where it takes it.
     """
 
     host: Host = field(default_factory=lambda: Host("localhost"))
@@ -130,6 +131,8 @@ class FakeHost(Guarded):
     opened: OpenDeployment | None = None
     heads: list[Head] = field(default_factory=list)
     requests: list[Answered] = field(default_factory=list)
+    logged: list[LoggedRequest] = field(default_factory=list)
+    recorded: list[RecordedUse] = field(default_factory=list)
     # The parts of its ledger of use, as the host hands them out.
     ledger: list[UseChunk] = field(default_factory=list)
     listeners: list[Listener] = field(default_factory=list)
@@ -227,6 +230,20 @@ class FakeHost(Guarded):
     def answered(self, request: str) -> tuple[Answered, ...]:
         self.before("answered")
         return tuple(each for each in self.requests if each.request_id == request)
+
+    def read_requests(
+        self, model: str, lines: int, place: Mapping[str, Any] | None = None
+    ) -> RequestPart:
+        self.before("read requests")
+        start = place["line"] if place else 0
+        found = [each for each in self.logged[start:] if model in ("", each.model)]
+        if place is None:
+            found = found[len(found) - min(lines, len(found)) :]
+        return RequestPart(tuple(found), {"line": len(self.logged)})
+
+    def find_use(self, ids: Sequence[str], since: float) -> tuple[RecordedUse, ...]:
+        self.before("find use")
+        return tuple(each for each in self.recorded if each.request_id in ids and each.at >= since)
 
     def use(self, place: Place) -> UseChunk:
         self.before("use")

@@ -21,6 +21,7 @@ from toolkit.adapters.hosts.facts import (
 )
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
 from toolkit.adapters.hosts.port import CheckedEngine, FoundCompiled, KeptCompiled, Named
+from toolkit.adapters.hosts.requests import part_from_json, records_from_json
 from toolkit.adapters.hosts.use import chunk_from_json, sums_from_json
 from toolkit.domain.audit import Head, KeptHead
 from toolkit.domain.energy import EnergyCount
@@ -43,6 +44,7 @@ from toolkit.domain.probe import (
     Waited,
 )
 from toolkit.domain.release import OpenDeployment
+from toolkit.domain.requests import RecordedUse, RequestPart
 from toolkit.domain.snapshot import FileDigest
 from toolkit.domain.use import LedgerSums, Place, UseChunk
 from toolkit.errors import BusyError, HostError
@@ -112,6 +114,18 @@ class RealHost(Named):
         with understood(self.name):
             found = [Answered.from_line(self.name, each) for each in answer["lines"]]
             return tuple(checked(each) for each in found if each)
+
+    def read_requests(
+        self, model: str, lines: int, place: Mapping[str, Any] | None = None
+    ) -> RequestPart:
+        answer = self._ask("read-requests", model=model, lines=lines, place=place)
+        with understood(self.name):
+            return part_from_json(self.name, answer)
+
+    def find_use(self, ids: Sequence[str], since: float) -> tuple[RecordedUse, ...]:
+        answer = self._ask("find-use", ids=list(ids), since=since)
+        with understood(self.name):
+            return records_from_json(answer)
 
     def use(self, place: Place) -> UseChunk:
         answer = self._ask("hand-out-use", place=asdict(place))

@@ -32,6 +32,7 @@ from toolkit.domain.probe import (
     Waited,
 )
 from toolkit.domain.release import OpenDeployment
+from toolkit.domain.requests import RecordedUse, RequestPart
 from toolkit.domain.snapshot import FileDigest
 from toolkit.domain.use import LedgerSums, Place, UseChunk
 
@@ -108,6 +109,20 @@ class HostPort(Named, Protocol):
 
     def answered(self, request: str) -> tuple[Answered, ...]:
         """Return what the router's access log has of the requests with this id, the newest first."""
+
+    def read_requests(
+        self, model: str, lines: int, place: Mapping[str, Any] | None = None
+    ) -> RequestPart:
+        """Return requests of `model` from the router's access log; an empty name selects all.
+
+        Without `place` they are the last `lines`, at most 1,000; else those that were logged after it.
+        """
+
+    def find_use(self, ids: Sequence[str], since: float) -> tuple[RecordedUse, ...]:
+        """Return the records of requests with these ids, at most 1,000, from the end of the host's ledger.
+
+        `since` is in seconds since the epoch; what ended before is not looked for.
+        """
 
     def use(self, place: Place) -> UseChunk:
         """Return what the host's ledger of use has from `place` on, at most a part of it.
