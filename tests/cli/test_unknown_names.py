@@ -5,13 +5,18 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.shell import Shell
+from toolkit.cli.names import ARGUMENTS, Name
+from toolkit.config.known_names import remember
 
 UNKNOWN = (
     "plan nosuch", "plan tiny@nosuch", "diff nosuch", "deploy nosuch --yes", "deploy tiny@nosuch --yes",
     "deploy tiny --host nosuch --yes", "upgrade nosuch --yes", "upgrade tiny --to nosuch --yes", "gate nosuch --yes",
     "gate run nosuch", "rollback nosuch --yes",
     "rollback tiny --to nosuch --yes", "rollback tiny --to 9 --yes", "watch nosuch --once", "promote nosuch",
-    "abort nosuch", "status nosuch", "status --fleet nosuch", "releases nosuch", "logs nosuch",
+    "abort nosuch", "status nosuch", "status --fleet nosuch", "releases nosuch", "logs nosuch", "requests nosuch",
+    "requests --host nosuch", "requests nosuch -f", "sleep nosuch --yes", "wake nosuch", "slo nosuch", "bom nosuch",
+    "usage --model nosuch --no-hosts",
+    "prove nosuch --output d",
     "logs tiny --slot nosuch", "logs tiny --host nosuch", "ask tiny hi --version nosuch", "ask tiny hi --slot nosuch",
     "ask tiny hi --host nosuch", "stop nosuch --yes", "stop tiny --host nosuch --yes", "pull nosuch",
     "pull tiny@nosuch", "update nosuch", "outdated nosuch", "registry show nosuch", "registry show tiny@nosuch",
@@ -37,6 +42,41 @@ def test_an_unknown_name_is_wrong_input(shell: Shell, command: str) -> None:
     assert shell.untouched()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        each
+        for each in UNKNOWN
+        if ARGUMENTS.get(each.split()[0]) in (Name.MODEL, Name.VERSIONED)
+        and each.split()[1:2] == ["nosuch"]
+    ],
+)
+def test_no_hint_leads_on_with_a_name_that_nobody_knows(shell: Shell, command: str) -> None:
+    hint = shell(*command.split()).err.partition("hint: ")[2]
+    assert hint and "nosuch" not in hint
+
+
+def test_the_hint_names_the_model_that_was_meant(shell: Shell) -> None:
+    for command in (
+        "releases",
+        "rollback",
+        "logs",
+        "stop",
+        "watch",
+        "promote",
+        "status",
+        "requests",
+    ):
+        assert shell(command, "tinny").err.endswith("hint: did you mean tiny?\n"), command
+    said = shell("rollback", "tinny", "--json")
+    assert said.json()["error"]["hint"] == "did you mean tiny?"
+
+
+def test_without_a_registry_the_hint_leads_to_what_runs(shell: Shell) -> None:
+    shell.registry.unlink()
+    assert shell("releases", "nosuch").err.endswith("hint: toolkit status\n")
+
+
 def test_a_model_of_the_registry_need_not_be_in_the_log(shell: Shell) -> None:
     said = shell("audit", "list", "--model", "tiny")
     assert (said.code, said.out) == (0, "nothing is recorded of that\n")
@@ -45,3 +85,22 @@ def test_a_model_of_the_registry_need_not_be_in_the_log(shell: Shell) -> None:
 def test_a_model_of_the_registry_need_not_be_deployed(shell: Shell) -> None:
     said = shell("status", "tiny")
     assert (said.code, "tiny is not deployed" in said.out) == (0, True)
+
+
+def test_a_name_that_used_nothing_yet_is_known(shell: Shell) -> None:
+    said = shell("usage", "--model", "tiny", "--no-hosts")
+    assert (said.code, said.out) == (0, "no use is recorded in these days\n")
+
+
+def test_a_model_of_the_registry_need_not_have_been_asked(shell: Shell) -> None:
+    said = shell("requests", "tiny")
+    assert (said.code, said.out, said.err) == (0, "", "no request is logged of tiny\n")
+
+
+def test_a_key_is_unknown_where_keys_are_known(shell: Shell) -> None:
+    assert shell("usage", "--key", "nosuch", "--no-hosts").code == 0
+    remember(shell.place / "home", str(shell.place / "fleet.yaml"), keys=["nobody"])
+    said = shell("usage", "--key", "nosuch", "--no-hosts")
+    assert (said.code, said.out) == (2, "")
+    assert "no key 'nosuch' on the hosts" in said.err
+    assert shell("usage", "--key", "nobody", "--no-hosts").code == 0

@@ -77,6 +77,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Ask MODEL and print its answer as it comes; PROMPT `-` reads standard input.",
     ),
     "logs": ("toolkit.cli.show:logs", "Show a replica's log."),
+    "requests": (
+        "toolkit.cli.requests:requests",
+        "Show the requests that routers have logged: how each ended, why, and its tokens.",
+    ),
     "stop": ("toolkit.cli.stop:stop", "Take a model out of service; its releases stay."),
     "sleep": (
         "toolkit.cli.sleep:sleep",
@@ -270,6 +274,9 @@ def main() -> None:
     except ToolkitError as error:
         if debug:
             raise
+        from toolkit.cli.unknown_model import with_known_names
+
+        error = with_known_names(error, sys.argv[1:])
         _print_error(error, as_json="--json" in sys.argv[1:])
         sys.exit(error.exit_code)
     if words := streams.lost_result():

@@ -43,7 +43,18 @@ ARGUMENTS = {
     **dict.fromkeys(("bundle create", "registry accept", "registry show"), Name.VERSIONED),
     **dict.fromkeys(("upgrade", "rollback", "watch", "promote", "abort", "status"), Name.MODEL),
     **dict.fromkeys(
-        ("releases", "ask", "logs", "stop", "update", "outdated", "prove", "which", "slo"),
+        (
+            "releases",
+            "ask",
+            "logs",
+            "stop",
+            "update",
+            "outdated",
+            "prove",
+            "which",
+            "slo",
+            "requests",
+        ),
         Name.MODEL,
     ),
     **dict.fromkeys(("gate record", "registry pin", "sleep", "wake"), Name.MODEL),
@@ -93,7 +104,7 @@ def items_for(words: Sequence[str], typed: str, *, alone: bool = False) -> Items
 
     `words` are those before it. With `alone` the shell replaces only what follows the @ of MODEL@VERSION.
     """
-    command, before = _command(words)
+    command, before = command_of(words)
     if typed.startswith("-"):
         if before and _takes_word(command, before[-1]):
             return None
@@ -103,7 +114,7 @@ def items_for(words: Sequence[str], typed: str, *, alone: bool = False) -> Items
         return None if before else _commands(command, typed)
     if kind in (Name.FILE, Name.DIRECTORY):
         return [CompletionItem(typed, type=kind.value)]
-    names = _names(kind, _positional(command, before), typed, _places(words))
+    names = _names(kind, words_of(command, before), typed, places_of(words))
     if alone:
         names = [each.partition("@")[2] for each in names]
         typed = typed.partition("@")[2]
@@ -119,7 +130,7 @@ def _joined(words: list[str], typed: str) -> tuple[list[str], str, bool]:
     return words, typed, False
 
 
-def _command(words: Sequence[str]) -> tuple[str, list[str]]:
+def command_of(words: Sequence[str]) -> tuple[str, list[str]]:
     """Return the command, with its subcommand, and the words after it."""
     rest = [each for each in words if each != "--debug"]
     size = 2 if " ".join(rest[:2]) in _words() else 1
@@ -166,12 +177,12 @@ def _kind(command: str, before: Sequence[str]) -> Name | None:
     last = before[-1] if before else ""
     if _takes_word(command, last):
         return _OPTIONS.get(f"{command} {last}") or _OPTIONS.get(last)
-    if _positional(command, before) and command not in _MANY:
+    if words_of(command, before) and command not in _MANY:
         return None
     return ARGUMENTS.get(command)
 
 
-def _positional(command: str, before: Sequence[str]) -> list[str]:
+def words_of(command: str, before: Sequence[str]) -> list[str]:
     """Return the words that are neither options nor their values."""
     found, skip = [], False
     for each in before:
@@ -184,20 +195,26 @@ def _positional(command: str, before: Sequence[str]) -> list[str]:
     return found
 
 
-def _places(words: Sequence[str]) -> dict[str, str]:
+def places_of(words: Sequence[str]) -> dict[str, str]:
     """Return the values of --registry, --fleet and --home, of the words, else of the environment."""
     given = {
         name: os.environ.get(f"TOOLKIT_{name.upper()}", "")
         for name in ("registry", "fleet", "home")
     }
-    for name, value in pairwise(words):
-        if name[2:] in given and name.startswith("--"):
-            given[name[2:]] = value
+    for name, value in pairwise([*words, ""]):
+        option, equals, joined = name.partition("=")
+        if option[2:] in given and option.startswith("--"):
+            given[option[2:]] = joined if equals else value
     return given
 
 
+def home_of(places: dict[str, str]) -> Path:
+    """Return the directory of the history and the store."""
+    return Path(places["home"]).expanduser() if places["home"] else Path.home() / ".toolkit"
+
+
 def _names(kind: Name, before: Sequence[str], typed: str, places: dict[str, str]) -> list[str]:
-    home = Path(places["home"]).expanduser() if places["home"] else Path.home() / ".toolkit"
+    home = home_of(places)
     if kind is Name.HOST:
         return known_hosts(home, places["fleet"]) if places["fleet"] else ["localhost"]
     if kind is Name.KEY:

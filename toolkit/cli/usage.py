@@ -13,10 +13,14 @@ from typing import Any
 
 import click
 
+from toolkit.adapters.history.history import History
 from toolkit.cli.context import home_directory, open_history, open_hosts
 from toolkit.cli.ops_figures import keep_ops_current
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.unknown_model import require_known
+from toolkit.config.known_names import known_keys
+from toolkit.domain.model import unknown
 from toolkit.domain.use import NO_KEY, UseRow
 from toolkit.errors import InputError
 from toolkit.planning.use.reconciled import Reconciled, reconciled
@@ -79,6 +83,8 @@ def usage(
         keep_ops_current(place)
     kinds = columns(by)
     rows = sorted(history.use(first, last, by=kinds, model=model, key=key), key=_order(by))
+    if not rows:
+        _require_known(history, model, key, fleet, home)
     begin = datetime.fromisoformat(first).replace(tzinfo=UTC).timestamp()
     releases = reconciled(history.use_runs(), model=model, since=begin)
     if as_json:
@@ -95,6 +101,18 @@ def usage(
             note(f"{cursor.host}: {cursor.refused} lines of its replicas were no records")
         if cursor.lost:
             note(f"{cursor.host}: {cursor.lost} records were dropped before they were collected")
+
+
+def _require_known(
+    history: History, model: str, key: str, fleet: str | None, home: str | None
+) -> None:
+    """Raise InputError for a filter's name that never used anything, and that neither registry nor fleet has."""
+    if model and not history.use(by=("model",), model=model):
+        require_known(model, home, "recorded use")
+    # Only where a command about keys has seen them is it known which there are.
+    keys = known_keys(home_directory(home), fleet)
+    if key and keys and key not in (*keys, NO_KEY) and not history.use(by=("key",), key=key):
+        raise unknown("key", key, keys, where="on the hosts")
 
 
 def _days(since: str, until: str) -> tuple[str, str]:

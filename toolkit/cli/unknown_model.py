@@ -1,0 +1,73 @@
+"""The hint for a model's name that nobody here knows: the name that was meant, never a command with the wrong one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from toolkit.cli.names import ARGUMENTS, Name, command_of, home_of, places_of, words_of
+from toolkit.config.glance import models_in
+from toolkit.errors import InputError, ToolkitError
+
+LIST = "toolkit registry list"
+
+
+def with_known_names(error: ToolkitError, words: Sequence[str]) -> ToolkitError:
+    """Return the error of the command line `words`; its hint names a model that is known where the typed one is not.
+
+    Only an error about that name changes, and only where its hint would lead on with it or says nothing of models.
+    """
+    command, rest = command_of(words)
+    typed = [each.partition("@")[0] for each in words_of(command, rest)[:1]]
+    if not isinstance(error, InputError) or not typed or not typed[0]:
+        return error
+    if ARGUMENTS.get(command) not in (Name.MODEL, Name.VERSIONED) or typed[0] not in error.message:
+        return error
+    hint = error.hint.replace(";", " ").replace(",", " ")
+    if hint not in ("", "toolkit status") and typed[0] not in hint.split():
+        return error
+    places = places_of(words)
+    if not is_known(typed[0], places):
+        error.hint = nearest(typed[0], places)
+    return error
+
+
+def require_known(model: str, home: str | None, searched: str) -> None:
+    """Raise InputError where neither the registry nor the history has a model or adapter that `searched` lacks too."""
+    places = {**places_of(()), **({"home": home} if home else {})}
+    if not is_known(model, places) and not _is_adapter(model, places):
+        raise InputError(
+            f"no model {model!r} in the {searched}, in the registry or in the history",
+            hint=nearest(model, places),
+        )
+
+
+def is_known(model: str, places: dict[str, str]) -> bool:
+    """Return whether the registry or the history among `places` has the model; neither raises where it is not there."""
+    from toolkit.adapters.history.glance import releases_in
+
+    known = model in models_in(_registry(places))
+    return known or bool(releases_in(home_of(places) / "history.db", model))
+
+
+def nearest(model: str, places: dict[str, str]) -> str:
+    """Return the hint for an unknown model."""
+    registry = _registry(places)
+    if not registry.exists():
+        return "toolkit status"
+    near = difflib.get_close_matches(model, models_in(registry), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else LIST
+
+
+def _is_adapter(name: str, places: dict[str, str]) -> bool:
+    from toolkit.cli.context import read_registry
+
+    with suppress(ToolkitError):
+        return bool(read_registry(str(_registry(places))).adapters(name))
+    return False
+
+
+def _registry(places: dict[str, str]) -> Path:
+    return Path(places["registry"] or "model_registry.yaml")
