@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import socket
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -121,6 +122,29 @@ def test_the_access_log_has_the_engines_own_count(site: VllmSite, alpha: Machine
     counted = {"in": usage["prompt_tokens"], "out": usage["completion_tokens"]}
     assert counted["in"] > 5 and counted["out"] > 1
     until(lambda: lines()[-1:] == [counted], 10)
+
+
+def test_a_stream_that_its_client_drops_is_told_with_its_tokens(site: VllmSite) -> None:
+    body = {
+        "model": "tiny", "stream": True, "max_tokens": 200, "ignore_eos": True,
+        "messages": [{"role": "user", "content": "Say hello."}],
+    }  # fmt: skip
+    request = urllib.request.Request(
+        f"{site.door('alpha')}/v1/chat/completions",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json", "X-Request-Id": "dropped-stream"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        answer.readline()
+
+    def told() -> list[Any]:
+        found = json.loads(site.lab.toolkit("requests", "tiny", "--json").stdout)["requests"]
+        return [each for each in found if each["request_id"] == "dropped-stream"]
+
+    until(told, 20)
+    [found] = told()
+    assert (found["status"], found["reason"]) == (499, "client_left_answer")
+    assert found["tokens_in"] > 5 and 0 < found["tokens_out"] < 200
 
 
 @dataclass(frozen=True)

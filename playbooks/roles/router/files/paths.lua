@@ -10,6 +10,12 @@ local ABSENT = {
   { '/v1/batches', 'Batches are not served here.' },
   { '/v1/messages/batches', 'Batches are not served here.' },
   { '/v1/files', 'Files are not served here.' },
+  { '/v1/assistants', 'Assistants are not served here.' },
+  { '/v1/threads', 'Assistants are not served here.' },
+  { '/v1/images', 'Images are not made here.' },
+  { '/v1/audio/speech', 'Speech is not made here.' },
+  { '/v1/moderations', 'Moderation is not served here.' },
+  { '/v1/fine_tuning', 'Fine-tuning is not served here.' },
   { '/api/chat', 'This is the API of OpenAI, not that of Ollama: use POST /v1/chat/completions.' },
   { '/api/generate', 'This is the API of OpenAI, not that of Ollama: use POST /v1/completions.' },
   { '/api/embed', 'This is the API of OpenAI, not that of Ollama: use POST /v1/embeddings.' },
@@ -27,7 +33,7 @@ local function meant(asked, paths)
 end
 
 local function hint(asked, paths)
-  asked = asked:gsub('/+', '/'):gsub('/$', '')
+  asked = asked:lower():gsub('/+', '/'):gsub('/$', '')
   for _, each in ipairs(ABSENT) do
     if asked:sub(1, #each[1]) == each[1] then return each[2] end
   end
