@@ -40,7 +40,7 @@ def test_completion_is_a_script(shell: Shell, name: str, tmp_path: Path) -> None
     ("typed", "offered"),
     [
         ("toolkit de", ["deploy"]),
-        ("toolkit re", ["report", "releases", "repair", "registry"]),
+        ("toolkit re", ["report", "releases", "requests", "repair", "registry"]),
         ("toolkit registry p", ["pin"]),
         ("toolkit deploy tiny --dry", ["--dry-run"]),
         ("toolkit logs tiny --slot g", ["green"]),
