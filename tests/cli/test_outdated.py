@@ -17,7 +17,7 @@ class Site:
 
     def __init__(self, shell: Shell, patch: pytest.MonkeyPatch) -> None:
         self.shell, self.hub = shell, FakeHub()
-        for module in ("context", "outdated", "update"):
+        for module in ("registry", "outdated", "update"):
             patch.setattr(f"toolkit.cli.{module}.open_hub", lambda: self.hub)
         self.hub.publish("acme/tiny", FILES, licence="mit")
         text = shell.registry.read_text()

@@ -42,7 +42,7 @@ class Desk(Prompt):
         super().__init__(place, capsys, patch)
         self.file = place / "model_registry.yaml"
         self.hub = FakeHub()
-        patch.setattr("toolkit.cli.context.open_hub", lambda: self.hub)
+        patch.setattr("toolkit.cli.registry.open_hub", lambda: self.hub)
 
     def __call__(self, *words: str, stdin: str | None = None) -> Said:
         return super().__call__("registry", *words, stdin=stdin)
