@@ -254,3 +254,13 @@ def test_a_frozen_standby_is_refused_and_ended(running: Running) -> None:
     assert time.monotonic() - started < 4
     assert found["reason"] == "it hangs: it did not answer a request of one token within 2 s"
     assert running.process.wait(5) == -signal.SIGKILL
+
+
+def test_a_standby_that_answers_is_looked_at_no_further(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(*_: object) -> str:
+        raise AssertionError("its figures were read")
+
+    monkeypatch.setattr(hang.Watched, "look", look)
+    assert replica.probe(running.request) == {"ok": True, "reason": ""}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.adapters.history.history import History
-from toolkit.cli.context import Pins, home_directory, open_fleet, open_store
+from toolkit.cli.context import connect, home_directory, open_fleet, open_store
 from toolkit.cli.members import open_members
 from toolkit.cli.numbers import Decimal, Whole
 from toolkit.cli.options import (
@@ -24,16 +24,46 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import print_json, say, table
 from toolkit.cli.views.changes import agreed_to, turn_off_option
-from toolkit.cli.views.plan import confirmation, show_rollout
 from toolkit.cli.waiting import wait_option
-from toolkit.domain.fleet import Host
-from toolkit.domain.model import Version
 from toolkit.domain.quantity import format_seconds, parse_size
 from toolkit.errors import InputError
-from toolkit.planning.change.rollout import Limits, RolloutPlan
-from toolkit.workflows.change.rollout import RolledOut, roll_out
-from toolkit.workflows.change.wanted import Order, Pinned, want_version
-from toolkit.workflows.tools import Timing
+
+# What plans and carries out a change is loaded while the hosts are being connected, see `connecting`.
+if TYPE_CHECKING:
+    from toolkit.adapters.history.history import History
+    from toolkit.adapters.hosts.client import Clients
+    from toolkit.cli.context import Pins
+    from toolkit.domain.fleet import Fleet, Host
+    from toolkit.domain.model import Version
+    from toolkit.planning.change.rollout import RolloutPlan
+    from toolkit.workflows.change.rollout import RolledOut
+    from toolkit.workflows.change.wanted import Order
+
+Command = Callable[..., Any]
+_CONNECTED = f"{__name__}.connected"
+
+
+def connecting(command: Command) -> Command:
+    """Have a command connect to its fleet before all else; stands above `changing`. `change_release` takes both over.
+
+    Its options must have `fleet`, `home` and `named`.
+    """
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> Any:
+        fleet = open_fleet(options["fleet"])
+        fleet.select(options["named"])
+        clients = connect(fleet.hosts, home_directory(options["home"]))
+        click.get_current_context().meta[_CONNECTED] = (fleet, clients)
+        return command(*args, **options)
+
+    return run
+
+
+def _connected() -> tuple[Fleet, Clients]:
+    found: tuple[Fleet, Clients] = click.get_current_context().meta[_CONNECTED]
+    return found
+
 
 change_options = together(
     yes_option(),
@@ -108,6 +138,9 @@ class ChangeOptions:
 
     def of_order(self) -> dict[str, Any]:
         """Return the fields of `Order` that are options of every change."""
+        from toolkit.planning.change.rollout import Limits
+        from toolkit.workflows.tools import Timing
+
         return {
             "timing": Timing(self.ready_timeout, self.drain_timeout, self.bake),
             "limits": Limits(self.serial, self.max_failures, self.keep),
@@ -135,8 +168,10 @@ def change_release(
 
     A protection that the plan turns off is agreed to by its name in any case.
     """
-    fleet = open_fleet(options.fleet)
-    fleet.select(options.named)
+    from toolkit.cli.views.plan import confirmation, show_rollout
+    from toolkit.workflows.change.rollout import roll_out
+
+    fleet, clients = _connected()
     # All hosts of the fleet take part: routes are those of all, also where only some hosts change.
     members = open_members(
         home_directory(options.home),
@@ -145,6 +180,7 @@ def change_release(
         send_limit=options.bytes_a_second,
         # A rollback must work where the ops machine is in trouble: the hosts know enough.
         history_needed=pins is not None,
+        clients=clients,
     )
 
     def agreed(plan: RolloutPlan) -> bool:
@@ -167,6 +203,8 @@ def change_release(
 
 def order_of_version(action: str, version: Version, pins: Pins, place: Path, **order: Any) -> Order:
     """Return the order that makes a version of the registry live; `order` has its other fields."""
+    from toolkit.workflows.change.wanted import Order, Pinned, want_version
+
     pinned = Pinned(
         pins.registry.policy,
         pins.lock.snapshot_of,

@@ -18,7 +18,6 @@ from toolkit.cli.passwords import become_password, vault_password
 from toolkit.config.fleet import Variables, load_fleet
 from toolkit.config.known_names import remember
 from toolkit.config.paths import absolute, expanded
-from toolkit.domain.probe import LockOwner
 from toolkit.errors import ToolkitError
 
 # Adapters are imported where they are opened, so that a command that asks a model alone starts at once.
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from toolkit.domain.engine import EngineLock
     from toolkit.domain.fleet import Fleet, Host
     from toolkit.domain.model import Registry
+    from toolkit.domain.probe import LockOwner
 
 T = TypeVar("T")
 PROMETHEUS, PROMETHEUS_CREDENTIALS = "TOOLKIT_PROMETHEUS", "TOOLKIT_PROMETHEUS_CREDENTIALS"
@@ -221,6 +221,8 @@ def lock_owner() -> LockOwner:
     """Return the person, command and process to show to a command that finds the lock held."""
     import getpass
     import socket
+
+    from toolkit.domain.probe import LockOwner
 
     actor = f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"
     return LockOwner(actor, " ".join(["toolkit", *sys.argv[1:]]), os.getpid())

@@ -9,7 +9,13 @@ from typing import Any
 import click
 
 from toolkit.adapters.history.history import History
-from toolkit.cli.change import ChangeOptions, change_options, change_release, order_of_version
+from toolkit.cli.change import (
+    ChangeOptions,
+    change_options,
+    change_release,
+    connecting,
+    order_of_version,
+)
 from toolkit.cli.context import Pins, home_directory, open_history, open_hosts, read_pins
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
@@ -28,6 +34,7 @@ _LOOK_BACK = 500
 
 
 @click.command()
+@connecting
 @changing()
 @click.argument("model", metavar="MODEL[@VERSION]")
 @click.option(
@@ -47,6 +54,7 @@ def deploy(model: str, registry_path: str, replicas: int | None, **options: Any)
 
 
 @click.command()
+@connecting
 @changing()
 @click.argument("model")
 @click.option("--to", "version", default=None, help="Version to upgrade to.  [default: the newest]")

@@ -28,7 +28,7 @@ from toolkit.cli.waiting import patience_now, until_set, wait_option
 from toolkit.domain.change import folded
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import joined
-from toolkit.planning.change.settings import PROTECTIONS
+from toolkit.planning.change.protections import PROTECTIONS
 from toolkit.workflows.fleet.provision import Intent, Outcome, Provisioning, Target
 from toolkit.workflows.fleet.provision import provision as provision_hosts
 

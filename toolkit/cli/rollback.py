@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.adapters.history.history import History
-from toolkit.cli.change import ChangeOptions, change_options, change_release
+from toolkit.cli.change import ChangeOptions, change_options, change_release, connecting
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.trail import changing
-from toolkit.cli.views.plan import confirmed
 from toolkit.errors import InputError, RefusedError
-from toolkit.planning.change.rollout import RolloutPlan
-from toolkit.workflows.change.wanted import Order, back
+
+if TYPE_CHECKING:
+    from toolkit.adapters.history.history import History
+    from toolkit.planning.change.rollout import RolloutPlan
+    from toolkit.workflows.change.wanted import Order
 
 _RELEASE = re.compile(r"#?(0|[1-9][0-9]{0,11})")
 
 
 @click.command()
+@connecting
 @changing(goes_on=True)
 @click.argument("model")
 @click.option(
@@ -45,6 +47,8 @@ def rollback(model: str, target: str | None, source: str, **options: Any) -> Non
     chosen = ChangeOptions(**options)
 
     def order(history: History) -> Order:
+        from toolkit.workflows.change.wanted import back
+
         number = None if target is None else _number(model, target, history)
         return back(model, number, history, **chosen.of_order())
 
@@ -73,4 +77,6 @@ def _agreed(model: str, repo: str) -> bool:
             f"this goes back to the weights of {repo}, which is another owner's",
             hint=f"toolkit rollback {model} --source {repo} --yes",
         )
+    from toolkit.cli.views.plan import confirmed
+
     return confirmed(f"go back to the weights of {repo}, which is another owner's?")

@@ -22,6 +22,8 @@ class Command(NamedTuple):
     carried_through: bool = False
     # Its standard input carries more than the request.
     streams: bool = False
+    # It needs the standard library alone, and to look for other packages takes a part of its start that counts.
+    alone: bool = False
 
 
 COMMANDS = {
@@ -47,6 +49,7 @@ COMMANDS = {
         ("request", "report", "stream"),
         carried_through=True,
         streams=True,
+        alone=True,
     ),
     "keep-deployment": Command(
         "open_deployment",
@@ -90,7 +93,7 @@ COMMANDS = {
     "tell-use": Command("use_sums", "take", ("root", "told"), brief=True, carried_through=True),
     "wait-ready": Command("replica", "wait_ready"),
     "watch": Command("replica", "watch"),
-    "probe": Command("replica", "probe", ("request",)),
+    "probe": Command("replica", "probe", ("request",), brief=True),
     "drain": Command("replica", "drain"),
     "logs": Command("logs", "follow"),
     "place": Command("snapshots", "place"),

@@ -37,6 +37,8 @@ HANG, STALL = 8.0, 600.0
 # A process that computes runs, or waits for a processor, all of the time; one of vLLM's that waits for another process
 # looks at the clock for up to 0.15 of it, on a busy machine.
 EFFORT = 0.5
+# Seconds between two looks at a replica that owes the answer to a probe.
+_PAUSE = 0.1
 
 
 class Look(NamedTuple):
@@ -171,6 +173,12 @@ class Watched:
         """Whether a probe waits for its answer."""
         return self._probe is not None and self._probe.state == "waiting"
 
+    def heard(self, seconds: float) -> bool:
+        """Wait for so long for the answer to a probe; return whether none is waited for any more."""
+        if self._probe is not None:
+            self._probe.told.wait(seconds)
+        return not self.asking
+
     def restart(self) -> None:
         """End the replica's processes at once; its process supervisor starts it again."""
         self._probe = None
@@ -188,10 +196,13 @@ class Watched:
 
 
 class Probe:
-    """A request of one token, sent by a thread of its own. `state` is `waiting`, `answered` or `refused`."""
+    """A request of one token, sent by a thread of its own. `state` is `waiting`, `answered` or `refused`.
+
+    `told` is set once it waits no more.
+    """
 
     def __init__(self, port: int, request: Document, timeout: float) -> None:
-        self.state = "waiting"
+        self.state, self.told = "waiting", threading.Event()
         threading.Thread(target=self._ask, args=(port, request, timeout), daemon=True).start()
 
     def _ask(self, port: int, request: Document, timeout: float) -> None:
@@ -199,6 +210,7 @@ class Probe:
         # Without any answer the probe counts as waiting: the replica takes no connection, or breaks it off.
         if status:
             self.state = "answered" if status == 200 else "refused"
+            self.told.set()
 
 
 def probe(root: str, program: str, port: int, hang: float, stall: float) -> str:
@@ -208,7 +220,8 @@ def probe(root: str, program: str, port: int, hang: float, stall: float) -> str:
     """
     watched, started = Watched(root, program, port, hang, stall), time.monotonic()
     watched.ask()
-    while watched.asking:
+    # One that answers is looked at no further: to read its figures takes longer than its answer.
+    while not watched.heard(_PAUSE):
         if time.monotonic() - started > 4 * watched.limit:
             return f"it did not answer a request of one token within {4 * watched.limit:.0f} s"
         if watched.look(1, 0):
@@ -216,7 +229,6 @@ def probe(root: str, program: str, port: int, hang: float, stall: float) -> str:
             return (
                 f"it hangs: it did not answer a request of one token within {watched.limit:.0f} s"
             )
-        time.sleep(0.1)
     return ""
 
 

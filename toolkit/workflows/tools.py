@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from toolkit.adapters.ansible.converge import Converge
-from toolkit.adapters.distribution.port import Distribution
-from toolkit.adapters.history.history import History
-from toolkit.adapters.hosts.port import HostPort
-from toolkit.adapters.interruption import Interruption
-from toolkit.adapters.patience import NO_PATIENCE, Patience
-from toolkit.adapters.store.compiled import CompiledTrees
-from toolkit.domain.audit import Head
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.guard import Benchmarks, GateResult, Score
-from toolkit.domain.model import Version
-from toolkit.domain.probe import Answer, LockOwner
-from toolkit.domain.release import Release
-from toolkit.domain.snapshot import FileDigest
-from toolkit.planning.routing.routes import Routes
+from toolkit.adapters.patience import NO_PATIENCE
+
+if TYPE_CHECKING:
+    from toolkit.adapters.ansible.converge import Converge
+    from toolkit.adapters.distribution.port import Distribution
+    from toolkit.adapters.history.history import History
+    from toolkit.adapters.hosts.port import HostPort
+    from toolkit.adapters.interruption import Interruption
+    from toolkit.adapters.patience import Patience
+    from toolkit.adapters.store.compiled import CompiledTrees
+    from toolkit.domain.audit import Head
+    from toolkit.domain.facts import HostFacts
+    from toolkit.domain.guard import Benchmarks, GateResult, Score
+    from toolkit.domain.model import Version
+    from toolkit.domain.probe import Answer, LockOwner
+    from toolkit.domain.release import Release
+    from toolkit.domain.snapshot import FileDigest
+    from toolkit.planning.routing.routes import Routes
 
 Say = Callable[[str], None]
 

@@ -12,9 +12,8 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from toolkit.adapters.history import tallies, use
 from toolkit.adapters.history.database import Address, Database, Row
 from toolkit.adapters.history.opening import open_aside, open_database
 from toolkit.adapters.history.records import (
@@ -25,13 +24,16 @@ from toolkit.adapters.history.records import (
     start_of,
     step_of,
 )
-from toolkit.domain.fit import FitRecord
 from toolkit.domain.guard import GateRecord, Verdict
 from toolkit.domain.release import Deployment, Outcome, Release
 from toolkit.domain.start import StartRecord
-from toolkit.domain.tally import Tally, Watched
-from toolkit.domain.use import KINDS, UseChunk, UseCursor, UseRow, UseRun
 from toolkit.errors import BusyError, InputError, ToolkitError
+
+# What a change of releases does not read is loaded where it is read: a rollback must start at once.
+if TYPE_CHECKING:
+    from toolkit.domain.fit import FitRecord
+    from toolkit.domain.tally import Tally, Watched
+    from toolkit.domain.use import UseChunk, UseCursor, UseRow, UseRun
 
 _Read = TypeVar("_Read")
 
@@ -273,6 +275,8 @@ class History:
 
         Returns False, with nothing stored, where another command has stored it before. Never goes on in memory.
         """
+        from toolkit.adapters.history import use
+
         with self._lock:
             return use.add_chunk(self._db, chunk, self._clock())
 
@@ -281,28 +285,36 @@ class History:
         since: str | None = None,
         until: str | None = None,
         *,
-        by: Sequence[str] = KINDS,
+        by: Sequence[str] | None = None,
         model: str = "",
         key: str = "",
         probes: bool = False,
-        sums: Sequence[str] = use.SUMS,
+        sums: Sequence[str] | None = None,
     ) -> tuple[UseRow, ...]:
         """Return the use from day to day, both included (`2026-11-27`, UTC), sums over all kinds not in `by`.
 
         `model` and `key` choose; a model has its adapters with it. The toolkit's own requests are in it with `probes`.
-        Of numbers that are not among `sums` rows have none.
+        Of numbers that are not among `sums` rows have none. Without `by` and `sums` it is all kinds and all numbers.
         """
+        from toolkit.adapters.history import use
+        from toolkit.domain.use import KINDS
+
+        by, sums = KINDS if by is None else by, use.SUMS if sums is None else sums
         with self._lock:
             wanted = use.UseQuery(since, until, by, model, key, probes, sums)
             return tuple(use.rows(self._db, wanted))
 
     def use_runs(self) -> tuple[UseRun, ...]:
         """Return the runs of all replicas with their records and counters, the oldest first."""
+        from toolkit.adapters.history import use
+
         with self._lock:
             return tuple(use.runs(self._db))
 
     def use_cursors(self) -> tuple[UseCursor, ...]:
         """Return how far each host's ledger was read."""
+        from toolkit.adapters.history import use
+
         with self._lock:
             return tuple(use.cursors(self._db))
 
@@ -310,6 +322,8 @@ class History:
         self, since: int, until: int, models: Sequence[str]
     ) -> tuple[tuple[Tally, ...], tuple[Watched, ...]]:
         """Return what hosts counted of models by the hour, and when they did: hours since the epoch, both included."""
+        from toolkit.adapters.history import tallies
+
         with self._lock:
             rows = tallies.rows(self._db, since, until, models)
             watched = tuple(tallies.watched(self._db, since, until))
@@ -317,6 +331,8 @@ class History:
 
     def asleep(self, since: int, until: int) -> dict[tuple[str, str], int]:
         """Return {(host, model): seconds in which it slept there}, of hours since the epoch, both included."""
+        from toolkit.adapters.history import tallies
+
         with self._lock:
             rows = tallies.asleep(self._db, since, until)
         found: dict[tuple[str, str], int] = {}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolkit.adapters.history.database import Row
-from toolkit.domain.fit import Actual, FitRecord, Prediction
 from toolkit.domain.guard import GateRecord, GateResult
 from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
 from toolkit.domain.start import StartRecord
 
-Record = TypeVar("Record", Deployment, StepRecord, FitRecord, GateRecord, StartRecord)
+if TYPE_CHECKING:
+    from toolkit.domain.fit import FitRecord
+
+Record = TypeVar("Record", Deployment, StepRecord, "FitRecord", GateRecord, StartRecord)
 
 
 def step_of(row: Row) -> StepRecord:
@@ -27,6 +29,8 @@ def release_of(row: Row) -> Release:
 
 def fit_of(row: Row) -> FitRecord:
     """Return the record of a prediction in a row."""
+    from toolkit.domain.fit import Actual, FitRecord, Prediction
+
     return record_of(
         FitRecord,
         row,

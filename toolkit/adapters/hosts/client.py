@@ -13,7 +13,7 @@ from typing import Any
 from toolkit.adapters.hosts.conversation import Conversation
 from toolkit.adapters.hosts.dialog import Dialog, Ended, running
 from toolkit.adapters.hosts.refusals import pauses, refuses_for_now
-from toolkit.adapters.hosts.ways import NO_HOSTSIDE, Here, OverSsh
+from toolkit.adapters.hosts.ways import ALONE, NO_HOSTSIDE, Here, OverSsh
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
@@ -76,7 +76,8 @@ class HostClient:
         if not self._placed:
             self._way.place(self._interruption.sleep)
             self._placed = True
-        argv = self._way.command([self.host.python, "-I", self._way.hostside, name])
+        flags = ALONE if COMMANDS[name].alone else ("-I",)
+        argv = self._way.command([self.host.python, *flags, self._way.hostside, name])
         interruption = None if COMMANDS[name].carried_through else self._interruption
         title = f"{self.host.name}: {name}"
         with running(argv, interruption, self._failure, title, self._way.first) as dialog:

@@ -7,7 +7,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.adapters.hosts import heartbeat
 from toolkit.adapters.hosts.client import HostClient, Report
@@ -21,17 +21,9 @@ from toolkit.adapters.hosts.facts import (
 )
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
 from toolkit.adapters.hosts.port import CheckedEngine, FoundCompiled, KeptCompiled, Named
-from toolkit.adapters.hosts.requests import part_from_json, records_from_json
-from toolkit.adapters.hosts.use import chunk_from_json, sums_from_json
-from toolkit.domain.audit import Head, KeptHead
-from toolkit.domain.energy import EnergyCount
-from toolkit.domain.evidence import Answered
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.guard import GateResult, GuardOrder, GuardPhase
-from toolkit.domain.keys import HostKeys, KeyRing
-from toolkit.domain.load import HostSample
 from toolkit.domain.outside import checked, whole
-from toolkit.domain.perimeter import Listener, Perimeter, ReplicaTries, Try
 from toolkit.domain.probe import (
     Answer,
     Call,
@@ -43,11 +35,20 @@ from toolkit.domain.probe import (
     Vitals,
     Waited,
 )
-from toolkit.domain.release import OpenDeployment
-from toolkit.domain.requests import RecordedUse, RequestPart
-from toolkit.domain.snapshot import FileDigest
-from toolkit.domain.use import LedgerSums, Place, UseChunk
 from toolkit.errors import BusyError, HostError
+
+# What few commands ask a host for is loaded where it is asked for: a rollback must start at once.
+if TYPE_CHECKING:
+    from toolkit.domain.audit import Head, KeptHead
+    from toolkit.domain.energy import EnergyCount
+    from toolkit.domain.evidence import Answered
+    from toolkit.domain.keys import HostKeys, KeyRing
+    from toolkit.domain.load import HostSample
+    from toolkit.domain.perimeter import Listener, Perimeter, ReplicaTries, Try
+    from toolkit.domain.release import OpenDeployment
+    from toolkit.domain.requests import RecordedUse, RequestPart
+    from toolkit.domain.snapshot import FileDigest
+    from toolkit.domain.use import LedgerSums, Place, UseChunk
 
 
 class RealHost(Named):
@@ -110,6 +111,8 @@ class RealHost(Named):
             return tuple(_kept_head(self.name, each) for each in answer["heads"])
 
     def answered(self, request: str) -> tuple[Answered, ...]:
+        from toolkit.domain.evidence import Answered
+
         answer = self._ask("find-request", id=request)
         with understood(self.name):
             found = [Answered.from_line(self.name, each) for each in answer["lines"]]
@@ -118,16 +121,22 @@ class RealHost(Named):
     def read_requests(
         self, model: str, lines: int, place: Mapping[str, Any] | None = None
     ) -> RequestPart:
+        from toolkit.adapters.hosts.requests import part_from_json
+
         answer = self._ask("read-requests", model=model, lines=lines, place=place)
         with understood(self.name):
             return part_from_json(self.name, answer)
 
     def find_use(self, ids: Sequence[str], since: float) -> tuple[RecordedUse, ...]:
+        from toolkit.adapters.hosts.requests import records_from_json
+
         answer = self._ask("find-use", ids=list(ids), since=since)
         with understood(self.name):
             return records_from_json(answer)
 
     def use(self, place: Place) -> UseChunk:
+        from toolkit.adapters.hosts.use import chunk_from_json
+
         answer = self._ask("hand-out-use", place=asdict(place))
         with understood(self.name):
             return chunk_from_json(self.name, answer)
@@ -138,6 +147,8 @@ class RealHost(Named):
             return checked(_perimeter(answer))
 
     def sums_of_use(self) -> tuple[LedgerSums, ...]:
+        from toolkit.adapters.hosts.use import sums_from_json
+
         answer = self._ask("sums-of-use")
         with understood(self.name):
             return sums_from_json(answer)
@@ -158,6 +169,8 @@ class RealHost(Named):
         self._ask("apply-routes", files=dict(files), **holder)
 
     def keys(self) -> HostKeys:
+        from toolkit.domain.keys import HostKeys, KeyRing
+
         answer = self._ask("keys")
         with understood(self.name):
             return checked(HostKeys(KeyRing.from_json(answer["ring"]), int(answer["lagging"])))
@@ -165,10 +178,10 @@ class RealHost(Named):
     def apply_keys(self, ring: KeyRing) -> KeyRing:
         answer = self._ask("apply-keys", ring=ring.as_json())
         with understood(self.name):
-            return checked(KeyRing.from_json(answer))
+            return checked(type(ring).from_json(answer))
 
     def repair_keys(self, ring: KeyRing) -> KeyRing:
-        return KeyRing.from_json(self._ask("repair-keys", ring=ring.as_json()))
+        return type(ring).from_json(self._ask("repair-keys", ring=ring.as_json()))
 
     def wait_ready(self, program: str, port: int, timeout: float, report: Report) -> Waited:
         answer = self._ask("wait-ready", report, program=program, port=port, timeout=timeout)
@@ -206,11 +219,15 @@ class RealHost(Named):
             return checked(Vitals(**answer, cache=cache, lines=lines))
 
     def sample(self) -> HostSample:
+        from toolkit.domain.load import HostSample
+
         answer = self._ask("sample")
         with understood(self.name):
             return HostSample.from_json(answer)
 
     def energy(self) -> EnergyCount:
+        from toolkit.domain.energy import EnergyCount
+
         answer = self._ask("energy")
         with understood(self.name):
             return checked(EnergyCount(**answer))
@@ -282,6 +299,8 @@ class RealHost(Named):
             return FoundCompiled(str(answer["kind"]), str(answer["name"]))
 
     def hand_out_compiled(self, name: str) -> tuple[tuple[FileDigest, ...], Iterator[bytes]]:
+        from toolkit.domain.snapshot import FileDigest
+
         first = self._ask("hand-out-compiled", name=name, offset=0)
         with understood(self.name):
             files = tuple(
@@ -342,12 +361,16 @@ def _pair(data: Mapping[str, Any]) -> Pair:
 
 
 def _kept_head(host: str, found: Mapping[str, Any]) -> KeptHead:
+    from toolkit.domain.audit import Head, KeptHead
+
     head = Head(**{name: found[name] for name in Head.__dataclass_fields__})
     return checked(KeptHead(host, head, float(found["at"])))
 
 
 def _perimeter(answer: Mapping[str, Any]) -> Perimeter:
     """Return the perimeter in an answer; it is read by the names of fields alone, so that errors repeat no others."""
+    from toolkit.domain.perimeter import Listener, Perimeter, ReplicaTries, Try
+
     return Perimeter(
         tuple(Listener(**_fields(Listener, each)) for each in answer["listeners"]),
         bool(answer["firewall"]),

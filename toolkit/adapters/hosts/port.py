@@ -9,32 +9,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from toolkit.adapters.hosts.client import Report
-from toolkit.domain.audit import Head, KeptHead
-from toolkit.domain.energy import EnergyCount
-from toolkit.domain.evidence import Answered
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.fleet import Host
-from toolkit.domain.guard import GateResult, GuardOrder, GuardPhase
-from toolkit.domain.keys import HostKeys, KeyRing
-from toolkit.domain.load import HostSample
-from toolkit.domain.perimeter import Perimeter
-from toolkit.domain.probe import (
-    Answer,
-    Call,
-    Completion,
-    LockOwner,
-    Pair,
-    PairsWanted,
-    Vitals,
-    Waited,
-)
-from toolkit.domain.release import OpenDeployment
-from toolkit.domain.requests import RecordedUse, RequestPart
-from toolkit.domain.snapshot import FileDigest
-from toolkit.domain.use import LedgerSums, Place, UseChunk
+# Here alone: to load what a command never asks a host for would make a rollback late.
+if TYPE_CHECKING:
+    from toolkit.adapters.hosts.client import Report
+    from toolkit.domain.audit import Head, KeptHead
+    from toolkit.domain.energy import EnergyCount
+    from toolkit.domain.evidence import Answered
+    from toolkit.domain.facts import HostFacts
+    from toolkit.domain.fleet import Host
+    from toolkit.domain.guard import GateResult, GuardOrder, GuardPhase
+    from toolkit.domain.keys import HostKeys, KeyRing
+    from toolkit.domain.load import HostSample
+    from toolkit.domain.perimeter import Perimeter
+    from toolkit.domain.probe import (
+        Answer,
+        Call,
+        Completion,
+        LockOwner,
+        Pair,
+        PairsWanted,
+        Vitals,
+        Waited,
+    )
+    from toolkit.domain.release import OpenDeployment
+    from toolkit.domain.requests import RecordedUse, RequestPart
+    from toolkit.domain.snapshot import FileDigest
+    from toolkit.domain.use import LedgerSums, Place, UseChunk
 
 
 @dataclass(frozen=True, slots=True)

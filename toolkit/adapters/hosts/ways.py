@@ -17,8 +17,8 @@ Sleep = Callable[[float], None]
 # To ask first whether the host's side is there would take as long as a request.
 NO_HOSTSIDE = 86
 # Brief commands need the standard library alone, and to look for other packages takes a tenth of such a start.
-_ALONE = ("-I", "-S")
-_CONVERSE = f'[ -d "$2" ] || exit {NO_HOSTSIDE}; exec "$1" {" ".join(_ALONE)} "$2" converse'
+ALONE = ("-I", "-S")
+_CONVERSE = f'[ -d "$2" ] || exit {NO_HOSTSIDE}; exec "$1" {" ".join(ALONE)} "$2" converse'
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Here:
 
     def converse(self) -> list[str]:
         """Return the command line that starts the conversation."""
-        return self.command([self.host.python, *_ALONE, self.hostside, "converse"])
+        return self.command([self.host.python, *ALONE, self.hostside, "converse"])
 
     def failure(self, code: int, words: str) -> HostError:
         """Return the error for a process that ended with `code` and `words` on standard error."""

@@ -11,7 +11,7 @@ import click
 from toolkit.cli.options import Decorator
 from toolkit.domain.change import Change
 from toolkit.errors import RefusedError
-from toolkit.planning.change.settings import PROTECTIONS
+from toolkit.planning.change.protections import PROTECTIONS
 
 _WIDTH = 80
 # A subject of this length leaves room for both values in a line.

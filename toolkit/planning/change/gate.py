@@ -11,7 +11,6 @@ from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import engine_spec
-from toolkit.domain.fit import NotUnderstoodError
 from toolkit.domain.golden import Kind
 from toolkit.domain.model import Check
 from toolkit.domain.probe import Completion
@@ -144,6 +143,9 @@ def _failure(asked: str, answer: Completion) -> str:
 
 def _long(release: Release) -> int:
     """Return the tokens of the long prompt: few on a CPU, where a thousand take seconds."""
+    # Here and not above: a standby is not asked for this.
+    from toolkit.domain.fit import NotUnderstoodError
+
     spec = engine_spec(release.engine)
     try:
         context = (

@@ -14,16 +14,6 @@ from toolkit.domain.plan import Plan, StepKind
 from toolkit.planning.change.difference import shown_value
 from toolkit.planning.change.fence import unfenced_host
 
-# The protections that a change of settings can turn off, as `--turn-off` names them, with what then holds.
-PROTECTIONS = {
-    "tls": "keys, prompts and answers cross the network readable",
-    "keys": "whoever reaches the router can use every model",
-    "loopback": "other machines reach the router, which asks for no key",
-    "firewall": "all ports of the host are open",
-    "origins": "pages of any origin, opened in a browser that reaches the router, may use it and read the answers",
-    "fence": "replicas that the host cannot confine serve other machines",
-    "swarm-tls": "transfers between hosts are not encrypted",
-}
 _SWITCHES = {
     "toolkit_firewall": "firewall",
     "toolkit_swarm_tls": "swarm-tls",

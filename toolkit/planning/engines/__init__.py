@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING
 
 from toolkit.domain.engine import engine_spec
 from toolkit.errors import InputError
-from toolkit.planning.engines.figures import Figures
-from toolkit.planning.engines.port import Engine
-from toolkit.planning.engines.vllm import Vllm
 
-_ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (Vllm(),)}
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from toolkit.planning.engines.figures import Figures
+    from toolkit.planning.engines.port import Engine
+
+
+@cache
+def _engines() -> Mapping[str, Engine]:
+    # Here and not above: a switch to a standby asks no engine for anything, and must start at once.
+    from toolkit.planning.engines.vllm import Vllm
+
+    return {engine.name: engine for engine in (Vllm(),)}
 
 
 def engine_named(name: str) -> Engine:
     """Return the engine called `name`; raises InputError where there is none."""
-    if name not in _ENGINES:
+    if name not in _engines():
         raise InputError(
-            f"no engine {name!r}; known: {', '.join(_ENGINES)}", hint="toolkit engine list"
+            f"no engine {name!r}; known: {', '.join(_engines())}", hint="toolkit engine list"
         )
-    return _ENGINES[name]
+    return _engines()[name]
 
 
 def engine_of(identifier: str) -> Engine:
@@ -29,4 +39,4 @@ def engine_of(identifier: str) -> Engine:
 
 def all_figures() -> tuple[Figures, ...]:
     """Return the names of metrics of all engines, for rules and dashboards."""
-    return tuple(each for engine in _ENGINES.values() for each in engine.figures())
+    return tuple(each for engine in _engines().values() for each in engine.figures())

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.capabilities import ModelFacts
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.fit import Actual
-from toolkit.domain.golden import Kind
-from toolkit.domain.model import ServingValue, Version
-from toolkit.domain.release import Release
-from toolkit.planning.engines.figures import Figures
+if TYPE_CHECKING:
+    from toolkit.domain.accelerator import Accelerator
+    from toolkit.domain.capabilities import ModelFacts
+    from toolkit.domain.engine import EngineLock
+    from toolkit.domain.facts import HostFacts
+    from toolkit.domain.fit import Actual
+    from toolkit.domain.golden import Kind
+    from toolkit.domain.model import ServingValue, Version
+    from toolkit.domain.release import Release
+    from toolkit.planning.engines.figures import Figures
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,6 @@ from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
 from toolkit.workflows.change.wanted import Order, usual_start
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look, look_free
 from toolkit.workflows.tools import Tools
-from toolkit.workflows.use.collect import collect_in_passing
 
 Confirm = Callable[[RolloutPlan], bool]
 
@@ -78,6 +77,9 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
         states = Rollout(taking_part, plan, facts, order, str(uuid.uuid4())).perform()
         first.routers.catch_up()
     done = RolledOut(plan, not plan.empty, states, first.clock() - started)
+    # Here and not above: it takes longer to load than a host to switch.
+    from toolkit.workflows.use.collect import collect_in_passing
+
     collect_in_passing([each.host for each in there], first.history)
     return _finished(done)
 

@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from toolkit.domain.channel import HOOK_COMMANDS, Channel, NotifySettings
-from toolkit.domain.notice import Notice
 from toolkit.errors import InputError, RefusedError
 from toolkit.workflows.tools import Say
+
+# Settings are read when a command begins or has ended: a rollback acts before it loads what tells people.
+if TYPE_CHECKING:
+    from toolkit.domain.channel import Channel, NotifySettings
+    from toolkit.domain.notice import Notice
 
 # All channels together, once a command has ended: people wait for their prompt.
 TELL_SECONDS = 10.0
@@ -24,7 +27,7 @@ MOST_OLD = 20
 # A notice that could not be delivered for so long is given up.
 KEEP_SECONDS = 7 * 86400.0
 
-Deliver = Callable[[Channel, Notice, float], None]
+Deliver = Callable[["Channel", "Notice", float], None]
 Record = dict[str, Any]
 
 
@@ -50,6 +53,8 @@ class NoticeDesk:
 
     @cached_property
     def _settings(self) -> NotifySettings:
+        from toolkit.domain.channel import NotifySettings
+
         if not self._path.exists():
             return NotifySettings()
         # Here and not above: a command without settings reads no YAML for them.
@@ -63,6 +68,8 @@ class NoticeDesk:
 
     def ask_before(self, intent: Mapping[str, Any], plan: Mapping[str, Any]) -> None:
         """Call the hook before a deployment; raises RefusedError with its words where it does not agree."""
+        from toolkit.domain.channel import HOOK_COMMANDS
+
         hook = self._settings.before
         if hook is None or intent["command"] not in HOOK_COMMANDS:
             return
@@ -116,6 +123,8 @@ class NoticeDesk:
         self, settings: NotifySettings, notice: Notice, plan: Mapping[str, Any]
     ) -> Iterable[Record]:
         hook = settings.after
+        from toolkit.domain.channel import HOOK_COMMANDS
+
         if hook is None or notice.command not in HOOK_COMMANDS:
             return
         from toolkit.adapters.notices.hook import call_hook

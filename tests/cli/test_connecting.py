@@ -1,0 +1,76 @@
+"""A rollback connects to its hosts before it loads what it needs later, and loads nothing that others need."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import Prompt
+
+# Plans and carries out a change; hosts are being connected while it is loaded.
+LATER = (
+    "toolkit.adapters.history.history",
+    "toolkit.planning.change.deploy",
+    "toolkit.workflows.change.rollout",
+    "toolkit.workflows.trail.trail",
+)
+# Takes as long to load as a host to switch, and a switch to a standby needs none of it.
+NEVER = (
+    "toolkit.adapters.history.tallies",
+    "toolkit.adapters.history.use",
+    "toolkit.domain.channel",
+    "toolkit.domain.energy",
+    "toolkit.domain.evidence",
+    "toolkit.domain.fit",
+    "toolkit.domain.keys",
+    "toolkit.domain.load",
+    "toolkit.domain.perimeter",
+    "toolkit.domain.use",
+    "toolkit.planning.engines.vllm",
+    "toolkit.workflows.use.collect",
+)
+CONNECTS = f"""
+import sys
+from toolkit.cli import change, main
+
+def connect(hosts, home):
+    print(*[host.name for host in hosts], *[each for each in {LATER + NEVER} if each in sys.modules])
+    sys.exit()
+
+change.connect = connect
+main.cli.main(["rollback", "tiny", "--yes"], prog_name="toolkit", standalone_mode=False)
+"""
+LOADS = f"""
+import sys
+import toolkit.cli.rollback, toolkit.workflows.change.rollout, toolkit.workflows.trail.trail
+import toolkit.adapters.hosts.host, toolkit.adapters.history.history
+print(*[each for each in {NEVER} if each in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(("program", "said"), [(CONNECTS, "gpu1 gpu2"), (LOADS, "")])
+def test_a_rollback_loads_late_what_it_needs_late(tmp_path: Path, program: str, said: str) -> None:
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text(
+        "all:\n  hosts:\n    gpu1: {ansible_host: 10.0.0.1}\n    gpu2: {ansible_host: 10.0.0.2}\n"
+    )
+    places = {"TOOLKIT_HOME": str(tmp_path / "home"), "TOOLKIT_FLEET": str(fleet)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **places},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == said
+
+
+def test_a_change_names_a_host_that_the_fleet_has_not_before_all_else(prompt: Prompt) -> None:
+    for words in (("rollback", "tiny"), ("deploy", "tiny@v1")):
+        said = prompt(*words, "--host", "nowhere", "--yes")
+        assert said.code == 2 and "nowhere" in said.err
