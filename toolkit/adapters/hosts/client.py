@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from toolkit.adapters.descriptors import need_descriptors
 from toolkit.adapters.hosts.conversation import Conversation
 from toolkit.adapters.hosts.dialog import Dialog, Ended, running
 from toolkit.adapters.hosts.refusals import pauses, refuses_for_now
@@ -138,9 +139,10 @@ class Clients:
         self._guard = threading.Lock()
 
     def of(self, host: Host) -> HostClient:
-        """Return the client of `host`."""
+        """Return the client of `host`; raises ToolkitError where this process may not open what so many need."""
         with self._guard:
             if host.name not in self._clients:
+                need_descriptors(len(self._clients) + 1)
                 self._clients[host.name] = host_client(host, self.scratch, self.stop)
             return self._clients[host.name]
 
