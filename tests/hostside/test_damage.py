@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from toolkit.adapters.hosts.facts import facts_from_json
 from toolkit.domain.keys import KeyRing
+from toolkit.planning.routing.differences import file_edits
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.keys import with_key
@@ -116,6 +118,20 @@ def test_no_document_of_a_host_ends_an_observation(tmp_path: Path, path: str) ->
             seen = ask("observe", label="")
             assert "result" in seen, (words[:40], seen)
             facts_from_json("alpha", seen["result"])
+
+
+def test_edits_of_routes_that_a_host_does_not_have_change_nothing(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    old, new = render_files(ROUTES), render_files(replace(ROUTES, serial=ROUTES.serial + 1))
+    edits = file_edits(old, new)
+    with talk(tmp_path) as ask:
+        done = ask("apply-routes", edits=edits)["result"]
+        assert done["changed"] == ["routes.json"]
+        assert (tmp_path / "router/routes.json").read_text() == new["routes.json"]
+        assert ask("apply-routes", edits=edits)["result"] == {"stale": ["routes.json"]}
+        del edits["holds.map"]
+        assert "missing files of the router: holds.map" in ask("apply-routes", edits=edits)["error"]
+        assert (tmp_path / "router/routes.json").read_text() == new["routes.json"]
 
 
 def test_without_its_routes_a_host_still_shows_who_has_the_traffic(tmp_path: Path) -> None:

@@ -24,21 +24,23 @@ import withdrawals
 from directory import make_own
 from router_files import FILES
 from router_socket import RouterDown, RouterError
+from splices import Stale, spliced
 from wire import Document, Servers
 
 
 def apply(root: str, request: Document) -> Document:
     """Bring files and running workers to the given state: by a reload where one is needed, else by commands.
 
-    Request: `files` {name: text}, all of FILES, and optionally `wait_up` seconds (5) for a target that is to gain
-    traffic, and `holder`, the token of the deployment lock that the command must still hold. Result: {"running",
-    "changed" [names], "reloaded", "workers", "commands", "ms"}. Raises LockLost, and RouterError with the reason; where
-    the router refused the files or a target is not up, files and workers are as before.
+    Request: `files` {name: text} and `edits`, see `spliced`, together all of FILES; and optionally `wait_up` seconds
+    (5) for a target that is to gain traffic, and `holder`, the token of the deployment lock that the command must still
+    hold. Result: {"running", "changed" [names], "reloaded", "workers", "commands", "ms"}, or {"stale" [names]} where
+    edits belong to other files than this host's, and nothing has changed. Raises LockLost, and RouterError with the
+    reason; where the router refused the files or a target is not up, files and workers are as before.
     """
     started = time.monotonic()
     directory = os.path.join(root, "router")
-    files = request["files"]
-    if wrong := set(files) ^ set(FILES):
+    named = {*request.get("files", {}), *request.get("edits", {})}
+    if wrong := named ^ set(FILES):
         raise RouterError(f"unknown or missing files of the router: {', '.join(sorted(wrong))}")
     if not os.path.isdir(directory):
         # As for keys: a router that is provisioned later reads the files.
@@ -47,6 +49,10 @@ def apply(root: str, request: Document) -> Document:
         if "holder" in request:
             deployment_lock.require(root, request["holder"])
         former = {name: router_files.read(os.path.join(directory, name)) for name in FILES}
+        try:
+            files = spliced(request.get("files", {}), request.get("edits", {}), former)
+        except Stale as stale:
+            return {"stale": stale.args[0]}
         changed = [name for name in FILES if files[name] != former[name]]
         routes = routes_file.parsed(files["routes.json"])
         withdrawals.require_kept(root, routes_file.parsed(former["routes.json"] or ""), routes)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 from toolkit.adapters.ansible.converge import Progress
@@ -54,6 +55,7 @@ from toolkit.domain.use import LedgerSums, Place, UseChunk
 from toolkit.errors import HostError
 from toolkit.hostside.routes_file import edited, is_sound, needs_reload, parsed, targets_of
 from toolkit.hostside.sleeping import awake, sleepers
+from toolkit.hostside.splices import Stale, spliced
 
 MEMORY = 24 * 10**9
 # The log lines on memory of a replica that is ready.
@@ -291,8 +293,13 @@ class FakeHost(Guarded):
         if self.opened and self.opened.rollout == rollout:
             self.opened = None
 
-    def apply_routes(self, files: Mapping[str, str]) -> None:
+    def apply_routes(
+        self, files: Mapping[str, str], edits: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         self.require_lock()
+        with suppress(Stale):
+            whole = {name: text for name, text in files.items() if name not in edits}
+            files = spliced(whole, edits, self.files)
         self._do(f"routes {'reload' if needs_reload(self.files, files) else 'runtime'}")
         self.files.update(files)
         self.loaded = files["routes.json"]

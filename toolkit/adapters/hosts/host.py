@@ -7,6 +7,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from toolkit.adapters.hosts import heartbeat
@@ -163,10 +164,15 @@ class RealHost(Named):
     def drop_deployment(self, rollout: str) -> None:
         self._ask("drop-deployment", rollout=rollout)
 
-    def apply_routes(self, files: Mapping[str, str]) -> None:
+    def apply_routes(
+        self, files: Mapping[str, str], edits: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         self.require_lock()
         holder = {"holder": self._held[0]} if self._held else {}
-        self._ask("apply-routes", files=dict(files), **holder)
+        whole = {name: text for name, text in files.items() if name not in edits}
+        answer = self._ask("apply-routes", files=whole, edits=dict(edits), **holder)
+        if "stale" in answer:
+            self._ask("apply-routes", files=dict(files), **holder)
 
     def keys(self) -> HostKeys:
         from toolkit.domain.keys import HostKeys, KeyRing

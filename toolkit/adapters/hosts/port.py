@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 # Here alone: to load what a command never asks a host for would make a rollback late.
@@ -147,10 +148,14 @@ class HostPort(Named, Protocol):
     def drop_deployment(self, rollout: str) -> None:
         """Forget the deployment of this rollout, which has ended."""
 
-    def apply_routes(self, files: Mapping[str, str]) -> None:
+    def apply_routes(
+        self, files: Mapping[str, str], edits: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         """Make the router follow `files`, all that follow from its routes, at once.
 
-        The host compares them with its router's present state, and sends commands or reloads it.
+        `edits` make such a file out of the one that the host is believed to have, by name, and are sent in its place; a
+        host that has another one gets the files whole. The host compares them with its router's present state, and
+        sends commands or reloads it.
         """
 
     def keys(self) -> HostKeys:

@@ -18,6 +18,8 @@ from toolkit.planning.routing.routes import (
 # The name of a server's twin begins with this; no host and no slot has a colon in its name.
 TWIN = "standby:"
 INDICATOR = "up."
+# Stands for the name of a host; no host is called so.
+_SOMEWHERE = "<somewhere>"
 _HEAD = "# Written by the toolkit from routes.json; the router's base is haproxy.cfg.\n"
 
 
@@ -38,58 +40,97 @@ _BY_PREFIX = (
 
 def render_files(routes: Routes, at: str = "") -> dict[str, str]:
     """Return every file that follows from the routes, by name, for the router of the host `at`."""
-    return {
-        "backends.cfg": render_backends(routes, at),
-        "models.map": render_map(routes),
-        "models-described.map": render_described_map(routes),
-        "slots.map": render_slots(routes, at),
-        "shares.map": render_shares(routes),
-        "holds.map": render_holds(routes),
-        "asleep.map": render_asleep(routes),
-        "relay.map": render_relay(routes, at),
-        "aliases.map": render_aliases(routes),
-        "kinds.map": render_kinds(routes),
-        "models.json": render_models_json(routes),
-        "routes.json": json.dumps(routes.as_json(at), indent=2) + "\n",
-    }
+    return Rendering(routes).at(at)
 
 
-def render_backends(routes: Routes, at: str = "") -> str:
-    """Return `backends.cfg`: a backend per model with a server per slot, and one for each slot of this host.
+class Rendering:
+    """The files of all routers that have the same `routes`. What hosts have in common is rendered once."""
 
-    A slot without traffic has weight 0 and is checked like the others, so that the router knows it to be up when it is
-    needed. Each server has a twin, which takes the traffic of a standby while no server with a weight is up: HAProxy
-    can change weights at run time, but not make a server a backup. The backend of a single slot takes the requests
-    that other hosts' routers hand on, see `relay.map`. An indicator takes none: it has a server as long as its target
-    may get new requests. The last backends are for Prometheus.
-    """
-    text = _HEAD
-    for route in routes.routes:
-        text += f"\nbackend {backend_name(route.model)}\n"
-        text += _BY_PREFIX if route.routing == PREFIX else "    balance leastconn\n" if at else ""
-        text += _handing_on(route.model) if at else ""
-        text += "    option allbackups\n"
+    def __init__(self, routes: Routes) -> None:
+        self.routes = routes
+        self._common = {
+            "models.map": render_map(routes),
+            "models-described.map": render_described_map(routes),
+            "shares.map": render_shares(routes),
+            "holds.map": render_holds(routes),
+            "asleep.map": render_asleep(routes),
+            "aliases.map": render_aliases(routes),
+            "kinds.map": render_kinds(routes),
+            "models.json": render_models_json(routes),
+        }
+        self._document = json.dumps(routes.as_json(_SOMEWHERE), indent=2) + "\n"
+        # As another host sees a target, by model and target.
+        self._far: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def at(self, host: str) -> dict[str, str]:
+        """Return every file by name for the router of this host."""
+        return {
+            **self._common,
+            "backends.cfg": self.backends(host),
+            "slots.map": render_slots(self.routes, host),
+            "relay.map": render_relay(self.routes, host),
+            # It names the host in its first lines.
+            "routes.json": self._document.replace(json.dumps(_SOMEWHERE), json.dumps(host), 1),
+        }
+
+    def backends(self, at: str) -> str:
+        """Return `backends.cfg`: a backend per model with a server per slot, and one for each slot of this host.
+
+        A slot without traffic has weight 0 and is checked like the others, so that the router knows it to be up when it
+        is needed. Each server has a twin, which takes the traffic of a standby while no server with a weight is up:
+        HAProxy can change weights at run time, but not make a server a backup. The backend of a single slot takes the
+        requests that other hosts' routers hand on, see `relay.map`. An indicator takes none: it has a server as long as
+        its target may get new requests. The last backends are for Prometheus.
+        """
+        parts = [_HEAD]
+        for route in self.routes.routes:
+            parts += _head(route, at)
+            seen = [self._seen(route.model, target, at) for target in route.targets]
+            parts += [servers for servers, _ in seen]
+            for target in route.on(at) if at else ():
+                parts.append(
+                    f"\nbackend {relay_name(route.model, target)}\n"
+                    "    retries 0\n"
+                    f"    server {target.name} {target.address(at)}{_REFUSED}\n"
+                )
+            parts += [indicator for _, indicator in seen if at]
+            parts += [_exposed(route.model, target) for target in route.on(at)]
+        return "".join(parts)
+
+    def _seen(self, model: str, target: Target, at: str) -> tuple[str, str]:
+        """Return the servers and the indicator of a target in the router of the host `at`."""
+        if not at or target.host in ("", at):
+            return _servers(model, target, at), _indicated(model, target, at)
+        key = (model, target.name)
+        if key not in self._far:
+            self._far[key] = _servers(model, target, at), _indicated(model, target, at)
+        return self._far[key]
+
+
+def _head(route: Route, at: str) -> list[str]:
+    return [
+        f"\nbackend {backend_name(route.model)}\n",
+        _BY_PREFIX if route.routing == PREFIX else "    balance leastconn\n" if at else "",
+        _handing_on(route.model) if at else "",
+        "    option allbackups\n",
         # HAProxy waits this long before it gives a refused request to the last server that is left.
-        text += "    timeout connect 500ms\n"
-        text += _drawing(route, at)
+        "    timeout connect 500ms\n",
+        _drawing(route, at),
         # For a worker that a reload left behind, see slots.map in haproxy.cfg.
-        text += "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
-        text += "    use-server %[var(txn.canary)] if { var(txn.canary) -m found }\n"
-        text += "    force-persist if { stopping }\n"
-        for target in route.targets:
-            text += _servers(route.model, target, at)
-        for target in route.on(at) if at else ():
-            text += f"\nbackend {relay_name(route.model, target)}\n"
-            text += "    retries 0\n"
-            text += f"    server {target.name} {target.address(at)}{_REFUSED}\n"
-        for target in route.targets if at else ():
-            text += f"\nbackend {indicator_name(route.model, target)}\n"
-            text += "    http-check disable-on-404\n"
-            tracked = f"{backend_name(route.model)}/{target.name}"
-            text += f"    server {target.name} {target.address(at)} no-check track {tracked}\n"
-        for target in route.on(at):
-            text += _exposed(route.model, target)
-    return text
+        "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n",
+        "    use-server %[var(txn.canary)] if { var(txn.canary) -m found }\n",
+        "    force-persist if { stopping }\n",
+    ]
+
+
+def _indicated(model: str, target: Target, at: str) -> str:
+    """Return the backend that has a server as long as the target may get new requests."""
+    tracked = f"{backend_name(model)}/{target.name}"
+    return (
+        f"\nbackend {indicator_name(model, target)}\n"
+        "    http-check disable-on-404\n"
+        f"    server {target.name} {target.address(at)} no-check track {tracked}\n"
+    )
 
 
 def _exposed(model: str, target: Target) -> str:
@@ -121,12 +162,13 @@ def _drawing(route: Route, at: str) -> str:
             f"    http-request set-var(txn.draw) var(txn.prefix),crc32,mod({WHOLE})"
             " if has_prefix { var(txn.draw) -m found }\n"
         )
-    for target in route.targets:
-        text += (
-            f"    http-request set-var(txn.canary) str({target.name}) if {{ var(txn.draw) -m found }}"
-            " !{ var(txn.canary) -m found }"
-            f" {{ str({model}:{target.name}),map_str_int(shares.map),sub(txn.draw) gt 0 }}\n"
-        )
+    drawn = [
+        f"    http-request set-var(txn.canary) str({target.name}) if {{ var(txn.draw) -m found }}"
+        " !{ var(txn.canary) -m found }"
+        f" {{ str({model}:{target.name}),map_str_int(shares.map),sub(txn.draw) gt 0 }}\n"
+        for target in route.targets
+    ]
+    text += "".join(drawn)
     if at:
         # A server whose relay answers 404 gets nothing new by its weight; by its name it would.
         text += (

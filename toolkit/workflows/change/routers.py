@@ -10,7 +10,8 @@ from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.facts import HostFacts
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.routing.agreement import settled, with_routes
-from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.differences import file_edits
+from toolkit.planning.routing.files import Rendering
 from toolkit.planning.routing.routes import Routes
 
 Edit = Callable[[Routes], Routes]
@@ -28,6 +29,8 @@ class Routers:
         self._hosts = {host.label: host for host in hosts}
         self._known: dict[str, Routes] = {}
         self._guard = threading.Lock()
+        # Of the routes that routers are told, and of those that they had.
+        self._renderings: list[Rendering] = []
         self.behind: dict[str, str] = {}
         self.routes = Routes()
 
@@ -74,6 +77,7 @@ class Routers:
 
     def _tell(self, new: Routes) -> dict[str, ToolkitError]:
         labels = [label for label in self._known if label not in self.behind]
+        self._renderings = [Rendering(new), *self._renderings[:1]]
         if len(labels) == 1:
             found = [self._apply(labels[0], new)]
         else:
@@ -85,12 +89,24 @@ class Routers:
         return {label: error for label, error in zip(labels, found, strict=True) if error}
 
     def _apply(self, label: str, new: Routes) -> ToolkitError | None:
+        files = self._rendering(new).at(label)
+        former = self._known[label]
+        # A router without routes has what it was set up with.
+        edits = file_edits(self._rendering(former).at(label), files) if former.routes else {}
         try:
-            self._hosts[label].apply_routes(render_files(new, label))
+            self._hosts[label].apply_routes(files, edits)
         except HostError as error:
             return error
         self._known[label] = new
         return None
+
+    def _rendering(self, routes: Routes) -> Rendering:
+        for each in self._renderings:
+            if each.routes is routes or each.routes == routes:
+                return each
+        made = Rendering(routes)
+        self._renderings.append(made)
+        return made
 
     def _tell_back(self, new: Routes, failed: Collection[str]) -> None:
         """Take a change that a needed router refused back from the routers that followed."""
