@@ -27,6 +27,7 @@ SECTIONS = {
     "bench_deploy.py": ("deploy",),
     "bench_change.py": ("changes", "rollback"),
     "bench_fleet_look.py": ("fleet-status", "fleet-deploy"),
+    "bench_many_hosts.py": ("many-hosts",),
     "bench_typing.py": ("typing",),
     "bench_fleet_change.py": ("fleet-upgrade", "fleet-rollback"),
     "bench_playbooks.py": ("playbooks",),
