@@ -19,6 +19,9 @@ import pytest
 
 from tests.hostside.router_lab import REPO, Backend, lab, router_socket, until
 from tests.hostside.router_site import PATH, Site
+from tests.hostside.test_router_fleet import Pair, pair
+from toolkit.domain.warmth import WhenAsleep
+from toolkit.planning.change.sleep import patience
 from toolkit.planning.routing.edits import with_model, with_sleep, with_wake
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Alternate, Route, Routes, Sleep, Target
@@ -32,7 +35,7 @@ import sleeping
 import takeover
 import warmth
 
-__all__ = ["lab"]
+__all__ = ["lab", "pair"]
 
 SERVING, STANDBY = Target("blue", 8100, 100), Target("green", 8101, standby=True)
 ON_TWO = tuple(
@@ -147,9 +150,9 @@ def test_a_router_that_has_just_started_wakes_nothing_on_other_hosts(tmp_path: P
     (route,) = sleeping.sleepers(routes)
 
     def woken(up: set[str]) -> bool:
-        names = [each.name for each in ON_TWO]
-        seen = looking._steady(routes, route, {name: name in up for name in names})
-        return looking._is_woken(route, False, seen)
+        checks = {each.name: each.name in up for each in ON_TWO}
+        looking._note_down(route, checks)
+        return looking._is_woken(route, False, looking._steady(routes, route, checks))
 
     assert not woken(set())
     # b has booted: its router says for two seconds that all is well
@@ -157,6 +160,20 @@ def test_a_router_that_has_just_started_wakes_nothing_on_other_hosts(tmp_path: P
     assert not woken(set())
     # a client of b has woken it
     assert [woken({"b.blue"}) for _ in range(warmth.LOOKS)] == [False] * (warmth.LOOKS - 1) + [True]
+
+
+def test_a_host_whose_requests_still_end_wakes_the_model_nowhere(tmp_path: Path) -> None:
+    looking, routes = warmth.Warmth(str(tmp_path)), asleep(*ON_TWO, at="a")
+    (route,) = sleeping.sleepers(routes)
+
+    def woken(*up: str) -> bool:
+        checks = {each.name: each.name in up for each in ON_TWO}
+        looking._note_down(route, checks)
+        return looking._is_woken(route, False, looking._steady(routes, route, checks))
+
+    assert not any(woken("b.blue") for _ in range(5 * warmth.LOOKS))
+    assert not woken()
+    assert any(woken("b.blue") for _ in range(warmth.LOOKS))
 
 
 class Slot:
@@ -181,15 +198,17 @@ class Slot:
         before = warmth.processes.state
 
         def state(root: str, program: str) -> dict[str, Any]:
-            if program != f"{model}-blue":
+            if root != str(self.root) or program != f"{model}-blue":
                 return before(root, program)
             return {"state": "running", "pid": self.child.pid, "started_at": None}
 
         monkeypatch.setattr(warmth.processes, "state", state)
-        threading.Thread(target=self._supervise, daemon=True).start()
+        self.thread = threading.Thread(target=self._supervise, daemon=True)
+        self.thread.start()
 
     def stop(self) -> None:
         self.ended.set()
+        self.thread.join(10)
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.child.pid, signal.SIGKILL)
         self.child.wait()
@@ -377,6 +396,87 @@ def test_two_models_share_a_device_by_sleeping_in_turn_and_a_busy_one_is_left_al
         watching.stop()
         other.stop()
         backend.stop()
+
+
+def test_the_hosts_of_a_fleet_make_place_each_for_its_own_device(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alternates, "QUIET", 0.6)
+    with contextlib.ExitStack() as stack:
+        slots: dict[str, dict[str, Slot]] = {name: {} for name in pair.routers}
+        targets = []
+        for name, router in pair.routers.items():
+            (router.root / "watch").mkdir()
+            backend = Backend(name)
+            stack.callback(backend.stop)
+            relay = next(each.relay for each in pair.routes.routes[0].targets if each.host == name)
+            targets.append(Target("blue", backend.port, 100, name, relay))
+            for model, each in (("tiny", pair.engines[name]), ("other", backend)):
+                slots[name][model] = Slot(router.root, each, monkeypatch, model)
+                stack.callback(slots[name][model].stop)
+        pair.apply(with_model(pair.routes, "other", tuple(targets), created=1))
+        for router in pair.routers.values():
+            router.up("other", "a.blue", "b.blue")
+        sleep = Sleep("a1", "wait", 40, alternates=(Alternate("other", 40, 120),))
+        pair.apply(with_sleep(pair.routes, "tiny", sleep, 120))
+        watching = {name: Watching(each.root) for name, each in pair.routers.items()}
+        for each in watching.values():
+            stack.callback(each.stop)
+        for router in pair.routers.values():
+            until(lambda router=router: warmth.rests(str(router.root), "tiny-blue"), 60)
+        until(lambda: _all_down(pair, "tiny"), 60)
+        # On b the other model is busy.
+        busy = watching["b"].warmth._alternates
+        with pytest.MonkeyPatch.context() as still:
+            still.setattr(busy, "_has_nothing_to_do", lambda *_: False)
+            assert pair.routers["a"].ask(PATH, {"model": "tiny"})[2]["X-Toolkit-Slot"] == "a.blue"
+            assert (slots["a"]["tiny"].runs, slots["a"]["other"].runs) == (True, False)
+            # Clients of b get it from a, and the other one from b.
+            until(lambda: pair.answers("b") == {"a.blue": 20}, 60)
+            assert pair.routers["b"].ask(PATH, {"model": "other"})[0] == 200
+            assert (slots["b"]["tiny"].runs, slots["b"]["other"].runs) == (False, True)
+        # Once it has nothing to do, b follows, and all routes are the same.
+        until(lambda: slots["b"]["tiny"].runs and not slots["b"]["other"].runs, 60)
+        until(lambda: _routes(pair, "a") == _routes(pair, "b"), 60)
+        until(lambda: _all_down(pair, "other"), 60)
+        # And back again, by a client of b.
+        assert pair.routers["b"].ask(PATH, {"model": "other"})[0] == 200
+        for each in slots.values():
+            until(lambda each=each: each["other"].runs and not each["tiny"].runs, 60)
+        until(lambda: _routes(pair, "a") == _routes(pair, "b"), 60)
+
+
+def _all_down(pair: Pair, model: str) -> bool:
+    """Whether the checks of both routers have noticed that no replica of a model is up; a real start takes longer."""
+    seen = [each.observe()["servers"][model] for each in pair.routers.values()]
+    return not any(server["up"] for servers in seen for server in servers.values())
+
+
+def _routes(pair: Pair, at: str) -> tuple[Route, ...]:
+    """What a router has for each model, without its own name and the number of its changes."""
+    return Routes.from_json(pair.routers[at].observe()["routes"]).routes
+
+
+def test_a_model_that_sleeps_in_part_sleeps_wholly_once_other_hosts_have_put_it_to_sleep() -> None:
+    before = asleep(*ON_TWO, at="a", sleep=TAKEN)
+    partly = routes_file.edited(before, sleeping.awake("tiny", {"b.blue"}))
+    assert (Routes.from_json(partly).routes[0].weight("b.blue"), "hold" in partly["routes"][0]) == (
+        100,
+        False,
+    )
+    found = Routes.from_json(routes_file.edited(partly, sleeping.lost("tiny"))).routes[0]
+    assert (found.hold, [each.weight for each in found.targets]) == (120, [0, 0, 0, 0])
+    assert found.sleep == Routes.from_json(before).routes[0].sleep
+    whole = routes_file.edited(before, sleeping.lost("tiny"))
+    assert whole["routes"][0]["targets"] == before["routes"][0]["targets"]
+
+
+@pytest.mark.parametrize("starts", [1, 40, 41, 100, 1300])
+@pytest.mark.parametrize("policy", ["wait", "wake", "refuse"])
+def test_both_sides_let_requests_wait_as_long(policy: str, starts: int) -> None:
+    assert sleeping.patience({"policy": policy, "starts": starts}) == patience(
+        WhenAsleep(policy), starts
+    )
 
 
 def test_a_request_that_waits_in_vain_is_told_so(site: Site, slot: Slot) -> None:

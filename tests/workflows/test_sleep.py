@@ -11,10 +11,17 @@ import pytest
 from tests.workflows.world import GB, TIMING, Killed, World, release
 from toolkit.cli.views.slot import state_words
 from toolkit.domain.warmth import WhenAsleep
-from toolkit.errors import InputError, NothingSuitableError, RefusedError, ToolkitError
+from toolkit.errors import (
+    HostError,
+    InputError,
+    NothingSuitableError,
+    RefusedError,
+    ToolkitError,
+)
 from toolkit.planning.change.drift import drift_of
 from toolkit.planning.change.sleep import alternates_of
-from toolkit.planning.routing.routes import Alternate
+from toolkit.planning.routing.files import render_files
+from toolkit.planning.routing.routes import Alternate, Routes
 from toolkit.planning.upkeep.diagnosis import Level, diagnose_host
 from toolkit.planning.upkeep.events import events_of
 from toolkit.workflows.change.sleep import Slept, put_to_sleep, wake
@@ -192,7 +199,7 @@ def test_models_take_turns_where_the_operator_says_so_also_later(two: World) -> 
     assert not fall_asleep(two).plan.changes
     assert two.routes(two.host.name).of("tiny") == route
     assert alternates_of("other", two.routes(two.host.name)) == ("tiny",)
-    assert alternates_of("tiny", two.routes(two.host.name)) == ()
+    assert alternates_of("tiny", two.routes(two.host.name)) == ("other",)
 
 
 def test_a_model_needs_no_more_memory_than_those_leave_that_make_place_for_it(two: World) -> None:
@@ -225,8 +232,82 @@ def test_whom_it_cannot_take_turns_with(
     assert two.routes(two.host.name) == before
 
 
-def test_models_of_a_fleet_of_several_hosts_take_no_turns(fleet: World) -> None:
+def on_all_hosts(world: World, model: str, *, without: str = "") -> None:
+    """Have a replica of another model beside that of tiny on each host."""
+    for host in world.hosts.values():
+        (slot, *_) = host.facts.slots_of("tiny")
+        if host.name != without:
+            beside = replace(slot, model=model, port=slot.port + 9)
+            host.facts = replace(host.facts, slots=(*host.facts.slots, beside))
+
+
+def test_models_of_a_fleet_of_several_hosts_take_turns_too(fleet: World) -> None:
     fleet.deploy(release(1))
-    with pytest.raises(RefusedError, match="on a fleet of one host alone"):
+    on_all_hosts(fleet, "other")
+    assert take_turns(fleet, "other").plan.as_json()["in_turn_with"] == ["other"]
+    for name in fleet.hosts:
+        route = fleet.routes(name).of("tiny")
+        assert route and route.sleep
+        assert route.sleep.alternates == (Alternate("other", 60, 180),)
+
+
+def test_a_host_without_one_of_them_shares_no_device(fleet: World) -> None:
+    fleet.deploy(release(1))
+    (last,) = list(fleet.hosts)[-1:]
+    on_all_hosts(fleet, "other", without=last)
+    with pytest.raises(RefusedError, match=f"so they share no device on {last}"):
         take_turns(fleet, "other")
-    assert set(words(fleet)) == {"serving"}
+
+
+def leave(world: World, *others: str) -> Slept:
+    return put_to_sleep(world.command(), "tiny", POLICY, lambda _: True, TIMING, (), others)
+
+
+def test_turns_end_where_the_operator_says_so(two: World) -> None:
+    with pytest.raises(InputError, match="tiny takes no turns with other"):
+        leave(two, "other")
+    take_turns(two, "other")
+    plan = leave(two, "other").plan
+    assert plan.words == "tiny sleeps on. It takes no turns any more"
+    routes = two.routes(two.host.name)
+    assert alternates_of("tiny", routes) == alternates_of("other", routes) == ()
+    assert not fall_asleep(two).plan.changes
+
+
+def test_turns_with_one_end_and_those_with_another_stay(two: World) -> None:
+    on_all_hosts(two, "third")
+    take_turns(two, "other")
+    assert take_turns(two, "third").plan.as_json()["in_turn_with"] == ["other", "third"]
+    assert leave(two, "other").plan.as_json()["in_turn_with"] == ["third"]
+    assert alternates_of("tiny", two.routes(two.host.name)) == ("third",)
+
+
+def test_a_model_whose_device_is_busy_says_which_model_has_it(
+    two: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_turns(two, "other")
+    monkeypatch.setattr(two.host, "_wake", lambda: None)
+    with pytest.raises(
+        HostError, match="tiny is not up: other has the device of gpu1 and is busy"
+    ) as late:
+        get_up(two)
+    assert late.value.hint == "toolkit sleep other"
+
+
+def test_a_model_that_sleeps_on_some_hosts_alone_is_put_to_sleep_on_all(fleet: World) -> None:
+    fleet.deploy(release(1))
+    fall_asleep(fleet)
+    before = fleet.routes(fleet.host.name)
+    route = before.of("tiny")
+    assert route and route.sleep
+    (first, *others) = route.targets
+    partly = replace(route, targets=(replace(first, weight=100, asleep=""), *others), hold=0)
+    for host in fleet.hosts.values():
+        routes = Routes((partly,), before.serial + 1)
+        host.apply_routes(render_files(routes, host.label))
+    (event,) = events_of(Routes((partly,)), [])
+    assert event.startswith(
+        f"tiny: it sleeps on {', '.join(each.host for each in others if each.asleep)} since"
+    )
+    assert fall_asleep(fleet).plan.changes
+    assert set(words(fleet)) == {"asleep"}

@@ -43,6 +43,13 @@ from toolkit.workflows.tools import Timing
     multiple=True,
     help="A model that shares the device: before one wakes, the other falls asleep. May be repeated.",
 )
+@click.option(
+    "--not-in-turn-with",
+    "apart_from",
+    metavar="OTHER",
+    multiple=True,
+    help="A model with which it takes no turns any more. May be repeated.",
+)
 @yes_option()
 @wait_option()
 @dry_run_option()
@@ -59,14 +66,20 @@ def sleep(
     fleet: str | None,
     home: str | None,
     as_json: bool,
-    **alternates: tuple[str, ...],
+    **turns: tuple[str, ...],
 ) -> None:
     """End a model's replicas until it is wanted; slots, files and routes stay."""
     members = open_members(home_directory(home), open_fleet(fleet).hosts, None)
     confirm = confirmation(_show, yes=yes, dry_run=dry_run, as_json=as_json)
     timing = Timing(drain=drain_timeout)
     done = put_to_sleep(
-        members, model, WhenAsleep(policy), confirm, timing, alternates["in_turn_with"]
+        members,
+        model,
+        WhenAsleep(policy),
+        confirm,
+        timing,
+        turns["in_turn_with"],
+        turns["apart_from"],
     )
     if _tell(done, as_json=as_json):
         return

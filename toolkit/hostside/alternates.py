@@ -2,12 +2,15 @@
 
 The routes list the alternates of a model in its sleep. A busy model is never put to sleep: the other one sleeps on, and
 its requests wait or are told to come again.
+
+In a fleet each host decides for its own device. The other hosts see that a model is up again and make place for it as
+soon as the other one has nothing to do there either, so all come to the same routes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-import secrets
 import time
 from collections.abc import Callable
 
@@ -50,7 +53,13 @@ class Alternates:
         return ready, done
 
     def _put_to_sleep(self, model: str, sleeper: Document) -> bool:
-        ident, now, changed = secrets.token_hex(8), int(time.time()), False
+        # Every host of a fleet gives this sleep the same name, so that their routes are equal in the end.
+        name = f"{sleeper['sleep']['id']} {model}"
+        ident, now, changed = (
+            hashlib.sha256(name.encode()).hexdigest()[:16],
+            int(time.time()),
+            False,
+        )
 
         def rest(present: Document) -> Document:
             nonlocal changed

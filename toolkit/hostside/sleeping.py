@@ -16,6 +16,8 @@ Edit = Callable[[Document], Document]
 
 FULL_WEIGHT = 100
 SERVING, STANDBY = "serving", "standby"
+# Requests wait for so many usual starts, and for so many seconds at least and at most.
+PATIENCE_TIMES, LEAST_PATIENCE, MOST_PATIENCE = 3, 120, 3600
 # The entries of asleep.map by which a router says when a request last wanted a sleeping model.
 WISH = "wake:"
 
@@ -52,6 +54,23 @@ def own(routes: Document, route: Document) -> list[Document]:
     ]
 
 
+def elsewhere(routes: Document, route: Document) -> list[Document]:
+    """Return the targets of a route that are asleep and on other hosts."""
+    at = routes.get("at", "")
+    return [
+        each
+        for each in route["targets"]
+        if each.get("asleep") and each.get("host", "") not in ("", at)
+    ]
+
+
+def patience(sleep: Document) -> int:
+    """Return for how many seconds a request waits in this sleep, as the ops machine computes it; 0 for not at all."""
+    if sleep["policy"] != "wait":
+        return 0
+    return min(MOST_PATIENCE, max(LEAST_PATIENCE, PATIENCE_TIMES * int(sleep["starts"])))
+
+
 def making_place(model: str, sleeper: Document, ident: str, since: int) -> Edit:
     """Return the edit by which `model` falls asleep so that `sleeper`, the route of another one, can wake.
 
@@ -68,11 +87,9 @@ def making_place(model: str, sleeper: Document, ident: str, since: int) -> Edit:
         )
         if own is None or route.get("sleep") or route.get("waiting") or changing:
             return route
-        back = {
-            "model": sleeper["model"],
-            "starts": other["starts"],
-            "hold": sleeper.get("hold", 0),
-        }
+        # The sleeper's own `hold` ends while another host of the fleet has it awake.
+        hold = sleeper.get("hold", 0) or patience(other)
+        back = {"model": sleeper["model"], "starts": other["starts"], "hold": hold}
         sleep = {
             "id": ident,
             "policy": other["policy"],
@@ -110,6 +127,18 @@ def awake(model: str, names: Collection[str]) -> Edit:
     Requests wait no more once a target serves. The sleep ends with its last target.
     """
     return _of_sleeper(model, lambda route: _awake(route, names))
+
+
+def lost(model: str) -> Edit:
+    """Return the edit by which a model that sleeps in part sleeps wholly: other hosts have put it to sleep again."""
+
+    def rest(route: Document) -> Document:
+        sleep = route["sleep"]
+        targets = [_asleep(each) if each["weight"] else each for each in route["targets"]]
+        left = {**route, "targets": targets}
+        return {**left, "hold": hold} if (hold := patience(sleep)) else left
+
+    return _of_sleeper(model, rest)
 
 
 def _of_sleeper(model: str, edit: Edit) -> Edit:

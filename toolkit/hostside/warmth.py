@@ -65,6 +65,8 @@ class Warmth:
         # The targets of other hosts that were seen down in a sleep: up again, they have woken.
         self._down: dict[str, set[str]] = {}
         self._alternates = alternates.Alternates(root, rests)
+        # In how many looks in a row no target with a weight was up, by sleep.
+        self._lost: dict[str, int] = {}
         # In how many looks in a row the target of another host was up, by model and name.
         self._seen: dict[tuple[str, str], int] = {}
 
@@ -79,11 +81,19 @@ class Warmth:
         wished, up = (_wished(self._directory), takeover.seen_up(self.root)) if found else ({}, {})
         for route in found:
             model, sleep = route["model"], route["sleep"]
-            seen = self._steady(routes, route, up.get(model, {}))
+            checks = up.get(model, {})
+            seen = self._steady(routes, route, checks)
+            self._note_down(route, checks)
             if sleep["due"] or self._is_woken(route, model in wished, seen):
                 ready, words = self._alternates.ready(routes, route)
-                done += words + (self._wake(routes, route, seen) if ready else [])
+                done += words
+                if ready:
+                    done += self._wake(routes, route, seen)
+                else:
+                    self._use_elsewhere(routes, route, seen)
+                    done += self._follow_to_sleep(routes, route, seen)
             else:
+                done += self._follow_to_sleep(routes, route, seen)
                 for each in sleeping.own(routes, route):
                     done += self._rest(model, each)
         self._clear(routes, marked)
@@ -99,17 +109,20 @@ class Warmth:
             found[name] = self._seen[key] >= (1 if own else LOOKS)
         return found
 
+    def _note_down(self, route: Document, checks: dict[str, bool]) -> None:
+        """Note which targets were down in this sleep. One that is up since before it has requests that end."""
+        down = self._down.setdefault(route["sleep"]["id"], set())
+        others = {routes_file.name_of(each) for each in route["targets"] if each.get("asleep")}
+        down |= {name for name in others if not checks.get(name)}
+
     def _is_woken(self, route: Document, wished: bool, up: dict[str, bool]) -> bool:
         sleep = route["sleep"]
         if (wished and sleep["policy"] != "refuse") or _woken(self.root).get(
             route["model"]
         ) == sleep["id"]:
             return True
-        down = self._down.setdefault(sleep["id"], set())
-        others = {routes_file.name_of(each) for each in route["targets"] if each.get("asleep")}
-        down |= {name for name in others if not up.get(name)}
         # A replica of this host does not get up by itself: those that did are of hosts whose clients wanted them.
-        return any(up.get(name) for name in down)
+        return any(up.get(name) for name in self._down.get(sleep["id"], ()))
 
     def _rest(self, model: str, target: Document) -> list[str]:
         """End the replica of a target once it has no request."""
@@ -156,12 +169,7 @@ class Warmth:
             program, name = f"{model}-{each['slot']}", routes_file.name_of(each)
             if self._started(program) and up.get(name) and self._answers(program, each["port"]):
                 gained.append(name)
-        gained += [
-            routes_file.name_of(each)
-            for each in route["targets"]
-            if each.get("asleep") and up.get(routes_file.name_of(each))
-            and each.get("host", "") not in ("", routes.get("at", ""))
-        ]  # fmt: skip
+        gained += _up_elsewhere(routes, route, up)
         asleep = [routes_file.name_of(each) for each in route["targets"] if each.get("asleep")]
         late = sleep["due"] and now - sleep["due"] > max(LATE, (LATE_TIMES - 1) * sleep["starts"])
         if late:
@@ -177,6 +185,27 @@ class Warmth:
 
     def _edit_routes(self, edit: sleeping.Edit) -> None:
         reweigh.reweigh(self.root, lambda present: routes_file.edited(present, edit))
+
+    def _use_elsewhere(self, routes: Document, route: Document, up: dict[str, bool]) -> None:
+        """Send requests to the hosts on which a model is up, while another one has this host's device."""
+        model, down = route["model"], self._down.get(route["sleep"]["id"], set())
+        if gained := [each for each in _up_elsewhere(routes, route, up) if each in down]:
+            self._edit_routes(sleeping.awake(model, gained))
+
+    def _follow_to_sleep(self, routes: Document, route: Document, up: dict[str, bool]) -> list[str]:
+        """Let requests wait again once the hosts that had the model awake have put it to sleep."""
+        model, name = route["model"], route["sleep"]["id"]
+        serving = [routes_file.name_of(each) for each in route["targets"] if each["weight"]]
+        in_turn = routes.get("at") and route["sleep"].get("alternates")
+        if not in_turn or not serving or any(up.get(each) for each in serving):
+            self._lost.pop(name, None)
+            return []
+        self._lost[name] = self._lost.get(name, 0) + 1
+        if self._lost[name] < LOOKS:
+            return []
+        self._lost.pop(name)
+        self._edit_routes(sleeping.lost(model))
+        return [f"{model} sleeps on all hosts again"]
 
     def _answers(self, program: str, port: int) -> bool:
         return completion.healthy(port, signs.of_slot(self.root, program)["health"])
@@ -200,6 +229,12 @@ class Warmth:
             slot = os.path.join(self.root, "slots", program)
             if program.rpartition("-")[0] in models or not os.path.isdir(slot):
                 self._started(program)
+
+
+def _up_elsewhere(routes: Document, route: Document, up: dict[str, bool]) -> list[str]:
+    """Return the targets of other hosts that are asleep in the routes and up."""
+    names = map(routes_file.name_of, sleeping.elsewhere(routes, route))
+    return [name for name in names if up.get(name)]
 
 
 def rests(root: str, program: str) -> bool:

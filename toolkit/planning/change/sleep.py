@@ -63,32 +63,48 @@ def require_restful(model: str, facts: Mapping[str, HostFacts], digests: Mapping
 
 
 def alternates_of(model: str, routes: Routes) -> tuple[str, ...]:
-    """Return the models that sleep in turn with this one."""
+    """Return the models that take turns with this one, whichever of them sleeps, ordered."""
+    own = routes.of(model)
+    known = {each.model for each in own.sleep.alternates} if own and own.sleep else set()
     return tuple(
-        route.model
-        for route in routes.routes
-        if route.sleep and any(each.model == model for each in route.sleep.alternates)
+        sorted(
+            known.union(
+                route.model
+                for route in routes.routes
+                if route.sleep and any(each.model == model for each in route.sleep.alternates)
+            )
+        )
     )
 
 
 def require_alternates(
     model: str, others: Sequence[str], facts: Mapping[str, HostFacts], digests: Mapping[str, str]
 ) -> None:
-    """Raise InputError or RefusedError where the model cannot take turns with the `others` on their host.
+    """Raise InputError or RefusedError where the model cannot take turns with the `others`.
 
-    A host puts them to sleep by itself. Routers of other hosts would not learn of that.
+    Each host puts them to sleep by itself, so each has all of them.
     """
+    having = {name for name, each in facts.items() if each.slots_of(model)}
     for other in others:
         if other == model:
             raise InputError(f"{model} takes turns with other models, not with itself")
-        if len(facts) > 1:
-            raise RefusedError(
-                "models take turns on a fleet of one host alone",
-                hint=f"toolkit sleep {other}, then toolkit wake {model}",
-            )
-        if not any(each.slots_of(other) for each in facts.values()):
+        there = {name for name, each in facts.items() if each.slots_of(other)}
+        if not there:
             raise InputError(f"{other} is not deployed", hint="toolkit status")
+        if apart := sorted(having ^ there):
+            raise RefusedError(
+                f"{model} and {other} are not on the same hosts, so they share no device on"
+                f" {', '.join(apart)}",
+                hint=f"toolkit status; toolkit sleep {other}, then toolkit wake {model}",
+            )
         require_restful(other, facts, digests)
+
+
+def require_turns(model: str, apart: Sequence[str], known: Sequence[str]) -> None:
+    """Raise InputError where the model takes no turns with one of those that are to be left `apart`."""
+    for other in apart:
+        if other not in known:
+            raise InputError(f"{model} takes no turns with {other}", hint=f"toolkit status {model}")
 
 
 def require_room(

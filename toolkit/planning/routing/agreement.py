@@ -33,9 +33,14 @@ def agreed(facts: Mapping[str, HostFacts]) -> tuple[Routes, dict[str, HostFacts]
 
 
 def behind(facts: Mapping[str, HostFacts], routes: Routes) -> tuple[str, ...]:
-    """Return the labels of hosts whose router has not the fleet's routes."""
+    """Return the labels of hosts whose router has not the fleet's routes.
+
+    Hosts that wake a model by themselves come to the same routes in different numbers of changes.
+    """
     return tuple(
-        label for label, each in facts.items() if Routes.from_json(each.routes) != routes and label
+        label
+        for label, each in facts.items()
+        if Routes.from_json(each.routes).routes != routes.routes and label
     )
 
 

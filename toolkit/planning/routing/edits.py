@@ -131,10 +131,11 @@ def with_sleep(routes: Routes, model: str, sleep: Sleep, hold: int) -> Routes:
     """Return `routes` in which the model's targets fall asleep, and requests wait for up to `hold` seconds.
 
     Hosts end the replicas of such targets once these have no request any more, and start them when the model wakes.
-    Raises InputError where the model has no route, sleeps, or is in the midst of a change.
+    A model that is awake on some hosts alone sleeps on all of them then. Raises InputError where the model has no
+    route, sleeps on all hosts, or is in the midst of a change.
     """
     route = _route_with(routes, model, ())
-    if route.sleep:
+    if route.sleep and not route.partly_awake:
         raise InputError(f"{model} sleeps already")
     if any(each.share or each.withdrawn or each.former or each.waiting for each in route.targets):
         raise InputError(
@@ -145,7 +146,7 @@ def with_sleep(routes: Routes, model: str, sleep: Sleep, hold: int) -> Routes:
             each,
             weight=0,
             standby=False,
-            asleep="serving" if each.weight else "standby" if each.standby else "",
+            asleep=each.asleep or ("serving" if each.weight else "standby" if each.standby else ""),
         )
         for each in route.targets
     )
@@ -160,6 +161,18 @@ def with_alternates(routes: Routes, model: str, alternates: tuple[Alternate, ...
     if route.sleep is None:
         raise InputError(f"{model} does not sleep")
     return _with_route(routes, replace(route, sleep=replace(route.sleep, alternates=alternates)))
+
+
+def without_turns(routes: Routes, model: str, others: Collection[str]) -> Routes:
+    """Return `routes` in which the model and the `others` take no turns any more, whichever of them sleeps."""
+    found = []
+    for route in routes.routes:
+        apart = others if route.model == model else (model,) if route.model in others else ()
+        if route.sleep and any(each.model in apart for each in route.sleep.alternates):
+            left = tuple(each for each in route.sleep.alternates if each.model not in apart)
+            route = replace(route, sleep=replace(route.sleep, alternates=left))
+        found.append(route)
+    return replace(routes, routes=tuple(found))
 
 
 def with_wake(routes: Routes, model: str, due: int) -> Routes:

@@ -138,7 +138,7 @@ class Sleep:
     id: str
     policy: str
     starts: int
-    since: int = 0
+    since: int = field(default=0, compare=False)
     due: int = 0
     alternates: tuple[Alternate, ...] = ()
 
@@ -182,6 +182,11 @@ class Route:
             raise InputError(f"requests cannot wait for {self.hold} s")
         if sum(target.share for target in self.targets) > WHOLE:
             raise InputError(f"{self.model} has shares of more than all requests")
+
+    @property
+    def partly_awake(self) -> bool:
+        """Whether the model sleeps on some of its hosts and has traffic on others."""
+        return bool(self.sleep) and any(each.weight for each in self.targets)
 
     @property
     def adapters(self) -> tuple[str, ...]:

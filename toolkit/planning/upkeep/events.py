@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.warmth import WORDS, WhenAsleep
-from toolkit.planning.routing.routes import Routes, Sleep
+from toolkit.planning.routing.routes import Route, Routes, Sleep
 
 DAY = 86400.0
 
@@ -29,18 +29,29 @@ def events_of(routes: Routes, facts: Iterable[HostFacts]) -> tuple[str, ...]:
         if slot.hung_at and each.observed_at - slot.hung_at < DAY
     ]
     found += [
-        f"{route.model}: {_sleep_words(route.sleep)}" for route in routes.routes if route.sleep
+        f"{route.model}: {_sleep_words(route.sleep, _hosts(route))}"
+        for route in routes.routes
+        if route.sleep
     ]
     return tuple(found)
 
 
-def _sleep_words(sleep: Sleep) -> str:
+def _hosts(route: Route) -> str:
+    """Return on which hosts the model sleeps, in words; nothing where that is on all of its hosts."""
+    if not route.partly_awake:
+        return ""
+    return " on " + ", ".join(sorted({each.host for each in route.targets if each.asleep}))
+
+
+def _sleep_words(sleep: Sleep, where: str) -> str:
     start = f"a start usually takes {format_seconds(sleep.starts)}"
     if sleep.alternates:
         start += f"; before it wakes, {', '.join(each.model for each in sleep.alternates)} must have nothing to do"
     if sleep.due:
-        return f"it wakes and is due at {_time(sleep.due)}; {start}"
-    return f"it sleeps since {_time(sleep.since)}; {WORDS[WhenAsleep(sleep.policy)]}; {start}"
+        return f"it wakes{where} and is due at {_time(sleep.due)}; {start}"
+    return (
+        f"it sleeps{where} since {_time(sleep.since)}; {WORDS[WhenAsleep(sleep.policy)]}; {start}"
+    )
 
 
 def _time(seconds: float) -> str:

@@ -21,10 +21,11 @@ from toolkit.planning.change.sleep import (
     require_alternates,
     require_restful,
     require_room,
+    require_turns,
     route_of,
 )
 from toolkit.planning.routing.agreement import agreed
-from toolkit.planning.routing.edits import with_alternates, with_sleep, with_wake
+from toolkit.planning.routing.edits import with_alternates, with_sleep, with_wake, without_turns
 from toolkit.planning.routing.rebuild import require_routes
 from toolkit.planning.routing.routes import MAX_HOLD, Alternate, Sleep
 from toolkit.workflows.change.wanted import usual_start
@@ -58,7 +59,7 @@ class SleepPlan:
         """The effect of the plan, in a sentence."""
         where, start = ", ".join(self.hosts), format_seconds(self.starts)
         if self.changes and self.asleep:
-            return f"{self.model} sleeps on. {self._alternates}"
+            return f"{self.model} sleeps on. {self._alternates or 'It takes no turns any more'}"
         if not self.changes:
             return (
                 f"{self.model} {'sleeps' if self.action == 'sleep' else 'is awake'}; nothing to do"
@@ -99,6 +100,14 @@ class Slept:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Models with which one takes turns from now on, and those with which it takes none any more."""
+
+    with_: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+
 Confirm = Callable[[SleepPlan], bool]
 
 
@@ -109,17 +118,20 @@ def put_to_sleep(
     confirm: Confirm,
     timing: Timing,
     in_turn_with: Sequence[str] = (),
+    apart_from: Sequence[str] = (),
 ) -> Slept:
     """Put the model to sleep on all hosts; return once its replicas have ended.
 
-    Before it wakes, its host puts the models `in_turn_with` to sleep; these are its alternates.
+    Before it wakes, its hosts put the models `in_turn_with` to sleep; these are its alternates, as are those that it
+    has so far without the ones in `apart_from`.
 
     Raises InputError where no host has it, RefusedError where it cannot sleep now or `confirm` says no, BusyError where
     another command holds a host, and HostError where one does not answer, or a replica goes on after its time.
     """
     first, began = members[0], members[0].clock()
     seen = look_free([each.host for each in members], first.patience)
-    plan = _sleep_plan(members, model, policy, seen, in_turn_with)
+    turns = Turns(tuple(in_turn_with), tuple(apart_from))
+    plan = _sleep_plan(members, model, policy, seen, turns)
     if not plan.changes:
         return Slept(plan, 0.0)
     if not confirm(plan):
@@ -127,11 +139,14 @@ def put_to_sleep(
     with lock_all([each.host for each in members], first.owner, first.patience):
         again = look([each.host for each in members])
         first.routers.observed(again.by_label)
-        plan = _sleep_plan(members, model, policy, again, in_turn_with)
+        plan = _sleep_plan(members, model, policy, again, turns)
         labels = {each.host.label for each in members}
         if plan.changes and plan.asleep:
             first.routers.change(
-                lambda routes: with_alternates(routes, model, plan.alternates), labels
+                lambda routes: with_alternates(
+                    without_turns(routes, model, turns.without), model, plan.alternates
+                ),
+                labels,
             )
         elif plan.changes:
             now = int(first.clock())
@@ -139,7 +154,12 @@ def put_to_sleep(
                 secrets.token_hex(8), str(policy), plan.starts, now, alternates=plan.alternates
             )
             hold = patience(policy, plan.starts)
-            first.routers.change(lambda routes: with_sleep(routes, model, sleep, hold), labels)
+            first.routers.change(
+                lambda routes: with_sleep(
+                    without_turns(routes, model, turns.without), model, sleep, hold
+                ),
+                labels,
+            )
     # A model that a client has woken meanwhile did sleep.
     _await(
         members,
@@ -172,7 +192,10 @@ def wake(members: Sequence[Tools], model: str, timing: Timing, begin: Confirm) -
         if route and route.sleep and not route.sleep.due:
             due = int(first.clock()) + route.sleep.starts
             first.routers.change(lambda routes: with_wake(routes, model, due), ())
-    _await(there, model, timing.ready, "is not up", lambda slot: not slot.asleep)
+    try:
+        _await(there, model, timing.ready, "is not up", lambda slot: not slot.asleep)
+    except HostError as error:
+        raise _in_the_way(model, look([each.host for each in there]), error) from error
     return Slept(plan, first.clock() - began)
 
 
@@ -181,7 +204,7 @@ def _sleep_plan(
     model: str,
     policy: WhenAsleep,
     seen: FleetFacts,
-    others: Sequence[str],
+    turns: Turns,
 ) -> SleepPlan:
     if seen.errors:
         # Its router would go on as before, and its replica too.
@@ -192,16 +215,19 @@ def _sleep_plan(
     having = tuple(name for name, each in facts.items() if each.slots_of(model))
     starts = _start_of(members[0], model)
     digests = {each.host.name: each.provision_digest for each in members}
-    require_alternates(model, others, facts, digests)
-    # A sleeping model names its alternates, so they stay until both are awake.
-    others = others or alternates_of(model, routes)
+    require_alternates(model, turns.with_, facts, digests)
+    # The model that sleeps knows its alternates, so they stay until both are awake.
+    known = alternates_of(model, routes)
+    require_turns(model, turns.without, known)
+    others = sorted({*known, *turns.with_} - {*turns.without})
     policy = WhenAsleep(route.sleep.policy) if route.sleep else policy
     alternates = tuple(
         Alternate(each, taken := _start_of(members[0], each), patience(policy, taken))
         for each in others
     )
-    if route.sleep:
-        changes = not {*others} <= {each.model for each in route.sleep.alternates}
+    if route.sleep and not route.partly_awake:
+        has = {each.model for each in route.sleep.alternates}
+        changes = {*others} != has or any(each in known for each in turns.without)
         return SleepPlan(
             "sleep",
             model,
@@ -233,6 +259,28 @@ def _wake_plan(model: str, seen: FleetFacts) -> SleepPlan:
     policy = WhenAsleep(sleep.policy)
     return SleepPlan(
         "wake", model, having, policy, sleep.starts, True, seen.unreachable, sleep.alternates
+    )
+
+
+def _in_the_way(model: str, seen: FleetFacts, error: HostError) -> HostError:
+    """Return the error of a model that did not wake: the busy models that have its device, where there are some."""
+    routes, facts = agreed(seen.by_label)
+    alternates = alternates_of(model, routes)
+    busy = [
+        (name, other)
+        for name, each in facts.items()
+        if any(slot.asleep for slot in each.slots_of(model))
+        for other in alternates
+        if any(slot.release and not slot.asleep for slot in each.slots_of(other))
+    ]
+    if not busy:
+        return error
+    names = sorted({other for _, other in busy})
+    where = ", ".join(f"{other} has the device of {name}" for name, other in busy)
+    return HostError(
+        f"{model} is not up: {where} and is busy, or a command or a guard holds it; {model} wakes once it has had no"
+        f" request for 10 seconds",
+        hint=" or ".join(f"toolkit sleep {each}" for each in names),
     )
 
 
