@@ -8,6 +8,7 @@ import pytest
 
 from toolkit.adapters.ansible.announced import Announced
 
+CHECK = "replica : Validating arguments against arg spec 'main' - One replica of a model"
 START, SKIP, OK = "playbook_on_task_start", "runner_on_skipped", "runner_on_ok"
 
 
@@ -20,6 +21,7 @@ START, SKIP, OK = "playbook_on_task_start", "runner_on_skipped", "runner_on_ok"
         ([(START, "a"), (START, "b"), (OK, "b")], ["b"]),
         ([(START, "a"), ("playbook_on_stats", "")], []),
         ([(SKIP, "a"), (OK, "a")], []),
+        ([(START, CHECK), (OK, CHECK), (START, "a"), (OK, "a")], ["a"]),
     ],
 )
 def test_a_skipped_task_is_not_told(events: list[tuple[str, str]], told: list[str]) -> None:

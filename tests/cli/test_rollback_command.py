@@ -17,7 +17,9 @@ FLEET = "all:\n  hosts:\n    gpu1: {ansible_host: 10.0.0.1}\n"
 def world(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(prompt.place)
     (prompt.place / "fleet.yaml").write_text(FLEET)
+    (prompt.place / "registry.yaml").write_text("models:\n  tiny: {}\n")
     prompt.set("TOOLKIT_FLEET", prompt.place / "fleet.yaml")
+    prompt.set("TOOLKIT_REGISTRY", prompt.place / "registry.yaml")
     monkeypatch.setattr("toolkit.cli.change.open_members", lambda *_, **__: world.command())
     return world
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.cli.shell import Shell
 from toolkit.cli.names import ARGUMENTS, Name
+from toolkit.cli.unknown_model import is_known
 from toolkit.config.known_names import remember
 
 UNKNOWN = (
@@ -104,3 +107,12 @@ def test_a_key_is_unknown_where_keys_are_known(shell: Shell) -> None:
     assert (said.code, said.out) == (2, "")
     assert "no key 'nosuch' on the hosts" in said.err
     assert shell("usage", "--key", "nobody", "--no-hosts").code == 0
+
+
+def test_a_history_on_a_server_may_have_any_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    places = {"registry": "", "fleet": "", "home": str(tmp_path)}
+    assert not is_known("tiny", places)
+    monkeypatch.setenv("TOOLKIT_HISTORY", "postgresql://ops@db/history")
+    assert is_known("tiny", places)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -45,10 +46,13 @@ def require_known(model: str, home: str | None, searched: str) -> None:
 
 
 def is_known(model: str, places: dict[str, str]) -> bool:
-    """Return whether the registry or the history among `places` has the model; neither raises where it is not there."""
+    """Return whether the registry or the history among `places` has the model; neither raises where it is not there.
+
+    A history on a server may have any model: a hint is not worth a connection.
+    """
     from toolkit.adapters.history.glance import releases_in
 
-    known = model in models_in(_registry(places))
+    known = model in models_in(_registry(places)) or bool(os.environ.get("TOOLKIT_HISTORY"))
     return known or bool(releases_in(home_of(places) / "history.db", model))
 
 

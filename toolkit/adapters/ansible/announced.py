@@ -8,11 +8,13 @@ from typing import Any
 
 # Ansible says within this time that a task is skipped; one that runs longer is shown while it runs.
 PATIENCE = 1.0
+# Ansible's name of the check that every role makes of its arguments, which says nothing of the host.
+_CHECK = "Validating arguments against arg spec"
 _END = frozenset({"runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_retry"})
 
 
 class Announced:
-    """Calls `progress` with the name of each task that is not skipped, once.
+    """Calls `progress` with the name of each task that is not skipped and does something, once.
 
     A task's name is told when it ends, or after `patience` seconds where it runs longer.
     """
@@ -27,7 +29,10 @@ class Announced:
         """Take an event of Ansible's runner."""
         if kind == "playbook_on_task_start":
             self._drop()
-            self._waiting = str(data.get("name") or data.get("task"))
+            name = str(data.get("name") or data.get("task"))
+            if _CHECK in name:
+                return
+            self._waiting = name
             self._timer = threading.Timer(self._patience, self._tell)
             self._timer.daemon = True
             self._timer.start()

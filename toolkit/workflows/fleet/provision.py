@@ -221,7 +221,6 @@ class _Run:
         if self._how.stop.is_set():
             raise _Interrupted
         now = self._how.clock()
-        # Leave out the check that every role makes of its arguments.
-        if now - self._said >= _SAY_EVERY and "Validating arguments" not in task:
+        if now - self._said >= _SAY_EVERY:
             self._said = now
             self._how.say(f"{self._intent.target.name}: {task}")
