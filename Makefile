@@ -45,9 +45,8 @@ unit: $(READY) packages ## Run the tests that start no vLLM
 fuzz: $(READY) ## Run 100,000 mutated inputs through each parser of bytes from outside (half an hour)
 	FUZZ_INPUTS=$${FUZZ_INPUTS:-100000} $(BIN)/python -m pytest tests/fuzz -n 2 --dist load --durations=25
 
-# Three workers on two processors: for a quarter of their time, these tests wait for hosts.
 system: prepare ## Run the whole-system tests: real vLLM, HAProxy, Ansible
-	$(BIN)/python -m pytest -m system -n 3 -v --durations=25
+	$(BIN)/python -m pytest -m system -n 2 -v --durations=25
 
 bench: $(READY) ## Measure what docs/benchmarks.md shows
 	$(BIN)/python tests/bench/run.py
