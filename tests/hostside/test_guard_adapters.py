@@ -106,7 +106,7 @@ def test_a_breach_gives_the_former_weights_back_with_nobody_there(lab: Guarded) 
     took = time.monotonic() - began
     assert lab.found()["withdrawn"] == verdict["reason"]
     # The guard says so after the routes are in place.
-    until(lambda: lab.said[-1:] == ["law, sql of tiny-blue is what it was before"], 2)
+    until(lambda: lab.said[-1:] == ["law, sql of tiny-blue is what it was before"], 10)
     # The former one answers, and nobody waits any more.
     time.sleep(0.3)
     bad = crowd.stop()["bad"]
