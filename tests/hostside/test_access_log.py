@@ -25,9 +25,13 @@ def supervised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access_log.processes, "init_system", lambda: "supervisord")
 
 
-def write(root: Path, name: str, *lines: str) -> None:
+def write(root: Path, name: str, *lines: str) -> Path:
+    """Append lines to a file of the log; return its path."""
     (root / "supervisor").mkdir(exist_ok=True)
-    (root / "supervisor" / name).write_text("".join(f"{each}\n" for each in lines))
+    path = root / "supervisor" / name
+    with path.open("a") as file:
+        file.write("".join(f"{each}\n" for each in lines))
+    return path
 
 
 def ids(root: Path, id: str) -> list[str]:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.hostside.router_lab import REPO, until
 from tests.hostside.router_site import PATH, Site
-from tests.hostside.test_access_log import journal
+from tests.hostside.test_access_log import journal, write
 from tests.hostside.test_router_log import put_manifest
 from tests.hostside.use_lab import AT, Replica
 
@@ -40,14 +40,6 @@ FULL = (
 @pytest.fixture(autouse=True)
 def supervised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_places.processes, "init_system", lambda: "supervisord")
-
-
-def write(root: Path, name: str, *lines: str) -> Path:
-    (root / "supervisor").mkdir(exist_ok=True)
-    path = root / "supervisor" / name
-    with path.open("a") as file:
-        file.write("".join(f"{each}\n" for each in lines))
-    return path
 
 
 def told(root: Path, model: str = "", lines: int = 10, place: Any = None) -> dict[str, Any]:

@@ -74,9 +74,8 @@ def journal(root: str, pattern: str, most: int) -> list[str]:
 
     Raises OSError or a subprocess's error where the journal cannot be searched.
     """
-    unit = os.path.basename(os.path.normpath(root)) + "-router.service"
     done = subprocess.run(
-        [*_JOURNAL, "--unit", unit, "--grep", pattern, "--lines", str(most)],
+        [*_JOURNAL, "--unit", unit(root), "--grep", pattern, "--lines", str(most)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -86,6 +85,11 @@ def journal(root: str, pattern: str, most: int) -> list[str]:
     if done.returncode and done.stderr.strip():
         raise OSError(done.stderr.decode("utf-8", "replace").strip()[:400])
     return done.stdout.decode("utf-8", "replace").splitlines()
+
+
+def unit(root: str) -> str:
+    """Return the name of the router's unit."""
+    return os.path.basename(os.path.normpath(root)) + "-router.service"
 
 
 def names(root: str) -> list[str]:

@@ -12,6 +12,7 @@ import subprocess
 import time
 import zlib
 
+import access_log
 import processes
 from directory import open_plain
 from documents import parsed
@@ -19,7 +20,6 @@ from wire import Document
 
 # Bytes of the log that one look reads.
 LOOK_BYTES = 2**21
-_FORMER = 3
 # Bytes of the first line of a file that tell it from others: its time and its request's id are within.
 _HEAD = 1024
 _JOURNAL = (
@@ -42,7 +42,7 @@ class Files:
     kind = "file"
 
     def __init__(self, root: str) -> None:
-        self._path = os.path.join(root, "supervisor", "router.log")
+        self._names = access_log.names(root)
         self.place: Document = {}
         self.gap = self.more = False
 
@@ -88,13 +88,13 @@ class Files:
             data = file.read(most)
         end, full = data.rfind(b"\n") + 1, len(data) == most
         # A line that fills a whole look without an end is not the router's.
-        whole = end if (full and end) or (path == self._path and not full) else len(data)
+        whole = end if (full and end) or (path == self._names[0] and not full) else len(data)
         return data[:whole], full
 
     def _found(self) -> list[tuple[str, int, int]]:
         """Return path, inode and size of each file, the oldest first."""
         found = []
-        for name in [f"{self._path}.{each}" for each in range(_FORMER, 0, -1)] + [self._path]:
+        for name in reversed(self._names):
             with contextlib.suppress(OSError):
                 seen = os.lstat(name)
                 found.append((name, seen.st_ino, seen.st_size))
@@ -107,7 +107,7 @@ class Journal:
     kind = "journal"
 
     def __init__(self, root: str) -> None:
-        self._unit = os.path.basename(os.path.normpath(root)) + "-router.service"
+        self._unit = access_log.unit(root)
         self.place: Document = {}
         self.gap = self.more = False
 
