@@ -65,7 +65,7 @@ def elsewhere(routes: Document, route: Document) -> list[Document]:
 
 
 def patience(sleep: Document) -> int:
-    """Return for how many seconds a request waits in this sleep, as the ops machine computes it; 0 for not at all."""
+    """Return for how many seconds a request waits in this sleep; 0 for not at all."""
     if sleep["policy"] != "wait":
         return 0
     return min(MOST_PATIENCE, max(LEAST_PATIENCE, PATIENCE_TIMES * int(sleep["starts"])))

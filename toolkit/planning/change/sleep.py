@@ -7,11 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.warmth import WhenAsleep
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
+from toolkit.hostside import sleeping
 from toolkit.planning.change.room import find_room
-from toolkit.planning.routing.routes import MAX_HOLD, Route, Routes
-
-# Requests wait for so many times the usual start, and for so many seconds at least.
-PATIENCE_TIMES, LEAST_PATIENCE = 3, 120
+from toolkit.planning.routing.routes import Route, Routes
 
 
 def require_awake(model: str, routes: Routes) -> None:
@@ -23,9 +21,7 @@ def require_awake(model: str, routes: Routes) -> None:
 
 def patience(policy: WhenAsleep, starts: int) -> int:
     """Return for how many seconds a request waits for a model to wake; 0 where requests do not wait."""
-    if policy is not WhenAsleep.WAIT:
-        return 0
-    return min(MAX_HOLD, max(LEAST_PATIENCE, PATIENCE_TIMES * starts))
+    return sleeping.patience({"policy": policy.value, "starts": starts})
 
 
 def route_of(model: str, routes: Routes) -> Route:
