@@ -27,7 +27,6 @@ from toolkit.workflows.fleet.metrics import scraped, set_up
 
 if TYPE_CHECKING:
     from toolkit.adapters.hosts.port import HostPort
-    from toolkit.planning.metrics.recording import Promised
     from toolkit.workflows.fleet.metrics import Scraped
 
 _USUAL = UsualObjectives()

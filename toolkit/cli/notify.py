@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -17,9 +17,6 @@ from toolkit.domain.channel import Mail, Way, Webhook
 from toolkit.domain.notice import Notice
 from toolkit.errors import InputError, ToolkitError
 from toolkit.workflows.trail.desk import NoticeDesk
-
-if TYPE_CHECKING:
-    from toolkit.workflows.trail.desk import NoticeDesk
 
 
 @click.group(invoke_without_command=True)

@@ -28,7 +28,6 @@ from toolkit.planning.release.licence_policy import licence_verdict
 if TYPE_CHECKING:
     from toolkit.domain.audit import Head
     from toolkit.domain.release import Release
-    from toolkit.planning.evidence.proof import Decision
 
 CHECKER = Path(__file__).parent.parent / "check_evidence.py"
 _MOST_HEADERS = 2**20

@@ -57,7 +57,6 @@ from toolkit.workflows.schedule.run import preview, run_schedule
 from toolkit.workflows.schedule.warm import plan_of
 
 if TYPE_CHECKING:
-    from toolkit.adapters.timers import Crontab, SystemdUnits
     from toolkit.domain.schedule import Schedule
     from toolkit.workflows.schedule.install import Command
 
@@ -348,7 +347,6 @@ def _command(path: str, registry_path: str, fleet: str | None, home: Path) -> Co
 
 
 def _target(directory: str | None) -> SystemdUnits | Crontab:
-
     if directory is not None:
         return SystemdUnits(Path(directory), passive=True)
     return units_here() or Crontab()

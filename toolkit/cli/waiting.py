@@ -6,15 +6,12 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from toolkit.adapters.patience import Patience
 from toolkit.errors import InterruptionError
-
-if TYPE_CHECKING:
-    from toolkit.adapters.patience import Patience
 
 _SPAN = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|min|h)")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}

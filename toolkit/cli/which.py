@@ -35,9 +35,8 @@ from toolkit.workflows.fleet.cost import bills
 from toolkit.workflows.fleet.which import try_prompts
 
 if TYPE_CHECKING:
-    from toolkit.adapters.door.door import Door
     from toolkit.domain.golden import GoldenPrompt
-    from toolkit.planning.economics.which import Trial, Workload
+    from toolkit.planning.economics.which import Trial
     from toolkit.workflows.fleet.cost import Bill
 
 _SIDES = {"inside": "inside", "api": "the closed API", "": "-"}
