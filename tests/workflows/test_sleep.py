@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.world import GB, TIMING, Killed, World, release
+from toolkit.cli.views.sleep_rule import sleep_lines
 from toolkit.cli.views.slot import state_words
+from toolkit.domain.model import Policy, Registry
+from toolkit.domain.schedule import SleepRule
 from toolkit.domain.warmth import WhenAsleep
 from toolkit.errors import (
     HostError,
@@ -25,6 +28,7 @@ from toolkit.planning.routing.routes import Alternate, Routes
 from toolkit.planning.upkeep.diagnosis import Level, diagnose_host
 from toolkit.planning.upkeep.events import events_of
 from toolkit.workflows.change.sleep import Slept, put_to_sleep, wake
+from toolkit.workflows.fleet.status import observe_fleet
 
 POLICY = WhenAsleep.WAIT
 
@@ -200,6 +204,24 @@ def test_models_take_turns_where_the_operator_says_so_also_later(two: World) -> 
     assert two.routes(two.host.name).of("tiny") == route
     assert alternates_of("other", two.routes(two.host.name)) == ("tiny",)
     assert alternates_of("tiny", two.routes(two.host.name)) == ("other",)
+
+
+def test_the_status_says_of_both_models_that_they_take_turns(two: World) -> None:
+    def shown() -> tuple[str, ...]:
+        found = observe_fleet(
+            [two.host], two.history, lambda: Registry({}, Policy(), "")
+        ).alternates
+        return tuple(
+            line for name in found for line in sleep_lines(name, SleepRule(None, found[name]))
+        )
+
+    fall_asleep(two)
+    assert shown() == ()
+    take_turns(two, "other")
+    assert shown() == (
+        "other takes turns with tiny: one of them is awake, and makes place",
+        "tiny takes turns with other: one of them is awake, and makes place",
+    )
 
 
 def test_a_model_needs_no_more_memory_than_those_leave_that_make_place_for_it(two: World) -> None:

@@ -10,9 +10,11 @@ import click
 
 from toolkit.cli.context import home_directory, open_history
 from toolkit.cli.cost import first_and_last
-from toolkit.cli.options import costs_option, home_option, json_option
+from toolkit.cli.options import costs_option, home_option, json_option, schedule_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.views.cost_json import money
+from toolkit.cli.views.sleep_rule import after_words
+from toolkit.cli.warm_hours import KnownHours, known_hours
 from toolkit.domain.quantity import format_seconds
 from toolkit.planning.economics.idle import idleness
 from toolkit.workflows.fleet.recorded import recorded, window
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from toolkit.planning.economics.idle import Held, Idleness
+
+# The column that is there where a schedule says so.
+_SLEEPS = ("SLEEPS AFTER",)
 
 
 @click.command()
@@ -32,13 +37,14 @@ if TYPE_CHECKING:
     metavar="DAY",
     help="What had no request from this day on is idle.",
 )
+@schedule_option()
 @home_option()
 @json_option()
-def idle(costs_path: str, since: str, home: str | None, as_json: bool) -> None:
+def idle(costs_path: str, since: str, schedule_path: str, home: str | None, as_json: bool) -> None:
     """Show replicas and hosts that nobody uses, and what they cost a day.
 
     Use, and what holds the hosts, come from the history; prices from the file of costs. `toolkit usage` collects the
-    newest use first.
+    newest use first. The schedule says after which time without a request a model falls asleep.
     """
     from datetime import UTC, datetime
 
@@ -48,21 +54,23 @@ def idle(costs_path: str, since: str, home: str | None, as_json: bool) -> None:
     days, costs = first_and_last(since, "", today), load_costs(Path(costs_path))
     history = open_history(home_directory(home))
     situation, notes = recorded(history, costs, window(*days, int(time.time())), keys=False)
-    found = idleness(situation)
+    found, hours = idleness(situation), known_hours(schedule_path)
     if as_json:
-        print_json({"since": days[0].isoformat(), **_document(found), "notes": list(notes)})
+        rest = {"notes": list(notes), "schedule_fault": hours.fault}
+        print_json({"since": days[0].isoformat(), **_document(found, hours), **rest})
         return
-    _show(found, str(days[0]))
+    _show(found, str(days[0]), hours)
     for words in notes:
         note(words)
+    hours.tell()
 
 
-def _show(found: Idleness, since: str) -> None:
-
+def _show(found: Idleness, since: str, hours: KnownHours) -> None:
     say(f"used since {since}; a day in {found.currency}")
     say()
+    sleep = any(each.model in hours.of for each in found.held)
     table(
-        ("HOST", "MODEL", "RELEASE", "IS", "REQUESTS", "LAST USED", "A DAY"),
+        ("HOST", "MODEL", "RELEASE", "IS", "REQUESTS", "LAST USED", "A DAY", *_SLEEPS[:sleep]),
         [
             (
                 each.host,
@@ -72,6 +80,7 @@ def _show(found: Idleness, since: str) -> None:
                 f"{each.requests:,}" if each.state == "live" else "-",
                 each.last or "-",
                 _amount(each.a_day),
+                *(after_words(hours.of.get(each.model)),)[:sleep],
             )
             for each in found.held
         ],
@@ -84,16 +93,17 @@ def _show(found: Idleness, since: str) -> None:
     say(f"Of {_amount(found.a_day)} a day, {_amount(found.idle_a_day)} pays for what nobody used.")
 
 
-def _document(found: Idleness) -> dict[str, Any]:
+def _document(found: Idleness, hours: KnownHours) -> dict[str, Any]:
     return {
         "currency": found.currency,
         "a_day": _money(found.a_day),
         "idle_a_day": _money(found.idle_a_day),
-        "held": [_held(each) for each in found.held],
+        "held": [_held(each, hours) for each in found.held],
     }
 
 
-def _held(each: Held) -> dict[str, Any]:
+def _held(each: Held, hours: KnownHours) -> dict[str, Any]:
+    own = hours.of.get(each.model)
     return {
         "host": each.host,
         "model": each.model,
@@ -104,11 +114,11 @@ def _held(each: Held) -> dict[str, Any]:
         "asleep_seconds": each.asleep_seconds,
         "last_used": each.last.isoformat() if each.last else None,
         "a_day": _money(each.a_day),
+        "idle_after": own.idle_after if own else 0.0,
     }
 
 
 def _money(value: Decimal | None) -> str | None:
-
     return money(value)
 
 

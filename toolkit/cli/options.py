@@ -11,6 +11,7 @@ from toolkit.cli.numbers import Decimal, Whole
 from toolkit.cli.passwords import remember_asking
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+DEFAULT_SCHEDULE = "schedule.yaml"
 
 
 def json_option() -> Decorator:
@@ -39,6 +40,18 @@ def costs_option() -> Decorator:
         default="costs.yaml",
         show_default=True,
         help="The file with the prices of hosts.",
+    )
+
+
+def schedule_option() -> Decorator:
+    """`--schedule FILE`: which schedule to read."""
+    return click.option(
+        "--schedule",
+        "schedule_path",
+        envvar="TOOLKIT_SCHEDULE",
+        default=DEFAULT_SCHEDULE,
+        show_default=True,
+        help="The schedule file.",
     )
 
 

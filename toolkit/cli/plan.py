@@ -20,9 +20,11 @@ from toolkit.cli.options import (
     json_option,
     keep_option,
     registry_option,
+    schedule_option,
     serial_option,
 )
 from toolkit.cli.output import print_json, say
+from toolkit.cli.warm_hours import known_hours
 from toolkit.errors import NothingSuitableError
 
 
@@ -31,6 +33,7 @@ from toolkit.errors import NothingSuitableError
 @serial_option()
 @keep_option()
 @registry_option()
+@schedule_option()
 @fleet_option()
 @home_option()
 @json_option()
@@ -39,6 +42,7 @@ def plan(
     serial: int,
     keep: int,
     registry_path: str,
+    schedule_path: str,
     fleet: str | None,
     home: str | None,
     as_json: bool,
@@ -48,6 +52,8 @@ def plan(
     clients = connect(hosts, place)
     # Load these modules while the hosts are being connected.
     from toolkit.cli.views.fit import fit_lines
+    from toolkit.cli.views.sleep_rule import sleep_json
+    from toolkit.domain.schedule import SleepRule
     from toolkit.planning.change.rollout import Limits
     from toolkit.workflows.change.fitting import FitSources, fit_version
 
@@ -62,10 +68,14 @@ def plan(
     failure = None
     if not found.fits:
         failure = NothingSuitableError(f"{found.version.title} does not fit on this fleet")
+    hours = known_hours(schedule_path)
+    rule = SleepRule(hours.of.get(found.version.model), found.alternates)
     if as_json:
-        print_json(found.as_json(), failure)
+        rest = {"sleep": sleep_json(rule), "schedule_fault": hours.fault}
+        print_json({**found.as_json(), **rest}, failure)
         return
-    for line in fit_lines(found):
+    for line in fit_lines(found, rule):
         say(line)
+    hours.tell()
     if failure:
         raise failure

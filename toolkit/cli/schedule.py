@@ -23,6 +23,7 @@ from toolkit.cli.options import (
     home_option,
     json_option,
     registry_option,
+    schedule_option,
 )
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
@@ -66,18 +67,6 @@ _KEPT = (
     "HF_ENDPOINT", "HF_HOME", "PATH", "SSL_CERT_FILE", "ANSIBLE_CONFIG",
     "ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST", "ANSIBLE_BECOME_PASSWORD_FILE",
 )  # fmt: skip
-
-
-def schedule_option() -> Decorator:
-    """`--schedule FILE`: which schedule to read."""
-    return click.option(
-        "--schedule",
-        "schedule_path",
-        envvar="TOOLKIT_SCHEDULE",
-        default="schedule.yaml",
-        show_default=True,
-        help="The schedule file.",
-    )
 
 
 def to_option() -> Decorator:

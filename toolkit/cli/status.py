@@ -19,16 +19,25 @@ from toolkit.cli.context import (
     open_ports,
     read_registry,
 )
-from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.options import (
+    fleet_option,
+    home_option,
+    json_option,
+    registry_option,
+    schedule_option,
+)
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.streams import output_is_lost
 from toolkit.cli.trail import record_found
 from toolkit.cli.views.guard import guard_json, guard_words
+from toolkit.cli.views.sleep_rule import sleep_json, sleep_lines
 from toolkit.cli.views.slot import state_words, traffic_words
 from toolkit.cli.views.table import has_colours
+from toolkit.cli.warm_hours import KnownHours, known_hours
 from toolkit.domain.facts import HostFacts, SlotFacts
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.release import Deployment
+from toolkit.domain.schedule import SleepRule
 from toolkit.errors import InputError
 from toolkit.planning.change.fence import fence_remarks
 from toolkit.workflows.change.wishes import settle_bakes, watched
@@ -44,6 +53,7 @@ _COLUMNS = (
 @click.command()
 @click.argument("model", required=False)
 @registry_option()
+@schedule_option()
 @fleet_option()
 @home_option()
 @click.option("--watch", "again", is_flag=True, help="Show it anew every 2 seconds until Ctrl-C.")
@@ -51,6 +61,7 @@ _COLUMNS = (
 def status(
     model: str | None,
     registry_path: str,
+    schedule_path: str,
     fleet: str | None,
     home: str | None,
     again: bool,
@@ -59,7 +70,8 @@ def status(
     """Show what serves, what stands by and what is unfinished."""
     if again and as_json:
         raise InputError("--watch is for people, --json for programs", hint="toolkit status --json")
-    show = partial(_status, model, registry_path, fleet, home, as_json=as_json)
+    hours = known_hours(schedule_path)
+    show = partial(_status, model, registry_path, hours, fleet, home, as_json=as_json)
     show()
     while again and not output_is_lost():
         _rest(_AGAIN)
@@ -75,7 +87,13 @@ def _rest(seconds: float) -> None:
 
 
 def _status(
-    model: str | None, registry_path: str, fleet: str | None, home: str | None, *, as_json: bool
+    model: str | None,
+    registry_path: str,
+    hours: KnownHours,
+    fleet: str | None,
+    home: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     place, hosts = home_directory(home), open_fleet(fleet).hosts
     history = open_history(place, needed=False)
@@ -87,11 +105,15 @@ def _status(
     if model and not failure:
         _require_known(model, seen, history, registry_path)
     if as_json and (failure is None or seen.fleet.facts):
-        guards = [guard_json(name, each) for name, each in watched(seen.fleet, model)]
-        print_json({**seen.as_json(model), "guards": guards}, failure)
+        rest = {
+            "guards": [guard_json(name, each) for name, each in watched(seen.fleet, model)],
+            "sleep": {name: sleep_json(rule) for name, rule in _rules(seen, model, hours).items()},
+            "schedule_fault": hours.fault,
+        }
+        print_json({**seen.as_json(model), **rest}, failure)
         return
     if seen.fleet.facts:
-        _show(seen, model, several=len(hosts) > 1)
+        _show(seen, model, hours, several=len(hosts) > 1)
         # Away from the registry's directory, status is about the hosts alone.
         if seen.registry_fault and Path(registry_path).exists():
             note(f"registry: not known what has left it: {seen.registry_fault}")
@@ -122,7 +144,7 @@ def _settled(ports: list[HostPort], history: History, seen: FleetStatus, place: 
     return bool(found)
 
 
-def _show(seen: FleetStatus, model: str | None, *, several: bool) -> None:
+def _show(seen: FleetStatus, model: str | None, hours: KnownHours, *, several: bool) -> None:
     """Print what runs; with `several` hosts each line names its host."""
     slots = seen.slots(model)
     if slots:
@@ -131,6 +153,10 @@ def _show(seen: FleetStatus, model: str | None, *, several: bool) -> None:
         table(("HOST", *_COLUMNS)[first:], [row[first:] for row in rows])
         for words in _adapters(slot for _, slot in slots):
             say(words)
+        for name, rule in _rules(seen, model, hours).items():
+            for words in sleep_lines(name, rule):
+                say(words)
+        hours.tell()
     else:
         say("nothing is deployed" if model is None else f"{model} is not deployed")
     for words in (*(f"drift: {each}" for each in seen.drift), *seen.events):
@@ -151,6 +177,12 @@ def _adapters(slots: Iterable[SlotFacts]) -> list[str]:
     serving = [slot.release for slot in slots if slot.release and (slot.weight or slot.share)]
     words = [f"adapters of {each.title}: {each.adapter_words}" for each in serving if each.adapters]
     return list(dict.fromkeys(words))
+
+
+def _rules(seen: FleetStatus, model: str | None, hours: KnownHours) -> dict[str, SleepRule]:
+    """Return when the models that hosts have fall asleep without a command, by name."""
+    names = sorted({slot.model for _, slot in seen.slots(model)})
+    return {name: SleepRule(hours.of.get(name), seen.alternates.get(name, ())) for name in names}
 
 
 def _show_remarks(seen: FleetStatus) -> None:

@@ -77,6 +77,18 @@ class WarmHours:
 
 
 @dataclass(frozen=True, slots=True)
+class SleepRule:
+    """When a model falls asleep without a command, as far as that is known.
+
+    `hours` are those of the schedule; None where it has no rule for the model. Before one of its `alternates` wakes,
+    the model makes place, and the other way round.
+    """
+
+    hours: WarmHours | None = None
+    alternates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """A whole schedule: at most `most` models are upgraded in one window, with at most `unreachable` silent hosts.
 

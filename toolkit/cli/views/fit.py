@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 
 from toolkit.cli.views.changes import change_lines
+from toolkit.cli.views.sleep_rule import sleep_lines
 from toolkit.domain.fit import FitRecord, Prediction
 from toolkit.domain.quantity import format_size, part_of, stated_size
 from toolkit.domain.said_once import listed, said_once
+from toolkit.domain.schedule import SleepRule
 from toolkit.planning.fit.host_fit import HostFit
 from toolkit.workflows.fleet.fit_plan import FleetFit
 
@@ -19,15 +21,16 @@ _STARTS = 5
 _AS_PREDICTED = 0.05
 
 
-def fit_lines(found: FleetFit) -> tuple[str, ...]:
-    """Return the lines of `toolkit plan`."""
-    return tuple(_lines(found))
+def fit_lines(found: FleetFit, rule: SleepRule) -> tuple[str, ...]:
+    """Return the lines of `toolkit plan`; the model falls asleep by `rule`."""
+    return tuple(_lines(found, rule))
 
 
-def _lines(found: FleetFit) -> Iterator[str]:
+def _lines(found: FleetFit, rule: SleepRule) -> Iterator[str]:
     yield _verdict(found)
     yield from host_lines(found.hosts, found.unreachable)
     yield from _upgrade(found)
+    yield from sleep_lines(found.version.model, rule)
     if found.changes:
         yield "changes:"
         yield from change_lines(found.changes)

@@ -73,6 +73,14 @@ def alternates_of(model: str, routes: Routes) -> tuple[str, ...]:
     )
 
 
+def turns(routes: Routes) -> dict[str, tuple[str, ...]]:
+    """Return the models that take turns with others, by name and ordered, each with those others."""
+    sleeping = [each for each in routes.routes if each.sleep and each.sleep.alternates]
+    named = {other.model for each in sleeping if each.sleep for other in each.sleep.alternates}
+    models = sorted(named.union(each.model for each in sleeping))
+    return {model: alternates_of(model, routes) for model in models}
+
+
 def require_alternates(
     model: str, others: Sequence[str], facts: Mapping[str, HostFacts], digests: Mapping[str, str]
 ) -> None:

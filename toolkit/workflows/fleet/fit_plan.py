@@ -20,6 +20,7 @@ from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.domain.weight_files import index_of
 from toolkit.errors import SourceError
 from toolkit.planning.change.rollout import Limits
+from toolkit.planning.change.sleep import alternates_of
 from toolkit.planning.fit.fleet import Upgrade, plan_upgrade, provisionable
 from toolkit.planning.fit.host_fit import Candidate, HostFit, fit_host, predict_need
 from toolkit.planning.release.file_choice import choose_files, settle
@@ -34,7 +35,8 @@ class FleetFit:
     """The fit of a version on the hosts of a fleet; `unreachable` is host -> reason.
 
     `weights` is the bytes of all weights in the files, `need` the memory that the version takes of what it asks for.
-    `records` are earlier starts of the same version, predicted and actual, newest first.
+    `records` are earlier starts of the same version, predicted and actual, newest first. The model takes turns with its
+    `alternates`.
     """
 
     version: Version
@@ -44,6 +46,7 @@ class FleetFit:
     unreachable: Mapping[str, str]
     upgrade: Upgrade
     records: tuple[FitRecord, ...]
+    alternates: tuple[str, ...] = ()
 
     @property
     def fits(self) -> bool:
@@ -103,6 +106,7 @@ def plan_fit(
         unreachable=seen.unreachable,
         upgrade=upgrade,
         records=_records(history, candidate.version),
+        alternates=alternates_of(candidate.version.model, routes),
     )
 
 

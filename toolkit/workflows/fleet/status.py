@@ -13,6 +13,7 @@ from toolkit.domain.model import Registry
 from toolkit.domain.release import Deployment
 from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.change.drift import drift_of
+from toolkit.planning.change.sleep import turns
 from toolkit.planning.routing.agreement import agreed, behind
 from toolkit.planning.upkeep.departed import departed
 from toolkit.planning.upkeep.events import events_of
@@ -27,7 +28,7 @@ class FleetStatus:
     `behind` names hosts whose router missed a change; `drift` says what is not as it was deployed. `history_fault` is
     why the history could not be read in full. `left_registry` says what runs and is no longer in the registry;
     `registry_fault` is why that is not known. `events` say what happened without a command. `left_fleet` has the models
-    of each host that left the fleet file.
+    of each host that left the fleet file. `alternates` has the models that take turns with one, by its name.
     """
 
     fleet: FleetFacts
@@ -40,6 +41,7 @@ class FleetStatus:
     registry_fault: str = ""
     events: tuple[str, ...] = ()
     left_fleet: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    alternates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def slots(self, model: str | None) -> list[tuple[str, SlotFacts]]:
         """Return host's name and slot of each replica, of `model` alone where it is given."""
@@ -98,6 +100,7 @@ def observe_fleet(
         registry_fault,
         events_of(routes, facts.values()),
         hosts_that_left(history, routes, seen.labels),
+        turns(routes),
     )
 
 
