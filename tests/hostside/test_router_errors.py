@@ -107,6 +107,17 @@ def test_each_path_has_the_errors_of_its_api(
     assert given["Retry-After"] == ("1" if status == 503 else None)
 
 
+@pytest.mark.parametrize("path", ["/v1/models/none", "/nowhere", "/messages"])
+def test_a_client_of_anthropics_api_is_told_by_its_header(
+    open_door: tuple[Lab, Backend], path: str
+) -> None:
+    """Its libraries send the header with each request, also for the list of models and with a wrong base URL."""
+    named = {"anthropic-version": "2023-06-01"}
+    status, answer, headers = open_door[0].ask(path, None, "GET", **named)
+    assert (status, answer["type"], answer["error"]["type"]) == (404, "error", "not_found_error")
+    assert answer["request_id"] == headers["Request-Id"]
+
+
 def test_a_key_over_its_limit_is_told_so_in_both(locked: Lab) -> None:
     body = json.dumps({**TINY, "stream": True, "tokens": 100, "pause": 0.05})
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", locked.port)) as client:
@@ -270,6 +281,12 @@ def test_stored_answers_are_refused_with_the_reason(
         ({"previous_response_id": None}, 200),
         ({"input": [{"previous_response_id": "resp_1"}]}, 200),
         ({"previous_response_id": "resp_1"}, 400),
+        # An engine ignores a conversation, and names a variable of its own for the background.
+        ({"conversation": "conv_1"}, 400),
+        ({"conversation": {"id": "conv_1"}}, 400),
+        ({"conversation": None}, 200),
+        ({"background": True}, 400),
+        ({"background": False}, 200),
     ],
     ids=str,
 )
@@ -282,7 +299,9 @@ def test_a_response_is_made_whole_or_not_at_all(
     assert status == expected
     if expected == 400:
         error = answer["error"]
-        assert (error["code"], error["param"]) == ("not_stored", "previous_response_id")
+        (name,) = body
+        assert (error["code"], error["param"]) == ("not_stored", name)
+        assert f'without "{name}"' in error["message"]
     # elsewhere the field says nothing
     assert router.ask(CHAT, {**TINY, **body})[0] == 200
 

@@ -4,8 +4,8 @@
 -- quotes and brackets, so depth and size take time but no memory. It agrees with Python's json.loads, which the engine
 -- uses: it decodes escapes in key and value, and of several "model" keys the last one wins.
 --
--- Sets txn.continued where the body continues a stored response (a top-level "previous_response_id" that is a string), and
--- txn.model to the name, or txn.fault to "object" (not a whole JSON object) or "model" (no string of that name).
+-- Sets txn.continued to the top-level field by which the body needs stored responses, where there is one; and txn.model to
+-- the name, or txn.fault to "object" (not a whole JSON object) or "model" (no string of that name).
 
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
@@ -13,7 +13,8 @@ local QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET = 34, 92, 123, 125
 local MAX_RAW_NAME = 1024 -- no model has a longer name
 local MAX_RAW_KEY = 30    -- five letters, each as \uXXXX
 local MAX_LEAD = 4096     -- white space before the object; megabytes of it would occupy a thread
-local CONTINUED = 'previous_response_id'
+-- Fields of a request for a response, each with how a value begins that needs what is stored.
+local STORED = { previous_response_id = '^"', conversation = '^["{]', background = '^true' }
 local MAX_DEPTH = 10000   -- no parser takes more; 15 MB of brackets would occupy a thread for seconds
 
 local PLAIN = { ['"'] = '"', ['\\'] = '\\', ['/'] = '/', b = '\b', f = '\f', n = '\n', r = '\r', t = '\t' }
@@ -78,16 +79,19 @@ local function name_of(raw)
   return name
 end
 
-local function continues(text, first, last)
-  if last - first ~= #CONTINUED - 1 or sub(text, first, last) ~= CONTINUED then return false end
-  return find(text, '^[ \t\r\n]*:[ \t\r\n]*"', last + 2) ~= nil
+-- The name of the field at `first` if it needs stored responses, else nil.
+local function needs_stored(text, first, last)
+  if last - first >= MAX_RAW_KEY then return nil end
+  local key = sub(text, first, last)
+  local _, colon = find(text, '^[ \t\r\n]*:[ \t\r\n]*', last + 2)
+  return STORED[key] and colon and find(text, STORED[key], colon + 1) and key
 end
 
--- Returns the name, or nil and the fault; and whether the body continues a stored response.
+-- Returns the name, or nil and the fault; and the field that needs stored responses, if any.
 local function model_of(text)
   local i = find(sub(text, 1, MAX_LEAD), '[^ \t\r\n]')
   if not i or byte(text, i) ~= OPEN_BRACE then return nil, 'object' end
-  local depth, name, continued = 1, nil, false
+  local depth, name, continued = 1, nil, nil
   i = i + 1
   while true do
     local at = find(text, '["%[%]{}]', i)
@@ -110,8 +114,8 @@ local function model_of(text)
             last = colon
           end
         end
-      elseif depth == 1 and continues(text, i, last - 1) then
-        continued = true
+      elseif depth == 1 then
+        continued = needs_stored(text, i, last - 1) or continued
       end
       i = last + 1
     elseif char == OPEN_BRACE or char == OPEN_BRACKET then
@@ -130,7 +134,7 @@ end
 
 core.register_action('model', { 'http-req' }, function(txn)
   local name, fault, continued = model_of(txn.f:req_body() or '')
-  if continued then txn:set_var('txn.continued', true) end
+  if continued then txn:set_var('txn.continued', continued) end
   if name then
     txn:set_var('txn.model', name)
   else
