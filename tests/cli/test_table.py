@@ -36,6 +36,20 @@ def test_no_line_is_wider_than_asked_and_no_word_is_lost() -> None:
         assert letters.count("m") == 100
 
 
+def test_cells_fold_between_words_where_that_is_enough() -> None:
+    headers = ("HOST", "STATE", "MEMORY", "FILE")
+    row = ("alpha", "serving", "20.4 MB", "/var/lib/toolkit/models/a-long-name")
+    assert table_lines(headers[:3], [row[:3]], 22) == [
+        "HOST   STATE    MEMORY",
+        "alpha  serving  20.4",
+        "                MB",
+    ]
+    # A path has to break; the words beside it need not.
+    for width in range(34, 64):
+        lines = table_lines(headers, [row], width)
+        assert lines[1].startswith("alpha  serving  20.4"), lines
+
+
 def test_colours_do_not_move_columns() -> None:
     headers, rows = ("STATE", "SUBJECT"), [("ok", "disk"), ("fail", "memory")]
     plain = table_lines(headers, rows, 80)

@@ -18,6 +18,8 @@ _ENDLESS = 100_000
 _GAP = 2
 # A narrower column breaks most words; below it each row becomes a list of its own.
 _NARROW = 6
+# A longer word is a path, a digest or an address, and may break.
+_WORD = 14
 _TONES = {
     "green": {"ok", "serving", "live", "yes", "fits", "done", "passed", "succeeded"},
     "yellow": {"warn", "starting", "canary", "standby", "drifted", "running", "waiting"},
@@ -67,13 +69,18 @@ def _plain(cell: object) -> str:
 
 
 def _fitted(headers: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[int] | None:
-    """Return a width for each column, taken from the widest first; None where `width` is too small for all."""
-    widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
-    least = [
-        min(each, max(len(header), _NARROW)) for each, header in zip(widths, headers, strict=True)
-    ]
+    """Return a width for each column, taken from the widest first; None where `width` is too small for all.
+
+    Columns keep their longest word where that leaves room enough.
+    """
+    columns = list(zip(headers, *cells, strict=True))
+    widths = [max(map(len, column)) for column in columns]
     room = width - _GAP * (len(widths) - 1)
-    if sum(least) > room:
+    for keep in (_longest_word, _header):
+        least = [min(each, keep(column)) for each, column in zip(widths, columns, strict=True)]
+        if sum(least) <= room:
+            break
+    else:
         return None
     while sum(widths) > room:
         spare = [each - low for each, low in zip(widths, least, strict=True)]
@@ -81,6 +88,15 @@ def _fitted(headers: Sequence[str], cells: Sequence[Sequence[str]], width: int) 
         index = next(i for i, each in enumerate(widths) if each == widest and spare[i])
         widths[index] -= 1
     return widths
+
+
+def _longest_word(column: Sequence[str]) -> int:
+    words = [len(word) for cell in column for word in cell.split()]
+    return max(_header(column), *(each for each in words if each <= _WORD), 0)
+
+
+def _header(column: Sequence[str]) -> int:
+    return max(len(column[0]), _NARROW)
 
 
 def _folded(row: Sequence[str], widths: Sequence[int], colours: bool) -> list[str]:
