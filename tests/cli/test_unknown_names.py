@@ -75,6 +75,31 @@ def test_the_hint_names_the_model_that_was_meant(shell: Shell) -> None:
     assert said.json()["error"]["hint"] == "did you mean tiny?"
 
 
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("stop tiny@v1 --yes", "toolkit stop tiny"),
+        ("rollback tiny@v1 --yes", "toolkit rollback tiny --to v1"),
+        ("logs tiny@v1", "toolkit logs tiny"),
+        ("status tiny@v1", "toolkit status tiny"),
+        ("releases tiny@v1", "toolkit releases tiny"),
+        ("sleep tiny@v1", "toolkit sleep tiny"),
+        ("requests tiny@v1", "toolkit requests tiny"),
+        ("slo tiny@v1", "toolkit slo tiny"),
+        ("watch tiny@v1 --once", "toolkit watch tiny"),
+        ("upgrade tiny@v1 --yes", "toolkit upgrade tiny --to v1"),
+        ("ask tiny@v1 hello", "toolkit ask tiny --version v1 QUESTION"),
+        ("stop nosuch@v1 --yes", "toolkit registry list"),
+    ],
+)
+def test_a_command_for_a_whole_model_says_how_to_name_a_version(
+    shell: Shell, command: str, hint: str
+) -> None:
+    said = shell(*command.split())
+    assert (said.code, said.out) == (2, "")
+    assert said.err.endswith(f"hint: {hint}\n")
+
+
 def test_without_a_registry_the_hint_leads_to_what_runs(shell: Shell) -> None:
     shell.registry.unlink()
     assert shell("releases", "nosuch").err.endswith("hint: toolkit status\n")

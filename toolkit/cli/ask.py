@@ -53,6 +53,8 @@ def ask(
     The router is asked as any client asks it, with the key of TOOLKIT_KEY. With --version or --slot the host asks the
     replica itself, and no key is needed.
     """
+    if "@" in model:
+        raise InputError(f"ask takes a model, not {model!r}", hint="toolkit ask MODEL --version V")
     home, named = options.pop("home"), options.pop("named")
     question = Question(model, _prompt(prompt), **options)
     hosts = open_fleet(fleet).select((named,) if named else ())

@@ -13,6 +13,12 @@ from toolkit.config.glance import models_in
 from toolkit.errors import InputError, ToolkitError
 
 LIST = "toolkit registry list"
+# How commands that take a model alone are told a version.
+_OF_VERSION = {
+    "upgrade": " --to {}",
+    "rollback": " --to {}",
+    "ask": " --version {} QUESTION",
+}
 
 
 def with_known_names(error: ToolkitError, words: Sequence[str]) -> ToolkitError:
@@ -26,10 +32,13 @@ def with_known_names(error: ToolkitError, words: Sequence[str]) -> ToolkitError:
         return error
     if ARGUMENTS.get(command) not in (Name.MODEL, Name.VERSIONED) or typed[0] not in error.message:
         return error
+    places = places_of(words)
+    if whole := _whole_model(command, words_of(command, rest)[0], error.message, places):
+        error.hint = whole
+        return error
     hint = error.hint.replace(";", " ").replace(",", " ")
     if hint not in ("", "toolkit status") and typed[0] not in hint.split():
         return error
-    places = places_of(words)
     if not is_known(typed[0], places):
         error.hint = nearest(typed[0], places)
     return error
@@ -63,6 +72,15 @@ def nearest(model: str, places: dict[str, str]) -> str:
         return "toolkit status"
     near = difflib.get_close_matches(model, models_in(registry), n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else LIST
+
+
+def _whole_model(command: str, name: str, said: str, places: dict[str, str]) -> str:
+    """Return the command line for MODEL@VERSION where a command takes a known model alone; empty elsewhere."""
+    model, at, version = name.partition("@")
+    takes_version = ARGUMENTS[command] is not Name.MODEL or command == "registry pin"
+    if takes_version or not at or name not in said or not is_known(model, places):
+        return ""
+    return f"toolkit {command} {model}{_OF_VERSION.get(command, '').format(version)}"
 
 
 def _is_adapter(name: str, places: dict[str, str]) -> bool:
