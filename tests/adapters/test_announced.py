@@ -1,4 +1,4 @@
-"""People are told the tasks that run, not those that a playbook skips."""
+"""People are told the tasks that change a host, not those that a playbook skips or that find nothing to do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from toolkit.adapters.ansible.announced import Announced
 
 CHECK = "replica : Validating arguments against arg spec 'main' - One replica of a model"
 START, SKIP, OK = "playbook_on_task_start", "runner_on_skipped", "runner_on_ok"
+# A task that found all as it wants it.
+SAME = "runner_on_ok, unchanged"
 
 
 @pytest.mark.parametrize(
@@ -22,13 +24,17 @@ START, SKIP, OK = "playbook_on_task_start", "runner_on_skipped", "runner_on_ok"
         ([(START, "a"), ("playbook_on_stats", "")], []),
         ([(SKIP, "a"), (OK, "a")], []),
         ([(START, CHECK), (OK, CHECK), (START, "a"), (OK, "a")], ["a"]),
+        ([(START, "a"), (SAME, "a"), (START, "b"), (OK, "b")], ["b"]),
     ],
 )
-def test_a_skipped_task_is_not_told(events: list[tuple[str, str]], told: list[str]) -> None:
+def test_a_task_that_does_nothing_is_not_told(
+    events: list[tuple[str, str]], told: list[str]
+) -> None:
     said: list[str] = []
     shown = Announced(said.append, patience=60)
     for kind, name in events:
-        shown.take(kind, {"name": name})
+        result = {"changed": kind != SAME}
+        shown.take(kind.partition(",")[0], {"name": name, "res": result})
     assert said == told
 
 

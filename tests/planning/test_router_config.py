@@ -85,8 +85,8 @@ def test_files_of_two_models() -> None:
         "kinds.map": "",
         "models.map": "team/big model.team:big\ntiny model.tiny\n",
         "models-described.map": (
-            'team/big {"id":"team/big","object":"model","created":1800000000,"owned_by":"toolkit"}\n'
-            'tiny {"id":"tiny","object":"model","created":1700000000,"owned_by":"toolkit"}\n'
+            'team/big {"id":"team/big","object":"model","created":1800000000,"owned_by":"toolkit","root":"team/big"}\n'
+            'tiny {"id":"tiny","object":"model","created":1700000000,"owned_by":"toolkit","root":"tiny"}\n'
         ),
         "slots.map": "team/big blue\ntiny green\n",
         "shares.map": "",
@@ -95,8 +95,8 @@ def test_files_of_two_models() -> None:
         "relay.map": "",
         "models.json": (
             '{"object":"list","data":['
-            '{"id":"team/big","object":"model","created":1800000000,"owned_by":"toolkit"},'
-            '{"id":"tiny","object":"model","created":1700000000,"owned_by":"toolkit"}]}\n'
+            '{"id":"team/big","object":"model","created":1800000000,"owned_by":"toolkit","root":"team/big"},'
+            '{"id":"tiny","object":"model","created":1700000000,"owned_by":"toolkit","root":"tiny"}]}\n'
         ),
     }
 

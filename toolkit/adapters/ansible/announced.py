@@ -1,4 +1,4 @@
-"""The tasks of a playbook that people are told: each task that runs, once it is certain not to be skipped."""
+"""The tasks of a playbook that people are told: those that change the host, and those that take long."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# Ansible says within this time that a task is skipped; one that runs longer is shown while it runs.
-PATIENCE = 1.0
+# Ansible says within this time that a task is skipped, also on a busy machine; one that runs longer is shown while it runs.
+PATIENCE = 2.0
 # Ansible's name of the check that every role makes of its arguments, which says nothing of the host.
 _CHECK = "Validating arguments against arg spec"
-_END = frozenset({"runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_retry"})
+_END = frozenset({"runner_on_failed", "runner_on_unreachable", "runner_retry"})
 
 
 class Announced:
-    """Calls `progress` with the name of each task that is not skipped and does something, once.
+    """Calls `progress` with the name of each task that changes something or fails, once.
 
-    A task's name is told when it ends, or after `patience` seconds where it runs longer.
+    A task's name is told when it ends, or after `patience` seconds where it runs longer, whatever comes of it. "Remove the
+    firewall" would frighten people whose host has none.
     """
 
     def __init__(self, progress: Callable[[str], None], patience: float = PATIENCE) -> None:
@@ -38,8 +39,10 @@ class Announced:
             self._timer.start()
         elif kind in ("runner_on_skipped", "playbook_on_stats", "ended"):
             self._drop()
-        elif kind in _END:
+        elif kind in _END or (kind == "runner_on_ok" and _changed(data)):
             self._tell()
+        elif kind == "runner_on_ok":
+            self._drop()
 
     def close(self) -> None:
         """Tell nothing more, and return once nothing is being told: a run that was interrupted has no later words."""
@@ -58,3 +61,8 @@ class Announced:
             self._timer.cancel()
         with self._lock:
             self._waiting = ""
+
+
+def _changed(data: Mapping[str, Any]) -> bool:
+    result = data.get("res")
+    return isinstance(result, Mapping) and bool(result.get("changed"))

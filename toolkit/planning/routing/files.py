@@ -358,7 +358,8 @@ def render_models_json(routes: Routes) -> str:
 def _described(route: Route) -> list[dict[str, Any]]:
     """Return a model, its other names with the model as their root, and its adapters with the model as their parent.
 
-    `max_model_len` is the field by which vLLM itself tells clients the size of a request, in tokens.
+    `max_model_len` is the field by which vLLM itself tells clients the size of a request, in tokens; `root` is in each of
+    its entries too.
     """
     target = route.described
     model: dict[str, Any] = {
@@ -371,7 +372,8 @@ def _described(route: Route) -> list[dict[str, Any]]:
         model["max_model_len"] = target.context
     if target and target.kind:
         model["kind"] = target.kind
-    aliases = [{**model, "id": name, "root": route.model} for name in route.aliases]
+    model["root"] = route.model
+    aliases = [{**model, "id": name} for name in route.aliases]
     adapters = [
         {**model, "id": name, "root": name, "parent": route.model} for name in route.adapters
     ]

@@ -3,7 +3,7 @@
 
 const at = (id) => document.getElementById(id);
 const about = (model) =>
-  [model.kind, model.max_model_len && `${model.max_model_len.toLocaleString("en")} tokens`, model.root && `is ${model.root}`]
+  [model.kind, model.max_model_len && `${model.max_model_len.toLocaleString("en")} tokens`, model.root !== model.id && model.root && `is ${model.root}`]
     .filter(Boolean)
     .join(", ");
 
