@@ -142,7 +142,8 @@ def test_units_are_written_shown_and_removed(site: Site) -> None:
 @pytest.fixture
 def desk(site: Site) -> CommandDesk:
     history = History(site.shell.place / "history.db", time.time)
-    return CommandDesk(str(site.shell.registry), None, site.shell.place / "home", history)
+    home, schedule = site.shell.place / "home", site.shell.place / "schedule.yaml"
+    return CommandDesk(str(site.shell.registry), None, home, history, str(schedule))
 
 
 def stand_in(place: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:

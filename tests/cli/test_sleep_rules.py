@@ -65,6 +65,34 @@ def test_a_schedule_that_cannot_be_read_is_said_and_keeps_nothing_from_view(flee
     assert "absent.yaml" in missing.err
 
 
+TURNS = "warm: {tiny: {idle_after: 1h, in_turn_with: [other]}}\n"
+
+
+def test_turns_of_the_schedule_are_shown_and_hold_for_sleep(fleet: Fleet) -> None:
+    (fleet.prompt.place / "schedule.yaml").write_text(TURNS)
+    words = "tiny takes turns with other: one of them is awake, and makes place"
+    for command in ("status", "plan tiny@v1"):
+        assert words in fleet.prompt(*command.split()).out.splitlines()
+    refused = fleet.prompt("sleep", "tiny", "--not-in-turn-with", "other", "--yes")
+    assert refused.code == 2
+    assert "schedule.yaml says that tiny takes turns with other" in refused.err
+    assert fleet("sleep tiny --yes").json()["plan"]["in_turn_with"] == ["other"]
+    assert fleet("status").json()["sleep"]["tiny"]["in_turn_with"] == ["other"]
+
+
+def test_a_schedule_with_turns_is_listed_with_them(fleet: Fleet) -> None:
+    (fleet.prompt.place / "schedule.yaml").write_text(
+        TURNS.replace("other", "tiny2").replace("warm: {", "warm: {tiny2: {idle_after: 1h}, ")
+    )
+    registry = fleet.prompt.place / "model_registry.yaml"
+    text = registry.read_text()
+    _, _, model = text.partition("  tiny:\n")
+    registry.write_text(f"{text}  tiny2:\n{model}")
+    assert "tiny2 takes turns with tiny" in fleet.prompt("schedule", "list").out.splitlines()
+    warm = fleet("schedule list").json()["warm"]
+    assert (warm["tiny"]["in_turn_with"], warm["tiny2"]["in_turn_with"]) == (["tiny2"], ["tiny"])
+
+
 @pytest.fixture
 def week(prompt: Prompt) -> Prompt:
     Week("mixed", prompt.place / "home").history.close()

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from toolkit.config.schedule import load_schedule, parse_schedule
-from toolkit.domain.schedule import Blackout, Rule, Upkeep, WarmHours, Window
+from toolkit.domain.schedule import Blackout, Rule, Schedule, Upkeep, WarmHours, Window
 from toolkit.domain.warmth import WhenAsleep
 from toolkit.errors import InputError
-from toolkit.workflows.schedule.install import read_schedule
+from toolkit.workflows.schedule.install import checked, read_schedule
 
 PATH = Path("schedule.yaml")
 WHOLE = """\
@@ -54,6 +54,56 @@ def test_warm_hours_are_read_and_need_no_window() -> None:
             "other", Window("other", time(8), 3600.0, "UTC", (), (date(2026, 12, 1),))
         ),
     }
+
+
+TURNS = """\
+time_zone: UTC
+warm:
+  tiny: {idle_after: 1h, in_turn_with: [other]}
+  third: {days: [mon], from: 08:00, for: 4h, in_turn_with: [tiny]}
+"""
+
+
+def test_models_that_share_a_device_take_turns_whichever_of_them_says_so() -> None:
+    found = read(TURNS)
+    assert found.warm["tiny"] == WarmHours("tiny", None, idle_after=3600.0, in_turn_with=("other",))
+    assert found.alternates_of("other") == ("third", "tiny")
+    assert found.alternates_of("tiny") == ("other", "third")
+    assert found.alternates_of("unknown") == ()
+    alone = parse_schedule(PATH, "warm: {tiny: {in_turn_with: [other]}}").schedule
+    assert alone.warm["tiny"] == WarmHours("tiny", None, in_turn_with=("other",))
+
+
+def read(text: str, now: float = 1_797_000_000.0) -> Schedule:
+    return checked(parse_schedule(PATH, text, ["tiny", "other", "third"], {"sql": "tiny"}), now)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("[other]", "[tiny]", "3:41: tiny takes turns with other models, not with itself"),
+        ("[other]", "[othr]", "3:41: no model 'othr'"),
+        ("[other]", "[other, other]", "3:48: 'other' is there twice"),
+        ("[other]", "[sql]", "3:41: sql is an adapter of tiny, and sleeps and wakes with it"),
+        ("[other]", "other", "3:40: expected a list"),
+        ("idle_after: 1h", "days: [mon, tue], from: 11:00, for: 1h",
+         "4:46: third and tiny take turns, and by their hours both are up at Mon 2026-12-14 11:00 UTC"),
+        ("days: [mon], from: 08:00, for: 4h", "days: [mon, tue, wed, thu, fri, sat, sun], from: 00:00, for: 24h",
+         "4:77: third is up at all times by its hours, so it makes place for nobody"),
+    ],
+)  # fmt: skip
+def test_turns_that_cannot_hold_are_refused_with_their_place(
+    old: str, new: str, words: str
+) -> None:
+    assert read(TURNS)
+    with pytest.raises(InputError) as error:
+        read(TURNS.replace(old, new))
+    assert words in error.value.message
+    assert error.value.hint
+
+
+def test_hours_one_after_the_other_are_no_contradiction() -> None:
+    assert read(TURNS.replace("idle_after: 1h", "days: [mon], from: 12:00, for: 4h"))
 
 
 def test_an_idle_model_needs_no_hours_and_no_zone() -> None:

@@ -60,12 +60,18 @@ def linger(scene: Scene) -> None:
 WALK = Walk(
     "docs/scheduling.md",
     left_out={
+        "yes: qwen-7b@2025-11 fits on gpu1": LeftOut(
+            "what a plan says by it, as tests/planning/test_fit_turn.py has it"
+        ),
         "MODEL    PINNED        SERVES    TRACKED        BEHIND    STATE": LeftOut(
             "what it says of three hosts and an engine that is newer than its lock"
         ),
         "Adapters: models:": LeftOut("tests/cli/test_schedule_fleet.py has a night of an adapter"),
         "Warm hours: # schedule.yaml": LeftOut("the schedule of hours when a model is awake"),
         "Idle models: # schedule.yaml": LeftOut("the same for a model that nobody asks"),
+        "Models that share a device: # schedule.yaml": LeftOut(
+            "tests/planning/test_fit_turn.py has plans by it, tests/cli/test_sleep_rules.py the commands"
+        ),
     },
     files={
         "source: {repo: Qwen/Qwen2.5-7B-Instruct, track: stable}": First(track, "a line of the registry"),

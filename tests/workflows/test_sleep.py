@@ -27,7 +27,7 @@ from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Alternate, Routes
 from toolkit.planning.upkeep.diagnosis import Level, diagnose_host
 from toolkit.planning.upkeep.events import events_of
-from toolkit.workflows.change.sleep import Slept, put_to_sleep, wake
+from toolkit.workflows.change.sleep import Slept, Turns, put_to_sleep, wake
 from toolkit.workflows.fleet.status import observe_fleet
 
 POLICY = WhenAsleep.WAIT
@@ -167,7 +167,7 @@ def test_a_replica_that_an_older_toolkit_started_does_not_sleep(
 
 
 def take_turns(world: World, *others: str) -> Slept:
-    return put_to_sleep(world.command(), "tiny", POLICY, lambda _: True, TIMING, others)
+    return put_to_sleep(world.command(), "tiny", POLICY, lambda _: True, TIMING, Turns(others))
 
 
 def add_other(world: World) -> None:
@@ -204,6 +204,29 @@ def test_models_take_turns_where_the_operator_says_so_also_later(two: World) -> 
     assert two.routes(two.host.name).of("tiny") == route
     assert alternates_of("other", two.routes(two.host.name)) == ("tiny",)
     assert alternates_of("tiny", two.routes(two.host.name)) == ("other",)
+
+
+def test_turns_of_the_schedule_need_no_word_and_wait_for_models_that_come_later(two: World) -> None:
+    def sleep(declared: tuple[str, ...]) -> Slept:
+        turns = Turns(declared=declared)
+        return put_to_sleep(two.command(), "tiny", POLICY, lambda _: True, TIMING, turns)
+
+    assert sleep(("other", "later")).plan.as_json()["in_turn_with"] == ["later", "other"]
+    assert not sleep(("other", "later")).plan.changes
+    assert alternates_of("later", two.routes(two.host.name)) == ("tiny",)
+    assert get_up(two).plan.changes
+
+
+def test_turns_of_the_schedule_are_none_on_hosts_of_their_own(fleet: World) -> None:
+    fleet.deploy(release(1))
+    (slot,) = fleet.hosts["gpu1"].facts.slots
+    alone = replace(slot, model="other", port=slot.port + 9)
+    for name in fleet.hosts:
+        fleet.see(name, slots=(alone,) if name == "gpu3" else (slot,))
+    done = put_to_sleep(
+        fleet.command(), "tiny", POLICY, lambda _: True, TIMING, Turns(declared=("other",))
+    )
+    assert done.plan.as_json()["in_turn_with"] == []
 
 
 def test_the_status_says_of_both_models_that_they_take_turns(two: World) -> None:
@@ -282,7 +305,7 @@ def test_a_host_without_one_of_them_shares_no_device(fleet: World) -> None:
 
 
 def leave(world: World, *others: str) -> Slept:
-    return put_to_sleep(world.command(), "tiny", POLICY, lambda _: True, TIMING, (), others)
+    return put_to_sleep(world.command(), "tiny", POLICY, lambda _: True, TIMING, Turns((), others))
 
 
 def test_turns_end_where_the_operator_says_so(two: World) -> None:

@@ -13,9 +13,10 @@ from toolkit.cli.cost import first_and_last
 from toolkit.cli.options import costs_option, home_option, json_option, schedule_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.views.cost_json import money
-from toolkit.cli.views.sleep_rule import after_words
+from toolkit.cli.views.sleep_rule import after_words, sleep_lines
 from toolkit.cli.warm_hours import KnownHours, known_hours
 from toolkit.domain.quantity import format_seconds
+from toolkit.domain.schedule import SleepRule
 from toolkit.planning.economics.idle import idleness
 from toolkit.workflows.fleet.recorded import recorded, window
 
@@ -90,6 +91,9 @@ def _show(found: Idleness, since: str, hours: KnownHours) -> None:
             say(
                 f"{each.model} at {each.host} slept for {format_seconds(each.asleep_seconds)} of it."
             )
+    for model in dict.fromkeys(each.model for each in found.held):
+        for words in sleep_lines(model, SleepRule(None, hours.rule(model).alternates)):
+            say(words)
     say(f"Of {_amount(found.a_day)} a day, {_amount(found.idle_a_day)} pays for what nobody used.")
 
 
@@ -103,7 +107,7 @@ def _document(found: Idleness, hours: KnownHours) -> dict[str, Any]:
 
 
 def _held(each: Held, hours: KnownHours) -> dict[str, Any]:
-    own = hours.of.get(each.model)
+    rule = hours.rule(each.model)
     return {
         "host": each.host,
         "model": each.model,
@@ -114,7 +118,8 @@ def _held(each: Held, hours: KnownHours) -> dict[str, Any]:
         "asleep_seconds": each.asleep_seconds,
         "last_used": each.last.isoformat() if each.last else None,
         "a_day": _money(each.a_day),
-        "idle_after": own.idle_after if own else 0.0,
+        "idle_after": rule.hours.idle_after if rule.hours else 0.0,
+        "in_turn_with": list(rule.alternates),
     }
 
 

@@ -53,23 +53,23 @@ def plan(
     # Load these modules while the hosts are being connected.
     from toolkit.cli.views.fit import fit_lines
     from toolkit.cli.views.sleep_rule import sleep_json
-    from toolkit.domain.schedule import SleepRule
     from toolkit.planning.change.rollout import Limits
     from toolkit.workflows.change.fitting import FitSources, fit_version
 
-    pins = read_pins(registry_path, place)
+    pins, hours = read_pins(registry_path, place), known_hours(schedule_path)
+    version = pins.registry.version(model)
     found = fit_version(
-        pins.registry.version(model),
+        version,
         FitSources(pins.lock, pins.engines, open_store(place), open_hub),
         open_ports(hosts, place, clients),
         open_history(place, needed=False),
         Limits(serial=serial, keep=keep),
+        hours.schedule.alternates_of(version.model),
     )
     failure = None
     if not found.fits:
         failure = NothingSuitableError(f"{found.version.title} does not fit on this fleet")
-    hours = known_hours(schedule_path)
-    rule = SleepRule(hours.of.get(found.version.model), found.alternates)
+    rule = hours.rule(version.model, found.alternates)
     if as_json:
         rest = {"sleep": sleep_json(rule), "schedule_fault": hours.fault}
         print_json({**found.as_json(), **rest}, failure)

@@ -109,7 +109,10 @@ def list_schedule(schedule_path: str, registry_path: str, home: str | None, as_j
                     for name, window in found.windows.items()
                 },
                 "models": {name: rule_json(rule) for name, rule in found.rules.items()},
-                "warm": {name: warm_json(each, known) for name, each in found.warm.items()},
+                "warm": {
+                    name: warm_json(each, found.alternates_of(name), known)
+                    for name, each in found.warm.items()
+                },
                 "models_a_window": found.most,
                 "unreachable_hosts": found.unreachable,
                 "runs": [run_json(each) for each in known.runs],
@@ -211,7 +214,7 @@ def run(
 
     found = _read(schedule_path, registry_path, time.time())
     place = home_directory(home)
-    desk = CommandDesk(registry_path, fleet, place, open_history(place))
+    desk = CommandDesk(registry_path, fleet, place, open_history(place), found.path)
     tell = note if as_json else say
     site = Site(desk, ScheduleRecord(place), machine(), time.time, time.sleep, tell)
     if dry_run:

@@ -45,6 +45,7 @@ class CommandDesk:
     fleet: str | None
     home: Path
     history: History
+    schedule_path: str
 
     def begin(self, window: str) -> None:
         """Begin the command's record in the audit log: what it does and how it ends is then told to people."""
@@ -133,7 +134,8 @@ class CommandDesk:
 
     def put_to_sleep(self, model: str, policy: str, reason: str) -> Ended:
         """Run `toolkit sleep` as a person would."""
-        return self._run("sleep", model, "--yes", "--when-asleep", policy, reason=reason)
+        told = ("--yes", "--when-asleep", policy, "--schedule", self.schedule_path)
+        return self._run("sleep", model, *told, reason=reason)
 
     def _run(
         self, command: str, model: str, *told: str, reason: str, until: float | None = None

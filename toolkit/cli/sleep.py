@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
 import click
 
 from toolkit.cli.context import home_directory, open_fleet
@@ -12,15 +15,18 @@ from toolkit.cli.options import (
     fleet_option,
     home_option,
     json_option,
+    schedule_option,
     yes_option,
 )
 from toolkit.cli.output import note, print_json, say
 from toolkit.cli.trail import changing
 from toolkit.cli.views.plan import confirmation, go_ahead
 from toolkit.cli.waiting import wait_option
+from toolkit.cli.warm_hours import known_hours
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.warmth import WhenAsleep
-from toolkit.workflows.change.sleep import SleepPlan, Slept, put_to_sleep
+from toolkit.errors import InputError
+from toolkit.workflows.change.sleep import SleepPlan, Slept, Turns, put_to_sleep
 from toolkit.workflows.change.sleep import wake as wake_model
 from toolkit.workflows.tools import Timing
 
@@ -54,6 +60,7 @@ from toolkit.workflows.tools import Timing
 @wait_option()
 @dry_run_option()
 @drain_option()
+@schedule_option()
 @fleet_option()
 @home_option()
 @json_option()
@@ -66,9 +73,16 @@ def sleep(
     fleet: str | None,
     home: str | None,
     as_json: bool,
-    **turns: tuple[str, ...],
+    **options: Any,
 ) -> None:
-    """End a model's replicas until it is wanted; slots, files and routes stay."""
+    """End a model's replicas until it is wanted; slots, files and routes stay.
+
+    The schedule may say with which other models it takes turns.
+    """
+    hours = known_hours(options["schedule_path"])
+    declared = hours.schedule.alternates_of(model)
+    _require_undeclared(hours.schedule.path, model, options["apart_from"], declared)
+    hours.tell()
     members = open_members(home_directory(home), open_fleet(fleet).hosts, None)
     confirm = confirmation(_show, yes=yes, dry_run=dry_run, as_json=as_json)
     timing = Timing(drain=drain_timeout)
@@ -78,8 +92,7 @@ def sleep(
         WhenAsleep(policy),
         confirm,
         timing,
-        turns["in_turn_with"],
-        turns["apart_from"],
+        Turns(options["in_turn_with"], options["apart_from"], declared),
     )
     if _tell(done, as_json=as_json):
         return
@@ -104,6 +117,18 @@ def wake(model: str, fleet: str | None, home: str | None, as_json: bool) -> None
     for name, why in done.plan.unreachable.items():
         note(f"  {name}: unreachable, {why}")
     say(f"{model} is awake after {format_seconds(done.seconds)}")
+
+
+def _require_undeclared(
+    schedule: str, model: str, apart: Collection[str], declared: Collection[str]
+) -> None:
+    """Raise InputError where turns are to end that the schedule would begin again."""
+    for other in apart:
+        if other in declared:
+            raise InputError(
+                f"{schedule} says that {model} takes turns with {other}",
+                hint="take it out of `in_turn_with` there first",
+            )
 
 
 def _tell(done: Slept, *, as_json: bool) -> bool:

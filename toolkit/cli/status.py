@@ -182,7 +182,7 @@ def _adapters(slots: Iterable[SlotFacts]) -> list[str]:
 def _rules(seen: FleetStatus, model: str | None, hours: KnownHours) -> dict[str, SleepRule]:
     """Return when the models that hosts have fall asleep without a command, by name."""
     names = sorted({slot.model for _, slot in seen.slots(model)})
-    return {name: SleepRule(hours.of.get(name), seen.alternates.get(name, ())) for name in names}
+    return {name: hours.rule(name, seen.alternates.get(name, ())) for name in names}
 
 
 def _show_remarks(seen: FleetStatus) -> None:

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from toolkit.cli.options import DEFAULT_SCHEDULE
 from toolkit.cli.output import note
+from toolkit.domain.schedule import Schedule, SleepRule, WarmHours
 from toolkit.errors import InputError
 
-if TYPE_CHECKING:
-    from toolkit.domain.schedule import WarmHours
+_NONE = Schedule({}, {})
 
 
 @dataclass(frozen=True, slots=True)
 class KnownHours:
-    """The hours of models, by name, and why they are not known; empty where they are, or where there is no schedule."""
+    """A schedule, and why it is not known; empty where it is, or where there is none."""
 
-    of: Mapping[str, WarmHours] = field(default_factory=dict)
+    schedule: Schedule = _NONE
     fault: str = ""
+
+    @property
+    def of(self) -> Mapping[str, WarmHours]:
+        """The hours of models, by name."""
+        return self.schedule.warm
+
+    def rule(self, model: str, known: Collection[str] = ()) -> SleepRule:
+        """Return when a model falls asleep, where the routes have it take turns with the models in `known`."""
+        alternates = {*known, *self.schedule.alternates_of(model)}
+        return SleepRule(self.of.get(model), tuple(sorted(alternates)))
 
     def tell(self) -> None:
         """Say to people why the hours are not known."""
@@ -32,9 +42,9 @@ def known_hours(path: str) -> KnownHours:
     """Return the hours of the schedule at `path`; nothing where the file of the usual name is not there."""
     if path == DEFAULT_SCHEDULE and not Path(path).exists():
         return KnownHours()
-    from toolkit.config.schedule import load_schedule
+    from toolkit.workflows.schedule.install import read_schedule
 
     try:
-        return KnownHours(load_schedule(Path(path)).schedule.warm)
+        return KnownHours(read_schedule(Path(path), None, time.time()))
     except InputError as error:
         return KnownHours(fault=error.message)

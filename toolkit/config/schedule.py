@@ -49,7 +49,7 @@ _FIELDS = (
 )
 _WINDOW = ("days", "dates", "from", "for", "jitter", "time_zone")
 _HOURS = ("days", "dates", "from", "for", "time_zone")
-_WARM = (*_HOURS, "when_asleep", "idle_after")
+_WARM = (*_HOURS, "when_asleep", "idle_after", "in_turn_with")
 _MODEL = ("policy", "windows", "soak")
 _EXAMPLE = "toolkit schedule list; see docs/scheduling.md"
 
@@ -64,6 +64,11 @@ class ScheduleFile:
     def fault(self, window: str, message: str, hint: str) -> InputError:
         """Return the error about a window."""
         return self.document.fault(("windows", window), message, hint=hint, at_key=True)
+
+    def fault_of_turns(self, model: str, message: str, hint: str) -> InputError:
+        """Return the error about the turns that a model takes."""
+        where = ("warm", model, "in_turn_with")
+        return self.document.fault(where, message, hint=hint, at_key=True)
 
 
 def load_schedule(
@@ -133,6 +138,7 @@ class _Reader:
                     f"write the hours of {base}",
                 )
             self._known(("warm", name), "model", name, models)
+            self._turns(name, hours[name].in_turn_with, models, adapters)
         return Schedule(
             windows,
             rules,
@@ -153,9 +159,39 @@ class _Reader:
         idle = 0.0
         if "idle_after" in data:
             idle = self._duration((*where, "idle_after"), _LEAST_IDLE, _MOST_IDLE)
-        has_hours = not idle or any(field in data for field in _HOURS)
+        turns = (*where, "in_turn_with")
+        others = tuple(map(str, self._list(turns))) if "in_turn_with" in data else ()
+        has_hours = not (idle or others) or any(field in data for field in _HOURS)
         window = self._hours(where, name, zone) if has_hours else None
-        return WarmHours(name, window, WhenAsleep(policy), idle)
+        return WarmHours(name, window, WhenAsleep(policy), idle, others)
+
+    def _turns(
+        self,
+        name: str,
+        others: tuple[str, ...],
+        models: Iterable[str] | None,
+        adapters: Mapping[str, str],
+    ) -> None:
+        """Refuse models with which one cannot take turns, whatever their hours are."""
+        where = ("warm", name, "in_turn_with")
+        for number, other in enumerate(others):
+            if other == name:
+                raise self.document.fault(
+                    (*where, number),
+                    f"{name} takes turns with other models, not with itself",
+                    hint="name the models that share its device",
+                )
+            if other in others[:number]:
+                raise self.document.fault(
+                    (*where, number), f"{other!r} is there twice", hint="name it once"
+                )
+            if base := adapters.get(other):
+                raise self.document.fault(
+                    (*where, number),
+                    f"{other} is an adapter of {base}, and sleeps and wakes with it",
+                    hint=f"name {base}",
+                )
+            self._known((*where, number), "model", other, models)
 
     def _window(self, where: Where, name: str, zone: str) -> Window:
         if not _NAME.match(name):

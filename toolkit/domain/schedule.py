@@ -67,13 +67,14 @@ class WarmHours:
     """When a model is to be up: in the openings of `window`. Else it sleeps, with the policy `when_asleep`.
 
     Outside of its hours it falls asleep again once it has had no request for `idle_after` seconds; 0 for never. Without
-    a window this alone counts.
+    a window this alone counts. The models `in_turn_with` share its device, so that one of them is awake at a time.
     """
 
     model: str
     window: Window | None
     when_asleep: WhenAsleep = WhenAsleep.WAIT
     idle_after: float = 0.0
+    in_turn_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,17 @@ class Schedule:
     unreachable: int = 0
     path: str = field(default="", compare=False)
     warm: Mapping[str, WarmHours] = field(default_factory=dict)
+
+    def alternates_of(self, model: str) -> tuple[str, ...]:
+        """Return the models that take turns with one, ordered: those that it names or that name it, and so on."""
+        found, left = {model}, [model]
+        while left:
+            name = left.pop()
+            near = {*(self.warm[name].in_turn_with if name in self.warm else ())}
+            near.update(other for other, each in self.warm.items() if name in each.in_turn_with)
+            left.extend(near - found)
+            found |= near
+        return tuple(sorted(found - {model}))
 
     def rules_of(self, window: str) -> tuple[Rule, ...]:
         """Return the rules that do anything in a window, in the file's order."""

@@ -42,7 +42,9 @@ class Alternates:
         for alternate in sleeper["sleep"].get("alternates", ()):
             model = alternate["model"]
             other = next((x for x in routes.get("routes", ()) if x["model"] == model), None)
-            if other is None or (other.get("sleep") and self._is_at_rest(routes, other)):
+            if other is None or not _is_here(routes, other):
+                continue
+            if other.get("sleep") and self._is_at_rest(routes, other):
                 continue
             ready = False
             if other.get("sleep") or not self._has_nothing_to_do(routes, other):
@@ -101,3 +103,9 @@ class Alternates:
             for each in guard_order.facts(self.root)
         )
         return guarded or bool(deployment_lock.read(self.root)["held"])
+
+
+def _is_here(routes: Document, route: Document) -> bool:
+    """Whether a model has a slot on this host; elsewhere it has no memory of this one."""
+    at = routes.get("at", "")
+    return any(each.get("host", "") in ("", at) for each in route["targets"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from toolkit.cli.output import say, table
@@ -72,19 +72,22 @@ def show_warm(found: Schedule, known: Recorded) -> None:
         ],
         WIDTH,
     )
+    for name in found.warm:
+        if others := found.alternates_of(name):
+            say(f"{name} takes turns with {', '.join(others)}")
 
 
 def said_of(hours: WarmHours, want: Warmth | None) -> str:
     """Return what a model is to be by its hours, and after which time without a request it is to sleep."""
     idle = f"it sleeps after {hours.idle_after / 60:g} min without a request"
     if want is None:
-        return idle
+        return idle if hours.idle_after else "it has no hours, and makes place in its turn"
     words = f"by its hours it is to be {want.state}"
     return f"{words}; outside of them {idle}" if hours.idle_after else words
 
 
-def warm_json(each: WarmHours, known: Recorded) -> dict[str, Any]:
-    """Return the JSON form of warm hours."""
+def warm_json(each: WarmHours, others: Sequence[str], known: Recorded) -> dict[str, Any]:
+    """Return the JSON form of warm hours of a model that takes turns with `others`."""
     made = known.warm.get(each.model)
     none = {"days": [], "dates": [], "from": "", "seconds": 0.0, "time_zone": ""}
     hours = window_json(each.window) if each.window else none
@@ -92,6 +95,7 @@ def warm_json(each: WarmHours, known: Recorded) -> dict[str, Any]:
         **{name: value for name, value in hours.items() if name != "jitter"},
         "idle_after": each.idle_after,
         "when_asleep": str(each.when_asleep),
+        "in_turn_with": list(others),
         "last_made": made[0] if made else "",
     }
 

@@ -174,7 +174,7 @@ def _start_new(
         raise NothingSuitableError(
             f"{wanted.release.model} {wanted.release.version} does not fit on {facts.name} now: "
             f"{instead.reason}, with {_others(facts, wanted.release.model)} left running",
-            hint="toolkit status shows what runs; toolkit stop MODEL makes room",
+            hint="toolkit status shows what runs; toolkit sleep MODEL or toolkit stop MODEL makes room",
         )
     swap = not beside.fits
     room = instead if swap else beside

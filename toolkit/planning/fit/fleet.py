@@ -13,6 +13,7 @@ from toolkit.errors import HostError, NothingSuitableError, RefusedError
 from toolkit.planning.change.placement import having
 from toolkit.planning.change.preflight import preflight
 from toolkit.planning.change.rollout import Limits, RolloutPlan, plan_rollout
+from toolkit.planning.change.sleep import require_awake
 from toolkit.planning.change.span import plan_hosts, require_together
 from toolkit.planning.fit.host_fit import HostFit
 from toolkit.planning.routing.routes import Routes
@@ -76,6 +77,7 @@ def plan_upgrade(
         return tuple(fits), Upgrade("", f"not possible: {words}")
     wanted = {each.host: each.wanted for each in mine if each.wanted}
     try:
+        require_awake(model, routes)
         if any(each.release.span for each in wanted.values()):
             require_together(model, routes, unreachable)
         rollout = plan_rollout(plan_hosts(wanted, facts), facts, limits, unreachable=unreachable)

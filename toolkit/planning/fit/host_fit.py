@@ -24,6 +24,7 @@ from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.predict import Place, predict
+from toolkit.planning.fit.turn import turn_of
 from toolkit.planning.release.accelerator import choose_accelerator, describe_host
 from toolkit.planning.release.build import build_release
 from toolkit.planning.release.capabilities import vocabulary_of, with_defaults
@@ -38,7 +39,7 @@ class Candidate:
     """A version with all that is known before any download.
 
     `lock_for` returns the engine's lock for an accelerator and a Python (`3.11`). `wanted` returns the request that a
-    deployment of a release would make.
+    deployment of a release would make. The model takes turns with its `alternates`.
     """
 
     version: Version
@@ -46,6 +47,7 @@ class Candidate:
     snapshot: Snapshot
     lock_for: Callable[[Accelerator, str], EngineLock]
     wanted: Callable[[Release, HostFacts], Wanted]
+    alternates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class HostFit:
 
     `has` names the host's devices and memory. `strategy` is empty if nothing would change or nothing fits. `wanted` is
     the request of a deployment to this host, None if the host cannot have the version; `changes` say how the release
-    differs from the one that serves there.
+    differs from the one that serves there. It fits once the models `in_turn_with` sleep, of those with which it takes
+    turns; empty where it fits beside what runs.
     """
 
     host: str
@@ -78,6 +81,7 @@ class HostFit:
     several: Several | None = None
     wanted: Wanted | None = None
     changes: tuple[Change, ...] = ()
+    in_turn_with: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -90,6 +94,7 @@ class HostFit:
             "prediction": self.prediction.as_json() if self.prediction else None,
             "strategy": self.strategy,
             "downtime": self.downtime,
+            "in_turn_with": list(self.in_turn_with),
             "several_hosts": {
                 "hosts": self.several.hosts,
                 "tensor_parallel": self.several.tensor,
@@ -172,7 +177,17 @@ def _with_strategy(
     try:
         plan = plan_deploy(wanted, facts)
     except NothingSuitableError as error:
-        return replace(found, fits=False, why=error.message)
+        turn = turn_of(release, candidate.alternates, facts)
+        if turn is None:
+            return replace(found, fits=False, why=error.message)
+        return replace(
+            found,
+            fits=turn.fits,
+            why=turn.words,
+            devices=turn.devices,
+            in_turn_with=turn.models,
+            wanted=wanted if turn.fits else None,
+        )
     found = replace(found, wanted=wanted, changes=plan.changes)
     if plan.empty:
         return replace(found, why="it serves here already")

@@ -41,8 +41,9 @@ def fit_version(
     hosts: Sequence[HostPort],
     history: History,
     limits: Limits,
+    alternates: tuple[str, ...] = (),
 ) -> FleetFit:
-    """Return how a version fits on `hosts`, within the `limits` of an upgrade.
+    """Return how a version fits on `hosts`, within the `limits` of an upgrade; it takes turns with its `alternates`.
 
     Raises SourceError where its files cannot be read.
     """
@@ -59,6 +60,7 @@ def fit_version(
         snapshot=snapshot,
         lock_for=partial(choose_lock, sources.engines, version.engine),
         wanted=_wanted(version, history, changed),
+        alternates=alternates,
     )
     return plan_fit(candidate, hosts, history, limits)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolkit.domain.facts import FleetFacts, SlotFacts
+from toolkit.domain.facts import FleetFacts, HostFacts, SlotFacts
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.warmth import WORDS, WhenAsleep
 from toolkit.errors import HostError, RefusedError
@@ -102,13 +102,33 @@ class Slept:
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """Models with which one takes turns from now on, and those with which it takes none any more."""
+    """Models with which one takes turns from now on, and those with which it takes none any more.
+
+    The schedule has it take turns with those in `declared`, as far as they are on its hosts or on none yet.
+    """
 
     with_: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    declared: tuple[str, ...] = ()
+
+    def here(self, model: str, facts: Mapping[str, HostFacts]) -> tuple[str, ...]:
+        """Return the models with which one takes turns on the hosts of `facts`."""
+        having = {name for name, each in facts.items() if each.slots_of(model)}
+        found = {*self.with_}
+        for other in self.declared:
+            there = {name for name, each in facts.items() if each.slots_of(other)}
+            if there & having:
+                found.add(other)
+        return tuple(sorted(found))
+
+    def coming(self, facts: Mapping[str, HostFacts]) -> set[str]:
+        """Return the declared models that no host has yet: each may come to the hosts of the others."""
+        known = {slot.model for each in facts.values() for slot in each.slots}
+        return {*self.declared} - known
 
 
 Confirm = Callable[[SleepPlan], bool]
+_NO_TURNS = Turns()
 
 
 def put_to_sleep(
@@ -117,20 +137,18 @@ def put_to_sleep(
     policy: WhenAsleep,
     confirm: Confirm,
     timing: Timing,
-    in_turn_with: Sequence[str] = (),
-    apart_from: Sequence[str] = (),
+    turns: Turns = _NO_TURNS,
 ) -> Slept:
     """Put the model to sleep on all hosts; return once its replicas have ended.
 
-    Before it wakes, its hosts put the models `in_turn_with` to sleep; these are its alternates, as are those that it
-    has so far without the ones in `apart_from`.
+    Before it wakes, its hosts put those to sleep with which it takes `turns`; these are its alternates, beside those
+    that it has so far.
 
     Raises InputError where no host has it, RefusedError where it cannot sleep now or `confirm` says no, BusyError where
     another command holds a host, and HostError where one does not answer, or a replica goes on after its time.
     """
     first, began = members[0], members[0].clock()
     seen = look_free([each.host for each in members], first.patience)
-    turns = Turns(tuple(in_turn_with), tuple(apart_from))
     plan = _sleep_plan(members, model, policy, seen, turns)
     if not plan.changes:
         return Slept(plan, 0.0)
@@ -215,11 +233,12 @@ def _sleep_plan(
     having = tuple(name for name, each in facts.items() if each.slots_of(model))
     starts = _start_of(members[0], model)
     digests = {each.host.name: each.provision_digest for each in members}
-    require_alternates(model, turns.with_, facts, digests)
+    here = turns.here(model, facts)
+    require_alternates(model, here, facts, digests)
     # The model that sleeps knows its alternates, so they stay until both are awake.
     known = alternates_of(model, routes)
     require_turns(model, turns.without, known)
-    others = sorted({*known, *turns.with_} - {*turns.without})
+    others = sorted({*known, *here, *turns.coming(facts)} - {*turns.without})
     policy = WhenAsleep(route.sleep.policy) if route.sleep else policy
     alternates = tuple(
         Alternate(each, taken := _start_of(members[0], each), patience(policy, taken))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,8 @@ def plan_fit(
     """
     seen = look(hosts)
     routes, facts = agreed(seen.by_label)
+    known = alternates_of(candidate.version.model, routes)
+    candidate = replace(candidate, alternates=tuple(sorted({*candidate.alternates, *known})))
     fits, upgrade = plan_upgrade(
         candidate.version.model,
         [provisionable(fit_host(candidate, each), each, clock()) for each in facts.values()],
@@ -106,7 +108,7 @@ def plan_fit(
         unreachable=seen.unreachable,
         upgrade=upgrade,
         records=_records(history, candidate.version),
-        alternates=alternates_of(candidate.version.model, routes),
+        alternates=candidate.alternates,
     )
 
 

@@ -19,6 +19,7 @@ from toolkit.planning.upkeep.timer_units import (
     units,
     without_crontab,
 )
+from toolkit.planning.upkeep.turns import clashes
 from toolkit.planning.upkeep.windows import never_opens
 
 
@@ -41,16 +42,26 @@ class Installed:
 
 
 def read_schedule(
-    path: Path, models: Iterable[str], now: float, adapters: Mapping[str, str] | None = None
+    path: Path,
+    models: Iterable[str] | None,
+    now: float,
+    adapters: Mapping[str, str] | None = None,
 ) -> Schedule:
-    """Return the schedule of a file; raises InputError with its place, also for windows that never open.
+    """Return the schedule of a file; raises InputError with its place.
 
-    `adapters` have the model of each LoRA adapter by its name.
+    That is also for windows that never open, and for models that take turns and are to be up at the same time. With
+    `models`, a rule for any other name is a fault; `adapters` have the model of each LoRA adapter by its name.
     """
-    file = load_schedule(path, models, adapters)
+    return checked(load_schedule(path, models, adapters), now)
+
+
+def checked(file: ScheduleFile, now: float) -> Schedule:
+    """Return the schedule of a file that was read; raises InputError for what it can never do from `now` on."""
     for window in file.schedule.windows.values():
         if never_opens(window, file.schedule.blackouts, now):
             raise _never(file, window.name)
+    for clash in clashes(file.schedule, now):
+        raise file.fault_of_turns(clash.model, clash.words, clash.hint)
     return file.schedule
 
 
