@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from toolkit.config.fleet import LOCALHOST, load_fleet
+from toolkit.config.host_variables import variable_fault
 from toolkit.domain.fleet import Host
 from toolkit.errors import InputError
 
@@ -215,7 +217,7 @@ LOCAL = "ansible_connection: local"
         (f"all: {{hosts: {{box: {{{LOCAL}, toolkit_root: /{'a' * 75}}}}}}}",
          ":1:62: toolkit_root of box must have at most 75 characters, not 76: sockets lie under it"),
         (f"all: {{hosts: {{box: {{{LOCAL}, toolkit_user: 'Root User'}}}}}}",
-         ":1:62: toolkit_user of box must be a user's name, not 'Root User'"),
+         ":1:62: toolkit_user of box must be the name of an unprivileged user, not 'Root User'"),
         (f"all: {{hosts: {{box: {{{LOCAL}, ansible_host: }}}}}}",
          ":1:48: ansible_host of box must be text, not None"),
         (f"all: {{hosts: {{box: {{{LOCAL}, ansible_python_interpreter: auto}}}}}}",
@@ -328,6 +330,15 @@ def test_texts_of_ansible_get_the_types_that_their_variables_need(tmp_path: Path
         ("toolkit_rot: /srv", "toolkit_rot of box is not supported", "did you mean toolkit_root?"),
         ("toolkit_colour: red", "toolkit_colour of box is not supported",
          "take it out of the fleet's inventory; supported are toolkit_accept_unfenced, "),
+        ("router_tls_cert: /srv/tls.pem", "router_tls_cert of box is not supported",
+         "did you mean router_tls_certificate?"),
+        ("Router_bind: '*:80'", "Router_bind of box is not supported", "did you mean router_bind?"),
+        ("router_max_body: 1", "router_max_body of box is not supported",
+         "take it out of the fleet's inventory; supported are router_bind, router_cors_origins, router_metrics_bind, "
+         "router_require_keys, router_tls_certificate, router_tls_key"),
+        ("nvidia_driver: nvidia-driver=580", "nvidia_driver of box is not supported",
+         "did you mean nvidia_driver_package?"),
+        ("toolkit_user: root", "toolkit_user of box must be the name of an unprivileged user, not 'root'", ""),
         ("router_require_key: true", "router_require_key of box is not supported",
          "did you mean router_require_keys?"),
         ("ansible_ssh_port: 0", "ansible_ssh_port of box must be a port between 1 and 65000, not 0", ""),
@@ -344,6 +355,14 @@ def test_what_is_not_supported_is_refused_by_name(
         load_fleet(path)
     assert caught.value.message.partition(": ")[2] == words
     assert caught.value.hint.startswith(hint) and bool(hint) == bool(caught.value.hint)
+
+
+def test_limits_that_the_role_sets_are_not_taken_for_settings(tmp_path: Path) -> None:
+    role = Path(__file__).parents[2] / "playbooks/roles/router/defaults/main.yml"
+    limits = [name for name in yaml.safe_load(role.read_text()) if name.startswith("router_")]
+    assert "router_max_body" in limits
+    for name in limits:
+        assert variable_fault(name, {}), name
 
 
 def test_variables_of_other_playbooks_are_left_alone(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """From the inventory variables of one host to a Host: which variables the toolkit knows, and what their values must be.
 
-A variable of Ansible's own that the toolkit does not know is a fault, and so is a misspelt name of the toolkit's own:
-an ignored setting would leave a router open or a login wrong. Variables with other names belong to other playbooks.
+A variable that the toolkit does not know is a fault where its name begins as Ansible's or the toolkit's own do, and so
+is a misspelt one: an ignored setting would leave a router open or a login wrong. Other names belong to other playbooks.
 """
 
 from __future__ import annotations
@@ -40,7 +40,13 @@ FIELDS: dict[str, tuple[str, _Form | str | int]] = {
     ),
     "ansible_python_interpreter": ("python", _PATH),
     "toolkit_root": ("root", _PATH),
-    "toolkit_user": ("user", (re.compile(r"[a-z_][a-z0-9_-]{0,31}"), "must be a user's name")),
+    "toolkit_user": (
+        "user",
+        (
+            re.compile(r"(?!root$)[a-z_][a-z0-9_-]{0,31}"),
+            "must be the name of an unprivileged user",
+        ),
+    ),
     "toolkit_port_base": ("port_base", 1024),
     "toolkit_address": ("relay_address", (IPV4, "must be an IPv4 address")),
     "toolkit_relay_port": ("relay_port", 1024),
@@ -95,6 +101,13 @@ _SWITCH_WORDS = {
     **dict.fromkeys(("no", "off", "0", "false", "f", "n", "0.0"), False),
 }
 _NEAR = 0.92
+# What begins with these is meant for the toolkit. Playbooks for routers of networks have variables such as `router_id`.
+_OF_ROUTER = (
+    *("bind", "body", "buffer", "cert", "client_", "connections", "cors", "exporters", "head_timeout"),
+    *("held_", "idle_timeout", "key", "large_", "longest_", "max_", "medium_", "metrics", "paths", "peers", "port"),
+    *("requests_", "relay", "require", "small_", "ssl", "threads", "tls", "upload_"),
+)  # fmt: skip
+_OWN = ("toolkit_", "nvidia_driver", *(f"router_{each}" for each in _OF_ROUTER))
 
 
 class VariableError(Exception):
@@ -187,7 +200,7 @@ def is_known(variable: str) -> bool:
 def _unknown(variable: str) -> str:
     if variable == _OF_ANSIBLE:
         return ""
-    if variable.startswith(("ansible_", "toolkit_")) or _nearest(variable):
+    if variable.lower().startswith(("ansible_", *_OWN)) or _nearest(variable):
         return "is not supported"
     return ""
 
@@ -200,13 +213,16 @@ def _hint(variable: str) -> str:
         return f"did you mean {near}?"
     if variable in _SECRETS:
         return "log in with a key: ansible_ssh_private_key_file, or an agent"
-    kind = "ansible_" if variable.startswith("ansible_") else "toolkit_"
+    kind = variable.lower().partition("_")[0]
     names = (name for name in _names() if name.startswith(kind))
     return f"take it out of the fleet's inventory; supported are {', '.join(names)}"
 
 
 def _nearest(variable: str) -> str:
-    return next(iter(difflib.get_close_matches(variable, _names(), n=1, cutoff=_NEAR)), "")
+    name = variable.lower()
+    near = difflib.get_close_matches(name, _names(), n=1, cutoff=_NEAR)
+    whole = [each for each in _names() if name.startswith(_OWN) and each.startswith(name)]
+    return (near or whole or [""])[0]
 
 
 def _names() -> tuple[str, ...]:

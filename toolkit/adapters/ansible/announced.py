@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# Ansible says within this time that a task is skipped, also on a busy machine; one that runs longer is shown while it runs.
+# Ansible says within this time that a task is skipped, also on a busy machine. One that runs longer is shown meanwhile.
 PATIENCE = 2.0
 # Ansible's name of the check that every role makes of its arguments, which says nothing of the host.
 _CHECK = "Validating arguments against arg spec"
@@ -16,8 +16,8 @@ _END = frozenset({"runner_on_failed", "runner_on_unreachable", "runner_retry"})
 class Announced:
     """Calls `progress` with the name of each task that changes something or fails, once.
 
-    A task's name is told when it ends, or after `patience` seconds where it runs longer, whatever comes of it. "Remove the
-    firewall" would frighten people whose host has none.
+    A task's name is told when it ends, or after `patience` seconds where it runs longer, whatever comes of it. "Remove
+    the firewall" would frighten people whose host has none.
     """
 
     def __init__(self, progress: Callable[[str], None], patience: float = PATIENCE) -> None:

@@ -358,8 +358,8 @@ def render_models_json(routes: Routes) -> str:
 def _described(route: Route) -> list[dict[str, Any]]:
     """Return a model, its other names with the model as their root, and its adapters with the model as their parent.
 
-    `max_model_len` is the field by which vLLM itself tells clients the size of a request, in tokens; `root` is in each of
-    its entries too.
+    `max_model_len` is the field by which vLLM itself tells clients the size of a request, in tokens; `root` is in
+    each of its entries too.
     """
     target = route.described
     model: dict[str, Any] = {
