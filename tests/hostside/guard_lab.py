@@ -31,6 +31,7 @@ import guard
 import guard_order
 import guard_probes
 import processes
+import reweigh
 import takeover
 from guard_judge import GROWTH_BYTES
 
@@ -60,7 +61,10 @@ ORDER = {
 
 @dataclass
 class Guarded:
-    """The router, its two engines by slot, and a guard whose watch looks twice a second."""
+    """The router, its two engines by slot, and a guard whose watch looks twice a second.
+
+    `said` are the guard's words, and `looks` the number of its looks; `spoke` are the numbers of those with words.
+    """
 
     router: Lab
     engines: dict[str, subprocess.Popen[str]]
@@ -70,6 +74,8 @@ class Guarded:
     ended: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
     tick: float = 0.5
+    looks: int = 0
+    spoke: list[int] = field(default_factory=list)
 
     @property
     def root(self) -> str:
@@ -104,7 +110,10 @@ class Guarded:
 
         def look() -> None:
             while not ended.wait(self.tick):
-                self.said += guards.look()
+                self.looks += 1
+                if words := [*guards.look(), *reweigh.tell_again(self.root)]:
+                    self.spoke.append(self.looks)
+                    self.said += words
 
         self.thread = threading.Thread(target=look, daemon=True)
         self.thread.start()
@@ -137,8 +146,8 @@ class Guarded:
         (facts,) = guard_order.facts(self.root)
         return facts
 
-    def verdict(self, seconds: float) -> dict[str, Any]:
-        """Return the verdict, at most so many seconds from now."""
+    def verdict(self, seconds: float = 60) -> dict[str, Any]:
+        """Return the verdict, at most so many seconds from now; a busy machine takes long."""
         until = time.monotonic() + seconds
         while not (verdict := self.found()["verdict"]):
             assert time.monotonic() < until, (self.found(), self.said)
@@ -153,12 +162,14 @@ class Guarded:
 class Crowd:
     """Clients that ask `rate` times a second in all; `answers` counts the good and the bad ones.
 
+    A good answer comes within `patience` seconds. `seen` has for each answer its status, 0 for none, and its seconds.
     `first_bad` is when the first bad answer had come, and `last_asked` when each slot got its last request, both in
     seconds since the epoch.
     """
 
-    def __init__(self, port: int, rate: float, model: str = "tiny") -> None:
+    def __init__(self, port: int, rate: float, model: str = "tiny", patience: float = 2.0) -> None:
         self.answers: Counter[str] = Counter()
+        self.patience, self.seen = patience, list[tuple[int, float]]()
         self.first_bad: float | None = None
         self.last_asked: dict[str, float] = {}
         self._port, self._rate, self._ended = port, rate, threading.Event()
@@ -171,7 +182,7 @@ class Crowd:
         self._ended.set()
         self._thread.join(10)
         for each in self._waiting:
-            each.join(10)
+            each.join(max(10.0, 2 * self.patience))
         return self.answers
 
     def _run(self) -> None:
@@ -181,21 +192,24 @@ class Crowd:
             self._waiting = [*(one for one in self._waiting if one.is_alive()), each]
 
     def _ask(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=8)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self._port, timeout=max(8.0, self.patience)
+        )
         started, asked = time.monotonic(), time.time()
-        good = False
+        good, status = False, 0
         try:
             connection.request("POST", PATH, self._body)
             answer = connection.getresponse()
-            slot = answer.getheader("X-Toolkit-Slot", "")
+            status, slot = answer.status, answer.getheader("X-Toolkit-Slot", "")
             self.last_asked[slot] = max(asked, self.last_asked.get(slot, 0.0))
             text = answer.read().decode()
-            good = answer.status == 200 and "4" in text and time.monotonic() - started < 2
+            good = status == 200 and "4" in text and time.monotonic() - started < self.patience
         except (OSError, http.client.HTTPException):
             good = False
         finally:
             connection.close()
         self.answers["good" if good else "bad"] += 1
+        self.seen.append((status, round(time.monotonic() - started, 3)))
         if not good:
             self.first_bad = min(time.time(), self.first_bad or time.time())
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.hostside.guard_lab import PATH, Crowd, Guarded, guard, guard_order, guard_probes, guarded
-from tests.hostside.router_lab import until
+from tests.hostside.router_lab import router, router_socket, until
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes, Target
 
@@ -25,6 +24,8 @@ def call(path: str, name: str, weights: str = "", *, may_fail: bool = False) -> 
     return {"path": path, "payload": payload, "may_fail": may_fail}
 
 
+# Seconds for an answer on a busy machine. A request that waits for an exchange which nobody ends gets none in these.
+PATIENCE = 20.0
 # `sql` has new weights, and `law` is a new name.
 ADAPTERS = {
     "names": ["law", "sql"],
@@ -95,40 +96,69 @@ def weights(lab: Guarded) -> dict[str, str]:
 
 
 def test_a_breach_gives_the_former_weights_back_with_nobody_there(lab: Guarded) -> None:
-    until(lambda: lab.found()["probes"] > 4)
+    until(lambda: lab.found()["probes"] > 4, 60)
     assert lab.found()["verdict"] is None
-    crowd = Crowd(lab.router.port, 20, "sql")
+    crowd = Crowd(lab.router.port, 20, "sql", PATIENCE)
     lab.fault("500", "blue")
-    began = time.monotonic()
-    verdict = lab.verdict(6)
+    verdict = lab.verdict()
     assert (verdict["gate"], verdict["verdict"]) == ("bake", "failed")
-    until(lambda: weights(lab) == {"sql": "old"}, 2)
-    took = time.monotonic() - began
-    assert lab.found()["withdrawn"] == verdict["reason"]
     # The guard says so after the routes are in place.
-    until(lambda: lab.said[-1:] == ["law, sql of tiny-blue is what it was before"], 10)
+    until(lambda: lab.said[-1:] == ["law, sql of tiny-blue is what it was before"], 60)
+    assert weights(lab) == {"sql": "old"}
+    assert lab.found()["withdrawn"] == verdict["reason"]
     # The former one answers, and nobody waits any more.
-    time.sleep(0.3)
-    bad = crowd.stop()["bad"]
-    after = Crowd(lab.router.port, 20, "sql")
-    time.sleep(0.5)
-    answers = after.stop()
-    print({"seconds": round(took, 2), "bad": bad})
-    assert answers["bad"] == 0 and answers["good"] > 0
-    assert took <= 5 and bad <= 20 * 5.5
+    assert not any(waits(lab, name) for name in ("law", "sql"))
+    after = Crowd(lab.router.port, 20, "sql", PATIENCE)
+    until(lambda: len(after.seen) >= 10, 60)
+    answers, before = after.stop(), crowd.stop()
+    assert answers["bad"] == 0, after.seen
+    # At 20 requests a second, so many come in five and a half seconds. On a busy machine they are fewer.
+    assert before["bad"] <= 20 * 5.5, crowd.seen
+    assert {status for status, _ in crowd.seen} == {200, 500}
     assert Path(lab.router.directory, "holds.map").read_text() == ""
+
+
+def waits(lab: Guarded, name: str) -> bool:
+    """Whether the newest worker lets requests for an adapter wait; a hold that has ended begins with 0."""
+    pid = router_socket.processes(lab.router.directory)["current"][-1]
+    held = router_socket.read_map(lab.router.directory, pid, "holds.map") or {}
+    return not held.get(name, "0:").startswith("0:")
+
+
+def test_requests_wait_no_more_where_the_router_did_not_follow_the_end_of_their_wait(
+    lab: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until(lambda: lab.found()["probes"] > 4, 60)
+    tell, failed = router.tell, 0
+
+    def fails(directory: str, routes: dict[str, Any]) -> tuple[int, int]:
+        nonlocal failed
+        if not failed and not any(each.get("waiting") for each in routes["routes"]):
+            failed += 1
+            raise router_socket.RouterError("the router did not answer within 5 s")
+        done: tuple[int, int] = tell(directory, routes)
+        return done
+
+    monkeypatch.setattr(router, "tell", fails)
+    guard_order.wish(lab.root, "tiny", "abort", "ann@ops")
+    lab.verdict()
+    until(lambda: failed)
+    until(lambda: not waits(lab, "sql"), 60)
+    crowd = Crowd(lab.router.port, 20, "sql", PATIENCE)
+    until(lambda: len(crowd.seen) >= 5, 60)
+    assert crowd.stop()["bad"] == 0, crowd.seen
 
 
 @pytest.mark.parametrize("fault", ["empty", "garbage"])
 def test_answers_alone_are_a_breach_and_the_former_ones_are_compared(
     lab: Guarded, fault: str
 ) -> None:
-    until(lambda: lab.found()["probes"] > 4)
+    until(lambda: lab.found()["probes"] > 4, 60)
     lab.fault(fault, "blue")
-    verdict = lab.verdict(20)
+    verdict = lab.verdict()
     assert verdict["verdict"] == "failed"
     assert "none of the serving release in the same time" in verdict["reason"]
-    until(lambda: weights(lab) == {"sql": "old"}, 2)
+    until(lambda: weights(lab) == {"sql": "old"}, 60)
 
 
 def test_a_bake_that_passes_keeps_the_new_weights_and_forgets_the_others(lab: Guarded) -> None:
@@ -138,25 +168,24 @@ def test_a_bake_that_passes_keeps_the_new_weights_and_forgets_the_others(lab: Gu
     lab.held.update(held=True, owner={"token": "t1"})
     guard_order.begin(lab.root, {**order, "seconds": 1.0}, "t1")
     lab.held.update(held=False, owner=None)
-    assert lab.verdict(6)["verdict"] == "passed"
-    until(lambda: weights(lab) == {"law": "new", "sql": "new"}, 2)
+    assert lab.verdict()["verdict"] == "passed"
+    until(lambda: weights(lab) == {"law": "new", "sql": "new"}, 60)
     assert lab.found()["withdrawn"] == ""
 
 
 def test_a_replica_that_starts_again_is_given_the_former_weights_again(
     lab: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crowd = Crowd(lab.router.port, 20, "sql")
-    time.sleep(0.3)
+    crowd = Crowd(lab.router.port, 20, "sql", PATIENCE)
+    until(lambda: crowd.seen, 60)
     guard_order.wish(lab.root, "tiny", "abort", "ann@ops")
-    assert lab.verdict(3)["reason"] == "aborted by ann@ops"
-    until(lambda: weights(lab) == {"sql": "old"}, 2)
-    time.sleep(0.3)
+    assert lab.verdict()["reason"] == "aborted by ann@ops"
+    until(lambda: weights(lab) == {"sql": "old"}, 60)
     # Requests waited while the engine did not know the name.
-    answers = crowd.stop()
-    assert answers["bad"] == 0 and answers["good"] > 5
+    until(lambda: len(crowd.seen) > 15, 60)
+    assert crowd.stop()["bad"] == 0, crowd.seen
     # Its slot names the new ones: so would a replica that starts.
     ask(lab, UNLOAD, {"lora_name": "sql"})
     ask(lab, LOAD, {"lora_name": "sql", "lora_path": "new"})
     monkeypatch.setattr(guard, "started", lambda _: "boot 2 2")
-    until(lambda: weights(lab) == {"sql": "old"}, 4)
+    until(lambda: weights(lab) == {"sql": "old"}, 60)

@@ -75,6 +75,6 @@ def _with(part: Document, waiting: object) -> Document:
 
 
 def _tell(root: str, edit: Callable[[Document], Document]) -> None:
-    # A router that does not answer leads no request anywhere either.
+    # The watch tells the router again, see `reweigh.tell_again`.
     with contextlib.suppress(RouterError):
         reweigh.reweigh(root, edit)

@@ -5,9 +5,12 @@ No reload is needed: files and running workers differ in weights and maps alone.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import re
+import time
 from collections.abc import Callable
 
 import router
@@ -18,6 +21,10 @@ from router_socket import RouterDown
 from wire import Document
 
 _SERVER = re.compile(r"(    server (\S+) \S+ weight )\d+")
+# Seconds until the workers are told again what they did not take.
+AGAIN = 2.0
+# Directories of the toolkit whose workers may not know what their files say -> when they are told next.
+_untold: dict[str, float] = {}
 
 
 def reweigh(root: str, edit: Callable[[Document], Document]) -> None:
@@ -38,10 +45,31 @@ def reweigh(root: str, edit: Callable[[Document], Document]) -> None:
             files = {**former, **_files(former, routes)}
             changed = [name for name in router_files.FILES if files[name] != former[name]]
             router_files.write(directory, files, changed)
-        try:
+        doubt(root, time.monotonic() + AGAIN)
+        # A router that is down has no doubt left: it will start from the files.
+        with contextlib.suppress(RouterDown):
             router.tell(directory, routes)
-        except RouterDown:
-            return
+        _untold.pop(root, None)
+
+
+def doubt(root: str, due: float = 0.0) -> None:
+    """Let `tell_again` tell the workers what their files say, from the time `due` of the monotonic clock on."""
+    _untold[root] = due
+
+
+def tell_again(root: str) -> list[str]:
+    """Tell the workers what their files say, where that is in doubt and due. Raises RouterError.
+
+    The files are right then, so nobody else would: requests could wait for ever for a hold that has ended.
+    """
+    if time.monotonic() < _untold.get(root, math.inf):
+        return []
+    if router_files.routes(os.path.join(root, "router")).get("routes"):
+        reweigh(root, lambda present: present)
+    else:
+        # No routes, or damaged ones, which a command repairs.
+        _untold.pop(root, None)
+    return []
 
 
 def _files(former: dict[str, str], routes: Document) -> dict[str, str]:

@@ -16,6 +16,7 @@ import time
 import deployment_lock
 import hang as hang_of
 import hold_lease
+import reweigh
 import router_files
 import router_releases
 import router_view
@@ -58,10 +59,13 @@ class Watch:
         self._quotas = use_quotas.Quotas(root, self._use.ledger)
         self._holds = hold_lease.HoldLease(root)
         self._warmth = warmth.Warmth(root)
+        # A watch that was killed may have left workers that do not know its last change.
+        reweigh.doubt(root)
         # Guards first: they count the seconds for which clients get bad answers.
         self.parts = (
             self._beat,
             self._guards.look,
+            lambda: reweigh.tell_again(root),
             self._end_hanging,
             self._follow_takeovers,
             self._follow_withdrawals,
