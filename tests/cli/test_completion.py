@@ -82,6 +82,8 @@ def offers(shell: Prompt, kind: str, typed: str) -> list[str]:
         ("toolkit rollback other --to ", []),
         ("toolkit hosts drain l", ["plain,localhost"]),
         ("toolkit registry show ti", ["plain,tiny"]),
+        ("toolkit usage --model ti", ["plain,tiny"]),
+        ("toolkit audit list --model ti", ["plain,tiny"]),
         ("toolkit status --registry mo", ["file,mo"]),
         ("toolkit outdated tiny t", ["plain,tiny"]),
         ("toolkit deploy x", []),

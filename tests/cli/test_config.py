@@ -41,6 +41,11 @@ def test_secrets_are_not_shown(
     assert "heim" not in shell("config").out
 
 
+def test_a_list_of_hosts_is_no_file(shell: Shell) -> None:
+    shell.set("TOOLKIT_FLEET", "10.0.0.1,10.0.0.2,")
+    assert origins(shell)["fleet"][0] == "10.0.0.1,10.0.0.2,"
+
+
 def test_a_fleet_that_cannot_be_read_is_an_error_below_the_other_settings(shell: Shell) -> None:
     shell.set("TOOLKIT_FLEET", shell.place / "nosuch.yaml")
     said = shell("config")

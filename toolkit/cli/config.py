@@ -71,6 +71,9 @@ def config(registry_path: str, fleet: str | None, home: str | None, as_json: boo
 
 
 def _present(path: Path) -> str:
+    # A list of hosts in place of an inventory's file.
+    if "," in str(path) and not path.exists():
+        return str(path)
     found = absolute(path)
     return str(found) if found.exists() else f"{found} (no such file)"
 

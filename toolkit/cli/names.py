@@ -72,7 +72,7 @@ _OPTIONS = {
     "--schedule": Name.FILE,
     "--costs": Name.FILE,
     "--readings": Name.FILE,
-    "cost --model": Name.MODEL,
+    "--model": Name.MODEL,
     "--key-file": Name.FILE,
     "--prompts": Name.FILE,
     "--output": Name.FILE,
