@@ -61,6 +61,13 @@ def test_one_deadline_holds_for_all_that_is_waited_for() -> None:
     ]
 
 
+def test_a_wait_within_a_wait_says_once_how_long_it_was() -> None:
+    time = Time()
+    waiting = patience(time, 3)
+    with pytest.raises(BusyError, match=r"^gpu1 is held; waited 3.0 s for it$"):
+        waiting.until_free(lambda: waiting.until_free(_held))
+
+
 def test_no_patience_waits_for_nothing_and_says_what_it_said_before() -> None:
     time = Time()
     with pytest.raises(BusyError, match=r"^gpu1 is held$"):

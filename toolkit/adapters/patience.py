@@ -34,6 +34,8 @@ class Patience:
         self._guard = threading.Lock()
         self._deadline: float | None = None
         self._said: float | None = None
+        # The error that ended the wait: what waits around that wait passes it on as it is.
+        self._last: BusyError | None = None
 
     def until_free(self, take: Callable[[], T]) -> T:
         """Return what `take` returns, trying it again where it raises BusyError; at the deadline that is raised.
@@ -66,10 +68,11 @@ class Patience:
         self._say(f"waiting for up to {format_seconds(left)}: {error.message}")
 
     def _given_up(self, error: BusyError) -> BusyError:
-        if not self.seconds:
+        if not self.seconds or error is self._last:
             return error
         waited = format_seconds(self.seconds)
-        return BusyError(f"{error.message}; waited {waited} for it", hint=error.hint)
+        self._last = BusyError(f"{error.message}; waited {waited} for it", hint=error.hint)
+        return self._last
 
 
 NO_PATIENCE = Patience()
