@@ -15,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.adapters.postgres_lab import PostgresLab, postgres_server, require_postgresql
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import require_hosts
+from tests.pace import Pace, paced
 
 # A table at the end of each run shows what its files cost.
 pytest_plugins = ["tests.processor_time"]
@@ -75,6 +76,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # No test writes into the history of whoever runs it, or asks a Prometheus of theirs.
 for _name in ("TOOLKIT_HISTORY", "TOOLKIT_PROMETHEUS", "TOOLKIT_PROMETHEUS_CREDENTIALS"):
     os.environ.pop(_name, None)
+
+
+@pytest.fixture
+def pace() -> Iterator[Pace]:
+    """Seconds since the test began, as on a machine of its own."""
+    with paced() as found:
+        yield found
 
 
 @pytest.fixture

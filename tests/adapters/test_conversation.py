@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.pace import Pace
 from toolkit.adapters.hosts import conversation
 from toolkit.adapters.hosts.conversation import Conversation
 from toolkit.adapters.hosts.dialog import Dialog, Ended
@@ -108,14 +109,14 @@ def test_a_process_that_was_started_ahead_and_failed_is_not_tried_again() -> Non
 
 
 def test_a_process_that_was_asked_nothing_is_not_waited_for(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, pace: Pace
 ) -> None:
     monkeypatch.setattr(conversation, "_END_SECONDS", 60)
     echo = Echo("import time; time.sleep(60)")
     echo.conversation.begin()
-    began = time.monotonic()
+    began = pace()
     echo.conversation.end()
-    assert time.monotonic() - began < 30
+    assert pace() - began < 30
 
 
 def test_the_rest_of_an_answer_nobody_took_is_not_taken_for_the_next(echo: Echo) -> None:

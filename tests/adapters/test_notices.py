@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.pace import Pace
 from toolkit.adapters.notices.delivery import NotDelivered, deliver
 from toolkit.adapters.notices.hook import call_hook
 from toolkit.adapters.notices.outbox import Outbox
@@ -222,11 +223,11 @@ def test_a_hook_refuses_with_its_last_words_also_where_it_reads_and_says_too_muc
     assert len(called.words) <= 510
 
 
-def test_a_hook_that_takes_too_long_is_killed_with_its_children(tmp_path: Path) -> None:
-    begun = time.monotonic()
+def test_a_hook_that_takes_too_long_is_killed_with_its_children(tmp_path: Path, pace: Pace) -> None:
+    begun = pace()
     slow = hook(tmp_path, f"echo thinking; sleep 600 & echo $! > {tmp_path}/child; wait", 0.3)
     called = call_hook(slow, {})
-    assert time.monotonic() - begun < 10
+    assert pace() - begun < 10
     assert not called.agreed
     assert "took longer than 0.3 s; it said: thinking" in called.words
     child = int((tmp_path / "child").read_text())

@@ -73,7 +73,7 @@ def free_port() -> int:
             return port
 
 
-def until(condition: Callable[[], Any], seconds: float = 10.0, *, pause: float = 0.005) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60.0, *, pause: float = 0.005) -> Any:
     """Return the first true value of `condition`, asked for every `pause` seconds; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

@@ -7,7 +7,6 @@ import http.client
 import json
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from tests.hostside.router_lab import (
     until,
 )
 from tests.hostside.router_site import PATH, Clients, Site
+from tests.pace import Pace
 from toolkit.planning.routing.edits import with_model, with_weights, without_model
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Target
@@ -208,12 +208,12 @@ def test_a_worker_that_does_not_follow_a_map_is_named(monkeypatch: pytest.Monkey
         router_socket.set_map("", 1, "relay.map", {"a": "b"})
 
 
-def test_a_dead_replica_is_seen(site: Site) -> None:
+def test_a_dead_replica_is_seen(site: Site, pace: Pace) -> None:
     # a stop of the thread that accepts also ends the answers to checks
     site.blue.stop()
-    started = time.monotonic()
+    started = pace()
     until(lambda: site.lab.observe()["servers"]["tiny"]["blue"]["status"] == "DOWN")
-    assert time.monotonic() - started < 2.5
+    assert pace() - started < 2.5
     assert site.lab.ask(PATH, {"model": "tiny"})[0] == 503
 
 
