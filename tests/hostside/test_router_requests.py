@@ -55,7 +55,13 @@ def code(answer: tuple[int, Any, Any]) -> tuple[int, str]:
 
 
 def test_models_are_listed_and_described(router: Lab) -> None:
-    tiny = {"id": "tiny", "object": "model", "created": 5, "owned_by": "toolkit"}
+    tiny = {
+        "id": "tiny",
+        "object": "model",
+        "created": 5,
+        "owned_by": "toolkit",
+        "root": "tiny",
+    }
     listed = router.ask("/v1/models")[1]
     assert [model["id"] for model in listed["data"]] == ["dead", "team/big", "tiny"]
     assert listed["data"][2] == tiny
