@@ -23,8 +23,10 @@ PURE = sorted(
     [*PACKAGE.rglob("domain/*.py"), *PACKAGE.glob("planning/**/*.py"), PACKAGE / "errors.py"]
 )
 HOSTSIDE = sorted(PACKAGE.glob("hostside/*.py"))
-# Runs in the process of a replica, with the engine's Python.
-RECORDER = sorted((ROOT / "playbooks/roles/replica/files/toolkit_recorder").glob("*.py"))
+# Runs in the processes of a replica, with the engine's Python.
+REPLICA = ROOT / "playbooks/roles/replica/files"
+RECORDER = sorted((REPLICA / "toolkit_recorder").glob("*.py"))
+STARTER = sorted((REPLICA / "toolkit_starter").glob("*.py"))
 
 # Whatever reaches out of the process, asks the time, rolls dice or talks to a person.
 IMPURE = {
@@ -131,7 +133,16 @@ def test_the_recorder_needs_the_standard_library_and_in_one_module_its_engine(pa
     assert outside == ({"vllm", "prometheus_client"} if path.name == "states.py" else set())
 
 
-@pytest.mark.parametrize("path", [*HOSTSIDE, *RECORDER], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", STARTER, ids=lambda path: path.name)
+def test_the_starter_needs_the_standard_library_and_in_one_module_its_engines_names(
+    path: Path,
+) -> None:
+    modules = {module for module, _ in imports(ast.parse(path.read_text("utf-8")))}
+    assert modules - sys.stdlib_module_names - {"toolkit_starter"} == set()
+    assert path.name == "engine.py" or "vllm" not in path.read_text("utf-8").lower()
+
+
+@pytest.mark.parametrize("path", [*HOSTSIDE, *RECORDER, *STARTER], ids=lambda path: path.name)
 def test_the_hosts_side_is_python_3_9(path: Path) -> None:
     ast.parse(path.read_text("utf-8"), feature_version=(3, 9))
 

@@ -266,6 +266,7 @@ def supply(lab: HostLab) -> None:
     engine = f"{root}/engines/{ENGINE}/bin"
     lab.run("sh", "-c", _WRITE, "sh", engine, "vllm", STUB.read_text(), "755")
     lab.run("sh", "-c", _WRITE, "sh", engine, STATES.name, STATES.read_text(), "644")
+    lab.run("ln", "-sf", "/usr/bin/python3", f"{engine}/python")
     for behaviour in Behaviour:
         source = f"{root}/sources/{behaviour.name.lower()}"
         lab.run("sh", "-c", _WRITE, "sh", source, "behaviour", str(behaviour), "644")

@@ -30,7 +30,7 @@ from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes, Target
 
-RECORDER = Path(__file__).parents[2] / "playbooks/roles/replica/files/toolkit_recorder"
+MODULES = Path(__file__).parents[2] / "playbooks/roles/replica/files"
 OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
 
 
@@ -56,17 +56,19 @@ def test_drain_gives_up_at_its_deadline(lab: HostLab, program: str) -> None:
     assert (waited.ok, waited.left) == (False, 1)
 
 
-def test_a_replica_gets_the_recorder_of_use_and_cannot_change_it(
+def test_a_replica_gets_starter_and_recorder_and_cannot_change_them(
     lab: HostLab, program: str
 ) -> None:
     root = lab.host.host.root
-    place = f"{root}/slots/{program}/python/toolkit_recorder"
-    names = sorted(path.name for path in RECORDER.glob("*.py"))
-    assert lab.run("ls", place).split() == names
-    for name in names:
-        assert lab.run("cat", f"{place}/{name}") == (RECORDER / name).read_text()
-    owners = lab.run("stat", "-c", "%U %a", place, f"{place}/book.py").split("\n")[:2]
-    assert owners == ["root 755", "root 640"]
+    python = f"{root}/slots/{program}/python"
+    assert lab.run("ls", python).split() == ["toolkit_recorder", "toolkit_starter"]
+    for package in ("toolkit_recorder", "toolkit_starter"):
+        place, files = f"{python}/{package}", sorted((MODULES / package).glob("*.py"))
+        assert lab.run("ls", place).split() == [path.name for path in files]
+        for path in files:
+            assert lab.run("cat", f"{place}/{path.name}") == path.read_text()
+        owners = lab.run("stat", "-c", "%U %a", place, f"{place}/__init__.py").split("\n")[:2]
+        assert owners == ["root 755", "root 640"]
     environment = lab.run(
         "grep", "-e", "PYTHONPATH", "-e", "TOOLKIT_USE", f"{root}/slots/{program}/run"
     )

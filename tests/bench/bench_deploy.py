@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -23,7 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.system.served import Served, lab_with_engine, lab_with_versions
 
-TARGET, LIMIT = 1.15, 300.0
+TARGET, LIMIT = 0.9, 300.0
+# What the slot's command has before vLLM's own: an interpreter, `-m toolkit_starter`, its counts.
+STARTER = re.compile(
+    r"set -- \S*bin/python\S* \\\n *'?-m'? \\\n *'?toolkit_starter'? \\\n *'?[\d,]+'? \\\n *"
+)
 
 
 def main() -> None:
@@ -38,7 +43,7 @@ def main() -> None:
         lab_with_versions(lab) as served,
     ):
         served.serve("v1")
-        command = (lab.root / "slots" / "tiny-blue" / "run").read_text()
+        command = without_starter((lab.root / "slots" / "tiny-blue" / "run").read_text())
         slot = json.loads((lab.root / "slots" / "tiny-blue" / "manifest.json").read_text())
         times: dict[str, list[float]] = {"vllm by hand": [], "toolkit deploy": []}
         lab.toolkit("stop", "tiny", "--yes")
@@ -51,6 +56,13 @@ def main() -> None:
     tell(times)
     if given.json:
         given.json.write_text(json.dumps(times))
+
+
+def without_starter(command: str) -> str:
+    """Return a slot's command as somebody types it who has vLLM alone."""
+    plain, count = STARTER.subn("set -- ", command)
+    assert count == 1, "the slot's command has no starter"
+    return plain
 
 
 def by_hand(served: Served, command: str, port: int) -> float:

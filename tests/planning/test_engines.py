@@ -84,10 +84,15 @@ class TestVllm:
         lock = f"vllm-{number}-cpu-py311-aaaaaaaa"
         made = replace(release(1), engine=lock, snapshot="abc", args=("--a", "b"))
         seat = Seat("/opt/tk", 8100, HOME, compiling="/opt/tk/compiling/here")
-        assert " ".join(self.engine.command(made, seat)) == (
+        served = (
             f"/opt/tk/engines/{lock}/bin/vllm serve . --middleware toolkit_recorder.Recorder "
             "--host 127.0.0.1 --port 8100 --a b"
         )
+        # One server with a core and a worker on the CPU; elsewhere the server alone, which starts the others itself.
+        ahead = f"/opt/tk/engines/{lock}/bin/python -m toolkit_starter 1,1 "
+        assert " ".join(self.engine.command(made, seat)) == ahead + served
+        for other in (replace(made, accelerator="cuda"), replace(made, devices=2)):
+            assert " ".join(self.engine.command(other, seat)) == served
         # So the key of compiled graphs has nothing of the snapshot.
         assert self.engine.directory(made, seat) == "/opt/tk/snapshots/abc"
         assert self.engine.surroundings(made, seat) == {

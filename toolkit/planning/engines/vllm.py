@@ -120,6 +120,7 @@ class Vllm:
 
     def command(self, release: Release, seat: Seat) -> tuple[str, ...]:
         return (
+            *_ahead(release, seat),
             f"{seat.root}/engines/{release.engine}/bin/vllm",
             "serve",
             _MODEL,
@@ -324,6 +325,16 @@ def _together(seat: Seat, flags: Flags) -> list[str]:
     if seat.rank:
         options[flags.follower] = True
     return [word for name, value in options.items() for word in _words(name, value)]
+
+
+def _ahead(release: Release, seat: Seat) -> tuple[str, ...]:
+    """Return what starts the server together with its core and that one's worker, which then load side by side.
+
+    So far on the CPU alone, with one worker on one host: the starter knows what the core's environment is there.
+    """
+    if Accelerator(release.accelerator) is not Accelerator.CPU or release.devices > 1 or seat.hosts:
+        return ()
+    return (f"{seat.root}/engines/{release.engine}/bin/python", "-m", "toolkit_starter", "1,1")
 
 
 def _recording(seat: Seat, flags: Flags) -> tuple[str, ...]:

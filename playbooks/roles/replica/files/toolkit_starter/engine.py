@@ -1,0 +1,97 @@
+"""vLLM's modules and the environment in which its server starts processes. Nothing else here has the engine's names."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import importlib
+import importlib.util
+import os
+from collections.abc import Iterable, Mapping
+
+PACKAGE = "vllm"
+
+# What a server, its core and a worker on the CPU load. They share most of it.
+MODULES = (
+    "vllm.entrypoints.cli.main",
+    "vllm.entrypoints.cli.serve",
+    "vllm.v1.engine.core",
+    "vllm.v1.executor.multiproc_executor",
+    "vllm.v1.worker.cpu_worker",
+)
+# OpenBLAS, in NumPy and beside it, starts threads where it is loaded, and a process with threads must not fork.
+BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+
+
+def installed() -> bool:
+    """Whether this Python has the engine."""
+    return importlib.util.find_spec(PACKAGE) is not None
+
+
+def load() -> None:
+    """Load the modules, but those that this version of the engine has not."""
+    set_here = BLAS_THREADS not in os.environ
+    os.environ.setdefault(BLAS_THREADS, "1")
+    try:
+        for each in MODULES:
+            with contextlib.suppress(ModuleNotFoundError):
+                importlib.import_module(each)
+    finally:
+        if set_here:
+            del os.environ[BLAS_THREADS]
+
+
+def expected(environment: Mapping[str, str], processors: int) -> dict[str, str]:
+    """Return the environment in which a server with `environment` starts its core on the CPU.
+
+    vLLM changes these variables while it loads and while it reads its arguments (`vllm/env_override.py`,
+    `CpuPlatform.check_and_update_config`). Where it changes others, `ahead.py` finds the difference and the process is
+    started as without the starter.
+    """
+    found = {
+        **environment,
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+        "TORCHINDUCTOR_CPP_DYNAMIC_THREADS": "1",
+        "NUMEXPR_MAX_THREADS": str(processors),
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+        "VLLM_DISABLE_SHARED_EXPERTS_STREAM": "1",
+        "LOCAL_WORLD_SIZE": "1",
+    }
+    if _has_bfloat16():
+        found.setdefault("VLLM_SSM_CONV_STATE_LAYOUT", "SD")
+    if libraries := _preloaded(environment.get("LD_PRELOAD", "")):
+        found["LD_PRELOAD"] = libraries
+    return found
+
+
+def _preloaded(before: str) -> str:
+    """Return the libraries that the core and its workers load before all others: torch's libgomp, vLLM's tcmalloc."""
+    found = before
+    if not any(each in before for each in ("libomp", "libgomp", "libiomp")):
+        torch = _directory("torch")
+        places = (os.path.join(os.path.dirname(torch), "torch.libs"), os.path.join(torch, "lib"))
+        for each in _first(places, ("libgomp*.so*",)):
+            found = f"{found}:{each}" if found else each
+    if "libtcmalloc" not in found:
+        own = (os.path.join(_directory(PACKAGE), "libs"),)
+        for each in _first(own, ("libtcmalloc_minimal*.so*", "libtcmalloc.so*")):
+            found = f"{each}:{found}" if found else each
+    return found
+
+
+def _first(places: Iterable[str], patterns: Iterable[str]) -> list[str]:
+    """Return the first path that matches, in a list, which is empty where none does."""
+    ways = (os.path.join(place, pattern) for pattern in patterns for place in places)
+    return [path for way in ways for path in glob.glob(way)][:1]
+
+
+def _has_bfloat16() -> bool:
+    with open("/proc/cpuinfo") as file:
+        return any("avx512_bf16" in line.split() for line in file if line.startswith("flags"))
+
+
+def _directory(package: str) -> str:
+    spec = importlib.util.find_spec(package)
+    places = spec.submodule_search_locations if spec else None
+    return places[0] if places else ""
