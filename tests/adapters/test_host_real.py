@@ -82,9 +82,9 @@ def test_a_replica_gets_starter_and_recorder_and_cannot_change_them(
     assert {(line["key"], line["model"]) for line in records} == {("probe", "tiny")}
     # Requests of earlier tests may have been broken off.
     assert ("whole", True) in {(line["end"], line["out"] > 0) for line in records}
-    lab.run("sh", "-c", f"echo >>{place}/book.py")
+    lab.run("sh", "-c", f"echo >>{python}/toolkit_recorder/book.py")
     (slot,) = (each for each in lab.host.observe().slots if each.slot == "blue")
-    assert slot.drift == (f"{place}/book.py was changed",)
+    assert slot.drift == (f"{python}/toolkit_recorder/book.py was changed",)
 
 
 def _all_use(root: str, program: str) -> tuple[str, ...]:
