@@ -121,7 +121,7 @@ class HostLab:
         """Return the program of a good replica in blue, ready and without traffic: the one there, or a new one."""
         if not any(self._is_good(slot) for slot in self.host.observe().slots):
             program = self.start("blue")
-            assert self.host.wait_ready(program, self.ports["blue"], 20, silent).ok
+            assert self.host.wait_ready(program, self.ports["blue"], 120, silent).ok
         return "tiny-blue"
 
     def empty(self, *, but_ready: bool = False) -> None:

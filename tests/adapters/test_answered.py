@@ -65,7 +65,7 @@ def lab(request: pytest.FixtureRequest) -> HostLab:
         found.host.remove("snapshots", DIGEST)
     found.host.place(source, DIGEST, ["behaviour"], silent)
     program = found.start("blue", snapshot=DIGEST)
-    assert found.host.wait_ready(program, found.ports["blue"], 20, silent).ok
+    assert found.host.wait_ready(program, found.ports["blue"], 120, silent).ok
     found.host.apply_keys(KeyRing())
     found.route(
         with_model(Routes(), "tiny", (Target("blue", found.ports["blue"], 100),), created=1)
@@ -82,7 +82,7 @@ def asked(lab: HostLab) -> str:
 
 def logged(lab: HostLab) -> tuple[Answered, ...]:
     """Return what the log has, once it is written."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not (found := lab.host.answered(ID)):
         assert time.monotonic() < until
         time.sleep(0.1)

@@ -111,7 +111,7 @@ def test_a_command_that_is_killed_leaves_its_intent(tmp_path: Path) -> None:
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=quiet, stderr=quiet
     ) as process:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while len(log.read()[0]) < 2 and process.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)

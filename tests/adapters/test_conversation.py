@@ -186,7 +186,7 @@ def test_a_change_of_keys_that_has_begun_outlives_the_ops_machine(tmp_path: Path
         fcntl.flock(another_change, fcntl.LOCK_EX)
         assert process.stdin is not None and process.stdout is not None
         _say(process, command="apply-keys", root=str(tmp_path), ring=ring)
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         opened = Path(f"/proc/{process.pid}/fd")
         while not any(os.path.realpath(each).endswith("/.lock") for each in opened.iterdir()):
             assert time.monotonic() < until

@@ -299,7 +299,7 @@ def test_a_killed_download_is_taken_up_again(tmp_path: Path, lock: EngineLock) -
         [sys.executable, "-c", program, str(home), lock.path], start_new_session=True
     )
     directory = Wheelhouse(home).directory(lock)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not directory.exists() and time.monotonic() < deadline:
         time.sleep(0.005)
     os.killpg(child.pid, signal.SIGKILL)

@@ -37,7 +37,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[HostLab]:
     found.empty(but_ready=True)
     found.ready()
     green = found.start("green")
-    assert found.host.wait_ready(green, found.ports["green"], 20, silent).ok
+    assert found.host.wait_ready(green, found.ports["green"], 120, silent).ok
     found.host.apply_keys(KeyRing())
     found.run("sh", "-c", _SETUID, "sh", _setuid(found))
     yield found
@@ -110,7 +110,7 @@ def test_a_host_that_forbids_namespaces_still_gives_a_replica_its_own_user(
     scratch.mkdir()
     (scratch / "left by a killed one").touch()
     blue = real_host.start("blue", fences=("user", "rights", "network"))
-    assert real_host.host.wait_ready(blue, port, 20, silent).ok
+    assert real_host.host.wait_ready(blue, port, 120, silent).ok
     (slot,) = real_host.host.observe().slots
     assert slot.fences == ("user", "rights", "network")
     assert list(scratch.iterdir()) == []

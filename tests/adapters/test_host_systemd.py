@@ -135,7 +135,7 @@ def test_check_mode_passes_on_a_host_that_the_toolkit_never_saw(systemd_host: Ho
 def test_a_log_is_that_of_one_start_and_the_former_one_is_kept(lab: HostLab, program: str) -> None:
     first = list(lab.host.logs(program, 50, follow=False))
     lab.run("systemctl", "restart", f"toolkit-{program}.service")
-    assert lab.host.wait_ready(program, lab.ports["blue"], 20, silent).ok
+    assert lab.host.wait_ready(program, lab.ports["blue"], 120, silent).ok
     assert list(lab.host.logs(program, 50, follow=False)) == first
     assert list(lab.host.logs(program, 50, follow=False, previous=True)) == first
     assert first[0].startswith("starting on port")
@@ -169,7 +169,7 @@ def test_replica_and_router_come_back_with_the_host(lab: HostLab, program: str) 
     lab.run("systemctl", "start", "multi-user.target")
     lab.run("systemctl", "isolate", "multi-user.target")
     _wait_for_router(lab)
-    assert lab.host.wait_ready(program, lab.ports["blue"], 20, silent).ok
+    assert lab.host.wait_ready(program, lab.ports["blue"], 120, silent).ok
 
 
 def test_a_host_that_does_not_let_us_in_is_named_with_the_way_to_see_it(lab: HostLab) -> None:
@@ -217,7 +217,7 @@ def _engine() -> dict[str, str]:
 
 
 def _wait_for_router(lab: HostLab) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not lab.host.observe().router.running:
         assert time.monotonic() < until, "the router did not come back"
         time.sleep(0.1)

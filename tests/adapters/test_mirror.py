@@ -332,7 +332,7 @@ def test_a_client_that_leaves_does_not_hold_the_file(serving: Serving) -> None:
         pieces = answer.iter_raw()
         next(pieces)
         assert _open_files("huge.bin") == 1
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while _open_files("huge.bin"):
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -83,7 +83,7 @@ def without_its_fence(lab: HostLab) -> Iterator[None]:
 def _restart(lab: HostLab) -> None:
     lab.run("systemctl", "daemon-reload")
     lab.run("systemctl", "restart", UNIT)
-    assert lab.host.wait_ready("tiny-blue", lab.ports["blue"], 20, silent).ok
+    assert lab.host.wait_ready("tiny-blue", lab.ports["blue"], 120, silent).ok
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def _missing(wanted: bytes, top: Path, member: tuple[bytes, bytes]) -> int:
         libtorrent.torrent_status.checking_files,
         libtorrent.torrent_status.checking_resume_data,
     )
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while (status := handle.status()).state in checking and time.monotonic() < until:
         time.sleep(0.02)
     return int(status.total_wanted - status.total_wanted_done)

@@ -149,7 +149,7 @@ def remove_abandoned(scratch: Path, prefix: str) -> None:
 
 def _child(process: subprocess.Popen[bytes]) -> int:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until and process.poll() is None:
         found = children.read_text().split()
         if found:
