@@ -90,17 +90,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(500, b'{"error": {"message": "internal error"}}')
             return
         running[0] += 1
-        begun = time.monotonic()
-        text = adapters[asked] if asked in adapters else spoken(of_client, request)
-        if user[:1] == ["slow"]:
-            time.sleep(1.5)
-        elif user[:1] and user[0] in WAYS:
-            text = tried(WAYS[user[0]], user[1:])
-        elif behaviour == "answers nothing":
-            text = ""
-        took.append(time.monotonic() - begun)
-        self.complete(request, text)
-        running[0] -= 1
+        # Also where the client has left.
+        try:
+            begun = time.monotonic()
+            text = adapters[asked] if asked in adapters else spoken(of_client, request)
+            if user[:1] == ["slow"]:
+                time.sleep(1.5)
+            elif user[:1] and user[0] in WAYS:
+                text = tried(WAYS[user[0]], user[1:])
+            elif behaviour == "answers nothing":
+                text = ""
+            took.append(time.monotonic() - begun)
+            self.complete(request, text)
+        finally:
+            running[0] -= 1
 
     def complete(self, request, text):
         if behaviour == "dies sampling" and "top_p" in request:
