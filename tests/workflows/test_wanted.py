@@ -140,6 +140,25 @@ def test_a_change_of_sampling_defaults_alone_is_in_the_plan(
     assert list(asked.file_changes) == found
 
 
+@pytest.mark.parametrize("gains", [True, False])
+def test_sampling_defaults_that_one_version_lacks_are_in_the_plan_with_their_fields(
+    want: Callable[..., Wanted], tmp_path: Path, gains: bool
+) -> None:
+    """A version that gains the file answers as short as it says, as one whose field changed."""
+    store = tmp_path / "store"
+    having = _with_settings(store, "1", b'{"max_new_tokens": 512}')
+    lacking = Snapshot("demo/tiny", "2" * 40, (FileDigest("README.md", 1, "9" * 64),))
+    place = store / "snapshots" / snapshot_path(lacking.source, lacking.revision)
+    (place / "files").mkdir(parents=True)
+    write_manifest(place, lacking, "mit", 1.0)
+    former, new = (lacking, having) if gains else (having, lacking)
+    first = replace(want(host(), files=former).release, number=1, revision=former.revision)
+    serving = host(slots=(slot("blue", first, weight=100),))
+    asked = want(serving, version(name="v2", revision=new.revision), files=new)
+    values = ("", "512") if gains else ("512", "")
+    assert Change(f"{SETTINGS}: max_new_tokens", *values) in asked.file_changes
+
+
 def test_a_host_with_a_device_gets_the_engine_for_it(want: Callable[..., Wanted]) -> None:
     asked = want(host(devices=(gpu(0, 24, 24),)))
     assert (asked.release.accelerator, asked.release.engine) == ("cuda", CUDA_LOCK.id)

@@ -13,7 +13,9 @@ from toolkit.domain.release import Release
 from toolkit.domain.snapshot import Snapshot
 from toolkit.planning.upkeep.difference import compare, compared_files, file_changes
 
-_UNKNOWN = "small files such as generation_config.json"
+# It shortens and changes every answer, so that its fields are told also where one version lacks the file.
+_SAMPLING = "generation_config.json"
+_UNKNOWN = f"small files such as {_SAMPLING}"
 
 
 def changed_files(
@@ -43,6 +45,8 @@ def changed_files(
     )
     # A side that cannot be read would look like one without any fields.
     both = texts[0].keys() & texts[1].keys()
+    if not all(_SAMPLING in {file.path for file in each.files} for each in (former, snapshot)):
+        both |= {_SAMPLING}
     readable = [{path: text for path, text in each.items() if path in both} for each in texts]
     return file_changes(compare(former, snapshot, (readable[0], readable[1])))
 
