@@ -12,6 +12,7 @@ import accelerators
 import completion
 import damage
 import deployment_lock
+import disks
 import drift
 import engine
 import fence
@@ -44,8 +45,7 @@ def observe(root: str, label: str = "") -> Document:
     # The driver's tool takes longer than an observation, so ask it where a replica is on a device, and once.
     users = accelerators.users() if any(each.get("devices") for each in manifests) else {}
     release, kernel = _os_release(), os.uname()
-    place = _nearest(root)
-    disk, found = shutil.disk_usage(place), os.statvfs(place)
+    disk = disks.of_root(root)
     return {
         "observed_at": time.time(),
         "init": processes.init_system(),
@@ -61,9 +61,8 @@ def observe(root: str, label: str = "") -> Document:
         "memory_available": _meminfo("MemAvailable"),
         "disk_free": disk.free,
         "disk_total": disk.total,
-        # Some file systems make inodes as they need them, and report none at all.
-        "files_free": found.f_ffree if found.f_files else None,
-        "noexec": bool(found.f_flag & os.ST_NOEXEC),
+        "files_free": disk.files,
+        "noexec": disk.noexec,
         "tmp_free": shutil.disk_usage(tempfile.gettempdir()).free,
         "cpus": os.cpu_count() or 0,
         "accelerators": makers,
@@ -138,12 +137,6 @@ def _adapter_drift(root: str, manifest: Document) -> list[str]:
     import loaded_adapters
 
     return loaded_adapters.drift(manifest, path)
-
-
-def _nearest(path: str) -> str:
-    while not os.path.isdir(path):
-        path = os.path.dirname(path) or "/"
-    return path
 
 
 def _meminfo(field: str) -> int:

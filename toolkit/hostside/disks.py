@@ -1,0 +1,38 @@
+"""The room on the file systems below the toolkit's root: engines and snapshots may have one of their own."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+
+class Room(NamedTuple):
+    """Bytes free and in all, files that can still be made (None without a limit), and whether no program runs there."""
+
+    free: int
+    total: int
+    files: int | None
+    noexec: bool
+
+
+def of_root(root: str) -> Room:
+    """Return the least room among the file systems of `root`, its engines and its snapshots.
+
+    Only engines are programs, so that `noexec` says nothing of a disk for snapshots alone.
+    """
+    rooms = {name: _of(os.path.join(root, name)) for name in ("", "engines", "snapshots")}
+    least = min(rooms.values(), key=lambda room: room.free)
+    limits = [room.files for room in rooms.values() if room.files is not None]
+    return least._replace(
+        files=min(limits, default=None), noexec=rooms[""].noexec or rooms["engines"].noexec
+    )
+
+
+def _of(path: str) -> Room:
+    while not os.path.isdir(path):
+        path = os.path.dirname(path) or "/"
+    found = os.statvfs(path)
+    # Some file systems make inodes as they need them, and report none at all.
+    files = found.f_ffree if found.f_files else None
+    noexec = bool(found.f_flag & os.ST_NOEXEC)
+    return Room(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, files, noexec)
