@@ -179,6 +179,14 @@ def test_a_damaged_model_is_said(tmp_path: Path, broken: dict[str, bytes], words
         read_model(VERSION, snapshot, Store(tmp_path / "store"), no_hub)
 
 
+def test_a_model_without_a_configuration_is_told_what_works_all_the_same(tmp_path: Path) -> None:
+    files = {path: text for path, text in FILES.items() if path != "config.json"}
+    snapshot = put(tmp_path / "store", files)
+    with pytest.raises(SourceError, match=r"has no config\.json, from which") as caught:
+        read_model(VERSION, snapshot, Store(tmp_path / "store"), no_hub)
+    assert caught.value.hint == "toolkit deploy MODEL --dry-run plans without them"
+
+
 def candidate(tmp_path: Path, *, memory: int = 4 * 2**30, hosts: int = 1) -> Candidate:
     snapshot = put(tmp_path / "store", FILES)
     version = make_version(

@@ -46,7 +46,7 @@ def read_directory(directory: Path, snapshot: Snapshot) -> ModelFiles:
         )
     except OSError as error:
         raise SourceError(
-            f"{error.filename} cannot be read: {error.strerror}", hint="toolkit pull MODEL"
+            f"{error.filename} cannot be read: {error.strerror}", hint="toolkit verify"
         ) from error
     except ValueError as error:
         raise SourceError(
@@ -134,7 +134,15 @@ def _model(
     snapshot: Snapshot,
     tensors: Callable[[str, int], tuple[Tensor, ...]],
 ) -> ModelFiles:
-    """Return the model; raises ValueError where its files hold none, or contradict each other."""
+    """Return the model; raises ValueError where its files hold none, or contradict each other.
+
+    Raises SourceError where it has no configuration, as repositories in Mistral's own form.
+    """
+    if all(file.path != CONFIG for file in snapshot.files):
+        raise SourceError(
+            f"{snapshot.source} has no {CONFIG}, from which weights and cache are computed",
+            hint="toolkit deploy MODEL --dry-run plans without them",
+        )
     config = _config(read(CONFIG))
     sizes = {file.path: file.size for file in snapshot.files}
     index = index_of(sizes)
