@@ -14,11 +14,12 @@ from tests.planning.facts import host, version
 from tests.planning.test_capabilities import facts_of, named
 from tests.workflows.world import World, release
 from toolkit.adapters.fakes.host import Behaviour
+from toolkit.config.engine_locks import read_locks
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.release import Release
 from toolkit.domain.snapshot import Snapshot
-from toolkit.errors import ReleaseFailedError
+from toolkit.errors import NothingSuitableError, ReleaseFailedError
 from toolkit.planning.release.build import build_release
 
 MODELS = {
@@ -45,6 +46,17 @@ def built(family: str, number: int = 1, **more: Any) -> Release:
 @pytest.fixture(params=[1, 3], ids=["one host", "three hosts"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     return World(tmp_path, request.param)
+
+
+def test_a_model_that_hears_is_not_started_with_an_engine_that_cannot_decode_sound() -> None:
+    """The start of a large model would end at its check."""
+    files = Snapshot("demo/tiny", "1" * 40, (), facts_of(named("whisper-large-v3")))
+    lock = EngineLock("vllm", "0.32.0", Accelerator.CPU, "3.11", "ab" * 32, "", 0, sound=False)
+    with pytest.raises(NothingSuitableError, match="has no packages that decode sound") as caught:
+        build_release(version(), files, lock, host(), 1)
+    hint = "toolkit engine lock 0.32.0 --accelerator cpu --python 3.11 --extra audio"
+    assert caught.value.hint == hint
+    assert not any(each.sound for each in read_locks(Path("/nonexistent")))
 
 
 @pytest.mark.parametrize(("family", "kind"), MODELS.items())

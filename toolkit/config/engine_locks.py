@@ -13,6 +13,8 @@ from toolkit.domain.requirements import parse_requirements
 from toolkit.errors import InputError
 
 SHIPPED = Path(__file__).parent.parent / "engines"
+# Packages with which an engine decodes sound: those of its extra `audio`.
+_DECODERS = ("av", "soundfile")
 _FILE_NAME = re.compile(
     rf"^(?P<name>{'|'.join(ENGINES)})-(?P<version>[0-9][0-9a-z.]*)-(?P<accelerator>{'|'.join(Accelerator)})"
     r"-py(?P<major>3)(?P<minor>[0-9]+)\.lock$"
@@ -53,6 +55,7 @@ def read_lock(path: Path) -> EngineLock:
         digest=hashlib.sha256(text).hexdigest(),
         path=str(path),
         packages=len(packages),
+        sound=any(each.name in _DECODERS for each in packages),
     )
 
 

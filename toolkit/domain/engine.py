@@ -13,7 +13,10 @@ ENGINES = ("vllm",)
 
 @dataclass(frozen=True, slots=True)
 class EngineLock:
-    """One lock file. `python` is the interpreter's `3.11`; `digest` the sha256 hex of the text."""
+    """One lock file. `python` is the interpreter's `3.11`; `digest` the sha256 hex of the text.
+
+    `sound` says whether the packages decode sound.
+    """
 
     name: str
     version: str
@@ -22,6 +25,7 @@ class EngineLock:
     digest: str
     path: str
     packages: int
+    sound: bool = True
 
     @property
     def id(self) -> str:

@@ -122,9 +122,9 @@ def fit_host(candidate: Candidate, facts: HostFacts) -> HostFit:
         return replace(found, why=fault)
     try:
         lock = candidate.lock_for(accelerator, facts.python)
+        release = build_release(version, candidate.snapshot, lock, facts, number=0)
     except (NothingSuitableError, InputError) as error:
         return replace(found, why=error.message)
-    release = build_release(version, candidate.snapshot, lock, facts, number=0)
     return _with_strategy(found, candidate, release, facts)
 
 

@@ -8,6 +8,7 @@ from toolkit.domain.golden import Kind
 from toolkit.domain.model import Adapter, Version
 from toolkit.domain.release import Release, ReleaseAdapter, Span
 from toolkit.domain.snapshot import Snapshot
+from toolkit.errors import NothingSuitableError
 from toolkit.planning.engines import engine_named
 from toolkit.planning.release.capabilities import (
     capabilities,
@@ -32,9 +33,14 @@ def built_adapter(adapter: Adapter, snapshot: Snapshot, kind: Kind = Kind.CHAT) 
 def build_release(
     version: Version, snapshot: Snapshot, lock: EngineLock, facts: HostFacts, number: int
 ) -> Release:
-    """Return the release that runs `version` with the engine of `lock`."""
+    """Return the release that runs `version` with the engine of `lock`.
+
+    Raises NothingSuitableError where the version transcribes and the engine has no packages that decode sound.
+    """
     engine, able = engine_named(version.engine.name), capabilities(version, snapshot.facts)
     kind = kind_of(version, snapshot.facts)
+    if kind is Kind.TRANSCRIPTION:
+        _require_sound(version.title, lock)
     version = with_defaults(version, snapshot.facts)
     return Release(
         model=version.model,
@@ -54,4 +60,16 @@ def build_release(
         span=Span(version.resources.hosts) if version.resources.hosts > 1 else None,
         does=able,
         aliases=version.aliases,
+    )
+
+
+def _require_sound(title: str, lock: EngineLock) -> None:
+    if lock.sound:
+        return
+    place = f"{lock.accelerator} on Python {lock.python}"
+    raise NothingSuitableError(
+        f"{title} turns speech into text, and the lock of {lock.name} {lock.version} for {place} has no packages that "
+        "decode sound",
+        hint=f"toolkit engine lock {lock.version} --accelerator {lock.accelerator} --python {lock.python} "
+        "--extra audio",
     )
