@@ -134,6 +134,30 @@ def test_placement_says_what_it_cannot_do() -> None:
     assert (
         nowhere.value.message == "no host can take tiny:\n  h2, h3: too small\n  h1: h2: too small"
     )
+    assert nowhere.value.hint == "toolkit hosts shows what is there"
+
+
+@pytest.mark.parametrize("span", [1, 2])
+@pytest.mark.parametrize(
+    ("hints", "hint"),
+    [
+        (
+            ("toolkit engine lock 0.32.0", "toolkit engine lock 0.32.0"),
+            "toolkit engine lock 0.32.0",
+        ),
+        (("toolkit engine lock 0.32.0", ""), "toolkit hosts shows what is there"),
+    ],
+)
+def test_where_all_hosts_lack_the_same_the_hint_is_its_remedy(
+    span: int, hints: tuple[str, str], hint: str
+) -> None:
+    lacking = {
+        name: NothingSuitableError("no lock", hint=each)
+        for name, each in zip(("h1", "h2"), hints, strict=True)
+    }
+    with pytest.raises(NothingSuitableError) as nowhere:
+        choose_hosts("tiny", fleet(BARE, BARE), lacking, Routes(), span=span)
+    assert nowhere.value.hint == hint
 
 
 def test_of_routers_that_differ_the_one_told_last_is_right() -> None:

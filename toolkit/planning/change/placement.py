@@ -10,6 +10,8 @@ from toolkit.domain.said_once import listed, said_once
 from toolkit.errors import InputError, NothingSuitableError, ToolkitError
 from toolkit.planning.routing.routes import Routes
 
+_LOOK = "toolkit hosts shows what is there"
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -51,12 +53,12 @@ def choose_hosts(
     if not chosen:
         raise NothingSuitableError(
             f"no host can take {model}:" + (_said(unfit) or "\n  none answers"),
-            hint="toolkit hosts shows what is there",
+            hint=_remedy(unfit),
         )
     if replicas is not None and len(chosen) < replicas:
         raise InputError(
             f"{replicas} replicas of {model} were asked for; {len(chosen)} hosts can have one",
-            hint="toolkit hosts shows what is there",
+            hint=_LOOK,
         )
     if replicas is not None and len(chosen) > replicas:
         raise InputError(
@@ -105,9 +107,15 @@ def _together(
     if len(chosen) < span:
         raise NothingSuitableError(
             f"{model} takes {span} hosts together, {len(chosen)} can take part{_said(unfit)}",
-            hint="toolkit hosts shows what is there",
+            hint=_remedy(unfit),
         )
     return Placement(tuple(name for name in facts if name in chosen))
+
+
+def _remedy(unfit: Mapping[str, ToolkitError]) -> str:
+    """Return the hint that all hosts share; where they lack different things, the command that shows them."""
+    hints = {error.hint for error in unfit.values()}
+    return next(iter(hints)) or _LOOK if len(hints) == 1 else _LOOK
 
 
 def _said(unfit: Mapping[str, ToolkitError]) -> str:
