@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from toolkit.cli.main import cli
 from toolkit.config.lock_file import lock_path
+from toolkit.domain.capabilities import Capabilities
+from toolkit.domain.golden import Kind
+from toolkit.planning.release.capabilities import answers
 from toolkit.workflows.registry.check import Finding, check_registry
 from toolkit.workflows.registry.pin import lock_versions, pin_version
 
@@ -109,6 +113,37 @@ def test_a_lock_of_an_older_toolkit_is_a_remark_with_the_command_that_ends_it(
     lock_versions(house.path, "house@v1", open_hub=_no_hub, report=lambda _: None)
     assert house.findings() == []
     assert "embedding" in house.shown()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kind", "does"),
+    [
+        ("BertModel", "chat", "embedding"),
+        ("WhisperForConditionalGeneration", "embedding", "transcription"),
+        ("BertModel", "rerank", ""),
+        ("BertModel", "embedding", ""),
+    ],
+)
+def test_a_check_asks_for_what_the_model_does(
+    house: House, architecture: str, kind: str, does: str
+) -> None:
+    """Otherwise the start of a large model ends at its gate."""
+    house.pin(architecture)
+    text = house.path.read_text()
+    check = f"    checks: [{{kind: {kind}, prompt: hi}}]\n    versions:\n"
+    house.path.write_text(text.replace("    versions:\n", check))
+    message = f"a check asks for {kind}, and the model does {does}"
+    hint = "remove the `kind` of the check, or write the kind of the model as `kind`"
+    assert house.findings() == ([(True, message, hint)] if does else [])
+
+
+def test_the_router_refuses_what_the_registry_refuses() -> None:
+    role = Path(__file__).parents[2] / "playbooks/roles/router/vars/main.yml"
+    table = {kinds[0]: kinds for _, kinds, _ in yaml.safe_load(role.read_text())["router_kinds"]}
+    assert set(table) == set(map(str, Kind))
+    for asked, kinds in table.items():
+        for does in Kind:
+            assert answers(Capabilities(does), Kind(asked)) == (does in kinds), (asked, does)
 
 
 def test_an_embedding_has_no_text_to_contain_anything(house: House) -> None:

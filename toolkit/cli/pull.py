@@ -79,7 +79,7 @@ def pull(
     if as_json:
         print_json({"versions": [each.as_json() for each in pulled]}, failure)
     elif everything:
-        note(f"{len(pulled)} versions in the store")
+        note(f"{len(pulled)} version{'s' if len(pulled) != 1 else ''} in the store")
     if failure:
         raise failure
 

@@ -30,6 +30,12 @@ _WRITERS = (
     "AudioModel",
     "LMModel",
 )
+# What else than models of a kind answers it: the router's table has the same.
+_ANSWERED_TOO = {
+    Kind.COMPLETION: (Kind.CHAT,),
+    Kind.RERANK: (Kind.EMBEDDING,),
+    Kind.CLASSIFICATION: (Kind.RERANK,),
+}
 _ENCODERS = ("Model", "ForMaskedLM", "ColBERT", "ForRetrieval")
 
 
@@ -91,6 +97,13 @@ def capabilities(version: Version, facts: ModelFacts | None) -> Capabilities | N
         audio=chats and facts.audio and engine.takes(serving, "audio"),
         context=engine.stated_context(version.engine.version, serving) or facts.context,
     )
+
+
+def answers(able: Capabilities, kind: Kind) -> bool:
+    """Whether a model can be asked for `kind`, as the router lets it."""
+    if kind is Kind.TRANSCRIPTION and able.audio:
+        return True
+    return able.kind in (kind, *_ANSWERED_TOO.get(kind, ()))
 
 
 def unread(version: Version, facts: ModelFacts | None) -> Mapping[str, str]:

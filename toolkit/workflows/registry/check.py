@@ -15,13 +15,14 @@ from toolkit.config.registry.reading import (
     registry_faults,
 )
 from toolkit.config.yaml_text import Where
+from toolkit.domain.golden import Kind
 from toolkit.domain.guard import Guard
 from toolkit.domain.model import LocalSource, Policy, Registry, Version, parts_of
 from toolkit.domain.snapshot import content_revision
 from toolkit.errors import InputError, SourceError
 from toolkit.planning.guard.checks import TEXTS
 from toolkit.planning.release.adapter_files import files_of
-from toolkit.planning.release.capabilities import kind_of, unread
+from toolkit.planning.release.capabilities import answers, capabilities, kind_of, unread
 from toolkit.planning.release.checks import checks_of
 from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.workflows.guard.files import check_files
@@ -174,7 +175,16 @@ def _check_abilities(version: Version, lock: Lock) -> Iterator[Finding]:
             f"write `{flag}: NAME` under `serving`; toolkit registry show {version.title}",
         )
     kind = kind_of(version, facts)
+    able = capabilities(version, facts)
     for check in checks_of(version.checks, None, kind):
+        if able and not answers(able, Kind(check.kind)):
+            yield Finding(
+                version.title,
+                True,
+                f"a check asks for {check.kind}, and the model does {kind}",
+                "remove the `kind` of the check, or write the kind of the model as `kind`",
+            )
+            continue
         if check.contains and check.kind not in TEXTS:
             yield Finding(
                 version.title,
