@@ -22,7 +22,7 @@ from tests.hostside.router_lab import until as soon
 from tests.system.models import VECTORS
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
-RECORDER = Path(__file__).parents[2] / "playbooks/roles/replica/files"
+ROLE_FILES = Path(__file__).parents[2] / "playbooks/roles/replica/files"
 ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -123,21 +123,24 @@ HEADERS = {"Content-Type": "application/json", "X-Request-Id": "r-1"}
 
 @contextmanager
 def started(engine: Path, model: Path, scratch: Path, *, recorded: bool) -> Iterator[Engine]:
-    """Run vLLM as the toolkit does, with the recorder or without."""
+    """Run vLLM as the toolkit does, by its starter and with its recorder; or by hand, without both."""
     port, use = free_port(), scratch / "use" if recorded else None
     words = ["--served-model-name", "tiny", "--enforce-eager", "--max-num-seqs", "8"]
     words += ["--shutdown-timeout", "30", "--disable-uvicorn-access-log"]
+    words += ["--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, **ENVIRONMENT, "PATH": f"{engine}/bin:/usr/bin:/bin"}
     environment.pop("PYTHONPATH", None)
+    starter: list[str] = []
     if recorded:
+        starter = [str(engine / "bin/python"), "-m", "toolkit_starter", "1,1"]
         told = {"directory": str(use), "program": "tiny-blue", "model": "tiny", "version": "v1"}
         environment["TOOLKIT_USE"] = json.dumps({**told, "release": 1, "engine": engine.name})
-        environment["PYTHONPATH"] = str(RECORDER)
+        environment["PYTHONPATH"] = str(ROLE_FILES)
         words += ["--middleware", "toolkit_recorder.Recorder"]
     log = scratch / ("recorded.log" if recorded else "plain.log")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [engine / "bin/vllm", "serve", ".", *words, "--host", "127.0.0.1", "--port", str(port)],
+            [*starter, engine / "bin/vllm", "serve", ".", *words],
             cwd=model,
             env=environment,
             stdout=output,
