@@ -123,20 +123,18 @@ HEADERS = {"Content-Type": "application/json", "X-Request-Id": "r-1"}
 
 @contextmanager
 def started(engine: Path, model: Path, scratch: Path, *, recorded: bool) -> Iterator[Engine]:
-    """Run vLLM as the toolkit does, by its starter and with its recorder; or by hand, without both."""
+    """Run vLLM as the toolkit does, by its starter, and with its recorder or without."""
     port, use = free_port(), scratch / "use" if recorded else None
     words = ["--served-model-name", "tiny", "--enforce-eager", "--max-num-seqs", "8"]
     words += ["--shutdown-timeout", "30", "--disable-uvicorn-access-log"]
     words += ["--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, **ENVIRONMENT, "PATH": f"{engine}/bin:/usr/bin:/bin"}
-    environment.pop("PYTHONPATH", None)
-    starter: list[str] = []
+    environment["PYTHONPATH"] = str(ROLE_FILES)
     if recorded:
-        starter = [str(engine / "bin/python"), "-m", "toolkit_starter", "1,1"]
         told = {"directory": str(use), "program": "tiny-blue", "model": "tiny", "version": "v1"}
         environment["TOOLKIT_USE"] = json.dumps({**told, "release": 1, "engine": engine.name})
-        environment["PYTHONPATH"] = str(ROLE_FILES)
         words += ["--middleware", "toolkit_recorder.Recorder"]
+    starter = (engine / "bin/python", "-m", "toolkit_starter", "1,1")
     log = scratch / ("recorded.log" if recorded else "plain.log")
     with log.open("wb") as output:
         process = subprocess.Popen(
