@@ -36,7 +36,7 @@ def test_beside_a_model_that_makes_place_the_larger_of_the_two_counts() -> None:
     assert (found.fits, found.in_turn_with, found.devices) == (True, ("other",), (0,))
     assert found.why == (
         "in turn with other: one of them is awake at a time, and the largest counts, 22GiB (23.6 GB);"
-        " toolkit sleep other first"
+        " first: toolkit sleep other"
     )
     assert found.as_json()["in_turn_with"] == ["other"]
     assert found.wanted is not None
@@ -46,7 +46,7 @@ def test_of_three_the_largest_counts_and_all_that_are_awake_sleep_first() -> Non
     found = fit_host(ASKED, shared(other(gib=10), other("third", 12), free=2))
     assert (found.fits, found.in_turn_with) == (True, ("other", "third"))
     assert "the largest counts, 20GiB (21.5 GB)" in found.why
-    assert found.why.endswith("toolkit sleep other and toolkit sleep third first")
+    assert found.why.endswith("first: toolkit sleep other and toolkit sleep third")
 
 
 def test_what_sleeps_already_needs_no_turn() -> None:

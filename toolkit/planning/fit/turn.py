@@ -44,7 +44,7 @@ def turn_of(release: Release, alternates: Collection[str], facts: HostFacts) -> 
     largest = stated_size(max(release.memory, *(_needed(slot) for slot in awake)))
     words = (
         f"in turn with {names}: one of them is awake at a time, and the largest counts, {largest};"
-        f" {' and '.join(f'toolkit sleep {each}' for each in models)} first"
+        f" first: {' and '.join(f'toolkit sleep {each}' for each in models)}"
     )
     return Turn(True, words, models, room.devices)
 
