@@ -4,7 +4,7 @@
     python tests/bench/bench_accounting.py --engine vllm [--rounds 10] [--seconds 10]
 
 Four routers with the same route and key are asked in turn, in another order each round: two as the toolkit sets them
-up, and two without the header of the key, the quotas and the tokens of the log. Half of the answers are streams of 20
+up, and two without the header of the key and the quotas. Half of the answers are streams of 20
 events. A turn takes a fraction of a second, so what else the machine does meets the four of a round alike; the
 differences are those within rounds, with twice their standard error. The two of a kind show what the method itself
 makes of no difference. What a reading of the metrics takes is measured on its own: Prometheus reads every 15 s.
@@ -47,10 +47,7 @@ LANES = 8
 SCRAPE, READINGS = 15.0, 20
 NAMES = ("with accounting", "with accounting, again", "without", "without, again")
 # Lines of the router's configuration that are for accounting.
-LINES = (
-    *("add-header X-Toolkit-Key", "set-var(txn.quota", "is_used_up", "quota_exceeded"),
-    *("set-var(txn.tokens_in)", "set-var(txn.tokens_out)", "del-header X-Toolkit-Tokens"),
-)
+LINES = (*("add-header X-Toolkit-Key", "lua.use_up"),)
 USAGE = b'"usage":{"prompt_tokens":20,"total_tokens":40,"completion_tokens":20}'
 ANSWER = b'{"id":"c","choices":[{"index":0,"message":{"content":"%s"}}],%s}' % (
     b"word " * 60,
@@ -92,10 +89,7 @@ class Arm:
 
 
 class Answers(asyncio.Protocol):
-    """The engine's stand-in: a fixed answer, or a fixed stream; `recorded` as with the recorder around it."""
-
-    def __init__(self, recorded: bool) -> None:
-        self.told = b"X-Toolkit-Tokens: 20/20\r\n" if recorded else b""
+    """The engine's stand-in: a fixed answer, or a fixed stream."""
 
     def connection_made(self, transport: Any) -> None:
         self.transport, self.came = transport, b""
@@ -109,7 +103,7 @@ class Answers(asyncio.Protocol):
         self.came = b""
         if b'"stream":true' not in body:
             kind = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(ANSWER)
-            self.transport.write(b"HTTP/1.1 200 OK\r\n%s%s\r\n%s" % (self.told, kind, ANSWER))
+            self.transport.write(b"HTTP/1.1 200 OK\r\n%s\r\n%s" % (kind, ANSWER))
             return
         kind = b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked"
         self.transport.write(b"HTTP/1.1 200 OK\r\n%s\r\n\r\n" % kind)
@@ -118,11 +112,9 @@ class Answers(asyncio.Protocol):
         self.transport.write(b"0\r\n\r\n")
 
 
-async def serve(recorded: int, plain: int) -> None:
-    """Answer on both ports for ever."""
-    loop = asyncio.get_running_loop()
-    await loop.create_server(lambda: Answers(True), "127.0.0.1", recorded, backlog=512)
-    server = await loop.create_server(lambda: Answers(False), "127.0.0.1", plain, backlog=512)
+async def serve(port: int) -> None:
+    """Answer on a port for ever."""
+    server = await asyncio.get_running_loop().create_server(Answers, "127.0.0.1", port, backlog=512)
     await server.serve_forever()
 
 
@@ -230,15 +222,13 @@ async def in_turns(arms: Sequence[Arm], rounds: int, requests: int) -> None:
 def routers(rounds: int, requests: int) -> bool:
     """Compare the routers; print the table and return whether the targets are met."""
     with ExitStack() as stack:
-        recorded, plain = free_port(), free_port()
-        words = [sys.executable, __file__, "--serve", str(recorded), str(plain)]
+        port = free_port()
+        words = [sys.executable, __file__, "--serve", str(port)]
         engine = subprocess.Popen(words)
         stack.callback(engine.wait)
         stack.callback(engine.kill)
         arms = [
-            stack.enter_context(
-                router(name, recorded if number < 2 else plain, accounts=number < 2)
-            )
+            stack.enter_context(router(name, port, accounts=number < 2))
             for number, name in enumerate(NAMES)
         ]
         asyncio.run(in_turns(arms, rounds, requests))
@@ -301,10 +291,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument("--requests", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--serve", type=int, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
-        asyncio.run(serve(*given.serve))
+        asyncio.run(serve(given.serve))
     if given.engine:
         return 0 if engines(given.rounds or 10, given.seconds, MOST_SHARE) else 1
     return 0 if routers(given.rounds or 1000, given.requests) else 1

@@ -45,14 +45,13 @@ def main() -> int:
     bench_accounting.LANES = 1
     bench_accounting.REQUESTS[1] = bench_accounting.REQUESTS[0]
     with ExitStack() as stack:
-        recorded, plain = free_port(), free_port()
-        words = [sys.executable, bench_accounting.__file__, "--serve", str(recorded), str(plain)]
+        port = free_port()
+        words = [sys.executable, bench_accounting.__file__, "--serve", str(port)]
         engine = subprocess.Popen(words)
         stack.callback(engine.wait)
         stack.callback(engine.kill)
         each = []
         for name in ARMS:
-            port = plain if name.startswith("without") else recorded
             counts = [counted(name, port, count) for count in (SHORT, given.requests)]
             each.append((counts[1] - counts[0]) / (given.requests - SHORT))
             print(f"{name:<24}{each[-1]:>12,.0f} instructions a request", flush=True)

@@ -127,9 +127,8 @@ class Backend:
     Body {"tokens": n, "pause": s, "stream": bool}: n pieces, `pause` seconds apart. `gone` counts the
     requests whose client hung up; `last` is path and body of the newest request, `headers` its headers,
     `all_headers` with those that stand twice.
-    With "comments" a comment follows each piece of a stream, as with vLLM's `sse-keep-alive-interval`. With "told" in
-    the body, an answer in one piece has that as the header of its tokens. A `broken` one hangs up instead of answering,
-    an `ill` one answers checks with 503.
+    With "comments" a comment follows each piece of a stream, as with vLLM's `sse-keep-alive-interval`. A
+    `broken` one hangs up instead of answering, an `ill` one answers checks with 503.
     """
 
     def __init__(self, name: str, port: int | None = None) -> None:
@@ -206,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(wanted.get("pause", 0) if isinstance(wanted, dict) else 0)
             answer = {"slot": backend.name, "size": len(body)}
             text = json.dumps(answer, separators=(",", ":")).encode()
-            self._answer(text, told=wanted.get("told") if isinstance(wanted, dict) else None)
+            self._answer(text)
             return
         comment = b": keep-alive\n\n" if wanted.get("comments") else b""
         self._stream(wanted["tokens"], wanted.get("pause", 0), comment)
@@ -245,12 +244,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(parts)
 
-    def _answer(self, body: bytes, status: int = 200, told: str | None = None) -> None:
+    def _answer(self, body: bytes, status: int = 200) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
-        if told is not None:
-            self.send_header("X-Toolkit-Tokens", told)
         self._let_every_page()
         self.end_headers()
         self.wfile.write(body)

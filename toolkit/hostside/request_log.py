@@ -82,14 +82,16 @@ def _request(line: str) -> Document | None:
     try:
         found = parsed(line)
         status, reason = access_log.ended(found)
+        # A line of an older toolkit has the tokens of an answer in one piece.
+        tokens = found.get("tokens", {})
         return {
             "at": access_log.seconds(found["at"]),
             **{name: str(found[name]) for name in _TEXTS},
             "release": found["release"],
             "status": int(status),
             "reason": str(reason),
-            "in": found["tokens"]["in"],
-            "out": found["tokens"]["out"],
+            "in": tokens.get("in"),
+            "out": tokens.get("out"),
             **{name: found["ms"][name] for name in _TIMES},
         }
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):

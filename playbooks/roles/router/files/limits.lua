@@ -1,4 +1,5 @@
--- Limit the requests of a key: at most so many in any 60 seconds, over all hosts of the fleet together.
+-- Limit the requests of a key: at most so many in any 60 seconds, over all hosts of the fleet together; none while a quota of
+-- it is used up, see the end.
 --
 -- HAProxy's own rates estimate the former period, and let through nearly twice as many. Here each admitted request is
 -- counted until it is 60 seconds old.
@@ -214,3 +215,22 @@ local function admit(txn, place, own_relay, relays)
 end
 
 core.register_action('admit', { 'http-req' }, admit, 3)
+
+-- --- quotas ----------------------------------------------------------------------------------------
+
+-- quotas.map has the keys that have used up a quota: NAME -> END|WHAT|PERIOD|TIME, END in seconds since the epoch and TIME the
+-- same for people. An entry whose END is over works no more.
+local quotas = Map.new('quotas.map', Map._str)
+
+-- Refuse a request of such a key, see refuse.lua.
+local function use_up(txn)
+  local form = '^(%d+)|([^|]*)|([^|]*)|(.*)$'
+  local ends, what, period, at = (quotas:lookup(txn:get_var('txn.key')) or ''):match(form)
+  local left = (tonumber(ends) or 0) - core.now().sec
+  if left <= 0 then return end
+  local words = ('This key has used up its %s of this %s; it gets in again at %s.'):format(what, period, at)
+  txn:set_var('txn.wait', left)
+  txn:set_var('txn.refusal', '429 rate_limit_error quota_exceeded null "' .. words .. '"')
+end
+
+core.register_action('use_up', { 'http-req' }, use_up)

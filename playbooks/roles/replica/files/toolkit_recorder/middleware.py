@@ -1,7 +1,4 @@
-"""Puts the recorder around a server (ASGI): what passes is looked at, and no byte of a body is changed.
-
-Where the tokens of an answer are known before it begins, a header tells them to the router, for its access log; the
-router takes it out again.
+"""Puts the recorder around a server (ASGI): what passes is looked at, and no byte of an answer is changed.
 
 The mark at the end of a stream goes out together with the end itself. Clients hang up at the mark, and a router between
 would otherwise see them leave amid an answer.
@@ -33,8 +30,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 VARIABLE = "TOOLKIT_USE"
 # The router names the key of each request to the engine; a request without the header is the toolkit's own probe.
 KEY, REQUEST = b"x-toolkit-key", b"x-request-id"
-# IN/OUT, what an answer used.
-TOKENS = b"x-toolkit-tokens"
 PROBE = "probe"
 STREAM = b"text/event-stream"
 
@@ -154,8 +149,6 @@ class Recorder:
 
         async def sent(message: Message) -> None:
             use.give(message)
-            if message["type"] == "http.response.start" and not use.stream:
-                message = self._told_tokens(use, message)
             if use.stream and counting.is_end_mark(message.get("body", b"")):
                 held.append(message)
                 return
@@ -182,23 +175,6 @@ class Recorder:
                 self._settle(use, time.monotonic())
             except Exception as error:
                 self._fault(error)
-
-    def _told_tokens(self, use: Use, message: Message) -> Message:
-        """Return the start of an answer with the header of its tokens, where the engine has computed all of it.
-
-        That is so for an answer in one piece. A probe of the toolkit comes past the router, and gets none.
-        """
-        try:
-            if not self._watched or not use.known or not use.sequences or use.key == PROBE:
-                return message
-            if use.is_open():
-                return message
-            count = use.count()
-            told = (TOKENS, b"%d/%d" % (count.came or 0, count.went or 0))
-            return {**message, "headers": [*message.get("headers", ()), told]}
-        except Exception as error:
-            self._fault(error)
-            return message
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the server's own life, and write the last counters at its end."""
