@@ -120,9 +120,9 @@ def test_a_playbook_tells_its_tasks_and_what_it_changed_and_sees_no_token(
     changed = lab.run("well", watch)
 
     assert changed == ("Change something", "Keep what was seen")
-    assert watch.said == [
-        "Change something", "Fail and go on", "Try", "Keep what was seen",
-    ]  # fmt: skip
+    # Those that find nothing to do are told where they take long, as on a busy machine.
+    told = [each for each in watch.said if each not in ("Mend", "Look at the environment")]
+    assert told == ["Change something", "Fail and go on", "Try", "Keep what was seen"]
     assert (lab.place / "made").read_text() == "hello"
     # The watch must have seen what it is to search: files, and the processes of Ansible.
     assert any(name.endswith("ansible_playbook.py") for name in watch.programs), watch.programs
