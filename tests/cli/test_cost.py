@@ -111,6 +111,8 @@ def test_the_document_has_the_same_figures(office: Prompt) -> None:
         (("cost", "--no-hosts", "--readings", "absent.csv"), "absent.csv does not exist"),
         (("cost", "--tokens-in", "1", "--tokens-out", "1", "--tokens-cached", "2"),
          "--tokens-cached 2 is more than --tokens-in 1"),
+        (("cost", *TRAFFIC, "--readings", "absent.csv"),
+         "--readings belong to recorded use, and --tokens-in and --tokens-out state another one"),
         (("cost", *TRAFFIC, "--host", "gpu9"), "the host 'gpu9' has no price on 2026-11-27"),
         (("cost", *TRAFFIC, "--against", "openai/gpt-7"), "no price of 'openai/gpt-7' is known"),
         (("cost", *TRAFFIC, "--what-if", "hosts=0"), "--what-if hosts=0: hosts=0 leaves 0 hosts"),

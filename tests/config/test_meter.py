@@ -27,6 +27,11 @@ def test_the_energy_between_readings_is_what_the_counter_went_up_by() -> None:
     assert found.notes == ()
 
 
+def test_a_file_from_a_spreadsheet_begins_with_a_mark_and_is_read() -> None:
+    text = HEAD + "1000000000,a,5\n1000003600,a,6\n"
+    assert parse_readings(Path("m.csv"), f"\ufeff{text}") == parse_readings(Path("m.csv"), text)
+
+
 def test_a_counter_that_began_anew_and_a_long_gap_are_said() -> None:
     text = (
         HEAD

@@ -132,6 +132,7 @@ def cost(
         )
         notes = (*away, *notes)
     else:
+        _require_no_readings(asked["readings"])
         tokens_in, tokens_out = asked["tokens_in"] or 0, asked["tokens_out"] or 0
         figures = (asked["requests"], tokens_in, asked["tokens_cached"], tokens_out)
         situation = stated_situation(
@@ -154,6 +155,15 @@ def cost(
         show(made, prices, by, say, table)
     for words in (*notes, *made[0].account.notes):
         note(words)
+
+
+def _require_no_readings(readings: str) -> None:
+    """Raise InputError for readings beside a traffic that is stated, which would be left unread."""
+    if readings:
+        raise InputError(
+            "--readings belong to recorded use, and --tokens-in and --tokens-out state another one",
+            hint="leave --readings out; `watts` in the file of costs has the energy of a stated traffic",
+        )
 
 
 def collected(fleet: str | None, place: Path, history: History) -> tuple[str, ...]:

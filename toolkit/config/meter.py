@@ -45,7 +45,8 @@ def parse_readings(path: Path, text: str) -> Readings:
     if text and not text.endswith("\n"):
         raise _fault(path, text.count("\n") + 1, "the last line has no end: it was cut")
     parser = _Parser(path)
-    rows = list(_rows(path, text))
+    # Spreadsheets write a mark of the encoding first.
+    rows = list(_rows(path, text.removeprefix("\ufeff")))
     if not rows or tuple(rows[0][1]) != HEADER:
         raise _fault(path, 1, "the first line is not `at,host,kwh`")
     for line, row in rows[1:]:
