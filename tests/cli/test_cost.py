@@ -57,6 +57,19 @@ def test_it_says_plainly_which_is_cheaper(office: Prompt) -> None:
     assert "openai/gpt-6-astra: own hosts are cheaper, EUR" in many
 
 
+def test_a_price_in_another_currency_is_as_stale_as_its_exchange_rate(office: Prompt) -> None:
+    text, words = COSTS, ("cost", *TRAFFIC, "--against", "openai/gpt-6-luna")
+    assert "STALE" not in office(*words).out
+    old = re.sub(
+        r"(exchange: .*?read: )[0-9-]+", r"\g<1>2026-01-02", text, count=1, flags=re.DOTALL
+    )
+    assert old != text
+    (office.place / "costs.yaml").write_text(old)
+    shown = office(*words).out
+    assert "openai/gpt-6-luna: this price is stale: the rate of USD was read 329 days ago" in shown
+    assert "STALE" in shown
+
+
 def test_a_stale_price_is_marked(office: Prompt, monkeypatch: pytest.MonkeyPatch) -> None:
     later = datetime(2027, 1, 20, tzinfo=UTC).timestamp()
     monkeypatch.setattr("toolkit.cli.cost.time.time", lambda: later)

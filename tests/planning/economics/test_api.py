@@ -8,10 +8,16 @@ from decimal import Decimal
 import pytest
 
 from tests.planning.economics.given import FIRST, WEEK, costs, held, rounded, use
-from toolkit.domain.economics import ApiPrice, ApiRate, Tier
+from toolkit.domain.economics import ApiPrice, ApiRate, Exchange, Tier
 from toolkit.errors import InputError
 from toolkit.planning.economics.account import account
-from toolkit.planning.economics.api import break_even, by_day, quote, tier_on
+from toolkit.planning.economics.api import (
+    break_even,
+    by_day,
+    exchange_staleness,
+    quote,
+    tier_on,
+)
 from toolkit.planning.economics.bills import Situation
 from toolkit.planning.economics.comparison import chosen_apis, compare
 from toolkit.planning.economics.scenario import apply, parse_scenario
@@ -74,6 +80,22 @@ def test_a_later_price_is_named_though_it_does_not_count_yet() -> None:
     )
     assert found.cost == 2
     assert found.changes == ("from 2026-11-05 on USD 4 in, 4 cached, 20 out",)
+
+
+@pytest.mark.parametrize(
+    ("read", "words"),
+    [
+        (FIRST - timedelta(days=59), ""),
+        (FIRST + timedelta(days=1), ""),
+        (FIRST - timedelta(days=60), "the rate of EUR was read 60 days ago"),
+        (
+            FIRST + timedelta(days=2),
+            f"the rate of EUR was read on {FIRST + timedelta(days=2)}, which has not come yet",
+        ),
+    ],
+)
+def test_an_exchange_rate_that_may_be_wrong_is_stale(read: date, words: str) -> None:
+    assert exchange_staleness("EUR", Exchange(Decimal("1.1"), read), FIRST, 60) == words
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from toolkit.domain.economics import MILLION, ApiPrice, ApiRate, Tier, Traffic
+from toolkit.domain.economics import MILLION, ApiPrice, ApiRate, Exchange, Tier, Traffic
 from toolkit.planning.economics.shares import ZERO
 from toolkit.planning.economics.work import Tokens, total
 
@@ -183,3 +183,11 @@ def break_even(
 def exchange_rate(currency: str, price: ApiPrice, rates: Mapping[str, Decimal]) -> Decimal | None:
     """Return what one unit of the price's currency costs in `currency`; None where nothing says it."""
     return Decimal(1) if price.currency == currency else rates.get(price.currency)
+
+
+def exchange_staleness(currency: str, exchange: Exchange, today: date, most: int) -> str:
+    """Return why the exchange rate of a currency may be wrong; empty where it was read less than `most` days ago."""
+    if exchange.read > today + timedelta(days=1):
+        return f"the rate of {currency} was read on {exchange.read}, which has not come yet"
+    age = (today - exchange.read).days
+    return f"the rate of {currency} was read {age} days ago" if age >= most else ""

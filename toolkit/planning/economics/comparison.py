@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -16,6 +16,7 @@ from toolkit.planning.economics.api import (
     break_even,
     by_day,
     exchange_rate,
+    exchange_staleness,
     quote,
 )
 from toolkit.planning.economics.bills import Account, Situation
@@ -98,6 +99,7 @@ def compare(
         whole = sum(tokens.values(), Tokens())
         for api in apis:
             quoted = quote(api, tokens, rates[api.name], today, stale=costs.stale, prompt=prompt)
+            quoted = replace(quoted, stale=quoted.stale or _rate_staleness(costs, api, today))
             even = None
             if quoted.cost is not None and marginal is not None and quoted.cost:
                 even = break_even(ours - marginal, marginal, quoted.cost, used)
@@ -115,6 +117,14 @@ def _rate(costs: Costs, api: ApiPrice) -> Decimal:
             hint=f"write `exchange: {{{api.currency}: {{rate: 0.92, read: 2026-11-20}}}}` into the file of costs",
         )
     return rate
+
+
+def _rate_staleness(costs: Costs, api: ApiPrice, today: date) -> str:
+    """Return why the exchange rate of a price may be wrong; empty where it needs none."""
+    exchange = costs.exchange.get(api.currency)
+    if exchange is None or api.currency == costs.currency:
+        return ""
+    return exchange_staleness(api.currency, exchange, today, costs.stale)
 
 
 def _whole(bill: Account) -> tuple[Decimal | None, Decimal | None]:
