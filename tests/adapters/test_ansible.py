@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def test_a_playbook_tells_its_tasks_and_what_it_changed_and_sees_no_token(
     assert told == ["Change something", "Fail and go on", "Try", "Keep what was seen"]
     assert (lab.place / "made").read_text() == "hello"
     # The watch must have seen what it is to search: files, and the processes of Ansible.
-    assert any(name.endswith("ansible_playbook.py") for name in watch.programs), watch.programs
+    assert "toolkit.adapters.ansible.standing_process" in watch.programs
     assert watch.files > 3
     assert watch.leaks == []
     environment = (lab.place / "environment").read_text()
@@ -162,6 +163,43 @@ def test_a_playbook_that_matches_no_host_is_no_success(lab: Lab) -> None:
 def test_a_playbook_that_is_not_there_is_named(lab: Lab) -> None:
     with pytest.raises(HostError, match=r"localhost: absent: .*absent\.yml"):
         lab.run("absent")
+
+
+def test_all_runs_share_one_process_that_ends_with_their_owner(lab: Lab) -> None:
+    lab.run("well")
+    (process,) = processes_about(lab.scratch)
+    assert argv(process)[1:3] == ["-m", "toolkit.adapters.ansible.standing_process"]
+    with pytest.raises(HostError, match="Ask for the impossible"):
+        lab.run("bad")
+    assert processes_about(lab.scratch) == [process]
+    del lab.converge
+    assert processes_about(lab.scratch) == []
+
+
+def test_a_run_after_the_process_was_killed_has_a_new_one(lab: Lab) -> None:
+    assert len(lab.run("well")) == 2
+    (process,) = processes_about(lab.scratch)
+    os.kill(process, signal.SIGKILL)
+    os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+    # The environment that is kept names a directory of the run.
+    assert lab.run("well") == ("Keep what was seen",)
+    assert processes_about(lab.scratch) != [process]
+
+
+def test_runs_at_the_same_time_do_not_meet(lab: Lab) -> None:
+    with ThreadPoolExecutor() as threads:
+        well, bad = (threads.submit(lab.run, name, lambda _: None) for name in ("well", "bad"))
+        assert well.result() == ("Change something", "Keep what was seen")
+        assert isinstance(bad.exception(), HostError)
+    assert list(lab.scratch.iterdir()) == []
+
+
+def test_an_ansible_that_does_not_load_is_told(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(HostError, match="localhost: well: it ended without a word"):
+        lab.run("well")
+    del lab.converge
+    assert list(lab.scratch.iterdir()) == []
 
 
 KILLED = """
@@ -213,7 +251,7 @@ class Watch:
                     self._search(str(file), file)
         for pid in processes_about(self._scratch):
             words = argv(pid)
-            self.programs.update(words[:2])
+            self.programs.update(words[:3])
             for name in ("environ", "cmdline"):
                 self._search(f"{name} of {words}", Path(f"/proc/{pid}/{name}"))
 

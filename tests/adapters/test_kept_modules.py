@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from toolkit.adapters.ansible import bytecode
 from toolkit.adapters.ansible import kept_modules as kept
 from toolkit.adapters.ansible.converge import RealConverge
 from toolkit.domain.fleet import Host
@@ -119,3 +123,34 @@ def test_a_later_run_takes_what_a_former_has_built_unless_its_source_has_changed
     assert said() == "others"
     # What the runs had for themselves is gone.
     assert list((tmp_path / "run").iterdir()) == []
+
+
+FROM = """\
+from ansible.module_utils import basic
+basic.AnsibleModule({}).fail_json(msg="loaded from %s" % basic.__file__)
+"""
+
+
+def test_a_module_loads_the_bytecode_of_what_it_imports(tmp_path: Path, books: Path) -> None:
+    (books / "library" / "greeting.py").write_text(FROM)
+    converge = RealConverge(books, tmp_path / "run", modules=tmp_path / "modules")
+    for _ in ("built", "kept"):
+        # The same Python stands for the host's.
+        with pytest.raises(HostError, match=r"loaded from .*/ansible/module_utils/basic\.pyc$"):
+            converge.run("greet", Host("localhost", python=sys.executable), {}, lambda _: None)
+
+
+@pytest.mark.parametrize(("of", "ending"), [(bytecode.MAGIC_NUMBER, "pyc"), (b"\0\0\r\n", "py")])
+def test_another_version_of_python_takes_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: bytes, ending: str
+) -> None:
+    monkeypatch.setattr(bytecode, "MAGIC_NUMBER", of)
+    name = f"sent_{ending}"
+    place = tmp_path / "module.zip"
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{name}/__init__.py", "")
+        archive.writestr(f"{name}/inner.py", "WORDS = 'said'\n")
+        bytecode.add_bytecode(archive)
+    monkeypatch.syspath_prepend(str(place))
+    inner = importlib.import_module(f"{name}.inner")
+    assert (inner.WORDS, str(inner.__file__)) == ("said", f"{place}/{name}/inner.{ending}")

@@ -1,4 +1,4 @@
-"""The process that runs a playbook: one JSON request on standard input, ansible-runner's events as JSON lines.
+"""The process of one run: one JSON request on standard input, ansible-runner's events as JSON lines.
 
 It ends its playbook once standard input closes, as it does when the toolkit's command is killed. All processes of the
 playbook on this machine end with it. Ansible gives each task a session of its own, so a module would otherwise outlive
@@ -30,6 +30,7 @@ GRACE_SECONDS = 5.0
 
 def main() -> None:
     """Run the playbook of the request and report how it ended."""
+    _emit({"event": "begun", "pid": os.getpid()})
     request = json.loads(sys.stdin.readline())
     private = Path(request["private_data_dir"])
     hung_up, killed, ended = threading.Event(), threading.Event(), threading.Event()
@@ -43,11 +44,10 @@ def main() -> None:
             private_data_dir=str(private),
             inventory=request["inventory"],
             extravars=request["extravars"],
+            # What it finds there is not started: see `ansible_playbook`.
             binary=sys.executable,
-            cmdline=shlex.join(
-                [ansible_playbook.__file__, *request["options"], request["playbook"]]
-            ),
-            envvars={**_ansible_settings(private), **_modules(request), **settings},
+            cmdline=shlex.join([*request["options"], request["playbook"]]),
+            envvars={**ansible_settings(private), **_modules(request), **settings},
             settings={"pexpect_timeout": 0.05, "suppress_ansible_output": True},
             quiet=True,
             event_handler=_emit,
@@ -76,7 +76,8 @@ def _become_settings(private: Path, password: str) -> Iterator[dict[str, str]]:
         yield {"ANSIBLE_BECOME_PASSWORD_FILE": str(pipe)}
 
 
-def _ansible_settings(private: Path) -> dict[str, str]:
+def ansible_settings(private: Path) -> dict[str, str]:
+    """Return Ansible's settings, with `private` as the place of its files."""
     return {
         "ANSIBLE_PIPELINING": "1",
         "ANSIBLE_HOST_KEY_CHECKING": "1",
@@ -164,7 +165,3 @@ def _last_words(result: Any) -> str:
         lines = []
     errors = [line for line in lines if "ERROR" in line or "error" in line]
     return f"Ansible {result.status}: {(errors or lines or [''])[-1]}"
-
-
-if __name__ == "__main__":
-    main()

@@ -1,18 +1,14 @@
-"""Converge a host with a playbook, through ansible-runner in a child process.
+"""Converge a host with a playbook, through ansible-runner in a process of its own.
 
-ansible-runner writes the whole environment of its process into its artifacts, and the toolkit's environment may hold
-tokens, so the child gets an allow-listed environment. The child also ends the playbook when this process dies (see
-`child`), so that no playbook changes a host while the next command runs.
+That process ends its playbook when this one dies (see `child`), so that no playbook changes a host while the next
+command runs.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -21,15 +17,11 @@ from typing import Any, Protocol
 
 from toolkit.adapters.ansible.announced import Announced
 from toolkit.adapters.ansible.certificate import certificate_digest, provisioned_settings
+from toolkit.adapters.ansible.standing import Standing
 from toolkit.adapters.hosts.ssh import HOSTSIDE, master_options
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.fleet import Host
 from toolkit.errors import HostError
-
-# The variables of the caller's environment that Ansible and OpenSSH need. A test keeps tokens off this list.
-PASSED_ON = (
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "SSH_AUTH_SOCK", "TERM",
-)  # fmt: skip
 
 Progress = Callable[[str], None]
 
@@ -68,6 +60,7 @@ class RealConverge:
         self._modules = modules
         self._check = check
         self._interruption = interruption or Interruption()
+        self._standing = Standing(scratch)
 
     def run(
         self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
@@ -94,14 +87,14 @@ class RealConverge:
             "extravars": dict(variables),
             "options": ["--check"] if self._check else [],
             "modules": str(self._modules) if self._modules else "",
-            # The password passes through the child's standard input and a named pipe, and is in no file.
+            # The password passes through the run's standard input and a named pipe, and is in no file.
             "become_password": host.become_password.reveal() if host.become_password else "",
         }
         failure, ended, stats = "", "", None
         changed: list[str] = []
         shown = Announced(progress)
         with closing(shown):
-            for event in _child(request, private, self._interruption):
+            for event in _events(self._standing, request, private, self._interruption):
                 kind, data = event.get("event"), event.get("event_data", {})
                 shown.take(kind, data)
                 if kind in ("runner_on_failed", "runner_on_unreachable"):
@@ -155,49 +148,22 @@ def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
     }
 
 
-def _child(
-    request: Mapping[str, Any], private: Path, interruption: Interruption
+def _events(
+    standing: Standing, request: Mapping[str, Any], private: Path, interruption: Interruption
 ) -> Iterator[dict[str, Any]]:
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    # Ansible runs in a UTF-8 locale alone, whatever the caller's is.
-    environment["LC_ALL"] = "C.UTF-8"
-    environment["PATH"] = (
-        f"{Path(sys.executable).parent}:{environment.get('PATH', '/usr/bin:/bin')}"
-    )
-    with (private / "child.log").open("w+") as log:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "toolkit.adapters.ansible.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=environment,
-            start_new_session=True,
-        )
-        assert child.stdin is not None and child.stdout is not None
-        try:
-            child.stdin.write(json.dumps(dict(request)) + "\n")
-            child.stdin.flush()
-            ended = False
-            with interruption.ending(child.stdin.close):
-                for line in child.stdout:
-                    event: dict[str, Any] = json.loads(line)
-                    ended = ended or event.get("event") == "ended"
-                    yield event
-            interruption.check()
-            if not ended:
-                log.seek(0)
-                words = log.read().strip().splitlines() or ["it ended without a word"]
-                yield {"event": "ended", "event_data": {"failure": words[-1]}}
-        finally:
-            # A closed pipe tells the child to end its playbook.
-            child.stdin.close()
-            try:
-                child.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-            child.stdout.close()
+    with (private / "child.log").open("w+") as log, standing.run(log.fileno()) as run:
+        run.ask(request)
+        ended = False
+        with interruption.ending(run.hang_up):
+            for event in run.events():
+                ended = ended or event.get("event") == "ended"
+                yield event
+        interruption.check()
+        if not ended:
+            log.seek(0)
+            words = log.read().strip().splitlines() or [standing.last_words()]
+            failure = words[-1] or "it ended without a word"
+            yield {"event": "ended", "event_data": {"failure": failure}}
 
 
 def _words(result: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
+from toolkit.adapters.ansible import bytecode
 from toolkit.adapters.disk import is_private
 
 # A running playbook of another version of the toolkit may use its directory.
@@ -38,7 +39,8 @@ def kept_modules(top: Path, playbooks: Path) -> Path:
 
 def _digest(playbooks: Path) -> str:
     said = f"{version('ansible-core')} {sys.version}\0"
-    summary = hashlib.sha256(said.encode())
+    # What the archives have beside the modules.
+    summary = hashlib.sha256(said.encode() + Path(bytecode.__file__).read_bytes())
     for file in sorted(playbooks.rglob("*.py")):
         if not {*file.relative_to(playbooks).parts}.isdisjoint(_SOURCES):
             summary.update(f"{file.relative_to(playbooks)}\0".encode() + file.read_bytes())
