@@ -176,6 +176,14 @@ def test_all_runs_share_one_process_that_ends_with_their_owner(lab: Lab) -> None
     assert processes_about(lab.scratch) == []
 
 
+def test_a_command_that_runs_no_playbook_after_all_leaves_nothing(lab: Lab) -> None:
+    lab.converge.prepare()
+    assert len(processes_about(lab.scratch)) == 1
+    del lab.converge
+    assert processes_about(lab.scratch) == []
+    assert list(lab.scratch.iterdir()) == []
+
+
 def test_a_run_after_the_process_was_killed_has_a_new_one(lab: Lab) -> None:
     assert len(lab.run("well")) == 2
     (process,) = processes_about(lab.scratch)

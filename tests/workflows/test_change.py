@@ -43,7 +43,7 @@ def test_a_deployment_with_nothing_to_do_changes_nothing(world: World) -> None:
     result = world.deploy(release(1))
 
     assert not result.changed
-    assert world.events == []
+    assert world.events == [] and not world.prepared
     assert world.outcomes() == [("deploy", 1, "live")]
 
 
@@ -51,6 +51,7 @@ def test_an_upgrade_shifts_by_weights_alone_and_keeps_the_old_as_standby(world: 
     world.deploy(release(1))
     world.deploy(release(2))
 
+    assert world.prepared
     assert world.events == [
         "place 00000000",
         "replica started tiny-green",
@@ -68,6 +69,7 @@ def test_a_rollback_to_a_standby_starts_nothing(world: World) -> None:
     world.deploy(release(2))
     world.rollback()
 
+    assert not world.prepared
     assert world.events == [
         "probe tiny-blue",
         "complete tiny-blue",

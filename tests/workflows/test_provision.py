@@ -71,6 +71,10 @@ class Fleet:
     changes: tuple[str, ...] = ("provision",)
     shown: list[Sequence[Intent]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    prepared: bool = False
+
+    def prepare(self) -> None:
+        self.prepared = True
 
     def run(
         self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
@@ -117,9 +121,11 @@ def test_bare_hosts_become_ready_and_are_left_alone_from_then_on() -> None:
     assert [each.facts.converged for each in fleet.machines] == ["base-1"] * 3
     assert fleet.machines[1].events == []
     assert sorted(fleet.said) == ["a: Create the service user", "c: Create the service user"]
-    assert len(fleet.shown) == 1
+    assert len(fleet.shown) == 1 and fleet.prepared
 
+    fleet.prepared = False
     assert {each.result for each in fleet.provision()} == {Result.UNCHANGED}
+    assert not fleet.prepared
     assert len(fleet.shown) == 1, "where there is nothing to do nobody is asked"
 
 

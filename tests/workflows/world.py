@@ -224,8 +224,9 @@ class World:
         for each in self.hosts.values():
             each.events.clear()
             each.interruption = self.interruption
+        self.playbooks = {name: self._playbooks(name, each) for name, each in self.hosts.items()}
         return tuple(
-            Tools(host=each, converge=self._playbooks(name, each), **shared)
+            Tools(host=each, converge=self.playbooks[name], **shared)
             for name, each in self.hosts.items()
         )
 
@@ -260,6 +261,11 @@ class World:
 
     def stop(self, confirm: Callable[[StopPlan], bool] = lambda _: True) -> StopPlan:
         return stop_model(self.command(), "tiny", confirm, named=(), timing=TIMING)
+
+    @property
+    def prepared(self) -> bool:
+        """Whether the last command knew beforehand that it would run a playbook."""
+        return any(each.prepared for each in self.playbooks.values())
 
     @property
     def events(self) -> list[str]:

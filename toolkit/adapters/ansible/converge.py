@@ -11,7 +11,7 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +28,10 @@ Progress = Callable[[str], None]
 
 class Converge(Protocol):
     """Runs playbooks on a host; `run` raises HostError with the failed task's own words."""
+
+    def prepare(self) -> None:
+        """Begin to load what a run needs, and return at once."""
+        ...
 
     def run(
         self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
@@ -61,6 +65,11 @@ class RealConverge:
         self._check = check
         self._interruption = interruption or Interruption()
         self._standing = Standing(scratch)
+
+    def prepare(self) -> None:
+        # A run tells of a full disk.
+        with suppress(OSError):
+            self._standing.start()
 
     def run(
         self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress

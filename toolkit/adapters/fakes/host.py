@@ -613,11 +613,18 @@ class FakeHost(Guarded):
 
 @dataclass
 class FakeConverge:
-    """The playbooks, on a `FakeHost`. `failing` names a playbook whose next runs fail."""
+    """The playbooks, on a `FakeHost`. `failing` names a playbook whose next runs fail.
+
+    `prepared` says whether a command knew beforehand that it would run one.
+    """
 
     target: FakeHost
     failing: str = ""
     interruption: Interruption = field(default_factory=Interruption)
+    prepared: bool = False
+
+    def prepare(self) -> None:
+        self.prepared = True
 
     def run(
         self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress

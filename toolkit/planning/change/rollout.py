@@ -59,6 +59,11 @@ class RolloutPlan:
         return not self.batches
 
     @property
+    def kinds(self) -> frozenset[StepKind]:
+        """The kinds of steps that any host takes."""
+        return frozenset(step.kind for plan in self.plans.values() for step in plan.steps)
+
+    @property
     def traffic(self) -> str:
         """The effect on the model's requests, in a sentence."""
         return traffic_words(self.model, self.plans, self.batches)

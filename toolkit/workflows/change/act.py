@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 FULL_WEIGHT = 100
 _WATCHED = (StepKind.CANARY, StepKind.BAKE)
 
+# The steps that run a playbook.
+PLAYED = frozenset({StepKind.PROVISION, StepKind.INSTALL_ENGINE, StepKind.START, StepKind.STOP})
+
 
 class Act:
     """Performs steps on a host and records them under a deployment of the history."""

@@ -27,6 +27,7 @@ from toolkit.planning.change.span import place_span, placed_before, plan_hosts, 
 from toolkit.planning.routing.agreement import agreed, behind, fleet_routes
 from toolkit.planning.routing.rebuild import require_readable
 from toolkit.planning.routing.routes import Routes
+from toolkit.workflows.change.act import PLAYED
 from toolkit.workflows.change.bake import await_bakes, failed_before, require_judged
 from toolkit.workflows.change.batch import HostState, Rollout
 from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
@@ -65,6 +66,8 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     order, shown = _first_plan(members, order, seen, opened)
     if shown.empty and not opened and not _behind(seen):
         return _finished(RolledOut(shown, False, {}, first.clock() - started))
+    if shown.kinds & PLAYED:
+        first.converge.prepare()
     _require_yes(replace(shown, notes=(*shown.notes, *map(_unfinished, opened))), confirm)
     there = [each for each in members if each.host.name in seen.facts]
     with lock_all([each.host for each in there], first.owner, first.patience):

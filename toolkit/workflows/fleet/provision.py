@@ -134,6 +134,8 @@ def provision(
     seen = look([each.host for each in targets])
     intents = [_intend(each, how, seen) for each in targets]
     wanted = [each for each in intents if each.reason and not each.fault]
+    if wanted:
+        how.converge.prepare()
     if wanted and not confirm(intents):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
     if wanted and len(how.fleet) > 1 and not how.check:
