@@ -110,18 +110,17 @@ def test_a_request_for_which_vllm_would_compile_is_answered(site: VllmSite, alph
     assert len(answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]) == 3
 
 
-def test_the_access_log_has_the_engines_own_count(site: VllmSite, alpha: Machine) -> None:
+def test_requests_are_shown_with_the_engines_own_count(site: VllmSite) -> None:
     usage = site.ask("alpha", "What is the capital of France?")["usage"]
+    counted = (usage["prompt_tokens"], usage["completion_tokens"])
+    assert counted[0] > 5 and counted[1] > 1
 
-    def lines() -> list[Any]:
-        unit = site.router_unit()
-        shown = alpha.run("journalctl", "--unit", unit, "--output=cat", "--lines=20")
-        found = [json.loads(line) for line in shown.splitlines() if line.startswith("{")]
-        return [each["tokens"] for each in found if each["client"] == site.lab.network.gateway]
+    def shown() -> list[tuple[int | None, int | None]]:
+        found = json.loads(site.lab.toolkit("requests", "tiny", "--json").stdout)["requests"]
+        mine = [each for each in found if each["client"] == site.lab.network.gateway]
+        return [(each["tokens_in"], each["tokens_out"]) for each in mine]
 
-    counted = {"in": usage["prompt_tokens"], "out": usage["completion_tokens"]}
-    assert counted["in"] > 5 and counted["out"] > 1
-    until(lambda: lines()[-1:] == [counted], 10)
+    until(lambda: shown()[-1:] == [counted], 20)
 
 
 def test_a_stream_that_its_client_drops_is_told_with_its_tokens(site: VllmSite) -> None:
