@@ -15,7 +15,7 @@ import pytest
 from tests.hostside.router_lab import free_port
 from tests.system.on_call import OnCall, on_call
 from tests.system.planted import FAULTS, GUARD, LONG, Fault, try_version
-from tests.system.stub_site import PROMPT, StubSite, stub_site
+from tests.system.stub_site import PROMPT, REGISTRY, StubSite, stub_site
 from tests.system.waiting import until
 from toolkit.adapters.fakes.host import Behaviour
 from toolkit.adapters.metrics_files import shipped_dashboards
@@ -26,7 +26,7 @@ HOSTS = ("alpha", "beta", "gamma")
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[StubSite]:
-    with stub_site(3) as made:
+    with stub_site(3, f"{REGISTRY}    objectives: {{availability: 99%}}\n") as made:
         made.pin("v1")
         made.pin("v2")
         made.pin("broken", Behaviour.EMPTY)
@@ -104,9 +104,26 @@ def test_a_planted_outage_is_told_on_call_and_every_panel_has_data(site: StubSit
         assert alert["labels"]["severity"] == "page"
         assert alert["annotations"]["runbook_url"].endswith("#toolkitreplicadown")
         lost.run("systemctl", "start", "toolkit-tiny-green.service")
-    load.stop()
+        load.stop()
+        # What Prometheus scraped of the live hosts is what their ledgers have, once both have read all of it.
+        until(lambda: _good_by_both_sources(site, called.prometheus) > 100, 120)
+        shown = lab.toolkit("slo", TOOLKIT_PROMETHEUS=called.prometheus).stdout
+        assert f"figures from Prometheus at {called.prometheus}" in shown
     lab.toolkit("rollback", "tiny", "--yes")
     assert site.serving() == {name: ["v1"] for name in HOSTS}
+
+
+def _good_by_both_sources(site: StubSite, prometheus: str) -> int:
+    """Return the good requests that `toolkit slo` has by a Prometheus; 0 where the hosts' ledgers say otherwise."""
+    found = []
+    for source, words in (("prometheus", ()), ("hosts", ("--ledger",))):
+        told = site.lab.toolkit("slo", *words, "--json", TOOLKIT_PROMETHEUS=prometheus).stdout
+        document = json.loads(told)
+        assert document["source"] == source, document["why_not_prometheus"]
+        assert {each["host"] for each in document["hosts"]} == set(HOSTS)
+        (availability,) = document["models"][0]["objectives"]
+        found.append({name: availability[name] for name in ("good", "bad", "left_out", "spent")})
+    return int(found[0]["good"]) if found[0] == found[1] else 0
 
 
 def _without_data(called: OnCall) -> list[str]:
