@@ -120,7 +120,6 @@ def _good_by_both_sources(site: StubSite, prometheus: str) -> int:
         told = site.lab.toolkit("slo", *words, "--json", TOOLKIT_PROMETHEUS=prometheus).stdout
         document = json.loads(told)
         assert document["source"] == source, document["why_not_prometheus"]
-        assert {each["host"] for each in document["hosts"]} == set(HOSTS)
         (availability,) = document["models"][0]["objectives"]
         found.append({name: availability[name] for name in ("good", "bad", "left_out", "spent")})
     return int(found[0]["good"]) if found[0] == found[1] else 0
