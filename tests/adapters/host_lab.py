@@ -17,7 +17,9 @@ from tests.fleet.machine import boot
 from tests.fleet.network import network
 from toolkit.adapters.ansible.converge import Converge, RealConverge
 from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
-from toolkit.adapters.fakes.host import Behaviour, FakeConverge, FakeHost
+from toolkit.adapters.fakes.behaviour import Behaviour
+from toolkit.adapters.fakes.converge import FakeConverge
+from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.hosts.client import host_client, silent
 from toolkit.adapters.hosts.host import RealHost
 from toolkit.adapters.hosts.port import HostPort

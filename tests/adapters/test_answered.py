@@ -16,7 +16,7 @@ import pytest
 
 from tests.adapters.host_lab import ENGINE, HostLab, release
 from toolkit.adapters.audit.log import AuditLog
-from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.client import silent
 from toolkit.cli.prove import CHECKER

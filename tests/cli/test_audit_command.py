@@ -12,7 +12,7 @@ from scripts.write_reference import contexts
 from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
 from toolkit.adapters.audit.log import AuditLog
-from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.errors import HostError, ToolkitError
 
 

@@ -21,7 +21,8 @@ from tests.workflows.bundled import Office
 from tests.workflows.test_engine import whole
 from tests.workflows.world import World, fleet_host
 from toolkit.adapters.ansible.converge import Progress
-from toolkit.adapters.fakes.host import Behaviour, FakeConverge
+from toolkit.adapters.fakes.behaviour import Behaviour
+from toolkit.adapters.fakes.converge import FakeConverge
 from toolkit.adapters.hosts.port import CheckedEngine
 from toolkit.cli.main import COMMANDS
 from toolkit.cli.trail import trail_now

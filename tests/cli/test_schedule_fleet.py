@@ -18,7 +18,7 @@ import pytest
 from tests.cli.shell import Prompt, Said
 from tests.cli.test_json import Fleet
 from tests.workflows.world import Killed, die_in_bake
-from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.cli import main as command_line
 from toolkit.cli.schedule_desk import CommandDesk
 from toolkit.config.lock_file import read_lock

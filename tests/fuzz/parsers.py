@@ -26,9 +26,9 @@ from tests.planning.facts import release, version
 from tests.planning.test_bundle import WHOLE as BUNDLE
 from toolkit import check_evidence
 from toolkit.adapters.engines.wheel import read_archive
+from toolkit.adapters.hosts.answers import kept_head_of, perimeter_of
 from toolkit.adapters.hosts.dialog import parse_answer
 from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json, understood
-from toolkit.adapters.hosts.host import _kept_head, _perimeter
 from toolkit.adapters.hosts.ssh_faults import host_error
 from toolkit.adapters.hosts.use import chunk_from_json, sums_from_json
 from toolkit.adapters.hub.answers import parse_commits, parse_listing, parse_repo_info
@@ -311,7 +311,7 @@ def audited(data: bytes) -> Any:
 def heads(data: bytes) -> Any:
     answer = parse_answer(data)["result"]
     with understood("gpu1"):
-        return [asdict(_kept_head("gpu1", each)) for each in answer["heads"]]
+        return [asdict(kept_head_of("gpu1", each)) for each in answer["heads"]]
 
 
 LINES = (
@@ -401,7 +401,7 @@ PERIMETER = {
 
 def tried(data: bytes) -> Any:
     with understood("gpu1"):
-        found = checked(_perimeter(parse_answer(data)["result"]))
+        found = checked(perimeter_of(parse_answer(data)["result"]))
         return judge_perimeter(Host("gpu1"), HostFacts("gpu1", 0.0), found).as_json()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tests.system.stub_site import StubSite
-from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.fakes.behaviour import Behaviour
 
 # On one of three hosts the release gets a third of each share.
 GUARD = (

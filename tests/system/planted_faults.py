@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.system.stub_site import PROMPT, REGISTRY, StubSite
-from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.fakes.behaviour import Behaviour
 
 HOST = "alpha"
 ADAPTER_CONFIG = {

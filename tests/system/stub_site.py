@@ -11,7 +11,7 @@ from demo.load import Load
 from tests.adapters.host_lab import STATES, STUB
 from tests.fleet.lab import fleet_lab
 from tests.system.fleet_site import DOOR, MODEL, Site
-from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.fakes.behaviour import Behaviour
 
 ROOT = "/var/lib/toolkit"
 PROMPT = "Which version are you?"

@@ -17,7 +17,7 @@ from tests.system.on_call import OnCall, on_call
 from tests.system.planted import FAULTS, GUARD, LONG, Fault, try_version
 from tests.system.stub_site import PROMPT, REGISTRY, StubSite, stub_site
 from tests.system.waiting import until
-from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.metrics_files import shipped_dashboards
 
 pytestmark = pytest.mark.system

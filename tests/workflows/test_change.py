@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.workflows.world import GB, Killed, World, release
-from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.domain.probe import Completion, LockOwner
 from toolkit.errors import (
     BusyError,

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.workflows.world import GB, World, release
-from toolkit.adapters.fakes.host import Behaviour, gpu
+from toolkit.adapters.fakes.behaviour import Behaviour
+from toolkit.adapters.fakes.host import gpu
 from toolkit.domain.release import Release
 from toolkit.errors import ReleaseFailedError
 

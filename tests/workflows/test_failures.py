@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.workflows.world import FakeSupplies, World, release
-from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.domain.release import Release
 from toolkit.errors import CalledOffError, HostError, IntegrityError, ReleaseFailedError
 

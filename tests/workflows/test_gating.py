@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.workflows.world import GB, TIMING, Killed, World, release
-from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.guard import Answers, Guard, Verdict
 from toolkit.domain.probe import LockOwner

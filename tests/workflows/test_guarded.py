@@ -10,7 +10,7 @@ import pytest
 
 from tests.workflows.test_cut_short import elsewhere, kept
 from tests.workflows.world import GB, Killed, World, die_in_bake, release
-from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.domain.guard import Guard, ShareStep, Unsure, Verdict
 from toolkit.errors import BusyError, HostError, RefusedError, ReleaseFailedError
 from toolkit.planning.change.rollout import Limits

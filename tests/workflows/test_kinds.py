@@ -13,7 +13,7 @@ import pytest
 from tests.planning.facts import host, version
 from tests.planning.test_capabilities import facts_of, named
 from tests.workflows.world import World, release
-from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.config.engine_locks import read_locks
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock

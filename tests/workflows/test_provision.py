@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from toolkit.adapters.ansible.converge import Progress
-from toolkit.adapters.fakes.host import FakeConverge, FakeHost
+from toolkit.adapters.fakes.converge import FakeConverge
+from toolkit.adapters.fakes.host import FakeHost
 from toolkit.domain.facts import HostFacts, RouterFacts
 from toolkit.domain.fleet import Host
 from toolkit.domain.keys import KeyRing

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.workflows.world import GB, World, release
-from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.domain.keys import KeyRing
 from toolkit.domain.plan import Strategy
 from toolkit.domain.probe import LockOwner

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.world import GB, World, release
-from toolkit.adapters.fakes.host import Behaviour
+from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.domain.release import Release, Span
 from toolkit.errors import HostError, InputError, NothingSuitableError, ReleaseFailedError
 from toolkit.planning.change.rollout import Limits

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.adapters.ansible.converge import Progress
+from toolkit.adapters.fakes.behaviour import Behaviour
+from toolkit.adapters.fakes.converge import FakeConverge
 from toolkit.adapters.fakes.distribution import FakeDistribution
-from toolkit.adapters.fakes.host import Behaviour, FakeConverge, FakeHost
+from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.history.history import History
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.facts import HostFacts

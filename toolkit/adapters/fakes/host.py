@@ -1,4 +1,4 @@
-"""A host in memory, with its process supervisor and its router, and the playbooks that converge it."""
+"""A host in memory, with its process supervisor and its router."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
 
-from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.adapters import LOAD, UNLOAD, FakeAdapters
 from toolkit.adapters.fakes.answers import answer_of, answer_of_kind, times_of
+from toolkit.adapters.fakes.behaviour import UNFIT, Behaviour
 from toolkit.adapters.fakes.guard import FakeGuards, Guarded
 from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import asleep_of, own_routes, share_of
@@ -28,13 +27,11 @@ from toolkit.domain.facts import (
     GuardFacts,
     HostFacts,
     ProcessState,
-    RouterFacts,
     SlotFacts,
 )
 from toolkit.domain.fleet import Host
 from toolkit.domain.golden import Kind
 from toolkit.domain.guard import AdapterReturn, GateResult, GuardPhase, Verdict
-from toolkit.domain.host_settings import settings_of
 from toolkit.domain.keys import HostKeys, KeyRing
 from toolkit.domain.load import HostSample, ReplicaCount, TargetCount
 from toolkit.domain.perimeter import Listener, Perimeter, ReplicaTries, Try
@@ -52,7 +49,6 @@ from toolkit.domain.release import OpenDeployment, Release
 from toolkit.domain.requests import LoggedRequest, RecordedUse, RequestPart
 from toolkit.domain.snapshot import FileDigest, digest_of_files
 from toolkit.domain.use import LedgerSums, Place, UseChunk
-from toolkit.errors import HostError
 from toolkit.hostside.routes_file import edited, is_sound, needs_reload, parsed, targets_of
 from toolkit.hostside.sleeping import awake, sleepers
 from toolkit.hostside.splices import Stale, spliced
@@ -66,37 +62,6 @@ MEMORY_SAID = (
 # The graph that every engine compiles.
 COMPILED_BYTES = b"graph"
 COMPILED = FileDigest("graph", 5, sha256(COMPILED_BYTES).hexdigest())
-
-
-class Behaviour(StrEnum):
-    """How the replicas of a version behave."""
-
-    GOOD = "good"
-    DIES_AT_START = "dies at start"
-    NEVER_READY = "never ready"
-    EMPTY = "answers nothing"
-    ERROR = "answers errors"
-    DIES_UNDER_TRAFFIC = "dies under traffic"
-    HANGS = "hangs"
-    DIES_SAMPLING = "dies sampling"
-    DIES_AT_ONCE = "dies at its first request"
-    SLOW = "is slow"
-    # The next ones pass every gate: only the requests of clients show them, or begin them.
-    ERRORS_TO_CLIENTS = "answers errors to clients"
-    ERRORS_AT_TIMES = "fails one client in twenty"
-    HANGS_LATER = "hangs after a client"
-    EMPTY_LATER = "answers nothing after a client"
-    WRONG_LATER = "answers wrongly after a client"
-    GROWS = "grows with each client"
-    DIES_LATER = "dies 20 s after a client"
-    # The first two behave alike but for their speed; the third one reads nothing but the last turn of a chat.
-    STEADY = "answers in 50 ms"
-    TWICE_AS_SLOW = "answers in 100 ms"
-    WRONG_TEMPLATE = "reads the last turn alone"
-
-
-# How a guard sees under traffic that a version is no good.
-UNFIT = (Behaviour.EMPTY, Behaviour.ERROR, Behaviour.DIES_UNDER_TRAFFIC, Behaviour.HANGS)
 
 
 @dataclass
@@ -609,53 +574,6 @@ class FakeHost(Guarded):
     def _set(self, slot: SlotFacts) -> None:
         others = [each for each in self.facts.slots if _program(each) != _program(slot)]
         self.facts = replace(self.facts, slots=(*others, slot))
-
-
-@dataclass
-class FakeConverge:
-    """The playbooks, on a `FakeHost`. `failing` names a playbook whose next runs fail.
-
-    `prepared` says whether a command knew beforehand that it would run one.
-    """
-
-    target: FakeHost
-    failing: str = ""
-    interruption: Interruption = field(default_factory=Interruption)
-    prepared: bool = False
-
-    def prepare(self) -> None:
-        self.prepared = True
-
-    def run(
-        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
-    ) -> tuple[str, ...]:
-        detail = variables.get("replica_program") or variables.get("engine_id") or ""
-        state = variables.get("replica_state", "")
-        progress(playbook)
-        self.interruption.check()
-        self.target._do(" ".join(filter(None, (playbook, state, detail))))
-        if playbook == self.failing:
-            raise HostError(f"{host.name}: {playbook}: a task failed")
-        if playbook == "provision":
-            self.target.facts = replace(
-                self.target.facts,
-                converged=variables["provision_digest"],
-                settings=settings_of(host, ""),
-                router=RouterFacts(True, host.router_bind, "2.6", 1),
-            )
-        elif playbook == "engine":
-            engines = (*self.target.facts.engines, variables["engine_id"])
-            self.target.facts = replace(self.target.facts, engines=engines)
-        elif variables.get("replica_runs_on"):
-            self.target.rewrite(variables["replica_manifest"])
-        elif state == "started":
-            self.target.start(variables["replica_manifest"])
-            self.target.homes.add(variables["replica_program"])
-        else:
-            self.target.stop(variables["replica_program"])
-            if not variables.get("replica_home_kept", True):
-                self.target.homes.discard(variables["replica_program"])
-        return (playbook,)
 
 
 def gpu(memory: int, count: int = 1) -> tuple[Device, ...]:

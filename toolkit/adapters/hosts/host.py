@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from toolkit.adapters.hosts import heartbeat
+from toolkit.adapters.hosts.answers import kept_head_of, pair_of, perimeter_of
 from toolkit.adapters.hosts.client import HostClient, Report
 from toolkit.adapters.hosts.facts import (
     asleep_of,
@@ -32,7 +33,6 @@ from toolkit.domain.probe import (
     LockOwner,
     Pair,
     PairsWanted,
-    Times,
     Vitals,
     Waited,
 )
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from toolkit.domain.evidence import Answered
     from toolkit.domain.keys import HostKeys, KeyRing
     from toolkit.domain.load import HostSample
-    from toolkit.domain.perimeter import Listener, Perimeter, ReplicaTries, Try
+    from toolkit.domain.perimeter import Perimeter
     from toolkit.domain.release import OpenDeployment
     from toolkit.domain.requests import RecordedUse, RequestPart
     from toolkit.domain.snapshot import FileDigest
@@ -109,7 +109,7 @@ class RealHost(Named):
     def audit_heads(self) -> tuple[KeptHead, ...]:
         answer = self._ask("audit-heads")
         with understood(self.name):
-            return tuple(_kept_head(self.name, each) for each in answer["heads"])
+            return tuple(kept_head_of(self.name, each) for each in answer["heads"])
 
     def answered(self, request: str) -> tuple[Answered, ...]:
         from toolkit.domain.evidence import Answered
@@ -145,7 +145,7 @@ class RealHost(Named):
     def perimeter(self) -> Perimeter:
         answer = self._ask("perimeter")
         with understood(self.name):
-            return checked(_perimeter(answer))
+            return checked(perimeter_of(answer))
 
     def sums_of_use(self) -> tuple[LedgerSums, ...]:
         from toolkit.adapters.hosts.use import sums_from_json
@@ -216,7 +216,7 @@ class RealHost(Named):
     def pairs(self, wanted: PairsWanted, report: Report) -> tuple[Pair, ...]:
         answer = self._ask("pairs", report, **asdict(wanted))
         with understood(self.name):
-            return tuple(checked(_pair(each)) for each in answer["pairs"])
+            return tuple(checked(pair_of(each)) for each in answer["pairs"])
 
     def vitals(self, program: str, port: int, log: str = "") -> Vitals:
         answer = self._ask("vitals", program=program, port=port, log=log)
@@ -360,40 +360,6 @@ class RealHost(Named):
                     log=tuple(answer.get("log", ())),
                 )
             )
-
-
-def _pair(data: Mapping[str, Any]) -> Pair:
-    return Pair(Times(**data["new"]), Times(**data["old"]) if data["old"] else None)
-
-
-def _kept_head(host: str, found: Mapping[str, Any]) -> KeptHead:
-    from toolkit.domain.audit import Head, KeptHead
-
-    head = Head(**{name: found[name] for name in Head.__dataclass_fields__})
-    return checked(KeptHead(host, head, float(found["at"])))
-
-
-def _perimeter(answer: Mapping[str, Any]) -> Perimeter:
-    """Return the perimeter in an answer; it is read by the names of fields alone, so that errors repeat no others."""
-    from toolkit.domain.perimeter import Listener, Perimeter, ReplicaTries, Try
-
-    return Perimeter(
-        tuple(Listener(**_fields(Listener, each)) for each in answer["listeners"]),
-        bool(answer["firewall"]),
-        tuple(
-            ReplicaTries(
-                **{
-                    **_fields(ReplicaTries, each),
-                    "tries": tuple(Try(**_fields(Try, one)) for one in each["tries"]),
-                }
-            )
-            for each in answer["replicas"]
-        ),
-    )
-
-
-def _fields(kind: type[Listener | ReplicaTries | Try], found: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: found[name] for name in kind.__dataclass_fields__}
 
 
 def busy(host: str, owner: Mapping[str, Any]) -> BusyError:

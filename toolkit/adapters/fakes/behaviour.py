@@ -1,0 +1,36 @@
+"""How the replicas of a version behave: the hosts in memory play it, and so does the engine of the tests."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Behaviour(StrEnum):
+    """How the replicas of a version behave."""
+
+    GOOD = "good"
+    DIES_AT_START = "dies at start"
+    NEVER_READY = "never ready"
+    EMPTY = "answers nothing"
+    ERROR = "answers errors"
+    DIES_UNDER_TRAFFIC = "dies under traffic"
+    HANGS = "hangs"
+    DIES_SAMPLING = "dies sampling"
+    DIES_AT_ONCE = "dies at its first request"
+    SLOW = "is slow"
+    # The next ones pass every gate: only the requests of clients show them, or begin them.
+    ERRORS_TO_CLIENTS = "answers errors to clients"
+    ERRORS_AT_TIMES = "fails one client in twenty"
+    HANGS_LATER = "hangs after a client"
+    EMPTY_LATER = "answers nothing after a client"
+    WRONG_LATER = "answers wrongly after a client"
+    GROWS = "grows with each client"
+    DIES_LATER = "dies 20 s after a client"
+    # The first two behave alike but for their speed; the third one reads nothing but the last turn of a chat.
+    STEADY = "answers in 50 ms"
+    TWICE_AS_SLOW = "answers in 100 ms"
+    WRONG_TEMPLATE = "reads the last turn alone"
+
+
+# How a guard sees under traffic that a version is no good.
+UNFIT = (Behaviour.EMPTY, Behaviour.ERROR, Behaviour.DIES_UNDER_TRAFFIC, Behaviour.HANGS)

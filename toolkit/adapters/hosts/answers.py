@@ -1,0 +1,50 @@
+"""Answers of the host's side -> values of the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from toolkit.domain.outside import checked
+from toolkit.domain.probe import Pair, Times
+
+# What few commands ask a host for is loaded where it is read: a rollback must start at once.
+if TYPE_CHECKING:
+    from toolkit.domain.audit import KeptHead
+    from toolkit.domain.perimeter import Listener, Perimeter, ReplicaTries, Try
+
+
+def pair_of(data: Mapping[str, Any]) -> Pair:
+    """Return the times of one paired request."""
+    return Pair(Times(**data["new"]), Times(**data["old"]) if data["old"] else None)
+
+
+def kept_head_of(host: str, found: Mapping[str, Any]) -> KeptHead:
+    """Return a head of the audit log that a host keeps; raises ValueError for numbers that are none."""
+    from toolkit.domain.audit import Head, KeptHead
+
+    head = Head(**{name: found[name] for name in Head.__dataclass_fields__})
+    return checked(KeptHead(host, head, float(found["at"])))
+
+
+def perimeter_of(answer: Mapping[str, Any]) -> Perimeter:
+    """Return the perimeter in an answer; it is read by the names of fields alone, so that errors repeat no others."""
+    from toolkit.domain.perimeter import Listener, Perimeter, ReplicaTries, Try
+
+    return Perimeter(
+        tuple(Listener(**_fields(Listener, each)) for each in answer["listeners"]),
+        bool(answer["firewall"]),
+        tuple(
+            ReplicaTries(
+                **{
+                    **_fields(ReplicaTries, each),
+                    "tries": tuple(Try(**_fields(Try, one)) for one in each["tries"]),
+                }
+            )
+            for each in answer["replicas"]
+        ),
+    )
+
+
+def _fields(kind: type[Listener | ReplicaTries | Try], found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: found[name] for name in kind.__dataclass_fields__}
