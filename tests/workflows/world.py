@@ -233,7 +233,9 @@ class World:
         )
 
     def _playbooks(self, name: str, host: FakeHost) -> _Playbooks:
-        return _Playbooks(host, self.failing, self.interruption, self.environments[name])
+        return _Playbooks(
+            host, self.failing, self.interruption, environments=self.environments[name]
+        )
 
     def clock(self) -> float:
         with self.tick:
