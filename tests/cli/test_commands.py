@@ -87,7 +87,7 @@ REFUSALS: list[tuple[list[str], int, str, str, str]] = [
     (["releases", "tinny"], 2, "bad-input", "tinny has no releases in this history", "did you mean tiny?"),
     (["releases", "tiny"], 2, "bad-input", "tiny has no releases in this history", "toolkit deploy tiny"),
     (["rollback", "nope"], 2, "bad-input", "nope is not deployed here", "toolkit registry list"),
-    (["rollback", "tiny@v1"], 2, "bad-input", "tiny@v1 is not deployed here", "toolkit deploy tiny"),
+    (["rollback", "tiny@v1"], 2, "bad-input", "tiny@v1 is not deployed here", "toolkit rollback tiny --to v1"),
     (["rollback", "nope", "--to", "3"], 2, "bad-input", "nope has no release 3",
      "toolkit registry list"),
     (["rollback", "nope", "--to", "0"], 2, "bad-input", "nope has no release 0",
