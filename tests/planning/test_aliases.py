@@ -51,8 +51,9 @@ def test_clients_find_a_model_by_its_other_names_and_read_its_size() -> None:
         "owned_by": "toolkit",
         "max_model_len": 4096,
         "kind": "chat",
+        "root": "tiny",
     }
-    alias = {**model, "id": "Acme/Tiny", "root": "tiny"}
+    alias = {**model, "id": "Acme/Tiny"}
     assert json.loads(files["models.json"])["data"] == [model, alias]
     described = dict(line.split(" ", 1) for line in files["models-described.map"].splitlines())
     assert {name: json.loads(text) for name, text in described.items()} == {
