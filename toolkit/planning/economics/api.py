@@ -125,13 +125,9 @@ def _cost(tokens: Tokens, tier: Tier) -> Decimal:
 
 
 def _staleness(price: ApiPrice, read: date, today: date, most: int) -> str:
-    age = (today - read).days
     newest = max(each.read for each in price.rates)
-    # A day later than today's is today's of another time zone.
-    if newest > today + timedelta(days=1):
-        return f"read on {newest}, which has not come yet"
-    if age >= most:
-        return f"read {age} days ago"
+    if words := _reading_fault(read, newest, today, most):
+        return words
     if not any(each.holds(today) for each in price.rates):
         ends = [each.ends for each in price.rates if each.ends and each.ends < today]
         return f"ended on {max(ends)}" if ends else "not yet in force"
@@ -187,7 +183,14 @@ def exchange_rate(currency: str, price: ApiPrice, rates: Mapping[str, Decimal]) 
 
 def exchange_staleness(currency: str, exchange: Exchange, today: date, most: int) -> str:
     """Return why the exchange rate of a currency may be wrong; empty where it was read less than `most` days ago."""
-    if exchange.read > today + timedelta(days=1):
-        return f"the rate of {currency} was read on {exchange.read}, which has not come yet"
-    age = (today - exchange.read).days
-    return f"the rate of {currency} was read {age} days ago" if age >= most else ""
+    words = _reading_fault(exchange.read, exchange.read, today, most)
+    return f"the rate of {currency} was {words}" if words else ""
+
+
+def _reading_fault(oldest: date, newest: date, today: date, most: int) -> str:
+    """Return why prices that were read between two days may be wrong today; empty for a recent reading."""
+    # A day later than today's is today's of another time zone.
+    if newest > today + timedelta(days=1):
+        return f"read on {newest}, which has not come yet"
+    age = (today - oldest).days
+    return f"read {age} days ago" if age >= most else ""
