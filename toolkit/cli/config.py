@@ -15,6 +15,7 @@ from toolkit.cli.context import PROMETHEUS, PROMETHEUS_CREDENTIALS, open_fleet
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import print_json, table
 from toolkit.config.paths import absolute
+from toolkit.config.plain_inventory import is_host_list
 from toolkit.errors import InputError
 
 _DEFAULT = "default"
@@ -71,15 +72,14 @@ def config(registry_path: str, fleet: str | None, home: str | None, as_json: boo
 
 
 def _present(path: Path) -> str:
-    # A list of hosts in place of an inventory's file.
-    if "," in str(path) and not path.exists():
-        return str(path)
     found = absolute(path)
     return str(found) if found.exists() else f"{found} (no such file)"
 
 
 def _fleet(fleet: str | None) -> str:
-    return _present(Path(fleet)) if fleet else "this machine"
+    if not fleet:
+        return "this machine"
+    return fleet if is_host_list(Path(fleet)) else _present(Path(fleet))
 
 
 def _origin(parameter: str, variable: str) -> str:

@@ -75,10 +75,14 @@ def read_plain(path: Path) -> PlainInventory | None:
     )
 
 
+def is_host_list(path: Path) -> bool:
+    """Whether a list of hosts, as in `gpu-1,gpu-2,`, stands in place of an inventory's file."""
+    return "," in path.name and not path.exists()
+
+
 def _is_beyond(path: Path) -> bool:
     if not path.exists():
-        # A list of hosts, as in `gpu-1,gpu-2,`; anything else is a missing file.
-        return "," in path.name
+        return is_host_list(path)
     if any((path.parent / name).exists() for name in _BESIDE):
         return True
     if path.is_dir() or path.suffix not in _SUFFIXES:
