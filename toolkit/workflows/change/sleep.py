@@ -111,15 +111,10 @@ class Turns:
     without: tuple[str, ...] = ()
     declared: tuple[str, ...] = ()
 
-    def here(self, model: str, facts: Mapping[str, HostFacts]) -> tuple[str, ...]:
-        """Return the models with which one takes turns on the hosts of `facts`."""
-        having = {name for name, each in facts.items() if each.slots_of(model)}
-        found = {*self.with_}
-        for other in self.declared:
-            there = {name for name, each in facts.items() if each.slots_of(other)}
-            if there & having:
-                found.add(other)
-        return tuple(sorted(found))
+    def here(self, having: Sequence[HostFacts]) -> tuple[str, ...]:
+        """Return the models with which one takes turns on the hosts that have it."""
+        found = (name for name in self.declared if any(each.slots_of(name) for each in having))
+        return tuple(sorted({*self.with_, *found}))
 
     def coming(self, facts: Mapping[str, HostFacts]) -> set[str]:
         """Return the declared models that no host has yet: each may come to the hosts of the others."""
@@ -233,7 +228,7 @@ def _sleep_plan(
     having = tuple(name for name, each in facts.items() if each.slots_of(model))
     starts = _start_of(members[0], model)
     digests = {each.host.name: each.provision_digest for each in members}
-    here = turns.here(model, facts)
+    here = turns.here([facts[name] for name in having])
     require_alternates(model, here, facts, digests)
     # The model that sleeps knows its alternates, so they stay until both are awake.
     known = alternates_of(model, routes)
