@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from toolkit.planning.economics.idle import Held, Idleness
 
-# The column that is there where a schedule says so.
-_SLEEPS = ("SLEEPS AFTER",)
-
 
 @click.command()
 @costs_option()
@@ -69,9 +66,19 @@ def idle(costs_path: str, since: str, schedule_path: str, home: str | None, as_j
 def _show(found: Idleness, since: str, hours: KnownHours) -> None:
     say(f"used since {since}; a day in {found.currency}")
     say()
-    sleep = any(each.model in hours.of for each in found.held)
+    # The column is there where the schedule has hours of a model.
+    scheduled = any(each.model in hours.of for each in found.held)
     table(
-        ("HOST", "MODEL", "RELEASE", "IS", "REQUESTS", "LAST USED", "A DAY", *_SLEEPS[:sleep]),
+        (
+            "HOST",
+            "MODEL",
+            "RELEASE",
+            "IS",
+            "REQUESTS",
+            "LAST USED",
+            "A DAY",
+            *(["SLEEPS AFTER"] if scheduled else ()),
+        ),
         [
             (
                 each.host,
@@ -81,7 +88,7 @@ def _show(found: Idleness, since: str, hours: KnownHours) -> None:
                 f"{each.requests:,}" if each.state == "live" else "-",
                 each.last or "-",
                 _amount(each.a_day),
-                *(after_words(hours.of.get(each.model)),)[:sleep],
+                *([after_words(hours.of.get(each.model))] if scheduled else ()),
             )
             for each in found.held
         ],
@@ -100,8 +107,8 @@ def _show(found: Idleness, since: str, hours: KnownHours) -> None:
 def _document(found: Idleness, hours: KnownHours) -> dict[str, Any]:
     return {
         "currency": found.currency,
-        "a_day": _money(found.a_day),
-        "idle_a_day": _money(found.idle_a_day),
+        "a_day": money(found.a_day),
+        "idle_a_day": money(found.idle_a_day),
         "held": [_held(each, hours) for each in found.held],
     }
 
@@ -117,14 +124,10 @@ def _held(each: Held, hours: KnownHours) -> dict[str, Any]:
         "requests": each.requests,
         "asleep_seconds": each.asleep_seconds,
         "last_used": each.last.isoformat() if each.last else None,
-        "a_day": _money(each.a_day),
+        "a_day": money(each.a_day),
         "idle_after": rule.hours.idle_after if rule.hours else 0.0,
         "in_turn_with": list(rule.alternates),
     }
-
-
-def _money(value: Decimal | None) -> str | None:
-    return money(value)
 
 
 def _amount(value: Decimal | None) -> str:

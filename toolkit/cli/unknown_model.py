@@ -27,20 +27,21 @@ def with_known_names(error: ToolkitError, words: Sequence[str]) -> ToolkitError:
     Only an error about that name changes, and only where its hint would lead on with it or says nothing of models.
     """
     command, rest = command_of(words)
-    typed = [each.partition("@")[0] for each in words_of(command, rest)[:1]]
-    if not isinstance(error, InputError) or not typed or not typed[0]:
+    name = next(iter(words_of(command, rest)), "")
+    model = name.partition("@")[0]
+    if not isinstance(error, InputError) or not model:
         return error
-    if ARGUMENTS.get(command) not in (Name.MODEL, Name.VERSIONED) or typed[0] not in error.message:
+    if ARGUMENTS.get(command) not in (Name.MODEL, Name.VERSIONED) or model not in error.message:
         return error
     places = places_of(words)
-    if whole := _whole_model(command, words_of(command, rest)[0], error.message, places):
+    if whole := _whole_model(command, name, error.message, places):
         error.hint = whole
         return error
     hint = error.hint.replace(";", " ").replace(",", " ")
-    if hint not in ("", "toolkit status") and typed[0] not in hint.split():
+    if hint not in ("", "toolkit status") and model not in hint.split():
         return error
-    if not is_known(typed[0], places):
-        error.hint = nearest(typed[0], places)
+    if not is_known(model, places):
+        error.hint = nearest(model, places)
     return error
 
 
