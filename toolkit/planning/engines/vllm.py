@@ -328,7 +328,7 @@ def _together(seat: Seat, flags: Flags) -> list[str]:
 
 
 def _ahead(release: Release, seat: Seat) -> tuple[str, ...]:
-    """Return what starts the server together with its core and that one's worker, which then load side by side.
+    """Return what loads the engine once for the server, its core and that one's worker.
 
     So far on the CPU alone, with one worker on one host: the starter knows what the core's environment is there.
     """

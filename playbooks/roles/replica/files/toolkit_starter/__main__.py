@@ -37,12 +37,12 @@ def main() -> None:
     """Read the words of the command line."""
     counts, program = sys.argv[1], sys.argv[2]
     if not engine.installed():
-        os.execv(program, sys.argv[2:])  # noqa: S606 (these are a slot's own words)
+        os.execv(program, sys.argv[2:])  # noqa: S606 (the words are those of the slot's command)
     wanted = engine.expected(os.environ, len(os.sched_getaffinity(0)))
     if wanted != dict(os.environ):
         # A process loads libraries ahead of all others, and modules read their settings, where it begins.
         words = [sys.executable, "-m", "toolkit_starter", *sys.argv[1:]]
-        os.execve(sys.executable, words, wanted)  # noqa: S606 (and these the same again)
+        os.execve(sys.executable, words, wanted)  # noqa: S606 (the same words)
     del sys.argv[:2]
     serve([int(each) for each in counts.split(",")], program)
 

@@ -67,23 +67,21 @@ def expected(environment: Mapping[str, str], processors: int) -> dict[str, str]:
 
 def _preloaded(before: str) -> str:
     """Return the libraries that the core and its workers load before all others: torch's libgomp, vLLM's tcmalloc."""
-    found = before
+    found = [before]
     if not any(each in before for each in ("libomp", "libgomp", "libiomp")):
         torch = _directory("torch")
         places = (os.path.join(os.path.dirname(torch), "torch.libs"), os.path.join(torch, "lib"))
-        for each in _first(places, ("libgomp*.so*",)):
-            found = f"{found}:{each}" if found else each
-    if "libtcmalloc" not in found:
+        found.append(_first(places, ("libgomp*.so*",)))
+    if "libtcmalloc" not in before:
         own = (os.path.join(_directory(PACKAGE), "libs"),)
-        for each in _first(own, ("libtcmalloc_minimal*.so*", "libtcmalloc.so*")):
-            found = f"{each}:{found}" if found else each
-    return found
+        found.insert(0, _first(own, ("libtcmalloc_minimal*.so*", "libtcmalloc.so*")))
+    return ":".join(filter(None, found))
 
 
-def _first(places: Iterable[str], patterns: Iterable[str]) -> list[str]:
-    """Return the first path that matches, in a list, which is empty where none does."""
+def _first(places: Iterable[str], patterns: Iterable[str]) -> str:
+    """Return the first path that matches; empty where none does."""
     ways = (os.path.join(place, pattern) for pattern in patterns for place in places)
-    return [path for way in ways for path in glob.glob(way)][:1]
+    return next((path for way in ways for path in glob.glob(way)), "")
 
 
 def _has_bfloat16() -> bool:
