@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 from toolkit.adapters.ansible.bytecode import with_bytecode
 
 KEPT = "TOOLKIT_KEPT_MODULES"
-# Where these lead elsewhere, modules change without the toolkit's knowledge.
 POLL_SECONDS = 0.005
 # What the playbooks use. Ansible loads another plugin when it needs it.
 _PLUGINS = {
@@ -31,6 +30,7 @@ _PLUGINS = {
     "shell": ("sh",),
     "strategy": ("linear",),
 }
+# Where these lead elsewhere, modules change without the toolkit's knowledge.
 _PLACES = ("DEFAULT_MODULE_PATH", "DEFAULT_MODULE_UTILS_PATH")
 
 
