@@ -20,6 +20,7 @@ from toolkit.errors import (
     RefusedError,
     ReleaseFailedError,
 )
+from toolkit.planning.change.rollout import Limits
 
 
 def test_the_first_deployment_prepares_the_host_and_serves(world: World) -> None:
@@ -389,7 +390,8 @@ def test_ctrl_c_is_undone(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "moment", ["replica started tiny-green", "routes runtime", "watch tiny-green"]
+    "moment",
+    ["place 00000000", "replica started tiny-green", "routes runtime", "watch tiny-green"],
 )
 def test_a_command_that_lost_its_lock_changes_nothing_more(world: World, moment: str) -> None:
     """Its ops machine was asleep: by now another command holds the hosts, and ends what was begun."""
@@ -415,6 +417,22 @@ def test_a_command_that_lost_its_lock_changes_nothing_more(world: World, moment:
     world.deploy(release(2))
     assert set(world.serving().values()) == {"v2"}
     assert world.unfinished() == set()
+
+
+def test_a_command_that_lost_its_lock_ends_no_record_of_a_later_batch(fleet: World) -> None:
+    fleet.deploy(release(1))
+    fleet.limits = Limits(serial=1)
+    bob = LockOwner("bob@ops2", "toolkit deploy tiny", 99)
+
+    def taken(event: str) -> None:
+        if event == "replica started tiny-green":
+            for each in fleet.hosts.values():
+                each.owner = bob
+
+    fleet.before(taken)
+    with pytest.raises(HostError, match="the deployment lock was lost"):
+        fleet.deploy(release(2))
+    assert fleet.unfinished() == {2}
 
 
 UPGRADE = (

@@ -209,7 +209,7 @@ class World:
 
     def command(self) -> tuple[Tools, ...]:
         """Return the adapters of a new command: it knows nothing of the ones before."""
-        self.interruption = Interruption()
+        self.interruption = _Interruption(self)
         self.distribution = FakeDistribution(self.hosts, interruption=self.interruption)
         shared = {
             "history": self.history,
@@ -312,6 +312,19 @@ class World:
         opened = self.history.unfinished()
         assert len(opened) in (0, self.count)
         return {each.release for each in opened}
+
+
+class _Interruption(Interruption):
+    """One whose waits pass in the time of `world`, and take none."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def sleep(self, seconds: float) -> None:
+        with self._world.tick:
+            self._world.time += seconds
+        super().sleep(0)
 
 
 def _table(host: FakeHost) -> list[tuple[str, str, str, int]]:

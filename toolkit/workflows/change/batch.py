@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from toolkit.domain.facts import HostFacts
@@ -10,6 +11,7 @@ from toolkit.domain.plan import Plan, Step, StepKind
 from toolkit.domain.release import Outcome, Release
 from toolkit.errors import (
     CalledOffError,
+    HostError,
     InterruptionError,
     ReleaseFailedError,
     ToolkitError,
@@ -268,13 +270,15 @@ class Rollout:
             if name not in self._open:
                 forget_on_host(self._tools[name], self._id)
                 continue
-            end_deployment(
-                self._tools[name],
-                self._open.pop(name),
-                Outcome.UNDONE,
-                "its batch was not reached",
-                rollout=self._id,
-            )
+            # A host whose lock is lost is for the command that has it now, and the others are still this one's.
+            with suppress(HostError):
+                end_deployment(
+                    self._tools[name],
+                    self._open.pop(name),
+                    Outcome.UNDONE,
+                    "its batch was not reached",
+                    rollout=self._id,
+                )
 
     def _failure(self) -> ToolkitError:
         model = self._plan.model

@@ -126,8 +126,10 @@ def end_deployment(
 ) -> None:
     """Record how the deployment of `rollout` ended on the host of `tools`, and why.
 
-    `guarded` is the model that the host's guard watches for it, empty where none does.
+    `guarded` is the model that the host's guard watches for it, empty where none does. Raises HostError where the
+    command has lost the host's lock: the record is then for the command that has it now.
     """
+    tools.host.require_lock()
     tools.history.end_deployment(deployment, outcome, reason)
     tools.trail.ended(tools.host.name, outcome, reason)
     if guarded:
