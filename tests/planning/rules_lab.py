@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -109,13 +110,14 @@ def firing(
     (directory / "test.yml").write_text(json.dumps(test))
     done = subprocess.run(
         ["promtool", "test", "rules", directory / "test.yml"],
-        capture_output=True, text=True, timeout=250,
+        # It ends soon: collecting its garbage as often as a server does takes a quarter of its time.
+        capture_output=True, text=True, timeout=250, env=os.environ | {"GOGC": "400"},
     )  # fmt: skip
     return _fired(done.stdout + done.stderr, minutes)
 
 
 def _usual(minutes: Sequence[float]) -> str:
-    return "15s" if max(minutes) < 240 else "1m" if len(minutes) > 1 else "2m"
+    return "15s" if max(minutes) < 240 else "1m" if len(minutes) > 1 else "4m"
 
 
 def _fired(said: str, minutes: Sequence[float]) -> dict[float, set[tuple[str, str]]]:
