@@ -6,9 +6,11 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -133,6 +135,9 @@ def started(engine: Path, model: Path, scratch: Path, *, recorded: bool) -> Iter
         words += ["--middleware", "toolkit_recorder.Recorder"]
     starter = (engine / "bin/python", "-m", "toolkit_starter", "1,1")
     log = scratch / ("recorded.log" if recorded else "plain.log")
+    # An engine that is killed leaves its sockets; their paths must be short.
+    sockets = tempfile.mkdtemp()
+    environment["VLLM_RPC_BASE_PATH"] = sockets
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*starter, engine / "bin/vllm", "serve", ".", *words],
@@ -151,6 +156,7 @@ def started(engine: Path, model: Path, scratch: Path, *, recorded: bool) -> Iter
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        shutil.rmtree(sockets)
 
 
 def _healthy(port: int) -> bool:
