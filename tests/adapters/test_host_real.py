@@ -10,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from toolkit.adapters.hosts import heartbeat
 from toolkit.adapters.hosts.client import silent
 from toolkit.adapters.hosts.heartbeat import Heartbeat
 from toolkit.adapters.hosts.host import RealHost
+from toolkit.domain.facts import ProcessState
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.snapshot import FileDigest, digest_of_files
 from toolkit.errors import BusyError, HostError
@@ -258,6 +260,57 @@ def test_a_replica_ends_with_what_started_it(
     while not real_host.host.wait_ready(program, port, 120, silent).ok:
         assert time.monotonic() < until
         time.sleep(0.1)
+
+
+def test_a_supervisord_that_is_killed_is_back_and_nothing_that_serves_ends(
+    real_host: HostLab,
+) -> None:
+    real_host.empty()
+    host, program = real_host.host.host, real_host.start("blue")
+    port = real_host.ports["blue"]
+    assert real_host.host.wait_ready(program, port, 120, silent).ok
+    real_host.route(with_model(Routes(), "tiny", (Target("blue", port, 100),), created=1))
+    words = f"serve .* --port {port}", f"/haproxy -W .*{host.root}"
+    replica, router = (int(real_host.run("pgrep", "-o", "-f", each)) for each in words)
+    pid_file = Path(host.root, "supervisor/supervisord.pid")
+    former, statuses = pid_file.read_text(), list[int]()
+
+    def until(condition: Callable[[], bool], fault: str) -> None:
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, fault
+            with closing(HTTPConnection(host.router_bind, timeout=20)) as client:
+                client.request("POST", "/m/tiny/v1/completions", "{}")
+                statuses.append(client.getresponse().status)
+            time.sleep(0.02)
+
+    def runs() -> bool:
+        return [each.process for each in real_host.host.observe().slots] == [ProcessState.RUNNING]
+
+    os.kill(int(former), signal.SIGKILL)
+    until(lambda: pid_file.exists() and pid_file.read_text() != former, "supervisord is not back")
+    until(lambda: not Path(f"/proc/{router}").exists(), "the former router stays")
+    until(runs, "the replica is not seen")
+    until(lambda: len(_having("watch-host", host.root)) == 1, "the former watch stays")
+    assert {*statuses} == {200}
+    (slot,) = real_host.host.observe().slots
+    assert slot.healthy and slot.weight == 100 and not slot.drift
+    assert slot.memory > 10**6
+    # To stop it ends the replica from before.
+    assert Path(f"/proc/{replica}").exists()
+    real_host.route(Routes())
+    real_host.stop("blue")
+    assert not Path(f"/proc/{replica}").exists()
+
+
+def _having(*words: str) -> list[Path]:
+    """Return the directories of the processes that have all `words` in their command line."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if {*words} <= {*(each / "cmdline").read_text().split("\0")}:
+                found.append(each)
+    return found
 
 
 @pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="has no autogroups")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
+from directory import read_text
 from wire import Document
 
 
@@ -21,7 +22,11 @@ def state(root: str, program: str) -> Document:
     # Import it only here: its modules take longer to load than everything that a host with systemd needs.
     import supervisord
 
-    return supervisord.state(os.path.join(root, "supervisor", "supervisor.sock"), program)
+    found = supervisord.state(os.path.join(root, "supervisor", "supervisor.sock"), program)
+    # After a supervisord was killed, the script that it runs only stays beside the one that has the replica.
+    if found["pid"] and (pid := _beside(root, program)) not in (0, found["pid"]):
+        return {**found, "pid": pid, "started_at": _started_at(pid)}
+    return found
 
 
 def resident(pid: int) -> int:
@@ -90,6 +95,13 @@ def _memory(pid: int) -> int:
     except OSError:
         pass
     return 0
+
+
+def _beside(root: str, program: str) -> int:
+    """Return the pid of the start script that has the replica of a slot; 0 where none runs."""
+    start = os.path.join(root, "slots", program, "start")
+    text = (read_text(f"{start}.pid") or "").strip()
+    return int(text) if text.isdecimal() and start in command_line(int(text)) else 0
 
 
 def _systemd(unit: str) -> Document:

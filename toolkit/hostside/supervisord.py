@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
+import subprocess
 import xmlrpc.client
 from typing import Any
 
@@ -33,6 +35,22 @@ class _UnixTransport(xmlrpc.client.Transport):
 def supervisor(path: str) -> Any:
     """Return the XML-RPC interface of the supervisord that listens at `path`."""
     return xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(path)).supervisor
+
+
+def start_again(root: str) -> str:
+    """Start the supervisord of the toolkit in `root` after it was killed; return why it does not run, else nothing."""
+    conf = os.path.join(root, "supervisor", "supervisord.conf")
+    done = subprocess.run(
+        ["/usr/bin/supervisord", "-c", conf],
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+        check=False,
+    )
+    # Somebody else may have been faster.
+    return "" if done.returncode == 0 or "already" in done.stdout else done.stdout.strip()
 
 
 def state(path: str, program: str) -> Document:

@@ -9,6 +9,7 @@ to a standby, and a command still notices a hang.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -31,6 +32,8 @@ TICK = 0.5
 WATCH, BEAT, BEAT_SECONDS = "watch", "beat", 5.0
 # A model whose replica was down for so many looks in a row has lost it: a check that fails once is no reason.
 LOOKS = 3
+# Seconds from one try to start a supervisord that was killed to the next.
+_AGAIN = 10.0
 # Of so many looks, one compares the routes with what other hosts have withdrawn.
 LOOKS_TO_FOLLOW = 4
 
@@ -141,7 +144,16 @@ def runs(root: str) -> bool:
 def main(arguments: list[str]) -> int:
     """Watch until this process is ended; `arguments` are the root and the two limits."""
     watch = Watch(arguments[0], float(arguments[1]), float(arguments[2]))
+    supervisor, tried = os.getppid(), -_AGAIN
     while True:
+        if os.getppid() != supervisor and time.monotonic() - tried >= _AGAIN:
+            # A supervisord that was killed; systemd cannot be. The one that starts now has a watch of its own.
+            import supervisord
+
+            tried = time.monotonic()
+            if not (why := supervisord.start_again(watch.root)):
+                return 0
+            _say(f"supervisord was killed and does not start: {why}")
         for part in watch.parts:
             try:
                 for words in part():
@@ -153,9 +165,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _say(words: str) -> None:
-    """Write a line of the log."""
-    sys.stdout.write(words + "\n")
-    sys.stdout.flush()
+    """Write a line of the log, which ends where a supervisord was killed."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(words + "\n")
+        sys.stdout.flush()
 
 
 def _slots(root: str) -> dict[str, tuple[float, Document]]:

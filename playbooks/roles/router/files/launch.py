@@ -3,6 +3,8 @@
     python3 -I launch.py SOCKET USER HAPROXY...
 
 HAProxy gets the socket as descriptor 3. So root alone can connect to it, and the router need not write anywhere.
+A supervisord that was killed leaves its router behind, with a log that leads nowhere. The new router takes its place as
+at a reload.
 """
 
 from __future__ import annotations
@@ -13,6 +15,18 @@ import socket
 import sys
 
 FIRST = 3
+
+
+def left_behind(command: list[str]) -> list[str]:
+    """Return the pids of the processes that run `command` already."""
+    words = "\0".join(command).encode()
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
+            # A router that has reloaded has more words behind these.
+            if file.read().startswith(words):
+                found.append(name)
+    return found
 
 
 def main(path: str, user: str, command: list[str]) -> None:
@@ -28,7 +42,10 @@ def main(path: str, user: str, command: list[str]) -> None:
     os.set_inheritable(FIRST, True)
     words = [f"--reuid={user}", f"--regid={user}", "--init-groups", "--reset-env"]
     words += ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--"]
-    os.execv("/usr/bin/setpriv", ["setpriv", *words, *command])  # noqa: S606
+    former = left_behind(command)
+    os.execv(  # noqa: S606
+        "/usr/bin/setpriv", ["setpriv", *words, *command, *(["-sf", *former] if former else [])]
+    )
 
 
 if __name__ == "__main__":
