@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.config.lock_file import Lock, lock_path, write_lock
@@ -17,10 +19,10 @@ CONFIG = {
 }  # fmt: skip
 
 
-def write_model(directory: Path) -> Snapshot:
+def write_model(directory: Path, config: Mapping[str, Any] = CONFIG) -> Snapshot:
     """Write the model into a directory and return its pinned files, for a model `tiny` of the registry."""
     directory.mkdir()
-    (directory / "config.json").write_text(json.dumps(CONFIG))
+    (directory / "config.json").write_text(json.dumps(config))
     entry = {"w": {"dtype": "BF16", "shape": [1000], "data_offsets": [0, 2000]}}
     header = json.dumps(entry).encode()
     weights = struct.pack("<Q", len(header)) + header + bytes(2000)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import Prompt, Said
-from tests.cli.small_model import write_model, write_registry
+from tests.cli.small_model import CONFIG, write_model, write_registry
 from toolkit.cli.views.fit import host_lines, start_line
 from toolkit.domain.fit import Actual, FitRecord, Prediction
 from toolkit.planning.fit.host_fit import HostFit
@@ -70,6 +70,19 @@ def test_what_fits_is_shown_with_its_figures(plan: Callable[..., Said]) -> None:
     assert "cache     512 B a token; 1,024 tokens a request" in need
     assert "its `resources.memory` gives 64MiB (67.1 MB)" in need
     assert max(map(len, out.splitlines())) <= 100
+
+
+def test_an_encoder_is_shown_without_a_cache(prompt: Prompt) -> None:
+    pinned = write_model(prompt.place / "model", {**CONFIG, "architectures": ["BertModel"]})
+    write_registry(prompt.place / "model_registry.yaml", REGISTRY, pinned)
+    code, out, err = prompt("plan", "tiny@v1")
+    assert (code, err) == (0, "")
+    verdict, need = out.split("\n\n")
+    assert verdict.splitlines()[2:] == [
+        "      weights 2 kB, no cache; a request has up to 1,024 tokens"
+    ]
+    assert "  requests  1,024 tokens each; an encoder keeps no cache\n" in need
+    assert "  cache " not in need
 
 
 def test_what_is_permitted_is_shown(plan: Callable[..., Said], prompt: Prompt) -> None:

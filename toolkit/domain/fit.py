@@ -75,8 +75,8 @@ class Prediction:
     The engine may use `budget`, and takes `outside` beside it; `graphs` are a part of the budget, by `reserve`. `cache`
     is the rest of the budget for tokens and may be negative. The cache holds `tokens`, in
     `concurrency` requests of `context` tokens each. `longest` is the longest context of a single request, `least` the
-    minimum for one request of `context` tokens. `note` says what is not known. `adapters` are the part of `weights`
-    that is reserved for LoRA adapters.
+    minimum for one request of `context` tokens. `token`, `tokens` and `concurrency` are 0 without a cache. `note` says
+    what is not known. `adapters` are the part of `weights` that is reserved for LoRA adapters.
     """
 
     budget: int
@@ -95,6 +95,11 @@ class Prediction:
     outside: int = 0
     graphs: int = 0
     adapters: int = 0
+
+    @property
+    def keeps_cache(self) -> bool:
+        """Whether the engine keeps a cache for it, as far as is known: an encoder has none."""
+        return bool(self.token or self.note)
 
     @property
     def taken(self) -> int:
@@ -151,8 +156,11 @@ class FitRecord:
 
     @property
     def token_error(self) -> float | None:
-        """The error of the predicted cache, as a share of the actual one: 0.05 is 5 % too many."""
-        if not self.actual.tokens:
+        """The error of the predicted cache, as a share of the actual one: 0.05 is 5 % too many.
+
+        None without a cache: an engine then reports the one block that its pool always has.
+        """
+        if not self.actual.tokens or not self.predicted.keeps_cache:
             return None
         return self.predicted.tokens / self.actual.tokens - 1
 

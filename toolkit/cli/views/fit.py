@@ -89,7 +89,10 @@ def _host(host: HostFit) -> Iterator[str]:
     place = where if host.accelerator else ""
     yield f"{'yes' if host.fits else 'no'}{place}: {host.why or host.has}"
     said = host.prediction
-    if said and not said.note:
+    if said and not said.keeps_cache:
+        longest = f"a request has up to {said.longest:,} tokens"
+        yield f"      weights {format_size(said.weights)}, no cache; {longest}"
+    elif said and not said.note:
         cache = format_size(max(said.cache, 0))
         yield f"      weights {format_size(said.weights)}, cache {cache} for {said.tokens:,} tokens"
         many, longest = f"{said.concurrency:,.1f}", f"{said.longest:,}"
@@ -127,9 +130,12 @@ def _needs(found: FleetFit) -> Iterator[str]:
     if version.permission.allowed:
         yield f"  permits   {', '.join(version.permission.allowed)}: {version.permission.reason}"
     if need.note:
-        yield f"  cache     {need.note}"
+        yield f"  unknown   {need.note}"
         return
-    yield f"  cache     {format_size(need.token)} a token; {need.context:,} tokens a request"
+    if need.keeps_cache:
+        yield f"  cache     {format_size(need.token)} a token; {need.context:,} tokens a request"
+    else:
+        yield f"  requests  {need.context:,} tokens each; an encoder keeps no cache"
     yield f"  reserve   {_reserve(need)}"
     yield f"  needs     {_least(found)}"
 
@@ -151,7 +157,7 @@ def start_line(record: FitRecord) -> str:
     """Return what an earlier start measured, beside what was predicted for it."""
     said, actual = record.predicted, record.actual
     figures = []
-    if actual.tokens:
+    if actual.tokens and said.keeps_cache:
         beside = _beside(f"{said.tokens:,}", f"{actual.tokens:,}", record.token_error)
         figures.append(f"room for {actual.tokens:,} tokens ({beside})")
     if actual.weights:

@@ -221,6 +221,9 @@ class Engine(Protocol):
     def adapts_embeddings(self, config: Mapping[str, Any]) -> bool:
         """Return whether embeddings and head of a model with this `config.json` take LoRA adapters too."""
 
+    def keeps_cache(self, config: Mapping[str, Any]) -> bool:
+        """Return whether it keeps a cache for a model with this `config.json`: for an encoder it keeps none."""
+
     def outside(self, requests: int, vocabulary: int) -> int:
         """Return the bytes of a device that a replica takes beside its share.
 

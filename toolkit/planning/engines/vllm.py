@@ -20,6 +20,7 @@ from toolkit.domain.release import Release
 from toolkit.planning.engines import (
     vllm_check,
     vllm_devices,
+    vllm_encoders,
     vllm_kernels,
     vllm_log,
     vllm_lora,
@@ -276,6 +277,9 @@ class Vllm:
 
     def adapts_embeddings(self, config: Mapping[str, Any]) -> bool:
         return vllm_lora.adapts_embeddings(config)
+
+    def keeps_cache(self, config: Mapping[str, Any]) -> bool:
+        return vllm_encoders.keeps_cache(config)
 
     def step_defaults(
         self, options: EngineOptions, accelerator: Accelerator, device: int, name: str

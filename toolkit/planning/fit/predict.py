@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.fit import Architecture, ModelFiles, NotUnderstoodError, Prediction
@@ -33,12 +33,17 @@ def predict(files: ModelFiles, options: EngineOptions, place: Place) -> Predicti
     If the architecture is not understood, the weights are the files' sizes, nothing is predicted about the cache, and
     `note` gives the reason.
     """
+    caches = engine_named(options.engine).keeps_cache(files.config)
+    if not caches:
+        # No part of the memory is given to a cache, whatever the options say of its size.
+        options = replace(options, cache=0)
     try:
         arch = read_architecture(files.config)
-        return _predict(files, arch, options, place)
+        return _predict(files, arch, options, place, caches)
     except NotUnderstoodError as error:
         parts = options.tensor_parallel * options.pipeline_parallel
         weights = -(-sum(tensor.size for tensor in files.tensors) // parts)
+        unknown = "its cache" if caches else "what it takes beside its weights"
         return Prediction(
             budget=_budget(options, place, weights),
             weights=weights,
@@ -52,12 +57,12 @@ def predict(files: ModelFiles, options: EngineOptions, place: Place) -> Predicti
             least=weights,
             tensor_parallel=options.tensor_parallel,
             pipeline_parallel=options.pipeline_parallel,
-            note=f"its cache is not predicted: {error}",
+            note=f"{unknown} is not predicted: {error}",
         )
 
 
 def _predict(
-    files: ModelFiles, arch: Architecture, options: EngineOptions, place: Place
+    files: ModelFiles, arch: Architecture, options: EngineOptions, place: Place, caches: bool
 ) -> Prediction:
     if options.pipeline_parallel > len(arch.layers):
         raise NotUnderstoodError(
@@ -76,29 +81,54 @@ def _predict(
     )
     reserve = _reserve(arch, options, limits, place)
     budget = _budget(options, place, max(weights))
-    given = not has_devices or options.cache
-    left = [options.cache if given else budget - each - reserve for each in weights]
-    cache = divide_cache(arch, options, place.accelerator)
-    context = served_context(arch, options)
-    ranges = stages(len(arch.layers), options.pipeline_parallel)
-    most = max(arch.context, context)
-    held = capacity(cache, tuple(zip(ranges, left, strict=True)), context, most, limits.in_flight)
-    return Prediction(
+    found = Prediction(
         budget=budget,
         weights=max(weights),
         reserve=reserve,
-        cache=min(left),
-        token=token_bytes(arch, options),
-        context=context,
-        tokens=held.tokens,
-        concurrency=round(held.concurrency, 2),
-        longest=held.longest,
-        least=max(weights) + reserve + _one_request(cache, ranges, context, limits),
+        cache=0,
+        token=0,
+        context=served_context(arch, options),
+        tokens=0,
+        concurrency=0.0,
+        longest=0,
+        least=max(weights) + reserve,
         tensor_parallel=options.tensor_parallel,
         pipeline_parallel=options.pipeline_parallel,
         outside=_outside(options, limits, arch.vocabulary) if has_devices else 0,
         graphs=graphs(arch, options, limits) if has_devices else 0,
         adapters=max(reserved),
+    )
+    if not caches:
+        longest = max(arch.context, found.context) if found.least <= budget else 0
+        return replace(found, longest=longest)
+    given = not has_devices or options.cache
+    left = [options.cache if given else budget - each - reserve for each in weights]
+    return _with_cache(
+        found, arch, options, limits, divide_cache(arch, options, place.accelerator), left
+    )
+
+
+def _with_cache(
+    found: Prediction,
+    arch: Architecture,
+    options: EngineOptions,
+    limits: Limits,
+    cache: Cache,
+    left: Sequence[int],
+) -> Prediction:
+    """Return `found` with the capacity of a cache that has `left` bytes on the device of each stage."""
+    ranges = stages(len(arch.layers), options.pipeline_parallel)
+    most = max(arch.context, found.context)
+    memory = tuple(zip(ranges, left, strict=True))
+    held = capacity(cache, memory, found.context, most, limits.in_flight)
+    return replace(
+        found,
+        cache=min(left),
+        token=token_bytes(arch, options),
+        tokens=held.tokens,
+        concurrency=round(held.concurrency, 2),
+        longest=held.longest,
+        least=found.least + _one_request(cache, ranges, found.context, limits),
     )
 
 
