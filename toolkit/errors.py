@@ -15,7 +15,8 @@
     └── InterruptionError               exit 130 Ctrl-C or SIGTERM; what served before serves
 
 Each error says what happened (`message`), what to type next (`hint`) and how the process ends (`exit_code`).
-They are printed in one place, `toolkit.cli.main`. `joined` makes one error of the failures of several hosts.
+They are printed in one place, `toolkit.cli.main`. `joined` in `toolkit.domain.host_failures` makes one error of the
+failures of several hosts.
 """
 
 from __future__ import annotations
@@ -136,56 +137,3 @@ class InterruptionError(ToolkitError):
 
     exit_code = 130
     kind = "interrupted"
-
-
-# From the most severe to the least: `joined` takes class and exit code of the first that occurs.
-_SEVERITY: tuple[type[ToolkitError], ...] = (
-    IntegrityError,
-    ReleaseFailedError,
-    CalledOffError,
-    HostError,
-    SourceError,
-    BusyError,
-    UnattendedError,
-    RefusedError,
-    InputError,
-    OutdatedError,
-    InterruptionError,
-    ToolkitError,
-)
-
-
-def joined(
-    failures: Mapping[str, ToolkitError], *, hint: str, alone: bool = False, more: str = ""
-) -> ToolkitError:
-    """Return one error for `failures`, by host's name; `more` goes to the end of its message.
-
-    A fault that is the same everywhere keeps its own class, hint and exit code. Different faults are listed,
-    each with its own hint; the class is the most severe one's and the hint is `hint`. With `alone` the fleet
-    has one host, and the message does not name it.
-    """
-    faults: dict[tuple[type[ToolkitError], str, str], list[str]] = {}
-    for name, error in failures.items():
-        faults.setdefault((type(error), error.message, error.hint), []).append(name)
-    worst = min(failures.values(), key=_severity)
-    if len(faults) == 1:
-        ((_, message, own),) = faults
-        text, hint = _of_hosts([] if alone else list(failures), message), own
-    else:
-        text = "\n  ".join(
-            _of_hosts(names, message) + (f"\n    hint: {own}" if own else "")
-            for (_, message, own), names in faults.items()
-        )
-    made = type(worst)(text + (f"\n  {more}" if more else ""), hint=hint)
-    made.hosts = dict(failures)
-    return made
-
-
-def _severity(error: ToolkitError) -> int:
-    return next(rank for rank, each in enumerate(_SEVERITY) if isinstance(error, each))
-
-
-def _of_hosts(names: list[str], message: str) -> str:
-    """Return `message` for the hosts `names`, which it may name already."""
-    shown = ", ".join(names)
-    return message if not shown or message.startswith(f"{shown}: ") else f"{shown}: {message}"

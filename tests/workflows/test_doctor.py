@@ -36,7 +36,7 @@ def test_findings_name_their_host_where_there_are_several(
     hosts = [FakeHost(Host("gpu1")), Unreachable(Host("gpu2"))]
     found = examine(hosts, lambda host: "base-1", Store(tmp_path), lambda: EMPTY, history)
     words = {each.subject: (each.level, each.words) for each in found}
-    assert words["gpu2: host"] == (Level.FAIL, "gpu2: connection refused")
+    assert words["gpu2: host"] == (Level.FAIL, "connection refused")
     assert words["gpu1: host"][0] is Level.OK
     assert [subject for subject in words if subject.startswith("gpu2")] == ["gpu2: host"]
     alone = examine(hosts[:1], lambda host: "base-1", Store(tmp_path), lambda: EMPTY, history)

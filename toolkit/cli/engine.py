@@ -29,8 +29,9 @@ from toolkit.config.engine_locks import is_shipped, read_locks
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import ENGINES, EngineLock
 from toolkit.domain.facts import FleetFacts
+from toolkit.domain.host_failures import joined, own_words
 from toolkit.domain.model import EngineSpec
-from toolkit.errors import InputError, joined
+from toolkit.errors import InputError
 from toolkit.planning.release.engine_choice import PackageChange
 from toolkit.workflows.change.engine import Installation, install_engine
 from toolkit.workflows.change.engine_lock import Relocked, relock, unfit_of, with_extras
@@ -229,7 +230,7 @@ def _show_lock(done: Relocked) -> None:
 def _show_plan(plan: Installation) -> None:
     for name, each in plan.hosts.items():
         if each.error:
-            note(f"{name}: {each.error.message}")
+            note(f"{name}: {own_words(name, each.error.message)}")
         elif each.pending:
             note(f"install {each.engine} on {name}")
         for reason in each.reasons:

@@ -264,9 +264,7 @@ def _end(found: FleetKeys) -> None:
 def _failure(found: FleetKeys) -> HostError | None:
     if found.whole:
         return None
-    late = [
-        f"{name}: {reason.removeprefix(name + ': ')}" for name, reason in found.unreachable.items()
-    ]
+    late = [f"{name}: {reason}" for name, reason in found.unreachable.items()]
     late += [f"{name}: its keys are not those of the others" for name in found.behind]
     return HostError(
         "these hosts do not follow the keys yet, and still let in who was let in before:\n  "

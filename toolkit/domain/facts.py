@@ -10,9 +10,10 @@ from typing import Any
 from toolkit.domain.accelerator import MAKERS, Accelerator
 from toolkit.domain.fleet import endpoint_of, is_loopback
 from toolkit.domain.guard import Figure, GateResult, GuardPhase
+from toolkit.domain.host_failures import joined, own_words
 from toolkit.domain.probe import LockOwner
 from toolkit.domain.release import OpenDeployment, Release
-from toolkit.errors import HostError, ToolkitError, joined
+from toolkit.errors import HostError, ToolkitError
 
 # The parts of a replica's sandbox, see `planning.change.fence`.
 FENCES = ("user", "rights", "files", "processes", "network", "calls")
@@ -245,9 +246,7 @@ class FleetFacts:
     @property
     def unreachable(self) -> dict[str, str]:
         """Why hosts do not answer, in words that do not repeat the host's name."""
-        return {
-            name: error.message.removeprefix(f"{name}: ") for name, error in self.errors.items()
-        }
+        return {name: own_words(name, error.message) for name, error in self.errors.items()}
 
     def failure(self, *, hint: str = "toolkit hosts", more: str = "") -> ToolkitError:
         """Return the `joined` errors of the hosts that do not answer; there is one at least."""

@@ -31,13 +31,13 @@ def said_once(
     """
     found: dict[str, list[str]] = {}
     for name, said in words.items():
-        found.setdefault(_nameless(said, name), []).append(name)
+        found.setdefault(nameless(said, name), []).append(name)
     return tuple(
         Said(tuple(names), said.replace(_MARK, together(names) if len(names) > 1 else names[0]))
         for said, names in found.items()
     )
 
 
-def _nameless(words: str, host: str) -> str:
+def nameless(words: str, host: str, mark: str = _MARK) -> str:
     """Return words with a mark for the host's name, not where it is a part of another name."""
-    return re.sub(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|\.\w)", _MARK, words)
+    return re.sub(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|\.\w)", mark, words)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from toolkit.domain.facts import HostFacts
+from toolkit.domain.host_failures import joined, own_words
 from toolkit.domain.plan import Plan, Step, StepKind
 from toolkit.domain.release import Outcome, Release
 from toolkit.errors import (
@@ -15,7 +16,6 @@ from toolkit.errors import (
     InterruptionError,
     ReleaseFailedError,
     ToolkitError,
-    joined,
 )
 from toolkit.planning.change.canary import is_declared, is_watched
 from toolkit.planning.change.rollout import PREPARATION, RolloutPlan
@@ -153,7 +153,8 @@ class Rollout:
                 self._act(name, tools).perform(_steps(self._plan.plans[name], preparing=False))
             except ToolkitError as error:
                 if len(self._failures) >= self._allowed:
-                    meeting.abort(f"{name} failed: {error.message.splitlines()[0]}")
+                    why = own_words(name, error.message).splitlines()[0]
+                    meeting.abort(f"{name} failed: {why}")
                 raise
             finally:
                 meeting.leave()
@@ -237,7 +238,8 @@ class Rollout:
         try:
             undo(tools, deployment, reason, self._order.timing)
         except ToolkitError as second:
-            words = f"not restored: {second.message}; the next command completes or undoes it"
+            why = own_words(name, second.message)
+            words = f"not restored: {why}; the next command completes or undoes it"
         else:
             before = self._plan.plans[name].previous
             words = f"restored: {before.title}" if before else "restored: nothing runs"

@@ -8,8 +8,9 @@ from functools import reduce
 from typing import Any
 
 from toolkit.domain.facts import HostFacts
+from toolkit.domain.host_failures import joined
 from toolkit.domain.keys import KeyRing
-from toolkit.errors import HostError, RefusedError, ToolkitError, joined
+from toolkit.errors import HostError, RefusedError, ToolkitError
 from toolkit.planning.routing.rebuild import KEYS, rebuilt, routes_are_lost
 from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.fleet.look import lock_all, look

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from toolkit.domain.facts import HostFacts
+from toolkit.domain.host_failures import joined
 from toolkit.domain.plan import Plan, Strategy
 from toolkit.domain.release import Outcome
-from toolkit.errors import HostError, InputError, RefusedError, ToolkitError, joined
+from toolkit.errors import HostError, InputError, RefusedError, ToolkitError
 from toolkit.planning.change.judged import failed_rollouts
 from toolkit.planning.change.placement import having
 from toolkit.planning.change.recovery import stop_steps

@@ -82,8 +82,7 @@ def _hosts(
         # The name of the only host says nothing.
         prefix = f"{name}: " if len(hosts) > 1 else ""
         if name in seen.unreachable:
-            words = f"{name}: {seen.unreachable[name]}"
-            yield Finding(Level.FAIL, f"{prefix}host", words, "toolkit hosts")
+            yield Finding(Level.FAIL, f"{prefix}host", seen.unreachable[name], "toolkit hosts")
             continue
         for each in diagnose_host(seen.facts[name], digest_of(host)):
             yield replace(each, subject=f"{prefix}{each.subject}")

@@ -9,8 +9,9 @@ from functools import partial, reduce
 from typing import TypeVar
 
 from toolkit.adapters.hosts.port import HostPort
+from toolkit.domain.host_failures import joined, own_words
 from toolkit.domain.keys import KeyRing
-from toolkit.errors import ToolkitError, joined
+from toolkit.errors import ToolkitError
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ class FleetKeys:
     @property
     def unreachable(self) -> dict[str, str]:
         """The reason of each host that did not answer."""
-        return {name: error.message for name, error in self.errors.items()}
+        return {name: own_words(name, error.message) for name, error in self.errors.items()}
 
     @property
     def whole(self) -> bool:

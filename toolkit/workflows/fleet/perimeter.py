@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.adapters.hosts.port import HostPort
+from toolkit.domain.host_failures import own_words
 from toolkit.errors import HostError
 from toolkit.planning.upkeep.perimeter import Judged, judge
 from toolkit.workflows.fleet.look import each_at_once
@@ -31,7 +32,7 @@ class FleetPerimeter:
         return {
             "hosts": {name: each.as_json() for name, each in self.hosts.items()},
             "unreachable": {
-                name: each.message.removeprefix(f"{name}: ") for name, each in self.errors.items()
+                name: own_words(name, each.message) for name, each in self.errors.items()
             },
         }
 

@@ -14,6 +14,7 @@ from functools import partial
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
+from toolkit.domain.host_failures import own_words
 from toolkit.domain.use import LedgerSums, Place, UseChunk
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.use.elsewhere import joined
@@ -36,7 +37,7 @@ class Collected:
     def remarks(self, missing: str = "its newest use") -> tuple[str, ...]:
         """Return a line for each host that was not reached; `missing` is what the result lacks for that."""
         return tuple(
-            f"{name}: not reached, so {missing} is not in here: {error.message}"
+            f"{name}: not reached, so {missing} is not in here: {own_words(name, error.message)}"
             for name, error in self.errors.items()
         )
 
