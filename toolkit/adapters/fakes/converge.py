@@ -37,7 +37,7 @@ class FakeConverge:
         state = variables.get("replica_state", "")
         progress(playbook)
         self.interruption.check()
-        self.target._do(" ".join(filter(None, (playbook, state, detail))))
+        self.target.happens(" ".join(filter(None, (playbook, state, detail))))
         if playbook == self.failing:
             raise HostError(f"{host.name}: {playbook}: a task failed")
         if playbook == "provision":

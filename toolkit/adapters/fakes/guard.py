@@ -178,7 +178,8 @@ class Guarded(Named):
         """Raise HostError where the command has lost the lock."""
         raise NotImplementedError
 
-    def _do(self, event: str) -> None:
+    def happens(self, event: str) -> None:
+        """Note that `event` happens on the host."""
         raise NotImplementedError
 
     def _give_back(self, known: GuardFacts, swapped: AdapterReturn) -> None:
@@ -187,7 +188,7 @@ class Guarded(Named):
 
     def guard_begin(self, order: GuardOrder) -> None:
         self.require_lock()
-        self._do(f"guard {order.phase} {order.model}")
+        self.happens(f"guard {order.phase} {order.model}")
         # Through JSON, as to a real host.
         self.guards.begin(GuardOrder.from_json(json.loads(json.dumps(order.as_json()))))
 
@@ -195,23 +196,23 @@ class Guarded(Named):
         self, model: str, phase: GuardPhase, seconds: float, requests: int = 0, share: int = 0
     ) -> None:
         self.require_lock()
-        self._do(f"guard {phase} {model}")
+        self.happens(f"guard {phase} {model}")
         self.guards.enter(self.name, model, phase, seconds, share)
 
     def guard_follow(self, model: str, report: Report) -> GateResult:
-        self._do(f"follow guard {model}")
+        self.happens(f"follow guard {model}")
         verdict = self.guards.follow(self.name, model, report)
         self._withdraw()
         return verdict
 
     def guard_wish(self, model: str, wish: str, actor: str) -> bool:
-        self._do(f"{wish} {model}")
+        self.happens(f"{wish} {model}")
         taken = self.guards.wish(model, wish, actor)
         self._withdraw()
         return taken
 
     def guard_end(self, model: str, rollout: str) -> None:
-        self._do(f"end guard {model}")
+        self.happens(f"end guard {model}")
         self.guards.end(model, rollout)
 
     def guard_looks(self) -> None:

@@ -265,7 +265,7 @@ class FakeHost(Guarded):
         with suppress(Stale):
             whole = {name: text for name, text in files.items() if name not in edits}
             files = spliced(whole, edits, self.files)
-        self._do(f"routes {'reload' if needs_reload(self.files, files) else 'runtime'}")
+        self.happens(f"routes {'reload' if needs_reload(self.files, files) else 'runtime'}")
         self.files.update(files)
         self.loaded = files["routes.json"]
         self._wake()
@@ -278,7 +278,7 @@ class FakeHost(Guarded):
         return HostKeys(self.ring)
 
     def apply_keys(self, ring: KeyRing) -> KeyRing:
-        self._do("apply keys")
+        self.happens("apply keys")
         self.ring = self.ring.merged(ring)
         return self.ring
 
@@ -289,7 +289,7 @@ class FakeHost(Guarded):
         return self.apply_keys(ring)
 
     def wait_ready(self, program: str, port: int, timeout: float, report: Report) -> Waited:
-        self._do(f"wait {program}")
+        self.happens(f"wait {program}")
         slot = self._slot(program)
         report({"seconds": 1.0, "line": ""})
         self.interruption.check()
@@ -304,7 +304,7 @@ class FakeHost(Guarded):
 
     def complete(self, port: int, payload: Mapping[str, Any], timeout: float) -> Completion:
         slot = next(each for each in self.facts.slots if each.port == port)
-        self._do(f"complete {slot.model}-{slot.slot}")
+        self.happens(f"complete {slot.model}-{slot.slot}")
         # The checks of a gate are one event, however many there are.
         if self.events[-2:-1] == self.events[-1:]:
             del self.events[-1]
@@ -330,18 +330,18 @@ class FakeHost(Guarded):
 
     def ask(self, port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
         if path in (LOAD, UNLOAD):
-            self._do(f"{path[4:].partition('_')[0]} {payload['lora_name']}")
+            self.happens(f"{path[4:].partition('_')[0]} {payload['lora_name']}")
             return self.adapters.call(port, path, payload)
         slot = next(each for each in self.facts.slots if each.port == port)
         if (kind := _speechless(slot)) and self._behaves(slot) is Behaviour.GOOD and slot.healthy:
-            self._do(f"complete {slot.model}-{slot.slot}")
+            self.happens(f"complete {slot.model}-{slot.slot}")
             return answer_of_kind(kind, path)
         return answer_of(self.complete(port, payload, timeout), payload)
 
     def call_in_turn(
         self, port: int, calls: Sequence[Call], pause: float, timeout: float
     ) -> tuple[int, str]:
-        self._do("call in turn")
+        self.happens("call in turn")
         failed = [
             answer
             for each in calls
@@ -394,7 +394,7 @@ class FakeHost(Guarded):
         )
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
-        self._do(f"watch {program}")
+        self.happens(f"watch {program}")
         slot = self._slot(program)
         if self._behaves(slot) is Behaviour.HANGS:
             return Waited(False, "it hangs: 2 requests are open, and it did nothing for 2 s")
@@ -402,7 +402,7 @@ class FakeHost(Guarded):
         return Waited(well, "" if well else "its process ended", log=("EngineDeadError: gone",))
 
     def probe(self, program: str, port: int) -> Waited:
-        self._do(f"probe {program}")
+        self.happens(f"probe {program}")
         slot = self._slot(program)
         if self._behaves(slot) is not Behaviour.HANGS:
             return Waited(True)
@@ -410,7 +410,7 @@ class FakeHost(Guarded):
         return Waited(False, "it hangs: it did not answer a request of one token within 2 s")
 
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
-        self._do(f"drain {model}-{slot}")
+        self.happens(f"drain {model}-{slot}")
         found = self._slot(f"{model}-{slot}")
         if self._behaves(found) is not Behaviour.HANGS:
             return Waited(True)
@@ -423,7 +423,7 @@ class FakeHost(Guarded):
         yield f"log of {program}"
 
     def place(self, source: str, digest: str, files: Sequence[str], report: Report) -> None:
-        self._do(f"place {digest[:8]}")
+        self.happens(f"place {digest[:8]}")
         self.facts = replace(self.facts, snapshots=(*self.facts.snapshots, digest))
 
     def hash_files(self, digest: str, report: Report) -> dict[str, dict[str, Any]]:
@@ -460,7 +460,7 @@ class FakeHost(Guarded):
         return CheckedEngine(engine in self.sealed, 0, 0, ())
 
     def remove(self, kind: str, name: str) -> int:
-        self._do(f"remove {kind} {name[:8]}")
+        self.happens(f"remove {kind} {name[:8]}")
         without = {
             "snapshots": tuple(each for each in self.facts.snapshots if each != name),
             "engines": tuple(each for each in self.facts.engines if each != name),
@@ -469,6 +469,11 @@ class FakeHost(Guarded):
         return 1
 
     # The playbooks call these.
+
+    def happens(self, event: str) -> None:
+        """Note that `event` happens on the host, after what `before` does at it."""
+        self.before(event)
+        self.events.append(event)
 
     def start(self, manifest: Mapping[str, Any]) -> None:
         """Start the replica of a slot's manifest."""
@@ -510,10 +515,6 @@ class FakeHost(Guarded):
             if slot.release and device.index in slot.devices and slot.memory
         )
         return replace(device, memory_free=device.memory_free - taken)
-
-    def _do(self, event: str) -> None:
-        self.before(event)
-        self.events.append(event)
 
     def _weight(self, slot: SlotFacts) -> int:
         # As a running router does, whatever becomes of its files.
