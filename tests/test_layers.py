@@ -96,6 +96,23 @@ def test_one_place_begins_a_deployment_and_ends_it() -> None:
     assert written == {"workflows/change/recording.py"}
 
 
+def test_no_signature_has_more_than_eight_parameters() -> None:
+    """Keyword-only ones count as well, and no comment makes an exception: more of them are an object of the domain."""
+    wide = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for root in (PACKAGE, ROOT / "playbooks", ROOT / "scripts")
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and len(_parameters(node)) > 8
+    ]
+    assert wide == []
+
+
+def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    given = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+    return [each.arg for each in given if each.arg not in ("self", "cls")]
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     """Imports inside functions count as well: they hide a circle and do not end it."""
     known = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from toolkit.adapters.history.history import History
+from toolkit.domain.release import Attempt
 
 
 class Clock:
@@ -26,11 +27,13 @@ def begin(
 ) -> int:
     """Open a deployment of release `number`; return its id."""
     return history.open_deployment(
-        model=model,
-        action="deploy",
-        release=number,
-        previous=previous,
-        slot="blue",
-        actor="ann@ops",
-        **place,
+        Attempt(
+            model=model,
+            action="deploy",
+            release=number,
+            previous=previous,
+            slot="blue",
+            actor="ann@ops",
+            **place,
+        )
     )

@@ -192,10 +192,11 @@ def test_opening_it_again_migrates_nothing(place: Path | Address, history: Histo
 OPEN_AT_ONCE = """
 import sys
 from toolkit.cli.context import home_directory, open_history
+from toolkit.domain.release import Attempt
 print("ready", flush=True)
 sys.stdin.readline()
 history = open_history(home_directory(sys.argv[1]))
-history.open_deployment(model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="x")
+history.open_deployment(Attempt(model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="x"))
 history.close()
 """
 

@@ -12,7 +12,7 @@ from tests.cli.shell import Shell, start
 from tests.planning.facts import release
 from toolkit.adapters.history.database import read_address
 from toolkit.domain.guard import Figure, GateRecord, GateResult, Verdict
-from toolkit.domain.release import Outcome
+from toolkit.domain.release import Attempt, Outcome
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -29,7 +29,9 @@ def test_releases_tell_each_deployment_and_its_reason(either: Shell) -> None:
     history = either.history
     history.add_release(release(1))
     done = history.open_deployment(
-        model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="ann@ops"
+        Attempt(
+            model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="ann@ops"
+        )
     )
     history.end_deployment(done, Outcome.FAILED, "it did not start\n  its log says: no")
     history.close()
@@ -79,10 +81,10 @@ def test_releases_name_the_host_of_each_deployment_once_one_has_a_name(either: S
     history = either.history
     history.add_release(release(1))
     for host in ("", "gpu-1"):
-        history.open_deployment(
+        history.open_deployment(Attempt(
             model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="ann@ops",
             host=host,
-        )  # fmt: skip
+        ))  # fmt: skip
     history.close()
     rows = [line.split() for line in either("releases", "tiny").out.splitlines()]
     assert [row[:3] for row in rows[3:]] == [
@@ -97,7 +99,9 @@ def test_releases_name_the_host_of_each_deployment_once_one_has_a_name(either: S
 def test_status_names_what_was_cut_short(either: Shell) -> None:
     history = either.history
     history.open_deployment(
-        model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="ann@ops"
+        Attempt(
+            model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="ann@ops"
+        )
     )
     history.close()
     assert either("status").out.splitlines()[-1] == (

@@ -28,7 +28,7 @@ from toolkit.cli.main import COMMANDS
 from toolkit.cli.trail import trail_now
 from toolkit.config.engine_locks import SHIPPED
 from toolkit.domain.fleet import Host
-from toolkit.domain.release import Outcome
+from toolkit.domain.release import Attempt, Outcome
 from toolkit.errors import HostError
 
 REGISTRY = """\
@@ -142,10 +142,10 @@ class Fleet:
     def depart(self) -> None:
         """Record that gpu9 changed together with gpu1, and is a host of the fleet no more."""
         for host in ("gpu1", "gpu9"):
-            opened = self.world.history.open_deployment(
+            opened = self.world.history.open_deployment(Attempt(
                 model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="ann",
                 host=host, rollout="r9",
-            )  # fmt: skip
+            ))  # fmt: skip
             self.world.history.end_deployment(opened, Outcome.LIVE)
 
     def __call__(self, line: str) -> Said:

@@ -130,7 +130,18 @@ def test_a_replica_adapts_where_nothing_but_adapters_differs(case: str) -> None:
 def open_change(*steps: str) -> Deployment:
     records = tuple(StepRecord(i, each, "blue", Outcome.DONE, 0.0) for i, each in enumerate(steps))
     return Deployment(
-        7, "tiny", "deploy", 2, 1, "blue", "ann", Outcome.RUNNING, "", 0.0, None, records
+        id=7,
+        model="tiny",
+        action="deploy",
+        release=2,
+        previous=1,
+        slot="blue",
+        actor="ann",
+        outcome=Outcome.RUNNING,
+        reason="",
+        started_at=0.0,
+        ended_at=None,
+        steps=records,
     )
 
 

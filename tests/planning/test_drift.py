@@ -65,16 +65,16 @@ def test_a_router_that_does_not_follow_its_files_is_told_again() -> None:
 
 def test_a_repair_that_fails_gives_the_traffic_back() -> None:
     opened = Deployment(
-        1,
-        "tiny",
-        "deploy",
-        release(1).number,
-        release(1).number,
-        "green",
-        "ann",
-        Outcome.RUNNING,
-        "",
-        0.0,
+        id=1,
+        model="tiny",
+        action="deploy",
+        release=release(1).number,
+        previous=release(1).number,
+        slot="green",
+        actor="ann",
+        outcome=Outcome.RUNNING,
+        reason="",
+        started_at=0.0,
     )
     facts = host(replace(DRIFTED, weight=0), slot("green", release(1), weight=100, well=False))
     recovery = plan_recovery(opened, release(1), facts, may_complete=False)

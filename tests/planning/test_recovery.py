@@ -30,18 +30,18 @@ def deployment(
         for seq, (kind, _, detail) in enumerate((step.partition(" ") for step in steps), 1)
     )
     return Deployment(
-        7,
-        "tiny",
-        action,
-        number,
-        previous,
-        into,
-        "ann@ops",
-        Outcome.RUNNING,
-        "",
-        0.0,
-        None,
-        records,
+        id=7,
+        model="tiny",
+        action=action,
+        release=number,
+        previous=previous,
+        slot=into,
+        actor="ann@ops",
+        outcome=Outcome.RUNNING,
+        reason="",
+        started_at=0.0,
+        ended_at=None,
+        steps=records,
     )
 
 

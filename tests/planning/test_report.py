@@ -16,17 +16,17 @@ from toolkit.planning.report.use import columns, sums, total
 
 VERSIONS = {("tiny", 1): "v1", ("tiny", 2): "v2"}
 ONE = Deployment(
-    1,
-    "tiny",
-    "deploy",
-    1,
-    None,
-    "blue",
-    "ann@ops",
-    Outcome.LIVE,
-    "",
-    10.0,
-    20.0,
+    id=1,
+    model="tiny",
+    action="deploy",
+    release=1,
+    previous=None,
+    slot="blue",
+    actor="ann@ops",
+    outcome=Outcome.LIVE,
+    reason="",
+    started_at=10.0,
+    ended_at=20.0,
     host="a",
     rollout="r1",
 )

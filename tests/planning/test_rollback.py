@@ -28,10 +28,20 @@ def told(*entries: Entry) -> list[Deployment]:
             if outcome is not None:
                 found.append(
                     Deployment(
-                        len(found) + 1, "tiny", action, number, previous, "blue", "ann", outcome, "", 1.0,
-                        host=name, rollout=rollout,
+                        id=len(found) + 1,
+                        model="tiny",
+                        action=action,
+                        release=number,
+                        previous=previous,
+                        slot="blue",
+                        actor="ann",
+                        outcome=outcome,
+                        reason="",
+                        started_at=1.0,
+                        host=name,
+                        rollout=rollout,
                     )
-                )  # fmt: skip
+                )
     return found[::-1]
 
 

@@ -14,7 +14,7 @@ from toolkit.adapters.history.history import History
 from toolkit.config.costs import load_costs
 from toolkit.config.meter import load_readings
 from toolkit.domain.economics import Metered
-from toolkit.domain.release import Outcome
+from toolkit.domain.release import Attempt, Outcome
 from toolkit.domain.use import Place, UseChunk, UseRow
 from toolkit.planning.economics.account import account
 from toolkit.planning.economics.bills import Account
@@ -47,13 +47,15 @@ class Week:
         self.now = moment(first["started"])
         self.history.add_release(replace(release(number, memory=MEMORY[model]), model=model))
         opened = self.history.open_deployment(
-            model=model,
-            action=first["action"],
-            release=number,
-            previous=int(first["previous"]) if first["previous"] else None,
-            slot=first["slot"],
-            actor="ann",
-            host=first["host"],
+            Attempt(
+                model=model,
+                action=first["action"],
+                release=number,
+                previous=int(first["previous"]) if first["previous"] else None,
+                slot=first["slot"],
+                actor="ann",
+                host=first["host"],
+            )
         )
         for each in steps:
             self.now = moment(each["started"])

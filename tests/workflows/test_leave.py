@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.world import TIMING, World, fleet_host, release
+from toolkit.domain.release import Attempt
 from toolkit.errors import HostError, InputError, RefusedError
 from toolkit.planning.routing.agreement import agreed
 from toolkit.workflows.change.leave import drain_host, forget_host
@@ -121,9 +122,9 @@ def test_a_member_that_is_gone_for_good_can_be_forgotten(fleet: World) -> None:
 
 def test_what_was_cut_short_on_a_forgotten_host_is_closed(fleet: World, tmp_path: Path) -> None:
     fleet.deploy(release(1))
-    opened = fleet.history.open_deployment(
+    opened = fleet.history.open_deployment(Attempt(
         model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="ann", host="gpu3"
-    )  # fmt: skip
+    ))  # fmt: skip
     fewer = resized(fleet, tmp_path / "fewer", [1, 2])
     forget_host(fewer.command(), "gpu3", lambda _: True)
     assert opened not in [each.id for each in fewer.history.unfinished()]

@@ -13,7 +13,7 @@ from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.domain.keys import KeyRing
 from toolkit.domain.plan import Strategy
 from toolkit.domain.probe import LockOwner
-from toolkit.domain.release import Outcome
+from toolkit.domain.release import Attempt, Outcome
 from toolkit.errors import (
     BusyError,
     HostError,
@@ -251,11 +251,11 @@ def test_a_second_ops_machine_takes_over(fleet: World, tmp_path: Path) -> None:
 def test_a_rollout_that_cannot_be_recorded_leaves_no_deployment_open(fleet: World) -> None:
     record, recorded = fleet.history.open_deployment, []
 
-    def second_is_refused(**given: Any) -> int:
-        recorded.append(given["host"])
+    def second_is_refused(begun: Attempt) -> int:
+        recorded.append(begun.host)
         if len(recorded) == 2:
             raise BusyError("another command has just recorded another release #1")
-        return record(**given)
+        return record(begun)
 
     fleet.history.open_deployment = second_is_refused  # type: ignore[method-assign]
     with pytest.raises(BusyError):

@@ -292,7 +292,17 @@ def silent(number: int) -> Seen:
 
 
 OPEN = Deployment(
-    7, "tiny", "deploy", 2, 1, "green", "ann@ops", Outcome.RUNNING, "", 0.0, host="gpu1"
+    id=7,
+    model="tiny",
+    action="deploy",
+    release=2,
+    previous=1,
+    slot="green",
+    actor="ann@ops",
+    outcome=Outcome.RUNNING,
+    reason="",
+    started_at=0.0,
+    host="gpu1",
 )
 UNEXPECTED: dict[str, tuple[Callable[[FakeDesk], None], str]] = {
     "drift": (lambda desk: at(desk, replace(SOUND, drift=("gpu1: tiny blue",))), "drift: gpu1: tiny blue"),
@@ -547,7 +557,18 @@ def test_a_window_on_the_day_that_the_clocks_change_is_worked_in_once(night: Nig
 
 def deployment(number: int, started: float, ended: float | None, outcome: Outcome) -> Deployment:
     return Deployment(
-        number, "tiny", "upgrade", 2, 1, "green", "a", outcome, "", started, ended, rollout="r1"
+        id=number,
+        model="tiny",
+        action="upgrade",
+        release=2,
+        previous=1,
+        slot="green",
+        actor="a",
+        outcome=outcome,
+        reason="",
+        started_at=started,
+        ended_at=ended,
+        rollout="r1",
     )
 
 

@@ -19,7 +19,7 @@ from toolkit.domain.change import Change
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts
 from toolkit.domain.model import Permission, Policy, Version
-from toolkit.domain.release import Outcome
+from toolkit.domain.release import Attempt, Outcome
 from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
@@ -169,7 +169,7 @@ def test_the_last_start_says_how_long_the_next_will_take(history: History) -> No
     times = iter([10.0, 20.0, 58.0, 60.0])
     history._clock = lambda: next(times)
     opened = history.open_deployment(
-        model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="ann"
+        Attempt(model="tiny", action="deploy", release=1, previous=None, slot="blue", actor="ann")
     )
     step = history.start_step(opened, "start", "blue")
     history.end_step(opened, step, Outcome.DONE)
@@ -215,7 +215,9 @@ def live(history: History, number: int, previous: int | None, action: str = "dep
     if history.release("tiny", number) is None:
         history.add_release(release(number))
     opened = history.open_deployment(
-        model="tiny", action=action, release=number, previous=previous, slot="blue", actor="ann"
+        Attempt(
+            model="tiny", action=action, release=number, previous=previous, slot="blue", actor="ann"
+        )
     )
     history.end_deployment(opened, Outcome.LIVE)
 
@@ -237,7 +239,7 @@ def test_a_deployment_that_failed_was_never_live(history: History) -> None:
     live(history, 1, None)
     live(history, 2, 1)
     opened = history.open_deployment(
-        model="tiny", action="deploy", release=2, previous=5, slot="blue", actor="ann"
+        Attempt(model="tiny", action="deploy", release=2, previous=5, slot="blue", actor="ann")
     )
     history.end_deployment(opened, Outcome.FAILED)
     assert goal(history, ON_TWO) == 1

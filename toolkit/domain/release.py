@@ -206,32 +206,39 @@ class StepRecord:
     ended_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """One attempt to make a release live on one host. Times are seconds since the epoch.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """An attempt to make a release live on one host, as it begins.
 
-    `id` is 0 where another ops machine's history has it.
-
-    `host` is the host's name in the fleet, empty in records that are older than fleets. All deployments of a command
-    over several hosts share one `rollout`; it is empty for a single deployment. `kept` is whether the host has it too,
-    as an `OpenDeployment`, until it ends.
+    `host` is the host's name in the fleet, empty in records that are older than fleets. All attempts of a command over
+    several hosts share one `rollout`; it is empty for a single one. `kept` is whether the host has it too, as an
+    `OpenDeployment`, until it ends.
     """
 
-    id: int
     model: str
     action: str
     release: int
     previous: int | None
     slot: str
     actor: str
+    host: str = ""
+    rollout: str = ""
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment(Attempt):
+    """An attempt that has begun. Times are seconds since the epoch.
+
+    `id` is 0 where another ops machine's history has it.
+    """
+
+    id: int
     outcome: Outcome
     reason: str
     started_at: float
     ended_at: float | None = None
     steps: tuple[StepRecord, ...] = ()
-    host: str = ""
-    rollout: str = ""
-    kept: bool = False
 
     @property
     def title(self) -> str:

@@ -25,9 +25,20 @@ def deployment(  # noqa: PLR0913  (a deployment has so many facts)
     )
     last = steps[-1][3] if ended is None else ended
     return Deployment(
-        next(_IDS), "small", action, release, previous, slot, "ann", outcome, "", steps[0][2],
-        None if outcome is Outcome.RUNNING else last, records, host,
-    )  # fmt: skip
+        id=next(_IDS),
+        model="small",
+        action=action,
+        release=release,
+        previous=previous,
+        slot=slot,
+        actor="ann",
+        outcome=outcome,
+        reason="",
+        started_at=steps[0][2],
+        ended_at=None if outcome is Outcome.RUNNING else last,
+        steps=records,
+        host=host,
+    )
 
 
 FIRST: Steps = [

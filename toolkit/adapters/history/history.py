@@ -25,7 +25,7 @@ from toolkit.adapters.history.records import (
     step_of,
 )
 from toolkit.domain.guard import GateRecord, Verdict
-from toolkit.domain.release import Deployment, Outcome, Release
+from toolkit.domain.release import Attempt, Deployment, Outcome, Release
 from toolkit.domain.start import StartRecord
 from toolkit.errors import BusyError, InputError, ToolkitError
 
@@ -122,26 +122,14 @@ class History:
 
     # deployments
 
-    def open_deployment(  # noqa: PLR0913  (a deployment has so many columns)
-        self,
-        *,
-        model: str,
-        action: str,
-        release: int,
-        previous: int | None,
-        slot: str,
-        actor: str,
-        host: str = "",
-        rollout: str = "",
-        kept: bool = False,
-    ) -> int:
+    def open_deployment(self, begun: Attempt) -> int:
         """Record a deployment that is about to start; return its id."""
         (row,) = self._run(
             "INSERT INTO deployments (model, action, release_number, previous, slot, actor, host,"
             " rollout, kept, outcome, reason, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?)"
             " RETURNING id",
-            (model, action, release, previous, slot, actor, host, rollout, int(kept),
-             str(Outcome.RUNNING), self._clock()),
+            (begun.model, begun.action, begun.release, begun.previous, begun.slot, begun.actor, begun.host,
+             begun.rollout, int(begun.kept), str(Outcome.RUNNING), self._clock()),
         )  # fmt: skip
         return int(row["id"])
 

@@ -13,7 +13,7 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.facts import GuardFacts, HostFacts
 from toolkit.domain.plan import Plan, StepKind
-from toolkit.domain.release import Deployment, OpenDeployment, Outcome
+from toolkit.domain.release import Attempt, Deployment, OpenDeployment, Outcome
 from toolkit.errors import BusyError, HostError
 from toolkit.workflows.change.guarding import end_guard
 from toolkit.workflows.tools import Tools
@@ -62,15 +62,17 @@ def begin_deployment(
             history.add_release(each)
     previous = plan.previous.number if plan.previous else None
     return history.open_deployment(
-        model=plan.model,
-        action=plan.action,
-        release=release.number if release else previous or 0,
-        previous=previous,
-        slot=plan.slot,
-        actor=tools.owner.actor,
-        host=tools.host.name,
-        rollout=rollout,
-        kept=kept,
+        Attempt(
+            model=plan.model,
+            action=plan.action,
+            release=release.number if release else previous or 0,
+            previous=previous,
+            slot=plan.slot,
+            actor=tools.owner.actor,
+            host=tools.host.name,
+            rollout=rollout,
+            kept=kept,
+        )
     )
 
 
@@ -82,18 +84,7 @@ def record_foreign(tools: Tools, kept: OpenDeployment) -> Deployment:
             if each:
                 tools.history.add_release(each)
     found = kept.on(tools.host.name)
-    opened = tools.history.open_deployment(
-        model=found.model,
-        action=found.action,
-        release=found.release,
-        previous=found.previous,
-        slot=found.slot,
-        actor=found.actor,
-        host=found.host,
-        rollout=found.rollout,
-        kept=True,
-    )
-    return replace(found, id=opened)
+    return replace(found, id=tools.history.open_deployment(found))
 
 
 def record_departure(tools: Tools, host: str, models: Iterable[str]) -> None:
@@ -104,13 +95,15 @@ def record_departure(tools: Tools, host: str, models: Iterable[str]) -> None:
             history.end_deployment(each.id, Outcome.UNDONE, "its host was forgotten")
     for model in models:
         opened = history.open_deployment(
-            model=model,
-            action="forget",
-            release=0,
-            previous=None,
-            slot="",
-            actor=tools.owner.actor,
-            host=host,
+            Attempt(
+                model=model,
+                action="forget",
+                release=0,
+                previous=None,
+                slot="",
+                actor=tools.owner.actor,
+                host=host,
+            )
         )
         history.end_deployment(opened, Outcome.DONE, "its host left the fleet")
 
