@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.shell import Shell
 
 
@@ -11,10 +13,50 @@ def test_the_doctor_looks_at_everything(shell: Shell) -> None:
     found = shell("doctor", "--json").json()["findings"]
     levels = {each["subject"]: each["level"] for each in found}
     assert levels["ansible"] == levels["privileges"] == levels["host"] == "ok"
-    assert levels["registry"] == levels["provisioning"] == levels["router"] == "warn"
-    assert said.code == 0
+    assert levels["provisioning"] == levels["router"] == "warn"
+    assert levels["registry"] == "fail"
+    assert said.code == 7
     assert f"{shell.registry}:1:" in said.out
-    assert "registry: toolkit registry check\n" in said.out
+    assert "registry: check the indentation and the quotes around this line\n" in said.out
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ("versions: {}", "'later' has no version"),
+        ("versions: {v1: {revision: main}}", "revision 'main' is no full commit"),
+        ("versions: {v1: {revision: " + "1" * 40 + "}}\n    licence: gpl", "gpl"),
+    ],
+)
+def test_a_fault_of_the_registry_is_one_for_the_doctor_too(
+    shell: Shell, entry: str, fault: str
+) -> None:
+    lines = shell.registry.read_text()
+    model = lines.partition("  tiny:\n")[2].partition("    versions:")[0]
+    if "licence" in entry:
+        model = model.replace("    licence: mit\n", "")
+    shell.registry.write_text(f"{lines}  later:\n{model}    {entry}\n")
+    checked = shell("registry", "check", "--json").json()["findings"]
+    faults = [each for each in checked if each["fault"]]
+    assert len(faults) == 1
+    assert fault in faults[0]["message"]
+    said = shell("doctor")
+    assert said.code == 7
+    found = [
+        each
+        for each in shell("doctor", "--json").json()["findings"]
+        if each["subject"] == "registry"
+    ]
+    words = ": ".join(filter(None, (faults[0][name] for name in ("place", "version", "message"))))
+    hint = faults[0]["hint"] or "toolkit registry check"
+    assert found == [{"level": "fail", "subject": "registry", "words": words, "hint": hint}]
+
+
+def test_a_registry_that_is_not_there_keeps_nothing_from_being_looked_at(shell: Shell) -> None:
+    shell.registry.unlink()
+    said = shell("doctor")
+    assert said.code == 0
+    assert "\nwarn  registry " in said.out
 
 
 def test_the_doctor_names_a_host_that_does_not_answer(shell: Shell) -> None:

@@ -9,7 +9,13 @@ import pytest
 
 from tests.planning.facts import BASE, GB, host, release, slot
 from toolkit.domain.facts import FENCES, HostFacts, ProcessState, RouterFacts
-from toolkit.planning.upkeep.diagnosis import Finding, Level, diagnose_host, diagnose_ops
+from toolkit.planning.upkeep.diagnosis import (
+    Finding,
+    Level,
+    diagnose_host,
+    diagnose_ops,
+    diagnose_registry,
+)
 
 R1 = release(1)
 
@@ -132,7 +138,7 @@ WELL: dict[str, Any] = {
     "store_free": 10**12,
     "store_files": None,
     "tmp_free": 10**10,
-    "registry_error": "",
+    "registry": diagnose_registry("", ()),
     "history": "/home/ops/.toolkit/history.db",
     "unfinished": (),
 }
@@ -175,7 +181,10 @@ def test_nobody_needs_to_be_root_where_all_hosts_are_elsewhere() -> None:
             [("warn", "temporary files", "30 MB free; installations need more")],
         ),
         ({"store_free": 0}, [("warn", "disk of the store", "0 B free")]),
-        ({"registry_error": "x.yaml:3:1: no"}, [("warn", "registry", "x.yaml:3:1: no")]),
+        (
+            {"registry": diagnose_registry("x.yaml:3:1: no", ())},
+            [("warn", "registry", "x.yaml:3:1: no")],
+        ),
         (
             {"unfinished": ("deployment 4, deploy tiny", "deployment 5, stop tiny")},
             [

@@ -34,12 +34,14 @@ def test_findings_name_their_host_where_there_are_several(
     tmp_path: Path, history: Callable[[], History]
 ) -> None:
     hosts = [FakeHost(Host("gpu1")), Unreachable(Host("gpu2"))]
-    found = examine(hosts, lambda host: "base-1", Store(tmp_path), lambda: EMPTY, history)
+    found = examine(hosts, lambda host: "base-1", Store(tmp_path), lambda: EMPTY, tuple, history)
     words = {each.subject: (each.level, each.words) for each in found}
     assert words["gpu2: host"] == (Level.FAIL, "connection refused")
     assert words["gpu1: host"][0] is Level.OK
     assert [subject for subject in words if subject.startswith("gpu2")] == ["gpu2: host"]
-    alone = examine(hosts[:1], lambda host: "base-1", Store(tmp_path), lambda: EMPTY, history)
+    alone = examine(
+        hosts[:1], lambda host: "base-1", Store(tmp_path), lambda: EMPTY, tuple, history
+    )
     assert not [each.subject for each in alone if "gpu1" in each.subject]
 
 
@@ -49,7 +51,7 @@ def test_where_no_host_is_this_machine_nobody_needs_to_be_root(
     here, there = FakeHost(Host("here")), FakeHost(Host("gpu1", "ssh", "10.0.0.11"))
     said = [
         {each.subject: each.words for each in examine(
-            hosts, lambda host: "base-1", Store(tmp_path), lambda: EMPTY, history
+            hosts, lambda host: "base-1", Store(tmp_path), lambda: EMPTY, tuple, history
         )}["privileges"]
         for hosts in ([there], [here, there])
     ]  # fmt: skip
@@ -64,7 +66,7 @@ def test_what_cannot_be_opened_is_a_finding_beside_the_others(tmp_path: Path) ->
     def history() -> History:
         raise SourceError("it does not answer", hint="start it")
 
-    found = examine([], lambda host: "", Store(tmp_path), registry, history)
+    found = examine([], lambda host: "", Store(tmp_path), registry, tuple, history)
     by_subject = {each.subject: each for each in found}
     assert (by_subject["history"].level, by_subject["history"].hint) == (Level.FAIL, "start it")
     assert (by_subject["registry"].level, by_subject["registry"].words) == (

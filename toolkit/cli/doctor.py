@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
 import click
 
@@ -12,7 +13,7 @@ from toolkit.cli.context import home_directory, open_history, open_hosts, open_s
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import print_json, say, table
 from toolkit.errors import HostError
-from toolkit.planning.upkeep.diagnosis import Level
+from toolkit.planning.upkeep.diagnosis import Finding, Level
 from toolkit.workflows.fleet.doctor import examine
 
 
@@ -29,6 +30,7 @@ def doctor(registry_path: str, fleet: str | None, home: str | None, as_json: boo
         provision_digest,
         open_store(place),
         lambda: read_pins(registry_path, place).registry,
+        partial(_registry_faults, Path(registry_path)),
         partial(open_history, place),
     )
     bad = sum(each.level is Level.FAIL for each in findings)
@@ -42,3 +44,13 @@ def doctor(registry_path: str, fleet: str | None, home: str | None, as_json: boo
             say(f"{each.subject}: {each.hint}")
     if failure:
         raise failure
+
+
+def _registry_faults(path: Path) -> list[Finding]:
+    """Return what `registry check` calls a fault, in its words."""
+    from toolkit.workflows.registry.check import check_registry
+
+    return [
+        Finding(Level.FAIL, "registry", each.words, each.hint or "toolkit registry check")
+        for each in check_registry(path).faults
+    ]

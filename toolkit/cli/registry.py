@@ -137,8 +137,7 @@ def check(registry_path: str, as_json: bool) -> None:
         print_json({"path": registry_path, "models": len(models), "findings": findings}, failure)
         return
     for finding in checked.findings:
-        words = filter(None, (finding.place, finding.version, finding.message))
-        say(f"{'FAULT' if finding.fault else 'note '}  {': '.join(words)}")
+        say(f"{'FAULT' if finding.fault else 'note '}  {finding.words}")
         if finding.hint:
             say(f"       {finding.hint}")
     pinned = sum(map(checked.lock.has, versions))

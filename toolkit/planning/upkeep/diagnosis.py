@@ -63,13 +63,14 @@ def diagnose_ops(
     store_free: int,
     store_files: int | None,
     tmp_free: int,
-    registry_error: str,
+    registry: Sequence[Finding],
     history: str,
     unfinished: Sequence[str],
 ) -> tuple[Finding, ...]:
     """Return the findings about the ops machine; `ansible` is its version, empty where it is missing.
 
     `privileged` is None where no host is this machine: then nobody needs to be root here.
+    `registry` is what `diagnose_registry` returned.
     `history` is the name of the history that answered, empty where none did; `unfinished` are its open deployments.
     """
     return (
@@ -80,15 +81,22 @@ def diagnose_ops(
         _disk("disk of the store", store_free),
         *_files("disk of the store", store_files),
         *_tmp("temporary files", tmp_free),
-        Finding(Level.WARN, "registry", registry_error, "toolkit registry check")
-        if registry_error
-        else Finding(Level.OK, "registry", "valid"),
+        *registry,
         *([Finding(Level.OK, "history", f"answers: {history}")] if history else []),
         *(
             Finding(Level.WARN, "history", f"unfinished: {each}", "the next deploy or stop ends it")
             for each in unfinished
         ),
     )
+
+
+def diagnose_registry(error: str, faults: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return the findings about the registry; `error` is why it cannot be read, `faults` are those of its check."""
+    if faults:
+        return tuple(faults)
+    if error:
+        return (Finding(Level.WARN, "registry", error, "toolkit registry check"),)
+    return (Finding(Level.OK, "registry", "valid"),)
 
 
 def _privileges(privileged: bool | None) -> Finding:

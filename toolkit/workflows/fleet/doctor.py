@@ -13,7 +13,13 @@ from toolkit.domain.fleet import Host
 from toolkit.domain.model import Registry
 from toolkit.errors import ToolkitError
 from toolkit.planning.upkeep.departed import departed
-from toolkit.planning.upkeep.diagnosis import Finding, Level, diagnose_host, diagnose_ops
+from toolkit.planning.upkeep.diagnosis import (
+    Finding,
+    Level,
+    diagnose_host,
+    diagnose_ops,
+    diagnose_registry,
+)
 from toolkit.workflows.fleet.look import look
 
 
@@ -22,26 +28,30 @@ def examine(
     digest_of: Callable[[Host], str],
     store: Store,
     read_registry: Callable[[], Registry],
+    check_registry: Callable[[], Sequence[Finding]],
     open_history: Callable[[], History],
 ) -> tuple[Finding, ...]:
     """Return the findings about the ops machine and about `hosts`; `digest_of` gives a host's provision digest.
 
-    An error that `read_registry` or `open_history` raises is a finding too.
+    `check_registry` gives the faults of the registry. An error that it, `read_registry` or `open_history` raises is a
+    finding too.
     """
-    registry, registry_error = None, ""
+    registry, fault, faults = None, "", tuple[Finding, ...]()
     try:
+        faults = tuple(check_registry())
         registry = read_registry()
     except ToolkitError as error:
-        registry_error = " ".join(error.message.split())
+        fault = " ".join(error.message.split())
+    found = diagnose_registry(fault, faults)
     return (
-        *_ops_machine(store, registry_error, open_history, hosts),
+        *_ops_machine(store, found, open_history, hosts),
         *_hosts(hosts, digest_of, registry),
     )
 
 
 def _ops_machine(
     store: Store,
-    registry_error: str,
+    registry: Sequence[Finding],
     open_history: Callable[[], History],
     hosts: Sequence[HostPort],
 ) -> Iterator[Finding]:
@@ -63,7 +73,7 @@ def _ops_machine(
         store_free=store.free_space(),
         store_files=store.free_files(),
         tmp_free=free_for_temporary(),
-        registry_error=registry_error,
+        registry=registry,
         history=name,
         unfinished=unfinished,
     )

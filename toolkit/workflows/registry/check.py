@@ -42,6 +42,11 @@ class Finding:
     hint: str = ""
     place: str = ""
 
+    @property
+    def words(self) -> str:
+        """The place, the version and the message, as far as there are such."""
+        return ": ".join(filter(None, (self.place, self.version, self.message)))
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
