@@ -12,7 +12,7 @@ import click
 from toolkit import __version__
 from toolkit.cli.context import home_directory, open_history, read_pins
 from toolkit.cli.options import home_option, json_option, registry_option
-from toolkit.cli.output import note, print_json, say
+from toolkit.cli.output import note, print_json, say_whole
 from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.evidence.bom import bill_of_materials, bom_text
 from toolkit.workflows.evidence.bom import collect_bom
@@ -84,7 +84,7 @@ def bom(
     elif output:
         note(f"{version.title}: {files} files, written to {output}")
     else:
-        say(text.rstrip("\n"))
+        say_whole(text.rstrip("\n"))
 
 
 def write_new(path: Path, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from toolkit.cli.output import say
+from toolkit.cli.output import say_whole
 
 
 @click.command()
@@ -17,4 +17,4 @@ def completion(shell: str) -> None:
 
     found = get_completion_class(shell)
     assert found is not None, "click knows the three shells of the choice above"
-    say(found(cli, {}, "toolkit", "_TOOLKIT_COMPLETE").source())
+    say_whole(found(cli, {}, "toolkit", "_TOOLKIT_COMPLETE").source())

@@ -10,7 +10,7 @@ import click
 
 from toolkit.cli.context import home_directory, open_fleet, open_ports, read_pins
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
-from toolkit.cli.output import note, print_json, say
+from toolkit.cli.output import note, print_json, say, say_whole
 from toolkit.config.lock_file import write_text
 from toolkit.errors import InputError
 from toolkit.planning.gateway.litellm import litellm_config, served_names
@@ -98,7 +98,7 @@ def litellm(
         )
         return
     if not output:
-        say(_text(exported).rstrip("\n"))
+        say_whole(_text(exported).rstrip("\n"))
     _tell(exported, fleet_hosts, output, seen.unreachable)
 
 

@@ -23,7 +23,7 @@ from toolkit.cli.options import (
     json_option,
     together,
 )
-from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.output import note, print_json, say, say_whole, table
 from toolkit.cli.trail import changing
 from toolkit.domain.keys import MILLION, Charge, Key, KeyRing
 from toolkit.errors import HostError
@@ -118,7 +118,7 @@ def add(
         _print_json(changed, name, key=None if key_stdin else key)
         return
     if not key_stdin:
-        say(key)
+        say_whole(key)
     note(f"{name} gets in with it" + ("" if key_stdin else "; it is not shown again"))
     _end(changed)
 

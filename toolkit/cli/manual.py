@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 
 from toolkit import __version__
-from toolkit.cli.output import say
+from toolkit.cli.output import say_whole
 
 
 @click.command()
@@ -15,7 +15,7 @@ def man() -> None:
     """Print the manual page: toolkit man | man -l -."""
     from toolkit.cli.main import cli
 
-    say("\n".join(page(cli)))
+    say_whole("\n".join(page(cli)))
 
 
 def page(root: click.Group) -> Iterator[str]:

@@ -9,7 +9,7 @@ import click
 
 from toolkit.cli.context import home_directory, open_store
 from toolkit.cli.options import home_option, json_option, registry_option
-from toolkit.cli.output import note, print_json, say
+from toolkit.cli.output import note, print_json, say, say_whole
 
 
 @click.command()
@@ -38,7 +38,7 @@ def mirror(bind: str, registry_path: str, home: str | None, as_json: bool) -> No
             print_json({"endpoint": address, "served": snapshots})
         else:
             say(f"serving {len(served)} snapshots at {address}; for clients:")
-            say(f"  export HF_ENDPOINT={address}")
+            say_whole(f"  export HF_ENDPOINT={address}")
             if not served:
                 note("nothing pinned is in the store yet; toolkit pull MODEL adds to it")
         sys.stdout.flush()

@@ -9,12 +9,18 @@ from typing import Any
 
 import click
 
-from toolkit.cli.views.table import has_colours, table_lines, terminal_width
+from toolkit.cli.views.table import folded_line, has_colours, table_lines, terminal_width
 from toolkit.errors import ToolkitError
 
 
 def say(text: str = "") -> None:
-    """Print a line of the result to standard output; without colours where they are not wanted."""
+    """Print lines of the result to standard output, folded between words where the terminal is narrower."""
+    width = terminal_width()
+    say_whole("\n".join(folded for line in text.split("\n") for folded in folded_line(line, width)))
+
+
+def say_whole(text: str) -> None:
+    """Print text that others read or copy, as it is; without colours where they are not wanted."""
     click.echo(text if has_colours() else click.unstyle(text))
 
 
@@ -24,9 +30,10 @@ def note(text: str) -> None:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]], width: int = 0) -> None:
-    """Print rows under headers in lines of at most `width` columns, by default those of the terminal or 80."""
-    for line in table_lines(headers, rows, width or terminal_width(), colours=has_colours()):
-        say(line)
+    """Print rows under headers in lines of at most `width` columns, and of no more than the terminal has."""
+    most = min(width, terminal_width()) if width else terminal_width()
+    for line in table_lines(headers, rows, most, colours=has_colours()):
+        say_whole(line)
 
 
 def print_json(data: Mapping[str, Any], failure: ToolkitError | None = None) -> None:

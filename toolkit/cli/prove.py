@@ -15,7 +15,7 @@ from toolkit.adapters.audit.log import AuditLog
 from toolkit.cli.bom import write_new
 from toolkit.cli.context import home_directory, open_history, open_hosts, read_pins
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
-from toolkit.cli.output import note, print_json, say
+from toolkit.cli.output import note, print_json, say, say_whole
 from toolkit.cli.trail import changing, trail_now
 from toolkit.config.lock_file import lock_path
 from toolkit.config.text_file import read_text
@@ -116,7 +116,7 @@ def prove(
     say(f"{output}: evidence for {proved.release.title} on {', '.join(proved.hosts)}")
     say(f"head {head} of log {proved.head.log}")
     say("publish the head, or let somebody read it on a host; then anybody checks the file with")
-    say(f"  python3 {checker or 'check_evidence.py'} {output} --head {head}")
+    say_whole(f"  python3 {checker or 'check_evidence.py'} {output} --head {head}")
 
 
 def _claim(request_id: str, path: str) -> Claim:

@@ -16,7 +16,7 @@ import click
 from toolkit.cli.context import home_directory, open_fleet, open_ports
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option
-from toolkit.cli.output import note, print_json, say
+from toolkit.cli.output import note, print_json, say, say_whole
 from toolkit.cli.streams import output_is_lost
 from toolkit.cli.unknown_model import require_known
 from toolkit.domain.requests import LoggedRequest
@@ -73,7 +73,7 @@ def requests(
 def _show(found: Iterable[LoggedRequest], several: bool, as_json: bool) -> None:
     for each in found:
         if as_json:
-            say(json.dumps({"requests": [_json(each)]}, ensure_ascii=False))
+            say_whole(json.dumps({"requests": [_json(each)]}, ensure_ascii=False))
         else:
             say(_line(each, several))
         sys.stdout.flush()

@@ -25,7 +25,7 @@ from toolkit.cli.options import (
     registry_option,
     schedule_option,
 )
-from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.output import note, print_json, say, say_whole, table
 from toolkit.cli.trail import changing
 from toolkit.cli.views.schedule import (
     WIDTH,
@@ -278,7 +278,7 @@ def install(
             print_json({"place": _place(target), "files": texts, "changed": False, "dry_run": True})
             return
         for name, text in texts.items():
-            say(f"# {name}\n{text}")
+            say_whole(f"# {name}\n{text}")
         return
     done = install_timer(found, command, target)
     ScheduleRecord(place).since(time.time())

@@ -12,7 +12,7 @@ import click
 from toolkit.cli.context import home_directory, open_fleet, open_history, open_ports
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option
-from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.output import note, print_json, say, say_whole, table
 from toolkit.cli.streams import output_is_lost
 from toolkit.domain.guard import GateRecord, Verdict, figure_words
 from toolkit.domain.quantity import format_seconds
@@ -165,7 +165,7 @@ class LogOptions:
 def _print_lines(lines: Any) -> list[str]:
     shown = []
     for line in lines:
-        say(line)
+        say_whole(line)
         shown = [line]
         if output_is_lost():
             break

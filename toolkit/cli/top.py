@@ -15,7 +15,7 @@ from toolkit.adapters.hosts.client import Clients
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.cli.context import home_directory, open_fleet, open_history, open_ports
 from toolkit.cli.options import fleet_option, home_option, json_option
-from toolkit.cli.output import print_json, say
+from toolkit.cli.output import print_json, say_whole
 from toolkit.cli.screen import Screen
 from toolkit.cli.streams import output_is_lost
 from toolkit.cli.views.table import has_colours, terminal_width
@@ -57,7 +57,7 @@ def _show_once(hosts: Sequence[HostPort], history: History, *, as_json: bool) ->
         return
     if frame.fleet.facts:
         for line in frame_lines(frame, terminal_width(), colours=has_colours()):
-            say(line)
+            say_whole(line)
     if failure:
         raise failure
 

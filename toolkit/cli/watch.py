@@ -11,7 +11,7 @@ import click
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.cli.context import home_directory, lock_owner, open_hosts
 from toolkit.cli.options import fleet_option, home_option, json_option
-from toolkit.cli.output import print_json, say, table
+from toolkit.cli.output import print_json, say, say_whole, table
 from toolkit.cli.streams import output_is_lost
 from toolkit.cli.trail import changing
 from toolkit.cli.views.guard import COLUMNS, guard_json, guard_lines, guard_row
@@ -91,7 +91,7 @@ def _wish(wanted: str, model: str, fleet: str | None, home: str | None, as_json:
 def _show(guards: list[tuple[str, GuardFacts]], *, as_json: bool) -> None:
     if as_json:
         document = {"guards": [guard_json(name, each) for name, each in guards]}
-        say(json.dumps(document, ensure_ascii=False))
+        say_whole(json.dumps(document, ensure_ascii=False))
         return
     table(COLUMNS, [guard_row(name, each) for name, each in guards])
     for name, each in guards:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 import click
 
 from toolkit.cli.options import Decorator
+from toolkit.cli.views.table import folded_line, terminal_width
 from toolkit.domain.change import Change
 from toolkit.errors import RefusedError
 from toolkit.planning.change.protections import PROTECTIONS
 
 _WIDTH = 80
-# A subject of this length leaves room for both values in a line.
+# A subject of this length leaves room for both values in a line of 80 columns.
 _SUBJECT = 34
 
 
@@ -30,17 +31,23 @@ def turn_off_option() -> Decorator:
     )
 
 
-def change_lines(changes: Sequence[Change]) -> tuple[str, ...]:
-    """Return the changes as lines of at most 80 columns where the values allow it; long values fold below."""
-    width = max((len(each.subject) for each in changes if len(each.subject) <= _SUBJECT), default=0)
-    return tuple(line for each in changes for line in _lines(each, width))
+def change_lines(changes: Sequence[Change], width: int = _WIDTH) -> tuple[str, ...]:
+    """Return the changes as lines of at most `width` columns; a long subject or value takes lines of its own."""
+    most = width * _SUBJECT // _WIDTH
+    column = max((len(each.subject) for each in changes if len(each.subject) <= most), default=0)
+    return tuple(
+        line
+        for each in changes
+        for text in _lines(each, column, width)
+        for line in folded_line(text, width)
+    )
 
 
-def _lines(change: Change, width: int) -> Iterable[str]:
+def _lines(change: Change, column: int, width: int) -> Iterable[str]:
     before, after = change.before or "absent", change.after or "absent"
     where = f"  [{', '.join(change.hosts)}]" if change.hosts else ""
-    line = f"  {change.subject:<{width}}  {before} -> {after}{where}"
-    if len(line) <= _WIDTH:
+    line = f"  {change.subject:<{column}}  {before} -> {after}{where}"
+    if len(change.subject) <= column and len(line) <= width:
         yield line
     else:
         yield f"  {change.subject}{where}"
@@ -88,5 +95,5 @@ def show_changes(changes: Sequence[Change], show: Callable[[str], None]) -> None
     """Print what changes; nothing where nothing does."""
     if changes:
         show("changes:")
-    for line in change_lines(changes):
+    for line in change_lines(changes, min(_WIDTH, terminal_width())):
         show(line)

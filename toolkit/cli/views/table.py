@@ -16,6 +16,7 @@ import click
 WIDTH = 80
 _ENDLESS = 100_000
 _GAP = 2
+_DEEPER = 4
 # A narrower column breaks most words; below it each row becomes a list of its own.
 _NARROW = 6
 # A longer word is a path, a digest or an address, and may break.
@@ -62,6 +63,26 @@ def table_lines(
     for row in cells:
         lines += _folded(row, widths, colours)
     return lines
+
+
+def folded_line(text: str, width: int) -> list[str]:
+    """Return `text` as lines of at most `width` columns, folded between words; further lines stand deeper.
+
+    A longer word is a path, an address or a digest, which people copy: it stays whole, as does a line with colours.
+    """
+    if len(text) <= width or "\x1b" in text:
+        return [text]
+    words = text.lstrip()
+    first = text.removesuffix(words)
+    deeper = " " * min(len(first) + _DEEPER, width // 2)
+    return wrap(
+        words,
+        width,
+        initial_indent=first,
+        subsequent_indent=deeper,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _plain(cell: object) -> str:
