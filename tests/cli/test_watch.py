@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.shell import Prompt
 from tests.cli.test_json import UNDER_GUARD, Fleet
-from tests.workflows.test_guarded import GUARDED, cut_in_bake, gates
+from tests.workflows.guarding import GUARDED, cut_in_bake, gates
 from tests.workflows.world import Killed, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.domain.guard import Guard, Verdict

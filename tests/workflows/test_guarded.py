@@ -1,58 +1,21 @@
-"""A release earns its traffic: shares, verdicts, the return of the former release, with a command and without one."""
+"""A release earns its traffic: shares, verdicts, the return of the former one."""
 
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
-from tests.workflows.test_cut_short import elsewhere, kept
-from tests.workflows.world import GB, Killed, World, die_in_bake, release
+from tests.workflows.guarding import STEPS, cut_in_bake, gates, guarded, watch_shares
+from tests.workflows.test_cut_short import kept
+from tests.workflows.world import GB, Killed, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
-from toolkit.domain.guard import Guard, ShareStep, Unsure, Verdict
-from toolkit.errors import BusyError, HostError, RefusedError, ReleaseFailedError
+from toolkit.domain.guard import Guard, Unsure, Verdict
+from toolkit.errors import HostError, RefusedError, ReleaseFailedError
 from toolkit.planning.change.rollout import Limits
 from toolkit.workflows.tools import NoTrail
 
-STEPS = (ShareStep(0.01, 5, 3), ShareStep(0.5, 5))
-GUARDED = Guard(steps=STEPS, bake=30)
-
-
-@pytest.fixture(autouse=True)
-def guarded(request: pytest.FixtureRequest) -> None:
-    """Give every version of the world a guard with a canary."""
-    for name in ("world", "fleet"):
-        if name in request.fixturenames:
-            request.getfixturevalue(name).guard = GUARDED
-
-
-def watch_shares(world: World) -> list[tuple[int, ...]]:
-    """Return a list that gets the shares of the fleet each time that a guard is followed."""
-    seen: list[tuple[int, ...]] = []
-
-    def before(event: str) -> None:
-        if event.startswith("follow"):
-            seen.append(tuple(world.shares()))
-
-    world.host.before = before
-    return seen
-
-
-def each_serves(world: World) -> set[str]:
-    """Return the versions that hosts give their own part of the traffic to, each by its own router."""
-    found = [each.observe().serving_slot("tiny") for each in world.hosts.values()]
-    return {each.release.version if each and each.release else "" for each in found}
-
-
-def gates(world: World) -> set[tuple[int, str, str]]:
-    """Return release, gate and verdict of all that the history has."""
-    return {
-        (each.release, each.result.gate, str(each.result.verdict))
-        for each in world.history.gates("tiny")
-    }
-
+__all__ = ["guarded"]
 
 # with a command
 
@@ -362,133 +325,3 @@ def test_a_failed_release_is_tried_again_by_a_person_alone(world: World) -> None
     assert not world.deploy(release(2), unattended=True).changed
     world.deploy(release(3), unattended=True)
     assert set(world.serving().values()) == {"v3"}
-
-
-# without a command
-
-SHARE_MOMENTS = ["guard share tiny", "follow guard tiny", "routes runtime"]
-
-
-@pytest.mark.parametrize("moment", SHARE_MOMENTS)
-def test_a_killed_canary_goes_back_by_itself(world: World, tmp_path: Path, moment: str) -> None:
-    world.deploy(release(1))
-    world.raise_at(moment, Killed)
-    with pytest.raises(Killed):
-        world.deploy(release(2))
-    world.leave_alone()
-    assert each_serves(world) == {"v1"}
-    assert world.shares() == []
-    other = elsewhere(world, tmp_path / "other")
-    other.guard = GUARDED
-    other.deploy(release(2))
-    assert set(world.serving().values()) == {"v2"}
-    assert (other.shares(), kept(other), other.unfinished()) == ([], [], set())
-
-
-def cut_in_bake(world: World) -> None:
-    """Deploy release 1, and release 2 up to its bake, where the command is killed."""
-    world.deploy(release(1))
-    die_in_bake(world.hosts.values())
-    with pytest.raises(Killed):
-        world.deploy(release(2))
-    world.go_on()
-
-
-def test_a_killed_bake_ends_by_itself_and_the_next_command_records_it(world: World) -> None:
-    cut_in_bake(world)
-    assert set(world.serving().values()) == {"v2"}
-    world.leave_alone()
-    assert not world.deploy(release(2)).changed
-    assert set(world.serving().values()) == {"v2"}
-    assert world.outcomes()[-1] == ("deploy", 2, "live")
-    assert (2, "bake", "passed") in gates(world)
-    assert kept(world) == []
-    assert all(not each.guards.facts for each in world.hosts.values())
-
-
-def test_a_killed_bake_of_a_bad_release_is_returned_and_recorded(
-    world: World, tmp_path: Path
-) -> None:
-    cut_in_bake(world)
-    world.judge(Verdict.FAILED, "it is slow")
-    world.leave_alone()
-    assert each_serves(world) == {"v1"}
-    # Another ops machine, with a history of its own, ends it; this one learns of it.
-    other = elsewhere(world, tmp_path / "other")
-    other.deploy(release(1))
-    assert other.outcomes()[0] == ("deploy", 2, "failed")
-    assert other.history.failure("tiny", 2)
-    assert [row[:2] for row in world.table()] == [("blue", "v1")]
-    assert not world.deploy(release(1)).changed
-    assert world.unfinished() == set()
-
-
-def test_a_release_that_one_host_returned_completes_on_no_other(fleet: World) -> None:
-    fleet.limits = Limits(serial=3, keep=0)
-    cut_in_bake(fleet)
-    fleet.judge(Verdict.FAILED, "it is slow", "gpu2")
-    fleet.leave_alone()
-    fleet.deploy(release(1))
-    assert set(fleet.serving().values()) == {"v1"}
-    assert fleet.outcomes()[-1][2] == "failed"
-    assert [row[:2] for row in fleet.table()] == [("blue", "v1")]
-
-
-def test_a_long_bake_is_not_cut_short_by_another_change(world: World) -> None:
-    world.guard = Guard(bake=600)
-    cut_in_bake(world)
-    with pytest.raises(BusyError) as busy:
-        world.deploy(release(3))
-    assert "tiny #2 (v2) is still watched on gpu1, for 10 min 00 s at least" in busy.value.message
-    assert busy.value.hint.startswith("toolkit watch tiny; toolkit promote tiny")
-    assert set(world.serving().values()) == {"v2"}
-    # A person may go back at any time.
-    world.rollback()
-    assert set(world.serving().values()) == {"v1"}
-    assert (world.unfinished(), kept(world)) == (set(), [])
-
-
-def test_a_stop_does_not_wait_for_a_bake(world: World) -> None:
-    world.guard = Guard(bake=600)
-    cut_in_bake(world)
-    world.stop()
-    assert world.table() == []
-    assert world.unfinished() == set()
-
-
-def test_a_short_bake_is_waited_for(world: World) -> None:
-    cut_in_bake(world)
-    world.deploy(release(3))
-    assert set(world.serving().values()) == {"v3"}
-    assert any("tiny #2 (v2) is watched for 30 s more: waiting" in words for words in world.said)
-    assert [each[2] for each in world.outcomes()] == ["live"] * 3
-
-
-@pytest.mark.parametrize(("count", "seed"), [*((3, each) for each in range(20)), (1, 8), (1, 11)])
-def test_killed_at_any_moment_the_fleet_finishes_or_goes_back(
-    tmp_path: Path, count: int, seed: int
-) -> None:
-    world = World(tmp_path, count, limits=Limits(serial=1 + 2 * (seed % 2), keep=0), guard=GUARDED)
-    world.deploy(release(1))
-    left = seed
-
-    def before(_: str) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Killed
-
-    world.host.before = before
-    bad = seed % 3 == 0
-    if bad:
-        world.judge(Verdict.FAILED, "it is slow")
-    with suppress(Killed, ReleaseFailedError):
-        world.deploy(release(2))
-    world.leave_alone()
-    assert world.shares() == [], f"seed {seed}"
-    assert each_serves(world) <= ({"v1"} if bad else {"v1", "v2"}), f"seed {seed}"
-    world.judge(Verdict.PASSED)
-    world.deploy(release(3))
-    assert set(world.serving().values()) == {"v3"}, f"seed {seed}"
-    assert (world.history.unfinished(), kept(world)) == ([], []), f"seed {seed}"
-    world.history.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.pace import Pace
-from tests.workflows.test_pin import FILES, Desk
+from tests.workflows.pin_desk import FILES, Desk
 from tests.workflows.test_update import update
 from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.hub.port import Commit

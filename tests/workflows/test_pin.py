@@ -1,164 +1,24 @@
-"""Pinning over a Hub in memory: what is asked, what is written, what stops it."""
-
-# One row of a table is one line, however long.
-# ruff: noqa: E501
+"""Pinning over a Hub in memory: what is asked and what is written."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.adapters.hub_server import PublishedFiles
-from toolkit.adapters.fakes.hub import FakeHub
+from tests.workflows.pin_desk import FILES, HEAD, Desk, desk, digest
 from toolkit.adapters.hub.client import HuggingFaceHub
-from toolkit.adapters.hub.errors import Fault
-from toolkit.adapters.hub.port import HubFile, RepoInfo
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.config.lock_file import lock_path, read_lock
 from toolkit.config.registry.reading import load_registry
 from toolkit.domain.capabilities import ModelFacts
-from toolkit.domain.model import HubSource
-from toolkit.domain.snapshot import FileDigest, content_revision
-from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError, ToolkitError
-from toolkit.workflows.registry.pin import Pinned, lock_versions, pin_version
+from toolkit.errors import InputError
+from toolkit.workflows.registry.pin import Pinned, pin_version
 
-FILES = {
-    "config.json": b'{"model_type": "qwen3"}',
-    "model.safetensors": b"weights" * 1000,
-    "README.md": b"# hello",
-    "modeling.py": b"import os",
-}
-HEAD = """\
-# mine
-policy:
-  licences: {allowed: [apache-2.0, mit], denied: [cc-by-nc-4.0]}
-models:
-  tiny:
-    licence: apache-2.0   # checked by hand
-    openness: open-weights
-    source: {repo: acme/tiny}
-    engine: {name: vllm, version: 0.32.0}
-    resources: {accelerators: [cpu], memory: 6GiB}
-"""
-
-
-class Desk:
-    """A registry in a directory, a Hub, and the pins of a person."""
-
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / "model_registry.yaml"
-        self.hub = FakeHub()
-        self.said: list[str] = []
-        self.path.write_text(HEAD)
-
-    def publish(self, files: Mapping[str, bytes] = FILES, **settings: object) -> str:
-        return self.hub.publish("acme/tiny", files, **settings)  # type: ignore[arg-type]
-
-    def pin(self, ref: str = "", *, name: str = "", dry_run: bool = False) -> Pinned:
-        return pin_version(
-            self.path,
-            "tiny",
-            ref,
-            name=name,
-            open_hub=lambda: self.hub,
-            report=self.said.append,
-            dry_run=dry_run,
-        )
-
-    def lock(self, spec: str = "tiny") -> tuple[Pinned, ...]:
-        return lock_versions(self.path, spec, open_hub=lambda: self.hub, report=self.said.append)
-
-    def texts(self) -> tuple[str, str]:
-        lock = lock_path(self.path)
-        return self.path.read_text(), lock.read_text() if lock.exists() else ""
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
-
-
-def digest(path: str, content: bytes) -> FileDigest:
-    blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-    small = "" if path.endswith(".safetensors") else blob
-    return FileDigest(path, len(content), hashlib.sha256(content).hexdigest(), small)
-
-
-def test_a_repository_that_was_renamed_is_recorded_under_its_name_of_today(desk: Desk) -> None:
-    revision = desk.publish()
-    desk.hub.rename("acme/tiny", "Acme/tiny-2")
-    pinned = desk.pin(name="new")
-    assert pinned.notes[0] == "acme/tiny is Acme/tiny-2 on the Hub"
-    assert pinned.version.source == HubSource("Acme/tiny-2")
-    text, lock = desk.texts()
-    assert text == HEAD + (
-        f"    versions:\n      new:\n        source: {{repo: Acme/tiny-2}}\n        revision: {revision}\n"
-    )
-    assert "Acme/tiny-2" in lock
-    assert "acme/tiny" not in lock
-    again = desk.pin()
-    assert (again.changed, again.notes) == (False, ("acme/tiny is Acme/tiny-2 on the Hub",))
-
-
-WAITING = [
-    ("      new: {revision: main}  # soon\n", "      new: {{revision: {0}, source: {{repo: acme/next}}}}  # soon\n"),
-    ("      new:\n        revision: main  # soon\n        env: {TZ: UTC}\n", "      new:\n        revision: {0}  # soon\n        source: {{repo: acme/next}}\n        env: {{TZ: UTC}}\n"),
-    ("      new:\n        revision: main", "      new:\n        revision: {0}\n        source: {{repo: acme/next}}"),
-    ("      new:\n        source: {repo: acme/tiny}\n        revision: main\n", "      new:\n        source: {{repo: acme/next}}\n        revision: {0}\n"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("before", "after"), WAITING, ids=range(len(WAITING)))
-def test_a_branch_of_a_renamed_repository_becomes_its_commit_and_its_name(
-    desk: Desk, before: str, after: str
-) -> None:
-    revision = desk.publish()
-    desk.hub.rename("acme/tiny", "acme/next")
-    desk.path.write_text(f"{HEAD}    versions:\n{before}")
-    assert desk.pin().version.source == HubSource("acme/next")
-    assert desk.path.read_text() == f"{HEAD}    versions:\n{after.format(revision)}"
-
-
-def test_a_repository_of_another_owner_is_pinned_only_where_it_is_accepted(desk: Desk) -> None:
-    desk.publish()
-    desk.hub.rename("acme/tiny", "mallory/tiny")
-    before = desk.texts()
-    with pytest.raises(RefusedError) as caught:
-        desk.pin()
-    assert caught.value.message == (
-        "the Hub leads from acme/tiny to mallory/tiny, which is another owner's"
-    )
-    assert caught.value.hint == "where that is the one that is meant: --source mallory/tiny"
-    assert desk.texts() == before
-    asked = []
-
-    def accept(asked_for: str, repo: str) -> bool:
-        asked.append((asked_for, repo))
-        return True
-
-    pinned = pin_version(
-        desk.path, "tiny", open_hub=lambda: desk.hub, report=desk.said.append, accept=accept
-    )
-    assert pinned.version.source == HubSource("mallory/tiny")
-    assert asked == [("acme/tiny", "mallory/tiny")]
-
-
-def test_the_digests_of_a_renamed_repository_are_written_with_a_remark(desk: Desk) -> None:
-    desk.publish()
-    desk.pin(name="new")
-    desk.hub.rename("acme/tiny", "acme/next")
-    (pinned,) = desk.lock("tiny@new")
-    assert "acme/tiny is acme/next on the Hub" in pinned.notes
-    assert pinned.version.source == HubSource("acme/tiny")
-    desk.hub.rename("acme/next", "mallory/tiny")
-    with pytest.raises(RefusedError, match="another owner"):
-        desk.lock("tiny@new")
+__all__ = ["desk"]
 
 
 def test_a_branch_becomes_a_version_with_every_digest(desk: Desk) -> None:
@@ -279,22 +139,6 @@ def test_a_version_named_alone_is_read_again_for_its_permission_of_today(desk: D
     assert read_lock(desk.path).snapshot_of(narrowed.version) == narrowed.snapshot
 
 
-def test_other_bytes_at_a_pinned_revision_are_never_pinned(desk: Desk) -> None:
-    revision = desk.publish()
-    desk.path.write_text(HEAD + f"    versions:\n      a: {{revision: {revision}}}\n")
-    desk.lock()
-    before = desk.texts()
-    lock = read_lock(desk.path)
-    changed = [HubFile("model.safetensors", 7, "e" * 64, "")]
-    desk.hub.files = lambda repo, revision: tuple(changed)  # type: ignore[method-assign]
-    with pytest.raises(
-        IntegrityError, match=r"model\.safetensors of tiny@a is not what was pinned"
-    ):
-        desk.lock("tiny@a")
-    assert desk.texts() == before
-    assert read_lock(desk.path) == lock
-
-
 def test_a_pin_of_a_version_that_lacks_its_digests_adds_them(desk: Desk) -> None:
     revision = desk.publish()
     text = HEAD + f"    versions:\n      a: {{revision: {revision}}}\n"
@@ -312,99 +156,6 @@ def test_notes_tell_of_gates_missing_licences_and_code(desk: Desk) -> None:
         "gated: its terms have to be accepted on the Hub by the token's account",
         "config.json names code of the repository; without permission the engine uses its own",
     )
-
-
-def _other_licence(desk: Desk) -> None:
-    desk.publish(licence="mit")
-
-
-def _denied(desk: Desk) -> None:
-    desk.path.write_text(HEAD.replace("licence: apache-2.0", "licence: cc-by-nc-4.0"))
-    desk.publish(licence="cc-by-nc-4.0")
-
-
-def _bin_only(desk: Desk) -> None:
-    desk.publish({"config.json": b"{}", "pytorch_model.bin": b"x"})
-
-
-def _flipped(desk: Desk) -> None:
-    desk.publish()
-    desk.hub.flip_byte("acme/tiny", "config.json")
-
-
-def _offline(desk: Desk) -> None:
-    desk.publish()
-    desk.hub.fail("acme/tiny", Fault.OFFLINE)
-
-
-def _escaping(desk: Desk) -> None:
-    desk.publish({**FILES, "a//evil.json": b"{}"})
-
-
-STOPPED = {
-    "a licence other than the registry's": (_other_licence, InputError, "acme/tiny says its licence is 'mit', and the registry says 'apache-2.0'"),
-    "a licence that policy denies": (_denied, RefusedError, "the licence cc-by-nc-4.0 of tiny@x is denied by policy"),
-    "weights that can run code": (_bin_only, RefusedError, "acme/tiny is refused: it has no safetensors weights, only bin"),
-    "bytes that are not the commit's": (_flipped, IntegrityError, "config.json of acme/tiny is not the file that its commit"),
-    "a Hub out of reach": (_offline, SourceError, ""),
-    "a file that would leave the snapshot": (_escaping, SourceError, "names the file 'a//evil.json', which no snapshot may hold"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("prepare", "kind", "message"), STOPPED.values(), ids=STOPPED.keys())
-def test_what_stops_a_pin_leaves_both_files_alone(
-    desk: Desk, prepare: object, kind: type[ToolkitError], message: str
-) -> None:
-    prepare(desk)  # type: ignore[operator]
-    before = desk.texts()
-    with pytest.raises(kind) as caught:
-        desk.pin(name="x")
-    assert message in caught.value.message
-    assert caught.value.hint
-    assert desk.texts() == before
-
-
-def test_a_licence_that_differs_is_shown_in_its_line(desk: Desk) -> None:
-    desk.publish(licence="mit")
-    with pytest.raises(InputError) as caught:
-        desk.pin()
-    assert caught.value.message.startswith(f"{desk.path}:6:14: ")
-    assert caught.value.hint == "read the licence, then write `licence: mit`"
-
-
-def test_a_hub_that_answers_another_commit_than_asked_is_not_believed(desk: Desk) -> None:
-    revision = desk.publish()
-    real = desk.hub.resolve
-
-    def other(repo: str, ref: str) -> RepoInfo:
-        return replace(real(repo, ref), revision="0" * 40)
-
-    desk.hub.resolve = other  # type: ignore[method-assign]
-    with pytest.raises(SourceError, match="the Hub answered '0000"):
-        desk.pin(revision)
-
-
-ARGUMENTS = [
-    ("tyni", "", "no model 'tyni' in", "did you mean tiny?"),
-    ("tiny@a", "", "'tiny@a' names a version; a pin makes a new one", "toolkit registry pin tiny --as a, or tiny@a --lock-only"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("model", "ref", "message", "hint"), ARGUMENTS)
-def test_wrong_arguments_of_a_pin_are_refused(
-    desk: Desk, model: str, ref: str, message: str, hint: str
-) -> None:
-    with pytest.raises(InputError) as caught:
-        pin_version(desk.path, model, ref, open_hub=lambda: desk.hub, report=desk.said.append)
-    assert message in caught.value.message
-    assert caught.value.hint == hint
-
-
-def test_a_model_without_what_a_version_needs_is_named_at_its_line(desk: Desk) -> None:
-    desk.path.write_text(HEAD.replace("    openness: open-weights\n", ""))
-    with pytest.raises(InputError) as caught:
-        desk.pin()
-    assert caught.value.message == f"{desk.path}:5:3: tiny has no 'openness'"
 
 
 def test_the_official_client_and_a_mirror_give_the_same_pin(desk: Desk, tmp_path: Path) -> None:
@@ -431,84 +182,3 @@ def test_the_official_client_and_a_mirror_give_the_same_pin(desk: Desk, tmp_path
     assert bytes_of(real) == bytes_of(fake)
     assert {path for path, _, _ in bytes_of(real)} == files.keys() - {"modeling.py"}
     assert read_lock(desk.path).snapshot_of(real.version) == real.snapshot
-
-
-class House(Desk):
-    """A desk whose model is a directory."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self.path.write_text(HEAD.replace("{repo: acme/tiny}", "{path: ./house}"))
-        self.house = directory / "house"
-        (self.house / ".cache").mkdir(parents=True)
-        (self.house / ".cache" / "x.json").write_bytes(b"{}")
-        for path, content in FILES.items():
-            (self.house / path).write_bytes(content)
-
-
-def test_a_directory_is_hashed_and_its_revision_is_its_content(tmp_path: Path) -> None:
-    desk = House(tmp_path)
-    pinned = desk.pin(name="a")
-    files = tuple(
-        FileDigest(path, len(FILES[path]), hashlib.sha256(FILES[path]).hexdigest(), blob(path))
-        for path in ("README.md", "config.json", "model.safetensors")
-    )
-    assert pinned.snapshot.files == files
-    assert pinned.version.revision == content_revision(files)
-    assert pinned.snapshot.source == "local/tiny"
-    assert not desk.pin().changed
-
-    (desk.house / "model.safetensors").write_bytes(b"tuned again")
-    assert desk.pin(name="b").registry_changed
-    assert [v.name for v in load_registry(desk.path).model("tiny").versions] == ["a", "b"]
-
-
-def blob(path: str) -> str:
-    content = FILES[path]
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-def test_a_directory_that_is_missing_changed_or_asked_for_a_branch(tmp_path: Path) -> None:
-    desk = House(tmp_path)
-    with pytest.raises(InputError, match="tiny is a directory, which has no 'main'"):
-        desk.pin("main")
-    desk.pin(name="a")
-    lock_path(desk.path).unlink()
-    (desk.house / "config.json").write_bytes(b"{}")
-    with pytest.raises(IntegrityError, match="is no longer what was pinned"):
-        desk.lock()
-    desk.house.rename(tmp_path / "gone")
-    with pytest.raises(SourceError, match="is no directory"):
-        desk.lock()
-
-
-def test_a_commit_that_is_gone_upstream_stays_in_the_lock_as_it_is(desk: Desk) -> None:
-    revision = desk.publish()
-    desk.pin(name="v1")
-    before = lock_path(desk.path).read_bytes()
-    desk.publish({**FILES, "config.json": b"{}"})
-    desk.hub.drop("acme/tiny", revision)
-    (done,) = desk.lock("tiny@v1")
-    assert (done.version.name, done.lock_changed) == ("v1", False)
-    assert done.notes == (
-        f"acme/tiny has no revision {revision}: it is gone upstream, or was never there; "
-        "its digests stay in the lock as they are",
-    )
-    assert lock_path(desk.path).read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("ref", "hint"),
-    [
-        ("", "name a branch, a tag or a commit that is there: toolkit registry pin tiny REF"),
-        ("main", "name a branch, a tag or a commit that is there: toolkit registry pin tiny REF"),
-        ("v9", "pin what main is now: toolkit registry pin tiny"),
-        ("9" * 40, "pin what main is now: toolkit registry pin tiny"),
-    ],
-)
-def test_no_hint_about_what_is_gone_is_the_same_command(desk: Desk, ref: str, hint: str) -> None:
-    desk.publish()
-    desk.hub.drop("acme/tiny", "main")
-    with pytest.raises(SourceError, match="it is gone upstream, or was never there") as caught:
-        desk.pin(ref)
-    assert caught.value.hint == hint

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.workflows.test_schedule_run import SERVING, Night, schedule
+from tests.workflows.night import SERVING, Night, schedule
 from toolkit.domain.facts import FleetFacts, HostFacts
 from toolkit.domain.schedule import Schedule, WarmHours, Window
 from toolkit.domain.warmth import WhenAsleep

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows.test_pin import FILES, Desk
+from tests.workflows.pin_desk import FILES, Desk
 from toolkit.config.registry.reading import load_registry
 from toolkit.domain.model import HubSource
 from toolkit.errors import InputError, RefusedError, SourceError

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.pace import Pace
+from tests.workflows.pin_desk import HEAD, Desk
 from tests.workflows.test_fit import CONFIG, VERSION
-from tests.workflows.test_pin import HEAD, Desk
 from tests.workflows.test_pull import REPO, World
 from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.store.store import Store

@@ -1,0 +1,172 @@
+"""A change that is interrupted, killed or without its lock is undone or ended, and what serves goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.workflows.world import Killed, World, release
+from toolkit.domain.probe import LockOwner
+from toolkit.errors import (
+    HostError,
+    InterruptionError,
+)
+from toolkit.planning.change.rollout import Limits
+
+
+def test_ctrl_c_is_undone(world: World) -> None:
+    world.deploy(release(1))
+    world.raise_at("complete tiny-green", KeyboardInterrupt)
+    with pytest.raises(InterruptionError) as caught:
+        world.deploy(release(2))
+
+    assert caught.value.exit_code == 130
+    assert world.table() == [("blue", "v1", "healthy", 100)]
+    assert world.outcomes()[-1] == ("deploy", 2, "failed")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["place 00000000", "replica started tiny-green", "routes runtime", "watch tiny-green"],
+)
+def test_a_command_that_lost_its_lock_changes_nothing_more(world: World, moment: str) -> None:
+    """Its ops machine was asleep: by now another command holds the hosts, and ends what was begun."""
+    world.deploy(release(1))
+    bob = LockOwner("bob@ops2", "toolkit deploy tiny", 99)
+
+    def taken(event: str) -> None:
+        if event == moment:
+            for each in world.hosts.values():
+                each.owner = bob
+
+    world.before(taken)
+    with pytest.raises(HostError, match="the deployment lock was lost") as caught:
+        world.deploy(release(2))
+    assert caught.value.hint == "the same command again, here or elsewhere: it ends what was begun"
+    for each in world.hosts.values():
+        last = each.events.index(moment) if moment in each.events else len(each.events)
+        assert each.events[last + 1 :] in ([], ["wait tiny-green"])
+        assert each.owner is bob
+        each.owner = None
+    assert world.unfinished() == {2}
+    world.go_on()
+    world.deploy(release(2))
+    assert set(world.serving().values()) == {"v2"}
+    assert world.unfinished() == set()
+
+
+def test_a_command_that_lost_its_lock_ends_no_record_of_a_later_batch(fleet: World) -> None:
+    fleet.deploy(release(1))
+    fleet.limits = Limits(serial=1)
+    bob = LockOwner("bob@ops2", "toolkit deploy tiny", 99)
+
+    def taken(event: str) -> None:
+        if event == "replica started tiny-green":
+            for each in fleet.hosts.values():
+                each.owner = bob
+
+    fleet.before(taken)
+    with pytest.raises(HostError, match="the deployment lock was lost"):
+        fleet.deploy(release(2))
+    assert fleet.unfinished() == {2}
+
+
+UPGRADE = (
+    "place 00000000",
+    "replica started tiny-green",
+    "wait tiny-green",
+    "complete tiny-green",
+    "routes runtime",
+    "watch tiny-green",
+    "drain tiny-blue",
+)
+
+
+@pytest.mark.parametrize("moment", UPGRADE)
+def test_sigkill_at_any_step_keeps_serving_and_the_next_command_ends_it(
+    world: World, moment: str
+) -> None:
+    world.deploy(release(1))
+    world.raise_at(moment, Killed)
+    with pytest.raises(Killed):
+        world.deploy(release(2))
+
+    serving = [row for row in world.table() if row[2] == "healthy" and row[3] == 100]
+    assert len(serving) == 1
+    assert world.unfinished() == {2}
+
+    shifted = UPGRADE.index(moment) > UPGRADE.index("routes runtime")
+    world.go_on()
+    result = world.deploy(release(2) if shifted else release(1))
+
+    assert world.unfinished() == set()
+    assert world.outcomes()[1] == ("deploy", 2, "live" if shifted else "undone")
+    assert not result.changed
+    expected = [("blue", "v1", "healthy", 0), ("green", "v2", "healthy", 100)]
+    assert world.table() == (expected if shifted else [("blue", "v1", "healthy", 100)])
+
+
+def test_a_killed_first_deployment_is_undone_and_then_done(world: World) -> None:
+    world.raise_at("wait tiny-blue", Killed)
+    with pytest.raises(Killed):
+        world.deploy(release(1))
+    world.go_on()
+    world.deploy(release(1))
+
+    assert world.outcomes() == [("deploy", 1, "undone"), ("deploy", 1, "live")]
+    assert world.table() == [("blue", "v1", "healthy", 100)]
+
+
+def test_a_killed_rollback_leaves_the_standby_as_it_was(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    world.raise_at("routes runtime", Killed)
+    with pytest.raises(Killed):
+        world.rollback()
+    world.go_on()
+    world.deploy(release(2))
+
+    assert world.table() == [("blue", "v1", "healthy", 0), ("green", "v2", "healthy", 100)]
+    assert world.outcomes()[-1] == ("rollback", 1, "undone")
+
+
+@pytest.mark.parametrize("moment", ["complete tiny-blue", "routes runtime", "drain tiny-green"])
+def test_a_rollback_that_was_cut_short_is_ended_by_a_rollback(world: World, moment: str) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    world.raise_at(moment, Killed)
+    with pytest.raises(Killed):
+        world.rollback()
+    world.go_on()
+    world.rollback()
+
+    assert world.table() == [("blue", "v1", "healthy", 100), ("green", "v2", "healthy", 0)]
+    assert world.unfinished() == set()
+
+
+@pytest.mark.parametrize("moment", UPGRADE)
+def test_a_rollback_after_a_killed_upgrade_goes_to_the_release_before_it(
+    world: World, moment: str
+) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    moment = moment.replace("green", "BLUE").replace("blue", "green").replace("BLUE", "blue")
+    world.raise_at(moment, Killed)
+    with pytest.raises(Killed):
+        world.deploy(release(3))
+    world.go_on()
+    world.rollback()
+
+    assert set(world.serving().values()) == {"v2"}
+    assert world.unfinished() == set()
+
+
+def test_a_killed_stop_goes_on(world: World) -> None:
+    world.deploy(release(1))
+    world.raise_at("drain tiny-blue", Killed)
+    with pytest.raises(Killed):
+        world.stop()
+    world.go_on()
+    world.deploy(release(1))
+
+    assert world.outcomes() == [("deploy", 1, "live"), ("stop", 1, "done"), ("deploy", 1, "live")]
+    assert world.table() == [("blue", "v1", "healthy", 100)]

@@ -1,0 +1,147 @@
+"""When a run with nobody present acts: within its windows, and only where an upgrade ends in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, time
+
+import pytest
+
+from tests.planning.test_currency import OLD
+from tests.workflows.night import DAY, NIGHT, OPENS, Night, night, schedule, upstream
+from toolkit.domain.guard import Guard, ShareStep
+from toolkit.domain.release import Deployment, Outcome, StepRecord
+from toolkit.domain.schedule import Rule, Upkeep, Window
+from toolkit.errors import (
+    RefusedError,
+)
+from toolkit.planning.upkeep.unattended import expected_seconds
+from toolkit.workflows.schedule.desk import Ended
+
+__all__ = ["night"]
+
+
+def test_outside_its_windows_a_run_refuses_and_names_the_next_opening(night: Night) -> None:
+    night.clock[0] = OPENS - 60
+    with pytest.raises(RefusedError, match="night opens Tue 2026-12-01 02:00 UTC") as caught:
+        night.run()
+    assert caught.value.exit_code == 3
+    assert night.desk.done == []
+    # The timer's own start is silent: it fires once more than a window needs.
+    assert night.run(by_timer=True).failure is None
+    assert (night.desk.done, night.said) == ([], [])
+
+
+def test_the_end_of_a_window_is_outside_of_it(night: Night) -> None:
+    night.clock[0] = OPENS + 3 * 3600
+    with pytest.raises(RefusedError):
+        night.run()
+
+
+def test_an_upgrade_that_would_not_end_within_the_window_is_not_begun(night: Night) -> None:
+    night.clock[0] = OPENS + 3 * 3600 - 90
+    night.desk.takes = 100.0
+    report = night.run()
+    assert night.desk.done == ["pin tiny"]
+    assert report.decisions["tiny"].words == (
+        "1 min 30 s are left of the window, and it takes 1 min 40 s"
+    )
+    assert report.failure is None
+
+
+def test_a_timer_waits_for_its_part_of_the_jitter(night: Night) -> None:
+    given = schedule(windows={"night": replace(NIGHT, jitter=3600.0)})
+    night.clock[0] = OPENS
+    night.run(given, by_timer=True)
+    (waited,) = night.slept
+    assert 0 < waited < 3600
+    assert night.desk.done == ["pin tiny", "upgrade tiny@v2"]
+    # A person's run begins at once.
+    night.clock[0] = OPENS + DAY
+    night.desk.states["tiny"] = upstream(OLD)
+    night.run(given)
+    assert len(night.slept) == 1
+
+
+def test_openings_without_a_run_are_told_once_and_not_made_up_for(night: Night) -> None:
+    night.run()
+    night.desk.done.clear()
+    night.said.clear()
+    night.clock[0] = OPENS + 3 * DAY + 12 * 3600
+    report = night.run(by_timer=True)
+    assert [each.opens for each in report.missed] == [OPENS + day * DAY for day in (1, 2, 3)]
+    assert night.said[0] == "missed: the window night of Wed 2026-12-02 02:00 UTC; not made up for"
+    assert night.desk.done == []
+    assert night.run(by_timer=True).missed == ()
+    assert len(night.record.read().missed) == 3
+
+
+def test_a_run_that_was_killed_is_not_begun_again_in_its_window(night: Night) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> Ended:
+        raise Killed
+
+    night.desk.upgrade = killed  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        night.run()
+    assert night.record.read().runs[0].code == 130
+    report = night.run()
+    assert (report.openings, night.desk.done) == ([], ["pin tiny"])
+
+
+def test_a_window_on_the_day_that_the_clocks_change_is_worked_in_once(night: Night) -> None:
+    berlin = Window("night", time(2, 30), 3600.0, "Europe/Berlin", (6,), jitter=0.0)
+    given = schedule(Rule("tiny", Upkeep.PIN_ONLY), windows={"night": berlin})
+    # Clocks go back on 2026-10-25: 02:30 comes at 00:30 and at 01:30 UTC.
+    begin = datetime(2026, 10, 25, tzinfo=UTC).timestamp()
+    night.clock[0] = begin
+    worked = []
+    for minute in range(0, 240, 10):
+        night.clock[0] = begin + minute * 60
+        if night.run(given, by_timer=True).openings:
+            worked.append(minute)
+    assert worked == [30]
+
+
+def deployment(number: int, started: float, ended: float | None, outcome: Outcome) -> Deployment:
+    return Deployment(
+        id=number,
+        model="tiny",
+        action="upgrade",
+        release=2,
+        previous=1,
+        slot="green",
+        actor="a",
+        outcome=outcome,
+        reason="",
+        started_at=started,
+        ended_at=ended,
+        rollout="r1",
+    )
+
+
+def test_an_upgrade_is_expected_to_take_as_long_as_the_last_one() -> None:
+    guard = Guard(steps=(ShareStep(0.01, 300.0), ShareStep(0.5, 60.0)), bake=40.0)
+    assert expected_seconds([], guard) == 600 + 300 + 60 + 40
+    known = [
+        deployment(3, 500.0, None, Outcome.FAILED),
+        deployment(2, 150.0, 400.0, Outcome.LIVE),
+        deployment(1, 100.0, 140.0, Outcome.LIVE),
+    ]
+    assert expected_seconds(known, guard) == 300.0
+    interrupted = replace(deployment(4, 1000.0, 1900.0, Outcome.UNDONE), rollout="r2")
+    assert expected_seconds([interrupted, *known], guard) == 900.0
+    assert expected_seconds([replace(interrupted, ended_at=4000.0)], guard) == 3000.0
+
+
+def test_an_exchange_of_adapters_says_nothing_of_a_start() -> None:
+    def ended(number: int, kind: str, seconds: float) -> Deployment:
+        step = StepRecord(1, kind, "", Outcome.LIVE, 0.0, seconds)
+        done = deployment(number, 1000.0 * number, 1000.0 * number + seconds, Outcome.LIVE)
+        return replace(done, rollout=f"r{number}", steps=(step,))
+
+    known = [ended(3, "adapt", 4.0), ended(2, "start", 240.0), ended(1, "adapt", 9.0)]
+    assert expected_seconds(known, Guard()) == 240.0
+    assert expected_seconds(known, Guard(), of_adapter=True) == 4.0
