@@ -119,25 +119,78 @@ def test_the_document_has_the_same_figures(office: Prompt) -> None:
         (("cost", "--no-hosts", "--since", "7d"),
          "the history has no use and no replica between 2026-11-21 and 2026-11-27"),
         (("cost", "--since", "soon"), "--since 'soon' is no day"),
-        (("cost", "--since", "2026-11-20", "--until", "7w"), "--since 2026-11-20 is after 2026-10-10"),
+        (("cost", "--since", "2026-11-20", "--until", "7w"), "--since 2026-11-20 is after --until 2026-10-10"),
         (("cost", "--until", "2026-11-28"), "--until 2026-11-28 has not come yet"),
         (("cost", "--no-hosts", "--readings", "absent.csv"), "absent.csv does not exist"),
         (("cost", "--tokens-in", "1", "--tokens-out", "1", "--tokens-cached", "2"),
          "--tokens-cached 2 is more than --tokens-in 1"),
         (("cost", *TRAFFIC, "--readings", "absent.csv"),
-         "--readings belong to recorded use, and --tokens-in and --tokens-out state another one"),
+         "--readings is for recorded use, and --tokens-in and --tokens-out state another traffic"),
+        (("cost", *TRAFFIC, "--since", "7d"),
+         "--since is for recorded use, and --tokens-in and --tokens-out state another traffic"),
+        (("cost", "--days", "7"),
+         "--days is for a traffic that is stated, and neither --tokens-in nor --tokens-out states one"),
+        (("cost", "--tokens-cached", "7"),
+         "--tokens-cached is for a traffic that is stated, and neither --tokens-in nor --tokens-out states one"),
+        (("cost", "--model", "small"),
+         "--model is that of a stated traffic; recorded use is shown with all its models"),
+        (("cost", *TRAFFIC, "--model", ""), "the stated traffic is of no model"),
+        (("cost", "--no-hosts", "--readings", ""), ". is a directory"),
+        (("cost", "--since", "0d"), "--since '0d' is no day"),
+        (("cost", "--since", "20261101"), "--since '20261101' is no day"),
+        (("cost", "--until", ""), "--until '' is no day"),
+        (("cost", *TRAFFIC, "--csv", "--json"), "--csv and --json exclude each other"),
+        (("cost", *TRAFFIC, "--what-if", ""), "--what-if : '' is nothing that --what-if knows"),
         (("cost", *TRAFFIC, "--host", "gpu9"), "the host 'gpu9' has no price on 2026-11-27"),
         (("cost", *TRAFFIC, "--against", "openai/gpt-7"), "no price of 'openai/gpt-7' is known"),
         (("cost", *TRAFFIC, "--what-if", "hosts=0"), "--what-if hosts=0: hosts=0 leaves 0 hosts"),
         (("cost", *TRAFFIC, "--costs", "absent.yaml"), "absent.yaml does not exist"),
         (("prices", "nobody"), "no closed model is named like nobody"),
+        (("prices", "--costs", "absent.yaml"), "absent.yaml does not exist"),
+        (("idle", "--since", "2026-11-28"), "--since 2026-11-28 is after today"),
+        (("idle", "--since", "0d"), "--since '0d' is no day"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused(office: Prompt, words: tuple[str, ...], message: str) -> None:
     said = office(*words)
     assert said.code == 2
+    if "--json" in words:
+        assert said.json()["error"]["message"] == message
+        return
     assert said.err.splitlines()[0] == f"error: {message}"
     assert said.err.splitlines()[1].startswith("hint: ")
+
+
+def test_a_capacity_that_was_measured_on_a_day_that_has_not_come_is_refused(office: Prompt) -> None:
+    file = office.place / "costs.yaml"
+    # Today is 2026-11-27; tomorrow is the day of another time zone.
+    file.write_text(COSTS.replace("measured: 2026-11-01", "measured: 2026-11-28", 1))
+    assert office("cost", *TRAFFIC).code == 0
+    file.write_text(COSTS.replace("measured: 2026-11-01", "measured: 2026-11-29", 1))
+    for words in (("cost", *TRAFFIC), ("idle",), ("prices",)):
+        said = office(*words)
+        assert said.code == 2, words
+        assert "costs.yaml:17:90: capacity.measured: 2026-11-29 has not come yet" in said.err
+
+
+def test_an_unknown_model_of_the_file_of_costs_is_refused_with_its_field(office: Prompt) -> None:
+    file = office.place / "costs.yaml"
+    file.write_text(COSTS.replace("[openai/gpt-6.1-terra,", "[nobody/x,"))
+    said = office("cost", *TRAFFIC)
+    assert said.code == 2
+    assert "no price of 'nobody/x', which the file of costs has in `against`, is known" in said.err
+
+
+def test_a_closed_model_that_is_named_twice_is_compared_once(office: Prompt) -> None:
+    again = ("--against", "openai/gpt-6-luna") * 2
+    assert len(office("cost", *TRAFFIC, *again, "--json").json()["apis"]) == 1
+
+
+def test_no_number_is_shown_in_powers_of_ten(office: Prompt) -> None:
+    few = ("--tokens-in", "1", "--tokens-out", "1", "--days", "3660")
+    said = office("cost", *few, "--what-if", "traffic=2").out
+    assert "(3,660 days)" in said
+    assert not re.search(r"[0-9]e[-+]?[0-9]", said, re.IGNORECASE), said
 
 
 def test_recorded_use_is_billed_with_the_time_that_models_held_hosts(office: Prompt) -> None:
@@ -159,6 +212,22 @@ def test_recorded_use_is_billed_with_the_time_that_models_held_hosts(office: Pro
     text = office(*words).out
     assert text.startswith("2026-11-02 to 2026-11-08 (7 days), all amounts in EUR\n")
     assert "(no model)" in text
+
+
+def test_readings_that_count_for_nothing_are_named(office: Prompt) -> None:
+    Week("mixed", office.place / "home").history.close()
+    files, days = WEEKS / "mixed", ("--since", "2026-11-02", "--until", "2026-11-08")
+    (office.place / "costs.yaml").write_text(
+        (files / "costs.yaml").read_text() + "exchange: {USD: {rate: 0.92, read: 2026-11-20}}\n"
+    )
+    lines = [f"{1_762_000_000},{host},5\n" for host in ("gpu1", "gpu2", "gpu9")]
+    (office.place / "meter.csv").write_text("at,host,kwh\n" + "".join(lines))
+    said = office("cost", "--no-hosts", *days, "--readings", "meter.csv")
+    assert said.code == 0
+    assert [line for line in said.err.splitlines() if "readings" in line] == [
+        "gpu2 has readings, and is not `metered` in the file of costs: they count for nothing",
+        "gpu9 has readings, and no price in the file of costs: they count for nothing",
+    ]
 
 
 def test_where_nobody_asked_all_of_the_bill_is_idle_time(office: Prompt) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def test_readings_become_energy(prompt: Prompt, world: World) -> None:
         assert said.code == 0
         assert "gpu2: nothing counts its energy: no NVIDIA driver that counts energy" in said.err
     assert said.out.splitlines() == ["HOST  DEVICES  KWH", "gpu1  2        1.500000"]
-    (found,) = load_readings(Path("readings.csv")).metered
+    (found,) = load_readings(Path("readings.csv"), math.inf).metered
     assert (found.host, str(found.kwh), found.span.seconds) == ("gpu1", "0.500000", 3600)
 
 

@@ -104,6 +104,7 @@ def test_rows_may_be_of_several_kinds_in_the_order_asked_for(fleet: Fleet) -> No
     [
         (("--since", "1d"), ["-", "ann"]),
         (("--since", "2d"), ["-", "ann", "bob"]),
+        (("--since", "1w"), ["-", "ann", "bob"]),
         (("--since", f"{YESTERDAY}", "--until", f"{YESTERDAY}"), ["bob"]),
         (("--since", "2020-01-01", "--until", "2020-12-31"), ["old"]),
         (("--model", "poet"), ["-"]),
@@ -182,6 +183,11 @@ def test_what_did_not_come_in_is_said(fleet: Fleet) -> None:
     [
         (("--since", "soon"), "--since 'soon' is no day"),
         (("--since", "2026-13-01"), "--since '2026-13-01' is no day"),
+        (("--since", "0d"), "--since '0d' is no day"),
+        (("--since", "2026-W45-1"), "--since '2026-W45-1' is no day"),
+        (("--until", "2999-01-01"), "--until 2999-01-01 has not come yet"),
+        (("--model", ""), "--model has no name"),
+        (("--key", ""), "--key has no name"),
         (("--until", "-1"), "--until '-1' is no day"),
         (
             ("--since", "2026-02-02", "--until", "2026-02-01"),

@@ -120,7 +120,7 @@ def test_recorded_use_is_collected_first_and_hosts_that_are_away_are_named(
         asked.extend(each.name for each in hosts)
         return Collected(errors={"localhost": HostError("gone")})
 
-    monkeypatch.setattr("toolkit.cli.cost.collect", collect)
+    monkeypatch.setattr("toolkit.cli.traffic.collect", collect)
     said = desk("which", "tiny")
     assert "the history has no use" in said.err
     assert asked == ["localhost"]

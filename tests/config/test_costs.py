@@ -140,6 +140,9 @@ hosts:
          "costs.yaml:4:41: capacity.output: 0 is not between 0.001 and 1,000,000,000,000"),
         (SMALL + "capacity: [{model: a, input: 1, output: 1}]\n",
          "costs.yaml:4:12: capacity: `measured` is missing: the day on which it was measured"),
+        (SMALL + "capacity: [{model: a, input: 1, output: 1, measured: 2026-11-01},\n"
+                 "  {model: a, input: 2, output: 2, measured: 2026-11-02}]\n",
+         "costs.yaml:5:3: capacity: a has a capacity above"),
         (SMALL + "energy: {kwh: 0.3, pue: 0.9}\n",
          "costs.yaml:4:25: energy.pue: 0.9 is not between 1 and 1,000,000,000,000"),
         (SMALL + "charge: {a: {input: 1, output: 2}}\n",
@@ -204,3 +207,12 @@ def test_a_table_that_was_changed_is_refused(change: object, words: str, tmp_pat
         load_price_table(path)
     with pytest.raises(InputError, match="cannot be read"):
         load_price_table(tmp_path / "absent.json")
+
+
+def test_a_currency_in_small_letters_is_taken_for_its_code() -> None:
+    with pytest.raises(InputError) as refused:
+        load(SMALL.replace("EUR", "eur"))
+    assert refused.value.hint == "did you mean EUR?"
+    with pytest.raises(InputError) as refused:
+        load(SMALL.replace("EUR", "QQQ"))
+    assert refused.value.hint == "docs/economics.md has an example"

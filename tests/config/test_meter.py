@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from pathlib import Path
 
@@ -59,33 +60,36 @@ def test_a_counter_that_began_anew_and_a_long_gap_are_said() -> None:
         (HEAD + "2026-11-02T00:00:00Z,a,nan\n", "m.csv:2: 'nan' is no number of kilowatt hours"),
         (HEAD + "1000000000,a,5\n999999999,a,6\n",
          "m.csv:3: the reading of a is not later than the one before: a clock went back"),
+        (HEAD + "1000000000,a,5\n1000000000,a,5\n", "m.csv:3: a second reading of a for the same time"),
+        (HEAD + "1000000000,a,5\n2000003601,a,6\n",
+         "m.csv:3: the reading of a is of a time that has not come yet"),
         (HEAD + '1000000000,"a,5\n', "m.csv:2: no CSV: unexpected end of data"),
     ],
 )  # fmt: skip
 def test_a_fault_has_its_line(text: str, message: str) -> None:
     with pytest.raises(InputError) as refused:
-        parse_readings(Path("m.csv"), text)
+        parse_readings(Path("m.csv"), text, now=2_000_000_000)
     assert refused.value.message == message
     assert refused.value.hint
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.csv does not exist"):
-        load_readings(tmp_path / "absent.csv")
+        load_readings(tmp_path / "absent.csv", math.inf)
 
 
 def test_readings_are_added_to_a_file(tmp_path: Path) -> None:
     path = tmp_path / "readings.csv"
-    append_readings(path, [reading_line("a", 1_762_041_600.9, 3_600_000.0)])
-    append_readings(path, [reading_line("a", 1_762_045_200.0, 5_400_000.0)])
+    append_readings(path, [reading_line("a", 1_762_041_600.9, 3_600_000.0)], math.inf)
+    append_readings(path, [reading_line("a", 1_762_045_200.0, 5_400_000.0)], math.inf)
     assert (
         path.read_text()
         == HEAD + "2025-11-02T00:00:00Z,a,1.000000\n2025-11-02T01:00:00Z,a,1.500000\n"
     )
-    assert [each.kwh for each in load_readings(path).metered] == [Decimal("0.5")]
+    assert [each.kwh for each in load_readings(path, math.inf).metered] == [Decimal("0.5")]
     before = path.read_text()
     with pytest.raises(InputError, match="a clock went back"):
-        append_readings(path, [reading_line("a", 1_762_041_600.0, 9.0)])
+        append_readings(path, [reading_line("a", 1_762_041_600.0, 9.0)], math.inf)
     assert path.read_text() == before
 
 
@@ -93,5 +97,5 @@ def test_a_file_of_something_else_gets_no_readings(tmp_path: Path) -> None:
     path = tmp_path / "costs.yaml"
     path.write_text("currency: EUR\n")
     with pytest.raises(InputError, match="the first line is not"):
-        append_readings(path, [reading_line("a", 1_762_041_600.0, 9.0)])
+        append_readings(path, [reading_line("a", 1_762_041_600.0, 9.0)], math.inf)
     assert path.read_text() == "currency: EUR\n"

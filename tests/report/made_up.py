@@ -7,7 +7,7 @@ import random
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -275,4 +275,4 @@ def made_cost(history: History, size: Size, place: Path) -> Cost:
     file = place / "costs.yaml"
     file.write_text(f"currency: USD\nhosts:\n{hosts}capacity:\n{capacity}")
     since = NOW - size.days * 86_400
-    return cost_of(history, load_costs(file), load_price_table().models, since, NOW)
+    return cost_of(history, load_costs(file, date.max), load_price_table().models, since, NOW)

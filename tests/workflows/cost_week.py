@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime
@@ -80,10 +81,12 @@ class Week:
 
     def bill(self) -> Account:
         meter = self.files / "meter.csv"
-        metered: tuple[Metered, ...] = load_readings(meter).metered if meter.exists() else ()
+        metered: tuple[Metered, ...] = (
+            load_readings(meter, math.inf).metered if meter.exists() else ()
+        )
         span = window(date(2026, 11, 2), date(2026, 11, 8), 2**40)
         situation, notes = recorded(
-            self.history, load_costs(self.files / "costs.yaml"), span, metered
+            self.history, load_costs(self.files / "costs.yaml", date.max), span, metered
         )
         assert notes == ()
         return account(situation)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli.context import home_directory, open_history
-from toolkit.cli.cost import first_and_last
+from toolkit.cli.days import first_and_last
 from toolkit.cli.options import costs_option, home_option, json_option, schedule_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.views.cost_json import money
@@ -49,7 +49,7 @@ def idle(costs_path: str, since: str, schedule_path: str, home: str | None, as_j
     from toolkit.config.costs import load_costs
 
     today = datetime.fromtimestamp(time.time(), UTC).date()
-    days, costs = first_and_last(since, "", today), load_costs(Path(costs_path))
+    days, costs = first_and_last(since, None, today), load_costs(Path(costs_path), today)
     history = open_history(home_directory(home))
     situation, notes = recorded(history, costs, window(*days, int(time.time())), keys=False)
     found, hours = idleness(situation), known_hours(schedule_path)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +224,8 @@ def _charge(costs_path: str) -> Charge:
     """Return what keys are charged by the file of costs; raises InputError or RefusedError."""
     from toolkit.config.costs import load_costs
 
-    return charge_of(load_costs(Path(costs_path)), time.time())
+    now = time.time()
+    return charge_of(load_costs(Path(costs_path), datetime.fromtimestamp(now, UTC).date()), now)
 
 
 def _amount(text: str, charge: Charge) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -35,7 +36,7 @@ def meter(readings: str, fleet: str | None, home: str | None, as_json: bool) -> 
     hosts = open_hosts(fleet, place)
     found = read_counters(hosts)
     lines = [reading_line(name, each.at, each.joules) for name, each in found.counts.items()]
-    append_readings(Path(readings), lines)
+    append_readings(Path(readings), lines, time.time())
     failure = None
     if found.errors:
         hint = "toolkit doctor; the next reading has what they used meanwhile"

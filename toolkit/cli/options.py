@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from toolkit.cli.passwords import remember_asking
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 DEFAULT_SCHEDULE = "schedule.yaml"
+DEFAULT_COSTS = "costs.yaml"
 
 
 def json_option() -> Decorator:
@@ -37,10 +39,15 @@ def costs_option() -> Decorator:
         "--costs",
         "costs_path",
         envvar="TOOLKIT_COSTS",
-        default="costs.yaml",
+        default=DEFAULT_COSTS,
         show_default=True,
         help="The file with the prices of hosts.",
     )
+
+
+def without_costs(path: str) -> bool:
+    """Return whether there is no file of costs: none was named, and none of the usual name is there."""
+    return path == DEFAULT_COSTS and not Path(path).exists()
 
 
 def schedule_option() -> Decorator:

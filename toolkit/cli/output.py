@@ -10,7 +10,13 @@ from typing import Any
 import click
 
 from toolkit.cli.views.table import folded_line, has_colours, table_lines, terminal_width
-from toolkit.errors import ToolkitError
+from toolkit.errors import InputError, ToolkitError
+
+
+def require_one_form(*, csv: bool, json: bool) -> None:
+    """Raise InputError where --csv and --json are both given."""
+    if csv and json:
+        raise InputError("--csv and --json exclude each other", hint="give one of the two")
 
 
 def say(text: str = "") -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from toolkit.cli.options import costs_option, json_option
+from toolkit.cli.options import costs_option, json_option, without_costs
 from toolkit.cli.output import print_json, say, table
 from toolkit.cli.views.cost import api_rows
 from toolkit.cli.views.cost_json import api_document
@@ -27,7 +29,8 @@ def prices(words: tuple[str, ...], costs_path: str, as_json: bool) -> None:
     from toolkit.config.costs import load_costs
 
     shipped = load_price_table()
-    own = load_costs(Path(costs_path)).apis if Path(costs_path).exists() else {}
+    today = datetime.fromtimestamp(time.time(), UTC).date()
+    own = {} if without_costs(costs_path) else load_costs(Path(costs_path), today).apis
     known = {
         name: each
         for name, each in {**shipped.models, **own}.items()

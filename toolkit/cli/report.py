@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from toolkit.cli.options import (
     home_option,
     json_option,
     registry_option,
+    without_costs,
 )
 from toolkit.cli.output import note, print_json, say
 from toolkit.cli.views.report.page import page
@@ -92,6 +94,8 @@ def report(
     The page holds no script and loads nothing. Hosts that do not answer are named in it and change no exit code.
     """
     until = time.time()
+    if not since:
+        raise InputError("--since names no time", hint="--since 30d")
     begin = max(0.0, moments.since(since, until))
     if begin >= until:
         raise InputError(f"--since {since!r} is not in the past", hint="--since 30d")
@@ -147,9 +151,10 @@ def _upstream(registry: Callable[[], Registry], registry_path: str, place: Path)
 
 def _cost(costs_path: str, history: History, since: float, until: float) -> Cost:
     """Return what the period cost, nothing where there is no file of costs."""
-    path = Path(costs_path)
-    if not path.exists():
+    if without_costs(costs_path):
         return Cost()
     from toolkit.config.costs import load_costs
 
-    return cost_of(history, load_costs(path), load_price_table().models, since, until)
+    today = datetime.fromtimestamp(until, UTC).date()
+    costs = load_costs(Path(costs_path), today)
+    return cost_of(history, costs, load_price_table().models, since, until)

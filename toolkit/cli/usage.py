@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import csv
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from toolkit.adapters.history.history import History
 from toolkit.cli.context import home_directory, open_history, open_hosts
+from toolkit.cli.days import first_and_last
 from toolkit.cli.ops_figures import keep_ops_current
 from toolkit.cli.options import fleet_option, home_option, json_option
-from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.output import note, print_json, require_one_form, say, table
 from toolkit.cli.unknown_model import require_known
 from toolkit.config.known_names import known_keys
 from toolkit.domain.model import unknown
@@ -45,15 +45,15 @@ from toolkit.workflows.use.collect import Collected, collect, tell
     help="The first day, as in 2026-11-01 or 7d: today and the 6 before.",
 )
 @click.option(
-    "--until", default="", metavar="DAY", help="The last day; it counts.  [default: today]"
+    "--until", default=None, metavar="DAY", help="The last day; it counts.  [default: today]"
 )
 @click.option(
     "--model",
-    default="",
+    default=None,
     metavar="NAME",
     help="Only this model with its adapters, or this adapter.",
 )
-@click.option("--key", default="", metavar="NAME", help="Only this key.")
+@click.option("--key", default=None, metavar="NAME", help="Only this key.")
 @click.option(
     "--no-hosts", is_flag=True, help="Show what the history has; collect nothing from the hosts."
 )
@@ -69,10 +69,10 @@ def usage(
     Days are in UTC. Hosts that do not answer are named; what they recorded is collected when they are back, and their
     absence changes no exit code.
     """
-    if as_csv and as_json:
-        raise InputError("--csv and --json exclude each other", hint="give one of the two")
-    by, model, key = wanted["by"], wanted["model"], wanted["key"]
-    first, last = _days(wanted["since"], wanted["until"] or "1d")
+    require_one_form(csv=as_csv, json=as_json)
+    by, model, key = wanted["by"], _filter("model", wanted), _filter("key", wanted)
+    today = datetime.fromtimestamp(time.time(), UTC).date()
+    first, last = map(str, first_and_last(wanted["since"], wanted["until"], today))
     place = home_directory(home)
     history = open_history(place)
     collected = Collected()
@@ -103,6 +103,14 @@ def usage(
             note(f"{cursor.host}: {cursor.lost} records were dropped before they were collected")
 
 
+def _filter(name: str, wanted: dict[str, str | None]) -> str:
+    """Return the name that an option filters by, empty for all; raises InputError for an option without a name."""
+    found = wanted[name]
+    if found == "":
+        raise InputError(f"--{name} has no name", hint=f"leave --{name} out, for all")
+    return found or ""
+
+
 def _require_known(
     history: History, model: str, key: str, fleet: str | None, home: str | None
 ) -> None:
@@ -113,28 +121,6 @@ def _require_known(
     keys = known_keys(home_directory(home), fleet)
     if key and keys and key not in (*keys, NO_KEY) and not history.use(by=("key",), key=key):
         raise unknown("key", key, keys, where="on the hosts")
-
-
-def _days(since: str, until: str) -> tuple[str, str]:
-    """Return the first and the last day; raises InputError."""
-    today = datetime.fromtimestamp(time.time(), UTC).date()
-    first, last = _day(since, "--since", today), _day(until, "--until", today)
-    if first > last:
-        raise InputError(f"--since {first} is after --until {last}", hint="--since 30d")
-    return first, last
-
-
-def _day(text: str, option: str, today: date) -> str:
-    """Return the day that an option names; raises InputError."""
-    if found := re.fullmatch(r"([0-9]{1,5})d", text):
-        back = max(int(found[1]) - 1, 0)
-        return (today - timedelta(days=min(back, 20_000))).isoformat()
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise InputError(
-            f"{option} {text!r} is no day", hint=f"{option} 7d, or {option} {today}"
-        ) from None
 
 
 def _document(

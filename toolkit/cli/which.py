@@ -16,7 +16,7 @@ from toolkit.adapters.door.door import Door
 from toolkit.adapters.matching.matching import matching
 from toolkit.cli.ask import reachable, read_key
 from toolkit.cli.context import home_directory, open_fleet, open_history, read_registry
-from toolkit.cli.cost import collected, first_and_last, recorded_situation, stated_situation
+from toolkit.cli.days import first_and_last
 from toolkit.cli.numbers import Decimal, Whole
 from toolkit.cli.options import (
     costs_option,
@@ -26,6 +26,7 @@ from toolkit.cli.options import (
     registry_option,
 )
 from toolkit.cli.output import note, print_json, say, table
+from toolkit.cli.traffic import collected, is_stated, recorded_situation, stated_situation
 from toolkit.config.price_table import load_price_table
 from toolkit.domain.economics import MILLION
 from toolkit.domain.fleet import is_loopback
@@ -128,16 +129,17 @@ def which(model: str, as_json: bool, **options: Any) -> None:
 def _bill(model: str, options: dict[str, Any]) -> Bill:
     from toolkit.config.costs import load_costs
 
-    costs = load_costs(Path(options["costs_path"]))
+    stated = is_stated(options["tokens_in"], options["tokens_out"])
     today = datetime.fromtimestamp(time.time(), UTC).date()
-    if options["tokens_in"] is None and options["tokens_out"] is None:
-        days = first_and_last(options["since"], "", today)
+    costs = load_costs(Path(options["costs_path"]), today)
+    if not stated:
+        days = first_and_last(options["since"], None, today)
         place = home_directory(options["home"])
         history = open_history(place)
         if not options["no_hosts"]:
             for words in collected(options["fleet"], place, history):
                 note(words)
-        situation, notes = recorded_situation(costs, days, "", history, keys=False)
+        situation, notes = recorded_situation(costs, days, None, history, keys=False)
         for words in notes:
             note(words)
     else:

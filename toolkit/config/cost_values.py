@@ -90,9 +90,13 @@ class Values:
         self, where: Where, noun: str, name: Any, known: Collection[str], *, at_key: bool = False
     ) -> InputError:
         """Return the error about a name that is none of the known ones."""
-        near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
-        shown = ", ".join(known) if len(known) <= 12 else self._hint
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {shown}"
+        # Names are taken for the one that they differ from in capitals alone.
+        text, same = str(name), {each.lower(): each for each in known}
+        near = difflib.get_close_matches(text, known, n=3, cutoff=0.5)
+        if text.lower() in same:
+            near = [same[text.lower()]]
+        shown = f"known: {', '.join(known)}" if len(known) <= 12 else self._hint
+        hint = f"did you mean {' or '.join(near)}?" if near else shown
         return self.fault(where, f"no {noun} {str(name)[:60]!r}", hint, at_key=at_key)
 
     def fault(

@@ -49,21 +49,25 @@ _HOST = ("from", "until", "hourly", "purchase", "hosting", "people", "watts", "m
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}")
 
 
-def load_costs(path: Path) -> Costs:
-    """Return the costs in the file `path`; raises InputError with file, line and column."""
-    return parse_costs(path, read_text(path, limit=MAX_BYTES, hint=EXAMPLE))
+def load_costs(path: Path, today: date) -> Costs:
+    """Return the costs in the file `path`, as it is read on the day `today`.
+
+    Raises InputError with file, line and column.
+    """
+    return parse_costs(path, read_text(path, limit=MAX_BYTES, hint=EXAMPLE), today)
 
 
-def parse_costs(path: Path, text: str) -> Costs:
+def parse_costs(path: Path, text: str, today: date = date.max) -> Costs:
     """Return the costs in `text`, the content of `path`; see `load_costs`."""
-    return _Reader(parse_yaml(path, text)).costs()
+    return _Reader(parse_yaml(path, text), today).costs()
 
 
 class _Reader(Values):
     """Reads one document."""
 
-    def __init__(self, document: YamlText) -> None:
+    def __init__(self, document: YamlText, today: date) -> None:
         super().__init__(document, EXAMPLE)
+        self.today = today
 
     def costs(self) -> Costs:
         data = self.mapping((), _TOP)
@@ -84,10 +88,7 @@ class _Reader(Values):
             currency,
             hosts,
             offers,
-            tuple(
-                self._capacity(("capacity", number))
-                for number in range(len(self.sequence(("capacity",)) if "capacity" in data else ()))
-            ),
+            self._capacities(data),
             kwh or Decimal(0),
             self.amount(("energy", "pue"), least=Decimal(1)) if "pue" in energy else Decimal(1),
             person_hour or Decimal(0),
@@ -221,11 +222,34 @@ class _Reader(Values):
         data = self.mapping(where, ("rest",))
         return self.amount((*where, "rest")) if "rest" in data else Decimal(0)
 
+    def _capacities(self, data: Mapping[str, Any]) -> tuple[Capacity, ...]:
+        """Return the capacities, at most one for each model on each device."""
+        found: dict[tuple[str, str], Capacity] = {}
+        for number in range(len(self.sequence(("capacity",)) if "capacity" in data else ())):
+            each = self._capacity(("capacity", number))
+            if (each.model, each.device) in found:
+                device = f" on {each.device}" if each.device else ""
+                raise self.fault(
+                    ("capacity", number),
+                    f"{each.model}{device} has a capacity above",
+                    "keep the one that was measured last",
+                )
+            found[each.model, each.device] = each
+        return tuple(found.values())
+
     def _capacity(self, where: Where) -> Capacity:
         data = self.mapping(where, ("model", "device", "input", "cached", "output", "measured"))
         for name in ("model", "input", "output"):
             if name not in data:
                 raise self.fault(where, f"the capacity has no `{name}`", f"add `{name}:`")
+        measured = self._day_of(where, "measured", data, "the day on which it was measured")
+        # A day later than today's is today's of another time zone.
+        if (measured - self.today).days > 1:
+            raise self.fault(
+                (*where, "measured"),
+                f"{measured} has not come yet",
+                "write the day on which it was measured",
+            )
         least = Decimal("0.001")
         given = self.amount((*where, "input"), least=least)
         return Capacity(
@@ -234,7 +258,7 @@ class _Reader(Values):
             given,
             self.amount((*where, "cached"), least=least) if "cached" in data else given,
             self.amount((*where, "output"), least=least),
-            self._day_of(where, "measured", data, "the day on which it was measured"),
+            measured,
         )
 
     def _exchange(self, name: str, currency: str) -> Exchange:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ MAX_BYTES = 2**26
 HEADER = ("at", "host", "kwh")
 # A longer stretch between two readings is named: its energy counts, but nobody knows when in it it flowed.
 LONG = 26 * 3600
+# The clocks of two machines may differ by so much.
+AHEAD = 3600
 _KWH = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 _UNIX = re.compile(r"[0-9]{9,11}(\.[0-9]{1,9})?")
 _HINT = "write lines like 2026-11-02T00:00:00Z,gpu1,1234.5 below the line at,host,kwh"
@@ -25,33 +28,35 @@ _HINT = "write lines like 2026-11-02T00:00:00Z,gpu1,1234.5 below the line at,hos
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """The energy between readings, and remarks on them."""
+    """The energy between readings, remarks on them, and the hosts that have any."""
 
-    metered: tuple[Metered, ...]
-    notes: tuple[str, ...]
-
-
-def load_readings(path: Path) -> Readings:
-    """Return the readings in the file `path`; raises InputError with file and line."""
-    return parse_readings(path, read_text(path, limit=MAX_BYTES, hint=_HINT))
+    metered: tuple[Metered, ...] = ()
+    notes: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
-def parse_readings(path: Path, text: str) -> Readings:
+def load_readings(path: Path, now: float) -> Readings:
+    """Return the readings in the file `path`, as it is read at `now`; raises InputError with file and line."""
+    return parse_readings(path, read_text(path, limit=MAX_BYTES, hint=_HINT), now)
+
+
+def parse_readings(path: Path, text: str, now: float = math.inf) -> Readings:
     """Return the readings in `text`, the content of `path`.
 
     A counter that falls began anew at 0, which is said. Raises InputError with the line for what is no reading, for a
-    last line that was cut, and for a reading that is not later than the one before of its host.
+    last line that was cut, for a reading that is not later than the one before of its host, and for one of a time
+    that has not come: what would flow until then would count as measured.
     """
     if text and not text.endswith("\n"):
         raise _fault(path, text.count("\n") + 1, "the last line has no end: it was cut")
-    parser = _Parser(path)
+    parser = _Parser(path, now)
     # Spreadsheets write a mark of the encoding first.
     rows = list(_rows(path, text.removeprefix("\ufeff")))
     if not rows or tuple(rows[0][1]) != HEADER:
         raise _fault(path, 1, "the first line is not `at,host,kwh`")
     for line, row in rows[1:]:
         parser.add(line, row)
-    return Readings(tuple(parser.found), tuple(parser.notes))
+    return Readings(tuple(parser.found), tuple(parser.notes), tuple(parser.last))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ def reading_line(host: str, at: float, joules: float) -> Reading:
     return Reading(int(at), host, f"{Decimal(repr(joules)) / 3_600_000:.6f}")
 
 
-def append_readings(path: Path, readings: Sequence[Reading]) -> None:
+def append_readings(path: Path, readings: Sequence[Reading], now: float) -> None:
     """Add readings to the file `path`, which is made where it is missing.
 
     Raises InputError, and writes nothing, where the file would not be one of readings, such as after a clock went back.
@@ -78,7 +83,7 @@ def append_readings(path: Path, readings: Sequence[Reading]) -> None:
         f"{datetime.fromtimestamp(each.at, UTC):%Y-%m-%dT%H:%M:%SZ},{each.host},{each.kwh}\n"
         for each in readings
     )
-    parse_readings(path, there + lines)
+    parse_readings(path, there + lines, now)
     if not path.exists():
         lines = there + lines
     with path.open("a", encoding="utf-8") as file:
@@ -88,6 +93,7 @@ def append_readings(path: Path, readings: Sequence[Reading]) -> None:
 @dataclass(slots=True)
 class _Parser:
     path: Path
+    now: float
     last: dict[str, tuple[int, Decimal]] = field(default_factory=dict)
     found: list[Metered] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -100,10 +106,16 @@ class _Parser:
             raise _fault(self.path, line, "the reading has no host")
         if not _KWH.fullmatch(counter):
             raise _fault(self.path, line, f"{ascii(counter)[:40]} is no number of kilowatt hours")
+        if at > self.now + AHEAD:
+            raise _fault(
+                self.path, line, f"the reading of {host} is of a time that has not come yet"
+            )
         kwh = Decimal(counter)
         if host in self.last:
             before, count = self.last[host]
-            if at <= before:
+            if at == before:
+                raise _fault(self.path, line, f"a second reading of {host} for the same time")
+            if at < before:
                 raise _fault(
                     self.path,
                     line,

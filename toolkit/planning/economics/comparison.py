@@ -57,11 +57,13 @@ def chosen_apis(
     """
     known = {**shipped, **costs.apis}
     found = []
-    for name in named or costs.against or [each for each in USUAL if each in known]:
+    where = "" if named or not costs.against else ", which the file of costs has in `against`,"
+    asked = named or costs.against or [each for each in USUAL if each in known]
+    for name in dict.fromkeys(asked):
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
             raise InputError(
-                f"no price of {name!r} is known",
+                f"no price of {name!r}{where} is known",
                 hint=f"did you mean {' or '.join(near)}?" if near else "toolkit prices",
             )
         found.append(known[name])

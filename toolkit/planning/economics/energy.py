@@ -71,6 +71,15 @@ def energy_of(
     return Energy(idle, total - idle, extra, source)
 
 
+def uncounted(hosts: Iterable[str], costs: Costs) -> Iterable[str]:
+    """Yield a remark for each of the `hosts` with readings that count for nothing."""
+    for host in hosts:
+        if host not in costs.hosts:
+            yield f"{host} has readings, and no price in the file of costs: they count for nothing"
+        elif not any(price.metered for price in costs.hosts[host]):
+            yield f"{host} has readings, and is not `metered` in the file of costs: they count for nothing"
+
+
 def kwh(watts: Decimal, seconds: Decimal) -> Decimal:
     """Return the kilowatt hours of a power over a time."""
     return watts * seconds / _KILO / HOUR

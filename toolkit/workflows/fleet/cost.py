@@ -40,12 +40,14 @@ def bills(
     """
     apis = chosen_apis(situation.costs, shipped, named)
     made = []
-    for words in ("", *scenarios):
+    for words in (None, *scenarios):
         try:
-            other = apply(situation, parse_scenario(words)) if words else situation
+            other = situation if words is None else apply(situation, parse_scenario(words))
             found = account(other)
         except InputError as error:
-            prefix = f"--what-if {words}: " if words else ""
+            prefix = "" if words is None else f"--what-if {words}: "
             raise InputError(f"{prefix}{error.message}", hint=error.hint) from None
-        made.append(Bill(words, other, found, compare(other, found, apis, today, prompt=prompt)))
+        made.append(
+            Bill(words or "", other, found, compare(other, found, apis, today, prompt=prompt))
+        )
     return tuple(made)
