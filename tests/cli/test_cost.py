@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import re
 import shlex
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
-from tests.cli.shell import ROOT, Prompt
+from tests.cli.shell import REGISTRY, ROOT, Prompt
 from tests.workflows.cost_week import WEEKS, Week
 from toolkit.domain.tally import Tally
 from toolkit.domain.use import Place, UseChunk
@@ -173,6 +175,20 @@ def test_a_capacity_that_was_measured_on_a_day_that_has_not_come_is_refused(offi
         assert "costs.yaml:17:90: capacity.measured: 2026-11-29 has not come yet" in said.err
 
 
+@pytest.mark.parametrize("command", ["cost", "idle", "which small"])
+def test_no_sum_is_shown_of_a_history_with_a_damaged_record(office: Prompt, command: str) -> None:
+    week = Week("mixed", office.place / "home")
+    week.history.close()
+    (office.place / "costs.yaml").write_text((WEEKS / "mixed" / "costs.yaml").read_text())
+    (office.place / "model_registry.yaml").write_text(REGISTRY.replace("tiny", "small"))
+    with closing(sqlite3.connect(office.place / "home" / "history.db")) as db, db:
+        db.execute("UPDATE releases SET body = '{'")
+    words = [*command.split(), *([] if command == "idle" else ["--no-hosts"])]
+    said = office(*words, "--json")
+    assert said.code == 1
+    assert "has a damaged record" in said.json()["error"]["message"]
+
+
 def test_an_unknown_model_of_the_file_of_costs_is_refused_with_its_field(office: Prompt) -> None:
     file = office.place / "costs.yaml"
     file.write_text(COSTS.replace("[openai/gpt-6.1-terra,", "[nobody/x,"))
@@ -184,6 +200,22 @@ def test_an_unknown_model_of_the_file_of_costs_is_refused_with_its_field(office:
 def test_a_closed_model_that_is_named_twice_is_compared_once(office: Prompt) -> None:
     again = ("--against", "openai/gpt-6-luna") * 2
     assert len(office("cost", *TRAFFIC, *again, "--json").json()["apis"]) == 1
+
+
+def test_the_hint_of_a_wrong_option_is_the_help_of_its_command(office: Prompt) -> None:
+    for words in (("cost", "--tokens-in", "-1"), ("cost", "--nonsense"), ("metrics", "setup")):
+        error = office(*words, "--json").json()["error"]
+        command = " ".join(word for word in words if word.isalpha())
+        assert error["hint"] == f"toolkit {command} --help"
+
+
+def test_costs_a_day_that_are_not_known_stand_apart_from_the_others(office: Prompt) -> None:
+    Week("mixed", office.place / "home").history.close()
+    (office.place / "costs.yaml").write_text((WEEKS / "mixed" / "costs.yaml").read_text())
+    assert office("idle").out.splitlines()[-2:] == [
+        "What gpu1 costs a day is not known: no price, or energy that a meter counts.",
+        "Of the other 52.80 a day, 52.80 pays for what nobody used.",
+    ]
 
 
 def test_no_number_is_shown_in_powers_of_ten(office: Prompt) -> None:

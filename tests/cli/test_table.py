@@ -15,6 +15,8 @@ from toolkit.cli.views.table import has_colours, table_lines, terminal_width
         (("A", "WORDS"), ("x", "a b c d e f g"), 10, ["A  WORDS", "x  a b c d", "   e f g"]),
         (("A", "HASH"), ("x", "0123456789"), 9, ["A  HASH", "x  012345", "   6789"]),
         (("AA", "BB"), ("123456", "12345678"), 10, ["AA  123456", "BB  123456", "    78"]),
+        (("A", "IN"), ("x", "213,063,484"), 12, ["A   x", "IN  213,063,", "    484"]),
+        (("A", "IN"), ("x 1", "213,063,484"), 16, ["A    IN", "x 1  213,063,484"]),
         (("A", "B"), ("", "two\nlines"), 80, ["A  B", "   two lines"]),
         (("A", "B", "C"), ("x", "y", ""), 80, ["A  B  C", "x  y"]),
     ],
@@ -48,6 +50,14 @@ def test_cells_fold_between_words_where_that_is_enough() -> None:
     for width in range(34, 64):
         lines = table_lines(headers, [row], width)
         assert lines[1].startswith("alpha  serving  20.4"), lines
+
+
+def test_a_number_is_never_cut_where_a_row_has_room_as_a_list() -> None:
+    headers, row = ("KEY", "REQUESTS", "IN", "OUT"), ("ann", "95,072", "213,063,484", "43,419,198")
+    for width in range(21, 60):
+        assert {"95,072", "213,063,484", "43,419,198"} <= set(
+            " ".join(table_lines(headers, [row], width)).split()
+        ), width
 
 
 def test_colours_do_not_move_columns() -> None:

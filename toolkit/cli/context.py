@@ -138,11 +138,11 @@ def _read_with_ansible(path: Path) -> Variables:
     return read_inventory(path, is_known, vault_password=vault_password())
 
 
-def open_history(home: Path, *, needed: bool = True) -> History:
+def open_history(home: Path, *, needed: bool = True, whole: bool = False) -> History:
     """Return the history that TOOLKIT_HISTORY names, else the one under `home`; it is closed with the command.
 
     A command that is under way goes on where the file of the history fails, and says so. A command without a `needed`
-    history begins without one as well.
+    history begins without one as well. What shows sums over a `whole` history fails where a part of it is damaged.
     """
     from toolkit.adapters.history.database import read_address
     from toolkit.adapters.history.history import History
@@ -151,7 +151,7 @@ def open_history(home: Path, *, needed: bool = True) -> History:
     history = History(
         read_address(url) if url else home / "history.db",
         time.time,
-        without=_without_history,
+        without=None if whole else _without_history,
         needed=needed,
     )
     command = click.get_current_context(silent=True)

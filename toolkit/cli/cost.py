@@ -121,7 +121,7 @@ def cost(
         days_of_bill = first_and_last(asked["since"], asked["until"], today)
         keys = as_json or by == "key"
         place = home_directory(home)
-        history = open_history(place)
+        history = open_history(place, whole=True)
         away = () if no_hosts else collected(fleet, place, history)
         situation, notes = recorded_situation(
             costs, days_of_bill, asked["readings"], history, keys=keys

@@ -17,13 +17,13 @@ from toolkit.cli.views.sleep_rule import after_words, sleep_lines
 from toolkit.cli.warm_hours import KnownHours, known_hours
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.schedule import SleepRule
-from toolkit.planning.economics.idle import idleness
+from toolkit.planning.economics.idle import Idleness, idleness
 from toolkit.workflows.fleet.recorded import recorded, window
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from toolkit.planning.economics.idle import Held, Idleness
+    from toolkit.planning.economics.idle import Held
 
 
 @click.command()
@@ -50,7 +50,7 @@ def idle(costs_path: str, since: str, schedule_path: str, home: str | None, as_j
 
     today = datetime.fromtimestamp(time.time(), UTC).date()
     days, costs = first_and_last(since, None, today), load_costs(Path(costs_path), today)
-    history = open_history(home_directory(home))
+    history = open_history(home_directory(home), whole=True)
     situation, notes = recorded(history, costs, window(*days, int(time.time())), keys=False)
     found, hours = idleness(situation), known_hours(schedule_path)
     if as_json:
@@ -101,7 +101,17 @@ def _show(found: Idleness, since: str, hours: KnownHours) -> None:
     for model in dict.fromkeys(each.model for each in found.held):
         for words in sleep_lines(model, SleepRule(None, hours.rule(model).alternates)):
             say(words)
-    say(f"Of {_amount(found.a_day)} a day, {_amount(found.idle_a_day)} pays for what nobody used.")
+    unknown = list(dict.fromkeys(each.host for each in found.held if each.a_day is None))
+    if unknown:
+        say(
+            f"What {', '.join(unknown)} cost{'' if len(unknown) > 1 else 's'} a day is not known: "
+            "no price, or energy that a meter counts."
+        )
+    known = [each for each in found.held if each.a_day is not None]
+    if known:
+        rest = Idleness(found.currency, tuple(known))
+        of = f"Of the other {_amount(rest.a_day)}" if unknown else f"Of {_amount(rest.a_day)}"
+        say(f"{of} a day, {_amount(rest.idle_a_day)} pays for what nobody used.")
 
 
 def _document(found: Idleness, hours: KnownHours) -> dict[str, Any]:

@@ -267,7 +267,11 @@ def main() -> None:
         sys.exit(InterruptionError.exit_code)
     except click.ClickException as error:
         if "--json" in sys.argv[1:]:
-            _print_error(InputError(error.format_message(), hint="toolkit --help"), as_json=True)
+            command = (
+                error.ctx and error.ctx.command_path if isinstance(error, click.UsageError) else ""
+            )
+            hint = f"{command or 'toolkit'} --help"
+            _print_error(InputError(error.format_message(), hint=hint), as_json=True)
         else:
             error.show()
         sys.exit(2)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from toolkit.cli.addresses import Address
 from toolkit.cli.context import home_directory, open_hosts, read_registry
 from toolkit.cli.numbers import Decimal
 from toolkit.cli.ops_figures import keep_ops_current
@@ -65,6 +66,7 @@ def metrics() -> None:
 @click.option(
     "--alertmanager",
     "alertmanagers",
+    type=Address(),
     multiple=True,
     metavar="HOST:PORT",
     help="An Alertmanager that Prometheus tells; may be given again.",
@@ -72,13 +74,15 @@ def metrics() -> None:
 @click.option(
     "--schedule",
     "schedule_path",
-    default="",
+    type=click.Path(exists=True, dir_okay=False),
+    default=None,
     metavar="FILE",
     help="The schedule whose missed windows are told.",
 )
 @click.option(
     "--ops-exporter",
-    default="",
+    type=Address(),
+    default=None,
     metavar="HOST:PORT",
     help="A node exporter on this machine that reads DIRECTORY/textfile.",
 )
@@ -93,13 +97,15 @@ def setup(
     fleet: str | None,
     home: str | None,
     as_json: bool,
-    **ops: str,
+    **ops: Any,
 ) -> None:
     """Write configuration, rules and targets for Prometheus into DIRECTORY; deployments keep its targets current."""
     if not 0 < availability < 1:
         raise InputError("--availability is between 0 and 1", hint="--availability 0.999")
     if not first_token > 0:
         raise InputError("--first-token is more than 0 s", hint="--first-token 2")
+    if not directory:
+        raise InputError("DIRECTORY has no name", hint="toolkit metrics setup /srv/prometheus")
     place = home_directory(home)
     # Prometheus reads the paths in its configuration from where it runs.
     wanted = MetricsSetup(
@@ -108,7 +114,7 @@ def setup(
         docs,
         str(absolute(ops["schedule_path"])) if ops["schedule_path"] else "",
         str(absolute(ops["registry_path"])),
-        ops["ops_exporter"],
+        ops["ops_exporter"] or "",
         tuple(alertmanagers),
     )
     done = set_up(place, wanted, _hosts(fleet, place), _promised(wanted))

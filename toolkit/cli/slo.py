@@ -68,7 +68,7 @@ def slo(
             hint="write below the model, for example: objectives: {availability: 99.5%}",
         )
     place = home_directory(home)
-    history = open_history(place)
+    history = open_history(place, whole=True)
     now = time.time()
     prometheus = None if by_ledger else open_prometheus()
     found, source = measure_by(prometheus, promising, history, now, days)

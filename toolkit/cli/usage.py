@@ -74,7 +74,7 @@ def usage(
     today = datetime.fromtimestamp(time.time(), UTC).date()
     first, last = map(str, first_and_last(wanted["since"], wanted["until"], today))
     place = home_directory(home)
-    history = open_history(place)
+    history = open_history(place, whole=True)
     collected = Collected()
     if not no_hosts:
         hosts = open_hosts(fleet, place)

@@ -135,7 +135,7 @@ def _bill(model: str, options: dict[str, Any]) -> Bill:
     if not stated:
         days = first_and_last(options["since"], None, today)
         place = home_directory(options["home"])
-        history = open_history(place)
+        history = open_history(place, whole=True)
         if not options["no_hosts"]:
             for words in collected(options["fleet"], place, history):
                 note(words)
@@ -197,7 +197,9 @@ def _trials(
 
     faults: dict[str, list[str]] = {}
     with matching() as fits:
-        prompts = read_golden(Path(options["prompts"]), fits)
+        prompts = read_golden(
+            Path(options["prompts"]), fits, hint="write the file, or leave --prompts out"
+        )
         there_door = _closed(options, prompts)
         host = reachable(open_fleet(options["fleet"]).hosts, model)
         silence = max(each.timeout for each in prompts)

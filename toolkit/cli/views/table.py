@@ -6,6 +6,7 @@ Pure but for `terminal_width` and `has_colours`, which read the environment and 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ _DEEPER = 4
 _NARROW = 6
 # A longer word is a path, a digest or an address, and may break.
 _WORD = 14
+# Half of a number is another number.
+_NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9,]*)(?:\.[0-9]+)?")
 _TONES = {
     "green": {"ok", "serving", "live", "yes", "fits", "done", "passed", "succeeded"},
     "yellow": {"warn", "starting", "canary", "standby", "drifted", "running", "waiting"},
@@ -92,12 +95,12 @@ def _plain(cell: object) -> str:
 def _fitted(headers: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[int] | None:
     """Return a width for each column, taken from the widest first; None where `width` is too small for all.
 
-    Columns keep their longest word where that leaves room enough.
+    Columns keep their longest word where that leaves room enough, and their longest number in any case.
     """
     columns = list(zip(headers, *cells, strict=True))
     widths = [max(map(len, column)) for column in columns]
     room = width - _GAP * (len(widths) - 1)
-    for keep in (_longest_word, _header):
+    for keep in (_longest_word, _least):
         least = [min(each, keep(column)) for each, column in zip(widths, columns, strict=True)]
         if sum(least) <= room:
             break
@@ -113,11 +116,12 @@ def _fitted(headers: Sequence[str], cells: Sequence[Sequence[str]], width: int) 
 
 def _longest_word(column: Sequence[str]) -> int:
     words = [len(word) for cell in column for word in cell.split()]
-    return max(_header(column), *(each for each in words if each <= _WORD), 0)
+    return max(_least(column), *(each for each in words if each <= _WORD), 0)
 
 
-def _header(column: Sequence[str]) -> int:
-    return max(len(column[0]), _NARROW)
+def _least(column: Sequence[str]) -> int:
+    numbers = [word for cell in column[1:] for word in cell.split() if _NUMBER.fullmatch(word)]
+    return max(len(column[0]), _NARROW, *map(len, numbers))
 
 
 def _folded(row: Sequence[str], widths: Sequence[int], colours: bool) -> list[str]:

@@ -26,13 +26,15 @@ _IMAGES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gi
 _SOUNDS = {".wav": "wav", ".mp3": "mpeg", ".flac": "flac", ".ogg": "ogg", ".m4a": "mp4"}
 
 
-def read_golden(path: Path, fits: Fits) -> tuple[GoldenPrompt, ...]:
-    """Return the prompts of the file `path`; `fits` tries its patterns.
+def read_golden(
+    path: Path, fits: Fits, *, hint: str = "write the file, or take `answers` out of the guard"
+) -> tuple[GoldenPrompt, ...]:
+    """Return the prompts of the file `path`; `fits` tries its patterns, `hint` is what to do where it is missing.
 
     Raises InputError with `file:line:column` where it is missing, or a line of it is no check or one that no answer can
     pass.
     """
-    text = read_text(path, limit=GOLDEN, hint="write the file, or take `answers` out of the guard")
+    text = read_text(path, limit=GOLDEN, hint=hint)
     document, faults = _document(path, text)
     if faults:
         raise _first(path, faults)
