@@ -260,6 +260,20 @@ def test_fewer_hosts_do_the_same_work() -> None:
     assert (bill.total, bill.models[0].tokens.output) == (168, 20_000_001)
 
 
+def test_spread_traffic_has_a_row_for_each_host_and_day_and_keeps_its_sums() -> None:
+    text = "currency: USD\nhosts:\n" + "".join(
+        f"  gpu{each}: {{from: 2026-01-01, hourly: 1}}\n" for each in range(1, 4)
+    )
+    hosts = [f"gpu{each}" for each in range(1, 4)]
+    traffic = [use(1_000_001, 77, cached=9, host=host) for host in hosts]
+    there = tuple(held(host) for host in hosts)
+    other = apply(Situation(costs(text), WEEK, there, tuple(traffic)), parse_scenario("hosts=40"))
+    assert len(other.traffic) == 40
+    assert len({row.host for row in other.traffic}) == 40
+    for name, whole in (("tokens_in", 3_000_003), ("tokens_out", 231), ("cached", 27)):
+        assert sum(getattr(row, name) for row in other.traffic) == whole
+
+
 @pytest.mark.parametrize(
     ("scenario", "words"),
     [

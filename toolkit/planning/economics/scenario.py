@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from toolkit.domain.economics import HostPrice, Reservation, Traffic, day_of
 from toolkit.errors import InputError
 from toolkit.planning.economics.bills import Situation
 from toolkit.planning.economics.stated import parts
+from toolkit.planning.economics.work import Tokens, tokens_of
 
 HINT = "write hosts=+1, hosts=4, traffic=0.5, device=OFFER, model=NAME or write-off=5; several with commas"
 _NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
@@ -106,19 +108,31 @@ def _hosts(situation: Situation, value: str) -> Situation:
 
 def _spread(traffic: Sequence[Traffic], reservations: Sequence[Reservation]) -> tuple[Traffic, ...]:
     """Return the traffic of each model spread evenly over the hosts on which it is live."""
-    found = []
-    homes: dict[str, list[str]] = {}
+    homes: dict[str, dict[str, None]] = {}
     for each in reservations:
-        if each.live and each.host not in homes.setdefault(each.model, []):
-            homes[each.model].append(each.host)
+        if each.live:
+            homes.setdefault(each.model, {})[each.host] = None
+    # Spreading the rows of each host by themselves would make as many rows as there are pairs of hosts.
+    sums: dict[tuple[date, str, str], Tokens] = {}
     for row in traffic:
-        hosts = homes.get(row.model) or [row.host]
+        if row.model in homes:
+            kind = (row.day, row.key, row.model)
+            sums[kind] = sums.get(kind, Tokens()) + tokens_of(row)
+    found = [row for row in traffic if row.model not in homes]
+    for (day, key, model), each_day in sums.items():
+        hosts = homes[model]
         counts = [
             parts(each, len(hosts))
-            for each in (row.requests, row.tokens_in, row.cached, row.tokens_out, row.unknown)
+            for each in (
+                each_day.requests,
+                each_day.input,
+                each_day.cached,
+                each_day.output,
+                each_day.unknown,
+            )
         ]
         found += [
-            Traffic(row.day, host, row.key, row.model, *(count[number] for count in counts))
+            Traffic(day, host, key, model, *(count[number] for count in counts))
             for number, host in enumerate(hosts)
         ]
     return tuple(found)
