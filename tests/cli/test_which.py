@@ -111,6 +111,24 @@ def test_the_table_has_both_sides_with_the_figures_of_cost(desk: Shell) -> None:
     assert (said["api"], said["read"], said["inside"]) == ("acme/big", "2026-11-20", False)
 
 
+def test_options_that_would_be_left_unread_are_refused(desk: Shell) -> None:
+    for words, message in (
+        ((*TRAFFIC, "--latency", "2"), "--latency without --prompts measures nothing"),
+        ((*TRAFFIC, "--since", "7d"), "--since is for recorded use"),
+        (("--requests", "7"), "--requests is for a traffic that is stated"),
+    ):
+        said = desk("which", "tiny", *words)
+        assert said.code == 2
+        assert message in said.err
+        assert "\nhint: " in said.err
+
+
+def test_a_break_even_far_away_is_a_whole_number(desk: Shell) -> None:
+    said = desk("which", "tiny", "--tokens-in", "10", "--tokens-out", "1", "--days", "1", "--json")
+    found = {each["subject"]: each["inside"] for each in said.json()["points"]}
+    assert found["same cost at"] == "800,000 times this traffic"
+
+
 def test_recorded_use_is_collected_first_and_hosts_that_are_away_are_named(
     desk: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

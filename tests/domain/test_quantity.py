@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from toolkit.domain.quantity import (
     format_age,
+    format_number,
     format_seconds,
     format_size,
     parse_size,
@@ -108,3 +111,19 @@ def test_a_size_that_nobody_wrote_gets_the_shortest_text() -> None:
     assert written_size(1536 * 2**20) == "1.5GiB"
     assert stated_size(part_of(parse_size("3GB"), 2)) == "1.5 GB"
     assert stated_size(123_456_789) == "123 MB"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("0.00000012345", "0.000000123"),
+        ("0.560", "0.560"),
+        ("12.345", "12.3"),
+        ("999.6", "1000"),
+        ("1000", "1,000"),
+        ("740313.4", "740,313"),
+        ("3E+20", "300,000,000,000,000,000,000"),
+    ],
+)
+def test_a_number_has_no_power_of_ten(value: str, text: str) -> None:
+    assert format_number(Decimal(value), 3) == text

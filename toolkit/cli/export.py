@@ -107,7 +107,10 @@ def _closed(named: Sequence[str]) -> dict[str, str]:
     for words in named:
         name, _, model = words.partition("=")
         if not name or not model:
-            raise InputError(f"--closed {words}: it has the form NAME=PROVIDER/MODEL")
+            raise InputError(
+                f"--closed {words}: it has the form NAME=PROVIDER/MODEL",
+                hint="--closed qwen-7b=openai/gpt-6.1-terra",
+            )
         if name in found:
             raise InputError(f"--closed names {name} twice", hint="one closed model for each name")
         found[name] = model

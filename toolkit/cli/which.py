@@ -188,6 +188,10 @@ def _trials(
             "--endpoint and --key-variable belong together", hint="give both, or none of them"
         )
     if options["prompts"] is None:
+        if options["latency"] is not None:
+            raise InputError(
+                "--latency without --prompts measures nothing", hint="--prompts golden.yaml"
+            )
         if options["endpoint"]:
             raise InputError(
                 "--endpoint without --prompts asks nothing", hint="--prompts golden.yaml"

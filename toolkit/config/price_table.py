@@ -39,7 +39,9 @@ def load_price_table(path: Path = SHIPPED) -> PriceTable:
         data = parse_mapping(path.read_bytes(), SMALL_FILE)
         return _table(data)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}", hint="install the toolkit again"
+        ) from None
     except (ValueError, KeyError, TypeError) as error:
         words = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 _UNITS = {
     "B": 1,
@@ -97,3 +98,8 @@ def format_brief(seconds: float) -> str:
 def format_age(seconds: float) -> str:
     """Return a long duration for users: whole days from two days on, `34 d`, else as `format_seconds`."""
     return f"{seconds // 86_400:,.0f} d" if seconds >= 2 * 86_400 else format_seconds(seconds)
+
+
+def format_number(value: Decimal, digits: int) -> str:
+    """Return a number with so many digits that count, all that stand before its point, and no power of ten."""
+    return f"{value:,.0f}" if value >= 10**digits else f"{Decimal(f'{value:.{digits}g}'):f}"

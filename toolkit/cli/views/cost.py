@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from toolkit.cli.views.cost_json import money
 from toolkit.domain.economics import day_of
+from toolkit.domain.quantity import format_number
 
 if TYPE_CHECKING:
     from toolkit.config.price_table import PriceTable
@@ -28,7 +29,7 @@ def show(made: Sequence[Bill], prices: PriceTable, by: str, say: Say, table: Tab
     bill = made[0].account
     days = Decimal(bill.span.seconds) / 86_400
     say(
-        f"{day_of(bill.span.begins)} to {day_of(bill.span.ends - 1)} ({_digits(days, 3)} days), "
+        f"{day_of(bill.span.begins)} to {day_of(bill.span.ends - 1)} ({format_number(days, 3)} days), "
         f"all amounts in {bill.currency}"
     )
     say("")
@@ -166,7 +167,7 @@ def _even(each: Comparison) -> str:
         return "-"
     if even.factor is None:
         return "never"
-    return f"{_digits(even.factor, 3)}x"
+    return f"{format_number(even.factor, 3)}x"
 
 
 def _verdict(each: Comparison, currency: str) -> str:
@@ -185,9 +186,9 @@ def _verdict(each: Comparison, currency: str) -> str:
     if even.factor is None:
         return f"{words}, at any volume: one more token costs more here."
     if even.within is False:
-        return f"{words}, and {_digits(even.factor, 3)} times this traffic is too much for these hosts."
+        return f"{words}, and {format_number(even.factor, 3)} times this traffic is too much for these hosts."
     used = "" if even.utilisation is None else f" ({_share(even.utilisation)} used)"
-    return f"{words}, until {_digits(even.factor, 3)} times this traffic{used}."
+    return f"{words}, until {format_number(even.factor, 3)} times this traffic{used}."
 
 
 def _show_scenarios(made: Sequence[Bill], table: Table) -> None:
@@ -297,15 +298,12 @@ def _amount(value: Decimal | None) -> str:
 def _price(value: Decimal | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,.2f}" if value >= 10 else _digits(value, 4) if value else "0"
+    return f"{value:,.2f}" if value >= 10 else format_number(value, 4) if value else "0"
 
 
 def _share(value: Decimal | None) -> str:
     if value is None:
         return "?"
-    return f"{_digits(value * 100, 2)} %" if value < Decimal("0.1") else f"{value * 100:.0f} %"
-
-
-def _digits(value: Decimal, digits: int) -> str:
-    """Return a number with so many digits that count, and with all that stand before its point."""
-    return f"{value:,.0f}" if value >= 10**digits else f"{Decimal(f'{value:.{digits}g}'):f}"
+    return (
+        f"{format_number(value * 100, 2)} %" if value < Decimal("0.1") else f"{value * 100:.0f} %"
+    )

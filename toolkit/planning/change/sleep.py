@@ -45,7 +45,10 @@ def require_restful(model: str, facts: Mapping[str, HostFacts], digests: Mapping
                 hint=f"toolkit watch {model} says when it has judged; toolkit promote {model} ends it",
             )
         if any(slot.release and slot.release.span for slot in slots):
-            raise RefusedError(f"{model} runs on several hosts together, which cannot sleep")
+            raise RefusedError(
+                f"{model} runs on several hosts together, which cannot sleep",
+                hint=f"toolkit stop {model}",
+            )
         if slots and (each.converged != digests[name] or not each.watched):
             raise RefusedError(
                 f"{name}: its watch does not run or is of an older toolkit, and it puts replicas to sleep",
@@ -91,7 +94,10 @@ def require_alternates(
     having = {name for name, each in facts.items() if each.slots_of(model)}
     for other in others:
         if other == model:
-            raise InputError(f"{model} takes turns with other models, not with itself")
+            raise InputError(
+                f"{model} takes turns with other models, not with itself",
+                hint="--in-turn-with OTHER, another model of the same device",
+            )
         there = {name for name, each in facts.items() if each.slots_of(other)}
         if not there:
             raise InputError(f"{other} is not deployed", hint="toolkit status")

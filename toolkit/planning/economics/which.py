@@ -8,6 +8,7 @@ from decimal import Decimal
 from statistics import median
 
 from toolkit.domain.economics import MILLION
+from toolkit.domain.quantity import format_number
 from toolkit.planning.economics.comparison import Comparison
 
 INSIDE, API = "inside", "api"
@@ -105,7 +106,9 @@ def _money(load: Workload) -> Iterator[Point]:
     even = each.even
     if even is not None and even.factor is not None:
         within = {True: "", False: ", too much for these hosts", None: ""}[even.within]
-        yield Point("same cost at", f"{even.factor:,.3g} times this traffic{within}", "")
+        yield Point(
+            "same cost at", f"{format_number(even.factor, 3)} times this traffic{within}", ""
+        )
 
 
 def _answers(load: Workload) -> Iterator[Point]:

@@ -112,10 +112,14 @@ def _refuse(
                 hint="leave out --closed for it, or remove `inside` from the registry",
             )
         if not all(model.partition("/")):
-            raise InputError(f"{model!r} is no closed model of the form PROVIDER/NAME")
+            raise InputError(
+                f"{model!r} is no closed model of the form PROVIDER/NAME",
+                hint="--closed qwen-7b=openai/gpt-6.1-terra",
+            )
     if closed and only_inside:
         raise InputError(
-            "with --inside no request may leave the fleet, so that --closed is refused"
+            "with --inside no request may leave the fleet, so that --closed is refused",
+            hint="leave one of them out",
         )
 
 
