@@ -16,7 +16,7 @@ from tests.cli.shell import Shell
         (("--alertmanager", "a:65536"), "'a:65536' is no HOST:PORT, such as 10.0.0.9:9093."),
         (("--alertmanager", "::1:9"), "'::1:9' is no HOST:PORT, such as 10.0.0.9:9093."),
         (("--ops-exporter", ""), "'' is no HOST:PORT, such as 10.0.0.9:9093."),
-        (("--schedule", "absent.yaml"), "File 'absent.yaml' does not exist."),
+        (("--schedule", "absent.yaml"), "there is no schedule 'absent.yaml'"),
         (("--availability", "1"), "--availability is between 0 and 1"),
         (("--first-token", "0"), "--first-token is more than 0 s"),
     ],

@@ -74,7 +74,6 @@ def metrics() -> None:
 @click.option(
     "--schedule",
     "schedule_path",
-    type=click.Path(exists=True, dir_okay=False),
     default=None,
     metavar="FILE",
     help="The schedule whose missed windows are told.",
@@ -106,13 +105,18 @@ def setup(
         raise InputError("--first-token is more than 0 s", hint="--first-token 2")
     if not directory:
         raise InputError("DIRECTORY has no name", hint="toolkit metrics setup /srv/prometheus")
+    schedule: str | None = ops["schedule_path"]
+    if schedule is not None and not Path(schedule).is_file():
+        raise InputError(
+            f"there is no schedule {schedule!r}", hint="--schedule FILE, or leave it out"
+        )
     place = home_directory(home)
     # Prometheus reads the paths in its configuration from where it runs.
     wanted = MetricsSetup(
         str(absolute(directory)),
         UsualObjectives(availability, first_token),
         docs,
-        str(absolute(ops["schedule_path"])) if ops["schedule_path"] else "",
+        str(absolute(schedule)) if schedule else "",
         str(absolute(ops["registry_path"])),
         ops["ops_exporter"] or "",
         tuple(alertmanagers),
