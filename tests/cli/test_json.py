@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -299,9 +299,8 @@ def test_an_interrupted_command_prints_its_error(fleet: Fleet) -> None:
     assert said.json()["error"]["kind"] == "interrupted"
 
 
-def test_what_concerns_this_machine_alone_is_documented_too(
-    prompt: Prompt, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def on_this_machine(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Yield the words of each command that concerns this machine alone, once it finds all that it needs."""
     office = Office(prompt.place / "office")
     office.stock()
     monkeypatch.chdir(prompt.place)
@@ -319,9 +318,16 @@ def test_what_concerns_this_machine_alone_is_documented_too(
         if line == "notify test":
             text = "channels: [{name: ops, webhook: 'https://ops.example/hook'}]"
             (home / "home" / "notify.yaml").write_text(text)
+        yield line
+        monkeypatch.chdir(prompt.place)
+
+
+def test_what_concerns_this_machine_alone_is_documented_too(
+    prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for line in on_this_machine(prompt, monkeypatch):
         said = prompt(*line.split(), "--json")
         assert said.code == 0, (line, said.out, said.err)
-        monkeypatch.chdir(prompt.place)
 
 
 @pytest.fixture(autouse=True)

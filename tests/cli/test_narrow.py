@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.shell import Prompt
-from tests.cli.test_json import COSTS, ELSEWHERE, ON_FLEET, SCHEDULE, Fleet, no_network
-from tests.workflows.bundled import Office
+from tests.cli.test_json import ON_FLEET, Fleet, no_network, on_this_machine
 from toolkit.cli.views.changes import change_lines
 from toolkit.cli.views.table import folded_line
 from toolkit.domain.change import Change
@@ -49,30 +48,13 @@ def test_every_command_about_a_fleet_folds(
 def test_every_command_of_this_machine_folds(
     prompt: Prompt, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
-    office = Office(prompt.place / "office")
-    office.stock()
-    monkeypatch.chdir(prompt.place)
-    (prompt.place / "schedule.yaml").write_text(SCHEDULE)
-    (prompt.place / "costs.yaml").write_text(COSTS)
     prompt.set("COLUMNS", width)
     found: dict[str, list[str]] = {}
-    for line in ELSEWHERE:
-        at_site = line.startswith(("bundle load", "engine lock", "registry init"))
-        home = prompt.place / "site" if at_site else office.place
-        home.mkdir(exist_ok=True)
-        prompt.set("TOOLKIT_HOME", home / "home")
-        prompt.set("TOOLKIT_REGISTRY", home / "model_registry.yaml")
-        if line == "registry init":
-            (prompt.place / "init").mkdir()
-            monkeypatch.chdir(prompt.place / "init")
-        if line == "notify test":
-            text = "channels: [{name: ops, webhook: 'https://ops.example/hook'}]"
-            (home / "home" / "notify.yaml").write_text(text)
+    for line in on_this_machine(prompt, monkeypatch):
         said = prompt(*line.split())
         assert said.code == 0, (line, said.out, said.err)
         if not line.startswith(WHOLE) and (lines := wide(said.out, width)):
             found[line] = lines
-        monkeypatch.chdir(prompt.place)
     assert found == {}
 
 
