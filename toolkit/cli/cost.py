@@ -17,6 +17,7 @@ from toolkit.cli.traffic import collected, is_stated, recorded_situation, stated
 from toolkit.cli.views.cost import csv_text, show
 from toolkit.cli.views.cost_json import document
 from toolkit.config.price_table import load_price_table
+from toolkit.domain.economics import day_of
 from toolkit.errors import InputError
 from toolkit.workflows.fleet.cost import bills
 
@@ -101,8 +102,6 @@ def cost(
     state a traffic. The tables show the actual cost, the cost at full load and the marginal cost side by side, and the
     same traffic at closed APIs with the dates of their prices.
     """
-    from datetime import UTC, datetime
-
     from toolkit.config.costs import load_costs
 
     require_one_form(csv=as_csv, json=as_json)
@@ -113,7 +112,7 @@ def cost(
             hint="leave --model out, or add --tokens-in 1000000 --tokens-out 200000",
         )
     prices = load_price_table()
-    today = datetime.fromtimestamp(time.time(), UTC).date()
+    today = day_of(time.time())
     costs = load_costs(Path(costs_path), today)
     by: str = asked["by"]
     notes: tuple[str, ...] = ()

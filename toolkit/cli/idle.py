@@ -15,6 +15,7 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.views.cost_json import money
 from toolkit.cli.views.sleep_rule import after_words, sleep_lines
 from toolkit.cli.warm_hours import KnownHours, known_hours
+from toolkit.domain.economics import day_of
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.schedule import SleepRule
 from toolkit.planning.economics.idle import Idleness, idleness
@@ -44,11 +45,9 @@ def idle(costs_path: str, since: str, schedule_path: str, home: str | None, as_j
     Use, and what holds the hosts, come from the history; prices from the file of costs. `toolkit usage` collects the
     newest use first. The schedule says after which time without a request a model falls asleep.
     """
-    from datetime import UTC, datetime
-
     from toolkit.config.costs import load_costs
 
-    today = datetime.fromtimestamp(time.time(), UTC).date()
+    today = day_of(time.time())
     days, costs = first_and_last(since, None, today), load_costs(Path(costs_path), today)
     history = open_history(home_directory(home), whole=True)
     situation, notes = recorded(history, costs, window(*days, int(time.time())), keys=False)

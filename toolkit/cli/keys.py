@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -223,9 +222,10 @@ def _shown(name: str, value: int, charge: Charge | None) -> str:
 def _charge(costs_path: str) -> Charge:
     """Return what keys are charged by the file of costs; raises InputError or RefusedError."""
     from toolkit.config.costs import load_costs
+    from toolkit.domain.economics import day_of
 
     now = time.time()
-    return charge_of(load_costs(Path(costs_path), datetime.fromtimestamp(now, UTC).date()), now)
+    return charge_of(load_costs(Path(costs_path), day_of(now)), now)
 
 
 def _amount(text: str, charge: Charge) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -13,6 +12,7 @@ from toolkit.cli.output import print_json, say, table
 from toolkit.cli.views.cost import api_rows
 from toolkit.cli.views.cost_json import api_document
 from toolkit.config.price_table import load_price_table
+from toolkit.domain.economics import day_of
 from toolkit.errors import InputError
 
 
@@ -29,7 +29,7 @@ def prices(words: tuple[str, ...], costs_path: str, as_json: bool) -> None:
     from toolkit.config.costs import load_costs
 
     shipped = load_price_table()
-    today = datetime.fromtimestamp(time.time(), UTC).date()
+    today = day_of(time.time())
     own = {} if without_costs(costs_path) else load_costs(Path(costs_path), today).apis
     known = {
         name: each

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,7 +153,7 @@ def _cost(costs_path: str, history: History, since: float, until: float) -> Cost
     if without_costs(costs_path):
         return Cost()
     from toolkit.config.costs import load_costs
+    from toolkit.domain.economics import day_of
 
-    today = datetime.fromtimestamp(until, UTC).date()
-    costs = load_costs(Path(costs_path), today)
+    costs = load_costs(Path(costs_path), day_of(until))
     return cost_of(history, costs, load_price_table().models, since, until)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,7 +27,7 @@ from toolkit.cli.options import (
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.traffic import collected, is_stated, recorded_situation, stated_situation
 from toolkit.config.price_table import load_price_table
-from toolkit.domain.economics import MILLION
+from toolkit.domain.economics import MILLION, day_of
 from toolkit.domain.fleet import is_loopback
 from toolkit.errors import InputError
 from toolkit.planning.economics.which import Workload, points
@@ -130,7 +129,7 @@ def _bill(model: str, options: dict[str, Any]) -> Bill:
     from toolkit.config.costs import load_costs
 
     stated = is_stated(options["tokens_in"], options["tokens_out"])
-    today = datetime.fromtimestamp(time.time(), UTC).date()
+    today = day_of(time.time())
     costs = load_costs(Path(options["costs_path"]), today)
     if not stated:
         days = first_and_last(options["since"], None, today)

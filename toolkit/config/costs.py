@@ -28,6 +28,7 @@ from toolkit.domain.economics import (
     HostPrice,
     Purchase,
     Tier,
+    is_to_come,
 )
 
 MAX_BYTES = 2**20
@@ -243,8 +244,7 @@ class _Reader(Values):
             if name not in data:
                 raise self.fault(where, f"the capacity has no `{name}`", f"add `{name}:`")
         measured = self._day_of(where, "measured", data, "the day on which it was measured")
-        # A day later than today's is today's of another time zone.
-        if (measured - self.today).days > 1:
+        if is_to_come(measured, self.today):
             raise self.fault(
                 (*where, "measured"),
                 f"{measured} has not come yet",

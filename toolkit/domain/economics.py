@@ -46,9 +46,14 @@ class Interval:
         return tuple(first + timedelta(days=each) for each in range((last - first).days + 1))
 
 
-def day_of(moment: int) -> date:
+def day_of(moment: float) -> date:
     """Return the day (UTC) of a moment."""
     return datetime.fromtimestamp(moment, UTC).date()
+
+
+def is_to_come(day: date, today: date) -> bool:
+    """Whether a day has come nowhere yet: a day later than today's is today's of another time zone."""
+    return day - today > timedelta(days=1)
 
 
 def midnight(day: date) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 
-from toolkit.domain.economics import MILLION, ApiPrice, ApiRate, Exchange, Tier, Traffic
+from toolkit.domain.economics import MILLION, ApiPrice, ApiRate, Exchange, Tier, Traffic, is_to_come
 from toolkit.planning.economics.shares import ZERO
 from toolkit.planning.economics.work import Tokens, total
 
@@ -189,8 +189,7 @@ def exchange_staleness(currency: str, exchange: Exchange, today: date, most: int
 
 def _reading_fault(oldest: date, newest: date, today: date, most: int) -> str:
     """Return why prices that were read between two days may be wrong today; empty for a recent reading."""
-    # A day later than today's is today's of another time zone.
-    if newest > today + timedelta(days=1):
+    if is_to_come(newest, today):
         return f"read on {newest}, which has not come yet"
     age = (today - oldest).days
     return f"read {age} days ago" if age >= most else ""

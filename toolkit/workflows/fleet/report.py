@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.prometheus import PrometheusPort
-from toolkit.domain.economics import ApiPrice, Costs
+from toolkit.domain.economics import ApiPrice, Costs, day_of
 from toolkit.domain.model import Model
 from toolkit.errors import ToolkitError
 from toolkit.planning.economics.summary import summaries
@@ -72,10 +71,10 @@ def cost_of(
     history: History, costs: Costs, prices: Mapping[str, ApiPrice], since: float, until: float
 ) -> Cost:
     """Return what the days from `since` to `until` cost; why that is not known where it is not."""
-    span = window(_day(since), _day(until), int(until))
+    span = window(day_of(since), day_of(until), int(until))
     try:
         situation, notes = recorded(history, costs, span, keys=False)
-        (bill, *_) = bills(situation, prices, (), _day(until))
+        (bill, *_) = bills(situation, prices, (), day_of(until))
     except ToolkitError as error:
         return Cost(stated=True, fault=error.message)
     models = summaries(bill.account, bill.beside)
@@ -83,7 +82,7 @@ def cost_of(
 
 
 def _use(history: History, since: float, until: float) -> Use:
-    first, last = _day(since), _day(until)
+    first, last = day_of(since), day_of(until)
     span = (first.isoformat(), last.isoformat())
     # One reading of a large table: sums of its sums take less time than a second reading.
     rows = history.use(*span, by=("day", "model", "key", "ended"))
@@ -95,7 +94,3 @@ def _use(history: History, since: float, until: float) -> Use:
     releases = reconciled(history.use_runs(), since=since)
     more = (_OTHERS,) if len(models) > len(names) else ()
     return Use(models, sums(rows, lambda row: row.key), made, step, (*names, *more), releases)
-
-
-def _day(at: float) -> date:
-    return datetime.fromtimestamp(at, UTC).date()
