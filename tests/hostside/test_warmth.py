@@ -57,7 +57,8 @@ class Slot:
         def state(root: str, program: str) -> dict[str, Any]:
             if root != str(self.root) or program != f"{model}-blue":
                 return before(root, program)
-            return {"state": "running", "pid": self.child.pid, "started_at": None}
+            pid = self.child.pid if self.child.poll() is None else 0
+            return {"state": "running" if pid else "failed", "pid": pid, "started_at": None}
 
         monkeypatch.setattr(warmth.processes, "state", state)
         self.thread = threading.Thread(target=self._supervise, daemon=True)
@@ -147,6 +148,7 @@ def test_a_model_falls_asleep_once_its_requests_have_ended_and_wakes_for_the_one
         wait_for_rest(site)
         assert not slot.runs
         # It takes no restart of the host's units, and a restart of the watch changes nothing.
+        until(lambda: slot.starts == 2)
         before = slot.starts
         watching.stop()
         watching = Watching(site.lab.root)
@@ -164,6 +166,31 @@ def test_a_model_falls_asleep_once_its_requests_have_ended_and_wakes_for_the_one
         assert (found.sleep, found.hold, found.weight("blue")) == (None, 0, 100)
         # a second one waits for nothing
         assert ask(site)[0] == 200
+    finally:
+        watching.stop()
+
+
+def test_a_replica_that_rests_rests_on_while_a_start_finds_its_mark(site: Site, slot: Slot) -> None:
+    script = slot.place / "run"
+    # The start of a loaded host takes its time before it waits.
+    script.write_text(script.read_text().replace("then exec", "then sleep 0.5; exec"))
+    watching = Watching(site.lab.root)
+    try:
+        sleep_now(site, "wait")
+        wait_for_rest(site)
+        while warmth.processes.command_line(slot.child.pid) != ["sleep", "infinity"]:
+            assert warmth.rests(str(site.lab.root), "tiny-blue")
+        # A mark alone does not make an engine rest, be it of a toolkit that named no process.
+        watching.stop()
+        mark = site.lab.root / "watch/asleep/tiny-blue"
+        mark.unlink()
+        slot.child.terminate()
+        until(lambda: slot.runs)
+        assert not warmth.rests(str(site.lab.root), "tiny-blue")
+        mark.touch()
+        assert not warmth.rests(str(site.lab.root), "tiny-blue")
+        mark.write_text(warmth.processes.identity(slot.child.pid))
+        assert not warmth.rests(str(site.lab.root), "tiny-blue")
     finally:
         watching.stop()
 

@@ -73,6 +73,14 @@ def command_line(pid: int) -> list[str]:
         return []
 
 
+def identity(pid: int) -> str:
+    """Return what tells a process from a later one with its number: the number and the ticks at which it started.
+
+    It is `0` where there is none.
+    """
+    return f"{pid} {ticks}" if (ticks := _ticks(pid)) is not None else "0"
+
+
 def _run_time(pid: int) -> float:
     """Return the seconds that a process's threads ran or stood in line (sched-stats: the first two fields, in ns)."""
     total = 0
@@ -127,12 +135,20 @@ def _systemd(unit: str) -> Document:
 
 
 def _started_at(pid: int) -> float | None:
-    """Return the epoch time at which the process started (proc(5): field 22 in ticks since boot)."""
+    """Return the epoch time at which the process started."""
+    ticks = _ticks(pid)
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            ticks = int(file.read().rpartition(b")")[2].split()[19])
         with open("/proc/stat") as file:
             boot = next(int(line.split()[1]) for line in file if line.startswith("btime"))
     except (OSError, IndexError, ValueError, StopIteration):
         return None
-    return boot + ticks / os.sysconf("SC_CLK_TCK")
+    return None if ticks is None else boot + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(pid: int) -> int | None:
+    """Return the ticks from the boot to the start of the process (proc(5): field 22 of stat)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return None

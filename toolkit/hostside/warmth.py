@@ -4,7 +4,8 @@ A model sleeps where its route says so. A replica that sleeps has been ended: it
 its route stay, and its process supervisor runs a program in its place that waits for ever. So nothing of the host's
 units changes, and a host that was restarted in the meantime comes to the same.
 
-    <root>/watch/asleep/PROGRAM    the replica of this slot sleeps: the start of the slot looks for this file
+    <root>/watch/asleep/PROGRAM    the replica of this slot sleeps: the start of the slot looks for this file, and it
+                                   names the process that had not looked when the file came to be
     <root>/watch/woken.json        {MODEL: the sleep that has ended here}; a command may not know of that yet
 
 Falling asleep: the routes give the model nothing; once its requests have ended, the file is written and the engine's
@@ -138,6 +139,8 @@ class Warmth:
                 return []
             with Directory(make_own(self.root, *PLACE)) as place:
                 place.write(program, "")
+                # A process that starts from here on finds the file and waits. So only this one may be an engine.
+                place.write(program, processes.identity(processes.state(self.root, program)["pid"]))
         self._draining.pop(program, None)
         if rests(self.root, program):
             self._rested[program] = now
@@ -238,11 +241,13 @@ def _up_elsewhere(routes: Document, route: Document, up: dict[str, bool]) -> lis
 
 
 def rests(root: str, program: str) -> bool:
-    """Whether the engine of a slot has been ended for its sleep: what runs in its place only waits."""
-    if not os.path.exists(os.path.join(root, *PLACE, program)):
+    """Whether the engine of a slot has been ended for its sleep: what runs in its place waits, or will in a moment."""
+    engine = read_text(os.path.join(root, *PLACE, program))
+    if engine is None:
         return False
     pid = processes.state(root, program)["pid"]
-    return not pid or _waits(pid)
+    # A start takes a moment to find the mark. It is not the engine, which would seem to be up again.
+    return not pid or _waits(pid) or engine not in ("", processes.identity(pid))
 
 
 def can_rest(root: str, program: str) -> bool:
