@@ -23,16 +23,18 @@ from toolkit.adapters.hosts.ssh import HOSTSIDE
 from toolkit.domain.keys import KeyRing
 from toolkit.planning.routing.keys import with_key
 
-# Answers with its own pid; `die` ends it, and `events` come before a result.
+# Answers with its own pid; `die` ends it, and `events` come before a result. `heard` lists all commands so far.
 ECHO = """
 import json, os, sys
+heard = []
 for line in sys.stdin:
     request = json.loads(line)
+    heard.append(request["command"])
     if request["command"] == "die":
         sys.exit("no more")
     for number in range(request.get("events", 0)):
         print(json.dumps({"event": number}), flush=True)
-    print(json.dumps({"result": os.getpid()}), flush=True)
+    print(json.dumps({"result": heard if heard[-1] == "heard" else os.getpid()}), flush=True)
 """
 
 
@@ -95,17 +97,36 @@ def test_a_process_that_never_answered_tells_why() -> None:
 
 
 def test_a_process_that_was_started_ahead_answers_the_first_request(echo: Echo) -> None:
-    echo.conversation.begin()
-    echo.conversation.begin()
-    assert (len(echo.ask()), echo.begun) == (1, 1)
+    echo.conversation.begin("heard", {})
+    echo.conversation.begin("pid", {})
+    assert (echo.ask("heard"), echo.begun) == ([["heard"]], 1)
+    assert echo.ask("heard") == [["heard", "heard"]]
+
+
+@pytest.mark.parametrize(
+    ("command", "events", "fresh"), [("other", 0, 60), ("heard", 2, 60), ("heard", 0, 0)]
+)
+def test_another_request_than_what_was_sent_ahead_or_a_late_one_gets_an_answer_of_its_own(
+    echo: Echo, monkeypatch: pytest.MonkeyPatch, command: str, events: int, fresh: int
+) -> None:
+    monkeypatch.setattr(conversation, "_FRESH_SECONDS", fresh)
+    echo.conversation.begin(command, {"events": events})
+    assert (echo.ask("heard"), echo.begun) == ([[command, "heard"]], 1)
 
 
 def test_a_process_that_was_started_ahead_and_failed_is_not_tried_again() -> None:
-    echo = Echo("import sys; sys.exit('no such host')")
-    echo.conversation.begin()
-    with pytest.raises(Ended, match="no such host"):
-        echo.ask()
-    assert echo.begun == 1
+    for asked in ("pid", "other"):
+        echo = Echo("import sys; sys.exit('no such host')")
+        echo.conversation.begin("pid", {})
+        with pytest.raises(Ended, match="no such host"):
+            echo.ask(asked)
+        assert echo.begun == 1
+
+
+def test_what_was_sent_ahead_ends_with_its_process(echo: Echo) -> None:
+    echo.conversation.begin("heard", {})
+    echo.conversation.end()
+    assert echo.ask("heard") == [["heard"]] and echo.begun == 2
 
 
 def test_a_process_that_was_asked_nothing_is_not_waited_for(
@@ -113,7 +134,7 @@ def test_a_process_that_was_asked_nothing_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(conversation, "_END_SECONDS", 60)
     echo = Echo("import time; time.sleep(60)")
-    echo.conversation.begin()
+    echo.conversation.begin("pid", {})
     began = pace()
     echo.conversation.end()
     assert pace() - began < 30

@@ -68,6 +68,20 @@ def test_a_client_that_connects_ahead_answers_and_fails_like_any_other(client: C
         client.ask("observe", words="not a sudoer")
 
 
+def test_a_client_that_connects_observes_the_host_for_the_first_one_who_asks(
+    tmp_path: Path, client: Client
+) -> None:
+    (tmp_path / "__main__.py").write_text(
+        "import json, sys\nfor number, line in enumerate(sys.stdin):\n"
+        '    print(json.dumps({"result": [number, json.loads(line)]}), flush=True)\n'
+    )
+    client.connect()
+    wanted = {"command": "observe", "root": client.host.root, "label": client.host.label}
+    for number in range(2):
+        answer: object = client.ask("observe", label=client.host.label)
+        assert answer == [number, wanted]
+
+
 def test_only_so_many_clients_connect_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

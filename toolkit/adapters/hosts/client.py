@@ -44,10 +44,11 @@ class HostClient:
         weakref.finalize(self, self._conversation.end)
 
     def connect(self) -> None:
-        """Begin to connect, so that the first brief request waits for less. What fails is the request's to say."""
+        """Begin to connect and to observe the host, for the first request. What fails is that request's to say."""
         # Without an ssh to run, for example.
         with suppress(OSError, HostError):
-            self._conversation.begin()
+            request = {"root": self.host.root, "label": self.host.label}
+            self._conversation.begin("observe", request)
 
     def hang_up(self) -> None:
         """Let the process of brief requests end, and do not wait for it: `end` does so."""
@@ -147,7 +148,7 @@ class Clients:
             return self._clients[host.name]
 
     def connect(self, hosts: Sequence[Host]) -> None:
-        """Begin to connect to the hosts that are asked first, see `HostClient.connect`; return at once."""
+        """Begin to connect to the hosts that are asked first, and to observe them; return at once."""
         for host in hosts[:AT_ONCE]:
             self.of(host).connect()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,8 @@ from toolkit.adapters.hosts.dialog import Dialog, Ended
 
 _LOST_SINCE_SECONDS = 2
 _END_SECONDS = 1
+# An answer to a request that was sent ahead is of the moment for so many seconds.
+_FRESH_SECONDS = 10
 
 
 class Conversation:
@@ -22,14 +25,21 @@ class Conversation:
         self._dialog: Dialog | None = None
         self._turn = threading.Lock()
         self._waiting = False
-        # Whether the process has been asked nothing yet.
+        # Whether the process has been asked nothing yet, but for what was sent ahead.
         self._idle = True
+        # What was sent ahead, and when.
+        self._ahead: tuple[dict[str, Any], float] | None = None
 
-    def begin(self) -> None:
-        """Start the process ahead of its first request, which then waits for less; does nothing where it runs."""
+    def begin(self, command: str, request: Mapping[str, Any]) -> None:
+        """Start the process and send it the request that will be the first; does nothing where it runs.
+
+        So the process connects and answers while the caller does other work. `ask` returns that answer.
+        """
         with self.turn() as mine:
             if mine and self._dialog is None:
                 self._dialog, self._idle = self._begin(), True
+                self._ahead = ({"command": command, **request}, time.monotonic())
+                self._dialog.send(self._ahead[0])
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
@@ -69,7 +79,7 @@ class Conversation:
 
     def end(self) -> None:
         """End the process, if there is one."""
-        dialog, self._dialog, self._waiting = self._dialog, None, False
+        dialog, self._dialog, self._waiting, self._ahead = self._dialog, None, False, None
         if dialog is not None:
             # One that was asked nothing may still be connecting, and has nothing to lose.
             dialog.end(0 if self._idle else _END_SECONDS)
@@ -77,8 +87,13 @@ class Conversation:
     def _ask(self, command: str, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         dialog = self._dialog = self._dialog or self._begin()
         self._waiting, self._idle = True, False
-        dialog.send({"command": command, **request})
+        document, (ahead, sent) = {"command": command, **request}, self._ahead or ({}, 0.0)
+        self._ahead = None
         try:
+            if ahead != document or time.monotonic() - sent > _FRESH_SECONDS:
+                if ahead:
+                    deque(dialog.answers(), maxlen=0)
+                dialog.send(document)
             for answer in dialog.answers():
                 self._waiting = "event" in answer
                 yield answer
