@@ -15,9 +15,7 @@ from toolkit.errors import InputError, NothingSuitableError, RefusedError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.placement import choose_hosts
 from toolkit.planning.change.rollout import Limits, numbered, plan_rollout
-from toolkit.planning.routing.agreement import behind, fleet_routes, with_routes
-from toolkit.planning.routing.edits import with_model
-from toolkit.planning.routing.routes import Routes, Target
+from toolkit.planning.routing.routes import Routes
 
 BARE = host()
 ONE = host(slot("blue", release(1), weight=100), snapshots=(2,))
@@ -158,21 +156,6 @@ def test_where_all_hosts_lack_the_same_the_hint_is_its_remedy(
     with pytest.raises(NothingSuitableError) as nowhere:
         choose_hosts("tiny", fleet(BARE, BARE), lacking, Routes(), span=span)
     assert nowhere.value.hint == hint
-
-
-def test_of_routers_that_differ_the_one_told_last_is_right() -> None:
-    def told(serial: int, blue: int) -> Routes:
-        target = Target("blue", 8100, blue, "h1", "10.0.0.1:8090")
-        return with_model(Routes(serial=serial), "tiny", (target,), created=1)
-
-    old, new = told(4, 100), told(5, 0)
-    facts = {
-        "h1": replace(host(slot("blue", release(1), weight=100)), name="h1", routes=old.as_json("h1")),
-        "h2": replace(host(), name="h2", routes=new.as_json("h2")),
-    }  # fmt: skip
-    assert fleet_routes(facts) == new
-    assert behind(facts, new) == ("h1",)
-    assert with_routes(facts, new)["h1"].slots[0].weight == 0
 
 
 @pytest.mark.parametrize(

@@ -33,15 +33,43 @@ def agreed(facts: Mapping[str, HostFacts]) -> tuple[Routes, dict[str, HostFacts]
 
 
 def behind(facts: Mapping[str, HostFacts], routes: Routes) -> tuple[str, ...]:
-    """Return the labels of hosts whose router has not the fleet's routes.
+    """Return the labels of hosts whose router has not the fleet's routes, nor comes to them by itself.
 
     Hosts that wake a model by themselves come to the same routes in different numbers of changes.
     """
     return tuple(
         label
         for label, each in facts.items()
-        if Routes.from_json(each.routes).routes != routes.routes and label
+        if label and not _comes_to(Routes.from_json(each.routes).routes, routes.routes)
     )
+
+
+def _comes_to(own: tuple[Route, ...], fleet: tuple[Route, ...]) -> bool:
+    """Whether a host's routes are those of its fleet, but for models that each host is waking in its own time."""
+    if own == fleet:
+        return True
+    return len(own) == len(fleet) and all(
+        one == other or (_wakes(one, other) and _awake(one, other) == _awake(other, one))
+        for one, other in zip(own, fleet, strict=True)
+    )
+
+
+def _wakes(own: Route, fleet: Route) -> bool:
+    """Whether a model wakes, or has woken, on some hosts from a sleep of which all of them were told."""
+    if own.sleep and fleet.sleep:
+        return replace(own.sleep, due=0) == replace(fleet.sleep, due=0)
+    # Without a sleep, a host's own route is of before it or of after it. Only in the latter case does the fleet wake.
+    return bool(own.sleep or (fleet.sleep and fleet.sleep.due))
+
+
+def _awake(route: Route, other: Route) -> Route:
+    """Return a route without what a host gives back to its targets as they wake."""
+    names = {each.name for one in (route, other) for each in one.targets if each.asleep}
+    targets = tuple(
+        replace(each, weight=0, standby=False, asleep="") if each.name in names else each
+        for each in route.targets
+    )
+    return replace(route, targets=targets, sleep=None, hold=0 if route.sleep else route.hold)
 
 
 def _with_routes(label: str, facts: HostFacts, routes: Routes) -> HostFacts:

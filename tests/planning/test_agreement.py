@@ -1,0 +1,78 @@
+"""Which routes are right where the routers of a fleet differ, and which of them have missed a change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.planning.facts import host, release, slot
+from toolkit.planning.routing.agreement import behind, fleet_routes, with_routes
+from toolkit.planning.routing.edits import with_former, with_model, with_sleep
+from toolkit.planning.routing.routes import Alternate, Routes, Sleep, Target
+
+
+def test_of_routers_that_differ_the_one_told_last_is_right() -> None:
+    def told(serial: int, blue: int) -> Routes:
+        target = Target("blue", 8100, blue, "h1", "10.0.0.1:8090")
+        return with_model(Routes(serial=serial), "tiny", (target,), created=1)
+
+    old, new = told(4, 100), told(5, 0)
+    facts = {
+        "h1": replace(host(slot("blue", release(1), weight=100)), name="h1", routes=old.as_json("h1")),
+        "h2": replace(host(), name="h2", routes=new.as_json("h2")),
+    }  # fmt: skip
+    assert fleet_routes(facts) == new
+    assert behind(facts, new) == ("h1",)
+    assert with_routes(facts, new)["h1"].slots[0].weight == 0
+
+
+def _woken(*names: str) -> Routes:
+    """Return routes that fell asleep, with these targets awake again; without a sleep where all are."""
+    targets = tuple(
+        Target("blue", 8100, 100, each, f"10.0.0.{number}:8090", standby=False)
+        for number, each in enumerate(("h1", "h2"), 1)
+    )
+    awake = with_model(Routes(), "tiny", targets, created=1)
+    if len(names) == 2:
+        return awake
+    slept = with_sleep(awake, "tiny", Sleep("a1", "wait", 30, due=1000 + len(names)), 60)
+    (route,) = slept.routes
+    parts = (replace(x, weight=100, asleep="") if x.host in names else x for x in route.targets)
+    return replace(slept, routes=(replace(route, targets=tuple(parts)),))
+
+
+def _asleep(due: int = 0, ident: str = "a1", alternates: tuple[Alternate, ...] = ()) -> Routes:
+    sleep = Sleep(ident, "wait", 30, due=due, alternates=alternates)
+    return with_sleep(_woken("h1", "h2"), "tiny", sleep, 60)
+
+
+@pytest.mark.parametrize(
+    ("own", "fleet", "missed"),
+    [
+        pytest.param(_woken("h1"), _woken("h2"), False, id="each is up first in its own eyes"),
+        pytest.param(_woken("h1", "h2"), _woken("h2"), False, id="it is ahead of the newest"),
+        pytest.param(_woken("h1"), _woken("h1", "h2"), False, id="the others are all up"),
+        pytest.param(_asleep(), _asleep(due=99), False, id="it does not know yet that it wakes"),
+        pytest.param(_asleep(), _woken("h1", "h2"), False, id="it will see the others up"),
+        pytest.param(_woken("h1", "h2"), _asleep(), True, id="nobody told it of the sleep"),
+        pytest.param(_asleep(), _asleep(ident="b2"), True, id="of another sleep"),
+        pytest.param(
+            _asleep(), _asleep(alternates=(Alternate("b", 5, 5),)), True, id="of its alternates"
+        ),
+        pytest.param(
+            _asleep(due=9), with_model(_asleep(due=9), "other", (), created=1), True, id="a model"
+        ),
+        pytest.param(
+            _asleep(due=9),
+            with_former(_woken("h1", "h2"), "tiny", "h1.blue"),
+            True,
+            id="of a change since",
+        ),
+    ],
+)
+def test_a_host_that_wakes_a_model_in_its_own_time_has_missed_nothing(
+    own: Routes, fleet: Routes, missed: bool
+) -> None:
+    facts = {"h1": replace(host(), name="h1", routes=own.as_json("h1"))}
+    assert behind(facts, fleet) == (("h1",) if missed else ())
