@@ -375,3 +375,21 @@ def test_the_script_needs_nothing_but_python_3_9() -> None:
     } | {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert modules == {"argparse", "hashlib", "json", "sys", "typing"}
     assert check_evidence.__file__ == str(CHECKER)
+
+
+@pytest.mark.parametrize("option", ["--output", "--checker"])
+def test_a_place_that_takes_nothing_is_refused_before_any_file_is_hashed(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    hashed: list[str] = []
+    for host in fleet.world.hosts.values():
+        monkeypatch.setattr(host, "hash_files", lambda *_: hashed.append("it"))
+    place = fleet.prompt.place
+    others = f" --output {place / 'evidence.json'}" if option == "--checker" else ""
+    for wrong, why in (
+        (place / "nowhere/x", "No such file or directory"),
+        (place, "Is a directory"),
+    ):
+        said = fleet(f"prove tiny {option} {wrong}{others}")
+        assert (said.code, hashed) == (1, [])
+        assert said.json()["error"]["message"] == f"{wrong} cannot be written: {why}"

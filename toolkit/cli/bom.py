@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,9 +94,23 @@ def write_new(path: Path, text: str) -> None:
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
-        raise ToolkitError(
-            f"{path} cannot be written: {error.strerror or error}", hint="--output FILE"
-        ) from error
+        raise _cannot_write(path, error) from error
+
+
+def require_place(path: Path) -> None:
+    """Refuse a place of a result before the work on it begins; raises ToolkitError as `write_new` would."""
+    kind = errno.EISDIR if path.is_dir() else 0
+    if not kind and not path.parent.is_dir():
+        kind = errno.ENOENT
+    if not kind and not os.access(path if path.exists() else path.parent, os.W_OK):
+        kind = errno.EACCES
+    if kind:
+        raise _cannot_write(path, OSError(kind, os.strerror(kind)))
+
+
+def _cannot_write(path: Path, error: OSError) -> ToolkitError:
+    words = f"{path} cannot be written: {error.strerror or error}"
+    return ToolkitError(words, hint="--output FILE")
 
 
 def _time(text: str) -> float:

@@ -12,7 +12,7 @@ import click
 
 from toolkit import __version__
 from toolkit.adapters.audit.log import AuditLog
-from toolkit.cli.bom import write_new
+from toolkit.cli.bom import require_place, write_new
 from toolkit.cli.context import home_directory, open_history, open_hosts, read_pins
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, say_whole
@@ -74,6 +74,9 @@ def prove(
             "name a model, or an answer",
             hint="toolkit prove MODEL, or --request-id ID, or --answer-headers FILE",
         )
+    # To hash the weights of all hosts takes minutes.
+    for path in filter(None, (output, checker)):
+        require_place(Path(path))
     place = home_directory(of_site["home"])
     hosts = open_hosts(of_site["fleet"], place)
     trail = trail_now()
