@@ -42,6 +42,18 @@ def test_a_replica_is_shown_with_the_memory_of_the_place_where_it_computes(
     assert (document["memory"], document["device_memory"]) == (3 * 10**9, taken)
 
 
+def test_one_that_sleeps_is_not_up(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = Fleet(prompt, monkeypatch, 1)
+    assert fleet.prompt("deploy", "tiny@v1", "--yes").code == 0
+    (slot,) = fleet.world.host.observe().slots
+    for rests, state, up in ((False, "draining", "s"), (True, "asleep", "-")):
+        changed = replace(slot, asleep="asleep", rests=rests, started_at=fleet.world.clock() - 5)
+        fleet.world.see(slots=(changed,))
+        heading, row, *_ = fleet.prompt("status").out.splitlines()
+        assert row[heading.index("STATE") :].startswith(state)
+        assert row.endswith(up)
+
+
 def test_watch_shows_it_again_and_is_not_for_programs(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -240,7 +240,8 @@ def _row(slot: SlotFacts, now: float) -> tuple[str, ...]:
         traffic_words(slot),
         str(slot.sessions),
         _memory(slot),
-        format_seconds(now - slot.started_at) if slot.started_at else "-",
+        # Of one that sleeps, only what waits in its place runs.
+        format_seconds(now - slot.started_at) if slot.started_at and not slot.rests else "-",
     )
 
 
