@@ -295,3 +295,34 @@ def test_the_documents_name_every_parser_that_a_family_gets() -> None:
     for part, rows in ((tools, vllm_parsers.TOOLS), (thoughts, vllm_parsers.REASONING)):
         named = {name for row in rows for name in row.parsers}
         assert named == {name for name in named if f"`{name}`" in part}
+
+
+ABSOLUTE = {"position_embedding_type": "absolute", "max_position_embeddings": 514}
+RANKER = {"architectures": ["XLMRobertaForSequenceClassification"], **ABSOLUTE}
+
+
+@pytest.mark.parametrize(
+    ("config", "tokenizer", "sentences", "context"),
+    [
+        (RANKER, {"model_max_length": 512}, None, 512),
+        (RANKER, {"model_max_length": 8192}, None, 514),
+        # What transformers writes where nobody has said anything.
+        (RANKER, {"model_max_length": 10**30}, None, 514),
+        (RANKER, {}, None, 514),
+        (RANKER, {"model_max_length": 512}, {"max_seq_length": 256}, 256),
+        # The engine does not ask the tokenizer of a model that writes, or turns its positions.
+        ({**RANKER, "architectures": ["BertForCausalLM"]}, {"model_max_length": 512}, None, 514),
+        ({**RANKER, "position_embedding_type": "rotary"}, {"model_max_length": 512}, None, 514),
+        ({"architectures": ["X"]}, {"model_max_length": 512}, None, None),
+    ],
+)
+def test_a_request_of_an_encoder_has_the_tokens_that_the_engine_takes(
+    config: dict[str, Any],
+    tokenizer: dict[str, Any],
+    sentences: dict[str, Any] | None,
+    context: int | None,
+) -> None:
+    files = {"config.json": config, "tokenizer_config.json": tokenizer}
+    files |= {"sentence_bert_config.json": sentences} if sentences else {}
+    texts = {path: json.dumps(document).encode() for path, document in files.items()}
+    assert read_facts(texts, texts).context == context

@@ -61,7 +61,7 @@ def read_facts(paths: Iterable[str], texts: Mapping[str, bytes]) -> ModelFacts:
     return ModelFacts(
         architectures=_architectures(config),
         model_type=_name(config.get("model_type")),
-        context=_context(_mapping(texts.get(_SENTENCES)), text_config, config),
+        context=_context(texts, text_config, config),
         template=bool(template.strip()),
         tools=_TOOLS.search(template) is not None,
         thinks=_THINKS.search(template) is not None,
@@ -97,12 +97,31 @@ def _architectures(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(filter(None, map(_name, named[:_NAMES]))) if isinstance(named, list) else ()
 
 
-def _context(*configs: Mapping[str, Any]) -> int | None:
-    for config in configs:
-        for name in ("max_seq_length", *_CONTEXTS):
-            value = config.get(name)
-            if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= CONTEXT:
-                return value
+def _context(
+    texts: Mapping[str, bytes], text_config: Mapping[str, Any], config: Mapping[str, Any]
+) -> int | None:
+    """Return the longest request in tokens; None where no file states it."""
+    names = ("max_seq_length", *_CONTEXTS)
+    if sentences := _number(_mapping(texts.get(_SENTENCES)), *names):
+        return sentences
+    stated = _number(text_config, *names) or _number(config, *names)
+    if stated and _counts_positions(config):
+        # RoBERTa and its heirs take none of their first positions for a request.
+        return min(stated, _number(_mapping(texts.get(_TOKENIZER)), "model_max_length") or stated)
+    return stated
+
+
+def _counts_positions(config: Mapping[str, Any]) -> bool:
+    """Whether an engine takes the tokenizer's longest request into account: for encoders with absolute positions."""
+    writes = any(name.endswith("ForCausalLM") for name in _architectures(config))
+    return config.get("position_embedding_type") == "absolute" and not writes
+
+
+def _number(config: Mapping[str, Any], *names: str) -> int | None:
+    for name in names:
+        value = config.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= CONTEXT:
+            return value
     return None
 
 
