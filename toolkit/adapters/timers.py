@@ -69,7 +69,10 @@ class SystemdUnits:
             units = [str(Path(place) / name) for name in texts]
             code, _, err = self.run(["systemd-analyze", "verify", "--man=no", *units], "")
             if code:
-                raise ToolkitError(f"systemd does not take the units: {_last(err)}")
+                raise ToolkitError(
+                    f"systemd does not take the units: {_last(err)}",
+                    hint="toolkit schedule install --to DIR writes them unasked",
+                )
 
     def write(self, texts: Mapping[str, str], timer: str) -> bool:
         """Write all units, in their order, and start the timer; return whether anything changed.
@@ -161,7 +164,10 @@ class Crontab:
         """Replace it; raises ToolkitError."""
         code, _, err = self.run(["crontab", "-"], text)
         if code:
-            raise ToolkitError(f"cron did not take the lines: {_last(err)}; nothing is installed")
+            raise ToolkitError(
+                f"cron did not take the lines: {_last(err)}; nothing is installed",
+                hint="have something call every 10 minutes: toolkit schedule run --timer",
+            )
 
 
 def units_here() -> SystemdUnits | None:

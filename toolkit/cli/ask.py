@@ -77,11 +77,17 @@ def _prompt(prompt: str) -> str:
         return prompt
     read = sys.stdin.buffer.read(ANSWER + 1)
     if len(read) > ANSWER:
-        raise InputError(f"the prompt on standard input has more than {ANSWER:,} bytes")
+        raise InputError(
+            f"the prompt on standard input has more than {ANSWER:,} bytes",
+            hint="ask with less, or send a request of your own: toolkit status shows the endpoint",
+        )
     try:
         return read.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"the prompt on standard input is no UTF-8: {error}") from error
+        raise InputError(
+            f"the prompt on standard input is no UTF-8: {error}",
+            hint="iconv -t utf-8 FILE | toolkit ask MODEL -",
+        ) from error
 
 
 def read_key(path: str | None, variable: str = KEY) -> Secret | None:
@@ -92,7 +98,9 @@ def read_key(path: str | None, variable: str = KEY) -> Secret | None:
         try:
             key = Path(path).read_text("ascii")
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} cannot be read as a key: {error}") from error
+            raise InputError(
+                f"{path} cannot be read as a key: {error}", hint="toolkit keys add NAME makes one"
+            ) from error
     key = key.strip()
     if any(not "!" <= each <= "~" for each in key):
         raise InputError("the key has characters that no key has", hint="toolkit keys list")

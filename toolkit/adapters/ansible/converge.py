@@ -121,7 +121,9 @@ class RealConverge:
             raise HostError(f"{host.name}: {playbook}: {words}", hint="toolkit doctor")
         # An inventory without a match ends with success; where the host is not in the statistics, nothing ran.
         if stats is None or host.name not in stats.get("processed", {}):
-            raise HostError(f"{host.name}: {playbook}: Ansible did not process the host")
+            raise HostError(
+                f"{host.name}: {playbook}: Ansible did not process the host", hint="toolkit doctor"
+            )
         return tuple(changed)
 
 

@@ -62,7 +62,10 @@ def read_inventory(
         listed = parse_mapping(ended.output, MOST_BYTES)
         hosts = _in_order(listed)
     except ValueError as error:
-        raise InputError(f"{path}: Ansible reads it as what is no inventory: {error}") from None
+        raise InputError(
+            f"{path}: Ansible reads it as what is no inventory: {error}",
+            hint=f"ansible-inventory -i {path} --list",
+        ) from None
     return _evaluated(path, hosts, wanted, run)
 
 

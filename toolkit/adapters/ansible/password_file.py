@@ -11,6 +11,7 @@ from toolkit.errors import InputError
 
 MOST_BYTES = 4096
 MOST_SECONDS = 60.0
+_HINT = "write the password as its only line, or print it from a script there that may be executed"
 
 
 def read_password_file(path: Path) -> Secret:
@@ -18,13 +19,15 @@ def read_password_file(path: Path) -> Secret:
     try:
         text = _output(path) if path.is_file() and os.access(path, os.X_OK) else _text(path)
     except TimeoutError:
-        raise InputError(f"{path}: has not ended within {MOST_SECONDS:g} seconds") from None
+        raise InputError(
+            f"{path}: has not ended within {MOST_SECONDS:g} seconds", hint=_HINT
+        ) from None
     except (OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) else f"more than {MOST_BYTES} bytes"
-        raise InputError(f"{path}: not a password file: {words}") from None
+        raise InputError(f"{path}: not a password file: {words}", hint=_HINT) from None
     password = text.decode(errors="replace").strip()
     if not password or not password.isprintable():
-        raise InputError(f"{path}: not a password file: it has not one line of text")
+        raise InputError(f"{path}: not a password file: it has not one line of text", hint=_HINT)
     return Secret(password)
 
 

@@ -172,7 +172,10 @@ class Swarm:
                     member.complete = True
                 elif event.get("result", {}).get("wrong"):
                     wrong = ", ".join(event["result"]["wrong"])
-                    raise HostError(f"{host.name}: not what was pinned when it arrived: {wrong}")
+                    raise HostError(
+                        f"{host.name}: not what was pinned when it arrived: {wrong}",
+                        hint="toolkit verify, which hashes the store",
+                    )
 
     def _introduce(self, member: Member, dialog: Dialog) -> None:
         """Make a host connect to all hosts that joined before it."""

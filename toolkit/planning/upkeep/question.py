@@ -70,9 +70,12 @@ def piece_of(text: str) -> Piece:
     try:
         data = parse_mapping(text, ANSWER)
     except ValueError as error:
-        raise HostError(f"the answer is no JSON: {brief(text, 80)!r}") from error
+        raise HostError(
+            f"the answer is no JSON: {brief(text, 80)!r}", hint="toolkit logs MODEL"
+        ) from error
     if isinstance(fault := data.get("error"), Mapping):
-        raise HostError(f"the engine broke off: {brief(str(fault.get('message', '')))}")
+        words = f"the engine broke off: {brief(str(fault.get('message', '')))}"
+        raise HostError(words, hint="toolkit logs MODEL")
     choices = data.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else {}
     said = choice.get("delta") or choice.get("message") or choice
