@@ -77,7 +77,11 @@ SCRIPT = (
     f"#!{sys.executable}\nfrom vllm.server import main\nif __name__ == '__main__':\n    main()\n"
 )
 TIMED = "import time\nAT = time.time()\n"
-THREADED = TIMED + "import threading; threading.Thread(target=time.sleep, args=(2,)).start()\n"
+# It runs for as long as the process.
+THREADED = (
+    TIMED
+    + "import threading; threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+)
 SETS = {
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     "TORCHINDUCTOR_COMPILE_THREADS": "1",
@@ -209,8 +213,8 @@ def test_processes_that_nobody_needs_end_with_their_server(engine: Engine) -> No
     engine.program.write_text("import time; print('up', flush=True); time.sleep(60)")
     process = engine.start("-m", "toolkit_starter", "1,1", str(engine.program))
     assert process.stdout is not None and process.stdout.readline() == "up\n"
-    begun = waiting(process.pid)
     until(lambda: len(waiting(process.pid)) == 2)
+    begun = waiting(process.pid)
     process.kill()
     process.communicate()
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in begun))
@@ -224,8 +228,8 @@ def waiting(pid: int) -> list[int]:
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Return once it is true; fails after 30 seconds."""
-    end = time.monotonic() + 30
+    """Return once it is true; fails after 50 seconds, less than the server lives."""
+    end = time.monotonic() + 50
     while not true():
         assert time.monotonic() < end
         time.sleep(0.02)
