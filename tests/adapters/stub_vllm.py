@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Stands where an engine's `vllm` stands, for tests of what surrounds an engine: the same command line, the same
-endpoints, ready in milliseconds. How it does is written in `behaviour` inside the snapshot, or, for snapshots that were
+endpoints, ready in milliseconds. A request of the user `held` is answered once one of the user `release` comes, and one
+of `slow` after 1.5 s. How it does is written in `behaviour` inside the snapshot, or, for snapshots that were
 pinned and sent like a model's, in `behaviour.txt`, with its answer in the line after. Requests of the user `client`
 are those of clients: gates and guards do not ask in that name."""
 
@@ -33,6 +34,8 @@ served = (
 )
 # Seconds that each answer took to begin.
 took = []
+# Set by the request that lets a held one go.
+released = threading.Event()
 # Requests of clients so far, and the memory that they took.
 clients, taken = [0], []
 
@@ -96,6 +99,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             text = adapters[asked] if asked in adapters else spoken(of_client, request)
             if user[:1] == ["slow"]:
                 time.sleep(1.5)
+            elif user[:1] == ["held"]:
+                released.wait(60)
+                released.clear()
+            elif user[:1] == ["release"]:
+                released.set()
             elif user[:1] and user[0] in WAYS:
                 text = tried(WAYS[user[0]], user[1:])
             elif behaviour == "answers nothing":
