@@ -358,7 +358,8 @@ def test_a_guard_passes_the_phase_that_a_person_promotes_and_is_forgotten_at_its
         )  # fmt: skip
         (known,) = lab.host.observe().guards
         assert (known.verdict, known.wish, known.withdrawn) == (verdict, "promote", "")
-        lab.host.guard_phase("tiny", GuardPhase.BAKE, 0.5)
+        # Longer than a busy machine takes to follow it.
+        lab.host.guard_phase("tiny", GuardPhase.BAKE, 4.0)
         assert lab.host.guard_follow("tiny", heard.append).verdict is Verdict.PASSED
     assert heard
     lab.host.guard_end("tiny", "another")
@@ -392,7 +393,7 @@ def test_a_release_that_answers_errors_is_withdrawn_with_no_command_there(
     lab: HostLab, program: str
 ) -> None:
     assert lab.host.wait_ready(
-        lab.start("green", Behaviour.ERROR), lab.ports["green"], 20, silent
+        lab.start("green", Behaviour.ERROR), lab.ports["green"], 120, silent
     ).ok
     blue, green = _targets(lab, "green")
     lab.route(with_model(Routes(), "tiny", (replace(blue, standby=True), green), created=1))
