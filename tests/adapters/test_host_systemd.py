@@ -6,12 +6,12 @@ import os
 import re
 import shutil
 import socket
-import time
 from dataclasses import replace
 
 import pytest
 
 from tests.adapters.host_lab import ENGINE, HostLab, bare_lab
+from tests.system.waiting import until
 from toolkit.adapters.ansible.converge import RealConverge
 from toolkit.adapters.ansible.playbooks import playbook_directory
 from toolkit.adapters.hosts.client import host_client, silent
@@ -154,8 +154,9 @@ def test_the_root_may_lie_in_a_private_home(lab: HostLab) -> None:
 def test_a_killed_router_comes_back_with_its_routes(lab: HostLab, program: str) -> None:
     target = Target("blue", lab.ports["blue"], 100)
     lab.route(with_model(Routes(), "tiny", (target,), created=1))
-    main = lab.run("systemctl", "show", "--property=MainPID", "--value", "toolkit-router").strip()
+    main = _main_of_router(lab)
     lab.run("kill", "-KILL", main)
+    until(lambda: _main_of_router(lab) not in ("0", main), 60)
     _wait_for_router(lab)
     (slot,) = lab.host.observe().slots
     assert slot.weight == 100
@@ -216,8 +217,9 @@ def _engine() -> dict[str, str]:
     }
 
 
+def _main_of_router(lab: HostLab) -> str:
+    return lab.run("systemctl", "show", "--property=MainPID", "--value", "toolkit-router").strip()
+
+
 def _wait_for_router(lab: HostLab) -> None:
-    until = time.monotonic() + 60
-    while not lab.host.observe().router.running:
-        assert time.monotonic() < until, "the router did not come back"
-        time.sleep(0.1)
+    until(lambda: lab.host.observe().router.running, 60)
