@@ -63,7 +63,7 @@ BAD = """\
 """
 WAITS = """\
     - name: Wait
-      ansible.builtin.command: sleep 60.25
+      ansible.builtin.command: sleep 600.25
       changed_when: false
 """
 
@@ -231,12 +231,12 @@ def test_a_playbook_ends_with_the_command_that_was_killed(lab: Lab) -> None:
     ) as command:
         assert command.stdout is not None
         assert command.stdout.readline() == "Wait\n"
-        # What the module runs, which would go on for a minute.
-        until(lambda: ["sleep", "60.25", ""] in map(argv, processes_about(lab.scratch)), 20)
+        # What the module runs, which would go on for ten minutes.
+        until(lambda: ["sleep", "600.25", ""] in map(argv, processes_about(lab.scratch)), 60)
         command.send_signal(signal.SIGKILL)
-        until(lambda: not processes_about(lab.scratch), 20)
+        until(lambda: not processes_about(lab.scratch), 60)
     assert command.returncode == -signal.SIGKILL
-    until(lambda: list(lab.scratch.iterdir()) == [], 5)
+    until(lambda: list(lab.scratch.iterdir()) == [], 60)
 
 
 class Watch:
