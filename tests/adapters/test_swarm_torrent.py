@@ -78,7 +78,7 @@ def _comes(
     taking = _add(taker, wanted, top / "copy/T", peer and peer.admit(), False)
     taker.apply_settings({"alert_mask": libtorrent.alert.category_t.all_categories})
     taking.connect_peer((LOOPBACK, giver.ssl_listen_port() if seed else giver.listen_port()))
-    until, ended = time.monotonic() + 20, False
+    until, ended = time.monotonic() + 60, False
     while not taking.status().is_finished and not ended and time.monotonic() < until:
         taker.wait_for_alert(100)
         cut_off = libtorrent.peer_disconnected_alert
