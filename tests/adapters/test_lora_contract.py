@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from demo.lab import free_port
 from tests.adapters.host_lab import STUB
+from tests.hostside.router_lab import free_port
 from tests.planning.facts import release, slot
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.planning.engines import engine_named
@@ -67,7 +67,7 @@ def _a_process(directory: Path) -> Iterator[Kept]:
         (directory / digest / "adapter_model.safetensors").write_text(words)
     (directory / "base").mkdir()
     (directory / "base" / "behaviour").write_text("good")
-    port = free_port(18700)
+    port = free_port()
     command = [sys.executable, str(STUB), "serve", str(directory / "base"), "--host", "127.0.0.1"]
     more = ["--port", str(port), "--served-model-name", "tiny", "--enable-lora"]
     with subprocess.Popen([*command, *more], stdout=subprocess.DEVNULL) as process:
