@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +22,8 @@ from tests.adapters.tree_lab import (
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import Machine, require_hosts
 from tests.fleet.rsync import rsync_files
+from tests.pace import paced
 from tests.system.models import CACHE
-from tests.system.waiting import until
 from toolkit.adapters.distribution.over_ssh import SshDistribution
 from toolkit.adapters.distribution.port import Progress, Tree
 from toolkit.adapters.interruption import Interruption
@@ -114,10 +115,11 @@ def test_a_host_that_joins_late_holds_nobody_up_and_gets_everything(
 def test_a_host_that_cannot_join_the_swarm_gets_the_tree_over_ssh_alone(
     lab: FleetLab, tmp_path: Path
 ) -> None:
-    listen = "import socket, time; taken = socket.create_server(('', 8091)); time.sleep(60)"
+    listen = "import socket, time; taken = socket.create_server(('', 8091)); time.sleep(600)"
     words = ["systemd-run", "--unit=taken", "python3", "-c", listen]
     lab["beta"].run(*words)
     try:
+        lab["beta"].run("sh", "-c", "until ss -ltn | grep -q :8091; do sleep 0.05; done")
         tree = make_tree(tmp_path, "t5", {"t5": 9 * MIB})
         (said,) = spreads_once(distribution(lab), tree, hosts_of(lab))
     finally:
@@ -160,13 +162,14 @@ def test_an_interrupted_transfer_leaves_a_dot_directory_that_the_next_one_uses(
     lab: FleetLab, tmp_path: Path
 ) -> None:
     alpha, host = lab["alpha"], hosts_of(lab)[0]
-    tree = make_tree(tmp_path, "d4", {"one": 8 * MIB, "two": 8 * MIB})
+    # It takes seconds more, so that it is not there before a busy machine has ended it.
+    tree = make_tree(tmp_path, "d4", {"one": 8 * MIB, "two": 32 * MIB})
     give_up_on_alpha(lab, tree, beyond=9 * MIB, by="stream")
     assert listing(alpha, f"{SNAPSHOTS}/.d4.partial/checked") == ["one"]
     damage(alpha, f"{SNAPSHOTS}/.d4.partial/incoming/two")
     heard = Heard()
     assert distribution(lab, by="stream").spread(tree, [host], heard) == {"alpha": ""}
-    assert heard.total == {"alpha": 8 * MIB}
+    assert heard.total == {"alpha": 32 * MIB}
     assert digests(alpha, f"{SNAPSHOTS}/d4") == {f.path: f.sha256 for f in tree.files}
     assert listing(alpha, f"{SNAPSHOTS}/.d4.partial") == []
 
@@ -212,9 +215,10 @@ def test_a_transfer_whose_command_is_killed_ends_and_the_next_one_goes_on(
     killed.kill()
     killed.wait()
     killed.stdout.close()
-    until(
-        lambda: not any(lab[host.name].run("pgrep", "-f", works, check=False) for host in hosts), 7
-    )
+    with paced() as pace:
+        while any(lab[host.name].run("pgrep", "-f", works, check=False) for host in hosts):
+            assert pace() < 7
+            time.sleep(0.2)
     heard = Heard()
     before = lab.network.sent_bytes()
     assert distribution(lab, by=by).spread(tree, hosts, heard) == {"alpha": "", "beta": ""}
@@ -226,6 +230,7 @@ def test_a_transfer_whose_command_is_killed_ends_and_the_next_one_goes_on(
 
 _SPREAD = """
 import sys
+import time
 from pathlib import Path
 from tests.adapters.tree_lab import make_tree
 from toolkit.adapters.distribution.over_ssh import SshDistribution
