@@ -116,6 +116,9 @@ class Supply:
             # Readable once the process is gone, and with it every other of the host.
             select.select([self._pidfd], [], [], 20)
             os.close(self._pidfd)
+            # `unshare` sees its end and ends as well; until then it has a place in /proc.
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=20)
         self._process.kill()
         self._process.wait(timeout=20)
         self._process, self._pidfd, self.pid = None, -1, 0
