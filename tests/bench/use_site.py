@@ -70,7 +70,7 @@ class Replica:
                 "TOOLKIT_USE": json.dumps({**told, "release": self.release}),
             },
         )  # fmt: skip
-        until(self.answers, 20)
+        until(self.answers, 60)
 
     def answers(self) -> bool:
         try:
