@@ -17,6 +17,7 @@ import pytest
 
 from demo.lab import end_supervisor, free_port
 from tests.adapters.test_certificate import make
+from tests.system.waiting import until
 from toolkit.adapters.ansible.converge import RealConverge
 from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
 from toolkit.domain.fleet import Host
@@ -96,7 +97,8 @@ def test_a_certificate_is_brought_kept_to_the_user_and_renewed(place: Path, book
     changed = converge("door", books, host, place / "run", seen)
     assert "Reload the router" in changed
     assert not (directory / "usage.lua").exists()
-    assert presented(port) == Path(host.router_tls_certificate).read_text().strip()
+    # The former worker may take connections until a busy machine lets it leave its port.
+    until(lambda: presented(port) == Path(host.router_tls_certificate).read_text().strip(), 60)
     sealed = json.loads((place / "seals/base.json").read_text())
     for path in directory.glob("tls-*"):
         assert sealed[str(path)] == [hashlib.sha256(path.read_bytes()).hexdigest()]
