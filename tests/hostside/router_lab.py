@@ -124,8 +124,8 @@ def _templates() -> jinja2.Environment:
 class Backend:
     """An engine's stand-in: answers `/health` and completions that carry its name.
 
-    Body {"tokens": n, "pause": s, "stream": bool}: n pieces, `pause` seconds apart. `gone` counts the
-    requests whose client hung up; `last` is path and body of the newest request, `headers` its headers,
+    Body {"tokens": n, "pause": s, "stream": bool}: n pieces, `pause` seconds apart. With "gated" the answer, or each
+    piece of it, waits for a turn: `turns.release()`. `gone` counts the requests whose client hung up; `last` is path and body of the newest request, `headers` its headers,
     `all_headers` with those that stand twice.
     With "comments" a comment follows each piece of a stream, as with vLLM's `sse-keep-alive-interval`. A
     `broken` one hangs up instead of answering, an `ill` one answers checks with 503.
@@ -136,6 +136,7 @@ class Backend:
         self.headers: dict[str, str] = {}
         self.all_headers: list[tuple[str, str]] = []
         self.broken = self.ill = False
+        self.turns = threading.Semaphore(0)
         self.server = _Server(("127.0.0.1", port or free_port()), _Handler)
         self.server.backend = self
         self.port = int(self.server.server_address[1])
@@ -202,13 +203,18 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError:
             wanted = {}
         if not isinstance(wanted, dict) or not wanted.get("stream"):
-            time.sleep(wanted.get("pause", 0) if isinstance(wanted, dict) else 0)
+            if isinstance(wanted, dict):
+                self._wait_for_turn(wanted)
+                time.sleep(wanted.get("pause", 0))
             answer = {"slot": backend.name, "size": len(body)}
             text = json.dumps(answer, separators=(",", ":")).encode()
             self._answer(text)
             return
-        comment = b": keep-alive\n\n" if wanted.get("comments") else b""
-        self._stream(wanted["tokens"], wanted.get("pause", 0), comment)
+        self._stream(wanted)
+
+    def _wait_for_turn(self, wanted: dict[str, Any]) -> None:
+        if wanted.get("gated"):
+            self.server.backend.turns.acquire(timeout=60)
 
     def _let_every_page(self) -> None:
         """Do what vLLM does for a request of a page, wherever it comes from."""
@@ -216,18 +222,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Access-Control-Allow-Origin", "*")
             self.send_header("Access-Control-Allow-Credentials", "true")
 
-    def _stream(self, tokens: int, pause: float, comment: bytes) -> None:
+    def _stream(self, wanted: dict[str, Any]) -> None:
+        comment = b": keep-alive\n\n" if wanted.get("comments") else b""
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self._let_every_page()
         self.end_headers()
-        for _ in range(tokens):
-            sent = {"slot": self.server.backend.name, "sent": time.monotonic()}
-            self._chunk(f"data: {json.dumps(sent)}\n\n".encode())
+        for _ in range(wanted["tokens"]):
+            self._wait_for_turn(wanted)
+            piece = {"slot": self.server.backend.name}
+            self._chunk(f"data: {json.dumps(piece)}\n\n".encode())
             if comment:
                 self._chunk(comment)
-            time.sleep(pause)
+            time.sleep(wanted.get("pause", 0))
         # At once, as the recorder of use lets an engine say it: clients hang up at the mark of the end.
         self.wfile.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
 
@@ -331,6 +339,12 @@ class Lab:
         facts: dict[str, Any] = router_view.observe(str(self.root))
         return facts
 
+    def connections(self) -> int:
+        """Return how many connections the router's newest worker holds now."""
+        pid = router_socket.processes(self.directory)["current"][-1]
+        (info,) = router_socket.tell(self.directory, pid, ["show info"])
+        return int(info.partition("CurrConns: ")[2].split()[0])
+
     def up(self, model: str, *slots: str) -> None:
         """Wait until the router's own checks say that the slots are up."""
 
@@ -345,7 +359,7 @@ class Lab:
         self, path: str, body: Any = None, method: str | None = None, **headers: str
     ) -> tuple[int, Any, http.client.HTTPMessage]:
         """Return status, decoded answer and headers of one request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
             data = json.dumps(body).encode() if isinstance(body, (dict, list)) else body
             connection.request(

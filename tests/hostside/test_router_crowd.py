@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostside.router_lab import Lab, lab, router_socket
+from tests.hostside.router_lab import Lab, lab
 from tests.hostside.router_site import PATH, Site
 from tests.hostside.test_router_keys import ANN, bearer, ring
 
@@ -62,13 +62,6 @@ def p99(port: int, enough: float = 0.0) -> float:
     return min(rounds)
 
 
-def connections(running: Lab) -> int:
-    """Return how many connections the router's worker holds now."""
-    pid = router_socket.processes(running.directory)["current"][-1]
-    (info,) = router_socket.tell(running.directory, pid, ["show info"])
-    return int(info.partition("CurrConns: ")[2].split()[0])
-
-
 def held(running: Lab, source: str, sent: bytes) -> socket.socket:
     made = socket.create_connection(
         ("127.0.0.1", running.port), timeout=5, source_address=(source, 0)
@@ -95,7 +88,7 @@ def test_a_crowd_without_a_key_costs_little_memory_and_no_answer(addresses: int)
             # as much of 15 MB as the router takes
             with contextlib.suppress(OSError):
                 made.send(b"h" * 15_000_000)
-        assert connections(running) >= SLOW
+        assert running.connections() >= SLOW
         enough = 2 * before + NOISE
         assert p99(running.port, enough) < enough
         assert resident(running) < MEMORY
