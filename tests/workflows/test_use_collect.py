@@ -157,8 +157,12 @@ from toolkit.adapters.history.history import History
 from toolkit.workflows.use.collect import collect
 host = LedgerHost("gpu1", Path(sys.argv[1]), most=600)
 history = History(Path(sys.argv[2]), Clock())
-print("collects", flush=True)
-collect([host], history)
+
+def tells() -> bool:
+    print("a part comes", flush=True)
+    return True
+
+collect([host], history, tells)
 """
 
 
@@ -174,8 +178,9 @@ def test_a_collection_that_is_killed_at_any_point_is_continued(tmp_path: Path) -
             env={**os.environ, "PYTHONPATH": str(REPO)},
         )
         assert collecting.stdout is not None
-        assert collecting.stdout.readline() == b"collects\n"
-        time.sleep(draw.random() * 0.5)
+        for _ in range(draw.randrange(2, 40)):
+            assert collecting.stdout.readline() == b"a part comes\n"
+        time.sleep(draw.random() * 0.02)
         collecting.send_signal(signal.SIGKILL)
         killed += collecting.wait() != 0
         collecting.stdout.close()
