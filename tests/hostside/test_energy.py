@@ -63,17 +63,17 @@ def test_a_host_without_the_library_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reader", "fault"),
+    ("reader", "seconds", "fault"),
     [
-        ("import time; time.sleep(60)", "the driver does not answer"),
-        ("import os; os.abort()", "the driver's library ended its reader"),
-        ("print('{')", "the driver's library ended its reader"),
-        ("print('[]')", "the driver's library ended its reader"),
+        ("import time; time.sleep(60)", 1.0, "the driver does not answer"),
+        ("import os; os.abort()", 60.0, "the driver's library ended its reader"),
+        ("print('{')", 60.0, "the driver's library ended its reader"),
+        ("print('[]')", 60.0, "the driver's library ended its reader"),
     ],
 )
 def test_a_driver_that_hangs_or_breaks_holds_nobody(
-    reader: str, fault: str, monkeypatch: pytest.MonkeyPatch
+    reader: str, seconds: float, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(energy, "_READER", reader)
-    monkeypatch.setattr(energy, "_SECONDS", 1.0)
+    monkeypatch.setattr(energy, "_SECONDS", seconds)
     assert energy.energy("")["fault"] == fault
