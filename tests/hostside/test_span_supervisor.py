@@ -9,12 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.hostside.router_lab import free_port, until
 
 PROGRAM = Path(__file__).parents[2] / "playbooks/roles/replica/files/span_supervisor.py"
 # The leader's door is its engine's: the others' engines serve nothing.
@@ -63,7 +64,7 @@ class Part:
         if self.process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(10)
+            self.process.wait(60)
 
     def said(self) -> str:
         return self.log.read_text()
@@ -80,20 +81,11 @@ class Part:
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Iterator[list[Part]]:
-    with contextlib.ExitStack() as held:
-        taken = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
-        port, *doors = [each.getsockname()[1] for each in taken]
+    port, *doors = (free_port() for _ in range(4))
     made = [Part(tmp_path, rank, HOSTS, port, doors[rank]) for rank in range(3)]
     yield made
     for each in made:
         each.cut()
-
-
-def until(met: Callable[[], object], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < end, "did not come about"
-        time.sleep(0.02)
 
 
 def together(parts: list[Part]) -> None:
@@ -129,7 +121,7 @@ def test_when_one_is_gone_all_end_and_meet_again(parts: list[Part], gone: int) -
     for part in parts:
         assert part.process is not None
         if part is not parts[gone]:
-            assert part.process.wait(10) == 1
+            assert part.process.wait(60) == 1
             assert "the replica ends here: " in part.said()
     # what a host's supervisor does
     together(parts)
@@ -141,9 +133,9 @@ def test_the_end_of_an_engine_is_the_end_of_its_supervisor(parts: list[Part]) ->
     assert leader is not None
     children = Path(f"/proc/{leader.pid}/task/{leader.pid}/children").read_text().split()
     os.kill(int(children[0]), signal.SIGKILL)
-    assert leader.wait(10) != 0
+    assert leader.wait(60) != 0
     assert parts[1].process is not None
-    assert parts[1].process.wait(10) == 1
+    assert parts[1].process.wait(60) == 1
 
 
 def test_sigterm_reaches_the_engine(parts: list[Part]) -> None:
@@ -151,7 +143,7 @@ def test_sigterm_reaches_the_engine(parts: list[Part]) -> None:
     leader = parts[0].process
     assert leader is not None
     leader.terminate()
-    assert leader.wait(10) == 0
+    assert leader.wait(60) == 0
     assert "drained" in parts[0].said()
 
 
