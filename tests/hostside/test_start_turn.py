@@ -102,16 +102,22 @@ def test_two_that_begin_at_the_same_moment_start_in_turn(
         ground.slot(program, port, 0)
     threads = [ground.start(each) for each in ports]
     _until(lambda: bool(ground.began))
+    said = ""
+
+    def waits() -> bool:
+        nonlocal said
+        said += capfd.readouterr().err
+        return "waiting until" in said
+
+    _until(waits)
     time.sleep(0.2)
     (first,) = ground.began
     ground.ready.add(ports[first])
     for each in threads:
-        each.join(5)
+        each.join(60)
     assert sorted(ground.began) == ["a-blue", "b-blue"]
-    assert (
-        f"waiting until {first}, which starts on the same device, is ready"
-        in capfd.readouterr().err
-    )
+    said += capfd.readouterr().err
+    assert f"waiting until {first}, which starts on the same device, is ready" in said
 
 
 @pytest.mark.parametrize(
@@ -124,7 +130,7 @@ def test_who_shares_no_device_waits_for_nobody(
     ground.slot("a-blue", 1, 0)
     ground.slot("b-blue", 2, *devices, **more)
     for each in ("a-blue", "b-blue"):
-        ground.start(each).join(5)
+        ground.start(each).join(60)
     assert ground.began == ["a-blue", "b-blue"]
 
 
@@ -134,9 +140,9 @@ def test_a_claim_of_before_the_boot_is_none(
     ground.slot("a-blue", 1, 0)
     ground.slot("b-blue", 2, 0)
     monkeypatch.setattr(guard_replica, "boot", lambda: "the boot before")
-    ground.start("a-blue").join(5)
+    ground.start("a-blue").join(60)
     monkeypatch.setattr(guard_replica, "boot", lambda: "this boot")
-    ground.start("b-blue").join(5)
+    ground.start("b-blue").join(60)
     assert ground.began == ["a-blue", "b-blue"]
 
 
@@ -156,13 +162,13 @@ def test_what_is_damaged_in_another_slot_keeps_nobody_from_starting(
     monkeypatch.setattr(guard_replica, "boot", lambda: "b")
     ground.slot("a-blue", 1, 0)
     ground.slot("b-blue", 2, 0)
-    ground.start("a-blue").join(5)
+    ground.start("a-blue").join(60)
     assert ground.began == ["a-blue"]
     assert (ground.root / "slots/a-blue" / start_turn.FILE).exists()
     (ground.root / "slots/a-blue" / (start_turn.FILE if file == "start.json" else file)).write_text(
         text
     )
-    ground.start("b-blue").join(5)
+    ground.start("b-blue").join(60)
     assert ground.began == ["a-blue", "b-blue"]
 
 
