@@ -61,10 +61,12 @@ def quick(lab: Guarded, monkeypatch: pytest.MonkeyPatch) -> Guarded:
 def test_errors_under_traffic_are_withdrawn_within_five_seconds_with_nobody_there(
     lab: Guarded,
 ) -> None:
-    crowd = Crowd(lab.router.port, 20)
+    # On a busy machine good answers may come late; only those of the fault count here.
+    crowd = Crowd(lab.router.port, 20, patience=20.0)
     lab.begin()
     lab.held.update(held=False, owner=None)
-    time.sleep(1)
+    began = crowd.answers["good"]
+    until(lambda: crowd.answers["good"] > began + 20)
     lab.fault("500")
     verdict = lab.verdict()
     assert (verdict["gate"], verdict["verdict"]) == ("bake", "failed")

@@ -35,14 +35,13 @@ def test_a_switch_back_and_forth_under_load_loses_nothing(site: Site) -> None:
         site.shift(green=10, blue=90)
         site.reload()
         site.shift(green=100, blue=0)
-        until(lambda: router_view.sessions(str(site.lab.root), "tiny", "blue") == 0, 15)
+        until(lambda: router_view.sessions(str(site.lab.root), "tiny", "blue") == 0)
         site.reload()
         site.shift(green=0, blue=100)
-        until(lambda: router_view.sessions(str(site.lab.root), "tiny", "green") == 0, 15)
+        until(lambda: router_view.sessions(str(site.lab.root), "tiny", "green") == 0)
+    until(lambda: clients.results["short"] > 500 and clients.results["stream"] > 48)
     results = clients.stop()
     assert {key: n for key, n in results.items() if key.startswith("bad")} == {}
-    assert results["short"] > 500
-    assert results["stream"] > 48
     site.consistent()
 
 
