@@ -66,10 +66,12 @@ def test_who_hangs_up_counts_against_no_release(standing: Site) -> None:
     before = len(standing.lab.requests())
     for stream in (False, True):
         client = http.client.HTTPConnection("127.0.0.1", standing.lab.port, timeout=20)
-        body = {"model": "tiny", "stream": stream, "tokens": 300, "pause": 0.01 if stream else 1}
+        body = {"model": "tiny", "stream": stream, "tokens": 9000, "pause": 0.01 if stream else 30}
+        standing.blue.last = ("", b"")
         client.request("POST", PATH, json.dumps(body))
         if stream:
             client.getresponse().readline()
+        until(lambda: standing.blue.last[1])
         time.sleep(0.1)
         client.close()
     lines = until(lambda: len(found := standing.lab.requests()[before:]) == 2 and found)

@@ -53,7 +53,7 @@ def cut(site: Site, path: str, room: int, name: str, first: Callable[[], None]) 
     until(lambda: site.blue.last[1])
     first()
     site.blue.cut()
-    asking.join(5)
+    asking.join(60)
     return told[0]
 
 
