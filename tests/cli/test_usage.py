@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 
 import pytest
 
@@ -17,8 +19,14 @@ from toolkit.errors import HostError
 
 TODAY = datetime.now(UTC).date()
 YESTERDAY = TODAY - timedelta(days=1)
-NOW = datetime.now(UTC).timestamp()
+NOW = datetime.combine(TODAY, clock(12), UTC).timestamp()
 BEGUN = replace(RUN, started=NOW - 60)
+
+
+@pytest.fixture(autouse=True)
+def the_day_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The day on which all tests were collected may be over when these run."""
+    monkeypatch.setattr(time, "time", lambda: NOW)
 
 
 @pytest.fixture
