@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -180,15 +182,27 @@ def test_an_upgrade_is_the_command_of_a_person(
 def test_the_end_of_the_window_interrupts_the_upgrade_once_and_waits_for_its_undoing(
     desk: CommandDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ready = tmp_path / "ready"
     stand_in(
         tmp_path,
         monkeypatch,
+        "from pathlib import Path\n"
         "def undo(*_):\n"
         '    print(json.dumps({"error": {"message": "undone"}}), flush=True)\n'
         "    sys.exit(130)\n"
         "signal.signal(signal.SIGTERM, undo)\n"
+        f"Path({str(ready)!r}).touch()\n"
         "time.sleep(60)",
     )
+    communicate = subprocess.Popen.communicate
+
+    def once_ready(process: subprocess.Popen[str], *given: Any, **more: Any) -> Any:
+        # A program that has just been started does not hear of the end yet.
+        while not ready.exists() and process.poll() is None:
+            time.sleep(0.01)
+        return communicate(process, *given, **more)
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", once_ready)
     begun = time.monotonic()
     ended = desk.upgrade("tiny", "v2", "why", time.time() + 0.1)
     assert (ended.code, ended.message) == (130, "the window ended: undone")
