@@ -78,6 +78,7 @@ def test_an_odd_value_is_said(changed: dict[str, Any], words: str) -> None:
 )
 def test_the_largest_numbers_are_computed_at_once(changed: dict[str, Any]) -> None:
     config = {**GEMMA3_4B["text_config"], **changed}
-    started = time.monotonic()
+    # The processor's time: what else runs on the machine takes none of it.
+    started = time.process_time()
     predict(ModelFiles(config, ()), OPTIONS, Place(Accelerator.CUDA, 80 * 10**9))
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
