@@ -153,7 +153,7 @@ class Terminal:
     child: subprocess.Popen[str]
     fd: int
 
-    def read_until(self, words: str, *, press: str = "", seconds: float = 30) -> str:
+    def read_until(self, words: str, *, press: str = "", seconds: float = 60) -> str:
         """Return what was shown up to `words`; presses a key, and again for as long as nothing happens.
 
         Python may miss a signal that comes just before it waits for input; so a person presses twice.
@@ -161,7 +161,7 @@ class Terminal:
         said, end, pressed = "", time.monotonic() + seconds, 0.0
         while words not in said:
             assert time.monotonic() < end, said
-            if press and time.monotonic() - pressed > 2:
+            if press and time.monotonic() - pressed > 5:
                 os.write(self.fd, press.encode())
                 pressed = time.monotonic()
             if select.select([self.fd], [], [], 0.2)[0]:
