@@ -109,8 +109,10 @@ def test_the_time_to_the_first_token_counts_neither_role_nor_empty_parts(
         3,
         1,
     )
-    assert 0.04 < found["first"] < found["seconds"]
-    assert 0.02 < found["gaps"][0] < 1
+    # A part that is read late makes the gap after it shorter.
+    assert 0.05 <= found["first"] < found["seconds"]
+    assert 0.1 <= found["first"] + found["gaps"][0] < found["seconds"]
+    assert found["gaps"][0] > 0
 
 
 def test_an_event_may_come_in_pieces(asking: ModuleType, engine: Engine) -> None:
@@ -121,28 +123,37 @@ def test_an_event_may_come_in_pieces(asking: ModuleType, engine: Engine) -> None
 
 
 @pytest.mark.parametrize(
-    ("said", "status", "error"),
+    ("said", "seconds", "status", "error"),
     [
-        (answering(event({"content": "Pa"})), 200, "a stream that breaks off"),
-        (answering(), 200, "a stream that breaks off"),
-        (answering(b'{"error": "no"}', status=500), 500, '{"error": "no"}'),
-        (lambda request: request.wfile.write(b"no HTTP at all\r\n\r\n"), 0, "BadStatusLine: "),
-        (answering(*[event({"content": "on"})] * 40, pause=0.05), 0, "TimeoutError: "),
-        (answering(event("no mapping"), b"data: {\n\n", b"data: " + b"[" * 9000), 200, "a stream that breaks off"),
+        (answering(event({"content": "Pa"})), 60, 200, "a stream that breaks off"),
+        (answering(), 60, 200, "a stream that breaks off"),
+        (answering(b'{"error": "no"}', status=500), 60, 500, '{"error": "no"}'),
+        (lambda request: request.wfile.write(b"no HTTP at all\r\n\r\n"), 60, 0, "BadStatusLine: "),
+        (answering(*[event({"content": "on"})] * 40, pause=0.05), 0.5, 0, "TimeoutError: "),
+        (
+            answering(event("no mapping"), b"data: {\n\n", b"data: " + b"[" * 9000),
+            60, 200, "a stream that breaks off",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_no_answer_is_told(
-    asking: ModuleType, engine: Engine, said: Said, status: int, error: str, pace: Pace
+    asking: ModuleType,
+    engine: Engine,
+    said: Said,
+    seconds: float,
+    status: int,
+    error: str,
+    pace: Pace,
 ) -> None:
     engine.said = said
     started = pace()
-    found = asking.ask(engine.port, CHAT, {"stream": True}, 0.5)
+    found = asking.ask(engine.port, CHAT, {"stream": True}, seconds)
     assert (found["status"], found["error"][: len(error)]) == (status, error)
     assert pace() - started < 3
 
 
 def test_nobody_there_is_told(asking: ModuleType) -> None:
-    found = asking.ask(1, CHAT, {}, 0.5)
+    found = asking.ask(1, CHAT, {}, 60)
     assert (found["status"], found["error"][:22]) == (0, "ConnectionRefusedError")
 
 
