@@ -48,7 +48,7 @@ class Page:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def until(self, script: str, seconds: float = 20.0) -> Any:
+    def until(self, script: str, seconds: float = 60.0) -> Any:
         """Return the first true value of an expression in the page."""
         end = time.monotonic() + seconds
         while not (found := self.see(script)):

@@ -125,8 +125,8 @@ class Backend:
     """An engine's stand-in: answers `/health` and completions that carry its name.
 
     Body {"tokens": n, "pause": s, "stream": bool}: n pieces, `pause` seconds apart. With "gated" the answer, or each
-    piece of it, waits for a turn: `turns.release()`. `gone` counts the requests whose client hung up; `last` is path and body of the newest request, `headers` its headers,
-    `all_headers` with those that stand twice.
+    piece of it, waits for a turn: `turns.release()`. `gone` counts the requests whose client hung up; `last` is path
+    and body of the newest request, `headers` its headers, `all_headers` with those that stand twice.
     With "comments" a comment follows each piece of a stream, as with vLLM's `sse-keep-alive-interval`. A
     `broken` one hangs up instead of answering, an `ill` one answers checks with 503.
     """
@@ -330,10 +330,10 @@ class Lab:
         united: dict[str, Any] = router_keys.apply(str(self.root), ring.as_json())
         return united
 
-    def requests(self) -> list[dict[str, Any]]:
-        """Return the lines of the access log, without one that is being written."""
+    def requests(self, of: str = "") -> list[dict[str, Any]]:
+        """Return the lines of the access log, without one that is being written; with `of` those that begin so."""
         lines = self.log.read_text().rpartition("\n")[0].splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return [json.loads(line.removeprefix(of)) for line in lines if line.startswith(f"{of}{{")]
 
     def observe(self) -> dict[str, Any]:
         facts: dict[str, Any] = router_view.observe(str(self.root))

@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -240,12 +239,7 @@ def test_a_request_has_one_id_on_both_hosts(pair: Pair) -> None:
         ("left", 499, "client_left"),
         ("broken", 502, "replica_broke_off"),
     ]
-
-    def handed_on() -> list[dict[str, Any]]:
-        lines = pair.routers["b"].log.read_text().splitlines()
-        return [json.loads(line[10:]) for line in lines if line.startswith("handed-on ")]
-
-    found = until(lambda: len(each := handed_on()) == 2 and each)
+    found = until(lambda: len(each := pair.routers["b"].requests("handed-on ")) == 2 and each)
     # The router logs a request once it has ended, in whichever order.
     assert {each["request_id"]: each["status"] for each in found} == {"left": 499, "broken": 502}
 

@@ -8,7 +8,6 @@ import json
 import random
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,7 +176,9 @@ def test_many_large_bodies_at_once_are_put_off(router: Lab) -> None:
 
 def test_tokens_pass_one_by_one(router: Lab, blue: Backend) -> None:
     got = 0
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", router.port, timeout=20)) as connection:
+    with contextlib.closing(
+        http.client.HTTPConnection("127.0.0.1", router.port, timeout=20)
+    ) as connection:
         body = {"model": "tiny", "stream": True, "tokens": 60, "gated": True}
         connection.request("POST", PATH, json.dumps(body))
         response = connection.getresponse()
@@ -204,15 +205,11 @@ def test_who_hangs_up_is_hung_up_on_the_engine(router: Lab, blue: Backend, pace:
 
 def test_the_log_has_no_word_of_bodies(router: Lab) -> None:
     router.ask(PATH + "?secret=query", {"model": "tiny", "prompt": "secret prompt"})
-    lines = until(lambda: [line for line in _log(router.log) if line["status"] == 200])
+    lines = until(lambda: [line for line in router.requests() if line["status"] == 200])
     newest = lines[-1]
     assert (newest["model"], newest["slot"], newest["path"]) == ("tiny", "blue", PATH)
     assert set(newest["ms"]) == {"request", "connect", "first_byte", "total"}
     assert "secret" not in router.log.read_text()
-
-
-def _log(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
 
 
 # --- the reader of bodies ------------------------------------------------------------------------

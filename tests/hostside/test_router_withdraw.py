@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -296,23 +295,14 @@ def _code(lab: Lab, name: str) -> str:
 
 def test_requests_that_were_handed_on_have_a_line_where_they_were_answered(fleet: Pair) -> None:
     put_release(fleet.routers["b"], "blue", 4)
-    before, at_the_door = (
-        len(fleet.routers["b"].log.read_text()),
-        len(fleet.routers["b"].requests()),
-    )
+    b = fleet.routers["b"]
+    before, at_the_door = len(b.requests("handed-on ")), len(b.requests())
     fleet.apply(with_weights(fleet.routes, "tiny", {"a.blue": 0}))
     answers(fleet.routers["a"].port, 3)
     answers(fleet.routers["b"].port, 2)
     fleet.engines["b.blue"].broken = True
     assert fleet.routers["a"].ask(PATH, {"model": "tiny"})[0] == 502
-
-    def lines() -> list[dict[str, Any]]:
-        text = fleet.routers["b"].log.read_text()[before:]
-        return [
-            json.loads(line[10:]) for line in text.splitlines() if line.startswith("handed-on ")
-        ]
-
-    found = until(lambda: len(each := lines()) == 4 and each)
+    found = until(lambda: len(each := b.requests("handed-on ")[before:]) == 4 and each)
     # The router logs a request once it has ended, in whichever order.
     assert sorted(each["status"] for each in found) == [200, 200, 200, 502]
     assert {(each["model"], each["slot"], each["version"], each["release"]) for each in found} == {
@@ -320,8 +310,8 @@ def test_requests_that_were_handed_on_have_a_line_where_they_were_answered(fleet
     }
     assert set(found[0]["ms"]) == {"request", "connect", "first_byte", "total"}
     # one line for each request in the access log: at the door where it came in
-    until(lambda: len(fleet.routers["b"].requests()) >= at_the_door + 2)
-    assert len(fleet.routers["b"].requests()) == at_the_door + 2
+    until(lambda: len(b.requests()) >= at_the_door + 2)
+    assert len(b.requests()) == at_the_door + 2
 
 
 # --- decisions ---------------------------------------------------------------------------------------
