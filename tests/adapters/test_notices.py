@@ -264,6 +264,18 @@ def test_what_waits_is_read_again_in_the_order_of_time(tmp_path: Path) -> None:
     assert [each.notice for each in box.waiting()] == [later]
 
 
+def test_what_another_command_delivers_meanwhile_hides_nothing_that_waits(tmp_path: Path) -> None:
+    box = Outbox(tmp_path)
+    notices = [Notice(each, 1000.0, "stop", "done") for each in "abc"]
+    for each in notices:
+        box.put("ops", each)
+    waiting = box.waiting()
+    first = next(waiting)
+    second, third = [each for each in box.waiting() if each.path != first.path]
+    Outbox(tmp_path).remove(second)
+    assert list(waiting) == [third]
+
+
 def test_an_outbox_has_a_bound_and_drops_what_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,9 @@ class Outbox:
                 try:
                     found = parse_mapping(path.read_bytes(), MOST_BYTES)
                     yield Waiting(str(found["channel"]), Notice.from_json(found["notice"]), path)
+                except FileNotFoundError:
+                    # Another command has delivered it meanwhile.
+                    continue
                 except (ValueError, KeyError, TypeError, AttributeError):
                     path.unlink(missing_ok=True)
 
