@@ -110,8 +110,14 @@ class Watching:
         self.thread.start()
 
     def _look(self) -> None:
+        parts = self.warmth.look, lambda: warmth.reweigh.tell_again(self.warmth.root)
         while not self.ended.wait(0.1):
-            self.said += self.warmth.look()
+            for part in parts:
+                try:
+                    self.said += part()
+                except Exception as error:
+                    # As in the watch: a router that answers late is told again, and looks go on.
+                    self.said.append(f"{type(error).__name__}: {error}")
 
     def stop(self) -> None:
         self.ended.set()
