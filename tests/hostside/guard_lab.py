@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import REPO, Lab, free_port, lab
+from tests.hostside.router_lab import REPO, Lab, free_port, lab, router_socket
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes, Target
 
@@ -111,7 +111,12 @@ class Guarded:
         def look() -> None:
             while not ended.wait(self.tick):
                 self.looks += 1
-                if words := [*guards.look(), *reweigh.tell_again(self.root)]:
+                try:
+                    words = [*guards.look(), *reweigh.tell_again(self.root)]
+                except router_socket.RouterError:
+                    # As in the watch: a router that answers late is told again, and looks go on.
+                    continue
+                if words:
                     self.spoke.append(self.looks)
                     self.said += words
 
