@@ -10,6 +10,7 @@ import pytest
 
 from tests.workflows.world import World, release
 from toolkit.adapters.fakes.host import COMPILED, COMPILED_BYTES, hash_of
+from toolkit.adapters.store import compiled
 from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.domain.compiled import CompiledTree
 from toolkit.domain.snapshot import FileDigest, digest_of_files
@@ -116,6 +117,25 @@ def test_what_has_changed_here_counts_as_none_and_goes(tmp_path: Path) -> None:
     (tmp_path / "compiled" / NAME / "graph").write_bytes(b"worse")
     assert trees.find(TREE.kind) is None
     assert list((tmp_path / "compiled").iterdir()) == []
+
+
+def test_what_another_command_removes_meanwhile_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees, place = keep(tmp_path), tmp_path / "compiled"
+    hashes = compiled.digest_file
+
+    def remove_first(path: Path, name: str) -> FileDigest:
+        path.unlink()
+        return hashes(path, name)
+
+    monkeypatch.setattr(compiled, "digest_file", remove_first)
+    assert trees.find(TREE.kind) is None
+    # What goes while the oldest ones are looked for.
+    monkeypatch.undo()
+    (place / "gone.json").symlink_to(place / "nowhere")
+    monkeypatch.setattr(compiled, "_MOST_TREES", 1)
+    assert keep(tmp_path).find(TREE.kind) is not None
 
 
 def lies() -> Iterator[tuple[CompiledTree, str]]:

@@ -85,11 +85,16 @@ class CompiledTrees:
         for note in sorted(self._top.glob(pattern)):
             name = note.name.removesuffix(".json")
             directory = self._top / name
-            paths = sorted(each for each in directory.rglob("*") if each.is_file())
-            digests = (digest_file(each, each.relative_to(directory).as_posix()) for each in paths)
-            tree = CompiledTree(name, tuple(digests))
             try:
+                paths = sorted(each for each in directory.rglob("*") if each.is_file())
+                digests = (
+                    digest_file(each, each.relative_to(directory).as_posix()) for each in paths
+                )
+                tree = CompiledTree(name, tuple(digests))
                 engine = str(json.loads(note.read_text())["engine"])
+            except FileNotFoundError:
+                # Another command has just removed it, or puts a newer one in its place.
+                continue
             except (ValueError, KeyError, TypeError):
                 engine = ""
             if engine and not tree.fault():
@@ -99,13 +104,21 @@ class CompiledTrees:
 
     def _bound(self) -> None:
         """Remove the oldest trees beyond the number that is kept."""
-        notes = sorted(self._top.glob("*.json"), key=lambda each: each.stat().st_mtime)
+        notes = sorted(self._top.glob("*.json"), key=_written_at)
         for note in notes[:-_MOST_TREES]:
             self._remove(note.name.removesuffix(".json"))
 
     def _remove(self, name: str) -> None:
         (self._top / f"{name}.json").unlink(missing_ok=True)
         shutil.rmtree(self._top / name, ignore_errors=True)
+
+
+def _written_at(note: Path) -> float:
+    """Return when a note was written; one that another command has just removed counts as the oldest."""
+    try:
+        return note.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 class _Stream:
