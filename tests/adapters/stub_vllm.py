@@ -98,7 +98,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             begun = time.monotonic()
             text = adapters[asked] if asked in adapters else spoken(of_client, request)
             if user[:1] == ["slow"]:
-                time.sleep(1.5)
+                time.sleep(float(user[1]) if user[1:] else 1.5)
             elif user[:1] == ["held"]:
                 released.wait(60)
                 released.clear()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import free_port
+from tests.pace import Pace
 from tests.system.on_call import OnCall, on_call
 from tests.system.planted import FAULTS, GUARD, LONG, Fault, try_version
 from tests.system.stub_site import PROMPT, REGISTRY, StubSite, stub_site
@@ -20,8 +21,9 @@ from tests.system.waiting import until
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.metrics_files import shipped_dashboards
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 HOSTS = ("alpha", "beta", "gamma")
+SLOW = 12
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,6 @@ def test_an_upgrade_and_a_rollback_lose_no_request(site: StubSite) -> None:
     loads = [site.load("alpha"), site.load("beta")]
     site.lab.toolkit("upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1")
     assert site.serving() == {name: ["v2"] for name in HOSTS}
-    before = time.time()
     # An ops machine whose history is damaged rolls back as well.
     damaged = site.lab.directory / "ops3"
     damaged.mkdir()
@@ -62,15 +63,19 @@ def test_an_upgrade_and_a_rollback_lose_no_request(site: StubSite) -> None:
     done = site.lab.toolkit("rollback", "tiny", "--yes", TOOLKIT_HOME=str(damaged))
     assert "this command goes on without it" in done.stderr
     assert site.serving() == {name: ["v1"] for name in HOSTS}
+    after = time.time()
+    for load in loads:
+        load.wait_for(lambda report: report.last_sent("v1", after=after) is not None, 60)
     for load in loads:
         report = load.stop()
         assert report.bad == ()
         assert {"v1", "v2"} <= report.versions.keys()
-        assert (report.last_sent("v1", after=before) or 0) > (report.last_sent("v2") or 0)
+        assert report.last_sent("v2", after=after) is None
 
 
-@pytest.mark.timeout(600)
-def test_a_planted_outage_is_told_on_call_and_every_panel_has_data(site: StubSite) -> None:
+def test_a_planted_outage_is_told_on_call_and_every_panel_has_data(
+    site: StubSite, pace: Pace
+) -> None:
     lab, port = site.lab, free_port()
     directory = lab.directory / "prometheus"
     lab.toolkit("metrics", "setup", str(directory), "--alertmanager", f"127.0.0.1:{port}")
@@ -93,14 +98,14 @@ def test_a_planted_outage_is_told_on_call_and_every_panel_has_data(site: StubSit
         serving = {each["metric"]["version"] for each in called.query("toolkit:release:serving")}
         assert serving == {"v2"}
         # Nothing was told of an upgrade under traffic.
-        assert [name for name, (_, alert) in called.told.items() if _pages(alert)] == []
+        assert [name for name, (_, alert) in [*called.told.items()] if _pages(alert)] == []
         lost = site.lab["beta"]
         lost.run("systemctl", "stop", "toolkit-tiny-green.service")
-        planted = time.time()
-        until(lambda: called.heard("ToolkitReplicaDown", "beta"), 120)
+        planted, began = time.time(), pace()
+        until(lambda: called.heard("ToolkitReplicaDown", "beta"), 240)
+        assert pace() - began <= 90
         came, alert = called.told["ToolkitReplicaDown", "beta"]
         print(f"{came - planted:.1f} s from the outage to the webhook")
-        assert came - planted <= 90
         assert alert["labels"]["severity"] == "page"
         assert alert["annotations"]["runbook_url"].endswith("#toolkitreplicadown")
         lost.run("systemctl", "start", "toolkit-tiny-green.service")
@@ -152,41 +157,46 @@ def test_a_bad_version_stops_at_its_first_host(site: StubSite) -> None:
     assert site.serving() == {name: ["v1"] for name in HOSTS}
 
 
-def test_a_host_without_power_is_named_and_catches_up(site: StubSite) -> None:
+def test_a_host_without_power_is_named_and_catches_up(site: StubSite, pace: Pace) -> None:
     load = site.load("alpha")
-    load.wait_for(lambda report: len(report.answers) > 20, 30)
+    load.wait_for(lambda report: len(report.answers) > 20, 60)
     lost = site.lab["gamma"]
     with ThreadPoolExecutor(12) as pool:
-        ends = [pool.submit(_end_of_slow_request, site) for _ in range(12)]
+        # Whoever looks how many of them a host computes, and then cuts its power, takes seconds on a busy machine.
+        ends = [pool.submit(_end_of_slow_request, site, pace) for _ in range(12)]
         # every host computes some of them
-        until(lambda: _open_requests(site, "gamma") > 2, 10)
+        until(lambda: _open_requests(site, "gamma") > 2, SLOW)
+        cut = time.time()
         lost.power_off()
-        off = time.time()
-    # cut, and not left hanging; a slow request takes 1.5 s
-    assert all(ended.result()[0] < off + 2.5 for ended in ends)
-    assert any(ended.result()[1] != 200 for ended in ends)
+        off = pace()
+        load.wait_for(lambda _: pace() > off + 2, 60)
+        known = time.time()
+    # cut, and not left hanging until they would have had their answers
+    lost_ones = [end for end, status in (ended.result() for ended in ends) if status != 200]
+    assert len(lost_ones) > 2
+    assert max(lost_ones) < off + 2.5
     done = site.lab.toolkit("upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1", check=False)
     report = load.stop()
     assert done.returncode == 7
     assert "gamma: unreachable" in done.stderr
     # what was under way on the host is lost with it, one request of each of the four clients at most
     assert len(report.bad) <= 4
-    assert all(off - 2 <= answer.sent_at < off + 2 for answer in report.bad)
+    assert all(cut <= answer.ended_at and answer.sent_at < known for answer in report.bad)
     assert site.serving() == {"alpha": ["v2"], "beta": ["v2"]}
     lost.power_on()
     site.lab.toolkit("upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1")
     assert site.serving() == {name: ["v2"] for name in HOSTS}
 
 
-def _end_of_slow_request(site: StubSite) -> tuple[float, int]:
-    """Return when a request of 1.5 s ended, and its status."""
+def _end_of_slow_request(site: StubSite, pace: Pace) -> tuple[float, int]:
+    """Return when a request of `SLOW` seconds ended, and its status."""
     try:
-        site.ask("alpha", PROMPT, user="slow")
+        site.ask("alpha", PROMPT, user=f"slow {SLOW}")
         status = 200
     except urllib.error.HTTPError as error:
         with error:
             status = error.code
-    return time.time(), status
+    return pace(), status
 
 
 def _open_requests(site: StubSite, host: str) -> int:
@@ -195,17 +205,17 @@ def _open_requests(site: StubSite, host: str) -> int:
     return int(float(site.lab[host].run("/usr/bin/python3", "-c", read).split()[1]))
 
 
-def test_ended_while_a_replica_starts_it_undoes_at_once(site: StubSite) -> None:
+def test_ended_while_a_replica_starts_it_undoes_at_once(site: StubSite, pace: Pace) -> None:
     before = site.serving()
     argv, environment = site.lab.command("upgrade", "tiny", "--to", "endless", "--yes")
     with subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         said = iter(process.stderr)
         assert any("starting for" in line for line in said)
-        ended = time.monotonic()
+        ended = pace()
         process.terminate()
         assert any("alpha: restoring what served before" in line for line in said)
-        assert time.monotonic() - ended < 5
+        assert pace() - ended < 5
         rest = "".join(said)
     assert process.returncode == 130
     assert "alpha: restored: tiny" in rest
@@ -217,12 +227,12 @@ def test_ended_while_a_replica_starts_it_undoes_at_once(site: StubSite) -> None:
 
 def test_killed_in_the_middle_the_next_command_converges(site: StubSite) -> None:
     load = site.load("alpha")
-    argv, environment = site.lab.command("upgrade", "tiny", "--to", "v1", "--yes", "--bake", "20")
+    argv, environment = site.lab.command("upgrade", "tiny", "--to", "v1", "--yes", "--bake", "120")
     process = subprocess.Popen(
         argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        until(lambda: site.serving().get("alpha") == ["v1"], 90)
+        until(lambda: site.serving().get("alpha") == ["v1"], 180)
     finally:
         process.kill()
         process.wait()
@@ -242,7 +252,7 @@ def test_killed_in_the_middle_the_next_command_converges(site: StubSite) -> None
     assert load.stop().bad == ()
 
 
-def test_killed_in_a_canary_the_fleet_goes_back_by_itself(site: StubSite) -> None:
+def test_killed_in_a_canary_the_fleet_goes_back_by_itself(site: StubSite, pace: Pace) -> None:
     site.guard(LONG)
     before, load = site.serving(), site.load("beta")
     argv, environment = site.lab.command(
@@ -250,15 +260,18 @@ def test_killed_in_a_canary_the_fleet_goes_back_by_itself(site: StubSite) -> Non
     )
     process = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL)
     try:
-        load.wait_for(lambda so_far: so_far.versions.get("v2", 0) > 3, 90)
+        load.wait_for(lambda so_far: so_far.versions.get("v2", 0) > 3, 180)
     finally:
         process.kill()
         process.wait()
-    killed = time.time()
+    killed = pace()
     # The lock's pipe ends with the command, and the guard sees that within a second or two.
-    load.wait_for(lambda _: time.time() > killed + 8, 30)
+    load.wait_for(lambda _: pace() > killed + 5, 120)
+    late = time.time()
+    load.wait_for(lambda _: pace() > killed + 8, 120)
     report = load.stop()
-    assert (report.last_sent("v2") or 0) < killed + 5
+    assert report.last_sent("v1", after=late) is not None
+    assert report.last_sent("v2", after=late) is None
     assert report.bad == ()
     left = site.status()
     assert {each["share"] for each in left["slots"]} == {0}
@@ -295,7 +308,8 @@ def test_a_model_sleeps_on_all_hosts_and_a_request_at_one_wakes_it_on_all(site: 
     beta.power_on()
     until(lambda: "sleep infinity" in beta.run("ps", "-eo", "args"), 60)
     assert "vllm serve" not in beta.run("ps", "-eo", "args")
-    assert site.status()["drift"] == said
+    # What beta's boot has started needs a moment until it answers.
+    until(lambda: site.status()["drift"] == said, 60)
     # No ops machine takes part in this.
     began = time.monotonic()
     answer = site.ask("alpha", PROMPT)
@@ -303,10 +317,10 @@ def test_a_model_sleeps_on_all_hosts_and_a_request_at_one_wakes_it_on_all(site: 
     assert answer["choices"][0]["message"]["content"].startswith("I am version")
     until(lambda: site.serving() == before, 60)
     until(lambda: not any(each["asleep"] for each in site.status()["slots"]), 60)
-    # A command that is killed after it changed the routes.
+    # A command that is killed after it changed the routes of all hosts, which status shows from the first of them on.
     words, environment = site.lab.command("sleep", "tiny", "--yes", "--when-asleep", "wake")
     child = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE)
-    until(lambda: any(each["asleep"] for each in site.status()["slots"]), 60)
+    until(lambda: _sleep_of_all(site) != "", 60)
     child.kill()
     child.communicate()
     until(lambda: all(each["rests"] for each in site.status()["slots"]), 60)
@@ -318,6 +332,13 @@ def test_a_model_sleeps_on_all_hosts_and_a_request_at_one_wakes_it_on_all(site: 
     until(lambda: site.serving() == before, 60)
     until(lambda: not any(each["asleep"] for each in site.status()["slots"]), 60)
     assert site.status()["unfinished"] == []
+
+
+def _sleep_of_all(site: StubSite) -> str:
+    """Return the id of the sleep that the routers of all hosts have in their own routes; empty where they differ."""
+    texts = [each.run("cat", "/var/lib/toolkit/router/routes.json") for each in site.lab.machines]
+    found = {json.loads(text)["routes"][0].get("sleep", {}).get("id", "") for text in texts}
+    return "" if len(found) > 1 else found.pop()
 
 
 def test_stop_takes_the_model_from_all_hosts(site: StubSite) -> None:
