@@ -22,6 +22,8 @@ from tests.system.waiting import until
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 # Workers that compute together must find each other in the sandbox, as they must on two devices.
 IN_TWO = ", tensor-parallel-size: 2"
+# Tokens of a stream that lasts some seconds; the model has room for 1,024.
+MANY = 900
 
 
 @pytest.fixture(scope="module")
@@ -120,30 +122,46 @@ def test_requests_are_shown_with_the_engines_own_count(site: VllmSite) -> None:
         mine = [each for each in found if each["client"] == site.lab.network.gateway]
         return [(each["tokens_in"], each["tokens_out"]) for each in mine]
 
-    until(lambda: shown()[-1:] == [counted], 20)
+    until(lambda: shown()[-1:] == [counted], 60)
 
 
 def test_a_stream_that_its_client_drops_is_told_with_its_tokens(site: VllmSite) -> None:
+    # On a busy machine the engine may end its stream before router and server learn that the client has left.
+    for number in range(10):
+        found = _dropped(site, f"dropped-stream-{number}")
+        if found["status"] == 499 and found["tokens_out"] < MANY:
+            break
+    assert (found["status"], found["reason"]) == (499, "client_left_answer")
+    assert found["tokens_in"] > 5 and 0 < found["tokens_out"] < MANY
+
+
+def _dropped(site: VllmSite, name: str) -> Any:
+    """Leave a stream after its first line; return what is told of the request once its tokens are known."""
     body = {
-        "model": "tiny", "stream": True, "max_tokens": 200, "ignore_eos": True,
+        "model": "tiny", "stream": True, "max_tokens": MANY, "ignore_eos": True,
         "messages": [{"role": "user", "content": "Say hello."}],
     }  # fmt: skip
     request = urllib.request.Request(
         f"{site.door('alpha')}/v1/chat/completions",
         json.dumps(body).encode(),
-        {"Content-Type": "application/json", "X-Request-Id": "dropped-stream"},
+        {"Content-Type": "application/json", "X-Request-Id": name},
     )
     with urllib.request.urlopen(request, timeout=60) as answer:
         answer.readline()
 
-    def told() -> list[Any]:
-        found = json.loads(site.lab.toolkit("requests", "tiny", "--json").stdout)["requests"]
-        return [each for each in found if each["request_id"] == "dropped-stream"]
+    told: list[Any] = []
 
-    until(told, 20)
-    [found] = told()
-    assert (found["status"], found["reason"]) == (499, "client_left_answer")
-    assert found["tokens_in"] > 5 and 0 < found["tokens_out"] < 200
+    def is_told() -> bool:
+        found = json.loads(site.lab.toolkit("requests", "tiny", "--json").stdout)["requests"]
+        # The router's line may come before the engine's count.
+        told[:] = [
+            each for each in found if each["request_id"] == name and each["tokens_out"] is not None
+        ]
+        return bool(told)
+
+    until(is_told, 60)
+    [only] = told
+    return only
 
 
 @dataclass(frozen=True)

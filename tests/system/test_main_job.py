@@ -71,6 +71,22 @@ def test_a_client_may_offer_tools_which_the_template_shows_the_model(served: Ser
 
 
 def test_a_stream_passes_token_by_token(served: Served) -> None:
+    # On a busy machine engine or client take several tokens at once, by chance; a router that holds them back always
+    # does.
+    for _ in range(10):
+        arrivals = _arrivals(served)
+        gaps = [later - earlier for earlier, later in pairwise(arrivals)]
+        apart = sum(gap > 0.001 for gap in gaps)
+        if len(arrivals) > 150 and apart > len(gaps) / 2:
+            break
+
+    assert len(arrivals) > 150
+    # Held back and sent in clumps, most tokens would arrive within the same millisecond as another.
+    assert apart > len(gaps) / 2
+
+
+def _arrivals(served: Served) -> list[float]:
+    """Return when each event of a stream of 200 tokens arrived."""
     connection = http.client.HTTPConnection("127.0.0.1", served.lab.port, timeout=120)
     body = {"model": "tiny", "messages": [{"role": "user", "content": "Count."}], "stream": True}
     connection.request(
@@ -86,11 +102,7 @@ def test_a_stream_passes_token_by_token(served: Served) -> None:
         if line.startswith(b"data: {"):
             arrivals.append(time.monotonic())
     connection.close()
-
-    assert len(arrivals) > 150
-    # Held back and sent in clumps, most tokens would arrive within the same millisecond as another.
-    gaps = [later - earlier for earlier, later in pairwise(arrivals)]
-    assert sum(gap > 0.001 for gap in gaps) > len(gaps) / 2
+    return arrivals
 
 
 def test_an_adapter_comes_changes_and_goes_without_a_restart_and_loses_no_request(
