@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from tests.system.waiting import until
 from tests.walk.gpu import pretend_gpus
 from tests.walk.registry import publish
 from tests.walk.walking import First, LeftOut, Says, Scene, Walk
@@ -130,12 +131,19 @@ def read_access_log(scene: Scene) -> None:
         '-H "Authorization: Bearer $KEY" -H "Content-Type: application/json" '
         """-d '{"model": "qwen-7b", "messages": []}'"""
     )
-    log = scene.newcomer.lab["gpu-1"].run(
-        "journalctl", "--unit=toolkit-router", "--output=cat", "--no-pager"
-    )
-    lines = [
-        line[line.index("{") :] for line in log.splitlines() if '"/v1/chat/completions"' in line
-    ]
+    lines: list[str] = []
+
+    def is_logged() -> bool:
+        log = scene.newcomer.lab["gpu-1"].run(
+            "journalctl", "--unit=toolkit-router", "--output=cat", "--no-pager"
+        )
+        lines[:] = [
+            line[line.index("{") :] for line in log.splitlines() if '"/v1/chat/completions"' in line
+        ]
+        return bool(lines)
+
+    # The journal has a line a moment after the client has its answer.
+    until(is_logged, 60)
     assert fields(json.loads(lines[-1])) == fields(json.loads(scene.block.text))
 
 
