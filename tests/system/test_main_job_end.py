@@ -20,21 +20,21 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 
 def test_verify_names_a_tampered_file_and_a_repair_takes_it_out_of_use(served: Served) -> None:
-    snapshots = [path for path in (served.lab.root / "snapshots").iterdir() if path.is_dir()]
+    # Adapters have snapshots as well, without this file.
+    victim = min((served.lab.root / "snapshots").glob("[0-9a-f]*/config.json"))
+    snapshot, text = victim.parent, victim.read_text()
     code, _ = run(served, "verify")
     assert code == 0
 
-    victim = snapshots[0] / "config.json"
-    text = victim.read_text()
     victim.unlink()
     victim.write_text(text.replace("silu", "gelu"))
     code, said = run(served, "verify")
     assert code == 6
-    assert f"host {snapshots[0].name[:12]}: config.json: sha256" in said
+    assert f"host {snapshot.name[:12]}: config.json: sha256" in said
 
     code, said = run(served, "verify", "--repair")
     assert (code, "removed snapshot" in said) == (6, True)
-    assert not snapshots[0].exists()
+    assert not snapshot.exists()
 
 
 def test_what_runs_in_the_perimeter_pulls_from_the_mirror(served: Served, tmp_path: Path) -> None:
