@@ -87,7 +87,8 @@ class Engine:
 
     def lines(self) -> list[dict[str, Any]]:
         assert self.use is not None
-        texts = (each.read_text() for each in self.use.iterdir())
+        # Without a line that is being written.
+        texts = (each.read_text().rpartition("\n")[0] for each in self.use.iterdir())
         return [json.loads(line) for text in texts for line in text.splitlines()]
 
     def records(self) -> list[dict[str, Any]]:
@@ -200,14 +201,14 @@ def test_clients_get_the_same_bytes_and_each_request_is_counted(
     asked = {"model": "tiny", "temperature": 0, **body}
     before = len(mine.records())
     status, text = mine.ask(path, asked)
-    (record,) = until(lambda: mine.records()[before:], 20)
+    (record,) = until(lambda: mine.records()[before:], 60)
     assert (record["key"], record["api"], record["id"]) == ("ann", path, "r-1")
     assert record["end"] == ("whole" if status == 200 else "refused")
     told = _usage(text)
     if told and not (body.get("stream") and path == "/v1/messages"):
         assert (record["in"], record["out"]) == told
     assert record["asked"] == record["in"] * (body.get("n", 1) if status == 200 else 1)
-    until(mine.agrees, 20)
+    until(mine.agrees, 60)
     # An engine that gets ahead of its clients puts several tokens into one event, by chance.
     got, expected = {(status, same(text))}, set()
     for _ in range(20):
@@ -216,7 +217,7 @@ def test_clients_get_the_same_bytes_and_each_request_is_counted(
             break
         got.add(_asked(mine, path, asked))
     assert got & expected
-    until(mine.agrees, 20)
+    until(mine.agrees, 60)
 
 
 def _asked(engine: Engine, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
@@ -257,11 +258,11 @@ def test_a_stream_that_its_client_leaves_is_counted_as_the_engine_counts_it(
 
 def _left(engine: Engine, body: dict[str, Any], events: int) -> dict[str, Any]:
     """Leave a stream after so many events; return its record, which says what the engine's counters say."""
-    until(engine.agrees, 20)
+    until(engine.agrees, 60)
     records, (came, went) = len(engine.records()), engine.counters()
     engine.leave(CHAT, body, events)
-    (record,) = until(lambda: engine.records()[records:], 30)
-    until(engine.agrees, 20)
+    (record,) = until(lambda: engine.records()[records:], 60)
+    until(engine.agrees, 60)
     assert (record["asked"], record["out"]) == (
         engine.counters()[0] - came,
         engine.counters()[1] - went,
@@ -273,7 +274,7 @@ def test_many_at_once_end_with_the_engines_sums(pair: tuple[Engine, Engine]) -> 
     mine, _ = pair
     program = _LOAD.format(port=mine.port)
     subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
-    until(mine.agrees, 30)
+    until(mine.agrees, 60)
     numbers = [each["n"] for each in mine.records()]
     assert numbers == list(range(1, len(numbers) + 1))
     assert {each["end"] for each in mine.records()} == {"whole", "left", "refused"}
@@ -283,7 +284,10 @@ def test_an_orderly_end_leaves_the_engines_own_sums_in_the_file(
     pair: tuple[Engine, Engine],
 ) -> None:
     mine, _ = pair
+    before = len(mine.records())
     mine.ask(CHAT, {"model": "tiny", "messages": SAID})
+    until(lambda: mine.records()[before:], 60)
+    until(mine.agrees, 60)
     counters = dict(zip(("in", "out"), mine.counters(), strict=True))
     mine.process.terminate()
     mine.process.wait(60)
@@ -302,10 +306,10 @@ def test_vectors_are_counted(one_engine: Path, models: Path, tmp_path: Path) -> 
         for number_of, (path, body) in enumerate(asked):
             status, text = mine.ask(path, {"model": "tiny", **body})
             told = json.loads(text)["usage"]["prompt_tokens"]
-            (record,) = until(lambda at=number_of: mine.records()[at:], 20)
+            (record,) = until(lambda at=number_of: mine.records()[at:], 60)
             assert (status, record["api"], record["end"]) == (200, path, "whole")
             assert (record["in"], record["asked"], record["out"]) == (told, told, 0)
-        until(mine.agrees, 20)
+        until(mine.agrees, 60)
 
 
 _LOAD = """
