@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -81,7 +82,9 @@ def kill_engine(served: Served, version: str) -> None:
         ["pgrep", "-f", f"serve .* --port {slot['port']}"], capture_output=True, text=True
     )
     for pid in found.stdout.split():
-        os.kill(int(pid), signal.SIGKILL)
+        # The end of one of them may be the end of the others.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def starts(served: Served) -> list[float | None]:
