@@ -58,7 +58,7 @@ def free_port(wanted: int) -> int:
     raise RuntimeError(f"no free port from {wanted} on")
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 30) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
     """Return once the port on loopback accepts connections; raises RuntimeError where the process ends before."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -179,7 +179,7 @@ class Lab:
         finally:
             self.environment.pop("HF_ENDPOINT", None)
             process.terminate()
-            process.wait(timeout=10)
+            process.wait(timeout=60)
 
     def ask(self, prompt: str) -> str:
         """Return the router's answer to one prompt."""

@@ -62,7 +62,7 @@ class FleetLab:
         return [*TOOLKIT, *words], {**os.environ, **places}
 
     def toolkit(
-        self, *words: str, check: bool = True, timeout: float = 300, **more: str
+        self, *words: str, check: bool = True, timeout: float = 600, **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a toolkit command on this fleet, `more` being added to its environment.
 

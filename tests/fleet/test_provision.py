@@ -14,7 +14,7 @@ from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import Machine, require_hosts
 from tests.fleet.packages import repack, stand_in
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 DAY = 86400.0
 ROOT = "/var/lib/toolkit"

@@ -41,7 +41,7 @@ class OnCall:
     def query(self, expr: str) -> list[dict[str, Any]]:
         """Return what Prometheus answers to an instant query."""
         text = urllib.parse.urlencode({"query": expr})
-        with urllib.request.urlopen(f"{self.prometheus}/api/v1/query?{text}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.prometheus}/api/v1/query?{text}", timeout=30) as answer:
             found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
         return found
 

@@ -11,7 +11,7 @@ import pytest
 from tests.system.stub_site import REGISTRY, StubSite, stub_site
 from tests.system.waiting import until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 WIDE = REGISTRY.replace("memory: 64MiB", "memory: 64MiB, hosts: 2")
 UNIT = "toolkit-tiny-{slot}.service"
 
@@ -28,7 +28,7 @@ def test_it_comes_to_both_hosts(site: StubSite) -> None:
     site.lab.toolkit("deploy", "tiny@v1", "--yes")
     assert site.serving() == {"alpha": ["v1"], "beta": ["v1"]}
     load = site.load("beta")
-    report = load.wait_for(lambda so_far: len(so_far.answers) > 40, 30)
+    report = load.wait_for(lambda so_far: len(so_far.answers) > 40, 60)
     load.stop()
     assert report.bad == ()
     assert {answer.slot for answer in report.answers} == {"alpha.blue", "beta.blue"}
@@ -66,7 +66,7 @@ def test_a_process_that_dies_takes_the_others_with_it_and_they_meet_again(site: 
     before = site.lab["alpha"].run("systemctl", "show", "-P", "MainPID", UNIT.format(slot="blue"))
     machine.run("systemctl", "kill", "-s", "KILL", UNIT.format(slot="blue"))
     until(lambda: site.lab["alpha"].run(
-        "systemctl", "show", "-P", "MainPID", UNIT.format(slot="blue")) not in (before, "0\n"), 30)  # fmt: skip
+        "systemctl", "show", "-P", "MainPID", UNIT.format(slot="blue")) not in (before, "0\n"), 60)  # fmt: skip
     # The standby has taken over meanwhile, on both hosts, and goes on to serve.
     until(lambda: site.serving() == {"alpha": ["v2"], "beta": ["v2"]}, 60)
     until(lambda: [each["healthy"] for each in site.status()["slots"]] == [True] * 4, 60)
