@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def network() -> Iterator[Network]:
 def ip(*words: str, inside: int | None = None) -> str:
     """Run `ip`, in the network namespace of the process `inside` if given; return what it says."""
     command = [*_enter(inside), "ip", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if done.returncode:
         raise RuntimeError(f"ip {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout
@@ -59,7 +59,7 @@ def shape(device: str, rate: str, inside: int | None = None) -> None:
     limit = ["tbf", "rate", rate, "burst", "256kb", "latency", "100ms"]
     verb = ["replace", "dev", device, "root", *limit] if rate else ["del", "dev", device, "root"]
     words = [*_enter(inside), "tc", "qdisc", *verb]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=10)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     # There may be no limit to take away.
     if done.returncode and rate:
         raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip()}")
@@ -87,4 +87,6 @@ def _remove_abandoned() -> None:
     for link in json.loads(ip("-json", "link", "show", "type", "bridge")):
         owner = link.get("ifalias", "").rpartition("toolkit tests, pid ")[2]
         if owner.isdigit() and not Path("/proc", owner).exists():
-            ip("link", "del", link["ifname"])
+            # Another run of tests may have removed it by now.
+            with suppress(RuntimeError):
+                ip("link", "del", link["ifname"])

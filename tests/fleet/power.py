@@ -114,13 +114,13 @@ class Supply:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             # Readable once the process is gone, and with it every other of the host.
-            select.select([self._pidfd], [], [], 20)
+            select.select([self._pidfd], [], [], 60)
             os.close(self._pidfd)
             # `unshare` sees its end and ends as well; until then it has a place in /proc.
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=20)
         self._process.kill()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=60)
         self._process, self._pidfd, self.pid = None, -1, 0
         remove_cgroup(self._disk.directory.name)
 
@@ -135,10 +135,10 @@ def remove_cgroup(name: str) -> None:
     """Remove the host's empty cgroups, through a mount of the hierarchy that nobody else sees."""
     script = (
         'mount --make-rprivate / && mount -t cgroup2 cgroup2 /mnt && cd "/mnt/$1" 2>/dev/null || exit 0; '
-        'for _ in $(seq 100); do find "/mnt/$1" -depth -type d -exec rmdir {} + 2>/dev/null; '
+        'for _ in $(seq 1000); do find "/mnt/$1" -depth -type d -exec rmdir {} + 2>/dev/null; '
         '[ -d "/mnt/$1" ] || exit 0; sleep 0.02; done; exit 1'
     )
-    subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", name], check=True, timeout=20)
+    subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", name], check=True, timeout=60)
 
 
 def remove_abandoned(scratch: Path, prefix: str) -> None:
