@@ -22,7 +22,7 @@ from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import Machine, require_hosts
 from toolkit.adapters.ansible import standing_process
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 # The module whose process runs playbooks.
 RUNS_PLAYBOOKS = standing_process.__name__
@@ -97,7 +97,7 @@ def test_an_sshd_that_takes_few_connections_is_asked_again(lab: FleetLab) -> Non
         assert done.returncode == 0, done.stderr
         assert time.monotonic() - began > 3
     lab.hang_up()
-    with occupied(busy, seconds=60):
+    with occupied(busy, seconds=110):
         done = lab.toolkit("provision", "busy", "--dry-run", check=False)
         assert done.returncode == 7
         assert "its sshd takes no further connections now" in done.stdout + done.stderr
