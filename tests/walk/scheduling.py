@@ -42,11 +42,13 @@ def track(scene: Scene) -> None:
 
 
 def write_schedule(scene: Scene) -> None:
-    """Write the schedule; its freeze without an end is to come, since no window opens in it."""
-    frozen = f"{datetime.now(UTC).year + 1}-06-01.."
-    text, count = re.subn(r"\d{4}-\d\d-\d\d\.\.(?=\])", frozen, scene.block.text)
-    assert count == 1
-    scene.write("schedule.yaml", text)
+    """Write the schedule, with the document's dates from next year on.
+
+    On the day of a release, commands speak of that window's models alone; in a freeze without an end none opens.
+    """
+    year = re.compile(r"\b\d{4}(?=-\d\d-\d\d\b)")
+    later = datetime.now(UTC).year + 1 - min(map(int, year.findall(scene.block.text)))
+    scene.write("schedule.yaml", year.sub(lambda of: str(int(of[0]) + later), scene.block.text))
 
 
 # What libpam-systemd sets on a Debian; the hosts of tests are smaller.
