@@ -93,8 +93,8 @@ def test_a_planted_outage_is_told_on_call_and_every_panel_has_data(
     assert targets.read_text() == text
     with on_call(directory, port) as called:
         # Of each host its router, its watch and both slots.
-        until(lambda: len(called.query("up == 1")) == 4 * len(HOSTS), 90)
-        until(lambda: not _without_data(called), 120)
+        until(lambda: len(called.query("up == 1")) == 4 * len(HOSTS), 180)
+        until(lambda: not _without_data(called), 240)
         serving = {each["metric"]["version"] for each in called.query("toolkit:release:serving")}
         assert serving == {"v2"}
         # Nothing was told of an upgrade under traffic.
@@ -111,7 +111,7 @@ def test_a_planted_outage_is_told_on_call_and_every_panel_has_data(
         lost.run("systemctl", "start", "toolkit-tiny-green.service")
         load.stop()
         # What Prometheus scraped of the live hosts is what their ledgers have, once both have read all of it.
-        until(lambda: _good_by_both_sources(site, called.prometheus) > 100, 120)
+        until(lambda: _good_by_both_sources(site, called.prometheus) > 100, 240)
         shown = lab.toolkit("slo", TOOLKIT_PROMETHEUS=called.prometheus).stdout
         assert f"figures from Prometheus at {called.prometheus}" in shown
     lab.toolkit("rollback", "tiny", "--yes")
