@@ -129,6 +129,15 @@ def test_days_a_model_and_a_key_choose(
     assert [each["key"] for each in document["rows"]] == keys
 
 
+def test_a_key_that_no_record_names_is_told_where_nobody_knows_which_there_are(
+    fleet: Fleet,
+) -> None:
+    said = fleet.prompt("usage", "--key", "nobody")
+    assert said.code == 0
+    assert "no record names the key nobody; which keys there are: toolkit keys list" in said.err
+    assert "no record names" not in fleet.prompt("usage", "--key", "bob", "--since", "1d").err
+
+
 def test_the_document_has_the_same_figures(fleet: Fleet) -> None:
     document = fleet("usage --by key --by day").json()
     assert (document["by"], document["collected"]) == (["key", "day"], 4)

@@ -117,10 +117,13 @@ def _require_known(
     """Raise InputError for a filter's name that never used anything, and that neither registry nor fleet has."""
     if model and not history.use(by=("model",), model=model):
         require_known(model, home, "recorded use")
-    # Only where a command about keys has seen them is it known which there are.
     keys = known_keys(home_directory(home), fleet)
-    if key and keys and key not in (*keys, NO_KEY) and not history.use(by=("key",), key=key):
+    if not key or key in (*keys, NO_KEY) or history.use(by=("key",), key=key):
+        return
+    if keys:
         raise unknown("key", key, keys, where="on the hosts")
+    # Only where a command about keys has seen them is it known which there are.
+    note(f"no record names the key {key}; which keys there are: toolkit keys list")
 
 
 def _document(
