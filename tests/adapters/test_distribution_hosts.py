@@ -230,7 +230,6 @@ def test_a_transfer_whose_command_is_killed_ends_and_the_next_one_goes_on(
 
 _SPREAD = """
 import sys
-import time
 from pathlib import Path
 from tests.adapters.tree_lab import make_tree
 from toolkit.adapters.distribution.over_ssh import SshDistribution

@@ -137,12 +137,14 @@ def _systemd(unit: str) -> Document:
 def _started_at(pid: int) -> float | None:
     """Return the epoch time at which the process started."""
     ticks = _ticks(pid)
+    if ticks is None:
+        return None
     try:
         with open("/proc/stat") as file:
             boot = next(int(line.split()[1]) for line in file if line.startswith("btime"))
     except (OSError, IndexError, ValueError, StopIteration):
         return None
-    return None if ticks is None else boot + ticks / os.sysconf("SC_CLK_TCK")
+    return boot + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _ticks(pid: int) -> int | None:

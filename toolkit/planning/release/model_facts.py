@@ -71,7 +71,8 @@ def read_facts(paths: Iterable[str], texts: Mapping[str, bytes]) -> ModelFacts:
         labels=_labels(config),
         vision=_has(config, "vision_config", "visual", "vision_tower", "img_processor"),
         audio=_has(config, "audio_config", "audio_tower", "audio_processor"),
-        vocabulary=_vocabulary(text_config, config),
+        vocabulary=_number(text_config, "vocab_size", most=WIDTH)
+        or _number(config, "vocab_size", most=WIDTH),
     )
 
 
@@ -117,25 +118,18 @@ def _counts_positions(config: Mapping[str, Any]) -> bool:
     return config.get("position_embedding_type") == "absolute" and not writes
 
 
-def _number(config: Mapping[str, Any], *names: str) -> int | None:
+def _number(config: Mapping[str, Any], *names: str, most: int = CONTEXT) -> int | None:
+    """Return the first number from 1 to `most` that stands under one of the names."""
     for name in names:
         value = config.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= CONTEXT:
-            return value
-    return None
-
-
-def _vocabulary(*configs: Mapping[str, Any]) -> int | None:
-    for config in configs:
-        value = config.get("vocab_size")
-        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= WIDTH:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= most:
             return value
     return None
 
 
 def _labels(config: Mapping[str, Any]) -> int | None:
-    names, number = config.get("id2label"), config.get("num_labels")
-    if isinstance(number, int) and not isinstance(number, bool) and 0 < number <= CONTEXT:
+    names = config.get("id2label")
+    if (number := _number(config, "num_labels")) is not None:
         return number
     return len(names) if isinstance(names, dict) and names else None
 

@@ -46,8 +46,6 @@ def behind(facts: Mapping[str, HostFacts], routes: Routes) -> tuple[str, ...]:
 
 def _comes_to(own: tuple[Route, ...], fleet: tuple[Route, ...]) -> bool:
     """Whether a host's routes are those of its fleet, but for models that each host is waking in its own time."""
-    if own == fleet:
-        return True
     return len(own) == len(fleet) and all(
         one == other or (_wakes(one, other) and _awake(one, other) == _awake(other, one))
         for one, other in zip(own, fleet, strict=True)
