@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,20 @@ def test_a_host_that_hands_out_other_bytes_than_it_says_is_not_believed(
     assert CompiledTrees(tmp_path).of_engines([ENGINE]) == ()
 
 
+def test_a_full_disk_here_costs_a_compilation_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = fleet(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(CompiledTrees, "take_in", full)
+    world.deploy(release(2))
+    assert world.serving() == {"gpu1": "v2", "gpu2": "v2", "gpu3": "v2"}
+    assert any("not carried: [Errno 28] No space left" in line for line in world.said)
+
+
 def keep(path: Path, tree: CompiledTree = TREE, *parts: bytes) -> CompiledTrees:
     trees = CompiledTrees(path)
     trees.take_in(tree, ENGINE, parts or (b"gr", b"", b"aph"))
@@ -136,6 +151,41 @@ def test_what_another_command_removes_meanwhile_is_passed_over(
     (place / "gone.json").symlink_to(place / "nowhere")
     monkeypatch.setattr(compiled, "_MOST_TREES", 1)
     assert keep(tmp_path).find(TREE.kind) is not None
+
+
+def test_two_commands_take_in_the_same_tree_at_once(tmp_path: Path) -> None:
+    def meanwhile() -> Iterator[bytes]:
+        yield b"gr"
+        keep(tmp_path)
+        yield b"aph"
+
+    found = CompiledTrees(tmp_path).take_in(TREE, ENGINE, meanwhile())
+    kept = CompiledTrees(tmp_path).find(TREE.kind)
+    assert kept and kept.directory == found.directory
+    assert len(list((tmp_path / "compiled").iterdir())) == 2
+
+
+def test_what_another_command_puts_there_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees, graph = keep(tmp_path), tmp_path / "compiled" / NAME / "graph"
+    hashes = compiled.digest_file
+    graph.write_bytes(b"half")
+
+    def put_after(path: Path, name: str) -> FileDigest:
+        found = hashes(path, name)
+        graph.write_bytes(COMPILED_BYTES)
+        return found
+
+    monkeypatch.setattr(compiled, "digest_file", put_after)
+    assert trees.find(TREE.kind) is not None
+
+
+def test_what_killed_commands_left_goes(tmp_path: Path) -> None:
+    (tmp_path / "compiled" / ".killed").mkdir(parents=True)
+    (tmp_path / "compiled" / ".killed" / "graph").write_bytes(b"gr")
+    keep(tmp_path)
+    assert not (tmp_path / "compiled" / ".killed").exists()
 
 
 def lies() -> Iterator[tuple[CompiledTree, str]]:

@@ -3,18 +3,26 @@
     <home>/compiled/NAME/        the files of a tree
     <home>/compiled/NAME.json    {"engine": id of the engine lock}
 
-A tree is hashed whenever it is found: one that has changed is removed, and counts as none.
+    <home>/compiled/.RANDOM/     a tree that a command, which has locked the directory, is taking in
+
+A tree is hashed whenever it is found: one that has changed is removed, and counts as none. Several commands may take in
+the same tree at once.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
+import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolkit.adapters.store.files import locked, remove_if_abandoned
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.domain.compiled import CompiledTree
 from toolkit.errors import IntegrityError
@@ -57,50 +65,69 @@ class CompiledTrees:
         """
         if words := tree.fault():
             raise _refused(tree, words)
-        place, fresh = self._top / tree.name, self._top / f".{tree.name}.partial"
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        try:
-            stream = _Stream(data)
-            for file in tree.files:
-                target = fresh / file.path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                summary, left = hashlib.sha256(), file.size
-                with target.open("xb") as opened:
-                    while left and (part := stream.read(left)):
-                        summary.update(part)
-                        opened.write(part)
-                        left -= len(part)
-                if left or summary.hexdigest() != file.sha256:
-                    raise _refused(tree, f"{file.path} is not what its digest says")
-            shutil.rmtree(place, ignore_errors=True)
-            fresh.rename(place)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-        (self._top / f"{tree.name}.json").write_text(json.dumps({"engine": engine}) + "\n")
-        self._bound()
+        place = self._top / tree.name
+        with self._workplace() as fresh:
+            _write(tree, fresh, data)
+            with self._alone():
+                shutil.rmtree(place, ignore_errors=True)
+                fresh.rename(place)
+                note = json.dumps({"engine": engine}) + "\n"
+                (self._top / f"{tree.name}.json").write_text(note)
+                self._bound()
         return StoredTree(tree, place, engine)
 
     def _all(self, pattern: str) -> Iterable[StoredTree]:
         for note in sorted(self._top.glob(pattern)):
             name = note.name.removesuffix(".json")
-            directory = self._top / name
-            try:
-                paths = sorted(each for each in directory.rglob("*") if each.is_file())
-                digests = (
-                    digest_file(each, each.relative_to(directory).as_posix()) for each in paths
-                )
-                tree = CompiledTree(name, tuple(digests))
-                engine = str(json.loads(note.read_text())["engine"])
-            except FileNotFoundError:
-                # Another command has just removed it, or puts a newer one in its place.
-                continue
-            except (ValueError, KeyError, TypeError):
-                engine = ""
-            if engine and not tree.fault():
-                yield StoredTree(tree, directory, engine)
-            else:
+            if stored := self._read(name) or self._settled(name):
+                yield stored
+
+    def _read(self, name: str) -> StoredTree | None:
+        """Return the tree of this name if it is whole."""
+        directory = self._top / name
+        try:
+            paths = sorted(each for each in directory.rglob("*") if each.is_file())
+            digests = (digest_file(each, each.relative_to(directory).as_posix()) for each in paths)
+            tree = CompiledTree(name, tuple(digests))
+            engine = str(json.loads((self._top / f"{name}.json").read_text())["engine"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        return None if tree.fault() else StoredTree(tree, directory, engine)
+
+    def _settled(self, name: str) -> StoredTree | None:
+        """Read a tree while no other command puts it there, and remove it if it is not whole even then."""
+        with self._alone():
+            stored = self._read(name)
+            if stored is None:
                 self._remove(name)
+            return stored
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock under which trees appear and go."""
+        handle = os.open(self._top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    @contextmanager
+    def _workplace(self) -> Iterator[Path]:
+        """Yield an empty directory of this command alone; those of killed commands go."""
+        for each in self._top.glob(".*"):
+            remove_if_abandoned(each, each)
+        while True:
+            fresh = self._top / f".{secrets.token_hex(8)}"
+            with locked(fresh) as mine:
+                # Another command may take the directory for an abandoned one before it is locked.
+                if not mine:
+                    continue
+                try:
+                    yield fresh
+                finally:
+                    shutil.rmtree(fresh, ignore_errors=True)
+                return
 
     def _bound(self) -> None:
         """Remove the oldest trees beyond the number that is kept."""
@@ -119,6 +146,22 @@ def _written_at(note: Path) -> float:
         return note.stat().st_mtime
     except FileNotFoundError:
         return 0.0
+
+
+def _write(tree: CompiledTree, directory: Path, data: Iterable[bytes]) -> None:
+    """Write the tree's files. Raises IntegrityError where the data is not theirs."""
+    stream = _Stream(data)
+    for file in tree.files:
+        target = directory / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        summary, left = hashlib.sha256(), file.size
+        with target.open("xb") as opened:
+            while left and (part := stream.read(left)):
+                summary.update(part)
+                opened.write(part)
+                left -= len(part)
+        if left or summary.hexdigest() != file.sha256:
+            raise _refused(tree, f"{file.path} is not what its digest says")
 
 
 class _Stream:

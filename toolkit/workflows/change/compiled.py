@@ -78,7 +78,9 @@ class _Saying:
         """Do nothing."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, (HostError, IntegrityError, SourceError)):
-            self._tools.say(f"  what was compiled is not carried: {error.message}")
-            return True
-        return False
+        if not isinstance(error, (HostError, IntegrityError, SourceError, OSError)):
+            return False
+        # The disk of this machine may be full.
+        words = error if isinstance(error, OSError) else error.message
+        self._tools.say(f"  what was compiled is not carried: {words}")
+        return True
