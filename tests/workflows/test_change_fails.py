@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from errno import EMFILE, ENOSPC
+from os import strerror
 from typing import Any
 
 import pytest
 
 from tests.workflows.world import GB, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
+from toolkit.adapters.fakes.converge import FakeConverge
 from toolkit.domain.probe import Completion, LockOwner
 from toolkit.errors import (
     BusyError,
     HostError,
     NothingSuitableError,
     ReleaseFailedError,
+    ToolkitError,
 )
 
 
@@ -44,6 +48,38 @@ def test_an_upgrade_that_hangs_in_its_bake_is_undone(world: World) -> None:
     with pytest.raises(ReleaseFailedError, match="failed under traffic: it hangs"):
         world.deploy(release(2))
     assert world.table() == [("blue", "v1", "healthy", 100)]
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "hint"),
+    [
+        (
+            ENOSPC,
+            "the disk takes no more at /home/ops/run/inventory: No space left on device",
+            "prune",
+        ),
+        (EMFILE, "refused something at /home/ops/run/inventory: Too many", "doctor"),
+    ],
+)
+def test_a_change_that_the_ops_machine_cannot_go_on_with_is_undone(
+    world: World, monkeypatch: pytest.MonkeyPatch, number: int, words: str, hint: str
+) -> None:
+    world.deploy(release(1))
+    run, told = FakeConverge.run, list[str]()
+
+    def once(converge: FakeConverge, playbook: str, *words: Any) -> None:
+        if playbook == "replica" and not told:
+            told.append(playbook)
+            raise OSError(number, strerror(number), "/home/ops/run/inventory")
+        run(converge, playbook, *words)
+
+    monkeypatch.setattr(FakeConverge, "run", once)
+    with pytest.raises(ToolkitError) as caught:
+        world.deploy(release(2))
+    assert words in caught.value.message
+    assert hint in str(caught.value.hint)
+    assert world.table() == [("blue", "v1", "healthy", 100)]
+    assert world.outcomes()[-1] == ("deploy", 2, "failed")
 
 
 @pytest.mark.parametrize(

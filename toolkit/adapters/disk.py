@@ -10,6 +10,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolkit.errors import ToolkitError
+
 # A system's errors where a disk takes no more: no room, no quota, no write access.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 # A command writes a history, a lock and a log in less.
@@ -81,4 +83,17 @@ def way_out(path: Path) -> str:
     return (
         f"free space there (df -h {path}; df -i {path}), for example with: toolkit prune; "
         "or keep the store on another disk: export TOOLKIT_HOME=DIR"
+    )
+
+
+def fault_of(error: OSError) -> ToolkitError:
+    """Return the error for a person where this machine's system refused something, such as room on a full disk."""
+    name = os.fsdecode(error.filename) if error.filename else ""
+    where, why = f" at {name}" if name else "", error.strerror or str(error)
+    if error.errno in FULL:
+        place = Path(name).parent if name else Path.cwd()
+        return ToolkitError(f"the disk takes no more{where}: {why}", hint=way_out(place))
+    return ToolkitError(
+        f"the system of this machine refused something{where}: {why}",
+        hint="toolkit doctor; then the same command again",
     )

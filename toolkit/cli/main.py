@@ -6,7 +6,6 @@ import importlib
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -305,19 +304,11 @@ def _run() -> Any:
     try:
         return cli.main(prog_name="toolkit", standalone_mode=False)
     except OSError as error:
-        from toolkit.adapters.disk import FULL
+        from toolkit.adapters.disk import FULL, fault_of
 
         if error.errno not in FULL:
             raise
-        raise _full_disk(error) from error
-
-
-def _full_disk(error: OSError) -> ToolkitError:
-    from toolkit.adapters.disk import way_out
-
-    place = Path(os.fsdecode(error.filename)).parent if error.filename else Path.cwd()
-    where = f" at {os.fsdecode(error.filename)}" if error.filename else ""
-    return ToolkitError(f"the disk takes no more{where}: {error.strerror}", hint=way_out(place))
+        raise fault_of(error) from error
 
 
 def _print_error(error: ToolkitError, *, as_json: bool) -> None:

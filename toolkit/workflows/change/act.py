@@ -103,6 +103,11 @@ class Act:
                 history.end_step(self._deployment, seq, Outcome.FAILED)
                 if isinstance(error, ReleaseFailedError):
                     self._keep_failure(step, error)
+                if isinstance(error, OSError):
+                    # Here and not above: it is rare. As an error of the tree, it undoes the change.
+                    from toolkit.adapters.disk import fault_of
+
+                    raise fault_of(error) from error
                 raise
             history.end_step(self._deployment, seq, Outcome.DONE)
             took = self._tools.clock() - started
