@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from toolkit.adapters.store.files import replace_text
 from toolkit.domain.metrics import MetricsSetup, UsualObjectives
 from toolkit.errors import InputError
 
@@ -51,7 +50,7 @@ def write_files(directory: Path, texts: Mapping[str, str]) -> tuple[str, ...]:
             if path.is_file() and path.read_bytes() == text.encode():
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, text)
+            replace_text(path, text, mode=0o644)
         except OSError as error:
             raise InputError(
                 f"{path} cannot be written: {error.strerror}",
@@ -67,16 +66,3 @@ def shipped_dashboards() -> dict[str, str]:
     return {
         f"dashboards/{path.name}": path.read_text("utf-8") for path in sorted(place.glob("*.json"))
     }
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o644)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)

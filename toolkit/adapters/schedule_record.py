@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from toolkit.adapters.store.files import replace_text
 from toolkit.domain.outside import parse_mapping
 from toolkit.errors import BusyError, ToolkitError
 
@@ -142,12 +142,7 @@ class ScheduleRecord:
 
     def _write(self, recorded: Recorded) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".schedule.", dir=self._path.parent)
-        with os.fdopen(handle, "w") as file:
-            json.dump(asdict(recorded), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(self._path)
+        replace_text(self._path, json.dumps(asdict(recorded), indent=1))
 
 
 def _open_private(name: str, flags: int) -> int:

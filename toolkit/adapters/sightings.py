@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from toolkit.adapters.store.files import replace_text
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.upstream import Sighting
 
@@ -62,10 +61,7 @@ class Sightings:
             indent=1,
         )
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".sightings.", dir=self._path.parent)
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        Path(name).replace(self._path)
+        replace_text(self._path, text)
 
 
 def _sighting(entry: Any) -> Sighting:

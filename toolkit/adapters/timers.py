@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolkit.adapters.store.files import replace_text
 from toolkit.errors import InputError, ToolkitError
 
 # Words of a command, its standard input -> exit code, standard output, standard error.
@@ -85,7 +86,7 @@ class SystemdUnits:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             for name, text in texts.items():
-                _replace(self.directory / name, text)
+                replace_text(self.directory / name, text, mode=0o644)
             self._start(timer)
         except (OSError, ToolkitError) as error:
             self._restore(before, timer)
@@ -131,7 +132,7 @@ class SystemdUnits:
             # One that cannot be taken back must not keep the others.
             with suppress(OSError):
                 if before[name]:
-                    _replace(self.directory / name, before[name])
+                    replace_text(self.directory / name, before[name], mode=0o644)
                 else:
                     (self.directory / name).unlink(missing_ok=True)
         if not self.passive:
@@ -184,19 +185,6 @@ def lingers() -> bool:
     """Whether the user's manager runs without a session, so that its timers fire at night."""
     code, out, _ = run(["loginctl", "show-user", str(os.getuid()), "--property=Linger"])
     return code == 0 and out.strip() == "Linger=yes"
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o644)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _last(text: str) -> str:

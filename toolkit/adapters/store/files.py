@@ -1,10 +1,11 @@
-"""Locks on directories, and small questions about files."""
+"""Locks on directories, files that are replaced whole, and small questions about files."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,20 @@ def locked(directory: Path) -> Iterator[bool]:
         yield held
     finally:
         os.close(handle)
+
+
+def replace_text(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Put a file with this text and these permissions at `path`, whole or not at all, and on disk. Raises OSError."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), mode)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def remove_if_abandoned(owner: Path, litter: Path) -> int:

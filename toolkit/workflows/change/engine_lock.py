@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolkit.adapters.store.files import replace_text
 from toolkit.config.engine_locks import local_directory, lock_file_name, read_lock
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
@@ -147,8 +147,4 @@ def _lock_in_use(
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(text)
-    fresh = Path(file.name)
-    fresh.chmod(0o644)
-    fresh.replace(path)
+    replace_text(path, text, mode=0o644)
