@@ -77,5 +77,5 @@ def test_what_cannot_be_named_is_refused(fleet: Fleet, line: str, words: str) ->
 
 def test_a_place_that_takes_nothing_is_named(fleet: Fleet) -> None:
     said = fleet("bom tiny --output nowhere/bom.json")
-    assert said.code == 1
+    assert said.code == 2
     assert "nowhere/bom.json cannot be written" in said.json()["error"]["message"]

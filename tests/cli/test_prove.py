@@ -391,5 +391,5 @@ def test_a_place_that_takes_nothing_is_refused_before_any_file_is_hashed(
         (place, "Is a directory"),
     ):
         said = fleet(f"prove tiny {option} {wrong}{others}")
-        assert (said.code, hashed) == (1, [])
+        assert (said.code, hashed) == (2, [])
         assert said.json()["error"]["message"] == f"{wrong} cannot be written: {why}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +13,8 @@ from toolkit import __version__
 from toolkit.cli.context import home_directory, open_history, read_pins
 from toolkit.cli.options import home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say_whole
-from toolkit.errors import InputError, ToolkitError
+from toolkit.cli.result_file import require_place, write_result
+from toolkit.errors import InputError
 from toolkit.planning.evidence.bom import bill_of_materials, bom_text
 from toolkit.workflows.evidence.bom import collect_bom
 
@@ -48,6 +47,8 @@ def bom(
     as_json: bool,
 ) -> None:
     """Write a bill of materials of MODEL[@VERSION], CycloneDX 1.6 as JSON."""
+    if output:
+        require_place(Path(output))
     place = home_directory(home)
     pins = read_pins(registry_path, place)
     version = pins.registry.version(model)
@@ -68,7 +69,7 @@ def bom(
     if facts.engine is None:
         note("no engine lock is named: the engine's packages are left out; see --engine")
     if output:
-        write_new(Path(output), text)
+        write_result(Path(output), text)
     files = sum(len(each.snapshot.files) for each in facts.parts)
     if as_json:
         print_json(
@@ -87,30 +88,6 @@ def bom(
         note(f"{version.title}: {files} files, written to {output}")
     else:
         say_whole(text.rstrip("\n"))
-
-
-def write_new(path: Path, text: str) -> None:
-    """Write a result where the person said; raises ToolkitError where nothing can be written there."""
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-
-
-def require_place(path: Path) -> None:
-    """Refuse a place of a result before the work on it begins; raises ToolkitError as `write_new` would."""
-    kind = errno.EISDIR if path.is_dir() else 0
-    if not kind and not path.parent.is_dir():
-        kind = errno.ENOENT
-    if not kind and not os.access(path if path.exists() else path.parent, os.W_OK):
-        kind = errno.EACCES
-    if kind:
-        raise _cannot_write(path, OSError(kind, os.strerror(kind)))
-
-
-def _cannot_write(path: Path, error: OSError) -> ToolkitError:
-    words = f"{path} cannot be written: {error.strerror or error}"
-    return ToolkitError(words, hint="--output FILE")
 
 
 def _time(text: str) -> float:

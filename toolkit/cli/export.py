@@ -11,7 +11,7 @@ import click
 from toolkit.cli.context import home_directory, open_fleet, open_ports, read_pins
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, say_whole
-from toolkit.config.lock_file import write_text
+from toolkit.cli.result_file import require_place, write_result
 from toolkit.errors import InputError
 from toolkit.planning.gateway.litellm import litellm_config, served_names
 from toolkit.workflows.fleet.keys import read_keys
@@ -63,6 +63,8 @@ def litellm(
     Without --closed no request can leave the fleet. With it, models that the registry marks `inside` are left out, and
     a --key that was given out with `keys add --inside` is refused: run a second proxy for them, with --inside.
     """
+    if output:
+        require_place(Path(output))
     place = home_directory(home)
     fleet_hosts = open_fleet(fleet).hosts
     hosts = open_ports(fleet_hosts, place)
@@ -85,7 +87,7 @@ def litellm(
         only_inside=inside,
     )
     if output:
-        write_text(Path(output), _text(exported))
+        write_result(Path(output), _text(exported))
     if as_json:
         print_json(
             {

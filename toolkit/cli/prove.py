@@ -12,10 +12,10 @@ import click
 
 from toolkit import __version__
 from toolkit.adapters.audit.log import AuditLog
-from toolkit.cli.bom import require_place, write_new
 from toolkit.cli.context import home_directory, open_history, open_hosts, read_pins
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, say_whole
+from toolkit.cli.result_file import require_place, write_result
 from toolkit.cli.trail import changing, trail_now
 from toolkit.config.lock_file import lock_path
 from toolkit.config.text_file import read_text
@@ -98,9 +98,9 @@ def prove(
     )
     proved = prove(wish, hosts, desk)
     text = evidence_text(proved.document)
-    write_new(Path(output), text)
+    write_result(Path(output), text)
     if checker:
-        write_new(Path(checker), CHECKER.read_text("utf-8"))
+        write_result(Path(checker), CHECKER.read_text("utf-8"))
     head = f"{proved.head.sequence}:{proved.head.digest}"
     if as_json:
         print_json(

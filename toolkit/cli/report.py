@@ -32,8 +32,8 @@ from toolkit.cli.options import (
     without_costs,
 )
 from toolkit.cli.output import note, print_json, say
+from toolkit.cli.result_file import require_place, write_result
 from toolkit.cli.views.report.page import page
-from toolkit.config.lock_file import write_text
 from toolkit.config.price_table import load_price_table
 from toolkit.domain.model import Model, Registry
 from toolkit.domain.quantity import format_size
@@ -98,6 +98,7 @@ def report(
     begin = max(0.0, moments.since(since, until))
     if begin >= until:
         raise InputError(f"--since {since!r} is not in the past", hint="--since 30d")
+    require_place(output)
     place = home_directory(home)
     hosts = open_hosts(fleet, place)
     history = open_history(place, needed=False)
@@ -115,7 +116,7 @@ def report(
         models = tuple(registry().models.values())
     found = gather(status, history, begin, until, upstream, cost, models, open_prometheus())
     text = page(found)
-    write_text(output, text)
+    write_result(output, text)
     for name, why in found.fleet.unreachable.items():
         note(f"{name}: {why}")
     size = len(text.encode())

@@ -1,0 +1,70 @@
+"""Write a result to the file that a person names with --output."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from toolkit.config.paths import expanded
+from toolkit.errors import InputError, ToolkitError
+
+
+def write_result(path: Path, text: str) -> None:
+    """Write `text` to `path`; raises ToolkitError on a full disk, and InputError where the place takes nothing.
+
+    A file is replaced whole or not at all, and keeps its permissions. A device, a pipe, and what /dev and /proc have
+    names for, such as /dev/stdout, is written to as it is.
+    """
+    from toolkit.adapters.store.files import replace_text
+
+    path = expanded(path)
+    try:
+        if _is_file(path):
+            target = Path(os.path.realpath(path))
+            replace_text(target, text, mode=_mode(target))
+        else:
+            with path.open("w", encoding="utf-8", newline="") as file:
+                file.write(text)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def require_place(path: Path) -> None:
+    """Refuse a place of a result before the work on it begins; raises InputError as `write_result` would."""
+    path = expanded(path)
+    kind = errno.EISDIR if path.is_dir() else 0
+    if not kind and not path.parent.is_dir():
+        kind = errno.ENOENT
+    if not kind and not os.access(_written(path), os.W_OK):
+        kind = errno.EACCES
+    if kind:
+        raise _cannot_write(path, OSError(kind, os.strerror(kind)))
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file may be put in the place of `path`: where there is one, or nothing yet."""
+    top = path.absolute().parts[1:2]
+    return top not in (("dev",), ("proc",)) and (path.is_file() or not path.exists())
+
+
+def _written(path: Path) -> Path:
+    """Return what must be writable: a directory that gets a new file, or what is written to as it is."""
+    return Path(os.path.realpath(path)).parent if _is_file(path) else path
+
+
+def _mode(path: Path) -> int:
+    if path.exists():
+        return path.stat().st_mode & 0o7777
+    current = os.umask(0o022)
+    os.umask(current)
+    return 0o666 & ~current
+
+
+def _cannot_write(path: Path, error: OSError) -> ToolkitError:
+    from toolkit.adapters.disk import FULL, fault_of
+
+    if error.errno in FULL:
+        return fault_of(OSError(error.errno, error.strerror, str(path)))
+    words = f"{path} cannot be written: {error.strerror or error}"
+    return InputError(words, hint="--output FILE, in a directory that you may write to")
