@@ -129,8 +129,16 @@ class Machine:
         self._cable.cut()
 
     def mend_link(self) -> None:
-        """Let packets through again."""
+        """Let packets through again; return once the host answers.
+
+        For up to a second the kernel still refuses connections to an address at which nobody answered.
+        """
         self._cable.mend()
+        until = time.monotonic() + BOOT_SECONDS
+        while not _greets(self.address):
+            if time.monotonic() > until:
+                raise RuntimeError(f"{self.name} is silent {BOOT_SECONDS} s after its link is whole")
+            time.sleep(0.05)
 
     def limit_bandwidth(self, rate: str) -> None:
         """Let at most `rate` through in each direction, in tc's words (`200mbit`); empty: as much as there is."""

@@ -23,6 +23,8 @@ from toolkit.planning.upkeep.question import Question
 from toolkit.workflows.fleet.ask import Answered, ask_door
 
 KEY = "TOOLKIT_KEY"
+# Bytes.
+_MOST_KEY = 4096
 
 
 @click.command()
@@ -96,7 +98,11 @@ def read_key(path: str | None, variable: str = KEY) -> Secret | None:
         key = os.environ.get(variable, "")
     else:
         try:
-            key = Path(path).read_text("ascii")
+            # Not `config.text_file`: a pipe is as good as a file here, as in --key-file <(pass show KEY).
+            with Path(path).open("rb") as file:
+                key = file.read(_MOST_KEY + 1).decode("ascii")
+            if len(key) > _MOST_KEY:
+                raise ValueError(f"it has more than {_MOST_KEY} bytes")
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{path} cannot be read as a key: {error}", hint="toolkit keys add NAME makes one"
