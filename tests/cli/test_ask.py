@@ -149,6 +149,7 @@ def test_an_error_of_the_caller_is_no_error_of_the_router(door: Shell) -> None:
     "words",
     [
         ("ask", "tiny", "hello", "--key-file", "/none"),
+        ("ask", "tiny", "hello", "--key-file", "/dev/zero"),
         ("ask", "tiny", "hello", "--host", "nobody"),
         ("ask", "tiny", "hello", "--max-tokens", "0"),
         ("ask", "tiny", "hello", "--temperature", "-1"),
