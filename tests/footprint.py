@@ -11,7 +11,7 @@ from tests.cli.shell import REVISION
 from tests.workflows.world import World
 from toolkit.cli import change
 from toolkit.cli.main import cli
-from toolkit.config.lock_file import Lock, lock_path, write_lock
+from toolkit.config.registry.lock_file import Lock, lock_path, write_lock
 from toolkit.domain.snapshot import FileDigest, Snapshot
 
 SECOND = "2" * 40

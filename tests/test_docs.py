@@ -59,7 +59,7 @@ def test_every_variable_that_stands_for_an_option_is_documented() -> None:
 
 
 def test_the_fleet_files_variables_are_documented() -> None:
-    from toolkit.config.host_variables import FIELDS, LOGIN, SUDO
+    from toolkit.config.inventory.host_variables import FIELDS, LOGIN, SUDO
     from toolkit.domain.fleet import Host
 
     rows = table_rows(OPERATIONS, "The fleet file", 3)
@@ -75,7 +75,7 @@ def test_the_fleet_files_variables_are_documented() -> None:
 
 
 def test_the_variables_of_roles_are_documented() -> None:
-    from toolkit.config.host_settings import SETTINGS
+    from toolkit.config.inventory.host_settings import SETTINGS
 
     fleet = (ROOT / "docs" / "fleet.md").read_text("utf-8")
     rows = table_rows(fleet, "From bare hosts to hosts that can serve", 2)
@@ -83,7 +83,7 @@ def test_the_variables_of_roles_are_documented() -> None:
 
 
 def test_fleet_files_in_documents_can_be_read(tmp_path: Path) -> None:
-    from toolkit.config.fleet import load_fleet
+    from toolkit.config.inventory.fleet import load_fleet
 
     examples = [
         text

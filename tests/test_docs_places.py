@@ -62,13 +62,17 @@ def test_every_file_of_the_map_exists() -> None:
     assert [name for name in named if not any(each.endswith(f"/{name}") for each in files)] == []
 
 
-@pytest.mark.parametrize("layer", ["workflows", "planning", "adapters"])
+@pytest.mark.parametrize("layer", ["workflows", "planning", "adapters", "config"])
 def test_the_order_of_rooms_is_the_one_that_is_enforced(layer: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     [contract] = [
         each["layers"]
         for each in project["tool"]["importlinter"]["contracts"]
-        if each["type"] == "layers" and f"toolkit.{layer}." in each["layers"][0]
+        if each["type"] == "layers"
+        and (
+            each.get("containers") == [f"toolkit.{layer}"]
+            or f"toolkit.{layer}." in each["layers"][0]
+        )
     ]
     order = " > ".join(contract).replace(f"toolkit.{layer}.", "")
     assert f"{layer}: {order}" in " ".join(TEXT.split())

@@ -16,7 +16,7 @@ from toolkit.adapters.ansible.secret_pipe import secret_pipe
 from toolkit.adapters.hosts import become
 from toolkit.adapters.hosts.become import as_root_words, sudo_input
 from toolkit.adapters.hosts.ssh_faults import host_error
-from toolkit.config.fleet import load_fleet
+from toolkit.config.inventory.fleet import load_fleet
 from toolkit.domain.fleet import Host
 from toolkit.domain.secret import Secret
 from toolkit.errors import InputError

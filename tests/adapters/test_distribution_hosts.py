@@ -27,7 +27,7 @@ from tests.system.models import CACHE
 from toolkit.adapters.distribution.over_ssh import SshDistribution
 from toolkit.adapters.distribution.port import Progress, Tree
 from toolkit.adapters.interruption import Interruption
-from toolkit.config.fleet import load_fleet
+from toolkit.config.inventory.fleet import load_fleet
 from toolkit.domain.fleet import Host
 
 pytestmark = pytest.mark.system
@@ -234,7 +234,7 @@ from pathlib import Path
 from tests.adapters.tree_lab import make_tree
 from toolkit.adapters.distribution.over_ssh import SshDistribution
 from toolkit.adapters.interruption import Interruption
-from toolkit.config.fleet import load_fleet
+from toolkit.config.inventory.fleet import load_fleet
 home, inventory, source = map(Path, sys.argv[1:4])
 by = sys.argv[4]
 tree = make_tree(source, f"k-{by}", {f"{by}-one": 12 * 2**20, f"{by}-two": 12 * 2**20})

@@ -13,9 +13,9 @@ import pytest
 from tests.pace import Pace
 from toolkit.adapters.ansible import inventory
 from toolkit.adapters.ansible.inventory import read_inventory
-from toolkit.config.fleet import load_fleet
-from toolkit.config.host_variables import is_known
-from toolkit.config.plain_inventory import read_plain
+from toolkit.config.inventory.fleet import load_fleet
+from toolkit.config.inventory.host_variables import is_known
+from toolkit.config.inventory.plain import read_plain
 from toolkit.errors import InputError
 
 SCRIPT = """\

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from toolkit.adapters.store.copying import copy_file
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
-from toolkit.config.lock_file import Lock, lock_path, write_lock
+from toolkit.config.registry.lock_file import Lock, lock_path, write_lock
 from toolkit.domain.quantity import format_size, parse_size
 from toolkit.domain.snapshot import FileDigest, Snapshot
 

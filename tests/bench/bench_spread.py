@@ -29,7 +29,7 @@ from toolkit.adapters.distribution.over_ssh import SshDistribution
 from toolkit.adapters.distribution.port import Progress, Tree
 from toolkit.adapters.hosts.become import as_root
 from toolkit.adapters.hosts.ssh import master_options
-from toolkit.config.fleet import load_fleet
+from toolkit.config.inventory.fleet import load_fleet
 from toolkit.domain.fleet import Host
 from toolkit.domain.quantity import parse_size
 from toolkit.domain.snapshot import FileDigest

@@ -17,7 +17,7 @@ from tests.json_documents import require_document
 from toolkit.adapters.history.history import History
 from toolkit.cli.context import open_history
 from toolkit.cli.main import main
-from toolkit.config.lock_file import Lock, lock_path, write_lock
+from toolkit.config.registry.lock_file import Lock, lock_path, write_lock
 from toolkit.domain.snapshot import FileDigest, Snapshot
 
 ROOT = Path(__file__).parents[2]

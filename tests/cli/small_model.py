@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.adapters.store.hashing import digest_file
-from toolkit.config.lock_file import Lock, lock_path, write_lock
+from toolkit.config.registry.lock_file import Lock, lock_path, write_lock
 from toolkit.domain.snapshot import Snapshot, content_revision
 
 CONFIG = {

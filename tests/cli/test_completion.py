@@ -20,8 +20,8 @@ from toolkit.adapters.history.glance import releases_in
 from toolkit.cli import names
 from toolkit.cli.main import cli
 from toolkit.cli.names import ARGUMENTS, items_for
-from toolkit.config import known_names
-from toolkit.config.glance import models_in
+from toolkit.config.completion import known_names
+from toolkit.config.completion.glance import models_in
 
 _CONTEXT = click.Context(cli)
 

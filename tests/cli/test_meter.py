@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.shell import Prompt
 from tests.workflows.world import World, fleet_host
-from toolkit.config.meter import load_readings
+from toolkit.config.costs.meter import load_readings
 from toolkit.domain.energy import EnergyCount
 from toolkit.errors import HostError
 

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.shell import Shell
 from toolkit.cli.names import ARGUMENTS, Name
 from toolkit.cli.unknown_model import is_known
-from toolkit.config.known_names import remember
+from toolkit.config.completion.known_names import remember
 
 UNKNOWN = (
     "plan nosuch", "plan tiny@nosuch", "diff nosuch", "deploy nosuch --yes", "deploy tiny@nosuch --yes",

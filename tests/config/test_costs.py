@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.config.costs import parse_costs
-from toolkit.config.price_table import SHIPPED, load_price_table
+from toolkit.config.costs.price_table import SHIPPED, load_price_table
+from toolkit.config.costs.reading import parse_costs
 from toolkit.domain.economics import ApiRate, Capacity, Costs, Exchange, HostPrice, Purchase, Tier
 from toolkit.errors import InputError
 

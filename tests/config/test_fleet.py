@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from toolkit.config.fleet import LOCALHOST, load_fleet
-from toolkit.config.host_variables import variable_fault
+from toolkit.config.inventory.fleet import LOCALHOST, load_fleet
+from toolkit.config.inventory.host_variables import variable_fault
 from toolkit.domain.fleet import Host
 from toolkit.errors import InputError
 

@@ -9,8 +9,8 @@ import pytest
 
 from toolkit.adapters.ansible.converge import host_variables
 from toolkit.adapters.ansible.playbooks import provision_digest
-from toolkit.config.fleet import load_fleet
-from toolkit.config.host_settings import SETTINGS, setting_fault
+from toolkit.config.inventory.fleet import load_fleet
+from toolkit.config.inventory.host_settings import SETTINGS, setting_fault
 from toolkit.errors import InputError
 
 

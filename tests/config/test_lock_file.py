@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from toolkit.config.lock_file import Lock, lock_path, read_lock, write_lock
+from toolkit.config.registry.lock_file import Lock, lock_path, read_lock, write_lock
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.capabilities import ModelFacts
 from toolkit.domain.model import (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.config.meter import append_readings, load_readings, parse_readings, reading_line
+from toolkit.config.costs.meter import append_readings, load_readings, parse_readings, reading_line
 from toolkit.domain.economics import Interval, Metered
 from toolkit.errors import InputError
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.config.lock_file import write_text
 from toolkit.config.paths import absolute, expanded
+from toolkit.config.registry.lock_file import write_text
 from toolkit.config.text_file import read_text
 from toolkit.errors import InputError
 

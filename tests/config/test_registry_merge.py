@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.config.lock_file import Lock
+from toolkit.config.registry.lock_file import Lock
 from toolkit.config.registry.merge import cut_registry, merge_lock, merge_registry
 from toolkit.config.registry.reading import RegistryFile, parse_registry
 from toolkit.domain.capabilities import ModelFacts

@@ -111,7 +111,7 @@ def test_python_on_a_host_may_believe_in_another_time(alpha: Machine) -> None:
 
 def test_toolkit_reads_the_inventory_of_the_lab(lab: FleetLab) -> None:
     from toolkit.cli.context import open_ports
-    from toolkit.config.fleet import load_fleet
+    from toolkit.config.inventory.fleet import load_fleet
 
     hosts = load_fleet(lab.inventory).hosts
     assert [host.name for host in hosts] == ["alpha", "beta"]
@@ -126,7 +126,7 @@ def test_a_host_without_power_is_known_in_ten_seconds_and_one_that_pauses_is_wai
     lab: FleetLab, alpha: Machine, pace: Pace
 ) -> None:
     from toolkit.cli.context import open_ports
-    from toolkit.config.fleet import load_fleet
+    from toolkit.config.inventory.fleet import load_fleet
 
     host = open_ports(load_fleet(lab.inventory).hosts, lab.home)[0]
     host.observe()
@@ -150,7 +150,7 @@ def test_a_dead_link_frees_the_lock_of_the_host_and_stops_its_former_holder(
     """As after a power cut of the ops machine: no word reaches the host, whose sshd waits for hours."""
     from toolkit.adapters.hosts import heartbeat
     from toolkit.cli.context import open_ports
-    from toolkit.config.fleet import load_fleet
+    from toolkit.config.inventory.fleet import load_fleet
     from toolkit.domain.probe import LockOwner
 
     silence = 5.0

@@ -37,9 +37,9 @@ from toolkit.adapters.hub.translate import retry_after
 from toolkit.adapters.prometheus import parse_series
 from toolkit.adapters.sources.model_files import _config
 from toolkit.adapters.store.manifest import parse_manifest as parse_stored
-from toolkit.config.costs import parse_costs
+from toolkit.config.costs.reading import parse_costs
 from toolkit.config.golden.reading import read_golden
-from toolkit.config.lock_file import parse_lock
+from toolkit.config.registry.lock_file import parse_lock
 from toolkit.config.registry.reading import parse_registry
 from toolkit.config.schedule import parse_schedule
 from toolkit.domain.accelerator import Accelerator

@@ -23,7 +23,7 @@ from openapi_spec_validator import validate as validate_description
 from tests.hostside.browser import browser
 from tests.hostside.router_lab import ROLE, Backend, Lab, lab
 from tests.hostside.test_router_keys import BOB, ring
-from toolkit.config.host_settings import setting_fault
+from toolkit.config.inventory.host_settings import setting_fault
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes, Target
 

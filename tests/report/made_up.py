@@ -14,8 +14,8 @@ from typing import Any
 from tests.workflows.world import release
 from toolkit.adapters.history.history import History
 from toolkit.adapters.history.schema import FILL_USE_SUMS
-from toolkit.config.costs import load_costs
-from toolkit.config.price_table import load_price_table
+from toolkit.config.costs.price_table import load_price_table
+from toolkit.config.costs.reading import load_costs
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.facts import Device, FleetFacts, HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.domain.release import Release

@@ -14,7 +14,7 @@ from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.adapters.store.store import Store
 from toolkit.config.engine_locks import read_lock, read_locks
-from toolkit.config.lock_file import read_lock as read_registry_lock
+from toolkit.config.registry.lock_file import read_lock as read_registry_lock
 from toolkit.config.registry.reading import read_registry
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tests.planning.facts import GB, release
 from toolkit.adapters.history.history import History
-from toolkit.config.costs import load_costs
-from toolkit.config.meter import load_readings
+from toolkit.config.costs.meter import load_readings
+from toolkit.config.costs.reading import load_costs
 from toolkit.domain.economics import Metered
 from toolkit.domain.release import Attempt, Outcome
 from toolkit.domain.use import Place, UseChunk, UseRow

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.adapters.fakes.hub import FakeHub
-from toolkit.config.lock_file import lock_path
+from toolkit.config.registry.lock_file import lock_path
 from toolkit.domain.snapshot import FileDigest
 from toolkit.workflows.registry.pin import Pinned, lock_versions, pin_version
 

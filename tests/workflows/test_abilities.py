@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from toolkit.cli.main import cli
-from toolkit.config.lock_file import lock_path
+from toolkit.config.registry.lock_file import lock_path
 from toolkit.domain.capabilities import Capabilities
 from toolkit.domain.golden import Kind
 from toolkit.planning.guard.kinds import PATHS

@@ -14,7 +14,7 @@ import pytest
 from tests.workflows.bundled import FILES, WEIGHTS, Office, manifest_of
 from toolkit.adapters import bundle as disk
 from toolkit.adapters.bundle import building, workplace
-from toolkit.config.lock_file import read_lock
+from toolkit.config.registry.lock_file import read_lock
 from toolkit.config.registry.reading import load_registry
 from toolkit.errors import BusyError, InputError, IntegrityError, RefusedError, SourceError
 from toolkit.workflows.files import bundle_files

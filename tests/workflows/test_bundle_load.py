@@ -19,7 +19,7 @@ from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.config.engine_locks import read_locks
-from toolkit.config.lock_file import read_lock
+from toolkit.config.registry.lock_file import read_lock
 from toolkit.config.registry.reading import load_registry
 from toolkit.domain.bundle import BundleFile, Manifest
 from toolkit.domain.compiled import CompiledTree

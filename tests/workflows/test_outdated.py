@@ -16,7 +16,7 @@ from tests.workflows.test_update import update
 from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.hub.port import Commit
 from toolkit.adapters.sightings import Sightings
-from toolkit.config.lock_file import read_lock
+from toolkit.config.registry.lock_file import read_lock
 from toolkit.config.registry.reading import load_registry
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock

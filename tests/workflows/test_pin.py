@@ -12,7 +12,7 @@ from tests.workflows.pin_desk import FILES, HEAD, Desk, desk, digest
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
-from toolkit.config.lock_file import lock_path, read_lock
+from toolkit.config.registry.lock_file import lock_path, read_lock
 from toolkit.config.registry.reading import load_registry
 from toolkit.domain.capabilities import ModelFacts
 from toolkit.errors import InputError

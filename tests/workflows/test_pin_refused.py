@@ -12,7 +12,7 @@ import pytest
 from tests.workflows.pin_desk import FILES, HEAD, Desk, desk
 from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.hub.port import HubFile, RepoInfo
-from toolkit.config.lock_file import lock_path, read_lock
+from toolkit.config.registry.lock_file import lock_path, read_lock
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError, ToolkitError
 from toolkit.workflows.registry.pin import pin_version
 

@@ -16,7 +16,7 @@ from tests.workflows.test_fit import CONFIG, VERSION
 from tests.workflows.test_pull import REPO, World
 from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.store.store import Store
-from toolkit.config.lock_file import read_lock
+from toolkit.config.registry.lock_file import read_lock
 from toolkit.domain import bounds
 from toolkit.domain.model import HubSource
 from toolkit.domain.snapshot import Snapshot

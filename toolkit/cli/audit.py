@@ -19,7 +19,7 @@ from toolkit.cli.context import home_directory, open_hosts
 from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, together
 from toolkit.cli.output import note, print_json, say, table
-from toolkit.config.glance import models_in
+from toolkit.config.completion.glance import models_in
 from toolkit.domain.audit import KeptHead
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import HostError, InputError, IntegrityError, ToolkitError

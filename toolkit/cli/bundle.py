@@ -27,8 +27,8 @@ from toolkit.cli.trail import changing
 from toolkit.cli.views.plan import go_ahead
 from toolkit.cli.views.pull import PullProgress
 from toolkit.config.engine_locks import read_locks
-from toolkit.config.lock_file import read_lock
 from toolkit.config.paths import expanded
+from toolkit.config.registry.lock_file import read_lock
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.errors import InputError

@@ -14,8 +14,8 @@ from toolkit.adapters.prometheus import checked_address
 from toolkit.cli.context import PROMETHEUS, PROMETHEUS_CREDENTIALS, open_fleet
 from toolkit.cli.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.output import print_json, table
+from toolkit.config.inventory.plain import is_host_list
 from toolkit.config.paths import absolute
-from toolkit.config.plain_inventory import is_host_list
 from toolkit.errors import InputError
 
 _DEFAULT = "default"

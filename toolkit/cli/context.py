@@ -15,8 +15,8 @@ import click
 from toolkit.adapters.store.private import make_private
 from toolkit.cli.output import note
 from toolkit.cli.passwords import become_password, vault_password
-from toolkit.config.fleet import Variables, load_fleet
-from toolkit.config.known_names import remember
+from toolkit.config.completion.known_names import remember
+from toolkit.config.inventory.fleet import Variables, load_fleet
 from toolkit.config.paths import absolute, expanded
 from toolkit.errors import ToolkitError
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from toolkit.adapters.interruption import Interruption
     from toolkit.adapters.prometheus import PrometheusPort
     from toolkit.adapters.store.store import Store
-    from toolkit.config.lock_file import Lock
+    from toolkit.config.registry.lock_file import Lock
     from toolkit.domain.engine import EngineLock
     from toolkit.domain.fleet import Fleet, Host
     from toolkit.domain.model import Registry
@@ -133,7 +133,7 @@ def remember_names(
 
 def _read_with_ansible(path: Path) -> Variables:
     from toolkit.adapters.ansible.inventory import read_inventory
-    from toolkit.config.host_variables import is_known
+    from toolkit.config.inventory.host_variables import is_known
 
     return read_inventory(path, is_known, vault_password=vault_password())
 
@@ -210,7 +210,7 @@ def read_registry(registry_path: str) -> Registry:
 def read_pins(registry_path: str, home: Path, registry: Registry | None = None) -> Pins:
     """Read and validate the registry, unless the command has read it already, its lock and the engine locks."""
     from toolkit.config.engine_locks import read_locks
-    from toolkit.config.lock_file import read_lock
+    from toolkit.config.registry.lock_file import read_lock
     from toolkit.config.registry.reading import load_registry
 
     path = Path(registry_path)

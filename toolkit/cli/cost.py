@@ -16,7 +16,7 @@ from toolkit.cli.output import note, print_json, require_one_form, say, table
 from toolkit.cli.traffic import collected, is_stated, recorded_situation, stated_situation
 from toolkit.cli.views.cost import csv_text, show
 from toolkit.cli.views.cost_json import document
-from toolkit.config.price_table import load_price_table
+from toolkit.config.costs.price_table import load_price_table
 from toolkit.domain.economics import day_of
 from toolkit.errors import InputError
 from toolkit.workflows.fleet.cost import bills
@@ -102,7 +102,7 @@ def cost(
     state a traffic. The tables show the actual cost, the cost at full load and the marginal cost side by side, and the
     same traffic at closed APIs with the dates of their prices.
     """
-    from toolkit.config.costs import load_costs
+    from toolkit.config.costs.reading import load_costs
 
     require_one_form(csv=as_csv, json=as_json)
     stated = is_stated(asked["tokens_in"], asked["tokens_out"])

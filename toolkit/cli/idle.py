@@ -45,7 +45,7 @@ def idle(costs_path: str, since: str, schedule_path: str, home: str | None, as_j
     Use, and what holds the hosts, come from the history; prices from the file of costs. `toolkit usage` collects the
     newest use first. The schedule says after which time without a request a model falls asleep.
     """
-    from toolkit.config.costs import load_costs
+    from toolkit.config.costs.reading import load_costs
 
     today = day_of(time.time())
     days, costs = first_and_last(since, None, today), load_costs(Path(costs_path), today)

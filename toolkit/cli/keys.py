@@ -221,7 +221,7 @@ def _shown(name: str, value: int, charge: Charge | None) -> str:
 
 def _charge(costs_path: str) -> Charge:
     """Return what keys are charged by the file of costs; raises InputError or RefusedError."""
-    from toolkit.config.costs import load_costs
+    from toolkit.config.costs.reading import load_costs
     from toolkit.domain.economics import day_of
 
     now = time.time()

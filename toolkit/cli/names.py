@@ -1,8 +1,8 @@
 """Offer words while a command is typed: commands, options, models, versions, hosts, keys, releases, paths.
 
 It must answer faster than a person types, so it loads neither the command nor a library: see `words.json` for commands
-and options, `config.glance` for names, and `config.known_names` for what only Ansible or the hosts know. What it does
-not know, such as the choices of an option, it leaves to click, which loads the command.
+and options, and in `config.completion` `glance` for names and `known_names` for what only Ansible or the hosts know.
+What it does not know, such as the choices of an option, it leaves to click, which loads the command.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 
 from click.shell_completion import CompletionItem, get_completion_class
 
-from toolkit.config.glance import models_in
-from toolkit.config.known_names import known_hosts, known_keys
+from toolkit.config.completion.glance import models_in
+from toolkit.config.completion.known_names import known_hosts, known_keys
 
 Items = list[CompletionItem[str]]
 

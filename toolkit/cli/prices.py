@@ -11,7 +11,7 @@ from toolkit.cli.options import costs_option, json_option, without_costs
 from toolkit.cli.output import print_json, say, table
 from toolkit.cli.views.cost import api_rows
 from toolkit.cli.views.cost_json import api_document
-from toolkit.config.price_table import load_price_table
+from toolkit.config.costs.price_table import load_price_table
 from toolkit.domain.economics import day_of
 from toolkit.errors import InputError
 
@@ -26,7 +26,7 @@ def prices(words: tuple[str, ...], costs_path: str, as_json: bool) -> None:
     Without WORDs it lists all; otherwise those whose name contains each WORD. A price in the file of costs replaces the
     shipped one.
     """
-    from toolkit.config.costs import load_costs
+    from toolkit.config.costs.reading import load_costs
 
     shipped = load_price_table()
     today = day_of(time.time())

@@ -17,7 +17,7 @@ from toolkit.cli.options import fleet_option, home_option, json_option, registry
 from toolkit.cli.output import note, print_json, say, say_whole
 from toolkit.cli.result_file import require_place, write_result
 from toolkit.cli.trail import changing, trail_now
-from toolkit.config.lock_file import lock_path
+from toolkit.config.registry.lock_file import lock_path
 from toolkit.config.text_file import read_text
 from toolkit.domain.evidence import Claim
 from toolkit.errors import InputError, RefusedError

@@ -13,7 +13,7 @@ from toolkit.cli.numbers import Whole
 from toolkit.cli.options import dry_run_option, home_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.views.pull import PullProgress
-from toolkit.config.lock_file import read_lock
+from toolkit.config.registry.lock_file import read_lock
 from toolkit.domain.model import Version, parts_of
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.snapshot import Snapshot

@@ -14,7 +14,7 @@ from toolkit.cli.options import dry_run_option, json_option, registry_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
 from toolkit.cli.views.plan import confirmed
-from toolkit.config.lock_file import Lock, read_lock
+from toolkit.config.registry.lock_file import Lock, read_lock
 from toolkit.domain.capabilities import Capabilities
 from toolkit.domain.model import Registry, Version
 from toolkit.domain.quantity import format_size, written_size

@@ -34,7 +34,7 @@ from toolkit.cli.options import (
 from toolkit.cli.output import note, print_json, say
 from toolkit.cli.result_file import require_place, write_result
 from toolkit.cli.views.report.page import page
-from toolkit.config.price_table import load_price_table
+from toolkit.config.costs.price_table import load_price_table
 from toolkit.domain.model import Model, Registry
 from toolkit.domain.quantity import format_size
 from toolkit.errors import InputError, ToolkitError
@@ -153,7 +153,7 @@ def _cost(costs_path: str, history: History, since: float, until: float) -> Cost
     """Return what the period cost, nothing where there is no file of costs."""
     if without_costs(costs_path):
         return Cost()
-    from toolkit.config.costs import load_costs
+    from toolkit.config.costs.reading import load_costs
     from toolkit.domain.economics import day_of
 
     costs = load_costs(Path(costs_path), day_of(until))

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from toolkit.cli.context import open_hosts
-from toolkit.config.meter import Readings, load_readings
+from toolkit.config.costs.meter import Readings, load_readings
 from toolkit.errors import InputError
 from toolkit.planning.economics.energy import uncounted
 from toolkit.planning.economics.stated import stated

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from toolkit.cli.names import ARGUMENTS, Name, command_of, home_of, places_of, words_of
-from toolkit.config.glance import models_in
+from toolkit.config.completion.glance import models_in
 from toolkit.errors import InputError, ToolkitError
 
 LIST = "toolkit registry list"

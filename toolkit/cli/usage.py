@@ -19,7 +19,7 @@ from toolkit.cli.ops_figures import keep_ops_current
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, require_one_form, say, table
 from toolkit.cli.unknown_model import require_known
-from toolkit.config.known_names import known_keys
+from toolkit.config.completion.known_names import known_keys
 from toolkit.domain.model import unknown
 from toolkit.domain.use import NO_KEY, UseRow
 from toolkit.errors import InputError

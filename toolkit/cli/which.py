@@ -26,7 +26,7 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.traffic import collected, is_stated, recorded_situation, stated_situation
-from toolkit.config.price_table import load_price_table
+from toolkit.config.costs.price_table import load_price_table
 from toolkit.domain.economics import MILLION, day_of
 from toolkit.domain.fleet import is_loopback
 from toolkit.errors import InputError
@@ -126,7 +126,7 @@ def which(model: str, as_json: bool, **options: Any) -> None:
 
 
 def _bill(model: str, options: dict[str, Any]) -> Bill:
-    from toolkit.config.costs import load_costs
+    from toolkit.config.costs.reading import load_costs
 
     stated = is_stated(options["tokens_in"], options["tokens_out"])
     today = day_of(time.time())

@@ -33,7 +33,7 @@ class Host:
     With `accept_unfenced` it may serve other machines though it cannot fence its replicas.
     `user` runs the router; each replica has a user of its own, see `slot_user`.
     `become_password` is the login's for sudo, None where sudo asks for none.
-    `settings` are inventory variables that the roles get unchanged, see `config.host_settings`.
+    `settings` are inventory variables that the roles get unchanged, see `config.inventory.host_settings`.
     """
 
     name: str

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-from toolkit.config.costs import parse_costs
+from toolkit.config.costs.reading import parse_costs
 from toolkit.domain.economics import Costs, Interval, Reservation, Traffic, midnight
 
 DAY = 86_400

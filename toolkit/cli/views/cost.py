@@ -13,7 +13,7 @@ from toolkit.domain.economics import day_of
 from toolkit.domain.quantity import format_number
 
 if TYPE_CHECKING:
-    from toolkit.config.price_table import PriceTable
+    from toolkit.config.costs.price_table import PriceTable
     from toolkit.domain.economics import ApiPrice
     from toolkit.planning.economics.bills import Account, ModelBill, PerMillion
     from toolkit.planning.economics.comparison import Comparison

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.domain.economics import day_of
 
 if TYPE_CHECKING:
-    from toolkit.config.price_table import PriceTable
+    from toolkit.config.costs.price_table import PriceTable
     from toolkit.domain.economics import ApiPrice, ApiRate
     from toolkit.planning.economics.bills import Account, HostBill, KeyBill, ModelBill, PerMillion
     from toolkit.planning.economics.comparison import Comparison

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.config.lock_file import write_text
 from toolkit.config.registry.fields import NAME_PATTERN
 from toolkit.config.registry.inheritance import REQUIRED
+from toolkit.config.registry.lock_file import write_text
 from toolkit.config.registry.reading import RegistryFile, parse_registry
 from toolkit.config.yaml_dump import dump_yaml
 from toolkit.config.yaml_text import TextRange, Where, YamlText

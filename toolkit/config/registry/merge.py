@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from toolkit.config.lock_file import Lock
 from toolkit.config.registry.edit import (
     end_with_comments,
     insert_lines,
@@ -16,6 +15,7 @@ from toolkit.config.registry.edit import (
     proved,
 )
 from toolkit.config.registry.inheritance import written_out
+from toolkit.config.registry.lock_file import Lock
 from toolkit.config.registry.reading import RegistryFile, parse_registry
 from toolkit.config.yaml_dump import dump_yaml
 from toolkit.domain.model import Version

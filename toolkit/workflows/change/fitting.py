@@ -10,7 +10,7 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.hub.port import OpenHub
 from toolkit.adapters.store.store import Store
-from toolkit.config.lock_file import Lock
+from toolkit.config.registry.lock_file import Lock
 from toolkit.domain.change import Change
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.facts import HostFacts

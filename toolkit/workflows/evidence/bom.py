@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.adapters.history.history import History
-from toolkit.config.lock_file import Lock
+from toolkit.config.registry.lock_file import Lock
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import Policy, Version
 from toolkit.domain.release import Release

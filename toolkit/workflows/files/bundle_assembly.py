@@ -19,7 +19,7 @@ from toolkit.adapters.hub.port import OpenHub
 from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
-from toolkit.config.lock_file import Lock, lock_text
+from toolkit.config.registry.lock_file import Lock, lock_text
 from toolkit.config.registry.merge import cut_registry
 from toolkit.config.registry.reading import RegistryFile
 from toolkit.domain.bundle import (

@@ -22,9 +22,9 @@ from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
 from toolkit.config.engine_locks import is_shipped, local_directory, read_lock
-from toolkit.config.lock_file import Lock, lock_text, write_lock, write_text
-from toolkit.config.lock_file import read_lock as read_registry_lock
 from toolkit.config.registry.edit import write_registry
+from toolkit.config.registry.lock_file import Lock, lock_text, write_lock, write_text
+from toolkit.config.registry.lock_file import read_lock as read_registry_lock
 from toolkit.config.registry.merge import merge_lock, merge_registry
 from toolkit.config.registry.reading import RegistryFile, parse_registry, read_registry
 from toolkit.domain.bundle import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolkit.adapters.sources.directory import directory_files
-from toolkit.config.lock_file import Lock, lock_path, read_lock
+from toolkit.config.registry.lock_file import Lock, lock_path, read_lock
 from toolkit.config.registry.reading import (
     RegistryFile,
     parse_registry,

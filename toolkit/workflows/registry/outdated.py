@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from toolkit.adapters.hub.port import Commit, Hub, OpenHub
 from toolkit.adapters.sightings import Sightings
-from toolkit.config.lock_file import Lock
+from toolkit.config.registry.lock_file import Lock
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engine import EngineLock
 from toolkit.domain.model import HubSource, LocalSource, Model, Registry, Version

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from toolkit.adapters.hub.port import OpenHub, RepoInfo
 from toolkit.adapters.sources.model_files import CONFIG
-from toolkit.config.lock_file import Lock, read_lock, write_lock
 from toolkit.config.registry.edit import (
     draft_version,
     with_revision,
     with_version,
     write_registry,
 )
+from toolkit.config.registry.lock_file import Lock, read_lock, write_lock
 from toolkit.config.registry.reading import RegistryFile, read_registry
 from toolkit.config.yaml_text import Where
 from toolkit.domain.bounds import CONFIG as CONFIG_BYTES

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toolkit.config.lock_file import read_lock
 from toolkit.config.registry.adapters import blocks_of, is_pinned
 from toolkit.config.registry.edit import proved, write_registry
+from toolkit.config.registry.lock_file import read_lock
 from toolkit.config.registry.reading import RegistryFile, read_registry
 from toolkit.config.yaml_text import Where
 from toolkit.domain.model import LocalSource

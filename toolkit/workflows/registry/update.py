@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.adapters.hub.port import OpenHub
-from toolkit.config.lock_file import read_lock
 from toolkit.config.registry.edit import accepted, write_registry
+from toolkit.config.registry.lock_file import read_lock
 from toolkit.config.registry.reading import RegistryFile, read_registry
 from toolkit.domain.model import HubSource, Version
 from toolkit.domain.snapshot import Snapshot

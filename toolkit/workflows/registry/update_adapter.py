@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.adapters.hub.port import OpenHub
-from toolkit.config.lock_file import read_lock
 from toolkit.config.registry.adapters import is_pinned
 from toolkit.config.registry.edit import LinePlace, insert_version, write_registry
+from toolkit.config.registry.lock_file import read_lock
 from toolkit.config.registry.reading import RegistryFile, read_registry
 from toolkit.config.yaml_dump import dump_yaml
 from toolkit.domain.model import Adapter, Version

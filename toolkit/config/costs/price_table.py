@@ -17,7 +17,7 @@ from toolkit.domain.economics import ApiPrice, ApiRate, Tier
 from toolkit.domain.outside import parse_mapping
 from toolkit.errors import InputError
 
-SHIPPED = Path(__file__).resolve().parent.parent / "prices" / "genai-prices-0.2.3.json"
+SHIPPED = Path(__file__).resolve().parents[2] / "prices" / "genai-prices-0.2.3.json"
 _PRICE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?")
 _MINUTE = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 

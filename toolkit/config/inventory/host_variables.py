@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from toolkit.config.host_settings import SETTINGS, setting_fault, with_ports
+from toolkit.config.inventory.host_settings import SETTINGS, setting_fault, with_ports
 from toolkit.domain.fleet import Host
 from toolkit.domain.secret import Secret
 

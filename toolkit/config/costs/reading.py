@@ -14,8 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from toolkit.config.cost_values import Values
-from toolkit.config.currencies import CURRENCIES
+from toolkit.config.costs.currencies import CURRENCIES
+from toolkit.config.costs.values import Values
 from toolkit.config.text_file import read_text
 from toolkit.config.yaml_text import Where, YamlText, parse_yaml
 from toolkit.domain.economics import (

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from toolkit.config.glance import hosts_in
+from toolkit.config.completion.glance import hosts_in
 
 FILE = "names.json"
 _MOST_BYTES = 2**21

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toolkit.config.host_variables import HOST_NAME, VariableError, as_typed, host_of
-from toolkit.config.plain_inventory import EXAMPLE, PlainInventory, read_plain
+from toolkit.config.inventory.host_variables import HOST_NAME, VariableError, as_typed, host_of
+from toolkit.config.inventory.plain import EXAMPLE, PlainInventory, read_plain
 from toolkit.domain.fleet import Fleet, Host
 from toolkit.errors import InputError
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.config.host_variables import HOST_NAME
+from toolkit.config.inventory.host_variables import HOST_NAME
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:

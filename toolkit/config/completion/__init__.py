@@ -1,0 +1,1 @@
+"""Names for completion, read without a library."""

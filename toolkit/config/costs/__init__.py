@@ -1,0 +1,1 @@
+"""What serving costs, as people write it: prices, capacities, currencies, readings of meters."""

@@ -1,0 +1,1 @@
+"""Inventories become a fleet: which variables hosts have, and what their values must be."""
